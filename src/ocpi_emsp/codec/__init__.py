@@ -1,0 +1,61 @@
+"""Bytes to models and back: the strict lane, the diagnosing lane, encoding, merge-patch.
+
+Rules of this package: parse permissively, check explicitly, construct strictly, store exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from ocpi_emsp.codec.diagnose import Diagnosis, diagnose
+from ocpi_emsp.codec.documents import dump, parse, parsed
+from ocpi_emsp.codec.encode import encode, encode_valid, wire_time
+from ocpi_emsp.codec.patch import merge_patch
+from ocpi_emsp.codec.strict import decode_strict
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.findings import Report
+
+__all__ = [
+    "Diagnosis",
+    "decode",
+    "decode_strict",
+    "diagnose",
+    "dump",
+    "encode",
+    "encode_valid",
+    "merge_patch",
+    "parse",
+    "untyped",
+    "wire_time",
+]
+
+T = TypeVar("T")
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """The typed view of a document, read tolerantly.
+
+    ``data`` is bytes, str, or JSON that is parsed already (dict; decimals as Decimal or float).
+    Raises NotJson, or InvalidObject with all findings where a deviation leaves no usable value.
+    """
+    if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
+        data = bytes(data)
+        value = decode_strict(kind, data)
+        if value is not None:
+            return value
+    diagnosis = diagnose(kind, untyped(data))
+    if diagnosis.value is None:
+        report = Report.of(diagnosis.findings)
+        raise InvalidObject(f"no usable {kind.__name__}", findings=tuple(report))
+    return diagnosis.value
+
+
+def untyped(data: Any) -> Any:
+    """The untyped document of bytes, str or parsed JSON; floats are taken by their shortest digits. Raises NotJson."""
+    if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
+        return parse(bytes(data))
+    if isinstance(data, str):
+        return parse(data)
+    return parsed(data)

@@ -1,0 +1,184 @@
+"""The diagnosing lane: an untyped document into a model, with every deviation named.
+
+Rules of this module:
+- it walks the same annotations that drive the strict lane (``msgspec.inspect``), so a constraint has one place;
+- all findings are collected, not the first; a value without a reading makes its object unusable, never the walk;
+- members that the specification does not know are reported and not entered: depth is bounded by the models.
+
+cattrs' detailed validation was considered for this lane: it carries a path for exceptions only, and most of what is
+reported here is accepted (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from attrs import frozen
+from msgspec import inspect
+
+from ocpi_emsp.codec import rules
+from ocpi_emsp.codec.readings import (
+    UNREADABLE,
+    read_boolean,
+    read_datetime,
+    read_enum,
+    read_integer,
+    read_number,
+    read_string,
+    shown,
+    type_name,
+)
+from ocpi_emsp.findings import Finding, Rule, pointer
+
+T = TypeVar("T")
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@frozen
+class Diagnosis(Generic[T]):
+    """The typed view where there is one, and every finding in document order."""
+
+    value: T | None
+    findings: list[Finding]
+
+
+def diagnose(kind: type[T], document: Any) -> Diagnosis[T]:
+    """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` gives it) as ``kind``; never raises on bad data."""
+    findings: list[Finding] = []
+    reader = _READERS.get(kind) or _compile(kind)
+    value = reader(document, (), findings)
+    return Diagnosis(None if value is UNREADABLE else value, findings)
+
+
+_Reader: TypeAlias = Callable[[Any, Path, list[Finding]], Any]
+_Scalar: TypeAlias = Callable[[Any, Callable[[Rule, str], None]], Any]
+
+
+_READERS: dict[type[Any], _Reader] = {}
+
+
+def _compile(kind: type[Any]) -> _Reader:
+    node = inspect.type_info(kind)
+    if not isinstance(node, inspect.DataclassType):
+        raise TypeError(f"{kind!r} is no model")
+    return _READERS.setdefault(kind, _Object.of(node))
+
+
+@frozen
+class _Object:
+    """Reads one object; ``fields`` maps each member to its reader, whether it is required, and whether it is a list."""
+
+    kind: Any
+    fields: dict[str, tuple[_Reader, bool, bool]]
+
+    @classmethod
+    def of(cls, node: inspect.DataclassType) -> _Object:
+        kind: Any = node.cls
+        fields = {
+            field.name: (_node(field.type, kind.clause), field.required, _is_array(field.type)) for field in node.fields
+        }
+        return cls(kind, fields)
+
+    def __call__(self, document: Any, path: Path, findings: list[Finding]) -> Any:
+        if not isinstance(document, dict):
+            message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
+            findings.append(_finding(rules.TYPE, path, message, self.kind.clause))
+            return UNREADABLE
+        self._note_members(document, path, findings)
+        values = {name: self._member(name, document, path, findings) for name in self.fields}
+        if any(value is UNREADABLE for value in values.values()):
+            return UNREADABLE
+        return self.kind(**{name: value for name, value in values.items() if value is not _ABSENT})
+
+    def _member(self, name: str, document: dict[str, Any], path: Path, findings: list[Finding]) -> Any:
+        reader, required, array = self.fields[name]
+        value = document.get(name)
+        if value is not None or (array and name in document):
+            return reader(value, (*path, name), findings)
+        if not required:
+            return _ABSENT
+        message = f"{name} is required" + (", found null" if name in document else "")
+        findings.append(_finding(rules.REQUIRED, (*path, name), message, self.kind.clause))
+        return UNREADABLE
+
+    def _note_members(self, document: dict[str, Any], path: Path, findings: list[Finding]) -> None:
+        for name in document:
+            if name not in self.fields:
+                message = f"{shown(name)} is no field of {self.kind.__name__}"
+                findings.append(_finding(rules.UNKNOWN_FIELD, (*path, name), message, self.kind.clause))
+        for name in getattr(document, "repeated", ()):
+            findings.append(_finding(rules.REPEATED, (*path, name), f"{shown(name)} is repeated", self.kind.clause))
+
+
+_ABSENT = object()
+
+
+def _node(node: inspect.Type, clause: str, reading: str | None = None) -> _Reader:
+    """The reader of one node of the schema; ``clause`` is that of the object around it."""
+    match node:
+        case inspect.Metadata(type=inner, extra=extra):
+            return _node(inner, clause, (extra or {}).get("reading"))
+        case inspect.UnionType(types=types):
+            return _node(next(member for member in types if not isinstance(member, inspect.NoneType)), clause)
+        case inspect.DataclassType():
+            return _Object.of(node)
+        case inspect.VarTupleType():
+            return _array(node, clause)
+        case _:
+            return _scalar(_scalar_reading(node, reading), clause)
+
+
+def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
+    match node:
+        case inspect.StrType():
+            return lambda value, report: read_string(value, node, reading, report)
+        case inspect.IntType():
+            return lambda value, report: read_integer(value, node, report)
+        case inspect.EnumType():
+            enum: Any = node.cls
+            return lambda value, report: read_enum(value, enum, report)
+        case inspect.DecimalType():
+            return read_number
+        case inspect.BoolType():
+            return read_boolean
+        case inspect.DateTimeType():
+            return read_datetime
+        case _:
+            raise TypeError(f"no reading for {node!r}")
+
+
+def _scalar(read: _Scalar, clause: str) -> _Reader:
+    def reader(value: Any, path: Path, findings: list[Finding]) -> Any:
+        return read(value, lambda rule, message: findings.append(_finding(rule, path, message, clause)))
+
+    return reader
+
+
+def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
+    item = _node(node.item_type, clause)
+
+    def read(document: Any, path: Path, findings: list[Finding]) -> Any:
+        if document is None:
+            findings.append(_finding(rules.ARRAY_NULL, path, "null stands where a list is required", clause))
+            document = []
+        if not isinstance(document, list):
+            message = f"a list is required, found {type_name(document)}"
+            findings.append(_finding(rules.TYPE, path, message, clause))
+            return UNREADABLE
+        if len(document) < (node.min_length or 0):
+            findings.append(_finding(rules.ARRAY_EMPTY, path, "at least one item is required", clause))
+        values = tuple(item(value, (*path, index), findings) for index, value in enumerate(document))
+        return UNREADABLE if any(value is UNREADABLE for value in values) else values
+
+    return read
+
+
+def _is_array(node: inspect.Type) -> bool:
+    return isinstance(node, inspect.VarTupleType) or (isinstance(node, inspect.Metadata) and _is_array(node.type))
+
+
+def _finding(rule: Rule, path: Path, message: str, clause: str) -> Finding:
+    return Finding(
+        pointer=pointer(path), rule=rule.id, severity=rule.severity, message=message, clause=rule.clause or clause
+    )

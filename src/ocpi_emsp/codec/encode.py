@@ -1,0 +1,72 @@
+"""Models to the wire.
+
+Rules of this module (types.md, transport_and_format.md):
+- absent optional fields and empty lists are not written; timestamps are UTC, whole seconds, ``Z``;
+- a Decimal is written as the JSON number it is, digit by digit; enums by their value, unlisted ones too;
+- ``encode`` serialises what it is given; ``encode_valid`` is what the library sends with: valid, or not sent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import attrs
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn
+
+from ocpi_emsp.codec.diagnose import diagnose
+from ocpi_emsp.codec.documents import dump, parse
+from ocpi_emsp.codec.strict import decode_strict
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.findings import Report
+
+
+def make_converter() -> Converter:
+    """A cattrs converter that unstructures models into documents that :func:`ocpi_emsp.codec.documents.dump` writes."""
+    converter = Converter()
+    converter.register_unstructure_hook(datetime, wire_time)
+    converter.register_unstructure_hook(Decimal, lambda number: number)
+    converter.register_unstructure_hook_func(
+        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum_value
+    )
+    converter.register_unstructure_hook_factory(
+        attrs.has, lambda kind: make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
+    )
+    return converter
+
+
+def wire_time(moment: datetime) -> str:
+    """``YYYY-MM-DDTHH:MM:SSZ``; a naive moment is taken as UTC, a fraction is cut off (types.md 1.2)."""
+    utc = moment if moment.tzinfo is None else moment.astimezone(UTC)
+    return utc.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
+
+
+def _enum_value(member: Enum) -> str:
+    return str(member.value)
+
+
+_CONVERTER = make_converter()
+
+
+def document(value: Any) -> Any:
+    """The untyped document of a model, or of a list of models."""
+    return _CONVERTER.unstructure(value)
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a model, or of a list of models, as it goes over the wire."""
+    return dump(document(value))
+
+
+def encode_valid(value: Any) -> bytes:
+    """Like :func:`encode`, for one model; raises InvalidObject with every finding where it breaks the specification."""
+    data = encode(value)
+    if decode_strict(type(value), data) is None:
+        report = Report.of(diagnose(type(value), parse(data)).findings)
+        raise InvalidObject(
+            f"this {type(value).__name__} breaks the specification; it is not sent", findings=tuple(report)
+        )
+    return data

@@ -1,0 +1,203 @@
+"""Readings: from one scalar of an untyped document to the value of the typed view, or to a finding.
+
+Rules of this module (docs/spec-choices.md, rows 2, 3, 11, 12, 14, 20):
+- one obvious reading is taken and reported; nothing is ever invented; no reading gives :data:`UNREADABLE`;
+- a value that already fits its type is returned without a finding, or with a note at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from dateutil import parser as dateutil_parser
+from msgspec import inspect
+
+from ocpi_emsp.codec import rules
+from ocpi_emsp.codec.iso3166 import ALPHA3
+from ocpi_emsp.findings import Rule
+from ocpi_emsp.scalars import OpenEnum
+
+
+class Unreadable:
+    """The type of :data:`UNREADABLE`."""
+
+
+UNREADABLE = Unreadable()
+"""Stands for a value that has no reading; an error finding has been reported for it."""
+
+Report = Callable[[Rule, str], None]
+"""Takes the rule that the value breaks and a sentence with the value in it."""
+
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
+_TIME = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?", re.ASCII)
+_MAX_SHOWN = 60
+
+
+def shown(value: Any) -> str:
+    """A value as a message may quote it: short, on one line."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+
+
+def type_name(value: Any) -> str:
+    """The JSON name of a value's type."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "a number")
+
+
+def read_string(value: Any, node: inspect.StrType, reading: str | None, report: Report) -> Any:
+    """Text; a number is taken by its digits. ``reading`` names what a broken constraint may still mean."""
+    if reading == "coordinate":
+        return _read_coordinate(value, node, report)
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return _wrong_type(value, "a string", report)
+        report(rules.STRING_NUMBER, f"the number {shown(value)} stands where a string is required")
+        value = str(value)
+    if not value.isascii() or not value.isprintable():
+        report(rules.NOT_ASCII, f"{shown(value)} has characters that are not printable ASCII")
+    if reading == "country":
+        return _read_country(value, report)
+    if reading == "time_of_day":
+        return _read_time_of_day(value, node, report)
+    if node.max_length is not None and len(value) > node.max_length:
+        report(rules.LENGTH, f"{shown(value)} has {len(value)} characters, at most {node.max_length} are allowed")
+    return value
+
+
+def read_integer(value: Any, node: inspect.IntType, report: Report) -> Any:
+    """An int; digits in a string and a fraction of zero are taken for what they say."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
+        report(rules.INTEGER_STRING, f"the integer {shown(value)} is written as a string")
+        value = int(value)
+    elif isinstance(value, Decimal) and value.adjusted() < 18 and value == value.to_integral_value():
+        report(rules.INTEGER_FRACTION, f"the integer {shown(value)} is written with a fraction or exponent")
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return _wrong_type(value, "an integer", report)
+    if (node.ge is not None and value < node.ge) or (node.le is not None and value > node.le):
+        report(rules.INTEGER_RANGE, f"{shown(value)} is not within {node.ge} and {node.le}")
+    return value
+
+
+def read_number(value: Any, report: Report) -> Any:
+    """A Decimal; a number in a string is taken for what it says."""
+    if isinstance(value, str):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return _wrong_type(value, "a number", report)
+        if not number.is_finite():
+            return _wrong_type(value, "a number", report)
+        report(rules.NUMBER_STRING, f"the number {shown(value)} is written as a string")
+        return number
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return _wrong_type(value, "a number", report)
+    return Decimal(value)
+
+
+def read_boolean(value: Any, report: Report) -> Any:
+    """A bool; ``"true"`` and ``"false"`` in any case are taken for what they say."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        report(rules.BOOLEAN_STRING, f"the boolean {shown(value)} is written as a string")
+        return value.strip().lower() == "true"
+    return _wrong_type(value, "a boolean", report)
+
+
+def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
+    """A member: listed, listed in another case, or unlisted with its text kept."""
+    if not isinstance(value, str):
+        return _wrong_type(value, f"a {enum.__name__}", report)
+    member = enum.of(value)
+    if member.known:
+        return member
+    listed = next((listed for listed in enum if listed.value.lower() == value.lower()), None)
+    if listed is not None:
+        report(rules.ENUM_CASE, f"{shown(value)} is written {listed.value} in {enum.__name__}")
+        return listed
+    report(rules.ENUM_UNKNOWN, f"{shown(value)} is no {enum.__name__} of the specification")
+    return member
+
+
+def read_datetime(value: Any, report: Report) -> Any:
+    """An aware UTC datetime; no zone means UTC, an offset is converted."""
+    if not isinstance(value, str):
+        return _wrong_type(value, "a timestamp", report)
+    text = value.strip()
+    match = _TIMESTAMP.fullmatch(text)
+    try:
+        moment = _moment(text) if match else None
+        moment = moment and (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
+    except (ValueError, OverflowError):
+        moment = None
+    if match is None or moment is None:
+        report(rules.DATETIME_UNREADABLE, f"{shown(value)} is no timestamp")
+        return UNREADABLE
+    zone = match["zone"]
+    if zone is None:
+        report(rules.DATETIME_ZONE, f"{shown(value)} has no zone designator; read as UTC")
+    elif zone not in "Zz":
+        report(rules.DATETIME_OFFSET, f"{shown(value)} has an offset; read as {moment:%Y-%m-%dT%H:%M:%SZ}")
+    if not _CANONICAL.fullmatch(value):
+        report(rules.DATETIME_FORM, f"{shown(value)} is not written as YYYY-MM-DDTHH:MM:SSZ")
+    return moment
+
+
+def _moment(text: str) -> datetime:
+    """The strict lane's own parser first, so that both lanes round a fraction alike."""
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return dateutil_parser.isoparse(text.replace(" ", "T", 1).replace(" ", "").replace("t", "T").replace("z", "Z"))
+
+
+def _read_country(value: str, report: Report) -> str:
+    if len(value) == 3:
+        return value
+    alpha3 = ALPHA3.get(value.strip().upper(), value)
+    reads = f"; read as {alpha3}" if alpha3 != value else ""
+    report(rules.COUNTRY_ALPHA2, f"the country {shown(value)} is no ISO 3166-1 alpha-3 code{reads}")
+    return alpha3
+
+
+def _read_coordinate(value: Any, node: inspect.StrType, report: Report) -> Any:
+    if isinstance(value, str) and node.pattern and re.search(node.pattern, value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return _wrong_type(value, "a coordinate", report)
+    try:
+        degrees = Decimal(value.strip().replace(",", ".") if isinstance(value, str) else value)
+        text = f"{degrees.quantize(Decimal('1.000000'), ROUND_HALF_EVEN):f}"
+    except InvalidOperation:
+        return _wrong_type(value, "a coordinate", report)
+    if not re.search(node.pattern or "", text):
+        return _wrong_type(value, "a coordinate", report)
+    report(rules.COORDINATE_FORM, f"the coordinate {shown(value)} is no text with six decimals; read as {text}")
+    return text
+
+
+def _read_time_of_day(value: str, node: inspect.StrType, report: Report) -> Any:
+    if node.pattern and re.search(node.pattern, value):
+        return value
+    match = _TIME.fullmatch(value.strip())
+    text = f"{int(match[1]) % 24:02}:{match[2]}" if match and (int(match[1]) < 24 or match[2] == "00") else ""
+    if not match or not re.search(node.pattern or "", text) or int(match[1]) > 24:
+        return _wrong_type(value, "a time of day", report)
+    report(rules.TIME_OF_DAY_FORM, f"the time {shown(value)} is not written as HH:MM; read as {text}")
+    return text
+
+
+def _wrong_type(value: Any, wanted: str, report: Report) -> Unreadable:
+    found = type_name(value)
+    report(rules.TYPE, f"{wanted} is required, found {found}" + (f" {shown(value)}" if found != "null" else ""))
+    return UNREADABLE

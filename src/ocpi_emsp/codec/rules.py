@@ -1,0 +1,52 @@
+"""What the schema's findings mean; the rules of a chapter's sense live in :mod:`ocpi_emsp.check`.
+
+Rules of this module: an empty clause stands for the clause of the object in which the finding lies.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.findings import Rule, Severity
+
+NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
+_STRING, _DATETIME, _NUMBER = "types.md#15-string-type", "types.md#12-datetime-type", "types.md#14-number-type"
+_FORMAT = "transport_and_format.md#json--http-implementation-guide"
+
+
+def _rule(id_: str, severity: Severity, clause: str, sentence: str) -> Rule:
+    return Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
+
+
+REQUIRED = _rule("field.required", ERROR, "", "A required field is missing or null.")
+TYPE = _rule("value.type", ERROR, "", "The value has another JSON type and no obvious reading.")
+UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is kept as received.")
+REPEATED = _rule("json.repeated", NOTE, _FORMAT, "A member is repeated in one object; the last one counts.")
+LENGTH = _rule("string.length", WARNING, "", "The text is longer than its field allows; it is kept.")
+NOT_ASCII = _rule("string.not_ascii", NOTE, _STRING, "The text has characters that are not printable ASCII.")
+STRING_NUMBER = _rule("string.number", WARNING, _STRING, "A number stands where a string is required.")
+INTEGER_STRING = _rule("integer.string", WARNING, "", "An integer is written as a string.")
+INTEGER_FRACTION = _rule("integer.fraction", NOTE, "", "An integer is written with a fraction of zero.")
+INTEGER_RANGE = _rule("integer.range", WARNING, "", "The integer lies outside its range; it is kept.")
+NUMBER_STRING = _rule("number.string", NOTE, _NUMBER, "A number is written as a string.")
+BOOLEAN_STRING = _rule("boolean.string", WARNING, "", "A boolean is written as a string.")
+ARRAY_NULL = _rule("array.null", WARNING, "", "A list is null; read as empty.")
+ARRAY_EMPTY = _rule("array.empty", WARNING, "", "A list that needs at least one item is empty.")
+ENUM_UNKNOWN = _rule("enum.unknown", WARNING, "", "The specification does not list this value; its text is kept.")
+ENUM_CASE = _rule("enum.case", WARNING, _STRING, "The value differs from a listed one in upper and lower case.")
+DATETIME_UNREADABLE = _rule("datetime.unreadable", ERROR, _DATETIME, "The timestamp cannot be read.")
+DATETIME_ZONE = _rule("datetime.zone", NOTE, _DATETIME, "The timestamp has no zone designator; read as UTC.")
+DATETIME_OFFSET = _rule("datetime.offset", NOTE, _DATETIME, "The timestamp has an offset; converted to UTC.")
+DATETIME_FORM = _rule("datetime.form", NOTE, _DATETIME, "The timestamp is not written as YYYY-MM-DDTHH:MM:SSZ.")
+COORDINATE_FORM = _rule(
+    "coordinate.form", WARNING, "mod_locations.md#412-geolocation-class", "A coordinate is no text with six decimals."
+)
+TIME_OF_DAY_FORM = _rule(
+    "time_of_day.form", WARNING, "mod_locations.md#419-regularhours-class", "A time of day is not written as HH:MM."
+)
+COUNTRY_ALPHA2 = _rule(
+    "location.country.alpha2",
+    WARNING,
+    "mod_locations.md#31-location-object",
+    "The country is no ISO 3166-1 alpha-3 code.",
+)
+
+SCHEMA_RULES: tuple[Rule, ...] = tuple(rule for rule in list(globals().values()) if isinstance(rule, Rule))

@@ -1,0 +1,54 @@
+"""Types that several chapters share: DisplayText (types.md), BusinessDetails and Image (mod_locations.md).
+
+Rules of the models package:
+- one module per chapter; fields in the order of the chapter's table, names and lengths as there;
+- frozen, kw_only attrs classes; a ``*`` list is an empty tuple when absent, every other optional field is None;
+- no behaviour and no Python-level validators: the constraints in the annotations are checked at C speed;
+- ``clause`` is the table's place in the specification;
+- a class that has optional fields has no slots: msgspec fills a missing optional field three times faster that way
+  (docs/architecture.md); a class with only required fields has them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import frozen
+
+from ocpi_emsp.models.enums import ImageCategory
+from ocpi_emsp.scalars import Pixels, String2, String4, String100, String512, Url
+
+
+@frozen(kw_only=True)
+class DisplayText:
+    """Text to show to a driver, in one language (ISO 639-1)."""
+
+    clause: ClassVar[str] = "types.md#13-displaytext-class"
+
+    language: String2
+    text: String512
+
+
+@frozen(kw_only=True, slots=False)
+class Image:
+    """A link to an image; ``width`` and ``height`` in pixels."""
+
+    clause: ClassVar[str] = "mod_locations.md#414-image-class"
+
+    url: Url
+    thumbnail: Url | None = None
+    category: ImageCategory
+    type: String4
+    width: Pixels | None = None
+    height: Pixels | None = None
+
+
+@frozen(kw_only=True, slots=False)
+class BusinessDetails:
+    """Name, website and logo of a party."""
+
+    clause: ClassVar[str] = "mod_locations.md#41-businessdetails-class"
+
+    name: String100
+    website: Url | None = None
+    logo: Image | None = None

@@ -1,0 +1,23 @@
+"""credentials.md: Credentials. The rules of the package are in common.py."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from ocpi_emsp.models.common import BusinessDetails
+from ocpi_emsp.scalars import String2, String3, String64, Url
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """How the other party reaches and authenticates with us. ``token`` never shows in a repr."""
+
+    clause: ClassVar[str] = "credentials.md#21-credentials-object"
+
+    token: String64 = field(repr=False)
+    url: Url
+    business_details: BusinessDetails
+    party_id: String3
+    country_code: String2

@@ -1,0 +1,1 @@
+"""Test doubles and tools shipped with the library; nothing outside this package imports it."""

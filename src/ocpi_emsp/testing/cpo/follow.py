@@ -1,0 +1,42 @@
+"""What happens at the Charge Point after a command, if `sessions_follow_commands` is set.
+
+Rule obeyed (OCPI 2.1.1): a START_SESSION that succeeds is followed by a PUT of the new session (the sequence diagram
+of mod_commands.md 1); changes of a session are PATCHed, and its CDR is POSTed after it has ended
+(mod_sessions.md 1.1, mod_cdrs.md 1.1).
+"""
+
+import secrets
+
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.calls import EmspCalls
+from ocpi_emsp.testing.cpo.wire import Document, merge, utc_now
+
+
+async def follow_command(cpo: EmspCalls, command: str, body: Document) -> None:
+    """Creates or completes the session that an executed command is about, and pushes it."""
+    if command == "START_SESSION":
+        await _start(cpo, body)
+    elif command == "STOP_SESSION":
+        await _stop(cpo, body["session_id"])
+
+
+async def _start(cpo: EmspCalls, body: Document) -> None:
+    location = cpo.catalogue.locations.get(body["location_id"])
+    if location is None or not location.get("evses"):
+        return
+    session = samples.started_session(
+        f"SES-{secrets.token_hex(8)}",
+        at=samples.relevant(location, body.get("evse_uid")),
+        auth_id=body["token"]["auth_id"],
+        start=utc_now(),
+    )
+    await cpo.push_session(session)
+
+
+async def _stop(cpo: EmspCalls, session_id: str) -> None:
+    session = cpo.catalogue.sessions.get(session_id)
+    if session is None or session["status"] != "ACTIVE":
+        return
+    changes = samples.completion(session, now=utc_now())
+    await cpo.patch_session(session_id, changes)
+    await cpo.post_cdr(samples.cdr(f"CDR-{secrets.token_hex(8)}", of=merge(session, changes)))

@@ -1,0 +1,117 @@
+"""What can be set on a simulated CPO: its identity, its data, its limits and how it deviates.
+
+The defaults obey OCPI 2.1.1. Each deviation is something that partners really do; `presets.py` names them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import httpx
+from attrs import define, field, validators
+
+MODULES: Final = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
+"""The ModuleIDs of OCPI 2.1.1 (version_information_endpoint.md)."""
+VERSION: Final = "2.1.1"
+BASE_PATH: Final = "/ocpi/cpo"
+NEXT_LINKS: Final = ("absolute", "relative", "loop", "http", "foreign", "lost-filters")
+
+
+def _accepted() -> dict[str, str]:
+    return {}
+
+
+def _results() -> dict[str, str | None]:
+    return {}
+
+
+@define(kw_only=True, slots=False, eq=False)
+class Settings:
+    """All settings; they may be changed while the CPO runs, except the numbers of documents.
+
+    Identity:
+
+    - `url`: the base of every URL published, such as `http://127.0.0.1:1234`; set it once the port is known
+    - `token_a`: the token of the first invitation, valid from the start; a fresh random one unless given
+    - `versions`, `modules`: what the versions and the version details endpoint list; only 2.1.1 is served
+    - `required_endpoints`: what an eMSP must offer, or it is refused with 3003
+
+    Data (generated on demand, so 100,000 locations cost no memory):
+
+    - `locations`, `evses` (of each location), `sessions`, `cdrs`, `tariffs`: how many
+    - `auth_ids`: those of the sessions and CDRs, in turn
+
+    Limits:
+
+    - `page_limit`: the most objects on a page
+    - `require_date_from`: GET sessions without date_from is answered with 2001 (mod_sessions.md 2.1.1)
+    - `timeout`: seconds, for each request made to the eMSP
+
+    Commands, by CommandType:
+
+    - `command_acknowledgements`: the direct answer; ACCEPTED unless given
+    - `command_results`: what is sent later to the response_url; ACCEPTED unless given, None sends nothing
+    - `command_delay`: seconds between the two
+    - `sessions_follow_commands`: an accepted START_SESSION creates and pushes a session, an accepted
+      STOP_SESSION completes it and posts its CDR
+
+    Deviations:
+
+    - `accept_credentials_patch`: PATCH credentials is taken like a PUT of the merged object
+      (the specification says n/a)
+    - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
+    - `next_link`: one of `NEXT_LINKS`
+    - `totals`: False leaves X-Total-Count and X-Limit out
+    - `empty_without_data`: an empty page has no `data`
+    - `html_lists`: lists are answered with an HTML 502
+    - `quirky_documents`: see `presets.quirky`
+    - `bare_command_result`: a bare string in place of the CommandResponse object
+
+    `transport` is given to httpx for the requests made to the eMSP. `control` serves the control interface.
+    """
+
+    country_code: str = "NL"
+    party_id: str = "TNM"
+    name: str = "The New Motion"
+    url: str = "http://cpo.test"
+    token_a: str | None = field(default=None, repr=False)
+    versions: Sequence[str] = (VERSION,)
+    modules: Sequence[str] = MODULES
+    required_endpoints: Sequence[str] = ("credentials",)
+
+    locations: int = 3
+    evses: int = 2
+    sessions: int = 4
+    cdrs: int = 4
+    tariffs: int = 2
+    auth_ids: Sequence[str] = field(default=("DE8ACC12E46L89",), validator=validators.min_len(1))
+
+    page_limit: int = field(default=10, validator=validators.ge(1))
+    require_date_from: bool = True
+    timeout: float = 10.0
+
+    command_acknowledgements: Mapping[str, str] = field(factory=_accepted)
+    command_results: Mapping[str, str | None] = field(factory=_results)
+    command_delay: float = 0.0
+    sessions_follow_commands: bool = False
+
+    accept_credentials_patch: bool = True
+    accept_base64_token: bool = False
+    send_base64_token: bool = False
+    next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
+    totals: bool = True
+    empty_without_data: bool = False
+    html_lists: bool = False
+    quirky_documents: bool = False
+    bare_command_result: bool = False
+
+    transport: httpx.AsyncBaseTransport | None = None
+    control: bool = True
+
+    @property
+    def versions_url(self) -> str:
+        """The absolute URL of the versions endpoint."""
+        return self.endpoint("versions")
+
+    def endpoint(self, *segments: str) -> str:
+        """An absolute URL below the base path; `segments` are already encoded."""
+        return "/".join((self.url.rstrip("/") + BASE_PATH, *segments))
