@@ -52,7 +52,7 @@ class Policy:
 
 
 def check(data: Any, kind: type[Any]) -> Report:
-    """Every finding of ``data`` (bytes, str or parsed JSON) as a ``kind``, ordered by pointer; never raises on bad data."""
+    """Every finding of ``data`` (bytes, str or parsed JSON) as a ``kind``; never raises on bad data."""
     return examine(data, kind)[1]
 
 
@@ -62,6 +62,10 @@ def examine(data: Any, kind: type[T]) -> tuple[T | None, Report]:
         document = untyped(data)
     except NotJson as error:
         return None, Report.of([_of_document(NOT_JSON, error.message)])
+    return _examined(document, kind)
+
+
+def _examined(document: Any, kind: type[T]) -> tuple[T | None, Report]:
     diagnosis = diagnose(kind, document)
     sense = _sense(diagnosis.value, ()) if diagnosis.value is not None else ()
     return diagnosis.value, Report.of([*diagnosis.findings, *sense])
@@ -73,7 +77,7 @@ def accept(data: bytes, kind: type[T], policy: Policy) -> T:
         value = decode_strict(kind, data)
         if value is not None:
             return value
-    value, report = examine(untyped(data), kind)
+    value, report = _examined(untyped(data), kind)
     if value is None or report.at_least(policy.refuses):
         raise InvalidObject(f"{kind.__name__} refused", findings=tuple(report))
     return value

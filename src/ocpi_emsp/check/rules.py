@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -129,6 +129,10 @@ def hours_midnight(hours: Hours) -> Iterator[Hit]:
             yield ("regular_hours", index, "period_end"), "the period ends at 00:00; read as 24:00"
 
 
+_ANY_EXPONENT = Context(prec=28, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Numbers from the wire may be larger than Decimal's default context calculates with; an overflow is an infinity."""
+
+
 @_register(
     Session,
     "session.energy.unit",
@@ -143,7 +147,8 @@ def energy_unit(session: Session) -> Iterator[Hit]:
         for place, dimension in enumerate(period.dimensions)
         if dimension.type == CdrDimensionType.ENERGY
     ]
-    total = sum(volume for _, volume in volumes)
-    if session.kwh > 0 and total > 100 * session.kwh:
+    with localcontext(_ANY_EXPONENT):
+        in_wh = session.kwh > 0 and sum(volume for _, volume in volumes) > 100 * session.kwh
+    if in_wh:
         for path, volume in volumes:
             yield path, f"the ENERGY volume {volume} seems to be in Wh: the session's kwh is {session.kwh}"

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
-from msgspec import inspect
+from msgspec import Raw, inspect
 
 from ocpi_emsp.codec import rules
+from ocpi_emsp.codec.documents import dump
 from ocpi_emsp.codec.readings import (
     UNREADABLE,
     read_boolean,
@@ -67,7 +68,7 @@ def _compile(kind: type[Any]) -> _Reader:
 
 @frozen
 class _Object:
-    """Reads one object; ``fields`` maps each member to its reader, whether it is required, and whether it is a list."""
+    """Reads one object; ``fields`` maps each member to its reader, whether it is required and whether it reads null."""
 
     kind: Any
     fields: dict[str, tuple[_Reader, bool, bool]]
@@ -76,7 +77,8 @@ class _Object:
     def of(cls, node: inspect.DataclassType) -> _Object:
         kind: Any = node.cls
         fields = {
-            field.name: (_node(field.type, kind.clause), field.required, _is_array(field.type)) for field in node.fields
+            field.name: (_node(field.type, kind.clause), field.required, _reads_null(field.type))
+            for field in node.fields
         }
         return cls(kind, fields)
 
@@ -92,9 +94,9 @@ class _Object:
         return self.kind(**{name: value for name, value in values.items() if value is not _ABSENT})
 
     def _member(self, name: str, document: dict[str, Any], path: Path, findings: list[Finding]) -> Any:
-        reader, required, array = self.fields[name]
+        reader, required, reads_null = self.fields[name]
         value = document.get(name)
-        if value is not None or (array and name in document):
+        if value is not None or (reads_null and name in document):
             return reader(value, (*path, name), findings)
         if not required:
             return _ABSENT
@@ -125,6 +127,8 @@ def _node(node: inspect.Type, clause: str, reading: str | None = None) -> _Reade
             return _Object.of(node)
         case inspect.VarTupleType():
             return _array(node, clause)
+        case inspect.RawType():
+            return lambda value, _path, _findings: Raw(dump(value))
         case _:
             return _scalar(_scalar_reading(node, reading), clause)
 
@@ -174,8 +178,11 @@ def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
     return read
 
 
-def _is_array(node: inspect.Type) -> bool:
-    return isinstance(node, inspect.VarTupleType) or (isinstance(node, inspect.Metadata) and _is_array(node.type))
+def _reads_null(node: inspect.Type) -> bool:
+    """Whether null is a value to read, not an absent one: it stands for a list, or in an undecoded member."""
+    if isinstance(node, inspect.Metadata):
+        return _reads_null(node.type)
+    return isinstance(node, inspect.VarTupleType | inspect.RawType)
 
 
 def _finding(rule: Rule, path: Path, message: str, clause: str) -> Finding:

@@ -3,7 +3,8 @@
 Rules of this module (RFC 8259, status_codes.md):
 - bytes that are no JSON raise :class:`~ocpi_emsp.errors.NotJson`, whatever is wrong with them: encoding, syntax, NaN,
   lone surrogates, nesting that no object of OCPI has, numbers that nothing can hold;
-- numbers with a fraction or exponent become ``Decimal``; nothing is rounded;
+- numbers with a fraction or exponent become ``Decimal``, as do integers of too many digits for Python's int; nothing is
+  rounded;
 - where a member is repeated the last one counts, as in every JSON library in use, and the repetition is remembered.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -33,14 +35,20 @@ class JsonObject(dict[str, Any]):
 def parse(data: bytes | str) -> Any:
     """The untyped document: JsonObject, list, str, int, Decimal, bool or None. Raises NotJson."""
     try:
-        text = data if isinstance(data, str) else str(data, "utf-8")
+        text = str(data.encode() if isinstance(data, str) else data, "utf-8")
         document = json.loads(
-            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_remember_repeated
+            text,
+            parse_float=Decimal,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_remember_repeated,
         )
         if _SURROGATE.search(text):
-            msgspec.json.decode(text)
+            msgspec.json.decode(text, type=msgspec.Raw)
     except UnicodeDecodeError as error:
         raise NotJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    except UnicodeEncodeError as error:
+        raise NotJson(f"not UTF-8: {error.reason} at character {error.start}") from None
     except (json.JSONDecodeError, msgspec.DecodeError) as error:
         raise NotJson(f"not JSON: {error}") from None
     except RecursionError:
@@ -59,9 +67,25 @@ def parsed(value: Any) -> Any:
         raise NotJson(f"not JSON: {error}") from None
 
 
+def require_utf8(data: bytes) -> None:
+    """Raises NotJson for bytes that are not UTF-8; msgspec itself does not look into what it skips."""
+    try:
+        data.isascii() or str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
+
+
 def dump(document: Any) -> bytes:
     """The compact JSON of an untyped document; a Decimal is written as the number it is."""
     return _ENCODER.encode(document)
+
+
+def _integer(digits: str) -> int | Decimal:
+    """An int, or a Decimal of more digits than Python converts (sys.set_int_max_str_digits)."""
+    try:
+        return int(digits)
+    except ValueError:
+        return Decimal(digits)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -72,6 +96,6 @@ def _remember_repeated(pairs: list[tuple[str, Any]]) -> JsonObject:
     members = JsonObject(pairs)
     members.repeated = ()
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        members.repeated = tuple(name for name in members if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        members.repeated = tuple(name for name, count in counts.items() if count > 1)
     return members

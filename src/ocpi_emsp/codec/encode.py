@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_unstructure_fn
 from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
 from ocpi_emsp.codec.strict import decode_strict
-from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Report
 
 
@@ -63,10 +63,13 @@ def encode(value: Any) -> bytes:
 
 def encode_valid(value: Any) -> bytes:
     """Like :func:`encode`, for one model; raises InvalidObject with every finding where it breaks the specification."""
-    data = encode(value)
-    if decode_strict(type(value), data) is None:
-        report = Report.of(diagnose(type(value), parse(data)).findings)
-        raise InvalidObject(
-            f"this {type(value).__name__} breaks the specification; it is not sent", findings=tuple(report)
-        )
-    return data
+    plain = document(value)
+    try:
+        data = dump(plain)
+        if decode_strict(type(value), data) is not None:
+            return data
+        plain = parse(data)
+    except (NotJson, UnicodeEncodeError):
+        pass  # it holds what no JSON can: NaN, a lone surrogate; the findings name it
+    report = Report.of(diagnose(type(value), plain).findings)
+    raise InvalidObject(f"this {type(value).__name__} breaks the specification; it is not sent", findings=tuple(report))

@@ -1,7 +1,8 @@
 """Merge-patch on undecoded JSON: what a patch does not touch keeps its bytes.
 
 Rules of this module (transport_and_format.md PATCH, RFC 7396, docs/spec-choices.md rows 5 and 6):
-- a member that is absent stays, one that is null is removed, objects merge, everything else is replaced;
+- a member that is absent stays, one that is null is removed, objects merge (with an empty one where there was none),
+  everything else is replaced;
 - lists are replaced, except those named in ``keyed``: their items merge by the member that identifies them, new ones
   are added at the end, none is removed;
 - the result is not checked here: a removed required field is found by the codec.
@@ -10,38 +11,40 @@ Rules of this module (transport_and_format.md PATCH, RFC 7396, docs/spec-choices
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.errors import InvalidObject, NotJson
 
+T = TypeVar("T")
 Members: TypeAlias = dict[str, msgspec.Raw]
 
 _MEMBERS = msgspec.json.Decoder(Members)
-_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 def members(data: bytes | msgspec.Raw) -> Members:
     """The members of a JSON object, undecoded. Raises NotJson; InvalidObject where it is no object."""
+    return _cut(_MEMBERS, bytes(data), "object")
+
+
+def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """The items of a JSON array, undecoded; none for null. Raises NotJson; InvalidObject where it is no array."""
+    return _cut(_ITEMS, bytes(data), "array") or []
+
+
+def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
+    require_utf8(data)
     try:
-        return _MEMBERS.decode(data)
+        return decoder.decode(data)
     except msgspec.ValidationError:
-        raise InvalidObject("a JSON object is required") from None
+        raise InvalidObject(f"a JSON {what} is required") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(f"not JSON: {error}") from None
     except RecursionError:
         raise NotJson("not readable: nested too deeply") from None
-
-
-def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
-    """The items of a JSON array, undecoded; none for null. Raises InvalidObject where it is no array."""
-    if bytes(data) == b"null":
-        return []
-    try:
-        return _ITEMS.decode(data)
-    except msgspec.ValidationError:
-        raise InvalidObject("a JSON array is required") from None
 
 
 def join(document: Mapping[str, msgspec.Raw]) -> bytes:
@@ -55,18 +58,22 @@ def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None =
     >>> merge_patch(b'{"name":"a","operator":{"name":"x","website":"y"}}', b'{"name":null,"operator":{"name":"z"}}')
     b'{"operator":{"name":"z","website":"y"}}'
     """
+    try:
+        return _merge(document, patch, keyed or {})
+    except RecursionError:
+        raise NotJson("not readable: nested too deeply") from None
+
+
+def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:
     merged = members(document)
     for name, change in members(patch).items():
-        old = merged.get(name)
-        text = bytes(change)
-        if text == b"null":
+        old, new = bytes(merged.get(name, b"")), bytes(change)
+        if new == b"null":
             merged.pop(name, None)
-        elif old is None:
-            merged[name] = change
-        elif text.startswith(b"{") and bytes(old).startswith(b"{"):
-            merged[name] = msgspec.Raw(merge_patch(bytes(old), text, keyed))
-        elif keyed and name in keyed and text.startswith(b"[") and bytes(old).startswith(b"["):
-            merged[name] = msgspec.Raw(merge_items(bytes(old), text, keyed[name], keyed))
+        elif new.startswith(b"{"):
+            merged[name] = msgspec.Raw(_merge(old if old.startswith(b"{") else b"{}", new, keyed))
+        elif name in keyed and new.startswith(b"["):
+            merged[name] = msgspec.Raw(merge_items(old if old.startswith(b"[") else b"[]", new, keyed[name], keyed))
         else:
             merged[name] = change
     return join(merged)
@@ -74,12 +81,14 @@ def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None =
 
 def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str] | None = None) -> bytes:
     """The array ``document`` with the items of ``patch`` merged in by their member ``key``."""
-    merged = {identity(item, key): item for item in items(document)}
+    merged = items(document)
+    places = {identity(item, key): place for place, item in enumerate(merged)}
     for change in items(patch):
-        name = identity(change, key)
-        old = merged.get(name)
-        merged[name] = change if old is None else msgspec.Raw(merge_patch(bytes(old), bytes(change), keyed))
-    return msgspec.json.encode(list(merged.values()))
+        place = places.setdefault(identity(change, key), len(merged))
+        if place == len(merged):
+            merged.append(msgspec.Raw(b"{}"))
+        merged[place] = msgspec.Raw(_merge(bytes(merged[place]), bytes(change), keyed or {}))
+    return msgspec.json.encode(merged)
 
 
 def identity(item: bytes | msgspec.Raw, key: str) -> str:

@@ -38,6 +38,7 @@ _TIMESTAMP = re.compile(
 )
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_SHOWN = 60
 
 
@@ -63,6 +64,8 @@ def read_string(value: Any, node: inspect.StrType, reading: str | None, report: 
         report(rules.STRING_NUMBER, f"the number {shown(value)} stands where a string is required")
         value = str(value)
     if not value.isascii() or not value.isprintable():
+        if _SURROGATE.search(value):
+            return _wrong_type(value, "Unicode text", report)
         report(rules.NOT_ASCII, f"{shown(value)} has characters that are not printable ASCII")
     if reading == "country":
         return _read_country(value, report)
@@ -99,7 +102,7 @@ def read_number(value: Any, report: Report) -> Any:
             return _wrong_type(value, "a number", report)
         report(rules.NUMBER_STRING, f"the number {shown(value)} is written as a string")
         return number
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
         return _wrong_type(value, "a number", report)
     return Decimal(value)
 
@@ -135,8 +138,9 @@ def read_datetime(value: Any, report: Report) -> Any:
         return _wrong_type(value, "a timestamp", report)
     text = value.strip()
     match = _TIMESTAMP.fullmatch(text)
+    strict = _strict_moment(text)
     try:
-        moment = _moment(text) if match else None
+        moment = strict or (_lenient_moment(text) if match else None)
         moment = moment and (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
     except (ValueError, OverflowError):
         moment = None
@@ -148,17 +152,22 @@ def read_datetime(value: Any, report: Report) -> Any:
         report(rules.DATETIME_ZONE, f"{shown(value)} has no zone designator; read as UTC")
     elif zone not in "Zz":
         report(rules.DATETIME_OFFSET, f"{shown(value)} has an offset; read as {moment:%Y-%m-%dT%H:%M:%SZ}")
-    if not _CANONICAL.fullmatch(value):
+    if strict is None or not _CANONICAL.fullmatch(value):
         report(rules.DATETIME_FORM, f"{shown(value)} is not written as YYYY-MM-DDTHH:MM:SSZ")
     return moment
 
 
-def _moment(text: str) -> datetime:
-    """The strict lane's own parser first, so that both lanes round a fraction alike."""
+def _strict_moment(text: str) -> datetime | None:
+    """The strict lane's own parser comes first, so that both lanes round a fraction alike."""
     try:
         return msgspec.convert(text, datetime)
     except msgspec.ValidationError:
-        return dateutil_parser.isoparse(text.replace(" ", "T", 1).replace(" ", "").replace("t", "T").replace("z", "Z"))
+        return None
+
+
+def _lenient_moment(text: str) -> datetime:
+    """Date and time of the shape of ``_TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
+    return dateutil_parser.isoparse(text[:10] + "T" + "".join(text[11:].split()).upper())
 
 
 def _read_country(value: str, report: Report) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from attrs import field, frozen
+from attrs import frozen
 
 from ocpi_emsp.scalars import DateTime
+
+_ABSENT = msgspec.Raw()
+"""A default, not a factory: with a factory msgspec refuses every value of a Raw field of an attrs class."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -16,7 +19,7 @@ class Envelope:
 
     clause: ClassVar[str] = "transport_and_format.md#response-format"
 
-    data: msgspec.Raw = field(factory=msgspec.Raw)
+    data: msgspec.Raw = _ABSENT
     status_code: int
     status_message: str | None = None
     timestamp: DateTime

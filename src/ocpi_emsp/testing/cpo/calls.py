@@ -170,7 +170,8 @@ class EmspCalls(Settings, ABC):
             exchange = await self.call("GET", url)
             exchanges.append(exchange)
             seen |= {url, exchange.url}
-        tokens = [token for page in exchanges if isinstance(page.data, list) for token in page.data]
+        listed = [token for page in exchanges if isinstance(page.data, list) for token in page.data]
+        tokens = [token for token in listed if isinstance(token, dict)]
         self.store_tokens(tokens)
         return TokenList(exchanges, tokens)
 

@@ -264,7 +264,7 @@ def _cdr_updated(index: int) -> datetime:
 
 
 def _child(parent: Document, children: str, key: str, value: str) -> Document | None:
-    return next((child for child in parent.get(children, []) if child.get(key) == value), None)
+    return next((child for child in (parent.get(children) or []) if child.get(key) == value), None)
 
 
 def _changed(document: Document, changes: Document) -> Document:
@@ -274,7 +274,7 @@ def _changed(document: Document, changes: Document) -> Document:
 
 def _with_child(parent: Document, children: str, key: str, child: Document) -> Document:
     """`parent` with one child added or replaced, both updated at the same time."""
-    siblings = parent.get(children, [])
+    siblings = parent.get(children) or []
     known = any(each.get(key) == child[key] for each in siblings)
     kept = [child if each.get(key) == child[key] else each for each in siblings]
     updated = child.get("last_updated", timestamp(utc_now()))

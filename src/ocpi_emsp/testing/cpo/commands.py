@@ -49,7 +49,10 @@ class Tasks:
     async def wait_idle(self) -> None:
         """Returns when nothing runs any more; raises what a task raised."""
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            done, _ = await asyncio.wait(self._tasks)
+            for task in done:
+                if not task.cancelled():
+                    task.result()
 
     async def cancel(self) -> None:
         """Cancels what runs and waits for its end."""

@@ -192,7 +192,7 @@ def _text(body: Document, name: str, default: str | None = None) -> str:
 
 
 def _texts(body: Document, name: str) -> dict[str, str]:
-    value = body.get(name) or {}
+    value = {} if body.get(name) is None else body[name]
     if not isinstance(value, dict):
         raise RequestError(400, 2000, f"Not an object: {name}")
     return {key: str(each) for key, each in value.items()}

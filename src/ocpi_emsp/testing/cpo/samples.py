@@ -80,8 +80,9 @@ def _coordinates(place: Place, index: int) -> Document:
 
 
 def _weekdays() -> Document:
+    """Regular hours without `twentyfourseven`: the table says one of the two (mod_locations.md 4.13)."""
     days = [{"weekday": day, "period_begin": "08:00", "period_end": "20:00"} for day in range(1, 6)]
-    return {"regular_hours": days, "twentyfourseven": False}
+    return {"regular_hours": days}
 
 
 def connector(

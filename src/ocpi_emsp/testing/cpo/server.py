@@ -95,6 +95,8 @@ async def _served(cpo: SimulatedCpo, host: str, port: int) -> AsyncIterator[_Ser
         ready = asyncio.ensure_future(server.ready.wait())
         await asyncio.wait({server.stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
+        if server.stopped.done():
+            raise RuntimeError("The server did not start") from server.stopped.exception()
         try:
             yield server
         finally:

@@ -6,6 +6,7 @@ from typing import Self
 
 from attrs import define, field
 
+from ocpi_emsp.testing.cpo.application import Application, application
 from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
 from ocpi_emsp.testing.cpo.commands import CommandResult, Commands, Tasks
@@ -15,17 +16,7 @@ from ocpi_emsp.testing.cpo.handshake import Handshake
 from ocpi_emsp.testing.cpo.interface import Interface, Received
 from ocpi_emsp.testing.cpo.outgoing import Exchange, Outgoing
 from ocpi_emsp.testing.cpo.registration import Invitation, Registration, new_token
-from ocpi_emsp.testing.cpo.wire import (
-    ABSENT,
-    Absent,
-    Document,
-    Json,
-    Receive,
-    Scope,
-    Send,
-    read_request,
-    write_response,
-)
+from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -42,7 +33,7 @@ class SimulatedCpo(EmspCalls):
     _tasks: Tasks = field(init=False, repr=False, factory=Tasks)
     _commands: Commands = field(init=False, repr=False)
     _interface: Interface = field(init=False, repr=False)
-    _control: Control = field(init=False, repr=False)
+    app: Application = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.registration.invitation = self.token_a
@@ -51,7 +42,7 @@ class SimulatedCpo(EmspCalls):
         self._handshake = Handshake(self, self.registration, self._outgoing)
         self._commands = Commands(self, self.catalogue, self._outgoing, self._tasks, self._follow)
         self._interface = Interface(self, self.catalogue, self.registration, self._handshake, self._commands)
-        self._control = Control(self)
+        self.app = application(self, self._interface, Control(self), self.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,30 +59,6 @@ class SimulatedCpo(EmspCalls):
         """Cancels pending command results and closes the connections; the CPO can be used again afterwards."""
         await self._tasks.cancel()
         await self._outgoing.aclose()
-
-    # Serving
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: the CPO interface below /ocpi/cpo and the control interface below /control."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            request = await read_request(scope, receive)
-            control = self.control and request.segments[0] == "control"
-            handler = self._control.handle if control else self._interface.handle
-            await write_response(send, await handler(request))
-        else:
-            raise NotImplementedError(f"No ASGI scope for OCPI: {scope['type']}")
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.aclose()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
     # What has happened
 
@@ -182,7 +149,7 @@ class SimulatedCpo(EmspCalls):
         """Keeps the eMSP's Token objects, as if it had pushed them."""
         emsp = self.registration.emsp or {}
         for token in tokens:
-            if isinstance(token, dict) and isinstance(token.get("uid"), str):
+            if isinstance(token.get("uid"), str):
                 self._interface.tokens.put(emsp.get("country_code", ""), emsp.get("party_id", ""), token)
 
     async def _follow(self, command: str, body: Document) -> None:

@@ -1,0 +1,180 @@
+"""One implementation, two colours: how async flows meet sync callers, blocking stores and hooks of either colour.
+
+Rules of this module:
+- ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
+  loop; a flow that does suspend is an error that says so;
+- threads appear here only: where an async host meets something that blocks (anyio.to_thread), and where an async hook
+  meets a sync host whose thread runs a loop already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Entry, Key, Page, Query, Record, Store
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class FlowSuspended(RuntimeError):
+    """A flow under a sync host waited for something that only an event loop can give."""
+
+
+def run(flow: Coroutine[Any, Any, T]) -> T:
+    """The result of a flow whose ports never suspend. Raises what the flow raises, FlowSuspended where it waits."""
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    flow.close()
+    raise FlowSuspended("a port of the sync shell suspended: use the async shell, or a port that does not")
+
+
+def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
+    """The items of an async generator whose ports never suspend, one by one."""
+
+    async def following() -> T:
+        return await anext(flow)
+
+    async def close() -> None:
+        await getattr(flow, "aclose", _nothing)()
+
+    try:
+        while True:
+            try:
+                item = run(following())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run(close())
+
+
+async def _nothing() -> None: ...
+
+
+class Lift(Protocol):
+    """Calls a blocking function and gives its result, in one of two colours."""
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T: ...
+
+
+async def in_place(function: Callable[..., T], *args: Any) -> T:
+    """Call it here: for a sync host."""
+    return function(*args)
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call it in a worker thread: for an async host."""
+    return await anyio.to_thread.run_sync(function, *args)
+
+
+def lift_store(store: Store | BlockingStore, lift: Lift) -> Store:
+    """A store for flows: as it is, or its blocking calls lifted."""
+    return _LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
+
+
+class _LiftedStore:
+    def __init__(self, store: BlockingStore, lift: Lift) -> None:
+        self._store = store
+        self._lift = lift
+
+    def transaction(self) -> _LiftedTransaction:
+        return _LiftedTransaction(self._store.blocking_transaction(), self._lift)
+
+
+class _LiftedTransaction:
+    """Every method of a blocking transaction, lifted."""
+
+    _tx: BlockingTransaction
+
+    def __init__(self, manager: AbstractContextManager[BlockingTransaction], lift: Lift) -> None:
+        self._manager = manager
+        self._lift = lift
+
+    async def __aenter__(self) -> _LiftedTransaction:
+        self._tx = await self._lift(self._manager.__enter__)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._lift(self._manager.__exit__, kind, error, trace)
+
+    async def get(self, key: Key) -> Record | None:
+        return await self._lift(self._tx.get, key)
+
+    async def put(self, record: Record) -> None:
+        await self._lift(self._tx.put, record)
+
+    async def delete(self, key: Key) -> None:
+        await self._lift(self._tx.delete, key)
+
+    async def children(self, key: Key) -> Sequence[Record]:
+        return await self._lift(self._tx.children, key)
+
+    async def page(self, query: Query) -> Page:
+        return await self._lift(self._tx.page, query)
+
+    async def append(self, entry: Entry) -> None:
+        await self._lift(self._tx.append, entry)
+
+    async def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]:
+        return await self._lift(self._tx.entries, topic, key, limit)
+
+    async def settle(self, entry_id: str) -> None:
+        await self._lift(self._tx.settle, entry_id)
+
+
+def hook_for_sync(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A hook for a sync host: a plain function is called in place, an async one is run to its end in place."""
+
+    async def call(*args: Any) -> Any:
+        if _is_async(hook):
+            return _run_async(hook, *args)
+        result = hook(*args)
+        return _run_async(_awaiting, result) if inspect.isawaitable(result) else result
+
+    return call
+
+
+def hook_for_async(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A hook for an async host: an async function is awaited, a plain one is called in a worker thread."""
+
+    async def call(*args: Any) -> Any:
+        if _is_async(hook):
+            return await hook(*args)
+        result = await anyio.to_thread.run_sync(hook, *args)
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def _is_async(hook: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(hook)) or inspect.iscoroutinefunction(
+        getattr(hook, "__call__", None)  # noqa: B004 # an object with an async __call__ is an async hook
+    )
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _run_async(function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(function, *args)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(anyio.run, function, *args).result()

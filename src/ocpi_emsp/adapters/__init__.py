@@ -1,0 +1,1 @@
+"""Adapters translate between a server interface and the library, nothing else."""

@@ -1,0 +1,73 @@
+"""The eMSP as a WSGI application (PEP 3333).
+
+Rules of this module: translate, nothing else. WSGI decodes the path; where the server also gives the raw one (gunicorn,
+uWSGI, mod_wsgi), ids with a percent-encoded slash survive, elsewhere they cannot be told from two segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+from ocpi_emsp.routes import below
+from ocpi_emsp.wire import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Handle: TypeAlias = Callable[[Request], Response]
+
+_CHUNK = 65536
+_DRAIN = 8
+"""How many times the limit is read and dropped before the answer."""
+
+
+class WsgiApp:
+    """Mount it at any prefix; ``base`` is the path of the public URL."""
+
+    def __init__(self, handle: Handle, base: str, limit: int) -> None:
+        self._handle = handle
+        self._base = base
+        self._limit = limit
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = self._handle(self._request(environ))
+        headers = [*response.headers, ("content-length", str(len(response.body)))]
+        start_response(f"{response.status} {_phrase(response.status)}", headers)
+        return [response.body]
+
+    def _request(self, environ: WSGIEnvironment) -> Request:
+        path = below(_raw_path(environ), self._base, quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1"))
+        headers = {
+            name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
+        }
+        if environ.get("CONTENT_TYPE"):
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        query = environ.get("QUERY_STRING", "")
+        return Request(environ["REQUEST_METHOD"], path, query, headers, self._body(environ))
+
+    def _body(self, environ: WSGIEnvironment) -> bytes:
+        """The body, cut behind the limit; the rest is read to a bound and dropped."""
+        stream: Any = environ["wsgi.input"]
+        if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
+            left = self._limit * _DRAIN
+        else:
+            left = min(int(environ.get("CONTENT_LENGTH") or 0), self._limit * _DRAIN)
+        body: bytes = stream.read(min(left, self._limit + 1))
+        left -= len(body)
+        while left > 0 and len(body) > self._limit and (dropped := stream.read(min(left, _CHUNK))):
+            left -= len(dropped)
+        return body
+
+
+def _raw_path(environ: WSGIEnvironment) -> str:
+    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw.startswith("/"):
+        return raw.partition("?")[0]
+    return quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), encoding="latin-1")
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase

@@ -1,0 +1,170 @@
+"""Events: what happened to the backend's data, for listeners.
+
+Rules of this module:
+- an event is written to the journal in the transaction of its change and delivered after the commit, at least once,
+  in order per object; a bumped ``last_updated`` alone is no event;
+- an event carries the typed view of the object as it is stored after the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from attrs import fields_dict, frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Location, Session, Tariff
+from ocpi_emsp.ports import Entry
+
+
+@frozen(kw_only=True)
+class Event:
+    """What every event says: whose object it is, when the change was received, and under which correlation id."""
+
+    model: ClassVar[tuple[str, type[Any]] | None] = None
+    """The attribute that holds the typed view of the journalled document, and its model."""
+
+    country_code: str
+    party_id: str
+    at: datetime
+    correlation_id: str
+
+
+@frozen(kw_only=True)
+class LocationReceived(Event):
+    """A location was created or changed."""
+
+    model = ("location", Location)
+    location: Location
+    created: bool
+
+
+@frozen(kw_only=True)
+class EvseReceived(Event):
+    """An EVSE, or a connector of it, was created or changed."""
+
+    model = ("evse", Evse)
+    location_id: str
+    evse: Evse
+    created: bool
+
+
+@frozen(kw_only=True)
+class EvseRemoved(Event):
+    """A location was put without this EVSE, so it is REMOVED."""
+
+    model = ("evse", Evse)
+    location_id: str
+    evse: Evse
+
+
+@frozen(kw_only=True)
+class SessionReceived(Event):
+    """A session was created or changed."""
+
+    model = ("session", Session)
+    session: Session
+    created: bool
+
+
+@frozen(kw_only=True)
+class TariffReceived(Event):
+    """A tariff was created or changed."""
+
+    model = ("tariff", Tariff)
+    tariff: Tariff
+    created: bool
+
+
+@frozen(kw_only=True)
+class TariffDeleted(Event):
+    """A tariff was deleted."""
+
+    model = ("tariff", Tariff)
+    tariff: Tariff
+
+
+@frozen(kw_only=True)
+class CdrReceived(Event):
+    """A CDR arrived for the first time."""
+
+    model = ("cdr", Cdr)
+    cdr: Cdr
+
+
+@frozen(kw_only=True)
+class CdrConflict(Event):
+    """A CDR arrived under an id that is taken by another content; it is kept beside the first, which stands."""
+
+    model = ("cdr", Cdr)
+    cdr: Cdr
+
+
+@frozen(kw_only=True)
+class CommandResultReceived(Event):
+    """The charge point's result of a command that we sent."""
+
+    uid: str
+    command: CommandType
+    result: CommandResponseType
+
+
+@frozen(kw_only=True)
+class ResyncWanted(Event):
+    """A partner changed an object that is not known here: it should be pulled (``module`` and ``id`` say which)."""
+
+    module: str
+    id: str
+
+
+@frozen(kw_only=True)
+class PartyRegistered(Event):
+    """The credentials handshake with a party is complete."""
+
+
+@frozen(kw_only=True)
+class PartyUpdated(Event):
+    """A party renewed its credentials or endpoints."""
+
+
+@frozen(kw_only=True)
+class PartyUnregistered(Event):
+    """A party withdrew its credentials."""
+
+
+EVENTS: dict[str, type[Event]] = {
+    event.__name__: event
+    for event in (
+        LocationReceived,
+        EvseReceived,
+        EvseRemoved,
+        SessionReceived,
+        TariffReceived,
+        TariffDeleted,
+        CdrReceived,
+        CdrConflict,
+        CommandResultReceived,
+        ResyncWanted,
+        PartyRegistered,
+        PartyUpdated,
+        PartyUnregistered,
+    )
+}
+
+_READINGS: dict[str, Any] = {"command": CommandType.of, "result": CommandResponseType.of}
+
+
+def event_of(entry: Entry) -> Event:
+    """The event of a journal entry."""
+    kind = EVENTS[entry.name]
+    values: dict[str, Any] = {"at": entry.at, **_read(entry.details)}
+    if kind.model is not None:
+        attribute, model = kind.model
+        values[attribute] = decode(model, entry.body)
+    return kind(**{name: value for name, value in values.items() if name in fields_dict(kind)})
+
+
+def _read(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _READINGS[name](value) if name in _READINGS else value for name, value in details.items()}

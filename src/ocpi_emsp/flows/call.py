@@ -1,0 +1,109 @@
+"""One call to a partner, judged on both layers.
+
+Rules of this module (status_codes.md; docs/spec-choices.md row 13):
+- a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
+- an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
+- POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    InvalidObject,
+    MissingEndpoints,
+    NotJson,
+    NotRegistered,
+    NotSupported,
+    PartnerRefused,
+)
+from ocpi_emsp.flows.context import Context, new_id
+from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.models import Envelope
+from ocpi_emsp.routes import Route
+from ocpi_emsp.wire import Request, Response, authorization, read_envelope
+
+
+def require(context: Context, party: Party, route: Route) -> str:
+    """The URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
+    if not route.on(context.matrix):
+        raise NotSupported(f"the support matrix switches {route.method} {route.row} ({route.direction}) off")
+    if party.state is not PartyState.REGISTERED or party.token is None:
+        raise NotRegistered(f"there is no registration with {party}")
+    endpoint = party.endpoint(route.module)
+    if endpoint is None:
+        raise MissingEndpoints(f"{party} offers no {route.module} endpoint")
+    return endpoint
+
+
+async def call(
+    context: Context,
+    party: Party,
+    route: Route,
+    *,
+    params: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> Envelope:
+    """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
+    url = route.url(require(context, party, route), **(params or {}))
+    request = outgoing_request(route.method, url, party.token or "", query, body, as_base64=party.profile.base64_token)
+    return judge(request, await exchange(context, request))
+
+
+def outgoing_request(
+    method: str,
+    url: str,
+    token: str,
+    query: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    as_base64: bool = False,
+) -> Request:
+    """A request with token and correlation headers; ``query`` is added to what ``url`` has."""
+    headers = {
+        "authorization": authorization(token, as_base64=as_base64),
+        "accept": "application/json",
+        "x-request-id": new_id(),
+        "x-correlation-id": new_id(),
+    }
+    if body:
+        headers["content-type"] = "application/json"
+    if query:
+        url += ("&" if "?" in url else "?") + urlencode(query, safe=":")
+    return Request(method, url, headers=headers, body=body)
+
+
+async def exchange(context: Context, request: Request) -> Response:
+    """Send one request, where the url policy allows it. Raises UnsafeUrl, TransportFailed."""
+    context.check_url(request.url)
+    return await context.send(request)
+
+
+def judge(request: Request, response: Response) -> Envelope:
+    """The envelope of a successful answer. Raises PartnerRefused, AnswerUnusable."""
+    method, url = request.method, request.url
+    try:
+        envelope = read_envelope(response.body)
+    except (NotJson, InvalidObject) as error:
+        if not 200 <= response.status < 300:
+            message = f"{method} {url} answered HTTP {response.status} without an OCPI envelope"
+            raise PartnerRefused(
+                message, method=method, url=url, answered_http=response.status, answered_code=None
+            ) from None
+        raise AnswerUnusable(f"{method} {url}: {error.message}", method=method, url=url) from None
+    if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:
+        said = f": {envelope.status_message}" if envelope.status_message else ""
+        message = f"{method} {url} answered HTTP {response.status}, {envelope.status_code}{said}"
+        raise PartnerRefused(
+            message,
+            method=method,
+            url=url,
+            answered_http=response.status,
+            answered_code=envelope.status_code,
+            data=bytes(envelope.data),
+        )
+    return envelope

@@ -1,0 +1,132 @@
+"""What every flow is given: identity, settings and ports.
+
+Rules of this module: a limit has a default and a reason; nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from ocpi_emsp.codec import encode
+from ocpi_emsp.errors import UnsafeUrl
+from ocpi_emsp.events import Event
+from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, LocationReferences, Token
+from ocpi_emsp.ports import EVENT, Clock, Entry, Key, Send, Store, Transaction
+from ocpi_emsp.routes import VERSION
+from ocpi_emsp.support import SupportMatrix
+
+AuthorizeHook: TypeAlias = Callable[[Token, LocationReferences | None], Awaitable[AuthorizationInfo]]
+ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
+UrlPolicy: TypeAlias = Literal["https", "loopback"]
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bounds on what one request may cost."""
+
+    body: int = 4 * 1024 * 1024
+    """Bytes of a request body: a location with 100 EVSEs has 60 KB, so this leaves room for any real object."""
+    answer: int = 64 * 1024 * 1024
+    """Bytes of a partner's answer: pages of thousands of locations exist."""
+    page: int = 100
+    """Objects of a page where the partner asks for no limit."""
+    page_cap: int = 1000
+    """Objects of a page at most: keeps an answer below a megabyte."""
+    pages: int = 100_000
+    """Pages of one list that we follow: ends a partner's list that has no end."""
+    token_grace: timedelta = timedelta(hours=24)
+    """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    timeout: float = 30.0
+    """Seconds that a partner has to connect, and between two reads."""
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who we are; ``url`` is the public base under which our paths lie, without a trailing slash."""
+
+    country_code: str
+    party_id: str
+    business_details: BusinessDetails
+    url: str
+
+    @property
+    def versions_url(self) -> str:
+        """Where partners start."""
+        return f"{self.url}/versions"
+
+    def endpoint(self, module: str) -> str:
+        """The URL of one of our modules."""
+        return f"{self.url}/{VERSION}/{module}"
+
+
+@frozen(kw_only=True)
+class Context:
+    """Identity, settings and ports, in one colour: either none of the ports suspends, or they may."""
+
+    identity: Identity
+    matrix: SupportMatrix
+    limits: Limits
+    url_policy: UrlPolicy
+    required_modules: frozenset[str]
+    store: Store
+    clock: Clock
+    send: Send
+    authorize: AuthorizeHook | None
+    listeners: Sequence[tuple[type[Event], ListenerHook]]
+
+    def hears(self, event: type[Event]) -> bool:
+        """True where someone listens to this event."""
+        return any(issubclass(event, heard) for heard, _ in self.listeners)
+
+    async def emit(
+        self, tx: Transaction, event: type[Event], key: Key, correlation_id: str, body: bytes = b"", **details: object
+    ) -> None:
+        """Journal an event of the change that ``tx`` makes; nothing is written where nobody listens."""
+        if not self.hears(event):
+            return
+        owner = {"country_code": key.country_code, "party_id": key.party_id, "correlation_id": correlation_id}
+        entry = Entry(
+            id=new_id(),
+            topic=EVENT,
+            name=event.__name__,
+            key=key,
+            at=self.clock.now(),
+            body=body,
+            details={**owner, **details},
+        )
+        await tx.append(entry)
+
+    def check_url(self, url: str) -> str:
+        """``url``, where the policy allows to call it. Raises UnsafeUrl."""
+        scheme, _, rest = url.partition("://")
+        host = rest.partition("/")[0].rpartition("@")[2]
+        name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+        if scheme.lower() == "https" and name:
+            return url
+        if scheme.lower() == "http" and self.url_policy == "loopback" and _is_loopback(name):
+            return url
+        raise UnsafeUrl(f"the url policy {self.url_policy!r} forbids {url[:200]!r}")
+
+
+def _is_loopback(name: str) -> bool:
+    return name.lower() in ("localhost", "::1") or (name.startswith("127.") and name.replace(".", "").isdigit())
+
+
+def new_token() -> str:
+    """A token of printable ASCII without spaces, 43 characters of 256 bits (credentials.md: at most 64)."""
+    return secrets.token_urlsafe(32)
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return secrets.token_urlsafe(18)
+
+
+def to_json(value: object) -> bytes:
+    """The JSON of a model, for answers."""
+    return encode(value)

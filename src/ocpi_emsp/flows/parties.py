@@ -1,0 +1,193 @@
+"""Partners: what is known of each, and which token is whose.
+
+Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
+- a token that we only compare is stored as its SHA-256; the one that we present is stored as it is;
+- a replaced token works until the new one is first used, or the grace time ends;
+- a party is identified by country_code and party_id, compared without case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import lru_cache
+from typing import ClassVar
+
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.codec import decode, dump, encode, parse
+from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.flows.context import Context
+from ocpi_emsp.models import BusinessDetails, Endpoint
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.scalars import DateTime, OpenEnum
+from ocpi_emsp.wire import token_candidates
+
+_CLAUSE = "credentials.md#21-credentials-object"
+
+
+class PartyState(OpenEnum):
+    """Where a partner is in its life."""
+
+    INVITED = "INVITED"
+    """It has token A and may only register."""
+    REGISTERING = "REGISTERING"
+    """We are registering with it: it may read our versions."""
+    REGISTERED = "REGISTERED"
+    """Both sides have exchanged credentials."""
+
+
+@frozen(kw_only=True)
+class IssuedToken:
+    """A token that we gave to a party, by its hash."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    sha256: str
+    issued_at: DateTime
+
+
+@frozen(kw_only=True, slots=False)
+class Profile:
+    """How a partner wants to be talked to, as data."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    base64_token: bool = False
+    """It expects the token in base64 (the 2.2 habit)."""
+    strict: bool = False
+    """Its payloads are refused for warnings too."""
+    append_charging_periods: bool = False
+    """A PATCH of charging_periods adds to the list instead of replacing it."""
+
+
+@frozen(kw_only=True, slots=False)
+class Party:
+    """A partner. ``token`` is the one that we present; it never shows in a repr."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    country_code: str
+    party_id: str
+    state: PartyState
+    issued: tuple[IssuedToken, ...] = ()
+    token: str | None = field(default=None, repr=False)
+    versions_url: str | None = None
+    business_details: BusinessDetails | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    profile: Profile = Profile()
+    sends_base64: bool = False
+    """It was seen to send its token in base64."""
+
+    @property
+    def key(self) -> Key:
+        """The key of its record."""
+        return party_key(self.country_code, self.party_id)
+
+    def endpoint(self, module: str) -> str | None:
+        """The URL of one of its modules."""
+        found = (endpoint.url for endpoint in self.endpoints if endpoint.identifier.lower() == module.lower())
+        return next(found, None)
+
+    def __str__(self) -> str:
+        return f"{self.country_code}-{self.party_id}"
+
+
+def party_key(country_code: str, party_id: str) -> Key:
+    """The key of a party's record."""
+    return Key(Kind.PARTY, country_code.upper(), party_id.upper(), "")
+
+
+@lru_cache(maxsize=1024)
+def _read(document: bytes) -> Party:
+    return decode(Party, document)
+
+
+async def get_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
+    """The party, or None."""
+    record = await tx.get(party_key(country_code, party_id))
+    return _read(record.document) if record else None
+
+
+async def put_party(tx: Transaction, party: Party, now: datetime) -> None:
+    """Store a party, and make exactly its issued tokens work."""
+    old = await get_party(tx, party.country_code, party.party_id)
+    wanted = {issued.sha256 for issued in party.issued}
+    for issued in old.issued if old else ():
+        if issued.sha256 not in wanted:
+            await tx.delete(_credential_key(issued.sha256))
+    owner = dump([party.country_code, party.party_id])
+    for sha256 in wanted:
+        await tx.put(Record(_credential_key(sha256), owner, now, now))
+    await tx.put(Record(party.key, encode(party), now, now))
+
+
+async def delete_party(tx: Transaction, party: Party) -> None:
+    """Forget a party and its tokens."""
+    for issued in party.issued:
+        await tx.delete(_credential_key(issued.sha256))
+    await tx.delete(party.key)
+
+
+def _credential_key(sha256: str) -> Key:
+    return Key(Kind.CREDENTIAL, "", "", sha256)
+
+
+def issue(token: str, now: datetime) -> IssuedToken:
+    """The record of a token that is given out at ``now``."""
+    return IssuedToken(sha256=_sha256(token), issued_at=now)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@frozen
+class Caller:
+    """Who sent a request, and with which token."""
+
+    party: Party
+    token: str = field(repr=False)
+
+
+async def authenticate(context: Context, header: str | None) -> Caller:
+    """The party behind an Authorization header. Raises NotAuthenticated."""
+    candidates = token_candidates(header)
+    async with context.store.transaction() as tx:
+        for token in candidates:
+            record = await tx.get(_credential_key(_sha256(token)))
+            party = await _owner(tx, record) if record else None
+            if party is not None:
+                party = await _settle_tokens(context, tx, party, token, candidates)
+                return Caller(party, token)
+    raise NotAuthenticated("the token is not known")
+
+
+async def _owner(tx: Transaction, record: Record) -> Party | None:
+    country_code, party_id = parse(record.document)
+    return await get_party(tx, country_code, party_id)
+
+
+async def _settle_tokens(
+    context: Context, tx: Transaction, party: Party, token: str, candidates: tuple[str, ...]
+) -> Party:
+    """Retire what the use of this token ends: older tokens, or an older token whose grace time is over."""
+    settled = party
+    if len(party.issued) > 1:
+        newest = party.issued[-1]
+        over = context.clock.now() - newest.issued_at > context.limits.token_grace
+        if over or newest.sha256 == _sha256(token):
+            settled = evolve(settled, issued=(newest,))
+    if settled.sends_base64 != (token != candidates[0]):
+        settled = evolve(settled, sends_base64=not settled.sends_base64)
+    if settled is not party:
+        await put_party(tx, settled, context.clock.now())
+        if all(issued.sha256 != _sha256(token) for issued in settled.issued):
+            raise NotAuthenticated("the token was replaced")
+    return settled
+
+
+def reissue(party: Party, token: str, now: datetime) -> tuple[IssuedToken, ...]:
+    """The tokens that work once ``token`` is given out: the last one stays until the new one is used."""
+    return (*party.issued[-1:], issue(token, now))

@@ -1,0 +1,1 @@
+"""The eMSP interface, one module per module of the specification."""

@@ -1,0 +1,65 @@
+"""The eMSP interface of the cdrs module (mod_cdrs.md 2.2).
+
+Rules of this module (docs/spec-choices.md row 9):
+- a CDR never changes: the same content again gets the same answer and the same Location header; another content
+  under a known id is kept beside the first and reported, never in its place;
+- ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.codec.content import content_hash, same_content
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.events import CdrConflict, CdrReceived
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.incoming import JSON, Incoming
+from ocpi_emsp.flows.receive.objects import emit, get_object
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.routes import incoming as route
+from ocpi_emsp.wire import Response, success
+
+_GET = route("cdrs.get")
+
+
+async def get(incoming: Incoming) -> Response:
+    """A CDR as received."""
+    return await get_object(incoming, _key(incoming, incoming.params["cdr_id"]))
+
+
+async def post(incoming: Incoming) -> Response:
+    """A new CDR; 201 with its URL here in the Location header."""
+    cdr = incoming.accept(Cdr)
+    document = incoming.request.body
+    record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now)
+    async with incoming.context.store.transaction() as tx:
+        first = await tx.get(record.key)
+        if first is None:
+            await tx.put(record)
+            await emit(incoming, tx, CdrReceived, record.key, document)
+        elif not same_content(first.document, document):
+            beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
+            if await tx.get(beside) is None:
+                await tx.put(Record(beside, document, cdr.last_updated, incoming.now))
+                await emit(incoming, tx, CdrConflict, beside, document)
+    if first is not None and not same_content(first.document, document):
+        raise _conflict(cdr)
+    incoming.touched.append(record.key)
+    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=cdr.id)
+    return Response(201, [JSON, ("location", url)], success(incoming.now))
+
+
+def _conflict(cdr: Cdr) -> InvalidObject:
+    message = f"a CDR {cdr.id!r} with another content was received before; it stands, this one is kept beside it"
+    finding = Finding(
+        pointer="/id",
+        rule="cdr.conflict",
+        severity=Severity.ERROR,
+        message=message,
+        clause="mod_cdrs.md#1-flow-and-lifecycle",
+    )
+    return InvalidObject("a CDR cannot be replaced", findings=(finding,))
+
+
+def _key(incoming: Incoming, cdr_id: str) -> Key:
+    return incoming.key(Kind.CDR, cdr_id.upper())

@@ -1,0 +1,83 @@
+"""The eMSP interface of the credentials module (credentials.md 1).
+
+Rules of this module (docs/spec-choices.md row 19):
+- POST when registered and PUT, PATCH, DELETE when not are 405;
+- PATCH merges onto the credentials that are stored and then behaves as PUT;
+- a party keeps its country_code and party_id: they are the owner of everything that it sent;
+- GET answers with the token that the request carried: it is the one that works.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.codec import encode, merge_patch
+from ocpi_emsp.errors import InvalidObject, MethodNotAllowed
+from ocpi_emsp.events import PartyUnregistered
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.parties import Party, PartyState, delete_party
+from ocpi_emsp.flows.receive.objects import emit
+from ocpi_emsp.flows.register import accept_credentials, our_credentials
+from ocpi_emsp.models import BusinessDetails, Credentials
+from ocpi_emsp.wire import Response
+
+_CLAUSE = "credentials.md#21-credentials-object"
+
+
+async def get(incoming: Incoming) -> Response:
+    """Our credentials for this party."""
+    return incoming.answer(encode(our_credentials(incoming.context, incoming.caller.token)))
+
+
+async def post(incoming: Incoming) -> Response:
+    """Register: the party brings its credentials and gets ours."""
+    if incoming.party.state is PartyState.REGISTERED:
+        raise MethodNotAllowed(f"{incoming.party} is registered already", allow=("GET", "PUT", "PATCH", "DELETE"))
+    return await _accept(incoming, incoming.accept(Credentials), status=201)
+
+
+async def put(incoming: Incoming) -> Response:
+    """Renew credentials and endpoints; the answer has a fresh token."""
+    _require_registered(incoming)
+    return await _accept(incoming, incoming.accept(Credentials))
+
+
+async def patch(incoming: Incoming) -> Response:
+    """Like PUT, with the members that are left out taken from what is stored."""
+    party = _require_registered(incoming)
+    stored = Credentials(
+        token=party.token or "",
+        url=party.versions_url or "",
+        business_details=party.business_details or BusinessDetails(name=str(party)),
+        party_id=party.party_id,
+        country_code=party.country_code,
+    )
+    return await _accept(incoming, incoming.accept(Credentials, merge_patch(encode(stored), incoming.request.body)))
+
+
+async def delete(incoming: Incoming) -> Response:
+    """Unregister: the party and its tokens are forgotten, its objects stay."""
+    party = _require_registered(incoming)
+    async with incoming.context.store.transaction() as tx:
+        await delete_party(tx, party)
+        await emit(incoming, tx, PartyUnregistered, party.key)
+    return incoming.stored(created=False)
+
+
+async def _accept(incoming: Incoming, theirs: Credentials, *, status: int = 200) -> Response:
+    for member in ("country_code", "party_id"):
+        found, wanted = getattr(theirs, member), getattr(incoming.party, member)
+        if found.upper() != wanted:
+            message = f"{member} is {found!r}, this token belongs to {incoming.party}"
+            finding = Finding(
+                pointer=f"/{member}", rule="credentials.party", severity=Severity.ERROR, message=message, clause=_CLAUSE
+            )
+            raise InvalidObject("the credentials are another party's", findings=(finding,))
+    ours = await accept_credentials(incoming.context, incoming.party, theirs, correlation_id=incoming.correlation_id)
+    incoming.touched.append(incoming.party.key)
+    return incoming.answer(encode(ours), status=status)
+
+
+def _require_registered(incoming: Incoming) -> Party:
+    if incoming.party.state is not PartyState.REGISTERED:
+        raise MethodNotAllowed(f"{incoming.party} is not registered yet", allow=("GET", "POST"))
+    return incoming.party

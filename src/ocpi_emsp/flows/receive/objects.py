@@ -1,0 +1,85 @@
+"""What sessions and tariffs share: client owned objects that are one record each.
+
+Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
+- older than stored is kept as stored; the same content under a new ``last_updated`` is stored without an event;
+- a PATCH without ``last_updated`` gets the receipt time, and never moves an object back;
+- a PATCH of an unknown object is 404 and wanted for a resync.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec.content import same_content
+from ocpi_emsp.codec.patch import Members, join, members
+from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp.events import Event, ResyncWanted
+from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.wire import Response
+
+T = TypeVar("T")
+
+
+async def get_object(incoming: Incoming, key: Key) -> Response:
+    """The document as stored."""
+    async with incoming.context.store.transaction() as tx:
+        record = await tx.get(key)
+    if record is None:
+        raise UnknownObject(f"{key.kind} {key.id!r} is not known")
+    return incoming.answer(record.document)
+
+
+async def store_object(
+    incoming: Incoming, tx: Transaction, old: Record | None, new: Record, event: type[Event]
+) -> Response:
+    """Insert or replace one record, with its event where its content changed."""
+    if old is not None and new.last_updated < old.last_updated:
+        return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
+    await tx.put(new)
+    if old is None or not same_content(old.document, new.document):
+        await emit(incoming, tx, event, new.key, new.document, created=old is None)
+    return incoming.stored(created=old is None)
+
+
+async def emit(
+    incoming: Incoming, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object
+) -> None:
+    """Journal an event and have it delivered after the flow."""
+    await incoming.context.emit(tx, event, key, incoming.correlation_id, body, **details)
+    incoming.touched.append(key)
+
+
+async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
+    """The record that a PATCH is about; where there is none, a resync is wanted."""
+    record = await tx.get(key)
+    if record is None:
+        module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
+        await emit(incoming, tx, ResyncWanted, key, module=module, id=key.parent or key.id)
+    return record
+
+
+def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:
+    """The members of a patch, with a ``last_updated``. Raises NotJson, InvalidObject."""
+    changes = members(patch)
+    changes.setdefault("last_updated", raw_time(moment))
+    return changes
+
+
+def raw_time(moment: datetime) -> msgspec.Raw:
+    """A timestamp as undecoded JSON."""
+    return msgspec.Raw(f'"{wire_time(moment)}"'.encode())
+
+
+def patched(record: Record, changes: Members) -> bytes:
+    """The record's document with changes merged in."""
+    return merge_patch(record.document, join(changes))
+
+
+def receipt(incoming: Incoming, record: Record) -> datetime:
+    """The time that stamps a change of ``record``: now, or later where the record is ahead of our clock."""
+    return max(incoming.now, record.last_updated)

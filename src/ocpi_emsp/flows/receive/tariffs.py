@@ -1,0 +1,55 @@
+"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2). The rules are in objects.py."""
+
+from __future__ import annotations
+
+from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp.events import TariffDeleted, TariffReceived
+from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.receive.objects import emit, get_object, known, patched, receipt, stamped, store_object
+from ocpi_emsp.models import Tariff
+from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.wire import Response
+
+
+async def get(incoming: Incoming) -> Response:
+    """A tariff as stored."""
+    return await get_object(incoming, _key(incoming))
+
+
+async def put(incoming: Incoming) -> Response:
+    """A new or replaced tariff."""
+    tariff = incoming.accept(Tariff)
+    incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
+    record = Record(_key(incoming), incoming.request.body, tariff.last_updated, incoming.now)
+    async with incoming.context.store.transaction() as tx:
+        return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
+
+
+async def patch(incoming: Incoming) -> Response:
+    """Changes of a known tariff; a list replaces the stored one."""
+    key = _key(incoming)
+    async with incoming.context.store.transaction() as tx:
+        record = await known(incoming, tx, key)
+        if record is not None:
+            document = patched(record, stamped(incoming.request.body, receipt(incoming, record)))
+            tariff = incoming.accept(Tariff, document)
+            incoming.require_id("id", tariff.id, key.id)
+            new = Record(key, document, tariff.last_updated, incoming.now)
+            return await store_object(incoming, tx, record, new, TariffReceived)
+    raise UnknownObject(f"tariff {key.id!r} is not known")
+
+
+async def delete(incoming: Incoming) -> Response:
+    """A tariff that is no longer valid."""
+    key = _key(incoming)
+    async with incoming.context.store.transaction() as tx:
+        record = await tx.get(key)
+        if record is not None:
+            await tx.delete(key)
+            await emit(incoming, tx, TariffDeleted, key, record.document)
+            return incoming.stored(created=False)
+    raise UnknownObject(f"tariff {key.id!r} is not known")
+
+
+def _key(incoming: Incoming) -> Key:
+    return incoming.key(Kind.TARIFF, incoming.params["tariff_id"])

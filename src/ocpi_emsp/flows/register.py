@@ -1,0 +1,270 @@
+"""The credentials handshake, both ways (credentials.md 1 and 3).
+
+Rules of this module (docs/spec-choices.md row 19):
+- no endpoint is assumed: versions, then version details, then the credentials endpoint that they name;
+- our token is stored before our POST, since the partner calls back with it before it answers;
+- a handshake that fails leaves what was there before.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from attrs import evolve
+
+from ocpi_emsp.codec import decode, encode_valid
+from ocpi_emsp.codec.patch import items
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    CannotUseApi,
+    InvalidObject,
+    MissingEndpoints,
+    NotJson,
+    NotRegistered,
+    NotSupported,
+    OcpiError,
+    PartnerError,
+    UnsafeUrl,
+    UnsupportedVersion,
+)
+from ocpi_emsp.events import PartyRegistered, PartyUnregistered, PartyUpdated
+from ocpi_emsp.flows.call import call, exchange, judge, outgoing_request
+from ocpi_emsp.flows.context import Context, new_id, new_token
+from ocpi_emsp.flows.deliver import deliver
+from ocpi_emsp.flows.parties import (
+    Party,
+    PartyState,
+    Profile,
+    delete_party,
+    get_party,
+    issue,
+    party_key,
+    put_party,
+    reissue,
+)
+from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
+from ocpi_emsp.routes import outgoing
+
+T = TypeVar("T")
+
+
+def our_credentials(context: Context, token: str) -> Credentials:
+    """What a partner gets to call us with ``token``."""
+    identity = context.identity
+    return Credentials(
+        token=token,
+        url=identity.versions_url,
+        business_details=identity.business_details,
+        party_id=identity.party_id,
+        country_code=identity.country_code,
+    )
+
+
+async def fetch_versions(context: Context, versions_url: str, token: str, *, as_base64: bool = False) -> list[Version]:
+    """The versions that a partner offers. Raises PartnerError, UnsafeUrl."""
+    envelope = await _get(context, versions_url, token, as_base64)
+    try:
+        return [decode(Version, document) for document in items(envelope)]
+    except (InvalidObject, NotJson) as error:
+        raise AnswerUnusable(f"the versions cannot be read: {error.message}", findings=error.findings) from error
+
+
+async def fetch_version_details(
+    context: Context, versions_url: str, token: str, *, as_base64: bool = False
+) -> VersionDetail:
+    """The details of 2.1.1. Raises UnsupportedVersion naming what was offered, PartnerError, UnsafeUrl."""
+    versions = await fetch_versions(context, versions_url, token, as_base64=as_base64)
+    url = next((version.url for version in versions if version.version == VersionNumber.V2_1_1), None)
+    if url is None:
+        offered = ", ".join(version.version.value for version in versions) or "none"
+        raise UnsupportedVersion(f"OCPI 2.1.1 is not offered; the partner's versions: {offered}")
+    return _read(VersionDetail, await _get(context, url, token, as_base64))
+
+
+async def party_versions(context: Context, party: Party) -> list[Version]:
+    """The versions that a registered party offers."""
+    return await fetch_versions(context, *_reach(party), as_base64=party.profile.base64_token)
+
+
+async def party_version_details(context: Context, party: Party) -> VersionDetail:
+    """The endpoints of 2.1.1 that a registered party offers."""
+    return await fetch_version_details(context, *_reach(party), as_base64=party.profile.base64_token)
+
+
+def _reach(party: Party) -> tuple[str, str]:
+    return party.versions_url or "", party.token or ""
+
+
+async def _get(context: Context, url: str, token: str, as_base64: bool) -> msgspec.Raw:
+    request = outgoing_request("GET", url, token, as_base64=as_base64)
+    return judge(request, await exchange(context, request)).data
+
+
+def _read(kind: type[T], data: msgspec.Raw) -> T:
+    try:
+        return decode(kind, data)
+    except (InvalidObject, NotJson) as error:
+        raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
+
+
+async def usable_endpoints(
+    context: Context, versions_url: str, token: str, *, as_base64: bool = False
+) -> tuple[Endpoint, ...]:
+    """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
+    try:
+        details = await fetch_version_details(context, versions_url, token, as_base64=as_base64)
+        for endpoint in details.endpoints:
+            context.check_url(endpoint.url)
+    except (PartnerError, UnsafeUrl) as error:
+        raise CannotUseApi(f"the API behind {versions_url} cannot be used: {error.message}") from error
+    offered = {endpoint.identifier.lower() for endpoint in details.endpoints}
+    missing = sorted(({ModuleID.CREDENTIALS.value} | context.required_modules) - offered)
+    if missing:
+        raise MissingEndpoints(f"endpoints are missing: {', '.join(missing)}")
+    return details.endpoints
+
+
+async def register(context: Context, versions_url: str, token_a: str, profile: Profile) -> Party:
+    """Run the handshake towards a partner with the token that it gave us.
+
+    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported; nothing is left behind then.
+    """
+    post = outgoing("credentials.post")
+    if not post.on(context.matrix):
+        raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
+    as_base64 = profile.base64_token
+    endpoints = await usable_endpoints(context, versions_url, token_a, as_base64=as_base64)
+    pending, token_b = await _begin(context, versions_url, profile)
+    try:
+        url = next(endpoint.url for endpoint in endpoints if endpoint.identifier.lower() == ModuleID.CREDENTIALS)
+        body = encode_valid(our_credentials(context, token_b))
+        request = outgoing_request("POST", url, token_a, body=body, as_base64=as_base64)
+        theirs = _read(Credentials, judge(request, await exchange(context, request)).data)
+        party = _registered(pending, theirs, endpoints)
+    except OcpiError:
+        async with context.store.transaction() as tx:
+            await delete_party(tx, pending)
+        raise
+    async with context.store.transaction() as tx:
+        await delete_party(tx, pending)
+        await put_party(tx, party, context.clock.now())
+        await context.emit(tx, PartyRegistered, party.key, new_id())
+    await deliver(context, [party.key])
+    return party
+
+
+async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple[Party, str]:
+    """A placeholder party with our token, so that the partner can read our versions before we know its name."""
+    now, token = context.clock.now(), new_token()
+    pending = Party(
+        country_code="",
+        party_id=f"*{new_id()}",
+        state=PartyState.REGISTERING,
+        issued=(issue(token, now),),
+        versions_url=versions_url,
+        profile=profile,
+    )
+    async with context.store.transaction() as tx:
+        await put_party(tx, pending, now)
+    return pending, token
+
+
+def _registered(party: Party, theirs: Credentials, endpoints: tuple[Endpoint, ...]) -> Party:
+    return evolve(
+        party,
+        country_code=theirs.country_code.upper(),
+        party_id=theirs.party_id.upper(),
+        state=PartyState.REGISTERED,
+        token=theirs.token,
+        versions_url=theirs.url,
+        business_details=theirs.business_details,
+        endpoints=endpoints,
+    )
+
+
+async def accept_credentials(
+    context: Context, party: Party, theirs: Credentials, *, correlation_id: str
+) -> Credentials:
+    """What a partner's POST or PUT sets off: read its endpoints, take its credentials, answer with a fresh token."""
+    as_base64 = party.profile.base64_token
+    endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=as_base64)
+    token, now = new_token(), context.clock.now()
+    updated = evolve(_registered(party, theirs, endpoints), issued=reissue(party, token, now))
+    event = PartyUpdated if party.state is PartyState.REGISTERED else PartyRegistered
+    async with context.store.transaction() as tx:
+        await put_party(tx, updated, now)
+        await context.emit(tx, event, updated.key, correlation_id)
+    return our_credentials(context, token)
+
+
+async def update_credentials(context: Context, party: Party, method: str) -> Party:
+    """PUT or PATCH our credentials with a fresh token, and take the partner's answer and endpoints.
+
+    Our old token works until the new one is first used. Raises NotSupported, NotRegistered, PartnerError.
+    """
+    token, now = new_token(), context.clock.now()
+    offered = evolve(party, issued=reissue(party, token, now))
+    async with context.store.transaction() as tx:
+        await put_party(tx, offered, now)
+    try:
+        body = encode_valid(our_credentials(context, token))
+        envelope = await call(context, party, outgoing(f"credentials.{method.lower()}"), body=body)
+        theirs = _read(Credentials, envelope.data)
+        endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=party.profile.base64_token)
+    except OcpiError:
+        async with context.store.transaction() as tx:
+            await put_party(tx, party, context.clock.now())
+        raise
+    async with context.store.transaction() as tx:
+        current = await get_party(tx, party.country_code, party.party_id) or offered
+        updated = _registered(current, theirs, endpoints)
+        await put_party(tx, updated, context.clock.now())
+        await context.emit(tx, PartyUpdated, updated.key, new_id())
+    await deliver(context, [updated.key])
+    return updated
+
+
+async def unregister(context: Context, party: Party) -> None:
+    """DELETE our credentials at the partner and forget it. Raises NotSupported, NotRegistered, PartnerError."""
+    await call(context, party, outgoing("credentials.delete"))
+    async with context.store.transaction() as tx:
+        await delete_party(tx, party)
+        await context.emit(tx, PartyUnregistered, party.key, new_id())
+    await deliver(context, [party.key])
+
+
+async def fetch_credentials(context: Context, party: Party) -> Credentials:
+    """GET the credentials object at the partner."""
+    return _read(Credentials, (await call(context, party, outgoing("credentials.get"))).data)
+
+
+async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
+    """Token A for a CPO that shall register with us; an earlier token A of the same CPO stops working.
+
+    Raises InvalidObject where the CPO is registered already.
+    """
+    token, now = new_token(), context.clock.now()
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        if party is not None and party.state is PartyState.REGISTERED:
+            raise InvalidObject(f"{party} is registered already")
+        key = party_key(country_code, party_id)
+        invited = Party(
+            country_code=key.country_code,
+            party_id=key.party_id,
+            state=PartyState.INVITED,
+            profile=profile,
+            issued=(issue(token, now),),
+        )
+        await put_party(tx, invited, now)
+    return token
+
+
+async def registered_party(context: Context, country_code: str, party_id: str) -> Party:
+    """The party, registered. Raises NotRegistered."""
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+    if party is None or party.state is not PartyState.REGISTERED:
+        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+    return party

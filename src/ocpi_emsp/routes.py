@@ -1,0 +1,210 @@
+"""One table of every path, both ways: it matches what comes in and builds what goes out.
+
+Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 17):
+- a route's path is relative to its module's endpoint; ids are percent-decoded and encoded per segment;
+- module names and the scheme's own words compare without case, ids as they are;
+- ``row`` is the path of the support matrix row that switches the route; None is always on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, unquote
+
+from attrs import frozen
+
+from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
+
+VERSION = "2.1.1"
+
+
+@frozen
+class Route:
+    """One method of one path. ``name`` names the flow that serves or makes the call."""
+
+    name: str
+    method: str
+    module: str
+    path: tuple[str, ...]
+    direction: str
+    row: str | None
+
+    def on(self, matrix: SupportMatrix) -> bool:
+        """True where the matrix switches this route on."""
+        return self.row is None or matrix.supports(self.module, self.direction, self.method, self.row)
+
+    def url(self, endpoint: str, **params: str) -> str:
+        """The URL of this route below a module's endpoint; every parameter is percent-encoded."""
+        filled = (quote(params[part[1:-1]], safe="") if part.startswith("{") else part for part in self.path)
+        return "/".join([endpoint.rstrip("/"), *filled])
+
+
+@frozen
+class Match:
+    """What an incoming path addresses: the routes by method, and the decoded parameters."""
+
+    routes: Mapping[str, Route]
+    params: Mapping[str, str]
+
+
+def _routes(direction: str, module: str, *entries: tuple[str, str, str, str | None]) -> list[Route]:
+    return [
+        Route(f"{module}.{name}", method, module, tuple(path.split("/")) if path else (), direction, row)
+        for name, method, path, row in entries
+    ]
+
+
+_OWNED = "{country_code}/{party_id}"
+_LOCATION, _EVSE = _OWNED + "/{location_id}", _OWNED + "/{location_id}/{evse_uid}"
+_CONNECTOR, _SESSION, _TARIFF = _EVSE + "/{connector_id}", _OWNED + "/{session_id}", _OWNED + "/{tariff_id}"
+_TOKEN = _OWNED + "/{token_uid}"
+
+INCOMING: tuple[Route, ...] = (
+    Route("versions.get", "GET", "versions", (), FROM_CPO, None),
+    Route("version_details.get", "GET", VERSION, (), FROM_CPO, None),
+    *_routes(
+        FROM_CPO,
+        "credentials",
+        ("get", "GET", "", None),
+        ("post", "POST", "", "/credentials"),
+        ("put", "PUT", "", "/credentials"),
+        ("patch", "PATCH", "", "/credentials"),
+        ("delete", "DELETE", "", "/credentials"),
+    ),
+    *_routes(
+        FROM_CPO,
+        "locations",
+        ("get_location", "GET", _LOCATION, "/locations"),
+        ("get_evse", "GET", _EVSE, "/locations"),
+        ("get_connector", "GET", _CONNECTOR, "/locations"),
+        ("put_location", "PUT", _LOCATION, "/locations/:path"),
+        ("put_evse", "PUT", _EVSE, "/locations/:path"),
+        ("put_connector", "PUT", _CONNECTOR, "/locations/:path"),
+        ("patch_location", "PATCH", _LOCATION, "/locations/:path"),
+        ("patch_evse", "PATCH", _EVSE, "/locations/:path"),
+        ("patch_connector", "PATCH", _CONNECTOR, "/locations/:path"),
+    ),
+    *_routes(
+        FROM_CPO,
+        "sessions",
+        ("get", "GET", _SESSION, "/sessions/:path"),
+        ("put", "PUT", _SESSION, "/sessions/:path"),
+        ("patch", "PATCH", _SESSION, "/sessions/:path"),
+    ),
+    *_routes(
+        FROM_CPO, "cdrs", ("get", "GET", "{cdr_id}", "/cdrs/:path"), ("post", "POST", "", "/cdrs")
+    ),
+    *_routes(
+        FROM_CPO,
+        "tariffs",
+        ("get", "GET", _TARIFF, "/tariffs"),
+        ("put", "PUT", _TARIFF, "/tariffs/:path"),
+        ("patch", "PATCH", _TARIFF, "/tariffs/:path"),
+        ("delete", "DELETE", _TARIFF, "/tariffs/:path"),
+    ),
+    *_routes(
+        FROM_CPO,
+        "tokens",
+        ("list", "GET", "", "/tokens"),
+        ("authorize", "POST", "{token_uid}/authorize", "/tokens/:tokenUid/authorize"),
+    ),
+    *_routes(FROM_CPO, "commands", ("result", "POST", "{command}/{uid}", None)),
+)  # fmt: skip
+
+OUTGOING: tuple[Route, ...] = (
+    *_routes(
+        TO_CPO,
+        "credentials",
+        ("get", "GET", "", "/credentials"),
+        ("post", "POST", "", "/credentials"),
+        ("put", "PUT", "", "/credentials"),
+        ("patch", "PATCH", "", "/credentials"),
+        ("delete", "DELETE", "", "/credentials"),
+    ),
+    *_routes(
+        TO_CPO,
+        "locations",
+        ("list", "GET", "", "/locations"),
+        ("get_location", "GET", "{location_id}", "/locations"),
+        ("get_evse", "GET", "{location_id}/{evse_uid}", "/locations"),
+        ("get_connector", "GET", "{location_id}/{evse_uid}/{connector_id}", "/locations"),
+    ),
+    *_routes(TO_CPO, "sessions", ("list", "GET", "", "/sessions")),
+    *_routes(TO_CPO, "cdrs", ("list", "GET", "", "/cdrs")),
+    *_routes(TO_CPO, "tariffs", ("list", "GET", "", "/tariffs")),
+    *_routes(
+        TO_CPO,
+        "tokens",
+        ("get", "GET", _TOKEN, "/tokens/:path"),
+        ("put", "PUT", _TOKEN, "/tokens/:path"),
+        ("patch", "PATCH", _TOKEN, "/tokens/:path"),
+    ),
+    *_routes(
+        TO_CPO,
+        "commands",
+        *((command, "POST", command, f"/commands/{command}")
+          for command in ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")),
+    ),
+)  # fmt: skip
+
+
+def incoming(name: str) -> Route:
+    """The incoming route of this name."""
+    return _BY_NAME[FROM_CPO, name]
+
+
+def outgoing(name: str) -> Route:
+    """The outgoing route of this name."""
+    return _BY_NAME[TO_CPO, name]
+
+
+_BY_NAME = {(route.direction, route.name): route for route in (*INCOMING, *OUTGOING)}
+
+
+def _table(routes: Iterable[Route]) -> dict[tuple[str, int], dict[str, Route]]:
+    """Routes by module and number of segments; that tells the incoming paths of 2.1.1 apart."""
+    table: dict[tuple[str, int], dict[str, Route]] = {}
+    for route in routes:
+        table.setdefault((route.module, len(route.path)), {})[route.method] = route
+    return table
+
+
+_TABLE = _table(INCOMING)
+MODULES = tuple(dict.fromkeys(route.module for route in INCOMING[2:]))
+"""The modules of the eMSP interface, in the order of the table."""
+
+
+def match(path: str) -> Match | None:
+    """What a raw path below our base addresses, or None. ``path`` starts with a slash; a trailing one is ignored."""
+    first, *rest = path.strip("/").split("/")
+    if first == VERSION and rest:
+        module, segments = rest[0].lower(), rest[1:]
+    else:
+        module, segments = first.lower(), rest
+        if module not in ("versions", VERSION):
+            return None
+    routes = _TABLE.get((module, len(segments)))
+    if routes is None:
+        return Match({}, {}) if not segments and module in MODULES else None
+    params: dict[str, str] = {}
+    for part, segment in zip(next(iter(routes.values())).path, segments, strict=True):
+        if part[0] == "{":
+            params[part[1:-1]] = unquote(segment) if "%" in segment else segment
+        elif part != segment.lower():
+            return None
+    return Match(routes, params)
+
+
+def below(path: str, *bases: str) -> str:
+    """The raw path without the base that it lies under: the public one, or the prefix of a mount.
+
+    A proxy may have stripped either already, so the first base counts below which one of our paths begins.
+    """
+    for base in bases:
+        rest = path[len(base) :] if base and path.startswith(base) else path
+        if rest.startswith(_ROOTS):
+            return rest
+    return path
+
+
+_ROOTS = ("/versions", f"/{VERSION}")

@@ -1,0 +1,121 @@
+"""The support matrix: what is served and called, as data.
+
+Rules of this module:
+- a row says for one module and direction which methods of a path are supported; the default is the published matrix;
+- what the specification requires of every eMSP has no row and is always on: versions, version details,
+  GET credentials, the commands callback.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from importlib import resources
+
+from attrs import asdict, evolve, field, frozen
+
+FROM_CPO = "CPO -> MSP"
+TO_CPO = "MSP -> CPO"
+_COLUMNS = ("module", "direction", "methods", "path", "supported", "notes")
+
+
+@frozen
+class SupportRow:
+    """One row: ``methods`` is one method, or several separated by ``|``."""
+
+    module: str
+    direction: str
+    methods: str
+    path: str
+    supported: bool
+    notes: str = ""
+
+    def covers(self, module: str, direction: str, method: str, path: str) -> bool:
+        """True where this row is about the call."""
+        return (
+            (self.module, self.direction, self.path) == (module, direction, path)
+            and method in self.methods.split("|")
+        )  # fmt: skip
+
+
+@frozen
+class SupportMatrix:
+    """The rows in their published order."""
+
+    rows: tuple[SupportRow, ...]
+    _switched_on: frozenset[tuple[str, str, str, str]] = field(init=False, repr=False, eq=False)
+
+    @_switched_on.default
+    def _index(self) -> frozenset[tuple[str, str, str, str]]:
+        return frozenset(
+            (row.module, row.direction, method, row.path)
+            for row in self.rows
+            if row.supported
+            for method in row.methods.split("|")
+        )
+
+    @classmethod
+    def default(cls) -> SupportMatrix:
+        """The published matrix of the first user."""
+        return cls.from_csv(resources.files("ocpi_emsp").joinpath("support-matrix.csv").read_text("utf-8"))
+
+    @classmethod
+    def full(cls) -> SupportMatrix:
+        """Everything the specification gives an eMSP, and PATCH credentials beside it."""
+        return cls(tuple(evolve(row, supported=True) for row in cls.default().rows))
+
+    @classmethod
+    def from_csv(cls, text: str) -> SupportMatrix:
+        """The matrix of a CSV with the columns module, direction, methods, path, supported (yes/no), notes."""
+        reader = csv.DictReader(io.StringIO(text))
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
+            raise ValueError(f"a support matrix has the columns {', '.join(_COLUMNS)}")
+        return cls(tuple(_row(values, line) for line, values in enumerate(reader, start=2)))
+
+    def to_csv(self) -> str:
+        """The matrix as CSV, as it is published."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows([*asdict(row).values()] for row in self._texts())
+        return text.getvalue()
+
+    def to_json(self) -> str:
+        """The matrix as a JSON list of rows, ``supported`` as a boolean."""
+        return json.dumps([asdict(row) for row in self.rows], indent=2)
+
+    def to_markdown(self) -> str:
+        """The matrix as a Markdown table."""
+        lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
+        for row in self._texts():
+            cells = (str(cell).replace("|", "\\|") for cell in asdict(row).values())
+            lines.append("| " + " | ".join(cells).replace("  ", " ").rstrip() + " |")
+        return "\n".join(lines) + "\n"
+
+    def _texts(self) -> list[SupportRow]:
+        return [evolve(row, supported="yes" if row.supported else "no") for row in self.rows]  # type: ignore[arg-type] # a cell
+
+    def supports(self, module: str, direction: str, method: str, path: str) -> bool:
+        """True where the row of this call is switched on; a call without a row is not."""
+        return (module, direction, method, path) in self._switched_on
+
+    def switch(self, supported: bool, *, module: str, direction: str, method: str, path: str) -> SupportMatrix:
+        """The same matrix with one row switched. Raises ValueError where there is no such row."""
+        covered = [row for row in self.rows if row.covers(module, direction, method, path)]
+        if not covered:
+            raise ValueError(f"the support matrix has no row for {direction} {method} {path}")
+        return SupportMatrix(tuple(evolve(row, supported=supported) if row in covered else row for row in self.rows))
+
+
+def _row(values: dict[str, str], line: int) -> SupportRow:
+    if values["supported"] not in ("yes", "no") or values["direction"] not in (FROM_CPO, TO_CPO):
+        raise ValueError(f"line {line} of the support matrix: supported is yes or no, direction {FROM_CPO} or {TO_CPO}")
+    return SupportRow(
+        values["module"],
+        values["direction"],
+        values["methods"],
+        values["path"],
+        values["supported"] == "yes",
+        values["notes"] or "",
+    )

@@ -1,0 +1,1 @@
+"""The Send port over HTTP libraries; one module per library."""

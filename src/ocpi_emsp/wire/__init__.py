@@ -1,0 +1,22 @@
+"""What goes over the wire, without any I/O: messages, the envelope, the Token header, paging headers."""
+
+from __future__ import annotations
+
+from ocpi_emsp.wire.envelope import failure, read_envelope, success
+from ocpi_emsp.wire.messages import Request, Response
+from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_page_request
+from ocpi_emsp.wire.token import authorization, token_candidates
+
+__all__ = [
+    "PageRequest",
+    "Request",
+    "Response",
+    "authorization",
+    "failure",
+    "link_next",
+    "next_link",
+    "read_envelope",
+    "read_page_request",
+    "success",
+    "token_candidates",
+]

@@ -1,0 +1,70 @@
+"""The response envelope, written and read.
+
+Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 13):
+- what we write has status_code and timestamp always, ``data`` undecoded;
+- what we read may lack anything but a status_code; an answer that is no envelope raises AnswerUnusable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from ocpi_emsp.codec import decode, wire_time
+from ocpi_emsp.codec.patch import Members, members
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.findings import Finding
+from ocpi_emsp.models import Envelope
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def success(now: datetime, data: bytes | None = None, message: str = "Success") -> bytes:
+    """An envelope with status_code 1000; ``data`` is JSON, None leaves the member out."""
+    return _envelope(1000, message, now, data)
+
+
+def failure(status_code: int, message: str, now: datetime, findings: Sequence[Finding] = ()) -> bytes:
+    """An envelope with an error's status_code; ``findings`` become ``data``."""
+    data = msgspec.json.encode([finding.as_json() for finding in findings]) if findings else None
+    return _envelope(status_code, message, now, data)
+
+
+def _envelope(status_code: int, message: str, now: datetime, data: bytes | None) -> bytes:
+    start = b'{"data":' + data + b"," if data is not None else b"{"
+    end = f'"status_code":{status_code},"status_message":'.encode() + msgspec.json.encode(message)
+    return start + end + b',"timestamp":"' + wire_time(now).encode() + b'"}'
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """The envelope of an answer. Raises NotJson, or InvalidObject where there is no readable status_code."""
+    parts = members(body)
+    return Envelope(
+        data=parts.get("data", msgspec.Raw()),
+        status_code=_status_code(parts),
+        status_message=_text(parts, "status_message"),
+        timestamp=_timestamp(parts),
+    )
+
+
+def _status_code(parts: Members) -> int:
+    try:
+        return msgspec.convert(msgspec.json.decode(parts["status_code"]), int, strict=False)
+    except (KeyError, msgspec.DecodeError):
+        raise InvalidObject("no OCPI envelope: status_code is missing or no integer") from None
+
+
+def _text(parts: Members, name: str) -> str | None:
+    value = msgspec.json.decode(parts[name]) if name in parts else None
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _timestamp(parts: Members) -> datetime:
+    """The time of the answer; the epoch where the partner gives none that can be read: nothing depends on it."""
+    try:
+        stamped = decode(Envelope, b'{"status_code":0,"timestamp":' + bytes(parts["timestamp"]) + b"}")
+    except (KeyError, InvalidObject, NotJson):
+        return _EPOCH
+    return stamped.timestamp

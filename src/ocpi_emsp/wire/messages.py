@@ -1,0 +1,35 @@
+"""A request and a response, in both directions.
+
+Rules of this module: header names are lower case; bodies are bytes; a request's headers never show in a repr, since
+one of them is the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import define, field
+
+
+@define
+class Request:
+    """An HTTP request. ``url`` is absolute for what we send; for what we receive it is the raw path."""
+
+    method: str
+    url: str
+    query: str = ""
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@define
+class Response:
+    """An HTTP response."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = field(default=b"", repr=False)
+
+    def header(self, name: str) -> str | None:
+        """The value of the header with this lower-case name, or None."""
+        return next((value for key, value in self.headers if key == name), None)

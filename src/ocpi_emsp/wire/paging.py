@@ -1,0 +1,98 @@
+"""Pagination: the query of a list, and the headers of its pages.
+
+Rules of this module (transport_and_format.md, pagination):
+- ``date_from`` is inclusive, ``date_to`` exclusive: windows that touch neither overlap nor leave a gap;
+- a limit over the cap is clamped and X-Limit says so; a parameter that cannot be read is a finding (2001);
+- the next link keeps the filters of the request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import parse_qsl, urlencode
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.codec.readings import UNREADABLE, read_datetime
+from ocpi_emsp.errors import InvalidParameter
+from ocpi_emsp.findings import Finding, Severity
+
+_CLAUSE = "transport_and_format.md#paginated-request"
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*?\brel\s*=\s*"?next"?', re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@frozen(kw_only=True)
+class PageRequest:
+    """Which objects of a list: last updated in ``[date_from, date_to)``, ``limit`` of them from ``offset`` on."""
+
+    date_from: datetime | None = None
+    date_to: datetime | None = None
+    offset: int = 0
+    limit: int | None = None
+
+    def query(self) -> dict[str, str]:
+        """The URL parameters, those that are not the default."""
+        values: dict[str, str | None] = {
+            "date_from": wire_time(self.date_from) if self.date_from else None,
+            "date_to": wire_time(self.date_to) if self.date_to else None,
+            "offset": str(self.offset) if self.offset else None,
+            "limit": str(self.limit) if self.limit is not None else None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
+    """The request of a list's query string, with a limit of at most ``cap``. Raises InvalidParameter with findings."""
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    findings: list[Finding] = []
+    page = PageRequest(
+        date_from=_moment(given, "date_from", findings),
+        date_to=_moment(given, "date_to", findings),
+        offset=_number(given, "offset", 0, 0, findings),
+        limit=min(cap, _number(given, "limit", default, 1, findings)),
+    )
+    if findings:
+        raise InvalidParameter("a parameter cannot be read", findings=findings)
+    return page
+
+
+def _moment(given: Mapping[str, str], name: str, findings: list[Finding]) -> datetime | None:
+    if name not in given:
+        return None
+    # A "+" of an offset arrives as a space where the partner did not percent-encode it.
+    text = re.sub(r" (\d\d:?\d\d)$", r"+\1", given[name])
+    moment = read_datetime(text, lambda _rule, _message: None)
+    if moment is UNREADABLE:
+        findings.append(_finding(name, f"{name} is no timestamp: {given[name][:40]!r}"))
+        return None
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def _number(given: Mapping[str, str], name: str, default: int, least: int, findings: list[Finding]) -> int:
+    if name not in given:
+        return default
+    if _WHOLE_NUMBER.fullmatch(given[name]) and int(given[name]) >= least:
+        return int(given[name])
+    findings.append(_finding(name, f"{name} is no whole number of at least {least}: {given[name][:40]!r}"))
+    return default
+
+
+def _finding(name: str, message: str) -> Finding:
+    return Finding(pointer=f"/{name}", rule="parameter", severity=Severity.ERROR, message=message, clause=_CLAUSE)
+
+
+def link_next(url: str, page: PageRequest, limit: int) -> str:
+    """The Link header of a page that is not the last; ``url`` is the list's own."""
+    following = evolve(page, offset=page.offset + limit, limit=limit)
+    return f'<{url}?{urlencode(following.query(), safe=":")}>; rel="next"'
+
+
+def next_link(header: str | None) -> str | None:
+    """The target of the link with rel=next in a Link header, as it stands, or None."""
+    match = _NEXT.search(header) if header else None
+    return match[1].strip() or None if match else None
