@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ocpi_emsp.check import Policy, check
-from ocpi_emsp.client import AsyncClient, AsyncListing, Client, Listing
 from ocpi_emsp.codec import decode, encode
-from ocpi_emsp.emsp import Emsp, Invitation
 from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
@@ -31,26 +32,7 @@ from ocpi_emsp.errors import (
     UnsafeUrl,
     UnsupportedVersion,
 )
-from ocpi_emsp.events import (
-    CdrConflict,
-    CdrReceived,
-    CommandResultReceived,
-    Event,
-    EvseReceived,
-    EvseRemoved,
-    LocationReceived,
-    PartyRegistered,
-    PartyUnregistered,
-    PartyUpdated,
-    ResyncWanted,
-    SessionReceived,
-    TariffDeleted,
-    TariffReceived,
-)
 from ocpi_emsp.findings import Finding, Report, Severity
-from ocpi_emsp.flows.command import SentCommand
-from ocpi_emsp.flows.context import Limits
-from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.models import (
     AdditionalGeoLocation,
     Allowed,
@@ -114,6 +96,29 @@ from ocpi_emsp.models import (
 )
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response
+
+if TYPE_CHECKING:
+    from ocpi_emsp.client import AsyncClient, AsyncListing, Client, Listing
+    from ocpi_emsp.emsp import Emsp, Invitation
+    from ocpi_emsp.events import (
+        CdrConflict,
+        CdrReceived,
+        CommandResultReceived,
+        Event,
+        EvseReceived,
+        EvseRemoved,
+        LocationReceived,
+        PartyRegistered,
+        PartyUnregistered,
+        PartyUpdated,
+        ResyncWanted,
+        SessionReceived,
+        TariffDeleted,
+        TariffReceived,
+    )
+    from ocpi_emsp.flows.command import SentCommand
+    from ocpi_emsp.flows.context import Limits
+    from ocpi_emsp.flows.parties import Party
 
 __all__ = [
     "AdditionalGeoLocation",
@@ -225,3 +230,26 @@ __all__ = [
     "decode",
     "encode",
 ]
+
+_SERVING = (
+    "ocpi_emsp.events",
+    "ocpi_emsp.flows.command",
+    "ocpi_emsp.flows.context",
+    "ocpi_emsp.flows.parties",
+    "ocpi_emsp.client",
+    "ocpi_emsp.emsp",
+)
+"""Modules whose names are imported when they are first used: checking documents needs no HTTP client."""
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for module in map(import_module, _SERVING):
+                if name in vars(module):
+                    return globals().setdefault(name, vars(module)[name])
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,7 @@ Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 1
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 from urllib.parse import quote, unquote
 
 from attrs import frozen
@@ -161,11 +162,17 @@ def outgoing(name: str) -> Route:
 _BY_NAME = {(route.direction, route.name): route for route in (*INCOMING, *OUTGOING)}
 
 
-def _table(routes: Iterable[Route]) -> dict[tuple[str, int], dict[str, Route]]:
+_Entry: TypeAlias = tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str], ...], dict[str, Route]]
+"""The parameters and the fixed words of a path, by position, and its routes by method."""
+
+
+def _table(routes: Iterable[Route]) -> dict[tuple[str, int], _Entry]:
     """Routes by module and number of segments; that tells the incoming paths of 2.1.1 apart."""
-    table: dict[tuple[str, int], dict[str, Route]] = {}
+    table: dict[tuple[str, int], _Entry] = {}
     for route in routes:
-        table.setdefault((route.module, len(route.path)), {})[route.method] = route
+        names = tuple((place, part[1:-1]) for place, part in enumerate(route.path) if part[0] == "{")
+        words = tuple((place, part) for place, part in enumerate(route.path) if part[0] != "{")
+        table.setdefault((route.module, len(route.path)), (names, words, {}))[2][route.method] = route
     return table
 
 
@@ -176,23 +183,20 @@ MODULES = tuple(dict.fromkeys(route.module for route in INCOMING[2:]))
 
 def match(path: str) -> Match | None:
     """What a raw path below our base addresses, or None. ``path`` starts with a slash; a trailing one is ignored."""
-    first, *rest = path.strip("/").split("/")
-    if first == VERSION and rest:
-        module, segments = rest[0].lower(), rest[1:]
-    else:
-        module, segments = first.lower(), rest
-        if module not in ("versions", VERSION):
+    segments = path.strip("/").split("/")
+    start = 2 if segments[0] == VERSION and len(segments) > 1 else 1
+    module = segments[start - 1].lower()
+    if start == 1 and module not in ("versions", VERSION):
+        return None
+    entry = _TABLE.get((module, len(segments) - start))
+    if entry is None:
+        return Match({}, {}) if len(segments) == start and module in MODULES else None
+    names, words, routes = entry
+    for position, word in words:
+        if segments[start + position].lower() != word:
             return None
-    routes = _TABLE.get((module, len(segments)))
-    if routes is None:
-        return Match({}, {}) if not segments and module in MODULES else None
-    params: dict[str, str] = {}
-    for part, segment in zip(next(iter(routes.values())).path, segments, strict=True):
-        if part[0] == "{":
-            params[part[1:-1]] = unquote(segment) if "%" in segment else segment
-        elif part != segment.lower():
-            return None
-    return Match(routes, params)
+    values = {name: segments[start + position] for position, name in names}
+    return Match(routes, {name: unquote(value) for name, value in values.items()} if "%" in path else values)
 
 
 def below(path: str, *bases: str) -> str:

@@ -18,32 +18,38 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 
 def same_content(one: bytes, other: bytes) -> bool:
     """True where both JSON documents say the same."""
-    return one == other or _content(one) == _content(other)
+    return one == other or _same(_DECODER.decode(one), _DECODER.decode(other))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = one.keys() | other.keys()
+        names.discard("last_updated")
+        return all(name in one and name in other and _same(one[name], other[name]) for name in names)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def content_hash(document: bytes) -> str:
     """A hash that two documents share where they say the same."""
-    return hashlib.blake2b(_ENCODER.encode(_normal(_content(document))), digest_size=16).hexdigest()
-
-
-def _content(document: bytes) -> Any:
-    return _without_last_updated(_DECODER.decode(document))
-
-
-def _without_last_updated(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_last_updated(item) for name, item in value.items() if name != "last_updated"}
-    if isinstance(value, list):
-        return [_without_last_updated(item) for item in value]
-    return value
+    return hashlib.blake2b(_ENCODER.encode(_normal(_DECODER.decode(document))), digest_size=16).hexdigest()
 
 
 def _normal(value: Any) -> Any:
-    """Numbers in one spelling, so that equal ones have equal bytes."""
+    """Without ``last_updated``, and numbers in one spelling, so that equal ones have equal bytes."""
     if isinstance(value, dict):
-        return {name: _normal(item) for name, item in value.items()}
+        return {name: _normal(item) for name, item in value.items() if name != "last_updated"}
     if isinstance(value, list):
         return [_normal(item) for item in value]
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return value
-    return f"{Decimal(value).normalize()}"
+    return {"": _digits(Decimal(value))}
+
+
+def _digits(number: Decimal) -> str:
+    """All digits of a number in one spelling; ``Decimal.normalize`` would round to 28 of them."""
+    sign, digits, exponent = number.as_tuple()
+    text = "".join(map(str, digits))
+    kept = text.rstrip("0")
+    return f"{'-' if sign and kept else ''}{kept}e{int(exponent) + len(text) - len(kept)}" if kept else "0"

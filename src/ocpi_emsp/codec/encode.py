@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 
 import attrs
@@ -29,9 +28,6 @@ def make_converter() -> Converter:
     converter = Converter()
     converter.register_unstructure_hook(datetime, wire_time)
     converter.register_unstructure_hook(Decimal, lambda number: number)
-    converter.register_unstructure_hook_func(
-        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum_value
-    )
     converter.register_unstructure_hook_factory(
         attrs.has, lambda kind: make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
     )
@@ -40,12 +36,8 @@ def make_converter() -> Converter:
 
 def wire_time(moment: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ``; a naive moment is taken as UTC, a fraction is cut off (types.md 1.2)."""
-    utc = moment if moment.tzinfo is None else moment.astimezone(UTC)
-    return utc.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-
-
-def _enum_value(member: Enum) -> str:
-    return str(member.value)
+    utc = moment if moment.tzinfo in (None, UTC) else moment.astimezone(UTC)
+    return utc.isoformat(timespec="seconds")[:19] + "Z"
 
 
 _CONVERTER = make_converter()

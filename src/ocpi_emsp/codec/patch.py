@@ -40,8 +40,19 @@ def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
-        raise InvalidObject(f"a JSON {what} is required") from None
+        _require_json(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotJson(f"not JSON: {error}") from None
+    except RecursionError:
+        raise NotJson("not readable: nested too deeply") from None
+    raise InvalidObject(f"a JSON {what} is required")
+
+
+def _require_json(data: bytes) -> None:
+    """Raises NotJson: no JSON at all comes before no object."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
         raise NotJson(f"not JSON: {error}") from None
     except RecursionError:
         raise NotJson("not readable: nested too deeply") from None

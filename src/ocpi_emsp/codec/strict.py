@@ -6,18 +6,17 @@ Rules of this module:
 - msgspec reads three things more freely than this library; they are looked at after decoding: text that is not UTF-8
   in a member that is no field, a timestamp with an offset (the view is UTC), a non-finite number written as a string.
 
-The numbers and timestamps of a value are walked column by column with C-level iterators: a search of the bytes costs
-more, and misses what JSON escapes hide.
+Numbers and timestamps are listed by comprehensions compiled from the schema, the fastest walk that Python has; the
+timestamps only where the bytes have a character that an offset needs, which a search tells for a tenth of the time of
+decoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import UTC
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
-from itertools import chain, filterfalse
-from operator import attrgetter, is_
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -31,8 +30,18 @@ T = TypeVar("T")
 
 def decode_strict(kind: type[T], data: bytes) -> T | None:
     """The model, or None where the diagnosing lane has to look. Raises NotJson for bytes that are no JSON."""
-    decoder, check = _DECODERS.get(kind) or _compile(kind)
     require_utf8(data)
+    value = decode_part(kind, data)
+    if value is not None and may_have_offset(data):
+        timestamps = _DECODERS[kind][2]
+        if timestamps is not None and not all(map(_is_utc, timestamps(value))):
+            return None
+    return value
+
+
+def decode_part(kind: type[T], data: bytes) -> T | None:
+    """:func:`decode_strict` for a part of bytes that are known to be UTF-8 without an offset in a timestamp."""
+    decoder, numbers, _ = _DECODERS.get(kind) or _compile(kind)
     try:
         value: T = decoder.decode(data)
     except msgspec.ValidationError:
@@ -41,50 +50,58 @@ def decode_strict(kind: type[T], data: bytes) -> T | None:
         raise NotJson(f"not JSON: {error}") from None
     except RecursionError:
         raise NotJson("not readable: nested too deeply") from None
-    return value if check is None or all(check((value,))) else None
+    if numbers is not None and not all(map(Decimal.is_finite, numbers(value))):
+        return None
+    return value
 
 
-_Check: TypeAlias = Callable[[Iterable[Any]], Iterable[bool]]
-"""Takes values of one node of the schema; says of each number and timestamp below them whether a model may hold it."""
-
-_DECODERS: dict[type[Any], tuple[msgspec.json.Decoder[Any], _Check | None]] = {}
+_NEGATIVE_OFFSET = re.compile(rb"-\d\d[:\d]")
 
 
-def _compile(kind: type[Any]) -> tuple[msgspec.json.Decoder[Any], _Check | None]:
-    """The decoder of a model and the check of what it decodes; compiled once."""
-    return _DECODERS.setdefault(kind, (msgspec.json.Decoder(kind), _check(inspect.type_info(kind))))
+def may_have_offset(data: bytes) -> bool:
+    """False where no timestamp has an offset; an escape may hide one."""
+    return b"+" in data or _NEGATIVE_OFFSET.search(data) is not None or b"\\" in data
 
 
-_is_none = partial(is_, None)
-_is_utc = partial(is_, UTC)
-_zone = attrgetter("tzinfo")
+def _is_utc(moment: datetime) -> bool:
+    return moment.tzinfo is UTC
 
 
-def _check(node: inspect.Type) -> _Check | None:
-    """The check of one node of the schema; None where no number and no timestamp is below it."""
+_Leaves: TypeAlias = Callable[[Any], Iterable[Any]]
+_Compiled: TypeAlias = tuple[msgspec.json.Decoder[Any], _Leaves | None, _Leaves | None]
+_DECODERS: dict[type[Any], _Compiled] = {}
+
+
+def _compile(kind: type[Any]) -> _Compiled:
+    """The decoder of a model, and what lists its numbers and its timestamps; compiled once."""
+    schema = inspect.type_info(kind)
+    compiled = msgspec.json.Decoder(kind), _leaves(schema, inspect.DecimalType), _leaves(schema, inspect.DateTimeType)
+    return _DECODERS.setdefault(kind, compiled)
+
+
+def _leaves(schema: inspect.Type, leaf: type[inspect.Type]) -> _Leaves | None:
+    """A function that lists every leaf of one type in a value of ``schema``; None where the schema has none.
+
+    For the numbers of a CDR: ``lambda v: (v.total_cost, *[x1.volume for x0 in v.charging_periods for x1 ...], ...)``.
+    """
+    columns = [f"*[{place}{loops}]" if loops else place for place, loops in _columns(schema, leaf, "v", "")]
+    # The text holds nothing but names of our own models.
+    return eval(f"lambda v: ({', '.join(columns)},)") if columns else None
+
+
+def _columns(node: inspect.Type, leaf: type[inspect.Type], place: str, loops: str) -> Iterator[tuple[str, str]]:
+    """Where the leaves are: an expression, and the loops around it."""
+    item = f"x{loops.count(' for ')}"
     match node:
-        case inspect.DecimalType():
-            return lambda values: map(Decimal.is_finite, values)
-        case inspect.DateTimeType():
-            return lambda values: map(_is_utc, map(_zone, values))
+        case _ if isinstance(node, leaf):
+            yield place, loops
         case inspect.Metadata(type=inner):
-            return _check(inner)
+            yield from _columns(inner, leaf, place, loops)
         case inspect.VarTupleType(item_type=inner):
-            items = _check(inner)
-            return items and (lambda values: items(chain.from_iterable(values)))
+            yield from _columns(inner, leaf, item, f"{loops} for {item} in {place}")
         case inspect.UnionType(types=types):
-            present = _check(next(member for member in types if not isinstance(member, inspect.NoneType)))
-            return present and (lambda values: present(filterfalse(_is_none, values)))
+            present = next(member for member in types if not isinstance(member, inspect.NoneType))
+            yield from _columns(present, leaf, item, f"{loops} for {item} in ({place},) if {item} is not None")
         case inspect.DataclassType(fields=fields):
-            return _check_object(fields)
-    return None
-
-
-def _check_object(fields: Iterable[inspect.Field]) -> _Check | None:
-    columns = [(attrgetter(field.name), check) for field in fields if (check := _check(field.type))]
-
-    def check_columns(values: Iterable[Any]) -> Iterable[bool]:
-        objects = tuple(values)
-        return chain.from_iterable([check(map(get, objects)) for get, check in columns]) if objects else ()
-
-    return check_columns if columns else None
+            for field in fields:
+                yield from _columns(field.type, leaf, f"{place}.{field.name}", loops)

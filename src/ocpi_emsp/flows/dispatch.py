@@ -11,6 +11,7 @@ Rules of this module (transport_and_format.md, status_codes.md, the status table
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -174,4 +175,6 @@ def _refused(context: Context, refusal: OcpiError) -> Response:
 
 def _correlation_id(request: Request) -> str:
     given = request.headers.get("x-correlation-id") or request.headers.get("x-request-id") or ""
-    return given if 0 < len(given) <= _LONGEST_ID and given.isascii() and given.isprintable() else new_id()
+    if 0 < len(given) <= _LONGEST_ID and given.isascii() and given.isprintable():
+        return given
+    return f"{random.getrandbits(96):024x}"

@@ -13,15 +13,16 @@ from datetime import datetime
 from functools import lru_cache
 from typing import ClassVar
 
+import msgspec
 from attrs import evolve, field, frozen
 
-from ocpi_emsp.codec import decode, dump, encode, parse
+from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.errors import NotAuthenticated
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
-from ocpi_emsp.wire import token_candidates
+from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
 
@@ -129,6 +130,7 @@ async def delete_party(tx: Transaction, party: Party) -> None:
     await tx.delete(party.key)
 
 
+@lru_cache(maxsize=1024)
 def _credential_key(sha256: str) -> Key:
     return Key(Kind.CREDENTIAL, "", "", sha256)
 
@@ -153,41 +155,45 @@ class Caller:
 
 async def authenticate(context: Context, header: str | None) -> Caller:
     """The party behind an Authorization header. Raises NotAuthenticated."""
-    candidates = token_candidates(header)
+    token = presented_token(header)
     async with context.store.transaction() as tx:
-        for token in candidates:
-            record = await tx.get(_credential_key(_sha256(token)))
-            party = await _owner(tx, record) if record else None
-            if party is not None:
-                party = await _settle_tokens(context, tx, party, token, candidates)
-                return Caller(party, token)
-    raise NotAuthenticated("the token is not known")
+        party = await _owner(tx, token)
+        if party is None and (decoded := from_base64(token)) is not None:
+            party = await _owner(tx, decoded)
+            token, as_base64 = decoded, True
+        else:
+            as_base64 = False
+        if party is None:
+            raise NotAuthenticated("the token is not known")
+        if len(party.issued) > 1 or party.sends_base64 != as_base64:
+            party = await _settle(context, tx, party, token, as_base64)
+    return Caller(party, token)
 
 
-async def _owner(tx: Transaction, record: Record) -> Party | None:
-    country_code, party_id = parse(record.document)
-    return await get_party(tx, country_code, party_id)
+async def _owner(tx: Transaction, token: str) -> Party | None:
+    credential = await tx.get(_credential_key(_sha256(token)))
+    record = await tx.get(_owner_key(credential.document)) if credential else None
+    return _read(record.document) if record else None
 
 
-async def _settle_tokens(
-    context: Context, tx: Transaction, party: Party, token: str, candidates: tuple[str, ...]
-) -> Party:
-    """Retire what the use of this token ends: older tokens, or an older token whose grace time is over."""
-    settled = party
-    if len(party.issued) > 1:
-        newest = party.issued[-1]
-        over = context.clock.now() - newest.issued_at > context.limits.token_grace
-        if over or newest.sha256 == _sha256(token):
-            settled = evolve(settled, issued=(newest,))
-    if settled.sends_base64 != (token != candidates[0]):
-        settled = evolve(settled, sends_base64=not settled.sends_base64)
-    if settled is not party:
+@lru_cache(maxsize=1024)
+def _owner_key(document: bytes) -> Key:
+    return party_key(*msgspec.json.decode(document, type=tuple[str, str]))
+
+
+async def _settle(context: Context, tx: Transaction, party: Party, token: str, as_base64: bool) -> Party:
+    """Remember what the use of this token tells, and retire what it ends: older tokens, or those past their grace."""
+    newest = party.issued[-1]
+    over = context.clock.now() - newest.issued_at > context.limits.token_grace
+    if newest.sha256 != _sha256(token) and over:
+        raise NotAuthenticated("the token was replaced")
+    issued = (newest,) if newest.sha256 == _sha256(token) else party.issued
+    settled = evolve(party, issued=issued, sends_base64=as_base64)
+    if settled != party:
         await put_party(tx, settled, context.clock.now())
-        if all(issued.sha256 != _sha256(token) for issued in settled.issued):
-            raise NotAuthenticated("the token was replaced")
     return settled
 
 
 def reissue(party: Party, token: str, now: datetime) -> tuple[IssuedToken, ...]:
-    """The tokens that work once ``token`` is given out: the last one stays until the new one is used."""
-    return (*party.issued[-1:], issue(token, now))
+    """The tokens that work once ``token`` is given out: those before stay until it is used, the last two of them."""
+    return (*party.issued[-2:], issue(token, now))

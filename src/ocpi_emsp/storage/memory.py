@@ -69,7 +69,7 @@ class _MemoryTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and (self._records or self._journal):
                 self._store._commit(self._records, self._journal)
         finally:
             self._store._lock.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocpi_emsp.wire.envelope import failure, read_envelope, success
 from ocpi_emsp.wire.messages import Request, Response
 from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_page_request
-from ocpi_emsp.wire.token import authorization, token_candidates
+from ocpi_emsp.wire.token import authorization, from_base64, presented_token
 
 __all__ = [
     "PageRequest",
@@ -13,10 +13,11 @@ __all__ = [
     "Response",
     "authorization",
     "failure",
+    "from_base64",
     "link_next",
     "next_link",
+    "presented_token",
     "read_envelope",
     "read_page_request",
     "success",
-    "token_candidates",
 ]

@@ -21,9 +21,15 @@ from ocpi_emsp.models import Envelope
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_SUCCESS = b'"status_code":1000,"status_message":"Success","timestamp":"'
+
+
 def success(now: datetime, data: bytes | None = None, message: str = "Success") -> bytes:
     """An envelope with status_code 1000; ``data`` is JSON, None leaves the member out."""
-    return _envelope(1000, message, now, data)
+    if message != "Success":
+        return _envelope(1000, message, now, data)
+    start = b"{" if data is None else b'{"data":' + data + b","
+    return start + _SUCCESS + wire_time(now).encode() + b'"}'
 
 
 def failure(status_code: int, message: str, now: datetime, findings: Sequence[Finding] = ()) -> bytes:

@@ -13,23 +13,23 @@ import binascii
 from ocpi_emsp.errors import NotAuthenticated
 
 
-def token_candidates(header: str | None) -> tuple[str, ...]:
-    """What the header may mean: the token as it stands, and decoded where it is base64. Raises NotAuthenticated."""
+def presented_token(header: str | None) -> str:
+    """The token of the header as it stands. Raises NotAuthenticated."""
     if header is None:
         raise NotAuthenticated("the Authorization header is missing")
     scheme, _, token = header.strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "token" or not token:
         raise NotAuthenticated("the Authorization header must be: Token <token>")
-    return (token, *_decoded(token))
+    return token
 
 
-def _decoded(token: str) -> tuple[str, ...]:
+def from_base64(token: str) -> str | None:
+    """The token that this is the base64 of, or None where it is none."""
     try:
-        text = base64.b64decode(token, validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ()
-    return (text,)
+        return base64.b64decode(token, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
 
 
 def authorization(token: str, *, as_base64: bool = False) -> str:

@@ -9,6 +9,7 @@ Rules of this module (docs/spec-choices.md row 9):
 from __future__ import annotations
 
 from ocpi_emsp.codec.content import content_hash, same_content
+from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
@@ -34,19 +35,26 @@ async def post(incoming: Incoming) -> Response:
     record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now)
     async with incoming.context.store.transaction() as tx:
         first = await tx.get(record.key)
+        same = first is None or _same(first.document, document)
         if first is None:
             await tx.put(record)
             await emit(incoming, tx, CdrReceived, record.key, document)
-        elif not same_content(first.document, document):
+        elif not same:
             beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
             if await tx.get(beside) is None:
                 await tx.put(Record(beside, document, cdr.last_updated, incoming.now))
                 await emit(incoming, tx, CdrConflict, beside, document)
-    if first is not None and not same_content(first.document, document):
+    if not same:
         raise _conflict(cdr)
     incoming.touched.append(record.key)
-    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=cdr.id)
+    cdr_id = identity(first.document, "id") if first else cdr.id
+    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=cdr_id)
     return Response(201, [JSON, ("location", url)], success(incoming.now))
+
+
+def _same(first: bytes, document: bytes) -> bool:
+    """True where both say the same; their ids differ in case at most."""
+    return same_content(first, join({**members(document), "id": members(first)["id"]}))
 
 
 def _conflict(cdr: Cdr) -> InvalidObject:

@@ -3,7 +3,8 @@
 Rules of this module (docs/spec-choices.md rows 4, 6, 15, 18; the shared ones are in objects.py):
 - EVSEs are records of their own, so that a status change rewrites one EVSE; a location is assembled when it is read;
 - a change of an EVSE or connector moves the ``last_updated`` of everything around it forward, never back;
-- an EVSE that a PUT of its location leaves out becomes REMOVED, and says so; an older one is kept as stored;
+- a location is as new as its newest EVSE, as stored and as received: not every CPO moves the one with the other;
+- an EVSE that a PUT of its location leaves out becomes REMOVED as of that PUT, and says so; an older one is kept;
 - an EVSE or connector of an unknown location is 404 / 2003.
 """
 
@@ -13,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
-from attrs import evolve
+from attrs import evolve, frozen
 
-from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec import decode, merge_patch, wire_time
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
-from ocpi_emsp.errors import UnknownLocation, UnknownObject
+from ocpi_emsp.codec.strict import decode_part, may_have_offset
+from ocpi_emsp.errors import InvalidObject, UnknownLocation, UnknownObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.incoming import Incoming
 from ocpi_emsp.flows.receive.objects import emit, known, raw_time, receipt, stamped
@@ -57,10 +59,12 @@ async def get_connector(incoming: Incoming) -> Response:
 
 async def put_location(incoming: Incoming) -> Response:
     """A new or replaced location."""
-    location = incoming.accept(Location)
-    incoming.require_id("id", location.id, incoming.params["location_id"])
+    key = _location_key(incoming)
     async with incoming.context.store.transaction() as tx:
-        return await _store_location(incoming, tx, location, incoming.request.body)
+        stored = await tx.children(key)
+        pushed = _read_strictly(incoming, stored) or _read(incoming, incoming.request.body)
+        incoming.require_id("id", pushed.location.id, key.id)
+        return await _store_location(incoming, tx, stored, pushed)
 
 
 async def put_evse(incoming: Incoming) -> Response:
@@ -78,16 +82,7 @@ async def put_connector(incoming: Incoming) -> Response:
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
-        location, evse = await _location(incoming, tx), await _evse(incoming, tx)
-        parts = members(evse.document)
-        connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
-        created = connector.id not in connectors
-        connectors[connector.id] = msgspec.Raw(incoming.request.body)
-        parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
-        parts["last_updated"] = raw_time(max(evse.last_updated, connector.last_updated))
-        document = join(parts)
-        response = await _store_evse(incoming, tx, location, evse, incoming.accept(Evse, document), document)
-        return incoming.stored(created=True) if created else response
+        return await _store_connector(incoming, tx, await _evse(incoming, tx), connector, incoming.request.body)
 
 
 # --- PATCH ----------------------------------------------------------------------------------------------------------
@@ -100,10 +95,10 @@ async def patch_location(incoming: Incoming) -> Response:
         record = await known(incoming, tx, key)
         if record is not None:
             changes = _stamped_below(incoming.request.body, receipt(incoming, record))
-            document = merge_patch(assemble(record, await tx.children(key)), join(changes), _KEYED)
-            location = incoming.accept(Location, document)
-            incoming.require_id("id", location.id, key.id)
-            return await _store_location(incoming, tx, location, document)
+            stored = await tx.children(key)
+            pushed = _read(incoming, merge_patch(assemble(record, stored), join(changes), _KEYED))
+            incoming.require_id("id", pushed.location.id, key.id)
+            return await _store_location(incoming, tx, stored, pushed)
     raise UnknownLocation(f"location {key.id!r} is not known")
 
 
@@ -112,35 +107,28 @@ async def patch_evse(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, _evse_key(incoming))
         if record is not None:
-            return await _patch_evse(incoming, tx, record, incoming.request.body)
-    raise _unknown_evse(incoming)
+            location = await _location(incoming, tx)
+            changes = _stamped_below(incoming.request.body, receipt(incoming, record))
+            document = merge_patch(record.document, join(changes), _KEYED)
+            evse = incoming.accept(Evse, document)
+            incoming.require_id("uid", evse.uid, record.key.id)
+            return await _store_evse(incoming, tx, location, record, evse, document)
+        unknown = await _unknown_evse(incoming, tx)
+    raise unknown
 
 
 async def patch_connector(incoming: Incoming) -> Response:
     """Changes of a known connector."""
-    wanted = incoming.params["connector_id"]
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, _evse_key(incoming))
         if record is not None:
-            _connector(incoming, record)
-            changes = members(incoming.request.body)
-            found = identity(join(changes), "id") if "id" in changes else wanted
-            incoming.require_id("id", found, wanted)
-            changes["id"] = msgspec.Raw(msgspec.json.encode(wanted))
-            patch = {"connectors": msgspec.Raw(b"[" + join(changes) + b"]")}
-            if "last_updated" in changes:
-                patch["last_updated"] = changes["last_updated"]
-            return await _patch_evse(incoming, tx, record, join(patch))
-    raise _unknown_evse(incoming)
-
-
-async def _patch_evse(incoming: Incoming, tx: Transaction, record: Record, patch: bytes) -> Response:
-    location = await _location(incoming, tx)
-    changes = _stamped_below(patch, receipt(incoming, record))
-    document = merge_patch(record.document, join(changes), _KEYED)
-    evse = incoming.accept(Evse, document)
-    incoming.require_id("uid", evse.uid, record.key.id)
-    return await _store_evse(incoming, tx, location, record, evse, document)
+            changes = stamped(incoming.request.body, receipt(incoming, record))
+            document = merge_patch(bytes(_connector(incoming, record)), join(changes))
+            connector = incoming.accept(Connector, document)
+            incoming.require_id("id", connector.id, incoming.params["connector_id"])
+            return await _store_connector(incoming, tx, record, connector, document)
+        unknown = await _unknown_evse(incoming, tx)
+    raise unknown
 
 
 def _stamped_below(patch: bytes | msgspec.Raw, moment: datetime) -> Members:
@@ -156,50 +144,108 @@ def _stamped_below(patch: bytes | msgspec.Raw, moment: datetime) -> Members:
 # --- storing --------------------------------------------------------------------------------------------------------
 
 
-async def _store_location(incoming: Incoming, tx: Transaction, location: Location, document: bytes) -> Response:
+@frozen
+class _Pushed:
+    """A location as received, taken apart: its document without EVSEs, and a record for each EVSE."""
+
+    location: Location
+    shell: bytes
+    evses: list[Record]
+
+
+def _read(incoming: Incoming, document: bytes) -> _Pushed:
+    """Take a whole location apart. Raises NotJson, InvalidObject with every finding."""
+    location = incoming.accept(Location, document)
+    parts = members(document)
+    documents = map(bytes, items(parts.pop("evses", _NULL)))
+    pairs = zip(location.evses, documents, strict=True)
+    evses = [_evse_record(incoming, evse, evse_document) for evse, evse_document in pairs]
+    return _Pushed(location, join(parts), evses)
+
+
+def _read_strictly(incoming: Incoming, stored: Sequence[Record]) -> _Pushed | None:
+    """Take apart what the strict lane accepts, or None; an EVSE whose bytes are stored already is not read again."""
+    body = incoming.request.body
+    if incoming.party.profile.strict or may_have_offset(body):
+        return None
+    try:
+        parts = members(body)
+        documents = items(parts.pop("evses", _NULL))
+    except InvalidObject:
+        return None
+    shell = join(parts)
+    location = decode_part(Location, shell)
+    evses: list[Record] = []
+    for place, raw in enumerate(documents):
+        document = bytes(raw)
+        if place < len(stored) and stored[place].document == document:
+            evses.append(stored[place])
+            continue
+        evse = decode_part(Evse, document)
+        if evse is None:
+            return None
+        evses.append(_evse_record(incoming, evse, document))
+    return _Pushed(location, shell, evses) if location is not None else None
+
+
+def _evse_record(incoming: Incoming, evse: Evse, document: bytes) -> Record:
+    return Record(_evse_key(incoming, evse.uid), document, evse.last_updated, incoming.now)
+
+
+async def _store_location(incoming: Incoming, tx: Transaction, stored: Sequence[Record], pushed: _Pushed) -> Response:
     key = _location_key(incoming)
     old = await tx.get(key)
-    if old is not None and location.last_updated < old.last_updated:
-        return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
-    parts = members(document)
-    documents = items(parts.pop("evses", _NULL))
-    shell = join(parts)
-    changed, latest = await _store_evses(incoming, tx, key, location.evses, documents)
-    record = Record(key, shell, max(location.last_updated, latest), incoming.now)
+    moment = max((evse.last_updated for evse in pushed.evses), default=pushed.location.last_updated)
+    moment = max(moment, pushed.location.last_updated)
+    if old is not None and moment < old.last_updated:
+        return _kept_newer(incoming, old.last_updated)
+    changed, latest = await _store_evses(incoming, tx, stored, pushed.evses, moment)
+    record = Record(key, pushed.shell, latest, incoming.now)
     await tx.put(record)
-    if incoming.context.hears(LocationReceived) and (changed or old is None or not same_content(old.document, shell)):
+    if changed or (incoming.context.hears(LocationReceived) and _differs(old, record)):
         whole = assemble(record, await tx.children(key))
         await emit(incoming, tx, LocationReceived, key, whole, created=old is None)
     return incoming.stored(created=old is None)
 
 
 async def _store_evses(
-    incoming: Incoming, tx: Transaction, location: Key, evses: Sequence[Evse], documents: Sequence[msgspec.Raw]
+    incoming: Incoming, tx: Transaction, stored: Sequence[Record], pushed: Sequence[Record], moment: datetime
 ) -> tuple[bool, datetime]:
-    """Bring a location's EVSEs to what was received; whether one changed, and when the latest of them did."""
-    stored = {record.key.id: record for record in await tx.children(location)}
-    changed, latest = False, _EARLIEST
-    for evse, raw in zip(evses, documents, strict=True):
-        document, old = bytes(raw), stored.pop(evse.uid, None)
-        if old is not None and (old.document == document or evse.last_updated < old.last_updated):
+    """Bring a location's EVSEs to what was received as of ``moment``.
+
+    Gives whether a listener of the location wants to hear of it, and when the latest EVSE changed.
+    """
+    known_evses = {record.key: record for record in stored}
+    left_out, latest, changed = dict(known_evses), moment, False
+    heard = incoming.context.hears(LocationReceived)
+    for record in pushed:
+        left_out.pop(record.key, None)
+        old = known_evses.get(record.key)
+        if old is not None and (old is record or record.last_updated < old.last_updated):
             latest = max(latest, old.last_updated)
             continue
-        changed = changed or old is None or not same_content(old.document, document)
-        latest = max(latest, evse.last_updated)
-        await tx.put(Record(_evse_key(incoming, evse.uid), document, evse.last_updated, incoming.now))
-    for record in stored.values():
-        changed = await _remove(incoming, tx, record) or changed
+        changed = changed or (heard and _differs(old, record))
+        known_evses[record.key] = record
+        await tx.put(record)
+    for record in left_out.values():
+        removed = await _remove(incoming, tx, record, moment)
+        changed = changed or (heard and removed)
+        latest = max(latest, record.last_updated)
     return changed, latest
+
+
+def _differs(old: Record | None, new: Record) -> bool:
+    return old is None or not same_content(old.document, new.document)
 
 
 _EARLIEST = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 
 
-async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
-    """Mark an EVSE that its location no longer lists; False where it is marked already."""
+async def _remove(incoming: Incoming, tx: Transaction, record: Record, moment: datetime) -> bool:
+    """Mark an EVSE that its location, as of ``moment``, does not list; False where it is marked already."""
     if incoming.accept(Evse, record.document).status == Status.REMOVED:
         return False
-    moment = receipt(incoming, record)
+    moment = max(moment, record.last_updated)
     changes = {"status": msgspec.Raw(b'"REMOVED"'), "last_updated": raw_time(moment)}
     document = merge_patch(record.document, join(changes))
     await tx.put(Record(record.key, document, moment, incoming.now))
@@ -211,15 +257,38 @@ async def _store_evse(
     incoming: Incoming, tx: Transaction, location: Record, old: Record | None, evse: Evse, document: bytes
 ) -> Response:
     if old is not None and evse.last_updated < old.last_updated:
-        return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
-    key = _evse_key(incoming, evse.uid)
-    await tx.put(Record(key, document, evse.last_updated, incoming.now))
+        return _kept_newer(incoming, old.last_updated)
+    record = _evse_record(incoming, evse, document)
+    key = record.key
+    await tx.put(record)
     if evse.last_updated > location.last_updated:
         await tx.put(evolve(location, last_updated=evse.last_updated))
-    if old is None or not same_content(old.document, document):
+    if incoming.context.hears(EvseReceived) and _differs(old, record):
         created = old is None
         await emit(incoming, tx, EvseReceived, key, document, location_id=key.parent, created=created)
     return incoming.stored(created=old is None)
+
+
+async def _store_connector(
+    incoming: Incoming, tx: Transaction, evse: Record, connector: Connector, document: bytes
+) -> Response:
+    parts = members(evse.document)
+    connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
+    old = connectors.get(connector.id)
+    stored = decode(Connector, old).last_updated if old is not None else _EARLIEST
+    if connector.last_updated < stored:
+        return _kept_newer(incoming, stored)
+    connectors[connector.id] = msgspec.Raw(document)
+    parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
+    parts["last_updated"] = raw_time(max(evse.last_updated, connector.last_updated))
+    whole = join(parts)
+    location = await _location(incoming, tx)
+    response = await _store_evse(incoming, tx, location, evse, incoming.accept(Evse, whole), whole)
+    return incoming.stored(created=True) if old is None else response
+
+
+def _kept_newer(incoming: Incoming, stored: datetime) -> Response:
+    return incoming.kept(f"it was last updated {wire_time(stored)}, this is older")
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -245,7 +314,7 @@ async def _location(incoming: Incoming, tx: Transaction) -> Record:
 async def _evse(incoming: Incoming, tx: Transaction) -> Record:
     record = await tx.get(_evse_key(incoming))
     if record is None:
-        raise _unknown_evse(incoming)
+        raise await _unknown_evse(incoming, tx)
     return record
 
 
@@ -261,7 +330,11 @@ def _connectors(evse: Record) -> Iterator[msgspec.Raw]:
     yield from items(members(evse.document).get("connectors", _NULL))
 
 
-def _unknown_evse(incoming: Incoming) -> UnknownObject:
+async def _unknown_evse(incoming: Incoming, tx: Transaction) -> UnknownObject:
+    """What an EVSE that is not known is answered with: its location is not known, or only the EVSE."""
+    key = _location_key(incoming)
+    if await tx.get(key) is None:
+        return UnknownLocation(f"location {key.id!r} is not known")
     return UnknownObject(f"EVSE {incoming.params['evse_uid']!r} is not known")
 
 
@@ -270,4 +343,5 @@ def _location_key(incoming: Incoming) -> Key:
 
 
 def _evse_key(incoming: Incoming, uid: str | None = None) -> Key:
-    return incoming.key(Kind.EVSE, uid or incoming.params["evse_uid"], incoming.params["location_id"])
+    wanted = incoming.params["evse_uid"] if uid is None else uid
+    return incoming.key(Kind.EVSE, wanted, incoming.params["location_id"])

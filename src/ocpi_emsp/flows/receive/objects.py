@@ -41,7 +41,7 @@ async def store_object(
     if old is not None and new.last_updated < old.last_updated:
         return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
     await tx.put(new)
-    if old is None or not same_content(old.document, new.document):
+    if incoming.context.hears(event) and (old is None or not same_content(old.document, new.document)):
         await emit(incoming, tx, event, new.key, new.document, created=old is None)
     return incoming.stored(created=old is None)
 

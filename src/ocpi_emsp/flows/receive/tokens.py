@@ -11,7 +11,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from ocpi_emsp.codec import decode, encode_valid
-from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.flows.incoming import JSON, Incoming
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query
@@ -53,11 +53,16 @@ async def authorize(incoming: Incoming) -> Response:
     info = await context.authorize(token, location) if context.authorize else _by_token(token, location)
     if not isinstance(info, AuthorizationInfo):
         raise TypeError(f"the authorize hook returned {type(info).__name__}, not AuthorizationInfo")
-    return incoming.answer(encode_valid(info))
+    try:
+        return incoming.answer(encode_valid(info))
+    except InvalidObject as error:
+        raise ValueError("the authorize hook returned an AuthorizationInfo that cannot be sent") from error
 
 
 def _by_token(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
-    return AuthorizationInfo(allowed=Allowed.ALLOWED if token.valid else Allowed.BLOCKED, location=location)
+    if token.valid:
+        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=location)
+    return AuthorizationInfo(allowed=Allowed.BLOCKED)
 
 
 def token_key(country_code: str, party_id: str, uid: str, token_type: str) -> Key:

@@ -1,0 +1,27 @@
+"""Decode and schema checks, as a ratio to ``json.loads`` of the same bytes. Target: at most 1.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from measure import Result, compare
+from samples import cdr, location
+
+from ocpi_emsp import Cdr, Location, Policy
+from ocpi_emsp.check import accept
+from ocpi_emsp.codec import decode_strict
+
+
+def results() -> Iterator[Result]:
+    """Location with 2, 10 and 100 EVSEs; CDR with 50 periods."""
+    tolerant = Policy.tolerant()
+    for evses, calls in ((2, 1000), (10, 300), (100, 30)):
+        data = location(evses)
+        assert decode_strict(Location, data) is not None
+        yield compare(
+            f"Location, {evses} EVSEs", lambda d=data: accept(d, Location, tolerant), lambda d=data: json.loads(d), calls
+        )
+    data = cdr(50)
+    assert decode_strict(Cdr, data) is not None
+    yield compare("CDR, 50 periods", lambda: accept(data, Cdr, tolerant), lambda: json.loads(data), 200)

@@ -1,0 +1,155 @@
+"""PUT location through the ASGI app in process, as a ratio to a bare Starlette endpoint that only parses the JSON.
+
+Target: at least 1.0 times the bare endpoint's requests per second. Every push differs from the one before: one EVSE
+that starts or stops charging (the usual push), or all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+from measure import Result, compare
+from samples import location
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from ocpi_emsp import Emsp
+from ocpi_emsp.storage import MemoryStore
+
+_BASE = "/ocpi/emsp/2.1.1/locations"
+_MOMENTS = 600
+
+
+def results() -> Iterator[Result]:
+    """Locations with 2, 10 and 100 EVSEs, one or all of them changed by each push; the ratio is requests per second."""
+    for evses, calls in ((2, 500), (10, 300), (100, 40)):
+        for changed, charging in (("one EVSE", frozenset({0})), ("all EVSEs", frozenset(range(evses)))):
+            yield _compare(f"{evses} EVSEs, {changed} changed", evses, charging, calls)
+
+
+def _compare(name: str, evses: int, charging: frozenset[int], calls: int) -> Result:
+    emsp, token = _emsp()
+    app, bare = emsp.asgi(), Starlette(routes=[Route(_BASE + "/{cc}/{pid}/{id}", _only_loads, methods=["PUT"])])
+    one = len(charging) == 1
+    bodies = [
+        location(evses, charging=charging if moment % 2 else frozenset(), moment=0 if one else moment)
+        for moment in range(_MOMENTS if evses < 100 else 60)
+    ]
+    if one:
+        bodies = [_stamped(body, moment) for moment, body in enumerate(bodies)]
+    return _swapped(
+        compare(name, _caller(app, token, bodies, fresh=True), _caller(bare, token, bodies, fresh=False), calls)
+    )
+
+
+def _swapped(result: Result) -> Result:
+    return Result(result.name, result.ours, result.reference, 1 / result.ratio)
+
+
+def _stamped(body: bytes, moment: int) -> bytes:
+    """The push of a partner that stamps the location and the EVSE that changed, and nothing else."""
+    document = json.loads(body)
+    text = f"2015-07-01T{moment // 3600:02}:{moment // 60 % 60:02}:{moment % 60:02}Z"
+    document["last_updated"] = document["evses"][0]["last_updated"] = text
+    return json.dumps(document).encode()
+
+
+async def _only_loads(request: Request) -> JSONResponse:
+    json.loads(await request.body())
+    return JSONResponse({"status_code": 1000})
+
+
+def _caller(app: Any, token: str, bodies: list[bytes], *, fresh: bool) -> Callable[[], object]:
+    following = itertools.cycle(bodies)
+    answers: list[int] = []
+    headers = [
+        (b"host", b"ocpi.example.com"),
+        (b"authorization", f"Token {token}".encode()),
+        (b"content-type", b"application/json"),
+        (b"accept", b"*/*"),
+        (b"user-agent", b"cpo"),
+    ]
+
+    def call() -> object:
+        body = next(following)
+        path = f"{_BASE}/NL/TNM/LOC1"
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "PUT",
+            "scheme": "https",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": headers,
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                answers.append(message["status"])
+
+        _finish(app(scope, receive, send))
+        assert answers.pop() in (200, 201)
+        return None
+
+    return call
+
+
+def _finish(coroutine: Any) -> None:
+    """Neither side waits for anything, so no event loop is needed; it would cost both sides the same."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("suspended")
+
+
+def _emsp() -> tuple[Emsp, str]:
+    """An eMSP with NL-TNM registered, and the token that NL-TNM calls it with."""
+    answers = {
+        "/versions": [{"version": "2.1.1", "url": "https://cpo.example.com/2.1.1"}],
+        "/2.1.1": {
+            "version": "2.1.1",
+            "endpoints": [{"identifier": "credentials", "url": "https://cpo.example.com/2.1.1/credentials"}],
+        },
+    }
+
+    def cpo(request: httpx.Request) -> httpx.Response:
+        answer = {"data": answers[request.url.path], "status_code": 1000, "timestamp": "2015-06-30T21:59:59Z"}
+        return httpx.Response(200, json=answer)
+
+    emsp = Emsp(
+        country_code="IT",
+        party_id="BEC",
+        name="Be Charge",
+        url="https://ocpi.example.com/ocpi/emsp",
+        store=MemoryStore(),
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
+    )
+    credentials = {
+        "token": "token-b",
+        "url": "https://cpo.example.com/versions",
+        "business_details": {"name": "The New Motion"},
+        "party_id": "TNM",
+        "country_code": "NL",
+    }
+    from ocpi_emsp import Request as OcpiRequest
+
+    token_a = emsp.invite("NL", "TNM").token_a
+    headers = {"authorization": f"Token {token_a}"}
+    body = json.dumps(credentials).encode()
+    answer = emsp.handle(OcpiRequest("POST", "/2.1.1/credentials", headers=headers, body=body))
+    return emsp, json.loads(answer.body)["data"]["token"]

@@ -1,0 +1,99 @@
+"""What our eMSP sends and hears: its HTTP clients, recorded, and its events.
+
+Rules of this module: no header and no body is kept, so no token is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+from attrs import define, field, frozen
+
+from ocpi_emsp.events import Event
+
+E = TypeVar("E", bound=Event)
+
+CALL_SECONDS = 5.0
+"""How long a partner on this machine has to answer."""
+
+
+@frozen
+class Answer:
+    """An answer that we got."""
+
+    method: str
+    path: str
+    http_status: int
+    status_code: int | None
+
+
+@define
+class Recorder:
+    """Makes the HTTP clients of an eMSP, and remembers what goes through them."""
+
+    sent: int = 0
+    answers: list[Answer] = field(factory=list)
+
+    def client(self) -> httpx.AsyncClient:
+        """A client for calls on this machine: no proxy, no redirect."""
+        return httpx.AsyncClient(
+            timeout=CALL_SECONDS,
+            follow_redirects=False,
+            trust_env=False,
+            event_hooks={"request": [self._on_request], "response": [self._on_response]},
+        )
+
+    def last(self, since: int, method: str | None = None, end: str = "") -> Answer | None:
+        """The last answer from ``since`` on, of this method, on a path with this end."""
+        found = (
+            answer
+            for answer in reversed(self.answers[since:])
+            if method in (None, answer.method) and answer.path.endswith(end)
+        )
+        return next(found, None)
+
+    async def _on_request(self, _: httpx.Request) -> None:
+        self.sent += 1
+
+    async def _on_response(self, response: httpx.Response) -> None:
+        body = await response.aread()
+        request = response.request
+        self.answers.append(Answer(request.method, request.url.path, response.status_code, _status_code(body)))
+
+
+def _status_code(body: bytes) -> int | None:
+    try:
+        code = json.loads(body)["status_code"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return code if isinstance(code, int) else None
+
+
+class Heard:
+    """The events of our eMSP, so far and to come."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._news = asyncio.Condition()
+
+    async def __call__(self, event: Any) -> None:
+        """Take an event; this is the listener."""
+        async with self._news:
+            self._events.append(event)
+            self._news.notify_all()
+
+    def any(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
+        """Whether an event of this kind that matches was heard."""
+        return any(isinstance(event, kind) and matches(event) for event in self._events)
+
+    async def wait_for(self, kind: type[E], matches: Callable[[E], bool], seconds: float) -> bool:
+        """Whether such an event is heard within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                return await self._news.wait_for(lambda: self.any(kind, matches))
+        except TimeoutError:
+            return False

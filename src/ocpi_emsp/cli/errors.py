@@ -1,0 +1,28 @@
+"""How a command fails: a sentence for stderr, and the exit status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CommandFailed(Exception):
+    """A command that cannot go on."""
+
+    status: ClassVar[int] = 1
+
+
+class Usage(CommandFailed):
+    """What was asked for cannot be done as it was asked: an argument, a setting, a file, a package that is missing."""
+
+    status = 2
+
+
+class Outside(CommandFailed):
+    """Something outside of this process failed: a port, a partner, the reader of our output."""
+
+    status = 3
+
+
+def reason(error: OSError) -> str:
+    """What the operating system says, without the error's number and without what Python adds to it."""
+    return (error.strerror or type(error).__name__).partition(" (while attempting")[0]

@@ -1,0 +1,20 @@
+"""``ocpi-emsp matrix``: what is served and called, as it is published."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.support import SupportMatrix
+
+
+def run(arguments: Namespace) -> int:
+    """Print the matrix."""
+    matrix = SupportMatrix.full() if arguments.full else SupportMatrix.default()
+    texts = {
+        "csv": matrix.to_csv,
+        "json": lambda: matrix.to_json() + "\n",
+        "markdown": matrix.to_markdown,
+    }
+    output.write(texts[arguments.format]())
+    return 0

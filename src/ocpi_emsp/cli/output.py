@@ -1,0 +1,104 @@
+"""What the command prints, and where.
+
+Rules of this module:
+- text that came from outside is made printable before it reaches a terminal;
+- a reader that is gone ends the command with one line, not with a traceback;
+- rich draws tables where it is installed and stdout is a terminal; everything can be read without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ocpi_emsp.cli.errors import Outside, Usage, reason
+
+_GAP = "  "
+
+
+def write(text: str) -> None:
+    """Text to stdout, as it is. Raises Outside where nobody takes it."""
+    try:
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def flush() -> None:
+    """Hand over what was written. Raises Outside where nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def write_json(document: Any) -> None:
+    """One JSON document to stdout, and hand it over."""
+    write(json.dumps(document, indent=2) + "\n")
+    flush()
+
+
+def say(message: str) -> None:
+    """A message to stderr, on one line."""
+    with contextlib.suppress(OSError):
+        print(f"ocpi-emsp: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Text that cannot move a terminal's cursor: what is not printable is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def require(package: str, extra: str) -> None:
+    """Raises Usage naming the extra where an optional package is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise Usage(f"this command needs {package}, which is not installed: pip install 'ocpi-emsp[{extra}]'")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for people: drawn by rich on a terminal, aligned columns anywhere else."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        return _drawn(columns, cells)
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    return "".join(
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
+        for row in (columns, *cells)
+    )
+
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*columns)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console(file=sys.stdout)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get()
+
+
+def _lost(error: OSError) -> Outside:
+    """Stdout leads nowhere from now on, or Python would try once more at its end and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        stdout = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout)
+        os.close(nowhere)
+    if isinstance(error, BrokenPipeError):
+        return Outside("the reader of the output went away before everything was written")
+    return Outside(f"the output cannot be written: {reason(error)}")

@@ -1,0 +1,92 @@
+"""An ASGI application under uvicorn, on a socket that is bound first: the port is known before anything is served.
+
+Needs the extra ``server``: commands import this module when they run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import Any, Final
+
+import uvicorn
+
+from ocpi_emsp.cli.errors import Outside, reason
+
+SHUTDOWN_SECONDS: Final = 5
+"""How long a shutdown waits for requests that are being answered."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises Outside where the address cannot be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError) as error:
+        why = reason(error) if isinstance(error, OSError) else "no host name"
+        raise Outside(f"cannot listen on {host} port {port}: {why}") from None
+
+
+def base_url(listening: socket.socket) -> str:
+    """How this machine reaches the socket: ``http://127.0.0.1:8000``."""
+    host, port = listening.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has started, and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve ``app`` in the running event loop; requests are answered when the block begins, and none after it."""
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server = _Server(config)
+    stopped = asyncio.ensure_future(server.serve(sockets=[listening]))
+    ready = asyncio.ensure_future(server.ready.wait())
+    try:
+        await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
+        yield
+    finally:
+        ready.cancel()
+        server.should_exit = True
+        await stopped
+
+
+@contextlib.contextmanager
+def on_signals(act: Callable[[signal.Signals], None], *signals: signal.Signals) -> Generator[None, None, None]:
+    """Call ``act`` in the event loop when one of these signals arrives; in the main thread, as Python has it."""
+    loop = asyncio.get_running_loop()
+    handled: list[signal.Signals] = []
+    with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+        for each in signals:
+            loop.add_signal_handler(each, act, each)
+            handled.append(each)
+    try:
+        yield
+    finally:
+        for each in handled:
+            loop.remove_signal_handler(each)

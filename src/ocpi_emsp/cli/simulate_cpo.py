@@ -1,0 +1,51 @@
+"""``ocpi-emsp simulate-cpo``: a simulated CPO alone, for demos and for trying one's own eMSP.
+
+It prints one JSON line with versions_url, token_a and control_url when it listens, and runs until SIGTERM or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from attrs import asdict
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
+
+_COUNTS = ("locations", "evses", "sessions", "cdrs")
+
+
+def run(arguments: Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    cpo = SimulatedCpo(**_settings(arguments))
+    output.require("uvicorn", "server")
+    from ocpi_emsp.testing.cpo import server
+
+    try:
+        server.run(arguments.host, arguments.port, cpo, _print_ready)
+    except (OSError, UnicodeError) as error:
+        why = reason(error) if isinstance(error, OSError) else "no host name"
+        raise Outside(f"cannot listen on {arguments.host} port {arguments.port}: {why}") from None
+    return 0
+
+
+def _settings(arguments: Namespace) -> dict[str, Any]:
+    """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
+    settings = dict(PRESETS["plain"])
+    if arguments.preset is not None:
+        if arguments.preset not in PRESETS:
+            raise Usage(f"--preset {arguments.preset}: there is no such preset; the presets are {', '.join(PRESETS)}")
+        settings |= PRESETS[arguments.preset]
+    if arguments.party is not None:
+        country_code, party_id = arguments.party
+        settings |= {"country_code": country_code, "party_id": party_id}
+    asked = {name: getattr(arguments, name) for name in ("token_a", *_COUNTS)}
+    return settings | {name: value for name, value in asked.items() if value is not None}
+
+
+def _print_ready(ready: Any) -> None:
+    output.write(json.dumps(asdict(ready)) + "\n")
+    output.flush()

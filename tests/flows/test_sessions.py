@@ -1,0 +1,159 @@
+"""Sessions from a CPO (mod_sessions.md 2.2; PARTNER-QUIRKS.md rows 4 to 6, 15, 18)."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from flows.support import NOW, Peer, at, peer, stamp
+from ocpi_emsp import ResyncWanted, SessionReceived
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import Document
+
+SESSION = "sessions/*/SES1"
+
+
+def session(minute: int = 0, status: str = "ACTIVE", **changes: Any) -> Document:
+    return {**samples.session(status=status), "last_updated": at(minute), **changes}
+
+
+@pytest.fixture
+def cpo() -> Peer:
+    """A CPO whose ACTIVE session SES1 is known; nothing has happened since."""
+    known = peer()
+    known.put(SESSION, session())
+    known.taken()
+    return known
+
+
+def test_a_session_is_created_updated_and_read() -> None:
+    cpo = peer()
+    assert cpo.push("GET", SESSION).both == (404, 2000)
+    assert cpo.push("PUT", SESSION, session()).both == (201, 1000)
+    assert cpo.push("PUT", SESSION, session(1, kwh=Decimal("13.10"))).both == (200, 1000)
+    assert cpo.data(SESSION) == session(1, kwh=Decimal("13.10"))
+    created, updated = cpo.events
+    assert isinstance(created, SessionReceived)
+    assert isinstance(updated, SessionReceived)
+    assert (created.created, updated.created, updated.session.kwh) == (True, False, Decimal("13.1"))
+
+
+def test_a_session_is_returned_byte_for_byte(cpo: Peer) -> None:
+    received = json.dumps(session(1), default=str, indent=1).replace('"12.5000"', "12.500000000000000000000001").encode()
+    cpo.put(SESSION, received)
+    assert cpo.push("GET", SESSION).raw == received
+
+
+def test_an_older_session_is_kept_as_stored(cpo: Peer) -> None:
+    cpo.put(SESSION, session(5))
+    cpo.taken()
+    answer = cpo.push("PUT", SESSION, session(4, kwh=Decimal(1)))
+    assert (answer.both, answer.message.startswith("Kept as stored")) == ((200, 1000), True)
+    assert cpo.data(SESSION) == session(5)
+    assert cpo.taken() == []
+
+
+@pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
+@pytest.mark.parametrize("later", ["ACTIVE", "PENDING", "COMPLETED", "INVALID", "VENDOR"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_final_status_stays(cpo: Peer, final: str, later: str, method: str) -> None:
+    cpo.put(SESSION, session(1, final))
+    stored = cpo.data(SESSION)
+    cpo.taken()
+    change = {"status": later, "kwh": Decimal("99.9"), "last_updated": at(9)}
+    answer = cpo.push(method, SESSION, session(9, **change) if method == "PUT" else change)
+    assert answer.both == (200, 1000)
+    if later == final:
+        assert cpo.data(SESSION) == (session(9, **change) if method == "PUT" else stored | change)
+        assert cpo.taken() == ["SessionReceived"]
+    else:
+        assert answer.message == f"Kept as stored: the session is {final}, which is final"
+        assert cpo.data(SESSION) == stored
+        assert cpo.taken() == []
+
+
+def test_a_late_cost_reaches_a_completed_session(cpo: Peer) -> None:
+    cpo.put(SESSION, session(1, "COMPLETED"))
+    assert cpo.push("PATCH", SESSION, {"total_cost": Decimal("0.60")}).message == "Success"
+    assert cpo.data(SESSION)["total_cost"] == Decimal("0.60")
+
+
+def test_a_patch_is_stamped_with_the_receipt_time(cpo: Peer) -> None:
+    assert cpo.push("PATCH", SESSION, {"kwh": 20}).both == (200, 1000)
+    assert cpo.data(SESSION) == session() | {"kwh": 20, "last_updated": stamp(NOW)}
+    (event,) = cpo.events
+    assert isinstance(event, SessionReceived)
+    assert event.session.kwh == 20
+    assert event.session.last_updated == NOW
+
+
+@pytest.mark.parametrize(("append", "count"), [(False, 1), (True, 2)])
+def test_charging_periods_are_replaced_or_added_as_the_profile_says(cpo: Peer, append: bool, count: int) -> None:
+    cpo.set_profile(append_charging_periods=append)
+    stored = session()["charging_periods"]
+    assert len(stored) == 1
+    period = stored[0] | {"start_date_time": at(30)}
+    assert cpo.push("PATCH", SESSION, {"charging_periods": [period]}).message == "Success"
+    assert cpo.data(SESSION)["charging_periods"] == [*stored, period][-count:]
+
+
+def test_appending_leaves_a_patch_without_periods_alone(cpo: Peer) -> None:
+    cpo.set_profile(append_charging_periods=True)
+    cpo.push("PATCH", SESSION, {"kwh": 20})
+    assert cpo.data(SESSION)["charging_periods"] == session()["charging_periods"]
+
+
+def test_appending_to_a_session_without_periods_starts_the_list() -> None:
+    cpo = peer()
+    cpo.set_profile(append_charging_periods=True)
+    cpo.put(SESSION, samples.started_session("SES1", at=session()["location"], auth_id="A", start=samples.BASE))
+    cpo.push("PATCH", SESSION, {"charging_periods": session()["charging_periods"]})
+    assert cpo.data(SESSION)["charging_periods"] == session()["charging_periods"]
+
+
+def test_null_clears_and_is_an_error_on_a_required_field(cpo: Peer) -> None:
+    assert cpo.push("PATCH", SESSION, {"meter_id": None}).both == (200, 1000)
+    assert "meter_id" not in cpo.data(SESSION)
+    answer = cpo.push("PATCH", SESSION, {"kwh": None})
+    assert (answer.both, answer.findings) == ((200, 2001), [("/kwh", "field.required")])
+    assert "kwh" in cpo.data(SESSION)
+
+
+def test_a_patch_of_an_unknown_session_wants_a_resync(cpo: Peer) -> None:
+    assert cpo.push("PATCH", "sessions/*/SES9", {"kwh": 1}).both == (404, 2000)
+    (event,) = cpo.events
+    assert isinstance(event, ResyncWanted)
+    assert (event.module, event.id, event.country_code, event.party_id) == ("sessions", "SES9", "NL", "TNM")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_an_id_that_differs_from_the_url_is_refused(cpo: Peer, method: str) -> None:
+    answer = cpo.push(method, SESSION, session(1, id="OTHER"))
+    assert (answer.both, answer.findings) == ((200, 2001), [("/id", "url.id")])
+    assert cpo.data(SESSION) == session()
+
+
+def test_a_bumped_last_updated_is_stored_without_an_event(cpo: Peer) -> None:
+    cpo.put(SESSION, session(7))
+    assert cpo.data(SESSION)["last_updated"] == at(7)
+    assert cpo.taken() == []
+
+
+def test_what_the_specification_writes_as_text_is_accepted_and_kept_as_received(cpo: Peer) -> None:
+    """Row 14: numbers as strings, country alpha-2; the view is normal, the document is as received."""
+    loose = session(1, kwh="12.50", location=session()["location"] | {"country": "NL"})
+    assert cpo.push("PUT", SESSION, loose).both == (200, 1000)
+    assert cpo.data(SESSION) == loose
+    (event,) = cpo.events
+    assert isinstance(event, SessionReceived)
+    assert (event.session.kwh, event.session.location.country) == (Decimal("12.50"), "NLD")
+
+
+def test_a_strict_profile_refuses_what_deviates(cpo: Peer) -> None:
+    cpo.set_profile(strict=True)
+    loose = session(1, location=session()["location"] | {"country": "NL"})
+    answer = cpo.push("PUT", SESSION, loose)
+    assert answer.both == (200, 2001)
+    assert [(each["pointer"], each["severity"]) for each in answer.data] == [("/location/country", "warning")]
+    assert cpo.data(SESSION) == session()

@@ -1,0 +1,135 @@
+"""Fixtures of the tests over HTTP; what they are made of is in support.py."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+# This directory cannot be a package: it would be one with the name of the standard library's http.
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("support", "partner")
+
+from partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402 # found through the lines above
+from support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
+
+from ocpi_emsp import Emsp, Event  # noqa: E402
+from ocpi_emsp.storage import MemoryStore  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def uvicorn_running() -> Iterator[Host]:
+    """A uvicorn server for the whole run."""
+    with uvicorn_host() as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def waitress_running() -> Iterator[Host]:
+    """A waitress server for the whole run."""
+    with waitress_host() as host:
+        yield host
+
+
+@pytest.fixture(params=["uvicorn", "waitress"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """Each of the two servers in turn."""
+    running: Host = request.getfixturevalue(f"{request.param}_running")
+    return running
+
+
+@pytest.fixture(scope="session")
+def fake_cpos() -> Iterator[FakeCpoServer]:
+    """The server of the fake CPOs."""
+    with FakeCpoServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    """The connections of the partner."""
+    with quick_client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    """An event loop in a thread, for simulated CPOs."""
+    with start_blocking_portal() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Logs]:
+    """Everything is logged, and no token shows."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "ocpi_emsp")
+    watched = Logs(caplog)
+    yield watched
+    watched.check()
+
+
+@pytest.fixture
+def fake_cpo(fake_cpos: FakeCpoServer, logs: Logs) -> FakeCpo:
+    """NL-TNM, as a test wants it to be."""
+    return fake_cpos.add(logs)
+
+
+@pytest.fixture
+def make_emsp(host: Host) -> MakeEmsp:
+    """Makes an eMSP with a fresh store, and mounts it on the server."""
+
+    def make(**options: Any) -> Emsp:
+        settings: dict[str, Any] = {
+            "country_code": "IT",
+            "party_id": "BEC",
+            "name": "Be Charge",
+            "url": host.url,
+            "store": MemoryStore(),
+            "url_policy": "loopback",
+            "http_client": quick_client,
+            "async_http_client": quick_async_client,
+        }
+        emsp = Emsp(**{**settings, **options})
+        host.mount(emsp)
+        return emsp
+
+    return make
+
+
+@pytest.fixture
+def ocpi(host: Host, http: httpx.Client, logs: Logs) -> Ocpi:
+    """Sends requests without a token."""
+    return Ocpi(http, host.url, logs)
+
+
+@pytest.fixture
+def connect(host: Host, make_emsp: MakeEmsp, ocpi: Ocpi, fake_cpo: FakeCpo) -> Connect:
+    """Makes an eMSP and registers NL-TNM with it, over HTTP; `events` hears everything from then on."""
+
+    def connect_with(**options: Any) -> Partner:
+        store = options.setdefault("store", MemoryStore())
+        emsp = make_emsp(**options)
+        with_a = invite(ocpi, emsp, fake_cpo)
+        partner = Partner(host, emsp, store, fake_cpo, register(with_a, fake_cpo), with_a.token)
+        emsp.on(Event)(partner.events.append)
+        return partner
+
+    return connect_with
+
+
+@pytest.fixture
+def partner(connect: Connect) -> Partner:
+    """NL-TNM, registered with an eMSP of the published matrix."""
+    return connect()

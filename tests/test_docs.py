@@ -1,0 +1,97 @@
+"""The documentation is executed: README's Python runs against a real CPO over HTTP, tables equal their source."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import uvicorn
+
+from ocpi_emsp import SupportMatrix
+from ocpi_emsp.testing.cpo import SimulatedCpo
+from ocpi_emsp.testing.cpo.server import serving
+
+ROOT = Path(__file__).parent.parent
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@contextmanager
+def served(app: Any, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    ready = threading.Event()
+    startup = server.startup
+
+    async def started(sockets: list[socket.socket] | None = None) -> None:
+        await startup(sockets)
+        ready.set()
+
+    server.startup = started  # type: ignore[method-assign] # uvicorn has no callback for it
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    anyio.run(_run_readme)
+    printed = capsys.readouterr().out
+    assert "/ocpi/emsp/versions\n" in printed, "the invitation"
+    assert "LOC1 " in printed, "a location that was pulled"
+    assert "ACCEPTED\n" in printed, "the acknowledgement of START_SESSION"
+    assert "error /last_updated 'yesterday' is no timestamp" in printed
+
+
+async def _run_readme() -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}/ocpi/emsp"
+    cpo = SimulatedCpo(country_code="NL", party_id="TNM")
+    async with serving(cpo):
+        invitation = cpo.invite()
+        setup, *rest = [
+            block.replace('url="https://ocpi.example.com/ocpi/emsp"', f'url="{base}", url_policy="loopback"')
+            .replace("https://cpo.example.com/ocpi/cpo/versions", invitation.versions_url)
+            .replace("their-token-a", invitation.token_a)
+            for block in python_blocks((ROOT / "README.md").read_text("utf-8"))
+        ]
+        names: dict[str, Any] = {}
+        exec(compile(setup, "README.md", "exec"), names)
+        with served(names["app"], listener):
+            for block in rest:
+                await anyio.to_thread.run_sync(exec, compile(block, "README.md", "exec"), names)
+            await cpo.wait_idle()
+
+
+def test_the_published_matrix_is_the_one_in_the_docs() -> None:
+    published = (ROOT / "docs" / "support-matrix.md").read_text("utf-8")
+    assert published.endswith(SupportMatrix.default().to_markdown())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/spec-choices.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
+        if not target.startswith("https://"):
+            assert (path.parent / target).exists(), target
+
+
+def test_files_named_in_spec_choices_exist() -> None:
+    text = (ROOT / "docs" / "spec-choices.md").read_text("utf-8")
+    named = {name for name in re.findall(r"`([a-z_/]+\.(?:py|json))`", text) if "/" in name}
+    for name in sorted(named):
+        base = ROOT if name.startswith("tests/") else ROOT / "src" / "ocpi_emsp"
+        assert (base / name).exists(), name
