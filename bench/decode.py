@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 from measure import Result, compare
-from samples import cdr, location
-
 from ocpi_emsp import Cdr, Location, Policy
 from ocpi_emsp.check import accept
 from ocpi_emsp.codec import decode_strict
+from samples import cdr, location
 
 
 def results() -> Iterator[Result]:
@@ -19,9 +19,8 @@ def results() -> Iterator[Result]:
     for evses, calls in ((2, 1000), (10, 300), (100, 30)):
         data = location(evses)
         assert decode_strict(Location, data) is not None
-        yield compare(
-            f"Location, {evses} EVSEs", lambda d=data: accept(d, Location, tolerant), lambda d=data: json.loads(d), calls
-        )
+        ours, reference = partial(accept, data, Location, tolerant), partial(json.loads, data)
+        yield compare(f"Location, {evses} EVSEs", ours, reference, calls)
     data = cdr(50)
     assert decode_strict(Cdr, data) is not None
-    yield compare("CDR, 50 periods", lambda: accept(data, Cdr, tolerant), lambda: json.loads(data), 200)
+    yield compare("CDR, 50 periods", partial(accept, data, Cdr, tolerant), partial(json.loads, data), 200)

@@ -9,21 +9,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from measure import Result, compare
-from samples import location
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+import ocpi_emsp
+from measure import Result, compare
 from ocpi_emsp import Emsp
 from ocpi_emsp.storage import MemoryStore
+from samples import location
 
 _BASE = "/ocpi/emsp/2.1.1/locations"
-_MOMENTS = 600
+_MOMENT = "2015-07-01T00:00:00Z"
 
 
 def results() -> Iterator[Result]:
@@ -36,27 +38,17 @@ def results() -> Iterator[Result]:
 def _compare(name: str, evses: int, charging: frozenset[int], calls: int) -> Result:
     emsp, token = _emsp()
     app, bare = emsp.asgi(), Starlette(routes=[Route(_BASE + "/{cc}/{pid}/{id}", _only_loads, methods=["PUT"])])
-    one = len(charging) == 1
-    bodies = [
-        location(evses, charging=charging if moment % 2 else frozenset(), moment=0 if one else moment)
-        for moment in range(_MOMENTS if evses < 100 else 60)
-    ]
-    if one:
-        bodies = [_stamped(body, moment) for moment, body in enumerate(bodies)]
-    return _swapped(
-        compare(name, _caller(app, token, bodies, fresh=True), _caller(bare, token, bodies, fresh=False), calls)
-    )
-
-
-def _swapped(result: Result) -> Result:
+    templates = tuple(_template(evses, charging, on) for on in (True, False))
+    result = compare(name, _caller(app, token, templates), _caller(bare, token, templates), calls)
     return Result(result.name, result.ours, result.reference, 1 / result.ratio)
 
 
-def _stamped(body: bytes, moment: int) -> bytes:
-    """The push of a partner that stamps the location and the EVSE that changed, and nothing else."""
-    document = json.loads(body)
-    text = f"2015-07-01T{moment // 3600:02}:{moment // 60 % 60:02}:{moment % 60:02}Z"
-    document["last_updated"] = document["evses"][0]["last_updated"] = text
+def _template(evses: int, charging: frozenset[int], on: bool) -> bytes:
+    """A push whose location, and whose EVSEs in ``charging``, are stamped with a moment to be filled in."""
+    document = json.loads(location(evses, charging=charging if on else frozenset()))
+    document["last_updated"] = _MOMENT
+    for number in charging:
+        document["evses"][number]["last_updated"] = _MOMENT
     return json.dumps(document).encode()
 
 
@@ -65,8 +57,10 @@ async def _only_loads(request: Request) -> JSONResponse:
     return JSONResponse({"status_code": 1000})
 
 
-def _caller(app: Any, token: str, bodies: list[bytes], *, fresh: bool) -> Callable[[], object]:
-    following = itertools.cycle(bodies)
+def _caller(app: Any, token: str, templates: tuple[bytes, ...]) -> Callable[[], object]:
+    """Pushes the templates in turns, each a second later than the last; both sides pay for filling in the time."""
+    pushes = itertools.cycle(templates)
+    seconds = itertools.count(int(datetime(2016, 1, 1, tzinfo=UTC).timestamp()))
     answers: list[int] = []
     headers = [
         (b"host", b"ocpi.example.com"),
@@ -77,7 +71,8 @@ def _caller(app: Any, token: str, bodies: list[bytes], *, fresh: bool) -> Callab
     ]
 
     def call() -> object:
-        body = next(following)
+        stamp = datetime.fromtimestamp(next(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = next(pushes).replace(_MOMENT.encode(), stamp.encode())
         path = f"{_BASE}/NL/TNM/LOC1"
         scope = {
             "type": "http",
@@ -146,10 +141,8 @@ def _emsp() -> tuple[Emsp, str]:
         "party_id": "TNM",
         "country_code": "NL",
     }
-    from ocpi_emsp import Request as OcpiRequest
-
     token_a = emsp.invite("NL", "TNM").token_a
     headers = {"authorization": f"Token {token_a}"}
     body = json.dumps(credentials).encode()
-    answer = emsp.handle(OcpiRequest("POST", "/2.1.1/credentials", headers=headers, body=body))
+    answer = emsp.handle(ocpi_emsp.Request("POST", "/2.1.1/credentials", headers=headers, body=body))
     return emsp, json.loads(answer.body)["data"]["token"]

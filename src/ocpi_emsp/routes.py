@@ -186,7 +186,7 @@ def match(path: str) -> Match | None:
     segments = path.strip("/").split("/")
     start = 2 if segments[0] == VERSION and len(segments) > 1 else 1
     module = segments[start - 1].lower()
-    if start == 1 and module not in ("versions", VERSION):
+    if (start == 1) != (module in ("versions", VERSION)):
         return None
     entry = _TABLE.get((module, len(segments) - start))
     if entry is None:

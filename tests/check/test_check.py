@@ -158,7 +158,7 @@ VOLUME = "/charging_periods/1/dimensions/0/volume"
 HITS: dict[str, list[tuple[type[Any], Any, str]]] = {
     "location.coordinates.swapped": [
         (Location, location(latitude="3.729944", longitude="51.047599"), "/coordinates"),
-        (Location, location("be", latitude="3.729944", longitude="51.047599"), "/coordinates"),
+        (Location, location("bel", latitude="3.729944", longitude="51.047599"), "/coordinates"),
         (Location, location("NLD", latitude="4.900000", longitude="52.370000"), "/coordinates"),
         (
             Session,

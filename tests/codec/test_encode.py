@@ -139,6 +139,9 @@ def test_an_envelope_keeps_its_data(data: str) -> None:
     envelope = decode(Envelope, text.encode())
     assert bytes(envelope.data).decode() == data.removeprefix('"data":').removesuffix(",")
     assert json.loads(encode(envelope)) == json.loads(text)
+    diagnosed = decode(Envelope, text)  # text goes through the diagnosing lane, which spaces as it likes
+    assert json.loads(encode(diagnosed)) == json.loads(text)
+    assert (bytes(diagnosed.data) == b"") == (data == "")
 
 
 INVALID: dict[str, tuple[Any, dict[str, str]]] = {

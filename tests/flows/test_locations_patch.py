@@ -214,7 +214,13 @@ def test_an_id_in_a_patch_must_be_the_urls(cpo: Peer, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "both"),
-    [(b"", (400, 2000)), (b"{", (400, 2000)), (b"[]", (200, 2001)), (b'"CHARGING"', (200, 2001)), (b"null", (200, 2001))],
+    [
+        (b"", (400, 2000)),
+        (b"{", (400, 2000)),
+        (b"[]", (200, 2001)),
+        (b'"CHARGING"', (200, 2001)),
+        (b"null", (200, 2001)),
+    ],
 )
 @pytest.mark.parametrize("path", ALL)
 def test_a_body_that_is_no_object_is_refused(cpo: Peer, path: str, body: bytes, both: tuple[int, int]) -> None:

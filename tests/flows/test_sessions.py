@@ -40,7 +40,9 @@ def test_a_session_is_created_updated_and_read() -> None:
 
 
 def test_a_session_is_returned_byte_for_byte(cpo: Peer) -> None:
-    received = json.dumps(session(1), default=str, indent=1).replace('"12.5000"', "12.500000000000000000000001").encode()
+    received = (
+        json.dumps(session(1), default=str, indent=1).replace('"12.5000"', "12.500000000000000000000001").encode()
+    )
     cpo.put(SESSION, received)
     assert cpo.push("GET", SESSION).raw == received
 

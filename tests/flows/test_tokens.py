@@ -238,7 +238,7 @@ def test_a_hook_that_knows_too_little_is_2002() -> None:
     cpo.emsp.tokens.put(token())
 
     @cpo.emsp.authorize
-    async def decide(known: Token, location: LocationReferences | None) -> AuthorizationInfo:
+    async def decide(_known: Token, location: LocationReferences | None) -> AuthorizationInfo:
         if location is None:
             raise NotEnoughInformation("the location is needed")
         return AuthorizationInfo(allowed=Allowed.ALLOWED, location=location)

@@ -73,10 +73,18 @@ class _Uvicorn(uvicorn.Server):
         self.ready.set()
 
 
+def _listen() -> socket.socket:
+    """A free port. The protocol is named, since asyncio switches Nagle's delays off only where it is."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
 @contextmanager
 def uvicorn_server(application: Any, **options: Any) -> Iterator[str]:
     """Serve an ASGI application in a thread; yields the origin."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with _listen() as listening:
         options = {"log_config": None, "ws": "none", "lifespan": "off", "timeout_graceful_shutdown": 2, **options}
         server = _Uvicorn(uvicorn.Config(application, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -94,7 +102,7 @@ def uvicorn_server(application: Any, **options: Any) -> Iterator[str]:
 def waitress_server(application: Any, **options: Any) -> Iterator[str]:
     """Serve a WSGI application in threads; yields the origin."""
     channels: dict[int, Any] = {}
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with _listen() as listening:
         port = listening.getsockname()[1]
         server = create_server(application, map=channels, sockets=[listening], threads=2, **options)
         thread = threading.Thread(target=server.run)
@@ -307,7 +315,8 @@ class Ocpi:
             content = encode(body)
         url = path if path.startswith("http") else self.base + path
         sent |= {name.lower(): value for name, value in (headers or {}).items() if value}
-        response = self.http.request(method, url, content=content, headers=sent)
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
+        response = self.http.request(method, url, content=content, headers=raw)
         self.logs.check()
         return read_answer(response)
 

@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Callable
 
+from ocpi_emsp.cli import output
+
 _PARTY = re.compile(r"([A-Za-z]{2})-([A-Za-z0-9]{3})", re.ASCII)
 _HIGHEST_PORT = 65_535
 
@@ -33,7 +35,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        print(f"ocpi-emsp {version('ocpi-emsp')}")
+        output.write(f"ocpi-emsp {version('ocpi-emsp')}\n")
         parser.exit()
 
 

@@ -8,9 +8,11 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import attrs
+from attrs import frozen
 
 from ocpi_emsp import models
 from ocpi_emsp.codec.patch import members
@@ -41,10 +43,12 @@ GUESSED: tuple[type[Any], ...] = (
 )
 """What partners exchange on its own, so what a file may hold without being told."""
 
-_FITS = 0.6
-"""The least fit of a guess: a location with half of its members missing is left to ``--as``."""
-_MARGIN = 0.15
-"""How far the second best must be behind."""
+_REQUIRED = 0.6
+"""How many of its required members a guessed kind needs: a location without half of them is left to ``--as``."""
+_KNOWN, _KNOWN_SHARE = 5, 0.5
+"""How many members must be the kind's, or which share of all: a partner may add any number of its own."""
+_SECOND = 0.85
+"""How well the second best may fit, in parts of the best."""
 
 
 class Unclear(Exception):
@@ -64,22 +68,28 @@ def guess(document: bytes) -> type[Any] | None:
         return None
     except InvalidObject:
         raise Unclear from None
-    fits = sorted(((_fit(names, kind), kind) for kind in GUESSED), key=lambda scored: scored[0], reverse=True)
-    (best, kind), (second, _) = fits[:2]
-    if best < _FITS or best - second < _MARGIN:
+    fits = sorted((_Fit.of(names, kind) for kind in GUESSED), key=lambda fit: fit.score, reverse=True)
+    best, second = fits[:2]
+    if not best.good or second.score > best.score * _SECOND:
         raise Unclear
-    return kind
+    return best.kind
 
 
-def _fit(names: Any, kind: type[Any]) -> float:
-    """From 0 to 1: the harmonic mean of how many members are the kind's, and how many that it requires are there."""
-    fields = attrs.fields_dict(kind)
-    required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
-    known, there = len(names & fields.keys()), len(names & required)
-    if not known or not there:
-        return 0.0
-    precision, recall = known / len(names), there / len(required)
-    return 2 * precision * recall / (precision + recall)
+@frozen
+class _Fit:
+    """How well names of members fit a kind."""
+
+    kind: type[Any]
+    score: float
+    good: bool
+
+    @classmethod
+    def of(cls, names: Set[str], kind: type[Any]) -> _Fit:
+        fields = attrs.fields_dict(kind)
+        required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+        known, there = len(names & fields.keys()), len(names & required) / len(required)
+        enough = known >= _KNOWN or known >= len(names) * _KNOWN_SHARE
+        return cls(kind, known * there, there >= _REQUIRED and enough)
 
 
 def _plain(name: str) -> str:

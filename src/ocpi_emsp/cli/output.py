@@ -41,9 +41,9 @@ def flush() -> None:
         raise _lost(error) from None
 
 
-def write_json(document: Any) -> None:
-    """One JSON document to stdout, and hand it over."""
-    write(json.dumps(document, indent=2) + "\n")
+def write_json(document: Any, indent: int | None = 2) -> None:
+    """One JSON document to stdout, and hand it over; on one line without an indent, for a reader that reads on."""
+    write(json.dumps(document, indent=indent) + "\n")
     flush()
 
 

@@ -94,7 +94,8 @@ def _announce(emsp: Emsp, invited: list[Invited], *, as_json: bool) -> None:
                 "url": identity.url,
                 "versions_url": identity.versions_url,
                 "invitations": [asdict(each) for each in invited],
-            }
+            },
+            indent=None,
         )
         return
     party = f"{identity.country_code}-{identity.party_id}"

@@ -5,7 +5,6 @@ It prints one JSON line with versions_url, token_a and control_url when it liste
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import Any
 
@@ -47,5 +46,4 @@ def _settings(arguments: Namespace) -> dict[str, Any]:
 
 
 def _print_ready(ready: Any) -> None:
-    output.write(json.dumps(asdict(ready)) + "\n")
-    output.flush()
+    output.write_json(asdict(ready), indent=None)

@@ -5,10 +5,12 @@ Rules of this module: a limit has a default and a reason; nothing here does anyt
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -104,13 +106,26 @@ class Context:
     def check_url(self, url: str) -> str:
         """``url``, where the policy allows to call it. Raises UnsafeUrl."""
         scheme, _, rest = url.partition("://")
-        host = rest.partition("/")[0].rpartition("@")[2]
+        host = _AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition("@")[2]
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
+        if not _has_usable_port(url):
+            raise UnsafeUrl(f"{url[:200]!r} has a port that does not exist")
         if scheme.lower() == "https" and name:
             return url
         if scheme.lower() == "http" and self.url_policy == "loopback" and _is_loopback(name):
             return url
         raise UnsafeUrl(f"the url policy {self.url_policy!r} forbids {url[:200]!r}")
+
+
+_AUTHORITY_END = re.compile(r"[/?#\\]")
+"""What ends the host of a URL (RFC 3986 3.2), and the backslash, which some clients take for a slash."""
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(name: str) -> bool:

@@ -26,28 +26,35 @@ async def deliver(context: Context, keys: Iterable[Key]) -> None:
     """Deliver the pending events of these objects. Raises ListenerFailed at the first that fails."""
     if context.listeners:
         for key in dict.fromkeys(keys):
-            await _deliver_pending(context, key)
+            await _deliver_pending(context, key, [])
 
 
 async def redeliver(context: Context) -> int:
     """Try every pending event once more, object by object; the number that were delivered."""
     async with context.store.transaction() as tx:
         pending = await tx.entries(EVENT, limit=10_000)
-    delivered = 0
+    delivered: list[str] = []
     for key in dict.fromkeys(entry.key for entry in pending if entry.key is not None):
         try:
-            delivered += await _deliver_pending(context, key)
+            await _deliver_pending(context, key, delivered)
         except ListenerFailed:
             continue
-    return delivered
+    return len(delivered)
 
 
-async def _deliver_pending(context: Context, key: Key) -> int:
-    async with context.store.transaction() as tx:
-        entries = await tx.entries(EVENT, key)
-    for entry in entries:
-        await _deliver_one(context, entry)
-    return len(entries)
+async def _deliver_pending(context: Context, key: Key, delivered: list[str]) -> None:
+    while True:
+        async with context.store.transaction() as tx:
+            entries = await tx.entries(EVENT, key, _BATCH)
+        for entry in entries:
+            await _deliver_one(context, entry)
+            delivered.append(entry.id)
+        if len(entries) < _BATCH:
+            return
+
+
+_BATCH = 100
+"""Events of one object that are read at once."""
 
 
 async def _deliver_one(context: Context, entry: Entry) -> None:

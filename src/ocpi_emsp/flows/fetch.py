@@ -4,7 +4,7 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 - pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
 - a next link is resolved against the request's URL, stays on the same origin, is followed once, and keeps the
   filters of the request where the partner loses them;
-- where X-Total-Count shrinks between two pages, the next offset goes back by the difference, at least by one;
+- where X-Total-Count shrinks between two pages, the last GET is repeated with an offset lower by the difference;
 - an object that was given already is not given again.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import identity, items
@@ -83,15 +83,24 @@ async def fetch_pages(
     """The pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
     filters = page.query()
     request = _request(party, route.url(require(context, party, route)), filters)
-    seen_urls, seen_ids = {request.url}, set[str]()
+    seen_urls, seen_ids, repeated = {request.url}, set[str](), set[tuple[str, int | None]]()
     total: int | None = None
     for _ in range(context.limits.pages):
         response = await exchange(context, request)
         fetched = _page(kind, request, response, judge(request, response), seen_ids)
-        following, note = _following(request, response, filters, total, fetched.total)
+        following, note = _repeated(request, total, fetched.total)
+        if following is not None and (following, fetched.total) not in repeated:
+            repeated.add((following, fetched.total))
+            seen_urls.clear()
+        else:
+            try:
+                following, note = _following(request, response, filters)
+            except (UnsafeUrl, AnswerUnusable) as error:
+                yield evolve(fetched, notes=(error.message,))
+                raise
         if following is not None and following in seen_urls:
             following, note = None, f"the next link was followed before: {following}"
-        yield FetchedPage(fetched.items, fetched.rejected, fetched.url, fetched.total, (note,) if note else ())
+        yield evolve(fetched, notes=(note,) if note else ())
         if following is None:
             return
         total = fetched.total
@@ -124,27 +133,36 @@ def _page(kind: type[T], request: Request, response: Response, envelope: Envelop
     return FetchedPage(tuple(good), tuple(bad), request.url, _count(response.header("x-total-count")))
 
 
-def _following(
-    request: Request, response: Response, filters: Mapping[str, str], before: int | None, now: int | None
-) -> tuple[str | None, str]:
-    """The URL of the next page, or None; and what had to be mended."""
+def _repeated(request: Request, before: int | None, now: int | None) -> tuple[str | None, str]:
+    """The URL of this page from a lower offset, where objects moved up because the list shrank; or None."""
+    url = urlsplit(request.url)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    offset = _count(query.get("offset"))
+    if before is None or now is None or now >= before or not offset:
+        return None, ""
+    query["offset"] = str(max(0, offset - (before - now)))
+    note = f"X-Total-Count fell from {before} to {now}; went back to offset {query['offset']}"
+    return urlunsplit(url._replace(query=urlencode(query, safe=":"))), note
+
+
+def _following(request: Request, response: Response, filters: Mapping[str, str]) -> tuple[str | None, str]:
+    """The URL of the next page, or None; and what had to be mended. Raises UnsafeUrl, AnswerUnusable."""
     link = next_link(response.header("link"))
     if link is None:
         return None, ""
-    url = urlsplit(urljoin(request.url, link))
-    if _origin(url.geturl()) != _origin(request.url):
+    try:
+        url = urlsplit(urljoin(request.url, link))
+        same_origin = _origin(url.geturl()) == _origin(request.url)
+    except ValueError:
+        message = f"GET {request.url}: the next link is no URL: {link[:200]}"
+        raise AnswerUnusable(message, method="GET", url=request.url) from None
+    if not same_origin:
         raise UnsafeUrl(f"the next link leads to another origin, the token is not sent there: {url.geturl()[:200]}")
     query = dict(parse_qsl(url.query, keep_blank_values=True))
     lost = {name: value for name, value in filters.items() if name.startswith("date_") and name not in query}
-    notes = [f"the next link lost {', '.join(lost)}"] if lost else []
-    query |= lost
-    offset = _count(query.get("offset"))
-    if before is not None and now is not None and now < before and offset:
-        query["offset"] = str(max(0, offset - max(1, before - now)))
-        notes.append(f"X-Total-Count fell from {before} to {now}; went back to offset {query['offset']}")
-    if not notes:
+    if not lost:
         return url.geturl(), ""
-    return urlunsplit(url._replace(query=urlencode(query, safe=":"))), "; ".join(notes)
+    return urlunsplit(url._replace(query=urlencode(query | lost, safe=":"))), f"the next link lost {', '.join(lost)}"
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

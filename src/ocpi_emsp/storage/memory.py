@@ -34,13 +34,14 @@ class MemoryStore:
 
     def _commit(self, records: dict[Key, Record | None], journal: dict[str, Entry | None]) -> None:
         for key, record in records.items():
+            kept = self._records.setdefault(key.kind, {})
             if record is None:
-                self._records.get(key.kind, {}).pop(key, None)
+                kept.pop(key, None)
                 self._evses.get(_location(key), {}).pop(key, None)
             else:
-                self._records.setdefault(key.kind, {})[key] = record
-                if key.kind == Kind.EVSE:
+                if key.kind == Kind.EVSE and key not in kept:
                     self._evses.setdefault(_location(key), {})[key] = None
+                kept[key] = record
         for entry_id, entry in journal.items():
             if entry is not None:
                 self._journal[entry.topic][entry_id] = entry

@@ -2,6 +2,7 @@
 
 Rules of this module:
 - httpx's errors are mapped here and nowhere else;
+- an error about what we send is not quoted: it may hold the token;
 - redirects are not followed: the token would go along;
 - an answer is read up to a limit: an endless body ends as an error.
 """
@@ -12,6 +13,9 @@ import httpx
 
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.wire import Request, Response
+
+_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
+"""UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""
 
 
 def default_client(timeout: float) -> httpx.Client:
@@ -45,7 +49,7 @@ class HttpxSend:
                     body += chunk
                     _check_size(request, body, self._limit)
                 return _response(answer, body)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except _ERRORS as error:
             raise _failed(request, error) from error
 
 
@@ -66,7 +70,7 @@ class AsyncHttpxSend:
                     body += chunk
                     _check_size(request, body, self._limit)
                 return _response(answer, body)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except _ERRORS as error:
             raise _failed(request, error) from error
 
 
@@ -84,5 +88,6 @@ def _response(answer: httpx.Response, body: bytearray) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> TransportFailed:
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
+    reason = f"{type(error).__name__}: {error}" if quoted else type(error).__name__
     return TransportFailed(f"{request.method} {request.url}: {reason}", method=request.method, url=request.url)

@@ -12,7 +12,7 @@ import contextlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -131,14 +131,16 @@ def _exchange(document: Mapping[str, Any]) -> Exchange:
 
 
 @contextlib.asynccontextmanager
-async def started(*options: str) -> AsyncIterator[Process]:
-    """A simulated CPO that has been started, and is ended with the block."""
-    command = (sys.executable, "-P", "-m", "ocpi_emsp", "simulate-cpo", *options)
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+async def started(*processes: Sequence[str]) -> AsyncIterator[list[Process]]:
+    """Simulated CPOs that have been started with these options, and are ended with the block."""
+    running: list[Process] = []
     try:
-        yield process
+        for options in processes:
+            command = (sys.executable, "-P", "-m", "ocpi_emsp", "simulate-cpo", *options)
+            running.append(await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE))
+        yield running
     finally:
-        await _end(process)
+        await asyncio.gather(*map(_end, running))
 
 
 async def listening(process: Process, country_code: str, party_id: str, http: httpx.AsyncClient) -> Cpo:
@@ -150,7 +152,7 @@ async def listening(process: Process, country_code: str, party_id: str, http: ht
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
         return Cpo(country_code=country_code, party_id=party_id, http=http, **json.loads(line))
     except TimeoutError:
-        raise Outside(f"CPO {party} did not start within {START_SECONDS:.0f} seconds") from None
+        raise Outside(f"CPO {party} did not start within {START_SECONDS:g} seconds") from None
     except (ValueError, TypeError):
         raise Outside(f"CPO {party} did not start") from None
 

@@ -86,7 +86,7 @@ class Heard:
             self._events.append(event)
             self._news.notify_all()
 
-    def any(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
+    def has(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
         """Whether an event of this kind that matches was heard."""
         return any(isinstance(event, kind) and matches(event) for event in self._events)
 
@@ -94,6 +94,6 @@ class Heard:
         """Whether such an event is heard within so many seconds."""
         try:
             async with asyncio.timeout(seconds), self._news:
-                return await self._news.wait_for(lambda: self.any(kind, matches))
+                return await self._news.wait_for(lambda: self.has(kind, matches))
         except TimeoutError:
             return False

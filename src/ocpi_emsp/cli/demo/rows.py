@@ -136,7 +136,7 @@ def _judge_refusal(call: Call, seen: Seen) -> tuple[bool, str]:
         if seen.not_supported:
             nothing = "nothing was sent" if not seen.sent else f"but {seen.sent} requests were sent"
             return not seen.sent, f"{seen.what}: NotSupported, {nothing}"
-        return False, f"{seen.what}: it was sent, although the row is off"
+        return False, f"{seen.what}: {seen.error if not seen.sent else 'it was sent, although the row is off'}"
     if (seen.http_status, seen.status_code) == (405, 2000):
         return True, f"{seen.what}: refused, allowed is {seen.allow or 'nothing'}"
     return False, f"{seen.what}: not answered with 405 / 2000, although the row is off"

@@ -17,13 +17,12 @@ import msgspec
 from attrs import evolve, frozen
 
 from ocpi_emsp.codec import decode, merge_patch, wire_time
-from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject, UnknownLocation, UnknownObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.incoming import Incoming
-from ocpi_emsp.flows.receive.objects import emit, known, raw_time, receipt, stamped
+from ocpi_emsp.flows.receive.objects import differs, emit, known, raw_time, receipt, stamped, want_resync
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -121,13 +120,16 @@ async def patch_connector(incoming: Incoming) -> Response:
     """Changes of a known connector."""
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, _evse_key(incoming))
-        if record is not None:
+        stored = _find_connector(incoming, record) if record is not None else None
+        if record is not None and stored is not None:
             changes = stamped(incoming.request.body, receipt(incoming, record))
-            document = merge_patch(bytes(_connector(incoming, record)), join(changes))
+            document = merge_patch(bytes(stored), join(changes))
             connector = incoming.accept(Connector, document)
             incoming.require_id("id", connector.id, incoming.params["connector_id"])
             return await _store_connector(incoming, tx, record, connector, document)
-        unknown = await _unknown_evse(incoming, tx)
+        if record is not None:
+            await want_resync(incoming, tx, record.key)
+        unknown = await _unknown_evse(incoming, tx) if record is None else _unknown_connector(incoming)
     raise unknown
 
 
@@ -159,7 +161,8 @@ def _read(incoming: Incoming, document: bytes) -> _Pushed:
     parts = members(document)
     documents = map(bytes, items(parts.pop("evses", _NULL)))
     pairs = zip(location.evses, documents, strict=True)
-    evses = [_evse_record(incoming, evse, evse_document) for evse, evse_document in pairs]
+    key = _location_key(incoming)
+    evses = [_evse_record(key, evse, evse_document, incoming.now) for evse, evse_document in pairs]
     return _Pushed(location, join(parts), evses)
 
 
@@ -175,21 +178,28 @@ def _read_strictly(incoming: Incoming, stored: Sequence[Record]) -> _Pushed | No
         return None
     shell = join(parts)
     location = decode_part(Location, shell)
-    evses: list[Record] = []
-    for place, raw in enumerate(documents):
-        document = bytes(raw)
-        if place < len(stored) and stored[place].document == document:
-            evses.append(stored[place])
-            continue
-        evse = decode_part(Evse, document)
-        if evse is None:
-            return None
-        evses.append(_evse_record(incoming, evse, document))
-    return _Pushed(location, shell, evses) if location is not None else None
+    evses: list[Record | bytes] = [bytes(raw) for raw in documents]
+    for place, old in enumerate(stored[: len(evses)]):
+        if evses[place] == old.document:
+            evses[place] = old
+    new = decode_part(_EVSES, b"[" + b",".join(evse for evse in evses if isinstance(evse, bytes)) + b"]")
+    if location is None or new is None:
+        return None
+    unread = iter(new)
+    key = _location_key(incoming)
+    return _Pushed(
+        location,
+        shell,
+        [_evse_record(key, next(unread), evse, incoming.now) if isinstance(evse, bytes) else evse for evse in evses],
+    )
 
 
-def _evse_record(incoming: Incoming, evse: Evse, document: bytes) -> Record:
-    return Record(_evse_key(incoming, evse.uid), document, evse.last_updated, incoming.now)
+_EVSES = tuple[Evse, ...]
+
+
+def _evse_record(location: Key, evse: Evse, document: bytes, now: datetime) -> Record:
+    key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
+    return Record(key, document, evse.last_updated, now)
 
 
 async def _store_location(incoming: Incoming, tx: Transaction, stored: Sequence[Record], pushed: _Pushed) -> Response:
@@ -202,7 +212,7 @@ async def _store_location(incoming: Incoming, tx: Transaction, stored: Sequence[
     changed, latest = await _store_evses(incoming, tx, stored, pushed.evses, moment)
     record = Record(key, pushed.shell, latest, incoming.now)
     await tx.put(record)
-    if changed or (incoming.context.hears(LocationReceived) and _differs(old, record)):
+    if changed or (incoming.context.hears(LocationReceived) and differs(old, record)):
         whole = assemble(record, await tx.children(key))
         await emit(incoming, tx, LocationReceived, key, whole, created=old is None)
     return incoming.stored(created=old is None)
@@ -224,7 +234,7 @@ async def _store_evses(
         if old is not None and (old is record or record.last_updated < old.last_updated):
             latest = max(latest, old.last_updated)
             continue
-        changed = changed or (heard and _differs(old, record))
+        changed = changed or (heard and differs(old, record))
         known_evses[record.key] = record
         await tx.put(record)
     for record in left_out.values():
@@ -232,10 +242,6 @@ async def _store_evses(
         changed = changed or (heard and removed)
         latest = max(latest, record.last_updated)
     return changed, latest
-
-
-def _differs(old: Record | None, new: Record) -> bool:
-    return old is None or not same_content(old.document, new.document)
 
 
 _EARLIEST = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
@@ -258,12 +264,12 @@ async def _store_evse(
 ) -> Response:
     if old is not None and evse.last_updated < old.last_updated:
         return _kept_newer(incoming, old.last_updated)
-    record = _evse_record(incoming, evse, document)
+    record = _evse_record(location.key, evse, document, incoming.now)
     key = record.key
     await tx.put(record)
     if evse.last_updated > location.last_updated:
         await tx.put(evolve(location, last_updated=evse.last_updated))
-    if incoming.context.hears(EvseReceived) and _differs(old, record):
+    if incoming.context.hears(EvseReceived) and differs(old, record):
         created = old is None
         await emit(incoming, tx, EvseReceived, key, document, location_id=key.parent, created=created)
     return incoming.stored(created=old is None)
@@ -319,11 +325,20 @@ async def _evse(incoming: Incoming, tx: Transaction) -> Record:
 
 
 def _connector(incoming: Incoming, evse: Record) -> msgspec.Raw:
+    connector = _find_connector(incoming, evse)
+    if connector is None:
+        raise _unknown_connector(incoming)
+    return connector
+
+
+def _find_connector(incoming: Incoming, evse: Record) -> msgspec.Raw | None:
     wanted = incoming.params["connector_id"]
-    for connector in _connectors(evse):
-        if identity(connector, "id") == wanted:
-            return connector
-    raise UnknownObject(f"connector {wanted!r} of EVSE {evse.key.id!r} is not known")
+    return next((connector for connector in _connectors(evse) if identity(connector, "id") == wanted), None)
+
+
+def _unknown_connector(incoming: Incoming) -> UnknownObject:
+    connector_id, evse_uid = incoming.params["connector_id"], incoming.params["evse_uid"]
+    return UnknownObject(f"connector {connector_id!r} of EVSE {evse_uid!r} is not known")
 
 
 def _connectors(evse: Record) -> Iterator[msgspec.Raw]:

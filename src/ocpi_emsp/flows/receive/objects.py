@@ -41,9 +41,17 @@ async def store_object(
     if old is not None and new.last_updated < old.last_updated:
         return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
     await tx.put(new)
-    if incoming.context.hears(event) and (old is None or not same_content(old.document, new.document)):
+    if incoming.context.hears(event) and differs(old, new):
         await emit(incoming, tx, event, new.key, new.document, created=old is None)
     return incoming.stored(created=old is None)
+
+
+def differs(old: Record | None, new: Record) -> bool:
+    """True where a record is new or says something else; what is nested too deeply to be compared counts as that."""
+    try:
+        return old is None or not same_content(old.document, new.document)
+    except RecursionError:
+        return True
 
 
 async def emit(
@@ -58,9 +66,14 @@ async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
     """The record that a PATCH is about; where there is none, a resync is wanted."""
     record = await tx.get(key)
     if record is None:
-        module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
-        await emit(incoming, tx, ResyncWanted, key, module=module, id=key.parent or key.id)
+        await want_resync(incoming, tx, key)
     return record
+
+
+async def want_resync(incoming: Incoming, tx: Transaction, key: Key) -> None:
+    """Say that the object, or the location that it belongs to, should be pulled."""
+    module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
+    await emit(incoming, tx, ResyncWanted, key, module=module, id=key.parent or key.id)
 
 
 def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:

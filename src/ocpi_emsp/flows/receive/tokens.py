@@ -11,7 +11,8 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from ocpi_emsp.codec import decode, encode_valid
-from ocpi_emsp.errors import InvalidObject, UnknownObject
+from ocpi_emsp.errors import InvalidObject, NotEnoughInformation, Refusal, UnknownObject
+from ocpi_emsp.flows.context import AuthorizeHook
 from ocpi_emsp.flows.incoming import JSON, Incoming
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query
@@ -50,13 +51,23 @@ async def authorize(incoming: Incoming) -> Response:
     if record is None:
         raise UnknownObject(f"token {uid!r} of type {asked_type!r} is not known")
     token = decode(Token, record.document)
-    info = await context.authorize(token, location) if context.authorize else _by_token(token, location)
+    info = await _decide(context.authorize, token, location) if context.authorize else _by_token(token, location)
     if not isinstance(info, AuthorizationInfo):
         raise TypeError(f"the authorize hook returned {type(info).__name__}, not AuthorizationInfo")
     try:
         return incoming.answer(encode_valid(info))
     except InvalidObject as error:
         raise ValueError("the authorize hook returned an AuthorizationInfo that cannot be sent") from error
+
+
+async def _decide(hook: AuthorizeHook, token: Token, location: LocationReferences | None) -> AuthorizationInfo:
+    """What the hook says. Raises NotEnoughInformation where it does; any other refusal is not the partner's fault."""
+    try:
+        return await hook(token, location)
+    except NotEnoughInformation:
+        raise
+    except Refusal as error:
+        raise RuntimeError(f"the authorize hook raised {type(error).__name__}") from error
 
 
 def _by_token(token: Token, location: LocationReferences | None) -> AuthorizationInfo:

@@ -1,0 +1,91 @@
+"""``ocpi-emsp demo``: every row of the support matrix, between us and two simulated CPOs, over real HTTP.
+
+Rules of this package:
+- each scene is bounded, and the whole; what was not reached has failed;
+- the exit status is 0 only where every row behaved as the matrix says;
+- no token is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.demo.rows import COLUMNS, Result, Rows
+from ocpi_emsp.support import SupportMatrix
+
+SECONDS = 60.0
+"""The bound of everything; it takes two or three."""
+SCENE_SECONDS = 15.0
+"""The bound of one scene: more than the calls in it may take."""
+
+
+def run(arguments: Namespace) -> int:
+    """Play the demo and print what happened."""
+    output.require("uvicorn", "server")
+    matrix = SupportMatrix.default()
+    try:
+        result = asyncio.run(demonstrate(matrix, matrix))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    if arguments.json:
+        output.write_json(result.as_json())
+    else:
+        output.write(_text(result))
+    return 1 if result.failed else 0
+
+
+async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_options: Sequence[str] = ()) -> Result:
+    """Play every scene with an eMSP that serves one matrix, and judge it by the other; they are the same in a demo.
+
+    ``cpo_options`` are arguments of ``simulate-cpo`` for both CPOs. Raises Outside where a party does not start.
+    """
+    from ocpi_emsp.cli.demo.stage import staged
+    from ocpi_emsp.cli.server import on_signals
+
+    begun, rows = time.monotonic(), Rows(expected)
+    parties: tuple[tuple[str, str], ...] = ()
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    why = "not reached"
+    with on_signals(lambda _: task.cancel(), signal.SIGTERM):
+        try:
+            async with asyncio.timeout(SECONDS), staged(served, cpo_options) as stage:
+                parties = (
+                    ("eMSP IT-BEC", stage.emsp.identity.versions_url),
+                    (f"CPO {stage.tnm}", f"{stage.tnm.versions_url} (it registers with us)"),
+                    (f"CPO {stage.abc}", f"{stage.abc.versions_url} (we register with it)"),
+                )
+                await _play(stage, rows)
+        except TimeoutError:
+            why = f"not reached within {SECONDS:g} seconds"
+    return Result(parties=parties, rows=rows.close(why), seconds=round(time.monotonic() - begun, 2))
+
+
+async def _play(stage: Any, rows: Rows) -> None:
+    from ocpi_emsp.cli.demo.handshakes import END, REGISTRATION, RENEWAL
+    from ocpi_emsp.cli.demo.pulls import PULLS
+    from ocpi_emsp.cli.demo.pushes import PUSHES
+
+    for scene in (*REGISTRATION, *PULLS, *PUSHES, *RENEWAL, *END):
+        try:
+            async with asyncio.timeout(SCENE_SECONDS), aclosing(scene.play(stage)) as happening:
+                async for call, seen in happening:
+                    rows.record(call, seen)
+        except TimeoutError:
+            rows.fail(scene.calls, f"nothing within {SCENE_SECONDS:g} seconds")
+        except Exception as error:  # noqa: BLE001 # whatever goes wrong in a scene is that scene's result
+            rows.fail(scene.calls, str(error) or type(error).__name__)
+
+
+def _text(result: Result) -> str:
+    width = max((len(name) for name, _ in result.parties), default=0)
+    parties = "".join(f"{name.ljust(width)}  {url}\n" for name, url in result.parties)
+    total = len(result.rows)
+    summary = f"{total} rows, {total - result.failed} as the matrix says, {result.failed} not; {result.seconds} s\n"
+    return f"{parties}\n{output.table(COLUMNS, list(result.cells()))}\n{summary}"

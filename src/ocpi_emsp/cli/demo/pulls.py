@@ -1,0 +1,208 @@
+"""What we ask of a CPO and send it: its lists, our tokens, commands (the CPO interface of mod_*.md).
+
+Rules of this module: a list counts as pulled where it had several pages and every object of them could be read; a
+command counts as done where its result came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ocpi_emsp.cli.demo.parties import Misbehaved
+from ocpi_emsp.cli.demo.rows import COMMAND_RESULT, Call, Seen
+from ocpi_emsp.cli.demo.stage import Act, Stage
+from ocpi_emsp.client import AsyncListing
+from ocpi_emsp.events import CommandResultReceived
+from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.models import CommandResponseType, Token, TokenType, WhitelistType
+from ocpi_emsp.support import TO_CPO
+
+PULLS = Act()
+
+RESULT_SECONDS = 5.0
+"""How long the result of a command may take; a simulated charge point has it at once."""
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+_LOCATION, _EVSE, _CONNECTOR, _ACTIVE_SESSION = "LOC1", "LOC1-E1", "1", "SES4"
+
+TOKENS = tuple(
+    Token(
+        uid=uid,
+        type=TokenType.RFID,
+        auth_id=f"IT-BEC-C{uid}",
+        issuer="Be Charge",
+        valid=True,
+        whitelist=WhitelistType.NEVER,
+        last_updated=_START,
+    )
+    for uid in ("012345678", "012345679", "01234567A")
+)
+"""Our drivers' tokens: three, so that a page of two is not the last one."""
+
+LOCATIONS, SESSIONS, CDRS, TARIFFS = (
+    Call(module, TO_CPO, "GET", f"/{module}") for module in ("locations", "sessions", "cdrs", "tariffs")
+)
+PUT_TOKEN, PATCH_TOKEN, GET_TOKEN = (
+    Call("tokens", TO_CPO, method, "/tokens/:path") for method in ("PUT", "PATCH", "GET")
+)
+RESERVE_NOW, START_SESSION, STOP_SESSION, UNLOCK_CONNECTOR = (
+    Call("commands", TO_CPO, "POST", f"/commands/{name}")
+    for name in ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
+)
+
+
+async def _pull(name: str, listing: AsyncListing[Any]) -> str:
+    pages = objects = 0
+    async for page in listing.pages():
+        pages += 1
+        objects += len(page.items)
+    if listing.rejected:
+        raise Misbehaved(f"{len(listing.rejected)} of the {name} cannot be read")
+    if listing.total is not None and listing.total != objects:
+        raise Misbehaved(f"there are {objects} {name} where X-Total-Count says {listing.total}")
+    if pages < 2:
+        raise Misbehaved(f"{objects} {name} came on {pages} page, where several were asked for")
+    return "; ".join([f"we pull {objects} {name} on {pages} pages", *listing.notes])
+
+
+@PULLS.scene(LOCATIONS)
+async def locations(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """All locations; then one of them, an EVSE and a connector of it."""
+
+    async def pull() -> str:
+        pulled = await _pull("locations", stage.client.locations(limit=2))
+        location = await stage.client.location(_LOCATION)
+        evse = await stage.client.evse(_LOCATION, _EVSE)
+        connector = await stage.client.connector(_LOCATION, _EVSE, _CONNECTOR)
+        return f"{pulled}; then {location.id}, its EVSE {evse.uid} and connector {connector.id}"
+
+    yield LOCATIONS, await stage.ours("we pull locations", "GET", pull)
+
+
+@PULLS.scene(SESSIONS)
+async def sessions(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """All sessions since a date, which is required here."""
+    listing = stage.client.sessions(date_from=_START, limit=2)
+    yield SESSIONS, await stage.ours("we pull sessions", "GET", lambda: _pull("sessions", listing))
+
+
+@PULLS.scene(CDRS)
+async def cdrs(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """All CDRs."""
+    yield CDRS, await stage.ours("we pull CDRs", "GET", lambda: _pull("CDRs", stage.client.cdrs(limit=2)))
+
+
+@PULLS.scene(TARIFFS)
+async def tariffs(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """All tariffs; there are two."""
+    yield TARIFFS, await stage.ours("we pull tariffs", "GET", lambda: _pull("tariffs", stage.client.tariffs(limit=1)))
+
+
+@PULLS.scene(PUT_TOKEN)
+async def put_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """A token."""
+
+    async def put() -> str:
+        await stage.client.put_token(TOKENS[0])
+        return f"we push token {TOKENS[0].uid}"
+
+    yield PUT_TOKEN, await stage.ours("we push a token", "PUT", put)
+
+
+@PULLS.scene(PATCH_TOKEN)
+async def patch_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """The token is no longer valid."""
+
+    async def patch() -> str:
+        await stage.client.patch_token(TOKENS[0].uid, valid=False)
+        return f"we say that token {TOKENS[0].uid} is not valid any more"
+
+    yield PATCH_TOKEN, await stage.ours("we patch a token", "PATCH", patch)
+
+
+@PULLS.scene(GET_TOKEN)
+async def get_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """The token as the CPO has it now."""
+
+    async def get() -> str:
+        token = await stage.client.token(TOKENS[0].uid)
+        if token.valid:
+            raise Misbehaved("the CPO still has it as valid")
+        return f"we read token {token.uid} back: it is not valid"
+
+    yield GET_TOKEN, await stage.ours("we read a token back", "GET", get)
+
+
+async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[SentCommand]]) -> tuple[Call, Seen]:
+    name = call.path.rpartition("/")[2]
+
+    async def command() -> str:
+        sent = await send()
+        if sent.acknowledgement != CommandResponseType.ACCEPTED:
+            raise Misbehaved(f"the CPO says {sent.acknowledgement}")
+        if not await stage.heard.wait_for(CommandResultReceived, lambda event: event.uid == sent.uid, RESULT_SECONDS):
+            raise Misbehaved(f"no result came within {RESULT_SECONDS:g} seconds")
+        settled = await stage.emsp.async_command(sent.country_code, sent.party_id, sent.uid)
+        if settled is None or settled.result != CommandResponseType.ACCEPTED:
+            raise Misbehaved(f"the result is {settled.result if settled else 'not kept'}")
+        return f"we send {name}: acknowledged {settled.acknowledgement}, result {settled.result}"
+
+    return call, await stage.ours(f"we send {name}", "POST", command)
+
+
+@PULLS.scene(RESERVE_NOW)
+async def reserve_now(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """A reservation for an hour."""
+    until = datetime.now(UTC) + timedelta(hours=1)
+    yield await _command(
+        stage,
+        RESERVE_NOW,
+        lambda: stage.client.reserve_now(
+            token=TOKENS[1], location_id=_LOCATION, evse_uid=_EVSE, expiry_date=until, reservation_id=1
+        ),
+    )
+
+
+@PULLS.scene(START_SESSION)
+async def start_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """A session is started from afar."""
+    yield await _command(
+        stage,
+        START_SESSION,
+        lambda: stage.client.start_session(token=TOKENS[1], location_id=_LOCATION, evse_uid=_EVSE),
+    )
+
+
+@PULLS.scene(STOP_SESSION)
+async def stop_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """And stopped."""
+    yield await _command(stage, STOP_SESSION, lambda: stage.client.stop_session(session_id=_ACTIVE_SESSION))
+
+
+@PULLS.scene(UNLOCK_CONNECTOR)
+async def unlock_connector(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """For help desks."""
+    yield await _command(
+        stage,
+        UNLOCK_CONNECTOR,
+        lambda: stage.client.unlock_connector(location_id=_LOCATION, evse_uid=_EVSE, connector_id=_CONNECTOR),
+    )
+
+
+@PULLS.scene(COMMAND_RESULT)
+async def command_results(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+    """How we answered the results."""
+    results = await stage.abc.command_results()
+    if not results:
+        raise Misbehaved("no command result was sent")
+    answers = [
+        Seen(
+            what=f"{stage.abc} sends {len(results)} command results",
+            http_status=result["status"],
+            status_code=result["status_code"],
+            effect=stage.heard.has(CommandResultReceived, lambda event: event.party_id == stage.abc.party_id),
+        )
+        for result in results
+    ]
+    yield COMMAND_RESULT, next((answer for answer in answers if not answer.success), answers[-1])

@@ -1,0 +1,140 @@
+"""What the demo plays on: our eMSP under uvicorn in this process, and two simulated CPOs in processes of their own.
+
+Rules of this module:
+- a scene names the calls that it is about and yields what each did; one that fails leaves the others alone;
+- everything that waits has a bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import httpx
+from attrs import frozen
+
+from ocpi_emsp.cli.demo.parties import Cpo, Misbehaved, listening, started
+from ocpi_emsp.cli.demo.recorder import Heard, Recorder
+from ocpi_emsp.cli.demo.rows import Call, Seen
+from ocpi_emsp.cli.server import base_url, listen, serving
+from ocpi_emsp.client import AsyncClient
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.errors import NotSupported, OcpiError
+from ocpi_emsp.events import Event
+from ocpi_emsp.flows.context import Limits
+from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.support import SupportMatrix
+
+CONTROL_SECONDS = 10.0
+"""How long a CPO may need for what it is told: a handshake is several requests."""
+
+
+@frozen(kw_only=True)
+class Stage:
+    """Everything that a scene uses. ``tnm`` registers with us, we register with ``abc``."""
+
+    emsp: Emsp
+    recorder: Recorder
+    heard: Heard
+    tnm: Cpo
+    abc: Cpo
+    client: AsyncClient
+    """Our client for ``abc``."""
+
+    async def ours(self, what: str, method: str, action: Callable[[], Awaitable[str]]) -> Seen:
+        """What one of our own calls did; ``action`` makes it, judges its effect, and says what came of it."""
+        sent, since = self.recorder.sent, len(self.recorder.answers)
+        error, not_supported = "", False
+        try:
+            what = await action()
+        except NotSupported:
+            not_supported = True
+        except OcpiError as failure:
+            error = failure.message
+        except Misbehaved as failure:
+            error = str(failure)
+        answer = self.recorder.last(since, method)
+        return Seen(
+            what=what,
+            http_status=answer.http_status if answer else None,
+            status_code=answer.status_code if answer else None,
+            error=error,
+            not_supported=not_supported,
+            sent=self.recorder.sent - sent,
+        )
+
+    async def reaches(self, cpo: Cpo) -> bool:
+        """Whether a CPO takes the token that we have for it."""
+        try:
+            async with self.emsp.async_client(cpo.country_code, cpo.party_id) as client:
+                return bool(await client.versions())
+        except OcpiError:
+            return False
+
+
+Play: TypeAlias = Callable[[Stage], AsyncIterator[tuple[Call, Seen]]]
+
+
+@frozen
+class Scene:
+    """A part of the demo, and the calls that it shows."""
+
+    calls: tuple[Call, ...]
+    play: Play
+
+
+class Act(list[Scene]):
+    """Scenes in the order in which they are played."""
+
+    def scene(self, *calls: Call) -> Callable[[Play], Play]:
+        """Adds a scene; a decorator."""
+
+        def add(play: Play) -> Play:
+            self.append(Scene(calls, play))
+            return play
+
+        return add
+
+
+def now() -> str:
+    """The time as an object's ``last_updated``."""
+    return wire_time(datetime.now(UTC))
+
+
+def allow_everyone(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
+    """The demo's authorization: any token that we know may charge."""
+    return AuthorizationInfo(allowed=Allowed.ALLOWED if token.valid else Allowed.BLOCKED, location=location)
+
+
+@contextlib.asynccontextmanager
+async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> AsyncIterator[Stage]:
+    """All parties, running. Raises Outside where one does not start."""
+    recorder, heard = Recorder(), Heard()
+    async with contextlib.AsyncExitStack() as stack:
+        address = stack.enter_context(listen("127.0.0.1", 0))
+        emsp = Emsp(
+            country_code="IT",
+            party_id="BEC",
+            name="Be Charge",
+            url=base_url(address) + "/ocpi/emsp",
+            url_policy="loopback",
+            store=MemoryStore(),
+            matrix=matrix,
+            limits=Limits(timeout=CONTROL_SECONDS),
+            async_http_client=recorder.client,
+        )
+        emsp.authorize(allow_everyone)
+        emsp.on(Event)(heard)
+        await stack.enter_async_context(serving(emsp.asgi(), address))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=CONTROL_SECONDS, trust_env=False))
+        sizes = ("--locations", "5", "--sessions", "5", "--cdrs", "5", *cpo_options)
+        first, second = await stack.enter_async_context(
+            started(("--party", "NL-TNM", *sizes), ("--party", "DE-ABC", *sizes))
+        )
+        tnm, abc = await listening(first, "NL", "TNM", http), await listening(second, "DE", "ABC", http)
+        client = await stack.enter_async_context(emsp.async_client("DE", "ABC"))
+        yield Stage(emsp=emsp, recorder=recorder, heard=heard, tnm=tnm, abc=abc, client=client)

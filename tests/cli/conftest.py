@@ -1,0 +1,77 @@
+"""What the tests of the command share: the command in this process, and as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import pytest
+
+from ocpi_emsp.cli import main
+
+SECONDS = 60.0
+"""What a command may take before it counts as hanging."""
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command: TypeAlias = Callable[..., Ended]
+Start: TypeAlias = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command in this process."""
+
+    def run(*argv: str) -> Ended:
+        capsys.readouterr()
+        status = main(argv)
+        return Ended(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Command:
+    """Runs the command as a process of its own, in a directory without settings."""
+
+    def run(*argv: str, **options: Any) -> Ended:
+        line = [sys.executable, "-m", "ocpi_emsp", *argv]
+        ended = subprocess.run(
+            line, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False, **options
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the command as a process that goes on; it is ended with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*argv: str) -> subprocess.Popen[str]:
+            line = [sys.executable, "-m", "ocpi_emsp", *argv]
+            started = stack.enter_context(
+                subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
+            stack.callback(_end, started)
+            return started
+
+        yield begin
+
+
+def _end(started: subprocess.Popen[str]) -> None:
+    if started.poll() is None:
+        started.kill()
+        started.communicate(timeout=SECONDS)

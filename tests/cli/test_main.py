@@ -1,0 +1,173 @@
+"""The command as a whole: usage, exit status, output that nobody takes, what is imported when."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import ocpi_emsp
+from cli.conftest import Command, Ended
+from ocpi_emsp.cli import main, matrix, output
+from ocpi_emsp.cli.errors import reason
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((), "COMMAND"),
+        (("nonsense",), "invalid choice"),
+        (("matrix", "--format", "xml"), "invalid choice"),
+        (("matrix", "--ful"), "unrecognized arguments"),
+        (("check",), "FILE"),
+        (("simulate-cpo", "--port", "65536"), "the highest is 65535"),
+        (("simulate-cpo", "--port", "-1"), "--port"),
+        (("simulate-cpo", "--locations", "many"), "no number from 0 upwards"),
+        (("simulate-cpo", "--party", "NLTNM"), "no party such as NL-TNM"),
+        (("simulate-cpo", "--token-a", "two words"), "printable ASCII"),
+        (("serve", "--url-policy", "any"), "invalid choice"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_why(argv: Sequence[str], said: str, command: Command) -> None:
+    ended = command(*argv)
+    assert ended.status == 2
+    assert said in ended.err
+    assert ended.out == ""
+
+
+def test_help_and_version_end_with_0(command: Command) -> None:
+    for argv in (("--help",), ("check", "--help"), ("serve", "--help"), ("demo", "--help")):
+        assert command(*argv).status == 0
+    ended = command("--version")
+    assert ended.status == 0
+    assert re.fullmatch(r"ocpi-emsp \d+\.\d+\.\d+\n", ended.out)
+
+
+def test_a_reader_that_is_gone_is_one_line_on_stderr() -> None:
+    line = [sys.executable, "-m", "ocpi_emsp", "matrix"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gone:
+        assert gone.stdout is not None
+        gone.stdout.close()
+        assert gone.stderr is not None
+        err = gone.stderr.read()
+        assert gone.wait(60) == 3
+    assert err == "ocpi-emsp: the reader of the output went away before everything was written\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line_on_stderr() -> None:
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-m", "ocpi_emsp", "matrix"]
+        ended = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr == "ocpi-emsp: the output cannot be written: No space left on device\n"
+
+
+class Broken(io.StringIO):
+    """A stdout that nobody takes."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_output_that_cannot_be_written_ends_with_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Broken())
+    assert main(["matrix"]) == 3
+    assert main(["--version"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["ocpi-emsp", "ocpi-emsp"]
+
+
+def test_a_terminal_that_knows_ascii_only_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    output.write("Zürich\n")
+    output.flush()
+    assert raw.getvalue() == b"Z\\xfcrich\n"
+
+
+def test_what_moves_the_cursor_is_escaped() -> None:
+    assert output.printable("Zürich") == "Zürich"
+    assert output.printable("a\x1b[2J\nb\ud800") == "a\\x1b[2J\\nb\\ud800"
+
+
+def test_ctrl_c_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(matrix, "run", interrupted)
+    assert command("matrix") == Ended(130, "", "ocpi-emsp: interrupted\n")
+
+
+def test_tables_are_aligned_columns_without_a_terminal() -> None:
+    assert output.table(("a", "long"), (("wide", "1"), ("x", "\x07"))) == "a     long\nwide  1\nx     \\x07\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_tables_are_drawn_by_rich_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    drawn = output.table(("a", "b"), (("[red]x[/red]", "1"),))
+    assert "[red]x[/red]" in drawn
+    assert "│" in drawn
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert output.table(("a",), (("1",),)) == "a\n1\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [("demo",), ("simulate-cpo",), ("serve", "--country-code", "IT", "--party-id", "BEC", "--name", "B")]
+)
+def test_a_missing_extra_is_named(argv: Sequence[str], monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    ended = command(*argv)
+    assert ended.status == 2
+    assert "pip install 'ocpi-emsp[server]'" in ended.err
+    assert ended.out == ""
+
+
+def test_an_operating_system_error_without_a_text_has_a_name() -> None:
+    assert reason(OSError()) == "OSError"
+    assert reason(OSError(98, os.strerror(98) + " (while attempting to bind)")) == os.strerror(98)
+
+
+def test_every_public_name_is_there_and_is_the_one_of_its_module() -> None:
+    for name in ocpi_emsp.__all__:
+        value = getattr(ocpi_emsp, name)
+        assert vars(sys.modules[value.__module__])[name] is value
+    assert set(ocpi_emsp.__all__) <= set(dir(ocpi_emsp))
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        _ = ocpi_emsp.Nonsense  # type: ignore[attr-defined] # that is the test
+    code = "import ocpi_emsp.check; from ocpi_emsp import *; assert callable(check); assert Emsp.__name__ == 'Emsp'"
+    assert python(code).returncode == 0
+
+
+def test_checking_a_file_loads_no_http_client_and_no_store() -> None:
+    location = ROOT / "tests/vectors/examples/locations/location-LOC1.json"
+    ended = python(
+        f"import sys; from ocpi_emsp.cli import main; status = main(['check', {str(location)!r}]);"
+        "heavy = ('httpx', 'asyncio', 'anyio', 'uvicorn', 'rich', 'ocpi_emsp.storage', 'ocpi_emsp.flows');"
+        "print([name for name in sys.modules if name.startswith(heavy)]);"
+        "sys.exit(status)"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,287 @@
+"""An eMSP and its partner without a network: a simulated CPO in a loop of its own, or a server made by hand.
+
+Calls are made by either client; the answers to both are the same, whoever carries them.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import anyio
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from attrs import define, field
+
+from ocpi_emsp import (
+    AsyncClient,
+    AsyncListing,
+    Client,
+    Emsp,
+    Listing,
+    Party,
+    Request,
+    SupportMatrix,
+    Token,
+    TokenType,
+    WhitelistType,
+)
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.testing.cpo import Received, SimulatedCpo
+from ocpi_emsp.testing.cpo.wire import encode
+
+T = TypeVar("T")
+Colour: TypeAlias = Literal["sync", "async"]
+COLOURS: tuple[Colour, ...] = ("sync", "async")
+Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
+
+TOKEN = "token-of-the-cpo"
+ORIGIN = "https://cpo.test"
+BASE = f"{ORIGIN}/cpo/2.1.1"
+MODULES = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def token(uid: str = "T0", **changes: Any) -> Token:
+    values: dict[str, Any] = {
+        "uid": uid,
+        "type": TokenType.RFID,
+        "auth_id": "IT-BEC-1",
+        "issuer": "Be Charge",
+        "valid": True,
+        "whitelist": WhitelistType.NEVER,
+        "last_updated": LONG_AGO,
+    }
+    return Token(**(values | changes))
+
+
+def make_emsp(**settings: Any) -> Emsp:
+    values: dict[str, Any] = {
+        "country_code": "IT",
+        "party_id": "BEC",
+        "name": "Be Charge",
+        "url": "https://emsp.test/ocpi/emsp",
+        "store": MemoryStore(),
+        "matrix": SupportMatrix.full(),
+    }
+    return Emsp(**(values | settings))
+
+
+# --- a server made by hand ------------------------------------------------------------------------------------------
+
+
+def envelope(data: Any, status_code: Any = 1000) -> dict[str, Any]:
+    return {"data": data, "status_code": status_code, "timestamp": "2024-01-01T00:00:00Z"}
+
+
+def page(data: Any, link: str | None = None, *, total: Any = None, limit: Any = None) -> httpx.Response:
+    """A page of a list."""
+    given = {"link": link and f'<{link}>; rel="next"', "x-total-count": total, "x-limit": limit}
+    headers = {name: str(value) for name, value in given.items() if value is not None}
+    return httpx.Response(200, content=encode(envelope(data)), headers=headers)
+
+
+@define
+class Server:
+    """Answers a handshake, and everything else with ``answer``; remembers what it was asked."""
+
+    answer: Handler
+    modules: Sequence[str] = MODULES
+    asked: list[httpx.Request] = field(factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        match request.url.path:
+            case "/cpo/versions":
+                return httpx.Response(200, json=envelope([{"version": "2.1.1", "url": BASE}]))
+            case "/cpo/2.1.1":
+                endpoints = [{"identifier": name, "url": f"{BASE}/{name}"} for name in self.modules]
+                return httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": endpoints}))
+        self.asked.append(request)
+        return self.answer(request)
+
+    @property
+    def urls(self) -> list[str]:
+        return [str(request.url) for request in self.asked]
+
+
+def in_turn(*responses: httpx.Response | Exception) -> Handler:
+    """One answer after the other; more requests than answers are a failure."""
+    left: Iterator[httpx.Response | Exception] = iter(responses)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = next(left, None)
+        assert response is not None, f"nobody expected {request.method} {request.url}"
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    return answer
+
+
+def registered(server: Handler, **settings: Any) -> Emsp:
+    """An eMSP at which NL-TNM, behind ``server``, is registered."""
+    emsp = make_emsp(
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)),
+        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(server)),
+        **settings,
+    )
+    credentials = {
+        "token": TOKEN,
+        "url": f"{ORIGIN}/cpo/versions",
+        "business_details": {"name": "The New Motion"},
+        "party_id": "TNM",
+        "country_code": "NL",
+    }
+    headers = {"authorization": f"Token {emsp.invite('NL', 'TNM').token_a}"}
+    response = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials)))
+    assert response.status == 201, response.body
+    return emsp
+
+
+# --- calls of either colour -----------------------------------------------------------------------------------------
+
+
+@define
+class Drained:
+    """What a list gave until it ended."""
+
+    ids: list[str]
+    total: int | None
+    rejected: list[tuple[bytes, list[str]]]
+    notes: list[str]
+    error: Exception | None = None
+
+
+def drain(emsp: Emsp, colour: Colour, name: str = "locations", **parameters: Any) -> Drained:
+    """Every object of a list of NL-TNM; an error ends it and is kept."""
+    if colour == "async":
+        return anyio.run(lambda: drain_async(emsp, name, **parameters))
+    with emsp.client("NL", "TNM") as client:
+        listing: Listing[Any] = getattr(client, name)(**parameters)
+        ids: list[str] = []
+        error = None
+        try:
+            ids.extend(item.id for item in listing)
+        except Exception as raised:  # noqa: BLE001 # the test looks at it
+            error = raised
+        return _drained(listing, ids, error)
+
+
+async def drain_async(emsp: Emsp, name: str, **parameters: Any) -> Drained:
+    async with emsp.async_client("NL", "TNM") as client:
+        listing: AsyncListing[Any] = getattr(client, name)(**parameters)
+        ids: list[str] = []
+        error = None
+        try:
+            async for item in listing:
+                ids.append(item.id)
+        except Exception as raised:  # noqa: BLE001 # the test looks at it
+            error = raised
+        return _drained(listing, ids, error)
+
+
+def _drained(listing: Listing[Any] | AsyncListing[Any], ids: list[str], error: Exception | None) -> Drained:
+    rejected = [(each.document, [found.pointer for found in each.findings]) for each in listing.rejected]
+    return Drained(ids, listing.total, rejected, listing.notes, error)
+
+
+def call(emsp: Emsp, colour: Colour, name: str, *args: Any, **kwargs: Any) -> Any:
+    """The result of one method of a client of NL-TNM."""
+    if colour == "sync":
+        with emsp.client("NL", "TNM") as client:
+            return getattr(client, name)(*args, **kwargs)
+
+    async def run() -> Any:
+        async with emsp.async_client("NL", "TNM") as client:
+            return await getattr(client, name)(*args, **kwargs)
+
+    return anyio.run(run)
+
+
+# --- a simulated CPO ------------------------------------------------------------------------------------------------
+
+
+class PortalTransport(httpx.BaseTransport):
+    """A blocking client's way to an ASGI application that runs in another thread's loop."""
+
+    def __init__(self, portal: BlockingPortal, app: Any) -> None:
+        self._portal = portal
+        self._inner = httpx.ASGITransport(app=app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def exchange() -> httpx.Response:
+            asked = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+            response = await self._inner.handle_async_request(asked)
+            return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+        return self._portal.call(exchange)
+
+
+@define
+class Pair:
+    """An eMSP and a simulated CPO that are registered with each other."""
+
+    emsp: Emsp
+    cpo: SimulatedCpo
+    portal: BlockingPortal
+    colour: Colour
+
+    def register(self, token_a: str, *, base64_token: bool = False) -> Party:
+        """The handshake that the eMSP starts."""
+        url = self.cpo.versions_url
+        if self.colour == "sync":
+            return self.emsp.register(url, token_a=token_a, base64_token=base64_token)
+        return self.portal.call(lambda: self.emsp.async_register(url, token_a=token_a, base64_token=base64_token))
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """The result of one method of the eMSP's client."""
+        if self.colour == "sync":
+            return call(self.emsp, "sync", name, *args, **kwargs)
+
+        async def run(client: AsyncClient) -> Any:
+            return await getattr(client, name)(*args, **kwargs)
+
+        return self.awaited(run)
+
+    def drain(self, name: str = "locations", **parameters: Any) -> Drained:
+        if self.colour == "sync":
+            return drain(self.emsp, "sync", name, **parameters)
+        return self.portal.call(lambda: drain_async(self.emsp, name, **parameters))
+
+    def awaited(self, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
+        async def run() -> T:
+            async with self.emsp.async_client("NL", "TNM") as client:
+                return await use(client)
+
+        return self.portal.call(run)
+
+    def client(self) -> Client:
+        return self.emsp.client("NL", "TNM")
+
+    def received(self, module: str) -> list[Received]:
+        """The requests that the CPO got for a module."""
+        return [each for each in self.cpo.received if f"/2.1.1/{module}" in each.path]
+
+
+@contextmanager
+def simulated(colour: Colour, settings: Mapping[str, Any], *, base64_token: bool = False) -> Iterator[Pair]:
+    """A pair; the eMSP ran the handshake."""
+    cpo = SimulatedCpo(url=ORIGIN, **settings)
+    with start_blocking_portal() as portal:
+        emsp = make_emsp(
+            http_client=lambda: httpx.Client(transport=PortalTransport(portal, cpo.app)),
+            async_http_client=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=cpo.app)),
+        )
+        cpo.transport = httpx.ASGITransport(app=emsp.asgi())
+        pair = Pair(emsp, cpo, portal, colour)
+        pair.register(cpo.invite().token_a, base64_token=base64_token)
+        try:
+            yield pair
+        finally:
+            portal.call(cpo.aclose)
+
+
+async def endless() -> AsyncIterator[bytes]:
+    """A body without an end, for an async client."""
+    while True:
+        yield b" " * 1024

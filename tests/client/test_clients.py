@@ -1,0 +1,228 @@
+"""Client and AsyncClient: the same methods, against the same CPO, over the same registrations."""
+
+import inspect
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from client.support import COLOURS, LONG_AGO, ORIGIN, Colour, Server, envelope, make_emsp, simulated, token
+from ocpi_emsp import (
+    AnswerUnusable,
+    AsyncClient,
+    AsyncListing,
+    CannotUseApi,
+    Client,
+    CommandResponseType,
+    Emsp,
+    Event,
+    Listing,
+    MissingEndpoints,
+    NotRegistered,
+    PartnerRefused,
+    Request,
+    UnsupportedVersion,
+)
+from ocpi_emsp.emsp import AsyncTokens, Tokens
+from ocpi_emsp.testing.cpo import PRESETS, samples
+
+both_colours = pytest.mark.parametrize("colour", COLOURS)
+
+
+# --- one interface, two colours -------------------------------------------------------------------------------------
+
+
+def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
+    return {name: member for name, member in vars(kind).items() if inspect.isfunction(member) and name[0] != "_"}
+
+
+@pytest.mark.parametrize(("plain", "awaited"), [(Client, AsyncClient), (Listing, AsyncListing), (Tokens, AsyncTokens)])
+def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
+    assert list(methods(plain)) == list(methods(awaited))
+    for name, method in methods(plain).items():
+        twin = methods(awaited)[name]
+        assert inspect.signature(twin).parameters == inspect.signature(method).parameters, name
+        returned = str(inspect.signature(method).return_annotation)
+        expected = returned.replace("Listing[", "AsyncListing[").replace("Iterator[", "AsyncIterator[")
+        assert str(inspect.signature(twin).return_annotation) == expected, name
+        lazy = "Listing[" in returned or "Iterator[" in returned
+        assert inspect.iscoroutinefunction(twin) == (not lazy), name
+        assert not inspect.iscoroutinefunction(method), name
+        assert (method.__doc__ or "").strip(), name
+
+
+def test_every_blocking_method_of_an_emsp_has_an_awaited_twin() -> None:
+    own = methods(Emsp)
+    twins = {name.removeprefix("async_"): twin for name, twin in own.items() if name.startswith("async_")}
+    assert set(twins) == {"redeliver", "invite", "register", "client", "command", "rejections"}
+    for name, twin in twins.items():
+        assert inspect.signature(twin).parameters == inspect.signature(own[name]).parameters, name
+        assert inspect.iscoroutinefunction(twin) == (name != "client"), name
+
+
+def test_a_client_closes_its_connections() -> None:
+    made: list[httpx.Client] = []
+
+    def make() -> httpx.Client:
+        made.append(httpx.Client(transport=httpx.MockTransport(Server(lambda _: httpx.Response(500)))))
+        return made[-1]
+
+    emsp = make_emsp(http_client=make)
+    with emsp.client("NL", "TNM") as client:
+        assert not made[0].is_closed
+        assert isinstance(client, Client)
+    assert made[0].is_closed
+
+
+# --- everything, against one simulated CPO --------------------------------------------------------------------------
+
+
+@both_colours
+def test_every_call_works(colour: Colour) -> None:
+    with simulated(colour, {"locations": 3, "page_limit": 2}) as pair:
+        assert [each.version for each in pair.call("versions")] == ["2.1.1"]
+        assert {each.identifier for each in pair.call("version_details").endpoints} >= {"locations", "tokens"}
+        assert pair.call("credentials").party_id == "TNM"
+        assert pair.call("location", "LOC1").evses[0].uid == "LOC1-E1"
+        assert pair.call("evse", "LOC1", "LOC1-E1").status == "AVAILABLE"
+        assert pair.call("connector", "LOC1", "LOC1-E1", "1").standard == "IEC_62196_T2"
+        assert pair.drain("locations").ids == ["LOC1", "LOC2", "LOC3"]
+        assert pair.drain("sessions", date_from=LONG_AGO).ids == ["SES1", "SES2", "SES3", "SES4"]
+        assert pair.drain("cdrs").ids == ["CDR1", "CDR2", "CDR3", "CDR4"]
+        assert pair.drain("tariffs").ids == ["TAR1", "TAR2"]
+        pair.call("put_token", token())
+        pair.call("patch_token", "T0", valid=False)
+        assert pair.call("token", "T0") == token(valid=False)
+        assert pair.cpo.tokens[0]["valid"] is False
+
+
+@both_colours
+def test_every_command_works(colour: Colour) -> None:
+    with simulated(colour, PRESETS["bare-command-result"]) as pair:
+        expiry = datetime.now(UTC) + timedelta(hours=1)
+        sent = [
+            pair.call("start_session", token=token(), location_id="LOC1"),
+            pair.call("reserve_now", token=token(), location_id="LOC1", expiry_date=expiry, reservation_id=1),
+            pair.call("stop_session", session_id="SES4"),
+            pair.call("unlock_connector", location_id="LOC1", evse_uid="LOC1-E1", connector_id="1"),
+        ]
+        pair.portal.call(pair.cpo.wait_idle)
+        assert [each.acknowledgement for each in sent] == ["ACCEPTED"] * 4
+        settled = [pair.emsp.command("NL", "TNM", each.uid) for each in sent]
+        assert [each and each.result for each in settled] == [CommandResponseType.ACCEPTED] * 4
+        assert [each.status for each in pair.cpo.command_results_sent] == [200] * 4
+
+
+@both_colours
+def test_an_object_that_the_cpo_does_not_know(colour: Colour) -> None:
+    with simulated(colour, {}) as pair:
+        for name, args, code in [
+            ("location", ("NONE",), 2003),
+            ("evse", ("LOC1", "NONE"), 2000),
+            ("token", ("NONE",), 2000),
+        ]:
+            with pytest.raises(PartnerRefused) as caught:
+                pair.call(name, *args)
+            assert (caught.value.answered_http, caught.value.answered_code) == (404, code)
+
+
+@both_colours
+def test_a_quirky_partner_is_read_like_any_other(colour: Colour) -> None:
+    with simulated(colour, PRESETS["quirky"]) as pair:
+        location = pair.call("location", "LOC1")
+        assert (location.country, location.last_updated) == ("NLD", samples.BASE)
+        assert (location.evses[0].floor_level, location.evses[0].physical_reference) == ("0", "1")
+        assert pair.drain("cdrs").ids == ["CDR1", "CDR2", "CDR3", "CDR4"]
+
+
+# --- credentials ----------------------------------------------------------------------------------------------------
+
+
+@both_colours
+@pytest.mark.parametrize("method", ["put_credentials", "patch_credentials"])
+def test_renewed_credentials_are_used_at_once(colour: Colour, method: str) -> None:
+    with simulated(colour, {}) as pair:
+        old = pair.call("credentials").token
+        heard: list[Event] = []
+        pair.emsp.on(Event)(heard.append)
+        party = pair.call(method)
+        assert str(party) == "NL-TNM"
+        assert pair.call("credentials").token == party.token != old
+        assert pair.call("location", "LOC1").id == "LOC1"
+        assert pair.portal.call(pair.cpo.push_tariff, "TAR1").ok
+        assert [type(event).__name__ for event in heard] == ["PartyUpdated", "TariffReceived"]
+
+
+@both_colours
+def test_a_renewal_that_the_partner_refuses_changes_nothing(colour: Colour) -> None:
+    with simulated(colour, {"accept_credentials_patch": False}) as pair:
+        with pytest.raises(PartnerRefused) as caught:
+            pair.call("patch_credentials")
+        assert caught.value.answered_http == 405
+        assert pair.call("location", "LOC1").id == "LOC1"
+        assert pair.portal.call(pair.cpo.push_tariff, "TAR1").ok
+
+
+@both_colours
+def test_unregistering_forgets_the_party(colour: Colour) -> None:
+    with simulated(colour, {}) as pair:
+        pair.call("delete_credentials")
+        assert not pair.cpo.registered
+        with pytest.raises(NotRegistered):
+            pair.call("location", "LOC1")
+
+
+# --- the choice of a version, and handshakes that fail --------------------------------------------------------------
+
+
+@both_colours
+@pytest.mark.parametrize(("versions", "named"), [(["2.0", "2.2"], "2.0, 2.2"), ([], "none"), (["2.1"], "2.1")])
+def test_a_partner_without_2_1_1_is_refused_by_what_it_offers(colour: Colour, versions: list[str], named: str) -> None:
+    with simulated(colour, {}) as pair:
+        pair.cpo.versions = versions
+        with pytest.raises(UnsupportedVersion, match=f"versions: {named}$") as caught:
+            pair.call("version_details")
+        assert caught.value.status_code == 3002
+        assert [each.version for each in pair.call("versions")] == versions
+
+
+@both_colours
+def test_a_handshake_with_a_partner_that_lacks_endpoints_leaves_nothing(colour: Colour) -> None:
+    with (
+        pytest.raises(MissingEndpoints, match="endpoints are missing: credentials"),
+        simulated(colour, {"modules": ["locations"]}),
+    ):
+        pass
+
+
+@both_colours
+def test_a_handshake_with_a_wrong_token_cannot_use_the_api(colour: Colour) -> None:
+    with simulated(colour, {}) as pair:
+        with pytest.raises(CannotUseApi, match=f"{ORIGIN}/ocpi/cpo/versions") as caught:
+            pair.register("wrong")
+        assert "401" in str(caught.value)
+        assert "wrong" not in str(caught.value)
+        assert pair.call("location", "LOC1").id == "LOC1"
+
+
+@pytest.mark.parametrize("status", [500, 200])
+def test_a_handshake_that_fails_at_the_last_step_leaves_no_token_behind(status: int) -> None:
+    works: list[int] = []
+
+    def use(body: bytes) -> int:
+        header = {"authorization": f"Token {json.loads(body)['token']}"}
+        return emsp.handle(Request("GET", "/versions", headers=header)).status
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        works.append(use(request.content))
+        return httpx.Response(status, json=envelope({"token": "only"}))
+
+    server = Server(refuse)
+    emsp = make_emsp(http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)))
+    with pytest.raises(PartnerRefused if status == 500 else AnswerUnusable):
+        emsp.register(f"{ORIGIN}/cpo/versions", token_a="a")
+    assert works == [200]
+    assert use(server.asked[0].content) == 401

@@ -1,0 +1,98 @@
+"""A location against a plain model: the newest update of each EVSE wins, and the location is as new as its newest."""
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from flows.support import NOW, at, peer, stamp, without
+from ocpi_emsp.testing.cpo import samples
+
+LOCATION = "locations/*/LOC1"
+uid = st.sampled_from(["E1", "E2", "E/3"])
+minute = st.integers(0, 12)
+status = st.sampled_from(["AVAILABLE", "BLOCKED", "CHARGING", "OUTOFORDER"])
+
+
+class LocationMachine(RuleBasedStateMachine):
+    """PUT and PATCH of EVSEs and connectors, in any order of time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cpo = peer()
+        self.evses: dict[str, dict[str, Any]] = {}
+        self.newest = at(5)
+
+    @initialize()
+    def put_location(self) -> None:
+        self.cpo.put(LOCATION, without(samples.location(), "evses") | {"last_updated": at(5)})
+
+    def path(self, evse_uid: str) -> str:
+        return f"{LOCATION}/{evse_uid.replace('/', '%2F')}"
+
+    def changed(self, evse_uid: str, document: dict[str, Any]) -> None:
+        self.evses[evse_uid] = document
+        self.newest = max(self.newest, document["last_updated"])
+
+    @rule(evse_uid=uid, moment=minute, state=status)
+    def put_evse(self, evse_uid: str, moment: int, state: str) -> None:
+        document = {**samples.evse(evse_uid), "status": state, "last_updated": at(moment)}
+        known = self.evses.get(evse_uid)
+        answer = self.cpo.push("PUT", self.path(evse_uid), document)
+        assert answer.both == (201 if known is None else 200, 1000)
+        if known is None or at(moment) >= known["last_updated"]:
+            self.changed(evse_uid, document)
+
+    @rule(evse_uid=uid, moment=minute, state=status)
+    def patch_evse(self, evse_uid: str, moment: int, state: str) -> None:
+        change = {"status": state, "last_updated": at(moment)}
+        known = self.evses.get(evse_uid)
+        answer = self.cpo.push("PATCH", self.path(evse_uid), change)
+        assert answer.both == ((404, 2000) if known is None else (200, 1000))
+        if known is not None and at(moment) >= known["last_updated"]:
+            self.changed(evse_uid, known | change)
+
+    @rule(evse_uid=uid, moment=minute, amperage=st.integers(1, 4))
+    def patch_connector(self, evse_uid: str, moment: int, amperage: int) -> None:
+        change = {"amperage": amperage, "last_updated": at(moment)}
+        known = self.evses.get(evse_uid)
+        answer = self.cpo.push("PATCH", f"{self.path(evse_uid)}/1", change)
+        assert answer.both == ((404, 2000) if known is None else (200, 1000))
+        if known is not None and at(moment) >= known["connectors"][0]["last_updated"]:
+            newest = max(known["last_updated"], at(moment))
+            self.changed(evse_uid, known | {"connectors": [known["connectors"][0] | change], "last_updated": newest})
+
+    @precondition(lambda self: bool(self.evses))
+    @rule(data=st.data(), step=st.integers(1, 60))
+    def patch_without_time(self, data: st.DataObject, step: int) -> None:
+        evse_uid = data.draw(st.sampled_from(sorted(self.evses)))
+        self.cpo.clock.time = NOW + timedelta(minutes=step)
+        moment = max(stamp(self.cpo.clock.time), self.evses[evse_uid]["last_updated"])
+        assert self.cpo.push("PATCH", self.path(evse_uid), {"status": "RESERVED"}).both == (200, 1000)
+        self.changed(evse_uid, self.evses[evse_uid] | {"status": "RESERVED", "last_updated": moment})
+
+    @rule(moment=minute)
+    def put_location_without_changes(self, moment: int) -> None:
+        """What the CPO lists is what it last sent, under another time of its own."""
+        document = without(samples.location(), "evses") | {"last_updated": at(moment)}
+        if self.evses:
+            document["evses"] = list(self.evses.values())
+        self.cpo.put(LOCATION, document)
+        newest = max(at(moment), *(evse["last_updated"] for evse in self.evses.values()), at(0))
+        self.newest = max(self.newest, newest)
+
+    @invariant()
+    def the_newest_update_of_each_evse_is_stored(self) -> None:
+        stored = self.cpo.data(LOCATION)
+        assert {evse["uid"]: evse for evse in stored.get("evses", [])} == self.evses
+        assert [evse["uid"] for evse in stored.get("evses", [])] == list(self.evses)
+
+    @invariant()
+    def the_location_is_as_new_as_the_newest(self) -> None:
+        assert self.cpo.data(LOCATION)["last_updated"] == self.newest
+
+
+LocationMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLocation = LocationMachine.TestCase

@@ -1,0 +1,344 @@
+"""Hooks and stores that fail, over HTTP, on both servers: the partner hears 500 / 3000, and nothing is half stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import anyio
+import anyio.lowlevel
+import pytest
+from cases import TOKEN, post_cdr, put_location, put_tariff
+from partner import Connect, Partner
+from support import Answer, Document, journal
+
+from ocpi_emsp import (
+    Allowed,
+    AuthorizationInfo,
+    CdrReceived,
+    Event,
+    InvalidObject,
+    LocationReceived,
+    LocationReferences,
+    NotEnoughInformation,
+    Refusal,
+    ResyncWanted,
+    TariffReceived,
+    Token,
+    decode,
+)
+from ocpi_emsp.models import Tariff
+from ocpi_emsp.ports import EVENT, Kind, Record
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage.memory import _MemoryTransaction
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+
+Hook: TypeAlias = Callable[..., Any]
+SECRET = "the database at 10.0.0.7 is down"
+AUTHORIZE = f"/2.1.1/tokens/{TOKEN.uid}/authorize"
+
+
+def is_our_fault(answer: Answer) -> None:
+    """500 / 3000 with the correlation id, and nothing of what went wrong."""
+    assert answer.both == (500, 3000)
+    assert answer.data is None
+    assert answer.headers["x-correlation-id"] in answer.message
+    for internal in (SECRET, "Error", "Exception", "ocpi_emsp", "line ", ".py"):
+        assert internal not in answer.text
+
+
+def traced(request: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
+    """The answer to a request with a correlation id, which comes back."""
+    answer = request(*args, headers={"x-correlation-id": "corr-4711"}, **kwargs)
+    assert answer.headers["x-correlation-id"] == "corr-4711"
+    return answer
+
+
+# --- listeners ------------------------------------------------------------------------------------------------------
+
+
+def failing(asynchronous: bool, broken: list[bool], heard: list[Event]) -> Hook:
+    """A listener of either colour that raises while `broken` says so."""
+
+    def listen(event: Event) -> None:
+        if broken[0]:
+            raise RuntimeError(SECRET)
+        heard.append(event)
+
+    async def listen_async(event: Event) -> None:
+        await anyio.lowlevel.checkpoint()
+        listen(event)
+
+    return listen_async if asynchronous else listen
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+def test_a_listener_that_raises(connect: Connect, asynchronous: bool) -> None:
+    partner = connect(matrix=SupportMatrix.full())
+    broken, heard = [True], list[Event]()
+    partner.emsp.on(LocationReceived)(failing(asynchronous, broken, heard))
+    path = partner.path("locations", "LOC1")
+    answer = traced(partner.ocpi, "PUT", path, samples.location())
+    is_our_fault(answer)
+    assert "corr-4711" in answer.message
+    # Stored, whole.
+    assert {key.id for key in partner.objects} == {"LOC1", "LOC1-E1", "LOC1-E2"}
+    assert partner.ocpi("GET", path).data == samples.location()
+    # The event waits, with what happened to it, and is delivered later, once.
+    assert heard == []
+    [pending] = journal(partner.store, EVENT)
+    assert (pending.name, pending.attempts) == ("LocationReceived", 1)
+    assert SECRET in pending.error
+    assert redeliver(partner) == 0
+    assert [entry.attempts for entry in journal(partner.store, EVENT)] == [2]
+    broken[0] = False
+    assert redeliver(partner) == 1
+    assert redeliver(partner) == 0
+    [event] = heard
+    assert isinstance(event, LocationReceived)
+    assert (event.correlation_id, event.created, len(event.location.evses)) == ("corr-4711", True, 2)
+    assert journal(partner.store, EVENT) == []
+
+
+def redeliver(partner: Partner) -> int:
+    """The eMSP's redelivery, in the colour of its server."""
+    if partner.host.kind == "uvicorn":
+        return anyio.run(partner.emsp.async_redeliver)
+    return partner.emsp.redeliver()
+
+
+def test_a_cdr_is_not_lost_and_not_billed_twice(partner: Partner) -> None:
+    broken, heard = [True], list[Event]()
+    partner.emsp.on(CdrReceived)(failing(False, broken, heard))
+    is_our_fault(post_cdr(partner))
+    assert partner.key(Kind.CDR, "CDR1") in partner.objects
+    broken[0] = False
+    # The CPO sends it again: the same answer as if nothing had happened, and the event that waited.
+    answer = post_cdr(partner)
+    assert answer.both == (201, 1000)
+    assert answer.headers["location"].endswith("/cdrs/CDR1")
+    assert len(heard) == 1
+    assert post_cdr(partner).both == (201, 1000)
+    assert len(heard) == 1
+    assert redeliver(partner) == 0
+
+
+def test_events_of_one_object_stay_in_order(partner: Partner) -> None:
+    broken, heard = [True], list[Event]()
+    partner.emsp.on(TariffReceived)(failing(False, broken, heard))
+    path = partner.path("tariffs", "TAR1")
+    for currency in ("EUR", "CHF", "SEK"):
+        is_our_fault(partner.ocpi("PUT", path, samples.tariff(currency=currency)))
+    broken[0] = False
+    assert partner.ocpi("PUT", path, samples.tariff(currency="NOK")).both == (200, 1000)
+    assert [getattr(event, "tariff").currency for event in heard] == ["EUR", "CHF", "SEK", "NOK"]  # noqa: B009
+    assert journal(partner.store, EVENT) == []
+
+
+def test_the_first_listener_hears_although_the_second_fails(partner: Partner) -> None:
+    broken = [True]
+    partner.emsp.on(TariffReceived)(failing(False, broken, []))
+    is_our_fault(put_tariff(partner))
+    assert [type(event) for event in partner.events] == [TariffReceived]
+
+
+def test_a_refusal_stays_refused_where_its_event_fails(partner: Partner) -> None:
+    """A PATCH to an unknown object wants a resync; a listener that cannot take that is still our fault."""
+    broken, heard = [True], list[Event]()
+    partner.emsp.on(ResyncWanted)(failing(False, broken, heard))
+    is_our_fault(partner.ocpi("PATCH", partner.path("sessions", "SES9"), {"kwh": 1}))
+    broken[0] = False
+    assert redeliver(partner) == 1
+    assert [getattr(event, "id") for event in heard] == ["SES9"]  # noqa: B009
+    assert partner.objects == {}
+
+
+def test_a_listener_that_cannot_read_something_does_not_blame_the_partner(partner: Partner) -> None:
+    def listen(_: TariffReceived) -> None:
+        decode(Tariff, b"{}")
+
+    partner.emsp.on(TariffReceived)(listen)
+    is_our_fault(put_tariff(partner))
+    assert partner.emsp.rejections() == []
+
+
+# --- authorize ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(connect: Connect) -> Callable[[Hook | None], Partner]:
+    """NL-TNM, and one of our tokens that a hook decides about."""
+
+    def make(hook: Hook | None) -> Partner:
+        partner = connect()
+        partner.emsp.tokens.put(TOKEN)
+        if hook is not None:
+            partner.emsp.authorize(hook)
+        return partner
+
+    return make
+
+
+def returning(value: object, asynchronous: bool) -> Hook:
+    """An authorize hook of either colour that answers, or raises, the value."""
+
+    def decide(_: Token, __: LocationReferences | None) -> object:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def decide_async(token: Token, location: LocationReferences | None) -> object:
+        return decide(token, location)
+
+    return decide_async if asynchronous else decide
+
+
+TOO_LONG = AuthorizationInfo(allowed=Allowed.ALLOWED, location=LocationReferences(location_id="L" * 100))
+NONSENSE: dict[str, object] = {
+    "none": None,
+    "true": True,
+    "text": "ALLOWED",
+    "dict": {"allowed": "ALLOWED"},
+    "enum": Allowed.ALLOWED,
+    "text-for-an-enum": AuthorizationInfo(allowed="YES"),  # type: ignore[arg-type] # that is the nonsense
+    "too-long-an-id": TOO_LONG,
+    "raises": RuntimeError(SECRET),
+    "raises-an-assertion": AssertionError(SECRET),
+    "raises-what-a-bad-request-would": InvalidObject(SECRET),
+    "raises-another-refusal": Refusal(SECRET),
+}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_an_authorize_hook_that_answers_nonsense(
+    asking: Callable[[Hook | None], Partner], answer: str, asynchronous: bool
+) -> None:
+    partner = asking(returning(NONSENSE[answer], asynchronous))
+    before = partner.objects
+    is_our_fault(traced(partner.ocpi, "POST", AUTHORIZE))
+    assert partner.objects == before
+    assert partner.emsp.rejections() == []
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+def test_an_authorize_hook_that_needs_more(asking: Callable[[Hook | None], Partner], asynchronous: bool) -> None:
+    partner = asking(returning(NotEnoughInformation("which EVSE?"), asynchronous))
+    answer = partner.ocpi("POST", AUTHORIZE, {"location_id": "LOC1"})
+    assert answer.both == (200, 2002)
+    assert "which EVSE?" in answer.message
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+def test_an_authorize_hook_decides(asking: Callable[[Hook | None], Partner], asynchronous: bool) -> None:
+    asked: list[tuple[Token, LocationReferences | None]] = []
+
+    def decide(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
+        asked.append((token, location))
+        return AuthorizationInfo(allowed=Allowed.NO_CREDIT)
+
+    async def decide_async(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
+        return decide(token, location)
+
+    partner = asking(decide_async if asynchronous else decide)
+    place = {"location_id": "LOC1", "evse_uids": ["LOC1-E1"]}
+    assert partner.ocpi("POST", AUTHORIZE, place).data == {"allowed": "NO_CREDIT"}
+    assert partner.ocpi("POST", AUTHORIZE).data == {"allowed": "NO_CREDIT"}
+    references = LocationReferences(location_id="LOC1", evse_uids=("LOC1-E1",))
+    assert asked == [(TOKEN, references), (TOKEN, None)]
+
+
+@pytest.mark.parametrize("path", ["/2.1.1/tokens/unknown/authorize", f"{AUTHORIZE}?type=OTHER", f"{AUTHORIZE}?type=X"])
+def test_an_unknown_token_is_not_asked_about(asking: Callable[[Hook | None], Partner], path: str) -> None:
+    partner = asking(returning(AuthorizationInfo(allowed=Allowed.ALLOWED), False))
+    assert partner.ocpi("POST", path).both == (404, 2000)
+    assert partner.ocpi("POST", f"{AUTHORIZE}?type=RFID").both == (200, 1000)
+
+
+# --- stores ---------------------------------------------------------------------------------------------------------
+
+
+class BreakingTransaction(_MemoryTransaction):
+    """Fails while the second EVSE is written, and where an event is."""
+
+    async def put(self, record: Record) -> None:
+        if record.key.id == "LOC1-E2":
+            raise OSError(SECRET)
+        await super().put(record)
+
+
+class BreakingStore(MemoryStore):
+    """A store of which the disk is full."""
+
+    def transaction(self) -> BreakingTransaction:
+        return BreakingTransaction(self)
+
+
+def test_a_store_that_fails_halfway(connect: Connect) -> None:
+    partner = connect(store=BreakingStore())
+    is_our_fault(traced(put_location_with, partner))
+    assert partner.objects == {}
+    assert partner.events == []
+    assert journal(partner.store, EVENT) == []
+    # What does not touch the broken place works.
+    assert put_tariff(partner).both == (201, 1000)
+
+
+def put_location_with(partner: Partner, headers: dict[str, str]) -> Answer:
+    """LOC1 with two EVSEs."""
+    return partner.ocpi("PUT", partner.path("locations", "LOC1"), samples.location(), headers=headers)
+
+
+def test_a_failed_change_leaves_the_object_as_it_was(connect: Connect) -> None:
+    partner = connect()
+    put_location(partner)
+    before, events = partner.objects, list(partner.events)
+    broken = BreakingStore()
+    broken.__dict__.update(partner.store.__dict__)
+    partner.store = broken
+    partner.switch(SupportMatrix.default())
+    whole = samples.location() | {"name": "Other", "last_updated": "2024-03-01T00:00:00Z"}
+    whole["evses"] = [evse | {"status": "BLOCKED", "last_updated": "2024-03-01T00:00:00Z"} for evse in whole["evses"]]
+    is_our_fault(partner.ocpi("PUT", partner.path("locations", "LOC1"), whole))
+    assert partner.objects == before
+    assert partner.events == events
+
+
+# --- depth that is read ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [50, 300, 600, 900, 1100])
+def test_what_is_nested_just_not_too_deeply_is_no_trouble_later(connect: Connect, depth: int) -> None:
+    """What was accepted can be replaced, patched, compared and given back as well."""
+    partner = connect(matrix=SupportMatrix.full())
+    vendor = b',"x-vendor":' + b"[" * depth + b"]" * depth + b"}"
+
+    def deep(document: Document) -> bytes:
+        return encode(document)[:-1] + vendor
+
+    put_location(partner)
+    tariff, evse = partner.path("tariffs", "TAR1"), partner.path("locations", "LOC1", "LOC1-E1")
+    first = partner.ocpi("PUT", tariff, content=deep(samples.tariff()))
+    readable = depth < 1000
+    assert first.both == ((201, 1000) if readable else (400, 2000))
+    for method, path, content in (
+        ("PUT", tariff, deep(samples.tariff(currency="CHF"))),
+        ("PUT", tariff, deep(samples.tariff(currency="CHF"))),
+        ("PATCH", evse, deep({"status": "CHARGING"})),
+        ("PATCH", evse, encode({"status": "BLOCKED"})),
+        ("GET", evse, b""),
+    ):
+        answer = partner.ocpi(method, path, content=content)
+        assert answer.both == ((200, 1000) if readable or b"x-vendor" not in content else (400, 2000)), answer.text
+    assert vendor[1:-1] in partner.objects[partner.key(Kind.EVSE, "LOC1-E1", "LOC1")] or not readable
+    # The same CDR twice, and then another one under its id.
+    cdr = samples.cdr()
+    codes = [
+        partner.ocpi("POST", "/2.1.1/cdrs", content=content).code
+        for content in (deep(cdr), deep(cdr), deep(cdr | {"currency": "CHF"}))
+    ]
+    assert codes in ([1000, 1000, 2001], [1000, 1000, 2000], [2000, 2000, 2000])
+    kept = [rejection.body for rejection in partner.emsp.rejections()]
+    assert deep(cdr | {"currency": "CHF"}) in kept

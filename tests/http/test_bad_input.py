@@ -1,0 +1,248 @@
+"""Bad input over HTTP, on both servers: who sends it, and bytes that are no object.
+
+After each refused request nothing is stored, no event is heard, and what was refused for its content is kept, raw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from cases import TOKEN, post_cdr, put_location, put_session, put_tariff
+from partner import Connect, FakeCpo, Partner, invite
+from support import Answer, Ocpi, encoded, parties
+from test_matrix import store_command
+
+from ocpi_emsp import Limits, check
+from ocpi_emsp.models import Tariff
+from ocpi_emsp.ports import Kind
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+
+WRITES = {
+    "put-location": "PUT /2.1.1/locations/NL/TNM/LOC1",
+    "put-evse": "PUT /2.1.1/locations/NL/TNM/LOC1/LOC1-E1",
+    "put-connector": "PUT /2.1.1/locations/NL/TNM/LOC1/LOC1-E1/1",
+    "patch-location": "PATCH /2.1.1/locations/NL/TNM/LOC1",
+    "patch-evse": "PATCH /2.1.1/locations/NL/TNM/LOC1/LOC1-E1",
+    "patch-connector": "PATCH /2.1.1/locations/NL/TNM/LOC1/LOC1-E1/1",
+    "put-session": "PUT /2.1.1/sessions/NL/TNM/SES1",
+    "patch-session": "PATCH /2.1.1/sessions/NL/TNM/SES1",
+    "post-cdr": "POST /2.1.1/cdrs",
+    "put-tariff": "PUT /2.1.1/tariffs/NL/TNM/TAR1",
+    "patch-tariff": "PATCH /2.1.1/tariffs/NL/TNM/TAR1",
+    "authorize": f"POST /2.1.1/tokens/{TOKEN.uid}/authorize",
+    "command-result": "POST /2.1.1/commands/START_SESSION/COMMAND1",
+    "put-credentials": "PUT /2.1.1/credentials",
+    "patch-credentials": "PATCH /2.1.1/credentials",
+}
+each_write = pytest.mark.parametrize("write", WRITES)
+
+
+@pytest.fixture
+def stocked(partner: Partner) -> Partner:
+    """NL-TNM with an object of every kind."""
+    for put in (put_location, put_session, put_tariff, post_cdr):
+        assert put(partner).code == 1000
+    partner.emsp.tokens.put(TOKEN)
+    store_command(partner, "NL", "TNM", "COMMAND1")
+    partner.events.clear()
+    return partner
+
+
+def refused(partner: Partner, write: str, content: bytes) -> Answer:
+    """The answer to content that must leave everything as it was, and be kept as a rejection."""
+    method, path = WRITES[write].split()
+    before, known, kept = partner.objects, parties(partner.store), len(partner.emsp.rejections())
+    answer = partner.ocpi(method, path, content=content, headers={"x-correlation-id": "refuse-me"})
+    assert partner.objects == before
+    assert parties(partner.store) == known
+    assert partner.events == []
+    [*_, rejection] = partner.emsp.rejections()
+    assert len(partner.emsp.rejections()) == kept + 1
+    # A credentials object holds a token, which is kept nowhere but with its party.
+    assert rejection.body == (b"" if "credentials" in write else content)
+    assert (rejection.details["method"], rejection.details["path"]) == (method, path)
+    assert (rejection.details["country_code"], rejection.details["party_id"]) == ("NL", "TNM")
+    assert rejection.details["correlation_id"] == "refuse-me"
+    assert rejection.details["findings"] == (answer.data or [])
+    assert "authorization" not in rejection.details["headers"]
+    assert partner.ocpi.token not in repr(rejection)
+    return answer
+
+
+# --- who sends it ---------------------------------------------------------------------------------------------------
+
+
+def is_unauthenticated(stocked: Partner, header: str) -> None:
+    """401 wherever it is sent, and nothing is stored."""
+    before, known = stocked.objects, parties(stocked.store)
+    nobody = Ocpi(stocked.ocpi.http, stocked.ocpi.base, stocked.ocpi.logs)
+    for request in ("GET /versions", "GET /2.1.1", "GET /nowhere", "POST /versions", *WRITES.values()):
+        method, path = request.split()
+        answer = nobody(method, path, samples.location(), headers={"authorization": header})
+        assert answer.both == (401, 2000), request
+        assert answer.headers["www-authenticate"] == "Token"
+    assert stocked.objects == before
+    assert parties(stocked.store) == known
+    assert stocked.events == []
+    assert stocked.emsp.rejections() == []
+
+
+def test_no_header(stocked: Partner) -> None:
+    is_unauthenticated(stocked, "")
+
+
+@pytest.mark.parametrize("header", ["Bearer {}", "Basic {}", "{}", "Token", "Token{}", "Token token={}", "Token,{}"])
+def test_wrong_scheme(stocked: Partner, header: str) -> None:
+    is_unauthenticated(stocked, header.format(stocked.ocpi.token))
+
+
+@pytest.mark.parametrize("token", ["{}x", "unknown", "=", "/", "a b", "{} {}", "\xe9\xff", "bm90IGtub3du"])
+def test_unknown_token(stocked: Partner, token: str) -> None:
+    is_unauthenticated(stocked, "Token " + token.format(stocked.ocpi.token, stocked.ocpi.token))
+
+
+def test_a_token_is_compared_with_its_case(stocked: Partner) -> None:
+    is_unauthenticated(stocked, f"Token {stocked.ocpi.token.swapcase()}")
+
+
+@pytest.mark.parametrize("scheme", ["Token", "token", "TOKEN", "Token "])
+def test_base64_token(partner: Partner, scheme: str) -> None:
+    raw, in_base64 = partner.ocpi.token, encoded(partner.ocpi.token)
+    for token in (raw, in_base64, raw):
+        header = {"authorization": f"{scheme} {token}"}
+        assert partner.ocpi("GET", "/2.1.1/credentials", headers=header).both == (200, 1000)
+    header = {"authorization": f"{scheme} {in_base64}"}
+    assert partner.ocpi("PUT", partner.path("tariffs", "TAR1"), samples.tariff(), headers=header).status == 201
+
+
+def test_base64_is_not_decoded_twice(stocked: Partner) -> None:
+    is_unauthenticated(stocked, f"Token {encoded(encoded(stocked.ocpi.token))}")
+
+
+# --- bytes that are no JSON object ----------------------------------------------------------------------------------
+
+DEEP = 10_000
+NOT_JSON = {
+    "cut-off": b'{"id": "LOC1", "name": "A',
+    "text": b"hello",
+    "xml": b'<?xml version="1.0"?><location/>',
+    "form": b"id=LOC1&name=A",
+    "two-documents": b"{} {}",
+    "single-quotes": b"{'id': 'LOC1'}",
+    "comma-at-the-end": b'{"id": "LOC1",}',
+    "empty": b"",
+    "blank": b" \r\n",
+    "not-utf8": b'{"id": "LOC1", "name": "\xff\xfe"}',
+    "latin-1": '{"id": "LOC1", "x-note": "Z\xfcrich"}'.encode("latin-1"),
+    "utf-16": '{"id": "LOC1"}'.encode("utf-16"),
+    "nan": b'{"amperage": NaN, "total_cost": NaN, "kwh": NaN}',
+    "nan-in-an-unknown-member": b'{"x-vendor": {"values": [1, NaN]}}',
+    "infinity": b'{"amperage": Infinity}',
+    "minus-infinity": b'{"kwh": -Infinity}',
+    "deep-arrays": b'{"id": "LOC1", "evses": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "deep-arrays-in-an-unknown-member": b'{"x-vendor": ' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "deep-objects": b'{"operator":' * DEEP + b"1" + b"}" * DEEP,
+    "deep-objects-in-an-unknown-member": b'{"x":' * DEEP + b"1" + b"}" * DEEP,
+    "deep-and-cut-off": b"[" * DEEP,
+}
+
+
+@pytest.mark.parametrize("content", NOT_JSON)
+def test_not_json(stocked: Partner, content: str) -> None:
+    for write in WRITES:
+        if write == "authorize" and content in ("empty", "blank"):
+            continue  # its body is optional
+        answer = refused(stocked, write, NOT_JSON[content])
+        assert answer.both == (400, 2000), (write, answer.text)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"[{}]", b'"LOC1"', b"1", b"-0.5", b"null", b"true"])
+def test_json_that_is_no_object(stocked: Partner, content: bytes) -> None:
+    for write in WRITES:
+        if write == "command-result" and content.startswith(b'"'):
+            continue  # the bare text of a result is read
+        answer = refused(stocked, write, content)
+        assert answer.both == (200, 2001), (write, answer.text)
+
+
+def test_the_first_credentials_are_refused_alike(partner: Partner) -> None:
+    other = FakeCpo(partner.cpo.origin, partner.cpo.name, partner.cpo.logs, "DE", "ABC", token=partner.cpo.token)
+    invited = invite(partner.ocpi, partner.emsp, other)
+    known = parties(partner.store)
+    for content, both in ((b"{", (400, 2000)), (b"", (400, 2000)), (b"[]", (200, 2001)), (b"{}", (200, 2001))):
+        assert invited("POST", "/2.1.1/credentials", content=content).both == both
+    assert parties(partner.store) == known
+    assert partner.cpo.paths == ["GET /versions", "GET /2.1.1"]  # of NL-TNM's own registration
+
+
+# --- large bodies ---------------------------------------------------------------------------------------------------
+
+FIVE_MB = b'{"id": "TAR1", "x-note": "' + b"a" * (5 * 1024 * 1024) + b'"}'
+
+
+def test_five_megabytes(stocked: Partner) -> None:
+    before = stocked.objects
+    for write in ("put-tariff", "patch-location", "post-cdr", "put-credentials"):
+        method, path = WRITES[write].split()
+        answer = stocked.ocpi(method, path, content=FIVE_MB)
+        assert answer.both == (413, 2000)
+        assert stocked.ocpi("GET", "/versions").both == (200, 1000)
+    assert stocked.objects == before
+    assert stocked.events == []
+
+
+def in_chunks(content: bytes) -> Iterator[bytes]:
+    """What httpx sends with Transfer-Encoding: chunked."""
+    for start in range(0, len(content), 65536):
+        yield content[start : start + 65536]
+
+
+def test_five_megabytes_in_chunks(stocked: Partner) -> None:
+    before = stocked.objects
+    answer = stocked.ocpi("PUT", stocked.path("tariffs", "TAR1"), content=in_chunks(FIVE_MB))
+    assert answer.both == (413, 2000)
+    assert stocked.objects == before
+    assert put_tariff(stocked).both == (200, 1000)
+
+
+def test_five_megabytes_without_a_token_are_no_reason_to_look_closer(stocked: Partner) -> None:
+    nobody = Ocpi(stocked.ocpi.http, stocked.ocpi.base, stocked.ocpi.logs)
+    assert nobody("PUT", stocked.path("tariffs", "TAR1"), content=FIVE_MB).both == (401, 2000)
+
+
+@pytest.mark.parametrize(("spare", "both"), [(0, (201, 1000)), (-1, (413, 2000))])
+def test_the_limit_is_what_is_set(connect: Connect, spare: int, both: tuple[int, int]) -> None:
+    body = encode(samples.tariff())
+    partner = connect(limits=Limits(body=len(body) + spare))
+    assert partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=body).both == both
+
+
+def test_far_over_the_limit(connect: Connect) -> None:
+    """More than is worth reading: the answer may be 413 or a closed connection, and the next request works."""
+    partner = connect(limits=Limits(body=10_000))
+    answer = partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=b" " * 70_000)
+    assert answer.both == (413, 2000)
+    assert put_tariff(partner).both == (201, 1000)
+
+
+# --- what is strange and still JSON ---------------------------------------------------------------------------------
+
+
+def test_duplicate_keys_the_last_one_counts(connect: Connect) -> None:
+    partner = connect(matrix=SupportMatrix.full())
+    document = encode(samples.tariff())
+    twice = document[:-1] + b',"currency":"CHF"}'
+    assert partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=twice).both == (201, 1000)
+    assert partner.objects[partner.key(Kind.TARIFF, "TAR1")] == twice
+    [event] = partner.events
+    assert getattr(event, "tariff").currency == "CHF"  # noqa: B009 # any event may have come
+    assert "/currency" in {finding.pointer for finding in check(twice, Tariff)}
+    # As the id does, wherever it is looked at.
+    other = document[:-1] + b',"id":"TAR2"}'
+    assert partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=other).both == (200, 2001)
+    twice_patched = b'{"currency": "SEK", "currency": "NOK"}'
+    assert partner.ocpi("PATCH", partner.path("tariffs", "TAR1"), content=twice_patched).both == (200, 1000)
+    assert partner.ocpi("GET", partner.path("tariffs", "TAR1")).data["currency"] == "NOK"
