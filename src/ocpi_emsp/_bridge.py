@@ -50,15 +50,20 @@ def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
     async def close() -> None:
         await getattr(flow, "aclose", _nothing)()
 
+    waits = False
     try:
         while True:
             try:
                 item = run(following())
             except StopAsyncIteration:
                 return
+            except FlowSuspended:
+                waits = True  # so it cannot be closed
+                raise
             yield item
     finally:
-        run(close())
+        if not waits:
+            run(close())
 
 
 async def _nothing() -> None: ...
@@ -75,9 +80,10 @@ async def in_place(function: Callable[..., T], *args: Any) -> T:
     return function(*args)
 
 
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call it in a worker thread: for an async host."""
-    return await anyio.to_thread.run_sync(function, *args)
+async def in_thread(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
+    """Call it in a worker thread: for an async host. It is done even if the caller is cancelled: a transaction ends."""
+    with anyio.CancelScope(shield=True):
+        return await anyio.to_thread.run_sync(function, *args)
 
 
 def lift_store(store: Store | BlockingStore, lift: Lift) -> Store:

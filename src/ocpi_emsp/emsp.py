@@ -17,17 +17,21 @@ from attrs import frozen
 from ocpi_emsp import _bridge
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
+from ocpi_emsp.check import Policy
 from ocpi_emsp.client import AsyncClient, Client
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event
-from ocpi_emsp.flows import command, deliver, push, register
+from ocpi_emsp.flows import command, deliver, register
 from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.flows.context import Context, Identity, Limits, UrlPolicy
 from ocpi_emsp.flows.dispatch import dispatch
 from ocpi_emsp.flows.parties import Party, Profile
-from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Token, TokenType
-from ocpi_emsp.ports import REJECTION, BlockingStore, Clock, Entry, Store
+from ocpi_emsp.flows.report import partner_report
+from ocpi_emsp.kept import AsyncRejections, AsyncTokens, Rejections, Tokens
+from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
+from ocpi_emsp.ports import BlockingStore, Clock, Store
+from ocpi_emsp.report import PartnerReport
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 from ocpi_emsp.wire import Request, Response
@@ -61,8 +65,9 @@ class Emsp:
 
     ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
     partners get are built from it and never from a Host header. ``url_policy`` says which URLs of partners are called:
-    ``https``, or ``loopback``, which also allows http to this machine. ``http_client`` and ``async_http_client`` make
-    the httpx clients that calls go through, for other timeouts, certificates or a test transport.
+    ``https``, or ``loopback``, which also allows http to this machine. ``policy`` says what of a payload is refused
+    where a party has no policy of its own (:meth:`set_policy`). ``http_client`` and ``async_http_client`` make the
+    httpx clients that calls go through, for other timeouts, certificates or a test transport.
 
     Raises ValueError for an identity that no partner could accept.
     """
@@ -79,6 +84,7 @@ class Emsp:
         matrix: SupportMatrix | None = None,
         limits: Limits | None = None,
         url_policy: UrlPolicy = "https",
+        policy: Policy | None = None,
         required_modules: Iterable[str] = (),
         clock: Clock | None = None,
         http_client: Callable[[], httpx.Client] | None = None,
@@ -94,6 +100,7 @@ class Emsp:
         self.matrix = matrix or SupportMatrix.default()
         self.limits = limits or Limits()
         self._url_policy: UrlPolicy = url_policy
+        self._policy = policy or Policy.tolerant()
         self._required_modules = frozenset(module.lower() for module in required_modules)
         self._clock = clock or SystemClock()
         timeout = self.limits.timeout
@@ -106,8 +113,10 @@ class Emsp:
             "async": _bridge.lift_store(store, _bridge.in_thread),
         }
         self._contexts: dict[Colour, Context] = {}
-        self.tokens = Tokens(self)
-        self.async_tokens = AsyncTokens(self)
+        self.tokens = Tokens(lambda: self._context("sync"))
+        self.async_tokens = AsyncTokens(lambda: self._context("async"))
+        self.rejections = Rejections(lambda: self._context("sync"))
+        self.async_rejections = AsyncRejections(lambda: self._context("async"))
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
@@ -209,13 +218,24 @@ class Emsp:
         """:meth:`command`, awaited."""
         return await command.get_command(self._context("async"), country_code, party_id, uid)
 
-    def rejections(self, limit: int = 100) -> list[Entry]:
-        """What partners sent and we refused, oldest first: raw bytes, route, party, findings."""
-        return _bridge.run(_rejections(self._context("sync"), limit))
+    def set_policy(self, country_code: str, party_id: str, policy: Policy | None) -> None:
+        """Say what of a party's payloads is refused; None takes the eMSP's own policy.
 
-    async def async_rejections(self, limit: int = 100) -> list[Entry]:
-        """:meth:`rejections`, awaited."""
-        return await _rejections(self._context("async"), limit)
+        Raises NotRegistered, ValueError for a rule that does not exist.
+        """
+        _bridge.run(register.set_policy(self._context("sync"), country_code, party_id, policy))
+
+    async def async_set_policy(self, country_code: str, party_id: str, policy: Policy | None) -> None:
+        """:meth:`set_policy`, awaited."""
+        await register.set_policy(self._context("async"), country_code, party_id, policy)
+
+    def report(self, country_code: str, party_id: str) -> PartnerReport:
+        """What a party deviates in, rule by rule, from what it sent: its objects as stored, and what was refused."""
+        return _bridge.run(partner_report(self._context("sync"), country_code, party_id))
+
+    async def async_report(self, country_code: str, party_id: str) -> PartnerReport:
+        """:meth:`report`, awaited."""
+        return await partner_report(self._context("async"), country_code, party_id)
 
     # --- wiring -------------------------------------------------------------------------------------------------
 
@@ -233,6 +253,7 @@ class Emsp:
             matrix=self.matrix,
             limits=self.limits,
             url_policy=self._url_policy,
+            policy=self._policy,
             required_modules=self._required_modules,
             store=self._stores[colour],
             clock=self._clock,
@@ -240,44 +261,6 @@ class Emsp:
             authorize=lift(self._authorize) if self._authorize else None,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
         )
-
-
-class Tokens:
-    """Our drivers' tokens: what partners list, and what real-time authorization knows."""
-
-    def __init__(self, emsp: Emsp) -> None:
-        self._emsp = emsp
-
-    def put(self, token: Token) -> None:
-        """Insert or replace. Raises InvalidObject for a token that breaks the specification."""
-        _bridge.run(push.store_token(self._emsp._context("sync"), token))
-
-    def get(self, uid: str, token_type: TokenType = TokenType.RFID) -> Token | None:
-        """The token, or None."""
-        return _bridge.run(push.stored_token(self._emsp._context("sync"), uid, token_type))
-
-    def list(self, *, offset: int = 0, limit: int = 100) -> list[Token]:
-        """A page of tokens, oldest first."""
-        return _bridge.run(push.stored_tokens(self._emsp._context("sync"), offset, limit))
-
-
-class AsyncTokens:
-    """:class:`Tokens`, awaited."""
-
-    def __init__(self, emsp: Emsp) -> None:
-        self._emsp = emsp
-
-    async def put(self, token: Token) -> None:
-        """Insert or replace. Raises InvalidObject for a token that breaks the specification."""
-        await push.store_token(self._emsp._context("async"), token)
-
-    async def get(self, uid: str, token_type: TokenType = TokenType.RFID) -> Token | None:
-        """The token, or None."""
-        return await push.stored_token(self._emsp._context("async"), uid, token_type)
-
-    async def list(self, *, offset: int = 0, limit: int = 100) -> list[Token]:
-        """A page of tokens, oldest first."""
-        return await push.stored_tokens(self._emsp._context("async"), offset, limit)
 
 
 def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
@@ -299,11 +282,6 @@ def _async_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
 
 
 _ONE_SHOT: dict[Colour, Callable[[Emsp], Any]] = {"sync": _sync_one_shot, "async": _async_one_shot}
-
-
-async def _rejections(context: Context, limit: int) -> list[Entry]:
-    async with context.store.transaction() as tx:
-        return list(await tx.entries(REJECTION, limit=limit))
 
 
 def _check_identity(identity: Identity) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 
 class Severity(StrEnum):
@@ -81,9 +81,10 @@ class Report:
     @classmethod
     def of(cls, findings: Iterable[Finding], limit: int = MAX_FINDINGS) -> Report:
         """A report of ``findings``: errors are never cut in favour of notes, the rest is ordered by pointer."""
-        ordered = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.pointer, finding.rule))
-        kept = sorted(ordered[:limit], key=lambda finding: (finding.pointer, finding.rule))
-        return cls(tuple(kept), max(0, len(ordered) - limit))
+        collector = Collector(limit)
+        for finding in findings:
+            collector.append(finding)
+        return collector.report()
 
     @property
     def severity(self) -> Severity | None:
@@ -104,6 +105,56 @@ class Report:
 
     def __len__(self) -> int:
         return len(self.findings)
+
+
+@define
+class Collector:
+    """Takes findings one by one and keeps the worst ``limit`` of them, those of the first pointers; counts the rest.
+
+    It never holds more than twice as many as it will report, however many come. Errors are cut last.
+    """
+
+    limit: int = MAX_FINDINGS
+    _kept: list[Finding] = field(factory=list, init=False)
+    _count: int = field(default=0, init=False)
+    _last: tuple[int, str, str] | None = field(default=None, init=False)
+    """What sorts after this was cut already: ``limit`` findings before it are known."""
+    _hidden: set[tuple[str, str]] = field(factory=set, init=False)
+    _hidden_count: int = field(default=0, init=False)
+
+    def append(self, finding: Finding) -> None:
+        """Take one finding."""
+        self._count += 1
+        if self._last is None or _worst_first(finding) <= self._last:
+            self._kept.append(finding)
+            if len(self._kept) >= 2 * self.limit:
+                self._cut()
+
+    def hide(self, pointer: str, rule: str) -> None:
+        """Leave out the finding of ``rule`` that was taken at ``pointer``: a worse one was taken, and implies it.
+
+        As soon as ``limit`` worse ones were taken, none of those that they imply can be among the kept.
+        """
+        self._hidden_count += 1
+        if len(self._hidden) < self.limit:
+            self._hidden.add((pointer, rule))
+
+    def report(self) -> Report:
+        """What was taken so far."""
+        self._kept = [each for each in self._kept if (each.pointer, each.rule) not in self._hidden]
+        self._cut()
+        kept = sorted(self._kept, key=lambda finding: (finding.pointer, finding.rule))
+        return Report(tuple(kept), self._count - self._hidden_count - len(kept))
+
+    def _cut(self) -> None:
+        self._kept.sort(key=_worst_first)
+        del self._kept[self.limit :]
+        if len(self._kept) == self.limit:
+            self._last = _worst_first(self._kept[-1]) if self._kept else (-len(Severity), "", "")
+
+
+def _worst_first(finding: Finding) -> tuple[int, str, str]:
+    return -finding.severity.rank, finding.pointer, finding.rule
 
 
 def pointer(path: Sequence[str | int]) -> str:

@@ -206,9 +206,10 @@ def below(path: str, *bases: str) -> str:
     """
     for base in bases:
         rest = path[len(base) :] if base and path.startswith(base) else path
-        if rest.startswith(_ROOTS):
+        if rest[:_LONGEST_ROOT].lower().startswith(_ROOTS):
             return rest
     return path
 
 
 _ROOTS = ("/versions", f"/{VERSION}")
+_LONGEST_ROOT = max(map(len, _ROOTS))

@@ -26,6 +26,8 @@ String39: TypeAlias = Annotated[str, Meta(max_length=39)]
 String45: TypeAlias = Annotated[str, Meta(max_length=45)]
 String48: TypeAlias = Annotated[str, Meta(max_length=48)]
 String64: TypeAlias = Annotated[str, Meta(max_length=64)]
+Secret64: TypeAlias = Annotated[str, Meta(max_length=64, extra={"reading": "secret"})]
+"""``string(64)`` that no finding quotes."""
 String100: TypeAlias = Annotated[str, Meta(max_length=100)]
 String255: TypeAlias = Annotated[str, Meta(max_length=255)]
 String512: TypeAlias = Annotated[str, Meta(max_length=512)]
@@ -87,9 +89,6 @@ class OpenEnum(StrEnum):
     def known(self) -> bool:
         """True where the specification lists this value."""
         return self._value_ in type(self)._value2member_map_
-
-    # Members equal their text, so they hash like it; the enum's own hash is that of the member's name.
-    __hash__ = str.__hash__
 
     def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:
         return type(self).of, (self._value_,)

@@ -18,6 +18,7 @@ from attrs import asdict, evolve, field, frozen
 FROM_CPO = "CPO -> MSP"
 TO_CPO = "MSP -> CPO"
 _COLUMNS = ("module", "direction", "methods", "path", "supported", "notes")
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 @frozen
@@ -71,7 +72,7 @@ class SupportMatrix:
         reader = csv.DictReader(io.StringIO(text))
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise ValueError(f"a support matrix has the columns {', '.join(_COLUMNS)}")
-        return cls(tuple(_row(values, line) for line, values in enumerate(reader, start=2)))
+        return cls(tuple(_row(values, reader.line_num) for values in reader))
 
     def to_csv(self) -> str:
         """The matrix as CSV, as it is published."""
@@ -109,8 +110,17 @@ class SupportMatrix:
 
 
 def _row(values: dict[str, str], line: int) -> SupportRow:
-    if values["supported"] not in ("yes", "no") or values["direction"] not in (FROM_CPO, TO_CPO):
-        raise ValueError(f"line {line} of the support matrix: supported is yes or no, direction {FROM_CPO} or {TO_CPO}")
+    rules = {
+        f"a row has {len(_COLUMNS)} cells": len(values) == len(_COLUMNS),
+        "supported is yes or no": values["supported"] in ("yes", "no"),
+        f"direction is {FROM_CPO} or {TO_CPO}": values["direction"] in (FROM_CPO, TO_CPO),
+        f"methods are {', '.join(sorted(_METHODS))}, separated by |": _METHODS.issuperset(
+            (values["methods"] or "").split("|")
+        ),
+    }
+    broken = [rule for rule, holds in rules.items() if not holds]
+    if broken:
+        raise ValueError(f"line {line} of the support matrix: {'; '.join(broken)}")
     return SupportRow(
         values["module"],
         values["direction"],

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -176,10 +176,10 @@ def test_the_policy_decides(tmp_path: Path, command: Command) -> None:
     assert command("check", warned).status == 0
     assert command("check", warned, "--policy", "strict").status == 1
     assert command("check", wrong, "--policy", "tolerant").status == 1
-    both = command("check", warned, wrong, "--format", "json")
+    both = command("check", warned, wrong, "--no-report", "--format", "json")
     assert both.status == 1
     assert [each["ok"] for each in json.loads(both.out)["files"]] == [True, False]
-    text = command("check", warned, wrong).out.splitlines()
+    text = command("check", warned, wrong, "--no-report").out.splitlines()
     assert [line for line in text if line.startswith((f"{warned}: accepted", f"{wrong}: refused"))] == [
         f"{warned}: accepted as Location: 0 errors, 1 warning, 0 notes",
         f"{wrong}: refused as Location: 1 error, 0 warnings, 0 notes",
@@ -273,15 +273,13 @@ def test_an_unknown_kind_is_a_usage_error(command: Command) -> None:
 
 def test_files_that_cannot_be_read_leave_the_others(tmp_path: Path, command: Command) -> None:
     good, missing = file(tmp_path, LOCATION), str(tmp_path / "missing.json")
-    ended = command("check", missing, str(tmp_path), good, "--format", "json")
+    ended = command("check", missing, good, "--no-report", "--format", "json")
     assert ended.status == 2
     assert only(ended)["file"] == good
-    assert ended.err.splitlines() == [
-        f"ocpi-emsp: {missing}: cannot be read: No such file or directory",
-        f"ocpi-emsp: {tmp_path}: cannot be read: Is a directory",
-    ]
+    assert ended.err == f"ocpi-emsp: {missing}: cannot be read: No such file or directory\n"
     assert json.loads(command("check", missing, "--format", "json").out) == {"files": []}
     assert command("check", missing).out == ""
+    assert command("check", "a\0b").status == 2
 
 
 def test_a_hostile_member_cannot_write_on_the_terminal(tmp_path: Path, command: Command) -> None:
@@ -303,10 +301,9 @@ class Counted:
         self.document = document
         self.read_lines = 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        while True:
-            self.read_lines += 1
-            yield self.document + b"\n"
+    def readline(self, _: int = -1) -> bytes:
+        self.read_lines += 1
+        return self.document + b"\n"
 
 
 @pytest.mark.parametrize("name", ["-", "a.jsonl"])

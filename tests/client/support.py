@@ -28,7 +28,7 @@ from ocpi_emsp import (
 )
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import Received, SimulatedCpo
-from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.testing.cpo.wire import decode, encode
 
 T = TypeVar("T")
 Colour: TypeAlias = Literal["sync", "async"]
@@ -118,13 +118,24 @@ def in_turn(*responses: httpx.Response | Exception) -> Handler:
     return answer
 
 
-def registered(server: Handler, **settings: Any) -> Emsp:
-    """An eMSP at which NL-TNM, behind ``server``, is registered."""
-    emsp = make_emsp(
+def facing(server: Handler, **settings: Any) -> Emsp:
+    """An eMSP whose every request is answered by ``server``."""
+    return make_emsp(
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)),
         async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(server)),
         **settings,
     )
+
+
+def registered(server: Handler, **settings: Any) -> Emsp:
+    """An eMSP at which NL-TNM, behind ``server``, is registered."""
+    emsp = facing(server, **settings)
+    register(emsp)
+    return emsp
+
+
+def register(emsp: Emsp) -> str:
+    """Register NL-TNM by its own POST credentials; the token that it got."""
     credentials = {
         "token": TOKEN,
         "url": f"{ORIGIN}/cpo/versions",
@@ -135,7 +146,7 @@ def registered(server: Handler, **settings: Any) -> Emsp:
     headers = {"authorization": f"Token {emsp.invite('NL', 'TNM').token_a}"}
     response = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials)))
     assert response.status == 201, response.body
-    return emsp
+    return str(decode(response.body)["data"]["token"])
 
 
 # --- calls of either colour -----------------------------------------------------------------------------------------

@@ -6,10 +6,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
-from client.support import COLOURS, LONG_AGO, ORIGIN, Colour, Server, envelope, make_emsp, simulated, token
+from client.support import (
+    COLOURS,
+    LONG_AGO,
+    ORIGIN,
+    Colour,
+    Server,
+    envelope,
+    facing,
+    in_turn,
+    make_emsp,
+    page,
+    registered,
+    simulated,
+    token,
+)
 from ocpi_emsp import (
     AnswerUnusable,
     AsyncClient,
@@ -75,6 +90,17 @@ def test_a_client_closes_its_connections() -> None:
         assert not made[0].is_closed
         assert isinstance(client, Client)
     assert made[0].is_closed
+
+
+def test_a_blocking_client_works_where_a_loop_runs_already() -> None:
+    """In a notebook, for example."""
+    emsp = registered(Server(in_turn(page([samples.location()], "?offset=1"), page([samples.location("LOC2")]))))
+
+    async def notebook() -> list[str]:
+        with emsp.client("NL", "TNM") as client:
+            return [location.id for location in client.locations()]
+
+    assert anyio.run(notebook) == ["LOC1", "LOC2"]
 
 
 # --- everything, against one simulated CPO --------------------------------------------------------------------------
@@ -167,6 +193,14 @@ def test_a_renewal_that_the_partner_refuses_changes_nothing(colour: Colour) -> N
 
 
 @both_colours
+def test_a_renewal_that_is_answered_for_another_party_changes_nothing(colour: Colour) -> None:
+    with simulated(colour, {}) as pair:
+        pair.cpo.party_id = "XYZ"
+        with pytest.raises(AnswerUnusable, match="NL-TNM answered with the credentials of NL-XYZ"):
+            pair.call("put_credentials")
+
+
+@both_colours
 def test_unregistering_forgets_the_party(colour: Colour) -> None:
     with simulated(colour, {}) as pair:
         pair.call("delete_credentials")
@@ -210,19 +244,26 @@ def test_a_handshake_with_a_wrong_token_cannot_use_the_api(colour: Colour) -> No
 
 @pytest.mark.parametrize("status", [500, 200])
 def test_a_handshake_that_fails_at_the_last_step_leaves_no_token_behind(status: int) -> None:
-    works: list[int] = []
+    meanwhile: list[int] = []
 
-    def use(body: bytes) -> int:
+    def use(body: bytes, method: str = "GET", path: str = "/versions") -> int:
         header = {"authorization": f"Token {json.loads(body)['token']}"}
-        return emsp.handle(Request("GET", "/versions", headers=header)).status
+        return emsp.handle(Request(method, path, headers=header)).status
 
     def refuse(request: httpx.Request) -> httpx.Response:
-        works.append(use(request.content))
+        for method, path in [
+            ("GET", "/versions"),
+            ("GET", "/2.1.1"),
+            ("GET", "/2.1.1/tokens"),
+            ("POST", "/2.1.1/cdrs"),
+        ]:
+            meanwhile.append(use(request.content, method, path))
+        meanwhile.append(use(request.content, "POST", "/2.1.1/credentials"))
         return httpx.Response(status, json=envelope({"token": "only"}))
 
     server = Server(refuse)
-    emsp = make_emsp(http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)))
+    emsp = facing(server)
     with pytest.raises(PartnerRefused if status == 500 else AnswerUnusable):
         emsp.register(f"{ORIGIN}/cpo/versions", token_a="a")
-    assert works == [200]
+    assert meanwhile == [200, 200, 401, 401, 401]
     assert use(server.asked[0].content) == 401

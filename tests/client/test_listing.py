@@ -209,8 +209,8 @@ def test_a_link_is_resolved_against_the_url_that_was_asked(colour: Colour, link:
 
 def test_filters_that_a_link_loses_are_added_again(colour: Colour) -> None:
     server = Server(in_turn(page(locations(1), "?offset=1&date_to=2023-01-01T00:00:00Z"), page(locations(2))))
-    window = {"date_from": datetime(2024, 1, 1, tzinfo=UTC), "date_to": datetime(2024, 2, 1, tzinfo=UTC), "limit": 1}
-    drained = drain(registered(server), colour, **window)
+    start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
+    drained = drain(registered(server), colour, date_from=start, date_to=end, limit=1)
     assert drained.notes == ["the next link lost date_from"]
     assert parse_qs(urlsplit(server.urls[1]).query) == {
         "offset": ["1"],

@@ -19,6 +19,7 @@ from ocpi_emsp.models import (
     Cdr,
     CdrDimension,
     Connector,
+    Credentials,
     DisplayText,
     EnergyMix,
     Evse,
@@ -376,3 +377,18 @@ def test_a_class_that_is_no_model_is_a_programming_error() -> None:
         diagnose(int, 1)
     with pytest.raises(TypeError, match="no reading"):
         diagnose(Odd, {"volume": 1})
+
+
+@pytest.mark.parametrize("token", ["s3cret" * 12, "s3cret-ä", 123_456_789, ["s3cret"]])
+def test_no_finding_quotes_a_token(token: object) -> None:
+    """Findings go into answers, reports and logs; the token of Credentials does not."""
+    document = {
+        "token": token,
+        "url": "https://example.com/ocpi/cpo/versions/",
+        "party_id": "EXA",
+        "country_code": "NL",
+        "business_details": {"name": "Example Operator"},
+    }
+    found = [finding for finding in diagnose(Credentials, document).findings if finding.pointer == "/token"]
+    assert found
+    assert not [finding for finding in found if "s3cret" in finding.message or "123" in finding.message]

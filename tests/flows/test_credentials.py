@@ -100,7 +100,7 @@ def test_the_credentials_must_be_the_invited_partys(body: dict[str, Any], pointe
 def test_a_refused_credentials_object_is_not_kept_with_its_token() -> None:
     cpo = invited()
     cpo.push("POST", "credentials", credentials("FR", "XYZ"))
-    (rejection,) = cpo.emsp.rejections()
+    (rejection,) = cpo.emsp.rejections.list()
     assert rejection.body == b""
     assert CPO_TOKEN not in str(rejection)
     assert cpo.token not in str(rejection)
@@ -119,6 +119,8 @@ def answering(path: str, response: httpx.Response) -> Callable[[httpx.Request], 
         (answering("/cpo/versions", httpx.Response(500)), 3001),
         (answering("/cpo/versions", httpx.Response(200, html="<p>")), 3001),
         (answering("/cpo/versions", httpx.Response(200, json=envelope([], 2000))), 3001),
+        (answering("/cpo/versions", httpx.Response(200, json=envelope([{"version": "2.1.1"}]))), 3001),
+        (answering("/cpo/versions", httpx.Response(200, json=envelope({"version": "2.1.1"}))), 3001),
         (answering("/cpo/versions", httpx.Response(200, json=envelope([{"version": "2.2", "url": "x"}]))), 3002),
         (answering("/cpo/versions", httpx.Response(200, json=envelope([]))), 3002),
         (answering("/cpo/2.1.1", httpx.Response(404)), 3001),

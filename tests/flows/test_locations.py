@@ -108,10 +108,10 @@ def test_a_location_without_evses_is_stored_and_takes_evses_later() -> None:
 )
 def test_what_is_not_known_is_404(cpo: Peer, method: str, path: str, code: int) -> None:
     ids = path.split("/")[2:]
-    document = (location, evse, connector)[len(ids) - 1](ids[-1]) if len(ids) > 1 else location(id=ids[0])
-    is_new = method == "PUT" and path in ("locations/*/NONE", "locations/*/LOC1/NONE", "locations/*/LOC1/LOC1-E1/9")
-    answer = cpo.push(method, path, {} if method == "PATCH" else document if method == "PUT" else None)
-    assert answer.both == ((201, 1000) if is_new else (404, code))
+    bodies = [location(id=ids[-1]), evse(ids[-1]), connector(ids[-1])]
+    body = {"GET": None, "PUT": bodies[len(ids) - 1], "PATCH": {}}[method]
+    is_new = path in ("locations/*/NONE", "locations/*/LOC1/NONE", "locations/*/LOC1/LOC1-E1/9")
+    assert cpo.push(method, path, body).both == ((201, 1000) if is_new and method == "PUT" else (404, code))
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,28 @@ def test_a_refused_location_leaves_nothing_and_says_where(cpo: Peer) -> None:
     assert answer.both == (200, 2001)
     assert answer.findings == [("/evses/1/connectors/0/standard", "field.required")]
     assert cpo.data(LOCATION)["name"] != "Other"
-    (rejection,) = cpo.emsp.rejections()
+    (rejection,) = cpo.emsp.rejections.list()
     assert rejection.body == encode(broken)
+
+
+@pytest.mark.parametrize(
+    ("body", "both"),
+    [
+        (b"", (400, 2000)),
+        (b'{"id":"LOC1"', (400, 2000)),
+        (b"\xff", (400, 2000)),
+        (b"[]", (200, 2001)),
+        (b'"LOC1"', (200, 2001)),
+        (location(evses={"uid": "E1"}), (200, 2001)),
+        (location(evses=["E1"]), (200, 2001)),
+        (location(evses=[None]), (200, 2001)),
+    ],
+)
+def test_a_body_that_is_no_location_changes_nothing(cpo: Peer, body: Any, both: tuple[int, int]) -> None:
+    before = cpo.data(LOCATION)
+    assert cpo.push("PUT", LOCATION, body).both == both
+    assert cpo.data(LOCATION) == before
+    assert len(cpo.emsp.rejections.list()) == 1
 
 
 # --- order in time --------------------------------------------------------------------------------------------------
@@ -178,6 +198,19 @@ def test_what_is_older_than_stored_is_kept_as_stored(cpo: Peer, path: str, newer
 def test_an_equal_last_updated_is_not_older(cpo: Peer) -> None:
     cpo.put(EVSE, evse(status="BLOCKED"))
     assert cpo.data(EVSE)["status"] == "BLOCKED"
+
+
+@pytest.mark.parametrize("spelled", ["2024-05-01T02:05:00+02:00", "2024-05-01T00:05:00", "2024-05-01T00:05:00.000Z"])
+@pytest.mark.parametrize("path", [LOCATION, EVSE, CONNECTOR])
+def test_times_are_compared_as_moments_and_kept_as_received(cpo: Peer, path: str, spelled: str) -> None:
+    """Row 2: no zone is UTC, an offset is converted."""
+    document = {LOCATION: location(), EVSE: evse(), CONNECTOR: connector()}[path]
+    cpo.put(path, document | {"last_updated": at(4)})
+    assert cpo.push("PUT", path, document | {"last_updated": spelled, "vendor": 1}).message == "Success"
+    assert cpo.push("PUT", path, document | {"last_updated": at(4)}).message.startswith("Kept as stored")
+    assert cpo.data(path)["vendor"] == 1
+    assert cpo.data(LOCATION)["last_updated"] == at(5)
+    assert cpo.push("PUT", path, document | {"last_updated": at(6)}).message == "Success"
 
 
 def test_an_older_evse_inside_a_newer_location_is_kept(cpo: Peer) -> None:

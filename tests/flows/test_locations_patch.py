@@ -71,8 +71,8 @@ def test_an_older_patch_is_kept_as_stored(cpo: Peer, path: str) -> None:
     cpo.push("PATCH", path, CHANGE[path] | {"last_updated": at(9)})
     before = cpo.data(LOCATION)
     cpo.taken()
-    older = {LOCATION: {"name": "Older"}, EVSE: {"status": "RESERVED"}, CONNECTOR: {"amperage": 1}}[path]
-    answer = cpo.push("PATCH", path, older | {"last_updated": at(8)})
+    older: dict[str, Any] = {LOCATION: {"name": "Older"}, EVSE: {"status": "RESERVED"}, CONNECTOR: {"amperage": 1}}
+    answer = cpo.push("PATCH", path, older[path] | {"last_updated": at(8)})
     assert answer.both == (200, 1000)
     assert answer.message.startswith("Kept as stored")
     assert cpo.data(LOCATION) == before

@@ -56,6 +56,13 @@ def test_an_older_session_is_kept_as_stored(cpo: Peer) -> None:
     assert cpo.taken() == []
 
 
+def test_an_equal_last_updated_is_not_older(cpo: Peer) -> None:
+    cpo.put(SESSION, session(5))
+    assert cpo.push("PUT", SESSION, session(5, kwh=Decimal(1))).message == "Success"
+    assert cpo.push("PATCH", SESSION, {"meter_id": "M2", "last_updated": at(5)}).message == "Success"
+    assert cpo.data(SESSION) == session(5, kwh=Decimal(1), meter_id="M2")
+
+
 @pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
 @pytest.mark.parametrize("later", ["ACTIVE", "PENDING", "COMPLETED", "INVALID", "VENDOR"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
@@ -63,7 +70,7 @@ def test_a_final_status_stays(cpo: Peer, final: str, later: str, method: str) ->
     cpo.put(SESSION, session(1, final))
     stored = cpo.data(SESSION)
     cpo.taken()
-    change = {"status": later, "kwh": Decimal("99.9"), "last_updated": at(9)}
+    change: dict[str, Any] = {"status": later, "kwh": Decimal("99.9"), "last_updated": at(9)}
     answer = cpo.push(method, SESSION, session(9, **change) if method == "PUT" else change)
     assert answer.both == (200, 1000)
     if later == final:
@@ -153,7 +160,7 @@ def test_what_the_specification_writes_as_text_is_accepted_and_kept_as_received(
 
 
 def test_a_strict_profile_refuses_what_deviates(cpo: Peer) -> None:
-    cpo.set_profile(strict=True)
+    cpo.set_profile(refuses="warning")
     loose = session(1, location=session()["location"] | {"country": "NL"})
     answer = cpo.push("PUT", SESSION, loose)
     assert answer.both == (200, 2001)

@@ -19,6 +19,7 @@ from ocpi_emsp import (
     TokenType,
     WhitelistType,
 )
+from ocpi_emsp.errors import UnknownObject
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -255,6 +256,19 @@ def test_a_hook_that_returns_something_else_is_our_fault(broken: Any) -> None:
     answer = cpo.push("POST", "tokens/T0/authorize", headers={"x-correlation-id": "c-1"})
     assert answer.both == (500, 3000)
     assert "c-1" in answer.message
+
+
+@pytest.mark.parametrize("error", [InvalidObject("no"), UnknownObject("no"), KeyError("no")])
+def test_a_hook_that_fails_is_our_fault(error: Exception) -> None:
+    cpo = peer()
+    cpo.emsp.tokens.put(token())
+
+    @cpo.emsp.authorize
+    def decide(_known: Token, _location: LocationReferences | None) -> AuthorizationInfo:
+        raise error
+
+    assert cpo.push("POST", "tokens/T0/authorize").both == (500, 3000)
+    assert cpo.emsp.rejections.list() == []
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,10 @@ def _result_comes(command: CommandType) -> Check:
     def check(caller: Caller, sent: SentCommand) -> None:
         assert (sent.command, sent.acknowledgement) == (command, CommandResponseType.ACCEPTED)
         caller.portal.call(caller.cpo.wait_idle)
-        assert caller.cpo.command_results_sent[-1].status_code == 1000
+        result = caller.cpo.command_results_sent[-1]
+        assert result.status_code == 1000
+        assert result.response_url == f"{caller.emsp.identity.url}/2.1.1/commands/{command.value}/{sent.uid}"
+        assert len(sent.uid) >= 20
         settled = caller.emsp.command("NL", "TNM", sent.uid)
         assert settled is not None
         assert settled.result == CommandResponseType.ACCEPTED

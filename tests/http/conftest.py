@@ -15,7 +15,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 # This directory cannot be a package: it would be one with the name of the standard library's http.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("support", "partner")
+pytest.register_assert_rewrite("support", "partner", "cases", "calls", "writes")
 
 from partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402 # found through the lines above
 from support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402

@@ -33,6 +33,48 @@ def envelope(data: Json = None, *, status: int = 200, code: int = 1000) -> Scrip
     return status, "application/json", encode(document)
 
 
+def html(status: int) -> Callable[[Document], Scripted]:
+    """A page of some proxy."""
+    return lambda _: (status, "text/html", b"<html><body>Bad Gateway</body></html>")
+
+
+def json_of(content: bytes) -> Callable[[Document], Scripted]:
+    """Anything, said to be JSON."""
+    return lambda _: (200, "application/json", content)
+
+
+def says(data: Any = None, *, status: int = 200, code: int = 1000) -> Callable[[Document], Scripted]:
+    """An envelope."""
+    return lambda _: envelope(data, status=status, code=code)
+
+
+def offers(*endpoints: tuple[str, str]) -> Callable[[Document], Scripted]:
+    """Version details."""
+    listed = [{"identifier": identifier, "url": url} for identifier, url in endpoints]
+    return says({"version": "2.1.1", "endpoints": listed})
+
+
+UNUSABLE: dict[str, tuple[str, Callable[[Document], Scripted]]] = {
+    "html": ("/versions", html(200)),
+    "html-502": ("/versions", html(502)),
+    "html-details": ("/2.1.1", html(200)),
+    "401": ("/versions", says(status=401, code=2000)),
+    "404-details": ("/2.1.1", says(status=404, code=2000)),
+    "ocpi-error": ("/versions", says(code=3000)),
+    "ocpi-error-details": ("/2.1.1", says(code=2000)),
+    "redirect": ("/versions", says([], status=302)),
+    "empty": ("/versions", json_of(b"")),
+    "no-envelope": ("/versions", json_of(b"[]")),
+    "no-data": ("/versions", json_of(b'{"status_code":1000}')),
+    "data-of-another-kind": ("/versions", says({"version": "2.1.1"})),
+    "version-without-url": ("/versions", says([{"version": "2.1.1"}])),
+    "details-without-endpoints": ("/2.1.1", says({"version": "2.1.1"})),
+    "endpoint-without-tls": ("/2.1.1", offers(("credentials", "http://192.0.2.1/credentials"))),
+    "endpoint-that-is-a-file": ("/2.1.1", offers(("credentials", "file:///etc/passwd"))),
+    "too-large": ("/versions", json_of(b'{"data":"' + b"a" * 100_000 + b'"}')),
+}
+
+
 @define
 class FakeCpo:
     """The versions, version details and credentials endpoints of a CPO; `script` replaces the answer of a path.
@@ -210,3 +252,10 @@ def simulated(portal: BlockingPortal, cpo: SimulatedCpo) -> Iterator[SimulatedCp
     """The simulated CPO, served over HTTP in the portal's thread."""
     with portal.wrap_async_context_manager(cpo), portal.wrap_async_context_manager(serving(cpo)):
         yield cpo
+
+
+def works(ocpi: Ocpi) -> bool:
+    """Whether the token opens a module."""
+    answer = ocpi("GET", "/2.1.1/tokens")
+    assert answer.both in ((200, 1000), (401, 2000))
+    return answer.status == 200

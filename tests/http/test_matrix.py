@@ -6,13 +6,10 @@ import pytest
 from calls import TO_CPO_CASES
 from cases import FROM_CPO_CASES, FromCpo, RowKey, put_location, rows, supported, without
 from partner import Connect, Partner
-from support import FakeClock
+from writes import store_command
 
-from ocpi_emsp import CommandResponseType, CommandResultReceived, CommandType
-from ocpi_emsp._bridge import run
-from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.command import SentCommand, command_key
-from ocpi_emsp.ports import Record
+from ocpi_emsp import CommandResponseType, CommandResultReceived
+from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 
 PUBLISHED = SupportMatrix.default()
@@ -166,19 +163,6 @@ def test_credentials_are_read_whatever_the_matrix_says(partner: Partner) -> None
 def sent_command(partner: Partner) -> SentCommand:
     """A START_SESSION that NL-TNM got from us."""
     return store_command(partner, "NL", "TNM", "guess-me-if-you-can")
-
-
-def store_command(partner: Partner, country_code: str, party_id: str, uid: str) -> SentCommand:
-    """A command in the store, as it is before its result comes."""
-    command = SentCommand(uid=uid, command=CommandType.START_SESSION, country_code=country_code, party_id=party_id)
-    now = FakeClock().now()
-
-    async def put() -> None:
-        async with partner.store.transaction() as tx:
-            await tx.put(Record(command_key(country_code, party_id, uid), encode(command), now, now))
-
-    run(put())
-    return command
 
 
 @pytest.mark.parametrize("body", [b'{"result":"REJECTED"}', b'"REJECTED"', b' "REJECTED"\n'])

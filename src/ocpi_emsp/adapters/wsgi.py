@@ -36,7 +36,8 @@ class WsgiApp:
         response = self._handle(self._request(environ))
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         start_response(f"{response.status} {_phrase(response.status)}", headers)
-        return [response.body]
+        # Not every server drops the body of an answer to HEAD, and one that is sent breaks the connection.
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
     def _request(self, environ: WSGIEnvironment) -> Request:
         path = below(_raw_path(environ), self._base, quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1"))
@@ -54,12 +55,18 @@ class WsgiApp:
         if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
             left = self._limit * _DRAIN
         else:
-            left = min(int(environ.get("CONTENT_LENGTH") or 0), self._limit * _DRAIN)
+            left = min(_content_length(environ), self._limit * _DRAIN)
         body: bytes = stream.read(min(left, self._limit + 1))
         left -= len(body)
         while left > 0 and len(body) > self._limit and (dropped := stream.read(min(left, _CHUNK))):
             left -= len(dropped)
         return body
+
+
+def _content_length(environ: WSGIEnvironment) -> int:
+    """The announced length; 0 where it is none, which some servers let through."""
+    length: str = environ.get("CONTENT_LENGTH") or ""
+    return int(length[:18]) if length.isascii() and length.isdigit() else 0
 
 
 def _raw_path(environ: WSGIEnvironment) -> str:

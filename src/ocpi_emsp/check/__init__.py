@@ -1,107 +1,93 @@
 """Findings about a document: the schema's from the codec, and the rules of sense of each chapter.
 
-Rules of this package: ``check`` never raises on bad data; ``accept`` is the one place where a policy decides.
+Rules of this package:
+- ``check`` never raises on bad data; ``accept`` is the one place where a policy decides;
+- every rule is registered beside its function, with an example that breaks it (registry.py); docs/rules.md is generated
+  from the registry (page.py);
+- memory is bounded by the document and the number of findings asked for, whatever the document holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-import attrs
-from attrs import frozen
-
-from ocpi_emsp.check.rules import OBJECT_RULES
-from ocpi_emsp.codec import decode_strict, diagnose, untyped
+from ocpi_emsp.check.examples import Example
+from ocpi_emsp.check.policy import Policy
+from ocpi_emsp.check.registry import Context, Walk
+from ocpi_emsp.check.rules import CHAPTERS, OBJECT_RULES
+from ocpi_emsp.check.schema import NOT_JSON, SCHEMA_EXAMPLES
+from ocpi_emsp.codec import decode_strict, untyped
+from ocpi_emsp.codec.diagnose import diagnose_into
 from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.findings import Finding, Report, Rule, Severity, pointer
+from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Rule
 
-__all__ = ["RULES", "Policy", "accept", "check", "examine"]
+__all__ = ["CHAPTERS", "EXAMPLES", "RULES", "Example", "Policy", "accept", "check", "examine"]
 
 T = TypeVar("T")
-
-NOT_JSON = Rule(
-    id="json.syntax",
-    severity=Severity.ERROR,
-    clause="status_codes.md#status-codes",
-    sentence="The bytes are no JSON document.",
-)
 
 RULES: dict[str, Rule] = {
     rule.id: rule for rule in (NOT_JSON, *SCHEMA_RULES, *(object_rule.rule for object_rule in OBJECT_RULES))
 }
-"""Every rule that a finding of a document may name, by id."""
+"""Every rule that a finding of a document may name, by id: JSON, the schema, then the chapters in their order."""
+
+EXAMPLES: Mapping[str, Example] = MappingProxyType(
+    {**SCHEMA_EXAMPLES, **{object_rule.rule.id: object_rule.example for object_rule in OBJECT_RULES}}
+)
+"""One document for every rule of :data:`RULES`, valid but for this rule."""
+
+_WALK = Walk(OBJECT_RULES)
 
 
-@frozen
-class Policy:
-    """What is refused: findings of the severity ``refuses`` and worse."""
+def check(data: Any, kind: type[Any], *, now: datetime | None = None, limit: int = MAX_FINDINGS) -> Report:
+    """Every finding of ``data`` (bytes, str or parsed JSON) as a ``kind``; never raises on bad data.
 
-    refuses: Severity
-
-    @classmethod
-    def tolerant(cls) -> Policy:
-        """Refuses what leaves no usable value (the default)."""
-        return cls(Severity.ERROR)
-
-    @classmethod
-    def strict(cls) -> Policy:
-        """Refuses warnings too."""
-        return cls(Severity.WARNING)
+    ``now`` is the present (aware; the clock's by default), for what must not lie in the future or the past. At most
+    ``limit`` findings are listed, the worst ones; the rest is counted. Raises ValueError for a limit below 1.
+    """
+    return examine(data, kind, now=now, limit=limit)[1]
 
 
-def check(data: Any, kind: type[Any]) -> Report:
-    """Every finding of ``data`` (bytes, str or parsed JSON) as a ``kind``; never raises on bad data."""
-    return examine(data, kind)[1]
-
-
-def examine(data: Any, kind: type[T]) -> tuple[T | None, Report]:
-    """The typed view where there is one, and every finding."""
+def examine(
+    data: Any, kind: type[T], *, now: datetime | None = None, limit: int = MAX_FINDINGS
+) -> tuple[T | None, Report]:
+    """The typed view where there is one, and every finding; see :func:`check`."""
+    if limit < 1:
+        raise ValueError("a report lists at least one finding")
     try:
         document = untyped(data)
     except NotJson as error:
         return None, Report.of([_of_document(NOT_JSON, error.message)])
-    return _examined(document, kind)
+    return _examined(document, kind, now, limit)
 
 
-def _examined(document: Any, kind: type[T]) -> tuple[T | None, Report]:
-    diagnosis = diagnose(kind, document)
-    sense = _sense(diagnosis.value, ()) if diagnosis.value is not None else ()
-    return diagnosis.value, Report.of([*diagnosis.findings, *sense])
+def _examined(
+    document: Any, kind: type[T], now: datetime | None, limit: int, *, sense: bool = True
+) -> tuple[T | None, Report]:
+    findings = Collector(limit)
+    value = diagnose_into(findings, kind, document)
+    if value is not None and sense:
+        _WALK(value, Context(now or datetime.now(UTC)), findings)
+    return value, findings.report()
 
 
-def accept(data: bytes, kind: type[T], policy: Policy) -> T:
-    """The typed view of a received object. Raises NotJson; InvalidObject with all findings where the policy refuses."""
-    if policy.refuses is Severity.ERROR:
+def accept(data: bytes, kind: type[T], policy: Policy, *, now: datetime | None = None) -> T:
+    """The typed view of a received object. Raises NotJson; InvalidObject with all findings where the policy refuses.
+
+    No rule of sense is run where the policy needs none: of themselves they are no errors.
+    """
+    if not policy.needs_rules:
         value = decode_strict(kind, data)
         if value is not None:
             return value
-    value, report = _examined(untyped(data), kind)
-    if value is None or report.at_least(policy.refuses):
-        raise InvalidObject(f"{kind.__name__} refused", findings=tuple(report))
+    value, report = _examined(untyped(data), kind, now, MAX_FINDINGS, sense=policy.needs_rules)
+    judged = policy.judge(report)
+    if value is None or policy.refused(judged):
+        raise InvalidObject(f"{kind.__name__} refused", findings=tuple(report if value is None else judged))
     return value
-
-
-def _sense(value: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
-    """The findings of the rules of sense for a model and every model inside it."""
-    if isinstance(value, tuple):
-        for index, item in enumerate(value):
-            yield from _sense(item, (*path, index))
-    elif attrs.has(type(value)):
-        for object_rule in OBJECT_RULES:
-            if isinstance(value, object_rule.kind):
-                rule = object_rule.rule
-                for below, message in object_rule.find(value):
-                    yield Finding(
-                        pointer=pointer((*path, *below)),
-                        rule=rule.id,
-                        severity=rule.severity,
-                        message=message,
-                        clause=rule.clause,
-                    )
-        for attribute in attrs.fields(type(value)):
-            yield from _sense(getattr(value, attribute.name), (*path, attribute.name))
 
 
 def _of_document(rule: Rule, message: str) -> Finding:

@@ -47,6 +47,15 @@ def party(text: str) -> tuple[str, str]:
     return match[1].upper(), match[2].upper()
 
 
+def host(text: str) -> str:
+    """A host name or an address, as far as its spelling goes."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name") from None
+    return text
+
+
 def port(text: str) -> int:
     """A TCP port; 0 is a free one."""
     number = count(text)
@@ -122,7 +131,11 @@ def _matrix(command: argparse.ArgumentParser) -> None:
 
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "files", nargs="+", metavar="FILE", help="an object, a list, an envelope or JSON lines; - is standard input"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a file with an object, a list, an envelope or JSON lines, a HAR file (*.har), or a folder with such "
+        "files; - is standard input",
     )
     command.add_argument("--as", dest="kind", metavar="KIND", help="what it is, such as location (default: guessed)")
     command.add_argument(
@@ -131,7 +144,35 @@ def _check(command: argparse.ArgumentParser) -> None:
         default="tolerant",
         help="tolerant refuses errors, strict refuses warnings too (default: tolerant)",
     )
-    _format(command, "text", "json")
+    command.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        help="add the findings up by rule, or list them one by one (default: add up for a folder, a HAR file, several "
+        "files, markdown and html)",
+    )
+    command.add_argument(
+        "--limit", type=_at_least_one, default=1000, metavar="N", help="findings of one document (default: 1000)"
+    )
+    command.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
+    _format(command, "text", "json", "markdown", "html")
+    command.epilog = (
+        "In a folder, *.json, *.jsonl, *.ndjson and *.har are read at any depth; other files are named at the end. "
+        "JSON lines (*.jsonl, *.ndjson) are read line by line, so a file of any size takes little memory; a line of "
+        "more than 16 MiB, or an object of more than 4 MiB on one, is not checked. Any other file is read as a whole. "
+        "Exit status: 0 everything is accepted; 1 something is refused, or could not be checked within a folder or "
+        "on a line; 2 a file that was named cannot be checked, or there was nothing to check."
+    )
+
+
+def _rules(command: argparse.ArgumentParser) -> None:
+    _format(command, "text", "json", "markdown")
+
+
+def _at_least_one(text: str) -> int:
+    number = count(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("it has to be at least 1")
+    return number
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -143,7 +184,7 @@ def _format(command: argparse.ArgumentParser, default: str, *others: str) -> Non
 
 
 def _listening(command: argparse.ArgumentParser, default_port: int) -> None:
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    command.add_argument("--host", type=host, default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     command.add_argument("--port", type=port, default=default_port, help=f"0 is a free one (default: {default_port})")
 
 
@@ -153,4 +194,5 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "simulate-cpo": ("Run a simulated CPO; it prints one JSON line when it listens.", _simulate_cpo),
     "matrix": ("Print the support matrix.", _matrix),
     "check": ("Check payloads against OCPI 2.1.1.", _check),
+    "rules": ("Print every rule that payloads are checked against.", _rules),
 }

@@ -2,8 +2,10 @@
 
 Rules of this module:
 - it loads no HTTP client and no store;
-- a pointer is one into the file's document, or into that of its line; findings are printed as they are found, so a
+- a pointer is one into the file's document, or into that of its line; documents are checked as they are read, so a
   file of any number of lines needs the memory of one;
+- the kind of a document is told by ``--as``, by a HAR file's URL, or guessed document by document; one that is not
+  clear is of the file's kind, as long as the file had only one;
 - what an envelope lacks is a warning at most: its data can be read all the same;
 - one file that cannot be read does not keep the others from being checked; the exit status tells.
 """
@@ -11,61 +13,45 @@ Rules of this module:
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from argparse import Namespace
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, cast
 
 from attrs import define, evolve, field
 
 from ocpi_emsp.check import Policy, check
-from ocpi_emsp.cli import output
+from ocpi_emsp.cli import har, output, progress
 from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.inputs import STDIN, Inputs, Source, require_readable_once
 from ocpi_emsp.cli.kinds import GUESSED, KINDS, Unclear, guess, kind_named
 from ocpi_emsp.cli.payloads import Part, read_parts
-from ocpi_emsp.findings import Finding, Report, Severity
+from ocpi_emsp.cli.quick import check_quickly
+from ocpi_emsp.cli.sinks import JsonSink, ReportSink, Sink, TextSink
+from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.models import Envelope
+from ocpi_emsp.report import PartnerReport, check_partial
 
-STDIN = "-"
 _POLICIES = {"tolerant": Policy.tolerant, "strict": Policy.strict}
-
-
-class Sink(Protocol):
-    """Where findings go, file by file."""
-
-    def found(self, file: str, line: int | None, finding: Finding) -> None:
-        """A finding in this file."""
-
-    def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        """The end of this file."""
-
-    def abandoned(self) -> None:
-        """The file cannot be checked to its end."""
-
-    def close(self) -> None:
-        """The end of all files."""
+_ALWAYS_REPORTS = ("markdown", "html")
+_BUFFER = 256 * 1024
 
 
 def run(arguments: Namespace) -> int:
     """Check every file; 0 where all are accepted, 1 where one is refused, 2 where one cannot be checked."""
     kind = _kind(arguments.kind)
-    if arguments.files.count(STDIN) > 1:
-        raise Usage("standard input can be read only once")
-    sink: Sink = JsonSink() if arguments.format == "json" else TextSink()
-    worst = 0
-    for file in arguments.files:
-        try:
-            accepted = _check_file(file, kind, _POLICIES[arguments.policy](), sink)
-        except Usage as problem:
-            output.say(str(problem))
-            sink.abandoned()
-            worst = problem.status
-        else:
-            worst = max(worst, 0 if accepted else 1)
-    sink.close()
-    return worst
+    require_readable_once(arguments.paths)
+    inputs = Inputs(arguments.paths, arguments.output)
+    sink = _sink(arguments, inputs)
+    checker = Checker(kind, _POLICIES[arguments.policy](), arguments.limit, sink)
+    adds_up = isinstance(sink, ReportSink)
+    draws = progress.wanted() and (adds_up or not sys.stdout.isatty())
+    with output.to_file(arguments.output):
+        with progress.bar(inputs.size() if draws else 0, "checking") as advance:
+            status = _check_all(inputs, checker, advance)
+        sink.close()
+    return max(status, _say_what_was_left_out(inputs, checker))
 
 
 def _kind(name: str | None) -> type[Any] | None:
@@ -77,120 +63,191 @@ def _kind(name: str | None) -> type[Any] | None:
     return kind
 
 
-def _check_file(file: str, kind: type[Any] | None, policy: Policy, sink: Sink) -> bool:
-    """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
-    ok, named = True, kind
-    try:
-        with _open(file) as stream:
-            for part in read_parts(stream, file, cut_envelopes=kind is not Envelope):
-                if not part.envelope:
-                    kind = kind or _guess(file, part)
-                report = _check_part(part, kind)
-                for finding in report:
-                    sink.found(file, part.line, finding)
-                if report.more:
-                    output.say(f"{file}: {report.more} more findings are not listed")
-                ok = ok and not report.at_least(policy.refuses)
-                named = kind or (Envelope if part.envelope else named)
-    except OSError as error:
-        raise Usage(f"{file}: cannot be read: {reason(error)}") from None
-    sink.checked(file, named.__name__ if named else None, ok)
-    return ok
+def _sink(arguments: Namespace, inputs: Inputs) -> Sink:
+    always = arguments.format in _ALWAYS_REPORTS
+    if always and arguments.report is False:
+        raise Usage(f"--format {arguments.format} is a report: it cannot list the findings one by one")
+    if always or arguments.report or (arguments.report is None and inputs.several):
+        return ReportSink(arguments.format, PartnerReport(_POLICIES[arguments.policy]().refuses))
+    return JsonSink() if arguments.format == "json" else TextSink()
+
+
+def _check_all(inputs: Inputs, checker: Checker, advance: progress.Advance) -> int:
+    worst = 0
+    for source in inputs.files():
+        try:
+            accepted = checker.file(source, advance)
+        except Usage as problem:
+            checker.sink.abandoned()
+            if isinstance(problem, NotClear) and not source.named:
+                inputs.unclear.add(problem.place)
+            elif source.named:
+                output.say(str(problem))
+                worst = problem.status
+            else:
+                inputs.fail(str(problem))
+        else:
+            worst = max(worst, 0 if accepted else 1)
+    return worst
+
+
+def _say_what_was_left_out(inputs: Inputs, checker: Checker) -> int:
+    """Name what was not checked; the exit status that this asks for."""
+    for problem in inputs.problems:
+        output.say(problem)
+    more = inputs.failed - len(inputs.problems)
+    if more > 0:
+        output.say(f"{more} more files cannot be checked")
+    if inputs.unclear.count:
+        output.say(f"of no clear kind (say --as KIND): {inputs.unclear}")
+    if inputs.skipped.count:
+        output.say(f"skipped, since they are no *.json, *.jsonl, *.ndjson or *.har: {inputs.skipped}")
+    if not (checker.files or inputs.failed):
+        output.say("there is nothing to check")
+        return Usage.status
+    return 1 if inputs.failed or inputs.unclear.count else 0
+
+
+@define
+class Checker:
+    """Checks file by file; ``sink`` takes what is found."""
+
+    _told: type[Any] | None
+    _policy: Policy
+    _limit: int
+    sink: Sink
+    files: int = field(default=0, init=False)
+    """How many files were asked for."""
+
+    def file(self, source: Source, advance: progress.Advance) -> bool:
+        """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
+        name = source.path
+        self.files += 1
+        kinds = _Kinds(self._told, name, strict=not isinstance(self.sink, ReportSink))
+        ok = True
+        try:
+            with _open(name) as stream:
+                for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
+                    ok = self._part(name, part, kinds) and ok
+        except OSError as error:
+            raise Usage(f"{name}: cannot be read: {reason(error)}") from None
+        kinds.require_clear()
+        self.sink.checked(name, kinds.name, ok)
+        return ok
+
+    def _parts(self, stream: BinaryIO, name: str) -> Iterator[Part]:
+        if not name.lower().endswith(har.NAME):
+            yield from read_parts(stream, name, cut_envelopes=self._told is not Envelope)
+            return
+        archive = har.Har(stream.read())
+        try:
+            yield from archive.parts()
+        except har.NotHar as problem:
+            raise Usage(f"{name}: {problem}") from None
+        if archive.without == archive.entries:
+            raise Usage(f"{name}: none of its {archive.entries} entries holds an OCPI payload")
+        if archive.without:
+            output.say(f"{name}: {archive.without} of {archive.entries} entries hold no OCPI payload")
+
+    def _part(self, name: str, part: Part, kinds: _Kinds) -> bool:
+        if part.too_long:
+            output.say(f"{name}: {part.place}: too long to be checked")
+            return False
+        try:
+            kind = kinds.of(part)
+        except Unclear:
+            return True  # said at the end of the file
+        report = self._report(part, kind)
+        self.sink.document(name, part, kind, report)
+        return not report.at_least(self._policy.refuses)
+
+    def _report(self, part: Part, kind: type[Any] | None) -> Report:
+        """The findings. Without a kind the bytes are no JSON, whatever the kind."""
+        if part.envelope:
+            return _softened(check(part.document, Envelope, limit=self._limit))
+        if part.partial and kind is not None:
+            return check_partial(part.document, kind, limit=self._limit)
+        return check_quickly(part.document, kind or Envelope, self._limit)
+
+
+def _softened(report: Report) -> Report:
+    """Errors as warnings."""
+    if report.ok:
+        return report
+    soft = (evolve(each, severity=Severity.WARNING) if each.severity is Severity.ERROR else each for each in report)
+    return evolve(report, findings=tuple(soft))
+
+
+class NotClear(Usage):
+    """Documents of a file whose kind is not clear; ``place`` is the first of them."""
+
+    def __init__(self, place: str, count: int) -> None:
+        names = ", ".join(model.__name__ for model in GUESSED)
+        what = "its kind is" if count == 1 else f"its kind, and that of {count - 1} more documents, is"
+        super().__init__(f"{place}: {what} not clear; say --as KIND: {names}, ...")
+        self.place = place
+
+
+@define
+class _Kinds:
+    """The kinds of the documents of one file."""
+
+    _told: type[Any] | None
+    _file: str
+    _strict: bool
+    """The first document that is not clear ends the file."""
+    _seen: set[type[Any]] = field(factory=set, init=False)
+    _enveloped: bool = field(default=False, init=False)
+    _unclear: int = field(default=0, init=False)
+    _first: str = field(default="", init=False)
+
+    def of(self, part: Part) -> type[Any] | None:
+        """The kind of a document. Raises Unclear; Usage where that ends the file."""
+        if part.envelope:
+            self._enveloped = True
+            return Envelope
+        kind = self._told or part.kind
+        if kind is None:
+            try:
+                kind = guess(part.document)
+            except Unclear:
+                kind = self._only(part)
+        if kind is None:
+            return next(iter(self._seen)) if len(self._seen) == 1 else None
+        self._seen.add(kind)
+        return kind
+
+    def _only(self, part: Part) -> type[Any]:
+        if len(self._seen) == 1:
+            return next(iter(self._seen))
+        self._unclear += 1
+        self._first = self._first or part.place
+        if self._strict:
+            self.require_clear()
+        raise Unclear
+
+    def require_clear(self) -> None:
+        """Raises Usage where the kind of a document was not clear."""
+        if not self._unclear:
+            return
+        raise NotClear(f"{self._file}: {self._first}" if self._first else self._file, self._unclear)
+
+    @property
+    def name(self) -> str | None:
+        """The kind of the file, where it has one."""
+        if len(self._seen) == 1:
+            return next(iter(self._seen)).__name__
+        if self._told is not None:
+            return self._told.__name__
+        return Envelope.__name__ if self._enveloped and not self._seen else None
 
 
 def _open(file: str) -> contextlib.AbstractContextManager[BinaryIO]:
     if file != STDIN:
-        return Path(file).open("rb")
+        try:
+            return Path(file).open("rb", buffering=_BUFFER)
+        except ValueError as error:
+            raise Usage(f"{file}: cannot be read: {error}") from None
     if sys.stdin is None or sys.stdin.closed:
         raise Usage("standard input is closed")
     return contextlib.nullcontext(sys.stdin.buffer)
-
-
-def _guess(file: str, part: Part) -> type[Any] | None:
-    try:
-        return guess(part.document)
-    except Unclear:
-        place = f"line {part.line}: " if part.line is not None else ""
-        names = ", ".join(model.__name__ for model in GUESSED)
-        raise Usage(f"{file}: {place}its kind is not clear; say --as KIND: {names}, ...") from None
-
-
-def _check_part(part: Part, kind: type[Any] | None) -> Report:
-    """The findings with their pointers into the file. Without a kind the bytes are no JSON, whatever the kind."""
-    report = check(part.document, Envelope if part.envelope or kind is None else kind)
-    placed = [evolve(finding, pointer=part.pointer + finding.pointer) for finding in report]
-    if part.envelope:
-        placed = [evolve(each, severity=min(each.severity, Severity.WARNING, key=_rank)) for each in placed]
-    return Report(tuple(placed), report.more)
-
-
-def _rank(severity: Severity) -> int:
-    return severity.rank
-
-
-class TextSink:
-    """One line per finding, and one per file."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[Severity] = Counter()
-
-    def found(self, file: str, line: int | None, finding: Finding) -> None:
-        self._counts[finding.severity] += 1
-        place = f"line {line}: " if line is not None else ""
-        self._print(f"{file}: {place}{finding}")
-
-    def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        counts = ", ".join(_counted(self._counts[severity], severity) for severity in reversed(Severity))
-        self._counts.clear()
-        self._print(f"{file}: {'accepted' if ok else 'refused'}{f' as {kind}' if kind else ''}: {counts}")
-
-    def abandoned(self) -> None:
-        self._counts.clear()
-
-    def close(self) -> None:
-        output.flush()
-
-    def _print(self, line: str) -> None:
-        output.write(output.printable(line) + "\n")
-
-
-def _counted(number: int, severity: Severity) -> str:
-    return f"{number} {severity}{'' if number == 1 else 's'}"
-
-
-@define
-class JsonSink:
-    """One JSON document, written member by member as the findings come."""
-
-    _files: int = field(default=0, init=False)
-    _findings: int = field(default=-1, init=False)
-    """Findings written of the file that is open; -1 where none is open."""
-
-    def found(self, file: str, line: int | None, finding: Finding) -> None:
-        self._open(file)
-        document = finding.as_json() if line is None else {"line": line, **finding.as_json()}
-        output.write(f"{',' if self._findings else ''}\n    {json.dumps(document)}")
-        self._findings += 1
-
-    def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        self._open(file)
-        self._end(kind, ok)
-
-    def _end(self, kind: str | None, ok: bool) -> None:
-        output.write(f'], "kind": {json.dumps(kind)}, "ok": {json.dumps(ok)}}}')
-        self._findings = -1
-
-    def abandoned(self) -> None:
-        if self._findings >= 0:
-            self._end(None, False)
-
-    def close(self) -> None:
-        output.write("" if self._files else '{"files": [')
-        output.write("\n]}\n")
-        output.flush()
-
-    def _open(self, file: str) -> None:
-        if self._findings < 0:
-            start = "," if self._files else '{"files": ['
-            output.write(f'{start}\n  {{"file": {json.dumps(file)}, "findings": [')
-            self._files, self._findings = self._files + 1, 0

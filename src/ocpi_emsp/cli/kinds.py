@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Set
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -51,6 +52,10 @@ _SECOND = 0.85
 """How well the second best may fit, in parts of the best."""
 
 
+_FIELDS = frozenset(name for kind in GUESSED for name in attrs.fields_dict(kind))
+"""Every member of a kind that is guessed."""
+
+
 class Unclear(Exception):
     """A document that could be of several kinds, or of none."""
 
@@ -68,11 +73,18 @@ def guess(document: bytes) -> type[Any] | None:
         return None
     except InvalidObject:
         raise Unclear from None
-    fits = sorted((_Fit.of(names, kind) for kind in GUESSED), key=lambda fit: fit.score, reverse=True)
-    best, second = fits[:2]
-    if not best.good or second.score > best.score * _SECOND:
+    kind = _best(frozenset(names & _FIELDS), len(names))
+    if kind is None:
         raise Unclear
-    return best.kind
+    return kind
+
+
+@lru_cache(maxsize=1024)
+def _best(known: frozenset[str], count: int) -> type[Any] | None:
+    """The kind of an object with ``count`` members, ``known`` among them; the objects of a file are much alike."""
+    fits = sorted((_Fit.of(known, count, kind) for kind in GUESSED), key=lambda fit: fit.score, reverse=True)
+    best, second = fits[:2]
+    return best.kind if best.good and second.score <= best.score * _SECOND else None
 
 
 @frozen
@@ -84,11 +96,11 @@ class _Fit:
     good: bool
 
     @classmethod
-    def of(cls, names: Set[str], kind: type[Any]) -> _Fit:
+    def of(cls, names: Set[str], count: int, kind: type[Any]) -> _Fit:
         fields = attrs.fields_dict(kind)
         required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
         known, there = len(names & fields.keys()), len(names & required) / len(required)
-        enough = known >= _KNOWN or known >= len(names) * _KNOWN_SHARE
+        enough = known >= _KNOWN or known >= count * _KNOWN_SHARE
         return cls(kind, known * there, there >= _REQUIRED and enough)
 
 

@@ -13,12 +13,14 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.report.escapes import printable
 
-_GAP = "  "
+__all__ = ["flush", "printable", "require", "say", "table", "to_file", "write", "write_json"]
 
 
 def write(text: str) -> None:
@@ -47,17 +49,26 @@ def write_json(document: Any, indent: int | None = 2) -> None:
     flush()
 
 
+@contextlib.contextmanager
+def to_file(path: str | None) -> Iterator[None]:
+    """What is written meanwhile goes to this file in UTF-8; to stdout where there is none. Raises Usage."""
+    if path is None:
+        yield
+        return
+    try:
+        file = Path(path).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - entered below, outside the try
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise Usage(f"{path}: cannot be written: {why}") from None
+    with file, contextlib.redirect_stdout(file):
+        yield
+        flush()
+
+
 def say(message: str) -> None:
     """A message to stderr, on one line."""
     with contextlib.suppress(OSError):
         print(f"ocpi-emsp: {printable(message)}", file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """Text that cannot move a terminal's cursor: what is not printable is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def require(package: str, extra: str) -> None:
@@ -68,14 +79,11 @@ def require(package: str, extra: str) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for people: drawn by rich on a terminal, aligned columns anywhere else."""
-    cells = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
-        return _drawn(columns, cells)
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    return "".join(
-        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
-        for row in (columns, *cells)
-    )
+        return _drawn(columns, [[printable(cell) for cell in row] for row in rows])
+    from ocpi_emsp.report.render_text import aligned
+
+    return aligned(columns, rows)
 
 
 def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,7 +3,7 @@
 Rules of this module:
 - a file holds an object, a list, an envelope (its data an object or a list), or one of these on every line;
 - JSON lines are read line by line; a file is taken for them by its name (.jsonl, .ndjson), or where its first line is
-  a whole document and more follows;
+  a whole document and more follows; a line that is longer than any payload is passed over, not held;
 - documents are cut out of a list or an envelope without being decoded; bytes that are no JSON stay one document, and
   the check says so.
 """
@@ -11,8 +11,9 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import chain
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 from attrs import frozen
@@ -20,8 +21,13 @@ from attrs import frozen
 from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import NotJson
 
-_LINES = (".jsonl", ".ndjson")
-_Numbered: TypeAlias = tuple[int, bytes]
+LINES = (".jsonl", ".ndjson")
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of a line: a page of a list has a few MB; it is cut into its objects without being decoded."""
+MAX_DOCUMENT = 4 * 1024 * 1024
+"""Bytes of one object on a line: what the library takes as a request body. Checking takes up to 25 times its size."""
+_Numbered: TypeAlias = tuple[int, bytes | None]
+"""A line with its number, from 1; None where it is too long."""
 
 
 @frozen
@@ -33,32 +39,68 @@ class Part:
     line: int | None = None
     envelope: bool = False
     """The envelope itself, without its data."""
+    kind: type[Any] | None = None
+    """What it is, where its surroundings tell."""
+    partial: bool = False
+    """The body of a PATCH: only what is there is checked."""
+    at: datetime | None = None
+    """When it was sent, where that is known."""
+    entry: str = ""
+    """Its place in a file that has neither lines nor one document: a request or a response of a HAR file."""
+    too_long: bool = False
+    """A line of more than :data:`MAX_LINE` bytes, or an object of more than :data:`MAX_DOCUMENT`: it is not kept."""
+
+    @property
+    def place(self) -> str:
+        """Its place in the file, for people; empty where the file is one document."""
+        return f"line {self.line}" if self.line is not None else self.entry
 
 
 def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> Iterator[Part]:
     """The documents of a file, in order. Raises OSError."""
-    numbered = enumerate(stream, start=1)
-    if name.lower().endswith(_LINES):
-        return _of_lines(numbered, cut_envelopes)
-    first, second = _next_filled(numbered), _next_filled(numbered)
+    if name.lower().endswith(LINES):
+        return _of_lines(_numbered(stream, 1), cut_envelopes)
+    filled = ((number, line) for number, line in enumerate(iter(stream.readline, b""), start=1) if line.strip())
+    first, second = next(filled, None), next(filled, None)
     if first is None:
-        return _cut(b"", None, cut_envelopes)
+        return cut(Part(b""), cut_envelopes)
     if second is None:
-        return _cut(first[1], None, cut_envelopes)
+        return cut(Part(first[1]), cut_envelopes)
     if first[1].lstrip()[:1] in b"{[" and _is_whole(first[1]):
-        return _of_lines(chain((first, second), numbered), cut_envelopes)
+        return _of_lines(chain((first, second), _numbered(stream, second[0] + 1)), cut_envelopes)
     data = b"".join(_padded([first, second])) + stream.read()
     if not _is_whole(data) and _looks_like_lines(data):
         return _of_lines(enumerate(data.split(b"\n"), start=1), cut_envelopes)
-    return _cut(data, None, cut_envelopes)
+    return cut(Part(data), cut_envelopes)
 
 
-def _next_filled(numbered: Iterator[_Numbered]) -> _Numbered | None:
-    """The next line that is not blank."""
-    return next(((number, line) for number, line in numbered if line.strip()), None)
+def cut(part: Part, cut_envelopes: bool = True) -> Iterator[Part]:
+    """The documents of a list or an envelope, each a part that inherits the place of the whole."""
+    try:
+        return iter(_parts(part, cut_envelopes))
+    except NotJson:
+        return iter([part])
 
 
-def _padded(lines: Iterable[_Numbered]) -> Iterator[bytes]:
+def _numbered(stream: BinaryIO, start: int) -> Iterator[_Numbered]:
+    """The lines from here on, as they are needed."""
+    number = start
+    while line := stream.readline(MAX_LINE):
+        if len(line) < MAX_LINE or line.endswith(b"\n"):
+            yield number, line
+        else:
+            _pass_over(stream)
+            yield number, None
+        number += 1
+
+
+def _pass_over(stream: BinaryIO) -> None:
+    """Read to the end of a line without keeping it."""
+    while (chunk := stream.readline(1024 * 1024)) and not chunk.endswith(b"\n"):
+        pass
+
+
+def _padded(lines: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
     """The lines with the blank ones before them, so that places in a message are those of the file."""
     before = 0
     for number, line in lines:
@@ -68,8 +110,12 @@ def _padded(lines: Iterable[_Numbered]) -> Iterator[bytes]:
 
 def _of_lines(numbered: Iterable[_Numbered], cut_envelopes: bool) -> Iterator[Part]:
     for number, line in numbered:
-        if line.strip():
-            yield from _cut(line.strip(), number, cut_envelopes)
+        if line is None:
+            yield Part(b"", line=number, too_long=True)
+        elif line.strip():
+            for part in cut(Part(line.strip(), line=number), cut_envelopes):
+                fits = len(part.document) <= MAX_DOCUMENT
+                yield part if fits else Part(b"", part.pointer, number, too_long=True)
 
 
 def _is_whole(data: bytes) -> bool:
@@ -85,30 +131,35 @@ def _looks_like_lines(data: bytes) -> bool:
     return all(line.lstrip()[:1] == b"{" for line in data.split(b"\n") if line.strip())
 
 
-def _cut(data: bytes, line: int | None, cut_envelopes: bool) -> Iterator[Part]:
-    try:
-        return iter(_parts(data, line, cut_envelopes))
-    except NotJson:
-        return iter([Part(data, line=line)])
-
-
-def _parts(data: bytes, line: int | None, cut_envelopes: bool) -> Iterable[Part]:
-    start = data.lstrip()[:1]
+def _parts(part: Part, cut_envelopes: bool) -> Iterable[Part]:
+    start = part.document.lstrip()[:1]
     if start == b"[":
-        return _items(data, "", line)
+        return _items(part, part.document, "")
     if start == b"{" and cut_envelopes:
-        envelope = members(data)
-        if "status_code" in envelope and envelope.keys() & {"data", "timestamp"}:
+        envelope = members(part.document)
+        if is_envelope(envelope):
             inner = bytes(envelope.pop("data", msgspec.Raw(b"null"))).strip()
-            return chain([Part(join(envelope), line=line, envelope=True)], _data(inner, line))
-    return [Part(data, line=line)]
+            return chain([_inside(part, join(envelope), "", envelope=True)], _data(part, inner))
+    return [part]
 
 
-def _data(data: bytes, line: int | None) -> Iterable[Part]:
+def is_envelope(names: Iterable[str]) -> bool:
+    """Whether an object with these members is the envelope around an answer's data."""
+    return {"status_code"} <= set(names) and not {"data", "timestamp"}.isdisjoint(names)
+
+
+def _data(part: Part, data: bytes) -> Iterable[Part]:
     if data.startswith(b"["):
-        return _items(data, "/data", line)
-    return [] if data == b"null" else [Part(data, "/data", line)]
+        return _items(part, data, "/data")
+    return [] if data == b"null" else [_inside(part, data, "/data")]
 
 
-def _items(data: bytes, pointer: str, line: int | None) -> Iterable[Part]:
-    return (Part(bytes(item), f"{pointer}/{index}", line) for index, item in enumerate(items(data)))
+def _items(part: Part, data: bytes, pointer: str) -> Iterable[Part]:
+    return (_inside(part, bytes(item), f"{pointer}/{index}") for index, item in enumerate(items(data)))
+
+
+def _inside(part: Part, document: bytes, pointer: str, *, envelope: bool = False) -> Part:
+    """A document of the same place; a pointer leads to it from the document of that place."""
+    return Part(
+        document, pointer, part.line, envelope, None if envelope else part.kind, part.partial, part.at, part.entry
+    )

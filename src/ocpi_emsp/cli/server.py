@@ -24,9 +24,8 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises Outside where the address cannot be had."""
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, UnicodeError) as error:
-        why = reason(error) if isinstance(error, OSError) else "no host name"
-        raise Outside(f"cannot listen on {host} port {port}: {why}") from None
+    except OSError as error:
+        raise Outside(f"cannot listen on {host} port {port}: {reason(error)}") from None
     # asyncio does so only for sockets that name their protocol; without it every answer waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -25,9 +25,8 @@ def run(arguments: Namespace) -> int:
 
     try:
         server.run(arguments.host, arguments.port, cpo, _print_ready)
-    except (OSError, UnicodeError) as error:
-        why = reason(error) if isinstance(error, OSError) else "no host name"
-        raise Outside(f"cannot listen on {arguments.host} port {arguments.port}: {why}") from None
+    except OSError as error:
+        raise Outside(f"cannot listen on {arguments.host} port {arguments.port}: {reason(error)}") from None
     return 0
 
 

@@ -12,7 +12,7 @@ reported here is accepted (docs/architecture.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 from msgspec import Raw, inspect
@@ -44,15 +44,27 @@ class Diagnosis(Generic[T]):
     findings: list[Finding]
 
 
+class Findings(Protocol):
+    """Where findings go: a list, or what bounds them (:class:`ocpi_emsp.findings.Collector`)."""
+
+    def append(self, finding: Finding, /) -> None:
+        """Take one finding."""
+
+
 def diagnose(kind: type[T], document: Any) -> Diagnosis[T]:
     """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` gives it) as ``kind``; never raises on bad data."""
     findings: list[Finding] = []
+    return Diagnosis(diagnose_into(findings, kind, document), findings)
+
+
+def diagnose_into(findings: Findings, kind: type[T], document: Any) -> T | None:
+    """The typed view of :func:`diagnose`; the findings go where the caller says."""
     reader = _READERS.get(kind) or _compile(kind)
     value = reader(document, (), findings)
-    return Diagnosis(None if value is UNREADABLE else value, findings)
+    return None if value is UNREADABLE else value
 
 
-_Reader: TypeAlias = Callable[[Any, Path, list[Finding]], Any]
+_Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
 _Scalar: TypeAlias = Callable[[Any, Callable[[Rule, str], None]], Any]
 
 
@@ -82,7 +94,7 @@ class _Object:
         }
         return cls(kind, fields)
 
-    def __call__(self, document: Any, path: Path, findings: list[Finding]) -> Any:
+    def __call__(self, document: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(document, dict):
             message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
             findings.append(_finding(rules.TYPE, path, message, self.kind.clause))
@@ -93,7 +105,7 @@ class _Object:
             return UNREADABLE
         return self.kind(**{name: value for name, value in values.items() if value is not _ABSENT})
 
-    def _member(self, name: str, document: dict[str, Any], path: Path, findings: list[Finding]) -> Any:
+    def _member(self, name: str, document: dict[str, Any], path: Path, findings: Findings) -> Any:
         reader, required, reads_null = self.fields[name]
         value = document.get(name)
         if value is not None or (reads_null and name in document):
@@ -104,7 +116,7 @@ class _Object:
         findings.append(_finding(rules.REQUIRED, (*path, name), message, self.kind.clause))
         return UNREADABLE
 
-    def _note_members(self, document: dict[str, Any], path: Path, findings: list[Finding]) -> None:
+    def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> None:
         for name in document:
             if name not in self.fields:
                 message = f"{shown(name)} is no field of {self.kind.__name__}"
@@ -135,6 +147,8 @@ def _node(node: inspect.Type, clause: str, reading: str | None = None) -> _Reade
 
 def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
     match node:
+        case inspect.StrType() if reading == "secret":
+            return lambda value, report: read_string(value, node, None, lambda rule, _: report(rule, _hidden(rule)))
         case inspect.StrType():
             return lambda value, report: read_string(value, node, reading, report)
         case inspect.IntType():
@@ -153,16 +167,20 @@ def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
 
 
 def _scalar(read: _Scalar, clause: str) -> _Reader:
-    def reader(value: Any, path: Path, findings: list[Finding]) -> Any:
+    def reader(value: Any, path: Path, findings: Findings) -> Any:
         return read(value, lambda rule, message: findings.append(_finding(rule, path, message, clause)))
 
     return reader
 
 
+def _hidden(rule: Rule) -> str:
+    return f"{rule.sentence} (a secret, not shown)"
+
+
 def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
     item = _node(node.item_type, clause)
 
-    def read(document: Any, path: Path, findings: list[Finding]) -> Any:
+    def read(document: Any, path: Path, findings: Findings) -> Any:
         if document is None:
             findings.append(_finding(rules.ARRAY_NULL, path, "null stands where a list is required", clause))
             document = []

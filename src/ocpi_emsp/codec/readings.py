@@ -8,13 +8,15 @@ Rules of this module (docs/spec-choices.md, rows 2, 3, 11, 12, 14, 20):
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import msgspec
 from dateutil import parser as dateutil_parser
+from dateutil import tz
 from msgspec import inspect
 
 from ocpi_emsp.codec import rules
@@ -168,6 +170,17 @@ def _strict_moment(text: str) -> datetime | None:
 def _lenient_moment(text: str) -> datetime:
     """Date and time of the shape of ``_TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
     return dateutil_parser.isoparse(text[:10] + "T" + "".join(text[11:].split()).upper())
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The names of the IANA database, as python-dateutil knows them (from the tzdata package and the system)."""
+    names: Callable[[], Iterable[str]] | None = getattr(tz, "available_iana_timezones", None)
+    if names is None:  # python-dateutil 2 carries the database itself; its version 4 warns of this module
+        from dateutil import zoneinfo
+
+        names = zoneinfo.get_zonefile_instance().zones.keys
+    return frozenset(names())
 
 
 def _read_country(value: str, report: Report) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from ocpi_emsp.codec import encode
+from ocpi_emsp.check import Policy
 from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.events import Event
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, LocationReferences, Token
@@ -74,6 +74,7 @@ class Context:
     matrix: SupportMatrix
     limits: Limits
     url_policy: UrlPolicy
+    policy: Policy
     required_modules: frozenset[str]
     store: Store
     clock: Clock
@@ -140,8 +141,3 @@ def new_token() -> str:
 def new_id() -> str:
     """An id that nobody can guess."""
     return secrets.token_urlsafe(18)
-
-
-def to_json(value: object) -> bytes:
-    """The JSON of a model, for answers."""
-    return encode(value)

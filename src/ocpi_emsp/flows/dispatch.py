@@ -21,7 +21,6 @@ from ocpi_emsp.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     NotJson,
-    OcpiError,
     Refusal,
     UnknownObject,
 )
@@ -79,7 +78,7 @@ async def dispatch(context: Context, request: Request) -> Response:
     try:
         response = await _serve(context, request, correlation_id)
     except Refusal as refusal:
-        response = _refused(context, refusal)
+        response = refused(context, refusal)
     except Exception:
         log.exception("request.failed method=%s path=%s correlation_id=%s", request.method, request.url, correlation_id)
         message = f"internal error, correlation id {correlation_id}"
@@ -101,6 +100,11 @@ async def _serve(context: Context, request: Request, correlation_id: str) -> Res
     caller = await authenticate(context, request.headers.get("authorization"))
     if len(request.body) > context.limits.body:
         raise BodyTooLarge(f"the body is over the limit of {context.limits.body} bytes")
+    return await serve_as(context, caller, request, correlation_id, keep=True)
+
+
+async def serve_as(context: Context, caller: Caller, request: Request, correlation_id: str, *, keep: bool) -> Response:
+    """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
     matched = match(request.url)
     if matched is None:
         raise UnknownObject("there is nothing at this path")
@@ -110,7 +114,8 @@ async def _serve(context: Context, request: Request, correlation_id: str) -> Res
     try:
         response = await FLOWS[route.name](incoming)
     except (InvalidObject, NotJson) as refusal:
-        await _reject(incoming, route, refusal)
+        if keep:
+            await _reject(incoming, route, refusal)
         raise
     finally:
         if incoming.touched:
@@ -165,10 +170,11 @@ async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | Not
         await tx.append(entry)
 
 
-def _refused(context: Context, refusal: OcpiError) -> Response:
+def refused(context: Context, refusal: Refusal) -> Response:
+    """The answer that a refusal carries."""
     first = next(iter(refusal.findings), None)
     message = refusal.message if first is None else f"{refusal.message}: {first.pointer} {first.message}"
-    headers = [JSON, *(refusal.headers if isinstance(refusal, Refusal) else ())]
+    headers = [JSON, *refusal.headers]
     body = failure(refusal.status_code, message, context.clock.now(), refusal.findings)
     return Response(refusal.http_status, headers, body)
 

@@ -18,14 +18,13 @@ from ocpi_emsp.check import Policy, accept
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.parties import Caller, Party
+from ocpi_emsp.flows.parties import Caller, Party, policy_of
 from ocpi_emsp.ports import Key
 from ocpi_emsp.wire import Request, Response, success
 
 T = TypeVar("T")
 
 JSON = ("content-type", "application/json")
-_TOLERANT, _STRICT = Policy.tolerant(), Policy.strict()
 _ID_CLAUSE = "transport_and_format.md#errors"
 
 
@@ -53,8 +52,12 @@ class Incoming:
 
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
-        policy = _STRICT if self.party.profile.strict else _TOLERANT
-        return accept(self.request.body if data is None else data, kind, policy)
+        return accept(self.request.body if data is None else data, kind, self.policy, now=self.now)
+
+    @property
+    def policy(self) -> Policy:
+        """What of this party's payloads is refused."""
+        return policy_of(self.party.profile, self.context.policy)
 
     def require_id(self, member: str, found: str, wanted: str) -> None:
         """Raises InvalidObject where the id in the body is not the one in the URL."""

@@ -16,8 +16,10 @@ from typing import ClassVar
 import msgspec
 from attrs import evolve, field, frozen
 
+from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -48,6 +50,16 @@ class IssuedToken:
     issued_at: DateTime
 
 
+@frozen(kw_only=True)
+class RuleAction:
+    """What a rule counts as for one party (see :class:`ocpi_emsp.check.Policy`)."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    rule: str
+    action: str
+
+
 @frozen(kw_only=True, slots=False)
 class Profile:
     """How a partner wants to be talked to, as data."""
@@ -56,10 +68,33 @@ class Profile:
 
     base64_token: bool = False
     """It expects the token in base64 (the 2.2 habit)."""
-    strict: bool = False
-    """Its payloads are refused for warnings too."""
+    refuses: str | None = None
+    """The severity from which on its payloads are refused; None for the eMSP's own policy."""
+    actions: tuple[RuleAction, ...] = ()
+    """Rules that count for it as something else."""
     append_charging_periods: bool = False
     """A PATCH of charging_periods adds to the list instead of replacing it."""
+
+
+@lru_cache(maxsize=1024)
+def policy_of(profile: Profile, default: Policy) -> Policy:
+    """The policy of a party: its own, or the eMSP's."""
+    if profile.refuses is None:
+        return default
+    return Policy(Severity(profile.refuses), {each.rule: each.action for each in profile.actions})
+
+
+def with_policy(profile: Profile, policy: Policy | None) -> Profile:
+    """The profile with this policy, or without one of its own. Raises ValueError for a rule that does not exist."""
+    actions = dict(policy.actions) if policy else {}
+    unknown = sorted(set(actions) - set(RULES))
+    if unknown:
+        raise ValueError(f"there is no rule {', '.join(unknown)}")
+    return evolve(
+        profile,
+        refuses=policy.refuses.value if policy else None,
+        actions=tuple(RuleAction(rule=rule, action=action) for rule, action in actions.items()),
+    )
 
 
 @frozen(kw_only=True, slots=False)
@@ -195,5 +230,8 @@ async def _settle(context: Context, tx: Transaction, party: Party, token: str, a
 
 
 def reissue(party: Party, token: str, now: datetime) -> tuple[IssuedToken, ...]:
-    """The tokens that work once ``token`` is given out: those before stay until it is used, the last two of them."""
-    return (*party.issued[-2:], issue(token, now))
+    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last one stay.
+
+    The first is the one in use: the use of a later one ends those before it.
+    """
+    return (*party.issued[:1], *party.issued[1:][-1:], issue(token, now))

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 from attrs import evolve
 
+from ocpi_emsp.check import Policy
 from ocpi_emsp.codec import decode, encode_valid
 from ocpi_emsp.codec.patch import items
 from ocpi_emsp.errors import (
@@ -23,7 +24,6 @@ from ocpi_emsp.errors import (
     NotJson,
     NotRegistered,
     NotSupported,
-    OcpiError,
     PartnerError,
     UnsafeUrl,
     UnsupportedVersion,
@@ -42,8 +42,10 @@ from ocpi_emsp.flows.parties import (
     party_key,
     put_party,
     reissue,
+    with_policy,
 )
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
+from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import outgoing
 
 T = TypeVar("T")
@@ -142,7 +144,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
         request = outgoing_request("POST", url, token_a, body=body, as_base64=as_base64)
         theirs = _read(Credentials, judge(request, await exchange(context, request)).data)
         party = _registered(pending, theirs, endpoints)
-    except OcpiError:
+    except BaseException:  # cancelled, too
         async with context.store.transaction() as tx:
             await delete_party(tx, pending)
         raise
@@ -201,7 +203,8 @@ async def accept_credentials(
 async def update_credentials(context: Context, party: Party, method: str) -> Party:
     """PUT or PATCH our credentials with a fresh token, and take the partner's answer and endpoints.
 
-    Our old token works until the new one is first used. Raises NotSupported, NotRegistered, PartnerError.
+    Our old token works until the new one is first used. Raises NotSupported, NotRegistered, PartnerError, and what is
+    wrong with the partner's endpoints: then the credentials are renewed and the endpoints are those of before.
     """
     token, now = new_token(), context.clock.now()
     offered = evolve(party, issued=reissue(party, token, now))
@@ -211,18 +214,29 @@ async def update_credentials(context: Context, party: Party, method: str) -> Par
         body = encode_valid(our_credentials(context, token))
         envelope = await call(context, party, outgoing(f"credentials.{method.lower()}"), body=body)
         theirs = _read(Credentials, envelope.data)
-        endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=party.profile.base64_token)
-    except OcpiError:
+        if (theirs.country_code.upper(), theirs.party_id.upper()) != (party.country_code, party.party_id):
+            raise AnswerUnusable(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
+    except BaseException:  # cancelled, too
         async with context.store.transaction() as tx:
             await put_party(tx, party, context.clock.now())
         raise
+    # Both sides have new tokens by now, whatever becomes of the endpoints.
     async with context.store.transaction() as tx:
-        current = await get_party(tx, party.country_code, party.party_id) or offered
-        updated = _registered(current, theirs, endpoints)
+        updated = _registered(await _current(tx, offered), theirs, party.endpoints)
         await put_party(tx, updated, context.clock.now())
         await context.emit(tx, PartyUpdated, updated.key, new_id())
-    await deliver(context, [updated.key])
+    try:
+        endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=party.profile.base64_token)
+        async with context.store.transaction() as tx:
+            updated = evolve(await _current(tx, updated), endpoints=endpoints)
+            await put_party(tx, updated, context.clock.now())
+    finally:
+        await deliver(context, [updated.key])
     return updated
+
+
+async def _current(tx: Transaction, party: Party) -> Party:
+    return await get_party(tx, party.country_code, party.party_id) or party
 
 
 async def unregister(context: Context, party: Party) -> None:
@@ -268,3 +282,12 @@ async def registered_party(context: Context, country_code: str, party_id: str) -
     if party is None or party.state is not PartyState.REGISTERED:
         raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
     return party
+
+
+async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
+    """Store what of a party's payloads is refused. Raises NotRegistered, ValueError for an unknown rule."""
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        if party is None:
+            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        await put_party(tx, evolve(party, profile=with_policy(party.profile, policy)), context.clock.now())

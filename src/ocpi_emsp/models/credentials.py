@@ -7,7 +7,7 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from ocpi_emsp.models.common import BusinessDetails
-from ocpi_emsp.scalars import String2, String3, String64, Url
+from ocpi_emsp.scalars import Secret64, String2, String3, Url
 
 
 @frozen(kw_only=True)
@@ -16,7 +16,7 @@ class Credentials:
 
     clause: ClassVar[str] = "credentials.md#21-credentials-object"
 
-    token: String64 = field(repr=False)
+    token: Secret64 = field(repr=False)
     url: Url
     business_details: BusinessDetails
     party_id: String3

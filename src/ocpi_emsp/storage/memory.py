@@ -19,14 +19,19 @@ _SECONDS_TO_LOCK = 30.0
 
 
 class MemoryStore:
-    """Objects in dicts. ``keep_rejections`` bounds what hostile or broken partners can make it hold."""
+    """Objects in dicts.
 
-    def __init__(self, *, keep_rejections: int = 1000) -> None:
+    ``keep_rejections`` bounds what hostile or broken partners can make it hold; a transaction that waits for another
+    one longer than ``lock_timeout`` seconds raises RuntimeError.
+    """
+
+    def __init__(self, *, keep_rejections: int = 1000, lock_timeout: float = _SECONDS_TO_LOCK) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
         self._journal: dict[str, dict[str, Entry]] = {EVENT: {}, REJECTION: {}}
         self._keep_rejections = keep_rejections
+        self._lock_timeout = lock_timeout
 
     def transaction(self) -> _MemoryTransaction:
         """A transaction; see :class:`ocpi_emsp.ports.Store`."""
@@ -62,7 +67,7 @@ class _MemoryTransaction:
         self._journal: dict[str, Entry | None] = {}
 
     async def __aenter__(self) -> _MemoryTransaction:
-        if not self._store._lock.acquire(timeout=_SECONDS_TO_LOCK):
+        if not self._store._lock.acquire(timeout=self._store._lock_timeout):
             raise RuntimeError("a transaction was begun inside another one")
         return self
 

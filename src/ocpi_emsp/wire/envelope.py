@@ -63,7 +63,10 @@ def _status_code(parts: Members) -> int:
 
 
 def _text(parts: Members, name: str) -> str | None:
-    value = msgspec.json.decode(parts[name]) if name in parts else None
+    try:
+        value = msgspec.json.decode(parts[name]) if name in parts else None
+    except msgspec.DecodeError:  # a number that nothing can hold
+        value = bytes(parts[name]).decode()
     return value if value is None or isinstance(value, str) else str(value)
 
 

@@ -21,7 +21,7 @@ from ocpi_emsp.errors import InvalidParameter
 from ocpi_emsp.findings import Finding, Severity
 
 _CLAUSE = "transport_and_format.md#paginated-request"
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,<]*?\brel\s*=\s*"?next"?', re.IGNORECASE)
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*?\brel\s*=\s*"?next(?![\w-])', re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 

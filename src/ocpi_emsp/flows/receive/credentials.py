@@ -18,6 +18,7 @@ from ocpi_emsp.flows.parties import Party, PartyState, delete_party
 from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.flows.register import accept_credentials, our_credentials
 from ocpi_emsp.models import BusinessDetails, Credentials
+from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "credentials.md#21-credentials-object"
@@ -31,7 +32,8 @@ async def get(incoming: Incoming) -> Response:
 async def post(incoming: Incoming) -> Response:
     """Register: the party brings its credentials and gets ours."""
     if incoming.party.state is PartyState.REGISTERED:
-        raise MethodNotAllowed(f"{incoming.party} is registered already", allow=("GET", "PUT", "PATCH", "DELETE"))
+        allow = _served(incoming, "GET", "PUT", "PATCH", "DELETE")
+        raise MethodNotAllowed(f"{incoming.party} is registered already", allow=allow)
     return await _accept(incoming, incoming.accept(Credentials), status=201)
 
 
@@ -79,5 +81,10 @@ async def _accept(incoming: Incoming, theirs: Credentials, *, status: int = 200)
 
 def _require_registered(incoming: Incoming) -> Party:
     if incoming.party.state is not PartyState.REGISTERED:
-        raise MethodNotAllowed(f"{incoming.party} is not registered yet", allow=("GET", "POST"))
+        raise MethodNotAllowed(f"{incoming.party} is not registered yet", allow=_served(incoming, "GET", "POST"))
     return incoming.party
+
+
+def _served(incoming: Incoming, *methods: str) -> list[str]:
+    """Those of the methods that the matrix switches on."""
+    return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.context.matrix)]

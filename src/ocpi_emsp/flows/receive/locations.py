@@ -169,7 +169,7 @@ def _read(incoming: Incoming, document: bytes) -> _Pushed:
 def _read_strictly(incoming: Incoming, stored: Sequence[Record]) -> _Pushed | None:
     """Take apart what the strict lane accepts, or None; an EVSE whose bytes are stored already is not read again."""
     body = incoming.request.body
-    if incoming.party.profile.strict or may_have_offset(body):
+    if incoming.policy.needs_rules or may_have_offset(body):
         return None
     try:
         parts = members(body)

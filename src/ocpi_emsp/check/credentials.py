@@ -1,0 +1,104 @@
+"""version_information_endpoint.md and credentials.md: what a party says about itself.
+
+Rules of this module: no message quotes a token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ocpi_emsp.check.examples import broken, broken_at
+from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.codec.iso3166 import ALPHA3
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.models import Credentials, ModuleID, Version, VersionDetail, VersionNumber
+
+VERSIONS = Chapter("Versions and endpoints", "version_information_endpoint.md")
+CREDENTIALS = Chapter("Credentials", "credentials.md")
+
+_PARTY_ID = re.compile(r"[A-Za-z0-9]{3}", re.ASCII)
+
+
+@VERSIONS.rule(
+    "version.deprecated",
+    NOTE,
+    "version_information_endpoint.md#versionnumber-enum",
+    "Version 2.1 is deprecated and not to be used; 2.1.1 takes its place.",
+    Version,
+    VersionDetail,
+    example=broken(Version, version="2.1"),
+)
+def version_deprecated(value: Version | VersionDetail) -> Iterator[Hit]:
+    if value.version == VersionNumber.V2_1:
+        yield ("version",), "version 2.1 is deprecated, 2.1.1 takes its place"
+
+
+@VERSIONS.rule(
+    "version_detail.credentials",
+    WARNING,
+    "version_information_endpoint.md#moduleid-enum",
+    "The credentials endpoint is missing, which is required for all implementations.",
+    VersionDetail,
+    example=broken_at(VersionDetail, "/endpoints/0", ...),
+)
+def detail_credentials(detail: VersionDetail) -> Iterator[Hit]:
+    if all(endpoint.identifier.lower() != ModuleID.CREDENTIALS for endpoint in detail.endpoints):
+        yield ("endpoints",), "the credentials endpoint is missing"
+
+
+@VERSIONS.rule(
+    "endpoint.identifier.unique",
+    WARNING,
+    "version_information_endpoint.md#endpoint-class",
+    "Two endpoints have the same identifier, so that nothing says which one serves the module.",
+    VersionDetail,
+    example=broken_at(VersionDetail, "/endpoints/1/identifier", "credentials"),
+)
+def endpoint_unique(detail: VersionDetail) -> Iterator[Hit]:
+    seen: set[str] = set()
+    for index, endpoint in enumerate(detail.endpoints):
+        identifier = endpoint.identifier.lower()
+        if identifier in seen:
+            yield ("endpoints", index, "identifier"), f"{shown(str(endpoint.identifier))} is listed before"
+        seen.add(identifier)
+
+
+@CREDENTIALS.rule(
+    "credentials.token.whitespace",
+    WARNING,
+    "transport_and_format.md#request-format",
+    "The token has whitespace, which no Authorization header can carry.",
+    Credentials,
+    example=broken(Credentials, token="ebf3b399 779f"),
+)
+def token_whitespace(credentials: Credentials) -> Iterator[Hit]:
+    if credentials.token.strip() and any(character.isspace() for character in credentials.token):
+        yield ("token",), "the token has whitespace"
+
+
+@CREDENTIALS.rule(
+    "credentials.party_id.form",
+    WARNING,
+    "credentials.md#21-credentials-object",
+    "The party_id is no identifier of three letters or digits.",
+    Credentials,
+    example=broken(Credentials, party_id="E-A"),
+)
+def party_id_form(credentials: Credentials) -> Iterator[Hit]:
+    if len(credentials.party_id) <= 3 and not _PARTY_ID.fullmatch(credentials.party_id):
+        yield ("party_id",), f"{shown(credentials.party_id)} has not three letters or digits"
+
+
+@CREDENTIALS.rule(
+    "credentials.country_code.unknown",
+    WARNING,
+    "credentials.md#21-credentials-object",
+    "The country_code is no ISO 3166-1 alpha-2 code.",
+    Credentials,
+    example=broken(Credentials, country_code="XX"),
+)
+def country_code_unknown(credentials: Credentials) -> Iterator[Hit]:
+    code = credentials.country_code
+    if len(code) <= 2 and code.upper() not in ALPHA3:
+        yield ("country_code",), f"{shown(code)} is no ISO 3166-1 alpha-2 code"

@@ -1,0 +1,231 @@
+"""mod_locations.md: Location, EVSE, Connector. The classes of chapter 4 are in places.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from ocpi_emsp.check.examples import Example, broken, broken_at
+from ocpi_emsp.check.registry import WARNING, Chapter, Hit
+from ocpi_emsp.codec.iso3166 import ALPHA3
+from ocpi_emsp.codec.readings import shown, time_zones
+from ocpi_emsp.models import Connector, ConnectorType, Evse, GeoLocation, Location, PowerType
+
+LOCATIONS = Chapter("Locations", "mod_locations.md")
+
+_LOCATION = "mod_locations.md#31-location-object"
+_EVSE = "mod_locations.md#32-evse-object"
+_CONNECTOR = "mod_locations.md#33-connector-object"
+
+_COUNTRIES = frozenset(ALPHA3.values())
+_BOXES: dict[str, tuple[int, int, int, int]] = {
+    "AUT": (46, 50, 9, 18),
+    "BEL": (49, 52, 2, 7),
+    "CHE": (45, 48, 5, 11),
+    "CZE": (48, 52, 12, 19),
+    "DEU": (47, 56, 5, 16),
+    "DNK": (54, 58, 8, 16),
+    "ESP": (27, 44, -19, 5),
+    "FIN": (59, 71, 19, 32),
+    "FRA": (41, 52, -6, 10),
+    "GBR": (49, 61, -9, 2),
+    "HUN": (45, 49, 16, 23),
+    "IRL": (51, 56, -11, -5),
+    "ITA": (35, 48, 6, 19),
+    "LUX": (49, 51, 5, 7),
+    "NLD": (50, 54, 3, 8),
+    "NOR": (57, 72, 4, 32),
+    "POL": (48, 55, 14, 25),
+    "PRT": (30, 43, -32, -6),
+    "SVN": (45, 47, 13, 17),
+    "SWE": (55, 70, 10, 25),
+}
+"""Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap has to be told apart."""
+
+_EVSE_ID = re.compile(
+    r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}"
+    r"|[A-Z]{2}-?[A-Z0-9]{3}-?E[A-Z0-9*-]{1,30}",  # with hyphens, as in the specification's own examples
+    re.ASCII | re.IGNORECASE,  # eMI3 compares without regard to case
+)
+_DIRECT_CURRENT = (ConnectorType.CHADEMO, ConnectorType.IEC_62196_T1_COMBO, ConnectorType.IEC_62196_T2_COMBO)
+
+
+@LOCATIONS.rule(
+    "location.country.unknown",
+    WARNING,
+    _LOCATION,
+    "The country has three letters, but is no ISO 3166-1 alpha-3 code.",
+    Location,
+    example=broken(Location, country="XYZ"),
+)
+def country_unknown(location: Location) -> Iterator[Hit]:
+    country = location.country
+    if len(country) == 3 and country not in _COUNTRIES:
+        known = f"; it is written {country.upper()!r}" if country.upper() in _COUNTRIES else ""
+        yield ("country",), f"{shown(country)} is no ISO 3166-1 alpha-3 code{known}"
+
+
+@LOCATIONS.rule(
+    "location.coordinates.swapped",
+    WARNING,
+    "mod_locations.md#412-geolocation-class",
+    "Latitude and longitude seem to be swapped: only the other way round do they lie in the location's country.",
+    Location,
+    example=Example(Location, {"/coordinates/latitude": "3.729944", "/coordinates/longitude": "51.047599"}),
+)
+def coordinates_swapped(location: Location) -> Iterator[Hit]:
+    box = _BOXES.get(location.country.upper())
+    if box and not _inside(location.coordinates, box) and _inside(_swapped(location.coordinates), box):
+        point = f"{location.coordinates.latitude}, {location.coordinates.longitude}"
+        yield ("coordinates",), f"latitude and longitude {point} seem to be swapped for {location.country}"
+
+
+def _inside(point: GeoLocation, box: tuple[int, int, int, int]) -> bool:
+    south, north, west, east = box
+    return south <= Decimal(point.latitude) <= north and west <= Decimal(point.longitude) <= east
+
+
+def _swapped(point: GeoLocation) -> GeoLocation:
+    return GeoLocation(latitude=point.longitude, longitude=point.latitude)
+
+
+@LOCATIONS.rule(
+    "evse.uid.unique",
+    WARNING,
+    _EVSE,
+    "Two EVSEs of a location have the same uid.",
+    Location,
+    example=broken_at(Location, "/evses/1/uid", "3256"),
+)
+def evse_uid_unique(location: Location) -> Iterator[Hit]:
+    for index, uid in _repeated(evse.uid for evse in location.evses):
+        yield ("evses", index, "uid"), f"an EVSE before has the uid {shown(uid)} too"
+
+
+@LOCATIONS.rule(
+    "evse.evse_id.unique",
+    WARNING,
+    _EVSE,
+    "Two EVSEs of a location have the same evse_id; an EVSE that gave its EVSE-ID away is sent without it.",
+    Location,
+    example=broken_at(Location, "/evses/1/evse_id", "BE*BEC*E041503001"),
+)
+def evse_id_unique(location: Location) -> Iterator[Hit]:
+    for index, evse_id in _repeated(evse.evse_id for evse in location.evses):
+        yield ("evses", index, "evse_id"), f"an EVSE before has the evse_id {shown(evse_id)} too"
+
+
+def _repeated(values: Iterator[str | None]) -> Iterator[tuple[int, str]]:
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if value is not None and value in seen:
+            yield index, value
+        elif value is not None:
+            seen.add(value)
+
+
+@LOCATIONS.rule(
+    "location.time_zone.unknown",
+    WARNING,
+    _LOCATION,
+    "The time zone is none of the IANA time zone database.",
+    Location,
+    example=broken(Location, time_zone="CEST"),
+)
+def time_zone_unknown(location: Location) -> Iterator[Hit]:
+    if location.time_zone is not None and location.time_zone not in time_zones():
+        yield ("time_zone",), f"{shown(location.time_zone)} is no IANA time zone"
+
+
+@LOCATIONS.rule(
+    "location.last_updated.rollup",
+    WARNING,
+    _LOCATION,
+    "An EVSE was updated after its location, whose last_updated tells of its EVSEs too.",
+    Location,
+    example=broken(Location, last_updated="2015-06-29T20:39:08Z"),
+)
+def location_rollup(location: Location) -> Iterator[Hit]:
+    newest = max(location.evses, key=lambda evse: evse.last_updated, default=None)
+    if newest is not None and newest.last_updated > location.last_updated:
+        yield ("last_updated",), f"EVSE {shown(newest.uid)} was updated later"
+
+
+@LOCATIONS.rule(
+    "evse.evse_id.form",
+    WARNING,
+    _EVSE,
+    "The evse_id is no EVSE-ID by eMI3, such as BE*BEC*E041503001.",
+    Evse,
+    example=broken(Evse, evse_id="041503001"),
+)
+def evse_id_form(evse: Evse) -> Iterator[Hit]:
+    if evse.evse_id is not None and not _EVSE_ID.fullmatch(evse.evse_id):
+        yield ("evse_id",), f"{shown(evse.evse_id)} is no EVSE-ID by eMI3"
+
+
+@LOCATIONS.rule(
+    "connector.id.unique",
+    WARNING,
+    _CONNECTOR,
+    "Two connectors of an EVSE have the same id.",
+    Evse,
+    example=broken_at(Evse, "/connectors/1/id", "1"),
+)
+def connector_id_unique(evse: Evse) -> Iterator[Hit]:
+    for index, id_ in _repeated(connector.id for connector in evse.connectors):
+        yield ("connectors", index, "id"), f"a connector before has the id {shown(id_)} too"
+
+
+@LOCATIONS.rule(
+    "evse.last_updated.rollup",
+    WARNING,
+    _EVSE,
+    "A connector was updated after its EVSE, whose last_updated tells of its connectors too.",
+    Evse,
+    example=broken(Evse, last_updated="2015-06-29T20:39:08Z"),
+)
+def evse_rollup(evse: Evse) -> Iterator[Hit]:
+    newest = max(evse.connectors, key=lambda connector: connector.last_updated, default=None)
+    if newest is not None and newest.last_updated > evse.last_updated:
+        yield ("last_updated",), f"connector {shown(newest.id)} was updated later"
+
+
+@LOCATIONS.rule(
+    "connector.power_type.direct",
+    WARNING,
+    "mod_locations.md#44-connectortype-enum",
+    "A connector of a standard for direct current says that it delivers alternating current.",
+    Connector,
+    example=broken(Connector, standard="CHADEMO"),
+)
+def power_type_direct(connector: Connector) -> Iterator[Hit]:
+    if connector.standard in _DIRECT_CURRENT and connector.power_type in (PowerType.AC_1_PHASE, PowerType.AC_3_PHASE):
+        yield ("power_type",), f"{connector.standard} is direct current, the power_type is {connector.power_type}"
+
+
+@LOCATIONS.rule(
+    "connector.voltage.positive",
+    WARNING,
+    _CONNECTOR,
+    "The voltage of a connector is zero or negative.",
+    Connector,
+    example=broken(Connector, voltage=0),
+)
+def voltage_positive(connector: Connector) -> Iterator[Hit]:
+    if connector.voltage <= 0:
+        yield ("voltage",), f"a connector of {shown(connector.voltage)} V charges nothing"
+
+
+@LOCATIONS.rule(
+    "connector.amperage.positive",
+    WARNING,
+    _CONNECTOR,
+    "The amperage of a connector is zero or negative.",
+    Connector,
+    example=broken(Connector, amperage=-16),
+)
+def amperage_positive(connector: Connector) -> Iterator[Hit]:
+    if connector.amperage <= 0:
+        yield ("amperage",), f"a connector of {shown(connector.amperage)} A charges nothing"

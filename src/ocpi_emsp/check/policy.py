@@ -1,0 +1,88 @@
+"""Policies: what of a received payload is refused, as data that is stored with the party.
+
+Rules of this module:
+- a policy changes what a finding counts as, and says from which severity on a payload is refused; it never gives a
+  value to a document that has none;
+- ``tolerant`` and ``strict`` are the two starting points, single rules are changed on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.findings import Finding, Report, Severity
+
+IGNORE = "ignore"
+ACTIONS = (IGNORE, *(severity.value for severity in Severity))
+"""What a rule may be made: ignored, or counted as one of the severities."""
+
+
+def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for rule, action in actions.items():
+        if action not in ACTIONS:
+            raise ValueError(f"rule {rule!r} can be {', '.join(ACTIONS)}, not {action!r}")
+    return tuple(sorted(actions.items()))
+
+
+@frozen
+class Policy:
+    """What is refused: findings of the severity ``refuses`` and worse, after ``actions`` changed single rules.
+
+    Raises ValueError for an action that does not exist.
+    """
+
+    refuses: Severity
+    actions: Any = field(factory=dict, converter=_read_actions)
+    """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, kept as sorted pairs."""
+
+    @classmethod
+    def tolerant(cls) -> Policy:
+        """Refuses what leaves no usable value (the default)."""
+        return cls(Severity.ERROR)
+
+    @classmethod
+    def strict(cls) -> Policy:
+        """Refuses warnings too."""
+        return cls(Severity.WARNING)
+
+    def with_rule(self, rule: str, action: str) -> Policy:
+        """The same policy with one rule changed: ``ignore``, ``note``, ``warning`` or ``error``."""
+        return evolve(self, actions={**dict(self.actions), rule: action})
+
+    @property
+    def needs_rules(self) -> bool:
+        """False where everything that the strict lane reads is accepted, so that no rule has to be run for it."""
+        threshold = self.refuses.rank
+        return threshold < Severity.ERROR.rank or any(
+            action != IGNORE and Severity(action).rank >= threshold for _, action in self.actions
+        )
+
+    def judge(self, report: Report) -> Report:
+        """The report as this policy counts it: ignored rules are gone, the others have their severity."""
+        if not self.actions:
+            return report
+        actions = dict(self.actions)
+        judged = (_judged(finding, actions.get(finding.rule)) for finding in report)
+        return Report(tuple(finding for finding in judged if finding is not None), report.more)
+
+    def refused(self, report: Report) -> bool:
+        """True where a judged report has a finding that this policy refuses."""
+        return bool(report.at_least(self.refuses))
+
+    def as_json(self) -> dict[str, Any]:
+        """The policy as plain JSON, to be stored."""
+        return {"refuses": self.refuses.value, "rules": dict(self.actions)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Policy:
+        """The policy of :meth:`as_json`. Raises ValueError for what is none."""
+        return cls(Severity(data["refuses"]), data.get("rules", {}))
+
+
+def _judged(finding: Finding, action: str | None) -> Finding | None:
+    if action is None:
+        return finding
+    return None if action == IGNORE else evolve(finding, severity=Severity(action))

@@ -1,0 +1,164 @@
+"""The registry: how a rule of sense is written down, and how the rules that look at one model are found.
+
+Rules of this module:
+- a rule is one small function over the typed view (normal form) of one object; it yields a path below the object and
+  a sentence, and it is pure: the present comes in as :class:`Context`;
+- beside the function stand its id, severity, clause, a sentence for people and one example that breaks it;
+- none is an ``error``, since a typed view exists: a backend can work with the object;
+- an empty clause stands for the clause of the object that the rule looks at;
+- a rule takes time in proportion to the size of its object, apart from sorting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from attrs import define, field, frozen
+from msgspec import inspect
+
+from ocpi_emsp.check.examples import Example
+from ocpi_emsp.findings import Collector, Finding, Rule, Severity, pointer
+
+NOTE, WARNING = Severity.NOTE, Severity.WARNING
+
+Hit: TypeAlias = tuple[tuple[str | int, ...], str]
+"""A path below the object, and a sentence that names the value."""
+
+
+@frozen
+class Context:
+    """What a rule may know beside the object."""
+
+    now: datetime
+    """The present, aware."""
+
+
+Find: TypeAlias = Callable[[Any, Context], Iterator[Hit]]
+
+
+@frozen(kw_only=True)
+class ObjectRule:
+    """A rule with the models it looks at, the function that finds its hits, and the example that breaks it."""
+
+    rule: Rule
+    models: tuple[type[Any], ...]
+    example: Example
+    find: Find
+    hides: str | None = None
+    """A note that the codec gives at the place of every hit, and that says no more than this rule."""
+
+
+@define
+class Chapter:
+    """The rules of one chapter of the specification, in the order of its text."""
+
+    title: str
+    file: str
+    """The specification's file."""
+    rules: list[ObjectRule] = field(factory=list)
+
+    def rule(
+        self,
+        id_: str,
+        severity: Severity,
+        clause: str,
+        sentence: str,
+        *models: type[Any],
+        example: Example,
+        hides: str | None = None,
+    ) -> Callable[[Callable[[Any], Iterator[Hit]]], Callable[[Any], Iterator[Hit]]]:
+        """Register a function of one object."""
+
+        def register(find: Callable[[Any], Iterator[Hit]]) -> Callable[[Any], Iterator[Hit]]:
+            rule = Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
+            self.rules.append(
+                ObjectRule(
+                    rule=rule, models=models, example=example, find=lambda value, _context: find(value), hides=hides
+                )
+            )
+            return find
+
+        return register
+
+    def rule_of_now(
+        self, id_: str, severity: Severity, clause: str, sentence: str, *models: type[Any], example: Example
+    ) -> Callable[[Find], Find]:
+        """Register a function of one object and the :class:`Context`."""
+
+        def register(find: Find) -> Find:
+            rule = Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
+            self.rules.append(ObjectRule(rule=rule, models=models, example=example, find=find))
+            return find
+
+        return register
+
+
+@frozen
+class _Plan:
+    """What to do with an instance of one model."""
+
+    rules: tuple[ObjectRule, ...]
+    objects: tuple[str, ...]
+    """Fields that hold a model or None."""
+    lists: tuple[str, ...]
+    """Fields that hold a tuple of models."""
+
+
+class Walk:
+    """Takes every rule to every object it looks at; what belongs to a model is worked out once."""
+
+    def __init__(self, rules: Iterable[ObjectRule]) -> None:
+        self._by_model: dict[type[Any], list[ObjectRule]] = {}
+        for rule in rules:
+            for model in rule.models:
+                self._by_model.setdefault(model, []).append(rule)
+        self._plans: dict[type[Any], _Plan] = {}
+
+    def __call__(self, value: Any, context: Context, findings: Collector, path: tuple[str | int, ...] = ()) -> None:
+        """Collect the findings about a model and every model inside it."""
+        plan = self._plans.get(type(value)) or self._plan(type(value))
+        for rule in plan.rules:
+            for below, message in rule.find(value, context):
+                finding = _finding(rule.rule, pointer((*path, *below)), message, value)
+                findings.append(finding)
+                if rule.hides:
+                    findings.hide(finding.pointer, rule.hides)
+        for name in plan.objects:
+            inner = getattr(value, name)
+            if inner is not None:
+                self(inner, context, findings, (*path, name))
+        for name in plan.lists:
+            for index, inner in enumerate(getattr(value, name)):
+                self(inner, context, findings, (*path, name, index))
+
+    def _plan(self, model: type[Any]) -> _Plan:
+        node = inspect.type_info(model)
+        fields = node.fields if isinstance(node, inspect.DataclassType) else ()
+        forms: Mapping[str, inspect.Type] = {each.name: _bare(each.type) for each in fields}
+        plan = _Plan(
+            tuple(self._by_model.get(model, ())),
+            tuple(name for name, form in forms.items() if isinstance(form, inspect.DataclassType)),
+            tuple(
+                name
+                for name, form in forms.items()
+                if isinstance(form, inspect.VarTupleType) and isinstance(_bare(form.item_type), inspect.DataclassType)
+            ),
+        )
+        return self._plans.setdefault(model, plan)
+
+
+def _bare(node: inspect.Type) -> inspect.Type:
+    """A node without its constraints, and without None."""
+    match node:
+        case inspect.Metadata(type=inner):
+            return _bare(inner)
+        case inspect.UnionType(types=types):
+            return _bare(next(each for each in types if not isinstance(each, inspect.NoneType)))
+    return node
+
+
+def _finding(rule: Rule, place: str, message: str, value: Any) -> Finding:
+    clause = rule.clause or type(value).clause
+    return Finding(pointer=place, rule=rule.id, severity=rule.severity, message=message, clause=clause)

@@ -1,0 +1,182 @@
+"""mod_sessions.md: Session; and what a session and a CDR have in common.
+
+Rules of this module: a session against its status, its charging periods against its time and energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from ocpi_emsp.check.examples import broken, broken_at
+from ocpi_emsp.check.numbers import exceeds, total
+from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.models import CdrDimensionType, ChargingPeriod, Location, Session, SessionStatus
+
+SESSIONS = Chapter("Sessions", "mod_sessions.md")
+
+_SESSION = "mod_sessions.md#31-session-object"
+_STATUS = "mod_sessions.md#41-sessionstatus-enum"
+
+
+@SESSIONS.rule(
+    "session.end.order",
+    WARNING,
+    _SESSION,
+    "The session ends before it starts.",
+    Session,
+    example=broken(Session, end_datetime="2015-06-29T20:00:00Z"),
+)
+def session_order(session: Session) -> Iterator[Hit]:
+    if session.end_datetime is not None and session.end_datetime < session.start_datetime:
+        yield ("end_datetime",), "the session ends before it starts"
+
+
+@SESSIONS.rule(
+    "session.negative",
+    WARNING,
+    _SESSION,
+    "The energy or the cost of a session is negative.",
+    Session,
+    example=broken(Session, total_cost=-1),
+)
+def session_negative(session: Session) -> Iterator[Hit]:
+    for name, number in (("kwh", session.kwh), ("total_cost", session.total_cost)):
+        if number is not None and number < 0:
+            yield (name,), f"{name} is {shown(number)}"
+
+
+@SESSIONS.rule(
+    "session.location.evse",
+    WARNING,
+    _SESSION,
+    "The location of a session has not exactly the used EVSE with the used connector.",
+    Session,
+    example=broken_at(Session, "/location/evses", ...),
+)
+def session_location(session: Session) -> Iterator[Hit]:
+    yield from not_one_connector(session.location)
+
+
+@SESSIONS.rule(
+    "session.periods.order",
+    WARNING,
+    "mod_cdrs.md#44-chargingperiod-class",
+    "The charging periods of a session are not in the order of their start.",
+    Session,
+    example=broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
+)
+def session_periods_order(session: Session) -> Iterator[Hit]:
+    yield from out_of_order(session.charging_periods)
+
+
+@SESSIONS.rule(
+    "session.periods.outside",
+    WARNING,
+    "mod_cdrs.md#44-chargingperiod-class",
+    "A charging period starts before or after its session.",
+    Session,
+    example=broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T20:59:00Z"),
+)
+def session_periods_outside(session: Session) -> Iterator[Hit]:
+    yield from outside(session.charging_periods, session.start_datetime, session.end_datetime)
+
+
+@SESSIONS.rule(
+    "session.energy.unit",
+    WARNING,
+    "mod_cdrs.md#43-cdrdimensiontype-enum",
+    "The ENERGY volumes exceed the session's kwh a hundredfold: they seem to be in Wh.",
+    Session,
+    example=broken_at(Session, "/charging_periods/0/dimensions/0/volume", 15342),
+)
+def session_energy_unit(session: Session) -> Iterator[Hit]:
+    found = volumes(session.charging_periods, CdrDimensionType.ENERGY)
+    if session.kwh > 0 and exceeds(total(volume for _, volume in found), session.kwh, 100):
+        for path, volume in found:
+            yield (
+                path,
+                f"the ENERGY volume {shown(volume)} seems to be in Wh: the session's kwh is {shown(session.kwh)}",
+            )
+
+
+@SESSIONS.rule(
+    "session.completed.end",
+    WARNING,
+    _STATUS,
+    "The session is completed, but has no end_datetime.",
+    Session,
+    example=broken(Session, end_datetime=...),
+)
+def completed_end(session: Session) -> Iterator[Hit]:
+    if session.status == SessionStatus.COMPLETED and session.end_datetime is None:
+        yield ("end_datetime",), "the session is COMPLETED and has no end_datetime"
+
+
+@SESSIONS.rule(
+    "session.running.end",
+    NOTE,
+    _STATUS,
+    "The session is active or pending, but has an end_datetime.",
+    Session,
+    example=broken(Session, status="ACTIVE"),
+)
+def running_end(session: Session) -> Iterator[Hit]:
+    if session.end_datetime is not None and session.status in (SessionStatus.ACTIVE, SessionStatus.PENDING):
+        yield ("end_datetime",), f"the session is {session.status} and has an end_datetime"
+
+
+@SESSIONS.rule(
+    "session.pending.energy",
+    NOTE,
+    _STATUS,
+    "The session has not yet started, but has taken energy.",
+    Session,
+    example=broken(Session, status="PENDING", end_datetime=...),
+)
+def pending_energy(session: Session) -> Iterator[Hit]:
+    if session.status == SessionStatus.PENDING and session.kwh > 0:
+        yield ("kwh",), f"the session is PENDING and has taken {shown(session.kwh)} kWh"
+
+
+# --- of a session and of a CDR ---------------------------------------------------------------------------------------
+
+
+def not_one_connector(location: Location) -> Iterator[Hit]:
+    """Where an embedded location has more or less than one EVSE with one connector."""
+    if len(location.evses) != 1:
+        yield ("location", "evses"), f"the location has {len(location.evses)} EVSEs, not the one that was used"
+    for index, evse in enumerate(location.evses[:1]):
+        if len(evse.connectors) != 1:
+            message = f"the EVSE has {len(evse.connectors)} connectors, not the one that was used"
+            yield ("location", "evses", index, "connectors"), message
+
+
+def out_of_order(periods: tuple[ChargingPeriod, ...]) -> Iterator[Hit]:
+    """Periods that start before the one in front of them."""
+    for index in range(1, len(periods)):
+        if periods[index].start_date_time < periods[index - 1].start_date_time:
+            yield ("charging_periods", index, "start_date_time"), "the period starts before the one in front of it"
+
+
+def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime | None) -> Iterator[Hit]:
+    """Periods that start outside their session; one that ends before it starts has no outside."""
+    if end is not None and end < start:
+        return
+    for index, period in enumerate(periods):
+        if period.start_date_time < start:
+            yield ("charging_periods", index, "start_date_time"), "the period starts before the session"
+        elif end is not None and period.start_date_time > end:
+            yield ("charging_periods", index, "start_date_time"), "the period starts after the end of the session"
+
+
+def volumes(periods: tuple[ChargingPeriod, ...], kind: CdrDimensionType) -> list[tuple[tuple[str | int, ...], Decimal]]:
+    """Place and volume of every dimension of one kind."""
+    return [
+        (("charging_periods", index, "dimensions", place, "volume"), dimension.volume)
+        for index, period in enumerate(periods)
+        for place, dimension in enumerate(period.dimensions)
+        if dimension.type == kind
+    ]

@@ -1,0 +1,205 @@
+"""mod_tariffs.md: Tariff, its elements, price components and restrictions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+import attrs
+
+from ocpi_emsp.check.examples import broken, broken_at
+from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.models import PriceComponent, Tariff, TariffDimensionType, TariffElement, TariffRestrictions
+
+TARIFFS = Chapter("Tariffs", "mod_tariffs.md")
+
+_TARIFF = "mod_tariffs.md#31-tariff-object"
+_COMPONENT = "mod_tariffs.md#42-pricecomponent-class"
+_RESTRICTIONS = "mod_tariffs.md#45-tariffrestrictions-class"
+
+_LIMITS = (("min_kwh", "max_kwh"), ("min_power", "max_power"), ("min_duration", "max_duration"))
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_FREE = [{"price_components": [{"type": "ENERGY", "price": 0, "step_size": 1}]}]
+
+
+def _unrestricted(element: TariffElement) -> bool:
+    restrictions = element.restrictions
+    return restrictions is None or not any(given for _, given in _given(restrictions))
+
+
+def _given(restrictions: TariffRestrictions) -> Iterator[tuple[str, bool]]:
+    for attribute in attrs.fields(TariffRestrictions):
+        yield attribute.name, getattr(restrictions, attribute.name) not in (None, ())
+
+
+@TARIFFS.rule(
+    "tariff.elements.hidden",
+    WARNING,
+    _TARIFF,
+    "An element without restrictions comes before others of the same dimension, which are never reached.",
+    Tariff,
+    example=broken_at(Tariff, "/elements/0/restrictions", ...),
+)
+def elements_hidden(tariff: Tariff) -> Iterator[Hit]:
+    always: dict[str, int] = {}
+    for index, element in enumerate(tariff.elements):
+        for place, component in enumerate(element.price_components):
+            first = always.get(component.type, index)
+            if first < index:
+                message = f"element {first} has no restrictions and a price for {shown(str(component.type))} already"
+                yield ("elements", index, "price_components", place), message
+        if _unrestricted(element):
+            for component in element.price_components:
+                always.setdefault(component.type, index)
+
+
+@TARIFFS.rule(
+    "tariff.elements.default",
+    NOTE,
+    _TARIFF,
+    "The last element has restrictions: no default is left where none of the elements matches.",
+    Tariff,
+    example=broken_at(Tariff, "/elements/1/restrictions", {"day_of_week": ["SUNDAY"]}),
+)
+def elements_default(tariff: Tariff) -> Iterator[Hit]:
+    if tariff.elements and not _unrestricted(tariff.elements[-1]):
+        yield (
+            ("elements", len(tariff.elements) - 1, "restrictions"),
+            "the last element is no default, it has restrictions",
+        )
+
+
+@TARIFFS.rule(
+    "tariff.free_of_charge",
+    WARNING,
+    _TARIFF,
+    "Every price is zero, but no component is FLAT: a free of charge tariff is FLAT with price 0.",
+    Tariff,
+    example=broken(Tariff, elements=_FREE),
+)
+def free_of_charge(tariff: Tariff) -> Iterator[Hit]:
+    components = [component for element in tariff.elements for component in element.price_components]
+    if components and not any(
+        component.price or component.type == TariffDimensionType.FLAT for component in components
+    ):
+        yield ("elements",), "every price is zero and none is FLAT"
+
+
+@TARIFFS.rule(
+    "price.negative",
+    WARNING,
+    _COMPONENT,
+    "The price of a component is negative.",
+    PriceComponent,
+    example=broken(PriceComponent, price=Decimal("-0.25")),
+)
+def price_negative(component: PriceComponent) -> Iterator[Hit]:
+    if component.price < 0:
+        yield ("price",), f"the price {shown(component.price)} is negative"
+
+
+@TARIFFS.rule(
+    "price.step_size.negative",
+    WARNING,
+    _COMPONENT,
+    "The step_size of a component is negative.",
+    PriceComponent,
+    example=broken(PriceComponent, step_size=-1),
+)
+def step_size_negative(component: PriceComponent) -> Iterator[Hit]:
+    if component.step_size < 0:
+        yield ("step_size",), f"the step_size {shown(component.step_size)} is negative"
+
+
+@TARIFFS.rule(
+    "price.step_size.zero",
+    NOTE,
+    _COMPONENT,
+    "A step_size is zero; read as no rounding. A FLAT price has no steps.",
+    PriceComponent,
+    example=broken(PriceComponent, step_size=0),
+)
+def step_size_zero(component: PriceComponent) -> Iterator[Hit]:
+    if component.step_size == 0 and component.type != TariffDimensionType.FLAT:
+        yield ("step_size",), "the step_size is 0; read as no rounding"
+
+
+@TARIFFS.rule(
+    "restrictions.never",
+    WARNING,
+    _RESTRICTIONS,
+    "A minimum is not below its maximum: the element never matches.",
+    TariffRestrictions,
+    example=broken(TariffRestrictions, min_kwh=50),
+)
+def restrictions_never(restrictions: TariffRestrictions) -> Iterator[Hit]:
+    for lower, upper in _LIMITS:
+        least, most = getattr(restrictions, lower), getattr(restrictions, upper)
+        if most is not None and (least or 0) >= most:
+            yield (upper,), f"{lower} {shown(least or 0)} is not below {upper} {shown(most)}"
+
+
+@TARIFFS.rule(
+    "restrictions.negative",
+    WARNING,
+    _RESTRICTIONS,
+    "A minimum or maximum of energy, power or duration is negative.",
+    TariffRestrictions,
+    example=broken(TariffRestrictions, min_kwh=-1),
+)
+def restrictions_negative(restrictions: TariffRestrictions) -> Iterator[Hit]:
+    for name in (name for pair in _LIMITS for name in pair):
+        limit = getattr(restrictions, name)
+        if limit is not None and limit < 0:
+            yield (name,), f"{name} is {shown(limit)}"
+
+
+@TARIFFS.rule(
+    "restrictions.times.equal",
+    WARNING,
+    _RESTRICTIONS,
+    "start_time and end_time are the same: the element never matches.",
+    TariffRestrictions,
+    example=broken(TariffRestrictions, end_time="09:00"),
+)
+def times_equal(restrictions: TariffRestrictions) -> Iterator[Hit]:
+    if restrictions.start_time is not None and restrictions.start_time == restrictions.end_time:
+        yield ("end_time",), f"start_time and end_time are both {restrictions.end_time}"
+
+
+@TARIFFS.rule(
+    "restrictions.date.form",
+    WARNING,
+    _RESTRICTIONS,
+    "A date is not written as YYYY-MM-DD.",
+    TariffRestrictions,
+    example=broken(TariffRestrictions, start_date="01-01-2015"),
+)
+def date_form(restrictions: TariffRestrictions) -> Iterator[Hit]:
+    for name, text in (("start_date", restrictions.start_date), ("end_date", restrictions.end_date)):
+        if text is not None and len(text) <= 10 and _date(text) is None:
+            yield (name,), f"{shown(text)} is no date written as YYYY-MM-DD"
+
+
+@TARIFFS.rule(
+    "restrictions.dates.order",
+    WARNING,
+    _RESTRICTIONS,
+    "end_date, which is excluded, is not later than start_date: the element never matches.",
+    TariffRestrictions,
+    example=broken(TariffRestrictions, end_date="2015-01-01"),
+)
+def dates_order(restrictions: TariffRestrictions) -> Iterator[Hit]:
+    start, end = _date(restrictions.start_date), _date(restrictions.end_date)
+    if start is not None and end is not None and start >= end:
+        yield ("end_date",), f"end_date {end} is not later than start_date {start}"
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text and _DATE.fullmatch(text) else None
+    except ValueError:
+        return None

@@ -1,0 +1,71 @@
+"""mod_tokens.md: Token, LocationReferences, AuthorizationInfo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ocpi_emsp.check.examples import broken
+from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token, WhitelistType
+
+TOKENS = Chapter("Tokens", "mod_tokens.md")
+
+_EMA_ID = re.compile(
+    r"[A-Z]{2}-?[A-Z0-9]{3}-?C[A-Z0-9]{8}(?:-?[A-Z0-9])?"  # ISO 15118 and eMI3, with or without check digit
+    r"|[A-Z]{2}[*-]?[A-Z0-9]{3}[*-]?[A-Z0-9]{6}(?:[*-]?[0-9X])?",  # DIN SPEC 91286
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@TOKENS.rule(
+    "authorization.location",
+    WARNING,
+    "mod_tokens.md#31-authorizationinfo-object",
+    "A location is given although the driver is not allowed to charge there.",
+    AuthorizationInfo,
+    example=broken(AuthorizationInfo, allowed="BLOCKED"),
+)
+def authorization_location(info: AuthorizationInfo) -> Iterator[Hit]:
+    if info.location is not None and info.allowed != Allowed.ALLOWED:
+        yield ("location",), f"a location is given, although the token is {info.allowed}"
+
+
+@TOKENS.rule(
+    "token.auth_id.form",
+    NOTE,
+    "mod_tokens.md#32-token-object",
+    "The auth_id has not the recommended form of an eMA-ID.",
+    Token,
+    example=broken(Token, auth_id="driver 1"),
+)
+def auth_id_form(token: Token) -> Iterator[Hit]:
+    if not _EMA_ID.fullmatch(token.auth_id):
+        yield ("auth_id",), f"{shown(token.auth_id)} is no eMA-ID"
+
+
+@TOKENS.rule(
+    "token.always.invalid",
+    NOTE,
+    "mod_tokens.md#44-whitelisttype-enum",
+    "The token has always to be whitelisted, yet it is not valid.",
+    Token,
+    example=broken(Token, whitelist="ALWAYS", valid=False),
+)
+def always_invalid(token: Token) -> Iterator[Hit]:
+    if token.whitelist == WhitelistType.ALWAYS and not token.valid:
+        yield ("valid",), "the token is not valid, and has always to be whitelisted"
+
+
+@TOKENS.rule(
+    "location_references.connectors",
+    NOTE,
+    "mod_tokens.md#42-locationreferences-class",
+    "Connectors are given without the EVSEs to which they belong.",
+    LocationReferences,
+    example=broken(LocationReferences, evse_uids=...),
+)
+def references_connectors(references: LocationReferences) -> Iterator[Hit]:
+    if references.connector_ids and not references.evse_uids:
+        yield ("connector_ids",), "connector_ids identify connectors within the given EVSEs, and none is given"

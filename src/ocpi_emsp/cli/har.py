@@ -1,0 +1,162 @@
+"""From a HAR file (HTTP archive 1.2) to the OCPI payloads in it.
+
+Rules of this module:
+- a request's body and a response's content are payloads where the URL says so, or where their members do;
+- a response is an envelope; the data of one that reports an error, and of one to a push, is nobody's object;
+- entries without such a payload are passed over and counted; only a file that is no HAR at all is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import define, evolve, field
+
+from ocpi_emsp.cli.kinds import Unclear, guess
+from ocpi_emsp.cli.payloads import Part, cut, is_envelope
+from ocpi_emsp.cli.urls import Call, called
+from ocpi_emsp.codec.patch import members
+from ocpi_emsp.errors import InvalidObject, NotJson
+
+NAME = ".har"
+
+
+class NotHar(Exception):
+    """A file that is no HTTP archive."""
+
+
+@define
+class Har:
+    """The payloads of one HAR file."""
+
+    _data: bytes
+    entries: int = field(default=0, init=False)
+    without: int = field(default=0, init=False)
+    """How many entries hold no OCPI payload."""
+
+    def parts(self) -> Iterator[Part]:
+        """The documents in order. Raises NotHar."""
+        entries = _entries(self._data)
+        if entries is None:
+            raise NotHar("it is no HAR file: there is no log with entries in it")
+        for entry in entries:
+            self.entries += 1
+            found = False
+            for part in _payloads(entry, self.entries):
+                found = True
+                yield part
+            self.without += not found
+
+
+def _entries(data: bytes) -> list[Any] | None:
+    """Read as the standard library reads: a byte order mark and half of a surrogate pair do occur in such files."""
+    try:
+        entries = _object(json.loads(data), "log").get("entries")
+    except (ValueError, RecursionError):
+        return None
+    return entries if isinstance(entries, list) else None
+
+
+def _payloads(entry: Any, number: int) -> Iterator[Part]:
+    request, response = _object(entry, "request"), _object(entry, "response")
+    method, url = _text(request, "method").upper(), _text(request, "url")
+    call = called(method, url)
+    if call is None:
+        return
+    at, place = _moment(_text(entry, "startedDateTime")), f"entry {number}: {method} {_path(url)}"
+    sent = _body(_object(request, "postData"))
+    if sent is not None:
+        part = Part(sent, kind=call.request, partial=method == "PATCH", at=at, entry=f"{place}, request")
+        yield from _request(part, call)
+    answered = _body(_object(response, "content"))
+    if answered is not None:
+        part = Part(answered, kind=call.response, at=at, entry=f"{place}, response")
+        yield from _response(part, call)
+
+
+def _request(part: Part, call: Call) -> Iterator[Part]:
+    if call.sure:
+        if part.kind is not None:
+            yield part
+    elif guessed := _guessed(part):
+        yield guessed
+
+
+def _response(part: Part, call: Call) -> Iterator[Part]:
+    try:
+        names = members(part.document)
+    except InvalidObject:  # a list without an envelope, or something else that is JSON
+        names = {}
+    except NotJson:
+        if call.sure:
+            yield part
+        return
+    if is_envelope(names):
+        yield from _enveloped(part, call, succeeded=bytes(names["status_code"]).strip(b'" ')[:1] == b"1")
+    elif call.sure and part.kind is not None:
+        yield evolve(part, document=b"{}", envelope=True)
+        yield from cut(part)
+    elif not call.sure:
+        yield from filter(None, map(_guessed, cut(part)))
+
+
+def _enveloped(part: Part, call: Call, *, succeeded: bool) -> Iterator[Part]:
+    for inner in cut(part):
+        if inner.envelope:
+            yield inner
+        elif succeeded and call.sure:
+            yield from [inner] if inner.kind is not None else []
+        elif succeeded and (guessed := _guessed(inner)):
+            yield guessed
+
+
+def _guessed(part: Part) -> Part | None:
+    try:
+        kind = guess(part.document)
+    except Unclear:
+        return None
+    return None if kind is None else evolve(part, kind=kind)
+
+
+def _body(holder: dict[str, Any]) -> bytes | None:
+    """The JSON that a postData or a content holds, or None where it is something else."""
+    text = _text(holder, "text")
+    encoded = "base64" in (_text(holder, "encoding"), _text(holder, "_encoding"))
+    try:
+        body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
+    except (binascii.Error, ValueError):
+        return None
+    is_json = "json" in _text(holder, "mimeType").lower() or body.lstrip()[:1] in (b"{", b"[")
+    return body if body.strip() and is_json else None
+
+
+def _object(holder: Any, name: str) -> dict[str, Any]:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _text(holder: Any, name: str) -> str:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _path(url: str) -> str:
+    """The path alone: a query or a user may hold a secret."""
+    try:
+        return urlsplit(url).path or "/"
+    except ValueError:
+        return "/"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,149 @@
+"""From the paths on the command line to the files to check.
+
+Rules of this module:
+- in a folder every file with one of ``SUFFIXES`` is taken, at any depth, in the order of the names; no folder is
+  entered twice, wherever its links lead to;
+- what is passed over or cannot be read is counted and named; the names that are kept are few, however many there are.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.har import NAME as HAR
+from ocpi_emsp.cli.payloads import LINES
+
+STDIN = "-"
+SUFFIXES = (".json", *LINES, HAR)
+_MAX_NAMED = 10
+
+
+@frozen
+class Source:
+    """A file to check."""
+
+    path: str
+    named: bool
+    """On the command line, not found in a folder."""
+
+
+@define
+class Named:
+    """How many there are, and what the first of them are called."""
+
+    count: int = field(default=0, init=False)
+    _first: list[str] = field(factory=list, init=False)
+
+    def add(self, name: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self._first) < _MAX_NAMED:
+            self._first.append(name)
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return ", ".join(self._first) + (f" and {more} more" if more else "")
+
+
+@define
+class Inputs:
+    """The files of the paths that were given. ``leave_out`` is the file that is being written."""
+
+    paths: Sequence[str]
+    leave_out: str | None = None
+    skipped: Named = field(factory=Named, init=False)
+    """Files in folders that are none of ours."""
+    unclear: Named = field(factory=Named, init=False)
+    """Files in folders with a document whose kind is not clear."""
+    problems: list[str] = field(factory=list, init=False)
+    """Why files and folders within folders cannot be read; the first few."""
+    failed: int = field(default=0, init=False)
+    _entered: set[tuple[int, int]] = field(factory=set, init=False)
+
+    @property
+    def several(self) -> bool:
+        """Whether a report that adds up is the better answer."""
+        return len(self.paths) > 1 or any(_is_folder(path) or path.lower().endswith(HAR) for path in self.paths)
+
+    def files(self) -> Iterator[Source]:
+        """Every file to check, as it is needed."""
+        for path in self.paths:
+            if path != STDIN and _is_folder(path):
+                for found in self._below(path):
+                    yield Source(found, named=False)
+            else:
+                yield Source(path, named=True)
+
+    def size(self) -> int:
+        """The bytes of all files together, as far as they are known."""
+        return sum(_size(source.path) for source in Inputs(self.paths, self.leave_out).files())
+
+    def _below(self, folder: str) -> Iterator[str]:
+        try:
+            known = Path(folder).stat()
+            if (known.st_dev, known.st_ino) in self._entered:
+                return
+            self._entered.add((known.st_dev, known.st_ino))
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries)
+        except OSError as error:
+            self.fail(f"{folder}: cannot be read: {reason(error)}")
+            return
+        for name in names:
+            yield from self._entry(str(Path(folder, name)))
+
+    def _entry(self, path: str) -> Iterator[str]:
+        ours = path.lower().endswith(SUFFIXES)
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError as error:
+            if ours:
+                self.fail(f"{path}: cannot be read: {reason(error)}")
+            else:
+                self.skipped.add(path)
+            return
+        if stat.S_ISDIR(mode):
+            yield from self._below(path)
+        elif not ours or not stat.S_ISREG(mode):
+            self.skipped.add(path)
+        elif self.leave_out is None or not _same(path, self.leave_out):
+            yield path
+
+    def fail(self, problem: str) -> None:
+        """Something in a folder that cannot be checked."""
+        self.failed += 1
+        if len(self.problems) < _MAX_NAMED:
+            self.problems.append(problem)
+
+
+def require_readable_once(paths: Sequence[str]) -> None:
+    """Raises Usage where standard input is asked for twice."""
+    if paths.count(STDIN) > 1:
+        raise Usage("standard input can be read only once")
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except ValueError:  # a NUL in the name
+        return False
+
+
+def _size(path: str) -> int:
+    try:
+        return os.fstat(0).st_size if path == STDIN else Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:
+        return False

@@ -1,0 +1,144 @@
+"""Where findings go: to a list for people, to one for machines, or into a report that adds them up.
+
+Rules of this module: the lists are written as the findings come, so they hold nothing; the report holds what
+:class:`ocpi_emsp.report.PartnerReport` holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from attrs import define, evolve, field
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.payloads import Part
+from ocpi_emsp.findings import Finding, Report, Severity
+from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_text
+
+
+class Sink(Protocol):
+    """Takes the findings, document by document and file by file."""
+
+    def document(self, file: str, part: Part, kind: type[Any] | None, report: Report, /) -> None:
+        """The findings of one document of this file; their pointers lead into the document."""
+
+    def checked(self, file: str, kind: str | None, ok: bool) -> None:
+        """The end of this file."""
+
+    def abandoned(self) -> None:
+        """The file cannot be checked to its end."""
+
+    def close(self) -> None:
+        """The end of all files."""
+
+
+def placed(report: Iterable[Finding], part: Part) -> Iterator[Finding]:
+    """The findings with their pointers into the file, or its line."""
+    return (evolve(finding, pointer=part.pointer + finding.pointer) if part.pointer else finding for finding in report)
+
+
+class TextSink:
+    """One line per finding, and one per file."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Severity] = Counter()
+
+    def document(self, file: str, part: Part, _kind: type[Any] | None, report: Report) -> None:
+        place = f"{part.place}: " if part.place else ""
+        for finding in placed(report, part):
+            self._counts[finding.severity] += 1
+            self._print(f"{file}: {place}{finding}")
+        if report.more:
+            output.say(f"{file}: {place}{report.more} more findings are not listed")
+
+    def checked(self, file: str, kind: str | None, ok: bool) -> None:
+        counts = ", ".join(_counted(self._counts[severity], severity) for severity in reversed(Severity))
+        self._counts.clear()
+        self._print(f"{file}: {'accepted' if ok else 'refused'}{f' as {kind}' if kind else ''}: {counts}")
+
+    def abandoned(self) -> None:
+        self._counts.clear()
+
+    def close(self) -> None:
+        output.flush()
+
+    def _print(self, line: str) -> None:
+        output.write(output.printable(line) + "\n")
+
+
+def _counted(number: int, severity: Severity) -> str:
+    return f"{number} {severity}{'' if number == 1 else 's'}"
+
+
+@define
+class JsonSink:
+    """One JSON document, written member by member as the findings come."""
+
+    _files: int = field(default=0, init=False)
+    _findings: int = field(default=-1, init=False)
+    """Findings written of the file that is open; -1 where none is open."""
+
+    def document(self, file: str, part: Part, _kind: type[Any] | None, report: Report) -> None:
+        where = {"line": part.line} if part.line is not None else {"entry": part.entry} if part.entry else {}
+        for finding in placed(report, part):
+            self._open(file)
+            output.write(f"{',' if self._findings else ''}\n    {json.dumps({**where, **finding.as_json()})}")
+            self._findings += 1
+        if report.more:
+            output.say(f"{file}: {report.more} more findings are not listed")
+
+    def checked(self, file: str, kind: str | None, ok: bool) -> None:
+        self._open(file)
+        self._end(kind, ok)
+
+    def _end(self, kind: str | None, ok: bool) -> None:
+        output.write(f'], "kind": {json.dumps(kind)}, "ok": {json.dumps(ok)}}}')
+        self._findings = -1
+
+    def abandoned(self) -> None:
+        if self._findings >= 0:
+            self._end(None, False)
+
+    def close(self) -> None:
+        output.write("" if self._files else '{"files": [')
+        output.write("\n]}\n")
+        output.flush()
+
+    def _open(self, file: str) -> None:
+        if self._findings < 0:
+            start = "," if self._files else '{"files": ['
+            output.write(f'{start}\n  {{"file": {json.dumps(file)}, "findings": [')
+            self._files, self._findings = self._files + 1, 0
+
+
+@define
+class ReportSink:
+    """Adds everything up and writes the report at the end."""
+
+    _form: str
+    report: PartnerReport
+
+    def document(self, file: str, part: Part, kind: type[Any] | None, report: Report) -> None:
+        source = f"{file}: {part.place}" if part.place else file
+        self.report.add(source, kind, report, part.document, part.at, below=part.pointer)
+
+    def checked(self, file: str, kind: str | None, ok: bool) -> None:
+        """Files are of no interest here."""
+
+    def abandoned(self) -> None:
+        """What was added stays."""
+
+    def close(self) -> None:
+        match self._form:
+            case "json":
+                output.write(to_json(self.report))
+            case "markdown":
+                output.write(to_markdown(self.report))
+            case "html":
+                output.write(to_html(self.report))
+            case _:
+                output.write(to_text(self.report, table=output.table))
+        output.flush()

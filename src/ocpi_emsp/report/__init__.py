@@ -1,0 +1,34 @@
+"""What one partner does wrong, rule by rule: something to paste into a mail.
+
+Rules of this package:
+- it counts and renders, it reads no files: whoever has documents adds their findings, and any number of documents takes
+  the memory of one sample per rule;
+- what came from outside is escaped by every renderer, secrets never get into a report.
+
+>>> from ocpi_emsp import Location, check
+>>> report = PartnerReport()
+>>> document = b'{"id": "LOC1"}'
+>>> report.add("LOC1.json", Location, check(document, Location), document)
+>>> report.refused
+1
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount
+from ocpi_emsp.report.partial import check_partial
+from ocpi_emsp.report.render_html import to_html
+from ocpi_emsp.report.render_json import to_json
+from ocpi_emsp.report.render_markdown import to_markdown
+from ocpi_emsp.report.render_text import to_text
+
+__all__ = [
+    "PartnerReport",
+    "PlaceCount",
+    "RuleCount",
+    "check_partial",
+    "to_html",
+    "to_json",
+    "to_markdown",
+    "to_text",
+]

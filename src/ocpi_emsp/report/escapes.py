@@ -1,0 +1,45 @@
+"""Text from outside, made harmless for where it is written to.
+
+Rules of this module: nothing is dropped, so that a reader sees what was sent; what is not printable is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+_PLAIN = re.compile(r"[\w.,:;/*#()+ =@?!%\"'\[\]{}~^$-]+", re.ASCII)
+"""Characters that a code span of Markdown shows as they are, in a table as well."""
+
+
+def printable(text: str) -> str:
+    """Text that cannot move a terminal's cursor: what is not printable is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def in_html(text: str) -> str:
+    """Text as the content or a quoted attribute of an element."""
+    return html.escape(printable(text), quote=True)
+
+
+def in_markdown(text: str) -> str:
+    """Text in a paragraph or a table cell of Markdown; no character of it is taken for Markdown or HTML."""
+    return _MARKDOWN.sub(_escaped_mark, printable(text))
+
+
+def _escaped_mark(match: re.Match[str]) -> str:
+    mark = match[1]
+    if mark in ",.-()'" or (mark == ":" and match.string[match.end() : match.end() + 1] != "/"):
+        return mark
+    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(mark, "\\" + mark)
+
+
+def as_code(text: str) -> str:
+    """Text as a code span of Markdown, or escaped where a code span would not hold it."""
+    shown = printable(text)
+    if _PLAIN.fullmatch(shown) and not shown.startswith(" ") and not shown.endswith(" "):
+        return f"`{shown}`"
+    return in_markdown(text)

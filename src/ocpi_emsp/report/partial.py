@@ -1,0 +1,37 @@
+"""A PATCH body, checked for what it says.
+
+Rules of this module (transport_and_format.md PATCH, docs/spec-choices.md rows 4 and 5):
+- a member that is absent stays as it is, at any depth: its absence is no finding;
+- null on a required member is one, since it would clear what must be there;
+- rules of sense need the whole object, which a body does not hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from ocpi_emsp.check import check
+from ocpi_emsp.codec import untyped
+from ocpi_emsp.errors import NotJson
+from ocpi_emsp.findings import Finding, Report
+from ocpi_emsp.report.samples import sample_at
+
+_REQUIRED = "field.required"
+
+
+def check_partial(document: bytes, kind: type[Any], **options: Any) -> Report:
+    """The findings of a PATCH body of an object of this kind; ``options`` are those of :func:`ocpi_emsp.check`."""
+    report = check(document, kind, **options)
+    if all(finding.rule != _REQUIRED for finding in report):
+        return report
+    try:
+        parsed = untyped(document)
+    except NotJson:
+        return report
+    return evolve(report, findings=tuple(each for each in report if not _absent(each, parsed)))
+
+
+def _absent(finding: Finding, document: Any) -> bool:
+    return finding.rule == _REQUIRED and sample_at(document, finding.pointer, "") is None

@@ -1,0 +1,12 @@
+"""The report as JSON, for machines."""
+
+from __future__ import annotations
+
+import json
+
+from ocpi_emsp.report.aggregate import PartnerReport
+
+
+def to_json(report: PartnerReport, *, indent: int | None = 2) -> str:
+    """One JSON document in ASCII, with a newline at its end; :meth:`PartnerReport.as_json` gives its shape."""
+    return json.dumps(report.as_json(), indent=indent) + "\n"

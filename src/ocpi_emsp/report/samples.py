@@ -1,0 +1,71 @@
+"""The value at a pointer, as short as a report may quote it.
+
+Rules of this module:
+- an object or a list is quoted by its size, a text by its beginning; never more than ``MAX_SAMPLE`` characters;
+- a token of Credentials is a secret and is never quoted (transport_and_format.md, authorization header).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from ocpi_emsp.codec import untyped
+from ocpi_emsp.errors import NotJson
+
+MAX_SAMPLE = 80
+"""Characters of a sample: enough to recognise a value by, short enough for a table."""
+HIDDEN = "(hidden)"
+_RAW = 400
+_MISSING = object()
+
+
+def sample_at(document: Any, pointer: str, kind: str) -> str | None:
+    """The value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None where none is."""
+    if kind == "Credentials" and pointer == "/token":
+        return HIDDEN
+    if isinstance(document, bytes | bytearray | memoryview | str):
+        try:
+            document = untyped(bytes(document) if not isinstance(document, str) else document)
+        except NotJson:
+            return HIDDEN if kind == "Credentials" else _raw(document)
+    value = _resolved(document, pointer)
+    return None if value is _MISSING else shortened(value)
+
+
+def shortened(value: Any) -> str:
+    """A value as JSON on one line, at most :data:`MAX_SAMPLE` characters of it."""
+    if isinstance(value, dict):
+        return f"{{{len(value)} members}}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{len(value)} items]" if value else "[]"
+    if isinstance(value, Decimal):
+        return cut(str(value))
+    if isinstance(value, str):
+        return cut(json.dumps(value[:_RAW], ensure_ascii=False))
+    return cut(json.dumps(value, default=str))
+
+
+def cut(text: str, most: int = MAX_SAMPLE) -> str:
+    """Text of at most ``most`` characters; three dots stand for the rest."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _raw(document: bytes | bytearray | memoryview | str) -> str:
+    start = document[:_RAW]
+    text = start if isinstance(start, str) else bytes(start).decode("utf-8", "backslashreplace")
+    return cut(text)
+
+
+def _resolved(document: Any, pointer: str) -> Any:
+    value = document
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return _MISSING
+    return value

@@ -1,0 +1,42 @@
+"""The sentences that every form of a report begins with."""
+
+from __future__ import annotations
+
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, moment
+
+TITLE = "OCPI 2.1.1 report"
+NOTHING = "Nothing deviates from the specification."
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def summary(report: PartnerReport) -> list[str]:
+    """What was looked at, how it ended, and when."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.documents.items()))
+    found = ", ".join(counted(report.findings_of(severity), severity) for severity in reversed(Severity))
+    lines = [
+        f"{counted(report.total, 'document')}{f' ({kinds})' if kinds else ''}: "
+        f"{report.accepted} accepted, {report.refused} refused.",
+        f"{found}, of {counted(len(report.rules), 'rule')}.",
+    ]
+    if report.more:
+        lines.append(f"{counted(report.more, 'more finding')} of single documents beyond the limit: not counted here.")
+    if report.first_seen is not None:
+        lines.append(f"Received from {moment(report.first_seen)} to {moment(report.last_seen)}.")
+    return lines
+
+
+def pointer(each: str) -> str:
+    """A pointer, or what the empty one means."""
+    return each or "(document)"
+
+
+def seen(each: RuleCount) -> str:
+    """When a rule was broken, or nothing where that is not known."""
+    if each.first_seen is None:
+        return ""
+    return f"{moment(each.first_seen)} to {moment(each.last_seen)}"

@@ -1,0 +1,273 @@
+"""A ready-made test class: what a backend's own mounted application makes of generated payloads.
+
+    class TestMyBackend(BackendContract):
+        @pytest.fixture
+        def ocpi_backend(self):
+            return Backend(app=my_asgi_app, token="...", country_code="NL", party_id="TNM", base="/ocpi/emsp")
+
+Rules of this module:
+- payloads of every object that a CPO pushes are sent as a CPO sends them, from parties that are registered already;
+- asserted is what every answer has to be: never a 5xx, always an OCPI envelope; what the policy accepts is answered
+  1000, what it refuses is not, and the answer names the broken field;
+- what the backend does not serve (405 or 404 for every method of the path) is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from attrs import define, field, frozen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ocpi_emsp.check import Policy
+from ocpi_emsp.codec import dump, parse
+from ocpi_emsp.errors import NotJson
+from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
+from ocpi_emsp.testing.backend.calls import Call, base_of, calling
+from ocpi_emsp.testing.payloads import PUSHED, SORTS, Payload, Sort, payloads
+from ocpi_emsp.testing.strategies import JSON
+
+__all__ = ["Answer", "Backend", "BackendContract", "Connection", "connected"]
+
+
+@frozen(kw_only=True)
+class Backend:
+    """A mounted application, and a CPO that is registered with it."""
+
+    app: Any
+    """An ASGI callable, a WSGI callable, or the public base URL of what is running."""
+    token: str = field(repr=False)
+    """The token with which the CPO calls the backend."""
+    country_code: str
+    party_id: str
+    base: str = ""
+    """The path below which ``/2.1.1`` lies, such as ``/ocpi/emsp``; for a URL it is part of it."""
+    policy: Policy = field(factory=Policy.tolerant)
+    """What the backend refuses from this CPO."""
+    examples: int = 25
+    """Payloads of every kind and sort."""
+
+
+@frozen
+class Answer:
+    """An answer that is no 5xx and an OCPI envelope."""
+
+    http_status: int
+    envelope: Mapping[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Answer:
+        """The answer. Raises AssertionError where it is none that a partner can read."""
+        text = response.text
+        assert response.status_code < 500, f"HTTP {response.status_code}: {text[:500]}"
+        try:
+            envelope = json.loads(response.content, parse_float=Decimal)
+        except ValueError:
+            envelope = None
+        assert isinstance(envelope, dict), f"HTTP {response.status_code} without an OCPI envelope: {text[:500]!r}"
+        assert type(envelope.get("status_code")) is int, f"no status_code in {text[:500]}"
+        assert isinstance(envelope.get("timestamp"), str), f"no timestamp in {text[:500]}"
+        assert response.is_success or envelope["status_code"] >= 2000, f"HTTP {response.status_code} with {text[:500]}"
+        return cls(response.status_code, envelope, text)
+
+    @property
+    def accepted(self) -> bool:
+        """True for a success of both layers."""
+        return self.http_status < 300 and 1000 <= self.envelope["status_code"] < 2000
+
+    @property
+    def unserved(self) -> bool:
+        """True where the backend does not have this path or method."""
+        return self.http_status in (404, 405)
+
+    @property
+    def pointers(self) -> list[str]:
+        """Where the findings in ``data`` point to."""
+        data = self.envelope.get("data")
+        found = [each.get("pointer") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
+        return [pointer for pointer in found if isinstance(pointer, str)]
+
+    def names(self, pointer: str) -> bool:
+        """True where the answer says which field is meant: by a finding, or in its text."""
+        field_name = next((step for step in reversed(pointer.split("/")) if step and not step.isdigit()), "")
+        return pointer in self.pointers or (field_name != "" and field_name in self.text)
+
+
+@define
+class Connection:
+    """Requests of the CPO to the backend."""
+
+    backend: Backend
+    call: Call
+    _numbers: Iterator[int] = field(factory=lambda: count(1))
+
+    def send(self, method: str, path: str, body: bytes) -> Answer:
+        """One request; ``path`` is below ``/2.1.1``."""
+        headers = {"authorization": f"Token {self.backend.token}", "content-type": "application/json"}
+        url = f"{base_of(self.backend.app)}{self.backend.base}/2.1.1/{path}"
+        response = self.call(httpx.Request(method, url, headers=headers, content=body))
+        if response.status_code == 401:
+            pytest.fail(f"the backend does not know the token: {response.text[:300]}")
+        return Answer.of(response)
+
+    def push(self, payload: Payload) -> Answer:
+        """The payload, as a CPO pushes its kind; what it belongs to is pushed before."""
+        return _PUSHES[payload.kind](self, payload.document)
+
+    def owned(self, module: str, *ids: str) -> str:
+        """The path of an object of this CPO."""
+        parts = (module, self.backend.country_code, self.backend.party_id, *ids)
+        return "/".join(quote(part, safe="") for part in parts)
+
+    def renewed(self, document: bytes) -> bytes:
+        """The document with an id that was not sent before: a CDR cannot be replaced."""
+        try:
+            parsed = parse(document)
+        except NotJson:
+            return document
+        old = parsed.get("id") if isinstance(parsed, dict) else None
+        if isinstance(old, bool) or not isinstance(old, str | int):
+            return document
+        number = next(self._numbers)
+        return dump({**parsed, "id": number if isinstance(old, int) else f"{number:0{len(old)}}"})
+
+
+def _id(document: bytes, name: str) -> str:
+    """The id for the URL; that of an object without a readable one is ``1``."""
+    try:
+        found = parse(document)[name]
+    except (NotJson, KeyError, TypeError, IndexError):
+        return "1"
+    return str(found) if isinstance(found, str | int | Decimal) and str(found) else "1"
+
+
+def _location(connection: Connection, document: bytes) -> Answer:
+    return connection.send("PUT", connection.owned("locations", _id(document, "id")), document)
+
+
+def _evse(connection: Connection, document: bytes) -> Answer:
+    _require(connection.send("PUT", connection.owned("locations", "L"), _PARENT))
+    return connection.send("PUT", connection.owned("locations", "L", _id(document, "uid")), document)
+
+
+def _connector(connection: Connection, document: bytes) -> Answer:
+    _require(connection.send("PUT", connection.owned("locations", "L"), _PARENT))
+    return connection.send("PUT", connection.owned("locations", "L", "E", _id(document, "id")), document)
+
+
+def _session(connection: Connection, document: bytes) -> Answer:
+    return connection.send("PUT", connection.owned("sessions", _id(document, "id")), document)
+
+
+def _tariff(connection: Connection, document: bytes) -> Answer:
+    return connection.send("PUT", connection.owned("tariffs", _id(document, "id")), document)
+
+
+def _cdr(connection: Connection, document: bytes) -> Answer:
+    return connection.send("POST", "cdrs", connection.renewed(document))
+
+
+_PARENT = b"""{"id":"L","type":"ON_STREET","address":"F.Rooseveltlaan 3A","city":"Gent","postal_code":"9000",
+"country":"BEL","coordinates":{"latitude":"51.047599","longitude":"3.729944"},"evses":[{"uid":"E","status":"AVAILABLE",
+"connectors":[{"id":"1","standard":"IEC_62196_T2","format":"SOCKET","power_type":"AC_3_PHASE","voltage":230,
+"amperage":16,"last_updated":"2015-06-29T20:39:09Z"}],"last_updated":"2015-06-29T20:39:09Z"}],
+"last_updated":"2015-06-29T20:39:09Z"}"""
+"""The location to which pushed EVSEs and connectors belong: the specification's own."""
+
+
+def _require(answer: Answer) -> None:
+    if answer.unserved:
+        pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+    assert answer.accepted, answer.text[:500]
+
+
+_PUSHES: Mapping[type[Any], Callable[[Connection, bytes], Answer]] = {
+    Location: _location,
+    Evse: _evse,
+    Connector: _connector,
+    Session: _session,
+    Cdr: _cdr,
+    Tariff: _tariff,
+}
+
+each_kind = pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: str(kind.__name__))
+each_sort = pytest.mark.parametrize("sort", SORTS)
+
+
+class BackendContract:
+    """Subclass it, and give it the backend: a class attribute ``backend``, or a fixture ``ocpi_backend``."""
+
+    backend: Backend
+
+    @pytest.fixture
+    def ocpi_backend(self) -> Backend:
+        """The backend under test; a subclass may return one that was made for the test."""
+        return self.backend
+
+    @pytest.fixture
+    def ocpi_connection(self, ocpi_backend: Backend) -> Iterator[Connection]:
+        """The CPO's requests to it."""
+        with connected(ocpi_backend) as connection:
+            yield connection
+
+    @each_sort
+    @each_kind
+    def test_payloads(self, ocpi_connection: Connection, kind: type[Any], sort: Sort) -> None:
+        """Valid and quirky payloads are stored, invalid ones are refused with the broken field's name."""
+        policy = ocpi_connection.backend.policy
+
+        @self._settings(ocpi_connection)
+        @given(payloads(kind, sort, policy=policy))
+        def push(payload: Payload) -> None:
+            answer = ocpi_connection.push(payload)
+            if answer.http_status == 405:
+                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+            if not payload.refused_by(policy):
+                assert answer.accepted, f"{payload}\n{answer.text[:1000]}"
+            else:
+                assert not answer.accepted, f"{payload} was not refused\n{answer.text[:1000]}"
+                for pointer in payload.pointers - {""}:
+                    assert answer.names(pointer), f"{payload}: {pointer} is not named\n{answer.text[:1000]}"
+
+        push()
+
+    @each_kind
+    def test_anything(self, ocpi_connection: Connection, kind: type[Any]) -> None:
+        """Whatever comes, an envelope goes back."""
+
+        @self._settings(ocpi_connection)
+        @given(JSON.map(dump) | st.binary(max_size=50))
+        def push(body: bytes) -> None:
+            answer = ocpi_connection.push(Payload(kind=kind, sort="invalid", name="anything", document=body))
+            if answer.http_status == 405:
+                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+            assert not answer.accepted, answer.text[:500]
+
+        push()
+
+    @staticmethod
+    def _settings(connection: Connection) -> settings:
+        """Slow backends are no failure, and what was found is not kept in a database of examples."""
+        return settings(
+            max_examples=connection.backend.examples,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+
+
+@contextmanager
+def connected(backend: Backend) -> Iterator[Connection]:
+    """Requests to the backend, for tests of one's own."""
+    with calling(backend.app) as call:
+        yield Connection(backend, call)

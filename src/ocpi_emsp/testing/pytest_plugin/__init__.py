@@ -1,0 +1,104 @@
+"""The pytest plugin: payloads as parameters, and a partner's payload files as tests.
+
+    pytest --ocpi-files captures/ --ocpi-policy strict      # every payload below captures/ is a test
+
+    @pytest.mark.ocpi_payloads(Location, sort="quirky")     # without it: everything that a CPO pushes
+    def test_my_importer(ocpi_payload): ...
+
+Rules of this module:
+- pytest loads it in every run of an environment in which this library is installed, so it imports nothing until an
+  option or the fixture is used;
+- a payload is taken out of a file, and its kind guessed, as ``ocpi-emsp check`` does it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ocpi_emsp.testing.payloads import Payload
+    from ocpi_emsp.testing.pytest_plugin.files import PayloadFile
+
+_FILES = pytest.StashKey[frozenset[Path]]()
+_SUFFIXES = (".json", ".jsonl", ".ndjson")
+_FIXTURE, _MARK = "ocpi_payload", "ocpi_payloads"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--ocpi-files`` and ``--ocpi-policy``."""
+    group = parser.getgroup("ocpi", "OCPI payloads")
+    group.addoption(
+        "--ocpi-files",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a payload file, or a folder of them (JSON, JSON lines); every payload becomes a test; repeatable",
+    )
+    group.addoption(
+        "--ocpi-policy",
+        choices=("tolerant", "strict"),
+        default="tolerant",
+        help="what a payload fails for: tolerant, the default: errors; strict: warnings too",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the files collected as well as what was asked for."""
+    config.addinivalue_line(
+        "markers",
+        f"{_MARK}(*kinds, sort=None, policy=None): which examples the fixture {_FIXTURE} goes through; "
+        "sort is valid, quirky or invalid, or several of them",
+    )
+    files = sorted(file for path in config.getoption("--ocpi-files") for file in _files(Path(path)))
+    config.stash[_FILES] = frozenset(file.resolve() for file in files)
+    config.args.extend(str(file) for file in files)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        if found:
+            return found
+        raise pytest.UsageError(f"--ocpi-files {path}: there is no file that ends in {', '.join(_SUFFIXES)}")
+    if path.is_file():
+        return [path]
+    raise pytest.UsageError(f"--ocpi-files {path}: there is no such file or folder")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PayloadFile | None:
+    """The files of ``--ocpi-files``, and no others."""
+    wanted = parent.config.stash.get(_FILES, frozenset())
+    if not wanted or file_path.resolve() not in wanted:
+        return None
+    from ocpi_emsp.testing.pytest_plugin.files import PayloadFile
+
+    return PayloadFile.from_parent(parent, path=file_path)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for every example of the kinds and sorts that the mark names."""
+    if _FIXTURE not in metafunc.fixturenames or metafunc.definition.get_closest_marker("parametrize") is not None:
+        return
+    mark = metafunc.definition.get_closest_marker(_MARK)
+    kinds, options = (mark.args, mark.kwargs) if mark else ((), {})
+    found = list(_examples(kinds, **options))
+    metafunc.parametrize(_FIXTURE, found, ids=[str(payload) for payload in found], indirect=True)
+
+
+def _examples(kinds: tuple[type[Any], ...], sort: Any = None, policy: Any = None) -> list[Payload]:
+    try:
+        from ocpi_emsp.testing.payloads import PUSHED, SORTS, examples
+    except ImportError as error:
+        raise pytest.UsageError(f"{_FIXTURE} needs the extra ocpi-emsp[testing]: {error}") from None
+    sorts: Any = (sort,) if isinstance(sort, str) else sort or SORTS
+    return [each for kind in kinds or PUSHED for one in sorts for each in examples(kind, one, policy=policy)]
+
+
+@pytest.fixture
+def ocpi_payload(request: pytest.FixtureRequest) -> Payload:
+    """A :class:`ocpi_emsp.testing.payloads.Payload`: each example of the mark ``ocpi_payloads`` in turn."""
+    payload: Payload = request.param
+    return payload

@@ -1,0 +1,85 @@
+"""A partner's payload files as pytest collects them.
+
+Rules of this module:
+- a test is one document: the object of a file, an item of a list, the data of an envelope, a line;
+- it fails with the findings as its message, and only for what the policy refuses; an envelope by itself never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocpi_emsp.check import Policy, check
+from ocpi_emsp.cli.kinds import GUESSED, Unclear, guess
+from ocpi_emsp.cli.payloads import Part, read_parts
+from ocpi_emsp.findings import Report
+
+
+class Refused(Exception):
+    """A payload that the policy refuses, or whose kind is not clear."""
+
+
+class PayloadFile(pytest.File):
+    """A file with one document or many."""
+
+    def collect(self) -> Iterator[PayloadItem]:
+        """A test for every document."""
+        with self.path.open("rb") as stream:
+            for number, part in enumerate(read_parts(stream, self.path.name)):
+                if not part.envelope:
+                    yield PayloadItem.from_parent(self, name=_name(part, number), part=part)
+
+
+def _name(part: Part, number: int) -> str:
+    place = f"line {part.line}" if part.line is not None else ""
+    return " ".join(filter(None, (place, part.pointer))) or f"document {number + 1}"
+
+
+class PayloadItem(pytest.Item):
+    """One document of a file."""
+
+    def __init__(self, *, part: Part, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._part = part
+
+    def runtest(self) -> None:
+        """Check the document. Raises Refused."""
+        policy = {"tolerant": Policy.tolerant, "strict": Policy.strict}[self.config.getoption("--ocpi-policy")]()
+        kind, report = _checked(self._part)
+        self.user_properties.append(("ocpi_kind", kind))
+        if policy.refused(policy.judge(report)):
+            raise Refused(f"{kind} refused\n{_listed(report)}")
+        if report.findings:
+            self.add_report_section("call", "findings", _listed(report))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The findings, without a traceback."""
+        if isinstance(excinfo.value, Refused):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The file and the line."""
+        line = None if self._part.line is None else self._part.line - 1
+        return self.path, line, f"{self.path.name}: {self.name}"
+
+
+def _checked(part: Part) -> tuple[str, Report]:
+    if part.too_long:
+        raise Refused("the line is longer than any payload")
+    try:
+        kind = part.kind or guess(part.document)
+    except Unclear:
+        names = ", ".join(model.__name__ for model in GUESSED)
+        raise Refused(f"its kind is not clear; it is none of {names}") from None
+    # Bytes that are no JSON are none as any kind.
+    return (kind.__name__ if kind else "document"), check(part.document, kind or GUESSED[0])
+
+
+def _listed(report: Report) -> str:
+    more = [f"{report.more} more findings are not listed"] if report.more else []
+    return "\n".join([*map(str, report), *more])

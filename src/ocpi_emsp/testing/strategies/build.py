@@ -1,0 +1,103 @@
+"""From a model's annotations to models: the engine below :func:`ocpi_emsp.testing.strategies.from_model`.
+
+Rules of this module:
+- every field is drawn by its annotation; where fields have to agree, the model has a *plan* (which strategies some of
+  its fields get, after something common was drawn) and a *finish* (what follows from what was drawn);
+- what the caller gives stands as it is, also where it breaks a rule of sense;
+- optional fields are absent first, lists are short: that is what shrinking ends at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from attrs import frozen
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from ocpi_emsp.testing.strategies.scalars import scalars
+from ocpi_emsp.testing.strategies.schema import present, schema
+
+Members: TypeAlias = dict[str, Any]
+Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Mapping[str, Any]], Mapping[str, st.SearchStrategy[Any]]]"
+"""Gets what the caller fixed; returns strategies for fields. A field that is not wanted gets ``st.just(None)``."""
+Finish: TypeAlias = Callable[[Members], None]
+"""Changes members in place so that they agree."""
+
+PLANS: dict[type[Any], Plan] = {}
+FINISHES: dict[type[Any], Finish] = {}
+
+MOST_ITEMS = 2
+"""Items of a list: two show everything that a list can do, and a CDR stays within what Hypothesis draws."""
+
+
+def plan(kind: type[Any]) -> Callable[[Plan], Plan]:
+    """Register the plan of a model."""
+    return lambda function: PLANS.setdefault(kind, function)
+
+
+def finish(kind: type[Any]) -> Callable[[Finish], Finish]:
+    """Register the finish of a model."""
+    return lambda function: FINISHES.setdefault(kind, function)
+
+
+@frozen
+class Builder:
+    """Builds strategies; ``full`` ones have every optional field and no empty list."""
+
+    full: bool = False
+
+    def model(self, kind: type[Any], given: Mapping[str, Any] | None = None) -> st.SearchStrategy[Any]:
+        """Models of a kind; ``given`` maps fields to strategies, or to values that stand for themselves."""
+        if not given:
+            if (self, kind) not in _PLAIN:
+                _PLAIN[self, kind] = _models(self, kind, {})
+            return _PLAIN[self, kind]
+        unknown = given.keys() - schema(kind).keys()
+        if unknown:
+            raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+        fixed = {
+            name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in given.items()
+        }
+        return _models(self, kind, fixed)
+
+    def node(self, node: inspect.Type, name: str) -> st.SearchStrategy[Any]:
+        """Values of one field that is there."""
+        match inner := present(node):
+            case inspect.DataclassType(cls=cls):
+                return self.model(cls)
+            case inspect.VarTupleType(item_type=item):
+                return self.items(self.node(item, name), unique=not isinstance(present(item), inspect.DataclassType))
+        return scalars(inner, name, node)
+
+    def items(
+        self, item: st.SearchStrategy[Any], *, least: int = 1, most: int = MOST_ITEMS, unique: Any = False
+    ) -> st.SearchStrategy[tuple[Any, ...]]:
+        """Tuples of items; ``unique`` is True, or the name of the member in which they differ."""
+        by = (lambda value: getattr(value, unique)) if isinstance(unique, str) else None
+        return st.lists(item, min_size=least, max_size=most, unique=unique is True, unique_by=by).map(tuple)
+
+    def maybe(self, values: st.SearchStrategy[Any], absent: Any = None) -> st.SearchStrategy[Any]:
+        """Absent, or one of the values."""
+        return values if self.full else st.just(absent) | values
+
+
+_PLAIN: dict[tuple[Builder, type[Any]], st.SearchStrategy[Any]] = {}
+
+
+@st.composite
+def _models(draw: st.DrawFn, builder: Builder, kind: type[Any], fixed: Mapping[str, st.SearchStrategy[Any]]) -> Any:
+    given = {name: draw(strategy) for name, strategy in fixed.items()}
+    planned = PLANS[kind](builder, draw, given) if kind in PLANS else {}
+    members: Members = {}
+    for name, field in schema(kind).items():
+        if name in given:
+            members[name] = given[name]
+        elif name in planned:
+            members[name] = draw(planned[name])
+        elif field.required or builder.full or draw(st.booleans()):
+            members[name] = draw(builder.node(field.type, name))
+    if kind in FINISHES:
+        FINISHES[kind](members)
+    return kind(**(members | given))

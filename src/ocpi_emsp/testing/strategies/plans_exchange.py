@@ -1,0 +1,103 @@
+"""What has to agree inside tokens, commands, credentials, versions and the envelope.
+
+Rules of this module: one small plan per model; what the annotations say already is not said again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ocpi_emsp.models import (
+    Allowed,
+    AuthorizationInfo,
+    Credentials,
+    Endpoint,
+    Envelope,
+    Image,
+    LocationReferences,
+    ModuleID,
+    ReserveNow,
+    Version,
+    VersionDetail,
+    VersionNumber,
+)
+from ocpi_emsp.testing.strategies.build import Builder, plan
+from ocpi_emsp.testing.strategies.scalars import identifiers, moments
+
+Given = Mapping[str, Any]
+Strategies = Mapping[str, st.SearchStrategy[Any]]
+
+_BASE = "https://example.com/ocpi/cpo"
+_LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@plan(LocationReferences)
+def _location_references(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    """Connectors are named only where it is clear of which EVSE they are."""
+    evses = given["evse_uids"] if "evse_uids" in given else draw(_ids(39, builder.full))
+    connectors = _ids(36, builder.full) if len(evses) == 1 else st.just(())
+    return {"evse_uids": st.just(evses), "connector_ids": connectors}
+
+
+def _ids(most: int, full: bool) -> st.SearchStrategy[tuple[str, ...]]:
+    limit = 1 if full else 2
+    return st.lists(identifiers(most), min_size=full, max_size=limit, unique_by=str.lower).map(tuple)
+
+
+@plan(AuthorizationInfo)
+def _authorization_info(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    """Only a driver who may charge is told where."""
+    allowed = given.get("allowed") or draw(st.just(Allowed.ALLOWED) if builder.full else st.sampled_from(Allowed))
+    location = builder.maybe(builder.model(LocationReferences)) if allowed == Allowed.ALLOWED else st.just(None)
+    return {"allowed": st.just(allowed), "location": location}
+
+
+@plan(ReserveNow)
+def _reserve_now(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    return {"expiry_date": moments(_LATER, _LATER.replace(year=2105))}
+
+
+@plan(Credentials)
+def _credentials(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    return {"url": st.just(f"{_BASE}/versions") | st.just("https://cpo.example.org/ocpi/versions")}
+
+
+@plan(Version)
+def _version(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    version = given.get("version") or draw(st.sampled_from(list(reversed(VersionNumber))))
+    return {"version": st.just(version), "url": st.just(f"{_BASE}/{version}")}
+
+
+@plan(Endpoint)
+def _endpoint(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    identifier = given.get("identifier") or draw(st.sampled_from(ModuleID))
+    return {"identifier": st.just(identifier), "url": st.just(f"{_BASE}/2.1.1/{identifier}")}
+
+
+@plan(VersionDetail)
+def _version_detail(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    """Every party has credentials (version_information_endpoint.md)."""
+    others = st.sampled_from([module for module in ModuleID if module != ModuleID.CREDENTIALS])
+    rest = st.lists(others, min_size=builder.full, max_size=6, unique=True)
+    endpoints = rest.map(lambda modules: tuple(map(_served, [ModuleID.CREDENTIALS, *modules])))
+    return {"version": st.just(VersionNumber.V2_1_1), "endpoints": endpoints}
+
+
+def _served(module: ModuleID) -> Endpoint:
+    return Endpoint(identifier=module, url=f"{_BASE}/2.1.1/{module}")
+
+
+@plan(Image)
+def _image(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    sizes = st.integers(1, 4000) | st.just(99999)
+    return {"width": sizes, "height": sizes}
+
+
+@plan(Envelope)
+def _envelope(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    codes = (1000, 2000, 2001, 2002, 2003, 3000, 3001, 3002, 3003)
+    return {"status_code": st.sampled_from(codes)}

@@ -1,0 +1,252 @@
+"""What has to agree inside a location, an EVSE, and their parts (mod_locations.md).
+
+Rules of this module: one small plan or finish per model; what the annotations say already is not said again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ocpi_emsp.models import (
+    AdditionalGeoLocation,
+    Connector,
+    ConnectorFormat,
+    ConnectorType,
+    EnergyMix,
+    EnergySource,
+    EnergySourceCategory,
+    EnvironmentalImpact,
+    Evse,
+    ExceptionalPeriod,
+    GeoLocation,
+    Hours,
+    Location,
+    PowerType,
+    RegularHours,
+    StatusSchedule,
+)
+from ocpi_emsp.testing.strategies.build import Builder, Members, finish, plan
+from ocpi_emsp.testing.strategies.places import PLACES, Place
+from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments
+
+Given = Mapping[str, Any]
+Strategies = Mapping[str, st.SearchStrategy[Any]]
+
+_AROUND = 50_000
+"""Millionths of a degree, about five kilometres: what belongs to a town lies in it."""
+_DAY = timedelta(days=1)
+
+
+@plan(Location)
+def _location(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    place = draw(
+        st.sampled_from([place for place in PLACES if place.country == given.get("country", place.country)] or PLACES)
+    )
+    evse = builder.model(
+        Evse, {"evse_id": builder.maybe(evse_ids(place.country_code)), "coordinates": builder.maybe(_near(place))}
+    )
+    related = _near(place).flatmap(
+        lambda point: builder.model(AdditionalGeoLocation, {"latitude": point.latitude, "longitude": point.longitude})
+    )
+    return {
+        "country": st.just(place.country),
+        "city": st.just(place.city),
+        "postal_code": st.just(place.postal_code),
+        "address": st.just(place.address),
+        "coordinates": _near(place),
+        "time_zone": builder.maybe(st.just(place.time_zone)),
+        "evses": st.lists(evse, min_size=1 if builder.full else 0, max_size=2, unique_by=(_uid, _evse_id)).map(tuple),
+        "related_locations": builder.maybe(builder.items(related), ()),
+    }
+
+
+def _uid(evse: Evse) -> str:
+    return evse.uid.lower()
+
+
+def _evse_id(evse: Evse) -> object:
+    return evse.evse_id or object()
+
+
+def _near(place: Place) -> st.SearchStrategy[GeoLocation]:
+    steps = st.integers(0, _AROUND)
+    return st.builds(
+        lambda north, east: GeoLocation(
+            latitude=degrees(place.latitude + north), longitude=degrees(place.longitude + east)
+        ),
+        steps,
+        steps,
+    )
+
+
+@cache
+def used(builder: Builder) -> st.SearchStrategy[Location]:
+    """A location with exactly the EVSE and the connector that were used (mod_sessions.md 3.1, mod_cdrs.md 3.1)."""
+
+    def at(place: Place) -> st.SearchStrategy[Location]:
+        evse = {
+            "connectors": st.tuples(builder.model(Connector)),
+            "evse_id": builder.maybe(evse_ids(place.country_code)),
+            "coordinates": builder.maybe(_near(place)),
+        }
+        return builder.model(Location, {"country": place.country, "evses": st.tuples(builder.model(Evse, evse))})
+
+    return st.sampled_from(PLACES).flatmap(at)
+
+
+@finish(Location)
+def _location_is_as_new_as_its_evses(members: Members) -> None:
+    _as_new_as(members, members.get("evses", ()))
+
+
+@plan(Evse)
+def _evse(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    connectors = st.lists(builder.model(Connector), min_size=1, max_size=2, unique_by=lambda each: each.id.lower())
+    return {"connectors": connectors.map(tuple)}
+
+
+@finish(Evse)
+def _evse_is_as_new_as_its_connectors(members: Members) -> None:
+    _as_new_as(members, members["connectors"])
+    schedule = sorted(members.get("status_schedule", ()), key=lambda each: each.period_begin)
+    apart = all(one.period_end and one.period_end <= other.period_begin for one, other in pairwise(schedule))
+    members["status_schedule"] = tuple(schedule if apart else schedule[:1])
+
+
+def _as_new_as(members: Members, parts: Any) -> None:
+    members["last_updated"] = max([members["last_updated"], *(part.last_updated for part in parts)])
+
+
+_AC = [kind for kind in ConnectorType if not kind.endswith("_COMBO") and kind != ConnectorType.CHADEMO]
+_DC = [ConnectorType.IEC_62196_T2_COMBO, ConnectorType.IEC_62196_T1_COMBO, ConnectorType.CHADEMO]
+_OUTPUT = {
+    PowerType.AC_1_PHASE: ([230, 220], [16, 32]),
+    PowerType.AC_3_PHASE: ([230, 220], [16, 32, 63]),
+    PowerType.DC: ([400, 500, 920], [50, 125, 500]),
+}
+"""Volts (mod_locations.md 3.3: line to neutral where there are three phases) and amperes that are built."""
+
+
+@plan(Connector)
+def _connector(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    power = given.get("power_type") or draw(st.sampled_from([PowerType.AC_3_PHASE, PowerType.AC_1_PHASE, PowerType.DC]))
+    direct = power == PowerType.DC
+    volts, amperes = _OUTPUT.get(power, _OUTPUT[PowerType.DC])
+    # A Schuko or a single-phase CEE socket does not carry three phases.
+    three = [
+        kind for kind in _AC if "DOMESTIC" not in kind and "single" not in kind and kind != ConnectorType.IEC_62196_T1
+    ]
+    one = [kind for kind in _AC if "three" not in kind]
+    standards = _DC if direct else three if power == PowerType.AC_3_PHASE else one
+    return {
+        "standard": st.sampled_from(sorted(standards, key=ConnectorType.IEC_62196_T2.__ne__)),
+        "format": st.sampled_from([ConnectorFormat.CABLE] * 2 if direct else ConnectorFormat),
+        "power_type": st.just(power),
+        "voltage": st.sampled_from(volts),
+        "amperage": st.sampled_from(amperes),
+    }
+
+
+@plan(GeoLocation)
+@plan(AdditionalGeoLocation)
+def _point(_builder: Builder, draw: st.DrawFn, _given: Given) -> Strategies:
+    place = draw(st.sampled_from(PLACES))
+    steps = st.integers(0, _AROUND)
+    return {
+        "latitude": steps.map(lambda north: degrees(place.latitude + north)),
+        "longitude": steps.map(lambda east: degrees(place.longitude + east)),
+    }
+
+
+_GREEN = {
+    EnergySourceCategory.GENERAL_GREEN,
+    EnergySourceCategory.SOLAR,
+    EnergySourceCategory.WIND,
+    EnergySourceCategory.WATER,
+}
+
+
+@plan(EnergyMix)
+def _energy_mix(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    kinds = st.lists(st.sampled_from(EnergySourceCategory), min_size=builder.full, max_size=3, unique=True)
+    sources = given["energy_sources"] if "energy_sources" in given else _shares(draw(kinds))
+    green = {source.source for source in sources} <= _GREEN if sources else draw(st.booleans())
+    impacts = builder.items(builder.model(EnvironmentalImpact), unique="source")
+    return {
+        "is_green_energy": st.just(green),
+        "energy_sources": st.just(sources),
+        # Green energy has neither waste nor emission (mod_locations.md 4.5).
+        "environ_impact": st.just(()) if green else builder.maybe(impacts, ()),
+    }
+
+
+def _shares(kinds: list[EnergySourceCategory]) -> tuple[EnergySource, ...]:
+    """As good as equal shares that add up to 100."""
+    if not kinds:
+        return ()
+    share = Decimal(100 // len(kinds))
+    first = 100 - share * (len(kinds) - 1)
+    return tuple(EnergySource(source=kind, percentage=share if place else first) for place, kind in enumerate(kinds))
+
+
+@plan(EnergySource)
+def _energy_source(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    return {"percentage": st.integers(1, 100).map(Decimal)}
+
+
+@plan(RegularHours)
+def _regular_hours(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    if given.keys() & {"period_begin", "period_end"}:
+        return {}
+    begin = draw(st.integers(0, 23 * 60))
+    end = draw(st.integers(begin + 1, 24 * 60 - 1))
+    return {"period_begin": st.just(clock(begin)), "period_end": st.just(clock(end))}
+
+
+@plan(Hours)
+def _hours(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    always = given["twentyfourseven"] if "twentyfourseven" in given else draw(st.booleans()) and not builder.full
+    regular = builder.items(builder.model(RegularHours), most=3, unique="weekday").map(
+        lambda hours: tuple(sorted(hours, key=lambda each: each.weekday))
+    )
+    exceptions = draw(builder.items(builder.model(ExceptionalPeriod), least=2 * builder.full, most=2))
+    exceptions = _apart(exceptions)
+    return {
+        "regular_hours": st.just(()) if always else regular,
+        "twentyfourseven": st.just(True if always else None),
+        "exceptional_openings": st.just(() if always else exceptions[1:]),
+        "exceptional_closings": st.just(exceptions[:1]),
+    }
+
+
+def _apart(periods: tuple[ExceptionalPeriod, ...]) -> tuple[ExceptionalPeriod, ...]:
+    """Periods that do not overlap: each is moved behind the one before it."""
+    moved: list[ExceptionalPeriod] = []
+    for period in sorted(periods, key=lambda each: each.period_begin):
+        begin = max([period.period_begin, *(before.period_end + _DAY for before in moved)])
+        moved.append(
+            ExceptionalPeriod(period_begin=begin, period_end=begin + (period.period_end - period.period_begin))
+        )
+    return tuple(moved)
+
+
+@plan(ExceptionalPeriod)
+def _exceptional_period(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    begin = given.get("period_begin") or draw(moments())
+    return {
+        "period_begin": st.just(begin),
+        "period_end": st.integers(1, 48).map(lambda hours: begin + timedelta(hours=hours)),
+    }
+
+
+@plan(StatusSchedule)
+def _status_schedule(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
+    period = _exceptional_period(builder, draw, given)
+    return {"period_begin": period["period_begin"], "period_end": builder.maybe(period["period_end"])}

@@ -1,0 +1,197 @@
+"""Values of the wire's scalar types, as a partner has them.
+
+Rules of this module:
+- a value keeps the constraints of its annotation, which are read from the annotation; a field's name only says which
+  of the possible values is a likely one (a city for ``city``);
+- the simplest value comes first: a short number for an id, the specification's own example for a place;
+- the boundaries of a length are hit: a text of one character and one of exactly as many as the field allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec import Raw, inspect
+
+from ocpi_emsp.testing.strategies.places import CURRENCIES, LANGUAGES, PLACES, ZONES
+from ocpi_emsp.testing.strategies.schema import reading
+
+FIRST, LAST = datetime(2015, 6, 29, 20, 39, 9, tzinfo=UTC), datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""When everything happens: from the specification's example until before the day this was written."""
+_SECONDS = int((LAST - FIRST).total_seconds())
+
+_ALPHANUMERIC = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PARTIES = ("TNM", "BEC", "ABC", "4EV", "E1X")
+
+
+def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy[datetime]:
+    """Aware UTC timestamps in whole seconds; the first one is the simplest."""
+    return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
+
+
+def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
+    """Exact numbers from 0 to ``most`` with up to ``places`` decimals."""
+    return st.integers(0, places).flatmap(
+        lambda scale: st.integers(0, most * 10**scale).map(lambda digits: Decimal(digits).scaleb(-scale))
+    )
+
+
+def identifiers(most: int) -> st.SearchStrategy[str]:
+    """Printable ASCII that a partner uses as an id, of up to ``most`` characters."""
+    short = st.integers(1, 10 ** min(most, 5) - 1).map(str)
+    text = st.text(_ALPHANUMERIC, min_size=1, max_size=min(most, 12))
+    full = st.integers(1, 9999).map(lambda number: f"{number:0{most}}"[:most])
+    return short | text | full
+
+
+def texts(most: int) -> st.SearchStrategy[str]:
+    """Text to be shown, non-ASCII at times, never blank, of up to ``most`` characters."""
+    some = st.sampled_from(("Gent Zuid", "Park & Charge", "Café de la Gare", "Münchner Straße", "Łódź", "充电站"))
+    letters = st.sampled_from("ABÉñß中")
+    return some.map(lambda text: text[:most].strip()) | letters | letters.map(lambda letter: letter * most)
+
+
+def urls(most: int = 255) -> st.SearchStrategy[str]:
+    """Absolute https URLs of up to ``most`` characters."""
+    host = "https://example.com/"
+    short = st.integers(1, 999).map(lambda number: f"{host}{number}")
+    some = st.sampled_from(("https://www.example.org/ocpi/cpo", "https://example.com:8443/a/b.html?c=d"))
+    full = st.sampled_from("abc").map(lambda letter: host + letter * (most - len(host)))
+    return short | some | full
+
+
+def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
+    """EVSE-IDs in the form of eMI3: country, operator, ``E``, a number of the operator's own."""
+    country = st.just(country_code) if country_code else st.sampled_from([place.country_code for place in PLACES])
+    outlets = st.integers(1, 99999).map(str) | st.integers(1, 9999).map(lambda number: f"{number:030}")
+    return st.tuples(country, st.sampled_from(_PARTIES), outlets).map(lambda parts: "{}*{}*E{}".format(*parts))
+
+
+def contract_ids() -> st.SearchStrategy[str]:
+    """Contract ids of drivers (eMA-ID): country, provider, ``C`` and eight more; dashes between them or none."""
+    country = st.sampled_from([place.country_code for place in PLACES])
+    instance = st.integers(1, 99_999_999).map(lambda number: f"C{number:08}")
+    parts = st.tuples(country, st.sampled_from(_PARTIES), instance)
+    return st.sampled_from(("", "-")).flatmap(lambda separator: parts.map(separator.join))
+
+
+def party_ids() -> st.SearchStrategy[str]:
+    """Three letters or digits."""
+    return st.sampled_from(_PARTIES) | st.text(_LETTERS, min_size=3, max_size=3)
+
+
+def latitudes() -> st.SearchStrategy[str]:
+    """Latitudes inside the range, as text with six decimals; towns first, then the ends of the range."""
+    return st.sampled_from([place.latitude for place in PLACES]).map(degrees) | st.integers(-90, 90).map(_whole)
+
+
+def longitudes() -> st.SearchStrategy[str]:
+    """Longitudes inside the range, as text with six decimals."""
+    return st.sampled_from([place.longitude for place in PLACES]).map(degrees) | st.integers(-180, 180).map(_whole)
+
+
+def degrees(millionths: int) -> str:
+    """A coordinate as the wire has it."""
+    return f"{Decimal(millionths).scaleb(-6):.6f}"
+
+
+def _whole(number: int) -> str:
+    return f"{number}.000000"
+
+
+def times_of_day() -> st.SearchStrategy[str]:
+    """``HH:MM``."""
+    return st.integers(0, 24 * 60 - 1).map(clock)
+
+
+def clock(minutes: int) -> str:
+    """Minutes after midnight as ``HH:MM``."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+# --- by the name of the field ---------------------------------------------------------------------------------------
+
+_Values = Callable[[int], st.SearchStrategy[str]]
+"""What a string field usually holds, by the most characters it allows."""
+
+
+def _of(*values: str) -> _Values:
+    return lambda most: st.sampled_from([value for value in values if len(value) <= most])
+
+
+_IDENTIFIERS = (
+    "id uid location_id evse_uid connector_id session_id tariff_id evse_uids connector_ids meter_id token "
+    "visual_number physical_reference"
+)
+_URLS = "url thumbnail website terms_and_conditions response_url tariff_alt_url"
+
+SPECIAL: Mapping[str, _Values] = {
+    "country": _of(*(place.country for place in PLACES)),
+    "currency": _of(*CURRENCIES),
+    "language": _of(*LANGUAGES),
+    "time_zone": _of(*ZONES),
+    "country_code": _of(*(place.country_code for place in PLACES)),
+    "party_id": lambda _most: party_ids(),
+    "auth_id": lambda _most: contract_ids(),
+    "evse_id": lambda _most: evse_ids(),
+    "latitude": lambda _most: latitudes(),
+    "longitude": lambda _most: longitudes(),
+    "start_date": _of("2015-06-29", "2019-02-28", "2024-02-29"),
+    "end_date": _of("2024-12-31"),
+    **dict.fromkeys(_URLS.split(), urls),
+}
+"""String fields whose text means something: a longer text or another alphabet would break a rule of sense."""
+
+NAMED: Mapping[str, _Values] = {
+    **SPECIAL,
+    **dict.fromkeys(_IDENTIFIERS.split(), identifiers),
+    "city": _of(*(place.city for place in PLACES)),
+    "postal_code": _of(*(place.postal_code for place in PLACES)),
+    "address": _of(*(place.address for place in PLACES)),
+    "floor_level": _of("1", "-1", "0", "P2"),
+    "type": _of("jpeg", "png", "gif", "svg"),
+    "issuer": _of("BeCharge", "TheNewMotion"),
+    "supplier_name": _of("Greenpeace Energy eG", "EnergyOne"),
+    "energy_product_name": _of("eco-power", "GreenEnergy"),
+    "status_message": _of("Success", "Unknown token"),
+}
+"""String fields for which a likely text is known; every other one holds any text."""
+
+
+def strings(node: inspect.StrType, name: str) -> st.SearchStrategy[str]:
+    """Text for the field ``name``."""
+    most = 100 if node.max_length is None else node.max_length
+    return NAMED.get(name, texts)(most)
+
+
+def integers(node: inspect.IntType) -> st.SearchStrategy[int]:
+    """Integers within the field's range, its two ends included."""
+    least, most = 1 if node.ge is None else node.ge, 99999 if node.le is None else node.le
+    return st.integers(int(max(least, 1)), int(most)) | st.just(int(most))
+
+
+def scalars(node: inspect.Type, name: str, extra: inspect.Type | None = None) -> st.SearchStrategy[Any]:
+    """Values of a scalar; ``extra`` is the node with its metadata, which may name a reading."""
+    if reading(extra or node) == "time_of_day":
+        return times_of_day()
+    match node:
+        case inspect.StrType():
+            return strings(node, name)
+        case inspect.IntType():
+            return integers(node)
+        case inspect.DecimalType():
+            return amounts()
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.DateTimeType():
+            return moments()
+        case inspect.EnumType(cls=cls):
+            return st.sampled_from(list(cls))
+        case inspect.RawType():
+            return st.sampled_from((Raw(b"[]"), Raw(b"{}"), Raw(b'[{"id":"1"}]')))
+    raise TypeError(f"no values for {node!r}")

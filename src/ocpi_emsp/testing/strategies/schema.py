@@ -1,0 +1,56 @@
+"""The models' annotations, as everything that generates reads them.
+
+Rules of this module: nothing about a field is written here; it comes from ``msgspec.inspect``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from msgspec import inspect
+
+from ocpi_emsp import models
+from ocpi_emsp.models import Envelope
+
+KINDS: tuple[type[Any], ...] = tuple(
+    kind for name in sorted({*models.__all__, Envelope.__name__}) if attrs.has(kind := getattr(models, name))
+)
+"""Every object model, and the envelope around them."""
+
+
+_SCHEMAS: dict[type[Any], Mapping[str, inspect.Field]] = {}
+
+
+def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
+    """The fields of a model by name, in their order. Raises TypeError for what is no model."""
+    if kind not in _SCHEMAS:
+        node = inspect.type_info(kind)
+        if not isinstance(node, inspect.DataclassType):
+            raise TypeError(f"{kind!r} is no model")
+        _SCHEMAS[kind] = MappingProxyType({field.name: field for field in node.fields})
+    return _SCHEMAS[kind]
+
+
+def present(node: inspect.Type) -> inspect.Type:
+    """The type of a field without its metadata and without None."""
+    match node:
+        case inspect.Metadata(type=inner):
+            return present(inner)
+        case inspect.UnionType(types=types):
+            return present(next(member for member in types if not isinstance(member, inspect.NoneType)))
+    return node
+
+
+def reading(node: inspect.Type) -> str | None:
+    """The reading that a scalar's annotation names (``extra={"reading": ...}``), or None."""
+    match node:
+        case inspect.Metadata(extra=extra) if extra and "reading" in extra:
+            return str(extra["reading"])
+        case inspect.Metadata(type=inner):
+            return reading(inner)
+        case inspect.UnionType(types=types):
+            return next((found for member in types if (found := reading(member))), None)
+    return None

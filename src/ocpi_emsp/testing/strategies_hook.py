@@ -1,0 +1,27 @@
+"""Hypothesis' entry point: ``st.from_type(Location)`` gives what ``from_model(Location)`` gives.
+
+Rules of this module: Hypothesis calls it while it is being imported, so it builds nothing; a strategy is built when it
+is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ocpi_emsp import models
+
+
+def register() -> None:
+    """Register a strategy for every model."""
+    for name in (*models.__all__, "Envelope"):
+        kind = getattr(models, name)
+        if hasattr(kind, "__attrs_attrs__"):
+            st.register_type_strategy(kind, _strategy)
+
+
+def _strategy(kind: type[Any]) -> st.SearchStrategy[Any]:
+    from ocpi_emsp.testing.strategies import from_model
+
+    return from_model(kind)

@@ -1,0 +1,116 @@
+"""``ocpi-emsp serve``: a real handshake with a simulated CPO, and its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from cli.conftest import SECONDS, Command, Start
+from ocpi_emsp.cli import serve
+from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
+from ocpi_emsp.testing.cpo.server import serving
+
+WHO = ("--country-code", "it", "--party-id", "bec", "--name", "Be Charge")
+LOCAL = (*WHO, "--port", "0", "--url-policy", "loopback")
+
+
+async def registered(versions_url: str, token_a: str) -> tuple[list[Exchange], Exchange]:
+    """The exchanges of a CPO that registers and then pushes a location."""
+    async with SimulatedCpo() as cpo, serving(cpo):
+        return await cpo.register(versions_url, token_a), await cpo.push_location("LOC1")
+
+
+def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start: Start) -> None:
+    server = start("serve", *LOCAL, "--invite", "NL-TNM", "--invite", "de-abc", "--invite", "NL-TNM", "--json")
+    assert server.stdout is not None
+    ready: dict[str, Any] = json.loads(server.stdout.readline())
+    assert set(ready) == {"country_code", "party_id", "url", "versions_url", "invitations"}
+    assert (ready["country_code"], ready["party_id"]) == ("IT", "BEC")
+    assert ready["versions_url"] == ready["url"] + "/versions"
+    first, second = ready["invitations"]
+    assert (second["country_code"], second["party_id"]) == ("DE", "ABC")
+    assert set(first) == {"country_code", "party_id", "versions_url", "token_a"}
+
+    handshake, push = anyio.run(registered, first["versions_url"], first["token_a"])
+    assert [exchange.status for exchange in handshake] == [200, 200, 201]
+    assert push.status == 201
+
+    server.send_signal(signal.SIGTERM)
+    out, err = server.communicate(timeout=SECONDS)
+    assert (server.returncode, out) == (0, "")
+    assert "everything is kept in memory" in err
+    assert "request.answered method=PUT path=/2.1.1/locations/NL/TNM/LOC1 status=201" in err
+    assert "Traceback" not in err
+    for secret in (first["token_a"], second["token_a"], handshake[-1].data["token"]):
+        assert secret not in err
+
+
+def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) -> None:
+    server = start("serve", *LOCAL, "--invite", "NL-TNM")
+    assert server.stdout is not None
+    lines = [server.stdout.readline() for _ in range(4)]
+    assert lines[0].startswith("eMSP IT-BEC answers at http://127.0.0.1:")
+    assert lines[0].endswith("/ocpi/emsp/versions\n")
+    assert lines[1] == "invitation for NL-TNM\n"
+    assert lines[2].split() == ["versions", "URL", lines[0].split()[-1]]
+    assert lines[3].split()[:2] == ["token", "A"]
+    answer = httpx.get(lines[2].split()[-1], headers={"Authorization": f"Token {lines[3].split()[-1]}"})
+    assert answer.json()["data"][0]["version"] == "2.1.1"
+    server.send_signal(signal.SIGINT)
+    out, err = server.communicate(timeout=SECONDS)
+    assert (server.returncode, out) == (0, "")
+    assert "Traceback" not in err
+
+
+def test_a_port_in_use_is_3(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for argv in (("serve", *WHO), ("simulate-cpo",)):
+            ended = command(*argv, "--port", port)
+            assert ended.status == 3
+            assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("host", "base", "warned"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:", True),
+        ("::1", "http://[::1]:", False),
+        ("127.0.0.1", "http://127.0.0.1:", False),
+    ],
+)
+def test_the_url_is_one_that_reaches_this_machine(
+    host: str,
+    base: str,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
+) -> None:
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("needs IPv6")
+    announce, level = serve._announce, logging.getLogger("ocpi_emsp").level
+
+    def announced(*args: Any, **kwargs: Any) -> None:
+        announce(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve, "_announce", announced)
+    ended = command("serve", *LOCAL, "--host", host, "--json", "--invite", "NL-TNM")
+    assert ended.status == 0
+    assert json.loads(ended.out)["url"].startswith(base)
+    assert ("only this machine reaches" in ended.err) is warned
+    assert logging.getLogger("ocpi_emsp").level == level
+    if host == "127.0.0.1":
+        ended = command("serve", *LOCAL, "--url", "https://ocpi.example.com/ocpi/emsp/")
+        assert ended.out == "eMSP IT-BEC answers at https://ocpi.example.com/ocpi/emsp/versions\n"

@@ -1,0 +1,62 @@
+"""``ocpi-emsp simulate-cpo``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.conftest import SECONDS, Command, Start
+from ocpi_emsp.cli import simulate_cpo
+from ocpi_emsp.cli.arguments import parser
+from ocpi_emsp.testing.cpo import PRESETS
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_one_json_line_and_ends_in_order(end: signal.Signals, start: Start) -> None:
+    cpo = start("simulate-cpo", "--token-a", "token-of-the-test", "--party", "de-abc")
+    assert cpo.stdout is not None
+    ready = json.loads(cpo.stdout.readline())
+    assert set(ready) == {"versions_url", "token_a", "control_url"}
+    assert ready["token_a"] == "token-of-the-test"
+    answer = httpx.get(ready["versions_url"], headers={"Authorization": "Token token-of-the-test"})
+    assert answer.json()["status_code"] == 1000
+    assert httpx.get(ready["control_url"] + "/state").json()["registered"] is False
+    cpo.send_signal(end)
+    out, err = cpo.communicate(timeout=SECONDS)
+    assert (cpo.returncode, out, err) == (0, "", "")
+
+
+def settings(*argv: str) -> dict[str, Any]:
+    return simulate_cpo._settings(parser().parse_args(["simulate-cpo", *argv]))
+
+
+def test_the_arguments_are_those_of_the_simulated_cpo() -> None:
+    assert settings() == {}
+    asked = settings("--party", "be-xyz", "--locations", "7", "--evses", "0", "--sessions", "1", "--cdrs", "2")
+    assert asked == {"country_code": "BE", "party_id": "XYZ", "locations": 7, "evses": 0, "sessions": 1, "cdrs": 2}
+    for name, preset in PRESETS.items():
+        assert settings("--preset", name) == preset
+
+
+def test_an_unknown_preset_is_a_usage_error(command: Command) -> None:
+    ended = command("simulate-cpo", "--preset", "nice")
+    assert ended.status == 2
+    assert "there is no such preset; the presets are plain, base64" in ended.err
+
+
+def test_it_runs_in_this_process_as_well(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    print_ready = simulate_cpo._print_ready
+
+    def ready(*args: Any) -> None:
+        print_ready(*args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(simulate_cpo, "_print_ready", ready)
+    ended = command("simulate-cpo", "--locations", "1")
+    assert ended.status == 0
+    assert set(json.loads(ended.out)) == {"versions_url", "token_a", "control_url"}

@@ -1,0 +1,88 @@
+"""One eMSP under a sync and an async host, with hooks of either colour."""
+
+import asyncio
+import threading
+
+import anyio
+import httpx
+import pytest
+
+from client.support import Server, facing, register, token
+from ocpi_emsp import Allowed, AuthorizationInfo, Emsp, Event, Request, Token
+
+
+def nobody(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"{request.method} {request.url} was sent")
+
+
+def with_a_token() -> tuple[Emsp, Request]:
+    """An eMSP with one token, and a request for its authorization."""
+    emsp = facing(Server(nobody))
+    emsp.tokens.put(token())
+    return emsp, Request("POST", "/2.1.1/tokens/T0/authorize", headers={"authorization": f"Token {register(emsp)}"})
+
+
+@pytest.mark.parametrize("hook_is_async", [False, True])
+@pytest.mark.parametrize("host", ["sync", "async", "sync inside a loop"])
+def test_an_emsp_serves_under_both_hosts_with_hooks_of_both_colours(host: str, hook_is_async: bool) -> None:
+    emsp, request = with_a_token()
+    threads: list[int] = []
+
+    def decide(_token: Token, _location: object) -> AuthorizationInfo:
+        threads.append(threading.get_ident())
+        return AuthorizationInfo(allowed=Allowed.NO_CREDIT)
+
+    async def decide_later(token: Token, location: object) -> AuthorizationInfo:
+        await asyncio.sleep(0)
+        return decide(token, location)
+
+    emsp.authorize(decide_later if hook_is_async else decide)
+
+    async def serve_async() -> bytes:
+        return (await emsp.handle_async(request)).body
+
+    async def serve_inside() -> bytes:
+        return emsp.handle(request).body
+
+    match host:
+        case "sync":
+            body = emsp.handle(request).body
+        case "async":
+            body = anyio.run(serve_async)
+        case _:
+            body = anyio.run(serve_inside)
+    assert b"NO_CREDIT" in body
+    # a plain hook leaves an async host's thread, an async one a thread whose loop is running already
+    elsewhere = {"sync": False, "async": not hook_is_async, "sync inside a loop": hook_is_async}[host]
+    assert (threads[0] != threading.get_ident()) == elsewhere
+
+
+def test_both_shells_of_one_emsp_share_its_store_and_listeners() -> None:
+    emsp, request = with_a_token()
+    heard: list[Event] = []
+    emsp.on(Event)(heard.append)
+
+    async def host() -> int:
+        await emsp.handle_async(Request("PUT", "/2.1.1/tariffs/NL/TNM/T", headers=request.headers, body=b"{"))
+        return await emsp.async_redeliver()
+
+    assert anyio.run(host) == 0
+    assert anyio.run(lambda: emsp.async_tokens.get("T0")) == emsp.tokens.get("T0") == token()
+    assert [each.uid for each in anyio.run(lambda: emsp.async_tokens.list())] == ["T0"]
+    assert len(emsp.rejections.list()) == 1
+    assert anyio.run(emsp.async_rejections.list) == emsp.rejections.list()
+
+
+def test_a_token_that_was_put_by_either_shell_is_there_for_both() -> None:
+    emsp, _ = with_a_token()
+    anyio.run(emsp.async_tokens.put, token("T1"))
+    assert [each.uid for each in emsp.tokens.list()] == ["T0", "T1"]
+
+
+def test_an_invitation_of_either_shell_is_the_same_kind() -> None:
+    emsp, _ = with_a_token()
+    plain = emsp.invite("DE", "ABC")
+    awaited = anyio.run(lambda: emsp.async_invite("DE", "ABC"))
+    assert plain.versions_url == awaited.versions_url == "https://emsp.test/ocpi/emsp/versions"
+    assert plain.token_a != awaited.token_a
+    assert anyio.run(lambda: emsp.async_command("NL", "TNM", "nobody")) is None

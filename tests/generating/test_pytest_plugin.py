@@ -1,0 +1,115 @@
+"""The pytest plugin, as a user's own test run has it."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ocpi_emsp import Location, encode
+from ocpi_emsp.testing.payloads import examples
+
+pytest_plugins = ["pytester"]
+
+
+def _valid() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(examples(Location)[0].document)
+    return document
+
+
+@pytest.fixture
+def captures(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A folder of payloads: a good one, a list with a bad one, lines, an envelope, and what nobody asked for."""
+    good = _valid()
+    bad, longer = {**good, "last_updated": "yesterday"}, {**good, "address": "x" * 46}
+    folder = pytester.mkdir("captures")
+    (folder / "good.json").write_text(json.dumps(good))
+    (folder / "list.json").write_text(json.dumps([good, bad]))
+    lines = [json.dumps(good), "", json.dumps(longer), "{", '{"what": "ever"}']
+    (folder / "lines.jsonl").write_text("\n".join(lines))
+    envelope = {"data": [good], "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
+    (folder / "page.json").write_text(json.dumps(envelope))
+    (folder / "test_not_mine.py").write_text("def test_not_collected(): assert False")
+    return pytester
+
+
+def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
+    own = captures.makepyfile("def test_own(): pass")
+    result = captures.runpytest_inprocess("--ocpi-files", "captures", str(own), "-v")
+    result.assert_outcomes(passed=5, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*good.json::document 1 PASSED*",
+            "*lines.jsonl::line 1 PASSED*",
+            "*lines.jsonl::line 3 PASSED*",
+            "*lines.jsonl::line 4 FAILED*",
+            "*lines.jsonl::line 5 FAILED*",
+            "*list.json::/0 PASSED*",
+            "*list.json::/1 FAILED*",
+            "*page.json::/data/0 PASSED*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*error at (document)*json.syntax*", "*its kind is not clear*"])
+    result.stdout.fnmatch_lines(["Location refused", "error at /last_updated: 'yesterday' is no timestamp*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_the_strict_policy_refuses_warnings(captures: pytest.Pytester) -> None:
+    own = captures.makepyfile("def test_own(): pass")
+    lines = "captures/lines.jsonl"
+    result = captures.runpytest_inprocess("--ocpi-files", lines, "--ocpi-policy", "strict", str(own), "-v")
+    result.assert_outcomes(passed=2, failed=3)
+    result.stdout.fnmatch_lines(["*warning at /address: * has 46 characters*"])
+
+
+@pytest.mark.parametrize("path", ["nowhere", "empty"])
+def test_a_path_without_payloads_is_an_error(pytester: pytest.Pytester, path: str) -> None:
+    pytester.mkdir("empty")
+    result = pytester.runpytest_inprocess("--ocpi-files", path)
+    assert result.ret is pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--ocpi-files {path}: there is no*"])
+
+
+def test_the_fixture_goes_through_the_examples(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from ocpi_emsp import Connector, check
+
+        @pytest.mark.ocpi_payloads(Connector, sort="quirky")
+        def test_quirky(ocpi_payload):
+            assert check(ocpi_payload.document, ocpi_payload.kind).ok
+
+        @pytest.mark.ocpi_payloads(Connector, sort=("valid", "invalid"))
+        def test_rest(ocpi_payload):
+            assert check(ocpi_payload.document, ocpi_payload.kind).ok is (ocpi_payload.sort == "valid")
+        """
+    )
+    result = pytester.runpytest_inprocess("-v", "--strict-markers")
+    counts = result.parseoutcomes()
+    assert counts.keys() == {"passed"}
+    assert counts["passed"] > 50
+    result.stdout.fnmatch_lines(["*test_quirky?Connector quirky: 37 characters at /id? PASSED*"])
+
+
+def test_the_fixture_offers_everything_that_is_pushed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_all(ocpi_payload): assert ocpi_payload.document is not None")
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    for kind in ("Location", "Evse", "Connector", "Session", "Cdr", "Tariff"):
+        for sort in ("valid", "quirky", "invalid"):
+            assert f"[{kind} {sort}: " in result.stdout.str()
+
+
+def test_an_unused_plugin_loads_nothing() -> None:
+    script = (
+        "import sys, ocpi_emsp.testing.pytest_plugin as plugin, ocpi_emsp.testing.strategies_hook as hook;"
+        "print([name for name in sys.modules if name.startswith('ocpi_emsp.testing.')"
+        " and name not in (plugin.__name__, hook.__name__) or name in ('httpx', 'uvicorn', 'rich')])"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == "[]"
+
+
+def test_an_example_is_a_document() -> None:
+    assert encode(examples(Location)[0].json)

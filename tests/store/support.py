@@ -1,0 +1,55 @@
+"""The memory store behind the blocking port, as a driver that blocks would be."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from ocpi_emsp._bridge import run
+from ocpi_emsp.ports import Entry, Key, Page, Query, Record, Transaction
+from ocpi_emsp.storage import MemoryStore
+
+
+@frozen
+class BlockingTransaction:
+    inner: Transaction
+
+    def get(self, key: Key) -> Record | None:
+        return run(self.inner.get(key))
+
+    def put(self, record: Record) -> None:
+        run(self.inner.put(record))
+
+    def delete(self, key: Key) -> None:
+        run(self.inner.delete(key))
+
+    def children(self, key: Key) -> Sequence[Record]:
+        return run(self.inner.children(key))
+
+    def page(self, query: Query) -> Page:
+        return run(self.inner.page(query))
+
+    def append(self, entry: Entry) -> None:
+        run(self.inner.append(entry))
+
+    def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]:
+        return run(self.inner.entries(topic, key, limit))
+
+    def settle(self, entry_id: str) -> None:
+        run(self.inner.settle(entry_id))
+
+
+@frozen
+class BlockingMemoryStore:
+    inner: MemoryStore
+
+    @contextmanager
+    def blocking_transaction(self) -> Iterator[BlockingTransaction]:
+        manager = self.inner.transaction()
+        tx = run(manager.__aenter__())
+        try:
+            yield BlockingTransaction(tx)
+        except BaseException as error:
+            run(manager.__aexit__(type(error), error, error.__traceback__))
+            raise
+        run(manager.__aexit__(None, None, None))

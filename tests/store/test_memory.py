@@ -1,0 +1,85 @@
+"""The memory store: the contract of every store in three colours, and what is its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from ocpi_emsp._bridge import in_thread, lift_store, run
+from ocpi_emsp.ports import EVENT, REJECTION, Entry, Store
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.testing.contract import LOCATION, StoreContract, entry, record
+from store.support import BlockingMemoryStore
+
+
+class TestMemoryStore(StoreContract):
+    increments = 200
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class TestBehindABlockingPort(StoreContract):
+    @pytest.fixture
+    def store(self) -> BlockingMemoryStore:
+        return BlockingMemoryStore(MemoryStore())
+
+
+class TestInWorkerThreads(StoreContract):
+    @pytest.fixture
+    def store(self) -> Store:
+        return lift_store(BlockingMemoryStore(MemoryStore()), in_thread)
+
+
+def append(store: MemoryStore, *entries: Entry) -> None:
+    async def work() -> None:
+        async with store.transaction() as tx:
+            for each in entries:
+                await tx.append(each)
+
+    run(work())
+
+
+def journal(store: MemoryStore, topic: str) -> list[str]:
+    async def work() -> list[str]:
+        async with store.transaction() as tx:
+            return [each.id for each in await tx.entries(topic)]
+
+    return run(work())
+
+
+def test_the_oldest_rejections_go_first_and_events_never() -> None:
+    store = MemoryStore(keep_rejections=2)
+    append(store, *(entry(f"event {number}") for number in range(5)))
+    for number in range(4):
+        append(store, entry(f"rejection {number}", REJECTION, None))
+    assert journal(store, REJECTION) == ["rejection 2", "rejection 3"]
+    assert len(journal(store, EVENT)) == 5
+
+
+def test_no_rejection_is_kept_where_none_shall_be() -> None:
+    store = MemoryStore(keep_rejections=0)
+    append(store, entry("1", REJECTION, None))
+    assert journal(store, REJECTION) == []
+
+
+@pytest.mark.parametrize("runner", [run, lambda coroutine: anyio.run(lambda: coroutine)])
+def test_a_transaction_inside_another_one_is_an_error_and_not_a_hang(runner: Callable[[Any], Any]) -> None:
+    store = MemoryStore(lock_timeout=0.01)
+
+    async def nested() -> None:
+        async with store.transaction() as outer:
+            await outer.put(record())
+            async with store.transaction():
+                raise AssertionError("it was entered")
+
+    with pytest.raises(RuntimeError, match="inside another one"):
+        runner(nested())
+
+    async def after() -> object:
+        async with store.transaction() as tx:
+            return await tx.get(LOCATION)
+
+    assert run(after()) is None  # the outer one was rolled back, and its lock is free

@@ -1,0 +1,113 @@
+"""The public names: listed in order, importable, documented, and nothing else."""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import ocpi_emsp
+from ocpi_emsp import models, storage, wire
+from ocpi_emsp.events import EVENTS
+from ocpi_emsp.testing import cpo
+
+PUBLIC = [ocpi_emsp, models, wire, storage, cpo, importlib.import_module("ocpi_emsp.check")]
+each_package = pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
+
+
+def exported() -> Iterator[tuple[str, Any]]:
+    for package in PUBLIC:
+        for name in package.__all__:
+            yield f"{package.__name__}.{name}", getattr(package, name)
+
+
+@each_package
+def test_all_is_sorted_and_lists_each_name_once(package: ModuleType) -> None:
+    assert list(package.__all__) == sorted(set(package.__all__), key=lambda name: (not name.isupper(), name))
+    assert not [name for name in package.__all__ if name.startswith("_")]
+
+
+@each_package
+def test_every_listed_name_can_be_imported(package: ModuleType) -> None:
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+
+
+def test_a_star_import_gives_exactly_what_is_listed() -> None:
+    namespace: dict[str, Any] = {}
+    exec("from ocpi_emsp import *", namespace)
+    del namespace["__builtins__"]
+    assert sorted(namespace) == ocpi_emsp.__all__
+
+
+def test_nothing_public_is_left_out() -> None:
+    """What is neither listed nor private is a submodule, or comes from the standard library."""
+    for name in dir(ocpi_emsp):
+        value = getattr(ocpi_emsp, name)
+        if name.startswith("_") or name in ocpi_emsp.__all__ or isinstance(value, ModuleType):
+            continue
+        origin = getattr(value, "__module__", None) or ""
+        assert not origin.startswith("ocpi_emsp"), name
+
+
+def test_every_model_event_and_error_is_public() -> None:
+    from ocpi_emsp import errors
+
+    assert set(models.__all__) <= set(ocpi_emsp.__all__)
+    assert {*EVENTS, "Event"} <= set(ocpi_emsp.__all__)
+    a_partners_request = {
+        "BodyTooLarge", "InvalidParameter", "MethodNotAllowed", "NotAuthenticated", "UnknownLocation", "UnknownObject",
+    }  # fmt: skip
+    tree = {
+        name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, errors.OcpiError)
+    }
+    assert tree - a_partners_request == {
+        name
+        for name in ocpi_emsp.__all__
+        if inspect.isclass(value := getattr(ocpi_emsp, name)) and issubclass(value, Exception)
+    }
+
+
+def test_no_name_comes_from_a_private_module() -> None:
+    for name, value in exported():
+        origin = getattr(value, "__module__", "ocpi_emsp")
+        assert origin.startswith("ocpi_emsp"), name
+        assert not [part for part in origin.split(".") if part.startswith("_")], name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    for name in ("Nothing", "import_module_", "_nothing"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(ocpi_emsp, name)
+
+
+@pytest.mark.parametrize(("name", "value"), list(exported()), ids=lambda each: each if isinstance(each, str) else "")
+def test_every_public_class_and_function_is_documented(name: str, value: Any) -> None:
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        return
+    assert (value.__doc__ or "").strip(), name
+    for method_name, method in vars(value).items() if inspect.isclass(value) else ():
+        function = getattr(method, "__func__", getattr(method, "fget", method))
+        if not method_name.startswith("_") and inspect.isfunction(function):
+            assert (inspect.getdoc(getattr(value, method_name)) or "").strip(), f"{name}.{method_name}"
+
+
+def allow(_token: ocpi_emsp.Token, location: ocpi_emsp.LocationReferences | None) -> ocpi_emsp.AuthorizationInfo:
+    return ocpi_emsp.AuthorizationInfo(allowed=ocpi_emsp.Allowed.ALLOWED, location=location)
+
+
+def test_the_readmes_names_are_there() -> None:
+    """The example of the issue: what a backend writes."""
+    emsp = ocpi_emsp.Emsp(
+        country_code="IT", party_id="BEC", name="Be Charge", url="https://e.test", store=storage.MemoryStore()
+    )
+    assert emsp.authorize(allow) is allow
+    assert emsp.on(ocpi_emsp.CdrReceived)(print) is print
+    assert callable(emsp.asgi())
+    assert callable(emsp.wsgi())
+    invitation = emsp.invite("NL", "TNM")
+    assert invitation.versions_url == "https://e.test/versions"
+    assert len(invitation.token_a) >= 32

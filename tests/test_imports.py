@@ -1,0 +1,318 @@
+"""The arrows between modules, read from the source: an import points upwards in LAYERS, or it is a mistake.
+
+So do the packages of others: each optional one is imported where ALLOWED says, and the core runs without any extra.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src"
+PACKAGE = "ocpi_emsp"
+
+LAYERS = (
+    "findings",
+    "errors",
+    "scalars",
+    "models",
+    "codec",
+    "check",
+    "report",
+    "wire",
+    "support",
+    "routes",
+    "ports",
+    "events",
+    "flows.context",
+    "flows.parties",
+    "flows.incoming",
+    "flows.deliver",
+    "flows.call",
+    "flows.fetch",
+    "flows.register",
+    "flows.command",
+    "flows.receive",
+    "flows.push",
+    "flows.dispatch",
+    "flows.rejections",
+    "flows.report",
+    "flows",
+    "_bridge",
+    "transports",
+    "storage",
+    "client",
+    "kept",
+    "adapters",
+    "emsp",
+    "",  # the package itself: the names for users
+    "testing",
+    "cli",
+    "testing.pytest_plugin",  # reads payload files as the command does
+    "__main__",
+)
+"""From the top down. A module belongs to the longest entry that it is, or lies below of."""
+
+RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "socket", "sqlalchemy", "threading", "time"}
+"""What no flow knows: it comes through a port."""
+
+EVERYWHERE = {"attrs", "msgspec"}
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "_typeshed": ("adapters.wsgi",),
+    "anyio": ("_bridge", "testing.contract", "testing.backend"),
+    "cattrs": ("codec.encode",),
+    "dateutil": ("codec.readings",),
+    "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.backend", "cli"),
+    # extras
+    "alembic": ("storage.migrations",),
+    "hypothesis": ("testing.strategies", "testing.strategies_hook", "testing.payloads", "testing.backend"),
+    "pytest": ("testing.contract", "testing.pytest_plugin", "testing.backend"),
+    "rich": ("cli",),
+    "sqlalchemy": ("storage.sql", "storage.migrations"),
+    "starlette": (),
+    "uvicorn": ("testing.cpo.server", "cli"),
+    "waitress": (),
+}
+"""Which modules import a package of others; a package that is not here is no dependency of this one."""
+EXTRAS = ("alembic", "hypothesis", "pytest", "rich", "sqlalchemy", "starlette", "uvicorn", "waitress")
+
+
+class Arrow(NamedTuple):
+    """An import: where it points to, and where it stands."""
+
+    target: str
+    line: int
+
+
+def modules() -> dict[str, str]:
+    """The source of every module, by its name below the package."""
+    found = {}
+    for path in sorted((SRC / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(SRC / PACKAGE).with_suffix("").parts
+        found[".".join(parts).removesuffix("__init__").removesuffix(".")] = path.read_text("utf-8")
+    return found
+
+
+def arrows(source: str, known: Mapping[str, str]) -> Iterator[Arrow]:
+    """Every import of a module, at its top or inside it. Ours by their name below the package."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (Arrow(below(alias.name), node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            for alias in node.names:
+                name = f"{below(base)}.{alias.name}" if below(base) != ":" else f":{alias.name}"
+                is_module = name.startswith(":") and name.removeprefix(":") in known
+                yield Arrow(name if is_module else below(base), node.lineno)
+
+
+def below(name: str) -> str:
+    """``ocpi_emsp.codec`` as ``:codec``; any other name as it is."""
+    if name == PACKAGE or name.startswith(PACKAGE + "."):
+        return ":" + name.removeprefix(PACKAGE).removeprefix(".")
+    return name
+
+
+def lies_in(module: str, place: str) -> bool:
+    return module == place or module.startswith(place + ".")
+
+
+def layer(module: str) -> int:
+    """The number of a module's layer. Raises ValueError for a module without one."""
+    found = [place for place in LAYERS if (lies_in(module, place) if place else module == "")]
+    if not found:
+        raise ValueError(f"{module} has no layer: enter it in LAYERS")
+    return LAYERS.index(max(found, key=len))
+
+
+def problems(module: str, source: str, known: Mapping[str, str]) -> list[str]:
+    """What is wrong with the imports of one module."""
+    return [
+        f"{module}:{arrow.line} imports {arrow.target.removeprefix(':') or PACKAGE}: {reason}"
+        for arrow in arrows(source, known)
+        if (reason := problem(module, arrow.target, known))
+    ]
+
+
+def problem(module: str, target: str, known: Mapping[str, str]) -> str | None:
+    """Why a module may not import this, or None."""
+    if target.startswith("."):
+        return "an import is absolute"
+    if target.startswith(":"):
+        return problem_of_ours(module, target.removeprefix(":"), known)
+    package = target.partition(".")[0]
+    if lies_in(module, "flows") and package in RUNTIMES:
+        return "a flow knows no runtime"
+    if package in sys.stdlib_module_names or package in EVERYWHERE:
+        return None
+    if package not in ALLOWED:
+        return "it is no dependency"
+    allowed = any(lies_in(module, place) for place in ALLOWED[package])
+    return None if allowed else f"only {', '.join(ALLOWED[package]) or 'nobody'} may"
+
+
+def problem_of_ours(module: str, target: str, known: Mapping[str, str]) -> str | None:
+    if target not in known:
+        return "there is no such module"
+    if lies_in(module, "testing.cpo") and not lies_in(target, "testing.cpo"):
+        return "the simulated CPO shares no code with what it tests"
+    if layer(target) > layer(module):
+        return "it points downwards"
+    return None
+
+
+# --- the source as it is --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_point_upwards_and_stay_where_they_may(module: str) -> None:
+    known = modules()
+    assert problems(module, known[module], known) == []
+
+
+def circle(known: Mapping[str, str]) -> list[str]:
+    """Modules that import each other in a circle; none where there is no circle."""
+    graph = {
+        module: {arrow.target.removeprefix(":") for arrow in arrows(source, known) if arrow.target.startswith(":")}
+        for module, source in known.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(modules()) == []
+
+
+def test_every_layer_has_a_module() -> None:
+    assert {LAYERS[layer(module)] for module in modules()} == set(LAYERS)
+
+
+# --- the test itself ------------------------------------------------------------------------------------------------
+
+KNOWN = dict.fromkeys(
+    ["", "findings", "codec", "codec.rules", "wire", "flows.context", "flows.receive.cdrs", "client", "testing",
+     "testing.cpo", "testing.cpo.wire", "testing.contract", "emsp", "cli.demo"],
+    "",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "reason"),
+    [
+        ("codec", "from ocpi_emsp.wire import Request", "downwards"),
+        ("codec", "import ocpi_emsp.wire", "downwards"),
+        ("codec", "from ocpi_emsp import wire", "downwards"),
+        ("codec", "from ocpi_emsp import Emsp", "downwards"),
+        ("codec", "def late():\n    from ocpi_emsp import Emsp", "downwards"),
+        ("codec", "if TYPE_CHECKING:\n    from ocpi_emsp.wire import Request", "downwards"),
+        ("codec.rules", "from ocpi_emsp.emsp import Emsp", "downwards"),
+        ("flows.context", "from ocpi_emsp.flows.receive import cdrs", "downwards"),
+        ("emsp", "from ocpi_emsp.testing.cpo import SimulatedCpo", "downwards"),
+        ("", "from ocpi_emsp import testing", "downwards"),
+        ("testing", "from ocpi_emsp.cli.demo import run", "downwards"),
+        ("testing.cpo.wire", "from ocpi_emsp.codec import decode", "shares no code"),
+        ("codec", "from ocpi_emsp.nothing import x", "no such module"),
+        ("codec", "from . import rules", "absolute"),
+        ("codec", "from .rules import X", "absolute"),
+        ("flows.receive.cdrs", "import asyncio", "no runtime"),
+        ("flows.receive.cdrs", "from time import sleep", "no runtime"),
+        ("flows.receive.cdrs", "import httpx", "no runtime"),
+        ("flows.receive.cdrs", "import anyio.to_thread", "no runtime"),
+        ("client", "import httpx", "only transports.httpx"),
+        ("client", "import uvicorn", "only testing.cpo.server"),
+        ("emsp", "def asgi():\n    import starlette", "only nobody"),
+        ("testing.cpo", "import pytest", "only testing.contract"),
+        ("codec", "import orjson", "no dependency"),
+    ],
+)
+def test_a_planted_import_is_found(module: str, source: str, reason: str) -> None:
+    (found,) = problems(module, source, KNOWN)
+    assert reason in found
+    assert found.startswith(f"{module}:{source.count(chr(10)) + 1} imports ")
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("wire", "from ocpi_emsp.codec import decode\nfrom ocpi_emsp.findings import Finding"),
+        ("codec", "from ocpi_emsp.codec import rules\nfrom ocpi_emsp.codec.rules import X"),
+        ("codec.rules", "import re, json\nfrom attrs import frozen\nimport msgspec"),
+        ("emsp", "import httpx\nfrom ocpi_emsp import client"),
+        ("testing.contract", "import pytest\nimport anyio\nfrom ocpi_emsp.wire import Request"),
+        ("testing.cpo.wire", "from ocpi_emsp.testing import cpo\nimport httpx"),
+        ("cli.demo", "from ocpi_emsp import Emsp\nfrom ocpi_emsp.testing.cpo import SimulatedCpo\nimport rich.table"),
+    ],
+)
+def test_a_right_import_is_not(module: str, source: str) -> None:
+    assert problems(module, source, KNOWN) == []
+
+
+def test_a_planted_circle_is_found() -> None:
+    sources = {
+        "codec": "from ocpi_emsp.codec import a",
+        "codec.a": "from ocpi_emsp.codec import b",
+        "codec.b": "def late():\n    from ocpi_emsp.codec.a import x",
+    }
+    assert set(circle(sources)) == {"codec.a", "codec.b"}
+
+
+def test_a_module_without_a_layer_is_found() -> None:
+    with pytest.raises(ValueError, match="enter it in LAYERS"):
+        layer("newcomer")
+
+
+# --- without any extra ----------------------------------------------------------------------------------------------
+
+_BLOCKED = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def python(code: str) -> str:
+    """What an interpreter without the extras prints that runs ``code``."""
+    script = _BLOCKED.format(blocked=EXTRAS) + code
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_core_imports_without_any_extra() -> None:
+    needs_an_extra = {place for extra in EXTRAS for place in ALLOWED[extra]} | {"cli", "__main__"}
+    core = [name for name in modules() if not any(lies_in(name, place) for place in needs_an_extra)]
+    names = [f"{PACKAGE}.{name}".rstrip(".") for name in core]
+    assert len(names) > 50
+    printed = python(
+        f"import importlib\nfor name in {names!r}: importlib.import_module(name)\n"
+        "import ocpi_emsp\nfor name in ocpi_emsp.__all__: getattr(ocpi_emsp, name)\nprint('imported')"
+    )
+    assert printed == "imported\n"
+
+
+def test_the_blocker_blocks() -> None:
+    with pytest.raises(AssertionError, match="No module named 'pytest'"):
+        python("import ocpi_emsp.testing.contract")
+
+
+def test_checking_a_document_loads_neither_an_http_client_nor_a_store() -> None:
+    printed = python(
+        "import ocpi_emsp\n"
+        "report = ocpi_emsp.check(b'{}', ocpi_emsp.Location)\n"
+        "print(report.ok, sorted({'httpx', 'anyio', 'ocpi_emsp.emsp', 'ocpi_emsp.storage'} & set(sys.modules)))"
+    )
+    assert printed == "False []\n"
