@@ -6,8 +6,9 @@
             return MyStore(...)          # an empty Store or BlockingStore, a new one for every test
 
 Each test is one rule of :class:`ocpi_emsp.ports.Transaction`; its name says which. For pytest's detailed failures, a
-conftest.py calls ``pytest.register_assert_rewrite("ocpi_emsp.testing.contract")`` before the import. A store that is bound to one event
-loop overrides :meth:`StoreContract.concurrently`, which runs each scenario in a thread and a loop of its own.
+conftest.py calls ``pytest.register_assert_rewrite("ocpi_emsp.testing.contract")`` before the import. A store that is
+bound to one event loop overrides :meth:`StoreContract.concurrently`, which runs each scenario in a thread and a loop of
+its own.
 """
 
 from __future__ import annotations
