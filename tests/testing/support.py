@@ -13,6 +13,7 @@ from attrs import define, field
 
 from ocpi_emsp.testing.cpo import (
     SimulatedCpo,
+    samples,
 )
 
 CPO = "http://cpo.test/ocpi/cpo"
