@@ -53,6 +53,7 @@ def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "LOC1 " in printed, "a location that was pulled"
     assert "ACCEPTED\n" in printed, "the acknowledgement of START_SESSION"
     assert "error /last_updated 'yesterday' is no timestamp" in printed
+    assert "TNM\n" in printed, "the report of what was received"
 
 
 async def _run_readme() -> None:
