@@ -152,3 +152,12 @@ def test_the_report_counts_what_was_received_and_what_was_refused(cpo: Peer) -> 
     assert anyio.run(cpo.emsp.async_report, "nl", "tnm").as_json() == report.as_json()
     assert not cpo.emsp.report("FR", "XXX").total
     anyio.run(cpo.emsp.async_set_policy, "NL", "TNM", None)
+
+
+def test_what_is_let_pass_is_named_in_the_answer(cpo: Peer) -> None:
+    answer = cpo.push("PUT", SESSION, session(status="DREAMING", **LONG))
+    assert answer.both == (201, 1000)
+    assert answer.message.startswith("Success, although /meter_id: ")
+    assert answer.message.endswith("[string.length] (1 more)")
+    assert cpo.data(SESSION)["status"] == "DREAMING"
+    assert cpo.push("PUT", SESSION, session()).message == "Success"

@@ -10,6 +10,7 @@ from generating.support import BASE, backend, emsp_and_token, served
 from ocpi_emsp import Location, Policy
 from ocpi_emsp.testing.backend import Backend, BackendContract, connected
 from ocpi_emsp.testing.backend.calls import calling
+from ocpi_emsp.testing.payloads import Sort
 
 
 class TestAsgi(BackendContract):
@@ -75,9 +76,9 @@ def test_a_broken_backend_fails(name: str) -> None:
     app, message = BROKEN[name]
     contract = BackendContract()
     broken = Backend(app=app, token="t", country_code="NL", party_id="TNM", policy=Policy.tolerant(), examples=10)
-    sort = "valid" if name == "refuses everything" else "invalid"
+    sort: Sort = "valid" if name == "refuses everything" else "invalid"
     with pytest.raises((AssertionError, pytest.fail.Exception), match=message), connected(broken) as connection:
-        contract.test_payloads(connection, Location, sort)  # type: ignore[arg-type] # one of the sorts
+        contract.test_payloads(connection, Location, sort)
 
 
 def test_what_is_not_served_is_skipped() -> None:

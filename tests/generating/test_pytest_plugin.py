@@ -37,7 +37,7 @@ def captures(pytester: pytest.Pytester) -> pytest.Pytester:
 def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
     own = captures.makepyfile("def test_own(): pass")
     result = captures.runpytest_inprocess("--ocpi-files", "captures", str(own), "-v")
-    result.assert_outcomes(passed=5, failed=3)
+    result.assert_outcomes(passed=6, failed=3)
     result.stdout.fnmatch_lines(
         [
             "*good.json::document 1 PASSED*",
@@ -50,7 +50,7 @@ def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
             "*page.json::/data/0 PASSED*",
         ]
     )
-    result.stdout.fnmatch_lines(["*error at (document)*json.syntax*", "*its kind is not clear*"])
+    result.stdout.fnmatch_lines(["error at (document)*json.syntax*", "its kind is not clear*"])
     result.stdout.fnmatch_lines(["Location refused", "error at /last_updated: 'yesterday' is no timestamp*"])
     assert "Traceback" not in result.stdout.str()
 

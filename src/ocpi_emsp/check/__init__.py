@@ -9,7 +9,7 @@ Rules of this package:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from ocpi_emsp.codec import decode_strict, untyped
 from ocpi_emsp.codec.diagnose import diagnose_into
 from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Rule
+from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Rule, Severity
 
 __all__ = ["CHAPTERS", "EXAMPLES", "RULES", "Example", "Policy", "accept", "check", "examine"]
 
@@ -74,10 +74,18 @@ def _examined(
     return value, findings.report()
 
 
-def accept(data: bytes, kind: type[T], policy: Policy, *, now: datetime | None = None) -> T:
+def accept(
+    data: bytes,
+    kind: type[T],
+    policy: Policy,
+    *,
+    now: datetime | None = None,
+    accepted: Callable[[Finding], None] | None = None,
+) -> T:
     """The typed view of a received object. Raises NotJson; InvalidObject with all findings where the policy refuses.
 
-    No rule of sense is run where the policy needs none: of themselves they are no errors.
+    ``accepted`` hears each warning that the policy lets pass. No rule of sense is run where the policy needs none: of
+    themselves they are no errors.
     """
     if not policy.needs_rules:
         value = decode_strict(kind, data)
@@ -87,6 +95,9 @@ def accept(data: bytes, kind: type[T], policy: Policy, *, now: datetime | None =
     judged = policy.judge(report)
     if value is None or policy.refused(judged):
         raise InvalidObject(f"{kind.__name__} refused", findings=tuple(report if value is None else judged))
+    if accepted is not None:
+        for finding in judged.at_least(Severity.WARNING):
+            accepted(finding)
     return value
 
 

@@ -40,6 +40,8 @@ class Incoming:
     now: datetime
     touched: list[Key] = field(factory=list)
     """Objects whose events are delivered once the flow is done."""
+    deviations: list[Finding] = field(factory=list)
+    """Warnings that were let pass: the answer names the first, a partner report all."""
 
     @property
     def party(self) -> Party:
@@ -52,7 +54,8 @@ class Incoming:
 
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
-        return accept(self.request.body if data is None else data, kind, self.policy, now=self.now)
+        body = self.request.body if data is None else data
+        return accept(body, kind, self.policy, now=self.now, accepted=self.deviations.append)
 
     @property
     def policy(self) -> Policy:
@@ -70,7 +73,16 @@ class Incoming:
 
     def stored(self, *, created: bool) -> Response:
         """201 for a new object, 200 for a known one (status_codes.md)."""
-        return Response(201 if created else 200, [JSON], success(self.now))
+        return Response(201 if created else 200, [JSON], success(self.now, message=self.said))
+
+    @property
+    def said(self) -> str:
+        """What the envelope of a success says: which deviation was let pass, if any."""
+        if not self.deviations:
+            return "Success"
+        first, *more = self.deviations
+        others = f" ({len(more)} more)" if more else ""
+        return f"Success, although {first.pointer}: {first.message} [{first.rule}]{others}"
 
     def kept(self, reason: str) -> Response:
         """The object stays as it is stored."""

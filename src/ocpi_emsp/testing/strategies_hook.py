@@ -1,20 +1,23 @@
 """Hypothesis' entry point: ``st.from_type(Location)`` gives what ``from_model(Location)`` gives.
 
-Rules of this module: Hypothesis calls it while it is being imported, so it builds nothing; a strategy is built when it
-is first asked for.
+Rules of this module: Hypothesis calls it at the end of its own import, so it imports Hypothesis only when it is called,
+and builds nothing; a strategy is built when it is first asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from hypothesis import strategies as st
+from typing import TYPE_CHECKING, Any
 
 from ocpi_emsp import models
+
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
 
 
 def register() -> None:
     """Register a strategy for every model."""
+    from hypothesis import strategies as st
+
     for name in (*models.__all__, "Envelope"):
         kind = getattr(models, name)
         if hasattr(kind, "__attrs_attrs__"):

@@ -49,7 +49,7 @@ async def post(incoming: Incoming) -> Response:
     incoming.touched.append(record.key)
     cdr_id = identity(first.document, "id") if first else cdr.id
     url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=cdr_id)
-    return Response(201, [JSON, ("location", url)], success(incoming.now))
+    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.said))
 
 
 def _same(first: bytes, document: bytes) -> bool:

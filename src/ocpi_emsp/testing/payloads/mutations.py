@@ -117,7 +117,8 @@ Change: TypeAlias = tuple[str, Any, str, bool]
 
 
 def _strings(node: inspect.StrType, _value: Any, meaning: str | None) -> Iterator[Change]:
-    length = {None: "string.length", "country": "location.country.alpha2"}.get(meaning, "value.type")
+    lengths = {"coordinate": "value.type", "country": "location.country.alpha2", "time_of_day": "value.type"}
+    length = lengths.get(meaning or "", "string.length")
     number = {
         "coordinate": "coordinate.form",
         "country": "string.number location.country.alpha2",

@@ -82,7 +82,7 @@ def _strings(node: inspect.StrType, value: str, path: Path, name: str, meaning: 
         alpha2 = next((place.country_code for place in PLACES if place.country == value), None)
         if alpha2:
             yield _quirk(11, "alpha-2 country", path, alpha2, "location.country.alpha2")
-    if meaning or node.pattern or name in SPECIAL:
+    if node.pattern or name in SPECIAL:
         return
     if value.isdigit() and str(int(value)) == value:
         yield _quirk(14, "number for a string", path, int(value), "string.number")

@@ -20,8 +20,8 @@ from ocpi_emsp.testing.strategies.scalars import scalars
 from ocpi_emsp.testing.strategies.schema import present, schema
 
 Members: TypeAlias = dict[str, Any]
-Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Mapping[str, Any]], Mapping[str, st.SearchStrategy[Any]]]"
-"""Gets what the caller fixed; returns strategies for fields. A field that is not wanted gets ``st.just(None)``."""
+Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Mapping[str, Any]], Mapping[str, Any]]"
+"""Gets what the caller fixed; returns a strategy or the value itself for each field that has to agree."""
 Finish: TypeAlias = Callable[[Members], None]
 """Changes members in place so that they agree."""
 
@@ -50,17 +50,25 @@ class Builder:
 
     def model(self, kind: type[Any], given: Mapping[str, Any] | None = None) -> st.SearchStrategy[Any]:
         """Models of a kind; ``given`` maps fields to strategies, or to values that stand for themselves."""
+        fields = schema(kind)
         if not given:
             if (self, kind) not in _PLAIN:
                 _PLAIN[self, kind] = _models(self, kind, {})
             return _PLAIN[self, kind]
-        unknown = given.keys() - schema(kind).keys()
+        unknown = given.keys() - fields.keys()
         if unknown:
             raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
         fixed = {
             name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in given.items()
         }
         return _models(self, kind, fixed)
+
+    def field(self, kind: type[Any], name: str) -> st.SearchStrategy[Any]:
+        """Values of one field that is there; built once, since Hypothesis looks through every new strategy."""
+        key = (self, kind, name)
+        if key not in _FIELDS:
+            _FIELDS[key] = self.node(schema(kind)[name].type, name)
+        return _FIELDS[key]
 
     def node(self, node: inspect.Type, name: str) -> st.SearchStrategy[Any]:
         """Values of one field that is there."""
@@ -83,6 +91,8 @@ class Builder:
         return values if self.full else st.just(absent) | values
 
 
+_PRESENT = st.booleans()
+_FIELDS: dict[tuple[Builder, type[Any], str], st.SearchStrategy[Any]] = {}
 _PLAIN: dict[tuple[Builder, type[Any]], st.SearchStrategy[Any]] = {}
 
 
@@ -95,9 +105,10 @@ def _models(draw: st.DrawFn, builder: Builder, kind: type[Any], fixed: Mapping[s
         if name in given:
             members[name] = given[name]
         elif name in planned:
-            members[name] = draw(planned[name])
-        elif field.required or builder.full or draw(st.booleans()):
-            members[name] = draw(builder.node(field.type, name))
+            value = planned[name]
+            members[name] = draw(value) if isinstance(value, st.SearchStrategy) else value
+        elif field.required or builder.full or draw(_PRESENT):
+            members[name] = draw(builder.field(kind, name))
     if kind in FINISHES:
         FINISHES[kind](members)
     return kind(**(members | given))

@@ -33,7 +33,7 @@ from ocpi_emsp.testing.strategies.plans_locations import used
 from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments
 
 Given = Mapping[str, Any]
-Strategies = Mapping[str, st.SearchStrategy[Any]]
+Strategies = Mapping[str, Any]
 
 _STEP = 36
 _HOUR = 3600
@@ -62,7 +62,7 @@ def _price_component(_builder: Builder, draw: st.DrawFn, given: Given) -> Strate
     steps = [1] if kind == TariffDimensionType.FLAT else [1, 60, 300, 900]
     # Free of charge is FLAT (mod_tariffs.md 3.1).
     prices = amounts(100, 4) if kind == TariffDimensionType.FLAT else amounts(100, 4).map(lambda price: price + 1)
-    return {"type": st.just(kind), "price": prices, "step_size": st.sampled_from(steps)}
+    return {"type": kind, "price": prices, "step_size": st.sampled_from(steps)}
 
 
 @plan(TariffRestrictions)
@@ -79,9 +79,9 @@ def _tariff_restrictions(builder: Builder, draw: st.DrawFn, _given: Given) -> St
     }
     names = [*pairs, "day_of_week"]
     chosen = names if builder.full else draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
-    strategies: dict[str, st.SearchStrategy[Any]] = {}
+    strategies: dict[str, Any] = {}
     for pair, values in pairs.items():
-        strategies |= zip(pair, map(st.just, draw(values) if pair in chosen else [None] * len(pair)), strict=True)
+        strategies |= zip(pair, draw(values) if pair in chosen else [None] * len(pair), strict=True)
     days = builder.items(st.sampled_from(DayOfWeek), most=7, unique=True)
     return {**strategies, "day_of_week": days if "day_of_week" in chosen else st.just(())}
 
@@ -154,10 +154,10 @@ def _session(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     periods = given.get("charging_periods", periods)
     charged = st.just(volume(periods, CdrDimensionType.ENERGY)) if periods else amounts(40, 3)
     return {
-        "status": st.just(status),
-        "start_datetime": st.just(start),
-        "end_datetime": st.just(end if status in (SessionStatus.COMPLETED, SessionStatus.INVALID) else None),
-        "charging_periods": st.just(periods),
+        "status": status,
+        "start_datetime": start,
+        "end_datetime": end if status in (SessionStatus.COMPLETED, SessionStatus.INVALID) else None,
+        "charging_periods": periods,
         "kwh": st.just(Decimal(0)) if pending else charged,
         "total_cost": builder.maybe(amounts(100, 2)),
         "location": used(builder),
@@ -174,14 +174,14 @@ def _cdr(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     currency = given.get("currency") or draw(st.sampled_from(["EUR", "CHF", "GBP"]))
     tariffs = builder.items(builder.model(Tariff, {"currency": currency}), unique="id")
     return {
-        "start_date_time": st.just(start),
-        "stop_date_time": st.just(end),
-        "currency": st.just(currency),
+        "start_date_time": start,
+        "stop_date_time": end,
+        "currency": currency,
         "tariffs": builder.maybe(tariffs, ()),
-        "charging_periods": st.just(periods),
+        "charging_periods": periods,
         "total_cost": amounts(100, 2),
-        "total_energy": st.just(volume(periods, CdrDimensionType.ENERGY)),
-        "total_time": st.just(volume(periods, CdrDimensionType.TIME, CdrDimensionType.PARKING_TIME)),
+        "total_energy": volume(periods, CdrDimensionType.ENERGY),
+        "total_time": volume(periods, CdrDimensionType.TIME, CdrDimensionType.PARKING_TIME),
         "total_parking_time": st.just(parked) if parked else builder.maybe(st.just(Decimal(0))),
         "location": used(builder),
         "last_updated": moments(end, end + timedelta(days=1)),

@@ -29,7 +29,7 @@ from ocpi_emsp.testing.strategies.build import Builder, plan
 from ocpi_emsp.testing.strategies.scalars import identifiers, moments
 
 Given = Mapping[str, Any]
-Strategies = Mapping[str, st.SearchStrategy[Any]]
+Strategies = Mapping[str, Any]
 
 _BASE = "https://example.com/ocpi/cpo"
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ def _location_references(builder: Builder, draw: st.DrawFn, given: Given) -> Str
     """Connectors are named only where it is clear of which EVSE they are."""
     evses = given["evse_uids"] if "evse_uids" in given else draw(_ids(39, builder.full))
     connectors = _ids(36, builder.full) if len(evses) == 1 else st.just(())
-    return {"evse_uids": st.just(evses), "connector_ids": connectors}
+    return {"evse_uids": evses, "connector_ids": connectors}
 
 
 def _ids(most: int, full: bool) -> st.SearchStrategy[tuple[str, ...]]:
@@ -53,7 +53,7 @@ def _authorization_info(builder: Builder, draw: st.DrawFn, given: Given) -> Stra
     """Only a driver who may charge is told where."""
     allowed = given.get("allowed") or draw(st.just(Allowed.ALLOWED) if builder.full else st.sampled_from(Allowed))
     location = builder.maybe(builder.model(LocationReferences)) if allowed == Allowed.ALLOWED else st.just(None)
-    return {"allowed": st.just(allowed), "location": location}
+    return {"allowed": allowed, "location": location}
 
 
 @plan(ReserveNow)
@@ -69,13 +69,13 @@ def _credentials(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategi
 @plan(Version)
 def _version(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     version = given.get("version") or draw(st.sampled_from(list(reversed(VersionNumber))))
-    return {"version": st.just(version), "url": st.just(f"{_BASE}/{version}")}
+    return {"version": version, "url": f"{_BASE}/{version}"}
 
 
 @plan(Endpoint)
 def _endpoint(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     identifier = given.get("identifier") or draw(st.sampled_from(ModuleID))
-    return {"identifier": st.just(identifier), "url": st.just(f"{_BASE}/2.1.1/{identifier}")}
+    return {"identifier": identifier, "url": f"{_BASE}/2.1.1/{identifier}"}
 
 
 @plan(VersionDetail)
@@ -84,7 +84,7 @@ def _version_detail(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strate
     others = st.sampled_from([module for module in ModuleID if module != ModuleID.CREDENTIALS])
     rest = st.lists(others, min_size=builder.full, max_size=6, unique=True)
     endpoints = rest.map(lambda modules: tuple(map(_served, [ModuleID.CREDENTIALS, *modules])))
-    return {"version": st.just(VersionNumber.V2_1_1), "endpoints": endpoints}
+    return {"version": VersionNumber.V2_1_1, "endpoints": endpoints}
 
 
 def _served(module: ModuleID) -> Endpoint:

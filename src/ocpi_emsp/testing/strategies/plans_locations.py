@@ -37,7 +37,7 @@ from ocpi_emsp.testing.strategies.places import PLACES, Place
 from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments
 
 Given = Mapping[str, Any]
-Strategies = Mapping[str, st.SearchStrategy[Any]]
+Strategies = Mapping[str, Any]
 
 _AROUND = 50_000
 """Millionths of a degree, about five kilometres: what belongs to a town lies in it."""
@@ -46,24 +46,34 @@ _DAY = timedelta(days=1)
 
 @plan(Location)
 def _location(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    place = draw(
-        st.sampled_from([place for place in PLACES if place.country == given.get("country", place.country)] or PLACES)
-    )
-    evse = builder.model(
-        Evse, {"evse_id": builder.maybe(evse_ids(place.country_code)), "coordinates": builder.maybe(_near(place))}
-    )
+    places = [place for place in PLACES if place.country == given.get("country", place.country)]
+    return _located(builder, draw(st.sampled_from(places or PLACES)))
+
+
+@cache
+def _located(builder: Builder, place: Place) -> Strategies:
+    """The fields of a location in this town."""
+    evse = builder.model(Evse, {**_evse_at(builder, place)})
+    evses = st.lists(evse, min_size=builder.full, max_size=2, unique_by=(_uid, _evse_id))
     related = _near(place).flatmap(
         lambda point: builder.model(AdditionalGeoLocation, {"latitude": point.latitude, "longitude": point.longitude})
     )
     return {
-        "country": st.just(place.country),
-        "city": st.just(place.city),
-        "postal_code": st.just(place.postal_code),
-        "address": st.just(place.address),
+        "country": place.country,
+        "city": place.city,
+        "postal_code": place.postal_code,
+        "address": place.address,
         "coordinates": _near(place),
         "time_zone": builder.maybe(st.just(place.time_zone)),
-        "evses": st.lists(evse, min_size=1 if builder.full else 0, max_size=2, unique_by=(_uid, _evse_id)).map(tuple),
+        "evses": evses.map(tuple),
         "related_locations": builder.maybe(builder.items(related), ()),
+    }
+
+
+def _evse_at(builder: Builder, place: Place) -> Strategies:
+    return {
+        "evse_id": builder.maybe(evse_ids(place.country_code)),
+        "coordinates": builder.maybe(_near(place)),
     }
 
 
@@ -75,6 +85,7 @@ def _evse_id(evse: Evse) -> object:
     return evse.evse_id or object()
 
 
+@cache
 def _near(place: Place) -> st.SearchStrategy[GeoLocation]:
     steps = st.integers(0, _AROUND)
     return st.builds(
@@ -90,12 +101,9 @@ def _near(place: Place) -> st.SearchStrategy[GeoLocation]:
 def used(builder: Builder) -> st.SearchStrategy[Location]:
     """A location with exactly the EVSE and the connector that were used (mod_sessions.md 3.1, mod_cdrs.md 3.1)."""
 
+    @cache
     def at(place: Place) -> st.SearchStrategy[Location]:
-        evse = {
-            "connectors": st.tuples(builder.model(Connector)),
-            "evse_id": builder.maybe(evse_ids(place.country_code)),
-            "coordinates": builder.maybe(_near(place)),
-        }
+        evse = {"connectors": st.tuples(builder.model(Connector)), **_evse_at(builder, place)}
         return builder.model(Location, {"country": place.country, "evses": st.tuples(builder.model(Evse, evse))})
 
     return st.sampled_from(PLACES).flatmap(at)
@@ -108,6 +116,11 @@ def _location_is_as_new_as_its_evses(members: Members) -> None:
 
 @plan(Evse)
 def _evse(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
+    return _connected(builder)
+
+
+@cache
+def _connected(builder: Builder) -> Strategies:
     connectors = st.lists(builder.model(Connector), min_size=1, max_size=2, unique_by=lambda each: each.id.lower())
     return {"connectors": connectors.map(tuple)}
 
@@ -148,7 +161,7 @@ def _connector(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     return {
         "standard": st.sampled_from(sorted(standards, key=ConnectorType.IEC_62196_T2.__ne__)),
         "format": st.sampled_from([ConnectorFormat.CABLE] * 2 if direct else ConnectorFormat),
-        "power_type": st.just(power),
+        "power_type": power,
         "voltage": st.sampled_from(volts),
         "amperage": st.sampled_from(amperes),
     }
@@ -180,8 +193,8 @@ def _energy_mix(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     green = {source.source for source in sources} <= _GREEN if sources else draw(st.booleans())
     impacts = builder.items(builder.model(EnvironmentalImpact), unique="source")
     return {
-        "is_green_energy": st.just(green),
-        "energy_sources": st.just(sources),
+        "is_green_energy": green,
+        "energy_sources": sources,
         # Green energy has neither waste nor emission (mod_locations.md 4.5).
         "environ_impact": st.just(()) if green else builder.maybe(impacts, ()),
     }
@@ -207,7 +220,7 @@ def _regular_hours(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategi
         return {}
     begin = draw(st.integers(0, 23 * 60))
     end = draw(st.integers(begin + 1, 24 * 60 - 1))
-    return {"period_begin": st.just(clock(begin)), "period_end": st.just(clock(end))}
+    return {"period_begin": clock(begin), "period_end": clock(end)}
 
 
 @plan(Hours)
@@ -220,9 +233,9 @@ def _hours(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     exceptions = _apart(exceptions)
     return {
         "regular_hours": st.just(()) if always else regular,
-        "twentyfourseven": st.just(True if always else None),
-        "exceptional_openings": st.just(() if always else exceptions[1:]),
-        "exceptional_closings": st.just(exceptions[:1]),
+        "twentyfourseven": True if always else None,
+        "exceptional_openings": () if always else exceptions[1:],
+        "exceptional_closings": exceptions[:1],
     }
 
 
@@ -241,7 +254,7 @@ def _apart(periods: tuple[ExceptionalPeriod, ...]) -> tuple[ExceptionalPeriod, .
 def _exceptional_period(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     begin = given.get("period_begin") or draw(moments())
     return {
-        "period_begin": st.just(begin),
+        "period_begin": begin,
         "period_end": st.integers(1, 48).map(lambda hours: begin + timedelta(hours=hours)),
     }
 

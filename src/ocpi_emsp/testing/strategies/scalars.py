@@ -4,6 +4,7 @@ Rules of this module:
 - a value keeps the constraints of its annotation, which are read from the annotation; a field's name only says which
   of the possible values is a likely one (a city for ``city``);
 - the simplest value comes first: a short number for an id, the specification's own example for a place;
+- a strategy is built once: Hypothesis looks through every new one when it is first drawn from;
 - the boundaries of a length are hit: a text of one character and one of exactly as many as the field allows.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -29,11 +31,13 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PARTIES = ("TNM", "BEC", "ABC", "4EV", "E1X")
 
 
+@cache
 def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy[datetime]:
     """Aware UTC timestamps in whole seconds; the first one is the simplest."""
     return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
 
 
+@cache
 def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
     """Exact numbers from 0 to ``most`` with up to ``places`` decimals."""
     return st.integers(0, places).flatmap(
@@ -41,6 +45,7 @@ def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
     )
 
 
+@cache
 def identifiers(most: int) -> st.SearchStrategy[str]:
     """Printable ASCII that a partner uses as an id, of up to ``most`` characters."""
     short = st.integers(1, 10 ** min(most, 5) - 1).map(str)
@@ -49,6 +54,7 @@ def identifiers(most: int) -> st.SearchStrategy[str]:
     return short | text | full
 
 
+@cache
 def texts(most: int) -> st.SearchStrategy[str]:
     """Text to be shown, non-ASCII at times, never blank, of up to ``most`` characters."""
     some = st.sampled_from(("Gent Zuid", "Park & Charge", "Café de la Gare", "Münchner Straße", "Łódź", "充电站"))
@@ -56,6 +62,7 @@ def texts(most: int) -> st.SearchStrategy[str]:
     return some.map(lambda text: text[:most].strip()) | letters | letters.map(lambda letter: letter * most)
 
 
+@cache
 def urls(most: int = 255) -> st.SearchStrategy[str]:
     """Absolute https URLs of up to ``most`` characters."""
     host = "https://example.com/"
@@ -65,6 +72,7 @@ def urls(most: int = 255) -> st.SearchStrategy[str]:
     return short | some | full
 
 
+@cache
 def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
     """EVSE-IDs in the form of eMI3: country, operator, ``E``, a number of the operator's own."""
     country = st.just(country_code) if country_code else st.sampled_from([place.country_code for place in PLACES])
@@ -72,6 +80,7 @@ def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
     return st.tuples(country, st.sampled_from(_PARTIES), outlets).map(lambda parts: "{}*{}*E{}".format(*parts))
 
 
+@cache
 def contract_ids() -> st.SearchStrategy[str]:
     """Contract ids of drivers (eMA-ID): country, provider, ``C`` and eight more; dashes between them or none."""
     country = st.sampled_from([place.country_code for place in PLACES])
@@ -80,16 +89,19 @@ def contract_ids() -> st.SearchStrategy[str]:
     return st.sampled_from(("", "-")).flatmap(lambda separator: parts.map(separator.join))
 
 
+@cache
 def party_ids() -> st.SearchStrategy[str]:
     """Three letters or digits."""
     return st.sampled_from(_PARTIES) | st.text(_LETTERS, min_size=3, max_size=3)
 
 
+@cache
 def latitudes() -> st.SearchStrategy[str]:
     """Latitudes inside the range, as text with six decimals; towns first, then the ends of the range."""
     return st.sampled_from([place.latitude for place in PLACES]).map(degrees) | st.integers(-90, 90).map(_whole)
 
 
+@cache
 def longitudes() -> st.SearchStrategy[str]:
     """Longitudes inside the range, as text with six decimals."""
     return st.sampled_from([place.longitude for place in PLACES]).map(degrees) | st.integers(-180, 180).map(_whole)
@@ -104,6 +116,7 @@ def _whole(number: int) -> str:
     return f"{number}.000000"
 
 
+@cache
 def times_of_day() -> st.SearchStrategy[str]:
     """``HH:MM``."""
     return st.integers(0, 24 * 60 - 1).map(clock)
