@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import check_growth
 import decode
 import put_location
 from measure import ROUNDS, Result
@@ -35,6 +36,12 @@ def main() -> None:
             "the requests per second of a bare Starlette endpoint that only does `json.loads`",
             "at least 1.0",
             put_location.results(),
+        ),
+        *_table(
+            "Check, per EVSE of a location",
+            "the cost per EVSE of the smallest location",
+            "about 1.0, which is linear growth",
+            check_growth.results(),
         ),
     ]
     Path(__file__).with_name("results.md").write_text("\n".join(lines), "utf-8")

@@ -37,6 +37,13 @@ class Policy:
     refuses: Severity
     actions: Any = field(factory=dict, converter=_read_actions)
     """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, kept as sorted pairs."""
+    needs_rules: bool = field(init=False, eq=False, repr=False)
+    """False where everything that the strict lane reads is accepted, so that no rule has to be run for it."""
+
+    @needs_rules.default
+    def _needs_rules(self) -> bool:
+        ranks = [Severity(action).rank for _, action in self.actions if action != IGNORE]
+        return self.refuses is not Severity.ERROR or any(rank >= self.refuses.rank for rank in ranks)
 
     @classmethod
     def tolerant(cls) -> Policy:
@@ -51,14 +58,6 @@ class Policy:
     def with_rule(self, rule: str, action: str) -> Policy:
         """The same policy with one rule changed: ``ignore``, ``note``, ``warning`` or ``error``."""
         return evolve(self, actions={**dict(self.actions), rule: action})
-
-    @property
-    def needs_rules(self) -> bool:
-        """False where everything that the strict lane reads is accepted, so that no rule has to be run for it."""
-        threshold = self.refuses.rank
-        return threshold < Severity.ERROR.rank or any(
-            action != IGNORE and Severity(action).rank >= threshold for _, action in self.actions
-        )
 
     def judge(self, report: Report) -> Report:
         """The report as this policy counts it: ignored rules are gone, the others have their severity."""

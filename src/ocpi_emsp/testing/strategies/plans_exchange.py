@@ -17,7 +17,6 @@ from ocpi_emsp.models import (
     Credentials,
     Endpoint,
     Envelope,
-    Image,
     LocationReferences,
     ModuleID,
     ReserveNow,
@@ -89,12 +88,6 @@ def _version_detail(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strate
 
 def _served(module: ModuleID) -> Endpoint:
     return Endpoint(identifier=module, url=f"{_BASE}/2.1.1/{module}")
-
-
-@plan(Image)
-def _image(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
-    sizes = st.integers(1, 4000) | st.just(99999)
-    return {"width": sizes, "height": sizes}
 
 
 @plan(Envelope)
