@@ -213,7 +213,12 @@ def test_a_signal_ends_it_and_its_processes(
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(demo, "_play", interrupted)
-    ended = command("demo")
+    # A shell starts what runs in the background with SIGINT ignored; the command of a person hears it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        ended = command("demo")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (ended.status, ended.out, ended.err) == (130, "", "ocpi-emsp: interrupted\n")
     assert len(processes) == 2
     assert all(process.returncode is not None for process in processes)
