@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -23,7 +23,6 @@ import anyio.to_thread
 from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Entry, Key, Page, Query, Record, Store
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class FlowSuspended(RuntimeError):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from ocpi_emsp.adapters import DRAIN
 from ocpi_emsp.routes import below
 from ocpi_emsp.wire import Request, Response
 
@@ -18,9 +19,6 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-_DRAIN = 8
-"""How many times the limit is read and dropped before the answer."""
 
 
 class AsgiApp:
@@ -58,7 +56,7 @@ class AsgiApp:
             chunk = message.get("body", b"")
             read += len(chunk)
             body += chunk[: self._limit + 1 - len(body)]
-            if not message.get("more_body") or read > self._limit * _DRAIN:
+            if not message.get("more_body") or read > self._limit * DRAIN:
                 return bytes(body)
             message = await receive()
         return None

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
+from ocpi_emsp.adapters import DRAIN
 from ocpi_emsp.routes import below
 from ocpi_emsp.wire import Request, Response
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 Handle: TypeAlias = Callable[[Request], Response]
 
 _CHUNK = 65536
-_DRAIN = 8
-"""How many times the limit is read and dropped before the answer."""
 
 
 class WsgiApp:
@@ -53,9 +52,9 @@ class WsgiApp:
         """The body, cut behind the limit; the rest is read to a bound and dropped."""
         stream: Any = environ["wsgi.input"]
         if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
-            left = self._limit * _DRAIN
+            left = self._limit * DRAIN
         else:
-            left = min(_content_length(environ), self._limit * _DRAIN)
+            left = min(_content_length(environ), self._limit * DRAIN)
         body: bytes = stream.read(min(left, self._limit + 1))
         left -= len(body)
         while left > 0 and len(body) > self._limit and (dropped := stream.read(min(left, _CHUNK))):

@@ -136,26 +136,26 @@ class Walk:
     def _plan(self, model: type[Any]) -> _Plan:
         node = inspect.type_info(model)
         fields = node.fields if isinstance(node, inspect.DataclassType) else ()
-        forms: Mapping[str, inspect.Type] = {each.name: _bare(each.type) for each in fields}
+        forms: Mapping[str, inspect.Type] = {each.name: bare(each.type) for each in fields}
         plan = _Plan(
             tuple(self._by_model.get(model, ())),
             tuple(name for name, form in forms.items() if isinstance(form, inspect.DataclassType)),
             tuple(
                 name
                 for name, form in forms.items()
-                if isinstance(form, inspect.VarTupleType) and isinstance(_bare(form.item_type), inspect.DataclassType)
+                if isinstance(form, inspect.VarTupleType) and isinstance(bare(form.item_type), inspect.DataclassType)
             ),
         )
         return self._plans.setdefault(model, plan)
 
 
-def _bare(node: inspect.Type) -> inspect.Type:
+def bare(node: inspect.Type) -> inspect.Type:
     """A node without its constraints, and without None."""
     match node:
         case inspect.Metadata(type=inner):
-            return _bare(inner)
+            return bare(inner)
         case inspect.UnionType(types=types):
-            return _bare(next(each for each in types if not isinstance(each, inspect.NoneType)))
+            return bare(next(each for each in types if not isinstance(each, inspect.NoneType)))
     return node
 
 

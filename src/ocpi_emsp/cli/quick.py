@@ -21,7 +21,7 @@ from attrs import frozen
 from msgspec import inspect
 
 from ocpi_emsp.check import check
-from ocpi_emsp.check.registry import Context, Walk
+from ocpi_emsp.check.registry import Context, Walk, bare
 from ocpi_emsp.check.rules import OBJECT_RULES
 from ocpi_emsp.codec import decode_strict
 from ocpi_emsp.errors import NotJson
@@ -104,9 +104,9 @@ def _shape(node: inspect.DataclassType) -> _Shape | None:
     objects: list[tuple[str, _Shape]] = []
     lists: list[tuple[str, _Shape]] = []
     for each in node.fields:
-        form = _bare(each.type)
+        form = bare(each.type)
         place = lists if isinstance(form, inspect.VarTupleType) else objects
-        inner = _bare(form.item_type) if isinstance(form, inspect.VarTupleType) else form
+        inner = bare(form.item_type) if isinstance(form, inspect.VarTupleType) else form
         if isinstance(inner, inspect.DataclassType):
             below = _shape(inner)
             if below is None:
@@ -120,16 +120,6 @@ def _shape(node: inspect.DataclassType) -> _Shape | None:
             return None
     names = frozenset(each.name for each in node.fields)
     return _Shape(names, tuple(scalars), tuple(objects), tuple(lists))
-
-
-def _bare(node: inspect.Type) -> inspect.Type:
-    """A node without its constraints, and without None."""
-    match node:
-        case inspect.Metadata(type=inner):
-            return _bare(inner)
-        case inspect.UnionType(types=types):
-            return _bare(next(each for each in types if not isinstance(each, inspect.NoneType)))
-    return node
 
 
 def _is_timestamp(value: Any) -> bool:

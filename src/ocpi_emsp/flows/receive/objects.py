@@ -9,7 +9,6 @@ Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -21,8 +20,6 @@ from ocpi_emsp.events import Event, ResyncWanted
 from ocpi_emsp.flows.incoming import Incoming
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
-
-T = TypeVar("T")
 
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
