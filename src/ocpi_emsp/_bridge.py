@@ -13,14 +13,27 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
-from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Entry, Key, Page, Query, Record, Store
+from ocpi_emsp.ports import (
+    AnyStore,
+    BlockingStore,
+    BlockingTransaction,
+    ColouredStore,
+    Entry,
+    Key,
+    Page,
+    Query,
+    Record,
+    Store,
+)
 
 T = TypeVar("T")
 
@@ -82,11 +95,39 @@ async def in_place(function: Callable[..., T], *args: Any) -> T:
 async def in_thread(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
     """Call it in a worker thread: for an async host. It is done even if the caller is cancelled: a transaction ends."""
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(function, *args)
+        return await anyio.to_thread.run_sync(function, *args, limiter=_per_loop(_threads, anyio.CapacityLimiter))
 
 
-def lift_store(store: Store | BlockingStore, lift: Lift) -> Store:
+TRANSACTIONS_IN_THREADS = 16
+"""Blocking transactions that one event loop has open at once. Each has a thread of its own to go on in: one that waits
+for a lock cannot take the thread that the holder of the lock needs."""
+
+_threads: RunVar[anyio.CapacityLimiter] = RunVar("_threads")
+_open: RunVar[anyio.Semaphore] = RunVar("_open")
+
+
+def _per_loop(variable: RunVar[T], make: Callable[[int], T]) -> T:
+    found = variable.get(None)
+    if found is None:
+        found = make(TRANSACTIONS_IN_THREADS)
+        variable.set(found)
+    return found
+
+
+def shielded(lift: Lift) -> Lift:
+    """``lift``, done even if the caller is cancelled: a transaction ends."""
+
+    async def call(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
+        with anyio.CancelScope(shield=True):
+            return await lift(function, *args)
+
+    return call
+
+
+def lift_store(store: AnyStore, lift: Lift) -> Store:
     """A store for flows: as it is, or its blocking calls lifted."""
+    if isinstance(store, ColouredStore):
+        store = store.coloured("sync" if lift is in_place else "async")
     return _LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
 
 
@@ -95,11 +136,25 @@ class _LiftedStore:
         self._store = store
         self._lift = lift
 
-    def transaction(self) -> _LiftedTransaction:
-        return _LiftedTransaction(self._store.blocking_transaction(), self._lift)
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:
+        async with _room(self._lift):
+            manager = self._store.blocking_transaction(read_only=read_only)
+            async with LiftedTransaction(manager, self._lift) as tx:
+                yield tx
 
 
-class _LiftedTransaction:
+@asynccontextmanager
+async def _room(lift: Lift) -> AsyncIterator[None]:
+    """Waits until another transaction may be opened in a thread."""
+    if lift is in_thread:
+        async with _per_loop(_open, anyio.Semaphore):
+            yield
+    else:
+        yield
+
+
+class LiftedTransaction:
     """Every method of a blocking transaction, lifted."""
 
     _tx: BlockingTransaction
@@ -108,7 +163,7 @@ class _LiftedTransaction:
         self._manager = manager
         self._lift = lift
 
-    async def __aenter__(self) -> _LiftedTransaction:
+    async def __aenter__(self) -> LiftedTransaction:
         self._tx = await self._lift(self._manager.__enter__)
         return self
 
@@ -135,8 +190,19 @@ class _LiftedTransaction:
     async def append(self, entry: Entry) -> None:
         await self._lift(self._tx.append, entry)
 
-    async def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]:
-        return await self._lift(self._tx.entries, topic, key, limit)
+    async def entry(self, entry_id: str) -> Entry | None:
+        return await self._lift(self._tx.entry, entry_id)
+
+    async def entries(
+        self,
+        topic: str,
+        key: Key | None = None,
+        limit: int = 100,
+        *,
+        owner: tuple[str, str] | None = None,
+        after: int = 0,
+    ) -> Sequence[Entry]:
+        return await self._lift(partial(self._tx.entries, topic, key, limit, owner=owner, after=after))
 
     async def settle(self, entry_id: str) -> None:
         await self._lift(self._tx.settle, entry_id)

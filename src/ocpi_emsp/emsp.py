@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,7 +30,7 @@ from ocpi_emsp.flows.parties import Party, Profile
 from ocpi_emsp.flows.report import partner_report
 from ocpi_emsp.kept import AsyncRejections, AsyncTokens, Rejections, Tokens
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
-from ocpi_emsp.ports import BlockingStore, Clock, Store
+from ocpi_emsp.ports import AnyStore, Clock, Colour, Store
 from ocpi_emsp.report import PartnerReport
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
@@ -38,7 +38,6 @@ from ocpi_emsp.wire import Request, Response
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
 ListenerFunction = TypeVar("ListenerFunction", bound=Callable[[Any], object])
-Colour: TypeAlias = Literal["sync", "async"]
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
 """What is left of a URL's 255 characters for the base below which a command's response_url lies."""
@@ -79,7 +78,7 @@ class Emsp:
         party_id: str,
         name: str,
         url: str,
-        store: Store | BlockingStore,
+        store: AnyStore,
         business_details: BusinessDetails | None = None,
         matrix: SupportMatrix | None = None,
         limits: Limits | None = None,

@@ -26,6 +26,14 @@ class OcpiError(Exception):
         self.findings: tuple[Finding, ...] = tuple(findings)
 
 
+class StoreFailed(OcpiError):
+    """The store cannot be reached, or failed: nothing of the transaction is written, as far as we know."""
+
+
+class SchemaMismatch(StoreFailed):
+    """The database's schema is not the one of this version of the library."""
+
+
 # --- a partner's request that is refused ----------------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@
 Rules of this module:
 - every port is small, and async: a port that never suspends serves the sync shell as well (see _bridge.py);
 - a store is dumb: behaviour lives in flows, atomicity in the store's transaction;
-- inside a transaction a flow awaits nothing but the transaction.
+- inside a transaction a flow awaits nothing but the transaction;
+- a flow that needs a location and its EVSEs reads the location first: two transactions then lock in one order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
 
@@ -32,10 +33,14 @@ class Kind:
     CDR_CONFLICT: Final = "cdr_conflict"
     TOKEN: Final = "token"
     COMMAND: Final = "command"
+    CHECKPOINT: Final = "checkpoint"
 
 
 class Key(NamedTuple):
-    """What identifies a record; owner codes are upper case. ``parent``: an EVSE's location, a token's type."""
+    """What identifies a record. ``parent``: an EVSE's location, a token's type, the content hash of a CDR conflict.
+
+    ``country_code`` and ``party_id`` compare without case (CiString): a store keeps them in upper case.
+    """
 
     kind: str
     country_code: str
@@ -50,8 +55,15 @@ class Record:
 
     key: Key
     document: bytes
+    """A JSON text in UTF-8, kept byte for byte."""
     last_updated: datetime
     received_at: datetime
+    view: Any = field(default=None, eq=False, repr=False)
+    """The typed view of the document, where a flow has it at hand: a store takes the columns for queries from it."""
+    revision: int = field(default=0, eq=False)
+    """How often the record was put: 1 for a new one. The store counts."""
+    sequence: int = field(default=0, eq=False)
+    """Its place among the records of its kind, in the order of their first put. The store numbers."""
 
     @property
     def content_hash(self) -> str:
@@ -61,15 +73,22 @@ class Record:
 
 @frozen(kw_only=True)
 class Query:
-    """Records of one kind, oldest first: by owner, last updated in ``[date_from, date_to)``."""
+    """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``.
+
+    A reader of everything goes on ``after`` the sequence of the last record that it has: that costs the same on every
+    page, which an ``offset`` does not have to.
+    """
 
     kind: str
     country_code: str | None = None
     party_id: str | None = None
     date_from: datetime | None = None
     date_to: datetime | None = None
+    after: int = 0
     offset: int = 0
     limit: int = 100
+    count: bool = True
+    """Whether the total is wanted; without it, ``Page.total`` is 0."""
 
 
 @frozen
@@ -81,12 +100,21 @@ class Page:
 
 
 EVENT: Final = "event"
+"""Events for listeners in this process."""
+RELAY: Final = "relay"
+"""Events for a relay, which hands them to a broker."""
 REJECTION: Final = "rejection"
+DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
+"""Where events go that were tried too often."""
+TOPICS: Final = (EVENT, RELAY, REJECTION, *DEAD.values())
 
 
 @frozen(kw_only=True)
 class Entry:
-    """An entry of the journal: an event to deliver, or a rejection with the bytes as received."""
+    """An entry of the journal: an event to deliver, or a rejection with the bytes as received.
+
+    Its owner is ``details["country_code"]`` and ``details["party_id"]``.
+    """
 
     id: str
     topic: str
@@ -97,19 +125,30 @@ class Entry:
     details: Mapping[str, Any] = field(factory=dict)
     attempts: int = 0
     error: str = ""
+    due: datetime | None = None
+    """Not to be delivered before: somebody has it in hand, or it failed and is tried again then."""
+    sequence: int = field(default=0, eq=False)
+    """Its place in the journal. The store numbers."""
 
 
 class Transaction(Protocol):
-    """All or nothing. What is read is locked until the end; two transactions on one record run one after the other."""
+    """All or nothing. What is read is locked until the end; two transactions on one record run one after the other.
+
+    That holds for a record that does not exist yet, too. A read-only transaction locks nothing and cannot write.
+    A document, key or entry that the store cannot hold is InvalidObject, at the call or at the commit.
+    """
 
     async def get(self, key: Key) -> Record | None:
         """The record, or None."""
 
     async def put(self, record: Record) -> None:
-        """Insert or replace; a replaced record keeps its place in the order."""
+        """Insert or replace; a replaced record keeps its place in the order.
+
+        An EVSE's location is there at the commit, or InvalidObject is raised.
+        """
 
     async def delete(self, key: Key) -> None:
-        """Remove the record, if it is there."""
+        """Remove the record, if it is there; a location goes with its EVSEs."""
 
     async def children(self, key: Key) -> Sequence[Record]:
         """The EVSEs of a location, oldest first."""
@@ -120,17 +159,31 @@ class Transaction(Protocol):
     async def append(self, entry: Entry) -> None:
         """Add to the journal; an entry with the same id is replaced in its place."""
 
-    async def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]:
-        """Entries of the journal, oldest first, of one object where a key is given."""
+    async def entry(self, entry_id: str) -> Entry | None:
+        """The entry with this id, or None."""
+
+    async def entries(
+        self,
+        topic: str,
+        key: Key | None = None,
+        limit: int = 100,
+        *,
+        owner: tuple[str, str] | None = None,
+        after: int = 0,
+    ) -> Sequence[Entry]:
+        """Entries of one topic, oldest first, ``after`` a sequence; of one object, or one owner, where it is given."""
 
     async def settle(self, entry_id: str) -> None:
         """Remove an entry: it is delivered, or done with."""
 
 
 class Store(Protocol):
-    """Where objects live. The context manager commits at the end, and rolls back where the block raises."""
+    """Where objects live. The context manager commits at the end, and rolls back where the block raises.
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
+    Raises StoreFailed where the store cannot be reached.
+    """
+
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
 
 
 class BlockingTransaction(Protocol):
@@ -142,7 +195,16 @@ class BlockingTransaction(Protocol):
     def children(self, key: Key) -> Sequence[Record]: ...
     def page(self, query: Query) -> Page: ...
     def append(self, entry: Entry) -> None: ...
-    def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]: ...
+    def entry(self, entry_id: str) -> Entry | None: ...
+    def entries(
+        self,
+        topic: str,
+        key: Key | None = None,
+        limit: int = 100,
+        *,
+        owner: tuple[str, str] | None = None,
+        after: int = 0,
+    ) -> Sequence[Entry]: ...
     def settle(self, entry_id: str) -> None: ...
 
 
@@ -150,7 +212,20 @@ class BlockingTransaction(Protocol):
 class BlockingStore(Protocol):
     """A store whose driver blocks; the bridge lifts it into a :class:`Store`, with threads only under an async host."""
 
-    def blocking_transaction(self) -> AbstractContextManager[BlockingTransaction]: ...
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[BlockingTransaction]: ...
+
+
+Colour: TypeAlias = Literal["sync", "async"]
+
+
+@runtime_checkable
+class ColouredStore(Protocol):
+    """A store that has a driver for each colour of host, or for one of them."""
+
+    def coloured(self, colour: Colour) -> Store | BlockingStore: ...
+
+
+AnyStore: TypeAlias = Store | BlockingStore | ColouredStore
 
 
 class Clock(Protocol):

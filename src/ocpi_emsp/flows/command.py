@@ -74,7 +74,7 @@ def response_url(context: Context, kind: type[Command], uid: str) -> str:
 
 async def get_command(context: Context, country_code: str, party_id: str, uid: str) -> SentCommand | None:
     """The command with this id, as it stands now."""
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(command_key(country_code, party_id, uid))
     return read_command(record.document) if record else None
 

@@ -190,19 +190,23 @@ class Caller:
 
 async def authenticate(context: Context, header: str | None) -> Caller:
     """The party behind an Authorization header. Raises NotAuthenticated."""
-    token = presented_token(header)
-    async with context.store.transaction() as tx:
-        party = await _owner(tx, token)
-        if party is None and (decoded := from_base64(token)) is not None:
-            party = await _owner(tx, decoded)
-            token, as_base64 = decoded, True
-        else:
-            as_base64 = False
-        if party is None:
-            raise NotAuthenticated("the token is not known")
-        if len(party.issued) > 1 or party.sends_base64 != as_base64:
-            party = await _settle(context, tx, party, token, as_base64)
+    presented = presented_token(header)
+    async with context.store.transaction(read_only=True) as tx:
+        party, token = await _find(tx, presented)
+    if len(party.issued) > 1 or party.sends_base64 != (token != presented):
+        async with context.store.transaction() as tx:
+            party, token = await _find(tx, presented)
+            party = await _settle(context, tx, party, token, token != presented)
     return Caller(party, token)
+
+
+async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
+    """The party that the token belongs to, as it is or read as base64, and the token. Raises NotAuthenticated."""
+    for token in (presented, from_base64(presented)):
+        party = await _owner(tx, token) if token is not None else None
+        if party is not None and token is not None:
+            return party, token
+    raise NotAuthenticated("the token is not known")
 
 
 async def _owner(tx: Transaction, token: str) -> Party | None:

@@ -51,22 +51,32 @@ def _params(context: Context, uid: str) -> dict[str, str]:
 
 async def store_token(context: Context, token: Token) -> None:
     """Keep one of our tokens; partners list it from now on."""
-    record = Record(_key(context, token.uid, token.type), encode_valid(token), token.last_updated, context.clock.now())
+    now = context.clock.now()
+    record = Record(_key(context, token.uid, token.type), encode_valid(token), token.last_updated, now, token)
     async with context.store.transaction() as tx:
         await tx.put(record)
 
 
 async def stored_token(context: Context, uid: str, token_type: TokenType) -> Token | None:
     """One of our tokens, or None."""
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(_key(context, uid, token_type))
     return decode(Token, record.document) if record else None
 
 
 async def stored_tokens(context: Context, offset: int, limit: int) -> list[Token]:
     """A page of our tokens, oldest first."""
-    async with context.store.transaction() as tx:
-        page = await tx.page(Query(kind=Kind.TOKEN, offset=offset, limit=limit))
+    identity = context.identity
+    query = Query(
+        kind=Kind.TOKEN,
+        country_code=identity.country_code,
+        party_id=identity.party_id,
+        offset=offset,
+        limit=limit,
+        count=False,
+    )
+    async with context.store.transaction(read_only=True) as tx:
+        page = await tx.page(query)
     return [decode(Token, record.document) for record in page.records]
 
 

@@ -20,6 +20,7 @@ from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
     InvalidObject,
+    MethodNotAllowed,
     MissingEndpoints,
     NotJson,
     NotRegistered,
@@ -192,9 +193,12 @@ async def accept_credentials(
     as_base64 = party.profile.base64_token
     endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=as_base64)
     token, now = new_token(), context.clock.now()
-    updated = evolve(_registered(party, theirs, endpoints), issued=reissue(party, token, now))
     event = PartyUpdated if party.state is PartyState.REGISTERED else PartyRegistered
     async with context.store.transaction() as tx:
+        current = await _current(tx, party)
+        if current.state is not party.state:
+            raise MethodNotAllowed(f"{party} was registered by another request meanwhile", allow=("GET", "PUT"))
+        updated = evolve(_registered(current, theirs, endpoints), issued=reissue(current, token, now))
         await put_party(tx, updated, now)
         await context.emit(tx, event, updated.key, correlation_id)
     return our_credentials(context, token)
@@ -277,7 +281,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
 
 async def registered_party(context: Context, country_code: str, party_id: str) -> Party:
     """The party, registered. Raises NotRegistered."""
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         party = await get_party(tx, country_code, party_id)
     if party is None or party.state is not PartyState.REGISTERED:
         raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")

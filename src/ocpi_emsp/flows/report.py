@@ -47,11 +47,11 @@ async def partner_report(context: Context, country_code: str, party_id: str) -> 
     """What deviates in a party's objects and in what was refused, rule by rule."""
     report = PartnerReport()
     for kind in _KINDS:
-        query = Query(kind=kind, country_code=country_code.upper(), party_id=party_id.upper(), limit=_PAGE)
+        query = Query(kind=kind, country_code=country_code, party_id=party_id, limit=_PAGE, count=False)
         while records := await _page(context, query):
             for record in records:
                 _add(report, record, context)
-            query = evolve(query, offset=query.offset + _PAGE)
+            query = evolve(query, after=records[-1].sequence)
     for rejection in await list_rejections(context, country_code, party_id, _REJECTIONS):
         source = f"{rejection.method} {rejection.path}"
         report.add(source, _object(rejection.route), rejection.findings, rejection.body, rejection.at, accepted=False)
@@ -59,7 +59,7 @@ async def partner_report(context: Context, country_code: str, party_id: str) -> 
 
 
 async def _page(context: Context, query: Query) -> Sequence[Record]:
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         return (await tx.page(query)).records
 
 

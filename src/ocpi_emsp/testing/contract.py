@@ -24,10 +24,9 @@ import pytest
 from attrs import evolve
 
 from ocpi_emsp._bridge import in_place, lift_store
-from ocpi_emsp.ports import EVENT, REJECTION, BlockingStore, Entry, Key, Kind, Page, Query, Record, Store, Transaction
+from ocpi_emsp.ports import EVENT, REJECTION, AnyStore, Entry, Key, Kind, Page, Query, Record, Transaction
 
 Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
-AnyStore: TypeAlias = Store | BlockingStore
 
 BASE = datetime(2024, 1, 1, tzinfo=UTC)
 LOCATION = Key(Kind.LOCATION, "NL", "TNM", "LOC1")

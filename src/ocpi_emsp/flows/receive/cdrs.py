@@ -32,7 +32,7 @@ async def post(incoming: Incoming) -> Response:
     """A new CDR; 201 with its URL here in the Location header."""
     cdr = incoming.accept(Cdr)
     document = incoming.request.body
-    record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now)
+    record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now, cdr)
     async with incoming.context.store.transaction() as tx:
         first = await tx.get(record.key)
         same = first is None or _same(first.document, document)
@@ -42,7 +42,7 @@ async def post(incoming: Incoming) -> Response:
         elif not same:
             beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, _hash(document))
             if await tx.get(beside) is None:
-                await tx.put(Record(beside, document, cdr.last_updated, incoming.now))
+                await tx.put(Record(beside, document, cdr.last_updated, incoming.now, cdr))
                 await emit(incoming, tx, CdrConflict, beside, document)
     if not same:
         raise _conflict(cdr)

@@ -36,20 +36,20 @@ _NULL = msgspec.Raw(b"null")
 
 async def get_location(incoming: Incoming) -> Response:
     """A location as stored, with its EVSEs."""
-    async with incoming.context.store.transaction() as tx:
+    async with incoming.context.store.transaction(read_only=True) as tx:
         location = await _location(incoming, tx)
         return incoming.answer(assemble(location, await tx.children(location.key)))
 
 
 async def get_evse(incoming: Incoming) -> Response:
     """An EVSE as stored."""
-    async with incoming.context.store.transaction() as tx:
+    async with incoming.context.store.transaction(read_only=True) as tx:
         return incoming.answer((await _evse(incoming, tx)).document)
 
 
 async def get_connector(incoming: Incoming) -> Response:
     """A connector as stored."""
-    async with incoming.context.store.transaction() as tx:
+    async with incoming.context.store.transaction(read_only=True) as tx:
         return incoming.answer(bytes(_connector(incoming, await _evse(incoming, tx))))
 
 
@@ -60,10 +60,11 @@ async def put_location(incoming: Incoming) -> Response:
     """A new or replaced location."""
     key = _location_key(incoming)
     async with incoming.context.store.transaction() as tx:
-        stored = await tx.children(key)
+        old = await tx.get(key)
+        stored = await tx.children(key) if old is not None else ()
         pushed = _read_strictly(incoming, stored) or _read(incoming, incoming.request.body)
         incoming.require_id("id", pushed.location.id, key.id)
-        return await _store_location(incoming, tx, stored, pushed)
+        return await _store_location(incoming, tx, old, stored, pushed)
 
 
 async def put_evse(incoming: Incoming) -> Response:
@@ -81,7 +82,9 @@ async def put_connector(incoming: Incoming) -> Response:
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
-        return await _store_connector(incoming, tx, await _evse(incoming, tx), connector, incoming.request.body)
+        location = await _location(incoming, tx)
+        evse = await _evse(incoming, tx)
+        return await _store_connector(incoming, tx, location, evse, connector, incoming.request.body)
 
 
 # --- PATCH ----------------------------------------------------------------------------------------------------------
@@ -97,16 +100,16 @@ async def patch_location(incoming: Incoming) -> Response:
             stored = await tx.children(key)
             pushed = _read(incoming, merge_patch(assemble(record, stored), join(changes), _KEYED))
             incoming.require_id("id", pushed.location.id, key.id)
-            return await _store_location(incoming, tx, stored, pushed)
+            return await _store_location(incoming, tx, record, stored, pushed)
     raise UnknownLocation(f"location {key.id!r} is not known")
 
 
 async def patch_evse(incoming: Incoming) -> Response:
     """Changes of a known EVSE, such as its status."""
     async with incoming.context.store.transaction() as tx:
+        location = await tx.get(_location_key(incoming))
         record = await known(incoming, tx, _evse_key(incoming))
-        if record is not None:
-            location = await _location(incoming, tx)
+        if location is not None and record is not None:
             changes = _stamped_below(incoming.request.body, receipt(incoming, record))
             document = merge_patch(record.document, join(changes), _KEYED)
             evse = incoming.accept(Evse, document)
@@ -119,14 +122,15 @@ async def patch_evse(incoming: Incoming) -> Response:
 async def patch_connector(incoming: Incoming) -> Response:
     """Changes of a known connector."""
     async with incoming.context.store.transaction() as tx:
+        location = await tx.get(_location_key(incoming))
         record = await known(incoming, tx, _evse_key(incoming))
         stored = _find_connector(incoming, record) if record is not None else None
-        if record is not None and stored is not None:
+        if location is not None and record is not None and stored is not None:
             changes = stamped(incoming.request.body, receipt(incoming, record))
             document = merge_patch(bytes(stored), join(changes))
             connector = incoming.accept(Connector, document)
             incoming.require_id("id", connector.id, incoming.params["connector_id"])
-            return await _store_connector(incoming, tx, record, connector, document)
+            return await _store_connector(incoming, tx, location, record, connector, document)
         if record is not None:
             await want_resync(incoming, tx, record.key)
         unknown = await _unknown_evse(incoming, tx) if record is None else _unknown_connector(incoming)
@@ -199,18 +203,19 @@ _EVSES = tuple[Evse, ...]
 
 def _evse_record(location: Key, evse: Evse, document: bytes, now: datetime) -> Record:
     key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
-    return Record(key, document, evse.last_updated, now)
+    return Record(key, document, evse.last_updated, now, evse)
 
 
-async def _store_location(incoming: Incoming, tx: Transaction, stored: Sequence[Record], pushed: _Pushed) -> Response:
+async def _store_location(
+    incoming: Incoming, tx: Transaction, old: Record | None, stored: Sequence[Record], pushed: _Pushed
+) -> Response:
     key = _location_key(incoming)
-    old = await tx.get(key)
     moment = max((evse.last_updated for evse in pushed.evses), default=pushed.location.last_updated)
     moment = max(moment, pushed.location.last_updated)
     if old is not None and moment < old.last_updated:
         return _kept_newer(incoming, old.last_updated)
     changed, latest = await _store_evses(incoming, tx, stored, pushed.evses, moment)
-    record = Record(key, pushed.shell, latest, incoming.now)
+    record = Record(key, pushed.shell, latest, incoming.now, pushed.location)
     await tx.put(record)
     if changed or (incoming.context.hears(LocationReceived) and differs(old, record)):
         whole = assemble(record, await tx.children(key))
@@ -276,7 +281,7 @@ async def _store_evse(
 
 
 async def _store_connector(
-    incoming: Incoming, tx: Transaction, evse: Record, connector: Connector, document: bytes
+    incoming: Incoming, tx: Transaction, location: Record, evse: Record, connector: Connector, document: bytes
 ) -> Response:
     parts = members(evse.document)
     connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
@@ -288,7 +293,6 @@ async def _store_connector(
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
     parts["last_updated"] = raw_time(max(evse.last_updated, connector.last_updated))
     whole = join(parts)
-    location = await _location(incoming, tx)
     response = await _store_evse(incoming, tx, location, evse, incoming.accept(Evse, whole), whole)
     return incoming.stored(created=True) if old is None else response
 

@@ -24,7 +24,7 @@ from ocpi_emsp.wire import Response
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
     """The document as stored."""
-    async with incoming.context.store.transaction() as tx:
+    async with incoming.context.store.transaction(read_only=True) as tx:
         record = await tx.get(key)
     if record is None:
         raise UnknownObject(f"{key.kind} {key.id!r} is not known")

@@ -58,7 +58,7 @@ async def _store(
         status = decode(Session, old.document).status
         if status in FINAL and session.status != status:
             return incoming.kept(f"the session is {status}, which is final")
-    new = Record(_key(incoming), document, session.last_updated, incoming.now)
+    new = Record(_key(incoming), document, session.last_updated, incoming.now, session)
     return await store_object(incoming, tx, old, new, SessionReceived)
 
 

@@ -20,7 +20,7 @@ async def put(incoming: Incoming) -> Response:
     """A new or replaced tariff."""
     tariff = incoming.accept(Tariff)
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
-    record = Record(_key(incoming), incoming.request.body, tariff.last_updated, incoming.now)
+    record = Record(_key(incoming), incoming.request.body, tariff.last_updated, incoming.now, tariff)
     async with incoming.context.store.transaction() as tx:
         return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
 
@@ -34,7 +34,7 @@ async def patch(incoming: Incoming) -> Response:
             document = patched(record, stamped(incoming.request.body, receipt(incoming, record)))
             tariff = incoming.accept(Tariff, document)
             incoming.require_id("id", tariff.id, key.id)
-            new = Record(key, document, tariff.last_updated, incoming.now)
+            new = Record(key, document, tariff.last_updated, incoming.now, tariff)
             return await store_object(incoming, tx, record, new, TariffReceived)
     raise UnknownObject(f"tariff {key.id!r} is not known")
 

@@ -26,12 +26,14 @@ async def list_tokens(incoming: Incoming) -> Response:
     limit = asked.limit or context.limits.page
     query = Query(
         kind=Kind.TOKEN,
+        country_code=context.identity.country_code,
+        party_id=context.identity.party_id,
         date_from=asked.date_from,
         date_to=asked.date_to,
         offset=asked.offset,
         limit=limit,
     )
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         page = await tx.page(query)
     headers = [JSON, ("x-total-count", str(page.total)), ("x-limit", str(limit))]
     if asked.offset + len(page.records) < page.total and page.records:
@@ -46,7 +48,7 @@ async def authorize(incoming: Incoming) -> Response:
     uid = incoming.params["token_uid"]
     asked_type = parse_qs(incoming.request.query).get("type", [TokenType.RFID.value])[0]
     location = incoming.accept(LocationReferences) if incoming.request.body.strip() else None
-    async with context.store.transaction() as tx:
+    async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(token_key(context.identity.country_code, context.identity.party_id, uid, asked_type))
     if record is None:
         raise UnknownObject(f"token {uid!r} of type {asked_type!r} is not known")
