@@ -2,6 +2,7 @@
 
 Rules of this module:
 - a transaction holds the one lock from begin to end and writes nothing before its commit: all or nothing;
+- a record or entry gets its numbers when it is put: one that a rollback took leaves a gap between sequences;
 - nothing in it suspends, so it serves the sync and the async shell alike;
 - rejections are bounded: the oldest go first.
 """
@@ -9,14 +10,14 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
 
 from attrs import evolve
 
-from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.errors import InvalidObject, StoreFailed
 from ocpi_emsp.ports import REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
 
 _K = TypeVar("_K")
@@ -46,41 +47,50 @@ class MemoryStore:
         return _MemoryTransaction(self, read_only)
 
     def _commit(self, records: dict[Key, Record | None], journal: dict[str, Entry | None]) -> None:
+        self._require_locations(records)
         for key, record in records.items():
             kept = self._records.setdefault(key.kind, {})
             if record is None:
                 self._forget(kept, key)
-            else:
-                if key.kind == Kind.EVSE and key not in kept:
-                    self._evses.setdefault(_location(key), {})[key] = None
-                kept[key] = self._numbered(record, kept.get(key))
+                continue
+            if key in kept and kept[key].sequence != record.sequence:  # deleted, and put again: a new place
+                self._forget(kept, key)
+            if key.kind == Kind.EVSE and key not in kept:
+                self._evses.setdefault(_location(key), {})[key] = None
+            kept[key] = record
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
         rejections = self._journal[REJECTION]
         while len(rejections) > self._keep_rejections:
             rejections.pop(next(iter(rejections)))
 
+    def _require_locations(self, records: dict[Key, Record | None]) -> None:
+        stored = self._records.get(Kind.LOCATION, {})
+        for place in {_location(key) for key, record in records.items() if record and key.kind == Kind.EVSE}:
+            location = Key(Kind.LOCATION, *place)
+            if records.get(location, stored.get(location)) is None:
+                raise InvalidObject(f"an EVSE of location {location.id!r}, which is not there")
+
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)
         if key.kind == Kind.EVSE:
-            self._evses.get(_location(key), {}).pop(key, None)
-        if key.kind == Kind.LOCATION:
-            for evse in self._evses.pop((key.country_code, key.party_id, key.id), ()):
-                self._records[Kind.EVSE].pop(evse, None)
+            evses = self._evses.get(_location(key), {})
+            evses.pop(key, None)
+            if not evses:
+                self._evses.pop(_location(key), None)
 
-    def _numbered(self, record: Record, old: Record | None) -> Record:
-        sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._sequence), 1)
-        return Record(
-            record.key, record.document, record.last_updated, record.received_at, record.view, revision, sequence
-        )
+    def _entry(self, entry_id: str) -> Entry | None:
+        return next((kept[entry_id] for kept in self._journal.values() if entry_id in kept), None)
 
     def _place(self, entry_id: str, entry: Entry | None) -> None:
-        old = next((entries[entry_id] for entries in self._journal.values() if entry_id in entries), None)
-        if old is not None and (entry is None or entry.topic != old.topic):
+        old = self._entry(entry_id)
+        if old is not None and (entry is None or (entry.topic, entry.sequence) != (old.topic, old.sequence)):
             del self._journal[old.topic][entry_id]
         if entry is not None:
-            sequence = old.sequence if old is not None else next(self._sequence)
-            self._journal[entry.topic][entry_id] = evolve(entry, sequence=sequence)
+            entries = self._journal[entry.topic]
+            entries[entry_id] = entry
+            if old is not None and old.topic != entry.topic:  # it kept its place, which may be before others
+                self._journal[entry.topic] = dict(sorted(entries.items(), key=lambda item: item[1].sequence))
 
 
 class _MemoryTransaction:
@@ -114,7 +124,14 @@ class _MemoryTransaction:
 
     async def put(self, record: Record) -> None:
         key = _owned(record.key)
-        self._change(self._records, key, record if key is record.key else evolve(record, key=key))
+        old = await self.get(key)
+        sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._store._sequence), 1)
+        numbered = Record(
+            key, record.document, record.last_updated, record.received_at, record.view, revision, sequence
+        )
+        if old is None:
+            self._records.pop(key, None)  # deleted before: its place is the last one
+        self._change(self._records, key, numbered)
 
     async def delete(self, key: Key) -> None:
         key = _owned(key)
@@ -127,27 +144,29 @@ class _MemoryTransaction:
         location = _owned(key)[1:4]
         evses = self._store._records.get(Kind.EVSE, {})
         found = {child: evses[child] for child in self._store._evses.get(location, ())}
-        if self._records:
-            for child, record in self._records.items():
-                if child.kind == Kind.EVSE and _location(child) == location:
-                    found.pop(child, None) if record is None else found.update({child: record})
+        for child, record in self._records.items():
+            if child.kind == Kind.EVSE and _location(child) == location:
+                _merge(found, child, record)
         return list(found.values())
 
     async def page(self, query: Query) -> Page:
         records = dict(self._store._records.get(query.kind, {}))
         for key, record in self._records.items():
             if key.kind == query.kind:
-                records.pop(key, None) if record is None else records.update({key: record})
+                _merge(records, key, record)
         found = [record for record in records.values() if _matches(record, query)]
         return Page(found[query.offset : query.offset + query.limit], len(found) if query.count else 0)
 
     async def append(self, entry: Entry) -> None:
-        self._change(self._journal, entry.id, entry)
+        old = await self.entry(entry.id)
+        key = _owned(entry.key) if entry.key else None
+        sequence = old.sequence if old else next(self._store._sequence)
+        if old is None:
+            self._journal.pop(entry.id, None)  # settled before: its place is the last one
+        self._change(self._journal, entry.id, evolve(entry, key=key, sequence=sequence))
 
     async def entry(self, entry_id: str) -> Entry | None:
-        if entry_id in self._journal:
-            return self._journal[entry_id]
-        return next((kept[entry_id] for kept in self._store._journal.values() if entry_id in kept), None)
+        return self._journal[entry_id] if entry_id in self._journal else self._store._entry(entry_id)
 
     async def entries(
         self,
@@ -158,15 +177,19 @@ class _MemoryTransaction:
         owner: tuple[str, str] | None = None,
         after: int = 0,
     ) -> Sequence[Entry]:
-        journal: dict[str, Entry | None] = {**self._store._journal[topic], **self._journal}
+        journal: Iterable[Entry] = self._store._journal[topic].values()
+        if self._journal:
+            merged = {**self._store._journal[topic], **self._journal}
+            journal = sorted(filter(None, merged.values()), key=lambda entry: entry.sequence)
+        key = _owned(key) if key else None
+        owner = (owner[0].upper(), owner[1].upper()) if owner else None
         found = (
             entry
-            for entry in journal.values()
-            if entry is not None
-            and entry.topic == topic
+            for entry in journal
+            if entry.topic == topic
             and (key is None or entry.key == key)
-            and (owner is None or (entry.details.get("country_code"), entry.details.get("party_id")) == owner)
-            and (entry.sequence > after or entry.sequence == 0)
+            and (owner is None or _entry_owner(entry) == owner)
+            and entry.sequence > after
         )
         return list(islice(found, limit))
 
@@ -186,6 +209,19 @@ def _owned(key: Key) -> Key:
     return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())
 
 
+def _entry_owner(entry: Entry) -> tuple[str, str]:
+    country_code, party_id = (str(entry.details.get(name, "")) for name in ("country_code", "party_id"))
+    return country_code.upper(), party_id.upper()
+
+
+def _merge(records: dict[Key, Record], key: Key, record: Record | None) -> None:
+    """What a transaction did to a record; one that it deleted and put again is the last."""
+    if record is None or (key in records and records[key].sequence != record.sequence):
+        records.pop(key, None)
+    if record is not None:
+        records[key] = record
+
+
 def _location(evse: Key) -> tuple[str, str, str]:
     return evse.country_code, evse.party_id, evse.parent
 
@@ -195,7 +231,7 @@ def _matches(record: Record, query: Query) -> bool:
     return (
         (query.country_code is None or query.country_code.upper() == key.country_code)
         and (query.party_id is None or query.party_id.upper() == key.party_id)
-        and (record.sequence > query.after or record.sequence == 0)
+        and record.sequence > query.after
         and (query.date_from is None or query.date_from <= record.last_updated)
         and (query.date_to is None or record.last_updated < query.date_to)
     )

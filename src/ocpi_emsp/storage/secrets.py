@@ -1,0 +1,109 @@
+"""The tokens that we present to partners, at rest.
+
+Rules of this module (credentials.md 2.1: a token is as good as a password):
+- what is written is sealed (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
+- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use;
+- another :class:`SecretBox`, such as one over a vault, can be given instead.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from ocpi_emsp.errors import StoreFailed
+
+VARIABLE = "OCPI_EMSP_SECRET_KEY"
+
+
+class SecretBox(Protocol):
+    """Seals what must not be readable in the database."""
+
+    def seal(self, secret: bytes) -> str:
+        """The sealed text of a secret."""
+
+    def open(self, sealed: str) -> bytes:
+        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key, or altered."""
+
+
+class FernetBox:
+    """Seals with a key of 32 bytes in URL-safe base64, such as :meth:`new_key` makes. Raises ValueError for another."""
+
+    def __init__(self, key: str) -> None:
+        self._fernet = Fernet(key)
+        self._open = lru_cache(maxsize=1024)(self._decrypt)
+
+    @staticmethod
+    def new_key() -> str:
+        """A random key."""
+        return Fernet.generate_key().decode()
+
+    def seal(self, secret: bytes) -> str:
+        """The sealed text of a secret."""
+        return self._fernet.encrypt(secret).decode()
+
+    def open(self, sealed: str) -> bytes:
+        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key, or altered."""
+        return self._open(sealed)
+
+    def _decrypt(self, sealed: str) -> bytes:
+        try:
+            return self._fernet.decrypt(sealed)
+        except (InvalidToken, TypeError) as error:
+            raise StoreFailed(
+                f"a party's token was sealed with another key: give the key of then in {VARIABLE}, or in the key file"
+            ) from error
+
+
+class KeyFileBox:
+    """Seals with the key in the environment, or else with the one in ``path``, which is made where it is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._box: FernetBox | None = None
+
+    def seal(self, secret: bytes) -> str:
+        """The sealed text of a secret. Raises StoreFailed where there is no usable key."""
+        return self._opened().seal(secret)
+
+    def open(self, sealed: str) -> bytes:
+        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key."""
+        return self._opened().open(sealed)
+
+    def _opened(self) -> FernetBox:
+        if self._box is None:
+            key = os.environ.get(VARIABLE)
+            source = VARIABLE if key else str(self._path)
+            try:
+                self._box = FernetBox(key or _read_or_make(self._path))
+            except ValueError as error:
+                raise StoreFailed(f"{source} holds no key: 32 bytes in URL-safe base64") from error
+            except OSError as error:
+                raise StoreFailed(f"the key file {source} cannot be used: {error.strerror}") from error
+        return self._box
+
+
+def _read_or_make(path: Path) -> str:
+    """The key in a file; of several processes that find none, one makes it, whole before it can be read."""
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        pass
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # its owner alone may read it
+    draft = Path(name)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(FernetBox.new_key() + "\n")
+        file.flush()
+        os.fsync(descriptor)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text("ascii").strip()

@@ -1,0 +1,141 @@
+"""Engines, and what their drivers raise, translated once.
+
+Rules of this module:
+- SQLite: WAL, so that readers wait for nobody; synchronous=FULL, since an answered push must survive a power cut;
+  foreign keys on; one that finds the file locked waits;
+- a driver that refuses a value raised for the document, the key or the entry: InvalidObject; everything else is
+  StoreFailed, which names the database without its password.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy import exc as sql
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.findings import Finding, Severity
+
+ASYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+psycopg": "postgresql+psycopg"}
+"""Drivers with an async side, and what serves a sync host on the same database."""
+_POOL = {"pool_size": 8, "max_overflow": 24}
+"""Connections that are kept, and more under load: twice what an event loop opens at once, and all that it may open."""
+_CONNECT_SECONDS = 10
+"""A server that does not take a connection in this time is not there."""
+_CLAUSE = "status_codes.md#2xxx-client-errors"
+
+
+def engines(url: str | URL, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:
+    """The engine for sync hosts and the one for async hosts; SQLite is served in threads unless aiosqlite is named.
+
+    Raises ValueError for a URL that names no usable database.
+    """
+    try:
+        parsed = make_url(url)
+    except sql.ArgumentError:
+        raise ValueError(f"{url!r} is no database URL, such as sqlite:///emsp.db") from None
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    driver = parsed.drivername
+    if driver not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
+        raise ValueError(f"{driver!r} is no database that is known: sqlite:///FILE or postgresql+psycopg://...")
+    blocking, native = None, None
+    if driver not in ASYNC_DRIVERS or not is_in_memory(parsed):  # a second connection to memory is another database
+        blocking = create_engine(parsed.set(drivername=ASYNC_DRIVERS.get(driver, driver)), **_options(parsed, timeout))
+    if driver in ASYNC_DRIVERS:
+        native = create_async_engine(parsed, **_options(parsed, timeout))
+    for engine in (blocking, native.sync_engine if native else None):
+        if engine is not None and engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _set_up_sqlite)
+    return blocking, native
+
+
+def _options(url: URL, timeout: float) -> dict[str, Any]:
+    if not url.drivername.startswith("sqlite"):
+        defaults = {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={int(timeout * 1000)}"}
+        connect = {name: value for name, value in defaults.items() if name not in url.query}
+        return {**_POOL, "pool_timeout": timeout, "connect_args": connect}
+    if is_in_memory(url):
+        return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    return {**_POOL, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
+
+
+def is_in_memory(url: URL) -> bool:
+    """True for a SQLite database that is gone with its connection."""
+    return url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:")
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if "readonly" not in str(error):  # its first statement then says so in a sentence
+            raise
+    finally:
+        cursor.close()
+
+
+def describe(engine: Engine) -> str:
+    """The database, without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def translated(engine: Engine) -> Iterator[None]:
+    """What the driver raises inside becomes StoreFailed or InvalidObject."""
+    try:
+        yield
+    except sql.DBAPIError as error:
+        cause = str(error.orig).strip().splitlines()[0] if error.orig is not None and str(error.orig) else str(error)
+        if _refuses_a_value(error):
+            raise refused(cause) from error
+        raise StoreFailed(f"{describe(engine)}: {cause}") from error
+    except (UnicodeError, OverflowError) as error:
+        raise refused(str(error)) from error
+    except (sql.SQLAlchemyError, OSError) as error:
+        raise StoreFailed(f"{describe(engine)}: {error}") from error
+
+
+def _refuses_a_value(error: sql.DBAPIError) -> bool:
+    """True where the value is at fault: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
+    if isinstance(error, sql.DataError | sql.IntegrityError):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    return isinstance(state, str) and state[:2] in ("22", "23", "54")
+
+
+def refused(cause: str) -> InvalidObject:
+    """The refusal of something that the database cannot hold."""
+    finding = Finding(
+        pointer="", rule="store.refused", severity=Severity.ERROR, message=f"cannot be stored: {cause}", clause=_CLAUSE
+    )
+    return InvalidObject("the database refuses it", findings=(finding,))
+
+
+def begin(connection: Connection, *, read_only: bool) -> None:
+    """Begin a transaction: on SQLite one that has the write lock from the start, unless it only reads."""
+    if connection.dialect.name != "sqlite":
+        return
+    if _in_transaction(connection):  # an engine of the host that begins by itself, deferred
+        connection.exec_driver_sql("ROLLBACK")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def begin_joined(connection: Connection) -> None:
+    """Make sure that the host's transaction has begun: on SQLite its driver waits for the first change to do that."""
+    if connection.dialect.name == "sqlite" and not _in_transaction(connection):
+        if not connection.in_transaction():
+            connection.begin()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _in_transaction(connection: Connection) -> bool:
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))

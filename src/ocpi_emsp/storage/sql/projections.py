@@ -1,0 +1,121 @@
+"""What the columns for queries hold: taken from the typed view of a record.
+
+Rules of this module:
+- the flow's view is used where it gave one, else the document is decoded; a document without a usable view leaves the
+  columns empty, as does a value that is not in the document;
+- a party's document is redacted: the token that we present stands only in the sealed copy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
+from ocpi_emsp.ports import Key, Kind, Record
+
+Columns = dict[str, Any]
+
+
+def projection(record: Record) -> Columns:
+    """The columns of a record's kind, by name; empty for a kind without any."""
+    found = _PROJECTIONS.get(record.key.kind)
+    if found is None:
+        return {}
+    model, project, names = found
+    view = record.view
+    if not isinstance(view, model):
+        try:
+            view = decode(model, record.document)
+        except OcpiError:
+            return dict.fromkeys(names)
+    return project(record.key, view)
+
+
+def _location(_: Key, location: Location) -> Columns:
+    return {
+        "country": location.country,
+        "city": location.city,
+        "latitude": _degrees(location.coordinates.latitude),
+        "longitude": _degrees(location.coordinates.longitude),
+    }
+
+
+def _degrees(text: str) -> float | None:
+    try:
+        degrees = float(text)
+    except ValueError:
+        return None
+    return degrees if math.isfinite(degrees) else None
+
+
+def _evse(_: Key, evse: Evse) -> Columns:
+    return {"status": evse.status.value, "evse_id": evse.evse_id}
+
+
+def _session(_: Key, session: Session) -> Columns:
+    return {
+        "status": session.status.value,
+        "auth_id": session.auth_id,
+        "start_datetime": session.start_datetime,
+    }
+
+
+def _tariff(_: Key, tariff: Tariff) -> Columns:
+    return {"currency": tariff.currency}
+
+
+def _cdr(_: Key, cdr: Cdr) -> Columns:
+    return {
+        "auth_id": cdr.auth_id,
+        "start_date_time": cdr.start_date_time,
+        "stop_date_time": cdr.stop_date_time,
+        "currency": cdr.currency,
+        "total_cost": cdr.total_cost,
+    }
+
+
+def _token(_: Key, token: Token) -> Columns:
+    return {
+        "uid": token.uid,
+        "auth_id": token.auth_id,
+        "valid": token.valid,
+        "whitelist": token.whitelist.value,
+    }
+
+
+def _command(_: Key, command: SentCommand) -> Columns:
+    return {
+        "command": command.command.value,
+        "acknowledgement": command.acknowledgement.value if command.acknowledgement else None,
+        "result": command.result.value if command.result else None,
+    }
+
+
+def _party(_: Key, party: Party) -> Columns:
+    profile = party.profile
+    return {
+        "state": party.state.value,
+        "versions_url": party.versions_url,
+        "endpoints": [{"identifier": each.identifier, "url": each.url} for each in party.endpoints],
+        "policy": {"refuses": profile.refuses, "actions": {each.rule: each.action for each in profile.actions}},
+        "matrix": None,
+        "token_hashes": [each.sha256 for each in party.issued],
+    }
+
+
+_PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Key, Any], Columns], tuple[str, ...]]] = {
+    Kind.LOCATION: (Location, _location, ("country", "city", "latitude", "longitude")),
+    Kind.EVSE: (Evse, _evse, ("status", "evse_id")),
+    Kind.SESSION: (Session, _session, ("status", "auth_id", "start_datetime")),
+    Kind.TARIFF: (Tariff, _tariff, ("currency",)),
+    Kind.CDR: (Cdr, _cdr, ("auth_id", "start_date_time", "stop_date_time", "currency", "total_cost")),
+    Kind.TOKEN: (Token, _token, ("uid", "auth_id", "valid", "whitelist")),
+    Kind.COMMAND: (SentCommand, _command, ("command", "acknowledgement", "result")),
+    Kind.PARTY: (Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
+}

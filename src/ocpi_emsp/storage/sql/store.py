@@ -1,0 +1,328 @@
+"""SqlStore: the storage port over SQLAlchemy Core, for SQLite and PostgreSQL, under sync and async hosts.
+
+Rules of this module:
+- one implementation, :class:`SqlTransaction`, over a blocking connection; under an AsyncEngine SQLAlchemy's own bridge
+  (``run_sync``) runs the same code;
+- the schema is looked at once, before the first transaction: a new SQLite file gets it, anything else that differs is
+  SchemaMismatch, unless ``auto_upgrade``;
+- inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from attrs import frozen
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ocpi_emsp._bridge import LiftedTransaction, shielded, to_the_end
+from ocpi_emsp.codec.patch import join, members
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.ports import BlockingStore, Colour, Store
+from ocpi_emsp.storage import migrations
+from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
+from ocpi_emsp.storage.sql.engine import begin, begin_joined, describe, engines, is_in_memory, translated
+from ocpi_emsp.storage.sql.statements import journal_statements, object_statements
+from ocpi_emsp.storage.sql.tables import PREFIX, Tables, make_tables
+from ocpi_emsp.storage.sql.transaction import SqlTransaction
+
+T = TypeVar("T")
+
+
+class Shared:
+    """What all transactions of a store have in common: statements, limits, the secret box."""
+
+    def __init__(self, dialect: str, schema: str | None, prefix: str, keep_rejections: int, secrets: SecretBox) -> None:
+        tables = make_tables(schema=schema, prefix=prefix)
+        self.tables = tables
+        self.name = f"{schema or ''}.{prefix}"
+        self.objects = object_statements(tables, dialect)
+        self.journal = journal_statements(tables.journal, dialect)
+        self.rejections = journal_statements(tables.rejections, dialect)
+        self.keep_rejections = keep_rejections
+        self.secrets = secrets
+
+    def redact(self, document: bytes) -> tuple[bytes, str | None]:
+        """A party's document without the token that we present, and the whole of it sealed."""
+        parts = members(document)
+        if bytes(parts.pop("token", _NULL)) == b"null":
+            return document, None
+        return join(parts), self.secrets.seal(document)
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class SqlStore:
+    """Objects in SQLite (``sqlite:///emsp.db``) or PostgreSQL (``postgresql+psycopg://user@host/db``).
+
+    ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it serves hosts of its colour then.
+    ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` seals the tokens that we
+    present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
+    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections are kept. What waits for a connection or a lock longer
+    than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an older schema up to date.
+
+    Raises ValueError for a URL of another database. Its transactions raise StoreFailed and SchemaMismatch.
+    """
+
+    def __init__(
+        self,
+        url_or_engine: str | URL | Engine | AsyncEngine,
+        *,
+        schema: str | None = None,
+        prefix: str = PREFIX,
+        secrets: SecretBox | None = None,
+        keep_rejections: int = 100_000,
+        lock_timeout: float = 30.0,
+        auto_upgrade: bool = False,
+    ) -> None:
+        self._blocking, self._native = _engines(url_or_engine, lock_timeout)
+        engine = self._engine
+        self._in_memory = is_in_memory(engine.url)
+        self._timeout = lock_timeout
+        self._names = migrations.Names(schema=schema, prefix=prefix)
+        self._auto_upgrade = auto_upgrade
+        self._shared = Shared(
+            engine.dialect.name, schema, prefix, keep_rejections, secrets or KeyFileBox(_key_file(engine.url))
+        )
+        self._writing = threading.Lock()
+        self._checked = False
+        self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._blocking is not None:
+            return self._blocking
+        if self._native is not None:
+            return self._native.sync_engine
+        raise TypeError("there is no engine")
+
+    def __str__(self) -> str:
+        return describe(self._engine)
+
+    @property
+    def tables(self) -> Tables:
+        """The tables, for queries of the host: ``store.tables.objects["cdr"]``."""
+        return self._shared.tables
+
+    # --- the port -----------------------------------------------------------------------------------------------
+
+    def coloured(self, colour: Colour) -> Store | BlockingStore:
+        """What serves hosts of this colour; an AsyncEngine alone cannot serve a sync one: its flows would suspend."""
+        native = self._native is not None and (colour == "async" or self._blocking is None)
+        return _NativeSqlStore(self) if native else _BlockingSqlStore(self)
+
+    @contextmanager
+    def joined(self, connection: Connection | AsyncConnection) -> Iterator[None]:
+        """Inside the block, transactions of this context are savepoints of ``connection``, which the host commits.
+
+        Listeners hear of events by then or later: call ``emsp.redeliver()`` after the commit.
+        """
+        token = self._host.set(connection)
+        try:
+            yield
+        finally:
+            self._host.reset(token)
+
+    def upgrade(self) -> None:
+        """Create the schema, or bring it up to date. Raises StoreFailed."""
+        with self._connected() as connection:
+            self._on_schema(connection, migrations.upgrade)
+
+    def check_schema(self) -> None:
+        """Raises SchemaMismatch where the schema is not the one of this version, StoreFailed without a database."""
+        with self._connected() as connection:
+            self._on_schema(connection, migrations.check)
+
+    def schema_revision(self) -> str | None:
+        """The revision of the schema in the database, or None where there is none."""
+        with self._connected() as connection:
+            return self._on_schema(connection, migrations.current)
+
+    def dispose(self) -> None:
+        """Close the connections of the blocking engine; the next transaction opens new ones."""
+        if self._blocking is not None:
+            self._blocking.dispose()
+
+    async def async_dispose(self) -> None:
+        """Close the connections of both engines."""
+        self.dispose()
+        if self._native is not None:
+            await self._native.dispose()
+
+    # --- blocking -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _blocking_transaction(self, *, read_only: bool) -> Iterator[SqlTransaction]:
+        host = self._host.get()
+        if isinstance(host, AsyncConnection):
+            raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection")
+        if host is not None:
+            with self._savepoint(host) as tx:
+                yield tx
+            return
+        with self._write_lock(read_only), self._connected() as connection:
+            self._prepare(connection)
+            with self._transaction(connection, read_only) as tx:
+                yield tx
+
+    @contextmanager
+    def _write_lock(self, read_only: bool) -> Iterator[None]:
+        """SQLite has one writer: those of this process queue here, in order, instead of polling the file."""
+        if self._engine.dialect.name != "sqlite" or (read_only and not self._in_memory):
+            yield
+            return
+        if not self._writing.acquire(timeout=self._timeout):
+            raise StoreFailed(f"{self}: another transaction holds the database for {self._timeout:g} seconds")
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        if self._blocking is None:
+            raise StoreFailed("an AsyncEngine serves async hosts only: give a URL, or an Engine beside it")
+        with translated(self._blocking):
+            connection = self._blocking.connect()
+        try:
+            yield connection
+        finally:
+            with translated(self._blocking):
+                connection.close()
+
+    # --- async --------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _async_connection(self) -> AsyncIterator[tuple[AsyncConnection, bool]]:
+        """A connection, and whether it is the host's."""
+        host = self._host.get()
+        if isinstance(host, AsyncConnection):
+            yield host, True
+            return
+        if host is not None or self._native is None:
+            raise StoreFailed("an async host cannot join the transaction of a blocking Connection")
+        with translated(self._native.sync_engine):
+            connection = await self._native.connect()
+        try:
+            yield connection, False
+        finally:
+            with translated(self._native.sync_engine):
+                await to_the_end(connection.close())
+
+    # --- both colours -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, connection: Connection, read_only: bool) -> Iterator[SqlTransaction]:
+        engine = connection.engine
+        with translated(engine):
+            transaction = connection.begin()
+            begin(connection, read_only=read_only)
+        tx = SqlTransaction(self._shared, connection, read_only=read_only)
+        try:
+            yield tx
+            tx.flush()
+        except BaseException:
+            with translated(engine):
+                transaction.rollback()
+            raise
+        with translated(engine):
+            transaction.commit()
+
+    @contextmanager
+    def _savepoint(self, host: Connection) -> Iterator[SqlTransaction]:
+        with translated(host.engine):
+            begin_joined(host)
+            savepoint = host.begin_nested()
+        tx = SqlTransaction(self._shared, host, read_only=False)
+        try:
+            yield tx
+            tx.flush()
+        except BaseException:
+            with translated(host.engine):
+                savepoint.rollback()
+            raise
+        with translated(host.engine):
+            savepoint.commit()
+
+    def _prepare(self, connection: Connection) -> None:
+        """Look at the schema, once."""
+        if self._checked:
+            return
+        fresh = connection.dialect.name == "sqlite" and self._on_schema(connection, migrations.is_empty)
+        act = migrations.upgrade if fresh or self._auto_upgrade else migrations.check
+        self._on_schema(connection, act)
+        self._checked = True
+
+    def _on_schema(self, connection: Connection, act: Callable[[Connection, migrations.Names], T]) -> T:
+        with translated(connection.engine):
+            return act(connection, self._names)
+
+
+class _BlockingSqlStore:
+    """For sync hosts, and for async ones in worker threads."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
+        return self._store._blocking_transaction(read_only=read_only)
+
+
+class _NativeSqlStore:
+    """For async hosts, over an AsyncEngine."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:
+        store = self._store
+        async with store._async_connection() as (connection, joined):
+            lift = shielded(_Greenlet(connection))
+            if joined:
+                manager = store._savepoint(_blocking(connection))
+            else:
+                await lift(store._prepare, _blocking(connection))
+                manager = store._transaction(_blocking(connection), read_only)
+            async with LiftedTransaction(manager, lift) as tx:
+                yield tx
+
+
+@frozen
+class _Greenlet:
+    """Calls what blocks on a connection in SQLAlchemy's bridge: its waits are awaited by the event loop."""
+
+    connection: AsyncConnection
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+        return await self.connection.run_sync(lambda _: function(*args))
+
+
+def _blocking(connection: AsyncConnection) -> Connection:
+    """What runs inside the bridge. Raises StoreFailed for a connection that is not open."""
+    if connection.sync_connection is None:
+        raise StoreFailed("the connection is not open")
+    return connection.sync_connection
+
+
+def _engines(given: str | URL | Engine | AsyncEngine, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:
+    if isinstance(given, Engine):
+        return given, None
+    if isinstance(given, AsyncEngine):
+        return None, given
+    return engines(given, timeout)
+
+
+def _key_file(url: URL) -> Path:
+    """Beside the SQLite file; in the working directory for a server."""
+    if url.drivername.startswith("sqlite") and not is_in_memory(url):
+        return Path(f"{url.database}.key")
+    return Path("ocpi-emsp.key")

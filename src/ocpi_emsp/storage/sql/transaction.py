@@ -1,0 +1,325 @@
+"""A transaction over one connection: reads that lock, writes that are sent together.
+
+Rules of this module:
+- what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
+  locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
+- writes are kept back and sent kind by kind, a location before its EVSEs, when something is read that they may change,
+  or at the end;
+- a record that was read before is rewritten; one whose document did not change is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Executable, Row, bindparam, func, select, update
+
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.storage.sql.engine import refused, translated
+from ocpi_emsp.storage.sql.projections import projection
+from ocpi_emsp.storage.sql.statements import (
+    JournalStatements,
+    ObjectStatements,
+    by_place,
+    key_columns_of,
+    page_statements,
+)
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.sql.store import Shared
+
+_ORDER = {Kind.LOCATION: 0, Kind.EVSE: 1}
+_LOCK = select(func.pg_advisory_xact_lock(bindparam("number")))
+
+
+class SqlTransaction:
+    """:class:`ocpi_emsp.ports.BlockingTransaction` over a connection that is in a transaction."""
+
+    def __init__(self, shared: Shared, connection: Connection, *, read_only: bool) -> None:
+        self._shared = shared
+        self._connection = connection
+        self._read_only = read_only
+        self._advisory = not read_only and connection.dialect.name == "postgresql"
+        self._pending: dict[Key, Record] = {}
+        self._seen: dict[Key, Record | None] = {}
+
+    # --- records ------------------------------------------------------------------------------------------------
+
+    def get(self, key: Key) -> Record | None:
+        """The record, or None."""
+        key = owned(key)
+        if key in self._pending:
+            self.flush()
+        statements = self._statements(key)
+        values = _identity(statements, key)
+        row = self._one(statements.get if self._read_only else statements.get_locked, values)
+        if row is None and self._advisory:
+            self._lock(key)
+            row = self._one(statements.get_locked, values)
+        record = self._record(key, row) if row is not None else None
+        self._seen[key] = record
+        return record
+
+    def put(self, record: Record) -> None:
+        """Insert or replace; sent with the next flush."""
+        self._require_writable()
+        key = owned(record.key)
+        self._statements(key)
+        self._pending[key] = record
+
+    def delete(self, key: Key) -> None:
+        """Remove the record, if it is there; a location goes with its EVSEs."""
+        self._require_writable()
+        self.flush()
+        key = owned(key)
+        statements = self._statements(key)
+        if key.kind == Kind.TOKEN:
+            self._close_gap(statements, key)
+        self._execute(statements.delete, _identity(statements, key))
+        self._seen.clear()
+
+    def children(self, key: Key) -> Sequence[Record]:
+        """The EVSEs of a location, oldest first."""
+        self._flush_kind(Kind.EVSE)
+        key = owned(key)
+        statements = self._shared.objects[Kind.EVSE]
+        values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
+        found = []
+        for row in self._execute(statements.children if self._read_only else statements.children_locked, values):
+            child = Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id)
+            record = self._record(child, row)
+            self._seen[child] = record
+            found.append(record)
+        return found
+
+    def page(self, query: Query) -> Page:
+        """The records that match, oldest first; they are not locked."""
+        self._flush_kind(query.kind)
+        statements = self._shared.objects[query.kind]
+        records, total = page_statements(statements, query)
+        values = _page_values(query)
+        rows = self._execute(records, {**values, "limit": query.limit})
+        found = [self._record(_key_of(statements, query.kind, row), row) for row in rows]
+        if not query.count:
+            return Page(found, 0)
+        if not by_place(statements, query) and query.offset == 0 and 0 < len(found) < query.limit:
+            return Page(found, len(found))
+        return Page(found, self._execute(total, values).scalar_one())
+
+    def flush(self) -> None:
+        """Send what was put."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, {}
+        by_kind: dict[str, list[tuple[Key, Record]]] = {}
+        for key, record in pending.items():
+            by_kind.setdefault(key.kind, []).append((key, record))
+        for kind in sorted(by_kind, key=lambda each: _ORDER.get(each, 2)):
+            self._send(self._shared.objects[kind], by_kind[kind])
+        for key in pending:
+            self._seen.pop(key, None)
+
+    def _flush_kind(self, kind: str) -> None:
+        if any(key.kind == kind for key in self._pending):
+            self.flush()
+
+    def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
+        puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+        for key, record in records:
+            seen = self._seen.get(key)
+            times = {"last_updated": record.last_updated, "received_at": record.received_at}
+            if seen is None:
+                puts.append({**times, **_identity(statements, key, ""), **self._written(record)})
+            elif seen.document == record.document:
+                touches.append({**times, "k_sequence": seen.sequence})
+            else:
+                rewrites.append({**times, "k_sequence": seen.sequence, **self._written(record)})
+        if puts and "place" in statements.table.c and self._advisory:
+            for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
+                self._lock(("place", *owner))
+        for statement, values in ((statements.put, puts), (statements.rewrite, rewrites), (statements.touch, touches)):
+            if values:
+                self._execute(statement, values if len(values) > 1 else values[0])
+
+    def _written(self, record: Record) -> dict[str, Any]:
+        """The columns that follow from the document."""
+        document = record.document
+        columns = projection(record)
+        if record.key.kind == Kind.PARTY:
+            document, columns["sealed"] = self._shared.redact(document)
+        with translated(self._connection.engine):
+            text = document.decode()
+        return {"received": text, "content_hash": _content_hash(record), **columns}
+
+    def _record(self, key: Key, row: Row[Any]) -> Record:
+        sealed = row.sealed if key.kind == Kind.PARTY else None
+        document = row.received.encode() if sealed is None else self._shared.secrets.open(sealed)
+        return Record(key, document, row.last_updated, row.received_at, None, row.revision, row.sequence)
+
+    def _close_gap(self, statements: ObjectStatements, key: Key) -> None:
+        """The places behind a token that goes move up by one."""
+        table = statements.table
+        if self._advisory:
+            self._lock(("place", key.country_code, key.party_id))
+        values = _identity(statements, key)
+        found = [table.c[name] == bindparam(f"k_{name}") for name in key_columns_of(statements)]
+        place = self._execute(select(table.c.place).where(*found), values).scalar_one_or_none()
+        if place is not None:
+            behind = update(table).where(
+                table.c.country_code == key.country_code, table.c.party_id == key.party_id, table.c.place > place
+            )
+            self._execute(behind.values(place=table.c.place - 1), {})
+
+    def _statements(self, key: Key) -> ObjectStatements:
+        statements = self._shared.objects[key.kind]
+        if key.parent and statements.parent is None:
+            raise refused(f"a {key.kind} has no parent")
+        return statements
+
+    # --- journal ------------------------------------------------------------------------------------------------
+
+    def append(self, entry: Entry) -> None:
+        """Add to the journal; an entry with the same id is replaced in its place."""
+        self._require_writable()
+        journal = self._journal(entry.topic)
+        owner = {name: entry.details.get(name) for name in ("country_code", "party_id")}
+        self._execute(
+            journal.append,
+            {
+                "id": entry.id,
+                "topic": entry.topic,
+                "name": entry.name,
+                **owner,
+                "key": _key_text(entry.key),
+                "at": entry.at,
+                "body": entry.body,
+                "details": json.dumps(dict(entry.details)),
+                "attempts": entry.attempts,
+                "error": entry.error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00"),
+                "due": entry.due,
+            },
+        )
+        if entry.topic == REJECTION:
+            self._execute(journal.prune, {"keep": self._shared.keep_rejections})
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """The entry with this id, or None."""
+        for journal in (self._shared.journal, self._shared.rejections):
+            row = self._one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
+            if row is not None:
+                return _entry(row)
+        return None
+
+    def entries(
+        self,
+        topic: str,
+        key: Key | None = None,
+        limit: int = 100,
+        *,
+        owner: tuple[str, str] | None = None,
+        after: int = 0,
+    ) -> Sequence[Entry]:
+        """Entries of one topic, oldest first."""
+        statement = self._journal(topic).entries(
+            by_key=key is not None, by_owner=owner is not None, locked=not self._read_only
+        )
+        values: dict[str, Any] = {"topic": topic, "after": after, "limit": limit}
+        if key is not None:
+            values["key"] = _key_text(key)
+        if owner is not None:
+            values["country_code"], values["party_id"] = owner
+        return [_entry(row) for row in self._execute(statement, values)]
+
+    def settle(self, entry_id: str) -> None:
+        """Remove an entry: it is delivered, or done with."""
+        self._require_writable()
+        if self._execute(self._shared.journal.settle, {"entry_id": entry_id}).rowcount == 0:
+            self._execute(self._shared.rejections.settle, {"entry_id": entry_id})
+
+    def _journal(self, topic: str) -> JournalStatements:
+        return self._shared.rejections if topic == REJECTION else self._shared.journal
+
+    # --- the connection -----------------------------------------------------------------------------------------
+
+    def _execute(self, statement: Executable, values: Any) -> Any:
+        with translated(self._connection.engine):
+            return self._connection.execute(statement, values)
+
+    def _one(self, statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None:
+        row: Row[Any] | None = self._execute(statement, values).one_or_none()
+        return row
+
+    def _lock(self, name: Sequence[str]) -> None:
+        """Lock a name until the end of the transaction, in this schema."""
+        text = json.dumps([self._shared.name, *name])
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        self._execute(_LOCK, {"number": int.from_bytes(digest, "big", signed=True)})
+
+    def _require_writable(self) -> None:
+        if self._read_only:
+            raise StoreFailed("a read-only transaction cannot write")
+
+
+def owned(key: Key) -> Key:
+    """The key with its owner in upper case, as records are kept."""
+    if key.country_code.isupper() and key.party_id.isupper():
+        return key
+    return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())
+
+
+def _identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict[str, Any]:
+    values = {
+        f"{prefix}country_code": key.country_code,
+        f"{prefix}party_id": key.party_id,
+        f"{prefix}id": key.id,
+    }
+    if statements.parent:
+        values[prefix + statements.parent] = key.parent
+    return values
+
+
+def _key_of(statements: ObjectStatements, kind: str, row: Row[Any]) -> Key:
+    parent = getattr(row, statements.parent) if statements.parent else ""
+    return Key(kind, row.country_code, row.party_id, row.id, parent)
+
+
+def _page_values(query: Query) -> dict[str, Any]:
+    values = {
+        "country_code": query.country_code.upper() if query.country_code is not None else None,
+        "party_id": query.party_id.upper() if query.party_id is not None else None,
+        "date_from": query.date_from,
+        "date_to": query.date_to,
+        "offset": query.offset,
+    }
+    return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}
+
+
+def _content_hash(record: Record) -> str:
+    try:
+        return record.content_hash
+    except RecursionError:  # nested too deeply to be compared: only the same bytes are the same
+        return hashlib.blake2b(record.document, digest_size=16).hexdigest()
+
+
+def _key_text(key: Key | None) -> str | None:
+    return None if key is None else json.dumps(owned(key))
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        id=row.id,
+        topic=row.topic,
+        name=row.name,
+        key=None if row.key is None else Key(*json.loads(row.key)),
+        at=row.at,
+        body=row.body,
+        details=json.loads(row.details),
+        attempts=row.attempts,
+        error=row.error,
+        due=row.due,
+        sequence=row.sequence,
+    )

@@ -1,0 +1,82 @@
+"""Column types that give back exactly what they were given, on every database.
+
+Rules of this module:
+- a timestamp is aware and UTC, in and out, with microseconds; on SQLite it is a text that sorts as the time does;
+- a decimal keeps its digits; SQLite would make a float of it, so it is a text there;
+- a document is JSONB on PostgreSQL and JSON text on SQLite, made by the database from the text as received.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Numeric, String, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeEngine
+
+JsonDocument = JSON().with_variant(JSONB(), "postgresql")
+"""JSONB where the database has it."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """``timestamp with time zone``; on SQLite ``2024-01-31T12:00:00.000000Z``."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return String(27) if dialect.name == "sqlite" else DateTime(timezone=True)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).strftime(_SQLITE) if value.year >= 1000 else _early(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # SQLAlchemy names it
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+_SQLITE = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def _early(value: datetime) -> str:
+    """A year of less than four digits, which strftime does not pad on every system."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """NUMERIC; on SQLite the digits as text, so compare there with ``CAST(... AS REAL)``."""
+
+    impl = Numeric()
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return String() if dialect.name == "sqlite" else Numeric()
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name != "sqlite" else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 # SQLAlchemy names it
+        return None if value is None else Decimal(value)
+
+
+class ReceivedAsJson(ColumnElement[Any]):
+    """The expression of the generated column ``document``."""
+
+    inherit_cache = True
+
+
+@compiles(ReceivedAsJson, "postgresql")
+def _as_jsonb(*_: Any, **__: Any) -> str:
+    return "CAST(received AS JSONB)"
+
+
+@compiles(ReceivedAsJson)
+def _as_text(*_: Any, **__: Any) -> str:
+    return "received"
