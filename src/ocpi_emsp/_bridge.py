@@ -124,6 +124,12 @@ def shielded(lift: Lift) -> Lift:
     return call
 
 
+async def to_the_end(work: Awaitable[T]) -> T:  # type: ignore[return] # a shield swallows nothing
+    """Await it even if the caller is cancelled."""
+    with anyio.CancelScope(shield=True):
+        return await work
+
+
 def lift_store(store: AnyStore, lift: Lift) -> Store:
     """A store for flows: as it is, or its blocking calls lifted."""
     if isinstance(store, ColouredStore):
