@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/.user: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,cli]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,cli,sql]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.user
@@ -26,9 +26,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+WORKERS ?= 2
 unit: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
