@@ -5,12 +5,20 @@ Every run of the suite draws the same examples, so that a red run can be repeate
 
 from __future__ import annotations
 
+import base64
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from ocpi_emsp.storage import SqlStore
 from postgres import Postgres, PrivatePostgres, server
+
+# A key of the run: stores in a database without a file would leave theirs in the working directory.
+os.environ.setdefault("OCPI_EMSP_SECRET_KEY", base64.urlsafe_b64encode(os.urandom(32)).decode())
 
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -28,6 +36,40 @@ def postgres_url(postgres_server: Postgres) -> Iterator[str]:
     """The URL of an empty database that no other test has."""
     with postgres_server.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _postgres_with_schema(postgres_server: Postgres) -> Iterator[str]:
+    """A database with our schema, to be copied: that takes a tenth of making it."""
+    with postgres_server.database() as url:
+        _create_schema(url)
+        yield url
+
+
+@pytest.fixture
+def postgres_with_schema(postgres_server: Postgres, _postgres_with_schema: str) -> Iterator[str]:
+    """The URL of a database with our schema that no other test has."""
+    with postgres_server.database(_postgres_with_schema) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_with_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "emsp.db"
+    _create_schema(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_with_schema(tmp_path: Path, _sqlite_with_schema: Path) -> Path:
+    """A SQLite file with our schema that no other test has."""
+    return Path(shutil.copy(_sqlite_with_schema, tmp_path / "emsp.db"))
+
+
+def _create_schema(url: str) -> None:
+    store = SqlStore(url)
+    store.upgrade()
+    store.dispose()
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ class NoPostgres(Exception):
 class Postgres:
     """A server that runs already."""
 
-    creating = "TEMPLATE template0 ENCODING 'UTF8'"
+    creating = ""
+    """What says how a database is copied."""
 
     def __init__(self, url: str | URL) -> None:
         self._url = make_url(url).set(drivername="postgresql+psycopg")
@@ -78,10 +79,14 @@ class Postgres:
         return self._url.render_as_string(hide_password=False)
 
     @contextlib.contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of an empty database, which is dropped at the end, whoever still uses it."""
+    def database(self, template: str | None = None) -> Iterator[str]:
+        """The URL of a database that is a copy of ``template``, the URL of another one that nobody uses, or else empty.
+
+        It is dropped at the end, whoever still uses it.
+        """
         name = f"ocpi_emsp_test_{uuid.uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name} {self.creating}")
+        source = make_url(template).database if template else "template0 ENCODING 'UTF8'"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {source} {self.creating}")
         try:
             yield self._url.set(database=name).render_as_string(hide_password=False)
         finally:
@@ -105,7 +110,7 @@ class PrivatePostgres(Postgres):
     gone with it; leave `database()` only while the server runs.
     """
 
-    creating = f"{Postgres.creating} STRATEGY FILE_COPY"
+    creating = "STRATEGY FILE_COPY"
 
     def __init__(self, package: Path | None = None) -> None:
         """`package` is the folder of the package with the binaries, unless the installed one."""

@@ -67,10 +67,17 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "anyio": ("_bridge", "testing.contract", "testing.backend"),
     "cattrs": ("codec.encode",),
     "dateutil": ("codec.readings",),
-    "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.backend", "cli"),
+    "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.contract", "testing.backend", "cli"),
     # extras
+    "cryptography": ("storage.secrets",),
     "alembic": ("storage.migrations",),
-    "hypothesis": ("testing.strategies", "testing.strategies_hook", "testing.payloads", "testing.backend"),
+    "hypothesis": (
+        "testing.strategies",
+        "testing.strategies_hook",
+        "testing.payloads",
+        "testing.backend",
+        "testing.contract.machine",
+    ),
     "pytest": ("testing.contract", "testing.pytest_plugin", "testing.backend"),
     "rich": ("cli",),
     "sqlalchemy": ("storage.sql", "storage.migrations"),
@@ -79,7 +86,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "waitress": (),
 }
 """Which modules import a package of others; a package that is not here is no dependency of this one."""
-EXTRAS = ("alembic", "hypothesis", "pytest", "rich", "sqlalchemy", "starlette", "uvicorn", "waitress")
+EXTRAS = ("alembic", "cryptography", "hypothesis", "pytest", "rich", "sqlalchemy", "starlette", "uvicorn", "waitress")
 
 
 class Arrow(NamedTuple):

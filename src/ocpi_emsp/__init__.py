@@ -28,6 +28,8 @@ from ocpi_emsp.errors import (
     PartnerRefused,
     Refusal,
     RegistrationFailed,
+    SchemaMismatch,
+    StoreFailed,
     TransportFailed,
     UnsafeUrl,
     UnsupportedVersion,
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
         PartyRegistered,
         PartyUnregistered,
         PartyUpdated,
+        RelayedEvent,
         ResyncWanted,
         SessionReceived,
         TariffDeleted,
@@ -118,7 +121,9 @@ if TYPE_CHECKING:
     )
     from ocpi_emsp.flows.command import SentCommand
     from ocpi_emsp.flows.context import Limits
+    from ocpi_emsp.flows.journal import PendingEvent
     from ocpi_emsp.flows.parties import Party
+    from ocpi_emsp.kept import AsyncRelay, Relay
 
 __all__ = [
     "AdditionalGeoLocation",
@@ -126,6 +131,7 @@ __all__ = [
     "AnswerUnusable",
     "AsyncClient",
     "AsyncListing",
+    "AsyncRelay",
     "AuthMethod",
     "AuthorizationInfo",
     "BusinessDetails",
@@ -189,17 +195,21 @@ __all__ = [
     "PartyRegistered",
     "PartyUnregistered",
     "PartyUpdated",
+    "PendingEvent",
     "Policy",
     "PowerType",
     "PriceComponent",
     "Refusal",
     "RegistrationFailed",
     "RegularHours",
+    "Relay",
+    "RelayedEvent",
     "Report",
     "Request",
     "ReserveNow",
     "Response",
     "ResyncWanted",
+    "SchemaMismatch",
     "SentCommand",
     "Session",
     "SessionReceived",
@@ -209,6 +219,7 @@ __all__ = [
     "Status",
     "StatusSchedule",
     "StopSession",
+    "StoreFailed",
     "SupportMatrix",
     "Tariff",
     "TariffDeleted",
@@ -235,7 +246,9 @@ _SERVING = (
     "ocpi_emsp.events",
     "ocpi_emsp.flows.command",
     "ocpi_emsp.flows.context",
+    "ocpi_emsp.flows.journal",
     "ocpi_emsp.flows.parties",
+    "ocpi_emsp.kept",
     "ocpi_emsp.client",
     "ocpi_emsp.emsp",
 )

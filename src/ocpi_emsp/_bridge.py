@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -95,23 +95,33 @@ async def in_place(function: Callable[..., T], *args: Any) -> T:
 async def in_thread(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
     """Call it in a worker thread: for an async host. It is done even if the caller is cancelled: a transaction ends."""
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(function, *args, limiter=_per_loop(_threads, anyio.CapacityLimiter))
+        return await anyio.to_thread.run_sync(function, *args, limiter=_threads.here())
 
 
 TRANSACTIONS_IN_THREADS = 16
 """Blocking transactions that one event loop has open at once. Each has a thread of its own to go on in: one that waits
 for a lock cannot take the thread that the holder of the lock needs."""
 
-_threads: RunVar[anyio.CapacityLimiter] = RunVar("_threads")
-_open: RunVar[anyio.Semaphore] = RunVar("_open")
+
+class PerLoop(Generic[T]):
+    """Something that belongs to one event loop: made when it is first used there, gone with the loop."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: RunVar[T] = RunVar("made")
+
+    def here(self) -> T:
+        """The one of the running loop."""
+        try:
+            return self._made.get()
+        except LookupError:
+            made = self._make()
+            self._made.set(made)
+            return made
 
 
-def _per_loop(variable: RunVar[T], make: Callable[[int], T]) -> T:
-    found = variable.get(None)
-    if found is None:
-        found = make(TRANSACTIONS_IN_THREADS)
-        variable.set(found)
-    return found
+_threads = PerLoop(lambda: anyio.CapacityLimiter(TRANSACTIONS_IN_THREADS))
+_open = PerLoop(lambda: anyio.Semaphore(TRANSACTIONS_IN_THREADS))
 
 
 def shielded(lift: Lift) -> Lift:
@@ -154,7 +164,7 @@ class _LiftedStore:
 async def _room(lift: Lift) -> AsyncIterator[None]:
     """Waits until another transaction may be opened in a thread."""
     if lift is in_thread:
-        async with _per_loop(_open, anyio.Semaphore):
+        async with _open.here():
             yield
     else:
         yield
@@ -212,6 +222,11 @@ class LiftedTransaction:
 
     async def settle(self, entry_id: str) -> None:
         await self._lift(self._tx.settle, entry_id)
+
+
+async def rest(seconds: float) -> None:
+    """Let the time pass: between two rounds of a loop under an async host."""
+    await anyio.sleep(seconds)
 
 
 def hook_for_sync(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

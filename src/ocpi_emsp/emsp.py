@@ -6,9 +6,10 @@ ports that may.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,14 +22,25 @@ from ocpi_emsp.check import Policy
 from ocpi_emsp.client import AsyncClient, Client
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.events import Event
+from ocpi_emsp.events import Event, RelayedEvent
 from ocpi_emsp.flows import command, deliver, register
 from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.flows.context import Context, Identity, Limits, UrlPolicy
 from ocpi_emsp.flows.dispatch import dispatch
 from ocpi_emsp.flows.parties import Party, Profile
 from ocpi_emsp.flows.report import partner_report
-from ocpi_emsp.kept import AsyncRejections, AsyncTokens, Rejections, Tokens
+from ocpi_emsp.kept import (
+    AsyncEvents,
+    AsyncRejections,
+    AsyncRelay,
+    AsyncTokens,
+    Events,
+    Rejections,
+    Relay,
+    Tokens,
+    async_keep_doing,
+    keep_doing,
+)
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
 from ocpi_emsp.ports import AnyStore, Clock, Colour, Store
 from ocpi_emsp.report import PartnerReport
@@ -38,6 +50,8 @@ from ocpi_emsp.wire import Request, Response
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
 ListenerFunction = TypeVar("ListenerFunction", bound=Callable[[Any], object])
+PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
+"""Publishes a batch of events, plain or async; what it raises keeps them for another try."""
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
 """What is left of a URL's 255 characters for the base below which a command's response_url lies."""
@@ -65,7 +79,8 @@ class Emsp:
     ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
     partners get are built from it and never from a Host header. ``url_policy`` says which URLs of partners are called:
     ``https``, or ``loopback``, which also allows http to this machine. ``policy`` says what of a payload is refused
-    where a party has no policy of its own (:meth:`set_policy`). ``http_client`` and ``async_http_client`` make the
+    where a party has no policy of its own (:meth:`set_policy`). ``relayed`` says which kinds of events are journalled
+    for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``async_http_client`` make the
     httpx clients that calls go through, for other timeouts, certificates or a test transport.
 
     Raises ValueError for an identity that no partner could accept.
@@ -85,6 +100,7 @@ class Emsp:
         url_policy: UrlPolicy = "https",
         policy: Policy | None = None,
         required_modules: Iterable[str] = (),
+        relayed: Iterable[type[Event]] = (),
         clock: Clock | None = None,
         http_client: Callable[[], httpx.Client] | None = None,
         async_http_client: Callable[[], httpx.AsyncClient] | None = None,
@@ -101,6 +117,7 @@ class Emsp:
         self._url_policy: UrlPolicy = url_policy
         self._policy = policy or Policy.tolerant()
         self._required_modules = frozenset(module.lower() for module in required_modules)
+        self._relayed = tuple(relayed)
         self._clock = clock or SystemClock()
         timeout = self.limits.timeout
         self._http_client = http_client or (lambda: default_client(timeout))
@@ -116,6 +133,8 @@ class Emsp:
         self.async_tokens = AsyncTokens(lambda: self._context("async"))
         self.rejections = Rejections(lambda: self._context("sync"))
         self.async_rejections = AsyncRejections(lambda: self._context("async"))
+        self.events = Events(lambda: self._context("sync"))
+        self.async_events = AsyncEvents(lambda: self._context("async"))
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
@@ -140,12 +159,40 @@ class Emsp:
         return register_listener
 
     def redeliver(self) -> int:
-        """Try the events whose listener failed once more; the number that were delivered."""
+        """Try every event that is due and that this process listens to, in order per object.
+
+        That is: those whose listener failed, once they waited, and those of a process that died. Gives the number that
+        were delivered. Raises StoreFailed.
+        """
         return _bridge.run(deliver.redeliver(self._context("sync")))
 
     async def async_redeliver(self) -> int:
         """:meth:`redeliver`, awaited."""
         return await deliver.redeliver(self._context("async"))
+
+    def keep_delivering(self, stop: threading.Event | None = None, *, every: float = 1.0) -> None:
+        """:meth:`redeliver` every so many seconds until ``stop`` is set; outlives a store that fails.
+
+        Run it beside a server, in a thread of its own.
+        """
+        keep_doing(self.redeliver, "delivering events", stop or threading.Event(), every)
+
+    async def async_keep_delivering(self, *, every: float = 1.0) -> None:
+        """:meth:`keep_delivering`, in a task, until it is cancelled."""
+        await async_keep_doing(self.async_redeliver, "delivering events", every)
+
+    def relay(self, publish: PublishFunction, *, batch: int = 100) -> Relay:
+        """Hand the ``relayed`` events to ``publish``, up to ``batch`` at once, so that it sends them to a broker.
+
+        ``publish`` gets a list of :class:`RelayedEvent` in order per object; each is handed over at least once. It has
+        ``Limits.lease`` for a batch: after that, another relay may publish the same. Raises ValueError for an empty
+        batch.
+        """
+        return Relay(lambda: self._context("sync"), publish, batch)
+
+    def async_relay(self, publish: PublishFunction, *, batch: int = 100) -> AsyncRelay:
+        """:meth:`relay`, awaited."""
+        return AsyncRelay(lambda: self._context("async"), publish, batch)
 
     # --- serving ------------------------------------------------------------------------------------------------
 
@@ -259,6 +306,7 @@ class Emsp:
             send=send,
             authorize=lift(self._authorize) if self._authorize else None,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
+            relayed=self._relayed,
         )
 
 

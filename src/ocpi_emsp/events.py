@@ -3,7 +3,8 @@
 Rules of this module:
 - an event is written to the journal in the transaction of its change and delivered after the commit, at least once,
   in order per object; a bumped ``last_updated`` alone is no event;
-- an event carries the typed view of the object as it is stored after the change.
+- an event carries the typed view of the object as it is stored after the change;
+- what a relay hands on says the same in bytes that do not change from one try to the next.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from attrs import fields_dict, frozen
+import msgspec
+from attrs import field, fields_dict, frozen
 
 from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Location, Session, Tariff
-from ocpi_emsp.ports import Entry
+from ocpi_emsp.ports import Entry, Key
 
 
 @frozen(kw_only=True)
@@ -156,9 +159,21 @@ EVENTS: dict[str, type[Event]] = {
 _READINGS: dict[str, Any] = {"command": CommandType.of, "result": CommandResponseType.of}
 
 
+class UnreadableEvent(OcpiError):
+    """A journalled event that cannot be read, such as one of a newer version."""
+
+
 def event_of(entry: Entry) -> Event:
-    """The event of a journal entry."""
-    kind = EVENTS[entry.name]
+    """The event of a journal entry. Raises UnreadableEvent."""
+    if entry.name not in EVENTS:
+        raise UnreadableEvent(f"there is no event {entry.name!r} in this version")
+    try:
+        return _event(EVENTS[entry.name], entry)
+    except Exception as error:
+        raise UnreadableEvent(f"{entry.name} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _event(kind: type[Event], entry: Entry) -> Event:
     values: dict[str, Any] = {"at": entry.at, **_read(entry.details)}
     if kind.model is not None:
         attribute, model = kind.model
@@ -168,3 +183,60 @@ def event_of(entry: Entry) -> Event:
 
 def _read(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _READINGS[name](value) if name in _READINGS else value for name, value in details.items()}
+
+
+@frozen(kw_only=True)
+class RelayedEvent:
+    """An event on its way to a broker."""
+
+    id: str
+    """The same at every try: a consumer that remembers it takes no event twice."""
+    name: str
+    """The event's class, such as ``SessionReceived``."""
+    country_code: str
+    party_id: str
+    at: datetime
+    correlation_id: str
+    key: Key
+    """The object: events with the same key come in order."""
+    event: Event
+    _entry: Entry = field(repr=False)
+
+    @classmethod
+    def of(cls, entry: Entry) -> RelayedEvent:
+        """The event of a journal entry. Raises UnreadableEvent."""
+        event = event_of(entry)
+        if entry.key is None:
+            raise UnreadableEvent(f"{entry.name} names no object")
+        return cls(
+            id=entry.id,
+            name=entry.name,
+            country_code=event.country_code,
+            party_id=event.party_id,
+            at=entry.at,
+            correlation_id=event.correlation_id,
+            key=entry.key,
+            event=event,
+            entry=entry,
+        )
+
+    def to_json(self) -> bytes:
+        """The event as one JSON object, in UTF-8; the same bytes at every try.
+
+        Its members: ``id``, ``name``, ``country_code``, ``party_id``, ``at``, ``correlation_id``, ``key`` (``kind``,
+        ``id``, ``parent``), ``details`` (what the event says beside the document, such as ``created``), ``document``
+        (the object as it is stored, with all that the partner sent; null where the event is of no document).
+        """
+        common = {"country_code", "party_id", "correlation_id"}
+        document = {
+            "id": self.id,
+            "name": self.name,
+            "country_code": self.country_code,
+            "party_id": self.party_id,
+            "at": self.at,
+            "correlation_id": self.correlation_id,
+            "key": {"kind": self.key.kind, "id": self.key.id, "parent": self.key.parent},
+            "details": {name: value for name, value in sorted(self._entry.details.items()) if name not in common},
+            "document": msgspec.Raw(self._entry.body or b"null"),
+        }
+        return msgspec.json.encode(document)

@@ -92,8 +92,12 @@ def test_a_failing_listener_keeps_the_event_and_the_object() -> None:
         "ConnectionError: the billing system is down",
     )
     assert cpo.emsp.redeliver() == 0
+    assert [entry.attempts for entry in pending(cpo)] == [1], "it waits"
+    cpo.clock.advance(seconds=1)
+    assert cpo.emsp.redeliver() == 0
     assert [entry.attempts for entry in pending(cpo)] == [2]
     listener.broken = False
+    cpo.clock.advance(seconds=4)
     assert cpo.emsp.redeliver() == 1
     assert [type(event) for event in listener.heard] == [SessionReceived]
     assert listener.heard[0].correlation_id == "c-1"
@@ -105,9 +109,11 @@ def test_the_next_change_of_the_object_delivers_what_is_pending_in_order() -> No
     cpo = peer(listen=False)
     listener = Flaky()
     cpo.emsp.on(SessionReceived)(listener)
-    for minute in (1, 2):
-        assert cpo.push("PUT", SESSION, session(minute)).status == 500
+    assert cpo.push("PUT", SESSION, session(1)).status == 500
+    assert cpo.push("PUT", SESSION, session(2)).status == 200, "its event waits for the one before it"
+    assert [entry.attempts for entry in pending(cpo)] == [1, 0]
     listener.broken = False
+    cpo.clock.advance(seconds=1)
     assert cpo.push("PUT", SESSION, session(3)).status == 200
     assert [event.session.kwh for event in listener.heard if isinstance(event, SessionReceived)] == [1, 2, 3]
     assert pending(cpo) == []
@@ -136,6 +142,7 @@ def test_a_failed_event_is_delivered_again_to_every_listener() -> None:
     cpo.emsp.on(SessionReceived)(flaky)
     cpo.push("PUT", SESSION, session(1))
     flaky.broken = False
+    cpo.clock.advance(seconds=1)
     assert cpo.emsp.redeliver() == 1
     assert cpo.taken() == ["SessionReceived", "SessionReceived"]
 
@@ -153,6 +160,7 @@ def test_redeliver_counts_what_was_delivered_before_it_failed_again() -> None:
             raise ValueError
 
     listener.broken = False
+    cpo.clock.advance(seconds=1)
     assert cpo.emsp.redeliver() == 2
     assert [entry.error for entry in pending(cpo)] == ["ValueError: "]
 
@@ -164,6 +172,7 @@ def test_more_events_than_one_page_of_the_journal_are_all_delivered() -> None:
     for minute in range(150):
         cpo.push("PUT", SESSION, session(minute))
     listener.broken = False
+    cpo.clock.advance(seconds=1)
     assert cpo.emsp.redeliver() == 150
     order = [event.session.kwh for event in listener.heard if isinstance(event, SessionReceived)]
     assert order == list(range(150))

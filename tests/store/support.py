@@ -32,8 +32,19 @@ class BlockingTransaction:
     def append(self, entry: Entry) -> None:
         run(self.inner.append(entry))
 
-    def entries(self, topic: str, key: Key | None = None, limit: int = 100) -> Sequence[Entry]:
-        return run(self.inner.entries(topic, key, limit))
+    def entry(self, entry_id: str) -> Entry | None:
+        return run(self.inner.entry(entry_id))
+
+    def entries(
+        self,
+        topic: str,
+        key: Key | None = None,
+        limit: int = 100,
+        *,
+        owner: tuple[str, str] | None = None,
+        after: int = 0,
+    ) -> Sequence[Entry]:
+        return run(self.inner.entries(topic, key, limit, owner=owner, after=after))
 
     def settle(self, entry_id: str) -> None:
         run(self.inner.settle(entry_id))
@@ -44,8 +55,8 @@ class BlockingMemoryStore:
     inner: MemoryStore
 
     @contextmanager
-    def blocking_transaction(self) -> Iterator[BlockingTransaction]:
-        manager = self.inner.transaction()
+    def blocking_transaction(self, *, read_only: bool = False) -> Iterator[BlockingTransaction]:
+        manager = self.inner.transaction(read_only=read_only)
         tx = run(manager.__aenter__())
         try:
             yield BlockingTransaction(tx)

@@ -6,8 +6,9 @@ from typing import Any
 import anyio
 import pytest
 
-from ocpi_emsp._bridge import in_thread, lift_store, run
-from ocpi_emsp.ports import EVENT, REJECTION, Entry, Store
+from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.ports import EVENT, REJECTION, Entry
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import LOCATION, StoreContract, entry, record
 from store.support import BlockingMemoryStore
@@ -28,9 +29,23 @@ class TestBehindABlockingPort(StoreContract):
 
 
 class TestInWorkerThreads(StoreContract):
+    colour = "async"
+
     @pytest.fixture
-    def store(self) -> Store:
-        return lift_store(BlockingMemoryStore(MemoryStore()), in_thread)
+    def store(self) -> BlockingMemoryStore:
+        return BlockingMemoryStore(MemoryStore())
+
+
+class TestInWorkerThreadsOfOneLoop(StoreContract):
+    """As a store with an async driver is tested: all transactions are open in one loop."""
+
+    colour = "async"
+    one_loop = True
+    examples = 10
+
+    @pytest.fixture
+    def store(self) -> BlockingMemoryStore:
+        return BlockingMemoryStore(MemoryStore())
 
 
 def append(store: MemoryStore, *entries: Entry) -> None:
@@ -75,7 +90,7 @@ def test_a_transaction_inside_another_one_is_an_error_and_not_a_hang(runner: Cal
             async with store.transaction():
                 raise AssertionError("it was entered")
 
-    with pytest.raises(RuntimeError, match="inside another one"):
+    with pytest.raises(StoreFailed, match="inside another one"):
         runner(nested())
 
     async def after() -> object:

@@ -14,11 +14,16 @@ import msgspec
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_NOT_COMPARABLE = (RecursionError, msgspec.DecodeError)
+"""Nested too deeply, or with a number of thousands of digits: only the same bytes are the same then."""
 
 
 def same_content(one: bytes, other: bytes) -> bool:
     """True where both JSON documents say the same."""
-    return one == other or _same(_DECODER.decode(one), _DECODER.decode(other))
+    try:
+        return one == other or _same(_DECODER.decode(one), _DECODER.decode(other))
+    except _NOT_COMPARABLE:
+        return False
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -33,7 +38,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def content_hash(document: bytes) -> str:
     """A hash that two documents share where they say the same."""
-    return hashlib.blake2b(_ENCODER.encode(_normal(_DECODER.decode(document))), digest_size=16).hexdigest()
+    try:
+        content = _ENCODER.encode(_normal(_DECODER.decode(document)))
+    except _NOT_COMPARABLE:
+        content = document
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _normal(value: Any) -> Any:

@@ -1,6 +1,9 @@
 """What every flow is given: identity, settings and ports.
 
-Rules of this module: a limit has a default and a reason; nothing here does anything.
+Rules of this module:
+- a limit has a default and a reason;
+- an entry is in hand while its ``due`` lies ahead, and only the first pending entry of an object is ever taken in hand:
+  that keeps the order per object, however many processes deliver from one store.
 """
 
 from __future__ import annotations
@@ -12,13 +15,13 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp.check import Policy
 from ocpi_emsp.errors import UnsafeUrl
-from ocpi_emsp.events import Event
+from ocpi_emsp.events import EVENTS, Event
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, LocationReferences, Token
-from ocpi_emsp.ports import EVENT, Clock, Entry, Key, Send, Store, Transaction
+from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Send, Store, Transaction
 from ocpi_emsp.routes import VERSION
 from ocpi_emsp.support import SupportMatrix
 
@@ -45,6 +48,16 @@ class Limits:
     """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
     timeout: float = 30.0
     """Seconds that a partner has to connect, and between two reads."""
+    lease: timedelta = timedelta(seconds=60)
+    """How long whoever delivers an event has it in hand: the slowest listener or broker needs less, and the events of a
+    process that died wait no longer."""
+    retry_first: timedelta = timedelta(seconds=1)
+    """The longest wait after the first failure of an event; each further one may take four times as long."""
+    retry_longest: timedelta = timedelta(hours=1)
+    """The longest wait between two tries: within an hour after an outage all is delivered."""
+    attempts: int = 10
+    """Failures of an event before it is a dead letter: with these waits they take up to three and a half hours, about
+    half of that on average, so a restart of the receiver costs nothing and its outage of a night is noticed."""
 
 
 @frozen(kw_only=True)
@@ -81,17 +94,26 @@ class Context:
     send: Send
     authorize: AuthorizeHook | None
     listeners: Sequence[tuple[type[Event], ListenerHook]]
+    relayed: Sequence[type[Event]]
 
     def hears(self, event: type[Event]) -> bool:
-        """True where someone listens to this event."""
+        """True where someone is told of this event: a listener, or a relay."""
+        return self.has_listener(event) or any(issubclass(event, kind) for kind in self.relayed)
+
+    def has_listener(self, event: type[Event]) -> bool:
+        """True where someone in this process listens to this event."""
         return any(issubclass(event, heard) for heard, _ in self.listeners)
 
     async def emit(
         self, tx: Transaction, event: type[Event], key: Key, correlation_id: str, body: bytes = b"", **details: object
-    ) -> None:
-        """Journal an event of the change that ``tx`` makes; nothing is written where nobody listens."""
+    ) -> Entry | None:
+        """Journal an event of the change that ``tx`` makes: for listeners, for a relay, or not at all.
+
+        Gives the entry that is in hand now, for ``deliver`` after the commit: this one, or one that waited before it.
+        None where nobody listens, or somebody else has the object's events in hand.
+        """
         if not self.hears(event):
-            return
+            return None
         owner = {"country_code": key.country_code, "party_id": key.party_id, "correlation_id": correlation_id}
         entry = Entry(
             id=new_id(),
@@ -102,7 +124,37 @@ class Context:
             body=body,
             details={**owner, **details},
         )
+        if any(issubclass(event, kind) for kind in self.relayed):
+            await tx.append(evolve(entry, id=new_id(), topic=RELAY))
+        return await self._append(tx, entry) if self.has_listener(event) else None
+
+    async def _append(self, tx: Transaction, entry: Entry) -> Entry | None:
+        older = await tx.entries(EVENT, entry.key, 1)
+        if not older:
+            return await self.take(tx, entry)
         await tx.append(entry)
+        return await self.take(tx, older[0])
+
+    async def take(self, tx: Transaction, entry: Entry) -> Entry | None:
+        """The entry, in hand from now on; None where it is not due, or nobody here could take it."""
+        kind = EVENTS.get(entry.name)
+        # One of an unknown kind is taken as well: it can only be put aside.
+        is_ours = entry.topic == RELAY or kind is None or self.has_listener(kind)
+        if not is_ours or not self.is_due(entry):
+            return None
+        held = evolve(entry, due=self.clock.now() + self.limits.lease)
+        await tx.append(held)
+        return held
+
+    def is_due(self, entry: Entry) -> bool:
+        """True where nobody has the entry in hand and it does not wait for another try.
+
+        A ``due`` further ahead than any that is ever set was set by a clock that has gone back since.
+        """
+        if entry.due is None:
+            return True
+        ahead = entry.due - self.clock.now()
+        return not timedelta(0) < ahead <= max(self.limits.lease, self.limits.retry_longest)
 
     def check_url(self, url: str) -> str:
         """``url``, where the policy allows to call it. Raises UnsafeUrl."""

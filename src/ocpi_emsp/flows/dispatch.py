@@ -25,7 +25,7 @@ from ocpi_emsp.errors import (
     UnknownObject,
 )
 from ocpi_emsp.flows.context import Context, new_id
-from ocpi_emsp.flows.deliver import deliver
+from ocpi_emsp.flows.deliver import committed, deliver
 from ocpi_emsp.flows.incoming import JSON, Incoming
 from ocpi_emsp.flows.parties import Caller, PartyState, authenticate
 from ocpi_emsp.flows.receive import cdrs, commands, credentials, locations, sessions, tariffs, tokens, versions
@@ -113,13 +113,12 @@ async def serve_as(context: Context, caller: Caller, request: Request, correlati
     incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
     try:
         response = await FLOWS[route.name](incoming)
-    except (InvalidObject, NotJson) as refusal:
-        if keep:
-            await _reject(incoming, route, refusal)
+    except Exception as error:
+        if keep and isinstance(error, InvalidObject | NotJson):
+            await _reject(incoming, route, error)
+        await deliver(context, await committed(context, incoming.in_hand), incoming.touched)
         raise
-    finally:
-        if incoming.touched:
-            await deliver(context, incoming.touched)
+    await deliver(context, incoming.in_hand, incoming.touched)
     return response
 
 

@@ -19,7 +19,7 @@ from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Caller, Party, policy_of
-from ocpi_emsp.ports import Key
+from ocpi_emsp.ports import Entry, Key
 from ocpi_emsp.wire import Request, Response, success
 
 T = TypeVar("T")
@@ -38,8 +38,10 @@ class Incoming:
     params: Mapping[str, str]
     correlation_id: str
     now: datetime
+    in_hand: list[Entry] = field(factory=list)
+    """Events that are delivered once the flow is done."""
     touched: list[Key] = field(factory=list)
-    """Objects whose events are delivered once the flow is done."""
+    """Objects of which the events that wait are delivered then, too."""
     deviations: list[Finding] = field(factory=list)
     """Warnings that were let pass: the answer names the first, a partner report all."""
 

@@ -3,7 +3,8 @@
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
 - a token that we only compare is stored as its SHA-256; the one that we present is stored as it is;
 - a replaced token works until the new one is first used, or the grace time ends;
-- a party is identified by country_code and party_id, compared without case.
+- a party is identified by country_code and party_id, compared without case;
+- a transaction that writes reads the party before its tokens: two of them then lock in one order.
 """
 
 from __future__ import annotations
@@ -159,8 +160,9 @@ async def put_party(tx: Transaction, party: Party, now: datetime) -> None:
 
 
 async def delete_party(tx: Transaction, party: Party) -> None:
-    """Forget a party and its tokens."""
-    for issued in party.issued:
+    """Forget a party and its tokens, also those that it got since ``party`` was read."""
+    current = await get_party(tx, party.country_code, party.party_id)
+    for issued in {*party.issued, *(current.issued if current else ())}:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
 
@@ -195,6 +197,7 @@ async def authenticate(context: Context, header: str | None) -> Caller:
         party, token = await _find(tx, presented)
     if len(party.issued) > 1 or party.sends_base64 != (token != presented):
         async with context.store.transaction() as tx:
+            await get_party(tx, party.country_code, party.party_id)
             party, token = await _find(tx, presented)
             party = await _settle(context, tx, party, token, token != presented)
     return Caller(party, token)

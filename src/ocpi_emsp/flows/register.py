@@ -152,8 +152,8 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
     async with context.store.transaction() as tx:
         await delete_party(tx, pending)
         await put_party(tx, party, context.clock.now())
-        await context.emit(tx, PartyRegistered, party.key, new_id())
-    await deliver(context, [party.key])
+        event = await context.emit(tx, PartyRegistered, party.key, new_id())
+    await deliver(context, [event])
     return party
 
 
@@ -193,14 +193,17 @@ async def accept_credentials(
     as_base64 = party.profile.base64_token
     endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=as_base64)
     token, now = new_token(), context.clock.now()
-    event = PartyUpdated if party.state is PartyState.REGISTERED else PartyRegistered
+    kind = PartyUpdated if party.state is PartyState.REGISTERED else PartyRegistered
     async with context.store.transaction() as tx:
-        current = await _current(tx, party)
-        if current.state is not party.state:
-            raise MethodNotAllowed(f"{party} was registered by another request meanwhile", allow=("GET", "PUT"))
+        current = await get_party(tx, party.country_code, party.party_id)
+        if current is None or current.state is not party.state:
+            raise MethodNotAllowed(
+                f"another request registered {party} meanwhile, or ended its registration", allow=("GET", "PUT")
+            )
         updated = evolve(_registered(current, theirs, endpoints), issued=reissue(current, token, now))
         await put_party(tx, updated, now)
-        await context.emit(tx, event, updated.key, correlation_id)
+        event = await context.emit(tx, kind, updated.key, correlation_id)
+    await deliver(context, [event])
     return our_credentials(context, token)
 
 
@@ -228,14 +231,14 @@ async def update_credentials(context: Context, party: Party, method: str) -> Par
     async with context.store.transaction() as tx:
         updated = _registered(await _current(tx, offered), theirs, party.endpoints)
         await put_party(tx, updated, context.clock.now())
-        await context.emit(tx, PartyUpdated, updated.key, new_id())
+        event = await context.emit(tx, PartyUpdated, updated.key, new_id())
     try:
         endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=party.profile.base64_token)
         async with context.store.transaction() as tx:
             updated = evolve(await _current(tx, updated), endpoints=endpoints)
             await put_party(tx, updated, context.clock.now())
     finally:
-        await deliver(context, [updated.key])
+        await deliver(context, [event])
     return updated
 
 
@@ -248,8 +251,8 @@ async def unregister(context: Context, party: Party) -> None:
     await call(context, party, outgoing("credentials.delete"))
     async with context.store.transaction() as tx:
         await delete_party(tx, party)
-        await context.emit(tx, PartyUnregistered, party.key, new_id())
-    await deliver(context, [party.key])
+        event = await context.emit(tx, PartyUnregistered, party.key, new_id())
+    await deliver(context, [event])
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:

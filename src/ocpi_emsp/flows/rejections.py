@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import islice
 
 from attrs import field, frozen
 
 from ocpi_emsp.errors import NotRegistered, Refusal
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
+from ocpi_emsp.flows.deliver import select
 from ocpi_emsp.flows.dispatch import refused, serve_as
 from ocpi_emsp.flows.parties import Caller, get_party
 from ocpi_emsp.ports import REJECTION, Entry
 from ocpi_emsp.wire import Request, Response
-
-_ALL = 1_000_000
-"""More than a store keeps."""
 
 
 @frozen(kw_only=True)
@@ -45,6 +42,8 @@ class Rejection:
     message: str
     findings: tuple[Finding, ...]
     correlation_id: str
+    sequence: int = field(default=0, eq=False)
+    """Its place among the rejections: a list goes on ``after`` it."""
 
 
 def rejection_of(entry: Entry) -> Rejection:
@@ -53,25 +52,29 @@ def rejection_of(entry: Entry) -> Rejection:
     findings = tuple(
         Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in details.pop("findings")
     )
-    return Rejection(id=entry.id, at=entry.at, route=entry.name, body=entry.body, findings=findings, **details)
+    return Rejection(
+        id=entry.id,
+        at=entry.at,
+        route=entry.name,
+        body=entry.body,
+        findings=findings,
+        sequence=entry.sequence,
+        **details,
+    )
 
 
 async def list_rejections(
-    context: Context, country_code: str | None, party_id: str | None, limit: int
+    context: Context, country_code: str | None, party_id: str | None, limit: int, after: int = 0
 ) -> list[Rejection]:
-    """Rejections, oldest first, of one party where its codes are given."""
-    wanted = {"country_code": country_code, "party_id": party_id}
-    codes = {name: code.upper() for name, code in wanted.items() if code is not None}
-    async with context.store.transaction() as tx:
-        entries = await tx.entries(REJECTION, limit=_ALL if codes else limit)
-    theirs = (entry for entry in entries if all(entry.details[name] == code for name, code in codes.items()))
-    return [rejection_of(entry) for entry in islice(theirs, limit)]
+    """Rejections, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    return [rejection_of(entry) for entry in await select(context, REJECTION, country_code, party_id, limit, after)]
 
 
 async def get_rejection(context: Context, rejection_id: str) -> Rejection | None:
     """The rejection with this id, or None."""
-    found = (one for one in await list_rejections(context, None, None, _ALL) if one.id == rejection_id)
-    return next(found, None)
+    async with context.store.transaction(read_only=True) as tx:
+        entry = await tx.entry(rejection_id)
+    return rejection_of(entry) if entry is not None and entry.topic == REJECTION else None
 
 
 async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:

@@ -1,4 +1,4 @@
-"""Stores that ship with the library. SqlStore and the tables need the extra ``sql``, and are imported when asked for."""
+"""Stores that ship with the library. What needs the extra ``sql`` is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from ocpi_emsp.storage.memory import MemoryStore
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.secrets import FernetBox, SecretBox
-    from ocpi_emsp.storage.sql import SqlStore, make_tables, metadata
+    from ocpi_emsp.storage.sql.store import SqlStore
+    from ocpi_emsp.storage.sql.tables import make_tables, metadata
 
 __all__ = ["FernetBox", "MemoryStore", "SecretBox", "SqlStore", "make_tables", "metadata"]
 
 _LATE = {
     "FernetBox": "ocpi_emsp.storage.secrets",
     "SecretBox": "ocpi_emsp.storage.secrets",
-    "SqlStore": "ocpi_emsp.storage.sql",
-    "make_tables": "ocpi_emsp.storage.sql",
-    "metadata": "ocpi_emsp.storage.sql",
+    "SqlStore": "ocpi_emsp.storage.sql.store",
+    "make_tables": "ocpi_emsp.storage.sql.tables",
+    "metadata": "ocpi_emsp.storage.sql.tables",
 }
 
 
@@ -26,3 +27,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LATE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ocpi_emsp.codec.content import content_hash, same_content
 from ocpi_emsp.codec.patch import identity, join, members
-from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.incoming import JSON, Incoming
@@ -40,7 +40,7 @@ async def post(incoming: Incoming) -> Response:
             await tx.put(record)
             await emit(incoming, tx, CdrReceived, record.key, document)
         elif not same:
-            beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, _hash(document))
+            beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
             if await tx.get(beside) is None:
                 await tx.put(Record(beside, document, cdr.last_updated, incoming.now, cdr))
                 await emit(incoming, tx, CdrConflict, beside, document)
@@ -54,17 +54,7 @@ async def post(incoming: Incoming) -> Response:
 
 def _same(first: bytes, document: bytes) -> bool:
     """True where both say the same; their ids differ in case at most."""
-    try:
-        return same_content(first, join({**members(document), "id": members(first)["id"]}))
-    except RecursionError:
-        return first == document
-
-
-def _hash(document: bytes) -> str:
-    try:
-        return content_hash(document)
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
+    return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}))
 
 
 def _conflict(cdr: Cdr) -> InvalidObject:

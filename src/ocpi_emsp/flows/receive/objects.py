@@ -44,19 +44,17 @@ async def store_object(
 
 
 def differs(old: Record | None, new: Record) -> bool:
-    """True where a record is new or says something else; what is nested too deeply to be compared counts as that."""
-    try:
-        return old is None or not same_content(old.document, new.document)
-    except RecursionError:
-        return True
+    """True where a record is new or says something else."""
+    return old is None or not same_content(old.document, new.document)
 
 
 async def emit(
     incoming: Incoming, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object
 ) -> None:
     """Journal an event and have it delivered after the flow."""
-    await incoming.context.emit(tx, event, key, incoming.correlation_id, body, **details)
-    incoming.touched.append(key)
+    entry = await incoming.context.emit(tx, event, key, incoming.correlation_id, body, **details)
+    if entry is not None:
+        incoming.in_hand.append(entry)
 
 
 async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:

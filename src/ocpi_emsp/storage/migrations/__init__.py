@@ -1,11 +1,38 @@
-"""The schema and its versions."""
+"""The schema and its versions, over Alembic.
+
+Rules of this package:
+- a script in ``versions`` is frozen once it is released: it spells its tables out, whatever tables.py becomes later;
+- a change of the schema is one transaction, which one process at a time has: it is done as a whole, or not at all;
+  inside a transaction of the host it is a savepoint, and the host commits;
+- scripts get ``op`` and ``names`` as arguments: the ``op`` that ``alembic`` exports is one for the whole process, and
+  may be the one of the host's migration that calls ours;
+- the revision stands in a table of our own, beside the host's ``alembic_version``;
+- nothing leads back to an older revision: that is what a backup is for.
+"""
 
 from __future__ import annotations
 
-from attrs import frozen
-from sqlalchemy import Connection, inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from attrs import frozen
+from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy.schema import CreateSchema
+
+from ocpi_emsp.errors import SchemaMismatch
+from ocpi_emsp.storage.sql.engine import begin, begin_joined, describe
 from ocpi_emsp.storage.sql.tables import PREFIX, make_tables
+
+_LOCK = 0x6F637069_656D7370
+"""The advisory lock of PostgreSQL that an upgrade holds: "ocpiemsp"."""
+_RECREATING = (("foreign_keys", "OFF"), ("legacy_alter_table", "ON"))
+"""How SQLite lets a table be replaced: no row goes with the old one, and no view of the host forbids the new name."""
 
 
 @frozen
@@ -17,20 +44,205 @@ class Names:
 
 
 def upgrade(connection: Connection, names: Names) -> None:
-    """Create the schema, or bring it up to date."""
-    make_tables(schema=names.schema, prefix=names.prefix).metadata.create_all(connection)
-    connection.commit()
+    """Create the schema, or bring it up to date; who comes second waits, and finds it done.
+
+    It commits, unless the connection is in a transaction already. Raises SchemaMismatch where the database is newer
+    than this version, or where tables are there without a revision.
+    """
+    if current(connection, names) != latest():
+        _upgrade(connection, names, "head")
+
+
+def stamp(connection: Connection, names: Names) -> None:
+    """Record that the tables are those of this version, after the host's own migrations made or changed them.
+
+    It commits, unless the connection is in a transaction already. Raises SchemaMismatch where the database is newer
+    than this version, or where a table or a column is missing.
+    """
+    with _alone(connection):
+        _require_known(connection, names, _revision(connection, names))
+        if missing := _missing(connection, names):
+            raise _mismatch(connection, f"there is no {missing[0]}", "a migration of the host has to make it first")
+        _context(connection, names).stamp(_scripts(), "head")
 
 
 def check(connection: Connection, names: Names) -> None:
     """Raises SchemaMismatch where the schema is not the one of this version."""
+    with _reading(connection):
+        revision = _revision(connection, names)
+        if revision is None:
+            _require_new(connection, names)
+    if revision == latest():
+        return
+    _require_known(connection, names, revision)
+    there = "there is no schema" if revision is None else f"the schema is revision {revision}"
+    raise _mismatch(connection, there, f"{_command(names)} brings it up to date")
 
 
 def current(connection: Connection, names: Names) -> str | None:
     """The revision of the schema, or None where there is none."""
-    return None
+    with _reading(connection):
+        return _revision(connection, names)
+
+
+def latest() -> str:
+    """The revision that this version of the library needs."""
+    head = _scripts().get_current_head()
+    if head is None:
+        raise RuntimeError("the migration scripts are not installed")
+    return head
 
 
 def is_empty(connection: Connection, names: Names) -> bool:
-    """True where the database has no table at all."""
-    return not inspect(connection).get_table_names()
+    """True where none of our tables is there; in SQLite, where a file may be the host's, no table at all."""
+    with _reading(connection):
+        ours = _ours(connection, names)
+        return not (inspect(connection).get_table_names(names.schema) if _is_sqlite(connection) else ours)
+
+
+# --- transactions ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    """SQLAlchemy begins a transaction at a read; it ends here, or a later change would count as part of the host's."""
+    joined = connection.in_transaction()
+    try:
+        yield
+    finally:
+        if not joined:
+            connection.rollback()
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """A transaction that changes the schema, while no other one does."""
+    if connection.in_transaction():
+        begin_joined(connection)
+        with _set(connection, _RECREATING), connection.begin_nested():
+            _lock(connection)
+            yield
+        return
+    with _set(connection, _RECREATING), connection.begin():
+        begin(connection, read_only=False)
+        if not _is_sqlite(connection):  # with one snapshot, who waited would not see what was done meanwhile
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        _lock(connection)
+        yield
+
+
+@contextmanager
+def _set(connection: Connection, pragmas: tuple[tuple[str, str], ...]) -> Iterator[None]:
+    """Settings of SQLite for a while; inside a transaction of the host, foreign keys stay as they are."""
+    if not _is_sqlite(connection):
+        yield
+        return
+    before = [(name, _pragma(connection, name)) for name, _ in pragmas]
+    try:
+        for name, value in pragmas:
+            _pragma(connection, f"{name} = {value}")
+        yield
+    finally:
+        for name, value in before:
+            _pragma(connection, f"{name} = {value}")
+
+
+def _pragma(connection: Connection, pragma: str) -> Any:
+    """Past SQLAlchemy, which would begin a transaction."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA {pragma}")
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return row and row[0]
+
+
+def _lock(connection: Connection) -> None:
+    """SQLite has one writer anyway."""
+    if not _is_sqlite(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+# --- revisions ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(Path(__file__).parent)
+
+
+def _context(connection: Connection, names: Names, **options: Any) -> MigrationContext:
+    table = {"version_table": f"{names.prefix}version", "version_table_schema": names.schema}
+    return MigrationContext.configure(connection, opts={**table, **options})
+
+
+def _revision(connection: Connection, names: Names) -> str | None:
+    return _context(connection, names).get_current_revision()
+
+
+def _upgrade(connection: Connection, names: Names, to: str) -> None:
+    with _alone(connection):
+        revision = _revision(connection, names)
+        _require_known(connection, names, revision)
+        if revision is None:
+            _require_new(connection, names)
+            _create_schema(connection, names)
+        scripts = _scripts()
+        context = _context(connection, names, fn=lambda heads, _: scripts._upgrade_revs(to, heads))
+        context.run_migrations(op=Operations(context), names=names)
+
+
+def _create_schema(connection: Connection, names: Names) -> None:
+    """Asked for first: IF NOT EXISTS needs the right to create one even where it exists."""
+    if names.schema and not _is_sqlite(connection) and not inspect(connection).has_schema(names.schema):
+        connection.execute(CreateSchema(names.schema))
+
+
+def _require_known(connection: Connection, names: Names, revision: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise _mismatch(
+            connection,
+            f"the schema is revision {revision}, which this version does not know",
+            f"install the newer ocpi-emsp that made it; {_command(names)} leads to no older one",
+        )
+
+
+def _require_new(connection: Connection, names: Names) -> None:
+    if ours := _ours(connection, names):
+        raise _mismatch(
+            connection,
+            f"there is a table {min(ours)}, but no revision",
+            f"a host whose migrations make our tables calls ocpi_emsp.storage.migrations.stamp, not {_command(names)}",
+        )
+
+
+def _mismatch(connection: Connection, there: str, then: str) -> SchemaMismatch:
+    return SchemaMismatch(f"{describe(connection.engine)}: {there}; revision {latest()} is needed: {then}")
+
+
+def _command(names: Names) -> str:
+    """The command knows no other names than the default ones."""
+    return "`ocpi-emsp db upgrade`" if names == Names() else "upgrade() of the store"
+
+
+def _ours(connection: Connection, names: Names) -> set[str]:
+    """The names of our tables that are there."""
+    tables = make_tables(schema=names.schema, prefix=names.prefix).metadata.sorted_tables
+    return {table.name for table in tables}.intersection(inspect(connection).get_table_names(names.schema))
+
+
+def _missing(connection: Connection, names: Names) -> list[str]:
+    """The columns of this version that are not there."""
+    there = inspect(connection)
+    found = []
+    for table in make_tables(schema=names.schema, prefix=names.prefix).metadata.sorted_tables:
+        exists = there.has_table(table.name, names.schema)
+        columns = {each["name"] for each in there.get_columns(table.name, names.schema)} if exists else set()
+        found += [f"{table.name}.{column.name}" for column in table.c if column.name not in columns]
+    return found

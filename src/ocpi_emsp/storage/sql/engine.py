@@ -30,29 +30,43 @@ _CONNECT_SECONDS = 10
 _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 
-def engines(url: str | URL, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:
-    """The engine for sync hosts and the one for async hosts; SQLite is served in threads unless aiosqlite is named.
-
-    Raises ValueError for a URL that names no usable database.
-    """
+def usable_url(text: str | URL) -> URL:
+    """The URL of a database that is known. Raises ValueError for any other."""
     try:
-        parsed = make_url(url)
+        url = make_url(text)
     except sql.ArgumentError:
-        raise ValueError(f"{url!r} is no database URL, such as sqlite:///emsp.db") from None
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    driver = parsed.drivername
-    if driver not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
-        raise ValueError(f"{driver!r} is no database that is known: sqlite:///FILE or postgresql+psycopg://...")
-    blocking, native = None, None
-    if driver not in ASYNC_DRIVERS or not is_in_memory(parsed):  # a second connection to memory is another database
-        blocking = create_engine(parsed.set(drivername=ASYNC_DRIVERS.get(driver, driver)), **_options(parsed, timeout))
-    if driver in ASYNC_DRIVERS:
-        native = create_async_engine(parsed, **_options(parsed, timeout))
-    for engine in (blocking, native.sync_engine if native else None):
-        if engine is not None and engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _set_up_sqlite)
-    return blocking, native
+        raise ValueError(f"{text!r} is no database URL, such as sqlite:///emsp.db") from None
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
+        raise ValueError(f"{url.drivername!r} is no database that is known: sqlite:///FILE or postgresql+psycopg://...")
+    return url
+
+
+def has_async_driver(url: URL) -> bool:
+    """True where async hosts need no threads; SQLite has them unless aiosqlite is named."""
+    return url.drivername in ASYNC_DRIVERS
+
+
+def blocking_engine(url: URL, timeout: float) -> Engine:
+    """The engine for sync hosts."""
+    engine = create_engine(
+        url.set(drivername=ASYNC_DRIVERS.get(url.drivername, url.drivername)), **_options(url, timeout)
+    )
+    _prepare(engine)
+    return engine
+
+
+def async_engine(url: URL, timeout: float) -> AsyncEngine:
+    """An engine for one event loop."""
+    engine = create_async_engine(url, **_options(url, timeout))
+    _prepare(engine.sync_engine)
+    return engine
+
+
+def _prepare(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
 
 
 def _options(url: URL, timeout: float) -> dict[str, Any]:

@@ -16,48 +16,33 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
-import msgspec
 from attrs import frozen
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ocpi_emsp._bridge import LiftedTransaction, shielded, to_the_end
-from ocpi_emsp.codec.patch import join, members
+from ocpi_emsp._bridge import LiftedTransaction, PerLoop, shielded, to_the_end
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import BlockingStore, Colour, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
-from ocpi_emsp.storage.sql.engine import begin, begin_joined, describe, engines, is_in_memory, translated
-from ocpi_emsp.storage.sql.statements import journal_statements, object_statements
-from ocpi_emsp.storage.sql.tables import PREFIX, Tables, make_tables
+from ocpi_emsp.storage.sql.engine import (
+    async_engine,
+    begin,
+    begin_joined,
+    blocking_engine,
+    describe,
+    has_async_driver,
+    is_in_memory,
+    translated,
+    usable_url,
+)
+from ocpi_emsp.storage.sql.shared import Shared
+from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
-
-
-class Shared:
-    """What all transactions of a store have in common: statements, limits, the secret box."""
-
-    def __init__(self, dialect: str, schema: str | None, prefix: str, keep_rejections: int, secrets: SecretBox) -> None:
-        tables = make_tables(schema=schema, prefix=prefix)
-        self.tables = tables
-        self.name = f"{schema or ''}.{prefix}"
-        self.objects = object_statements(tables, dialect)
-        self.journal = journal_statements(tables.journal, dialect)
-        self.rejections = journal_statements(tables.rejections, dialect)
-        self.keep_rejections = keep_rejections
-        self.secrets = secrets
-
-    def redact(self, document: bytes) -> tuple[bytes, str | None]:
-        """A party's document without the token that we present, and the whole of it sealed."""
-        parts = members(document)
-        if bytes(parts.pop("token", _NULL)) == b"null":
-            return document, None
-        return join(parts), self.secrets.seal(document)
-
-
-_NULL = msgspec.Raw(b"null")
 
 
 class SqlStore:
@@ -100,7 +85,7 @@ class SqlStore:
     def _engine(self) -> Engine:
         if self._blocking is not None:
             return self._blocking
-        if self._native is not None:
+        if isinstance(self._native, AsyncEngine):
             return self._native.sync_engine
         raise TypeError("there is no engine")
 
@@ -152,10 +137,10 @@ class SqlStore:
             self._blocking.dispose()
 
     async def async_dispose(self) -> None:
-        """Close the connections of both engines."""
+        """Close the connections of the blocking engine, and those of the running event loop."""
         self.dispose()
         if self._native is not None:
-            await self._native.dispose()
+            await (self._native if isinstance(self._native, AsyncEngine) else self._native.here()).dispose()
 
     # --- blocking -----------------------------------------------------------------------------------------------
 
@@ -209,12 +194,13 @@ class SqlStore:
             return
         if host is not None or self._native is None:
             raise StoreFailed("an async host cannot join the transaction of a blocking Connection")
-        with translated(self._native.sync_engine):
-            connection = await self._native.connect()
+        engine = self._native if isinstance(self._native, AsyncEngine) else self._native.here()
+        with translated(engine.sync_engine):
+            connection = await engine.connect()
         try:
             yield connection, False
         finally:
-            with translated(self._native.sync_engine):
+            with translated(engine.sync_engine):
                 await to_the_end(connection.close())
 
     # --- both colours -------------------------------------------------------------------------------------------
@@ -263,7 +249,10 @@ class SqlStore:
 
     def _on_schema(self, connection: Connection, act: Callable[[Connection, migrations.Names], T]) -> T:
         with translated(connection.engine):
-            return act(connection, self._names)
+            try:
+                return act(connection, self._names)
+            finally:
+                connection.rollback()  # looking began a transaction
 
 
 class _BlockingSqlStore:
@@ -313,16 +302,27 @@ def _blocking(connection: AsyncConnection) -> Connection:
     return connection.sync_connection
 
 
-def _engines(given: str | URL | Engine | AsyncEngine, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:
+def _engines(
+    given: str | URL | Engine | AsyncEngine, timeout: float
+) -> tuple[Engine | None, AsyncEngine | PerLoop[AsyncEngine] | None]:
+    """The host's engine, or those of the URL: one for sync hosts, one for each event loop."""
     if isinstance(given, Engine):
         return given, None
     if isinstance(given, AsyncEngine):
         return None, given
-    return engines(given, timeout)
+    url = usable_url(given)
+    if not has_async_driver(url):
+        return blocking_engine(url, timeout), None
+    if is_in_memory(url):  # a second connection would be another database
+        return None, async_engine(url, timeout)
+    return blocking_engine(url, timeout), PerLoop(lambda: async_engine(url, timeout))
 
 
 def _key_file(url: URL) -> Path:
     """Beside the SQLite file; in the working directory for a server."""
     if url.drivername.startswith("sqlite") and not is_in_memory(url):
-        return Path(f"{url.database}.key")
+        file = str(url.database)
+        if file.startswith("file:"):  # a URI, as in sqlite:///file:/srv/emsp.db?mode=ro&uri=true
+            file = unquote(urlsplit(file).path)
+        return Path(f"{file}.key")
     return Path("ocpi-emsp.key")

@@ -19,7 +19,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Computed,
     Double,
     ForeignKeyConstraint,
     Identity,
@@ -33,7 +32,7 @@ from sqlalchemy import (
 )
 
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.storage.sql.types import ExactDecimal, JsonDocument, ReceivedAsJson, UtcDateTime
+from ocpi_emsp.storage.sql.types import ExactDecimal, GeneratedDocument, JsonDocument, UtcDateTime
 
 PREFIX = "ocpi_"
 
@@ -141,7 +140,7 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
         _sequence(),
         *(Column(each, Text, nullable=False) for each in identity),
         Column("received", Text, nullable=False),
-        Column("document", JsonDocument, Computed(ReceivedAsJson())),
+        Column("document", JsonDocument, GeneratedDocument()),
         Column("last_updated", UtcDateTime, nullable=False),
         Column("received_at", UtcDateTime, nullable=False),
         Column("content_hash", Text, nullable=False),
@@ -162,6 +161,8 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
                 [parents.c.country_code, parents.c.party_id, parents.c.id],
                 name=f"fk_{name}_location",
                 ondelete="CASCADE",
+                deferrable=True,
+                initially="DEFERRED",
             )
         )
     return table

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, func, select, update
 
@@ -21,6 +21,7 @@ from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Page, Query, Record
 from ocpi_emsp.storage.sql.engine import refused, translated
 from ocpi_emsp.storage.sql.projections import projection
+from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import (
     JournalStatements,
     ObjectStatements,
@@ -28,9 +29,6 @@ from ocpi_emsp.storage.sql.statements import (
     key_columns_of,
     page_statements,
 )
-
-if TYPE_CHECKING:
-    from ocpi_emsp.storage.sql.store import Shared
 
 _ORDER = {Kind.LOCATION: 0, Kind.EVSE: 1}
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("number")))
@@ -153,7 +151,7 @@ class SqlTransaction:
             document, columns["sealed"] = self._shared.redact(document)
         with translated(self._connection.engine):
             text = document.decode()
-        return {"received": text, "content_hash": _content_hash(record), **columns}
+        return {"received": text, "content_hash": record.content_hash, **columns}
 
     def _record(self, key: Key, row: Row[Any]) -> Record:
         sealed = row.sealed if key.kind == Kind.PARTY else None
@@ -186,7 +184,7 @@ class SqlTransaction:
         """Add to the journal; an entry with the same id is replaced in its place."""
         self._require_writable()
         journal = self._journal(entry.topic)
-        owner = {name: entry.details.get(name) for name in ("country_code", "party_id")}
+        owner = {name: _upper(entry.details.get(name)) for name in ("country_code", "party_id")}
         self._execute(
             journal.append,
             {
@@ -231,7 +229,7 @@ class SqlTransaction:
         if key is not None:
             values["key"] = _key_text(key)
         if owner is not None:
-            values["country_code"], values["party_id"] = owner
+            values["country_code"], values["party_id"] = (code.upper() for code in owner)
         return [_entry(row) for row in self._execute(statement, values)]
 
     def settle(self, entry_id: str) -> None:
@@ -298,11 +296,8 @@ def _page_values(query: Query) -> dict[str, Any]:
     return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}
 
 
-def _content_hash(record: Record) -> str:
-    try:
-        return record.content_hash
-    except RecursionError:  # nested too deeply to be compared: only the same bytes are the same
-        return hashlib.blake2b(record.document, digest_size=16).hexdigest()
+def _upper(code: object) -> str | None:
+    return code.upper() if isinstance(code, str) else None
 
 
 def _key_text(key: Key | None) -> str | None:

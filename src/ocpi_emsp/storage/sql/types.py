@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, DateTime, Dialect, Numeric, String, TypeDecorator
+from sqlalchemy import JSON, ColumnElement, Computed, DateTime, Dialect, Numeric, String, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
@@ -67,16 +67,32 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
 
 class ReceivedAsJson(ColumnElement[Any]):
-    """The expression of the generated column ``document``."""
+    """What ``document`` is made of, in the words of each database: a host's Alembic writes them into its revisions."""
 
     inherit_cache = True
 
 
-@compiles(ReceivedAsJson, "postgresql")
-def _as_jsonb(*_: Any, **__: Any) -> str:
-    return "CAST(received AS JSONB)"
-
-
 @compiles(ReceivedAsJson)
-def _as_text(*_: Any, **__: Any) -> str:
+def _as_jsonb(*_: Any, **__: Any) -> str:
+    return "(received)::jsonb"
+
+
+@compiles(ReceivedAsJson, "sqlite")
+def _as_received(*_: Any, **__: Any) -> str:
     return "received"
+
+
+class GeneratedDocument(Computed):
+    """The generated column ``document``: on PostgreSQL stored, so that what is no JSONB is refused when it is put; on
+    SQLite the text itself, which takes no room."""
+
+    def __init__(self) -> None:
+        super().__init__(ReceivedAsJson(), persisted=True)
+
+    def _copy(self, **_: Any) -> GeneratedDocument:  # SQLAlchemy's own would forget the class
+        return GeneratedDocument()
+
+
+@compiles(GeneratedDocument, "sqlite")
+def _as_text(*_: Any, **__: Any) -> str:
+    return "GENERATED ALWAYS AS (received) VIRTUAL"

@@ -6,13 +6,13 @@ import socket
 from typing import Any
 
 import pytest
-from partner import UNUSABLE, Connect, FakeCpo, MakeEmsp, Partner, invite, register, works
-from support import Answer, Document, FakeClock, Ocpi, parties
 
 from ocpi_emsp import Emsp, InvalidObject, Limits, PartyRegistered, PartyUpdated
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
+from served.partner import UNUSABLE, Connect, FakeCpo, MakeEmsp, Partner, invite, register, works
+from served.support import Answer, Document, FakeClock, Ocpi, parties
 
 CREDENTIALS = "/2.1.1/credentials"
 

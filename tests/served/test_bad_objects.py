@@ -6,16 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cases import TOKEN, post_cdr, put_location, put_session, put_tariff, stored
-from partner import Connect, FakeCpo, Partner, invite
-from support import Answer, Document
-from writes import WRITES, refused
 
 from ocpi_emsp import Evse, EvseReceived, Limits, Location, ResyncWanted, Severity, Token, check
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from served.cases import TOKEN, post_cdr, put_location, put_session, put_tariff, stored
+from served.partner import Connect, FakeCpo, Partner, invite
+from served.support import Answer, Document
+from served.writes import WRITES, refused
 
 LOCATION, EVSE, SESSION, TARIFF, CDR = (
     samples.location(),

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from attrs import frozen
-from partner import FakeCpo, Partner, invite
-from support import Answer, Document
 
 from ocpi_emsp import Token, TokenType, WhitelistType, decode
 from ocpi_emsp.ports import Kind
@@ -16,6 +14,8 @@ from ocpi_emsp.support import FROM_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import decode as parse
 from ocpi_emsp.testing.cpo.wire import encode
+from served.partner import FakeCpo, Partner, invite
+from served.support import Answer, Document
 
 RowKey: TypeAlias = tuple[str, str, str, str]
 """Module, direction, one method, path of the matrix."""

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-# This directory cannot be a package: it would be one with the name of the standard library's http.
-sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("support", "partner", "cases", "calls", "writes")
-
-from partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402 # found through the lines above
-from support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
+pytest.register_assert_rewrite("served.support", "served.partner", "served.cases", "served.calls", "served.writes")
 
 from ocpi_emsp import Emsp, Event  # noqa: E402
 from ocpi_emsp.storage import MemoryStore  # noqa: E402
+from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402
+from served.support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ import anyio
 import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define, frozen
-from cases import TOKEN, RowKey
 
 from ocpi_emsp import (
     AsyncClient,
@@ -29,6 +28,7 @@ from ocpi_emsp import (
 )
 from ocpi_emsp.support import TO_CPO
 from ocpi_emsp.testing.cpo import SimulatedCpo
+from served.cases import TOKEN, RowKey
 
 BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
 import pytest
-from cases import TOKEN, post_cdr, put_location, put_tariff
-from partner import Connect, Partner
-from support import Answer, Document, journal
 
 from ocpi_emsp import (
     Allowed,
@@ -18,6 +16,7 @@ from ocpi_emsp import (
     CdrReceived,
     Event,
     InvalidObject,
+    Limits,
     LocationReceived,
     LocationReferences,
     NotEnoughInformation,
@@ -34,9 +33,14 @@ from ocpi_emsp.storage.memory import _MemoryTransaction
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from served.cases import TOKEN, post_cdr, put_location, put_tariff
+from served.partner import Connect, Partner
+from served.support import Answer, Document, journal
 
 Hook: TypeAlias = Callable[..., Any]
 SECRET = "the database at 10.0.0.7 is down"
+AT_ONCE = Limits(retry_first=timedelta(0))
+"""What failed is tried again by whatever comes next."""
 AUTHORIZE = f"/2.1.1/tokens/{TOKEN.uid}/authorize"
 
 
@@ -76,7 +80,7 @@ def failing(asynchronous: bool, broken: list[bool], heard: list[Event]) -> Hook:
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
 def test_a_listener_that_raises(connect: Connect, asynchronous: bool) -> None:
-    partner = connect(matrix=SupportMatrix.full())
+    partner = connect(matrix=SupportMatrix.full(), limits=AT_ONCE)
     broken, heard = [True], list[Event]()
     partner.emsp.on(LocationReceived)(failing(asynchronous, broken, heard))
     path = partner.path("locations", "LOC1")
@@ -109,7 +113,8 @@ def redeliver(partner: Partner) -> int:
     return partner.emsp.redeliver()
 
 
-def test_a_cdr_is_not_lost_and_not_billed_twice(partner: Partner) -> None:
+def test_a_cdr_is_not_lost_and_not_billed_twice(connect: Connect) -> None:
+    partner = connect(limits=AT_ONCE)
     broken, heard = [True], list[Event]()
     partner.emsp.on(CdrReceived)(failing(False, broken, heard))
     is_our_fault(post_cdr(partner))
@@ -125,7 +130,8 @@ def test_a_cdr_is_not_lost_and_not_billed_twice(partner: Partner) -> None:
     assert redeliver(partner) == 0
 
 
-def test_events_of_one_object_stay_in_order(partner: Partner) -> None:
+def test_events_of_one_object_stay_in_order(connect: Connect) -> None:
+    partner = connect(limits=AT_ONCE)
     broken, heard = [True], list[Event]()
     partner.emsp.on(TariffReceived)(failing(False, broken, heard))
     path = partner.path("tariffs", "TAR1")
@@ -144,8 +150,9 @@ def test_the_first_listener_hears_although_the_second_fails(partner: Partner) ->
     assert [type(event) for event in partner.events] == [TariffReceived]
 
 
-def test_a_refusal_stays_refused_where_its_event_fails(partner: Partner) -> None:
+def test_a_refusal_stays_refused_where_its_event_fails(connect: Connect) -> None:
     """A PATCH to an unknown object wants a resync; a listener that cannot take that is still our fault."""
+    partner = connect(limits=AT_ONCE)
     broken, heard = [True], list[Event]()
     partner.emsp.on(ResyncWanted)(failing(False, broken, heard))
     is_our_fault(partner.ocpi("PATCH", partner.path("sessions", "SES9"), {"kwh": 1}))
@@ -272,8 +279,8 @@ class BreakingTransaction(_MemoryTransaction):
 class BreakingStore(MemoryStore):
     """A store of which the disk is full."""
 
-    def transaction(self) -> BreakingTransaction:
-        return BreakingTransaction(self)
+    def transaction(self, *, read_only: bool = False) -> BreakingTransaction:
+        return BreakingTransaction(self, read_only)
 
 
 def test_a_store_that_fails_halfway(connect: Connect) -> None:

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias, cast
 
 from anyio.from_thread import BlockingPortal
 from attrs import define, field
-from support import Document, Host, Json, Logs, Ocpi, Stored, encoded, objects, quick_async_client, quick_client
 
 from ocpi_emsp import Emsp, Event
 from ocpi_emsp.ports import Key
@@ -20,6 +19,7 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 from ocpi_emsp.testing.cpo.wire import encode
+from served.support import Document, Host, Json, Logs, Ocpi, Stored, encoded, objects, quick_async_client, quick_client
 
 Scripted: TypeAlias = tuple[int, str, bytes]
 """HTTP status, content type, body."""

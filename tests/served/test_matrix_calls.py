@@ -8,15 +8,15 @@ from typing import TypeAlias
 import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define
-from calls import TO_CPO_CASES, Caller, ToCpo
-from cases import rows, supported, without
-from partner import simulated
-from support import Host, Logs, quick_async_client, quick_client
 
 from ocpi_emsp import Emsp, MissingEndpoints, NotRegistered, NotSupported
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import TO_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
+from served.calls import TO_CPO_CASES, Caller, ToCpo
+from served.cases import rows, supported, without
+from served.partner import simulated
+from served.support import Host, Logs, quick_async_client, quick_client
 
 MakeCaller: TypeAlias = Callable[[SupportMatrix | None], Caller]
 

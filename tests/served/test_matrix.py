@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from calls import TO_CPO_CASES
-from cases import FROM_CPO_CASES, FromCpo, RowKey, put_location, rows, supported, without
-from partner import Connect, Partner
-from writes import store_command
 
 from ocpi_emsp import CommandResponseType, CommandResultReceived
 from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
+from served.calls import TO_CPO_CASES
+from served.cases import FROM_CPO_CASES, FromCpo, RowKey, put_location, rows, supported, without
+from served.partner import Connect, Partner
+from served.writes import store_command
 
 PUBLISHED = SupportMatrix.default()
 

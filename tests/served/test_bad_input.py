@@ -9,10 +9,6 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from cases import TOKEN, post_cdr, put_location, put_session, put_tariff
-from partner import Connect, FakeCpo, Partner, invite
-from support import Ocpi, encoded, parties
-from writes import WRITES, refused, store_command
 
 from ocpi_emsp import Limits, check
 from ocpi_emsp.models import Tariff
@@ -20,6 +16,10 @@ from ocpi_emsp.ports import Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from served.cases import TOKEN, post_cdr, put_location, put_session, put_tariff
+from served.partner import Connect, FakeCpo, Partner, invite
+from served.support import Ocpi, encoded, parties
+from served.writes import WRITES, refused, store_command
 
 
 @pytest.fixture

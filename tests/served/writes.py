@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from cases import TOKEN
-from partner import Partner
-from support import Answer, FakeClock, parties
-
 from ocpi_emsp import CommandType
 from ocpi_emsp._bridge import run
 from ocpi_emsp.codec import encode
 from ocpi_emsp.flows.command import SentCommand, command_key
 from ocpi_emsp.ports import Record
+from served.cases import TOKEN
+from served.partner import Partner
+from served.support import Answer, FakeClock, parties
 
 WRITES = {
     "put-location": "PUT /2.1.1/locations/NL/TNM/LOC1",

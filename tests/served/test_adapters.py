@@ -11,12 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from cases import put_location, put_tariff
-from partner import Connect, FakeCpo, Partner, invite, register
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
-from support import BASE, Host, Logs, Ocpi, uvicorn_server, waitress_server
 
 from ocpi_emsp import Emsp
 from ocpi_emsp.ports import Kind
@@ -24,6 +21,9 @@ from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from served.cases import put_location, put_tariff
+from served.partner import Connect, FakeCpo, Partner, invite, register
+from served.support import BASE, Host, Logs, Ocpi, uvicorn_server, waitress_server
 
 Message: TypeAlias = dict[str, Any]
 

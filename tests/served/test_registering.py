@@ -16,22 +16,6 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define, field
-from calls import BEFORE_ALL, Caller
-from partner import (
-    UNUSABLE,
-    Connect,
-    FakeCpo,
-    MakeEmsp,
-    Partner,
-    Scripted,
-    envelope,
-    html,
-    json_of,
-    says,
-    simulated,
-    works,
-)
-from support import SECONDS, Document, Host, Logs, Ocpi, parties
 
 from ocpi_emsp import (
     CannotUseApi,
@@ -47,6 +31,22 @@ from ocpi_emsp import Party as RegisteredParty
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
+from served.calls import BEFORE_ALL, Caller
+from served.partner import (
+    UNUSABLE,
+    Connect,
+    FakeCpo,
+    MakeEmsp,
+    Partner,
+    Scripted,
+    envelope,
+    html,
+    json_of,
+    says,
+    simulated,
+    works,
+)
+from served.support import SECONDS, Document, Host, Logs, Ocpi, parties
 
 CREDENTIALS = "/2.1.1/credentials"
 

@@ -14,14 +14,14 @@ import anyio
 import httpx
 import pytest
 from attrs import define, field
-from partner import FakeCpo, invite, register
-from support import BASE, Logs, Ocpi, uvicorn_server
 
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
+from served.partner import FakeCpo, invite, register
+from served.support import BASE, Logs, Ocpi, uvicorn_server
 
 Message: TypeAlias = dict[str, Any]
 LIMIT = 1000

@@ -1,0 +1,77 @@
+"""What every store does, as tests: subclass, give the fixture ``store``, and run pytest.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self) -> MyStore:
+            return MyStore(...)          # an empty store, a new one for every test
+
+    class TestMyStoreUnderLoad(ConcurrencyContract):
+        @pytest.fixture
+        def store(self) -> MyStore:
+            return MyStore(...)
+
+Rules of this package:
+- each test is one rule of :class:`ocpi_emsp.ports.Transaction`, or of what an eMSP makes of it; its name says which;
+- a store is used through its port only: nothing here knows how it keeps what it keeps;
+- nothing sleeps; what waits for another thread waits for an event, and not for ever.
+
+A store with two drivers is tested twice, with ``colour = "sync"`` and ``colour = "async"``; one whose driver is bound
+to an event loop sets ``one_loop = True``: then everything of a test runs in one loop, in a thread of its own, and the
+fixture reaches that loop with :meth:`~ocpi_emsp.testing.contract.tools.ContractTools.call`, to open and to close the
+store in it. The other settings are class attributes of the two classes as well. For pytest's detailed failures, a
+conftest.py calls ``pytest.register_assert_rewrite("ocpi_emsp.testing.contract")`` before the import.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
+from ocpi_emsp.testing.contract.journal import JournalRules
+from ocpi_emsp.testing.contract.pages import PageRules
+from ocpi_emsp.testing.contract.records import RecordRules
+from ocpi_emsp.testing.contract.tools import (
+    BASE,
+    LOCATION,
+    ContractTools,
+    Undo,
+    Work,
+    entry,
+    evse,
+    ids,
+    record,
+    session,
+    token,
+)
+from ocpi_emsp.testing.contract.transactions import TransactionRules
+
+__all__ = [
+    "BASE",
+    "LOCATION",
+    "ConcurrencyContract",
+    "ContractTools",
+    "StoreContract",
+    "Undo",
+    "Work",
+    "entry",
+    "evse",
+    "ids",
+    "record",
+    "session",
+    "token",
+]
+
+
+class StoreContract(RecordRules, PageRules, JournalRules, TransactionRules):
+    """The tests of a store. ``store`` is empty at the start of each."""
+
+    examples: ClassVar[int] = 30
+    """Sequences of operations that are compared with a dict."""
+    steps: ClassVar[int] = 30
+    """Operations of each."""
+
+    def test_any_sequence_of_operations_matches_a_plain_dict(self, store: AnyStore) -> None:
+        from ocpi_emsp.testing.contract.machine import compare  # only this test needs hypothesis
+
+        compare(self, store, examples=self.examples, steps=self.steps)

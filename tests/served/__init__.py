@@ -1,0 +1,1 @@
+"""The eMSP over real HTTP, under several servers."""

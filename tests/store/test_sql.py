@@ -1,0 +1,494 @@
+"""What is particular to SqlStore: columns for queries, sealed tokens, hosts with an engine of their own."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy import Connection, Engine, Integer, MetaData, cast, create_engine, event, func, inspect, select, text
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from flows.support import Answer, at, make_emsp, register
+from ocpi_emsp import Emsp, InvalidObject, Request, Token, TokenType, WhitelistType
+from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.storage import FernetBox, SqlStore
+from ocpi_emsp.storage.secrets import VARIABLE
+from ocpi_emsp.testing.contract import LOCATION, record
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+from store.sql import created
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database of each kind."""
+    if request.param == "postgresql":
+        found: str = request.getfixturevalue("postgres_url")
+        return found
+    return f"sqlite:///{tmp_path / 'emsp.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SqlStore]:
+    """A store with its schema."""
+    opened = created(url)
+    yield opened
+    opened.dispose()
+
+
+def push(emsp: Emsp, token: str, method: str, path: str, body: Any = None) -> Answer:
+    """A request of NL-TNM."""
+    content = b"" if body is None else body if isinstance(body, bytes) else encode(body)
+    return Answer.of(emsp.handle(Request(method, f"/2.1.1/{path}", "", {"authorization": f"Token {token}"}, content)))
+
+
+def row(store: SqlStore, url: str, kind: str) -> Any:
+    """The only row of a kind, through an engine of the test's own."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(select(store.tables.objects[kind])).one()
+    engine.dispose()
+    return found
+
+
+def write(store: SqlStore, *records: Record) -> None:
+    """Store records, in one transaction."""
+
+    async def work() -> None:
+        async with lift_store(store, in_place).transaction() as tx:
+            for each in records:
+                await tx.put(each)
+
+    run(work())
+
+
+def read(store: SqlStore, key: Key) -> Record | None:
+    """A record."""
+
+    async def work() -> Record | None:
+        async with lift_store(store, in_place).transaction(read_only=True) as tx:
+            return await tx.get(key)
+
+    return run(work())
+
+
+# --- columns --------------------------------------------------------------------------------------------------------
+
+
+def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str) -> None:
+    emsp = make_emsp(store=store)
+    token = register(emsp)
+    base = "NL/TNM"
+    location = {**samples.location(), "last_updated": at(1)}
+    location["evses"] = location["evses"][:1]
+    session = {**samples.session(), "last_updated": at(1)}
+    tariff, cdr = {**samples.tariff(), "last_updated": at(1)}, {**samples.cdr(), "last_updated": at(1)}
+    cdr["total_cost"] = Decimal("123456789012345678901234567890.123456789")
+    for method, path, body in (
+        ("PUT", f"locations/{base}/{location['id']}", location),
+        ("PUT", f"sessions/{base}/{session['id']}", session),
+        ("PUT", f"tariffs/{base}/{tariff['id']}", tariff),
+        ("POST", "cdrs", cdr),
+    ):
+        assert push(emsp, token, method, path, body).code == 1000
+    found = row(store, url, Kind.LOCATION)
+    assert (found.country_code, found.party_id, found.id, found.revision) == ("NL", "TNM", location["id"], 1)
+    assert (found.country, found.city) == (location["country"], location["city"])
+    assert str(found.latitude) in location["coordinates"]["latitude"]
+    assert found.document["name"] == location["name"]
+    evse = row(store, url, Kind.EVSE)
+    assert (evse.location_id, evse.status, evse.evse_id) == (
+        location["id"],
+        "AVAILABLE",
+        location["evses"][0]["evse_id"],
+    )
+    charging = row(store, url, Kind.SESSION)
+    assert (charging.status, charging.auth_id) == (session["status"], session["auth_id"])
+    assert charging.start_datetime == datetime.fromisoformat(session["start_datetime"])
+    assert row(store, url, Kind.TARIFF).currency == tariff["currency"]
+    invoice = row(store, url, Kind.CDR)
+    assert invoice.total_cost == cdr["total_cost"]
+    assert (invoice.auth_id, invoice.currency) == (cdr["auth_id"], cdr["currency"])
+    assert invoice.start_date_time == datetime.fromisoformat(cdr["start_date_time"])
+    assert invoice.stop_date_time == datetime.fromisoformat(cdr["stop_date_time"])
+    assert b"123456789012345678901234567890.123456789" in invoice.received.encode()
+
+
+def test_a_token_has_its_columns(store: SqlStore, url: str) -> None:
+    emsp = make_emsp(store=store)
+    emsp.tokens.put(
+        Token(
+            uid="012345678",
+            type=TokenType.RFID,
+            auth_id="DE8ACC12E46L89",
+            issuer="TheNewMotion",
+            valid=False,
+            whitelist=WhitelistType.ALLOWED_OFFLINE,
+            last_updated=NOW,
+        )
+    )
+    found = row(store, url, Kind.TOKEN)
+    assert (found.country_code, found.party_id, found.uid, found.type) == ("IT", "BEC", "012345678", "RFID")
+    assert (found.auth_id, found.valid, found.whitelist) == ("DE8ACC12E46L89", False, "ALLOWED_OFFLINE")
+    assert (found.last_updated, found.place) == (NOW, 0)
+
+
+def test_a_document_without_a_usable_view_leaves_the_columns_empty(store: SqlStore, url: str) -> None:
+    write(store, record(Key(Kind.CDR, "NL", "TNM", "C1"), b'{"total_cost":"a lot"}'))
+    found = row(store, url, Kind.CDR)
+    assert (found.total_cost, found.currency, found.document) == (None, None, {"total_cost": "a lot"})
+
+
+# --- tokens of parties ----------------------------------------------------------------------------------------------
+
+
+def party(**changes: Any) -> Party:
+    """A registered party to which we present a token."""
+    values: dict[str, Any] = {
+        "country_code": "NL",
+        "party_id": "TNM",
+        "state": PartyState.REGISTERED,
+        "token": "the-token-that-we-present",
+        "issued": (issue("the-token-that-we-gave", NOW),),
+    }
+    return Party(**(values | changes))
+
+
+def put(store: SqlStore, wanted: Party) -> None:
+    async def work() -> None:
+        async with lift_store(store, in_place).transaction() as tx:
+            await put_party(tx, wanted, NOW)
+
+    run(work())
+
+
+def got(store: SqlStore) -> Party | None:
+    async def work() -> Party | None:
+        async with lift_store(store, in_place).transaction(read_only=True) as tx:
+            return await get_party(tx, "NL", "TNM")
+
+    return run(work())
+
+
+def test_no_token_stands_in_the_database(store: SqlStore, url: str, tmp_path: Path) -> None:
+    put(store, party())
+    assert got(store) == party()
+    found = row(store, url, Kind.PARTY)
+    assert "token" not in found.document
+    assert found.state == "REGISTERED"
+    assert found.token_hashes == [each.sha256 for each in party().issued]
+    if url.startswith("sqlite"):
+        store.dispose()
+        everything = b"".join(path.read_bytes() for path in tmp_path.glob("emsp.db*") if path.suffix != ".key")
+        assert b"the-token-that-we-present" not in everything
+        assert b"the-token-that-we-gave" not in everything
+
+
+def test_the_key_file_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    put(store, party())
+    key = tmp_path / "emsp.db.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("emsp.db.key")] == ["emsp.db.key"]
+    store.dispose()
+    again = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    assert got(again) == party()
+    again.dispose()
+
+
+def test_another_key_is_a_clear_error(url: str) -> None:
+    store = created(url, secrets=FernetBox(FernetBox.new_key()))
+    put(store, party())
+    store.dispose()
+    other = SqlStore(url, secrets=FernetBox(FernetBox.new_key()))
+    with pytest.raises(StoreFailed, match=f"sealed with another key: give the key of then in {VARIABLE}"):
+        got(other)
+    other.dispose()
+
+
+def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'emsp.db'}"
+    key = FernetBox.new_key()
+    monkeypatch.setenv(VARIABLE, key)
+    store = SqlStore(url)
+    put(store, party())
+    store.dispose()
+    assert not (tmp_path / "emsp.db.key").exists()
+    monkeypatch.delenv(VARIABLE)
+    again = SqlStore(url, secrets=FernetBox(key))
+    assert got(again) == party()
+    again.dispose()
+
+
+@pytest.mark.parametrize("key", ["short", "ü" * 44, "!" * 44])
+def test_a_key_that_is_none_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv(VARIABLE, key)
+    store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    with pytest.raises(StoreFailed, match=f"{VARIABLE} holds no key"):
+        put(store, party())
+    store.dispose()
+
+
+# --- hosts ----------------------------------------------------------------------------------------------------------
+
+_host = SqlTable("orders", MetaData(), SqlColumn("id", Integer, primary_key=True))
+
+
+@pytest.fixture(params=["as it comes", "with the recipe"])
+def host(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
+    """The host's own engine; on SQLite also one that begins its transactions itself, as SQLAlchemy's recipe has it."""
+    created(url).dispose()
+    engine = create_engine(url)
+    if request.param == "with the recipe" and engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    _host.create(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_a_hosts_engine_serves(host: Engine) -> None:
+    store = SqlStore(host)
+    write(store, record(document=b'{"a":1}'))
+    write(store, record(document=b'{"a":2}'))
+    assert read(store, LOCATION) == record(document=b'{"a":2}')
+
+
+def orders(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(_host)).scalar_one()
+
+
+def test_a_transaction_of_the_host_is_joined(host: Engine) -> None:
+    store = SqlStore(host)
+    with host.begin() as connection, store.joined(connection):
+        connection.execute(_host.insert())
+        write(store, record())
+        assert read(store, LOCATION) == record()
+    assert read(store, LOCATION) == record()
+    with host.connect() as connection:
+        assert orders(connection) == 1
+
+
+def test_what_joined_goes_when_the_host_rolls_back(host: Engine) -> None:
+    store = SqlStore(host)
+    with host.connect() as connection:
+        transaction = connection.begin()
+        with store.joined(connection):
+            write(store, record())
+            connection.execute(_host.insert())
+        transaction.rollback()
+        assert orders(connection) == 0
+    assert read(store, LOCATION) is None
+
+
+def test_a_joined_transaction_that_fails_leaves_the_hosts_own_work(host: Engine) -> None:
+    store = SqlStore(host)
+    with host.begin() as connection, store.joined(connection):
+        connection.execute(_host.insert())
+        with pytest.raises(InvalidObject):
+            write(store, record(), record(Key(Kind.TARIFF, "NL", "TNM", "T1"), b"\xff"))
+    with host.connect() as connection:
+        assert orders(connection) == 1
+    assert read(store, LOCATION) is None
+
+
+def test_an_async_host_joins_as_well(url: str) -> None:
+    created(url).dispose()
+    drivers = {"sqlite:": "sqlite+aiosqlite:", "postgresql+psycopg:": "postgresql+psycopg:"}
+    name = url.partition(":")[0] + ":"
+
+    async def scenario() -> list[Record | None]:
+        engine = create_async_engine(url.replace(name, drivers[name], 1))
+        store = SqlStore(engine)
+        native = lift_store(store, in_place)
+        seen: list[Record | None] = []
+        async with engine.connect() as connection:
+            for end in (connection.rollback, connection.commit):
+                with store.joined(connection):
+                    async with native.transaction() as tx:
+                        await tx.put(record())
+                await end()
+                async with native.transaction(read_only=True) as tx:
+                    seen.append(await tx.get(LOCATION))
+        await engine.dispose()
+        return seen
+
+    assert anyio.run(scenario) == [None, record()]
+
+
+def test_an_async_engine_alone_serves_no_sync_host(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'emsp.db'}"
+    store = SqlStore(create_async_engine(url))
+    with pytest.raises(StoreFailed, match="async hosts only"):
+        store.upgrade()
+
+
+def test_a_schema_and_a_prefix(postgres_url: str) -> None:
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA charging"))
+    first, second = created(postgres_url, schema="charging", prefix="emsp_"), created(postgres_url)
+    write(first, record(document=b"1"))
+    write(second, record(document=b"2"))
+    found = [read(store, LOCATION) for store in (first, second)]
+    assert [each.document for each in found if each] == [b"1", b"2"]
+    assert "emsp_locations" in inspect(engine).get_table_names(schema="charging")
+    assert "ocpi_locations" in inspect(engine).get_table_names()
+    for each in (first, second, engine):
+        each.dispose()
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def test_places_of_tokens_have_no_gaps(store: SqlStore) -> None:
+    def key(number: int, owner: str = "IT") -> Key:
+        return Key(Kind.TOKEN, owner, "BEC", f"T{number}", "RFID")
+
+    async def pages(tx: Transaction, owner: str) -> list[str]:
+        found = await tx.page(Query(kind=Kind.TOKEN, country_code=owner, party_id="BEC", offset=1, limit=2))
+        return [*(each.key.id for each in found.records), str(found.total)]
+
+    async def work() -> list[list[str]]:
+        seen = []
+        async with lift_store(store, in_place).transaction() as tx:
+            for number in range(5):
+                await tx.put(record(key(number)))
+                await tx.put(record(key(number, "DE")))
+            seen.append(await pages(tx, "IT"))
+            await tx.delete(key(1))
+            seen.append(await pages(tx, "IT"))
+            seen.append(await pages(tx, "DE"))
+            await tx.put(record(key(1)))
+            await tx.put(record(key(0), b'{"again":1}'))
+            seen.append(await pages(tx, "IT"))
+            await tx.delete(key(0))
+            seen.append(await pages(tx, "IT"))
+        return seen
+
+    assert run(work()) == [
+        ["T1", "T2", "5"],
+        ["T2", "T3", "4"],
+        ["T1", "T2", "5"],
+        ["T2", "T3", "5"],
+        ["T3", "T4", "4"],
+    ]
+
+
+# --- what a database refuses ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", [b'"a\\u0000b"', b"1e200000", b'"' + b"x" * 10 + b'"'], ids=["a NUL", "a number too large", "nothing"]
+)
+def test_a_document_that_the_database_refuses_becomes_a_rejection(store: SqlStore, url: str, value: bytes) -> None:
+    emsp = make_emsp(store=store)
+    token = register(emsp)
+    body = encode({**samples.tariff(), "last_updated": at(1)})
+    body = body[:-1] + b',"vendor":' + value + b"}"
+    answer = push(emsp, token, "PUT", f"tariffs/NL/TNM/{samples.tariff()['id']}", body)
+    refused = url.startswith("postgresql") and not value.startswith(b'"x')
+    assert answer.both == ((200, 2001) if refused else (201, 1000))
+    rejections = emsp.rejections.list()
+    assert [each.body for each in rejections] == ([body] if refused else [])
+    if refused:
+        assert answer.findings == [("", "store.refused")]
+    else:
+        assert push(emsp, token, "GET", f"tariffs/NL/TNM/{samples.tariff()['id']}").raw == body
+
+
+def test_an_id_that_the_database_refuses_is_no_fault_of_ours(store: SqlStore) -> None:
+    emsp = make_emsp(store=store)
+    token = register(emsp)
+    for method, body in (("GET", None), ("PUT", {**samples.tariff("a\0b"), "last_updated": at(1)})):
+        answer = push(emsp, token, method, "tariffs/NL/TNM/a%00b", body)
+        assert answer.status != 500, answer
+        assert answer.code != 3000
+
+
+# --- databases that cannot be used ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "no database URL"),
+        ("mysql://localhost/x", "'mysql' is no database that is known"),
+        ("postgresql+asyncpg://localhost/x", "'postgresql.asyncpg' is no database that is known"),
+    ],
+)
+def test_a_url_of_another_database_is_an_error(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SqlStore(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+psycopg://someone:secret@127.0.0.1:1/x", "sqlite:////nowhere/at/all/emsp.db", "sqlite:////"],
+)
+def test_a_database_that_is_not_there_is_a_clear_error(url: str) -> None:
+    store = SqlStore(url, lock_timeout=1)
+    with pytest.raises(StoreFailed) as caught:
+        read(store, LOCATION)
+    assert str(store) in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "emsp.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreFailed, match="file is not a database"):
+        read(SqlStore(f"sqlite:///{path}"), LOCATION)
+
+
+def test_a_file_that_somebody_holds_locked_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "emsp.db"
+    store = SqlStore(f"sqlite:///{path}", lock_timeout=0.1)
+    write(store, record())
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreFailed, match="database is locked"):
+        write(store, record(document=b"1"))
+    holder.execute("ROLLBACK")
+    holder.close()
+    write(store, record(document=b"2"))
+    assert read(store, LOCATION) == record(document=b"2")
+    store.dispose()
+
+
+def test_a_wal_file_and_full_durability(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    write(store, record())
+    assert (tmp_path / "emsp.db-wal").exists()
+    store.dispose()
+
+
+def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
+    """Decimals are texts there; docs/storage.md says how they are compared."""
+    store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    costs = ("10.5", "9", "100")
+    write(store, *(cost_record(number, cost) for number, cost in enumerate(costs)))
+    table = store.tables.objects[Kind.CDR]
+    engine = create_engine(f"sqlite:///{tmp_path / 'emsp.db'}")
+    with engine.connect() as connection:
+        ordered = connection.execute(select(table.c.total_cost).order_by(cast(table.c.total_cost, Integer))).scalars()
+        assert [str(each) for each in ordered] == ["9", "10.5", "100"]
+    engine.dispose()
+    store.dispose()
+
+
+def cost_record(number: int, cost: str) -> Record:
+    cdr = {**samples.cdr(), "id": f"C{number}", "total_cost": Decimal(cost), "last_updated": at(1)}
+    return record(Key(Kind.CDR, "NL", "TNM", f"C{number}"), encode(cdr))

@@ -1,0 +1,89 @@
+"""The contract of every store, on SQLite and PostgreSQL, in both colours."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.testing.contract import ConcurrencyContract, ContractTools, StoreContract
+from store.sql import opened
+
+
+class OnSqlite(ContractTools):
+    """A file; async hosts call it in threads."""
+
+    @pytest.fixture
+    def store(self, sqlite_with_schema: Path) -> Iterator[SqlStore]:
+        with opened(self, f"sqlite:///{sqlite_with_schema}") as store:
+            yield store
+
+
+class OnAiosqlite(ContractTools):
+    """The same file through an async driver."""
+
+    colour = "async"
+    one_loop = True
+
+    @pytest.fixture
+    def store(self, sqlite_with_schema: Path) -> Iterator[SqlStore]:
+        with opened(self, f"sqlite+aiosqlite:///{sqlite_with_schema}") as store:
+            yield store
+
+
+class OnPostgres(ContractTools):
+    """Psycopg, which has a side for each colour."""
+
+    @pytest.fixture
+    def store(self, postgres_with_schema: str) -> Iterator[SqlStore]:
+        with opened(self, postgres_with_schema) as store:
+            yield store
+
+
+class TestSqlite(OnSqlite, StoreContract):
+    pass
+
+
+class TestSqliteAsync(OnAiosqlite, StoreContract):
+    pass
+
+
+class TestPostgres(OnPostgres, StoreContract):
+    pass
+
+
+class TestPostgresAsync(OnPostgres, StoreContract):
+    colour = "async"
+    one_loop = True
+
+
+class TestSqliteInMemory(StoreContract):
+    @pytest.fixture
+    def store(self) -> Iterator[SqlStore]:
+        store = SqlStore("sqlite://")
+        yield store
+        store.dispose()
+
+
+class TestSqliteUnderLoad(OnSqlite, ConcurrencyContract):
+    patches = 1000
+
+
+class TestSqliteInThreadsUnderLoad(OnSqlite, ConcurrencyContract):
+    colour = "async"
+    one_loop = True
+    patches = 1000
+
+
+class TestSqliteAsyncUnderLoad(OnAiosqlite, ConcurrencyContract):
+    patches = 1000
+
+
+class TestPostgresUnderLoad(OnPostgres, ConcurrencyContract):
+    patches = 1000
+
+
+class TestPostgresAsyncUnderLoad(OnPostgres, ConcurrencyContract):
+    colour = "async"
+    one_loop = True
+    patches = 1000
