@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
+from cli.filled import fill
 from ocpi_emsp.cli import main
 
 SECONDS = 60.0
@@ -75,3 +77,23 @@ def _end(started: subprocess.Popen[str]) -> None:
     if started.poll() is None:
         started.kill()
         started.communicate(timeout=SECONDS)
+
+
+@pytest.fixture(scope="session")
+def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with something of everything in it, to be copied."""
+    file = tmp_path_factory.mktemp("filled") / "emsp.db"
+    fill(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def database(filled_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database with something of everything in it; commands find it, and nothing says who we are."""
+    for name in ("URL", "COUNTRY_CODE", "PARTY_ID", "NAME", "URL_POLICY"):
+        monkeypatch.delenv(f"OCPI_EMSP_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(filled_file, tmp_path / "emsp.db")
+    url = "sqlite:///emsp.db"
+    monkeypatch.setenv("OCPI_EMSP_STORE", url)
+    return url

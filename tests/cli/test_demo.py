@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -96,6 +98,25 @@ def test_people_can_read_it_and_no_token_is_in_it(
 
 def test_the_full_matrix_can_be_played_too() -> None:
     assert failed(play(FULL, FULL)) == set()
+
+
+def test_our_emsp_is_on_a_sqlite_file_that_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def files() -> set[str]:
+        async with stage.staged(MATRIX) as staged:
+            await staged.emsp.async_invite("NL", "TNM")
+            return {path.name for path in tmp_path.glob("ocpi-emsp-demo-*/*")}
+
+    assert "demo.db" in asyncio.run(files())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_database_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    ended = command("demo")
+    assert (ended.status, ended.out) == (2, "")
+    assert "pip install 'ocpi-emsp[sql]'" in ended.err
 
 
 def test_a_row_that_misbehaves_is_named_and_the_exit_status_is_1(

@@ -14,8 +14,20 @@ import pytest
 
 import ocpi_emsp
 from cli.conftest import Command, Ended
+from ocpi_emsp.check import check
 from ocpi_emsp.cli import main, matrix, output
 from ocpi_emsp.cli.errors import reason
+from ocpi_emsp.errors import (
+    CannotUseApi,
+    InvalidObject,
+    NotRegistered,
+    OcpiError,
+    SchemaMismatch,
+    StoreFailed,
+    TransportFailed,
+    UnsafeUrl,
+)
+from ocpi_emsp.models import Tariff
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +129,32 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, command: Co
 
     monkeypatch.setattr(matrix, "run", interrupted)
     assert command("matrix") == Ended(130, "", "ocpi-emsp: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (StoreFailed("the disk is gone"), 3),
+        (SchemaMismatch("the schema is older"), 3),
+        (TransportFailed("no answer\nat all"), 3),
+        (CannotUseApi("the API cannot be used"), 3),
+        (UnsafeUrl("the url policy forbids it"), 2),
+        (NotRegistered("there is no registration"), 1),
+        (InvalidObject("refused", findings=tuple(check(b"{}", Tariff))), 1),
+    ],
+)
+def test_what_the_library_raises_is_said_and_has_a_status(
+    error: OcpiError, status: int, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    def failing(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(matrix, "run", failing)
+    ended = command("matrix")
+    assert (ended.status, ended.out) == (status, "")
+    first, *findings = ended.err.splitlines()
+    assert first == f"ocpi-emsp: {output.printable(error.message)}"
+    assert findings == [f"ocpi-emsp: {finding}" for finding in error.findings]
 
 
 def test_tables_are_aligned_columns_without_a_terminal() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from cli.conftest import SECONDS, Command, Start
 from ocpi_emsp.cli import serve
+from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 
@@ -47,7 +48,7 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
     server.send_signal(signal.SIGTERM)
     out, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, out) == (0, "")
-    assert "everything is kept in memory" in err
+    assert "everything is kept in sqlite:///ocpi-emsp.db\n" in err
     assert "request.answered method=PUT path=/2.1.1/locations/NL/TNM/LOC1 status=201" in err
     assert "Traceback" not in err
     for secret in (first["token_a"], second["token_a"], handshake[-1].data["token"]):
@@ -78,6 +79,33 @@ def test_a_port_in_use_is_3(command: Command) -> None:
             ended = command(*argv, "--port", port)
             assert ended.status == 3
             assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_events_that_wait_are_delivered_beside_the_requests(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    announce, begun = serve._announce, []
+
+    async def keep_delivering(emsp: Emsp, *, every: float = 1.0) -> None:
+        begun.append((str(emsp.identity.country_code), every))
+        if fails:
+            raise RuntimeError("a bug")
+        await anyio.sleep_forever()
+
+    def announced(*args: Any, **kwargs: Any) -> None:
+        announce(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Emsp, "async_keep_delivering", keep_delivering)
+    monkeypatch.setattr(serve, "_announce", announced)
+    ended = command("serve", *LOCAL, "--store", "memory")
+    assert ended.status == 0
+    assert begun == [("IT", 1.0)]
+    assert "everything is kept in memory and is gone when this process ends" in ended.err
+    assert ("ERROR ocpi_emsp events that wait are not delivered any more" in ended.err) is fails
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where ``ocpi-emsp serve`` has its settings from."""
+"""Where commands have their settings from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cli.conftest import Command
 from ocpi_emsp.cli.errors import Usage
-from ocpi_emsp.cli.settings import Settings, read_settings
+from ocpi_emsp.cli.settings import Settings, read_settings, store_url
 
 WHO = {"country_code": "IT", "party_id": "BEC", "name": "Be Charge"}
 NAMES = ("url", "country_code", "party_id", "name", "url_policy", "store")
@@ -56,8 +56,6 @@ def test_all_of_them_can_come_from_the_environment(tmp_path: Path) -> None:
     [
         ({}, {}, None, "give --country-code, --party-id, --name (or OCPI_EMSP_COUNTRY_CODE, or "),
         ({"country_code": "IT", "party_id": "BEC"}, {}, None, "give --name (or OCPI_EMSP_NAME, or "),
-        ({**WHO, "store": "sqlite:///x.db"}, {}, None, "--store is 'sqlite:///x.db', it can be memory: storage that"),
-        (WHO, {"OCPI_EMSP_STORE": "postgresql://x"}, None, "OCPI_EMSP_STORE is 'postgresql://x', it can be memory"),
         (WHO, {"OCPI_EMSP_URL_POLICY": "any"}, None, "OCPI_EMSP_URL_POLICY is 'any', it can be https or loopback"),
         (WHO, {}, 'url_policy = "http"', "url_policy in "),
         (WHO, {}, 'nmae = "x"', "there is no setting 'nmae'; the settings are url, country_code"),
@@ -73,6 +71,38 @@ def test_what_is_missing_or_wrong_is_said(
     assert said in str(raised.value)
 
 
+def test_the_store_is_found_as_any_other_setting_and_is_a_sqlite_file_where_nobody_says(tmp_path: Path) -> None:
+    file = tmp_path / "ocpi-emsp.toml"
+    assert store_url(Namespace(), {}, file) == "sqlite:///ocpi-emsp.db"
+    file.write_text('store = "sqlite:///toml.db"')
+    assert store_url(Namespace(store=None), {}, file) == "sqlite:///toml.db"
+    environment = {"OCPI_EMSP_STORE": "postgresql+psycopg://user:pass@host/db"}
+    assert store_url(Namespace(store=""), environment, file) == environment["OCPI_EMSP_STORE"]
+    assert store_url(Namespace(store="memory"), environment, file, memory_allowed=True) == "memory"
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "toml", "said"),
+    [
+        ("memory", {}, "", "--store is memory, which only the server that has it can see"),
+        (None, {"OCPI_EMSP_STORE": "memory"}, "", "OCPI_EMSP_STORE is memory"),
+        ("Memory", {}, "", "--store is no database URL, such as sqlite:///ocpi-emsp.db"),
+        ("user:secret@host/db", {}, "", "--store is no database URL"),
+        (None, {}, 'store = "secret.db"', "store in "),
+        (None, {}, 'stor = "secret"', "there is no setting 'stor'"),
+    ],
+)
+def test_a_store_that_is_none_is_said_and_not_repeated(
+    flag: str | None, environment: Mapping[str, str], toml: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "ocpi-emsp.toml"
+    file.write_text(toml)
+    with pytest.raises(Usage) as raised:
+        store_url(Namespace(store=flag), environment, file)
+    assert said in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "ocpi-emsp.toml").mkdir()
     with pytest.raises(Usage, match="cannot be read: Is a directory"):
@@ -86,10 +116,11 @@ def test_the_file_is_the_one_in_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "ocpi-emsp.toml").write_text('store = "sqlite:///x"')
+    (tmp_path / "ocpi-emsp.toml").write_text('store = "mysql://me:secret@host/x"')
     ended = command("serve", "--country-code", "IT", "--party-id", "BEC", "--name", "B")
     assert ended.status == 2
-    assert "store in ocpi-emsp.toml is 'sqlite:///x'" in ended.err
+    assert "this mysql URL names no database that is known" in ended.err
+    assert "secret" not in ended.err
 
 
 def test_an_identity_that_no_partner_could_accept_is_a_usage_error(

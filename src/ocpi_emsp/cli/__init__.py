@@ -14,7 +14,8 @@ from importlib import import_module
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.arguments import parser
-from ocpi_emsp.cli.errors import CommandFailed, Usage
+from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.errors import OcpiError, PartnerError, RegistrationFailed, StoreFailed, UnsafeUrl
 
 __all__ = ["main"]
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandFailed as failure:
         output.say(str(failure))
         return failure.status
+    except OcpiError as failure:
+        return _say(failure)
     except KeyboardInterrupt:
         output.say("interrupted")
         return INTERRUPTED
@@ -43,3 +46,13 @@ def _run(argv: Sequence[str] | None) -> int:
     status: int = import_module(arguments.module).run(arguments)
     output.flush()
     return status
+
+
+def _say(failure: OcpiError) -> int:
+    """Say what the library refused or what failed it; the exit status."""
+    output.say(failure.message)
+    for finding in failure.findings:
+        output.say(str(finding))
+    if isinstance(failure, StoreFailed | PartnerError | RegistrationFailed):
+        return Outside.status
+    return Usage.status if isinstance(failure, UnsafeUrl) else CommandFailed.status

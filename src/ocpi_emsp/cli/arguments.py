@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 
-from ocpi_emsp.cli import output
-
-_PARTY = re.compile(r"([A-Za-z]{2})-([A-Za-z0-9]{3})", re.ASCII)
-_HIGHEST_PORT = 65_535
+from ocpi_emsp.cli import output, store_arguments
+from ocpi_emsp.cli.options import (
+    add_action,
+    add_format,
+    add_identity,
+    add_json,
+    add_listening,
+    add_store,
+    at_least_one,
+    count,
+    party,
+    token,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (summary, add_arguments) in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        command.set_defaults(module=f"ocpi_emsp.cli.{name.replace('-', '_')}")
+        command.set_defaults(module=f"ocpi_emsp.cli.{_MODULES.get(name) or name.replace('-', '_')}")
         add_arguments(command)
     return top
 
@@ -39,61 +47,17 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def party(text: str) -> tuple[str, str]:
-    """Country code and party id of a text such as ``NL-TNM``."""
-    match = _PARTY.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no party such as NL-TNM")
-    return match[1].upper(), match[2].upper()
-
-
-def host(text: str) -> str:
-    """A host name or an address, as far as its spelling goes."""
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no host name") from None
-    return text
-
-
-def port(text: str) -> int:
-    """A TCP port; 0 is a free one."""
-    number = count(text)
-    if number > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port: the highest is {_HIGHEST_PORT}")
-    return number
-
-
-def count(text: str) -> int:
-    """A number from 0 upwards."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 upwards")
-    return int(text)
-
-
-def token(text: str) -> str:
-    """A token that an Authorization header can carry (credentials.md 2.1: at most 64 printable ASCII characters)."""
-    if not (0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text):
-        raise argparse.ArgumentTypeError("a token has 1 to 64 printable ASCII characters, no space")
-    return text
-
-
 def _demo(command: argparse.ArgumentParser) -> None:
-    _json(command)
+    add_json(command)
 
 
 def _serve(command: argparse.ArgumentParser) -> None:
-    _listening(command, 8000)
-    command.add_argument("--url", help="public base of our paths, such as https://ocpi.example.com/ocpi/emsp")
-    command.add_argument("--country-code", metavar="CC", help="our country code, such as IT")
-    command.add_argument("--party-id", metavar="ID", help="our party id, such as BEC")
-    command.add_argument("--name", help="our name, as partners see it")
+    add_listening(command, 8000)
+    add_identity(command)
+    add_store(command, memory_allowed=True)
     command.add_argument(
-        "--url-policy",
-        choices=("https", "loopback"),
-        help="which URLs of partners are called; loopback also allows http to this machine (default: https)",
+        "--auto-upgrade", action="store_true", help="bring an older schema of the database up to date at the start"
     )
-    command.add_argument("--store", metavar="STORE", help="memory, the only one for now (default: memory)")
     command.add_argument(
         "--invite",
         metavar="PARTY",
@@ -102,16 +66,11 @@ def _serve(command: argparse.ArgumentParser) -> None:
         default=[],
         help="print the versions URL and a token A for this CPO, such as NL-TNM; may be repeated",
     )
-    _json(command)
-    command.epilog = (
-        "What no flag says is taken from OCPI_EMSP_URL, OCPI_EMSP_COUNTRY_CODE, OCPI_EMSP_PARTY_ID, OCPI_EMSP_NAME, "
-        "OCPI_EMSP_URL_POLICY and OCPI_EMSP_STORE, then from url, country_code, party_id, name, url_policy and store "
-        "of ./ocpi-emsp.toml."
-    )
+    add_json(command)
 
 
 def _simulate_cpo(command: argparse.ArgumentParser) -> None:
-    _listening(command, 0)
+    add_listening(command, 0)
     command.add_argument("--party", type=party, metavar="PARTY", help="who the CPO is (default: NL-TNM)")
     command.add_argument("--token-a", type=token, metavar="TOKEN", help="token of its invitation (default: random)")
     for name, what in (
@@ -126,7 +85,7 @@ def _simulate_cpo(command: argparse.ArgumentParser) -> None:
 
 def _matrix(command: argparse.ArgumentParser) -> None:
     command.add_argument("--full", action="store_true", help="everything that the specification has, switched on")
-    _format(command, "markdown", "csv", "json")
+    add_format(command, "markdown", "csv", "json")
 
 
 def _check(command: argparse.ArgumentParser) -> None:
@@ -151,10 +110,10 @@ def _check(command: argparse.ArgumentParser) -> None:
         "files, markdown and html)",
     )
     command.add_argument(
-        "--limit", type=_at_least_one, default=1000, metavar="N", help="findings of one document (default: 1000)"
+        "--limit", type=at_least_one, default=1000, metavar="N", help="findings of one document (default: 1000)"
     )
     command.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
-    _format(command, "text", "json", "markdown", "html")
+    add_format(command, "text", "json", "markdown", "html")
     command.epilog = (
         "In a folder, *.json, *.jsonl, *.ndjson and *.har are read at any depth; other files are named at the end. "
         "JSON lines (*.jsonl, *.ndjson) are read line by line, so a file of any size takes little memory; a line of "
@@ -165,34 +124,41 @@ def _check(command: argparse.ArgumentParser) -> None:
 
 
 def _rules(command: argparse.ArgumentParser) -> None:
-    _format(command, "text", "json", "markdown")
+    add_format(command, "text", "json", "markdown")
 
 
-def _at_least_one(text: str) -> int:
-    number = count(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("it has to be at least 1")
-    return number
-
-
-def _json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
-
-
-def _format(command: argparse.ArgumentParser, default: str, *others: str) -> None:
-    command.add_argument("--format", choices=(default, *others), default=default, help=f"default: {default}")
-
-
-def _listening(command: argparse.ArgumentParser, default_port: int) -> None:
-    command.add_argument("--host", type=host, default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    command.add_argument("--port", type=port, default=default_port, help=f"0 is a free one (default: {default_port})")
+def _db(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    for name, summary in (
+        ("upgrade", "Create the schema, or bring it up to date."),
+        ("current", "Print the revision of the schema, or none."),
+        ("check", "Say whether the schema is the one of this version; exit status 1 where it is another."),
+    ):
+        action = add_action(actions, name, summary)
+        add_store(action)
+        add_json(action)
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "demo": ("Run the whole support matrix between us and two simulated CPOs, over real HTTP.", _demo),
-    "serve": ("Serve an eMSP on a store in memory.", _serve),
+    "serve": ("Serve an eMSP on a database.", _serve),
     "simulate-cpo": ("Run a simulated CPO; it prints one JSON line when it listens.", _simulate_cpo),
     "matrix": ("Print the support matrix.", _matrix),
     "check": ("Check payloads against OCPI 2.1.1.", _check),
+    "invite": ("Make a token A for a CPO that shall register with us.", store_arguments.invite),
+    "register": ("Register with a CPO, while our server runs.", store_arguments.register),
+    **{
+        plural: (f"List or show the {plural} in the store.", store_arguments.objects(plural))
+        for plural in ("parties", "locations", "evses", "sessions", "cdrs", "tariffs", "tokens")
+    },
+    "rejections": ("List, show or replay what was refused.", store_arguments.rejections),
+    "events": ("List, show or retry events that were not delivered.", store_arguments.events),
+    "report": ("Report what a partner deviates in, from what it sent.", store_arguments.report),
+    "export": ("Write everything in the store as JSON lines.", store_arguments.export),
+    "import": ("Read what export wrote into the store.", store_arguments.import_),
+    "db": ("Create, upgrade or check the schema of the database.", _db),
     "rules": ("Print every rule that payloads are checked against.", _rules),
 }
+
+_MODULES = {"import": "import_store", "export": "export_store"}
+"""Where a command's module has another name: one is a keyword."""

@@ -23,6 +23,10 @@ class Outside(CommandFailed):
     status = 3
 
 
+class ReaderGone(Outside):
+    """Nobody reads what is printed any more. A list ends there: its reader has seen enough."""
+
+
 def reason(error: OSError) -> str:
     """What the operating system says, without the error's number and without what Python adds to it."""
     return (error.strerror or type(error).__name__).partition(" (while attempting")[0]

@@ -12,15 +12,26 @@ import contextlib
 import importlib.util
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.cli.errors import Outside, ReaderGone, Usage, reason
 from ocpi_emsp.report.escapes import printable
 
-__all__ = ["flush", "printable", "require", "say", "table", "to_file", "write", "write_json"]
+__all__ = [
+    "flush",
+    "printable",
+    "require",
+    "say",
+    "table",
+    "to_file",
+    "write",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 def write(text: str) -> None:
@@ -31,6 +42,21 @@ def write(text: str) -> None:
         except UnicodeEncodeError:
             encoding = sys.stdout.encoding
             sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except OSError as error:
+        raise _lost(error) from None
+
+
+def write_text(text: str) -> None:
+    """Text from outside, of several lines, to stdout, and hand it over; what breaks lines elsewhere is escaped."""
+    write("".join(f"{printable(line.removesuffix(chr(13)))}\n" for line in text.split("\n")))
+    flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes to stdout, whatever its encoding is. Raises Outside where nobody takes them."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
     except OSError as error:
         raise _lost(error) from None
 
@@ -50,19 +76,30 @@ def write_json(document: Any, indent: int | None = 2) -> None:
 
 
 @contextlib.contextmanager
-def to_file(path: str | None) -> Iterator[None]:
-    """What is written meanwhile goes to this file in UTF-8; to stdout where there is none. Raises Usage."""
+def to_file(path: str | None, *, private: bool = False) -> Iterator[None]:
+    """What is written meanwhile goes to this file in UTF-8; to stdout where there is none. Raises Usage.
+
+    Only its owner may read a ``private`` file.
+    """
     if path is None:
         yield
         return
+    opener = _open_privately if private else None
     try:
-        file = Path(path).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - entered below, outside the try
+        file = open(path, "w", encoding="utf-8", newline="\n", opener=opener)  # noqa: SIM115 - entered below
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise Usage(f"{path}: cannot be written: {why}") from None
     with file, contextlib.redirect_stdout(file):
         yield
         flush()
+
+
+def _open_privately(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):  # one that was there, with other rights
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def say(message: str) -> None:
@@ -108,5 +145,5 @@ def _lost(error: OSError) -> Outside:
         os.dup2(nowhere, stdout)
         os.close(nowhere)
     if isinstance(error, BrokenPipeError):
-        return Outside("the reader of the output went away before everything was written")
+        return ReaderGone("the reader of the output went away before everything was written")
     return Outside(f"the output cannot be written: {reason(error)}")

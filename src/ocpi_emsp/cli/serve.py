@@ -1,6 +1,8 @@
-"""``ocpi-emsp serve``: an eMSP under uvicorn, on a store in memory.
+"""``ocpi-emsp serve``: an eMSP under uvicorn, on a database.
 
 Rules of this module:
+- the database and its schema are looked at before it listens; which one it is stands on stderr;
+- events that wait are delivered beside the requests, whoever journalled them;
 - what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
 - every request is logged on stderr, without any token;
 - SIGTERM and Ctrl-C end it in order: what is being answered is answered.
@@ -16,17 +18,21 @@ import signal
 import socket
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 from attrs import asdict, frozen
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import Usage
-from ocpi_emsp.cli.settings import Settings, read_settings
+from ocpi_emsp.cli.settings import MEMORY, read_settings, store_url
+from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
 from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import MemoryStore
 
-BASE_PATH = "/ocpi/emsp"
+log = logging.getLogger("ocpi_emsp")
+
+Close: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @frozen(kw_only=True)
@@ -45,38 +51,58 @@ def run(arguments: Namespace) -> int:
     output.require("uvicorn", "server")
     from ocpi_emsp.cli.server import base_url, listen
 
+    store, close = _store(store_url(arguments, os.environ, memory_allowed=True), arguments.auto_upgrade)
     with _log_on_stderr(), listen(arguments.host, arguments.port) as listening:
-        emsp = _emsp(settings, settings.url or base_url(listening) + BASE_PATH)
+        emsp = make_emsp(settings, settings.url or base_url(listening) + BASE_PATH, store)
         if settings.url is None and arguments.host in ("0.0.0.0", "::", ""):
             output.say(f"only this machine reaches {emsp.identity.url}: --url says what partners are told")
-        output.say("everything is kept in memory and is gone when this process ends")
-        asyncio.run(_serve(emsp, listening, arguments))
+        asyncio.run(_serve(emsp, listening, arguments, close))
     return 0
 
 
-def _emsp(settings: Settings, url: str) -> Emsp:
-    try:
-        return Emsp(
-            country_code=settings.country_code,
-            party_id=settings.party_id,
-            name=settings.name,
-            url=url,
-            url_policy=settings.url_policy,
-            store=MemoryStore(),
-        )
-    except ValueError as error:
-        raise Usage(str(error)) from None
+def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:
+    """The store, and what closes it in the event loop that used it."""
+    if url == MEMORY:
+        output.say("everything is kept in memory and is gone when this process ends")
+        return MemoryStore(), _nothing
+    store = open_store(url, auto_upgrade=auto_upgrade)
+    output.say(f"everything is kept in {store}")
+    return store, store.async_dispose
 
 
-async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace) -> None:
+async def _nothing() -> None:
+    """There is nothing to close."""
+
+
+async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, close: Close) -> None:
     from ocpi_emsp.cli.server import on_signals, serving
 
     end = asyncio.Event()
-    with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
-        async with serving(emsp.asgi(), listening):
-            invited = [await _invite(emsp, *party) for party in dict.fromkeys(arguments.invite)]
-            _announce(emsp, invited, as_json=arguments.json)
-            await end.wait()
+    try:
+        with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
+            async with _delivering(emsp), serving(emsp.asgi(), listening):
+                invited = [await _invite(emsp, *party) for party in dict.fromkeys(arguments.invite)]
+                _announce(emsp, invited, as_json=arguments.json)
+                await end.wait()
+    finally:
+        await close()
+
+
+@contextlib.asynccontextmanager
+async def _delivering(emsp: Emsp) -> AsyncIterator[None]:
+    """Deliver the events that wait, until the block ends."""
+    task = asyncio.ensure_future(emsp.async_keep_delivering())
+    task.add_done_callback(_say_why_it_ended)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _say_why_it_ended(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        log.error("events that wait are not delivered any more", exc_info=task.exception())
 
 
 async def _invite(emsp: Emsp, country_code: str, party_id: str) -> Invited:
@@ -110,12 +136,11 @@ def _announce(emsp: Emsp, invited: list[Invited], *, as_json: bool) -> None:
 def _log_on_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    ours = logging.getLogger("ocpi_emsp")
-    level = ours.level
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        ours.removeHandler(handler)
-        ours.setLevel(level)
+        log.removeHandler(handler)
+        log.setLevel(level)

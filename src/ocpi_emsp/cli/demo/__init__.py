@@ -29,6 +29,7 @@ SCENE_SECONDS = 15.0
 def run(arguments: Namespace) -> int:
     """Play the demo and print what happened."""
     output.require("uvicorn", "server")
+    output.require("sqlalchemy", "sql")
     matrix = SupportMatrix.default()
     try:
         result = asyncio.run(demonstrate(matrix, matrix))

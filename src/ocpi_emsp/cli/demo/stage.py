@@ -2,12 +2,14 @@
 
 Rules of this module:
 - a scene names the calls that it is about and yields what each did; one that fails leaves the others alone;
-- everything that waits has a bound.
+- everything that waits has a bound;
+- our eMSP is on a SQLite file, which is gone with the demo.
 """
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -26,7 +28,7 @@ from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.context import Limits
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
 
 CONTROL_SECONDS = 10.0
@@ -115,6 +117,9 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
     """All parties, running. Raises Outside where one does not start."""
     recorder, heard = Recorder(), Heard()
     async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-emsp-demo-"))
+        store = SqlStore(f"sqlite:///{folder}/demo.db")
+        stack.push_async_callback(store.async_dispose)
         address = stack.enter_context(listen("127.0.0.1", 0))
         emsp = Emsp(
             country_code="IT",
@@ -122,7 +127,7 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
             name="Be Charge",
             url=base_url(address) + "/ocpi/emsp",
             url_policy="loopback",
-            store=MemoryStore(),
+            store=store,
             matrix=matrix,
             limits=Limits(timeout=CONTROL_SECONDS),
             async_http_client=recorder.client,

@@ -1,0 +1,103 @@
+"""``ocpi-emsp db upgrade|current|check``: the schema of the database.
+
+Rules of this module:
+- only ``upgrade`` makes a database: a SQLite file that is not there is most likely another directory;
+- a schema that is not the one of this version is an answer (exit status 1), a database that is not there is none (3).
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.settings import DEFAULT_STORE, store_url
+from ocpi_emsp.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+_SUCH_AS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+
+
+def run(arguments: Namespace) -> int:
+    """Do what was asked for."""
+    url = store_url(arguments, os.environ)
+    output.require("sqlalchemy", "sql")
+    store = _store(url, makes=arguments.action == "upgrade")
+    try:
+        return _ACTIONS[arguments.action](store, as_json=arguments.json)
+    finally:
+        store.dispose()
+
+
+def _store(url: str, *, makes: bool) -> SqlStore:
+    from ocpi_emsp.storage.sql.engine import is_in_memory, usable_url
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+    try:
+        parsed = usable_url(url)
+        store = SqlStore(parsed)
+    except ValueError:  # what it says may hold a part of the password
+        raise Usage(f"the database's URL is not usable: it is {_SUCH_AS}") from None
+    except ImportError as error:
+        raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
+    if is_in_memory(parsed):
+        raise Usage(f"a SQLite database in memory is gone with this command: name a file, such as {DEFAULT_STORE}")
+    if not makes and parsed.drivername.startswith("sqlite"):
+        _require_file(parsed.database or "")
+    return store
+
+
+def _require_file(file: str) -> None:
+    if not file.startswith("file:") and not Path(file).exists():
+        raise Outside(f"there is no database {file}: `ocpi-emsp db upgrade` makes one")
+
+
+def _upgrade(store: SqlStore, *, as_json: bool) -> int:
+    try:
+        before = store.schema_revision()
+        store.upgrade()
+    except SchemaMismatch as mismatch:
+        raise CommandFailed(mismatch.message) from None
+    after = store.schema_revision()
+    if as_json:
+        output.write_json({"before": before, "revision": after})
+    elif before == after:
+        output.write(f"the schema is up to date: revision {after}\n")
+    else:
+        output.write(f"the schema is revision {after} now, it was {before or 'none'}\n")
+    return 0
+
+
+def _current(store: SqlStore, *, as_json: bool) -> int:
+    revision = store.schema_revision()
+    if as_json:
+        output.write_json({"revision": revision})
+    else:
+        output.write(f"{revision or 'none'}\n")
+    return 0
+
+
+def _check(store: SqlStore, *, as_json: bool) -> int:
+    from ocpi_emsp.storage.migrations import latest
+
+    revision = store.schema_revision()
+    try:
+        store.check_schema()
+    except SchemaMismatch as mismatch:
+        if as_json:
+            output.write_json({"revision": revision, "needed": latest(), "up_to_date": False})
+        raise CommandFailed(mismatch.message) from None
+    if as_json:
+        output.write_json({"revision": revision, "needed": latest(), "up_to_date": True})
+    else:
+        output.write(f"the schema is up to date: revision {revision}\n")
+    return 0
+
+
+_ACTIONS: Mapping[str, Callable[..., int]] = {"upgrade": _upgrade, "current": _current, "check": _check}

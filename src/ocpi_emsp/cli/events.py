@@ -1,0 +1,109 @@
+"""``ocpi-emsp events``: what was not delivered yet, and what was given up.
+
+Rules of this module: nothing is delivered here, since nobody listens in this process; whoever listens does, once a dead
+event is to be tried again.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.flows.journal import PendingEvent
+from ocpi_emsp.kept import Events
+
+_COLUMNS = ("id", "at", "party", "event", "object", "failures", "next try", "last error")
+
+
+def run(arguments: Namespace) -> int:
+    """List, show or retry; 1 where there is no such event."""
+    with opened(arguments) as store:
+        events = emsp_of_nobody(store).events
+        match arguments.action:
+            case "retry":
+                _retry(events, arguments)
+            case "show":
+                _show(events, arguments)
+            case _:
+                _list(events, arguments)
+    return 0
+
+
+def _list(events: Events, arguments: Namespace) -> None:
+    owner = arguments.party or (None, None)
+
+    def page(after: int, limit: int) -> list[PendingEvent]:
+        return events.list(*owner, topic=arguments.topic, dead=arguments.dead, limit=limit, after=after)
+
+    def write(page: Sequence[PendingEvent]) -> None:
+        if arguments.json:
+            write_lines([_as_json(event) for event in page])
+        else:
+            output.write(output.table(_COLUMNS, [_row(event) for event in page]))
+
+    print_list(arguments, page, write, "no event is dead" if arguments.dead else "no event waits")
+
+
+def _row(event: PendingEvent) -> tuple[str, ...]:
+    key = event.key
+    return (
+        event.id,
+        wire_time(event.at),
+        f"{event.country_code}-{event.party_id}",
+        event.name,
+        "/".join(part for part in (key.kind, key.parent, key.id) if part) if key else "",
+        str(event.attempts),
+        "never" if event.dead else wire_time(event.due) if event.due else "now",
+        event.error,
+    )
+
+
+def _show(events: Events, arguments: Namespace) -> None:
+    event = events.show(arguments.id)
+    if event is None:
+        raise CommandFailed(f"no event {arguments.id!r} waits or is dead")
+    document = msgspec.Raw(event.document or b"null")
+    if arguments.json:
+        output.write_bytes(msgspec.json.encode({**_as_json(event), "document": document}) + b"\n")
+        output.flush()
+        return
+    lines = [f"{name}: {value}" for name, value in zip(_COLUMNS, _row(event), strict=True)]
+    lines.append(f"correlation id: {event.correlation_id}")
+    if event.document:
+        lines += ["", msgspec.json.format(event.document, indent=2).decode()]
+    output.write_text("\n".join(lines))
+
+
+def _as_json(event: PendingEvent) -> dict[str, Any]:
+    key = event.key
+    return {
+        "id": event.id,
+        "name": event.name,
+        "topic": event.topic,
+        "dead": event.dead,
+        "country_code": event.country_code,
+        "party_id": event.party_id,
+        "correlation_id": event.correlation_id,
+        "key": {"kind": key.kind, "id": key.id, "parent": key.parent} if key else None,
+        "at": wire_time(event.at),
+        "attempts": event.attempts,
+        "error": event.error,
+        "due": wire_time(event.due) if event.due else None,
+    }
+
+
+def _retry(events: Events, arguments: Namespace) -> None:
+    if arguments.all:
+        output.write(f"{events.retry_all(topic=arguments.topic)} events are tried again\n")
+    elif events.retry(arguments.id):
+        output.write(output.printable(f"{arguments.id} is tried again") + "\n")
+    else:
+        raise CommandFailed(f"there is no dead event {arguments.id!r}")

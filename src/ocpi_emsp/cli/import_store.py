@@ -1,0 +1,202 @@
+"""``ocpi-emsp import``: what ``export`` wrote, into a store.
+
+Rules of this module:
+- line by line, in transactions of so many lines: a file of any size takes little memory, and what is in stays in;
+- an object that is there already is replaced, so importing twice gives the same;
+- a line that cannot be imported is named with its number and what is wrong with it; the others are imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from attrs import define, field
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.export_store import summary
+from ocpi_emsp.cli.portable import KINDS, VERSION, BadLine, End, read_header, read_line
+from ocpi_emsp.cli.stores import opened, writing
+from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.ports import Entry, Record
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+BATCH = 500
+"""Lines of a transaction: few enough that the server waits for no more than a moment."""
+LONGEST = 32 * 1024 * 1024
+"""Bytes of a line: the largest body that is taken, as escaped as it can be."""
+_MAX_NAMED = 20
+_Numbered: TypeAlias = "tuple[int, Record | Entry]"
+
+
+class _Stopped(Exception):
+    """A bad line, where nothing is to be imported behind it."""
+
+
+def run(arguments: Namespace) -> int:
+    """Import; 1 where a line could not be imported, or lines are missing."""
+    with _opened_file(arguments.file) as stream:
+        _require_header(stream.readline(LONGEST), arguments.file)
+        with opened(arguments, makes=True) as store:
+            into = Import(store, arguments.file, strict=arguments.strict)
+            try:
+                into.read(stream)
+            except StoreFailed:
+                output.say(f"the database failed; imported until then: {summary(into.counts)}")
+                raise
+    output.say(f"imported {summary(into.counts)}")
+    into.say_what_is_wrong()
+    return 1 if into.wrong else 0
+
+
+@contextlib.contextmanager
+def _opened_file(path: str) -> Iterator[BinaryIO]:
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - entered below, outside the try
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise Usage(f"{path}: cannot be read: {why}") from None
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise Usage(f"{path}: cannot be read: {reason(error)}") from None
+
+
+def _require_header(line: bytes, path: str) -> None:
+    header = read_header(line)
+    if header is None:
+        raise Usage(f"{path}: no export of ocpi-emsp: its first line is none of an export")
+    if header.ocpi_emsp_export != VERSION:
+        raise Usage(f"{path}: an export of format {header.ocpi_emsp_export}; this version reads {VERSION}")
+
+
+@define
+class Import:
+    """An import under way: what came in, and what did not."""
+
+    _store: SqlStore
+    _file: str
+    strict: bool
+    counts: Counter[str] = field(factory=Counter, init=False)
+    bad: int = field(default=0, init=False)
+    _lines: int = field(default=0, init=False)
+    _end: End | None = field(default=None, init=False)
+    _stopped: bool = field(default=False, init=False)
+    _batch: list[_Numbered] = field(factory=list, init=False)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something did not come in."""
+        return bool(self.bad) or self._missing() is not None
+
+    def read(self, stream: BinaryIO) -> None:
+        """Import every line behind the header. Raises StoreFailed."""
+        try:
+            for number, line in _lines(stream):
+                self._take(number, line)
+            self._write()
+        except _Stopped:
+            self._stopped = True
+
+    def say_what_is_wrong(self) -> None:
+        """What bad lines there are beyond those that were named, and what is missing."""
+        if self.bad > _MAX_NAMED:
+            output.say(f"{self.bad - _MAX_NAMED} more lines cannot be imported")
+        missing = self._missing()
+        if missing is not None:
+            output.say(f"{self._file}: {missing}")
+
+    def _missing(self) -> str | None:
+        if self._stopped:
+            return "nothing behind that line was imported"
+        if self._end is None:
+            return "it was cut off: the line that ends an export is missing"
+        if self._end.lines == self._lines:
+            return None
+        return f"it says that it has {self._end.lines} lines, and has {self._lines}"
+
+    def _take(self, number: int, line: bytes | None) -> None:
+        try:
+            found = _read(line, self._end)
+        except BadLine as problem:
+            self._lines += 1
+            if self.strict:
+                self._write()
+            self._name(number, str(problem))
+            return
+        if isinstance(found, End):
+            self._end = found
+            return
+        self._lines += 1
+        self._batch.append((number, found))
+        if len(self._batch) >= BATCH:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was read; where something of it is refused, one by one, to find what."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        try:
+            self._commit(batch)
+        except InvalidObject:
+            for numbered in batch:
+                try:
+                    self._commit([numbered])
+                except InvalidObject as problem:
+                    self._name(numbered[0], "; ".join([problem.message, *map(str, problem.findings)]))
+
+    def _commit(self, batch: list[_Numbered]) -> None:
+        with writing(self._store) as tx:
+            for _, item in batch:
+                if isinstance(item, Record):
+                    tx.put(item)
+                else:
+                    tx.append(item)
+        for _, item in batch:
+            self.counts[KINDS[item.key.kind] if isinstance(item, Record) else f"{item.topic} entries"] += 1
+
+    def _name(self, number: int, problem: str) -> None:
+        self.bad += 1
+        if self.bad <= _MAX_NAMED:
+            output.say(f"{self._file}: line {number}: {problem}")
+        if self.strict:
+            raise _Stopped
+
+
+def _read(line: bytes | None, end: End | None) -> Record | Entry | End:
+    if line is None:
+        raise BadLine(f"it is longer than {LONGEST} bytes")
+    if end is not None:
+        raise BadLine("it stands behind the end of the export")
+    return read_line(line)
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The lines behind the header with their numbers; None for one that is too long. Blank ones are passed over."""
+    number = 1
+    while line := stream.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            _pass_over(stream)
+            yield number, None
+        elif line.strip():
+            yield number, line
+
+
+def _pass_over(stream: BinaryIO) -> None:
+    """Read to the end of a line without keeping it."""
+    while (chunk := stream.readline(1024 * 1024)) and not chunk.endswith(b"\n"):
+        pass

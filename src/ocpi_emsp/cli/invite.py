@@ -1,0 +1,26 @@
+"""``ocpi-emsp invite``: a token A for a CPO that shall register with us.
+
+Rules of this module: an earlier token A of the same CPO stops working; the token is printed once, its hash is stored.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from attrs import asdict
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.stores import emsp_of
+
+
+def run(arguments: Namespace) -> int:
+    """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
+    country_code, party_id = arguments.invited, arguments.invited_party
+    with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
+        invitation = emsp.invite(country_code, party_id, base64_token=arguments.base64_token)
+    if arguments.json:
+        output.write_json(asdict(invitation), indent=None)
+    else:
+        output.write(f"invitation for {country_code}-{party_id}\n")
+        output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a}\n")
+    return 0

@@ -1,0 +1,274 @@
+"""The lines of an export: everything in a store, in a form that any store of this library takes.
+
+Rules of this module:
+- the first line says what the file is, the last one how many lines there are between: a file that was cut off shows;
+- a record's ``document`` is the stored one, byte for byte; one that would not survive on a line, since it has line
+  breaks or space around it, is written as the text ``document_text`` instead;
+- times have microseconds; the bodies of journal entries, which may be anything, are in base64;
+- a line is bad input until it was read: what is wrong with one is said in a sentence.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+from attrs import frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.documents import require_utf8
+from ocpi_emsp.codec.patch import members
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.flows.command import read_command
+from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.rejections import rejection_of
+from ocpi_emsp.ports import REJECTION, TOPICS, Entry, Key, Kind, Record
+
+VERSION: Final = 1
+KINDS: Mapping[str, str] = {
+    Kind.PARTY: "parties",
+    Kind.CREDENTIAL: "credentials",
+    Kind.LOCATION: "locations",
+    Kind.EVSE: "evses",
+    Kind.SESSION: "sessions",
+    Kind.TARIFF: "tariffs",
+    Kind.CDR: "cdrs",
+    Kind.CDR_CONFLICT: "cdr_conflicts",
+    Kind.TOKEN: "tokens",
+    Kind.COMMAND: "commands",
+    Kind.CHECKPOINT: "checkpoints",
+}
+"""Every kind of record, in the order of an export: a location comes before its EVSEs. What a summary calls them."""
+
+_NOTHING = msgspec.Raw()
+_NO_LINE = b"\r\n"
+_SPACE = b" \t\r\n"
+_OWNER = ("country_code", "party_id", "correlation_id")
+T = TypeVar("T")
+
+
+class BadLine(Exception):
+    """A line that cannot be imported; the text says why."""
+
+
+@frozen(kw_only=True)
+class Header:
+    """The first line."""
+
+    ocpi_emsp_export: int
+    exported_at: str = ""
+
+
+@frozen(kw_only=True)
+class End:
+    """The last line, below ``end``."""
+
+    lines: int
+    """How many there are between the first one and this one."""
+
+
+@frozen(kw_only=True)
+class _RecordLine:
+    kind: str
+    country_code: str
+    party_id: str
+    id: str
+    last_updated: str
+    received_at: str
+    parent: str = ""
+    document: msgspec.Raw = _NOTHING
+    document_text: str | None = None
+
+
+@frozen(kw_only=True)
+class _EntryLine:
+    id: str
+    topic: str
+    name: str
+    at: str
+    body: str
+    details: dict[str, Any]
+    key: tuple[str, str, str, str, str] | None = None
+    attempts: int = 0
+    error: str = ""
+    due: str | None = None
+
+
+# --- to lines -------------------------------------------------------------------------------------------------------
+
+
+def header_line(now: datetime) -> bytes:
+    """The first line."""
+    return _line({"ocpi_emsp_export": VERSION, "exported_at": _time(now)})
+
+
+def end_line(lines: int) -> bytes:
+    """The last line."""
+    return _line({"end": {"lines": lines}})
+
+
+def record_line(record: Record) -> bytes:
+    """The line of a record."""
+    key = record.key._asdict()
+    times = {"last_updated": _time(record.last_updated), "received_at": _time(record.received_at)}
+    if _survives(record.document):
+        return _line({**key, **times, "document": msgspec.Raw(record.document)})
+    return _line({**key, **times, "document_text": record.document.decode()})
+
+
+def _survives(document: bytes) -> bool:
+    """True where a document on a line is read back as the same bytes."""
+    if document != document.strip(_SPACE) or any(each in document for each in _NO_LINE):
+        return False
+    try:
+        return bytes(members(b'{"document":' + document + b"}")["document"]) == document
+    except (OcpiError, KeyError):
+        return False
+
+
+def entry_line(entry: Entry) -> bytes:
+    """The line of a journal entry."""
+    written = {
+        "id": entry.id,
+        "topic": entry.topic,
+        "name": entry.name,
+        "key": entry.key,
+        "at": _time(entry.at),
+        "body": base64.b64encode(entry.body).decode(),
+        "details": dict(entry.details),
+        "attempts": entry.attempts,
+        "error": entry.error,
+        "due": _time(entry.due) if entry.due is not None else None,
+    }
+    return _line({"entry": written})
+
+
+def _line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+# --- from lines -----------------------------------------------------------------------------------------------------
+
+
+def read_header(line: bytes) -> Header | None:
+    """The header, or None where the line is none."""
+    try:
+        return _decode(line, Header)
+    except BadLine:
+        return None
+
+
+def read_line(line: bytes) -> Record | Entry | End:
+    """What a line behind the header holds. Raises BadLine."""
+    try:
+        parts = members(line)
+    except OcpiError as error:
+        raise BadLine(error.message) from None
+    if "end" in parts:
+        return _decode(bytes(parts["end"]), End)
+    if "entry" in parts:
+        return _entry(_decode(bytes(parts["entry"]), _EntryLine))
+    return _record(_decode(line, _RecordLine))
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadLine(str(error)) from None
+    except RecursionError:
+        raise BadLine("it is nested too deeply") from None
+
+
+def _record(line: _RecordLine) -> Record:
+    if line.kind not in KINDS:
+        raise BadLine(f"there is no kind {line.kind!r}")
+    document = bytes(line.document)
+    if bool(document) == (line.document_text is not None):
+        raise BadLine("it has either a document or a document_text")
+    if line.document_text is not None:
+        document = line.document_text.encode()
+    key = Key(line.kind, line.country_code, line.party_id, line.id, line.parent)
+    _require_usable(key, document)
+    return Record(key, document, _moment(line, "last_updated"), _moment(line, "received_at"))
+
+
+def _require_usable(key: Key, document: bytes) -> None:
+    """Raises BadLine for a document that would fail whoever reads it."""
+    try:
+        require_utf8(document)
+        _READERS.get(key.kind, members)(document)
+    except OcpiError as error:
+        findings = "".join(f"; {finding}" for finding in error.findings)
+        raise BadLine(f"its document is no {key.kind}: {error.message}{findings}") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadLine(f"its document is no {key.kind}: {error}") from None
+
+
+def _read_party(document: bytes) -> Any:
+    return decode(Party, document)
+
+
+def _read_owner(document: bytes) -> Any:
+    return msgspec.json.decode(document, type=tuple[str, str])
+
+
+_READERS: Mapping[str, Callable[[bytes], Any]] = {
+    Kind.PARTY: _read_party,
+    Kind.CREDENTIAL: _read_owner,
+    Kind.COMMAND: read_command,
+}
+"""What this library wrote itself, and reads without a doubt. Partners' objects may deviate."""
+
+
+def _entry(line: _EntryLine) -> Entry:
+    if line.topic not in TOPICS:
+        raise BadLine(f"there is no topic {line.topic!r}")
+    for name in _OWNER:
+        if not isinstance(line.details.get(name), str):
+            raise BadLine(f"its details have no {name}")
+    try:
+        body = base64.b64decode(line.body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadLine(f"its body is no base64: {error}") from None
+    entry = Entry(
+        id=line.id,
+        topic=line.topic,
+        name=line.name,
+        key=Key(*line.key) if line.key is not None else None,
+        at=_moment(line, "at"),
+        body=body,
+        details=line.details,
+        attempts=line.attempts,
+        error=line.error,
+        due=_moment(line, "due") if line.due is not None else None,
+    )
+    _require_rejection(entry)
+    return entry
+
+
+def _require_rejection(entry: Entry) -> None:
+    try:
+        if entry.topic == REJECTION:
+            rejection_of(entry)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadLine(f"its details are those of no rejection: {type(error).__name__}: {error}") from None
+
+
+def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:
+    text = getattr(line, name)
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # said below
+    raise BadLine(f"its {name} is no time with a zone: {text!r}")

@@ -1,0 +1,42 @@
+"""``ocpi-emsp register``: the credentials handshake with a CPO that invited us.
+
+Rules of this module: the CPO calls our server back meanwhile, so that server has to run on the same store; no token is
+printed.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from attrs import asdict
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.stores import emsp_of
+from ocpi_emsp.flows.parties import Party
+
+
+def run(arguments: Namespace) -> int:
+    """Register, and print with whom; 3 where the CPO fails us."""
+    with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
+        party = emsp.register(arguments.versions_url, token_a=arguments.token_a, base64_token=arguments.base64_token)
+    if arguments.json:
+        output.write_json(_as_json(party), indent=None)
+    else:
+        modules = ", ".join(endpoint.identifier for endpoint in party.endpoints)
+        output.write(output.printable(f"registered with {party}, {_name(party)}; its modules: {modules}") + "\n")
+    return 0
+
+
+def _as_json(party: Party) -> dict[str, Any]:
+    return {
+        "country_code": party.country_code,
+        "party_id": party.party_id,
+        "name": _name(party),
+        "versions_url": party.versions_url,
+        "endpoints": [asdict(endpoint) for endpoint in party.endpoints],
+    }
+
+
+def _name(party: Party) -> str | None:
+    return party.business_details.name if party.business_details else None

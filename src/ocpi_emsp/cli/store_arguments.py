@@ -1,0 +1,179 @@
+"""The arguments of the commands that work on a store."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ocpi_emsp.cli.options import (
+    Actions,
+    add_action,
+    add_format,
+    add_identity,
+    add_json,
+    add_store,
+    at_least_one,
+    country_code,
+    party,
+    party_id,
+    token,
+)
+
+_PERSON_LIMIT = 100
+"""Rows of a table where nobody says how many: what a person reads."""
+
+
+def invite(command: argparse.ArgumentParser) -> None:
+    """``invite CC PARTY``."""
+    command.add_argument("invited", metavar="CC", type=country_code, help="the CPO's country code, such as NL")
+    command.add_argument("invited_party", metavar="PARTY", type=party_id, help="the CPO's party id, such as TNM")
+    _base64(command)
+    add_store(command)
+    add_json(command)
+    add_identity(command)
+
+
+def register(command: argparse.ArgumentParser) -> None:
+    """``register VERSIONS_URL``."""
+    command.add_argument("versions_url", metavar="VERSIONS_URL", help="the CPO's versions URL, as it gave it to us")
+    command.add_argument("--token-a", metavar="TOKEN", type=token, required=True, help="the token that it gave us")
+    _base64(command)
+    add_store(command)
+    add_json(command)
+    add_identity(command)
+
+
+def objects(plural: str) -> Callable[[argparse.ArgumentParser], None]:
+    """``list`` and ``show`` of one kind of object."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        actions = _actions(command)
+        command.set_defaults(module="ocpi_emsp.cli.objects", kind=plural)
+        _listing(add_action(actions, "list", f"List the {plural} in the store, oldest first."))
+        show = add_action(actions, "show", f"Show one of the {plural} in the store.")
+        if plural == "parties":
+            show.add_argument("party", metavar="PARTY", type=party, help="such as NL-TNM")
+        else:
+            show.add_argument("id", metavar=_IDS.get(plural, "ID"))
+            _of_party(show, "whose it is (default: whoever has one with this id)")
+        if plural == "evses":
+            show.add_argument("--location", metavar="ID", help="its location, where that is not in front of the uid")
+        if plural == "tokens":
+            show.add_argument("--type", metavar="TYPE", help="RFID or OTHER (default: whichever there is)")
+        add_store(show)
+        show.add_argument("--json", action="store_true", help="print the document as it is stored")
+
+    return add
+
+
+_IDS = {"evses": "LOCATION/UID", "tokens": "UID"}
+
+
+def rejections(command: argparse.ArgumentParser) -> None:
+    """What was refused."""
+    actions = _actions(command)
+    _listing(add_action(actions, "list", "List what was refused, oldest first."))
+    show = add_action(actions, "show", "Show what was refused, with its findings and its body.")
+    _id(show)
+    add_store(show)
+    add_json(show)
+    replay = add_action(actions, "replay", "Serve again what was refused, with the policy of now.")
+    which = replay.add_mutually_exclusive_group(required=True)
+    _id(which, nargs="?")
+    which.add_argument("--all", action="store_true", help="every one, oldest first; with --party those of one party")
+    _of_party(replay, "whose rejections --all means")
+    replay.add_argument("--body", metavar="FILE", help="a corrected body instead of the one that was refused")
+    add_store(replay)
+    _lines(replay)
+    add_identity(replay)
+
+
+def report(command: argparse.ArgumentParser) -> None:
+    """``report CC-PARTY``."""
+    command.add_argument("party", metavar="PARTY", type=party, help="such as NL-TNM")
+    command.add_argument("--output", metavar="FILE", help="write to this file instead of standard output")
+    add_format(command, "text", "json", "markdown", "html")
+    add_store(command)
+
+
+def events(command: argparse.ArgumentParser) -> None:
+    """Events that wait, and those that were given up."""
+    actions = _actions(command)
+    listing = add_action(actions, "list", "List events that were not delivered yet, oldest first.")
+    _listing(listing)
+    _topic(listing)
+    listing.add_argument("--dead", action="store_true", help="those that failed too often, and are not tried any more")
+    show = add_action(actions, "show", "Show an event that was not delivered yet.")
+    _id(show)
+    add_store(show)
+    add_json(show)
+    retry = add_action(actions, "retry", "Have a dead event tried again.")
+    which = retry.add_mutually_exclusive_group(required=True)
+    _id(which, nargs="?")
+    which.add_argument("--all", action="store_true", help="every dead one")
+    _topic(retry)
+    add_store(retry)
+
+
+def export(command: argparse.ArgumentParser) -> None:
+    """``export``."""
+    command.add_argument("--output", metavar="FILE", help="write to this file, which only you can read")
+    add_store(command)
+    command.epilog = (
+        "Everything in the store, as JSON lines; documents are written byte for byte. The tokens that open partners "
+        "are among it, in plain text."
+    )
+
+
+def import_(command: argparse.ArgumentParser) -> None:
+    """``import``."""
+    command.add_argument("file", metavar="FILE", nargs="?", default="-", help="an export; - is standard input")
+    command.add_argument("--strict", action="store_true", help="stop at the first line that cannot be imported")
+    add_store(command)
+    command.epilog = (
+        "An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 where a "
+        "line cannot be imported, or the file was cut off."
+    )
+
+
+def _id(command: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, **options: Any) -> None:
+    command.add_argument("id", metavar="ID", help="one that begins with - stands behind --", **options)
+
+
+def _actions(command: argparse.ArgumentParser) -> Actions:
+    return command.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+
+
+def _listing(action: argparse.ArgumentParser) -> None:
+    _of_party(action, "of this party alone")
+    action.add_argument(
+        "--limit",
+        type=at_least_one,
+        metavar="N",
+        help=f"at most so many (default: {_PERSON_LIMIT}; all with --json)",
+    )
+    add_store(action)
+    _lines(action)
+    action.set_defaults(default_limit=_PERSON_LIMIT)
+
+
+def _of_party(action: argparse.ArgumentParser, what: str) -> None:
+    action.add_argument("--party", metavar="PARTY", type=party, help=f"{what}, such as NL-TNM")
+
+
+def _lines(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--json", action="store_true", help="print JSON lines on stdout and nothing else")
+
+
+def _topic(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "--topic",
+        choices=("event", "relay"),
+        default="event",
+        help="those for listeners in our processes, or those for a relay to a broker (default: event)",
+    )
+
+
+def _base64(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--base64-token", action="store_true", help="it expects tokens in base64, as OCPI 2.2 does")

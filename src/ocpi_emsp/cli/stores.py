@@ -1,0 +1,136 @@
+"""The store, and the eMSP on it, for commands.
+
+Rules of this module:
+- a command that only looks makes no database: a SQLite file that is not there is most likely another directory;
+- the database and its schema are looked at before anything else happens;
+- what it says of a database never holds its password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from attrs import evolve
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Outside, Usage
+from ocpi_emsp.cli.settings import DEFAULT_STORE, Settings, read_settings, store_url
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Query, Record
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+BASE_PATH = "/ocpi/emsp"
+PAGE = 500
+"""Records that are read at once: few enough for little memory, many enough that a page costs nothing."""
+_ANY_URL = f"http://127.0.0.1{BASE_PATH}"
+"""For commands that show no URL of ours to anybody."""
+_SNAPSHOT = r"-c default_transaction_isolation=repeatable\ read"
+
+
+def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snapshot: bool = False) -> SqlStore:
+    """The database with this URL, its schema looked at; with ``makes`` a new SQLite file is made.
+
+    With ``snapshot`` all reads of a transaction see the same state. Raises Usage, Outside, StoreFailed, SchemaMismatch.
+    """
+    output.require("sqlalchemy", "sql")
+    from ocpi_emsp.storage.sql.engine import is_in_memory, usable_url
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+    try:
+        parsed = usable_url(url)
+        is_sqlite = parsed.drivername.startswith("sqlite")
+        if snapshot and not is_sqlite:  # a transaction of SQLite sees one state anyway
+            parsed = parsed.update_query_dict({"options": _SNAPSHOT})
+        store = SqlStore(parsed, auto_upgrade=auto_upgrade)
+    except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
+        scheme = url.partition("://")[0]
+        known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
+        raise Usage(f"this {scheme} URL names no database that is known; one that does is {known}") from None
+    except ImportError as error:
+        raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
+    if is_in_memory(parsed):
+        raise Usage(f"a SQLite database in memory is gone with its process: name a file, such as {DEFAULT_STORE}")
+    if is_sqlite and not makes:
+        _require_file(parsed.database or "")
+    with reading(store):
+        """The first transaction looks at the schema."""
+    return store
+
+
+def _require_file(file: str) -> None:
+    if not file.startswith("file:") and not Path(file).exists():
+        raise Outside(f"there is no database {file}: serve, import and db upgrade make one")
+
+
+@contextlib.contextmanager
+def opened(arguments: Namespace, *, makes: bool = False, snapshot: bool = False) -> Iterator[SqlStore]:
+    """The store that the arguments name, closed with the block; see :func:`open_store`."""
+    store = open_store(store_url(arguments, os.environ), makes=makes, snapshot=snapshot)
+    try:
+        yield store
+    finally:
+        store.dispose()
+
+
+def reading(store: SqlStore) -> AbstractContextManager[BlockingTransaction]:
+    """A transaction that only reads."""
+    return _blocking(store).blocking_transaction(read_only=True)
+
+
+def writing(store: SqlStore) -> AbstractContextManager[BlockingTransaction]:
+    """A transaction that writes."""
+    return _blocking(store).blocking_transaction()
+
+
+def pages(tx: BlockingTransaction, query: Query) -> Iterator[Sequence[Record]]:
+    """All records that match, a page at a time."""
+    query = evolve(query, limit=PAGE, count=False)
+    while records := tx.page(query).records:
+        yield records
+        query = evolve(query, after=records[-1].sequence)
+
+
+def make_emsp(settings: Settings, url: str, store: AnyStore) -> Emsp:
+    """The eMSP of these settings. Raises Usage for an identity that no partner could accept."""
+    try:
+        return Emsp(
+            country_code=settings.country_code,
+            party_id=settings.party_id,
+            name=settings.name,
+            url=url,
+            url_policy=settings.url_policy,
+            store=store,
+        )
+    except ValueError as error:
+        raise Usage(str(error)) from None
+
+
+@contextlib.contextmanager
+def emsp_of(arguments: Namespace, *, url_needed_for: str | None = None, makes: bool = False) -> Iterator[Emsp]:
+    """The eMSP that the arguments name, on its store. Raises Usage, Outside, StoreFailed.
+
+    ``url_needed_for`` says what our public URL is told for; without it, no partner gets to see a URL of ours.
+    """
+    settings = read_settings(arguments, os.environ)
+    if settings.url is None and url_needed_for is not None:
+        raise Usage(f"{url_needed_for}: give our public URL as --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
+    with opened(arguments, makes=makes) as store:
+        yield make_emsp(settings, settings.url or _ANY_URL, store)
+
+
+def emsp_of_nobody(store: AnyStore) -> Emsp:
+    """An eMSP for what does not depend on who we are."""
+    nobody = Settings(country_code="XX", party_id="XXX", name="nobody", url=None, url_policy="https")
+    return make_emsp(nobody, _ANY_URL, store)
+
+
+def _blocking(store: SqlStore) -> BlockingStore:
+    return cast("BlockingStore", store.coloured("sync"))  # that of a store which was made of a URL

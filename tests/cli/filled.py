@@ -1,0 +1,120 @@
+"""A database with something of everything in it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ocpi_emsp import Emsp
+from ocpi_emsp.codec import encode
+from ocpi_emsp.flows.parties import Party, PartyState, issue, party_key
+from ocpi_emsp.models import BusinessDetails, Endpoint, ModuleID
+from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Kind, Record
+from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.wire import Request
+
+EXAMPLES = Path(__file__).parents[1] / "vectors/examples"
+AT = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+OWNER = ("NL", "TNM")
+OURS = ("IT", "BEC")
+TOKEN = "the-token-that-the-CPO-presents"
+SECRET = "the-token-that-we-present"
+CORRELATION = "correlation-1"
+BIG = b"1.000000000000000000000000000001"
+
+
+def example(name: str) -> bytes:
+    return (EXAMPLES / name).read_bytes()
+
+
+def emsp_on(store: SqlStore) -> Emsp:
+    return Emsp(
+        country_code="IT", party_id="BEC", name="Be Charge", url="https://emsp.example.com/ocpi/emsp", store=store
+    )
+
+
+def fill(url: str) -> None:
+    """Put a party and one of each of its objects into a database, two rejections, and events that wait or are dead."""
+    store = SqlStore(url)
+    store.upgrade()
+    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+        for record in records():
+            tx.put(record)
+        for entry in entries():
+            tx.append(entry)
+    for body in (b'{"id": "LOC2"}', b"no JSON \xff"):
+        refused = emsp_on(store).handle(put_location(body))
+        assert refused.status in (200, 400)
+    store.dispose()
+
+
+def put_location(body: bytes, location_id: str = "LOC2") -> Request:
+    path = f"/2.1.1/locations/NL/TNM/{location_id}"
+    return Request("PUT", path, "", {"authorization": f"Token {TOKEN}"}, body)
+
+
+def records() -> list[Record]:
+    """One record of every kind, a location with two EVSEs, and documents that are hard to keep."""
+    location: dict[str, Any] = json.loads(example("locations/location-LOC1.json"))
+    evses = location.pop("evses")
+    cdr = example("cdrs/cdr.json").strip().replace(b'"total_cost"', b'"x_big": ' + BIG + b', "total_cost"', 1)
+    party = Party(
+        country_code="NL",
+        party_id="TNM",
+        state=PartyState.REGISTERED,
+        issued=(issue(TOKEN, AT),),
+        token=SECRET,
+        versions_url="https://cpo.example.com/versions",
+        business_details=BusinessDetails(name="The New Motion"),
+        endpoints=(Endpoint(identifier=ModuleID.CREDENTIALS, url="https://cpo.example.com/credentials"),),
+    )
+    credential = Key(Kind.CREDENTIAL, "", "", issue(TOKEN, AT).sha256)
+    command = (
+        b'{"country_code":"NL","party_id":"TNM","uid":"U1","command":"STOP_SESSION","sent_at":"2024-01-01T00:00:00Z"}'
+    )
+    return [
+        record(party_key("NL", "TNM"), encode(party)),
+        record(credential, b'["NL","TNM"]'),
+        record(owned(Kind.LOCATION, "LOC1"), json.dumps(location, ensure_ascii=False).encode()),
+        *(record(owned(Kind.EVSE, each["uid"], "LOC1"), json.dumps(each, indent=1).encode()) for each in evses),
+        record(owned(Kind.SESSION, "101"), example("sessions/session-completed.json")),
+        record(
+            owned(Kind.TARIFF, "12"), b'{"id":"12", "name":"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x94\x8c", "currency" : "EUR"}'
+        ),
+        record(owned(Kind.CDR, "12345"), cdr),
+        record(owned(Kind.CDR_CONFLICT, "12345", "hash"), b' {"id":"12345"} '),
+        record(Key(Kind.TOKEN, *OURS, "012345678", "RFID"), example("tokens/token.json").strip()),
+        record(owned(Kind.COMMAND, "U1"), command),
+        record(owned(Kind.CHECKPOINT, "locations"), b'{"at":"2024-01-01T00:00:00Z"}'),
+    ]
+
+
+def record(key: Key, document: bytes) -> Record:
+    return Record(key, document, AT, AT.replace(microsecond=7))
+
+
+def owned(kind: str, object_id: str, parent: str = "") -> Key:
+    return Key(kind, *OWNER, object_id, parent)
+
+
+def entries() -> list[Entry]:
+    """Events that wait, for listeners and for a relay, and dead ones."""
+    details = {"country_code": "NL", "party_id": "TNM", "correlation_id": CORRELATION, "created": True}
+    topics = {"waiting": EVENT, "relayed": RELAY, "dead": DEAD[EVENT], "dead-relayed": DEAD[RELAY]}
+    return [
+        Entry(
+            id=name,
+            topic=topic,
+            name="SessionReceived",
+            key=owned(Kind.SESSION, "101"),
+            at=AT,
+            body=example("sessions/session-completed.json"),
+            details=details,
+            attempts=3 if name.startswith("dead") else 0,
+            error="ValueError: no" if name.startswith("dead") else "",
+            due=AT if name == "relayed" else None,
+        )
+        for name, topic in topics.items()
+    ]

@@ -1,0 +1,166 @@
+"""Commands on a database, while ``serve`` runs on it in another process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from cli import filled
+from cli.conftest import SECONDS, Command, Start
+from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
+from ocpi_emsp.testing.cpo.server import serving
+
+WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The database: a file that is not there yet, or a server."""
+    found: str = request.getfixturevalue("postgres_url") if request.param == "postgresql" else "sqlite:///emsp.db"
+    return found
+
+
+@pytest.fixture
+def server(start: Start, process: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The public URL of a server on the database; other commands have the same settings."""
+    monkeypatch.setenv("OCPI_EMSP_STORE", url)
+    if url.startswith("postgresql"):
+        assert process("db", "upgrade").status == 0
+    running = start("serve", *WHO, "--port", "0", "--json")
+    assert running.stdout is not None
+    public: str = json.loads(running.stdout.readline())["url"]
+    monkeypatch.setenv("OCPI_EMSP_URL", public)
+    return public
+
+
+def in_thread(process: Command, *argv: str) -> Awaitable[Any]:
+    """Run a command while a CPO is served in this process."""
+    return anyio.to_thread.run_sync(lambda: process(*argv))
+
+
+async def pushed(cpo: SimulatedCpo, push: Callable[[], Awaitable[Exchange]]) -> Exchange:
+    async with cpo, serving(cpo):
+        return await push()
+
+
+def test_an_invitation_of_another_process_works_at_the_server(server: str, process: Command) -> None:
+    invited = process("invite", "nl", "tnm", *WHO, "--json")
+    assert (invited.status, invited.err) == (0, "")
+    invitation = json.loads(invited.out)
+    assert set(invitation) == {"versions_url", "token_a"}
+    assert invitation["versions_url"] == f"{server}/versions"
+
+    async def play() -> tuple[list[Exchange], list[Exchange]]:
+        async with SimulatedCpo() as cpo, serving(cpo):
+            handshake = await cpo.register(**invitation)
+            return handshake, [await cpo.push_location("LOC1"), await cpo.push_location({"id": "LOC2"})]
+
+    handshake, pushes = anyio.run(play)
+    assert [exchange.status for exchange in handshake] == [200, 200, 201]
+    assert [exchange.status_code for exchange in pushes] == [1000, 2001]
+
+    assert [json.loads(line)["id"] for line in process("locations", "list", "--json").out.splitlines()] == ["LOC1"]
+    assert "REGISTERED" in process("parties", "list").out
+    again = process("invite", "NL", "TNM", *WHO)
+    assert (again.status, again.out) == (1, "")
+    assert "NL-TNM is registered already" in again.err
+
+    (rejection,) = [json.loads(line) for line in process("rejections", "list", "--json").out.splitlines()]
+    location = json.loads(process("locations", "show", "LOC1", "--json").out) | {"id": "LOC2"}
+    body = json.dumps(location)
+    replayed = process("rejections", "replay", *WHO, "--body", "-", "--json", "--", rejection["id"], input=body)
+    assert (replayed.status, json.loads(replayed.out)["http_status"]) == (0, 201), replayed.err
+    assert process("locations", "show", "LOC2").status == 0
+
+
+def test_a_cpo_calls_the_server_back_while_another_process_registers(server: str, process: Command) -> None:
+    async def play() -> tuple[Any, Any, Exchange]:
+        async with SimulatedCpo(token_a="token-of-the-cpo") as cpo, serving(cpo):
+            refused = await in_thread(process, "register", cpo.versions_url, "--token-a", "wrong", *WHO)
+            registered = await in_thread(
+                process, "register", cpo.versions_url, "--token-a", "token-of-the-cpo", *WHO, "--json"
+            )
+            return refused, registered, await cpo.push_location("LOC1")
+
+    refused, registered, push = anyio.run(play)
+    assert (refused.status, refused.out) == (3, "")
+    assert "cannot be used" in refused.err
+    assert "Traceback" not in refused.err
+    assert (registered.status, registered.err) == (0, "")
+    party = json.loads(registered.out)
+    assert (party["country_code"], party["party_id"]) == ("NL", "TNM")
+    assert "credentials" in [endpoint["identifier"] for endpoint in party["endpoints"]]
+    assert set(party) == {"country_code", "party_id", "name", "versions_url", "endpoints"}
+    assert push.status == 201
+    assert server
+
+
+def test_what_a_partner_sends_through_a_kill_is_there_afterwards(
+    start: Start, process: Command, tmp_path: Path
+) -> None:
+    argv = ("serve", *WHO, "--port", "0", "--invite", "NL-TNM", "--json")
+    running = start(*argv)
+    assert running.stdout is not None
+    (invitation,) = json.loads(running.stdout.readline())["invitations"]
+
+    async def play() -> Exchange:
+        async with SimulatedCpo() as cpo, serving(cpo):
+            await cpo.register(invitation["versions_url"], invitation["token_a"])
+            return await cpo.push_location("LOC1")
+
+    assert anyio.run(play).status == 201
+    running.send_signal(signal.SIGKILL)
+    running.wait(SECONDS)
+    assert (tmp_path / "ocpi-emsp.db").exists()
+    assert process("locations", "show", "LOC1").status == 0
+
+
+def test_registering_in_words(server: str, process: Command) -> None:
+    async def play() -> Any:
+        async with SimulatedCpo() as cpo, serving(cpo):
+            invitation = cpo.invite()
+            return await in_thread(process, "register", invitation.versions_url, "--token-a", invitation.token_a, *WHO)
+
+    ended = anyio.run(play)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("registered with NL-TNM, ")
+    assert "; its modules: " in ended.out
+    words = process("invite", "DE", "ABC", *WHO).out.splitlines()
+    assert words[0] == "invitation for DE-ABC"
+    assert words[1].split() == ["versions", "URL", f"{server}/versions"]
+    assert words[2].split()[:2] == ["token", "A"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "said"),
+    [
+        (("invite", "NL", "TNM", *WHO), 2, "an invitation names our versions URL: give our public URL as --url"),
+        (("register", "http://127.0.0.1:1/v", "--token-a", "T", *WHO), 2, "the CPO calls us back: give our public URL"),
+        (("invite", "NL", "TNM", "--url", "https://e.example.com"), 2, "nobody says who we are"),
+        (("invite", "NLD", "TNM"), 2, "'NLD' is no country code such as NL"),
+        (("invite", "NL", "TN"), 2, "'TN' is no party id such as TNM"),
+        (("invite", "NL", "TNM", *WHO, "--url", "nonsense"), 2, "url must be the absolute public base"),
+        (("register", "https://c/v", *WHO), 2, "--token-a"),
+        (("register", "ftp://c/v", "--token-a", "T", *WHO, "--url", "https://e.example.com"), 3, "cannot be used"),
+        (
+            ("register", "http://127.0.0.1:1/v", "--token-a", "T", *WHO, "--url", "https://e.example.com"),
+            3,
+            "cannot be",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(
+    argv: tuple[str, ...], status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCPI_EMSP_URL", raising=False)
+    ended = command(*argv)
+    assert (ended.status, ended.out) == (status, "")
+    assert said in ended.err
+    assert filled.SECRET not in ended.err

@@ -1,0 +1,349 @@
+"""``ocpi-emsp export`` and ``import``: everything, exactly, from any database into any other."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import stat
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import filled
+from cli.conftest import Command, Ended
+from ocpi_emsp.cli import export_store, import_store, stores
+from ocpi_emsp.cli.portable import KINDS, record_line
+from ocpi_emsp.flows.parties import issue
+from ocpi_emsp.ports import BlockingTransaction, Entry, Key, Kind, Query, Record
+from ocpi_emsp.storage import SqlStore
+
+HEADER = '{"ocpi_emsp_export":1}'
+OTHER = "sqlite:///other.db"
+TIMES = {"last_updated": "2024-01-01T00:00:00Z", "received_at": "2024-01-01T00:00:00Z"}
+ENTRY: dict[str, Any] = {
+    "id": "E1",
+    "topic": "event",
+    "name": "SessionReceived",
+    "at": "2024-01-01T00:00:00Z",
+    "body": "",
+    "details": {"country_code": "NL", "party_id": "TNM", "correlation_id": "c"},
+}
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of an export without the first, which says when it was made."""
+    header, *rest = text.split("\n")[:-1]
+    assert set(json.loads(header)) == {"ocpi_emsp_export", "exported_at"}
+    return rest
+
+
+def line(**members: Any) -> str:
+    return json.dumps({"kind": "tariff", "country_code": "NL", "party_id": "TNM", "id": "T", **TIMES, **members})
+
+
+def entry(**members: Any) -> str:
+    return json.dumps({"entry": {**ENTRY, **members}})
+
+
+def given(path: Path, *lines: str, header: str = HEADER, end: bool = True) -> str:
+    last = [json.dumps({"end": {"lines": len(lines)}})] if end else []
+    path.write_text("\n".join([header, *lines, *last]) + "\n", "utf-8")
+    return str(path)
+
+
+def stored(url: str, kind: str) -> list[Record]:
+    store = SqlStore(url)
+    with stores.reading(store) as tx:
+        found = list(tx.page(Query(kind=kind, limit=1000)).records)
+    store.dispose()
+    return found
+
+
+def test_every_kind_is_exported() -> None:
+    assert set(KINDS) == {value for name, value in vars(Kind).items() if name.isupper()}
+    assert list(KINDS).index(Kind.LOCATION) < list(KINDS).index(Kind.EVSE)
+
+
+@pytest.mark.usefixtures("database")
+def test_the_lines_say_everything_exactly(command: Command) -> None:
+    ended = command("export")
+    assert ended.status == 0
+    assert "the export holds secrets" in ended.err
+    assert "evses: 2" in ended.err
+    *lines, end = lines_of(ended.out)
+    documents = [json.loads(each) for each in lines]
+    assert json.loads(end) == {"end": {"lines": len(lines)}}
+    records = [document for document in documents if "kind" in document]
+    assert [document["kind"] for document in records] == [record.key.kind for record in filled.records()]
+    for line, record in zip(lines, filled.records(), strict=False):
+        found = json.loads(line)
+        assert Key(*(found[name] for name in Key._fields)) == record.key
+        assert (found["last_updated"], found["received_at"]) == (
+            "2024-05-06T07:08:09.123456Z",
+            "2024-05-06T07:08:09.000007Z",
+        )
+        if "document_text" in found:
+            assert found["document_text"].encode() == record.document
+        else:
+            assert f'"document":{record.document.decode()}}}' in line
+    texts = [document["kind"] for document in records if "document_text" in document]
+    assert texts == ["evse", "evse", "session", "cdr", "cdr_conflict", "token"]
+    entries = [document["entry"] for document in documents if "entry" in document]
+    assert Counter(entry["topic"] for entry in entries) == {
+        **dict.fromkeys(("event", "relay", "dead_event", "dead_relay"), 1),
+        "rejection": 2,
+    }
+    assert b"no JSON \xff" in [base64.b64decode(entry["body"]) for entry in entries]
+
+
+def test_a_file_is_its_owners_alone(database: str, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "all.jsonl"
+    file.write_text("x")
+    file.chmod(0o644)
+    for name in ("all.jsonl", "new.jsonl"):
+        ended = command("export", "--output", name, "--store", database)
+        assert (ended.status, ended.out) == (0, "")
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+        assert filled.SECRET in (tmp_path / name).read_text("utf-8")
+    assert command("export", "--output", "no/such/folder").status == 2
+    if Path("/dev/full").exists():
+        ended = command("export", "--output", "/dev/full")
+        assert (ended.status, ended.out) == (3, "")
+        assert "the output cannot be written: No space left on device" in ended.err
+
+
+@pytest.mark.usefixtures("database")
+def test_sqlite_to_postgresql_and_back_gives_the_same_lines(
+    command: Command, postgres_url: str, tmp_path: Path
+) -> None:
+    assert command("db", "upgrade", "--store", postgres_url).status == 0
+    assert command("export", "--output", "1").status == 0
+    first = lines_of((tmp_path / "1").read_text("utf-8"))
+    for source, target in (("1", postgres_url), ("2", OTHER), ("1", postgres_url), ("1", OTHER)):
+        imported = command("import", source, "--store", target)
+        assert (imported.status, imported.out) == (0, ""), imported.err
+        assert imported.err.startswith("ocpi-emsp: imported parties: 1, credentials: 1, locations: 1, evses: 2, ")
+        assert command("export", "--output", "2", "--store", target).status == 0
+        assert lines_of((tmp_path / "2").read_text("utf-8")) == first
+    for plural in ("locations", "cdrs", "tokens", "sessions"):
+        assert command(plural, "list", "--json", "--store", postgres_url) == command(plural, "list", "--json")
+
+
+def test_the_postgresql_export_shows_one_moment(
+    command: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.fill(postgres_url)
+    export = export_store._export
+
+    def while_somebody_writes(tx: BlockingTransaction) -> Counter[str]:
+        tx.page(Query(kind=Kind.LOCATION))
+        store = SqlStore(postgres_url)
+        with stores.writing(store) as other:
+            other.put(filled.record(filled.owned(Kind.LOCATION, "LATER"), b"{}"))
+            other.delete(filled.owned(Kind.SESSION, "101"))
+        store.dispose()
+        return export(tx)
+
+    monkeypatch.setattr(export_store, "_export", while_somebody_writes)
+    ended = command("export", "--store", postgres_url)
+    assert ended.status == 0
+    assert "LATER" not in ended.out
+    assert '"kind":"session"' in ended.out
+
+
+@pytest.mark.usefixtures("database")
+def test_import_reads_standard_input_and_page_after_page(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((stores, "PAGE"), (export_store, "PAGE"), (import_store, "BATCH")):
+        monkeypatch.setattr(module, name, 1)
+    exported = command("export").out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(exported.encode())))
+    assert command("import", "--store", OTHER).status == 0
+    assert lines_of(command("export", "--store", OTHER).out) == lines_of(exported)
+
+
+def test_what_is_imported_works(database: str, command: Command, tmp_path: Path) -> None:
+    command("export", "--output", "all")
+    command("import", "all", "--store", OTHER)
+    store = SqlStore(OTHER)
+    emsp = filled.emsp_on(store)
+    location = filled.example("locations/location-LOC1.json")
+    assert emsp.handle(filled.put_location(location, "LOC1")).status in (200, 201)
+    assert len(emsp.rejections.list()) == 2
+    assert [event.id for event in emsp.events.list(dead=True)] == ["dead"]
+    store.dispose()
+    assert issue(filled.TOKEN, filled.AT).sha256 in (tmp_path / "all").read_text("utf-8")
+    assert filled.SECRET.encode() not in (tmp_path / "other.db").read_bytes()
+    assert database
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+BAD_LINES = [
+    ("nonsense", "not JSON"),
+    ("[1]", "a JSON object is required"),
+    ("{}", "Object missing required field `kind`"),
+    ('{"kind": "tariff"', "not JSON"),
+    (line(), "it has either a document or a document_text"),
+    (line(document={}, document_text="{}"), "it has either a document or a document_text"),
+    (line(document=5), "its document is no tariff: a JSON object is required"),
+    (line(document_text="{"), "its document is no tariff: not JSON"),
+    (line(document_text='{"a": "\ud800"}'), "not"),
+    (line(document={}, kind="hub"), "there is no kind 'hub'"),
+    (line(document={}, id=5), "Expected `str`, got `int`"),
+    (line(document={}, last_updated="yesterday"), "its last_updated is no time with a zone: 'yesterday'"),
+    (line(document={}, received_at="2024-01-01T00:00:00"), "its received_at is no time with a zone"),
+    (line(document={}, received_at="0001-01-01T00:00:00+23:59"), "its received_at is no time with a zone"),
+    (line(document={}, parent="P"), "the database refuses it; error at (document): cannot be stored: a tariff has no"),
+    (
+        line(document={}, kind="evse", parent="NOWHERE"),
+        "the database refuses it; error at (document): cannot be stored",
+    ),
+    (line(document={}, kind="party", id=""), "its document is no party: "),
+    (line(document={}, kind="command"), "its document is no command: "),
+    (line(document={}, kind="credential"), "its document is no credential: Expected `array`, got `object`"),
+    (line(document_text="[" * 10_000, kind="credential"), "its document is no credential: "),
+    ('{"kind":' + "[" * 100_000, "not readable: nested too deeply"),
+    (entry(topic="gossip"), "there is no topic 'gossip'"),
+    (entry(body="!"), "its body is no base64: "),
+    (entry(body="é"), "its body is no base64: "),
+    (entry(details={}), "its details have no country_code"),
+    (entry(details={**ENTRY["details"], "party_id": 1}), "its details have no party_id"),
+    (entry(key=["session"]), "Expected `array` of length 5"),
+    (entry(due="soon"), "its due is no time with a zone: 'soon'"),
+    (entry(topic="rejection"), "its details are those of no rejection: KeyError"),
+    (
+        entry(topic="rejection", details={**ENTRY["details"], "findings": 5}),
+        "its details are those of no rejection: TypeError",
+    ),
+    (entry(attempts="many"), "Expected `int`, got `str`"),
+]
+
+
+@pytest.mark.parametrize(("bad", "said"), BAD_LINES, ids=range(len(BAD_LINES)))
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_bad_line_is_named_and_the_others_are_imported(
+    bad: str, said: str, strict: bool, database: str, command: Command, tmp_path: Path
+) -> None:
+    good = [line(document={"id": each}, id=each) for each in ("A", "B")]
+    path = tmp_path / "given"
+    path.write_bytes("\n".join([HEADER, good[0], bad, good[1], '{"end":{"lines":3}}']).encode("utf-8", "surrogatepass"))
+    ended = command("import", "given", *(["--strict"] if strict else []))
+    assert (ended.status, ended.out) == (1, "")
+    assert f"given: line 3: {said}" in ended.err
+    assert f"imported tariffs: {1 if strict else 2}\n" in ended.err
+    assert ("nothing behind that line was imported" in ended.err) is strict
+    assert [record.key.id for record in stored(database, Kind.TARIFF)] == ["12", "A", *(() if strict else ("B",))]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no export of ocpi-emsp: its first line is none of an export"),
+        ("{}\n", "no export of ocpi-emsp"),
+        (line(document={}) + "\n", "no export of ocpi-emsp"),
+        ("\ufeff" + HEADER, "no export of ocpi-emsp"),
+        ('{"ocpi_emsp_export":2}', "an export of format 2; this version reads 1"),
+        ('{"ocpi_emsp_export":"1"}', "no export of ocpi-emsp"),
+        ('{"x":' + "[" * 100_000, "no export of ocpi-emsp"),
+    ],
+)
+@pytest.mark.usefixtures("database")
+def test_a_file_without_the_header_is_refused(text: str, said: str, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text(text, "utf-8")
+    ended = command("import", "given", "--store", OTHER)
+    assert (ended.status, ended.out) == (2, "")
+    assert f"given: {said}" in ended.err
+    assert not (tmp_path / "other.db").exists()
+
+
+@pytest.mark.usefixtures("database")
+def test_a_file_that_was_cut_off_or_goes_on_is_said(command: Command, tmp_path: Path) -> None:
+    good = [line(document={"id": each}, id=each) for each in "AB"]
+    for path, said in (
+        (given(tmp_path / "1", *good, end=False), "it was cut off: the line that ends an export is missing"),
+        (given(tmp_path / "2", good[0], '{"end":{"lines":2}}', end=False), "it says that it has 2 lines, and has 1"),
+        (given(tmp_path / "3", '{"end":{"lines":0}}', good[0], end=False), "line 3: it stands behind the end"),
+    ):
+        ended = command("import", path, "--store", OTHER)
+        assert ended.status == 1
+        assert said in ended.err
+
+
+@pytest.mark.usefixtures("database")
+def test_many_bad_lines_are_counted_and_long_ones_passed_over(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_store, "LONGEST", 1000)
+    long = line(document={"id": "x" * 5000})
+    path = given(tmp_path / "given", *["bad"] * 30, "", long, line(document={"id": "T"}), end=False)
+    ended = command("import", path)
+    assert ended.status == 1
+    assert ended.err.count("not JSON") == 20
+    assert "11 more lines cannot be imported" in ended.err
+    assert "imported tariffs: 1\n" in ended.err
+    path = given(tmp_path / "given", long, end=False)
+    assert "line 2: it is longer than 1000 bytes" in command("import", path).err
+
+
+@pytest.mark.parametrize("file", ["nothing", ".", "\0"])
+@pytest.mark.usefixtures("database")
+def test_a_file_that_cannot_be_read_is_said(file: str, command: Command) -> None:
+    ended = command("import", file)
+    assert (ended.status, ended.out) == (2, "")
+    assert "cannot be read: " in ended.err
+
+
+@pytest.mark.usefixtures("database")
+def test_a_database_that_fails_on_the_way_is_3_and_says_how_far_it_got(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, begun = stores.writing, Counter[str]()
+
+    def failing(store: SqlStore) -> Any:
+        begun["times"] += 1
+        if begun["times"] == 2:
+            (tmp_path / "emsp.db").unlink()
+            (tmp_path / "emsp.db").mkdir()
+            store.dispose()
+        return writing(store)
+
+    monkeypatch.setattr(import_store, "BATCH", 1)
+    monkeypatch.setattr(import_store, "writing", failing)
+    path = given(tmp_path / "given", *(line(document={"id": each}, id=each) for each in "AB"))
+    ended = command("import", path)
+    assert ended.status == 3
+    assert "the database failed; imported until then: tariffs: 1" in ended.err
+    assert "sqlite:///emsp.db: unable to open database file" in ended.err
+
+
+def test_a_record_that_no_line_can_hold_as_it_is_is_written_as_text() -> None:
+    for document in (b'{"a":\n1}', b" {}", b"{}\r", b"[" * 5000 + b"]" * 5000):
+        written = record_line(filled.record(filled.owned(Kind.TARIFF, "T"), document))
+        assert written.count(b"\n") == 1
+        assert json.loads(written)["document_text"].encode() == document
+
+
+def test_an_entry_without_an_object_and_without_a_due_time_survives(database: str, command: Command) -> None:
+    store = SqlStore(database)
+    with stores.writing(store) as tx:
+        tx.append(Entry(id="plain", topic="event", name="X", key=None, at=filled.AT, details=ENTRY["details"]))
+    store.dispose()
+    exported = command("export", "--output", "all")
+    assert exported.status == 0
+    assert command("import", "all", "--store", OTHER).status == 0
+    other = SqlStore(OTHER)
+    with stores.reading(other) as tx:
+        found = tx.entry("plain")
+    other.dispose()
+    assert found is not None
+    assert (found.key, found.due, found.at) == (None, None, filled.AT)
+
+
+def test_the_help_names_both(command: Command) -> None:
+    for name in ("export", "import"):
+        ended: Ended = command(name, "--help")
+        assert ended.status == 0

@@ -1,0 +1,154 @@
+"""Databases that are not there, that cannot be used, or that are of another version: said before anything happens."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from cli.conftest import Command, Start
+from ocpi_emsp.storage import migrations
+
+WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url", "https://e.example.com/ocpi/emsp")
+SERVE = ("serve", *WHO, "--port", "0")
+COMMANDS = {
+    "serve": SERVE,
+    "invite": ("invite", "NL", "TNM", *WHO),
+    "register": ("register", "https://cpo.example.com/versions", "--token-a", "T", *WHO),
+    "list": ("locations", "list"),
+    "show": ("parties", "show", "NL-TNM"),
+    "rejections": ("rejections", "list"),
+    "replay": ("rejections", "replay", "--all", *WHO),
+    "events": ("events", "retry", "--all"),
+    "report": ("report", "NL-TNM"),
+    "export": ("export",),
+    "import": ("import", "given"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, without settings, and with an export that could be imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
+    (tmp_path / "given").write_text('{"ocpi_emsp_export":1}\n{"end":{"lines":0}}\n')
+    return tmp_path
+
+
+def older(file: Path) -> None:
+    """Make a SQLite file with the schema as it was at first."""
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        migrations._upgrade(connection, migrations.Names(), "0001")
+    engine.dispose()
+
+
+def no_database(file: Path) -> None:
+    file.write_bytes(b"this is no database, but a text that is long enough to have a header" * 20)
+
+
+BROKEN = {
+    "unreachable": (
+        "postgresql+psycopg://me:secret@127.0.0.1:1/x",
+        "ocpi-emsp: postgresql+psycopg://me:***@127.0.0.1:1/x",
+    ),
+    "no database": ("sqlite:///text.db", "sqlite:///text.db: file is not a database"),
+    "directory": ("sqlite:///.", "sqlite:///.: unable to open database file"),
+    "older": ("sqlite:///older.db", "the schema is revision 0001; revision "),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_database_that_cannot_be_used_is_3(name: str, broken: str, command: Command, folder: Path) -> None:
+    no_database(folder / "text.db")
+    if broken == "older":
+        older(folder / "older.db")
+    url, said = BROKEN[broken]
+    ended = command(*COMMANDS[name], "--store", url)
+    assert (ended.status, ended.out) == (3, "")
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert "secret" not in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", set(COMMANDS) - {"serve", "invite", "register", "import"})
+def test_a_command_that_only_looks_makes_no_database(name: str, command: Command, folder: Path) -> None:
+    ended = command(*COMMANDS[name])
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err == "ocpi-emsp: there is no database ocpi-emsp.db: serve, import and db upgrade make one\n"
+    assert not list(folder.glob("*.db*"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite://", "a SQLite database in memory is gone with its process: name a file"),
+        ("sqlite:///:memory:", "a SQLite database in memory is gone"),
+        ("mysql://me:secret@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
+        ("postgresql://me:secret@host:port/x", "this postgresql URL names no database that is known"),
+        ("postgresql://me:secret/x", "this postgresql URL names no database that is known"),
+        ("nonsense:secret", "--store is no database URL"),
+    ],
+)
+@pytest.mark.parametrize("name", ["serve", "list", "import"])
+def test_a_url_of_no_database_is_a_usage_error(name: str, url: str, said: str, command: Command) -> None:
+    ended = command(*COMMANDS[name], "--store", url)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert "secret" not in ended.err
+
+
+def test_memory_is_for_the_server_alone(command: Command) -> None:
+    ended = command(*COMMANDS["list"], "--store", "memory")
+    assert (ended.status, ended.out) == (2, "")
+    assert "--store is memory, which only the server that has it can see" in ended.err
+
+
+@pytest.mark.parametrize(("package", "said"), [("sqlalchemy", "this command needs sqlalchemy"), ("psycopg", "psycopg")])
+def test_a_missing_driver_is_named(package: str, said: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    ended = command(*COMMANDS["list"], "--store", "postgresql://host/x")
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert "pip install 'ocpi-emsp[sql]'" in ended.err
+
+
+@pytest.mark.usefixtures("database")
+def test_a_file_that_cannot_be_written_is_read_and_refuses_changes(command: Command) -> None:
+    store = ("--store", "sqlite:///file:emsp.db?mode=ro&uri=true")
+    for name in ("list", "show", "rejections", "report", "export"):
+        assert command(*COMMANDS[name], *store).status == 0
+    ended = command("invite", "DE", "ABC", *WHO, *store)
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err.endswith("attempt to write a readonly database\n")
+    assert command("events", "retry", "dead", *store).status == 3
+
+
+def test_a_schema_of_a_newer_version_is_refused_whatever_is_asked_for(command: Command, folder: Path) -> None:
+    assert command("db", "upgrade").status == 0
+    with contextlib.closing(sqlite3.connect(folder / "ocpi-emsp.db")) as connection:
+        connection.execute("UPDATE ocpi_version SET version_num = '9999'")
+        connection.commit()
+    for argv in (COMMANDS["list"], SERVE, (*SERVE, "--auto-upgrade")):
+        ended = command(*argv)
+        assert (ended.status, ended.out) == (3, "")
+        assert "9999" in ended.err
+
+
+def test_serve_upgrades_an_older_schema_where_it_is_told_to(start: Start, folder: Path, command: Command) -> None:
+    older(folder / "ocpi-emsp.db")
+    refused = command(*SERVE)
+    assert (refused.status, refused.out) == (3, "")
+    assert "`ocpi-emsp db upgrade` brings it up to date" in refused.err
+    server = start(*SERVE, "--auto-upgrade", "--json")
+    assert server.stdout is not None
+    assert server.stdout.readline().startswith('{"country_code": "IT"')
+    assert command("db", "check").status == 0
