@@ -1,0 +1,578 @@
+"""A CPO that pushes without a pause, the server that it pushes to, and what must be there afterwards.
+
+Rules:
+- every push has a number that rises: it is the second of its ``last_updated``, and stands in several members of the
+  object, so that one that is half written shows;
+- a push is answered 1000, or it is unknown whether it was taken: then it is sent again, or the next one is;
+- each object is pushed by one worker, so that its last accepted push is known; one location is shared by all;
+- the draws are seeded, what they meet in the server is the machine's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any, Self, TypeAlias
+
+from attrs import define, field, frozen
+
+from crash.server import CHECKPOINT, LINE, TOKEN, make_emsp, pulled_key, register, request
+from ocpi_emsp import Cdr, Emsp, Evse, Location, Session, Tariff, decode
+from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.codec import dump
+from ocpi_emsp.ports import Kind, Query, Record, Transaction
+from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import timestamp
+
+WORKERS = 6
+SECONDS = 30.0
+"""What anything here may take before it counts as hanging."""
+SHARED = "LX"
+EVSES = 3
+
+_SERVER = Path(__file__).with_name("server.py")
+_STATUSES = ("AVAILABLE", "CHARGING", "BLOCKED", "RESERVED", "OUTOFORDER")
+_SPARE = 5
+"""Pushes of each worker that are answered after the last trouble."""
+
+Document: TypeAlias = dict[str, Any]
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+
+
+@define
+class Server:
+    """The program in server.py; its log is shown where a test fails."""
+
+    port: int
+    events: Path
+    _process: subprocess.Popen[bytes]
+    pid: int = 0
+
+    def start(self) -> None:
+        """Returns when the process runs; whoever connects is served."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(LINE)
+        self._process.stdin.flush()
+        said = self._said()
+        assert said.isdigit(), f"no server started: {said}"
+        self.pid = int(said)
+
+    def kill(self) -> None:
+        """Returns when the process is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert self._said() == "killed by 9"
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
+
+    def heard(self) -> list[Document]:
+        """What the listener noted."""
+        return [json.loads(line) for line in self.events.read_text().splitlines()]
+
+
+@contextmanager
+def serving(url: str, host: str, folder: Path) -> Iterator[Server]:
+    """A server that runs."""
+    events, log = folder / "events", folder / "log"
+    # Not measured: what is killed cannot write what it measured, and the load would wait for it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    with socket.create_server(("127.0.0.1", 0)) as listening, log.open("wb") as said:
+        line = [sys.executable, "-P", str(_SERVER), url, host, str(events), str(listening.fileno())]
+        with subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            pass_fds=[listening.fileno()],
+            env=environment,
+            cwd=folder,
+        ) as process:
+            server = Server(listening.getsockname()[1], events, process)
+            try:
+                server.start()
+                yield server
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                process.wait(SECONDS)
+                print(log.read_text("utf-8", "replace")[-5000:])
+
+
+def prepared(url: str) -> SqlStore:
+    """A store with its schema, in which the partner is registered."""
+    store = SqlStore(url)
+    store.upgrade()
+    register(store)
+    store.dispose()
+    return store
+
+
+# --- what is pushed -------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Push:
+    """One request of the partner; ``object`` is named as the listener names it."""
+
+    id: str
+    object: str
+    number: int
+    method: str
+    path: str
+    body: bytes
+
+
+def moment(number: int) -> datetime:
+    """When the object of a push was last updated."""
+    return samples.BASE + timedelta(seconds=number)
+
+
+def changing(number: int) -> Document:
+    """The members by which a version of an EVSE is known."""
+    return {
+        "status": _STATUSES[number % len(_STATUSES)],
+        "physical_reference": f"N{number}",
+        "floor_level": str(number % 1000),
+        "last_updated": timestamp(moment(number)),
+    }
+
+
+def location(location_id: str, number: int, evses: int) -> Document:
+    """A location of which every part is of the same version."""
+    document = samples.location(location_id, evses=evses, last_updated=moment(number))
+    document["evses"] = [{**evse, **changing(number)} for evse in document["evses"]]
+    return document | {"name": f"Version {number}", "postal_code": str(number)}
+
+
+def metered(number: int) -> Document:
+    """The members by which a version of a session is known."""
+    return {
+        "kwh": number,
+        "meter_id": f"METER-{number}",
+        "total_cost": Decimal(number) / 4,
+        "last_updated": timestamp(moment(number)),
+    }
+
+
+@define
+class Worker:
+    """One connection of the partner, and what it was answered."""
+
+    name: int
+    random: Random
+    number: int = 0
+    accepted: list[Push] = field(factory=list)
+    unknown: list[Push] = field(factory=list)
+
+    def creating(self) -> Iterator[Push]:
+        """The pushes that must be answered before the others make sense."""
+        yield self._location()
+        yield self._session()
+
+    def pushes(self) -> Iterator[Push]:
+        """One push after the other, without an end."""
+        patch_one = (self._patch_own, self._patch_shared)
+        kinds = (*patch_one, *patch_one, self._location, self._session, self._patch_session, self._tariff, self._cdr)
+        while True:
+            yield self.random.choice(kinds)()
+
+    def _push(self, method: str, path: str, name: str, document: Document) -> Push:
+        return Push(f"{self.name}-{self.number}", name, self.number, method, path, dump(document))
+
+    def _next(self) -> int:
+        self.number += 1
+        return self.number
+
+    def _location(self) -> Push:
+        name = f"L{self.name}"
+        document = location(name, self._next(), EVSES)
+        return self._push("PUT", f"locations/NL/TNM/{name}", f"location/{name}", document)
+
+    def _patch_own(self) -> Push:
+        return self._patch(f"L{self.name}", self.random.randint(1, EVSES))
+
+    def _patch_shared(self) -> Push:
+        return self._patch(SHARED, self.name + 1)
+
+    def _patch(self, location_id: str, evse: int) -> Push:
+        uid = f"{location_id}-E{evse}"
+        path = f"locations/NL/TNM/{location_id}/{uid}"
+        return self._push("PATCH", path, f"evse/{location_id}/{uid}", changing(self._next()))
+
+    def _session(self) -> Push:
+        name = f"S{self.name}"
+        document = samples.session(name, status="ACTIVE") | metered(self._next())
+        return self._push("PUT", f"sessions/NL/TNM/{name}", f"session/{name}", document)
+
+    def _patch_session(self) -> Push:
+        name = f"S{self.name}"
+        return self._push("PATCH", f"sessions/NL/TNM/{name}", f"session/{name}", metered(self._next()))
+
+    def _tariff(self) -> Push:
+        name = f"T{self.name}"
+        number = self._next()
+        document = samples.tariff(name, energy_price=Decimal(number) / 4, last_updated=moment(number))
+        return self._push("PUT", f"tariffs/NL/TNM/{name}", f"tariff/{name}", document)
+
+    def _cdr(self) -> Push:
+        number = self._next()
+        name = f"C{self.name}-{number}"
+        document = samples.cdr(name) | {"last_updated": timestamp(moment(number))}
+        return self._push("POST", "cdrs", f"cdr/{name}", document)
+
+
+# --- pushing --------------------------------------------------------------------------------------------------------
+
+
+class Trouble:
+    """What happens to the server meanwhile; this one is none."""
+
+    def answered(self, ok: bool) -> None:
+        """A push was answered, well or with 500."""
+
+    def stepped(self) -> None:
+        """A part of a request was sent, or of its answer read."""
+
+    def given_up(self) -> None:
+        """A worker failed: nobody pushes any more."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that shall happen has happened."""
+        return True
+
+
+@define
+class Kills(Trouble):
+    """Kills the server at random moments and starts it again at once.
+
+    A moment is so many answered pushes after the start, and then so many steps of any worker: while the one steps, the
+    others' requests are anywhere.
+    """
+
+    server: Server
+    random: Random
+    left: int
+    _answers: int = 0
+    _steps: int = 5
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def answered(self, ok: bool) -> None:
+        assert ok, "only a killed server fails"
+        with self._lock:
+            self._answers = max(self._answers - 1, 0)
+
+    def stepped(self) -> None:
+        with self._lock:
+            if self.is_over or self._answers:
+                return
+            if self._steps:
+                self._steps -= 1
+                return
+            self.left -= 1
+            self._answers, self._steps = self.random.randint(0, 20), self.random.randint(0, 3 * WORKERS)
+            self.server.kill()
+            self.server.start()
+
+    @property
+    def is_over(self) -> bool:
+        return self.left == 0
+
+
+@define
+class Load:
+    """All workers of the partner."""
+
+    port: int
+    trouble: Trouble
+    seed: int
+    patience: float = SECONDS
+    """Seconds in which every push must be answered."""
+    may_fail: bool = False
+    """Whether 500 / 3000 is an answer."""
+    is_given_up: bool = False
+
+    def give_up(self) -> None:
+        """Something failed: nobody pushes any more."""
+        self.is_given_up = True
+        self.trouble.given_up()
+
+    def push(self) -> list[Worker]:
+        """Push until the trouble is over, and a little more; the workers, with what they were answered."""
+        workers = [Worker(name, Random(f"{self.seed}-{name}")) for name in range(WORKERS)]
+        first = Push("shared", f"location/{SHARED}", 0, "PUT", f"locations/NL/TNM/{SHARED}", dump(_shared()))
+        workers[0].accepted.append(first)
+        connection = _Connection(self, workers[0])
+        connection.insist(first)
+        connection.close()
+        with ThreadPoolExecutor(WORKERS) as threads:
+            for done in [threads.submit(self._work, worker) for worker in workers]:
+                done.result()
+        return workers
+
+    def _work(self, worker: Worker) -> None:
+        connection, spare = _Connection(self, worker), _SPARE
+        try:
+            for push in worker.creating():
+                connection.insist(push)
+                worker.accepted.append(push)
+            for push in worker.pushes():
+                if not spare or self.is_given_up:
+                    return
+                # A partner that got no answer sends it again, or what is new by now.
+                while not (accepted := connection.send(push)) and worker.random.random() < 0.5:
+                    pass
+                (worker.accepted if accepted else worker.unknown).append(push)
+                spare -= self.trouble.is_over and accepted
+        except BaseException:
+            self.give_up()
+            raise
+        finally:
+            connection.close()
+
+
+def _shared() -> Document:
+    return location(SHARED, 0, WORKERS)
+
+
+@define
+class _Connection:
+    load: Load
+    worker: Worker
+    _http: http.client.HTTPConnection | None = None
+
+    def insist(self, push: Push) -> None:
+        """Send it until it is accepted."""
+        while not self.send(push):
+            assert not self.load.is_given_up, "something else failed"
+
+    def send(self, push: Push) -> bool:
+        """True where it was answered 1000; False where it is unknown what became of it."""
+        try:
+            status, answer = self._exchange(push)
+        except TimeoutError:
+            raise
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return False
+        envelope = json.loads(answer)
+        both = status, envelope["status_code"]
+        is_accepted = both in ((200, 1000), (201, 1000))
+        assert is_accepted or (self.load.may_fail and both == (500, 3000)), (push, both, envelope)
+        assert not is_accepted or not envelope["status_message"].startswith("Kept"), (push, envelope)
+        self.load.trouble.answered(is_accepted)
+        return is_accepted
+
+    def _exchange(self, push: Push) -> tuple[int, bytes]:
+        step = self.load.trouble.stepped
+        if self._http is None:
+            self._http = http.client.HTTPConnection("127.0.0.1", self.load.port, timeout=self.load.patience)
+        cut = self.worker.random.randint(0, len(push.body))
+        self._http.putrequest(push.method, f"/ocpi/emsp/2.1.1/{push.path}")
+        self._http.putheader("authorization", f"Token {TOKEN}")
+        self._http.putheader("x-correlation-id", push.id)
+        self._http.putheader("content-length", str(len(push.body)))
+        self._http.endheaders(push.body[:cut])
+        step()
+        self._http.send(push.body[cut:])
+        step()
+        response = self._http.getresponse()
+        answer = response.read()
+        step()
+        return response.status, answer
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+
+# --- what must be there ---------------------------------------------------------------------------------------------
+
+
+@define
+class Outcome:
+    """What is in the store, seen by another eMSP on it."""
+
+    store: SqlStore
+    emsp: Emsp = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.emsp = make_emsp(self.store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.dispose()
+
+    def read(self, work: Callable[[Transaction], Any]) -> Any:
+        """The result of a transaction."""
+
+        async def reading() -> Any:
+            async with lift_store(self.store, in_place).transaction(read_only=True) as tx:
+                return await work(tx)
+
+        return run(reading())
+
+    def records(self, kind: str) -> Sequence[Record]:
+        """All records of a kind."""
+        page = self.read(lambda tx: tx.page(Query(kind=kind, limit=100_000)))
+        return list(page.records)
+
+    def get(self, path: str) -> Document:
+        """An object as the partner sees it."""
+        response = self.emsp.handle(request("GET", path))
+        envelope = json.loads(response.body, parse_float=Decimal)
+        assert (response.status, envelope["status_code"]) == (200, 1000), (path, envelope)
+        return dict(envelope["data"])
+
+    # --- the rules ----------------------------------------------------------------------------------------------
+
+    def check(self, workers: Sequence[Worker], heard: Sequence[Document]) -> None:
+        """Everything that was answered is there, whole, and was told."""
+        self.check_parsed()
+        for worker in workers:
+            self._check_worker(worker)
+        check_events(workers, heard)
+        assert self.emsp.events.list() == []
+        assert self.emsp.events.list(dead=True) == []
+        assert self.records(Kind.CDR_CONFLICT) == []
+        assert self.emsp.rejections.list() == []
+
+    def check_parsed(self) -> None:
+        """Every object is one, and no EVSE is without its location."""
+        models = {
+            Kind.EVSE: Evse,
+            Kind.SESSION: Session,
+            Kind.TARIFF: Tariff,
+            Kind.CDR: Cdr,
+        }
+        for kind, model in models.items():
+            for record in self.records(kind):
+                view: Any = decode(model, record.document)
+                assert view.last_updated == record.last_updated or kind == Kind.TARIFF, record
+        locations = {record.key.id: record for record in self.records(Kind.LOCATION)}
+        for record in self.records(Kind.EVSE):
+            assert record.last_updated <= locations[record.key.parent].last_updated
+        for location_id in locations:
+            decode(Location, dump(self.get(f"locations/NL/TNM/{location_id}")))
+
+    def check_checkpoint(self) -> int:
+        """Nothing below the checkpoint is missing, and nothing is beyond; the number of objects."""
+        checkpoint = self.read(lambda tx: tx.get(CHECKPOINT))
+        pulled = {record.key for record in self.records(Kind.TARIFF) if record.key.id.startswith("PULLED-")}
+        count = int(json.loads(checkpoint.document)["pulled"]) if checkpoint is not None else 0
+        assert pulled == {pulled_key(number) for number in range(count)}
+        return count
+
+    def _check_worker(self, worker: Worker) -> None:
+        sent = _by_object([*worker.accepted, *worker.unknown])
+        accepted = _by_object(worker.accepted)
+        for name, pushes in sent.items():
+            kind, *ids = name.split("/")
+            if kind == "cdr":
+                self._check_cdr(ids[0], pushes[0], name in accepted)
+            elif kind in ("location", "session", "tariff") or name in accepted:
+                stored = getattr(self, f"_{kind}")("/".join(ids), pushes)
+                least = max((push.number for push in accepted.get(name, ())), default=-1)
+                assert stored >= least, f"{name} is of version {stored}, {least} was accepted"
+
+    def _check_cdr(self, cdr_id: str, push: Push, is_accepted: bool) -> None:
+        found = [record for record in self.records(Kind.CDR) if record.key.id == cdr_id]
+        assert [record.document for record in found] in ([[push.body]] if is_accepted else [[push.body], []]), cdr_id
+
+    def _location(self, location_id: str, pushes: Sequence[Push]) -> int:
+        """The version, where the location is one whole of what was pushed."""
+        document = self.get(f"locations/NL/TNM/{location_id}")
+        number = int(document["postal_code"])
+        (push,) = (push for push in pushes if push.number == number)
+        pushed = json.loads(push.body, parse_float=Decimal)
+        assert {**document, "evses": [], "last_updated": ""} == {**pushed, "evses": [], "last_updated": ""}
+        assert [evse["uid"] for evse in document["evses"]] == [evse["uid"] for evse in pushed["evses"]]
+        for evse, as_pushed in zip(document["evses"], pushed["evses"], strict=True):
+            version = _evse_version(evse)
+            assert version >= number, f"{evse} is older than its location, {number}"
+            assert evse == {**as_pushed, **changing(version)}
+        assert document["last_updated"] == max(evse["last_updated"] for evse in document["evses"])
+        return number
+
+    def _evse(self, path: str, _: Sequence[Push]) -> int:
+        return _evse_version(self.get(f"locations/NL/TNM/{path}"))
+
+    def _session(self, session_id: str, pushes: Sequence[Push]) -> int:
+        document = self.get(f"sessions/NL/TNM/{session_id}")
+        number = int(document["kwh"])
+        assert any(push.number == number for push in pushes), document
+        assert document == json.loads(pushes[0].body, parse_float=Decimal) | _as_read(metered(number)), document
+        return number
+
+    def _tariff(self, tariff_id: str, pushes: Sequence[Push]) -> int:
+        found = [record for record in self.records(Kind.TARIFF) if record.key.id == tariff_id]
+        if not found:
+            return -1
+        (push,) = (push for push in pushes if push.body == found[0].document)
+        return push.number
+
+
+def _by_object(pushes: Sequence[Push]) -> dict[str, list[Push]]:
+    found: dict[str, list[Push]] = {}
+    for push in sorted(pushes, key=lambda each: each.number):
+        found.setdefault(push.object, []).append(push)
+    return found
+
+
+def _as_read(document: Document) -> Document:
+    return dict(json.loads(dump(document), parse_float=Decimal))
+
+
+def _evse_version(evse: Mapping[str, Any]) -> int:
+    number = int(evse["physical_reference"][1:])
+    assert {name: evse[name] for name in changing(number)} == changing(number), evse
+    return number
+
+
+def check_events(workers: Sequence[Worker], heard: Sequence[Document]) -> None:
+    """Every accepted push was told, and the first time in the order of its object."""
+    first: dict[str, list[str]] = {}
+    told: dict[str, Document] = {}
+    for event in heard:
+        if event["id"] not in told:
+            told[event["id"]] = event
+            first.setdefault(event["object"], []).append(event["last_updated"])
+    for worker in workers:
+        for push in worker.accepted:
+            assert push.id in told, f"nobody was told of {push}"
+            noted = told[push.id]
+            # A location is as new as its newest EVSE.
+            is_newer = noted["object"] == f"location/{SHARED}"
+            assert noted["object"] == push.object
+            assert is_newer or noted["last_updated"] == moment(push.number).isoformat(), (push, noted)
+    for name, moments in first.items():
+        assert moments == sorted(moments), f"{name} was told in another order"
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what another process does; there is nothing to be awaited."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {SECONDS:g} seconds"
+        time.sleep(0.05)
