@@ -82,7 +82,17 @@ def test_the_published_matrix_is_the_one_in_the_docs() -> None:
     assert published.endswith(SupportMatrix.default().to_markdown())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/spec-choices.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/architecture.md",
+        "docs/events.md",
+        "docs/spec-choices.md",
+        "docs/storage.md",
+    ],
+)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8")):

@@ -12,53 +12,56 @@ from typing import Any
 
 import msgspec
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_ENCODER = msgspec.json.Encoder(order="sorted")
-_NOT_COMPARABLE = (RecursionError, msgspec.DecodeError)
-"""Nested too deeply, or with a number of thousands of digits: only the same bytes are the same then."""
+_DIGITS = 4000
+"""A whole number of at most so many digits is spelled by them; Python's int takes little more from a text."""
 
 
 def same_content(one: bytes, other: bytes) -> bool:
     """True where both JSON documents say the same."""
-    try:
-        return one == other or _same(_DECODER.decode(one), _DECODER.decode(other))
-    except _NOT_COMPARABLE:
-        return False
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        names = one.keys() | other.keys()
-        names.discard("last_updated")
-        return all(name in one and name in other and _same(one[name], other[name]) for name in names)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+    return one == other or _content(one) == _content(other)
 
 
 def content_hash(document: bytes) -> str:
     """A hash that two documents share where they say the same."""
+    return hashlib.blake2b(_content(document), digest_size=16).hexdigest()
+
+
+def _content(document: bytes) -> bytes:
+    """Equal for documents that say the same. One that is nested too deeply, or has a number of thousands of digits, is
+    what its bytes are."""
     try:
-        content = _ENCODER.encode(_normal(_DECODER.decode(document)))
-    except _NOT_COMPARABLE:
-        content = document
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        value = _DECODER.decode(document)
+        _strip(value)
+        return _ENCODER.encode(value)
+    except (RecursionError, msgspec.DecodeError, OverflowError):
+        return document
 
 
-def _normal(value: Any) -> Any:
-    """Without ``last_updated``, and numbers in one spelling, so that equal ones have equal bytes."""
-    if isinstance(value, dict):
-        return {name: _normal(item) for name, item in value.items() if name != "last_updated"}
-    if isinstance(value, list):
-        return [_normal(item) for item in value]
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return value
-    return {"": _digits(Decimal(value))}
+def _strip(value: Any) -> None:
+    """Remove every ``last_updated``."""
+    if type(value) is dict:
+        value.pop("last_updated", None)
+        value = value.values()
+    elif type(value) is not list:
+        return
+    for item in value:
+        if type(item) is dict or type(item) is list:
+            _strip(item)
 
 
-def _digits(number: Decimal) -> str:
-    """All digits of a number in one spelling; ``Decimal.normalize`` would round to 28 of them."""
-    sign, digits, exponent = number.as_tuple()
-    text = "".join(map(str, digits))
-    kept = text.rstrip("0")
-    return f"{'-' if sign and kept else ''}{kept}e{int(exponent) + len(text) - len(kept)}" if kept else "0"
+def _number(text: str) -> Any:
+    """A number with a fraction or an exponent in one spelling: a whole one as int, any other by its digits and exponent;
+    ``Decimal.normalize`` would round to 28 digits."""
+    sign, digits, exponent = Decimal(text).as_tuple()
+    found = "".join(map(str, digits))
+    kept = found.rstrip("0")
+    power = int(exponent) + len(found) - len(kept)
+    if not kept:
+        return 0
+    if power >= 0 and len(kept) + power <= _DIGITS:
+        return int(kept) * 10**power * (-1 if sign else 1)
+    return {"": [sign, kept, power]}
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
+_ENCODER = msgspec.json.Encoder(order="sorted")

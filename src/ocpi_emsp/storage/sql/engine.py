@@ -107,22 +107,31 @@ def translated(engine: Engine) -> Iterator[None]:
     """What the driver raises inside becomes StoreFailed or InvalidObject."""
     try:
         yield
-    except sql.DBAPIError as error:
-        cause = str(error.orig).strip().splitlines()[0] if error.orig is not None and str(error.orig) else str(error)
-        if _refuses_a_value(error):
-            raise refused(cause) from error
-        raise StoreFailed(f"{describe(engine)}: {cause}") from error
-    except (UnicodeError, OverflowError) as error:
-        raise refused(str(error)) from error
-    except (sql.SQLAlchemyError, OSError) as error:
-        raise StoreFailed(f"{describe(engine)}: {error}") from error
+    except Exception as error:
+        raised = translation(engine, error)
+        if raised is error:
+            raise
+        raise raised from error
 
 
-def _refuses_a_value(error: sql.DBAPIError) -> bool:
-    """True where the value is at fault: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
-    if isinstance(error, sql.DataError | sql.IntegrityError):
+def translation(engine: Engine, error: Exception) -> Exception:
+    """What becomes of something that a driver or SQLAlchemy raised; anything else stays as it is."""
+    driver = error.orig if isinstance(error, sql.DBAPIError) else error
+    if isinstance(driver, engine.dialect.loaded_dbapi.Error):
+        cause = (str(driver).strip().splitlines() or [type(driver).__name__])[0]
+        return refused(cause) if _refuses_a_value(driver) else StoreFailed(f"{describe(engine)}: {cause}")
+    if isinstance(error, UnicodeError | OverflowError):
+        return refused(str(error))
+    if isinstance(error, sql.SQLAlchemyError | OSError):
+        return StoreFailed(f"{describe(engine)}: {error}")
+    return error
+
+
+def _refuses_a_value(error: BaseException) -> bool:
+    """True where the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
         return True
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(error, "sqlstate", None)
     return isinstance(state, str) and state[:2] in ("22", "23", "54")
 
 

@@ -1,4 +1,4 @@
-"""The statements of a transaction, built once for each store.
+"""The statements of a transaction, built and compiled once for each store.
 
 Rules of this module:
 - a statement takes named parameters and is never put together from values;
@@ -11,24 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
-from sqlalchemy import (
-    Delete,
-    Executable,
-    Insert,
-    Select,
-    Table,
-    Update,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from attrs import field, frozen
+from sqlalchemy import Dialect, Executable, Select, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ocpi_emsp.ports import Kind, Query
+from ocpi_emsp.ports import Query
+from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
 _GENERATED = frozenset({"sequence", "document"})
@@ -38,35 +26,49 @@ _GENERATED = frozenset({"sequence", "document"})
 class ObjectStatements:
     """The statements of one kind of record."""
 
+    kind: str
     table: Table
-    parent: str | None
-    get: Select[Any]
-    get_locked: Select[Any]
-    put: Insert
-    rewrite: Update
-    touch: Update
-    delete: Delete
-    children: Select[Any]
-    children_locked: Select[Any]
+    dialect: Dialect
+    get: Prepared
+    get_locked: Prepared
+    put: Prepared
+    rewrite: Prepared
+    touch: Prepared
+    delete: Prepared
+    children: Prepared
+    children_locked: Prepared
+    place: Prepared | None
+    close_gap: Prepared | None
+    _pages: dict[tuple[bool, ...], tuple[Prepared, Prepared]] = field(factory=dict)
 
     @property
-    def columns(self) -> tuple[Any, ...]:
-        """What a record is made of."""
-        return _record_columns(self.table)
+    def parent(self) -> str | None:
+        """The column of ``Key.parent``."""
+        return PARENTS.get(self.kind)
+
+    def by_place(self, query: Query) -> bool:
+        """True where an offset is a place: all tokens of one owner."""
+        whole = query.date_from is None and query.date_to is None and query.after == 0
+        return self.place is not None and whole and None not in (query.country_code, query.party_id)
+
+    def page(self, query: Query) -> tuple[Prepared, Prepared]:
+        """The records of a page, and how many there are in all."""
+        shape = (*(getattr(query, name) is not None for name in _FILTERS), bool(query.offset), self.by_place(query))
+        if shape not in self._pages:
+            records, total = _page(self, query)
+            self._pages[shape] = Prepared(records, self.dialect), Prepared(total, self.dialect)
+        return self._pages[shape]
 
 
-def object_statements(tables: Tables, dialect: str) -> Mapping[str, ObjectStatements]:
+_FILTERS = ("country_code", "party_id", "date_from", "date_to")
+
+
+def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
     """The statements of every kind."""
     return {kind: _of(kind, table, dialect) for kind, table in tables.objects.items()}
 
 
-def _record_columns(table: Table) -> tuple[Any, ...]:
-    names = ("received", "last_updated", "received_at", "revision", "sequence", "content_hash")
-    sealed = (table.c.sealed,) if "sealed" in table.c else ()
-    return tuple(table.c[name] for name in names) + sealed
-
-
-def _of(kind: str, table: Table, dialect: str) -> ObjectStatements:
+def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     identity = key_columns(kind)
     found = [table.c[name] == bindparam(f"k_{name}") for name in identity]
     get = select(*_record_columns(table)).where(*found)
@@ -77,37 +79,34 @@ def _of(kind: str, table: Table, dialect: str) -> ObjectStatements:
     )
     changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
     at = table.c.sequence == bindparam("k_sequence")
-    next_revision = {"revision": table.c.revision + 1}
+    revised = {"revision": table.c.revision + 1}
+    times: dict[str, Any] = {name: bindparam(name) for name in ("last_updated", "received_at")}
+    has_places = "place" in table.c
+
+    def prepared(statement: Executable) -> Prepared:
+        return Prepared(statement, dialect)
+
     return ObjectStatements(
+        kind=kind,
         table=table,
-        parent=PARENTS.get(kind),
-        get=get,
-        get_locked=get.with_for_update(),
-        put=_put(kind, table, dialect, identity, changing),
-        rewrite=update(table).where(at).values({**{name: bindparam(name) for name in changing}, **next_revision}),
-        touch=update(table)
-        .where(at)
-        .values(
-            last_updated=bindparam("last_updated"),
-            received_at=bindparam("received_at"),
-            **next_revision,
-        ),
-        delete=delete(table).where(*found),
-        children=children,
-        children_locked=children.with_for_update(),
+        dialect=dialect,
+        get=prepared(get),
+        get_locked=prepared(get.with_for_update()),
+        put=prepared(_put(table, dialect, identity, changing)),
+        rewrite=prepared(update(table).where(at).values({**{name: bindparam(name) for name in changing}, **revised})),
+        touch=prepared(update(table).where(at).values({**times, **revised})),
+        delete=prepared(delete(table).where(*found)),
+        children=prepared(children),
+        children_locked=prepared(children.with_for_update()),
+        place=prepared(select(table.c.place).where(*found)) if has_places else None,
+        close_gap=prepared(_close_gap(table)) if has_places else None,
     )
 
 
-def _put(kind: str, table: Table, dialect: str, identity: tuple[str, ...], changing: list[str]) -> Insert:
-    values: dict[str, Any] = {name: bindparam(name) for name in (*identity, *changing)}
-    values["revision"] = 1
-    if kind == Kind.TOKEN:
-        values["place"] = next_place(table)
-    insert_ = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table).values(values)
-    return insert_.on_conflict_do_update(
-        index_elements=[table.c[name] for name in identity],
-        set_={**{name: insert_.excluded[name] for name in changing}, "revision": table.c.revision + 1},
-    )
+def _record_columns(table: Table) -> tuple[Any, ...]:
+    names = ("received", "last_updated", "received_at", "revision", "sequence", "content_hash")
+    sealed = (table.c.sealed,) if "sealed" in table.c else ()
+    return tuple(table.c[name] for name in names) + sealed
 
 
 def column_names(table: Table) -> list[str]:
@@ -115,7 +114,22 @@ def column_names(table: Table) -> list[str]:
     return [column.name for column in table.c]
 
 
-def next_place(table: Table) -> Any:
+def _upsert(table: Table, dialect: Dialect) -> Any:
+    return (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table).inline()
+
+
+def _put(table: Table, dialect: Dialect, identity: tuple[str, ...], changing: list[str]) -> Executable:
+    values: dict[str, Any] = {name: bindparam(name) for name in (*identity, *changing)}
+    values["revision"] = 1
+    if "place" in table.c:
+        values["place"] = _next_place(table)
+    put = _upsert(table, dialect).values(values)
+    changed = {**{name: put.excluded[name] for name in changing}, "revision": table.c.revision + 1}
+    statement: Executable = put.on_conflict_do_update(index_elements=[table.c[name] for name in identity], set_=changed)
+    return statement
+
+
+def _next_place(table: Table) -> Any:
     """Where the next token of an owner goes: behind all of its tokens."""
     return (
         select(func.coalesce(func.max(table.c.place) + 1, 0))
@@ -124,10 +138,22 @@ def next_place(table: Table) -> Any:
     )
 
 
-def page_statements(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Select[Any]]:
-    """The records of a page, and how many there are in all; the values are in :func:`page_values`."""
+def _close_gap(table: Table) -> Executable:
+    """The places behind a token that goes move up by one."""
+    return (
+        update(table)
+        .where(
+            table.c.country_code == bindparam("k_country_code"),
+            table.c.party_id == bindparam("k_party_id"),
+            table.c.place > bindparam("k_place"),
+        )
+        .values(place=table.c.place - 1)
+    )
+
+
+def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Select[Any]]:
     table = statements.table
-    wanted = []
+    wanted: list[Any] = []
     for name in ("country_code", "party_id"):
         if getattr(query, name) is not None:
             wanted.append(table.c[name] == bindparam(name))
@@ -135,28 +161,16 @@ def page_statements(statements: ObjectStatements, query: Query) -> tuple[Select[
         wanted.append(table.c.last_updated >= bindparam("date_from", type_=table.c.last_updated.type))
     if query.date_to is not None:
         wanted.append(table.c.last_updated < bindparam("date_to", type_=table.c.last_updated.type))
-    identity = [table.c[name] for name in key_columns_of(statements)]
-    records = select(*statements.columns, *identity).order_by(table.c.sequence).limit(bindparam("limit"))
-    if by_place(statements, query):
-        records = records.order_by(None).order_by(table.c.place).where(table.c.place >= bindparam("offset"))
-        return records.where(*wanted), select(func.coalesce(func.max(table.c.place) + 1, 0)).where(*wanted)
-    records = records.where(*wanted, table.c.sequence > bindparam("after"))
+    identity = [table.c[name] for name in key_columns(statements.kind)]
+    records = select(*_record_columns(table), *identity).limit(bindparam("limit"))
+    if statements.by_place(query):
+        records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
+        return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
+    wanted.append(table.c.sequence > bindparam("after"))
+    records = records.where(*wanted).order_by(table.c.sequence)
     if query.offset:
         records = records.offset(bindparam("offset"))
-    total = select(func.count()).select_from(table).where(*wanted, table.c.sequence > bindparam("after"))
-    return records, total
-
-
-def by_place(statements: ObjectStatements, query: Query) -> bool:
-    """True where an offset is a place: all tokens of one owner."""
-    whole = query.date_from is None and query.date_to is None and query.after == 0
-    return "place" in statements.table.c and whole and None not in (query.country_code, query.party_id)
-
-
-def key_columns_of(statements: ObjectStatements) -> tuple[str, ...]:
-    """The columns that identify a record of this kind."""
-    parent = (statements.parent,) if statements.parent else ()
-    return ("country_code", "party_id", *parent, "id")
+    return records, select(func.count().label("total")).select_from(table).where(*wanted)
 
 
 @frozen
@@ -164,43 +178,52 @@ class JournalStatements:
     """The statements of the journal or the rejections."""
 
     table: Table
-    append: Insert
-    entry: Select[Any]
-    entry_locked: Select[Any]
-    settle: Delete
-    prune: Executable
+    dialect: Dialect
+    append: Prepared
+    entry: Prepared
+    entry_locked: Prepared
+    settle: Prepared
+    prune: Prepared
+    _lists: dict[tuple[bool, bool, bool], Prepared] = field(factory=dict)
 
-    def entries(self, *, by_key: bool, by_owner: bool, locked: bool) -> Select[Any]:
+    def entries(self, *, by_key: bool, by_owner: bool, locked: bool) -> Prepared:
         """Entries of a topic after a sequence."""
-        table = self.table
-        found = select(table).where(table.c.topic == bindparam("topic"), table.c.sequence > bindparam("after"))
-        if by_key:
-            found = found.where(table.c.key == bindparam("key"))
-        if by_owner:
-            found = found.where(
-                table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id")
-            )
-        found = found.order_by(table.c.sequence).limit(bindparam("limit"))
-        return found.with_for_update() if locked else found
+        shape = (by_key, by_owner, locked)
+        if shape not in self._lists:
+            self._lists[shape] = Prepared(_entries(self.table, by_key, by_owner, locked), self.dialect)
+        return self._lists[shape]
 
 
-def journal_statements(table: Table, dialect: str) -> JournalStatements:
+def _entries(table: Table, by_key: bool, by_owner: bool, locked: bool) -> Executable:
+    found = select(table).where(table.c.topic == bindparam("topic"), table.c.sequence > bindparam("after"))
+    if by_key:
+        found = found.where(table.c.key == bindparam("key"))
+    if by_owner:
+        owner = (table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id"))
+        found = found.where(*owner)
+    found = found.order_by(table.c.sequence).limit(bindparam("limit"))
+    return found.with_for_update() if locked else found
+
+
+def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
     """The statements of one of the two tables."""
     names = [name for name in column_names(table) if name != "sequence"]
-    insert_ = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    append = insert_.values({name: bindparam(name) for name in names}).on_conflict_do_update(
-        index_elements=[table.c.id], set_={name: insert_.excluded[name] for name in names if name != "id"}
+    put = _upsert(table, dialect).values({name: bindparam(name) for name in names})
+    append = put.on_conflict_do_update(
+        index_elements=[table.c.id], set_={name: put.excluded[name] for name in names if name != "id"}
     )
     entry = select(table).where(table.c.id == bindparam("entry_id"))
     newest = select(func.max(table.c.sequence)).scalar_subquery()
     return JournalStatements(
         table=table,
-        append=append,
-        entry=entry,
-        entry_locked=entry.with_for_update(),
-        settle=delete(table).where(table.c.id == bindparam("entry_id")),
-        prune=delete(table).where(table.c.sequence <= newest - bindparam("keep")),
+        dialect=dialect,
+        append=Prepared(append, dialect),
+        entry=Prepared(entry, dialect),
+        entry_locked=Prepared(entry.with_for_update(), dialect),
+        settle=Prepared(delete(table).where(table.c.id == bindparam("entry_id")), dialect),
+        prune=Prepared(delete(table).where(table.c.sequence <= newest - bindparam("keep")), dialect),
     )
 
 
-__all__ = ["JournalStatements", "ObjectStatements", "insert", "journal_statements", "object_statements"]
+LOCK = select(func.pg_advisory_xact_lock(bindparam("number")).label("locked"))
+"""Locks a number until the end of the transaction (PostgreSQL)."""

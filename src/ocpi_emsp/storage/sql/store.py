@@ -75,7 +75,7 @@ class SqlStore:
         self._names = migrations.Names(schema=schema, prefix=prefix)
         self._auto_upgrade = auto_upgrade
         self._shared = Shared(
-            engine.dialect.name, schema, prefix, keep_rejections, secrets or KeyFileBox(_key_file(engine.url))
+            engine.dialect, schema, prefix, keep_rejections, secrets or KeyFileBox(_key_file(engine.url))
         )
         self._writing = threading.Lock()
         self._checked = False

@@ -12,26 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Row, bindparam, func, select, update
+from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Page, Query, Record
-from ocpi_emsp.storage.sql.engine import refused, translated
+from ocpi_emsp.storage.sql.engine import refused, translated, translation
+from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
-from ocpi_emsp.storage.sql.statements import (
-    JournalStatements,
-    ObjectStatements,
-    by_place,
-    key_columns_of,
-    page_statements,
-)
+from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
+
+T = TypeVar("T")
 
 _ORDER = {Kind.LOCATION: 0, Kind.EVSE: 1}
-_LOCK = select(func.pg_advisory_xact_lock(bindparam("number")))
 
 
 class SqlTransaction:
@@ -77,7 +73,7 @@ class SqlTransaction:
         statements = self._statements(key)
         if key.kind == Kind.TOKEN:
             self._close_gap(statements, key)
-        self._execute(statements.delete, _identity(statements, key))
+        self._do(statements.delete.execute, _identity(statements, key))
         self._seen.clear()
 
     def children(self, key: Key) -> Sequence[Record]:
@@ -87,7 +83,8 @@ class SqlTransaction:
         statements = self._shared.objects[Kind.EVSE]
         values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
         found = []
-        for row in self._execute(statements.children if self._read_only else statements.children_locked, values):
+        children = statements.children if self._read_only else statements.children_locked
+        for row in self._do(children.rows, values):
             child = Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id)
             record = self._record(child, row)
             self._seen[child] = record
@@ -98,15 +95,15 @@ class SqlTransaction:
         """The records that match, oldest first; they are not locked."""
         self._flush_kind(query.kind)
         statements = self._shared.objects[query.kind]
-        records, total = page_statements(statements, query)
+        records, total = statements.page(query)
         values = _page_values(query)
-        rows = self._execute(records, {**values, "limit": query.limit})
+        rows = self._do(records.rows, {**values, "limit": query.limit})
         found = [self._record(_key_of(statements, query.kind, row), row) for row in rows]
         if not query.count:
             return Page(found, 0)
-        if not by_place(statements, query) and query.offset == 0 and 0 < len(found) < query.limit:
+        if not statements.by_place(query) and query.offset == 0 and 0 < len(found) < query.limit:
             return Page(found, len(found))
-        return Page(found, self._execute(total, values).scalar_one())
+        return Page(found, self._do(total.rows, values)[0].total)
 
     def flush(self) -> None:
         """Send what was put."""
@@ -140,8 +137,10 @@ class SqlTransaction:
             for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
                 self._lock(("place", *owner))
         for statement, values in ((statements.put, puts), (statements.rewrite, rewrites), (statements.touch, touches)):
-            if values:
-                self._execute(statement, values if len(values) > 1 else values[0])
+            if len(values) == 1:
+                self._do(statement.execute, values[0])
+            elif values:
+                self._do(statement.execute_many, values)
 
     def _written(self, record: Record) -> dict[str, Any]:
         """The columns that follow from the document."""
@@ -153,24 +152,20 @@ class SqlTransaction:
             text = document.decode()
         return {"received": text, "content_hash": record.content_hash, **columns}
 
-    def _record(self, key: Key, row: Row[Any]) -> Record:
+    def _record(self, key: Key, row: Any) -> Record:
         sealed = row.sealed if key.kind == Kind.PARTY else None
         document = row.received.encode() if sealed is None else self._shared.secrets.open(sealed)
         return Record(key, document, row.last_updated, row.received_at, None, row.revision, row.sequence)
 
     def _close_gap(self, statements: ObjectStatements, key: Key) -> None:
         """The places behind a token that goes move up by one."""
-        table = statements.table
         if self._advisory:
             self._lock(("place", key.country_code, key.party_id))
+        if statements.place is None or statements.close_gap is None:
+            return
         values = _identity(statements, key)
-        found = [table.c[name] == bindparam(f"k_{name}") for name in key_columns_of(statements)]
-        place = self._execute(select(table.c.place).where(*found), values).scalar_one_or_none()
-        if place is not None:
-            behind = update(table).where(
-                table.c.country_code == key.country_code, table.c.party_id == key.party_id, table.c.place > place
-            )
-            self._execute(behind.values(place=table.c.place - 1), {})
+        for row in self._do(statements.place.rows, values):
+            self._do(statements.close_gap.execute, {**values, "k_place": row.place})
 
     def _statements(self, key: Key) -> ObjectStatements:
         statements = self._shared.objects[key.kind]
@@ -185,8 +180,8 @@ class SqlTransaction:
         self._require_writable()
         journal = self._journal(entry.topic)
         owner = {name: _upper(entry.details.get(name)) for name in ("country_code", "party_id")}
-        self._execute(
-            journal.append,
+        self._do(
+            journal.append.execute,
             {
                 "id": entry.id,
                 "topic": entry.topic,
@@ -202,7 +197,7 @@ class SqlTransaction:
             },
         )
         if entry.topic == REJECTION:
-            self._execute(journal.prune, {"keep": self._shared.keep_rejections})
+            self._do(journal.prune.execute, {"keep": self._shared.keep_rejections})
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -230,32 +225,38 @@ class SqlTransaction:
             values["key"] = _key_text(key)
         if owner is not None:
             values["country_code"], values["party_id"] = (code.upper() for code in owner)
-        return [_entry(row) for row in self._execute(statement, values)]
+        return [_entry(row) for row in self._do(statement.rows, values)]
 
     def settle(self, entry_id: str) -> None:
         """Remove an entry: it is delivered, or done with."""
         self._require_writable()
-        if self._execute(self._shared.journal.settle, {"entry_id": entry_id}).rowcount == 0:
-            self._execute(self._shared.rejections.settle, {"entry_id": entry_id})
+        if self._do(self._shared.journal.settle.execute, {"entry_id": entry_id}) == 0:
+            self._do(self._shared.rejections.settle.execute, {"entry_id": entry_id})
 
     def _journal(self, topic: str) -> JournalStatements:
         return self._shared.rejections if topic == REJECTION else self._shared.journal
 
     # --- the connection -----------------------------------------------------------------------------------------
 
-    def _execute(self, statement: Executable, values: Any) -> Any:
-        with translated(self._connection.engine):
-            return self._connection.execute(statement, values)
+    def _do(self, act: Callable[[Connection, Any], T], values: Any) -> T:
+        try:
+            return act(self._connection, values)
+        except Exception as error:
+            raised = translation(self._connection.engine, error)
+            if raised is error:
+                raise
+            raise raised from error
 
-    def _one(self, statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None:
-        row: Row[Any] | None = self._execute(statement, values).one_or_none()
-        return row
+    def _one(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
+        """The only row, or None."""
+        rows = self._do(statement.rows, values)
+        return rows[0] if rows else None
 
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
         text = json.dumps([self._shared.name, *name])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        self._execute(_LOCK, {"number": int.from_bytes(digest, "big", signed=True)})
+        self._do(self._shared.lock.rows, {"number": int.from_bytes(digest, "big", signed=True)})
 
     def _require_writable(self) -> None:
         if self._read_only:
@@ -280,7 +281,7 @@ def _identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dic
     return values
 
 
-def _key_of(statements: ObjectStatements, kind: str, row: Row[Any]) -> Key:
+def _key_of(statements: ObjectStatements, kind: str, row: Any) -> Key:
     parent = getattr(row, statements.parent) if statements.parent else ""
     return Key(kind, row.country_code, row.party_id, row.id, parent)
 
@@ -304,7 +305,7 @@ def _key_text(key: Key | None) -> str | None:
     return None if key is None else json.dumps(owned(key))
 
 
-def _entry(row: Row[Any]) -> Entry:
+def _entry(row: Any) -> Entry:
     return Entry(
         id=row.id,
         topic=row.topic,

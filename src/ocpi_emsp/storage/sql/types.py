@@ -33,21 +33,14 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value
-        return value.astimezone(UTC).strftime(_SQLITE) if value.year >= 1000 else _early(value)
+        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+        return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # SQLAlchemy names it
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-
-
-_SQLITE = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-def _early(value: datetime) -> str:
-    """A year of less than four digits, which strftime does not pad on every system."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 class ExactDecimal(TypeDecorator[Decimal]):

@@ -1,0 +1,104 @@
+"""Statements that SQLAlchemy compiles once and the driver's own cursor executes.
+
+Rules of this module:
+- what SQLAlchemy does for every execution (cache keys, contexts, result objects) costs more than the statement; what it
+  does for the text and the types is done once, here;
+- a driver's error is raised as it is; a connection that is lost is invalidated, and the idle ones with it, so that the
+  next transaction opens a new one.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+Process = Callable[[Any], Any]
+
+
+class Prepared:
+    """A statement in the words of one dialect: values in by name, rows out by name."""
+
+    __slots__ = ("_arrange", "_converted", "_row", "_text")
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # every statement has it
+        assert isinstance(compiled, SQLCompiler)
+        self._text = str(compiled)
+        self._arrange = _arrange(compiled, dialect)
+        columns = list(getattr(statement, "selected_columns", ()))
+        self._row: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
+        processes = [_result_process(column.type, dialect) for column in columns]
+        self._converted = [(place, process) for place, process in enumerate(processes) if process is not None]
+
+    def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Execute it; the number of rows that it changed."""
+        cursor = _execute(connection, self._text, self._arrange(values))
+        count: int = cursor.rowcount
+        cursor.close()
+        return count
+
+    def execute_many(self, connection: Connection, values: Iterable[Mapping[str, Any]]) -> None:
+        """Execute it for each of the values."""
+        _execute(connection, self._text, [self._arrange(each) for each in values], many=True).close()
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """The rows that it gives."""
+        cursor = _execute(connection, self._text, self._arrange(values))
+        found: Sequence[Any] = cursor.fetchall()
+        cursor.close()
+        return [self._converted_row(row) for row in found]
+
+    def _converted_row(self, row: Sequence[Any]) -> Any:
+        if not self._converted:
+            return self._row._make(row)
+        cells = list(row)
+        for place, process in self._converted:
+            cells[place] = process(cells[place])
+        return self._row._make(cells)
+
+
+def _execute(connection: Connection, text: str, values: Any, *, many: bool = False) -> Any:
+    cursor = connection.connection.cursor()
+    try:
+        (cursor.executemany if many else cursor.execute)(text, values)
+    except Exception as error:
+        forget_if_lost(connection, error, cursor)
+        raise
+    return cursor
+
+
+def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = None) -> None:
+    """Where the server is gone, this connection and the idle ones are not used again."""
+    dialect, raw = connection.dialect, connection.connection.dbapi_connection
+    if isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, raw, cursor):
+        connection.invalidate(error)
+        connection.engine.dispose()
+
+
+def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, Any]], Any]:
+    """What makes of values by name what the driver's cursor takes."""
+    constants = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+    processes = {
+        name: (constants.get(name), bind.type.dialect_impl(dialect).bind_processor(dialect))
+        for name, bind in compiled.binds.items()
+        if name in compiled.params
+    }
+
+    def value(name: str, given: Mapping[str, Any]) -> Any:
+        constant, process = processes[name]
+        found = given.get(name, constant)
+        return found if process is None else process(found)
+
+    if compiled.positional:
+        names = list(compiled.positiontup or ())
+        return lambda given: tuple([value(name, given) for name in names])
+    return lambda given: {name: value(name, given) for name in processes}
+
+
+def _result_process(type_: TypeEngine[Any], dialect: Dialect) -> Process | None:
+    return type_.dialect_impl(dialect).result_processor(dialect, None)
