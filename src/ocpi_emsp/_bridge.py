@@ -188,6 +188,11 @@ class LiftedTransaction:
     ) -> bool | None:
         return await self._lift(self._manager.__exit__, kind, error, trace)
 
+    @property
+    def joined(self) -> bool:
+        """See :func:`ocpi_emsp.ports.is_joined`."""
+        return bool(getattr(self._tx, "joined", False))
+
     async def get(self, key: Key) -> Record | None:
         return await self._lift(self._tx.get, key)
 

@@ -186,6 +186,11 @@ class Store(Protocol):
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
 
 
+def is_joined(tx: Transaction) -> bool:
+    """True for a part of the host's own transaction: it may be rolled back yet, so nothing of it is delivered."""
+    return bool(getattr(tx, "joined", False))
+
+
 class BlockingTransaction(Protocol):
     """:class:`Transaction` for a driver that blocks; each method means the same."""
 

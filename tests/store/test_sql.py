@@ -15,7 +15,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import Answer, at, make_emsp, register
-from ocpi_emsp import Emsp, InvalidObject, Request, Token, TokenType, WhitelistType
+from ocpi_emsp import Emsp, Event, InvalidObject, Request, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
@@ -302,6 +302,24 @@ def test_a_joined_transaction_that_fails_leaves_the_hosts_own_work(host: Engine)
     with host.connect() as connection:
         assert orders(connection) == 1
     assert read(store, LOCATION) is None
+
+
+def test_nothing_is_delivered_before_the_host_commits(host: Engine) -> None:
+    """A listener must not hear of what may be rolled back yet."""
+    store = SqlStore(host)
+    emsp = make_emsp(store=store)
+    token = register(emsp)
+    heard: list[str] = []
+    emsp.on(Event)(lambda event: heard.append(type(event).__name__))
+    with host.connect() as connection:
+        for end in (connection.rollback, connection.commit):
+            with store.joined(connection):
+                answer = push(emsp, token, "POST", "cdrs", {**samples.cdr(), "last_updated": at(1)})
+            assert answer.both == (201, 1000)
+            assert heard == []
+            end()
+    assert emsp.redeliver() == 1
+    assert heard == ["CdrReceived"]
 
 
 def test_an_async_host_joins_as_well(url: str) -> None:

@@ -32,7 +32,6 @@ PAGE = 500
 """Records that are read at once: few enough for little memory, many enough that a page costs nothing."""
 _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
 """For commands that show no URL of ours to anybody."""
-_SNAPSHOT = r"-c default_transaction_isolation=repeatable\ read"
 
 
 def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snapshot: bool = False) -> SqlStore:
@@ -47,9 +46,7 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
     try:
         parsed = usable_url(url)
         is_sqlite = parsed.drivername.startswith("sqlite")
-        if snapshot and not is_sqlite:  # a transaction of SQLite sees one state anyway
-            parsed = parsed.update_query_dict({"options": _SNAPSHOT})
-        store = SqlStore(parsed, auto_upgrade=auto_upgrade)
+        store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshot)
     except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
         scheme = url.partition("://")[0]
         known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
@@ -60,9 +57,8 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
         raise Usage(f"a SQLite database in memory is gone with its process: name a file, such as {DEFAULT_STORE}")
     if is_sqlite and not makes:
         _require_file(parsed.database or "")
-    with reading(store):
-        """The first transaction looks at the schema."""
-    return store
+    with reading(store):  # the first transaction looks at the schema
+        return store
 
 
 def _require_file(file: str) -> None:

@@ -50,8 +50,10 @@ def _strip(value: Any) -> None:
 
 
 def _number(text: str) -> Any:
-    """A number with a fraction or an exponent in one spelling: a whole one as int, any other by its digits and exponent;
-    ``Decimal.normalize`` would round to 28 digits."""
+    """A number with a fraction or an exponent in one spelling: a whole one as int, any other by digits and exponent.
+
+    ``Decimal.normalize`` would round to 28 digits.
+    """
     sign, digits, exponent = Decimal(text).as_tuple()
     found = "".join(map(str, digits))
     kept = found.rstrip("0")

@@ -22,6 +22,7 @@ from ocpi_emsp.errors import (
     NotAuthenticated,
     NotJson,
     Refusal,
+    StoreFailed,
     UnknownObject,
 )
 from ocpi_emsp.flows.context import Context, new_id
@@ -79,8 +80,11 @@ async def dispatch(context: Context, request: Request) -> Response:
         response = await _serve(context, request, correlation_id)
     except Refusal as refusal:
         response = refused(context, refusal)
-    except Exception:
-        log.exception("request.failed method=%s path=%s correlation_id=%s", request.method, request.url, correlation_id)
+    except Exception as error:
+        what = "request.failed method=%s path=%s correlation_id=%s error=%s"
+        # An outage of the database fails every request: its sentence says it all.
+        trace = not isinstance(error, StoreFailed)
+        log.error(what, request.method, request.url, correlation_id, error, exc_info=trace)
         message = f"internal error, correlation id {correlation_id}"
         response = Response(500, [JSON], failure(3000, message, context.clock.now()))
     log.info(

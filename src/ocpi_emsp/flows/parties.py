@@ -1,7 +1,8 @@
 """Partners: what is known of each, and which token is whose.
 
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
-- a token that we only compare is stored as its SHA-256; the one that we present is stored as it is;
+- a token that we only compare is stored as its SHA-256; the one that we present stands in the party's
+  document, which a store that lasts has to seal (see SqlStore);
 - a replaced token works until the new one is first used, or the grace time ends;
 - a party is identified by country_code and party_id, compared without case;
 - a transaction that writes reads the party before its tokens: two of them then lock in one order.

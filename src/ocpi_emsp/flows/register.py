@@ -214,9 +214,9 @@ async def update_credentials(context: Context, party: Party, method: str) -> Par
     wrong with the partner's endpoints: then the credentials are renewed and the endpoints are those of before.
     """
     token, now = new_token(), context.clock.now()
-    offered = evolve(party, issued=reissue(party, token, now))
     async with context.store.transaction() as tx:
-        await put_party(tx, offered, now)
+        party = await _current(tx, party)
+        await put_party(tx, evolve(party, issued=reissue(party, token, now)), now)
     try:
         body = encode_valid(our_credentials(context, token))
         envelope = await call(context, party, outgoing(f"credentials.{method.lower()}"), body=body)
@@ -225,11 +225,12 @@ async def update_credentials(context: Context, party: Party, method: str) -> Par
             raise AnswerUnusable(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
     except BaseException:  # cancelled, too
         async with context.store.transaction() as tx:
-            await put_party(tx, party, context.clock.now())
+            if await get_party(tx, party.country_code, party.party_id) is not None:
+                await put_party(tx, party, context.clock.now())
         raise
     # Both sides have new tokens by now, whatever becomes of the endpoints.
     async with context.store.transaction() as tx:
-        updated = _registered(await _current(tx, offered), theirs, party.endpoints)
+        updated = _registered(await _current(tx, party), theirs, party.endpoints)
         await put_party(tx, updated, context.clock.now())
         event = await context.emit(tx, PartyUpdated, updated.key, new_id())
     try:
@@ -243,7 +244,11 @@ async def update_credentials(context: Context, party: Party, method: str) -> Par
 
 
 async def _current(tx: Transaction, party: Party) -> Party:
-    return await get_party(tx, party.country_code, party.party_id) or party
+    """The party as it is stored now. Raises NotRegistered where it was unregistered meanwhile."""
+    current = await get_party(tx, party.country_code, party.party_id)
+    if current is None:
+        raise NotRegistered(f"there is no registration with {party}")
+    return current
 
 
 async def unregister(context: Context, party: Party) -> None:

@@ -25,6 +25,8 @@ ASYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+psycopg": "postgresql
 """Drivers with an async side, and what serves a sync host on the same database."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
 """Connections that are kept, and more under load: twice what an event loop opens at once, and all that it may open."""
+_QUIET = {"hide_parameters": True}
+"""What SQLAlchemy says of a statement that failed is logged; drivers' tokens and auth ids do not belong there."""
 _CONNECT_SECONDS = 10
 """A server that does not take a connection in this time is not there."""
 _CLAUSE = "status_codes.md#2xxx-client-errors"
@@ -73,15 +75,18 @@ def _options(url: URL, timeout: float) -> dict[str, Any]:
     if not url.drivername.startswith("sqlite"):
         defaults = {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={int(timeout * 1000)}"}
         connect = {name: value for name, value in defaults.items() if name not in url.query}
-        return {**_POOL, "pool_timeout": timeout, "connect_args": connect}
+        return {**_QUIET, **_POOL, "pool_timeout": timeout, "connect_args": connect}
     if is_in_memory(url):
-        return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    return {**_POOL, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
+        return {**_QUIET, "poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    return {**_QUIET, **_POOL, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
 
 
 def is_in_memory(url: URL) -> bool:
     """True for a SQLite database that is gone with its connection."""
-    return url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:")
+    if not url.drivername.startswith("sqlite"):
+        return False
+    database = url.database or ""
+    return database in ("", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
@@ -102,6 +107,14 @@ def describe(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
+def isolated(connection: Connection, *, read_only: bool, snapshots: bool) -> Connection:
+    """The connection as a transaction wants it. On PostgreSQL, reads need no transaction: each sees what is committed,
+    as it would within one; that saves two round trips. With ``snapshots`` all of them see one moment."""
+    if not read_only or connection.dialect.name != "postgresql":
+        return connection
+    return connection.execution_options(isolation_level="REPEATABLE READ" if snapshots else "AUTOCOMMIT")
+
+
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
     """What the driver raises inside becomes StoreFailed or InvalidObject."""
@@ -119,7 +132,7 @@ def translation(engine: Engine, error: Exception) -> Exception:
     driver = error.orig if isinstance(error, sql.DBAPIError) else error
     if isinstance(driver, engine.dialect.loaded_dbapi.Error):
         cause = (str(driver).strip().splitlines() or [type(driver).__name__])[0]
-        return refused(cause) if _refuses_a_value(driver) else StoreFailed(f"{describe(engine)}: {cause}")
+        return refused(cause) if _refuses_a_value(engine, driver) else StoreFailed(f"{describe(engine)}: {cause}")
     if isinstance(error, UnicodeError | OverflowError):
         return refused(str(error))
     if isinstance(error, sql.SQLAlchemyError | OSError):
@@ -127,9 +140,10 @@ def translation(engine: Engine, error: Exception) -> Exception:
     return error
 
 
-def _refuses_a_value(error: BaseException) -> bool:
+def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
     """True where the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
+    driver = engine.dialect.loaded_dbapi
+    if isinstance(error, (driver.IntegrityError, getattr(driver, "DataError", sqlite3.DataError))):
         return True
     state = getattr(error, "sqlstate", None)
     return isinstance(state, str) and state[:2] in ("22", "23", "54")
@@ -148,16 +162,24 @@ def begin(connection: Connection, *, read_only: bool) -> None:
     if connection.dialect.name != "sqlite":
         return
     if _in_transaction(connection):  # an engine of the host that begins by itself, deferred
-        connection.exec_driver_sql("ROLLBACK")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        _say(connection, "ROLLBACK")
+    _say(connection, "BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def begin_joined(connection: Connection) -> None:
     """Make sure that the host's transaction has begun: on SQLite its driver waits for the first change to do that."""
-    if connection.dialect.name == "sqlite" and not _in_transaction(connection):
-        if not connection.in_transaction():
-            connection.begin()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if connection.dialect.name != "sqlite":
+        return
+    if not connection.in_transaction():
+        connection.begin()
+    if not _in_transaction(connection):
+        _say(connection, "BEGIN IMMEDIATE")
+
+
+def _say(connection: Connection, statement: str) -> None:
+    cursor = connection.connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
 
 
 def _in_transaction(connection: Connection) -> bool:

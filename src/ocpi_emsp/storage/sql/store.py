@@ -35,6 +35,7 @@ from ocpi_emsp.storage.sql.engine import (
     describe,
     has_async_driver,
     is_in_memory,
+    isolated,
     translated,
     usable_url,
 )
@@ -52,7 +53,8 @@ class SqlStore:
     ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` seals the tokens that we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
     ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections are kept. What waits for a connection or a lock longer
-    than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an older schema up to date.
+    than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an older schema up to date. With
+    ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
 
     Raises ValueError for a URL of another database. Its transactions raise StoreFailed and SchemaMismatch.
     """
@@ -67,6 +69,7 @@ class SqlStore:
         keep_rejections: int = 100_000,
         lock_timeout: float = 30.0,
         auto_upgrade: bool = False,
+        snapshots: bool = False,
     ) -> None:
         self._blocking, self._native = _engines(url_or_engine, lock_timeout)
         engine = self._engine
@@ -74,6 +77,7 @@ class SqlStore:
         self._timeout = lock_timeout
         self._names = migrations.Names(schema=schema, prefix=prefix)
         self._auto_upgrade = auto_upgrade
+        self._snapshots = snapshots
         self._shared = Shared(
             engine.dialect, schema, prefix, keep_rejections, secrets or KeyFileBox(_key_file(engine.url))
         )
@@ -108,7 +112,7 @@ class SqlStore:
     def joined(self, connection: Connection | AsyncConnection) -> Iterator[None]:
         """Inside the block, transactions of this context are savepoints of ``connection``, which the host commits.
 
-        Listeners hear of events by then or later: call ``emsp.redeliver()`` after the commit.
+        Their events wait in the journal: call ``emsp.redeliver()`` after the commit.
         """
         token = self._host.set(connection)
         try:
@@ -209,6 +213,7 @@ class SqlStore:
     def _transaction(self, connection: Connection, read_only: bool) -> Iterator[SqlTransaction]:
         engine = connection.engine
         with translated(engine):
+            isolated(connection, read_only=read_only, snapshots=self._snapshots)
             transaction = connection.begin()
             begin(connection, read_only=read_only)
         tx = SqlTransaction(self._shared, connection, read_only=read_only)
@@ -227,7 +232,7 @@ class SqlStore:
         with translated(host.engine):
             begin_joined(host)
             savepoint = host.begin_nested()
-        tx = SqlTransaction(self._shared, host, read_only=False)
+        tx = SqlTransaction(self._shared, host, joined=True)
         try:
             yield tx
             tx.flush()

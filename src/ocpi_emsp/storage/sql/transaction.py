@@ -33,7 +33,10 @@ _ORDER = {Kind.LOCATION: 0, Kind.EVSE: 1}
 class SqlTransaction:
     """:class:`ocpi_emsp.ports.BlockingTransaction` over a connection that is in a transaction."""
 
-    def __init__(self, shared: Shared, connection: Connection, *, read_only: bool) -> None:
+    def __init__(
+        self, shared: Shared, connection: Connection, *, read_only: bool = False, joined: bool = False
+    ) -> None:
+        self.joined = joined
         self._shared = shared
         self._connection = connection
         self._read_only = read_only
@@ -50,8 +53,11 @@ class SqlTransaction:
             self.flush()
         statements = self._statements(key)
         values = _identity(statements, key)
+        locks_first = self._advisory and key.kind == Kind.CDR  # nearly all that are asked for are new
+        if locks_first:
+            self._lock(key)
         row = self._one(statements.get if self._read_only else statements.get_locked, values)
-        if row is None and self._advisory:
+        if row is None and self._advisory and not locks_first:
             self._lock(key)
             row = self._one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
