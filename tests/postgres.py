@@ -79,14 +79,10 @@ class Postgres:
         return self._url.render_as_string(hide_password=False)
 
     @contextlib.contextmanager
-    def database(self, template: str | None = None) -> Iterator[str]:
-        """The URL of a database that is a copy of ``template``, the URL of another one that nobody uses, or else empty.
-
-        It is dropped at the end, whoever still uses it.
-        """
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, which is dropped at the end, whoever still uses it."""
         name = f"ocpi_emsp_test_{uuid.uuid4().hex}"
-        source = make_url(template).database if template else "template0 ENCODING 'UTF8'"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {source} {self.creating}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {self.creating}")
         try:
             yield self._url.set(database=name).render_as_string(hide_password=False)
         finally:

@@ -275,6 +275,14 @@ class Emsp:
         """:meth:`set_policy`, awaited."""
         await register.set_policy(self._context("async"), country_code, party_id, policy)
 
+    def set_matrix(self, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
+        """Say what is served to a party and called at it; None takes the eMSP's own matrix. Raises NotRegistered."""
+        _bridge.run(register.set_matrix(self._context("sync"), country_code, party_id, matrix))
+
+    async def async_set_matrix(self, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
+        """:meth:`set_matrix`, awaited."""
+        await register.set_matrix(self._context("async"), country_code, party_id, matrix)
+
     def report(self, country_code: str, party_id: str) -> PartnerReport:
         """What a party deviates in, rule by rule, from what it sent: its objects as stored, and what was refused."""
         return _bridge.run(partner_report(self._context("sync"), country_code, party_id))

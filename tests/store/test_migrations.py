@@ -575,7 +575,8 @@ def downgrade():
 
 def documented(number: int) -> str:
     """A block of Python of the documentation."""
-    found: list[str] = re.findall(r"^```python\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    section = DOCS.partition("\n## Migrations\n")[2].partition("\n## ")[0]
+    found: list[str] = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     return found[number]
 
 

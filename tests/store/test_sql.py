@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import Answer, at, make_emsp, register
 from ocpi_emsp import Emsp, Event, InvalidObject, Request, Token, TokenType, WhitelistType
-from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
@@ -490,6 +490,29 @@ def test_a_wal_file_and_full_durability(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     write(store, record())
     assert (tmp_path / "emsp.db-wal").exists()
+    store.dispose()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite+aiosqlite://", "sqlite:///file::memory:?uri=true"])
+def test_a_database_in_memory(url: str) -> None:
+    store = SqlStore(url)
+    write(store, record())
+
+    async def concurrently() -> list[Record | None]:
+        found: list[Record | None] = []
+
+        async def work(number: int) -> None:
+            async with lift_store(store, in_thread).transaction() as tx:
+                await tx.put(record(document=b"%d" % number))
+                found.append(await tx.get(LOCATION))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(work, number)
+        return found
+
+    assert {each.document for each in anyio.run(concurrently) if each} == {b"%d" % number for number in range(20)}
+    assert read(store, LOCATION) is not None
     store.dispose()
 
 

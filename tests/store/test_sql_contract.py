@@ -57,14 +57,6 @@ class TestPostgresAsync(OnPostgres, StoreContract):
     one_loop = True
 
 
-class TestSqliteInMemory(StoreContract):
-    @pytest.fixture
-    def store(self) -> Iterator[SqlStore]:
-        store = SqlStore("sqlite://")
-        yield store
-        store.dispose()
-
-
 class TestSqliteUnderLoad(OnSqlite, ConcurrencyContract):
     patches = 1000
 

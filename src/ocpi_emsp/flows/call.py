@@ -21,7 +21,7 @@ from ocpi_emsp.errors import (
     PartnerRefused,
 )
 from ocpi_emsp.flows.context import Context, new_id
-from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.parties import Party, PartyState, matrix_of
 from ocpi_emsp.models import Envelope
 from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import Request, Response, authorization, read_envelope
@@ -29,7 +29,7 @@ from ocpi_emsp.wire import Request, Response, authorization, read_envelope
 
 def require(context: Context, party: Party, route: Route) -> str:
     """The URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
-    if not route.on(context.matrix):
+    if not route.on(matrix_of(party.profile, context.matrix)):
         raise NotSupported(f"the support matrix switches {route.method} {route.row} ({route.direction}) off")
     if party.state is not PartyState.REGISTERED or party.token is None:
         raise NotRegistered(f"there is no registration with {party}")

@@ -28,10 +28,11 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.deliver import committed, deliver
 from ocpi_emsp.flows.incoming import JSON, Incoming
-from ocpi_emsp.flows.parties import Caller, PartyState, authenticate
+from ocpi_emsp.flows.parties import Caller, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.receive import cdrs, commands, credentials, locations, sessions, tariffs, tokens, versions
 from ocpi_emsp.ports import REJECTION, Entry
 from ocpi_emsp.routes import Match, Route, match
+from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, failure
 
 log = logging.getLogger("ocpi_emsp")
@@ -112,7 +113,7 @@ async def serve_as(context: Context, caller: Caller, request: Request, correlati
     matched = match(request.url)
     if matched is None:
         raise UnknownObject("there is nothing at this path")
-    route = _route(context, matched, request.method)
+    route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
     _require_access(caller, route, matched.params)
     incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
     try:
@@ -126,10 +127,10 @@ async def serve_as(context: Context, caller: Caller, request: Request, correlati
     return response
 
 
-def _route(context: Context, matched: Match, method: str) -> Route:
+def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:
     route = matched.routes.get(method)
-    if route is None or not route.on(context.matrix):
-        allow = [name for name, other in matched.routes.items() if other.on(context.matrix)]
+    if route is None or not route.on(matrix):
+        allow = [name for name, other in matched.routes.items() if other.on(matrix)]
         raise MethodNotAllowed(f"{method} is not supported here", allow=allow)
     return route
 

@@ -18,8 +18,9 @@ from ocpi_emsp.check import Policy, accept
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.parties import Caller, Party, policy_of
+from ocpi_emsp.flows.parties import Caller, Party, matrix_of, policy_of
 from ocpi_emsp.ports import Entry, Key
+from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
 
 T = TypeVar("T")
@@ -63,6 +64,11 @@ class Incoming:
     def policy(self) -> Policy:
         """What of this party's payloads is refused."""
         return policy_of(self.party.profile, self.context.policy)
+
+    @property
+    def matrix(self) -> SupportMatrix:
+        """What is served to this party."""
+        return matrix_of(self.party.profile, self.context.matrix)
 
     def require_id(self, member: str, found: str, wanted: str) -> None:
         """Raises InvalidObject where the id in the body is not the one in the URL."""

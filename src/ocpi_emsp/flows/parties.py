@@ -26,6 +26,7 @@ from ocpi_emsp.flows.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
+from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
@@ -74,6 +75,8 @@ class Profile:
     """The severity from which on its payloads are refused; None for the eMSP's own policy."""
     actions: tuple[RuleAction, ...] = ()
     """Rules that count for it as something else."""
+    matrix: str | None = None
+    """What is served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
     append_charging_periods: bool = False
     """A PATCH of charging_periods adds to the list instead of replacing it."""
 
@@ -84,6 +87,12 @@ def policy_of(profile: Profile, default: Policy) -> Policy:
     if profile.refuses is None:
         return default
     return Policy(Severity(profile.refuses), {each.rule: each.action for each in profile.actions})
+
+
+@lru_cache(maxsize=1024)
+def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
+    """The support matrix of a party: its own, or the eMSP's."""
+    return default if profile.matrix is None else SupportMatrix.from_csv(profile.matrix)
 
 
 def with_policy(profile: Profile, policy: Policy | None) -> Profile:

@@ -48,6 +48,7 @@ from ocpi_emsp.flows.parties import (
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import outgoing
+from ocpi_emsp.support import SupportMatrix
 
 T = TypeVar("T")
 
@@ -294,6 +295,16 @@ async def registered_party(context: Context, country_code: str, party_id: str) -
     if party is None or party.state is not PartyState.REGISTERED:
         raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
     return party
+
+
+async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
+    """Store what is served to a party and called at it. Raises NotRegistered."""
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        if party is None:
+            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
+        await put_party(tx, evolve(party, profile=profile), context.clock.now())
 
 
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:

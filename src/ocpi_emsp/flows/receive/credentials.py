@@ -87,4 +87,4 @@ def _require_registered(incoming: Incoming) -> Party:
 
 def _served(incoming: Incoming, *methods: str) -> list[str]:
     """Those of the methods that the matrix switches on."""
-    return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.context.matrix)]
+    return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.incoming import Incoming
 from ocpi_emsp.models import Endpoint, ModuleID, Version, VersionDetail, VersionNumber
 from ocpi_emsp.routes import INCOMING, MODULES, VERSION
+from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Response
 
 
@@ -18,14 +18,12 @@ async def versions(incoming: Incoming) -> Response:
 
 async def version_details(incoming: Incoming) -> Response:
     """Our endpoints."""
-    context = incoming.context
-    endpoints = tuple(
-        Endpoint(identifier=ModuleID.of(module), url=context.identity.endpoint(module)) for module in mounted(context)
-    )
+    url = incoming.context.identity.endpoint
+    endpoints = tuple(Endpoint(identifier=ModuleID.of(module), url=url(module)) for module in mounted(incoming.matrix))
     return incoming.answer(encode(VersionDetail(version=VersionNumber.V2_1_1, endpoints=endpoints)))
 
 
-def mounted(context: Context) -> list[str]:
+def mounted(matrix: SupportMatrix) -> list[str]:
     """The modules with at least one route from the CPO that is on."""
-    on = {route.module for route in INCOMING if route.on(context.matrix)}
+    on = {route.module for route in INCOMING if route.on(matrix)}
     return [module for module in MODULES if module in on]

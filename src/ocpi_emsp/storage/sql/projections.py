@@ -8,6 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.support import SupportMatrix
 
 Columns = dict[str, Any]
 
@@ -104,7 +106,7 @@ def _party(_: Key, party: Party) -> Columns:
         "versions_url": party.versions_url,
         "endpoints": [{"identifier": each.identifier, "url": each.url} for each in party.endpoints],
         "policy": {"refuses": profile.refuses, "actions": {each.rule: each.action for each in profile.actions}},
-        "matrix": None,
+        "matrix": json.loads(SupportMatrix.from_csv(profile.matrix).to_json()) if profile.matrix else None,
         "token_hashes": [each.sha256 for each in party.issued],
     }
 

@@ -316,10 +316,8 @@ def _engines(
     if isinstance(given, AsyncEngine):
         return None, given
     url = usable_url(given)
-    if not has_async_driver(url):
+    if not has_async_driver(url) or is_in_memory(url):  # a second connection to memory would be another database
         return blocking_engine(url, timeout), None
-    if is_in_memory(url):  # a second connection would be another database
-        return None, async_engine(url, timeout)
     return blocking_engine(url, timeout), PerLoop(lambda: async_engine(url, timeout))
 
 
