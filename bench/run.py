@@ -1,20 +1,31 @@
-"""Run every benchmark, print the medians and write them to bench/results.md."""
+"""Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
+
+    python bench/run.py [decode] [put] [check] [storage]
+
+What is not measured keeps its section of the last run.
+"""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import check_growth
 import decode
 import put_location
+import storage
 from measure import ROUNDS, Result
+
+RESULTS = Path(__file__).with_name("results.md")
 
 
 def _table(title: str, reference: str, target: str, results: Iterable[Result]) -> list[str]:
-    lines = [f"## {title}", "", f"Ratio to {reference}; target: {target}.", ""]
+    lines = [f"## {title}", "", f"Medians of {ROUNDS} rounds in which both sides took turns. {_ran()}"]
+    lines += [f"Ratio to {reference}; target: {target}.", ""]
     lines += ["| what | ours, µs | reference, µs | ratio |", "|---|---|---|---|"]
     for result in results:
         lines.append(f"| {result.name} | {result.ours:.1f} | {result.reference:.1f} | {result.ratio:.2f} |")
@@ -22,30 +33,45 @@ def _table(title: str, reference: str, target: str, results: Iterable[Result]) -
     return [*lines, ""]
 
 
-def main() -> None:
+def _ran() -> str:
+    return f"Python {platform.python_version()}, {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}."
+
+
+def _decode() -> list[str]:
+    return _table("Decode and schema checks", "`json.loads` of the same bytes", "at most 1.0", decode.results())
+
+
+def _put() -> list[str]:
+    reference = "the requests per second of a bare Starlette endpoint that only does `json.loads`"
+    title = "PUT location through the ASGI app, in process"
+    return _table(title, reference, "at least 1.0", put_location.results())
+
+
+def _check() -> list[str]:
+    reference = "the cost per EVSE of the smallest location"
+    return _table(
+        "Check, per EVSE of a location", reference, "about 1.0, which is linear growth", check_growth.results()
+    )
+
+
+SECTIONS: Mapping[str, Callable[[], list[str]]] = {
+    "decode": _decode,
+    "put": _put,
+    "check": _check,
+    "storage": storage.table,
+}
+
+
+def main(names: Iterable[str]) -> None:
     """Measure, print, write."""
-    lines = [
-        "# Benchmark results",
-        "",
-        f"Medians of {ROUNDS} rounds in which both sides took turns. Python {platform.python_version()}, "
-        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d}. Made by `make bench`.",
-        "",
-        *_table("Decode and schema checks", "`json.loads` of the same bytes", "at most 1.0", decode.results()),
-        *_table(
-            "PUT location through the ASGI app, in process",
-            "the requests per second of a bare Starlette endpoint that only does `json.loads`",
-            "at least 1.0",
-            put_location.results(),
-        ),
-        *_table(
-            "Check, per EVSE of a location",
-            "the cost per EVSE of the smallest location",
-            "about 1.0, which is linear growth",
-            check_growth.results(),
-        ),
-    ]
-    Path(__file__).with_name("results.md").write_text("\n".join(lines), "utf-8")
+    kept = re.split(r"^(?=## )", RESULTS.read_text("utf-8"), flags=re.MULTILINE)[1:] if RESULTS.exists() else []
+    sections = {section.partition("\n")[0]: section for section in kept}
+    for name in names:
+        lines = SECTIONS[name]()
+        sections[lines[0]] = "\n".join(lines) + "\n"
+    text = "# Benchmark results\n\nMade by `make bench`.\n\n" + "".join(sections.values())
+    RESULTS.write_text(text.rstrip() + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or SECTIONS)
