@@ -191,7 +191,7 @@ class LiftedTransaction:
     @property
     def joined(self) -> bool:
         """See :func:`ocpi_emsp.ports.is_joined`."""
-        return bool(getattr(self._tx, "joined", False))
+        return getattr(self._tx, "joined", False) is True
 
     async def get(self, key: Key) -> Record | None:
         return await self._lift(self._tx.get, key)

@@ -188,7 +188,7 @@ class Store(Protocol):
 
 def is_joined(tx: Transaction) -> bool:
     """True for a part of the host's own transaction: it may be rolled back yet, so nothing of it is delivered."""
-    return bool(getattr(tx, "joined", False))
+    return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
 
 
 class BlockingTransaction(Protocol):
