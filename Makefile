@@ -30,7 +30,7 @@ WORKERS ?= 2
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-# Of its own, since tracing every line takes longer than the tests.
+# Of its own: tracing every line takes time that each run of the tests should not.
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
