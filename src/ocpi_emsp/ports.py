@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
@@ -34,6 +35,22 @@ class Kind:
     TOKEN: Final = "token"
     COMMAND: Final = "command"
     CHECKPOINT: Final = "checkpoint"
+
+
+NAMES: Final[Mapping[str, str]] = {
+    Kind.PARTY: "parties",
+    Kind.CREDENTIAL: "credentials",
+    Kind.LOCATION: "locations",
+    Kind.EVSE: "evses",
+    Kind.SESSION: "sessions",
+    Kind.TARIFF: "tariffs",
+    Kind.CDR: "cdrs",
+    Kind.CDR_CONFLICT: "cdr_conflicts",
+    Kind.TOKEN: "tokens",
+    Kind.COMMAND: "commands",
+    Kind.CHECKPOINT: "checkpoints",
+}
+"""Every kind, and what its records are called together; a location comes before its EVSEs."""
 
 
 class Key(NamedTuple):
@@ -65,7 +82,7 @@ class Record:
     sequence: int = field(default=0, eq=False)
     """Its place among the records of its kind, in the order of their first put. The store numbers."""
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """The hash of the document without its ``last_updated``."""
         return content_hash(self.document)

@@ -16,9 +16,9 @@ import pytest
 from cli import filled
 from cli.conftest import Command, Ended
 from ocpi_emsp.cli import export_store, import_store, stores
-from ocpi_emsp.cli.portable import KINDS, record_line
+from ocpi_emsp.cli.portable import record_line
 from ocpi_emsp.flows.parties import issue
-from ocpi_emsp.ports import BlockingTransaction, Entry, Key, Kind, Query, Record
+from ocpi_emsp.ports import NAMES, BlockingTransaction, Entry, Key, Kind, Query, Record
 from ocpi_emsp.storage import SqlStore
 
 HEADER = '{"ocpi_emsp_export":1}'
@@ -64,8 +64,8 @@ def stored(url: str, kind: str) -> list[Record]:
 
 
 def test_every_kind_is_exported() -> None:
-    assert set(KINDS) == {value for name, value in vars(Kind).items() if name.isupper()}
-    assert list(KINDS).index(Kind.LOCATION) < list(KINDS).index(Kind.EVSE)
+    assert set(NAMES) == {value for name, value in vars(Kind).items() if name.isupper()}
+    assert list(NAMES).index(Kind.LOCATION) < list(NAMES).index(Kind.EVSE)
 
 
 @pytest.mark.usefixtures("database")

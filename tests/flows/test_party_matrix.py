@@ -1,5 +1,6 @@
 """A support matrix of a party's own: what is served to it, and what is called at it."""
 
+import anyio
 import pytest
 
 from flows.support import Peer, at, peer
@@ -50,6 +51,11 @@ def test_none_takes_the_matrix_of_the_emsp(cpo: Peer) -> None:
     cpo.emsp.set_matrix("NL", "TNM", without_tariffs())
     cpo.emsp.set_matrix("NL", "TNM", None)
     assert cpo.push("PUT", PATH, TARIFF).both == (201, 1000)
+
+
+def test_an_async_host_sets_it_as_well(cpo: Peer) -> None:
+    anyio.run(cpo.emsp.async_set_matrix, "NL", "TNM", without_tariffs())
+    assert cpo.push("PUT", PATH, TARIFF).both == (405, 2000)
 
 
 def test_a_party_that_is_not_there(cpo: Peer) -> None:

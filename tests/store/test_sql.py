@@ -1,5 +1,6 @@
 """What is particular to SqlStore: columns for queries, sealed tokens, hosts with an engine of their own."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import Answer, at, make_emsp, register
-from ocpi_emsp import Emsp, Event, InvalidObject, Request, Token, TokenType, WhitelistType
+from ocpi_emsp import Emsp, Event, InvalidObject, Policy, Request, SupportMatrix, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
@@ -179,6 +180,20 @@ def got(store: SqlStore) -> Party | None:
             return await get_party(tx, "NL", "TNM")
 
     return run(work())
+
+
+def test_a_party_has_its_columns(store: SqlStore, url: str) -> None:
+    emsp = make_emsp(store=store)
+    register(emsp)
+    assert row(store, url, Kind.PARTY).matrix is None
+    matrix = SupportMatrix.full()
+    emsp.set_matrix("NL", "TNM", matrix)
+    emsp.set_policy("NL", "TNM", Policy.strict())
+    found = row(store, url, Kind.PARTY)
+    assert found.matrix == json.loads(matrix.to_json())
+    assert found.policy == {"refuses": "warning", "actions": {}}
+    assert (found.state, found.versions_url) == ("REGISTERED", "https://tnm.test/cpo/versions")
+    assert "credentials" in [each["identifier"] for each in found.endpoints]
 
 
 def test_no_token_stands_in_the_database(store: SqlStore, url: str, tmp_path: Path) -> None:
@@ -490,6 +505,9 @@ def test_a_wal_file_and_full_durability(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     write(store, record())
     assert (tmp_path / "emsp.db-wal").exists()
+    with store._connected() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("synchronous", "foreign_keys")]
+    assert found == [2, 1]  # FULL, on
     store.dispose()
 
 

@@ -10,52 +10,31 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
-from ocpi_emsp.cli.settings import DEFAULT_STORE, store_url
+from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.settings import store_url
+from ocpi_emsp.cli.stores import Words, unopened_store
 from ocpi_emsp.errors import SchemaMismatch
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
 
-_SUCH_AS = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+_WORDS = Words(
+    unknown="the database's URL is not usable: it is sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+    in_memory="this command",
+    makes="`ocpi-emsp db upgrade` makes one",
+)
 
 
 def run(arguments: Namespace) -> int:
     """Do what was asked for."""
-    url = store_url(arguments, os.environ)
-    output.require("sqlalchemy", "sql")
-    store = _store(url, makes=arguments.action == "upgrade")
+    store = unopened_store(store_url(arguments, os.environ), _WORDS, makes=arguments.action == "upgrade")
     try:
         return _ACTIONS[arguments.action](store, as_json=arguments.json)
     finally:
         store.dispose()
-
-
-def _store(url: str, *, makes: bool) -> SqlStore:
-    from ocpi_emsp.storage.sql.engine import is_in_memory, usable_url
-    from ocpi_emsp.storage.sql.store import SqlStore
-
-    try:
-        parsed = usable_url(url)
-        store = SqlStore(parsed)
-    except ValueError:  # what it says may hold a part of the password
-        raise Usage(f"the database's URL is not usable: it is {_SUCH_AS}") from None
-    except ImportError as error:
-        raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
-    if is_in_memory(parsed):
-        raise Usage(f"a SQLite database in memory is gone with this command: name a file, such as {DEFAULT_STORE}")
-    if not makes and parsed.drivername.startswith("sqlite"):
-        _require_file(parsed.database or "")
-    return store
-
-
-def _require_file(file: str) -> None:
-    if not file.startswith("file:") and not Path(file).exists():
-        raise Outside(f"there is no database {file}: `ocpi-emsp db upgrade` makes one")
 
 
 def _upgrade(store: SqlStore, *, as_json: bool) -> int:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.portable import KINDS, end_line, entry_line, header_line, record_line
+from ocpi_emsp.cli.portable import end_line, entry_line, header_line, record_line
 from ocpi_emsp.cli.stores import PAGE, opened, pages, reading
-from ocpi_emsp.ports import TOPICS, BlockingTransaction, Entry, Query
+from ocpi_emsp.ports import NAMES, TOPICS, BlockingTransaction, Entry, Query
 
 
 def run(arguments: Namespace) -> int:
@@ -37,7 +37,7 @@ def summary(counts: Counter[str]) -> str:
 def _export(tx: BlockingTransaction) -> Counter[str]:
     counts = Counter[str]()
     output.write_bytes(header_line(datetime.now(UTC)))
-    for kind, name in KINDS.items():
+    for kind, name in NAMES.items():
         for records in pages(tx, Query(kind=kind)):
             output.write_bytes(b"".join(map(record_line, records)))
             counts[name] += len(records)

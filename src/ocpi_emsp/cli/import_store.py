@@ -21,10 +21,10 @@ from attrs import define, field
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.export_store import summary
-from ocpi_emsp.cli.portable import KINDS, VERSION, BadLine, End, read_header, read_line
+from ocpi_emsp.cli.portable import VERSION, BadLine, End, read_header, read_line
 from ocpi_emsp.cli.stores import opened, writing
 from ocpi_emsp.errors import InvalidObject, StoreFailed
-from ocpi_emsp.ports import Entry, Record
+from ocpi_emsp.ports import NAMES, Entry, Record
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -166,7 +166,7 @@ class Import:
                 else:
                     tx.append(item)
         for _, item in batch:
-            self.counts[KINDS[item.key.kind] if isinstance(item, Record) else f"{item.topic} entries"] += 1
+            self.counts[NAMES[item.key.kind] if isinstance(item, Record) else f"{item.topic} entries"] += 1
 
     def _name(self, number: int, problem: str) -> None:
         self.bad += 1

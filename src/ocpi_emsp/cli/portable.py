@@ -26,24 +26,9 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.flows.command import read_command
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.rejections import rejection_of
-from ocpi_emsp.ports import REJECTION, TOPICS, Entry, Key, Kind, Record
+from ocpi_emsp.ports import NAMES, REJECTION, TOPICS, Entry, Key, Kind, Record
 
 VERSION: Final = 1
-KINDS: Mapping[str, str] = {
-    Kind.PARTY: "parties",
-    Kind.CREDENTIAL: "credentials",
-    Kind.LOCATION: "locations",
-    Kind.EVSE: "evses",
-    Kind.SESSION: "sessions",
-    Kind.TARIFF: "tariffs",
-    Kind.CDR: "cdrs",
-    Kind.CDR_CONFLICT: "cdr_conflicts",
-    Kind.TOKEN: "tokens",
-    Kind.COMMAND: "commands",
-    Kind.CHECKPOINT: "checkpoints",
-}
-"""Every kind of record, in the order of an export: a location comes before its EVSEs. What a summary calls them."""
-
 _NOTHING = msgspec.Raw()
 _NO_LINE = b"\r\n"
 _SPACE = b" \t\r\n"
@@ -189,7 +174,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
 
 
 def _record(line: _RecordLine) -> Record:
-    if line.kind not in KINDS:
+    if line.kind not in NAMES:
         raise BadLine(f"there is no kind {line.kind!r}")
     document = bytes(line.document)
     if bool(document) == (line.document_text is not None):

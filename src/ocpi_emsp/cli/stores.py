@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
@@ -34,10 +34,41 @@ _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
 """For commands that show no URL of ours to anybody."""
 
 
+@frozen(kw_only=True)
+class Words:
+    """What a command says of a database that it cannot use."""
+
+    unknown: str
+    """The URL names none that is known; no part of it is repeated, since it may be the password."""
+    in_memory: str
+    """With what it would be gone."""
+    makes: str
+    """Who makes a SQLite file that is not there."""
+
+
 def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snapshot: bool = False) -> SqlStore:
     """The database with this URL, its schema looked at; with ``makes`` a new SQLite file is made.
 
     With ``snapshot`` all reads of a transaction see the same state. Raises Usage, Outside, StoreFailed, SchemaMismatch.
+    """
+    scheme = url.partition("://")[0]
+    known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
+    words = Words(
+        unknown=f"this {scheme} URL names no database that is known; one that does is {known}",
+        in_memory="its process",
+        makes="serve, import and db upgrade make one",
+    )
+    store = unopened_store(url, words, makes=makes, auto_upgrade=auto_upgrade, snapshots=snapshot)
+    with reading(store):  # the first transaction looks at the schema
+        return store
+
+
+def unopened_store(
+    url: str, words: Words, *, makes: bool, auto_upgrade: bool = False, snapshots: bool = False
+) -> SqlStore:
+    """The database with this URL, whatever its schema; a SQLite file has to be there unless the command ``makes`` it.
+
+    Raises Usage, Outside.
     """
     output.require("sqlalchemy", "sql")
     from ocpi_emsp.storage.sql.engine import is_in_memory, usable_url
@@ -45,25 +76,17 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
 
     try:
         parsed = usable_url(url)
-        is_sqlite = parsed.drivername.startswith("sqlite")
-        store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshot)
+        store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshots)
     except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
-        scheme = url.partition("://")[0]
-        known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
-        raise Usage(f"this {scheme} URL names no database that is known; one that does is {known}") from None
+        raise Usage(words.unknown) from None
     except ImportError as error:
         raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
     if is_in_memory(parsed):
-        raise Usage(f"a SQLite database in memory is gone with its process: name a file, such as {DEFAULT_STORE}")
-    if is_sqlite and not makes:
-        _require_file(parsed.database or "")
-    with reading(store):  # the first transaction looks at the schema
-        return store
-
-
-def _require_file(file: str) -> None:
-    if not file.startswith("file:") and not Path(file).exists():
-        raise Outside(f"there is no database {file}: serve, import and db upgrade make one")
+        raise Usage(f"a SQLite database in memory is gone with {words.in_memory}: name a file, such as {DEFAULT_STORE}")
+    file = parsed.database or ""
+    if parsed.drivername.startswith("sqlite") and not (makes or file.startswith("file:") or Path(file).exists()):
+        raise Outside(f"there is no database {file}: {words.makes}")
+    return store
 
 
 @contextlib.contextmanager

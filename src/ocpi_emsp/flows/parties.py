@@ -89,10 +89,14 @@ def policy_of(profile: Profile, default: Policy) -> Policy:
     return Policy(Severity(profile.refuses), {each.rule: each.action for each in profile.actions})
 
 
-@lru_cache(maxsize=1024)
 def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
     """The support matrix of a party: its own, or the eMSP's."""
-    return default if profile.matrix is None else SupportMatrix.from_csv(profile.matrix)
+    return default if profile.matrix is None else _read_matrix(profile.matrix)
+
+
+@lru_cache(maxsize=1024)
+def _read_matrix(text: str) -> SupportMatrix:
+    return SupportMatrix.from_csv(text)
 
 
 def with_policy(profile: Profile, policy: Policy | None) -> Profile:

@@ -75,7 +75,6 @@ async def _accept(incoming: Incoming, theirs: Credentials, *, status: int = 200)
             )
             raise InvalidObject("the credentials are another party's", findings=(finding,))
     ours = await accept_credentials(incoming.context, incoming.party, theirs, correlation_id=incoming.correlation_id)
-    incoming.touched.append(incoming.party.key)
     return incoming.answer(encode(ours), status=status)
 
 

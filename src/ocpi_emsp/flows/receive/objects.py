@@ -13,7 +13,6 @@ from datetime import datetime
 import msgspec
 
 from ocpi_emsp.codec import merge_patch, wire_time
-from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import Members, join, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncWanted
@@ -45,7 +44,7 @@ async def store_object(
 
 def differs(old: Record | None, new: Record) -> bool:
     """True where a record is new or says something else."""
-    return old is None or not same_content(old.document, new.document)
+    return old is None or (old.document != new.document and old.content_hash != new.content_hash)
 
 
 async def emit(

@@ -104,7 +104,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
 
 
 def _record_columns(table: Table) -> tuple[Any, ...]:
-    names = ("received", "last_updated", "received_at", "revision", "sequence", "content_hash")
+    names = ("received", "last_updated", "received_at", "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
     return tuple(table.c[name] for name in names) + sealed
 

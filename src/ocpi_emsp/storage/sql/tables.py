@@ -31,27 +31,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ocpi_emsp.ports import Kind
+from ocpi_emsp.ports import NAMES, Kind
 from ocpi_emsp.storage.sql.types import ExactDecimal, GeneratedDocument, JsonDocument, UtcDateTime
 
 PREFIX = "ocpi_"
 
 PARENTS: Mapping[str, str] = {Kind.EVSE: "location_id", Kind.TOKEN: "type", Kind.CDR_CONFLICT: "conflict"}
 """The column of ``Key.parent``, where a kind has one."""
-
-NAMES: Mapping[str, str] = {
-    Kind.PARTY: "parties",
-    Kind.CREDENTIAL: "credentials",
-    Kind.LOCATION: "locations",
-    Kind.EVSE: "evses",
-    Kind.SESSION: "sessions",
-    Kind.TARIFF: "tariffs",
-    Kind.CDR: "cdrs",
-    Kind.CDR_CONFLICT: "cdr_conflicts",
-    Kind.TOKEN: "tokens",
-    Kind.COMMAND: "commands",
-    Kind.CHECKPOINT: "checkpoints",
-}
 
 
 def _projected(kind: str) -> list[Column[Any]]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import NAMES, REJECTION, Entry, Key, Kind, Page, Query, Record
 from ocpi_emsp.storage.sql.engine import refused, translated, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
@@ -27,7 +27,7 @@ from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
 
 T = TypeVar("T")
 
-_ORDER = {Kind.LOCATION: 0, Kind.EVSE: 1}
+_ORDER = {kind: place for place, kind in enumerate(NAMES)}
 
 
 class SqlTransaction:
@@ -77,8 +77,8 @@ class SqlTransaction:
         self.flush()
         key = owned(key)
         statements = self._statements(key)
-        if key.kind == Kind.TOKEN:
-            self._close_gap(statements, key)
+        if statements.place is not None and statements.close_gap is not None:
+            self._close_gap(statements.place, statements.close_gap, key, _identity(statements, key))
         self._do(statements.delete.execute, _identity(statements, key))
         self._seen.clear()
 
@@ -119,7 +119,7 @@ class SqlTransaction:
         by_kind: dict[str, list[tuple[Key, Record]]] = {}
         for key, record in pending.items():
             by_kind.setdefault(key.kind, []).append((key, record))
-        for kind in sorted(by_kind, key=lambda each: _ORDER.get(each, 2)):
+        for kind in sorted(by_kind, key=_ORDER.__getitem__):
             self._send(self._shared.objects[kind], by_kind[kind])
         for key in pending:
             self._seen.pop(key, None)
@@ -139,7 +139,7 @@ class SqlTransaction:
                 touches.append({**times, "k_sequence": seen.sequence})
             else:
                 rewrites.append({**times, "k_sequence": seen.sequence, **self._written(record)})
-        if puts and "place" in statements.table.c and self._advisory:
+        if puts and statements.place is not None and self._advisory:
             for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
                 self._lock(("place", *owner))
         for statement, values in ((statements.put, puts), (statements.rewrite, rewrites), (statements.touch, touches)):
@@ -163,15 +163,12 @@ class SqlTransaction:
         document = row.received.encode() if sealed is None else self._shared.secrets.open(sealed)
         return Record(key, document, row.last_updated, row.received_at, None, row.revision, row.sequence)
 
-    def _close_gap(self, statements: ObjectStatements, key: Key) -> None:
+    def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
         """The places behind a token that goes move up by one."""
         if self._advisory:
             self._lock(("place", key.country_code, key.party_id))
-        if statements.place is None or statements.close_gap is None:
-            return
-        values = _identity(statements, key)
-        for row in self._do(statements.place.rows, values):
-            self._do(statements.close_gap.execute, {**values, "k_place": row.place})
+        for row in self._do(place.rows, values):
+            self._do(close_gap.execute, {**values, "k_place": row.place})
 
     def _statements(self, key: Key) -> ObjectStatements:
         statements = self._shared.objects[key.kind]
