@@ -27,7 +27,7 @@ def python_blocks(text: str) -> list[str]:
 
 @contextmanager
 def served(app: Any, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     ready = threading.Event()
     startup = server.startup
 
@@ -36,7 +36,7 @@ def served(app: Any, listener: socket.socket) -> Iterator[None]:
         ready.set()
 
     server.startup = started  # type: ignore[method-assign] # uvicorn has no callback for it
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         assert ready.wait(10)
@@ -44,6 +44,7 @@ def served(app: Any, listener: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(10)
+    assert not thread.is_alive(), "uvicorn did not stop"
 
 
 def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from cli.filled import fill
 from ocpi_emsp.cli import main
+from processes import limited
 
 SECONDS = 60.0
 """What a command may take before it counts as hanging."""
@@ -59,7 +60,7 @@ def process(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the command as a process that goes on; it is ended with the test."""
+    """Starts the command as a process that goes on; it is ended with the test, or before it hangs."""
     with contextlib.ExitStack() as stack:
 
         def begin(*argv: str) -> subprocess.Popen[str]:
@@ -67,16 +68,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
             started = stack.enter_context(
                 subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
-            stack.callback(_end, started)
+            stack.enter_context(limited(started))
             return started
 
         yield begin
-
-
-def _end(started: subprocess.Popen[str]) -> None:
-    if started.poll() is None:
-        started.kill()
-        started.communicate(timeout=SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from ocpi_emsp.errors import (
     UnsafeUrl,
 )
 from ocpi_emsp.models import Tariff
+from processes import limited
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +73,7 @@ def test_help_and_version_end_with_0(command: Command) -> None:
 
 def test_a_reader_that_is_gone_is_one_line_on_stderr() -> None:
     line = [sys.executable, "-m", "ocpi_emsp", "matrix"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gone:
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gone, limited(gone):
         assert gone.stdout is not None
         gone.stdout.close()
         assert gone.stderr is not None

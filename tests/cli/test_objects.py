@@ -16,6 +16,7 @@ from ocpi_emsp.cli import listing, objects
 from ocpi_emsp.flows.parties import issue
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
+from processes import limited
 
 PLURALS = tuple(objects.KINDS)
 
@@ -181,7 +182,10 @@ def test_a_document_that_deviates_leaves_cells_empty(
 def test_a_reader_that_has_seen_enough_ends_a_list_quietly(database: str) -> None:
     add(database, Kind.SESSION, [f"S{number}" for number in range(5000)])
     line = [sys.executable, "-m", "ocpi_emsp", "sessions", "list", "--json"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing_process:
+    with (
+        subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing_process,
+        limited(listing_process),
+    ):
         assert listing_process.stdout is not None
         assert listing_process.stderr is not None
         listing_process.stdout.readline()

@@ -38,6 +38,7 @@ from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import timestamp
+from processes import limited
 
 WORKERS = 6
 SECONDS = 30.0
@@ -104,15 +105,17 @@ def serving(url: str, host: str, folder: Path) -> Iterator[Server]:
             pass_fds=[listening.fileno()],
             env=environment,
             cwd=folder,
+            start_new_session=True,
         ) as process:
             server = Server(listening.getsockname()[1], events, process)
             try:
-                server.start()
-                yield server
+                with limited(process):
+                    server.start()
+                    yield server
+                    assert process.stdin is not None
+                    process.stdin.close()
+                    process.wait(SECONDS)
             finally:
-                assert process.stdin is not None
-                process.stdin.close()
-                process.wait(SECONDS)
                 print(log.read_text("utf-8", "replace")[-5000:])
 
 

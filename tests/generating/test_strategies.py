@@ -111,7 +111,9 @@ def test_hypothesis_knows_the_models(cdr: Cdr) -> None:
 
 def test_the_core_never_loads_hypothesis() -> None:
     script = "import sys, ocpi_emsp, ocpi_emsp.cli; print('hypothesis' in sys.modules, 'pytest' in sys.modules)"
-    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
     assert printed.split() == ["False", "False"]
 
 
@@ -123,7 +125,7 @@ def test_the_order_of_imports_does_not_matter(first: str) -> None:
         "print(st.from_type(Location).validate() or locations().validate())"
     )
     command = [sys.executable, "-W", "error", "-c", script]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "None\n"
+    assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout == "None\n"
 
 
 # --- overrides ------------------------------------------------------------------------------------------------------

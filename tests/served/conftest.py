@@ -16,7 +16,7 @@ pytest.register_assert_rewrite("served.support", "served.partner", "served.cases
 from ocpi_emsp import Emsp, Event  # noqa: E402
 from ocpi_emsp.storage import MemoryStore  # noqa: E402
 from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402
-from served.support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
+from served.support import SECONDS, Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +44,12 @@ def host(request: pytest.FixtureRequest) -> Host:
 def fake_cpos() -> Iterator[FakeCpoServer]:
     """The server of the fake CPOs."""
     with FakeCpoServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         yield server
         server.shutdown()
-        thread.join()
+        thread.join(SECONDS)
+    assert not thread.is_alive(), "the fake CPOs did not stop"
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,19 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 from ocpi_emsp.testing.cpo.wire import encode
-from served.support import Document, Host, Json, Logs, Ocpi, Stored, encoded, objects, quick_async_client, quick_client
+from served.support import (
+    SECONDS,
+    Document,
+    Host,
+    Json,
+    Logs,
+    Ocpi,
+    Stored,
+    encoded,
+    objects,
+    quick_async_client,
+    quick_client,
+)
 
 Scripted: TypeAlias = tuple[int, str, bytes]
 """HTTP status, content type, body."""
@@ -160,6 +172,7 @@ class FakeCpoServer(ThreadingHTTPServer):
 
 class _FakeCpoHandler(BaseHTTPRequestHandler):
     wbufsize = -1  # headers and body in one packet
+    timeout = SECONDS  # of a client that says nothing: closing the server waits for all
 
     def handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))

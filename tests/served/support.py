@@ -87,7 +87,7 @@ def uvicorn_server(application: Any, **options: Any) -> Iterator[str]:
     with _listen() as listening:
         options = {"log_config": None, "ws": "none", "lifespan": "off", "timeout_graceful_shutdown": 2, **options}
         server = _Uvicorn(uvicorn.Config(application, **options))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
             assert server.ready.wait(SECONDS), "uvicorn did not start"
@@ -105,7 +105,7 @@ def waitress_server(application: Any, **options: Any) -> Iterator[str]:
     with _listen() as listening:
         port = listening.getsockname()[1]
         server = create_server(application, map=channels, sockets=[listening], threads=2, **options)
-        thread = threading.Thread(target=server.run)
+        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{port}"
