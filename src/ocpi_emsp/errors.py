@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from ocpi_emsp.findings import Finding
@@ -61,6 +62,10 @@ class InvalidObject(Refusal):
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  {finding}" for finding in self.findings)])
+
+
+class CannotHold(InvalidObject):
+    """An object, key or entry that the store cannot hold: nothing of its transaction is kept."""
 
 
 class InvalidParameter(InvalidObject):
@@ -167,7 +172,26 @@ class PartnerError(OcpiError):
 
 
 class TransportFailed(PartnerError):
-    """No answer: connection, TLS, timeout, or an answer larger than the limit."""
+    """No answer: connection, TLS, timeout, or an answer larger than the limit.
+
+    ``retryable``: the same GET may succeed a little later, as after a reset or a timeout; not after a refused
+    certificate, or an answer over a limit.
+    """
+
+    def __init__(self, message: str, *, method: str = "", url: str = "", retryable: bool = False) -> None:
+        super().__init__(message, method=method, url=url)
+        self.retryable = retryable
+
+
+class PartnerUnavailable(TransportFailed):
+    """Not called for now: the partner failed too often in a row, asked for a longer rest, or has no free slot.
+
+    ``until``: when it may be called again, where that is known.
+    """
+
+    def __init__(self, message: str, *, method: str = "", url: str = "", until: datetime | None = None) -> None:
+        super().__init__(message, method=method, url=url)
+        self.until = until
 
 
 class AnswerUnusable(PartnerError):

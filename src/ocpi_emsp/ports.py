@@ -35,6 +35,7 @@ class Kind:
     TOKEN: Final = "token"
     COMMAND: Final = "command"
     CHECKPOINT: Final = "checkpoint"
+    PUSHED: Final = "pushed"
 
 
 NAMES: Final[Mapping[str, str]] = {
@@ -49,12 +50,15 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.TOKEN: "tokens",
     Kind.COMMAND: "commands",
     Kind.CHECKPOINT: "checkpoints",
+    Kind.PUSHED: "pushed_tokens",
 }
 """Every kind, and what its records are called together; a location comes before its EVSEs."""
 
 
 class Key(NamedTuple):
     """What identifies a record. ``parent``: an EVSE's location, a token's type, the content hash of a CDR conflict.
+
+    A pushed token is what a party has of a token of ours: the owner is that party, the rest is the token's.
 
     ``country_code`` and ``party_id`` compare without case (CiString): a store keeps them in upper case.
     """
@@ -81,6 +85,10 @@ class Record:
     """How often the record was put: 1 for a new one. The store counts."""
     sequence: int = field(default=0, eq=False)
     """Its place among the records of its kind, in the order of their first put. The store numbers."""
+    missing_since: datetime | None = field(default=None, eq=False)
+    """Since when its owner does not list it; None: it is listed. A put of a fresh record takes this back."""
+    missed: int = field(default=0, eq=False)
+    """How many full syncs in a row did not list it."""
 
     @cached_property
     def content_hash(self) -> str:
@@ -90,7 +98,8 @@ class Record:
 
 @frozen(kw_only=True)
 class Query:
-    """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``.
+    """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``,
+    received in ``[received_from, received_to)``.
 
     A reader of everything goes on ``after`` the sequence of the last record that it has: that costs the same on every
     page, which an ``offset`` does not have to.
@@ -101,6 +110,8 @@ class Query:
     party_id: str | None = None
     date_from: datetime | None = None
     date_to: datetime | None = None
+    received_from: datetime | None = None
+    received_to: datetime | None = None
     after: int = 0
     offset: int = 0
     limit: int = 100
@@ -121,9 +132,11 @@ EVENT: Final = "event"
 RELAY: Final = "relay"
 """Events for a relay, which hands them to a broker."""
 REJECTION: Final = "rejection"
+RESYNC: Final = "resync"
+"""What the next sync of a party has to pull: an object, or a window. An id made of the wish keeps it one entry."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
 """Where events go that were tried too often."""
-TOPICS: Final = (EVENT, RELAY, REJECTION, *DEAD.values())
+TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, *DEAD.values())
 
 
 @frozen(kw_only=True)
@@ -152,7 +165,7 @@ class Transaction(Protocol):
     """All or nothing. What is read is locked until the end; two transactions on one record run one after the other.
 
     That holds for a record that does not exist yet, too. A read-only transaction locks nothing and cannot write.
-    A document, key or entry that the store cannot hold is InvalidObject, at the call or at the commit.
+    A document, key or entry that the store cannot hold is CannotHold (an InvalidObject), at the call or at the commit.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -260,3 +273,9 @@ class Send(Protocol):
     """One HTTP exchange. Raises TransportFailed where there is no answer."""
 
     async def __call__(self, request: Request) -> Response: ...
+
+
+class Sleep(Protocol):
+    """Lets so many seconds pass."""
+
+    async def __call__(self, seconds: float) -> None: ...

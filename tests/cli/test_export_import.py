@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cli import filled
 from cli.conftest import Command, Ended
 from ocpi_emsp.cli import export_store, import_store, stores
 from ocpi_emsp.cli.portable import record_line
 from ocpi_emsp.flows.parties import issue
-from ocpi_emsp.ports import NAMES, BlockingTransaction, Entry, Key, Kind, Query, Record
+from ocpi_emsp.ports import NAMES, RESYNC, BlockingTransaction, Entry, Key, Kind, Query, Record
 from ocpi_emsp.storage import SqlStore
 
 HEADER = '{"ocpi_emsp_export":1}'
@@ -59,6 +60,14 @@ def stored(url: str, kind: str) -> list[Record]:
     store = SqlStore(url)
     with stores.reading(store) as tx:
         found = list(tx.page(Query(kind=kind, limit=1000)).records)
+    store.dispose()
+    return found
+
+
+def waiting(url: str, topic: str) -> list[Entry]:
+    store = SqlStore(url)
+    with stores.reading(store) as tx:
+        found = list(tx.entries(topic))
     store.dispose()
     return found
 
@@ -133,6 +142,44 @@ def test_sqlite_to_postgresql_and_back_gives_the_same_lines(
         assert command(plural, "list", "--json", "--store", postgres_url) == command(plural, "list", "--json")
 
 
+def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
+    database: str, command: Command, postgres_url: str
+) -> None:
+    pushed = [filled.record(filled.owned(Kind.PUSHED, "U1", type_), b'{"valid":true}') for type_ in ("RFID", "OTHER")]
+    evse = evolve(stored(database, Kind.EVSE)[0], missing_since=filled.AT, missed=2)
+    session = evolve(stored(database, Kind.SESSION)[0], missed=1)
+    wish = Entry(id="w", topic=RESYNC, name="X", key=evse.key, at=filled.AT, details=ENTRY["details"], attempts=1)
+    store = SqlStore(database)
+    with stores.writing(store) as tx:
+        for each in (*pushed, evse, session):
+            tx.put(each)
+        tx.append(wish)
+    store.dispose()
+    assert command("db", "upgrade", "--store", postgres_url).status == 0
+    for source, target in ((database, postgres_url), (postgres_url, OTHER)):
+        exported = command("export", "--output", "all", "--store", source)
+        assert "pushed_tokens: 2" in exported.err
+        assert "resync entries: 1" in exported.err
+        assert command("import", "all", "--store", target).status == 0
+        assert stored(target, Kind.PUSHED) == pushed
+        evses, sessions = stored(target, Kind.EVSE), stored(target, Kind.SESSION)
+        assert [(each.missing_since, each.missed) for each in evses] == [(filled.AT, 2), (None, 0)]
+        assert [(each.missing_since, each.missed) for each in sessions] == [(None, 1)]
+        assert waiting(target, RESYNC) == [wish]
+
+
+def test_an_object_that_an_older_export_has_is_not_missing(database: str, command: Command, tmp_path: Path) -> None:
+    lost = evolve(stored(database, Kind.TARIFF)[0], missing_since=filled.AT, missed=3)
+    store = SqlStore(database)
+    with stores.writing(store) as tx:
+        tx.put(lost)
+    store.dispose()
+    assert stored(database, Kind.TARIFF)[0].missed == 3
+    assert command("import", given(tmp_path / "given", line(document={"id": "12"}, id="12"))).status == 0
+    (found,) = stored(database, Kind.TARIFF)
+    assert (found.missing_since, found.missed) == (None, 0)
+
+
 def test_the_postgresql_export_shows_one_moment(
     command: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +244,9 @@ BAD_LINES = [
     (line(document={}, last_updated="yesterday"), "its last_updated is no time with a zone: 'yesterday'"),
     (line(document={}, received_at="2024-01-01T00:00:00"), "its received_at is no time with a zone"),
     (line(document={}, received_at="0001-01-01T00:00:00+23:59"), "its received_at is no time with a zone"),
+    (line(document={}, missing_since="lately"), "its missing_since is no time with a zone: 'lately'"),
+    (line(document={}, missed=-1), "Expected `int` >= 0 - at `$.missed`"),
+    (line(document={}, missed=2**31), "Expected `int` <= 2147483647 - at `$.missed`"),
     (line(document={}, parent="P"), "the database refuses it; error at (document): cannot be stored: a tariff has no"),
     (
         line(document={}, kind="evse", parent="NOWHERE"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import anyio.lowlevel
 from attrs import evolve, field, frozen
 
-from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Page, Query, Record, Transaction
+from ocpi_emsp.ports import EVENT, REJECTION, RESYNC, Entry, Key, Kind, Page, Query, Record, Transaction
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import Undo
 
@@ -113,6 +114,25 @@ def in_whole_seconds(record: Record) -> Record:
     return evolve(record, last_updated=record.last_updated.replace(microsecond=0))
 
 
+async def put_that_keeps_missing(tx: Transaction, record: Record) -> None:
+    """As a store does that writes a record without what it knows of it beside."""
+    old = await tx.get(record.key)
+    if old is not None and record.missing_since is None:
+        record = evolve(record, missing_since=old.missing_since, missed=old.missed)
+    await tx.put(record)
+
+
+async def put_unless_unchanged(tx: Transaction, record: Record) -> None:
+    """As a store does that takes the same document for the same record."""
+    old = await tx.get(record.key)
+    if old is None or old.document != record.document:
+        await tx.put(record)
+
+
+def without(**changes: Any) -> Callable[[Record], Record]:
+    return lambda record: evolve(record, **changes)
+
+
 async def put_with_location(tx: Transaction, record: Record) -> None:
     """As a store does that has no foreign keys."""
     if record.key.kind == Kind.EVSE:
@@ -149,6 +169,10 @@ async def children_of_any_party(tx: Transaction, key: Key) -> Sequence[Record]:
     return [*await tx.children(key), *await tx.children(key._replace(party_id="ABC"))]
 
 
+async def children_listed(tx: Transaction, key: Key) -> Sequence[Record]:
+    return [evolve(each, missing_since=None, missed=0) for each in await tx.children(key)]
+
+
 async def children_sorted(tx: Transaction, key: Key) -> Sequence[Record]:
     return sorted(await tx.children(key), key=lambda record: record.key.id)
 
@@ -161,6 +185,50 @@ def page_of(**changes: Any) -> Callable[[Transaction, Query], Any]:
         return await tx.page(evolve(query, **changes))
 
     return page
+
+
+async def page_listed(tx: Transaction, query: Query) -> Page:
+    page = await tx.page(query)
+    return Page([evolve(each, missing_since=None, missed=0) for each in page.records], page.total)
+
+
+async def page_by_receipt(tx: Transaction, query: Query) -> Page:
+    """As a store does that reads from the index of a filter."""
+    if query.received_from is None and query.received_to is None:
+        return await tx.page(query)
+    whole = await tx.page(evolve(query, offset=0, limit=1000))
+    records = sorted(whole.records, key=lambda record: record.received_at)
+    return Page(records[query.offset : query.offset + query.limit], whole.total)
+
+
+async def page_with_both_ends(tx: Transaction, query: Query) -> Page:
+    """As a store does that selects to a moment, and not up to it."""
+    end = query.received_to
+    return await tx.page(evolve(query, received_to=end + timedelta(microseconds=1) if end else None))
+
+
+async def page_without_start(tx: Transaction, query: Query) -> Page:
+    """As a store does that selects after a moment, and not from it."""
+    start = query.received_from
+    return await tx.page(evolve(query, received_from=start + timedelta(microseconds=1) if start else None))
+
+
+async def page_of_whole_seconds(tx: Transaction, query: Query) -> Page:
+    start = query.received_from
+    return await tx.page(evolve(query, received_from=start.replace(microsecond=0) if start else None))
+
+
+async def page_by_place(tx: Transaction, query: Query) -> Page:
+    """As a store does that takes an offset for a token's place, whatever else is asked for."""
+    if query.kind != Kind.TOKEN:
+        return await tx.page(query)
+    return await tx.page(evolve(query, received_from=None, received_to=None))
+
+
+async def page_by_updates(tx: Transaction, query: Query) -> Page:
+    """As a store does that knows one time only."""
+    start, end = query.received_from or query.date_from, query.received_to or query.date_to
+    return await tx.page(evolve(query, date_from=start, date_to=end, received_from=None, received_to=None))
 
 
 async def page_by_time(tx: Transaction, query: Query) -> Page:
@@ -210,6 +278,22 @@ async def append_where_it_was(tx: Transaction, entry: Entry) -> None:
 async def append_at_the_end(tx: Transaction, entry: Entry) -> None:
     await tx.settle(entry.id)
     await tx.append(entry)
+
+
+async def append_at_the_end_where_it_waits(tx: Transaction, entry: Entry) -> None:
+    if entry.topic == RESYNC:
+        await tx.settle(entry.id)
+    await tx.append(entry)
+
+
+async def append_a_wish_once(tx: Transaction, entry: Entry) -> None:
+    """As a store does that passes over what it has already."""
+    if entry.topic != RESYNC or await tx.entry(entry.id) is None:
+        await tx.append(entry)
+
+
+async def append_wishes_as_events(tx: Transaction, entry: Entry) -> None:
+    await tx.append(evolve(entry, topic=EVENT if entry.topic == RESYNC else entry.topic))
 
 
 async def entry_unless_refused(tx: Transaction, entry_id: str) -> Entry | None:

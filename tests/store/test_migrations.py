@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -206,24 +206,30 @@ def old_entry(entry_id: str, topic: str) -> dict[str, Any]:
     return {**values, **owner, "details": json.dumps(owner), "body": b"\x00\xff{", "attempts": 2, "error": "timeout"}
 
 
-def test_an_old_database_with_data_is_upgraded(database: Database) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_an_old_database_with_data_is_upgraded(database: Database, revision: str) -> None:
     database.at("0001")
     fill(database)
     tables = sorted({table for table, *_ in OBJECTS} | {"parties", "journal", "rejections"})
     before = {table: database.rows(table) for table in tables}
-    assert database.refusal().startswith("the schema is revision 0001; revision 0002 is needed")
+    database.at(revision)
+    assert database.refusal().startswith(f"the schema is revision {revision}; revision 0003 is needed")
     with opened(database, auto_upgrade=True) as store:
         assert_readable(store)
         assert store.schema_revision() == migrations.latest()
         assert {table: without_new(database.rows(table)) for table in tables} == before
         assert all(before.values())
+        assert_listed(database, tables)
         assert_places(database, [("IT", "A", 0), ("DE", "A", 0), ("IT", "B", 1), ("DE", "B", 1), ("IT", "C", 2)])
         assert_goes_on(store, database)
 
 
+NEW = ("due", "place", "missing_since", "missed")
+
+
 def without_new(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows without the columns that are new."""
-    return [{name: value for name, value in row.items() if name not in ("due", "place")} for row in rows]
+    return [{name: value for name, value in row.items() if name not in NEW} for row in rows]
 
 
 def assert_readable(store: SqlStore) -> None:
@@ -247,6 +253,14 @@ def assert_readable(store: SqlStore) -> None:
         assert [each.id for each in tx.entries(REJECTION)] == ["r-1"]
 
 
+def assert_listed(database: Database, tables: Sequence[str]) -> None:
+    """Nothing that was there before is missing."""
+    for table in tables:
+        if table not in ("journal", "rejections"):
+            for row in database.rows(table):
+                assert (row["missing_since"], row["missed"]) == (None, 0), table
+
+
 def assert_places(database: Database, places: list[tuple[str, str, int]]) -> None:
     rows = database.rows("tokens", "country_code, id, place")
     assert [(row["country_code"], row["id"], row["place"]) for row in rows] == places
@@ -255,12 +269,20 @@ def assert_places(database: Database, places: list[tuple[str, str, int]]) -> Non
 def assert_goes_on(store: SqlStore, database: Database) -> None:
     """What is written now stands beside the old rows: with new numbers, places, and EVSEs that need a location."""
     new = Key(Kind.TOKEN, "IT", "BEC", "E", "RFID")
+    pushed = new._replace(kind=Kind.PUSHED)
+    missing = Record(OBJECTS[3][1], b"{}", WHEN, WHEN, missing_since=WHEN, missed=2)
     with transaction(store) as tx:
-        tx.put(Record(new, b"{}", WHEN, WHEN))
+        for each in (new, pushed):
+            tx.put(Record(each, b"{}", WHEN, WHEN))
+        tx.put(missing)
         tx.put(Record(LOCATION, b'{"id": "LOC1"}', WHEN, WHEN))
         tx.append(Entry(id="e-3", topic=EVENT, name="LocationReceived", key=LOCATION, at=WHEN, due=WHEN))
     with transaction(store) as tx:
         assert [each.due for each in tx.entries(EVENT)] == [None, WHEN]
+        assert tx.get(pushed) == Record(pushed, b"{}", WHEN, WHEN)
+        found = tx.get(missing.key)
+        assert found is not None
+        assert (found.missing_since, found.missed) == (WHEN, 2)
     numbers = {table: [row["sequence"] for row in database.rows(table)] for table in ("tokens", "journal")}
     assert numbers == {"tokens": [1, 2, 3, 4, 5, 7], "journal": [1, 3]}, "a number is used once"
     assert database.rows("tokens", "place")[-1] == {"place": 3}
@@ -411,10 +433,10 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
 def test_tables_that_lack_something_are_not_stamped(database: Database) -> None:
     database.at("0001")
     refusal = database.refusal(migrations.stamp)
-    assert refusal.startswith(f"there is no {database.names.prefix}journal.due; revision ")
+    assert refusal.startswith(f"there is no {database.names.prefix}cdr_conflicts.missing_since; revision ")
     assert database.revision() == "0001"
-    database.run("DROP TABLE {}checkpoints")
-    assert f"there is no {database.names.prefix}checkpoints.sequence" in database.refusal(migrations.stamp)
+    database.run("DROP TABLE {}cdr_conflicts")
+    assert f"there is no {database.names.prefix}cdr_conflicts.sequence" in database.refusal(migrations.stamp)
 
 
 def test_an_empty_database_is_known(database: Database) -> None:
@@ -450,11 +472,11 @@ def test_of_two_that_upgrade_at_once_one_does_it(
     begun, waits, ran = threading.Event(), threading.Event(), list[str]()
 
     class Slow(Operations):
-        def add_column(self, table_name: str, *args: Any, **options: Any) -> None:
-            ran.append(table_name)
+        def add_column(self, table_name: str, column: sa.Column[Any], **options: Any) -> None:
+            ran.append(f"{table_name}.{column.name}")
             begun.set()
             assert waits.wait(SECONDS)
-            super().add_column(table_name, *args, **options)
+            super().add_column(table_name, column, **options)
 
     def upgrade() -> None:
         with database.connection(isolation_level=isolation) as connection:
@@ -494,10 +516,10 @@ class Broken(Exception):
 
 
 class Breaking(Operations):
-    """Fails near the end of the last script."""
+    """Fails at the end of the last script."""
 
     def create_index(self, index_name: str | None, *args: Any, **options: Any) -> None:
-        if str(index_name).endswith("place"):
+        if str(index_name).endswith("pushed_tokens_owner_received"):
             raise Broken
         super().create_index(index_name, *args, **options)
 
@@ -520,13 +542,13 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(
 
 
 def contents(database: Database) -> Any:
-    """All tables with their columns, and the rows of those that the last script changes."""
+    """All tables with their columns, and rows of those that the scripts change."""
     with database.connection() as connection:
         found = sa.inspect(connection)
         schema = database.names.schema
         columns = {name: str(found.get_columns(name, schema)) for name in found.get_table_names(schema)}
         indexes = {name: sorted(map(str, found.get_indexes(name, schema))) for name in columns}
-    return columns, indexes, [database.rows(table) for table in ("tokens", "journal", "rejections")]
+    return columns, indexes, [database.rows(table) for table in ("evses", "tokens", "journal", "rejections")]
 
 
 def test_a_first_migration_that_fails_leaves_an_empty_database(

@@ -4,6 +4,7 @@ Rules of this module:
 - the first line says what the file is, the last one how many lines there are between: a file that was cut off shows;
 - a record's ``document`` is the stored one, byte for byte; one that would not survive on a line, since it has line
   breaks or space around it, is written as the text ``document_text`` instead;
+- ``missing_since`` and ``missed`` stand on a line only where its object is missing: older exports have neither;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
 - a line is bad input until it was read: what is wrong with one is said in a sentence.
 """
@@ -14,7 +15,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -30,6 +31,7 @@ from ocpi_emsp.ports import NAMES, REJECTION, TOPICS, Entry, Key, Kind, Record
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
+_MOST_MISSED = 2**31 - 1  # what every database can count
 _NO_LINE = b"\r\n"
 _SPACE = b" \t\r\n"
 _OWNER = ("country_code", "party_id", "correlation_id")
@@ -65,6 +67,8 @@ class _RecordLine:
     last_updated: str
     received_at: str
     parent: str = ""
+    missing_since: str | None = None
+    missed: Annotated[int, msgspec.Meta(ge=0, le=_MOST_MISSED)] = 0
     document: msgspec.Raw = _NOTHING
     document_text: str | None = None
 
@@ -98,11 +102,18 @@ def end_line(lines: int) -> bytes:
 
 def record_line(record: Record) -> bytes:
     """The line of a record."""
-    key = record.key._asdict()
-    times = {"last_updated": _time(record.last_updated), "received_at": _time(record.received_at)}
+    told: dict[str, Any] = {
+        **record.key._asdict(),
+        "last_updated": _time(record.last_updated),
+        "received_at": _time(record.received_at),
+    }
+    if record.missing_since is not None:
+        told["missing_since"] = _time(record.missing_since)
+    if record.missed:
+        told["missed"] = record.missed
     if _survives(record.document):
-        return _line({**key, **times, "document": msgspec.Raw(record.document)})
-    return _line({**key, **times, "document_text": record.document.decode()})
+        return _line({**told, "document": msgspec.Raw(record.document)})
+    return _line({**told, "document_text": record.document.decode()})
 
 
 def _survives(document: bytes) -> bool:
@@ -183,7 +194,14 @@ def _record(line: _RecordLine) -> Record:
         document = line.document_text.encode()
     key = Key(line.kind, line.country_code, line.party_id, line.id, line.parent)
     _require_usable(key, document)
-    return Record(key, document, _moment(line, "last_updated"), _moment(line, "received_at"))
+    return Record(
+        key,
+        document,
+        _moment(line, "last_updated"),
+        _moment(line, "received_at"),
+        missing_since=_moment(line, "missing_since") if line.missing_since is not None else None,
+        missed=line.missed,
+    )
 
 
 def _require_usable(key: Key, document: bytes) -> None:

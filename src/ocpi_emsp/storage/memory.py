@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.errors import CannotHold, StoreFailed
 from ocpi_emsp.ports import REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
 
 _K = TypeVar("_K")
@@ -69,7 +69,7 @@ class MemoryStore:
         for place in {_location(key) for key, record in records.items() if record and key.kind == Kind.EVSE}:
             location = Key(Kind.LOCATION, *place)
             if records.get(location, stored.get(location)) is None:
-                raise InvalidObject(f"an EVSE of location {location.id!r}, which is not there")
+                raise CannotHold(f"an EVSE of location {location.id!r}, which is not there")
 
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)
@@ -127,7 +127,15 @@ class _MemoryTransaction:
         old = await self.get(key)
         sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._store._sequence), 1)
         numbered = Record(
-            key, record.document, record.last_updated, record.received_at, record.view, revision, sequence
+            key,
+            record.document,
+            record.last_updated,
+            record.received_at,
+            record.view,
+            revision,
+            sequence,
+            record.missing_since,
+            record.missed,
         )
         if old is None:
             self._records.pop(key, None)  # deleted before: its place is the last one
@@ -234,4 +242,6 @@ def _matches(record: Record, query: Query) -> bool:
         and record.sequence > query.after
         and (query.date_from is None or query.date_from <= record.last_updated)
         and (query.date_to is None or record.last_updated < query.date_to)
+        and (query.received_from is None or query.received_from <= record.received_at)
+        and (query.received_to is None or record.received_at < query.received_to)
     )

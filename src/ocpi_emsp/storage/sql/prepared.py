@@ -88,16 +88,18 @@ def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, 
         for name, bind in compiled.binds.items()
         if name in compiled.params
     }
+    names = list(compiled.positiontup or ()) if compiled.positional else list(processes)
+    plan = [(name, *processes[name]) for name in names]
 
-    def value(name: str, given: Mapping[str, Any]) -> Any:
-        constant, process = processes[name]
-        found = given.get(name, constant)
-        return found if process is None else process(found)
+    def arrange(given: Mapping[str, Any]) -> list[Any]:
+        get = given.get
+        return [
+            get(name, constant) if process is None else process(get(name, constant)) for name, constant, process in plan
+        ]
 
     if compiled.positional:
-        names = list(compiled.positiontup or ())
-        return lambda given: tuple([value(name, given) for name in names])
-    return lambda given: {name: value(name, given) for name in processes}
+        return arrange
+    return lambda given: dict(zip(names, arrange(given), strict=True))
 
 
 def _result_process(type_: TypeEngine[Any], dialect: Dialect) -> Process | None:

@@ -2,17 +2,32 @@
 
 Rules of this module:
 - a statement takes named parameters and is never put together from values;
+- a query that an index of its own serves must not be read in the order of another one: SQLite, which keeps no
+  statistics, takes the index that saves it the sorting, and reads everything that an owner has;
 - a put is an INSERT that becomes an UPDATE where another transaction was first; a record that was read before is
   updated by its sequence; one whose document stays as it is gets a new ``last_updated`` only.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Dialect, Executable, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ocpi_emsp.ports import Query
@@ -48,7 +63,7 @@ class ObjectStatements:
 
     def by_place(self, query: Query) -> bool:
         """True where an offset is a place: all tokens of one owner."""
-        whole = query.date_from is None and query.date_to is None and query.after == 0
+        whole = all(getattr(query, name) is None for name in _RANGES) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 
     def page(self, query: Query) -> tuple[Prepared, Prepared]:
@@ -60,7 +75,14 @@ class ObjectStatements:
         return self._pages[shape]
 
 
-_FILTERS = ("country_code", "party_id", "date_from", "date_to")
+_RANGES = {
+    "date_from": ("last_updated", operator.ge),
+    "date_to": ("last_updated", operator.lt),
+    "received_from": ("received_at", operator.ge),
+    "received_to": ("received_at", operator.lt),
+}
+"""The column of each end of a range, and how the two compare."""
+_FILTERS = ("country_code", "party_id", *_RANGES)
 
 
 def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
@@ -75,12 +97,12 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     children = (
         select(*_record_columns(table), table.c.id)
         .where(*(table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]))
-        .order_by(table.c.sequence)
+        .order_by(_sorted_by_sequence(table))
     )
     changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
     at = table.c.sequence == bindparam("k_sequence")
     revised = {"revision": table.c.revision + 1}
-    times: dict[str, Any] = {name: bindparam(name) for name in ("last_updated", "received_at")}
+    touched: dict[str, Any] = {name: bindparam(name) for name in BESIDE_THE_DOCUMENT}
     has_places = "place" in table.c
 
     def prepared(statement: Executable) -> Prepared:
@@ -94,7 +116,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         get_locked=prepared(get.with_for_update()),
         put=prepared(_put(table, dialect, identity, changing)),
         rewrite=prepared(update(table).where(at).values({**{name: bindparam(name) for name in changing}, **revised})),
-        touch=prepared(update(table).where(at).values({**times, **revised})),
+        touch=prepared(update(table).where(at).values({**touched, **revised})),
         delete=prepared(delete(table).where(*found)),
         children=prepared(children),
         children_locked=prepared(children.with_for_update()),
@@ -103,8 +125,17 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     )
 
 
+BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed")
+"""What a put writes also where the document stays as it is: columns, and attributes of a record."""
+
+
+def _sorted_by_sequence(table: Table) -> ColumnElement[Any]:
+    """The order of the first put, as something that no index has."""
+    return table.c.sequence + literal_column("0")
+
+
 def _record_columns(table: Table) -> tuple[Any, ...]:
-    names = ("received", "last_updated", "received_at", "revision", "sequence")
+    names = ("received", *BESIDE_THE_DOCUMENT, "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
     return tuple(table.c[name] for name in names) + sealed
 
@@ -157,20 +188,24 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     for name in ("country_code", "party_id"):
         if getattr(query, name) is not None:
             wanted.append(table.c[name] == bindparam(name))
-    if query.date_from is not None:
-        wanted.append(table.c.last_updated >= bindparam("date_from", type_=table.c.last_updated.type))
-    if query.date_to is not None:
-        wanted.append(table.c.last_updated < bindparam("date_to", type_=table.c.last_updated.type))
+    for name, (column, compares) in _RANGES.items():
+        if getattr(query, name) is not None:
+            wanted.append(compares(table.c[column], bindparam(name, type_=table.c[column].type)))
     identity = [table.c[name] for name in key_columns(statements.kind)]
     records = select(*_record_columns(table), *identity).limit(bindparam("limit"))
     if statements.by_place(query):
         records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
         return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
     wanted.append(table.c.sequence > bindparam("after"))
-    records = records.where(*wanted).order_by(table.c.sequence)
+    total = select(func.count().label("total")).select_from(table).where(*wanted)
+    if query.received_from is None and query.received_to is None:
+        records = records.where(*wanted).order_by(table.c.sequence)
+        return (records.offset(bindparam("offset")) if query.offset else records), total
+    # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.
+    found = select(table.c.sequence).where(*wanted).order_by(_sorted_by_sequence(table)).limit(bindparam("limit"))
     if query.offset:
-        records = records.offset(bindparam("offset"))
-    return records, select(func.count().label("total")).select_from(table).where(*wanted)
+        found = found.offset(bindparam("offset"))
+    return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total
 
 
 @frozen

@@ -19,11 +19,11 @@ from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import NAMES, REJECTION, Entry, Key, Kind, Page, Query, Record
-from ocpi_emsp.storage.sql.engine import refused, translated, translation
+from ocpi_emsp.storage.sql.engine import refused, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
-from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
+from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStatements, ObjectStatements
 
 T = TypeVar("T")
 
@@ -42,6 +42,8 @@ class SqlTransaction:
         self._read_only = read_only
         self._advisory = not read_only and connection.dialect.name == "postgresql"
         self._pending: dict[Key, Record] = {}
+        self._pending_children: set[tuple[str, str, str]] = set()
+        """The locations of EVSEs that are kept back: a sync that reads many locations sends its EVSEs together."""
         self._seen: dict[Key, Record | None] = {}
 
     # --- records ------------------------------------------------------------------------------------------------
@@ -70,6 +72,8 @@ class SqlTransaction:
         key = owned(record.key)
         self._statements(key)
         self._pending[key] = record
+        if key.kind == Kind.EVSE:
+            self._pending_children.add((key.country_code, key.party_id, key.parent))
 
     def delete(self, key: Key) -> None:
         """Remove the record, if it is there; a location goes with its EVSEs."""
@@ -84,8 +88,9 @@ class SqlTransaction:
 
     def children(self, key: Key) -> Sequence[Record]:
         """The EVSEs of a location, oldest first."""
-        self._flush_kind(Kind.EVSE)
         key = owned(key)
+        if key[1:4] in self._pending_children:
+            self.flush()
         statements = self._shared.objects[Kind.EVSE]
         values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
         found = []
@@ -116,6 +121,7 @@ class SqlTransaction:
         if not self._pending:
             return
         pending, self._pending = self._pending, {}
+        self._pending_children.clear()
         by_kind: dict[str, list[tuple[Key, Record]]] = {}
         for key, record in pending.items():
             by_kind.setdefault(key.kind, []).append((key, record))
@@ -132,13 +138,13 @@ class SqlTransaction:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
         for key, record in records:
             seen = self._seen.get(key)
-            times = {"last_updated": record.last_updated, "received_at": record.received_at}
+            beside = {name: getattr(record, name) for name in BESIDE_THE_DOCUMENT}
             if seen is None:
-                puts.append({**times, **_identity(statements, key, ""), **self._written(record)})
+                puts.append({**beside, **_identity(statements, key, ""), **self._written(record)})
             elif seen.document == record.document:
-                touches.append({**times, "k_sequence": seen.sequence})
+                touches.append({**beside, "k_sequence": seen.sequence})
             else:
-                rewrites.append({**times, "k_sequence": seen.sequence, **self._written(record)})
+                rewrites.append({**beside, "k_sequence": seen.sequence, **self._written(record)})
         if puts and statements.place is not None and self._advisory:
             for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
                 self._lock(("place", *owner))
@@ -154,14 +160,26 @@ class SqlTransaction:
         columns = projection(record)
         if record.key.kind == Kind.PARTY:
             document, columns["sealed"] = self._shared.redact(document)
-        with translated(self._connection.engine):
+        try:
             text = document.decode()
+        except UnicodeDecodeError as error:
+            raise refused(str(error)) from error
         return {"received": text, "content_hash": record.content_hash, **columns}
 
     def _record(self, key: Key, row: Any) -> Record:
         sealed = row.sealed if key.kind == Kind.PARTY else None
         document = row.received.encode() if sealed is None else self._shared.secrets.open(sealed)
-        return Record(key, document, row.last_updated, row.received_at, None, row.revision, row.sequence)
+        return Record(
+            key,
+            document,
+            row.last_updated,
+            row.received_at,
+            None,
+            row.revision,
+            row.sequence,
+            row.missing_since,
+            row.missed,
+        )
 
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
         """The places behind a token that goes move up by one."""
@@ -295,6 +313,8 @@ def _page_values(query: Query) -> dict[str, Any]:
         "party_id": query.party_id.upper() if query.party_id is not None else None,
         "date_from": query.date_from,
         "date_to": query.date_to,
+        "received_from": query.received_from,
+        "received_to": query.received_to,
         "offset": query.offset,
     }
     return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}

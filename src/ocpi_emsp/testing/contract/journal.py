@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import evolve
 
-from ocpi_emsp.ports import DEAD, EVENT, REJECTION, RELAY, AnyStore, Entry, Transaction
+from ocpi_emsp.ports import DEAD, EVENT, REJECTION, RELAY, RESYNC, AnyStore, Entry, Transaction
 from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, entry, evse, record, session
 
 
@@ -116,6 +116,22 @@ class JournalRules(ContractTools):
         self.append(store, failed)
         assert self.journal(store) == [failed, entry("2")]
         assert [each.sequence for each in self.journal(store)] == [each.sequence for each in before]
+
+    def test_a_wish_for_a_resync_is_one_entry_however_often_it_comes(self, store: AnyStore) -> None:
+        object_, window = entry("resync 1", RESYNC), _owned("resync 2", "NL", "TNM", RESYNC)
+        self.append(store, object_, window, entry("1"), entry("2", REJECTION, None))
+        first = self.journal(store, RESYNC)
+        self.append(store, evolve(object_, at=BASE + timedelta(hours=1), attempts=1))
+        assert self.journal(store, RESYNC) == [evolve(object_, at=BASE + timedelta(hours=1), attempts=1), window]
+        assert [each.sequence for each in self.journal(store, RESYNC)] == [each.sequence for each in first]
+        assert self.journal(store, RESYNC, owner=("NL", "TNM")) == [window]
+        assert [each.id for each in self.journal(store, RESYNC, key=LOCATION)] == ["resync 1"]
+        assert [each.id for each in self.journal(store)] == ["1"]
+        assert [each.id for each in self.journal(store, REJECTION)] == ["2"]
+        self.run(store, lambda tx: tx.settle("resync 1"))
+        assert self.journal(store, RESYNC) == [window]
+        self.append(store, object_)
+        assert [each.id for each in self.journal(store, RESYNC)] == ["resync 2", "resync 1"]
 
     def test_an_entry_moves_to_another_topic(self, store: AnyStore) -> None:
         self.append(store, entry("1"), entry("2"), entry("3"), entry("4", RELAY))

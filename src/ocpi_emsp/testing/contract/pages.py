@@ -6,9 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from ocpi_emsp.ports import AnyStore, Kind, Query, Transaction
+from ocpi_emsp.ports import AnyStore, Kind, Query, Record, Transaction
 from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse, ids, record, session, token
+
+
+def received(record: Record, second: float) -> Record:
+    """A record that was received so many seconds after BASE."""
+    return evolve(record, received_at=BASE + timedelta(seconds=second))
 
 
 class PageRules(ContractTools):
@@ -48,6 +54,57 @@ class PageRules(ContractTools):
         assert self.page(store, date_from=start, date_to=end) == (["S1", "S2"], 2)
         assert self.page(store, date_from=start, date_to=end, offset=1, limit=1) == (["S2"], 2)
         assert self.page(store, date_from=end, date_to=start) == ([], 0)
+
+    def test_a_page_selects_from_received_from_inclusive_to_received_to_exclusive(self, store: AnyStore) -> None:
+        self.put(store, *(received(session(f"S{9 - second}"), second) for second in range(5)))
+        start, end = BASE + timedelta(seconds=1), BASE + timedelta(seconds=3)
+        assert self.page(store, received_from=start) == (["S8", "S7", "S6", "S5"], 4)
+        assert self.page(store, received_to=end) == (["S9", "S8", "S7"], 3)
+        assert self.page(store, received_from=start, received_to=end) == (["S8", "S7"], 2)
+        assert self.page(store, received_from=end, received_to=start) == ([], 0)
+        just_after = start + timedelta(microseconds=1)
+        assert self.page(store, received_from=just_after, received_to=end + timedelta(microseconds=1)) == (
+            ["S7", "S6"],
+            2,
+        )
+        self.put(store, received(session("S9"), 9))
+        assert self.page(store, received_from=end) == (["S9", "S6", "S5"], 3)
+
+    def test_what_was_received_is_selected_with_everything_else(self, store: AnyStore) -> None:
+        names = [f"S{number}" for number in range(8)]
+        self.put(store, *(received(session(name, number), -number) for number, name in enumerate(names)))
+        self.put(store, received(session("X", 1, "DE"), 0), received(session("Y", 1, "NL", "ABC"), 0))
+        query: dict[str, Any] = {"country_code": "nl", "party_id": "tnm", "received_from": BASE - timedelta(seconds=5)}
+        assert self.page(store, **query) == (names[:6], 6)
+        assert self.page(store, **query, limit=2, offset=3) == (names[3:5], 6)
+        assert self.page(store, **query, limit=2, count=False) == (names[:2], 0)
+        third = self.records(store).records[2].sequence
+        assert self.page(store, **query, after=third, limit=2) == (names[3:5], 3)
+        assert self.page(store, **query, after=third, offset=2, limit=2) == (names[5:6], 3)
+        query["received_to"] = BASE
+        assert self.page(store, **query, limit=3) == (names[1:4], 5)
+        assert self.page(store, **query, after=third) == (names[3:6], 3)
+        query["date_from"] = BASE + timedelta(minutes=2)
+        assert self.page(store, **query, date_to=BASE + timedelta(minutes=4)) == (names[2:4], 2)
+        assert self.page(store, received_from=BASE) == (["S0", "X", "Y"], 3)
+
+    def test_tokens_are_selected_by_when_they_were_received(self, store: AnyStore) -> None:
+        self.put(store, *(received(token(f"T{number}"), number % 3) for number in range(9)), token("X", 0, "DE"))
+        query: dict[str, Any] = {"kind": Kind.TOKEN, "country_code": "IT", "party_id": "BEC"}
+        latest = BASE + timedelta(seconds=2)
+        assert self.page(store, **query, received_from=latest, offset=1, limit=5) == (["T5", "T8"], 3)
+        assert self.page(store, **query, received_to=latest, offset=1, limit=2) == (["T1", "T3"], 6)
+
+    def test_a_page_of_what_was_received_is_read_inside_a_transaction(self, store: AnyStore) -> None:
+        self.put(store, *(received(session(f"S{number}"), number) for number in range(4)))
+
+        async def work(tx: Transaction) -> list[str]:
+            await tx.put(received(session("S0"), 9))
+            await tx.put(received(session("S9"), 8))
+            await tx.delete(session("S3").key)
+            return ids((await tx.page(Query(kind=Kind.SESSION, received_from=BASE + timedelta(seconds=2)))).records)
+
+        assert self.run(store, work) == ["S0", "S2", "S9"]
 
     def test_fractions_of_a_second_count(self, store: AnyStore) -> None:
         self.put(store, record(session("S1").key, minute=0.5 / 60))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
 
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.ports import AnyStore, Key, Kind, Query, Record, Transaction
-from ocpi_emsp.testing.contract.tools import LOCATION, ContractTools, evse, ids, record, session
+from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse, ids, pushed, record, session
 
 _PARTY = (
     b'{"country_code":"NL","party_id":"TNM","state":"REGISTERED","issued":[{"sha256":"ab","issued_at":'
@@ -32,6 +33,7 @@ _KINDS: Mapping[str, tuple[Key, bytes]] = {
     Kind.TOKEN: (Key(Kind.TOKEN, "IT", "BEC", "012345678", "RFID"), b'{"uid":"012345678"}'),
     Kind.COMMAND: (Key(Kind.COMMAND, "NL", "TNM", "x_Y-1"), b'{"command":"START_SESSION"}'),
     Kind.CHECKPOINT: (Key(Kind.CHECKPOINT, "NL", "TNM", "locations"), b'{"offset":100}'),
+    Kind.PUSHED: (pushed("012345678").key, b'{"valid":true}'),
 }
 """A record of each kind."""
 each_kind = pytest.mark.parametrize("kind", _KINDS)
@@ -118,7 +120,7 @@ class RecordRules(ContractTools):
         assert (self.got(store).document, self.got(store, other).document) == (b"1", b"2")
         assert self.got(store, other).key == other
 
-    @pytest.mark.parametrize("kind", [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT])
+    @pytest.mark.parametrize("kind", [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT, Kind.PUSHED])
     def test_keys_that_differ_in_their_parent_are_two_records(self, store: AnyStore, kind: str) -> None:
         keys = [Key(kind, "NL", "TNM", "X", parent) for parent in ("P", "p")]
         self.put(store, *(record(LOCATION._replace(id=key.parent)) for key in keys))
@@ -126,6 +128,71 @@ class RecordRules(ContractTools):
         assert [self.got(store, key).document for key in keys] == [b"0", b"1"]
         self.run(store, lambda tx: tx.delete(keys[0]))
         assert [self.get(store, key) for key in keys] == [None, record(keys[1], b"1")]
+
+    def test_what_a_party_has_of_a_token_is_kept_by_uid_and_type(self, store: AnyStore) -> None:
+        own = [pushed("T1", document=b"1"), pushed("T1", "OTHER", b"2"), pushed("T2", document=b"3")]
+        other = pushed("T1", document=b"4", party_id="ABC")
+        token = record(Key(Kind.TOKEN, "NL", "TNM", "T1", "RFID"), b"5")
+        self.put(store, *own, other, token)
+        for each in (*own, other, token):
+            assert self.get(store, each.key) == each
+        self.put(store, evolve(own[0], document=b"6"))
+        self.run(store, lambda tx: tx.delete(own[1].key))
+        found = self.records(store, Kind.PUSHED, country_code="NL", party_id="TNM")
+        assert [(each.key, each.document) for each in found.records] == [(own[0].key, b"6"), (own[2].key, b"3")]
+        assert self.records(store, Kind.PUSHED).total == 3
+
+    @each_kind
+    def test_what_is_missing_is_so_until_it_is_put_again(self, store: AnyStore, kind: str) -> None:
+        key, document = _KINDS[kind]
+        listed = record(key, document)
+        self.put(store, record(), listed)
+        assert self.missing(store, key) == (None, 0)
+        since = BASE + timedelta(days=1, microseconds=123_457)
+        for missed in (1, 2):
+            self.put(store, evolve(self.got(store, key), missing_since=since, missed=missed))
+            assert self.missing(store, key) == (since, missed)
+        assert self.got(store, key) == listed
+        again = evolve(listed, received_at=listed.received_at + timedelta(days=2))
+        self.put(store, again)
+        assert self.got(store, key) == again
+        assert self.missing(store, key) == (None, 0)
+
+    @pytest.mark.parametrize("key", [evse("E1").key, LOCATION], ids=["evse", "location"])
+    def test_what_is_missing_is_so_with_a_new_document_too(self, store: AnyStore, key: Key) -> None:
+        self.put(store, record(), evse("E1"))
+        since = BASE + timedelta(minutes=1)
+
+        async def change(tx: Transaction) -> None:
+            old = await tx.get(key)
+            assert old is not None
+            await tx.put(evolve(old, document=b"1", missing_since=since, missed=5))
+            inside = await tx.get(key)
+            assert inside is not None
+            assert (inside.missing_since, inside.missed) == (since, 5)
+
+        self.run(store, change)
+        assert self.missing(store, key) == (since, 5)
+        self.put(store, record(key, b"2"))
+        assert self.missing(store, key) == (None, 0)
+
+    def test_children_and_pages_say_what_is_missing(self, store: AnyStore) -> None:
+        since = BASE + timedelta(hours=1)
+        lost = evolve(evse("E2"), missing_since=since, missed=3)
+        self.put(store, record(), evse("E1"), lost)
+        children: Sequence[Record] = self.run(store, lambda tx: tx.children(LOCATION))
+        queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
+        pages = [self.records(store, Kind.EVSE, **query).records for query in queries]
+        for found in (children, *pages):
+            assert [(each.missing_since, each.missed) for each in found] == [(None, 0), (since, 3)]
+            given = found[1].missing_since
+            assert given is not None
+            assert given.utcoffset() == timedelta(0)
+
+    def missing(self, store: AnyStore, key: Key) -> tuple[datetime | None, int]:
+        """Since when a record is missing, and how often it was missed."""
+        found = self.got(store, key)
+        return found.missing_since, found.missed
 
     def test_an_owner_compares_without_case_and_is_kept_in_upper_case(self, store: AnyStore) -> None:
         small = LOCATION._replace(country_code="nl", party_id="tNm")

@@ -49,6 +49,11 @@ def token(uid: str, minute: float = 0, country_code: str = "IT", party_id: str =
     return record(Key(Kind.TOKEN, country_code, party_id, uid, "RFID"), minute=minute)
 
 
+def pushed(uid: str, type_: str = "RFID", document: bytes = b"{}", party_id: str = "TNM") -> Record:
+    """The record of what a party has of a token."""
+    return record(Key(Kind.PUSHED, "NL", party_id, uid, type_), document)
+
+
 def evse(uid: str, location: Key = LOCATION, document: bytes = b"{}") -> Record:
     """An EVSE's record."""
     return record(Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id), document)

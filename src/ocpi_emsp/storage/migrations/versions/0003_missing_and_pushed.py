@@ -1,0 +1,69 @@
+"""What an owner does not list any more, when an object was received, and what parties have of our tokens. Frozen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+
+from ocpi_emsp.storage.sql.types import GeneratedDocument, JsonDocument, UtcDateTime
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.migrations import Names
+
+revision = "0003"
+down_revision = "0002"
+
+OBJECTS = (
+    *("parties", "credentials", "locations", "evses", "sessions", "tariffs", "cdrs", "cdr_conflicts", "tokens"),
+    *("commands", "checkpoints"),
+)
+IDENTITY = ("country_code", "party_id", "type", "id")
+
+
+def upgrade(*, op: Operations, names: Names) -> None:
+    """New columns and an index for each table of objects, and a new table."""
+    for kind in OBJECTS:
+        name = names.prefix + kind
+        for column in missing():
+            op.add_column(name, column, schema=names.schema)
+        create_index(op, names, name, "owner_received", "country_code", "party_id", "received_at")
+    create_pushed_tokens(op, names)
+
+
+def missing() -> tuple[sa.Column[object], ...]:
+    """Since when an object is not listed, and by how many full syncs in a row."""
+    return (
+        sa.Column("missing_since", UtcDateTime),
+        sa.Column("missed", sa.Integer, nullable=False, server_default=sa.text("0")),
+    )
+
+
+def create_pushed_tokens(op: Operations, names: Names) -> None:
+    """The table, as all of objects are from this revision on."""
+    name = f"{names.prefix}pushed_tokens"
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        name,
+        sa.Column("sequence", number, sa.Identity(), primary_key=True),
+        *(sa.Column(each, sa.Text, nullable=False) for each in IDENTITY),
+        sa.Column("received", sa.Text, nullable=False),
+        sa.Column("document", JsonDocument, GeneratedDocument()),
+        sa.Column("last_updated", UtcDateTime, nullable=False),
+        sa.Column("received_at", UtcDateTime, nullable=False),
+        sa.Column("content_hash", sa.Text, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        *missing(),
+        sa.UniqueConstraint(*IDENTITY, name=f"uq_{name}"),
+        schema=names.schema,
+        sqlite_autoincrement=True,
+    )
+    create_index(op, names, name, "owner_sequence", "country_code", "party_id", "sequence")
+    create_index(op, names, name, "owner_updated", "country_code", "party_id", "last_updated", "id")
+    create_index(op, names, name, "owner_received", "country_code", "party_id", "received_at")
+
+
+def create_index(op: Operations, names: Names, table: str, name: str, *columns: str) -> None:
+    """An index of a table."""
+    op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)

@@ -1,0 +1,105 @@
+"""What SQLite reads for a query: no more of an owner's objects than are asked for, counted in its own instructions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from attrs import define, evolve
+from sqlalchemy import create_engine, event
+
+from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Key, Kind, Query
+from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.testing.contract import BASE, LOCATION, evse, record
+
+FEW, MANY = 20, 2000
+"""EVSEs of an owner that are not asked for."""
+AFTER = BASE + timedelta(days=1)
+Read: TypeAlias = Callable[[BlockingTransaction], Any]
+
+
+@define
+class Counter:
+    """Instructions of SQLite's virtual machine, on every connection of a store."""
+
+    instructions: int = 0
+
+    def connect(self, connection: sqlite3.Connection, _: object) -> None:
+        """Count those of a new connection."""
+        connection.set_progress_handler(self.count, 1)
+
+    def count(self) -> int:
+        """One more; 0 lets it go on."""
+        self.instructions += 1
+        return 0
+
+
+@pytest.fixture
+def counter() -> Counter:
+    """What counts."""
+    return Counter()
+
+
+@pytest.fixture
+def store(tmp_path: Path, counter: Counter) -> Iterator[BlockingStore]:
+    """A store on a new file."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'emsp.db'}")
+    event.listen(engine, "connect", counter.connect)
+    store = SqlStore(engine, auto_upgrade=True)
+    blocking = store.coloured("sync")
+    assert isinstance(blocking, BlockingStore)
+    yield blocking
+    engine.dispose()
+
+
+def grow(store: BlockingStore, start: int, end: int) -> None:
+    """EVSEs of other locations of the same owner, received long ago."""
+    with store.blocking_transaction() as tx:
+        for number in range(start, end):
+            location = LOCATION._replace(id=f"other {number}")
+            tx.put(record(location))
+            tx.put(evse("E", location))
+
+
+READS: dict[str, tuple[Read, list[str]]] = {
+    "children": (lambda tx: tx.children(LOCATION), ["E1", "E2"]),
+    "received since": (lambda tx: page(tx, received_from=AFTER), ["E1", "E2"]),
+    "received since, from the second on": (lambda tx: page(tx, received_from=AFTER, offset=1), ["E2"]),
+    "received between": (lambda tx: page(tx, received_from=AFTER, received_to=AFTER + timedelta(1)), ["E1", "E2"]),
+}
+
+
+def page(tx: BlockingTransaction, **selection: Any) -> Any:
+    """EVSEs of the owner, and how many there are."""
+    found = tx.page(Query(kind=Kind.EVSE, country_code="NL", party_id="TNM", limit=3, **selection))
+    assert found.total == 2
+    return found.records
+
+
+@pytest.mark.parametrize("name", READS)
+def test_no_more_is_read_where_an_owner_has_more(name: str, store: BlockingStore, counter: Counter) -> None:
+    read, wanted = READS[name]
+    grow(store, 0, FEW)
+    with store.blocking_transaction() as tx:
+        tx.put(record())
+        for uid in ("E1", "E2"):
+            tx.put(evolve(evse(uid), received_at=AFTER))
+    cost = [counted(store, counter, read, wanted)]
+    grow(store, FEW, MANY)
+    cost.append(counted(store, counter, read, wanted))
+    assert 0 < cost[1] < 2 * cost[0] < MANY
+
+
+def counted(store: BlockingStore, counter: Counter, read: Read, wanted: list[str]) -> int:
+    """What a read costs."""
+    with store.blocking_transaction() as tx:
+        assert tx.get(Key(Kind.SESSION, "NL", "TNM", "none")) is None  # the transaction has begun
+        before = counter.instructions
+        found = read(tx)
+        cost = counter.instructions - before
+    assert [each.key.id for each in found] == wanted
+    return cost
