@@ -39,6 +39,7 @@ def test_the_arguments_are_those_of_the_simulated_cpo() -> None:
     assert settings() == {}
     asked = settings("--party", "be-xyz", "--locations", "7", "--evses", "0", "--sessions", "1", "--cdrs", "2")
     assert asked == {"country_code": "BE", "party_id": "XYZ", "locations": 7, "evses": 0, "sessions": 1, "cdrs": 2}
+    assert settings("--page-limit", "2", "--preset", "loop") == {"page_limit": 2, "next_link": "loop"}
     for name, preset in PRESETS.items():
         assert settings("--preset", name) == preset
 
@@ -47,6 +48,19 @@ def test_an_unknown_preset_is_a_usage_error(command: Command) -> None:
     ended = command("simulate-cpo", "--preset", "nice")
     assert ended.status == 2
     assert "there is no such preset; the presets are plain, base64" in ended.err
+
+
+def test_the_presets_are_listed(command: Command) -> None:
+    ended = command("simulate-cpo", "--list-presets")
+    assert (ended.status, ended.out.splitlines(), ended.err) == (0, list(PRESETS), "")
+    assert "--list-presets" in command("simulate-cpo", "--help").out
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x"])
+def test_a_page_has_at_least_one_object(limit: str, command: Command) -> None:
+    ended = command("simulate-cpo", "--page-limit", limit)
+    assert ended.status == 2
+    assert "--page-limit" in ended.err
 
 
 def test_it_runs_in_this_process_as_well(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:

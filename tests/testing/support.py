@@ -15,6 +15,7 @@ from ocpi_emsp.testing.cpo import (
     SimulatedCpo,
     samples,
 )
+from ocpi_emsp.testing.cpo.server import serving
 
 CPO = "http://cpo.test/ocpi/cpo"
 API = f"{CPO}/2.1.1"
@@ -22,6 +23,8 @@ EMSP = "https://emsp.test/ocpi/emsp"
 MODULES = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
 TOKEN_A = "token-a"
 TOKEN_B = "token-b"
+SECONDS = 20
+"""No wait of a test takes longer."""
 
 CREDENTIALS = {
     "token": TOKEN_B,
@@ -143,6 +146,40 @@ def pair(scenario: Callable[[Pair], Awaitable[None]], **settings: Any) -> None:
                 await scenario(Pair(cpo, emsp, http))
 
     anyio.run(run)
+
+
+def served(scenario: Callable[[Pair, str], Awaitable[None]], **settings: Any) -> None:
+    """Runs `scenario` with a pair whose CPO is served over HTTP, and the URL of its version 2.1.1."""
+
+    async def run() -> None:
+        emsp = FakeEmsp()
+        cpo = SimulatedCpo(token_a=TOKEN_A, transport=httpx.ASGITransport(app=emsp.app), **settings)
+        async with cpo, serving(cpo) as url, httpx.AsyncClient(timeout=SECONDS) as http:
+            await scenario(Pair(cpo, emsp, http), await register(http, url))
+
+    anyio.run(run)
+
+
+async def register(http: httpx.AsyncClient, url: str) -> str:
+    """Registers `http` with a CPO that is served at `url`; returns the URL of its version 2.1.1."""
+    api = f"{url}/ocpi/cpo/2.1.1"
+    headers = {"authorization": f"Token {TOKEN_A}"}
+    registered = payload(await http.post(f"{api}/credentials", json=CREDENTIALS, headers=headers))
+    http.headers["authorization"] = f"Token {registered['data']['token']}"
+    return api
+
+
+async def crawl(peer: Pair, path: str, *, pages: int = 20) -> list[httpx.Response]:
+    """The pages of a list, as a client gets them that believes every next link; no more than `pages`."""
+    found = [await peer.http.get(f"{API}{path}")]
+    while (url := next_url(found[-1])) is not None and len(found) < pages:
+        found.append(await peer.http.get(url))
+    return found
+
+
+def ids(pages: Sequence[httpx.Response]) -> list[list[str | None]]:
+    """The ids on each page."""
+    return [[each.get("id") for each in payload(page)["data"]] for page in pages]
 
 
 def payload(response: httpx.Response) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``ocpi-emsp simulate-cpo``: a simulated CPO alone, for demos and for trying one's own eMSP.
 
 It prints one JSON line with versions_url, token_a and control_url when it listens, and runs until SIGTERM or Ctrl-C.
+With --list-presets it only prints their names.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from attrs import asdict
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage, reason
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
+from ocpi_emsp.testing.cpo.presets import preset
 
 _COUNTS = ("locations", "evses", "sessions", "cdrs")
 
 
 def run(arguments: Namespace) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C, or list the presets."""
+    if arguments.list_presets:
+        output.write("".join(f"{name}\n" for name in PRESETS))
+        return 0
     cpo = SimulatedCpo(**_settings(arguments))
     output.require("uvicorn", "server")
     from ocpi_emsp.testing.cpo import server
@@ -32,15 +37,14 @@ def run(arguments: Namespace) -> int:
 
 def _settings(arguments: Namespace) -> dict[str, Any]:
     """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
-    settings = dict(PRESETS["plain"])
-    if arguments.preset is not None:
-        if arguments.preset not in PRESETS:
-            raise Usage(f"--preset {arguments.preset}: there is no such preset; the presets are {', '.join(PRESETS)}")
-        settings |= PRESETS[arguments.preset]
+    try:
+        settings = preset("plain" if arguments.preset is None else arguments.preset)
+    except ValueError as error:
+        raise Usage(f"--preset {arguments.preset}: {error}") from None
     if arguments.party is not None:
         country_code, party_id = arguments.party
         settings |= {"country_code": country_code, "party_id": party_id}
-    asked = {name: getattr(arguments, name) for name in ("token_a", *_COUNTS)}
+    asked = {name: getattr(arguments, name) for name in ("token_a", "page_limit", *_COUNTS)}
     return settings | {name: value for name, value in asked.items() if value is not None}
 
 

@@ -10,6 +10,8 @@ and `PRESETS` make it deviate as real partners do.
             await cpo.register(versions_url, token_a)               # this CPO registers at the eMSP
             exchange = await cpo.patch_evse("LOC1", "LOC1-E1", {"status": "CHARGING"})
             assert exchange.status_code == 1000
+            cpo.misbehave("ocpi-3000")                              # any of PRESETS, at run time; then
+            cpo.behave()                                            # well again
 
 Generated ids: locations LOC1.., their EVSEs LOC1-E1.. with connector 1, sessions SES1.. (every fourth is ACTIVE),
 CDRs CDR1.., tariffs TAR1...
@@ -18,7 +20,7 @@ CDRs CDR1.., tariffs TAR1...
 from ocpi_emsp.testing.cpo.calls import TokenList, UnknownObjectError
 from ocpi_emsp.testing.cpo.commands import CommandResult
 from ocpi_emsp.testing.cpo.handshake import HandshakeError
-from ocpi_emsp.testing.cpo.interface import Received
+from ocpi_emsp.testing.cpo.interface import Received, ReceivedToken
 from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRegisteredError
 from ocpi_emsp.testing.cpo.presets import PRESETS
 from ocpi_emsp.testing.cpo.registration import Invitation
@@ -34,6 +36,7 @@ __all__ = [
     "Invitation",
     "NotRegisteredError",
     "Received",
+    "ReceivedToken",
     "Settings",
     "SimulatedCpo",
     "TokenList",

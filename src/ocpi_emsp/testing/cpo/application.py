@@ -9,13 +9,14 @@ from typing import TypeAlias
 from ocpi_emsp.testing.cpo.control import Control
 from ocpi_emsp.testing.cpo.interface import Interface
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import Receive, Scope, Send, read_request, write_response
+from ocpi_emsp.testing.cpo.streams import Streams
+from ocpi_emsp.testing.cpo.wire import Receive, Scope, Send, read_request
 
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def application(
-    settings: Settings, interface: Interface, control: Control, aclose: Callable[[], Awaitable[None]]
+    settings: Settings, interface: Interface, control: Control, streams: Streams, aclose: Callable[[], Awaitable[None]]
 ) -> Application:
     """An ASGI application; `aclose` is called when the server shuts down."""
 
@@ -26,7 +27,7 @@ def application(
             request = await read_request(scope, receive)
             controlled = settings.control and request.segments[0] == "control"
             handle = control.handle if controlled else interface.handle
-            await write_response(send, await handle(request))
+            await streams.write(await handle(request), receive, send)
         else:
             raise NotImplementedError(f"OCPI has no use for the ASGI scope {scope['type']!r}")
 

@@ -6,60 +6,68 @@ oldest by creation comes first. `date_from` and `date_to` select by `last_update
 A changed EVSE or connector also updates its parents' `last_updated` (same place).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
+from typing import Any
 
 from attrs import frozen
 
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.presets import quirky
+from ocpi_emsp.testing.cpo.documents import quirky
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import Document, merge, parse_timestamp, timestamp, utc_now
+from ocpi_emsp.testing.cpo.templates import LocationTexts
+from ocpi_emsp.testing.cpo.wire import Document, encode, merge, parse_timestamp, timestamp, utc_now
 
 
 @frozen(kw_only=True)
 class Generator:
-    """`count` documents with the ids `{prefix}1`, `{prefix}2` and so on; index 0 is the oldest."""
+    """`count` documents with the ids `{prefix}1`, `{prefix}2` and so on; index 0 is the oldest.
+
+    `write` is the JSON text of what `make` makes, where there is a faster way to it.
+    """
 
     prefix: str
     count: int
     make: Callable[[int], Document]
     last_updated: Callable[[int], datetime]
-
-
-@frozen
-class Page:
-    """Some of the documents that match, and the number of all that match."""
-
-    documents: Sequence[Document]
-    total: int
+    write: Callable[[int], bytes] | None = None
 
 
 class Collection:
     """Documents of one kind, oldest first: the generated ones, as changed, and then those added.
 
-    A position numbers a document for good; only changed documents are kept in memory.
+    A position numbers a document for good; only changed documents are kept in memory. A document that is hidden is
+    not known to anybody until it is shown again.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, unlisted_share: Callable[[], float]) -> None:
         self._generator = generator
+        self._unlisted_share = unlisted_share
         self._changed: dict[int, tuple[Document | None, datetime]] = {}
         self._added: dict[str, int] = {}
-        self._revision = 0
-        self._matches: tuple[tuple[int, datetime | None, datetime | None], Sequence[int]] | None = None
+        self._hidden: set[int] = set()
+        self._matches: dict[tuple[datetime | None, datetime | None, float], Sequence[int]] = {}
 
     def get(self, object_id: str) -> Document | None:
         """A copy of the document, or None if it is not known."""
         position = self._position(object_id)
-        return None if position is None else self._document(position)
+        return None if position is None or not self._is_known(position) else self.document(position)
+
+    def has(self, object_id: str) -> bool:
+        """Whether there is such a document, hidden or not."""
+        position = self._position(object_id)
+        return position is not None and not self._is_removed(position)
 
     def put(self, object_id: str, document: Document) -> None:
         """Adds or replaces a document; one without a readable `last_updated` counts as updated now."""
         position = self._position(object_id)
         if position is None:
             position = self._added[object_id] = self._generator.count + len(self._added)
+        self._hidden.discard(position)
         self._change(position, deepcopy(document))
 
     def remove(self, object_id: str) -> None:
@@ -68,11 +76,46 @@ class Collection:
         if position is not None:
             self._change(position, None)
 
-    def page(self, date_from: datetime | None, date_to: datetime | None, offset: int, limit: int) -> Page:
-        """The documents `offset` to `offset + limit` of those that match the filters."""
-        positions = self._matching(date_from, date_to)
-        documents = [self._document(position) for position in positions[offset : offset + limit]]
-        return Page([document for document in documents if document is not None], len(positions))
+    def hide(self, what: Sequence[int] | Sequence[str]) -> None:
+        """Hides documents, named by id or by position. Raises `KeyError` for an id that was never known."""
+        self._hidden.update(self._positions(what))
+        self._matches.clear()
+
+    def show(self, what: Sequence[int] | Sequence[str] | None = None) -> None:
+        """Shows hidden documents again, all of them unless some are named. Raises `KeyError` like `hide`."""
+        self._hidden.difference_update(list(self._hidden) if what is None else self._positions(what))
+        self._matches.clear()
+
+    def grow(self, count: int) -> None:
+        """Adds `count` documents at the end, made as if there had been more from the beginning."""
+        for _ in range(count):
+            index = self._generator.count + len(self._added)
+            self.put(f"{self._generator.prefix}{index + 1}", self._generator.make(index))
+
+    def matching(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
+        """The positions of the documents that match the filters, in order.
+
+        Kept until the next change, as a crawl asks for them page by page.
+        """
+        key = (date_from, date_to, self._unlisted_share())
+        if key not in self._matches:
+            self._matches.clear()
+            self._matches[key] = self._find(date_from, date_to)
+        return self._matches[key]
+
+    def document(self, position: int) -> Document:
+        """A copy of the document at a position that is known."""
+        if position in self._changed:
+            document = deepcopy(self._changed[position][0])
+            if document is None:
+                raise LookupError(f"nothing at position {position}")
+            return document
+        return self._generator.make(position)
+
+    def encoded(self, position: int) -> bytes:
+        """The JSON text of the document at a position that is known."""
+        write = self._generator.write
+        return encode(self.document(position)) if write is None or position in self._changed else write(position)
 
     def _position(self, object_id: str) -> int | None:
         if object_id in self._added:
@@ -84,31 +127,44 @@ class Collection:
         known = 0 <= index < self._generator.count and object_id == f"{self._generator.prefix}{index + 1}"
         return index if known else None
 
-    def _document(self, position: int) -> Document | None:
-        if position in self._changed:
-            return deepcopy(self._changed[position][0])
-        return self._generator.make(position)
+    def _positions(self, what: Sequence[int] | Sequence[str]) -> list[int]:
+        positions = [self._position(each) if isinstance(each, str) else each for each in what]
+        if None in positions:
+            raise KeyError(what[positions.index(None)])
+        return [position for position in positions if position is not None]
+
+    def _is_known(self, position: int) -> bool:
+        hidden = position in self._hidden or self._is_unlisted(position)
+        return not hidden and not self._is_removed(position)
+
+    def _is_removed(self, position: int) -> bool:
+        return position in self._changed and self._changed[position][0] is None
+
+    def _is_unlisted(self, position: int) -> bool:
+        """Whether it is one of the share of all documents that are not there, which are spread evenly."""
+        share = self._unlisted_share()
+        return int((position + 1) * share) > int(position * share)
 
     def _change(self, position: int, document: Document | None) -> None:
         self._changed[position] = (document, _last_updated(document))
-        self._revision += 1
+        self._matches.clear()
 
-    def _matching(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
-        """The matching positions; kept until the next change, as a crawl asks for them page by page."""
-        key = (self._revision, date_from, date_to)
-        if self._matches is None or self._matches[0] != key:
-            everything = range(self._generator.count + len(self._added))
-            self._matches = key, [each for each in everything if self._matches_dates(each, date_from, date_to)]
-        return self._matches[1]
-
-    def _matches_dates(self, position: int, date_from: datetime | None, date_to: datetime | None) -> bool:
-        if position in self._changed:
-            document, updated = self._changed[position]
-            if document is None:
-                return False
-        else:
-            updated = self._generator.last_updated(position)
-        return (date_from is None or updated >= date_from) and (date_to is None or updated < date_to)
+    def _find(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
+        """Generated documents are in the order of their last_updated, so they need no look at each."""
+        everything = range(self._generator.count)
+        first = 0 if date_from is None else bisect_left(everything, date_from, key=self._generator.last_updated)
+        end = len(everything)
+        if date_to is not None:
+            end = max(first, bisect_left(everything, date_to, key=self._generator.last_updated))
+        if not self._changed and not self._hidden and not self._unlisted_share():
+            return range(first, end)
+        unchanged = (each for each in range(first, end) if each not in self._changed)
+        changed = (
+            position
+            for position, (_, updated) in self._changed.items()
+            if (date_from is None or updated >= date_from) and (date_to is None or updated < date_to)
+        )
+        return sorted(each for each in chain(unchanged, changed) if self._is_known(each))
 
 
 def _last_updated(document: Document | None) -> datetime:
@@ -126,7 +182,10 @@ class Catalogue:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.locations = self._collection("LOC", settings.locations, self._location, _location_updated)
+        self._texts: tuple[dict[str, Any], LocationTexts] | None = None
+        self.locations = self._collection(
+            "LOC", settings.locations, self._location, _location_updated, self._write_location
+        )
         self.sessions = self._collection("SES", settings.sessions, self._session, _session_updated)
         self.cdrs = self._collection("CDR", settings.cdrs, self._cdr, _cdr_updated)
         self.tariffs = self._collection("TAR", settings.tariffs, self._tariff, _tariff_updated)
@@ -153,58 +212,77 @@ class Catalogue:
         """Merges `changes` into a location, if it is known."""
         known = self.locations.get(location_id)
         if known is not None:
-            self.locations.put(location_id, _changed(known, changes))
+            self.locations.put(location_id, _changed(known, changes, self._settings.now))
 
     def put_evse(self, location_id: str, evse: Document) -> None:
         """Adds or replaces an EVSE of a known location, which is updated with it."""
         known = self.locations.get(location_id)
         if known is not None:
-            self.locations.put(location_id, _with_child(known, "evses", "uid", evse))
+            self.locations.put(location_id, _with_child(known, "evses", "uid", evse, self._settings.now))
 
     def change_evse(self, location_id: str, evse_uid: str, changes: Document) -> None:
         """Merges `changes` into an EVSE, if it is known, and updates its location."""
         known = self.find(location_id, evse_uid, None)
         if known is not None:
-            self.put_evse(location_id, _changed(known, changes))
+            self.put_evse(location_id, _changed(known, changes, self._settings.now))
 
     def put_connector(self, location_id: str, evse_uid: str, connector: Document) -> None:
         """Adds or replaces a connector of a known EVSE, which is updated with it."""
         known = self.find(location_id, evse_uid, None)
         if known is not None:
-            self.put_evse(location_id, _with_child(known, "connectors", "id", connector))
+            self.put_evse(location_id, _with_child(known, "connectors", "id", connector, self._settings.now))
 
     def change_connector(self, location_id: str, evse_uid: str, connector_id: str, changes: Document) -> None:
         """Merges `changes` into a connector, if it is known, and updates its EVSE and location."""
         known = self.find(location_id, evse_uid, connector_id)
         if known is not None:
-            self.put_connector(location_id, evse_uid, _changed(known, changes))
+            self.put_connector(location_id, evse_uid, _changed(known, changes, self._settings.now))
 
     def change(self, module: str, object_id: str, changes: Document) -> None:
-        """Merges `changes` into a session or tariff, if it is known."""
+        """Merges `changes` into an object of a module, if it is known."""
         known = self.collection(module).get(object_id)
         if known is not None:
-            self.collection(module).put(object_id, _changed(known, changes))
+            self.collection(module).put(object_id, _changed(known, changes, self._settings.now))
 
     def _collection(
-        self, prefix: str, count: int, make: Callable[[int], Document], updated: Callable[[int], datetime]
+        self,
+        prefix: str,
+        count: int,
+        make: Callable[[int], Document],
+        updated: Callable[[int], datetime],
+        write: Callable[[int], bytes] | None = None,
     ) -> Collection:
         def deviating(index: int) -> Document:
             document: Document = quirky(make(index)) if self._settings.quirky_documents else make(index)
             return document
 
-        return Collection(Generator(prefix=prefix, count=count, make=deviating, last_updated=updated))
+        def unlisted_share() -> float:
+            return self._settings.unlisted_share if prefix in ("LOC", "TAR") else 0.0
+
+        generator = Generator(prefix=prefix, count=count, make=deviating, last_updated=updated, write=write)
+        return Collection(generator, unlisted_share)
 
     def _location(self, index: int, at_least: int = 0) -> Document:
-        return samples.location(
-            f"LOC{index + 1}",
-            evses=max(self._settings.evses, at_least),
-            index=index,
-            country_code=self._settings.country_code,
-            party_id=self._settings.party_id,
-            operator=self._settings.name,
-            tariff_ids=[f"TAR{number + 1}" for number in range(self._settings.tariffs)],
-            last_updated=_location_updated(index),
-        )
+        arguments = self._location_arguments()
+        arguments["evses"] = max(arguments["evses"], at_least)
+        return samples.location(f"LOC{index + 1}", index=index, last_updated=_location_updated(index), **arguments)
+
+    def _write_location(self, index: int) -> bytes:
+        if self._settings.quirky_documents:
+            return encode(quirky(self._location(index)))
+        arguments = self._location_arguments()
+        if self._texts is None or self._texts[0] != arguments:
+            self._texts = arguments, LocationTexts(**arguments)
+        return self._texts[1].location(f"LOC{index + 1}", index, _location_updated(index))
+
+    def _location_arguments(self) -> dict[str, Any]:
+        return {
+            "evses": self._settings.evses,
+            "country_code": self._settings.country_code,
+            "party_id": self._settings.party_id,
+            "operator": self._settings.name,
+            "tariff_ids": [f"TAR{number + 1}" for number in range(self._settings.tariffs)],
+        }
 
     def _tariff(self, index: int) -> Document:
         price = samples.ENERGY_PRICE + Decimal("0.05") * (index % 4)
@@ -267,15 +345,15 @@ def _child(parent: Document, children: str, key: str, value: str) -> Document | 
     return next((child for child in (parent.get(children) or []) if child.get(key) == value), None)
 
 
-def _changed(document: Document, changes: Document) -> Document:
+def _changed(document: Document, changes: Document, now: datetime) -> Document:
     """`document` after a PATCH; without a new `last_updated` the change is of now."""
-    return merge(document, {"last_updated": timestamp(utc_now()), **changes})
+    return merge(document, {"last_updated": timestamp(now), **changes})
 
 
-def _with_child(parent: Document, children: str, key: str, child: Document) -> Document:
+def _with_child(parent: Document, children: str, key: str, child: Document, now: datetime) -> Document:
     """`parent` with one child added or replaced, both updated at the same time."""
     siblings = parent.get(children) or []
     known = any(each.get(key) == child[key] for each in siblings)
     kept = [child if each.get(key) == child[key] else each for each in siblings]
-    updated = child.get("last_updated", timestamp(utc_now()))
+    updated = child.get("last_updated", timestamp(now))
     return parent | {children: kept if known else [*kept, child], "last_updated": updated}

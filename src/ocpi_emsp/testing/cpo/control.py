@@ -3,27 +3,37 @@
 It needs no token, so it answers only to loopback addresses (and can be switched off: `control=False`). Below /control:
 
     GET  invite                                   {"versions_url", "token_a"}
-    GET  state                                    registered, tokens, requests received, command results, requests sent
+    GET  state                                    registered, tokens, requests received, command results, requests sent,
+                                                  received tokens, list_requests by module, deviations
     POST register {"versions_url", "token_a"}     {"registered", "error", "exchanges"}
     POST update {"method", "fields"}              the same; method PUT (default) or PATCH
     POST unregister                               {"registered", "error", "exchanges"}
     POST call {"method", "module", "path", "body", "query", "headers"}      the exchange
     POST wait-idle                                {} once no command result is pending
+    POST change {"module", "id", "changes", "evse_uid", "connector_id"}     {}; nothing is sent to the eMSP
+    POST own {"module", "document"}               {}; adds or replaces an object
+    POST withdraw {"module", "ids"}               {}; the objects are not listed any more
+    POST restore {"module", "ids"}                {}; they are again, all of them without "ids"
+    POST misbehave {"preset", "deviations"}       {}; from now on, see presets.py and deviations.py
+    POST behave                                   {}; from now on it obeys the specification
 
 Only `method` and `module` of a call are required; without "body" no body is sent. An error is HTTP 400 (the request),
-404, 405, 409 (not registered, no such endpoint) or 502 (no answer from the eMSP) with {"error"}.
+404 (also an object that is not known), 405, 409 (not registered, no such endpoint) or 502 (no answer from the eMSP)
+with {"error"}.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 from attrs import asdict
 
+from ocpi_emsp.testing.cpo.calls import UnknownObjectError
 from ocpi_emsp.testing.cpo.commands import CommandResult
+from ocpi_emsp.testing.cpo.deviations import LISTS
 from ocpi_emsp.testing.cpo.handshake import HandshakeError
-from ocpi_emsp.testing.cpo.interface import Received
+from ocpi_emsp.testing.cpo.interface import Received, ReceivedToken
 from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRegisteredError
 from ocpi_emsp.testing.cpo.registration import Invitation, Registration
 from ocpi_emsp.testing.cpo.wire import (
@@ -51,6 +61,12 @@ class Controlled(Protocol):
     def command_results_sent(self) -> Sequence[CommandResult]: ...
     @property
     def sent(self) -> Sequence[Exchange]: ...
+    @property
+    def received_tokens(self) -> Sequence[ReceivedToken]: ...
+    @property
+    def list_requests(self) -> Mapping[str, int]: ...
+    @property
+    def deviating(self) -> dict[str, Any]: ...
 
     def invite(self) -> Invitation: ...
     async def register(self, versions_url: str, token_a: str) -> list[Exchange]: ...
@@ -67,6 +83,20 @@ class Controlled(Protocol):
         headers: Mapping[str, str] | None = None,
     ) -> Exchange: ...
     async def wait_idle(self) -> None: ...
+    def change(
+        self,
+        module: str,
+        object_id: str,
+        changes: Document,
+        *,
+        evse_uid: str | None = None,
+        connector_id: str | None = None,
+    ) -> None: ...
+    def own(self, module: str, document: Document) -> None: ...
+    def withdraw(self, module: str, *object_ids: str) -> None: ...
+    def restore(self, module: str, *object_ids: str) -> None: ...
+    def misbehave(self, preset: str | None = None, **deviations: Any) -> None: ...
+    def behave(self) -> None: ...
 
 
 class Control:
@@ -82,6 +112,12 @@ class Control:
             "unregister": ("POST", self._unregister),
             "call": ("POST", self._call),
             "wait-idle": ("POST", self._wait_idle),
+            "change": ("POST", self._change),
+            "own": ("POST", self._own),
+            "withdraw": ("POST", self._withdraw),
+            "restore": ("POST", self._restore),
+            "misbehave": ("POST", self._misbehave),
+            "behave": ("POST", self._behave),
         }
 
     async def handle(self, request: Request) -> Response:
@@ -98,6 +134,8 @@ class Control:
             return await answer(_body(request))
         except RequestError as error:
             return _error(400, str(error))
+        except UnknownObjectError as error:
+            return _error(404, str(error))
         except (NotRegisteredError, EndpointMissingError) as error:
             return _error(409, str(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -118,6 +156,9 @@ class Control:
                 "received": [asdict(each) for each in self._cpo.received],
                 "command_results": [asdict(each) for each in self._cpo.command_results_sent],
                 "sent": [_summary(each) for each in self._cpo.sent],
+                "received_tokens": [asdict(each) for each in self._cpo.received_tokens],
+                "list_requests": dict(self._cpo.list_requests),
+                "deviations": self._cpo.deviating,
             }
         )
 
@@ -147,6 +188,42 @@ class Control:
 
     async def _wait_idle(self, _: Document) -> Response:
         await self._cpo.wait_idle()
+        return plain_json({})
+
+    async def _change(self, body: Document) -> Response:
+        self._cpo.change(
+            _module(body),
+            _text(body, "id"),
+            _object(body, "changes"),
+            evse_uid=_text(body, "evse_uid", default="") or None,
+            connector_id=_text(body, "connector_id", default="") or None,
+        )
+        return plain_json({})
+
+    async def _own(self, body: Document) -> Response:
+        document = _object(body, "document")
+        _text(document, "id")
+        self._cpo.own(_module(body), document)
+        return plain_json({})
+
+    async def _withdraw(self, body: Document) -> Response:
+        self._cpo.withdraw(_module(body), *_ids(body))
+        return plain_json({})
+
+    async def _restore(self, body: Document) -> Response:
+        self._cpo.restore(_module(body), *_ids(body))
+        return plain_json({})
+
+    async def _misbehave(self, body: Document) -> Response:
+        preset = _text(body, "preset") if "preset" in body else None
+        try:
+            self._cpo.misbehave(preset, **_object(body, "deviations", default={}))
+        except (TypeError, ValueError) as error:
+            return _error(400, str(error))
+        return plain_json({})
+
+    async def _behave(self, _: Document) -> Response:
+        self._cpo.behave()
         return plain_json({})
 
     async def _handshake(self, handshake: Awaitable[list[Exchange]]) -> Response:
@@ -188,6 +265,27 @@ def _text(body: Document, name: str, default: str | None = None) -> str:
     value = body.get(name, default)
     if not isinstance(value, str):
         raise RequestError(400, 2000, f"Missing or not a string: {name}")
+    return value
+
+
+def _module(body: Document) -> str:
+    module = _text(body, "module")
+    if module not in LISTS:
+        raise RequestError(400, 2000, f"module is none of {', '.join(LISTS)}")
+    return module
+
+
+def _ids(body: Document) -> list[str]:
+    ids = body.get("ids", [])
+    if not (isinstance(ids, list) and all(isinstance(each, str) for each in ids)):
+        raise RequestError(400, 2000, "ids is not a list of strings")
+    return ids
+
+
+def _object(body: Document, name: str, default: Document | None = None) -> Document:
+    value = body.get(name, default)
+    if not isinstance(value, dict):
+        raise RequestError(400, 2000, f"Missing or not an object: {name}")
     return value
 
 

@@ -9,7 +9,7 @@ import secrets
 
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.calls import EmspCalls
-from ocpi_emsp.testing.cpo.wire import Document, merge, utc_now
+from ocpi_emsp.testing.cpo.wire import Document, merge
 
 
 async def follow_command(cpo: EmspCalls, command: str, body: Document) -> None:
@@ -28,7 +28,7 @@ async def _start(cpo: EmspCalls, body: Document) -> None:
         f"SES-{secrets.token_hex(8)}",
         at=samples.relevant(location, body.get("evse_uid")),
         auth_id=body["token"]["auth_id"],
-        start=utc_now(),
+        start=cpo.now,
     )
     await cpo.push_session(session)
 
@@ -37,6 +37,6 @@ async def _stop(cpo: EmspCalls, session_id: str) -> None:
     session = cpo.catalogue.sessions.get(session_id)
     if session is None or session["status"] != "ACTIVE":
         return
-    changes = samples.completion(session, now=utc_now())
+    changes = samples.completion(session, now=cpo.now)
     await cpo.patch_session(session_id, changes)
     await cpo.post_cdr(samples.cdr(f"CDR-{secrets.token_hex(8)}", of=merge(session, changes)))

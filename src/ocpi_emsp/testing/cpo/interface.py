@@ -8,21 +8,37 @@ TOKEN_A gives access to the versions and to the credentials only. Not in the spe
 session, CDR or tariff.
 """
 
+import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 
-from attrs import frozen
+import msgspec
+from attrs import evolve, frozen
 
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
 from ocpi_emsp.testing.cpo.commands import Commands
+from ocpi_emsp.testing.cpo.failures import Failures
 from ocpi_emsp.testing.cpo.fields import COMMANDS, TOKEN, check
 from ocpi_emsp.testing.cpo.handshake import Handshake
-from ocpi_emsp.testing.cpo.listing import list_objects
+from ocpi_emsp.testing.cpo.listing import Lists
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, path_of
 from ocpi_emsp.testing.cpo.registration import Registration, authenticate
 from ocpi_emsp.testing.cpo.settings import BASE_PATH, VERSION, Settings
-from ocpi_emsp.testing.cpo.wire import Document, Handler, Request, RequestError, Response, answer, merge, refusal
+from ocpi_emsp.testing.cpo.wire import (
+    Document,
+    Handler,
+    Json,
+    Request,
+    RequestError,
+    Response,
+    answer,
+    encode,
+    merge,
+    refusal,
+    timestamp,
+)
 
 _BASE = tuple(BASE_PATH.strip("/").split("/"))
 _LISTS = ("locations", "sessions", "cdrs", "tariffs")
@@ -38,6 +54,17 @@ class Received:
     status: int
     status_code: int | None
     token_format: str
+
+
+@frozen(kw_only=True)
+class ReceivedToken:
+    """A PUT or PATCH of a Token object. `document` is its body, None where that is not JSON."""
+
+    method: str
+    uid: str
+    document: Json
+    status: int
+    status_code: int | None
 
 
 class TokenStore:
@@ -75,18 +102,24 @@ class Interface:
         self._registration = registration
         self._handshake = handshake
         self._commands = commands
+        self.lists = Lists(settings, catalogue)
+        self.failures = Failures(settings, registration)
         self.tokens = TokenStore()
         self.received: deque[Received] = deque(maxlen=LOG_LENGTH)
+        self.received_tokens: deque[ReceivedToken] = deque(maxlen=LOG_LENGTH)
 
     async def handle(self, request: Request) -> Response:
-        """The answer to a request; always an OCPI envelope, except where `html_lists` is set."""
+        """The answer to a request; always an OCPI envelope, except where `list_failure` says otherwise."""
         token_format = "none"
         try:
             token = authenticate(request, self._registration, self._settings)
+            self.failures.check_token(token)
             token_format = "raw" if request.headers["authorization"].endswith(f" {token}") else "base64"
             response = await self._handle_authenticated(request, token)
         except RequestError as error:
             response = refusal(error)
+        if self._settings.clock_skew:
+            response = _restamped(response, self._settings.now)
         self.received.append(
             Received(
                 method=request.method,
@@ -97,6 +130,7 @@ class Interface:
                 token_format=token_format,
             )
         )
+        self._log_token(request, response)
         return response
 
     async def _handle_authenticated(self, request: Request, token: str) -> Response:
@@ -138,11 +172,7 @@ class Interface:
             case (("sessions" | "cdrs" | "tariffs"), object_id):
                 return {"GET": partial(self._get_object, module, object_id)}
             case "tokens", _, _, _:
-                return {
-                    "GET": partial(self._get_token, ids),
-                    "PUT": partial(self._put_token, ids),
-                    "PATCH": partial(self._patch_token, ids),
-                }
+                return self._token_resource(ids)
             case "commands", command if command in COMMANDS:
                 return {"POST": partial(self._commands.post, command)}
         return None
@@ -163,11 +193,11 @@ class Interface:
     # Locations, sessions, CDRs, tariffs
 
     async def _get_list(self, module: str, request: Request) -> Response:
-        required = module == "sessions" and self._settings.require_date_from
-        collection = self._catalogue.collection(module)
-        return list_objects(request, collection, self._settings, date_from_required=required)
+        self.lists.requests[module] += 1
+        return self.failures.answer(module, request, partial(self.lists.get, module, request))
 
     async def _get_location(self, ids: list[str], _: Request) -> Response:
+        self._require_single_objects()
         location_id, evse_uid, connector_id = (*ids, None, None)[:3]
         found = self._catalogue.find(location_id or "", evse_uid, connector_id)
         if found is None:
@@ -176,18 +206,46 @@ class Interface:
         return answer(found)
 
     async def _get_object(self, module: str, object_id: str, _: Request) -> Response:
+        self._require_single_objects()
         found = self._catalogue.collection(module).get(object_id)
         if found is None:
             raise RequestError(404, 2000, f"Unknown object in {module}: {object_id}")
         return answer(found)
 
+    def _require_single_objects(self) -> None:
+        if not self._settings.single_objects:
+            raise RequestError(404, 2000, "Single objects are not served")
+
     # Tokens
+
+    def _token_resource(self, ids: list[str]) -> Mapping[str, Handler]:
+        methods: dict[str, Callable[[list[str], Request], Awaitable[Response]]] = {
+            "GET": self._get_token,
+            "PUT": self._put_token,
+            "PATCH": self._patch_token,
+        }
+        return {method: partial(methods[method], ids) for method in self._settings.token_methods}
+
+    def _log_token(self, request: Request, response: Response) -> None:
+        """Notes what the eMSP tried to do with a token, and how it was answered."""
+        if request.method not in ("PUT", "PATCH") or request.segments[:-3] != (*_BASE, VERSION, "tokens"):
+            return
+        self.received_tokens.append(
+            ReceivedToken(
+                method=request.method,
+                uid=request.segments[-1],
+                document=_json_or_none(request),
+                status=response.status,
+                status_code=response.status_code,
+            )
+        )
 
     async def _get_token(self, ids: list[str], _: Request) -> Response:
         return answer(self._known_token(ids))
 
     async def _put_token(self, ids: list[str], request: Request) -> Response:
         country_code, party_id, uid = self._owner_checked(ids)
+        self._check_wanted(uid)
         token = check(request.json(), TOKEN)
         self._check_uid(uid, token)
         known = self.tokens.get(country_code, party_id, uid) is not None
@@ -195,7 +253,11 @@ class Interface:
         return answer(status=200 if known else 201)
 
     async def _patch_token(self, ids: list[str], request: Request) -> Response:
+        status = self._settings.token_patch_status
+        if status is not None:
+            raise RequestError(status, 3000 if status >= 500 else 2000, "PATCH failed")
         country_code, party_id, uid = self._owner_checked(ids)
+        self._check_wanted(uid)
         changes = request.json()
         if not isinstance(changes, dict):
             raise RequestError(200, 2001, "The body is not an object")
@@ -218,7 +280,27 @@ class Interface:
             raise RequestError(404, 2000, f"Not the party of the credentials: {country_code}/{party_id}")
         return country_code, party_id, uid
 
+    def _check_wanted(self, uid: str) -> None:
+        pattern = self._settings.refused_tokens
+        if pattern is not None and re.fullmatch(pattern, uid):
+            raise RequestError(200, 2001, f"This token is not taken: {uid}")
+
     def _check_uid(self, uid: str, token: Document) -> None:
         """An id in the URL that differs from the object's is 2001 (transport_and_format.md, "Errors")."""
         if token["uid"] != uid:
             raise RequestError(200, 2001, f"The URL names {uid!r}, the token is {token['uid']!r}")
+
+
+def _json_or_none(request: Request) -> Json:
+    try:
+        return request.json()
+    except RequestError:
+        return None
+
+
+def _restamped(response: Response, now: datetime) -> Response:
+    """An envelope as of `now`; anything else, and what is sent piece by piece, as it is."""
+    if response.status_code is None or response.rest is not None:
+        return response
+    envelope: dict[str, Json] = dict(msgspec.json.decode(response.body, type=dict[str, msgspec.Raw]))
+    return evolve(response, body=encode(envelope | {"timestamp": timestamp(now)}))

@@ -1,37 +1,91 @@
 """Paginated lists of the simulated CPO.
 
 Rules obeyed (OCPI 2.1.1, transport_and_format.md, "Pagination"): `offset` and `limit`, the server may lower the limit;
-`Link` with rel="next" on every page but the last, with the filters of the request; `X-Total-Count` counts what matches
-without offset and limit; `X-Limit` is the upper limit of the page. `date_from` is required for sessions only
-(mod_sessions.md 2.1.1).
+`Link` with rel="next" on every page but the last (links.py); `X-Total-Count` counts what matches without offset and
+limit; `X-Limit` is the upper limit of the page. `date_from` is required for sessions only (mod_sessions.md 2.1.1).
+
+How pages can deviate is listed in `deviations.py`. A page is written piece by piece, so a long one costs no memory.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
-from urllib.parse import urlencode, urlsplit
 
-from ocpi_emsp.testing.cpo.catalogue import Collection, Page
+import msgspec
+from attrs import evolve, frozen
+
+from ocpi_emsp.testing.cpo.catalogue import Catalogue, Collection
+from ocpi_emsp.testing.cpo.deviations import BIGGEST_PAGE
+from ocpi_emsp.testing.cpo.documents import deviates, listed
+from ocpi_emsp.testing.cpo.links import next_url
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import ABSENT, Request, RequestError, Response, answer, parse_timestamp
+from ocpi_emsp.testing.cpo.wire import ABSENT, Request, RequestError, Response, answer, encode, parse_timestamp
 
-FOREIGN_ORIGIN: Final = "https://pages.example.com"
+_PIECE: Final = 1000
+"""The objects that are written at once; a page of no more is not streamed."""
 
 
-def list_objects(request: Request, collection: Collection, settings: Settings, *, date_from_required: bool) -> Response:
-    """Answers a GET of a list. Raises `RequestError` (200, 2001) for a parameter that is missing or wrong."""
-    if settings.html_lists:
-        return Response(
-            status=502, body=b"<html><body>Bad Gateway</body></html>", headers={"content-type": "text/html"}
-        )
+@frozen(kw_only=True)
+class Page:
+    """What was asked for: a part of all positions that match."""
+
+    matching: Sequence[int]
+    positions: Sequence[int]
+    offset: int
+    limit: int
+
+
+class Lists:
+    """Answers the lists; knows which of them were asked for, because some deviations come only once."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._moved: set[str] = set()
+        self.requests: Counter[str] = Counter()
+
+    def clear(self) -> None:
+        """Lets the deviations that come once come again."""
+        self._moved.clear()
+
+    def get(self, module: str, request: Request) -> Response:
+        """A page. Raises `RequestError` (200, 2001) for a parameter that is missing or wrong."""
+        settings = self._settings
+        collection = self._catalogue.collection(module)
+        if module == "sessions" and settings.require_date_from and "date_from" not in request.query:
+            raise RequestError(200, 2001, "Missing required parameter: date_from")
+        page = _page(request, collection, settings)
+        response = _response(module, collection, page, settings)
+        response.headers.update(_headers(request, page, settings))
+        self._move(module, collection, page)
+        return response
+
+    def _move(self, module: str, collection: Collection, page: Page) -> None:
+        """Takes objects away or adds some while they are being listed: once, after the first page."""
+        settings = self._settings
+        if page.offset > 0 or module in self._moved or not (settings.shrinking or settings.growing):
+            return
+        self._moved.add(module)
+        collection.hide(page.matching[: settings.shrinking])
+        collection.grow(settings.growing)
+
+
+def _page(request: Request, collection: Collection, settings: Settings) -> Page:
     query = request.query
-    if date_from_required and "date_from" not in query:
-        raise RequestError(200, 2001, "Missing required parameter: date_from")
     offset = _integer(query, "offset", default=0, least=0)
-    limit = min(_integer(query, "limit", default=settings.page_limit, least=1), settings.page_limit)
-    page = collection.page(_moment(query, "date_from"), _moment(query, "date_to"), offset, limit)
-    data = ABSENT if settings.empty_without_data and not page.documents else page.documents
-    return answer(data, headers=_headers(request, settings, page, offset, limit))
+    limit = _limit(query, settings)
+    matching = collection.matching(_moment(query, "date_from"), _moment(query, "date_to"))
+    start = 0 if settings.next_link == "endless-pages" else offset
+    first = max(0, start - settings.duplicates) if start < len(matching) else start
+    return Page(matching=matching, positions=matching[first : start + limit], offset=offset, limit=limit)
+
+
+def _limit(query: Mapping[str, str], settings: Settings) -> int:
+    zero_allowed = settings.next_link == "zero-limit"
+    asked = _integer(query, "limit", default=settings.page_limit, least=0 if zero_allowed else 1)
+    return BIGGEST_PAGE if settings.ignore_limit else min(asked or settings.page_limit, settings.page_limit)
 
 
 def _integer(query: Mapping[str, str], name: str, *, default: int, least: int) -> int:
@@ -50,29 +104,42 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
         raise RequestError(200, 2001, f"Parameter is not a DateTime: {name}") from None
 
 
-def _headers(request: Request, settings: Settings, page: Page, offset: int, limit: int) -> dict[str, str]:
-    headers = {"x-total-count": str(page.total), "x-limit": str(limit)} if settings.totals else {}
-    if offset + limit < page.total:
-        headers["link"] = f'<{_next_url(request, settings, offset + limit, limit)}>; rel="next"'
-    return headers
+def _response(module: str, collection: Collection, page: Page, settings: Settings) -> Response:
+    if settings.empty_without_data and not page.positions:
+        return answer(ABSENT)
+    objects = _objects(module, collection, page.positions, settings)
+    if len(page.positions) <= _PIECE:
+        return answer(list(objects))
+    empty = answer([])
+    head, tail = empty.body.split(b"]", 1)
+    return evolve(empty, body=head, rest=_pieces(objects, tail))
 
 
-def _next_url(request: Request, settings: Settings, offset: int, limit: int) -> str:
-    if settings.next_link == "loop":
-        return f"{settings.url.rstrip('/')}{request.path}?{request.query_string}"
-    filters = {name: value for name, value in request.query.items() if name not in ("offset", "limit")}
-    if settings.next_link == "lost-filters":
-        filters = {}
-    query = urlencode({"offset": offset, "limit": limit, **filters}, safe=":")
-    return f"{_origin(settings)}{request.path}?{query}"
+def _pieces(objects: Iterator[msgspec.Raw], tail: bytes) -> Iterator[bytes]:
+    separator = b""
+    while piece := list(islice(objects, _PIECE)):
+        yield separator + b",".join(piece)
+        separator = b","
+    yield b"]" + tail
 
 
-def _origin(settings: Settings) -> str:
-    """Where the next link points to; "http" is what a server behind a TLS proxy takes for its own origin."""
-    if settings.next_link == "relative":
-        return ""
-    if settings.next_link == "foreign":
-        return FOREIGN_ORIGIN
-    if settings.next_link == "http":
-        return f"http://{urlsplit(settings.url).hostname}"
-    return settings.url.rstrip("/")
+def _objects(
+    module: str, collection: Collection, positions: Sequence[int], settings: Settings
+) -> Iterator[msgspec.Raw]:
+    changed = deviates(settings)
+    repeated = positions[:1] if settings.repeated_ids else ()
+    for position in (*positions, *repeated):
+        if changed:
+            document = collection.document(position)
+            yield msgspec.Raw(encode(listed(document, module, position, settings)))
+        else:
+            yield msgspec.Raw(collection.encoded(position))
+
+
+def _headers(request: Request, page: Page, settings: Settings) -> dict[str, str]:
+    total = len(page.matching)
+    shown = 0 if settings.next_link == "zero-limit" else page.limit
+    headers = {"x-total-count": str(total), "x-limit": str(shown)} if settings.totals else {}
+    more = page.offset + page.limit < total
+    url = next_url(request, settings, offset=page.offset, limit=page.limit, more=more)
+    return headers | ({"link": f'<{url}>; rel="next"'} if url is not None else {})

@@ -1,47 +1,70 @@
-"""Named ways in which partners deviate, as arguments of `SimulatedCpo`.
+"""Named ways in which partners deviate, as arguments of `SimulatedCpo` and of `SimulatedCpo.misbehave`.
 
 cpo = SimulatedCpo(locations=5, page_limit=2, **PRESETS["loop"])
+
+Rules of this module: a preset sets only `Deviations`, never how much data there is nor how long a page is; each has a
+row in docs/simulated-cpo.md, and a test.
 """
 
-import re
-from decimal import Decimal
 from typing import Any, Final
-
-from ocpi_emsp.testing.cpo.wire import Json
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
     "bare-command-result": {"bare_command_result": True},
+    # Pages that lie
     "no-totals": {"totals": False},
     "relative-link": {"next_link": "relative"},
     "loop": {"next_link": "loop"},
+    "two-page-loop": {"next_link": "two-page-loop"},
     "http-link": {"next_link": "http"},
     "foreign-link": {"next_link": "foreign"},
     "lost-filters": {"next_link": "lost-filters"},
+    "zero-limit": {"next_link": "zero-limit"},
+    "endless-pages": {"next_link": "endless-pages"},
+    "endless-empty": {"next_link": "endless-empty"},
     "empty-without-data": {"empty_without_data": True},
-    "html-errors": {"html_lists": True},
+    "page-of-100000": {"ignore_limit": True},
+    "shrinking-total": {"shrinking": 2},
+    "growing-total": {"growing": 2},
+    "duplicates": {"duplicates": 1},
+    "repeated-ids-in-a-page": {"repeated_ids": True},
+    "vanishing": {"unlisted_share": 0.1},
+    # Documents
     "quirky": {"quirky_documents": True},
+    "foreign-owner": {"foreign_owners": True},
+    "bad-objects": {"bad_objects": True},
+    "clock-skew": {"clock_skew": 7200.0},
+    "no-single-objects": {"single_objects": False},
+    # Lists that fail
+    "html-errors": {"list_failure": "html"},
+    "server-error": {"list_failure": "server-error"},
+    "server-error-once": {"list_failure": "server-error", "failure_times": 1},
+    "ocpi-2001": {"list_failure": "ocpi-2001"},
+    "ocpi-3000": {"list_failure": "ocpi-3000"},
+    "ocpi-3000-once": {"list_failure": "ocpi-3000", "failure_times": 1},
+    "busy": {"list_failure": "busy", "failure_every": 2, "retry_after": 0},
+    "busy-date": {"list_failure": "busy", "failure_every": 2, "retry_after": 0, "retry_after_as_date": True},
+    "rate-limited": {"list_failure": "rate-limited", "retry_after": 1},
+    "token-rotated": {"list_failure": "token-rotated", "failure_after": 1},
+    "not-json": {"list_failure": "not-json", "failure_after": 1, "failure_times": 1},
+    "reset": {"list_failure": "reset", "failure_times": 1},
+    "reset-always": {"list_failure": "reset", "failure_after": 1},
+    "huge-page": {"list_failure": "huge-page"},
+    "endless-body": {"list_failure": "endless-body"},
+    "slow-body": {"list_failure": "slow-body"},
+    "redirect-loop": {"list_failure": "redirect-loop"},
+    "redirect-foreign": {"list_failure": "redirect-foreign"},
+    # Token objects
+    "read-only-tokens": {"token_methods": ("GET",)},
+    "failing-patch": {"token_patch_status": 500},
+    "failing-patch-404": {"token_patch_status": 404},
+    "refuses-tokens": {"refused_tokens": ".*[37]"},
 }
 
-_ALPHA_2: Final = {"NLD": "NL", "BEL": "BE", "DEU": "DE", "FRA": "FR"}
-_ZULU: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
-
-def quirky(value: Json, name: str = "") -> Json:
-    """A copy of a document as some partners write it, all read from the specification's own examples.
-
-    `country` is alpha-2 (mod_cdrs.md 3.1), `floor_level` and `physical_reference` are integers
-    (mod_locations.md 2.2.3), `price` is a string (mod_cdrs.md 3.1), timestamps have no zone (types.md 1.2).
-    """
-    if isinstance(value, dict):
-        return {key: quirky(inner, key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [quirky(inner) for inner in value]
-    if name == "country":
-        return _ALPHA_2.get(value, value)
-    if name in ("floor_level", "physical_reference"):
-        return int(value)
-    if name == "price" and isinstance(value, Decimal):
-        return str(value)
-    return value.removesuffix("Z") if isinstance(value, str) and _ZULU.fullmatch(value) else value
+def preset(name: str) -> dict[str, Any]:
+    """The arguments of a preset. Raises `ValueError`, which lists all names, for one that there is not."""
+    if name not in PRESETS:
+        raise ValueError(f"there is no such preset; the presets are {', '.join(PRESETS)}")
+    return dict(PRESETS[name])

@@ -70,7 +70,7 @@ def _degrees(millionths: int) -> str:
     return f"{sign}{abs(millionths) // 10**6}.{abs(millionths) % 10**6:06d}"
 
 
-def _coordinates(place: Place, index: int) -> Document:
+def coordinates(place: Place, index: int) -> Document:
     """Near the place, another point for every index."""
     north, east = divmod(index % 10_000, 100)
     return {
@@ -148,7 +148,7 @@ def location(
         "city": place.city,
         "postal_code": place.postal_code,
         "country": place.country,
-        "coordinates": _coordinates(place, index),
+        "coordinates": coordinates(place, index),
         "evses": [
             evse(
                 f"{location_id}-E{number + 1}",

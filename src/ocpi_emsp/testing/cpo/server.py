@@ -5,6 +5,7 @@ The socket is bound and listening before uvicorn gets it, so port 0 yields the p
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import sys
@@ -68,8 +69,9 @@ async def serving(cpo: SimulatedCpo, *, host: str = "127.0.0.1", port: int = 0) 
 class _Server(uvicorn.Server):
     """A uvicorn server that tells when it has started and leaves the process's signals alone."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, cpo: SimulatedCpo) -> None:
         super().__init__(config)
+        self._cpo = cpo
         self.ready = asyncio.Event()
         self.stopped: asyncio.Future[None]
 
@@ -82,7 +84,8 @@ class _Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Lets the server finish what it answers, and end."""
+        """Lets the server finish what it answers, except what has no end, and end."""
+        self._cpo.stop_streams()
         self.should_exit = True
 
 
@@ -90,7 +93,8 @@ class _Server(uvicorn.Server):
 async def _served(cpo: SimulatedCpo, host: str, port: int) -> AsyncIterator[_Server]:
     with contextlib.closing(_listen(host, port)) as listening:
         cpo.url = _base_url(listening)
-        server = _Server(_config(cpo))
+        server = _Server(_config(cpo), cpo)
+        logging.getLogger("uvicorn.error").addFilter(_is_not_on_purpose)
         server.stopped = asyncio.ensure_future(server.serve(sockets=[listening]))
         ready = asyncio.ensure_future(server.ready.wait())
         await asyncio.wait({server.stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,6 +106,11 @@ async def _served(cpo: SimulatedCpo, host: str, port: int) -> AsyncIterator[_Ser
         finally:
             server.stop()
             await server.stopped
+
+
+def _is_not_on_purpose(record: logging.LogRecord) -> bool:
+    """Drops what uvicorn logs, as an error, when an answer is cut off: that is what was asked of this CPO."""
+    return record.getMessage() != "ASGI callable returned without completing response."
 
 
 def _config(cpo: SimulatedCpo) -> uvicorn.Config:

@@ -1,19 +1,22 @@
 """What can be set on a simulated CPO: its identity, its data, its limits and how it deviates.
 
-The defaults obey OCPI 2.1.1. Each deviation is something that partners really do; `presets.py` names them.
+The defaults obey OCPI 2.1.1. How it deviates is in `deviations.py`.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
 from attrs import define, field, validators
 
+from ocpi_emsp.testing.cpo.deviations import Deviations
+from ocpi_emsp.testing.cpo.wire import utc_now
+
 MODULES: Final = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
 """The ModuleIDs of OCPI 2.1.1 (version_information_endpoint.md)."""
 VERSION: Final = "2.1.1"
 BASE_PATH: Final = "/ocpi/cpo"
-NEXT_LINKS: Final = ("absolute", "relative", "loop", "http", "foreign", "lost-filters")
 
 
 def _accepted() -> dict[str, str]:
@@ -25,8 +28,8 @@ def _results() -> dict[str, str | None]:
 
 
 @define(kw_only=True, slots=False, eq=False)
-class Settings:
-    """All settings; they may be changed while the CPO runs, except the numbers of documents.
+class Settings(Deviations):
+    """All settings, with those of `Deviations`; they may be changed while it runs, except the numbers of documents.
 
     Identity:
 
@@ -53,18 +56,6 @@ class Settings:
     - `command_delay`: seconds between the two
     - `sessions_follow_commands`: an accepted START_SESSION creates and pushes a session, an accepted
       STOP_SESSION completes it and posts its CDR
-
-    Deviations:
-
-    - `accept_credentials_patch`: PATCH credentials is taken like a PUT of the merged object
-      (the specification says n/a)
-    - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
-    - `next_link`: one of `NEXT_LINKS`
-    - `totals`: False leaves X-Total-Count and X-Limit out
-    - `empty_without_data`: an empty page has no `data`
-    - `html_lists`: lists are answered with an HTML 502
-    - `quirky_documents`: see `presets.quirky`
-    - `bare_command_result`: a bare string in place of the CommandResponse object
 
     `transport` is given to httpx for the requests made to the eMSP. `control` serves the control interface.
     """
@@ -94,18 +85,13 @@ class Settings:
     command_delay: float = 0.0
     sessions_follow_commands: bool = False
 
-    accept_credentials_patch: bool = True
-    accept_base64_token: bool = False
-    send_base64_token: bool = False
-    next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
-    totals: bool = True
-    empty_without_data: bool = False
-    html_lists: bool = False
-    quirky_documents: bool = False
-    bare_command_result: bool = False
-
     transport: httpx.AsyncBaseTransport | None = None
     control: bool = True
+
+    @property
+    def now(self) -> datetime:
+        """The time by the CPO's clock, in UTC."""
+        return utc_now() + timedelta(seconds=self.clock_skew)
 
     @property
     def versions_url(self) -> str:

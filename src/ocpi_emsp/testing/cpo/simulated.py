@@ -7,20 +7,21 @@ from typing import Self
 from attrs import define, field
 
 from ocpi_emsp.testing.cpo.application import Application, application
-from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
+from ocpi_emsp.testing.cpo.changes import Changes
 from ocpi_emsp.testing.cpo.commands import CommandResult, Commands, Tasks
 from ocpi_emsp.testing.cpo.control import Control
 from ocpi_emsp.testing.cpo.follow import follow_command
 from ocpi_emsp.testing.cpo.handshake import Handshake
-from ocpi_emsp.testing.cpo.interface import Interface, Received
+from ocpi_emsp.testing.cpo.interface import Interface, Received, ReceivedToken
 from ocpi_emsp.testing.cpo.outgoing import Exchange, Outgoing
 from ocpi_emsp.testing.cpo.registration import Invitation, Registration, new_token
+from ocpi_emsp.testing.cpo.streams import Streams
 from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json
 
 
 @define(kw_only=True, slots=False, eq=False)
-class SimulatedCpo(EmspCalls):
+class SimulatedCpo(Changes):
     """A CPO that speaks OCPI 2.1.1; its arguments and attributes are those of `Settings`.
 
     `app` is the ASGI application. Use it as `async with SimulatedCpo() as cpo`, or call `aclose` at the end.
@@ -31,6 +32,7 @@ class SimulatedCpo(EmspCalls):
     _outgoing: Outgoing = field(init=False, repr=False)
     _handshake: Handshake = field(init=False, repr=False)
     _tasks: Tasks = field(init=False, repr=False, factory=Tasks)
+    _streams: Streams = field(init=False, repr=False, factory=Streams)
     _commands: Commands = field(init=False, repr=False)
     _interface: Interface = field(init=False, repr=False)
     app: Application = field(init=False, repr=False)
@@ -42,7 +44,8 @@ class SimulatedCpo(EmspCalls):
         self._handshake = Handshake(self, self.registration, self._outgoing)
         self._commands = Commands(self, self.catalogue, self._outgoing, self._tasks, self._follow)
         self._interface = Interface(self, self.catalogue, self.registration, self._handshake, self._commands)
-        self.app = application(self, self._interface, Control(self), self.aclose)
+        self._lists, self._failures = self._interface.lists, self._interface.failures
+        self.app = application(self, self._interface, Control(self), self._streams, self.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,8 +60,13 @@ class SimulatedCpo(EmspCalls):
 
     async def aclose(self) -> None:
         """Cancels pending command results and closes the connections; the CPO can be used again afterwards."""
+        self.stop_streams()
         await self._tasks.cancel()
         await self._outgoing.aclose()
+
+    def stop_streams(self) -> None:
+        """Ends answers that are being sent piece by piece, such as an endless one; a server calls it when it stops."""
+        self._streams.stop()
 
     # What has happened
 
@@ -76,6 +84,11 @@ class SimulatedCpo(EmspCalls):
     def received(self) -> Sequence[Received]:
         """The latest OCPI requests received, oldest first."""
         return self._interface.received
+
+    @property
+    def received_tokens(self) -> Sequence[ReceivedToken]:
+        """The latest Token objects received by PUT and PATCH, accepted or not, oldest first."""
+        return self._interface.received_tokens
 
     @property
     def sent(self) -> Sequence[Exchange]:

@@ -10,7 +10,7 @@ Rules obeyed (OCPI 2.1.1):
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -112,12 +112,19 @@ class Request:
 
 @frozen(kw_only=True)
 class Response:
-    """An HTTP response to send; `status_code` is OCPI's, None where the answer is no envelope."""
+    """An HTTP response to send; `status_code` is OCPI's, None where the answer is no envelope.
+
+    What follows the `body` may come piece by piece from `rest`, `pause` seconds after each other. If it is `cut`, the
+    connection is closed in the middle of the body.
+    """
 
     status: int
     body: bytes
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     status_code: int | None = None
+    rest: Iterator[bytes] | None = None
+    pause: float = 0.0
+    cut: bool = False
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -187,11 +194,3 @@ async def _read_body(receive: Receive) -> bytes:
         chunks.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(chunks)
-
-
-async def write_response(send: Send, response: Response) -> None:
-    """Sends `response` as ASGI messages."""
-    headers = {**response.headers, "content-length": str(len(response.body))}
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": response.status, "headers": raw})
-    await send({"type": "http.response.body", "body": response.body})

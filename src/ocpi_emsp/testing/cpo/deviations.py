@@ -1,0 +1,163 @@
+"""How a simulated CPO can deviate from OCPI 2.1.1; every deviation is something that real partners do.
+
+Rules of this module: the defaults obey the specification; a value is judged when it is set; `presets.py` names the
+sets of them that are worth a test, and docs/simulated-cpo.md says what a good client does with each.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from attrs import Attribute, converters, define, field, fields, validators
+
+NEXT_LINKS: Final = (
+    "absolute",
+    "relative",
+    "loop",
+    "http",
+    "foreign",
+    "lost-filters",
+    "zero-limit",
+    "two-page-loop",
+    "endless-pages",
+    "endless-empty",
+)
+LIST_FAILURES: Final = (
+    "html",
+    "server-error",
+    "ocpi-2001",
+    "ocpi-3000",
+    "busy",
+    "rate-limited",
+    "token-rotated",
+    "not-json",
+    "reset",
+    "huge-page",
+    "endless-body",
+    "slow-body",
+    "redirect-loop",
+    "redirect-foreign",
+)
+LISTS: Final = ("locations", "sessions", "cdrs", "tariffs")
+"""The modules that a CPO lists."""
+FOREIGN_ORIGIN: Final = "https://pages.example.com"
+BIGGEST_PAGE: Final = 100_000
+"""The objects on a page where `ignore_limit` is set."""
+
+_NOT_NEGATIVE: Final[Any] = validators.ge(0)
+
+
+def _is_pattern(_: object, attribute: "Attribute[Any]", text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{attribute.name} is no regular expression: {error}") from None
+
+
+_IS_PATTERN: Final[Any] = _is_pattern
+
+
+@define(kw_only=True, slots=False, eq=False)
+class Deviations:
+    """What can be wrong with a CPO.
+
+    Handshake and tokens of the connection:
+
+    - `accept_credentials_patch`: PATCH credentials is taken like a PUT of the merged object
+      (the specification says n/a)
+    - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
+
+    Pages:
+
+    - `next_link`: one of `NEXT_LINKS`; see `links.py`
+    - `foreign_origin`: where "foreign" links and redirects lead
+    - `totals`: False leaves X-Total-Count and X-Limit out
+    - `empty_without_data`: an empty page has no `data`
+    - `ignore_limit`: a page has up to 100,000 objects, whatever `limit` and `page_limit` say
+    - `shrinking`, `growing`: so many objects vanish from the beginning, or are added at the end, once per module,
+      after a page with offset 0 was listed
+    - `duplicates`: so many objects of the page before come again on the next
+    - `repeated_ids`: the first object of a page comes again at its end
+    - `unlisted_share`: this share (0 to 1) of the locations and tariffs is not there, spread evenly
+
+    Documents:
+
+    - `quirky_documents`: see `documents.quirky`
+    - `foreign_owners`: listed objects carry country_code and party_id, some of another party
+    - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
+      field of a wrong type; a GET of a single object gives the good one
+    - `clock_skew`: seconds by which the CPO's clock is ahead: in envelopes, and in what it changes
+    - `single_objects`: False answers the GET of a single object with 404
+
+    Failing lists:
+
+    - `list_failure`: one of `LIST_FAILURES`, or None; see `failures.py`
+    - `failing_modules`: the lists concerned
+    - `failure_after`: so many requests of a list are answered well first ("token-rotated" counts all lists together)
+    - `failure_every`: from then on, the first of so many requests fails
+    - `failure_times`: how often a list fails, None for ever
+    - `retry_after`: seconds, or None for no such header; `retry_after_as_date` writes them as an HTTP date
+    - `requests_per_second`: of "rate-limited"; `monotonic` is its clock
+    - `huge_page_bytes`: of "huge-page"; `drip_seconds`: between two bytes of "slow-body"
+
+    Commands and Token objects:
+
+    - `bare_command_result`: a bare string in place of the CommandResponse object
+    - `token_methods`: those that a Token object has
+    - `token_patch_status`: PATCH of a token is answered with this HTTP status, None for as it should be
+    - `refused_tokens`: a regular expression; a PUT or PATCH of a token whose whole uid matches is answered with 2001
+    """
+
+    accept_credentials_patch: bool = True
+    accept_base64_token: bool = False
+    send_base64_token: bool = False
+
+    next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
+    foreign_origin: str = FOREIGN_ORIGIN
+    totals: bool = True
+    empty_without_data: bool = False
+    ignore_limit: bool = False
+    shrinking: int = field(default=0, validator=_NOT_NEGATIVE)
+    growing: int = field(default=0, validator=_NOT_NEGATIVE)
+    duplicates: int = field(default=0, validator=_NOT_NEGATIVE)
+    repeated_ids: bool = False
+    unlisted_share: float = field(default=0.0, converter=float, validator=[_NOT_NEGATIVE, validators.le(1)])
+
+    quirky_documents: bool = False
+    foreign_owners: bool = False
+    bad_objects: bool = False
+    clock_skew: float = field(default=0.0, converter=float)
+    single_objects: bool = True
+
+    list_failure: str | None = field(default=None, validator=validators.optional(validators.in_(LIST_FAILURES)))
+    failing_modules: Sequence[str] = field(
+        default=LISTS, validator=validators.deep_iterable(validators.in_(LISTS), validators.instance_of((list, tuple)))
+    )
+    failure_after: int = field(default=0, validator=_NOT_NEGATIVE)
+    failure_every: int = field(default=1, validator=validators.ge(1))
+    failure_times: int | None = field(default=None, validator=validators.optional(_NOT_NEGATIVE))
+    retry_after: int | None = field(
+        default=None, converter=converters.optional(int), validator=validators.optional(_NOT_NEGATIVE)
+    )
+    retry_after_as_date: bool = False
+    requests_per_second: int = field(default=5, validator=validators.ge(1))
+    monotonic: Callable[[], float] = time.monotonic
+    huge_page_bytes: int = field(default=50_000_000, validator=_NOT_NEGATIVE)
+    drip_seconds: float = field(default=0.1, converter=float, validator=_NOT_NEGATIVE)
+
+    bare_command_result: bool = False
+    token_methods: Sequence[str] = ("GET", "PUT", "PATCH")
+    token_patch_status: int | None = field(
+        default=None, validator=validators.optional([validators.ge(400), validators.lt(600)])
+    )
+    refused_tokens: str | None = field(default=None, validator=validators.optional(_IS_PATTERN))
+
+
+DEVIATIONS: Final = tuple(each.name for each in fields(Deviations))
+"""The names of the settings that make a CPO deviate."""
+
+
+def deviations_of(settings: Deviations) -> dict[str, Any]:
+    """The deviations that are set now, with those that are not."""
+    return {name: getattr(settings, name) for name in DEVIATIONS}
