@@ -29,21 +29,29 @@ LAYERS = (
     "routes",
     "ports",
     "events",
+    "flows.pace",
     "flows.context",
     "flows.parties",
+    "flows.patience",
     "flows.incoming",
     "flows.deliver",
     "flows.call",
+    "flows.walk",
     "flows.fetch",
     "flows.register",
     "flows.command",
+    "flows.resync",
     "flows.receive",
     "flows.push",
+    "flows.pushed",
+    "flows.push_tokens",
+    "flows.sync",
     "flows.dispatch",
     "flows.rejections",
     "flows.report",
     "flows",
     "_bridge",
+    "_pace",
     "transports",
     "storage",
     "client",
@@ -53,6 +61,8 @@ LAYERS = (
     "",  # the package itself: the names for users
     "testing",
     "cli",
+    "contrib",
+    "cli.worker",  # runs what hosts of their own run with contrib
     "testing.pytest_plugin",  # reads payload files as the command does
     "__main__",
 )
@@ -64,11 +74,13 @@ RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "socket", "sqlalchemy", "
 EVERYWHERE = {"attrs", "msgspec"}
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
-    "anyio": ("_bridge", "testing.contract", "testing.backend"),
+    "anyio": ("_bridge", "_pace", "testing.contract", "testing.backend"),
     "cattrs": ("codec.encode",),
     "dateutil": ("codec.readings",),
     "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.contract", "testing.backend", "cli"),
     # extras
+    "procrastinate": ("contrib", "cli.worker"),
+    "psycopg": ("contrib", "cli.worker"),
     "cryptography": ("storage.secrets",),
     "alembic": ("storage.migrations",),
     "hypothesis": (
@@ -86,7 +98,19 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "waitress": (),
 }
 """Which modules import a package of others; a package that is not here is no dependency of this one."""
-EXTRAS = ("alembic", "cryptography", "hypothesis", "pytest", "rich", "sqlalchemy", "starlette", "uvicorn", "waitress")
+EXTRAS = (
+    "alembic",
+    "cryptography",
+    "hypothesis",
+    "procrastinate",
+    "psycopg",
+    "pytest",
+    "rich",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+    "waitress",
+)
 
 
 class Arrow(NamedTuple):

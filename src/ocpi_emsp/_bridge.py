@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -230,8 +231,18 @@ class LiftedTransaction:
 
 
 async def rest(seconds: float) -> None:
-    """Let the time pass: between two rounds of a loop under an async host."""
+    """Let the time pass, under an async host."""
     await anyio.sleep(seconds)
+
+
+async def sleep_in_place(seconds: float) -> None:
+    """Let the time pass in the caller's thread: for a sync host."""
+    time.sleep(seconds)
+
+
+def at_most(seconds: float | None) -> anyio.CancelScope:
+    """Under an async host, a block that is left after so many seconds, done or not."""
+    return anyio.move_on_after(seconds)
 
 
 def hook_for_sync(hook: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

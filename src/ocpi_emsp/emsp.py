@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp import _bridge
+from ocpi_emsp._pace import make_pace
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.check import Policy
@@ -27,8 +29,15 @@ from ocpi_emsp.flows import command, deliver, register
 from ocpi_emsp.flows.command import SentCommand
 from ocpi_emsp.flows.context import Context, Identity, Limits, UrlPolicy
 from ocpi_emsp.flows.dispatch import dispatch
+from ocpi_emsp.flows.pace import Health, Pace, Patience
 from ocpi_emsp.flows.parties import Party, Profile
+from ocpi_emsp.flows.patience import paced_send
+from ocpi_emsp.flows.push_tokens import TokensPushed, push_tokens_to
+from ocpi_emsp.flows.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
+from ocpi_emsp.flows.reconcile_result import Reconciliation
 from ocpi_emsp.flows.report import partner_report
+from ocpi_emsp.flows.sync.report import SyncReport
+from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
 from ocpi_emsp.kept import (
     AsyncEvents,
     AsyncRejections,
@@ -42,7 +51,7 @@ from ocpi_emsp.kept import (
     keep_doing,
 )
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
-from ocpi_emsp.ports import AnyStore, Clock, Colour, Store
+from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store
 from ocpi_emsp.report import PartnerReport
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
@@ -79,9 +88,11 @@ class Emsp:
     ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
     partners get are built from it and never from a Host header. ``url_policy`` says which URLs of partners are called:
     ``https``, or ``loopback``, which also allows http to this machine. ``policy`` says what of a payload is refused
-    where a party has no policy of its own (:meth:`set_policy`). ``relayed`` says which kinds of events are journalled
-    for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``async_http_client`` make the
-    httpx clients that calls go through, for other timeouts, certificates or a test transport.
+    where a party has no policy of its own (:meth:`set_policy`). ``patience`` says how often, how fast and how long a
+    partner is asked; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``relayed`` says which kinds of
+    events are journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and
+    ``async_http_client`` make the httpx clients that calls go through, for other timeouts, certificates or a test
+    transport.
 
     Raises ValueError for an identity that no partner could accept.
     """
@@ -101,7 +112,9 @@ class Emsp:
         policy: Policy | None = None,
         required_modules: Iterable[str] = (),
         relayed: Iterable[type[Event]] = (),
+        patience: Patience | None = None,
         clock: Clock | None = None,
+        sleep: Sleep | None = None,
         http_client: Callable[[], httpx.Client] | None = None,
         async_http_client: Callable[[], httpx.AsyncClient] | None = None,
     ) -> None:
@@ -118,10 +131,17 @@ class Emsp:
         self._policy = policy or Policy.tolerant()
         self._required_modules = frozenset(module.lower() for module in required_modules)
         self._relayed = tuple(relayed)
+        self._patience = patience or Patience()
         self._clock = clock or SystemClock()
-        timeout = self.limits.timeout
-        self._http_client = http_client or (lambda: default_client(timeout))
-        self._async_http_client = async_http_client or (lambda: default_async_client(timeout))
+        self._sleep: dict[Colour, Sleep] = {
+            "sync": sleep or _bridge.sleep_in_place,
+            "async": sleep or _bridge.rest,
+        }
+        healthy = Health.of(self._patience)
+        self._pace: dict[Colour, Pace] = {"sync": make_pace("sync", healthy), "async": make_pace("async", healthy)}
+        timeouts = self.limits.timeout, self.limits.timeout_connect
+        self._http_client = http_client or (lambda: default_client(*timeouts))
+        self._async_http_client = async_http_client or (lambda: default_async_client(*timeouts))
         self._authorize: Callable[..., Any] | None = None
         self._listeners: list[tuple[type[Event], Callable[..., Any]]] = []
         self._stores: dict[Colour, Store] = {
@@ -234,26 +254,28 @@ class Emsp:
         """
         profile = Profile(base64_token=base64_token)
         with self._http_client() as http:
-            context = self._context("sync", HttpxSend(http, self.limits.answer))
+            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
             return _bridge.run(register.register(context, versions_url, token_a, profile))
 
     async def async_register(self, versions_url: str, *, token_a: str, base64_token: bool = False) -> Party:
         """:meth:`register`, awaited."""
         profile = Profile(base64_token=base64_token)
         async with self._async_http_client() as http:
-            context = self._context("async", AsyncHttpxSend(http, self.limits.answer))
+            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
             return await register.register(context, versions_url, token_a, profile)
 
     def client(self, country_code: str, party_id: str) -> Client:
         """Calls to a registered CPO, blocking; use it as a context manager."""
         http = self._http_client()
-        context = self._context("sync", HttpxSend(http, self.limits.answer))
+        context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        context = evolve(context, send=paced_send(context, country_code, party_id))
         return Client(context, country_code, party_id, http.close)
 
     def async_client(self, country_code: str, party_id: str) -> AsyncClient:
         """Calls to a registered CPO; use it as an async context manager."""
         http = self._async_http_client()
-        context = self._context("async", AsyncHttpxSend(http, self.limits.answer))
+        context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        context = evolve(context, send=paced_send(context, country_code, party_id))
         return AsyncClient(context, country_code, party_id, http.aclose)
 
     def command(self, country_code: str, party_id: str, uid: str) -> SentCommand | None:
@@ -283,6 +305,78 @@ class Emsp:
         """:meth:`set_matrix`, awaited."""
         await register.set_matrix(self._context("async"), country_code, party_id, matrix)
 
+    def set_pace(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        requests_per_second: Decimal | None = None,
+        concurrent_requests: int | None = None,
+    ) -> None:
+        """Say how often a party is called, and how many calls it gets at once; None takes the eMSP's own ``patience``.
+
+        Raises NotRegistered, ValueError for a pace at which nothing is sent.
+        """
+        flow = register.set_pace(
+            self._context("sync"), country_code, party_id, requests_per_second, concurrent_requests
+        )
+        _bridge.run(flow)
+
+    async def async_set_pace(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        requests_per_second: Decimal | None = None,
+        concurrent_requests: int | None = None,
+    ) -> None:
+        """:meth:`set_pace`, awaited."""
+        context = self._context("async")
+        await register.set_pace(context, country_code, party_id, requests_per_second, concurrent_requests)
+
+    def sync(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        modules: Iterable[str] = MODULES,
+        since: datetime | None = None,
+        full: bool = False,
+        watch: Watch | None = None,
+        stop: Stop | None = None,
+    ) -> SyncReport:
+        """Pull what a CPO has, what changed since the last sync; and push our tokens to it (:meth:`push_tokens`).
+
+        ``since`` begins elsewhere. ``full`` lists everything, and marks what the CPO does not list any more. ``watch``
+        is told after every page, ``stop`` asked: where it is true, the sync ends after the page in hand. One that ended
+        early, or was killed, is continued by the next. What the CPO does wrong is in the report. Raises NotRegistered,
+        StoreFailed; ValueError for an unknown module, or a ``since`` without a zone or in a full sync.
+        """
+        with self._http_client() as http:
+            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            flow = sync(
+                context, country_code, party_id, modules=modules, since=since, full=full, watch=watch, stop=stop
+            )
+            return _bridge.run(flow)
+
+    async def async_sync(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        modules: Iterable[str] = MODULES,
+        since: datetime | None = None,
+        full: bool = False,
+        watch: Watch | None = None,
+        stop: Stop | None = None,
+    ) -> SyncReport:
+        """:meth:`sync`, awaited; ``watch`` and ``stop`` are plain functions that do not block."""
+        async with self._async_http_client() as http:
+            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            return await sync(
+                context, country_code, party_id, modules=modules, since=since, full=full, watch=watch, stop=stop
+            )
+
     def report(self, country_code: str, party_id: str) -> PartnerReport:
         """What a party deviates in, rule by rule, from what it sent: its objects as stored, and what was refused."""
         return _bridge.run(partner_report(self._context("sync"), country_code, party_id))
@@ -290,6 +384,101 @@ class Emsp:
     async def async_report(self, country_code: str, party_id: str) -> PartnerReport:
         """:meth:`report`, awaited."""
         return await partner_report(self._context("async"), country_code, party_id)
+
+    def reconcile(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        completed_for: timedelta = COMPLETED_FOR,
+        kwh_tolerance: Decimal = KWH_TOLERANCE,
+        cost_tolerance: Decimal = COST_TOLERANCE,
+        limit: int | None = LIMIT,
+    ) -> Reconciliation:
+        """How a party's CDRs fit its sessions: what is missing on either side, conflicts, and what differs.
+
+        Under review is what was last updated in ``[date_from, date_to)``, by default in the last 35 days; a month more
+        on either side is searched for the other half of a pair. A CDR is matched by id, else by auth_id, EVSE and time
+        (docs/reconcile.md). A session without a CDR is missing it once it is COMPLETED for ``completed_for``. Each
+        list holds ``limit`` items, all with None, and counts the rest. Nothing is written; memory grows with the
+        period: about 1 KB for each CDR and session. Raises ValueError for a period or tolerance without sense,
+        StoreFailed.
+        """
+        flow = reconcile(
+            self._context("sync"),
+            country_code,
+            party_id,
+            date_from=date_from,
+            date_to=date_to,
+            completed_for=completed_for,
+            kwh_tolerance=kwh_tolerance,
+            cost_tolerance=cost_tolerance,
+            limit=limit,
+        )
+        return _bridge.run(flow)
+
+    async def async_reconcile(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        completed_for: timedelta = COMPLETED_FOR,
+        kwh_tolerance: Decimal = KWH_TOLERANCE,
+        cost_tolerance: Decimal = COST_TOLERANCE,
+        limit: int | None = LIMIT,
+    ) -> Reconciliation:
+        """:meth:`reconcile`, awaited."""
+        return await reconcile(
+            self._context("async"),
+            country_code,
+            party_id,
+            date_from=date_from,
+            date_to=date_to,
+            completed_for=completed_for,
+            kwh_tolerance=kwh_tolerance,
+            cost_tolerance=cost_tolerance,
+            limit=limit,
+        )
+
+    def push_tokens(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        verify: bool = False,
+        full: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> TokensPushed:
+        """Send a party what changed of our tokens since the last push, and what failed then; invalidations first.
+
+        ``full`` looks at every token; ``verify`` asks the party for each one that was sent, and compares; ``stop`` is
+        asked between two tokens. What the party does wrong is in the report (mod_tokens.md 2.1). Raises NotRegistered,
+        UnsafeUrl, StoreFailed.
+        """
+        with self._http_client() as http:
+            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            context = evolve(context, send=paced_send(context, country_code, party_id))
+            flow = push_tokens_to(context, country_code, party_id, verify=verify, full=full, stop=stop)
+            return _bridge.run(flow)
+
+    async def async_push_tokens(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        verify: bool = False,
+        full: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> TokensPushed:
+        """:meth:`push_tokens`, awaited."""
+        async with self._async_http_client() as http:
+            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            context = evolve(context, send=paced_send(context, country_code, party_id))
+            return await push_tokens_to(context, country_code, party_id, verify=verify, full=full, stop=stop)
 
     # --- wiring -------------------------------------------------------------------------------------------------
 
@@ -311,6 +500,9 @@ class Emsp:
             required_modules=self._required_modules,
             store=self._stores[colour],
             clock=self._clock,
+            sleep=self._sleep[colour],
+            pace=self._pace[colour],
+            patience=self._patience,
             send=send,
             authorize=lift(self._authorize) if self._authorize else None,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
@@ -323,7 +515,7 @@ def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
 
     async def send(request: Request) -> Response:
         with emsp._http_client() as http:
-            return await HttpxSend(http, emsp.limits.answer)(request)
+            return await HttpxSend(http, emsp.limits.answer, emsp.limits.timeout_total)(request)
 
     return send
 
@@ -331,7 +523,7 @@ def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
 def _async_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
     async def send(request: Request) -> Response:
         async with emsp._async_http_client() as http:
-            return await AsyncHttpxSend(http, emsp.limits.answer)(request)
+            return await AsyncHttpxSend(http, emsp.limits.answer, emsp.limits.timeout_total)(request)
 
     return send
 

@@ -137,8 +137,16 @@ def test_a_list_that_the_cpo_refuses_says_so(colour: Colour) -> None:
 # --- the next link --------------------------------------------------------------------------------------------------
 
 
-def test_a_link_to_the_page_itself_ends_the_list(colour: Colour) -> None:
+def test_a_link_to_the_page_itself_is_not_followed_and_the_list_goes_on_by_offset(colour: Colour) -> None:
     with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["loop"]}) as pair:
+        drained = pair.drain()
+        assert (drained.ids, drained.error) == (["LOC1", "LOC2", "LOC3", "LOC4", "LOC5"], None)
+        assert "followed before" in drained.notes[0]
+        assert len(pair.received("locations")) == 3
+
+
+def test_a_link_to_the_page_itself_ends_a_list_without_a_total(colour: Colour) -> None:
+    with simulated(colour, {"locations": 5, "page_limit": 2, "totals": False, **PRESETS["loop"]}) as pair:
         drained = pair.drain()
         assert (drained.ids, drained.error) == (["LOC1", "LOC2"], None)
         assert "followed before" in drained.notes[0]
@@ -158,7 +166,7 @@ def test_a_link_to_an_earlier_page_ends_the_list(colour: Colour) -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        "http://cpo.test/cpo/2.1.1/locations?offset=2",
+        "http://cpo.test:8080/cpo/2.1.1/locations?offset=2",
         "https://pages.example.com/locations?offset=2",
         "//pages.example.com/locations",
         "https://cpo.test:8443/cpo/2.1.1/locations",
@@ -176,9 +184,15 @@ def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(colour
     assert "another origin" in drained.notes[0]
 
 
-@pytest.mark.parametrize("preset", ["http-link", "foreign-link"])
-def test_a_link_to_another_origin_of_the_simulated_cpo(colour: Colour, preset: str) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS[preset]}) as pair:
+def test_a_link_to_plain_http_of_a_server_behind_tls_is_read_as_https(colour: Colour) -> None:
+    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["http-link"]}) as pair:
+        drained = pair.drain()
+        assert (drained.ids, drained.error) == (["LOC1", "LOC2", "LOC3", "LOC4", "LOC5"], None)
+        assert drained.notes == ["the next link leads to plain http, read as https"] * 2
+
+
+def test_a_link_to_another_origin_of_the_simulated_cpo(colour: Colour) -> None:
+    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["foreign-link"]}) as pair:
         drained = pair.drain()
         assert isinstance(drained.error, UnsafeUrl)
         assert drained.ids == ["LOC1", "LOC2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ocpi_emsp.cli import output, store_arguments
+from ocpi_emsp.cli import output, store_arguments, sync_arguments, worker_arguments
 from ocpi_emsp.cli.options import (
     add_action,
     add_format,
@@ -80,7 +80,19 @@ def _simulate_cpo(command: argparse.ArgumentParser) -> None:
         ("cdrs", "CDRs"),
     ):
         command.add_argument(f"--{name}", type=count, metavar="N", help=f"how many {what}")
-    command.add_argument("--preset", metavar="NAME", help="a way in which real partners deviate, by name")
+    command.add_argument(
+        "--page-limit", type=at_least_one, metavar="N", help="the most objects on a page (default: 10)"
+    )
+    command.add_argument(
+        "--preset", metavar="NAME", help="a way in which real partners deviate, by name; see --list-presets"
+    )
+    command.add_argument(
+        "--list-presets", action="store_true", help="print the names of the presets, one a line, and end"
+    )
+    command.epilog = (
+        "docs/simulated-cpo.md says what each preset does, what a good client makes of it, and how to change the CPO "
+        "while it runs."
+    )
 
 
 def _matrix(command: argparse.ArgumentParser) -> None:
@@ -151,9 +163,13 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         plural: (f"List or show the {plural} in the store.", store_arguments.objects(plural))
         for plural in ("parties", "locations", "evses", "sessions", "cdrs", "tariffs", "tokens")
     },
+    "sync": ("Pull what CPOs have, what changed since the last sync; and push our tokens out.", sync_arguments.sync),
+    "push-tokens": ("Send our tokens to CPOs: what changed, and what failed.", store_arguments.push_tokens),
+    "worker": ("Sync CPOs as jobs in PostgreSQL, beside any number of other workers.", worker_arguments.worker),
     "rejections": ("List, show or replay what was refused.", store_arguments.rejections),
     "events": ("List, show or retry events that were not delivered.", store_arguments.events),
     "report": ("Report what a partner deviates in, from what it sent.", store_arguments.report),
+    "reconcile": ("Compare a party's CDRs with its sessions.", store_arguments.reconcile),
     "export": ("Write everything in the store as JSON lines.", store_arguments.export),
     "import": ("Read what export wrote into the store.", store_arguments.import_),
     "db": ("Create, upgrade or check the schema of the database.", _db),

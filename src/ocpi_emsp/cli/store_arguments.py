@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ocpi_emsp.cli.options import (
@@ -14,6 +16,7 @@ from ocpi_emsp.cli.options import (
     add_json,
     add_store,
     at_least_one,
+    count,
     country_code,
     party,
     party_id,
@@ -39,6 +42,18 @@ def register(command: argparse.ArgumentParser) -> None:
     command.add_argument("versions_url", metavar="VERSIONS_URL", help="the CPO's versions URL, as it gave it to us")
     command.add_argument("--token-a", metavar="TOKEN", type=token, required=True, help="the token that it gave us")
     _base64(command)
+    add_store(command)
+    add_json(command)
+    add_identity(command)
+
+
+def push_tokens(command: argparse.ArgumentParser) -> None:
+    """``push-tokens [PARTY...]``."""
+    command.add_argument(
+        "parties", metavar="PARTY", nargs="*", type=party, help="such as NL-TNM (default: every registered one)"
+    )
+    command.add_argument("--verify", action="store_true", help="ask for each token that was sent, and compare")
+    command.add_argument("--full", action="store_true", help="look at every token, not only at those that changed")
     add_store(command)
     add_json(command)
     add_identity(command)
@@ -97,6 +112,49 @@ def report(command: argparse.ArgumentParser) -> None:
     add_store(command)
 
 
+def reconcile(command: argparse.ArgumentParser) -> None:
+    """``reconcile CC-PARTY``."""
+    command.add_argument("party", metavar="PARTY", type=party, help="such as NL-TNM")
+    command.add_argument(
+        "--from",
+        dest="date_from",
+        metavar="TIME",
+        type=moment,
+        help="what was last updated since then, such as 2024-05-01 or 2024-05-01T12:00:00Z (default: the last 35 days)",
+    )
+    command.add_argument(
+        "--to", dest="date_to", metavar="TIME", type=moment, help="what was last updated before then (default: no end)"
+    )
+    command.add_argument(
+        "--hours",
+        type=count,
+        default=24,
+        metavar="N",
+        help="a session misses its CDR once it is COMPLETED for so long (default: 24)",
+    )
+    for name, unit, default in (("kwh", "kWh", "0.1"), ("cost", "units of the currency", "0.01")):
+        command.add_argument(
+            f"--{name}-tolerance",
+            type=_amount,
+            metavar="N",
+            help=f"a difference of so many {unit} is none (default: {default})",
+        )
+    command.add_argument(
+        "--limit",
+        type=at_least_one,
+        metavar="N",
+        help=f"at most so many of each list (default: {_PERSON_LIMIT}; all with json and csv)",
+    )
+    add_format(command, "table", "json", "csv")
+    command.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    add_store(command)
+    command.set_defaults(default_limit=_PERSON_LIMIT)
+    command.epilog = (
+        "Nothing is written. Exit status: 0 every CDR has its session, and nothing is missing or differs; 1 something "
+        "does; 2 usage; 3 the database failed."
+    )
+
+
 def events(command: argparse.ArgumentParser) -> None:
     """Events that wait, and those that were given up."""
     actions = _actions(command)
@@ -135,6 +193,26 @@ def import_(command: argparse.ArgumentParser) -> None:
         "An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 where a "
         "line cannot be imported, or the file was cut off."
     )
+
+
+def moment(text: str) -> datetime:
+    """A date or a time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2024-05-01 or 2024-05-01T12:00:00Z") from None
+
+
+def _amount(text: str) -> Decimal:
+    """A number from 0 upwards, exact."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount.is_signed():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 upwards")
+    return amount
 
 
 def _id(command: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, **options: Any) -> None:

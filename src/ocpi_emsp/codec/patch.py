@@ -11,7 +11,8 @@ Rules of this module (transport_and_format.md PATCH, RFC 7396, docs/spec-choices
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias, TypeVar
+from functools import lru_cache
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -102,9 +103,15 @@ def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str
     return msgspec.json.encode(merged)
 
 
+@lru_cache
+def _only(key: str) -> msgspec.json.Decoder[Any]:
+    """Reads one member of an object; the others are skipped, which costs a third of cutting all of them."""
+    return msgspec.json.Decoder(msgspec.defstruct("Only", [(key, msgspec.Raw, msgspec.Raw(b"null"))]))
+
+
 def identity(item: bytes | msgspec.Raw, key: str) -> str:
     """The text of the member ``key`` of an item, a number by its digits. Raises InvalidObject where there is none."""
-    value = bytes(members(item).get(key, msgspec.Raw(b"null")))
+    value = bytes(getattr(_cut(_only(key), bytes(item), "object"), key))
     if value.startswith(b'"'):
         return msgspec.json.decode(value, type=str)
     if value == b"null" or value[:1] in b"{[tf":

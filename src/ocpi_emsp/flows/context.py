@@ -20,8 +20,9 @@ from attrs import evolve, frozen
 from ocpi_emsp.check import Policy
 from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.events import EVENTS, Event
+from ocpi_emsp.flows.pace import Pace, Patience
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, LocationReferences, Token
-from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Send, Store, Transaction, is_joined
+from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Send, Sleep, Store, Transaction, is_joined
 from ocpi_emsp.routes import VERSION
 from ocpi_emsp.support import SupportMatrix
 
@@ -46,8 +47,12 @@ class Limits:
     """Pages of one list that we follow: ends a partner's list that has no end."""
     token_grace: timedelta = timedelta(hours=24)
     """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    timeout_connect: float = 10.0
+    """Seconds that a partner has to accept a connection: it is up, or it is not; a slow network needs three."""
     timeout: float = 30.0
-    """Seconds that a partner has to connect, and between two reads."""
+    """Seconds between two reads of a partner's answer: large pages are assembled before the first byte is sent."""
+    timeout_total: float = 300.0
+    """Seconds for one whole answer: the largest page that we take, over a line of 2 Mbit/s; ends a body that drips."""
     lease: timedelta = timedelta(seconds=60)
     """How long whoever delivers an event has it in hand: the slowest listener or broker needs less, and the events of a
     process that died wait no longer."""
@@ -58,6 +63,16 @@ class Limits:
     attempts: int = 10
     """Failures of an event before it is a dead letter: with these waits they take up to three and a half hours, about
     half of that on average, so a restart of the receiver costs nothing and its outage of a night is noticed."""
+    asked: int = 100
+    """Objects of a page that a sync asks for: what most partners allow at most, and one transaction here."""
+    overlap: timedelta = timedelta(minutes=15)
+    """How much earlier than the end of the last one a sync begins: clocks differ by minutes, and some partners write an
+    object down a while after its ``last_updated``."""
+    missed_syncs: int = 3
+    """Full syncs in a row that do not list a location until its EVSEs become REMOVED: with one a week, a CPO has time
+    to mend its list."""
+    vanishing: float = 0.2
+    """The share of a party's locations or tariffs that may vanish at once: more is a broken list, no closed network."""
 
 
 @frozen(kw_only=True)
@@ -91,6 +106,9 @@ class Context:
     required_modules: frozenset[str]
     store: Store
     clock: Clock
+    sleep: Sleep
+    pace: Pace
+    patience: Patience
     send: Send
     authorize: AuthorizeHook | None
     listeners: Sequence[tuple[type[Event], ListenerHook]]

@@ -13,7 +13,6 @@ Rules of this module:
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -22,6 +21,7 @@ from attrs import define, evolve
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import UnreadableEvent, event_of
 from ocpi_emsp.flows.context import Context, Limits
+from ocpi_emsp.flows.pace import jittered
 from ocpi_emsp.ports import DEAD, EVENT, Entry, Key, Transaction
 
 log = logging.getLogger("ocpi_emsp")
@@ -172,9 +172,7 @@ async def fail(context: Context, tx: Transaction, entry: Entry, error: Exception
 
 def backoff(limits: Limits, attempts: int) -> timedelta:
     """How long an entry waits after so many failures: any time up to a bound that grows with each (full jitter)."""
-    growth = _GROWTH ** min(attempts - 1, 30)
-    seconds = min(limits.retry_first.total_seconds() * growth, limits.retry_longest.total_seconds())
-    return timedelta(seconds=random.uniform(0, seconds))
+    return jittered(limits.retry_first, _GROWTH, limits.retry_longest, attempts)
 
 
 def _text(error: Exception) -> str:

@@ -5,6 +5,7 @@ Rules of this module (transport_and_format.md, status_codes.md, the status table
   correlation id and no internals;
 - in this order: token, body limit, path, method and matrix, registration, ownership, then the flow;
 - what is refused for its findings is kept, raw, without the token (a rejection);
+- what is lost by our fault (500) is noted, and pulled by the next sync (transport_and_format.md, offline behaviour);
 - a correlation id is taken from the request or made, travels with the change, and is echoed; no token is ever logged.
 """
 
@@ -26,11 +27,11 @@ from ocpi_emsp.errors import (
     UnknownObject,
 )
 from ocpi_emsp.flows.context import Context, new_id
-from ocpi_emsp.flows.deliver import committed, deliver
+from ocpi_emsp.flows.deliver import ListenerFailed, committed, deliver
 from ocpi_emsp.flows.incoming import JSON, Incoming
 from ocpi_emsp.flows.parties import Caller, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.receive import cdrs, commands, credentials, locations, sessions, tariffs, tokens, versions
-from ocpi_emsp.ports import REJECTION, Entry
+from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.routes import Match, Route, match
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, failure
@@ -121,6 +122,8 @@ async def serve_as(context: Context, caller: Caller, request: Request, correlati
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
             await _reject(incoming, route, error)
+        if not isinstance(error, Refusal | ListenerFailed):
+            await _wish(incoming, route)
         await deliver(context, await committed(context, incoming.in_hand), incoming.touched)
         raise
     await deliver(context, incoming.in_hand, incoming.touched)
@@ -149,29 +152,22 @@ def _require_access(caller: Caller, route: Route, params: Mapping[str, str]) -> 
 
 async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | NotJson) -> None:
     """Keep what was refused, raw, with its findings."""
-    headers = {name: value for name, value in incoming.request.headers.items() if name != "authorization"}
-    entry = Entry(
-        id=new_id(),
-        topic=REJECTION,
-        name=route.name,
-        key=None,
-        at=incoming.now,
-        # Credentials hold a token, which is kept nowhere but with its party.
-        body=b"" if route.module == "credentials" else incoming.request.body,
-        details={
-            "country_code": incoming.party.country_code,
-            "party_id": incoming.party.party_id,
-            "correlation_id": incoming.correlation_id,
-            "method": incoming.request.method,
-            "path": incoming.request.url,
-            "query": incoming.request.query,
-            "headers": headers,
-            "message": refusal.message,
-            "findings": [finding.as_json() for finding in refusal.findings],
-        },
-    )
     async with incoming.context.store.transaction() as tx:
-        await tx.append(entry)
+        await tx.append(incoming.rejection(route, refusal, new_id()))
+
+
+async def _wish(incoming: Incoming, route: Route) -> None:
+    """Have what was lost by our own fault pulled by the next sync, where the store can take a note of that."""
+    if route.method not in ("PUT", "PATCH", "POST"):
+        return
+    found = (incoming.params.get(name) for name in ("location_id", "session_id", "tariff_id"))
+    object_id = next((value for value in found if value is not None), "")
+    owner = incoming.party.country_code, incoming.party.party_id
+    try:
+        async with incoming.context.store.transaction() as tx:
+            await wish(tx, owner, route.module, object_id, incoming.now)
+    except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
+        log.warning("resync.unnoted party=%s module=%s id=%s error=%s", incoming.party, route.module, object_id, error)
 
 
 def refused(context: Context, refusal: Refusal) -> Response:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import TypeVar
 
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
-from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.errors import InvalidObject, OcpiError
+from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Caller, Party, matrix_of, policy_of
-from ocpi_emsp.ports import Entry, Key
+from ocpi_emsp.ports import REJECTION, Entry, Key, Record
+from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
 
@@ -29,9 +32,43 @@ JSON = ("content-type", "application/json")
 _ID_CLAUSE = "transport_and_format.md#errors"
 
 
+class Outcome(Enum):
+    """What became of an object that was received."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    """It says what the stored one says; told apart from UPDATED only where :meth:`Incoming.compares` says so."""
+    STALE = "stale"
+    """The stored one is newer, or final, and stays."""
+    CONFLICT = "conflict"
+    """A CDR under an id that another content has; it is kept beside that one."""
+
+
+@frozen
+class Stored:
+    """What became of an object that was received."""
+
+    outcome: Outcome
+    reason: str = ""
+    """Why the stored one stays."""
+    record: Record | None = None
+    """The one that stands, where the flow needs it."""
+
+    @classmethod
+    def over(cls, old: Record | None) -> Stored:
+        """It is stored in the place of ``old``, or as a new one."""
+        return cls(Outcome.CREATED if old is None else Outcome.UPDATED)
+
+    @classmethod
+    def kept(cls, reason: str) -> Stored:
+        """The stored one stays."""
+        return cls(Outcome.STALE, reason)
+
+
 @frozen
 class Incoming:
-    """A request that was authenticated and matched to a route."""
+    """An object or request of a party: pushed to us, authenticated and matched to a route, or pulled by us."""
 
     context: Context
     caller: Caller
@@ -45,6 +82,8 @@ class Incoming:
     """Objects of which the events that wait are delivered then, too."""
     deviations: list[Finding] = field(factory=list)
     """Warnings that were let pass: the answer names the first, a partner report all."""
+    pulled: bool = False
+    """We asked for it: what did not change is counted, and not written again."""
 
     @property
     def party(self) -> Party:
@@ -79,9 +118,16 @@ class Incoming:
             )
             raise InvalidObject("the id in the URL differs from the body", findings=(finding,))
 
-    def stored(self, *, created: bool) -> Response:
-        """201 for a new object, 200 for a known one (status_codes.md)."""
-        return Response(201 if created else 200, [JSON], success(self.now, message=self.said))
+    def compares(self, event: type[Event]) -> bool:
+        """True where it matters whether the content of an object differs from the stored one."""
+        return self.pulled or self.context.hears(event)
+
+    def reply(self, stored: Stored) -> Response:
+        """201 for a new object, 200 for a known one, and for one that stays as it is stored (status_codes.md)."""
+        if stored.outcome is Outcome.STALE:
+            return Response(200, [JSON], success(self.now, message=f"Kept as stored: {stored.reason}"))
+        status = 201 if stored.outcome is Outcome.CREATED else 200
+        return Response(status, [JSON], success(self.now, message=self.said))
 
     @property
     def said(self) -> str:
@@ -92,9 +138,29 @@ class Incoming:
         others = f" ({len(more)} more)" if more else ""
         return f"Success, although {first.pointer}: {first.message} [{first.rule}]{others}"
 
-    def kept(self, reason: str) -> Response:
-        """The object stays as it is stored."""
-        return Response(200, [JSON], success(self.now, message=f"Kept as stored: {reason}"))
+    def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
+        """The journal entry that keeps what was refused, raw, without the token, with its findings."""
+        headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
+        return Entry(
+            id=entry_id,
+            topic=REJECTION,
+            name=route.name,
+            key=None,
+            at=self.now,
+            # Credentials hold a token, which is kept nowhere but with its party.
+            body=b"" if route.module == "credentials" else self.request.body,
+            details={
+                "country_code": self.party.country_code,
+                "party_id": self.party.party_id,
+                "correlation_id": self.correlation_id,
+                "method": self.request.method,
+                "path": self.request.url,
+                "query": self.request.query,
+                "headers": headers,
+                "message": refusal.message,
+                "findings": [finding.as_json() for finding in refusal.findings],
+            },
+        )
 
     def answer(self, data: bytes, *, status: int = 200) -> Response:
         """Success with ``data``."""

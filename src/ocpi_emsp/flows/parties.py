@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import ClassVar
 
@@ -79,6 +80,10 @@ class Profile:
     """What is served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
     append_charging_periods: bool = False
     """A PATCH of charging_periods adds to the list instead of replacing it."""
+    requests_per_second: Decimal | None = None
+    """How often it may be called; None for the eMSP's own setting."""
+    concurrent_requests: int | None = None
+    """How many calls it may get at once; None for the eMSP's own setting."""
 
 
 @lru_cache(maxsize=1024)

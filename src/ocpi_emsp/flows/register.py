@@ -8,6 +8,7 @@ Rules of this module (docs/spec-choices.md row 19):
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -33,6 +34,7 @@ from ocpi_emsp.events import PartyRegistered, PartyUnregistered, PartyUpdated
 from ocpi_emsp.flows.call import call, exchange, judge, outgoing_request
 from ocpi_emsp.flows.context import Context, new_id, new_token
 from ocpi_emsp.flows.deliver import deliver
+from ocpi_emsp.flows.pace import check_rate, check_slots
 from ocpi_emsp.flows.parties import (
     Party,
     PartyState,
@@ -314,3 +316,23 @@ async def set_policy(context: Context, country_code: str, party_id: str, policy:
         if party is None:
             raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
         await put_party(tx, evolve(party, profile=with_policy(party.profile, policy)), context.clock.now())
+
+
+async def set_pace(
+    context: Context,
+    country_code: str,
+    party_id: str,
+    requests_per_second: Decimal | None,
+    concurrent_requests: int | None,
+) -> None:
+    """Store how often a party is called. Raises NotRegistered, ValueError for a pace at which nothing is sent."""
+    check_rate(requests_per_second)
+    check_slots(concurrent_requests)
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        if party is None:
+            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        profile = evolve(
+            party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
+        )
+        await put_party(tx, evolve(party, profile=profile), context.clock.now())

@@ -1,31 +1,47 @@
 """The Send port over httpx, sync and async, for any httpx-compatible client.
 
 Rules of this module:
-- httpx's errors are mapped here and nowhere else;
+- httpx's errors are mapped here and nowhere else, with the word whether the same GET may succeed a little later;
 - an error about what we send is not quoted: it may hold the token;
 - redirects are not followed: the token would go along;
-- an answer is read up to a limit: an endless body ends as an error.
+- an answer is read up to a limit of bytes and of time: an endless body, fast or slow, ends as an error. The async shell
+  cancels the whole exchange; the sync shell looks at the time after each read of the body, so it ends at most one read
+  timeout later.
 """
 
 from __future__ import annotations
 
+import ssl
+import time
+from collections.abc import Iterator
+
 import httpx
 
+from ocpi_emsp._bridge import at_most
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.wire import Request, Response
 
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 """UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""
+_PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.ProxyError, httpx.RemoteProtocolError)
+"""What may be over a little later; RemoteProtocolError is also a connection that ends within an answer."""
 
 
-def default_client(timeout: float) -> httpx.Client:
-    """A client with bounded waits; the environment's proxies apply, its .netrc does not: it would replace the token."""
-    return httpx.Client(timeout=timeout, follow_redirects=False, auth=_no_auth)
+def default_client(timeout: float, connect: float | None = None) -> httpx.Client:
+    """A client with bounded waits; the environment's proxies apply, its .netrc does not: it would replace the token.
+
+    ``timeout``: seconds for each read and write; ``connect``: seconds for a connection, where it is another time.
+    """
+    return httpx.Client(timeout=_timeouts(timeout, connect), follow_redirects=False, auth=_no_auth)
 
 
-def default_async_client(timeout: float) -> httpx.AsyncClient:
+def default_async_client(timeout: float, connect: float | None = None) -> httpx.AsyncClient:
     """Like :func:`default_client`, async."""
-    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, auth=_no_auth)
+    return httpx.AsyncClient(timeout=_timeouts(timeout, connect), follow_redirects=False, auth=_no_auth)
+
+
+def _timeouts(timeout: float, connect: float | None) -> httpx.Timeout:
+    return httpx.Timeout(timeout, connect=timeout if connect is None else connect)
 
 
 def _no_auth(request: httpx.Request) -> httpx.Request:
@@ -33,13 +49,15 @@ def _no_auth(request: httpx.Request) -> httpx.Request:
 
 
 class HttpxSend:
-    """Sends with a blocking client; never suspends."""
+    """Sends with a blocking client; never suspends. ``limit``: bytes of an answer; ``total``: seconds for it."""
 
-    def __init__(self, client: httpx.Client, limit: int) -> None:
+    def __init__(self, client: httpx.Client, limit: int, total: float | None = None) -> None:
         self._client = client
         self._limit = limit
+        self._total = total
 
     async def __call__(self, request: Request) -> Response:
+        end = None if self._total is None else time.monotonic() + self._total
         try:
             with self._client.stream(
                 request.method, request.url, headers=request.headers, content=request.body or None
@@ -48,30 +66,38 @@ class HttpxSend:
                 for chunk in answer.iter_bytes():
                     body += chunk
                     _check_size(request, body, self._limit)
+                    if end is not None and time.monotonic() > end:
+                        raise _too_slow(request, self._total)
                 return _response(answer, body)
         except _ERRORS as error:
             raise _failed(request, error) from error
 
 
 class AsyncHttpxSend:
-    """Sends with an async client."""
+    """Sends with an async client. ``limit``: bytes of an answer; ``total``: seconds for it."""
 
-    def __init__(self, client: httpx.AsyncClient, limit: int) -> None:
+    def __init__(self, client: httpx.AsyncClient, limit: int, total: float | None = None) -> None:
         self._client = client
         self._limit = limit
+        self._total = total
 
     async def __call__(self, request: Request) -> Response:
         try:
-            async with self._client.stream(
-                request.method, request.url, headers=request.headers, content=request.body or None
-            ) as answer:
-                body = bytearray()
-                async for chunk in answer.aiter_bytes():
-                    body += chunk
-                    _check_size(request, body, self._limit)
-                return _response(answer, body)
+            with at_most(self._total):
+                return await self._exchange(request)
         except _ERRORS as error:
             raise _failed(request, error) from error
+        raise _too_slow(request, self._total)
+
+    async def _exchange(self, request: Request) -> Response:
+        async with self._client.stream(
+            request.method, request.url, headers=request.headers, content=request.body or None
+        ) as answer:
+            body = bytearray()
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                _check_size(request, body, self._limit)
+            return _response(answer, body)
 
 
 def _check_size(request: Request, body: bytearray, limit: int) -> None:
@@ -83,6 +109,12 @@ def _check_size(request: Request, body: bytearray, limit: int) -> None:
         )
 
 
+def _too_slow(request: Request, total: float | None) -> TransportFailed:
+    """Not to be repeated: it would take as long again."""
+    message = f"{request.method} {request.url}: the answer took longer than the limit of {total} seconds"
+    return TransportFailed(message, method=request.method, url=request.url)
+
+
 def _response(answer: httpx.Response, body: bytearray) -> Response:
     return Response(answer.status_code, [(name.lower(), value) for name, value in answer.headers.items()], bytes(body))
 
@@ -90,4 +122,19 @@ def _response(answer: httpx.Response, body: bytearray) -> Response:
 def _failed(request: Request, error: Exception) -> TransportFailed:
     quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
     reason = f"{type(error).__name__}: {error}" if quoted else type(error).__name__
-    return TransportFailed(f"{request.method} {request.url}: {reason}", method=request.method, url=request.url)
+    return TransportFailed(
+        f"{request.method} {request.url}: {reason}",
+        method=request.method,
+        url=request.url,
+        retryable=isinstance(error, _PASSING) and not any(map(_is_refused_certificate, _causes(error))),
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_refused_certificate(error: BaseException) -> bool:
+    return isinstance(error, ssl.SSLCertVerificationError)

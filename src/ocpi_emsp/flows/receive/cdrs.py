@@ -13,10 +13,10 @@ from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
-from ocpi_emsp.flows.incoming import JSON, Incoming
+from ocpi_emsp.flows.incoming import JSON, Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import emit, get_object
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response, success
 
@@ -30,26 +30,35 @@ async def get(incoming: Incoming) -> Response:
 
 async def post(incoming: Incoming) -> Response:
     """A new CDR; 201 with its URL here in the Location header."""
+    async with incoming.context.store.transaction() as tx:
+        stored = await store(incoming, tx)
+    if stored.outcome is Outcome.CONFLICT or stored.record is None:
+        raise conflict(incoming.request.body)
+    incoming.touched.append(stored.record.key)
+    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=identity(stored.record.document, "id"))
+    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.said))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Keep the CDR that the body holds; gives the one that stands under its id.
+
+    Raises NotJson, InvalidObject before anything is written.
+    """
     cdr = incoming.accept(Cdr)
     document = incoming.request.body
     record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now, cdr)
-    async with incoming.context.store.transaction() as tx:
-        first = await tx.get(record.key)
-        same = first is None or _same(first.document, document)
-        if first is None:
-            await tx.put(record)
-            await emit(incoming, tx, CdrReceived, record.key, document)
-        elif not same:
-            beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
-            if await tx.get(beside) is None:
-                await tx.put(Record(beside, document, cdr.last_updated, incoming.now, cdr))
-                await emit(incoming, tx, CdrConflict, beside, document)
-    if not same:
-        raise _conflict(cdr)
-    incoming.touched.append(record.key)
-    cdr_id = identity(first.document, "id") if first else cdr.id
-    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=cdr_id)
-    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.said))
+    first = await tx.get(record.key)
+    if first is None:
+        await tx.put(record)
+        await emit(incoming, tx, CdrReceived, record.key, document)
+        return Stored(Outcome.CREATED, record=record)
+    if _same(first.document, document):
+        return Stored(Outcome.UNCHANGED, record=first)
+    beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
+    if await tx.get(beside) is None:
+        await tx.put(Record(beside, document, cdr.last_updated, incoming.now, cdr))
+        await emit(incoming, tx, CdrConflict, beside, document)
+    return Stored(Outcome.CONFLICT, record=first)
 
 
 def _same(first: bytes, document: bytes) -> bool:
@@ -57,8 +66,10 @@ def _same(first: bytes, document: bytes) -> bool:
     return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}))
 
 
-def _conflict(cdr: Cdr) -> InvalidObject:
-    message = f"a CDR {cdr.id!r} with another content was received before; it stands, this one is kept beside it"
+def conflict(document: bytes) -> InvalidObject:
+    """Why a CDR does not replace the one that was received under its id before."""
+    known = f"a CDR {identity(document, 'id')!r} with another content was received before"
+    message = f"{known}; it stands, this one is kept beside it"
     finding = Finding(
         pointer="/id",
         rule="cdr.conflict",

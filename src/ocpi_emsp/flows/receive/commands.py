@@ -14,7 +14,7 @@ from ocpi_emsp.codec import encode
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.flows.command import command_key, read_command
-from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.models import CommandResponse
 from ocpi_emsp.ports import Record
@@ -33,10 +33,10 @@ async def result(incoming: Incoming) -> Response:
             raise UnknownObject("this command is not known")
         if command.result is not None:
             if command.result == response.result:
-                return incoming.stored(created=False)
-            return incoming.kept(f"the result {command.result} was received before")
+                return incoming.reply(Stored(Outcome.UPDATED))
+            return incoming.reply(Stored.kept(f"the result {command.result} was received before"))
         settled = evolve(command, result=response.result)
         await tx.put(Record(key, encode(settled), incoming.now, incoming.now))
         name, result_ = command.command.value, response.result.value
         await emit(incoming, tx, CommandResultReceived, key, uid=key.id, command=name, result=result_)
-    return incoming.stored(created=False)
+    return incoming.reply(Stored(Outcome.UPDATED))

@@ -13,7 +13,7 @@ from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.errors import InvalidObject, MethodNotAllowed
 from ocpi_emsp.events import PartyUnregistered
 from ocpi_emsp.findings import Finding, Severity
-from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.parties import Party, PartyState, delete_party
 from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.flows.register import accept_credentials, our_credentials
@@ -62,7 +62,7 @@ async def delete(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         await delete_party(tx, party)
         await emit(incoming, tx, PartyUnregistered, party.key)
-    return incoming.stored(created=False)
+    return incoming.reply(Stored(Outcome.UPDATED))
 
 
 async def _accept(incoming: Incoming, theirs: Credentials, *, status: int = 200) -> Response:

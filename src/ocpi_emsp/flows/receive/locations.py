@@ -16,13 +16,13 @@ from datetime import datetime
 import msgspec
 from attrs import evolve, frozen
 
-from ocpi_emsp.codec import decode, merge_patch, wire_time
+from ocpi_emsp.codec import decode, merge_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject, UnknownLocation, UnknownObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
-from ocpi_emsp.flows.incoming import Incoming
-from ocpi_emsp.flows.receive.objects import differs, emit, known, raw_time, receipt, stamped, want_resync
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
+from ocpi_emsp.flows.receive.objects import differs, emit, known, older, raw_time, receipt, stamped, want_resync
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -58,13 +58,18 @@ async def get_connector(incoming: Incoming) -> Response:
 
 async def put_location(incoming: Incoming) -> Response:
     """A new or replaced location."""
-    key = _location_key(incoming)
     async with incoming.context.store.transaction() as tx:
-        old = await tx.get(key)
-        stored = await tx.children(key) if old is not None else ()
-        pushed = _read_strictly(incoming, stored) or _read(incoming, incoming.request.body)
-        incoming.require_id("id", pushed.location.id, key.id)
-        return await _store_location(incoming, tx, old, stored, pushed)
+        return incoming.reply(await store(incoming, tx))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
+    key = _location_key(incoming)
+    old = await tx.get(key)
+    stored = await tx.children(key) if old is not None else ()
+    pushed = _read_strictly(incoming, stored) or _read(incoming, incoming.request.body)
+    incoming.require_id("id", pushed.location.id, key.id)
+    return await _store_location(incoming, tx, old, stored, pushed)
 
 
 async def put_evse(incoming: Incoming) -> Response:
@@ -74,7 +79,7 @@ async def put_evse(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         location = await _location(incoming, tx)
         old = await tx.get(_evse_key(incoming, evse.uid))
-        return await _store_evse(incoming, tx, location, old, evse, incoming.request.body)
+        return incoming.reply(await _store_evse(incoming, tx, location, old, evse, incoming.request.body))
 
 
 async def put_connector(incoming: Incoming) -> Response:
@@ -84,7 +89,7 @@ async def put_connector(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         location = await _location(incoming, tx)
         evse = await _evse(incoming, tx)
-        return await _store_connector(incoming, tx, location, evse, connector, incoming.request.body)
+        return incoming.reply(await _store_connector(incoming, tx, location, evse, connector, incoming.request.body))
 
 
 # --- PATCH ----------------------------------------------------------------------------------------------------------
@@ -100,7 +105,7 @@ async def patch_location(incoming: Incoming) -> Response:
             stored = await tx.children(key)
             pushed = _read(incoming, merge_patch(assemble(record, stored), join(changes), _KEYED))
             incoming.require_id("id", pushed.location.id, key.id)
-            return await _store_location(incoming, tx, record, stored, pushed)
+            return incoming.reply(await _store_location(incoming, tx, record, stored, pushed))
     raise UnknownLocation(f"location {key.id!r} is not known")
 
 
@@ -114,7 +119,7 @@ async def patch_evse(incoming: Incoming) -> Response:
             document = merge_patch(record.document, join(changes), _KEYED)
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
-            return await _store_evse(incoming, tx, location, record, evse, document)
+            return incoming.reply(await _store_evse(incoming, tx, location, record, evse, document))
         unknown = await _unknown_evse(incoming, tx)
     raise unknown
 
@@ -130,7 +135,7 @@ async def patch_connector(incoming: Incoming) -> Response:
             document = merge_patch(bytes(stored), join(changes))
             connector = incoming.accept(Connector, document)
             incoming.require_id("id", connector.id, incoming.params["connector_id"])
-            return await _store_connector(incoming, tx, location, record, connector, document)
+            return incoming.reply(await _store_connector(incoming, tx, location, record, connector, document))
         if record is not None:
             await want_resync(incoming, tx, record.key)
         unknown = await _unknown_evse(incoming, tx) if record is None else _unknown_connector(incoming)
@@ -208,19 +213,26 @@ def _evse_record(location: Key, evse: Evse, document: bytes, now: datetime) -> R
 
 async def _store_location(
     incoming: Incoming, tx: Transaction, old: Record | None, stored: Sequence[Record], pushed: _Pushed
-) -> Response:
+) -> Stored:
     key = _location_key(incoming)
     moment = max((evse.last_updated for evse in pushed.evses), default=pushed.location.last_updated)
     moment = max(moment, pushed.location.last_updated)
     if old is not None and moment < old.last_updated:
-        return _kept_newer(incoming, old.last_updated)
+        return older(old, old.last_updated)
     changed, latest = await _store_evses(incoming, tx, stored, pushed.evses, moment)
     record = Record(key, pushed.shell, latest, incoming.now, pushed.location)
+    says_the_same = old is not None and old.document == record.document and latest <= old.last_updated
+    if incoming.pulled and says_the_same and not changed:
+        return Stored(Outcome.UNCHANGED, record=old)
     await tx.put(record)
-    if changed or (incoming.context.hears(LocationReceived) and differs(old, record)):
+    if not incoming.compares(LocationReceived):
+        return Stored.over(old)
+    if not changed and not differs(old, record):
+        return Stored(Outcome.UNCHANGED, record=record)
+    if incoming.context.hears(LocationReceived):
         whole = assemble(record, await tx.children(key))
         await emit(incoming, tx, LocationReceived, key, whole, created=old is None)
-    return incoming.stored(created=old is None)
+    return Stored.over(old)
 
 
 async def _store_evses(
@@ -228,15 +240,15 @@ async def _store_evses(
 ) -> tuple[bool, datetime]:
     """Bring a location's EVSEs to what was received as of ``moment``.
 
-    Gives whether a listener of the location wants to hear of it, and when the latest EVSE changed.
+    Gives whether one of them says something else now, where that matters, and when the latest EVSE changed.
     """
     known_evses = {record.key: record for record in stored}
     left_out, latest, changed = dict(known_evses), moment, False
-    heard = incoming.context.hears(LocationReceived)
+    heard = incoming.compares(LocationReceived)
     for record in pushed:
         left_out.pop(record.key, None)
         old = known_evses.get(record.key)
-        if old is not None and (old is record or record.last_updated < old.last_updated):
+        if old is not None and (old.document == record.document or record.last_updated < old.last_updated):
             latest = max(latest, old.last_updated)
             continue
         changed = changed or (heard and differs(old, record))
@@ -250,6 +262,14 @@ async def _store_evses(
 
 
 _EARLIEST = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
+
+
+async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
+    """Mark the EVSEs of a location that its CPO does not list any more; how many were not marked yet.
+
+    Their ``last_updated`` stays, so that the CPO's own word counts again once it lists them.
+    """
+    return sum([await _remove(incoming, tx, record, record.last_updated) for record in await tx.children(location)])
 
 
 async def _remove(incoming: Incoming, tx: Transaction, record: Record, moment: datetime) -> bool:
@@ -266,9 +286,9 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record, moment: d
 
 async def _store_evse(
     incoming: Incoming, tx: Transaction, location: Record, old: Record | None, evse: Evse, document: bytes
-) -> Response:
+) -> Stored:
     if old is not None and evse.last_updated < old.last_updated:
-        return _kept_newer(incoming, old.last_updated)
+        return older(old, old.last_updated)
     record = _evse_record(location.key, evse, document, incoming.now)
     key = record.key
     await tx.put(record)
@@ -277,28 +297,24 @@ async def _store_evse(
     if incoming.context.hears(EvseReceived) and differs(old, record):
         created = old is None
         await emit(incoming, tx, EvseReceived, key, document, location_id=key.parent, created=created)
-    return incoming.stored(created=old is None)
+    return Stored.over(old)
 
 
 async def _store_connector(
     incoming: Incoming, tx: Transaction, location: Record, evse: Record, connector: Connector, document: bytes
-) -> Response:
+) -> Stored:
     parts = members(evse.document)
     connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
     old = connectors.get(connector.id)
-    stored = decode(Connector, old).last_updated if old is not None else _EARLIEST
-    if connector.last_updated < stored:
-        return _kept_newer(incoming, stored)
+    known_at = decode(Connector, old).last_updated if old is not None else _EARLIEST
+    if connector.last_updated < known_at:
+        return older(evse, known_at)
     connectors[connector.id] = msgspec.Raw(document)
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
     parts["last_updated"] = raw_time(max(evse.last_updated, connector.last_updated))
     whole = join(parts)
-    response = await _store_evse(incoming, tx, location, evse, incoming.accept(Evse, whole), whole)
-    return incoming.stored(created=True) if old is None else response
-
-
-def _kept_newer(incoming: Incoming, stored: datetime) -> Response:
-    return incoming.kept(f"it was last updated {wire_time(stored)}, this is older")
+    stored = await _store_evse(incoming, tx, location, evse, incoming.accept(Evse, whole), whole)
+    return Stored(Outcome.CREATED) if old is None else stored
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

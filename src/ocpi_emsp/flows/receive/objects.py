@@ -3,7 +3,7 @@
 Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
 - older than stored is kept as stored; the same content under a new ``last_updated`` is stored without an event;
 - a PATCH without ``last_updated`` gets the receipt time, and never moves an object back;
-- a PATCH of an unknown object is 404 and wanted for a resync.
+- a PATCH of an unknown object is 404, and the next sync pulls that object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.patch import Members, join, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncWanted
-from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
+from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
@@ -32,14 +33,23 @@ async def get_object(incoming: Incoming, key: Key) -> Response:
 
 async def store_object(
     incoming: Incoming, tx: Transaction, old: Record | None, new: Record, event: type[Event]
-) -> Response:
+) -> Stored:
     """Insert or replace one record, with its event where its content changed."""
     if old is not None and new.last_updated < old.last_updated:
-        return incoming.kept(f"it was last updated {wire_time(old.last_updated)}, this is older")
+        return older(old, old.last_updated)
+    if old is not None and incoming.pulled and old.document == new.document:
+        return Stored(Outcome.UNCHANGED, record=old)
     await tx.put(new)
-    if incoming.context.hears(event) and differs(old, new):
+    if incoming.compares(event):
+        if not differs(old, new):
+            return Stored(Outcome.UNCHANGED, record=new)
         await emit(incoming, tx, event, new.key, new.document, created=old is None)
-    return incoming.stored(created=old is None)
+    return Stored.over(old)
+
+
+def older(old: Record, stored: datetime) -> Stored:
+    """What was received is older than what is stored, which stays."""
+    return Stored(Outcome.STALE, f"it was last updated {wire_time(stored)}, this is older", old)
 
 
 def differs(old: Record | None, new: Record) -> bool:
@@ -67,7 +77,9 @@ async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
 async def want_resync(incoming: Incoming, tx: Transaction, key: Key) -> None:
     """Say that the object, or the location that it belongs to, should be pulled."""
     module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
-    await emit(incoming, tx, ResyncWanted, key, module=module, id=key.parent or key.id)
+    object_id = key.parent or key.id
+    await wish(tx, (key.country_code, key.party_id), module, object_id, incoming.now)
+    await emit(incoming, tx, ResyncWanted, key, module=module, id=object_id)
 
 
 def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:

@@ -12,7 +12,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import Members, items, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionReceived
-from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import get_object, known, patched, receipt, stamped, store_object
 from ocpi_emsp.models import Session, SessionStatus
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -28,11 +28,15 @@ async def get(incoming: Incoming) -> Response:
 
 async def put(incoming: Incoming) -> Response:
     """A new or replaced session."""
+    async with incoming.context.store.transaction() as tx:
+        return incoming.reply(await store(incoming, tx))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Insert or replace the session that the body holds. Raises NotJson, InvalidObject before anything is written."""
     session = incoming.accept(Session)
     incoming.require_id("id", session.id, incoming.params["session_id"])
-    async with incoming.context.store.transaction() as tx:
-        old = await tx.get(_key(incoming))
-        return await _store(incoming, tx, old, session, incoming.request.body)
+    return await _store(incoming, tx, await tx.get(_key(incoming)), session, incoming.request.body)
 
 
 async def patch(incoming: Incoming) -> Response:
@@ -47,17 +51,15 @@ async def patch(incoming: Incoming) -> Response:
             document = patched(record, changes)
             session = incoming.accept(Session, document)
             incoming.require_id("id", session.id, key.id)
-            return await _store(incoming, tx, record, session, document)
+            return incoming.reply(await _store(incoming, tx, record, session, document))
     raise UnknownObject(f"session {key.id!r} is not known")
 
 
-async def _store(
-    incoming: Incoming, tx: Transaction, old: Record | None, session: Session, document: bytes
-) -> Response:
+async def _store(incoming: Incoming, tx: Transaction, old: Record | None, session: Session, document: bytes) -> Stored:
     if old is not None:
         status = decode(Session, old.document).status
         if status in FINAL and session.status != status:
-            return incoming.kept(f"the session is {status}, which is final")
+            return Stored(Outcome.STALE, f"the session is {status}, which is final", old)
     new = Record(_key(incoming), document, session.last_updated, incoming.now, session)
     return await store_object(incoming, tx, old, new, SessionReceived)
 

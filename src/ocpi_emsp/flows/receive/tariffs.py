@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
-from ocpi_emsp.flows.incoming import Incoming
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import emit, get_object, known, patched, receipt, stamped, store_object
 from ocpi_emsp.models import Tariff
-from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
 
@@ -18,11 +18,16 @@ async def get(incoming: Incoming) -> Response:
 
 async def put(incoming: Incoming) -> Response:
     """A new or replaced tariff."""
+    async with incoming.context.store.transaction() as tx:
+        return incoming.reply(await store(incoming, tx))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Insert or replace the tariff that the body holds. Raises NotJson, InvalidObject before anything is written."""
     tariff = incoming.accept(Tariff)
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
     record = Record(_key(incoming), incoming.request.body, tariff.last_updated, incoming.now, tariff)
-    async with incoming.context.store.transaction() as tx:
-        return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
+    return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
 
 
 async def patch(incoming: Incoming) -> Response:
@@ -35,7 +40,7 @@ async def patch(incoming: Incoming) -> Response:
             tariff = incoming.accept(Tariff, document)
             incoming.require_id("id", tariff.id, key.id)
             new = Record(key, document, tariff.last_updated, incoming.now, tariff)
-            return await store_object(incoming, tx, record, new, TariffReceived)
+            return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 
 
@@ -47,7 +52,7 @@ async def delete(incoming: Incoming) -> Response:
         if record is not None:
             await tx.delete(key)
             await emit(incoming, tx, TariffDeleted, key, record.document)
-            return incoming.stored(created=False)
+            return incoming.reply(Stored(Outcome.UPDATED))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 
 

@@ -1,0 +1,84 @@
+"""``ocpi-emsp push-tokens``: our tokens to the CPOs, what changed and what failed before.
+
+Rules of this module: one party that fails does not stop the others; the exit status is the worst of all parties; what
+was pushed before Ctrl-C or a kill is not pushed again.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from attrs import asdict
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import CommandFailed, Outside
+from ocpi_emsp.cli.stores import emsp_of, opened, pages, reading
+from ocpi_emsp.codec import decode
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.errors import NotRegistered, UnsafeUrl
+from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.push_tokens import TokensPushed
+from ocpi_emsp.ports import Kind, Query
+
+_NAMED = 10
+"""Failures of a party that people are told one by one; ``--json`` has more."""
+
+
+def run(arguments: Namespace) -> int:
+    """Push to each party; 1 where a token failed, 3 where a party could not be reached or let us in no more."""
+    parties = list(dict.fromkeys(arguments.parties)) or _registered(arguments)
+    status, reports = 0, list[dict[str, Any]]()
+    with emsp_of(arguments) as emsp:
+        for party in parties:
+            report = _push(emsp, party, arguments)
+            status = max(status, _status(report))
+            if report is None:
+                continue
+            if arguments.json:
+                reports.append(asdict(report))
+            else:
+                _print(report)
+    if arguments.json:
+        output.write_json({"parties": reports}, indent=None)
+    elif not parties:
+        output.say("no party is registered")
+    return status
+
+
+def _registered(arguments: Namespace) -> list[tuple[str, str]]:
+    found = list[tuple[str, str]]()
+    with opened(arguments) as store, reading(store) as tx:
+        for page in pages(tx, Query(kind=Kind.PARTY)):
+            parties = (decode(Party, record.document) for record in page)
+            found += [(each.country_code, each.party_id) for each in parties if each.state is PartyState.REGISTERED]
+    return found
+
+
+def _push(emsp: Emsp, party: tuple[str, str], arguments: Namespace) -> TokensPushed | None:
+    """The report; None where nothing could be tried, which is said."""
+    try:
+        return emsp.push_tokens(*party, verify=arguments.verify, full=arguments.full)
+    except (NotRegistered, UnsafeUrl) as error:
+        output.say(f"{'-'.join(party)}: {error.message}")
+        return None
+
+
+def _status(report: TokensPushed | None) -> int:
+    if report is not None and report.ended == "failed":
+        return Outside.status
+    return CommandFailed.status if report is None or report.failed else 0
+
+
+def _print(report: TokensPushed) -> None:
+    party = f"{report.country_code}-{report.party_id}"
+    counts = ", ".join(f"{getattr(report, name)} {name}" for name in ("put", "patched", "unchanged", "failed"))
+    verified = f", {report.verified} verified" if report.verified else ""
+    ended = "" if report.ended == "done" else f"; {report.ended}"
+    why = f": {report.why}" if report.why else ""
+    output.write(output.printable(f"{party}  {counts}{verified}{ended}{why}") + "\n")
+    output.flush()
+    for failure in report.failures[:_NAMED]:
+        output.say(f"{party}: token {failure.uid!r} ({failure.type}): {failure.error}")
+    if report.failed > _NAMED:
+        output.say(f"{party}: {report.failed - _NAMED} more tokens failed")

@@ -1,0 +1,253 @@
+"""``ocpi-emsp reconcile``: a party's CDRs compared with its sessions, for people, programs and spreadsheets.
+
+Rules of this module:
+- people get what somebody should look at, machines everything: the matches too;
+- an amount is printed with the digits of its document;
+- in CSV a text from outside that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV
+  Injection"), and control characters are escaped; JSON has it as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+from ocpi_emsp.codec import dump, wire_time
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.flows.reconcile_result import (
+    CdrDifference,
+    CdrMatch,
+    CdrSummary,
+    ConflictingCdr,
+    Reconciliation,
+    SessionSummary,
+    UnreadableDocument,
+)
+
+_Cell: TypeAlias = str | Decimal | float | datetime | None
+_Row: TypeAlias = Mapping[str, _Cell]
+
+_TABLE = ("finding", "CDR", "session", "what", "CDR says", "session says", "auth_id", "EVSE", "start", "match")
+COLUMNS = (
+    "finding", "cdr_id", "session_id", "how", "score", "what", "cdr_value", "session_value", "auth_id", "location_id",
+    "evse_uid", "cdr_start", "cdr_stop", "session_start", "session_end", "session_status", "cdr_kwh", "session_kwh",
+    "cdr_cost", "cdr_currency", "session_cost", "session_currency",
+)  # fmt: skip
+"""Of the CSV."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def run(arguments: Namespace) -> int:
+    """Print what was found; 1 where there is something."""
+    with opened(arguments) as store:
+        found = _reconciled(emsp_of_nobody(store), arguments)
+    _WRITERS[arguments.format](found)
+    if not (found.cdrs or found.sessions or found.conflicts.count or found.unreadable.count):
+        owner = f"{found.country_code}-{found.party_id}"
+        output.say(f"no CDR and no session of {owner} was last updated in this period")
+    return 0 if found.ok else 1
+
+
+def _reconciled(emsp: Emsp, arguments: Namespace) -> Reconciliation:
+    asked: dict[str, Any] = {name: getattr(arguments, name) for name in ("kwh_tolerance", "cost_tolerance")}
+    default_limit = arguments.default_limit if arguments.format == "table" else None
+    try:
+        return emsp.reconcile(
+            *arguments.party,
+            date_from=arguments.date_from,
+            date_to=arguments.date_to,
+            completed_for=timedelta(hours=arguments.hours),
+            limit=arguments.limit or default_limit,
+            **{name: value for name, value in asked.items() if value is not None},
+        )
+    except ValueError as error:
+        raise Usage(str(error)) from None
+
+
+# --- for people -----------------------------------------------------------------------------------------------------
+
+
+def _write_table(found: Reconciliation) -> None:
+    output.write_text("\n".join(_summary(found)))
+    rows = [_table_row(row) for name in found.findings for row in _rows(found, name)]
+    if rows:
+        output.write("\n" + output.table(_TABLE, rows))
+    output.flush()
+    for name, listed in found.findings.items():
+        if listed.more:
+            output.say(f"{listed.more} more rows {_FINDINGS[name]!r} are not listed: --limit says how many to list")
+
+
+def _summary(found: Reconciliation) -> Iterator[str]:
+    end = "now" if found.date_to is None else wire_time(found.date_to)
+    owner = f"{found.country_code}-{found.party_id}"
+    period = f"last updated from {wire_time(found.date_from)} to {end}"
+    yield f"{owner}, {period}: {found.cdrs} CDRs, {found.sessions} sessions"
+    yield f"matched: {found.matched_by_id} by id, {found.matched_by_score} by score"
+    hours = f"{found.completed_for / timedelta(hours=1):.12g}"
+    yield f"sessions without a CDR: {found.sessions_without_cdr.count} COMPLETED for {hours} hours or more, " + (
+        f"{found.sessions_not_due.count} not due"
+    )
+    yield f"CDRs without a session: {found.cdrs_without_session.count}"
+    yield f"conflicting duplicates: {found.conflicts.count}"
+    yield f"differences: {found.differences.count}"
+    yield f"documents that cannot be read: {found.unreadable.count}"
+
+
+def _table_row(row: _Row) -> Sequence[str]:
+    cells = (
+        row["finding"],
+        row.get("cdr_id"),
+        row.get("session_id"),
+        row.get("what"),
+        row.get("cdr_value", _amounts(row, "cdr")),
+        row.get("session_value", _amounts(row, "session")),
+        row.get("auth_id"),
+        "/".join(_text(row[name]) for name in ("location_id", "evse_uid") if row.get(name)),
+        row.get("cdr_start", row.get("session_start")),
+        " ".join(_text(row[name]) for name in ("how", "score") if row.get(name)),
+    )
+    return [_text(cell) for cell in cells]
+
+
+def _amounts(row: _Row, side: str) -> str:
+    """Energy and cost of a side, as far as it tells them."""
+    kwh, cost = row.get(f"{side}_kwh"), row.get(f"{side}_cost")
+    parts = [] if kwh is None else [f"{_text(kwh)} kWh"]
+    parts += [] if cost is None else [f"{_text(cost)} {_text(row.get(f'{side}_currency'))}"]
+    return ", ".join(parts)
+
+
+# --- for machines ---------------------------------------------------------------------------------------------------
+
+
+def _write_json(found: Reconciliation) -> None:
+    """One document, written item by item: a list may be long."""
+    output.write_bytes(b'{"summary": ' + dump(found.summary()))
+    for name, listed in found.lists.items():
+        output.write_bytes(f',\n"{name}": ['.encode())
+        for number, item in enumerate(listed):
+            output.write_bytes((b",\n  " if number else b"\n  ") + dump(item.as_json()))
+        output.write_bytes(b"\n]" if listed.items else b"]")
+    output.write_bytes(b"}\n")
+    output.flush()
+
+
+def _write_csv(found: Reconciliation) -> None:
+    line = io.StringIO()
+    writer = csv.DictWriter(line, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for name in found.lists:
+        for row in _rows(found, name):
+            writer.writerow({column: _safe(row.get(column)) for column in COLUMNS})
+            output.write(line.getvalue())
+            line.seek(0)
+            line.truncate()
+    output.write(line.getvalue())
+    output.flush()
+
+
+def _safe(cell: _Cell) -> str:
+    text = _text(cell)
+    if not isinstance(cell, str):
+        return text
+    return output.printable(f"'{text}" if text.startswith(_FORMULA) else text)
+
+
+def _text(cell: _Cell) -> str:
+    if cell is None:
+        return ""
+    return wire_time(cell) if isinstance(cell, datetime) else str(cell)
+
+
+_WRITERS: Mapping[str, Callable[[Reconciliation], None]] = {
+    "table": _write_table,
+    "json": _write_json,
+    "csv": _write_csv,
+}
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+_FINDINGS = {
+    "differences": "difference",
+    "sessions_without_cdr": "session without CDR",
+    "cdrs_without_session": "CDR without session",
+    "conflicts": "conflicting duplicate",
+    "unreadable": "unreadable",
+    "sessions_not_due": "session not due",
+    "matched": "match",
+}
+"""What the rows of a list are called."""
+
+
+def _rows(found: Reconciliation, name: str) -> Iterator[_Row]:
+    for item in found.lists[name]:
+        yield {"finding": _FINDINGS[name], **_row(item)}
+
+
+def _row(item: CdrMatch | CdrDifference | CdrSummary | SessionSummary | ConflictingCdr | UnreadableDocument) -> _Row:
+    match item:
+        case CdrMatch():
+            return _match(item)
+        case CdrDifference():
+            said = {"what": item.what, "cdr_value": item.cdr_value, "session_value": item.session_value}
+            return {**_match(item.match), **said}
+        case CdrSummary():
+            return _cdr(item)
+        case SessionSummary():
+            return _session(item)
+        case ConflictingCdr():
+            return {**_cdr(item.other), "what": f"stands: {_first(item.first)}"}
+        case UnreadableDocument():
+            column = "session_id" if item.kind == "session" else "cdr_id"
+            return {column: item.id, "what": f"{item.kind}: {item.problem}"}
+
+
+def _first(first: CdrSummary | None) -> str:
+    """The CDR that stands, in short."""
+    if first is None:
+        return "unknown"
+    return f"{first.total_energy} kWh, {first.total_cost} {first.currency}, from {wire_time(first.start_date_time)}"
+
+
+def _match(match: CdrMatch) -> _Row:
+    return {**_session(match.session), **_cdr(match.cdr), "how": match.how, "score": match.score}
+
+
+def _cdr(cdr: CdrSummary) -> _Row:
+    return {
+        "cdr_id": cdr.id,
+        "auth_id": cdr.auth_id,
+        "location_id": cdr.place.location_id,
+        "evse_uid": cdr.place.evse_uid,
+        "cdr_start": cdr.start_date_time,
+        "cdr_stop": cdr.stop_date_time,
+        "cdr_kwh": cdr.total_energy,
+        "cdr_cost": cdr.total_cost,
+        "cdr_currency": cdr.currency,
+    }
+
+
+def _session(session: SessionSummary) -> _Row:
+    return {
+        "session_id": session.id,
+        "auth_id": session.auth_id,
+        "location_id": session.place.location_id,
+        "evse_uid": session.place.evse_uid,
+        "session_start": session.start_datetime,
+        "session_end": session.end_datetime,
+        "session_status": session.status.value,
+        "session_kwh": session.kwh,
+        "session_cost": session.total_cost,
+        "session_currency": session.currency,
+    }

@@ -1,0 +1,77 @@
+"""What a sync did, in lines for people.
+
+Rules of this module: text from partners is made printable; what a party did wrong is shown by its first cases, the rest
+is counted; numbers that say something went wrong are left out where they are 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ocpi_emsp.cli.output import printable
+from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncReport
+
+SHOWN = 5
+"""Notes and rejections of a module that are shown: enough to see what it is about."""
+_FINDINGS = 3
+"""Findings of a rejection."""
+_OUTCOMES = ("created", "updated", "unchanged", "stale", "rejected")
+_SELDOM = ("missing", "removed")
+
+
+def lines(report: SyncReport) -> Iterator[str]:
+    """A line for each module, what was wrong with it below, and the sum of the party."""
+    party = f"{report.country_code}-{report.party_id}"
+    for module in report.modules:
+        yield printable(f"{party}  {module.module:<9}  {module.ended.value:<7}  {_module(module)}")
+        yield from (f"    {printable(text)}" for text in _below(module))
+    ended = "done" if all(each.ended in (SyncEnded.DONE, SyncEnded.SKIPPED) for each in report.modules) else "not done"
+    yield f"{party}  in all     {ended:<7}  {_sum(report)}"
+
+
+def _module(module: ModuleReport) -> str:
+    if module.ended is SyncEnded.SKIPPED or (
+        module.ended is SyncEnded.STOPPED and not (module.pages or module.objects)
+    ):
+        return module.reason
+    why = f": {module.reason}" if module.reason else ""
+    retried = f", {_count(module.retries, 'retry', 'retries')}" if module.retries else ""
+    pages = f"; {_count(module.pages, 'page', 'pages')}" if module.pages else ""
+    return f"{_counts([module])}{pages}{retried}; {module.duration:.1f} s{why}"
+
+
+def _sum(report: SyncReport) -> str:
+    objects = sum(each.objects for each in report.modules)
+    rate = f", {objects / report.duration:,.0f} objects/s" if objects and report.duration > 0 else ""
+    pages = _count(report.pages, "page", "pages")
+    return f"{_counts(report.modules)}; {pages}; {report.duration:.1f} s{rate}"
+
+
+def _counts(modules: Sequence[ModuleReport]) -> str:
+    sums = {name: sum(getattr(each, name) for each in modules) for name in (*_OUTCOMES, *_SELDOM)}
+    return ", ".join(f"{number} {name}" for name, number in sums.items() if number or name in _OUTCOMES)
+
+
+def _below(module: ModuleReport) -> Iterator[str]:
+    notes = list(Counter(module.notes).items())  # many are said of each page
+    yield from (f"note: {note}" if times == 1 else f"note, {times} times: {note}" for note, times in notes[:SHOWN])
+    if len(notes) > SHOWN:
+        yield f"and {len(notes) - SHOWN} more notes, see --json"
+    for rejected in module.rejections[:SHOWN]:
+        yield from _rejected(rejected)
+    if module.rejected > SHOWN:
+        listed = "--json" if module.module == "tokens" else "ocpi-emsp rejections list"
+        yield f"and {module.rejected - SHOWN} more rejected, see {listed}"
+
+
+def _rejected(rejected: RejectedObject) -> Iterator[str]:
+    name = repr(rejected.id) if rejected.id else "one without an id"
+    yield f"rejected {name}: {rejected.message}"
+    yield from (f"  {finding}" for finding in rejected.findings[:_FINDINGS])
+    if len(rejected.findings) > _FINDINGS:
+        yield f"  and {len(rejected.findings) - _FINDINGS} more findings"
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"

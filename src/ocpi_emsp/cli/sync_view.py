@@ -1,0 +1,123 @@
+"""A live view of syncs that run.
+
+Rules of this module:
+- it is drawn on stderr, and only where stderr is a terminal and rich is installed; nothing otherwise; with ``--json``
+  not on the terminal that the JSON goes to;
+- what is printed meanwhile on the same terminal stands above it;
+- it is never higher than the terminal; what it shows is in sync_board.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define
+
+from ocpi_emsp.cli import progress
+from ocpi_emsp.cli.sync_board import Board, Row
+from ocpi_emsp.cli.sync_schedule import PartyId
+from ocpi_emsp.flows.sync.report import SyncProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+    from rich.table import Table
+
+_BAR = 24
+"""Characters of a bar."""
+_SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+class View(Protocol):
+    """What is told where the syncs are; from many threads."""
+
+    def expect(self, count: int) -> None:
+        """A round of so many parties begins."""
+
+    def begin(self, party: PartyId) -> None:
+        """The sync of a party begins."""
+
+    def tell(self, progress: SyncProgress) -> None:
+        """A page of a party is stored, or a module is done with."""
+
+    def end(self, party: PartyId, *, failed: bool) -> None:
+        """The sync of a party is done with."""
+
+    def abandon(self) -> None:
+        """The process is ended now."""
+
+
+@contextlib.contextmanager
+def view(modules: Sequence[str], *, as_json: bool) -> Iterator[View]:
+    """A view of syncs of these modules, while the block lasts."""
+    stdout_is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if not progress.wanted() or (as_json and stdout_is_terminal):
+        yield _Nothing()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)  # it draws nothing where the terminal cannot move its cursor
+    live = _Live(modules, time.monotonic)
+    with Live(drawing(live), console=console, transient=True, redirect_stdout=stdout_is_terminal):
+        yield live
+
+
+class _Nothing:
+    """Shows nothing."""
+
+    def expect(self, count: int) -> None: ...
+
+    def begin(self, party: PartyId) -> None: ...
+
+    def tell(self, progress: SyncProgress) -> None: ...
+
+    def end(self, party: PartyId, *, failed: bool) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class _Live(Board):
+    """A board that is drawn, until the process ends."""
+
+    def abandon(self) -> None:
+        """The cursor is hidden while it is drawn."""
+        with contextlib.suppress(OSError):
+            os.write(2, _SHOW_CURSOR)
+
+
+def drawing(board: Board) -> ConsoleRenderable:
+    """A board, drawn anew each time."""
+    return _Drawing(board)
+
+
+@define
+class _Drawing:
+    """A board as rich draws it."""
+
+    _board: Board
+
+    def __rich_console__(self, console: Console, _: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        yield _table(self._board.rows(console.size.height - 2))  # the sum, and the line of the cursor
+        yield Text(self._board.sum(), no_wrap=True, overflow="ellipsis")
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for width in (None, None, _BAR, None):
+        table.add_column(no_wrap=True, overflow="ellipsis", width=width)
+    for row in rows:
+        total = None if row.total is None else max(row.total, row.listed)
+        bar = Text("") if row.is_over else ProgressBar(total=total, completed=row.listed, width=_BAR)
+        table.add_row(Text(row.party), Text(row.module), bar, Text(row.text))
+    return table

@@ -1,0 +1,1 @@
+"""The library inside other programs; each package here needs the extra that its docstring names."""

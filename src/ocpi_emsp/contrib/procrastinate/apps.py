@@ -1,0 +1,67 @@
+"""A Procrastinate app on the database of a store.
+
+Rules of this module: Procrastinate's tables are its own, beside ours; a URL is never repeated, it may hold a password.
+"""
+
+from __future__ import annotations
+
+import psycopg.conninfo
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+
+from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
+from ocpi_emsp.contrib.procrastinate.tasks import Told, tasks
+from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.storage.sql.engine import usable_url
+
+_CONNECTIONS = 4
+"""Of an app: jobs are fetched, finished and deferred in milliseconds, so a few serve any concurrency."""
+_CONNECT_SECONDS = 10
+"""As for the store: a server that does not take a connection in this time is not there."""
+
+
+def make_app(
+    emsp: Emsp,
+    url: str,
+    *,
+    settings: WorkerSettings | None = None,
+    publish: PublishFunction | None = None,
+    told: Told | None = None,
+) -> App:
+    """A Procrastinate app with our tasks (:func:`tasks`) on the PostgreSQL of this URL, which is that of the store.
+
+    It is not open, and nothing is connected. Raises ValueError for the URL of another database.
+    """
+    connector = PsycopgConnector(
+        conninfo=conninfo(url), min_size=1, max_size=_CONNECTIONS, timeout=float(_CONNECT_SECONDS)
+    )
+    app = App(connector=connector)
+    app.add_tasks_from(tasks(emsp, settings=settings, publish=publish, told=told), namespace="")
+    return app
+
+
+def conninfo(url: str) -> str:
+    """A store's URL in the words of libpq. Raises ValueError for another database than PostgreSQL."""
+    parsed = usable_url(url)
+    if not parsed.drivername.startswith("postgresql"):
+        raise ValueError(f"{parsed.drivername} has no queue: Procrastinate needs postgresql+psycopg://...")
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
+    arguments.pop("context", None)  # how SQLAlchemy wants values adapted
+    return psycopg.conninfo.make_conninfo(**{"connect_timeout": _CONNECT_SECONDS, **arguments})
+
+
+async def upgrade(app: App) -> bool:
+    """Make Procrastinate's tables where they are not there; True where this did so. The app is open.
+
+    Tables of an older Procrastinate are left as they are: its documentation says how they are migrated. Raises
+    ConnectorException.
+    """
+    if await app.check_connection_async():
+        return False
+    try:
+        await app.schema_manager.apply_schema_async()
+    except ConnectorException:
+        if not await app.check_connection_async():
+            raise
+        return False  # another process made them meanwhile
+    return True

@@ -1,0 +1,110 @@
+"""Asking for syncs, beside those that are planned.
+
+Rules of this module:
+- any Procrastinate app on the database can ask, whether or not it knows the tasks;
+- what somebody asked for goes before what is planned; one that waits already is not queued twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import procrastinate
+from procrastinate.jobs import Job, JobDeferrer
+from procrastinate.utils import add_namespace
+
+from ocpi_emsp.contrib.procrastinate.planning import Pair
+from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, SYNC
+from ocpi_emsp.flows.sync.run import MODULES
+
+ASKED = 10
+"""The priority of what somebody asked for."""
+TOKENS = "tokens"
+
+
+def lock_of(pair: Pair) -> str:
+    """What two jobs of one party and module share."""
+    return f"sync/{pair}"
+
+
+def job_arguments(pair: Pair, *, full: bool) -> tuple[str, dict[str, Any]]:
+    """The name of the task that syncs a pair, and its arguments."""
+    party = {"country_code": pair.country_code, "party_id": pair.party_id}
+    if pair.module == TOKENS:
+        return PUSH_TOKENS, party
+    return SYNC, {**party, "module": pair.module, "full": full}
+
+
+def defer_sync(
+    app: procrastinate.App,
+    country_code: str,
+    party_id: str,
+    *,
+    modules: Iterable[str] = MODULES,
+    full: bool = False,
+    namespace: str = "",
+) -> list[int]:
+    """Have a party synced soon: a job for each module, before those that are planned; the ids of the new jobs.
+
+    A module that is asked for already, and waits, is left out. ``namespace``: that of ``app.add_tasks_from``. The app
+    is open. Raises ValueError for an unknown module, ConnectorException of Procrastinate.
+    """
+    asked = _asked(app, country_code, party_id, modules, full, namespace)
+    return [
+        deferrer.defer()
+        for deferrer in asked
+        if not _waits(app.job_manager.list_jobs(**_waiting(deferrer.job)), deferrer.job)
+    ]
+
+
+async def async_defer_sync(
+    app: procrastinate.App,
+    country_code: str,
+    party_id: str,
+    *,
+    modules: Iterable[str] = MODULES,
+    full: bool = False,
+    namespace: str = "",
+) -> list[int]:
+    """:func:`defer_sync`, awaited."""
+    asked = _asked(app, country_code, party_id, modules, full, namespace)
+    return [
+        await deferrer.defer_async()
+        for deferrer in asked
+        if not _waits(await app.job_manager.list_jobs_async(**_waiting(deferrer.job)), deferrer.job)
+    ]
+
+
+def _asked(
+    app: procrastinate.App, country_code: str, party_id: str, modules: Iterable[str], full: bool, namespace: str
+) -> list[JobDeferrer]:
+    wanted = {module.lower() for module in modules}
+    unknown = sorted(wanted - set(MODULES))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: the modules of a sync are {', '.join(MODULES)}")
+    deferrers = []
+    for module in MODULES:
+        if module in wanted:
+            pair = Pair(country_code.upper(), party_id.upper(), module)
+            name, arguments = job_arguments(pair, full=full)
+            deferrers.append(
+                app.configure_task(
+                    add_namespace(name, namespace),
+                    queue=QUEUE,
+                    priority=ASKED,
+                    lock=lock_of(pair),
+                    task_kwargs=arguments,
+                )
+            )
+    return deferrers
+
+
+def _waiting(job: Job) -> dict[str, Any]:
+    return {"task": job.task_name, "lock": job.lock, "status": "todo"}
+
+
+def _waits(jobs: Iterable[Job], wanted: Job) -> bool:
+    """True where a job that does the same waits. No queueing lock does this: a retry of a running one would break it,
+    and Procrastinate leaves such a job as running for ever."""
+    return any(job.task_kwargs == wanted.task_kwargs for job in jobs)

@@ -1,0 +1,79 @@
+"""When whose turn is: pure functions of the time.
+
+Rules of this module (transport_and_format.md, pull: poll in hours, and not all at once):
+- times are whole seconds since 1970 in UTC, by one clock for all planners: the database's;
+- a party and module has one turn in each period, at a place in it that is the same in every process;
+- a turn that nobody planned in time (a first start, an outage) is made up for while it lasts, and not all at once;
+  turns that are over are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+_CATCH_UP = 4
+"""What was missed takes a quarter of a period: soon, and four times the usual load."""
+_LOOKS = 20
+"""How often in a period a planner looks: a turn begins at most a twentieth of the period late."""
+_MINUTE = 60
+_DIVISORS = tuple(seconds for seconds in range(1, _MINUTE + 1) if _MINUTE % seconds == 0)
+
+
+class Pair(NamedTuple):
+    """A module of a party; both codes in upper case."""
+
+    country_code: str
+    party_id: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.country_code}-{self.party_id}/{self.module}"
+
+
+class Turn(NamedTuple):
+    """When a pair is due."""
+
+    at: int
+    pair: Pair
+
+
+def last_turn(pair: Pair, period: int, now: int) -> int:
+    """The pair's last turn that is not after ``now``."""
+    place = int.from_bytes(hashlib.sha256(str(pair).encode()).digest()[:8], "big") % period
+    return now - (now - place) % period
+
+
+def is_full(turn: Turn, period: int, full_every: int | None) -> bool:
+    """True for the first turn of a pair in each time between two full syncs, which has its own place, too."""
+    return full_every is not None and last_turn(turn.pair, full_every, turn.at) > turn.at - period
+
+
+def due(pairs: Iterable[Pair], period: int, now: int, planned: Mapping[Pair, int]) -> list[Turn]:
+    """The turns of now that are not planned, oldest first; ``planned``: the last turn of each pair that is."""
+    turns = (Turn(last_turn(pair, period, now), pair) for pair in pairs)
+    return sorted(turn for turn in turns if turn.at > planned.get(turn.pair, -1))
+
+
+def most(pairs: int, period: int, every: int) -> int:
+    """How many turns one look plans at most, where a planner looks ``every`` so many seconds."""
+    return max(1, math.ceil(_CATCH_UP * pairs * every / period))
+
+
+def look_every(period: int) -> int:
+    """Seconds between two looks of a planner."""
+    return divisor_up_to(period / _LOOKS)
+
+
+def divisor_up_to(seconds: float) -> int:
+    """The longest time that a minute is a multiple of, up to so many seconds, at least one."""
+    return max(each for each in _DIVISORS if each <= max(seconds, 1))
+
+
+def cron(every: int) -> str:
+    """The line for croniter. Raises ValueError for seconds that a minute is no multiple of."""
+    if every not in _DIVISORS:
+        raise ValueError(f"{every} seconds: a minute is no multiple of it")
+    return "* * * * *" if every == _MINUTE else f"* * * * * */{every}"

@@ -1,0 +1,59 @@
+"""Which failed sync is tried again, and when.
+
+Rules of this module:
+- what another try cannot mend (NotRegistered, a URL that is not called, a wrong argument) is not tried again;
+- a sync that was stopped is run again at once, by whoever runs then; it goes on where it was;
+- nothing is tried again once the next turn has come: that one takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from attrs import frozen
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+
+from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
+from ocpi_emsp.errors import NotRegistered, OcpiError, UnsafeUrl
+
+_PERMANENT = (NotRegistered, UnsafeUrl, ValueError, TypeError)
+_SHORTEST = 1.0
+"""Seconds of a wait, for periods of less than a minute."""
+
+
+class SyncFailed(OcpiError):
+    """A sync that did not come to its end; the message names the reasons. The next one goes on where this one was."""
+
+
+class SyncStopped(OcpiError):
+    """A sync that was asked to stop, since its worker ends; another worker goes on."""
+
+
+@frozen
+class SyncRetries(BaseRetryStrategy):
+    """Exponential waits until the retries are used up, or the next turn has come."""
+
+    settings: WorkerSettings
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """When the job is tried again, or None."""
+        at = self._retry_at(exception, job.attempts)
+        ends = turn_ends(job, self.settings)
+        return None if at is None or (ends is not None and at >= ends) else RetryDecision(retry_at=at)
+
+    def _retry_at(self, exception: BaseException, attempts: int) -> datetime | None:
+        now = datetime.now(UTC)
+        if isinstance(exception, SyncStopped | asyncio.CancelledError):
+            return now
+        if isinstance(exception, _PERMANENT) or attempts >= self.settings.retries:
+            return None
+        first = max(self.settings.seconds / self.settings.retry_part, _SHORTEST)
+        return now + timedelta(seconds=first * 2.0**attempts)
+
+
+def turn_ends(job: Job, settings: WorkerSettings) -> datetime | None:
+    """When the next turn of this job's party and module begins; None for a job that somebody asked for."""
+    turn = job.task_kwargs.get("timestamp")
+    return datetime.fromtimestamp(turn, UTC) + settings.period if isinstance(turn, int) else None

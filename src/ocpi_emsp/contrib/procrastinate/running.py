@@ -1,0 +1,100 @@
+"""A worker: runs jobs until it is asked to stop.
+
+Rules of this module:
+- the upkeep has a worker of its own in the process, since it must not wait for syncs that take hours; and an app of its
+  own, since two workers of one app would share the state of its timetable;
+- once it is asked to stop, no job is begun, a sync ends after the page in hand, and its job goes back to the queue;
+- a database that fails is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+
+import psycopg
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+
+from ocpi_emsp.contrib.procrastinate.apps import make_app
+from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
+from ocpi_emsp.contrib.procrastinate.tasks import Told
+from ocpi_emsp.emsp import Emsp, PublishFunction
+
+log = logging.getLogger("ocpi_emsp.worker")
+
+_POLL = 2.0
+"""Seconds between two looks for jobs: new ones announce themselves, those that are tried again do not."""
+_REST = 5.0
+"""Seconds before a database that failed is tried again."""
+_UPKEEP = 2
+"""Jobs of the upkeep at once: a relay that waits for its broker does not hold up the planner."""
+_GRACE = timedelta(seconds=20)
+"""How long a page in hand may take at the end, before it is given up: supervisors kill after 30 seconds or later."""
+
+
+async def run_worker(
+    emsp: Emsp,
+    url: str,
+    *,
+    stop: asyncio.Event,
+    concurrency: int = 4,
+    grace: timedelta = _GRACE,
+    settings: WorkerSettings | None = None,
+    publish: PublishFunction | None = None,
+    told: Told | None = None,
+) -> None:
+    """Run jobs, up to ``concurrency`` syncs at once, until ``stop`` is set; the arguments of :func:`make_app`.
+
+    Returns when nothing is under way any more: a sync has ``grace`` to come to the end of its page. Outlives a database
+    that fails. Raises ValueError for the URL of another database.
+    """
+    settings = settings or WorkerSettings()
+    while not stop.is_set():
+        syncs, upkeep = (make_app(emsp, url, settings=settings, publish=publish, told=told) for _ in range(2))
+        try:
+            async with syncs.open_async(), upkeep.open_async():
+                await _run(stop, grace, settings, {QUEUE: (syncs, concurrency), UPKEEP: (upkeep, _UPKEEP)})
+        except (ConnectorException, psycopg.Error) as error:
+            cause = error.__cause__ or error
+            log.warning("the database failed, and is tried again: %s", str(cause).partition("\n")[0] or type(cause))
+        if not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _REST)
+
+
+async def _run(
+    stop: asyncio.Event, grace: timedelta, settings: WorkerSettings, apps: dict[str, tuple[App, int]]
+) -> None:
+    """Run a worker for each queue until one ends or all shall stop. Raises what a worker raised."""
+    silent = settings.take_over_after.total_seconds()
+    workers = [
+        asyncio.create_task(
+            app.run_worker_async(
+                queues=[queue],
+                name=queue,
+                concurrency=concurrency,
+                fetch_job_polling_interval=_POLL,
+                shutdown_graceful_timeout=grace.total_seconds(),
+                delete_jobs="successful" if queue == UPKEEP else "never",
+                additional_context={STOP: stop.is_set},
+                install_signal_handlers=False,
+                update_heartbeat_interval=silent / 3,
+                stalled_worker_timeout=silent,
+            )
+        )
+        for queue, (app, concurrency) in apps.items()
+    ]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping: a sync ends after the page in hand")
+    finally:
+        for task in (stopping, *workers):
+            task.cancel()  # a worker that is cancelled ends in order
+        ended = await asyncio.gather(stopping, *workers, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception):
+            raise error

@@ -1,0 +1,242 @@
+"""The tasks: each a thin shell over a method of the eMSP.
+
+Rules of this module:
+- one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whoever plans it;
+- a queueing lock is the turn's own, so that no retry meets another job with the same one;
+- no job of the upkeep holds a lock that only itself could give back: planning is taken over, taking over has none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from attrs import define, field
+from procrastinate import App, Blueprint, JobContext
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Job, Status
+from procrastinate.tasks import Task
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.contrib.procrastinate import planning
+from ocpi_emsp.contrib.procrastinate.deferring import TOKENS, job_arguments, lock_of
+from ocpi_emsp.contrib.procrastinate.planning import Pair, Turn
+from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncRetries, SyncStopped, turn_ends
+from ocpi_emsp.contrib.procrastinate.settings import (
+    PLAN,
+    PUSH_TOKENS,
+    QUEUE,
+    RELAY,
+    STOP,
+    SYNC,
+    TAKE_OVER,
+    TIDY,
+    UPKEEP,
+    WorkerSettings,
+)
+from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
+from ocpi_emsp.kept import AsyncRelay
+from ocpi_emsp.ports import Kind, Query
+
+log = logging.getLogger("ocpi_emsp.worker")
+
+Told: TypeAlias = Callable[[SyncReport], object]
+
+_NOW = "SELECT extract(epoch FROM clock_timestamp())::bigint AS now"
+_PAGE = 500
+_HOUR = 3600
+_COUNTED = ("created", "updated", "unchanged", "stale", "rejected")
+
+
+def tasks(
+    emsp: Emsp,
+    *,
+    settings: WorkerSettings | None = None,
+    publish: PublishFunction | None = None,
+    told: Told | None = None,
+) -> Blueprint:
+    """Our tasks for a Procrastinate app of yours: ``app.add_tasks_from(tasks(emsp), namespace="")``.
+
+    ``publish`` gets the ``relayed`` events of the eMSP, as for :meth:`Emsp.async_relay`; without it nothing is relayed.
+    ``told`` gets the report of each sync and push, also of those that failed; it is plain, does not block and does not
+    raise. Workers run the queues ``ocpi_emsp`` and ``ocpi_emsp_upkeep``; the app's tables lie in any PostgreSQL.
+    """
+    settings = settings or WorkerSettings()
+    blueprint = Blueprint()
+    retry = SyncRetries(settings)
+    relay = emsp.async_relay(publish) if publish is not None else None
+    work = _Work(emsp, settings, relay, told)
+    work.tasks = {
+        SYNC: blueprint.task(name=SYNC, queue=QUEUE, retry=retry, pass_context=True)(work.sync),
+        PUSH_TOKENS: blueprint.task(name=PUSH_TOKENS, queue=QUEUE, retry=retry, pass_context=True)(work.push_tokens),
+    }
+    take_over_every = planning.divisor_up_to(settings.take_over_after.total_seconds() / 2)
+    for name, function, every, lock in (
+        (PLAN, work.plan, planning.look_every(settings.seconds), PLAN),
+        (TAKE_OVER, work.take_over, take_over_every, None),
+        *([(RELAY, work.relay, settings.relay_every, None)] if relay is not None else []),
+    ):
+        task = blueprint.task(name=name, queue=UPKEEP, pass_context=True, lock=lock, queueing_lock=name)(function)
+        blueprint.periodic(cron=planning.cron(every))(task)
+    tidy = blueprint.task(name=TIDY, queue=UPKEEP, pass_context=True, queueing_lock=TIDY)(work.tidy)
+    blueprint.periodic(cron="7 * * * *")(tidy)
+    return blueprint
+
+
+@define
+class _Work:
+    """What the tasks do."""
+
+    _emsp: Emsp
+    _settings: WorkerSettings
+    _relay: AsyncRelay | None
+    _told: Told | None
+    tasks: dict[str, Task[..., object, ...]] = field(factory=dict)
+    _planned: dict[Pair, int] = field(factory=dict)
+    """The last turn of each pair that is planned, as far as this process knows: it is not asked for twice."""
+
+    # --- what calls partners --------------------------------------------------------------------------------------
+
+    async def sync(
+        self,
+        context: JobContext,
+        country_code: str,
+        party_id: str,
+        module: str,
+        full: bool = False,
+        timestamp: int | None = None,  # noqa: ARG002 # read with the job
+    ) -> str:
+        """Sync one module of a party; ``timestamp``: the turn that this is, None where somebody asked for it.
+
+        Raises SyncFailed, SyncStopped, NotRegistered, ValueError, StoreFailed.
+        """
+        ends = turn_ends(context.job, self._settings)
+        if ends is not None and ends <= datetime.now(UTC):
+            return "left out: the next turn has come"
+        report = await self._emsp.async_sync(
+            country_code, party_id, modules=(module,), full=full, stop=lambda: _is_stopping(context)
+        )
+        if self._told is not None:
+            self._told(report)
+        (ended,) = report.modules
+        text = _line(ended)
+        party = f"{report.country_code}-{report.party_id}"
+        level = logging.WARNING if ended.ended is SyncEnded.FAILED else logging.INFO
+        log.log(level, "%s %s%s: %s", party, module, " (full)" if full else "", text)
+        if ended.ended is SyncEnded.FAILED:
+            raise SyncFailed(f"{party} {module}: {ended.reason}")
+        if ended.ended is SyncEnded.STOPPED:
+            raise SyncStopped(f"{party} {module}: {ended.reason}")
+        return text
+
+    async def push_tokens(
+        self, context: JobContext, country_code: str, party_id: str, timestamp: int | None = None
+    ) -> str:
+        """Push our tokens to a party; see :meth:`sync`."""
+        return await self.sync(context, country_code, party_id, TOKENS, timestamp=timestamp)
+
+    # --- upkeep ---------------------------------------------------------------------------------------------------
+
+    async def relay(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # Procrastinate gives it
+        """Relay what is due. Raises RelayFailed, StoreFailed; the journal says when the events are due again."""
+        if self._relay is None:
+            raise TypeError("there is nothing to publish with")
+        events = 0
+        while not _is_stopping(context) and (published := await self._relay.once()):
+            events += published
+        return f"{events} events"
+
+    async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
+        """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""
+        period = self._settings.seconds
+        row = await context.app.connector.execute_query_one_async(_NOW)
+        pairs = await self._pairs()
+        self._planned = {pair: turn for pair, turn in self._planned.items() if pair in pairs}
+        left = planning.most(len(pairs), period, planning.look_every(period))
+        deferred = 0
+        for turn in planning.due(pairs, period, row["now"], self._planned):
+            if deferred == left:
+                break
+            deferred += await self._defer(context.app, turn)
+            self._planned[turn.pair] = turn.at
+        return f"{deferred} deferred"
+
+    async def _defer(self, app: App, turn: Turn) -> bool:
+        """Defer the job of a turn; False where another planner did so."""
+        pair = turn.pair
+        full = planning.is_full(turn, self._settings.seconds, self._settings.full_seconds)
+        name, arguments = job_arguments(pair, full=full)
+        lock = lock_of(pair)
+        deferrer = self.tasks[name].configure(
+            lock=lock, queueing_lock=f"{lock}/{turn.at}", task_kwargs={**arguments, "timestamp": turn.at}
+        )
+        try:
+            job_id = await app.job_manager.defer_periodic_job(
+                job=deferrer.job, periodic_id=str(pair), defer_timestamp=turn.at
+            )
+        except AlreadyEnqueued:  # by the planner of another app on these tables
+            return False
+        return job_id is not None
+
+    async def _pairs(self) -> set[Pair]:
+        """Every planned module that a registered party has."""
+        pairs, after = set[Pair](), 0
+        async with self._emsp._context("async").store.transaction(read_only=True) as tx:
+            while records := (await tx.page(Query(kind=Kind.PARTY, after=after, limit=_PAGE, count=False))).records:
+                after = records[-1].sequence
+                for record in records:
+                    pairs |= self._pairs_of(decode(Party, record.document))
+        return pairs
+
+    def _pairs_of(self, party: Party) -> set[Pair]:
+        if party.state is not PartyState.REGISTERED:
+            return set()
+        modules = (module for module in self._settings.modules if party.endpoint(module) is not None)
+        return {Pair(party.country_code, party.party_id, module) for module in modules}
+
+    async def take_over(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
+        """Have the jobs of workers that are gone run again. Raises ConnectorException."""
+        manager = context.app.job_manager
+        seconds = self._settings.take_over_after.total_seconds()
+        taken = 0
+        for queue in (QUEUE, UPKEEP):
+            for job in await manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=seconds):
+                await self._take_over(context.app, job)
+                taken += 1
+        return f"{taken} taken over"
+
+    async def _take_over(self, app: App, job: Job) -> None:
+        manager = app.job_manager
+        if job.attempts >= self._settings.deaths:
+            await manager.finish_job(job, Status.FAILED, delete_job=False)
+            log.error("%s: its worker is gone, after %d earlier tries; given up", job.call_string, job.attempts)
+            return
+        try:
+            await manager.retry_job(job)
+            log.warning("%s: its worker is gone, it is run again", job.call_string)
+        except UniqueViolation:
+            await manager.finish_job(job, Status.FAILED, delete_job=False)
+            log.warning("%s: its worker is gone, and one that does the same waits", job.call_string)
+
+    async def tidy(self, context: JobContext, timestamp: int) -> None:  # noqa: ARG002
+        """Delete jobs that ended long ago. Raises ConnectorException."""
+        hours = int(self._settings.keep_jobs.total_seconds() // _HOUR)
+        for queue, kept in ((QUEUE, hours), (UPKEEP, 1)):
+            await context.app.job_manager.delete_old_jobs(
+                nb_hours=kept, queue=queue, include_failed=True, include_cancelled=True, include_aborted=True
+            )
+
+
+def _is_stopping(context: JobContext) -> bool:
+    stop = context.additional_context.get(STOP)
+    return context.should_abort() or (stop is not None and stop())
+
+
+def _line(module: ModuleReport) -> str:
+    counts = ", ".join(f"{getattr(module, name)} {name}" for name in _COUNTED if getattr(module, name))
+    reason = f": {module.reason}" if module.reason else ""
+    return f"{module.ended.value}, {counts or 'nothing new'} in {module.duration:.1f} s{reason}"

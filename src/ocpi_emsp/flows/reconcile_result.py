@@ -1,0 +1,276 @@
+"""What a reconciliation of CDRs and sessions says.
+
+Rules of this module:
+- names are those of the specification (mod_cdrs.md 3.1, mod_sessions.md 3.1); a number is the exact Decimal of its
+  document, and a value that the document does not have is None, never 0;
+- of a document only what is compared is kept: a period of a large party has to fit into memory;
+- a list holds so many items and counts the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.models import SessionStatus
+
+T = TypeVar("T")
+How: TypeAlias = Literal["id", "score"]
+"""How a CDR was matched."""
+What: TypeAlias = Literal["kwh", "cost", "currency", "auth_id", "evse", "time", "status"]
+"""In what a CDR and its session differ."""
+
+
+@frozen
+class Bounded(Generic[T]):
+    """The first items of a list, and how many there are in all."""
+
+    items: tuple[T, ...]
+    count: int
+
+    @classmethod
+    def of(cls, found: Iterable[T], limit: int | None) -> Bounded[T]:
+        """The first ``limit`` of what was found, all of it for None; the rest is counted and not kept."""
+        items, count = [], 0
+        for item in found:
+            if limit is None or count < limit:
+                items.append(item)
+            count += 1
+        return cls(tuple(items), count)
+
+    @property
+    def more(self) -> int:
+        """How many are not listed."""
+        return self.count - len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+
+@frozen
+class ChargingPlace:
+    """Where was charged. What a location with more or less than one EVSE or connector does not tell is None."""
+
+    location_id: str
+    evse_uid: str | None = None
+    evse_id: str | None = None
+    connector_id: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As members of a JSON object."""
+        return {
+            "location_id": self.location_id,
+            "evse_uid": self.evse_uid,
+            "evse_id": self.evse_id,
+            "connector_id": self.connector_id,
+        }
+
+
+@frozen(kw_only=True)
+class CdrSummary:
+    """What is compared of a CDR: kWh, and the cost excluding VAT."""
+
+    id: str
+    auth_id: str
+    place: ChargingPlace
+    start_date_time: datetime
+    stop_date_time: datetime
+    total_energy: Decimal
+    total_cost: Decimal
+    currency: str
+    last_updated: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose numbers are Decimals."""
+        return {
+            "id": self.id,
+            "auth_id": self.auth_id,
+            **self.place.as_json(),
+            "start_date_time": wire_time(self.start_date_time),
+            "stop_date_time": wire_time(self.stop_date_time),
+            "total_energy": self.total_energy,
+            "total_cost": self.total_cost,
+            "currency": self.currency,
+            "last_updated": wire_time(self.last_updated),
+        }
+
+
+@frozen(kw_only=True)
+class SessionSummary:
+    """What is compared of a session: kWh, and the cost excluding VAT, which a session need not tell."""
+
+    id: str
+    status: SessionStatus
+    auth_id: str
+    place: ChargingPlace
+    start_datetime: datetime
+    end_datetime: datetime | None
+    kwh: Decimal
+    total_cost: Decimal | None
+    currency: str
+    last_updated: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose numbers are Decimals."""
+        return {
+            "id": self.id,
+            "status": self.status.value,
+            "auth_id": self.auth_id,
+            **self.place.as_json(),
+            "start_datetime": wire_time(self.start_datetime),
+            "end_datetime": None if self.end_datetime is None else wire_time(self.end_datetime),
+            "kwh": self.kwh,
+            "total_cost": self.total_cost,
+            "currency": self.currency,
+            "last_updated": wire_time(self.last_updated),
+        }
+
+
+@frozen
+class CdrMatch:
+    """A CDR and its session; the score lies between 0 and 1 and is 1 for a match by id."""
+
+    cdr: CdrSummary
+    session: SessionSummary
+    how: How
+    score: float = 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose amounts are Decimals."""
+        return {
+            "how": self.how,
+            "score": self.score,
+            "cdr": self.cdr.as_json(),
+            "session": self.session.as_json(),
+        }
+
+
+@frozen
+class CdrDifference:
+    """One thing in which a CDR and its session differ, with the value of either."""
+
+    what: What
+    match: CdrMatch
+    cdr_value: Decimal | str
+    session_value: Decimal | str
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose numbers are Decimals."""
+        return {
+            "what": self.what,
+            "cdr_value": self.cdr_value,
+            "session_value": self.session_value,
+            **self.match.as_json(),
+        }
+
+
+@frozen
+class ConflictingCdr:
+    """A CDR that came with the id of another one and another content; the first one stands."""
+
+    content_hash: str
+    """That of the other one, which tells several from each other."""
+    other: CdrSummary
+    first: CdrSummary | None
+    """None where it is not in the store, or cannot be read."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose numbers are Decimals."""
+        return {
+            "id": self.other.id,
+            "content_hash": self.content_hash,
+            "first": None if self.first is None else self.first.as_json(),
+            "other": self.other.as_json(),
+        }
+
+
+@frozen
+class UnreadableDocument:
+    """A stored document without a usable reading: it takes part in nothing."""
+
+    kind: str
+    """``cdr``, ``cdr_conflict`` or ``session``."""
+    id: str
+    problem: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"kind": self.kind, "id": self.id, "problem": self.problem}
+
+
+@frozen(kw_only=True)
+class Reconciliation:
+    """How the CDRs of a party fit its sessions.
+
+    Every CDR under review is in exactly one of ``matched``, ``cdrs_without_session`` and ``unreadable``, every session
+    in one of ``matched``, ``sessions_without_cdr``, ``sessions_not_due`` and ``unreadable``. A match is listed where
+    either side is under review.
+    """
+
+    country_code: str
+    party_id: str
+    date_from: datetime
+    """Under review is what was last updated in ``[date_from, date_to)``."""
+    date_to: datetime | None
+    at: datetime
+    """When it was made."""
+    completed_for: timedelta
+    cdrs: int
+    """CDRs under review, as far as they can be read."""
+    sessions: int
+    """Sessions under review, as far as they can be read."""
+    matched_by_id: int
+    matched_by_score: int
+    matched: Bounded[CdrMatch]
+    differences: Bounded[CdrDifference]
+    sessions_without_cdr: Bounded[SessionSummary]
+    """COMPLETED for at least ``completed_for``."""
+    cdrs_without_session: Bounded[CdrSummary]
+    conflicts: Bounded[ConflictingCdr]
+    unreadable: Bounded[UnreadableDocument]
+    sessions_not_due: Bounded[SessionSummary]
+    """Sessions without a CDR that need none (yet): not COMPLETED, or not long enough."""
+
+    @property
+    def findings(self) -> dict[str, Bounded[Any]]:
+        """The lists that are empty where everything fits, by name."""
+        names = ("differences", "sessions_without_cdr", "cdrs_without_session", "conflicts", "unreadable")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def lists(self) -> dict[str, Bounded[Any]]:
+        """All lists by name: the findings, and what fits or is not due."""
+        return {**self.findings, "sessions_not_due": self.sessions_not_due, "matched": self.matched}
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing was found that somebody should look at."""
+        return not any(found.count for found in self.findings.values())
+
+    def summary(self) -> dict[str, Any]:
+        """The counts as a JSON object."""
+        return {
+            "country_code": self.country_code,
+            "party_id": self.party_id,
+            "date_from": wire_time(self.date_from),
+            "date_to": None if self.date_to is None else wire_time(self.date_to),
+            "at": wire_time(self.at),
+            "completed_for_hours": self.completed_for / timedelta(hours=1),
+            "ok": self.ok,
+            "cdrs": self.cdrs,
+            "sessions": self.sessions,
+            "matched_by_id": self.matched_by_id,
+            "matched_by_score": self.matched_by_score,
+            "counts": {name: found.count for name, found in self.lists.items()},
+            "not_listed": {name: found.more for name, found in self.lists.items()},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose amounts are Decimals; :func:`ocpi_emsp.codec.dump` writes them digit by digit."""
+        lists = {name: [item.as_json() for item in found] for name, found in self.lists.items()}
+        return {"summary": self.summary(), **lists}

@@ -1,0 +1,59 @@
+"""What the next sync has to pull, because a push of it was lost: noted when that happens, done with once it was pulled.
+
+Rules of this module (transport_and_format.md, offline behaviour: what was lost is pulled; docs/spec-choices.md row 15):
+- a wish is for one object, or, with an empty id, for what changed in the module since the moment of the wish;
+- the same wish twice is one; a party that wishes for too many objects gets a window instead: the notes are bounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import frozen
+
+from ocpi_emsp.ports import RESYNC, Entry, Transaction
+
+MOST = 100
+"""Objects of a party that are wished for at once: pulling more of them one by one costs more than a window."""
+PULLED = frozenset({"locations", "sessions", "cdrs", "tariffs"})
+
+
+@frozen(kw_only=True)
+class Wish:
+    """Something to pull."""
+
+    entry_id: str
+    module: str
+    id: str
+    """Of an object; empty for a window."""
+    at: datetime
+
+
+async def wish(tx: Transaction, owner: tuple[str, str], module: str, object_id: str, now: datetime) -> None:
+    """Note that an object of a party, or with an empty id a window of the module, has to be pulled."""
+    if module not in PULLED:
+        return
+    if object_id and len(await tx.entries(RESYNC, owner=owner, limit=MOST)) >= MOST:
+        object_id = ""
+    entry_id = _id(owner, module, object_id)
+    if await tx.entry(entry_id) is not None:
+        return  # the moment of the first wish is the earlier one
+    details = {"country_code": owner[0], "party_id": owner[1], "id": object_id}
+    await tx.append(Entry(id=entry_id, topic=RESYNC, name=module, key=None, at=now, details=details))
+
+
+async def wishes(tx: Transaction, owner: tuple[str, str], module: str) -> Sequence[Wish]:
+    """What has to be pulled of a party's module."""
+    entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
+    return [
+        Wish(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at)
+        for entry in entries
+        if entry.name == module
+    ]
+
+
+def _id(owner: tuple[str, str], module: str, object_id: str) -> str:
+    text = "\n".join((*owner, module, object_id))
+    return f"resync-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"

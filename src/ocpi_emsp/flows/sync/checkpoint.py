@@ -1,0 +1,112 @@
+"""Up to where a party's module is pulled, and where a pull that is under way stands.
+
+Rules of this module:
+- ``done_until`` moves only when a whole window was listed, and everything in it was stored or kept as a rejection;
+- a window is closed, ``[date_from, date_to)``: what changes while it is listed leaves it, and is in the next one;
+- the next window begins an overlap before the end of the last one: clocks differ, and partners write late;
+- the place within a window is saved with each page, in the page's own transaction;
+- whoever opens a window takes it over: an older pull of the same module sees that and stops.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.codec import decode, encode
+from ocpi_emsp.flows.context import new_id
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.scalars import DateTime, OpenEnum
+
+_CLAUSE = "transport_and_format.md#offline-behaviour"
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before OCPI: the date_from of everything, where the specification requires one (mod_sessions.md 2.1.1)."""
+
+
+class Phase(OpenEnum):
+    """What a pull of a module is at."""
+
+    LIST = "LIST"
+    """Listing the window."""
+    CATCH_UP = "CATCH_UP"
+    """In a full sync: listing what changed while everything was listed."""
+    MISSING = "MISSING"
+    """In a full sync: marking what was not listed."""
+
+
+@frozen(kw_only=True)
+class Window:
+    """A pull that is under way."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    run: str
+    """Who pulls."""
+    started_at: DateTime
+    date_from: DateTime | None = None
+    date_to: DateTime | None = None
+    full: bool = False
+    phase: Phase = Phase.LIST
+    next: str | None = None
+    """The URL of the page that comes next; None for the first."""
+    total: int | None = None
+    """X-Total-Count of the page before."""
+    marked: int = 0
+    """In MISSING: the sequence of the last record that was looked at."""
+    unnamed: int = 0
+    """Listed objects without an id: what they are cannot be known, so nothing is taken for vanished."""
+
+
+@frozen(kw_only=True)
+class Checkpoint:
+    """What is known of a party's module."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    done_until: DateTime | None = None
+    """Everything that changed before is here."""
+    succeeded_at: DateTime | None = None
+    """When the last pull came to its end."""
+    full_at: DateTime | None = None
+    """When the last full one did."""
+    window: Window | None = None
+
+
+def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
+    """The key of a module's checkpoint."""
+    return Key(Kind.CHECKPOINT, country_code, party_id, module)
+
+
+async def get_checkpoint(tx: Transaction, key: Key) -> Checkpoint:
+    """The checkpoint; an empty one where nothing was pulled yet."""
+    record = await tx.get(key)
+    return decode(Checkpoint, record.document) if record else Checkpoint()
+
+
+async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now: datetime) -> None:
+    """Save it."""
+    await tx.put(Record(key, encode(checkpoint), now, now))
+
+
+def whole_second(moment: datetime) -> datetime:
+    """A moment as the wire has it: a window ends where the partner is told that it ends."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def taken_over(window: Window) -> Window:
+    """The window of a pull that did not come to its end, continued."""
+    return evolve(window, run=new_id())
+
+
+def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoint:
+    """The checkpoint once a window is done."""
+    until = window.date_to or window.started_at
+    return evolve(
+        checkpoint,
+        done_until=max(until, checkpoint.done_until or until),
+        succeeded_at=now,
+        full_at=now if window.full else checkpoint.full_at,
+        window=None,
+    )

@@ -1,0 +1,236 @@
+"""The objects of one page of a CPO's list, into the store.
+
+Rules of this module:
+- an object that was pulled goes the way of one that was pushed: the same reading, the same rules, the same events;
+- the good objects of a page are stored although others are bad; a bad one is kept as a rejection, which can be replayed
+  as the push that it could have been; the same bad object again is the same rejection;
+- a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
+  the last;
+- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is taken from nobody else;
+- in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TypeAlias
+
+import msgspec
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.codec.patch import identity, members
+from ocpi_emsp.errors import CannotHold, InvalidObject, NotJson
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.context import Context
+from ocpi_emsp.flows.deliver import ListenerFailed, deliver
+from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
+from ocpi_emsp.flows.parties import Caller, Party
+from ocpi_emsp.flows.receive import cdrs, locations, sessions, tariffs
+from ocpi_emsp.flows.sync.report import RejectedObject, Tally
+from ocpi_emsp.ports import Entry, Key, Kind, Record, Transaction
+from ocpi_emsp.routes import VERSION, Route
+from ocpi_emsp.routes import incoming as incoming_route
+from ocpi_emsp.wire import Request
+
+CHUNK = 1000
+"""Objects of one transaction: what a store locks, and an in-memory one copies, stays small."""
+_OWNER_CLAUSE = "transport_and_format.md#client-owned-object-push"
+
+Take: TypeAlias = Callable[[Incoming, Transaction], Awaitable[Stored]]
+Save: TypeAlias = Callable[[Transaction, bool], Awaitable[None]]
+"""Saves the place after the page, with the page's last transaction. Raises where the place is not ours any more."""
+
+
+@frozen
+class Source:
+    """How the objects of a module are taken in: by the route that receives them, and what that does."""
+
+    module: str
+    kind: str
+    route: Route
+    parameter: str
+    """The parameter of the route that is the object's id; empty where its URL has none."""
+    store: Take
+
+
+def _source(kind: str, name: str, parameter: str, store: Take) -> Source:
+    route = incoming_route(name)
+    return Source(route.module, kind, route, parameter, store)
+
+
+SOURCES: Mapping[str, Source] = {
+    source.module: source
+    for source in (
+        _source(Kind.LOCATION, "locations.put_location", "location_id", locations.store),
+        _source(Kind.TARIFF, "tariffs.put", "tariff_id", tariffs.store),
+        _source(Kind.SESSION, "sessions.put", "session_id", sessions.store),
+        _source(Kind.CDR, "cdrs.post", "", cdrs.store),
+    )
+}
+
+
+@frozen
+class Pull:
+    """What the objects of one module of one party are pulled with."""
+
+    context: Context
+    party: Party
+    source: Source
+    tally: Tally
+    correlation_id: str
+    full: bool = False
+
+    @cached_property
+    def caller(self) -> Caller:
+        """The party, as if it had pushed."""
+        return Caller(self.party, "")
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """The party's codes."""
+        return self.party.country_code, self.party.party_id
+
+    def key(self, object_id: str) -> Key:
+        """The key of one of the module's objects."""
+        return Key(self.source.kind, *self.owner, object_id.upper() if self.source.kind == Kind.CDR else object_id)
+
+    def incoming(self, document: bytes, object_id: str, page: Page) -> Incoming:
+        """The object as if it had been pushed."""
+        params = {self.source.parameter: object_id}
+        request = Request(self.source.route.method, "", body=document)
+        return Incoming(
+            self.context, self.caller, request, params, self.correlation_id, page.now, in_hand=page.in_hand, pulled=True
+        )
+
+    def rejection(
+        self, document: bytes, object_id: str, page: Page, error: InvalidObject | NotJson, entry_id: str
+    ) -> Entry:
+        """What keeps it where it was refused, as the push that it could have been."""
+        country_code, party_id = self.owner
+        params = {"country_code": country_code, "party_id": party_id, self.source.parameter: object_id}
+        incoming = self.incoming(document, object_id, page)
+        path = self.source.route.url(f"/{VERSION}/{self.source.module}", **params)
+        return evolve(incoming, request=evolve(incoming.request, url=path)).rejection(
+            self.source.route, error, entry_id
+        )
+
+
+@frozen
+class Page:
+    """One transaction's part of a page."""
+
+    url: str
+    now: datetime
+    in_hand: list[Entry] = field(factory=list)
+    taken: list[Stored | RejectedObject] = field(factory=list)
+
+
+async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save) -> None:
+    """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises."""
+    chunks = [documents[start : start + CHUNK] for start in range(0, len(documents), CHUNK)] or [[]]
+    for number, chunk in enumerate(chunks, start=1):
+        last = number == len(chunks)
+        try:
+            await _store(pull, chunk, url, save, last=last)
+        except CannotHold:  # one of them; which one shows when each has a transaction of its own
+            for document in chunk:
+                await _store_alone(pull, document, url, save)
+            await _store(pull, [], url, save, last=last)
+
+
+async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, *, last: bool) -> None:
+    page = Page(url, pull.context.clock.now())
+    async with pull.context.store.transaction() as tx:
+        await save(tx, last)
+        for document in documents:
+            page.taken.append(await _take(pull, tx, page, bytes(document)))
+    await after_commit(pull, page)
+
+
+async def _store_alone(pull: Pull, document: msgspec.Raw, url: str, save: Save) -> None:
+    try:
+        await _store(pull, [document], url, save, last=False)
+    except CannotHold as error:
+        page = Page(url, pull.context.clock.now())
+        async with pull.context.store.transaction() as tx:
+            page.taken.append(await _reject(pull, tx, page, bytes(document), error))
+        await after_commit(pull, page)
+
+
+async def after_commit(pull: Pull, page: Page) -> None:
+    """Count what was stored, and deliver its events."""
+    for taken in page.taken:
+        if isinstance(taken, RejectedObject):
+            pull.tally.reject(taken)
+        else:
+            pull.tally.outcome(taken.outcome)
+    try:
+        await deliver(pull.context, page.in_hand)
+    except ListenerFailed as error:
+        pull.tally.note(f"{error}; the objects are stored, the event is tried again")
+
+
+async def _take(pull: Pull, tx: Transaction, page: Page, document: bytes) -> Stored | RejectedObject:
+    """Store one object, or keep it as a rejection. Raises CannotHold."""
+    try:
+        incoming = pull.incoming(document, identity(document, "id"), page)
+        _require_owner(pull, document)
+        stored = await pull.source.store(incoming, tx)
+        if stored.outcome is Outcome.CONFLICT:
+            raise cdrs.conflict(document)
+    except CannotHold:
+        raise
+    except (InvalidObject, NotJson) as error:
+        return await _reject(pull, tx, page, document, error)
+    if stored.record is not None and stored.outcome in (Outcome.UNCHANGED, Outcome.STALE):
+        await _mark_listed(pull, tx, stored.record, page.now)
+    return stored
+
+
+async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: datetime) -> None:
+    """The CPO has this object still, whatever it says of it."""
+    if record is not None and (record.missing_since is not None or (pull.full and record.received_at != now)):
+        await tx.put(evolve(record, received_at=now, missing_since=None, missed=0))
+
+
+async def _reject(
+    pull: Pull, tx: Transaction, page: Page, document: bytes, error: InvalidObject | NotJson
+) -> RejectedObject:
+    object_id = id_of(document)
+    digest = hashlib.sha256(b"\0".join((*(part.encode() for part in (*pull.owner, pull.source.module)), document)))
+    await tx.append(pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}"))
+    if object_id:
+        await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
+    return RejectedObject(id=object_id, url=page.url, message=error.message, findings=tuple(error.findings))
+
+
+def id_of(document: bytes) -> str:
+    """The id of an object as received; empty where it has none."""
+    try:
+        return identity(document, "id")
+    except (InvalidObject, NotJson):
+        return ""
+
+
+def _require_owner(pull: Pull, document: bytes) -> None:
+    """Raises InvalidObject where the object says that it belongs to another party."""
+    if b'"party_id"' not in document:
+        return
+    said = tuple(_owner_of(document))
+    if said and said != tuple(code.upper() for code in pull.owner):
+        message = f"it belongs to {'-'.join(said)}, and was listed by {pull.party}"
+        finding = Finding(
+            pointer="/party_id", rule="pull.owner", severity=Severity.ERROR, message=message, clause=_OWNER_CLAUSE
+        )
+        raise InvalidObject("an object of another party", findings=(finding,))
+
+
+def _owner_of(document: bytes) -> Iterator[str]:
+    parts = members(document)
+    if "country_code" in parts and "party_id" in parts:
+        for name in ("country_code", "party_id"):
+            value = msgspec.json.decode(parts[name])
+            yield value.upper() if isinstance(value, str) else repr(value)

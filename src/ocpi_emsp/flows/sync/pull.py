@@ -1,0 +1,322 @@
+"""One module of one party: its windows, page by page, into the store.
+
+Rules of this module (transport_and_format.md, pagination and offline behaviour):
+- the rules of a window are in checkpoint.py, those of a page in page.py, those of what vanished in vanished.py;
+- a full sync lists everything up to its start, then what changed meanwhile, and marks then what was in neither;
+- a list that turns in circles or leads elsewhere is not done: the next sync asks for the same window again;
+- a place that the partner does not know any more (an expired link) is given up, and its window begun again, once;
+- a token that was replaced meanwhile is read again; what else fails leaves the place where it is, for the next sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+from attrs import define, evolve
+
+from ocpi_emsp.errors import OcpiError, PartnerRefused
+from ocpi_emsp.flows import resync
+from ocpi_emsp.flows.call import call, require
+from ocpi_emsp.flows.context import Context, new_id
+from ocpi_emsp.flows.register import registered_party
+from ocpi_emsp.flows.sync import vanished
+from ocpi_emsp.flows.sync.checkpoint import (
+    EPOCH,
+    Checkpoint,
+    Phase,
+    Window,
+    checkpoint_key,
+    finished,
+    get_checkpoint,
+    put_checkpoint,
+    taken_over,
+    whole_second,
+)
+from ocpi_emsp.flows.sync.page import Pull, id_of, store_page
+from ocpi_emsp.flows.sync.report import SyncEnded
+from ocpi_emsp.flows.walk import ListPage, first_url, offset_of, same_origin, walk
+from ocpi_emsp.ports import Key, Kind, Transaction
+from ocpi_emsp.routes import outgoing
+from ocpi_emsp.wire import PageRequest
+
+Stop: TypeAlias = Callable[[], bool]
+Told: TypeAlias = Callable[[], None]
+
+_TOKENS = 3
+"""How often a sync goes on with a new token: a partner that replaces it on every page is not well."""
+
+
+class TakenOver(OcpiError):
+    """Another sync of the same module began after this one."""
+
+
+@define(kw_only=True)
+class _Work:
+    """A pull that is under way."""
+
+    pull: Pull
+    url: str
+    """Of the list."""
+    key: Key
+    window: Window
+    is_saved: bool
+    """False for a window of somebody's choice that leaves a gap after the last one: no checkpoint knows of it."""
+    continues: bool
+    """The window is one that an earlier sync did not finish."""
+    is_resumed: bool
+    """The next page is one that an earlier sync was to ask for."""
+    told: Told
+    stop: Stop
+    problem: str = ""
+    tokens: int = 0
+
+    @property
+    def context(self) -> Context:
+        return self.pull.context
+
+    async def save(self, tx: Transaction, window: Window | None) -> None:
+        """Save the place in the window, or with None its end. Raises TakenOver."""
+        if not self.is_saved:
+            return
+        now = self.context.clock.now()
+        checkpoint = await get_checkpoint(tx, self.key)
+        if checkpoint.window is None or checkpoint.window.run != self.window.run:
+            raise TakenOver("another sync of this module began after this one, and goes on in its place")
+        if window is not None:
+            await put_checkpoint(tx, self.key, evolve(checkpoint, window=window), now)
+        elif self.problem:
+            await put_checkpoint(tx, self.key, evolve(checkpoint, window=None), now)
+        else:
+            await put_checkpoint(tx, self.key, finished(checkpoint, self.window, now), now)
+            await _settle(tx, self)
+
+
+async def pull_module(
+    pull: Pull, *, since: datetime | None, told: Told, stop: Stop, full: bool
+) -> tuple[SyncEnded, str]:
+    """Pull one module; how it ended, and why it is not done. Raises what a partner did, StoreFailed, TakenOver."""
+    work = await _open(pull, since, full, told, stop)
+    ended, reason = await _work_off(work)
+    if (
+        ended is SyncEnded.DONE and work.continues
+    ):  # an earlier sync's window; what changed since then is in the next one
+        ended, reason = await _work_off(await _open(work.pull, None, False, told, stop))
+    return ended, reason
+
+
+async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
+    pull = work.pull
+    if pull.source.kind == Kind.LOCATION and work.is_saved:
+        await _pull_wished(work)
+    while work.window.phase is not Phase.MISSING:
+        phase = work.window.phase
+        if not await _list(work):
+            return SyncEnded.STOPPED, "it was asked to stop"
+        if work.problem:
+            return SyncEnded.FAILED, work.problem
+        if work.window.phase is phase:
+            return SyncEnded.DONE, ""
+    return await _mark_missing(work)
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop: Stop) -> _Work:
+    """Go on with the window that was not finished, or open the next one."""
+    route = outgoing(f"{pull.source.module}.list")
+    url = route.url(require(pull.context, pull.party, route))
+    now = whole_second(pull.context.clock.now())
+    key = checkpoint_key(*pull.owner, pull.source.module)
+    async with pull.context.store.transaction() as tx:
+        checkpoint = await get_checkpoint(tx, key)
+        wished = [wish.at for wish in await resync.wishes(tx, pull.owner, pull.source.module)]
+        left = checkpoint.window
+        continues = left is not None and since is None and (left.full or not full)
+        leaves_gap = since is not None and _leaves_gap(checkpoint, since)
+        if left is not None and continues:
+            window = taken_over(left)
+            if window.next is not None and not same_origin(window.next, url):
+                window = evolve(window, next=None, total=None)
+        else:
+            window = _next_window(pull, checkpoint, since, full, now, min(wished, default=None))
+        if not leaves_gap:
+            await put_checkpoint(tx, key, evolve(checkpoint, window=window), now)
+    pull.tally.offset = (offset_of(window.next) or 0) if window.next else 0
+    pull = evolve(pull, full=window.full)
+    return _Work(
+        pull=pull,
+        url=url,
+        key=key,
+        window=window,
+        is_saved=not leaves_gap,
+        continues=continues,
+        is_resumed=window.next is not None,
+        told=told,
+        stop=stop,
+    )
+
+
+def _leaves_gap(checkpoint: Checkpoint, since: datetime) -> bool:
+    """True where a window from ``since`` on passes what the checkpoint still owes."""
+    if checkpoint.done_until is not None:
+        return since > checkpoint.done_until
+    left = checkpoint.window
+    return left is not None and (left.date_from is None or since > left.date_from)
+
+
+def _next_window(
+    pull: Pull, checkpoint: Checkpoint, since: datetime | None, full: bool, now: datetime, wished: datetime | None
+) -> Window:
+    overlap = pull.context.limits.overlap
+    date_from = since
+    if since is None and not full and checkpoint.done_until is not None:
+        date_from = min(checkpoint.done_until, wished or checkpoint.done_until) - overlap
+    if date_from is None and pull.source.kind == Kind.SESSION:
+        date_from = EPOCH
+    return Window(run=new_id(), started_at=now, date_from=date_from, date_to=now, full=full)
+
+
+def _after(work: _Work, page: ListPage) -> Window | None:
+    """Where the pull goes on after a page; None where the window is done, or cannot be."""
+    window = work.window
+    unnamed = sum(not id_of(bytes(document)) for document in page.documents) if window.full else 0
+    window = evolve(window, next=page.following, total=page.total, unnamed=window.unnamed + unnamed)
+    if page.following is not None:
+        return window
+    if page.problem is not None or not window.full:
+        return None
+    if window.phase is Phase.LIST:
+        date_from = window.started_at - work.context.limits.overlap
+        # Open at its end: what changes while it is listed stays in it, and is not taken for vanished.
+        return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None)
+    return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
+
+
+# --- listing --------------------------------------------------------------------------------------------------------
+
+
+async def _list(work: _Work) -> bool:
+    """List what is left of the window's phase; False where it was asked to stop."""
+    while True:
+        try:
+            return await _pages(work)
+        except PartnerRefused as error:
+            if not await _can_go_on(work, error):
+                raise
+
+
+async def _pages(work: _Work) -> bool:
+    window, tally = work.window, work.pull.tally
+    page_request = PageRequest(date_from=window.date_from, date_to=window.date_to, limit=work.context.limits.asked)
+    filters = page_request.query()
+    start = window.next or first_url(work.url, filters)
+    async with aclosing(walk(work.context, work.pull.party, start, filters, total=window.total)) as pages:
+        async for page in pages:
+            following = _after(work, page)
+            work.problem = page.problem.message if page.problem else ""
+            await _store(work, page, following)
+            work.is_resumed = False
+            tally.total = page.total
+            tally.add("pages")
+            tally.add("bytes", page.size)
+            tally.note(*page.notes)
+            work.told()
+            if following is None:
+                return True
+            work.window = following
+            if work.stop():
+                return False
+    return True
+
+
+async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
+    async def save(tx: Transaction, last: bool) -> None:
+        await work.save(tx, following if last else work.window)
+
+    await store_page(work.pull, page.documents, page.url, save)
+
+
+async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
+    """True where the page may be asked for again: with a new token, or from the beginning of the window."""
+    if error.answered_http == 401 and work.tokens < _TOKENS:
+        party = await registered_party(work.context, *work.pull.owner)
+        if party.token != work.pull.party.token:
+            work.tokens += 1
+            work.pull = evolve(work.pull, party=party)
+            work.pull.tally.note("the token was replaced; went on with the new one")
+            return True
+    is_expired = error.answered_http in (400, 404, 410, 422) or (
+        error.answered_http == 200 and 2000 <= (error.answered_code or 0) < 3000
+    )
+    if work.is_resumed and is_expired:
+        work.is_resumed = False
+        work.window = evolve(work.window, next=None, total=None)
+        work.pull.tally.note(f"the place where the last sync was is gone ({error.message}); began the window again")
+        return True
+    return False
+
+
+# --- what is wished for ---------------------------------------------------------------------------------------------
+
+
+async def _pull_wished(work: _Work) -> None:
+    """Pull the locations that are wished for, one by one. Raises TransportFailed: nothing can be pulled then."""
+    route = outgoing("locations.get_location")
+    async with work.context.store.transaction(read_only=True) as tx:
+        wished = [wish for wish in await resync.wishes(tx, work.pull.owner, "locations") if wish.id]
+    for wish in wished:
+        try:
+            envelope = await call(work.context, work.pull.party, route, params={"location_id": wish.id})
+        except PartnerRefused as error:
+            if error.answered_http not in (200, 404):
+                work.pull.tally.note(f"location {wish.id!r} was not given: {error.message}")
+                continue
+            work.pull.tally.note(f"location {wish.id!r} is not known to the CPO")
+            documents = []
+        else:
+            documents = [msgspec.Raw(bytes(envelope.data))]
+
+        async def settle(tx: Transaction, last: bool, entry_id: str = wish.entry_id) -> None:
+            await work.save(tx, work.window)
+            if last:
+                await tx.settle(entry_id)
+
+        await store_page(work.pull, documents, f"{work.url}/{wish.id}", settle)
+
+
+async def _settle(tx: Transaction, work: _Work) -> None:
+    """The wishes that the window fulfilled are done with."""
+    window, overlap = work.window, work.context.limits.overlap
+    for wish in await resync.wishes(tx, work.pull.owner, work.pull.source.module):
+        begins = window.full or window.date_from is None or window.date_from <= wish.at - overlap
+        if begins and wish.at < (window.date_to or window.started_at):
+            await tx.settle(wish.entry_id)
+
+
+# --- what vanished --------------------------------------------------------------------------------------------------
+
+
+async def _mark_missing(work: _Work) -> tuple[SyncEnded, str]:
+    window, tally = work.window, work.pull.tally
+    refusal = ""
+    if window.unnamed:
+        refusal = f"{window.unnamed} objects have no id, so what vanished cannot be told: none is marked missing"
+    elif not window.marked:
+        refusal = await vanished.too_many(work.pull, window.started_at)
+    if not refusal:
+
+        async def save(tx: Transaction, marked: int) -> None:
+            work.window = evolve(work.window, marked=marked)
+            await work.save(tx, work.window)
+
+        await vanished.mark(work.pull, window.started_at, window.marked, save)
+    else:
+        tally.note(refusal)
+    async with work.context.store.transaction() as tx:
+        await work.save(tx, None)
+    return (SyncEnded.FAILED, refusal) if refusal else (SyncEnded.DONE, "")

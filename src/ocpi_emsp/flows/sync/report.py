@@ -1,0 +1,216 @@
+"""What a sync did, in numbers and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from attrs import asdict, define, field, frozen
+
+from ocpi_emsp.findings import Finding
+from ocpi_emsp.flows.incoming import Outcome
+
+KEPT = 100
+"""Rejected objects and notes of a module that a report holds: enough to act on, and a bound on memory."""
+
+
+class SyncEnded(Enum):
+    """How the sync of a module ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """The next sync goes on where this one was."""
+    STOPPED = "stopped"
+    """It was asked to stop, after the page in hand."""
+    SKIPPED = "skipped"
+    """The support matrix or the party does not have it."""
+
+
+@frozen(kw_only=True)
+class RejectedObject:
+    """An object that was not taken; it is kept whole among ``emsp.rejections``."""
+
+    id: str
+    """Empty where it has none."""
+    url: str
+    """Of the page, or the object, that it came with."""
+    message: str
+    findings: tuple[Finding, ...]
+
+
+@frozen(kw_only=True)
+class ModuleReport:
+    """What became of one module. For tokens: created are those that were PUT, updated those that were patched."""
+
+    module: str
+    ended: SyncEnded
+    reason: str = ""
+    """Why it is not done."""
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    """What we have is newer, or final."""
+    rejected: int = 0
+    rejections: tuple[RejectedObject, ...] = ()
+    """The first of them."""
+    missing: int = 0
+    """In a full sync: what the CPO does not list any more."""
+    removed: int = 0
+    """EVSEs that became REMOVED, since their location is missing for too long."""
+    pages: int = 0
+    bytes: int = 0
+    retries: int = 0
+    notes: tuple[str, ...] = ()
+    """What was wrong with the list itself, and what was done about it."""
+    duration: float = 0.0
+    """Seconds."""
+
+    @property
+    def objects(self) -> int:
+        """All that were listed."""
+        return self.created + self.updated + self.unchanged + self.stale + self.rejected
+
+
+@frozen(kw_only=True)
+class SyncReport:
+    """What a sync of one party did."""
+
+    country_code: str
+    party_id: str
+    started_at: datetime
+    duration: float
+    """Seconds."""
+    modules: tuple[ModuleReport, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where everything came to its end, and nothing was rejected."""
+        return all(each.ended in (SyncEnded.DONE, SyncEnded.SKIPPED) and not each.rejected for each in self.modules)
+
+    @property
+    def failed(self) -> bool:
+        """True where a module did not come to its end."""
+        return any(each.ended is SyncEnded.FAILED for each in self.modules)
+
+    def module(self, name: str) -> ModuleReport:
+        """The report of one module. Raises KeyError."""
+        return {each.module: each for each in self.modules}[name]
+
+    def _sum(self, name: str) -> int:
+        return sum(getattr(each, name) for each in self.modules)
+
+    created = property(lambda self: self._sum("created"), doc="Of all modules.")
+    updated = property(lambda self: self._sum("updated"), doc="Of all modules.")
+    unchanged = property(lambda self: self._sum("unchanged"), doc="Of all modules.")
+    stale = property(lambda self: self._sum("stale"), doc="Of all modules.")
+    rejected = property(lambda self: self._sum("rejected"), doc="Of all modules.")
+    pages = property(lambda self: self._sum("pages"), doc="Of all modules.")
+    bytes = property(lambda self: self._sum("bytes"), doc="Of all modules.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "country_code": self.country_code,
+            "party_id": self.party_id,
+            "started_at": self.started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "duration": round(self.duration, 3),
+            "ok": self.ok,
+            "modules": [_module_json(each) for each in self.modules],
+        }
+
+
+def _module_json(module: ModuleReport) -> dict[str, Any]:
+    plain = asdict(module, recurse=False)
+    rejections: Sequence[RejectedObject] = module.rejections
+    plain["ended"] = module.ended.value
+    plain["duration"] = round(module.duration, 3)
+    plain["notes"] = list(module.notes)
+    plain["rejections"] = [
+        {"id": each.id, "url": each.url, "message": each.message, "findings": [one.as_json() for one in each.findings]}
+        for each in rejections
+    ]
+    return plain
+
+
+@frozen(kw_only=True)
+class SyncProgress:
+    """Where the sync of a module is, told after each page and at its end."""
+
+    country_code: str
+    party_id: str
+    module: str
+    objects: int
+    """Listed so far by this run."""
+    total: int | None
+    """How many there are, where the partner says it."""
+    offset: int
+    """How many an earlier run of the same window had listed; 0 where that is not known."""
+    rejected: int
+    pages: int
+    bytes: int
+    ended: SyncEnded | None = None
+    """At the end: how."""
+
+
+@define
+class Tally:
+    """What is counted while a module is pulled."""
+
+    country_code: str
+    party_id: str
+    module: str
+    counts: dict[str, int] = field(factory=dict)
+    rejections: list[RejectedObject] = field(factory=list)
+    notes: list[str] = field(factory=list)
+    total: int | None = None
+    offset: int = 0
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count something."""
+        self.counts[name] = self.counts.get(name, 0) + count
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count an object that was taken."""
+        self.add(outcome.value)
+
+    def reject(self, rejected: RejectedObject) -> None:
+        """Count an object that was not."""
+        self.add("rejected")
+        if len(self.rejections) < KEPT:
+            self.rejections.append(rejected)
+
+    def note(self, *notes: str) -> None:
+        """Say what was wrong with the list."""
+        self.notes.extend(notes[: max(0, KEPT - len(self.notes))])
+
+    def progress(self, ended: SyncEnded | None = None) -> SyncProgress:
+        """Where it is."""
+        count: Mapping[str, int] = self.counts
+        listed = sum(count.get(name, 0) for name in ("created", "updated", "unchanged", "stale", "rejected"))
+        return SyncProgress(
+            country_code=self.country_code,
+            party_id=self.party_id,
+            module=self.module,
+            objects=listed,
+            total=self.total,
+            offset=self.offset,
+            rejected=count.get("rejected", 0),
+            pages=count.get("pages", 0),
+            bytes=count.get("bytes", 0),
+            ended=ended,
+        )
+
+    def report(self, ended: SyncEnded, reason: str, duration: float) -> ModuleReport:
+        """The sum of it."""
+        return ModuleReport(
+            module=self.module,
+            ended=ended,
+            reason=reason,
+            duration=duration,
+            notes=tuple(self.notes),
+            rejections=tuple(self.rejections),
+            **self.counts,
+        )

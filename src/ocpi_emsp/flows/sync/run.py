@@ -1,0 +1,145 @@
+"""A sync of one party: module by module, and what became of it.
+
+Rules of this module:
+- what a partner does wrong ends its module, not the others, and stands in the report; a failure of our own store is
+  raised;
+- retries, the circuit breaker and the rate are those of patience.py, with one budget for the whole sync;
+- our tokens are pushed out last: by then the partner is known to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TypeAlias
+
+from attrs import evolve
+
+from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
+from ocpi_emsp.flows.call import require
+from ocpi_emsp.flows.context import Context, new_id
+from ocpi_emsp.flows.pace import Budget
+from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.patience import patient_send
+from ocpi_emsp.flows.push_tokens import TokensPushed, push_tokens
+from ocpi_emsp.flows.register import registered_party
+from ocpi_emsp.flows.sync.page import SOURCES, Pull
+from ocpi_emsp.flows.sync.pull import TakenOver, pull_module
+from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport, Tally
+from ocpi_emsp.routes import outgoing
+
+MODULES = (*SOURCES, "tokens")
+"""What is synced, in this order: tariffs and sessions come before the CDRs that speak of them."""
+
+Watch: TypeAlias = Callable[[SyncProgress], object]
+Stop: TypeAlias = Callable[[], bool]
+
+_SKIPPED = (NotSupported, MissingEndpoints)
+_FAILED = (PartnerError, UnsafeUrl, NotRegistered, TakenOver)
+
+
+async def sync(
+    context: Context,
+    country_code: str,
+    party_id: str,
+    *,
+    modules: Iterable[str] = MODULES,
+    since: datetime | None = None,
+    full: bool = False,
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+) -> SyncReport:
+    """Pull what a party has, and push our tokens to it; see :meth:`ocpi_emsp.Emsp.sync`.
+
+    Raises NotRegistered, StoreFailed; ValueError for an unknown module, a naive ``since``, or one of a full sync.
+    """
+    wanted = _wanted(modules, since, full=full)
+    started = context.clock.now()
+    party = await registered_party(context, country_code, party_id)
+    budget = Budget(context.patience)
+    patient = evolve(context, send=patient_send(context, party, budget))
+    reports = []
+    for module in wanted:
+        reports.append(await _Run(patient, party, module, budget, watch, stop or _never).report(since, full=full))
+    return SyncReport(
+        country_code=party.country_code,
+        party_id=party.party_id,
+        started_at=started,
+        duration=(context.clock.now() - started).total_seconds(),
+        modules=tuple(reports),
+    )
+
+
+def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> list[str]:
+    asked = {module.lower() for module in modules}
+    unknown = sorted(asked - set(MODULES))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: the modules of a sync are {', '.join(MODULES)}")
+    if full and since is not None:
+        raise ValueError("a full sync has no beginning: since is for another")
+    if since is not None and since.tzinfo is None:
+        raise ValueError("since has no time zone")
+    return [module for module in MODULES if module in asked]
+
+
+def _never() -> bool:
+    return False
+
+
+class _Run:
+    """The sync of one module."""
+
+    def __init__(
+        self, context: Context, party: Party, module: str, budget: Budget, watch: Watch | None, stop: Stop
+    ) -> None:
+        self._context = context
+        self._party = party
+        self._module = module
+        self._budget = budget
+        self._watch = watch
+        self._stop = stop
+        self._tally = Tally(party.country_code, party.party_id, module)
+
+    async def report(self, since: datetime | None, *, full: bool) -> ModuleReport:
+        """Sync the module."""
+        started, retries = self._context.clock.now(), self._budget.retries
+        ended, reason = await self._judged(since, full=full)
+        self._tally.add("retries", self._budget.retries - retries)
+        self._tell(ended)
+        return self._tally.report(ended, reason, (self._context.clock.now() - started).total_seconds())
+
+    async def _judged(self, since: datetime | None, *, full: bool) -> tuple[SyncEnded, str]:
+        if self._stop():
+            return SyncEnded.STOPPED, "it was asked to stop"
+        try:
+            return await self._do(since, full=full)
+        except _SKIPPED as error:
+            return SyncEnded.SKIPPED, error.message
+        except _FAILED as error:
+            return SyncEnded.FAILED, _why(error)
+
+    async def _do(self, since: datetime | None, *, full: bool) -> tuple[SyncEnded, str]:
+        if self._module == "tokens":
+            require(self._context, self._party, outgoing("tokens.put"))
+            return self._pushed(await push_tokens(self._context, self._party, full=full, stop=self._stop))
+        pull = Pull(self._context, self._party, SOURCES[self._module], self._tally, new_id())
+        return await pull_module(pull, since=since, full=full, told=self._tell, stop=self._stop)
+
+    def _pushed(self, pushed: TokensPushed) -> tuple[SyncEnded, str]:
+        """Tokens in the words of a sync."""
+        self._tally.add("created", pushed.put)
+        self._tally.add("updated", pushed.patched)
+        self._tally.add("unchanged", pushed.unchanged)
+        for failure in pushed.failures:
+            self._tally.reject(RejectedObject(id=failure.uid, url="", message=failure.error, findings=()))
+        self._tally.add("rejected", pushed.failed - len(pushed.failures))
+        return SyncEnded(pushed.ended), pushed.why
+
+    def _tell(self, ended: SyncEnded | None = None) -> None:
+        if self._watch is not None:
+            self._watch(self._tally.progress(ended))
+
+
+def _why(error: OcpiError) -> str:
+    findings = [str(finding) for finding in error.findings[:1]]
+    return "; ".join([error.message, *findings])

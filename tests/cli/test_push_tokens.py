@@ -1,0 +1,165 @@
+"""``ocpi-emsp push-tokens``, to simulated CPOs over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from cli import filled
+from cli.conftest import SECONDS, Command, Start
+from client.support import token
+from ocpi_emsp.cli import main
+from ocpi_emsp.storage import SqlStore
+
+WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
+Cpo: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture
+def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cpo:
+    """Starts a simulated CPO and registers with it; gives its control URL and its process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
+    server = start("serve", *WHO, "--port", "0", "--json")
+    assert server.stdout is not None
+    monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
+
+    def begin(*argv: str) -> tuple[str, Any]:
+        running = start("simulate-cpo", "--token-a", "token-a", *argv)
+        assert running.stdout is not None
+        ready = json.loads(running.stdout.readline())
+        registered = command("register", ready["versions_url"], "--token-a", "token-a", *WHO)
+        assert registered.status == 0, registered.err
+        return ready["control_url"], running
+
+    return begin
+
+
+def store_tokens(*tokens: Any) -> None:
+    store = SqlStore("sqlite:///ocpi-emsp.db")
+    for each in tokens:
+        filled.emsp_on(store).tokens.put(each)
+    store.dispose()
+
+
+def tokens_of(control_url: str) -> dict[str, bool]:
+    """What the CPO has: whether each token is valid, by uid."""
+    return {each["uid"]: each["valid"] for each in httpx.get(f"{control_url}/state").json()["tokens"]}
+
+
+def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command) -> None:
+    one, _ = cpo("--party", "NL-TNM")
+    other, _ = cpo("--party", "DE-ABC")
+    assert command("invite", "BE", "XYZ", *WHO).status == 0, "who is only invited gets nothing"
+    store_tokens(token("A"), token("B"))
+    ended = command("push-tokens", *WHO)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        "NL-TNM  2 put, 0 patched, 0 unchanged, 0 failed",
+        "DE-ABC  2 put, 0 patched, 0 unchanged, 0 failed",
+    ]
+    store_tokens(token("B", valid=False))
+    ended = command("push-tokens", "nl-tnm", "NL-TNM", "--verify", "--json", *WHO)
+    assert (ended.status, ended.err) == (0, "")
+    (report,) = json.loads(ended.out)["parties"]
+    assert report.pop("duration") >= 0
+    assert report == {
+        "country_code": "NL",
+        "party_id": "TNM",
+        "put": 0,
+        "patched": 1,
+        "unchanged": 1,
+        "failed": 0,
+        "verified": 1,
+        "failures": [],
+        "ended": "done",
+        "why": "",
+    }
+    assert tokens_of(one) == {"A": True, "B": False}
+    assert tokens_of(other) == {"A": True, "B": True}
+    assert command("push-tokens", "DE-ABC", "--full", "--verify", *WHO).out == (
+        "DE-ABC  0 put, 1 patched, 1 unchanged, 0 failed, 1 verified\n"
+    )
+
+
+def test_a_party_that_is_gone_fails_and_stops_no_other(cpo: Cpo, command: Command) -> None:
+    _, gone = cpo("--party", "NL-TNM")
+    there, _ = cpo("--party", "DE-ABC")
+    gone.kill()
+    gone.communicate(timeout=SECONDS)
+    store_tokens(*(token(f"T{number}") for number in range(5)))
+    ended = command("push-tokens", *WHO)
+    assert ended.status == 3
+    lost, done = ended.out.splitlines()
+    assert lost.startswith("NL-TNM  0 put, 0 patched, 0 unchanged, 3 failed; failed: 3 times in a row: PUT http://127")
+    assert done == "DE-ABC  5 put, 0 patched, 0 unchanged, 0 failed"
+    assert ended.err.count("NL-TNM: token 'T") == 3
+    assert "Traceback" not in ended.err
+    assert len(tokens_of(there)) == 5
+
+
+def test_a_party_that_is_not_registered_is_said(cpo: Cpo, command: Command) -> None:
+    there, _ = cpo()
+    store_tokens(token("A"))
+    ended = command("push-tokens", "DE-ABC", "NL-TNM", *WHO)
+    assert (ended.status, ended.out) == (1, "NL-TNM  1 put, 0 patched, 0 unchanged, 0 failed\n")
+    assert ended.err == "ocpi-emsp: DE-ABC: there is no registration with DE-ABC\n"
+    assert tokens_of(there) == {"A": True}
+    ended = command("push-tokens", "--url-policy", "https", *WHO[:-2])
+    assert (ended.status, ended.out) == (1, "")
+    assert "ocpi-emsp: NL-TNM: the url policy 'https' forbids 'http://127.0.0.1" in ended.err
+
+
+def test_tokens_that_fail_are_named_up_to_ten(cpo: Cpo, command: Command) -> None:
+    from ocpi_emsp.ports import Key, Kind
+
+    there, _ = cpo()
+    store_tokens(token("A"))
+    store = SqlStore("sqlite:///ocpi-emsp.db")
+    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+        for number in range(12):
+            key = Key(Kind.TOKEN, *filled.OURS, f"BAD{number}", "RFID")
+            tx.put(filled.record(key, b'{"uid": "BAD"}'))
+    store.dispose()
+    ended = command("push-tokens", *WHO)
+    assert (ended.status, ended.out) == (1, "NL-TNM  1 put, 0 patched, 0 unchanged, 12 failed\n")
+    said = ended.err.splitlines()
+    assert len(said) == 11
+    assert said[0].startswith("ocpi-emsp: NL-TNM: token 'BAD0' (RFID): ")
+    assert said[10] == "ocpi-emsp: NL-TNM: 2 more tokens failed"
+    ended = command("push-tokens", "--json", *WHO)
+    (report,) = json.loads(ended.out)["parties"]
+    assert (ended.status, ended.err, len(report["failures"])) == (1, "", 12)
+    assert set(report["failures"][0]) == {"uid", "type", "error"}
+    assert tokens_of(there) == {"A": True}
+    assert command("push-tokens", "XX", *WHO).status == 2
+
+
+def test_a_party_that_takes_no_tokens_is_said(database: str, command: Command) -> None:
+    who = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge")
+    assert database
+    ended = command("push-tokens", *who)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == (
+        "NL-TNM  0 put, 0 patched, 0 unchanged, 0 failed: nothing was pushed: NL-TNM offers no tokens endpoint\n"
+    )
+
+
+def test_without_a_party_nothing_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
+    assert main(["push-tokens", *WHO]) == 3
+    assert "there is no database ocpi-emsp.db" in capsys.readouterr().err
+    assert main(["db", "upgrade"]) == 0
+    capsys.readouterr()
+    assert main(["push-tokens", *WHO]) == 0
+    assert capsys.readouterr() == ("", "ocpi-emsp: no party is registered\n")
+    assert main(["push-tokens", "--json", *WHO]) == 0
+    assert capsys.readouterr() == ('{"parties": []}\n', "")

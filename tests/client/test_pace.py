@@ -1,0 +1,139 @@
+"""How often a party is called by clients, as said by ``emsp.set_pace`` and ``patience``."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from client.support import COLOURS, Colour, Server, call, drain, envelope, make_emsp, page, register, registered
+from flows.support import FakeClock
+from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, Patience, SupportMatrix
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+
+pytestmark = pytest.mark.parametrize("colour", COLOURS)
+
+
+def located(_request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=encode(envelope(samples.location())))
+
+
+def slept(server: Callable[[httpx.Request], httpx.Response] = located, **settings: Any) -> tuple[Emsp, list[float]]:
+    """An eMSP whose waits take no time, and these waits."""
+    clock, waits = FakeClock(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(seconds=seconds)
+
+    return registered(Server(server), clock=clock, sleep=sleep, **settings), waits
+
+
+def set_pace(emsp: Emsp, colour: Colour, party_id: str = "TNM", **pace: Any) -> None:
+    if colour == "sync":
+        emsp.set_pace("nl", party_id, **pace)
+    else:
+        anyio.run(lambda: emsp.async_set_pace("nl", party_id, **pace))
+
+
+def test_a_party_without_a_limit_is_called_at_once(colour: Colour) -> None:
+    emsp, waits = slept()
+    for _ in range(5):
+        call(emsp, colour, "location", "LOC1")
+    assert waits == []
+
+
+def test_a_partys_own_rate_comes_first_until_it_is_taken_back(colour: Colour) -> None:
+    emsp, waits = slept(patience=Patience(requests_per_second=Decimal(2)))
+    set_pace(emsp, colour, requests_per_second=Decimal("0.1"))
+    call(emsp, colour, "location", "LOC1")
+    call(emsp, colour, "location", "LOC1")
+    assert waits == [10]
+    set_pace(emsp, colour)
+    call(emsp, colour, "location", "LOC1")
+    call(emsp, colour, "location", "LOC1")
+    assert waits == [10, 2, 0.5]  # what was begun at the old pace ends at the new one: four slots take two seconds
+
+
+def test_a_change_counts_from_the_next_page_on(colour: Colour) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params.get("offset", 0))
+        if offset == 1:
+            emsp.set_pace("NL", "TNM", requests_per_second=Decimal(4))
+        return page([samples.location(f"LOC{offset}")], f"?offset={offset + 1}" if offset < 3 else None)
+
+    emsp, waits = slept(answer)
+    assert drain(emsp, colour).ids == ["LOC0", "LOC1", "LOC2", "LOC3"]
+    assert waits == [0.25]
+
+
+def test_the_rest_of_a_profile_stays(colour: Colour) -> None:
+    emsp, _ = slept()
+    emsp.set_matrix("NL", "TNM", SupportMatrix(()))
+    set_pace(emsp, colour, concurrent_requests=2, requests_per_second=Decimal("2.5"))
+    with pytest.raises(NotSupported):
+        call(emsp, colour, "location", "LOC1")
+
+
+def test_a_party_that_is_not_registered_has_no_pace(colour: Colour) -> None:
+    emsp, _ = slept()
+    with pytest.raises(NotRegistered, match="NL-XYZ"):
+        set_pace(emsp, colour, "xyz", concurrent_requests=1)
+
+
+@pytest.mark.parametrize(
+    ("pace", "said"),
+    [
+        ({"concurrent_requests": 0}, "concurrent_requests is 0"),
+        ({"concurrent_requests": -1}, "concurrent_requests is -1"),
+        ({"requests_per_second": Decimal(0)}, "requests_per_second is 0"),
+        ({"requests_per_second": Decimal("0.009")}, "requests_per_second is 0.009"),
+        ({"requests_per_second": Decimal("-Infinity")}, "requests_per_second is -Infinity"),
+        ({"requests_per_second": Decimal("NaN")}, "requests_per_second is NaN"),
+    ],
+    ids=str,
+)
+def test_a_pace_at_which_nothing_is_sent_is_refused(colour: Colour, pace: dict[str, Any], said: str) -> None:
+    emsp, waits = slept()
+    with pytest.raises(ValueError, match=said):
+        set_pace(emsp, colour, **pace)
+    call(emsp, colour, "location", "LOC1")
+    assert waits == []
+
+
+def test_a_call_waits_for_a_slot_and_not_for_ever(colour: Colour) -> None:
+    """The partner, while it answers the only call that it gets at once, has another one made."""
+    refused: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        with pytest.raises(PartnerUnavailable) as caught, emsp.client("NL", "TNM") as other:
+            other.location("LOC1")
+        refused.append(str(caught.value))
+        return located(request)
+
+    async def answer_later(request: httpx.Request) -> httpx.Response:
+        async with emsp.async_client("NL", "TNM") as other:
+            with pytest.raises(PartnerUnavailable) as caught:
+                await other.location("LOC1")
+        refused.append(str(caught.value))
+        return located(request)
+
+    emsp = make_emsp(
+        patience=Patience(longest_turn=timedelta(milliseconds=10)),
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(Server(answer))),
+        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
+    )
+    register(emsp)
+    set_pace(emsp, colour, concurrent_requests=1)
+    assert call(emsp, colour, "location", "LOC1").id == "LOC1"
+    assert refused == ["NL-TNM: all of the 1 slots for requests were taken for 0.01 s"]
+
+
+def test_the_time_really_passes(colour: Colour) -> None:
+    emsp = registered(Server(located), patience=Patience(requests_per_second=Decimal(200)))
+    for _ in range(3):
+        assert call(emsp, colour, "location", "LOC1").id == "LOC1"

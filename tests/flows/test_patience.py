@@ -1,0 +1,560 @@
+"""Retries, breaks and the pace of calls. The ports are played: a clock, a sleep that moves it, a partner by rote."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flows.support import FakeClock
+from ocpi_emsp import (
+    BusinessDetails,
+    Limits,
+    PartnerUnavailable,
+    Party,
+    Patience,
+    Policy,
+    Request,
+    Response,
+    SupportMatrix,
+    TransportFailed,
+)
+from ocpi_emsp._bridge import run
+from ocpi_emsp._pace import make_pace
+from ocpi_emsp.flows.context import Context, Identity
+from ocpi_emsp.flows.pace import Budget, Health, jittered
+from ocpi_emsp.flows.parties import PartyState, Profile, put_party
+from ocpi_emsp.flows.patience import RETRIED, paced_send, patient_send, retry_after
+from ocpi_emsp.ports import Send
+from ocpi_emsp.storage import MemoryStore
+
+GET = Request("GET", "https://cpo.test/locations")
+RESET = TransportFailed("GET https://cpo.test/locations: reset", retryable=True)
+TOO_LARGE = TransportFailed("GET https://cpo.test/locations: over the limit")
+OK = Response(200)
+SECOND = timedelta(seconds=1)
+
+
+class Interrupted(BaseException):
+    """Whatever ends a call from our side."""
+
+
+@define
+class Partner:
+    """Answers by rote, the last answer for ever; remembers when it was asked."""
+
+    clock: FakeClock
+    answers: list[Response | BaseException | Callable[[], object]]
+    asked: list[datetime] = field(factory=list)
+
+    async def __call__(self, request: Request) -> Response:
+        assert request.url == GET.url
+        self.asked.append(self.clock.now())
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        if not isinstance(answer, Response):
+            answer()
+            return OK
+        return answer
+
+    def then(self, *answers: Response | BaseException | Callable[[], object]) -> None:
+        """Answer so from now on, and forget what was asked."""
+        self.answers, self.asked = list(answers), []
+
+
+@define
+class Stage:
+    """A context, the partner behind it and what was slept."""
+
+    context: Context
+    clock: FakeClock
+    partner: Partner
+    slept: list[float]
+
+    def budget(self) -> Budget:
+        return Budget(self.context.patience)
+
+    def send(self, party: Party | None = None, budget: Budget | None = None) -> Send:
+        return patient_send(self.context, party or cpo(), budget or self.budget())
+
+    def call(self, request: Request = GET, *, budget: Budget | None = None, party: Party | None = None) -> Response:
+        return run(self.send(party, budget)(request))
+
+    def fail(self, times: int = 1) -> None:
+        """Calls that fail after all their tries."""
+        for _ in range(times):
+            with pytest.raises(TransportFailed):
+                self.call()
+
+
+def cpo(party_id: str = "TNM", **profile: Any) -> Party:
+    return Party(
+        country_code="NL", party_id=party_id, state=PartyState.REGISTERED, token="t", profile=Profile(**profile)
+    )
+
+
+def stage(*answers: Response | BaseException | Callable[[], object], **patience: Any) -> Stage:
+    clock, slept = FakeClock(), list[float]()
+    partner = Partner(clock, list(answers))
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance(seconds=seconds)
+
+    settings = Patience(**({"longest_turn": SECOND} | patience))  # one thread: who waits for a slot, waits for itself
+    context = Context(
+        identity=Identity(
+            country_code="IT", party_id="BEC", business_details=BusinessDetails(name="Be"), url="https://emsp.test"
+        ),
+        matrix=SupportMatrix.full(),
+        limits=Limits(),
+        url_policy="https",
+        policy=Policy.tolerant(),
+        required_modules=frozenset(),
+        store=MemoryStore(),
+        clock=clock,
+        sleep=sleep,
+        pace=make_pace("sync", Health.of(settings)),
+        patience=settings,
+        send=partner,
+        authorize=None,
+        listeners=(),
+        relayed=(),
+    )
+    return Stage(context, clock, partner, slept)
+
+
+def busy(after: str, status: int = 503) -> Response:
+    return Response(status, [("retry-after", after)])
+
+
+# --- what is retried ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [*map(Response, sorted(RETRIED)), RESET], ids=lambda each: str(each)[:30])
+def test_a_get_is_sent_again_until_it_succeeds(failure: Response | TransportFailed) -> None:
+    played = stage(failure, failure, OK)
+    budget = played.budget()
+    assert played.call(budget=budget) is OK
+    assert len(played.partner.asked) == 3
+    assert (budget.retries, budget.refused) == (2, 0)
+    assert budget.waited.total_seconds() == pytest.approx(sum(played.slept))
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 400, 401, 403, 404, 405, 409, 410, 413, 422, 501, 505])
+def test_any_other_status_is_the_answer(status: int) -> None:
+    played = stage(Response(status))
+    assert played.call().status == status
+    assert len(played.partner.asked) == 1
+
+
+@pytest.mark.parametrize("code", [2001, 3000])
+def test_an_ocpi_error_is_the_answer(code: int) -> None:
+    played = stage(Response(200, body=b'{"status_code": %d}' % code))
+    played.call()
+    assert len(played.partner.asked) == 1
+
+
+def test_a_failure_that_would_come_again_is_not_retried() -> None:
+    played = stage(TOO_LARGE)
+    with pytest.raises(TransportFailed) as caught:
+        played.call()
+    assert caught.value is TOO_LARGE
+    assert len(played.partner.asked) == 1
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "POST", "PUT"])
+@pytest.mark.parametrize("failure", [Response(503), busy("1"), busy("9999"), RESET], ids=["503", "1", "9999", "reset"])
+def test_what_changes_something_is_sent_once(method: str, failure: Response | TransportFailed) -> None:
+    played = stage(failure)
+    if isinstance(failure, TransportFailed):
+        with pytest.raises(TransportFailed, match="reset"):
+            played.call(Request(method, GET.url))
+    else:
+        assert played.call(Request(method, GET.url)) is failure
+    assert (len(played.partner.asked), played.slept) == (1, [])
+
+
+def test_the_last_answer_or_error_is_given_when_all_tries_failed() -> None:
+    played = stage(Response(503))
+    assert played.call().status == 503
+    assert len(played.partner.asked) == 5
+    played.partner.then(RESET)
+    with pytest.raises(TransportFailed) as caught:
+        played.call()
+    assert caught.value is RESET
+    assert len(played.partner.asked) == 5
+
+
+def test_no_slot_is_held_while_a_call_waits_for_its_next_try() -> None:
+    played = stage(RESET, OK, concurrent_requests=1)
+    others: list[Response] = []
+    waited = played.context.sleep
+
+    async def sleep(seconds: float) -> None:
+        await waited(seconds)
+        others.append(await paced_send(played.context, "NL", "TNM")(GET))
+
+    played.context = evolve(played.context, sleep=sleep)
+    assert played.call() is OK
+    assert others == [OK]
+
+
+# --- how long is waited ---------------------------------------------------------------------------------------------
+
+
+def test_each_wait_is_below_a_bound_that_doubles() -> None:
+    played = stage(RESET, attempts=9, longest_wait=8 * SECOND, failures=10**6, retries=10**6, waiting=timedelta(days=9))
+    longest = [0.0] * 8
+    for _ in range(200):
+        played.slept.clear()
+        played.fail()
+        longest = [max(*each) for each in zip(longest, played.slept, strict=True)]
+    bounds = [0.5, 1, 2, 4, 8, 8, 8, 8]
+    assert all(0.8 * bound < found <= bound for found, bound in zip(longest, bounds, strict=True))
+
+
+@given(
+    st.timedeltas(timedelta(0), timedelta(hours=1)),
+    st.integers(1, 10),
+    st.timedeltas(timedelta(0), timedelta(days=1)),
+    st.integers(1, 10**9),
+)
+def test_a_wait_is_never_longer_than_its_bounds(first: timedelta, growth: int, longest: timedelta, failed: int) -> None:
+    wait = jittered(first, growth, longest, failed)
+    assert timedelta(0) <= wait <= longest
+    if failed == 1:
+        assert wait <= first
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_in_seconds_is_kept(status: int) -> None:
+    played = stage(busy("120", status), OK)
+    assert played.call() is OK
+    assert played.slept == [120]
+
+
+def test_retry_after_as_a_date_is_kept() -> None:
+    played = stage(OK)
+    played.partner.then(busy(format_datetime(played.clock.now() + 90 * SECOND, usegmt=True)), OK)
+    assert played.call() is OK
+    assert played.slept == [90]
+
+
+@pytest.mark.parametrize("word", ["", "-1", "1.5", "soon", "Sat, 01 Jan 2000 00:00:00 GMT", "0"])
+def test_retry_after_that_asks_for_nothing_leaves_our_own_wait(word: str) -> None:
+    played = stage(busy(word), OK)
+    assert played.call() is OK
+    assert 0 <= played.slept[0] <= 0.5
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "Sat, 01 Jun 2024 12:01:00 GMT",
+        "Saturday, 01-Jun-24 12:01:00 GMT",
+        "Sat Jun  1 12:01:00 2024",
+        "Sat, 01 Jun 2024 14:01:00 +0200",
+        "60",
+        " 060 ",
+    ],
+)
+def test_every_form_of_a_date_is_read(word: str) -> None:
+    assert retry_after(busy(word), FakeClock().now()) == timedelta(minutes=1)
+
+
+@given(st.text(max_size=60) | st.integers(-10, 10**30).map(str) | st.datetimes().map(format_datetime))
+@example("9" * 5000)
+@example("²")
+@example("Fri, 31 Dec 9999 23:59:59 -2359")
+@example("Sat, 01 Jan 0001 00:00:00 +2359")
+@example("Sat, 99 Jun 2024 99:01:00 GMT")
+def test_retry_after_may_say_anything(word: str) -> None:
+    asked = retry_after(busy(word), FakeClock().now())
+    assert asked is None or timedelta(0) <= asked <= timedelta(days=365)
+
+
+def test_a_partner_that_wants_a_longer_rest_gets_it() -> None:
+    played = stage(busy("600", 429), OK)
+    with pytest.raises(PartnerUnavailable, match="NL-TNM wants to be asked again after 2024-06-01T12:10:00Z") as caught:
+        played.call()
+    assert caught.value.until == played.clock.now() + 600 * SECOND
+    assert (caught.value.method, caught.value.url) == ("GET", GET.url)
+    played.clock.advance(seconds=599)
+    with pytest.raises(PartnerUnavailable, match="called after 2024-06-01T12:10:00Z"):
+        played.call()
+    assert (len(played.partner.asked), played.slept) == (1, [])
+    played.clock.advance(seconds=1)
+    assert played.call() is OK
+
+
+def test_a_partner_that_wants_a_rest_for_ever_is_asked_again_in_a_while() -> None:
+    played = stage(busy("9" * 100), OK)
+    with pytest.raises(PartnerUnavailable):
+        played.call()
+    played.clock.advance(minutes=15)
+    assert played.call() is OK
+
+
+# --- the budget of a sync -------------------------------------------------------------------------------------------
+
+
+def test_a_sync_has_so_many_retries() -> None:
+    played = stage(Response(503), retries=6)
+    budget = played.budget()
+    for sends in (5, 3, 1):
+        played.partner.then(Response(503))
+        assert played.call(budget=budget).status == 503
+        assert len(played.partner.asked) == sends
+    assert (budget.retries, budget.refused) == (6, 2)
+
+
+def test_a_sync_waits_so_long() -> None:
+    played = stage(busy("200", 429))
+    budget = played.budget()
+    assert played.call(budget=budget).status == 429
+    assert budget.waited == 600 * SECOND
+    assert (len(played.partner.asked), budget.retries, budget.refused) == (4, 3, 1)
+
+
+# --- the circuit breaker --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [RESET, TOO_LARGE], ids=["reset", "too large"])
+def test_a_party_that_fails_five_calls_is_not_called_for_a_minute(failure: TransportFailed) -> None:
+    played = stage(failure)
+    played.fail(5)
+    played.partner.then(OK)
+    again = played.clock.now() + 60 * SECOND
+    with pytest.raises(PartnerUnavailable, match="NL-TNM did not answer") as caught:
+        played.call()
+    assert caught.value.until == again
+    assert not caught.value.retryable
+    assert played.partner.asked == []
+    played.clock.time = again
+    assert played.call() is OK
+
+
+@pytest.mark.parametrize("status", [500, 501, 503])
+def test_a_server_error_is_a_failed_call(status: int) -> None:
+    played = stage(Response(status))
+    for _ in range(5):
+        played.call()
+    with pytest.raises(PartnerUnavailable):
+        played.call()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 425, 429])
+def test_a_partner_that_answers_is_well(status: int) -> None:
+    played = stage(Response(status))
+    for _ in range(12):
+        assert played.call().status == status
+
+
+def test_only_failures_in_a_row_count() -> None:
+    played = stage(RESET)
+    for _ in range(4):
+        played.partner.then(RESET)
+        played.fail(4)
+        played.partner.then(OK)
+        played.call()
+
+
+def test_each_probe_that_fails_doubles_the_rest_up_to_a_quarter_of_an_hour() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    for minutes in (1, 2, 4, 8, 15, 15):
+        played.clock.advance(minutes=minutes, seconds=-1)
+        played.partner.then(RESET)
+        with pytest.raises(PartnerUnavailable):
+            played.call()
+        assert played.partner.asked == []
+        played.clock.advance(seconds=1)
+        with pytest.raises(TransportFailed, match="reset"):
+            played.call()
+        assert len(played.partner.asked) == 1  # a probe has no retries
+    played.clock.advance(minutes=15)
+    played.partner.then(OK)
+    played.call()
+    played.partner.then(RESET)
+    played.fail(5)
+    with pytest.raises(PartnerUnavailable) as caught:
+        played.call()
+    assert caught.value.until == played.clock.now() + 60 * SECOND
+
+
+def test_one_probe_is_let_through_at_a_time() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    played.clock.advance(minutes=1)
+
+    def meanwhile() -> None:
+        with pytest.raises(PartnerUnavailable, match="another call tries it now"):
+            played.call()
+
+    played.partner.then(meanwhile, OK)
+    assert played.call() is OK
+    assert len(played.partner.asked) == 1
+    assert played.call() is OK
+
+
+def test_a_probe_that_is_given_up_lets_another_one_through() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    played.clock.advance(minutes=1)
+    played.partner.then(Interrupted(), OK)
+    with pytest.raises(Interrupted):
+        played.call()
+    assert played.call() is OK
+
+
+def test_a_probe_that_is_asked_to_wait_has_found_the_partner_well() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    played.clock.advance(minutes=1)
+    played.partner.then(busy("30", 429), OK)
+    assert played.call() is OK
+    assert played.slept[-1] == 30
+
+
+def test_a_clock_that_goes_back_shuts_nobody_out() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    played.clock.advance(days=-1)
+    played.partner.then(OK)
+    assert played.call() is OK
+
+
+def test_another_party_is_called_all_the_same() -> None:
+    played = stage(RESET)
+    played.fail(5)
+    played.partner.then(OK)
+    assert played.call(party=cpo("XYZ")) is OK
+
+
+# --- the pace -------------------------------------------------------------------------------------------------------
+
+
+def put(played: Stage, party: Party) -> None:
+    async def store() -> None:
+        async with played.context.store.transaction() as tx:
+            await put_party(tx, party, played.clock.now())
+
+    run(store())
+
+
+def gaps(moments: Iterable[datetime]) -> list[float]:
+    return [(late - early).total_seconds() for early, late in pairwise(moments)]
+
+
+def paced(played: Stage, party_id: str = "tnm") -> Response:
+    return run(paced_send(played.context, "nl", party_id)(GET))
+
+
+def test_requests_keep_the_rate_of_the_party() -> None:
+    played = stage(OK, requests_per_second=Decimal(10))
+    put(played, cpo(requests_per_second=Decimal(4)))
+    for _ in range(4):
+        paced(played)
+    assert gaps(played.partner.asked) == [0.25] * 3
+    played.clock.advance(seconds=60)
+    played.partner.then(OK)
+    for _ in range(3):
+        paced(played)
+    assert gaps(played.partner.asked) == [0.25] * 2  # a pause earns no burst
+
+
+def test_clients_and_syncs_share_the_rate() -> None:
+    played = stage(OK)
+    slow = cpo(requests_per_second=Decimal("0.5"))
+    put(played, slow)
+    paced(played)
+    played.call(party=slow)
+    paced(played)
+    assert gaps(played.partner.asked) == [2, 2]
+
+
+def test_a_party_without_a_rate_has_that_of_the_emsp_and_one_of_its_own() -> None:
+    played = stage(OK, requests_per_second=Decimal(10))
+    for party_id in ("TNM", "XYZ", "TNM"):
+        paced(played, party_id)
+    assert gaps(played.partner.asked) == [0, 0.1]
+
+
+def test_retries_keep_the_rate() -> None:
+    played = stage(RESET, RESET, OK, first_wait=timedelta(0))
+    assert played.call(party=cpo(requests_per_second=Decimal(1))) is OK
+    assert gaps(played.partner.asked) == [1, 1]
+
+
+def test_a_client_retries_nothing_and_is_never_refused() -> None:
+    played = stage(RESET)
+    for _ in range(12):
+        with pytest.raises(TransportFailed, match="reset"):
+            paced(played)
+    assert len(played.partner.asked) == 12
+    assert played.slept == []
+    played.partner.then(OK)
+    assert played.call() is OK
+
+
+@pytest.mark.parametrize("failure", [RESET, Interrupted()], ids=["failed", "given up"])
+def test_a_call_that_ends_badly_frees_its_slot(failure: BaseException) -> None:
+    played = stage(failure, failure, OK, attempts=1, concurrent_requests=1)
+    with pytest.raises(type(failure)):
+        played.call()
+    with pytest.raises(type(failure)):
+        paced(played)
+    assert played.call() is OK
+
+
+def test_a_call_has_one_slot_however_it_is_wrapped() -> None:
+    played = stage(OK, longest_turn=timedelta(microseconds=1))
+    once = cpo(concurrent_requests=1)
+    put(played, once)
+    for _ in range(3):
+        played.context = evolve(played.context, send=paced_send(played.context, "NL", "TNM"))
+        assert played.call(party=once) is OK
+        played.context = evolve(played.context, send=played.send(once))
+        assert paced(played) is OK
+
+
+def test_a_call_without_a_free_slot_says_so() -> None:
+    played = stage(OK, longest_turn=timedelta(microseconds=1), concurrent_requests=1)
+
+    def meanwhile() -> None:
+        with pytest.raises(PartnerUnavailable, match="NL-TNM: all of the 1 slots"):
+            paced(played)
+
+    played.partner.then(meanwhile)
+    assert paced(played) is OK
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"attempts": 0},
+        {"concurrent_requests": 0},
+        {"failures": 0},
+        {"growth": 0},
+        {"first_wait": -SECOND},
+        {"longest_turn": timedelta(0)},
+        {"requests_per_second": Decimal(0)},
+        {"requests_per_second": Decimal("0.001")},
+        {"requests_per_second": Decimal("Infinity")},
+        {"requests_per_second": Decimal("NaN")},
+        {"rest": timedelta(0)},
+        {"retries": -1},
+    ],
+    ids=str,
+)
+def test_settings_with_which_nothing_is_sent_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"requests|must be"):
+        Patience(**settings)

@@ -1,0 +1,168 @@
+"""A CPO's tokens endpoint that can be scripted, and an eMSP that pushes to it."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import httpx
+from attrs import define, field
+
+from client.support import Server, envelope, registered, token
+from flows.support import FakeClock
+from ocpi_emsp import Emsp, SupportMatrix, TokensPushed
+from ocpi_emsp._bridge import run
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.support import TO_CPO
+
+PARTY = ("NL", "TNM")
+OURS = ("IT", "BEC")
+Sent: TypeAlias = tuple[str, str]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+Scripted: TypeAlias = httpx.Response | BaseException | None
+Script: TypeAlias = Callable[[Sent], Scripted]
+
+
+def passes(_: Sent) -> None:
+    """Let every request pass."""
+
+
+@define
+class Desk:
+    """A CPO's tokens endpoint, written from mod_tokens.md 2.1: tokens by uid.
+
+    ``script`` may answer instead of it; ``lost`` replaces the answer to a request that was served.
+    """
+
+    tokens: dict[str, dict[str, Any]] = field(factory=dict)
+    log: list[Sent] = field(factory=list)
+    bodies: list[Any] = field(factory=list)
+    authorizations: list[str] = field(factory=list)
+    script: Script = passes
+    lost: Script = passes
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        sent = request.method, unquote(request.url.raw_path.decode().rpartition("/")[2])
+        assert request.url.path == f"/cpo/2.1.1/tokens/IT/BEC/{sent[1]}"
+        self.log.append(sent)
+        self.bodies.append(json.loads(request.content) if request.content else None)
+        self.authorizations.append(request.headers["authorization"])
+        answer = self.script(sent)
+        if answer is None:
+            served = self._serve(*sent)
+            answer = self.lost(sent) or served
+        if isinstance(answer, BaseException):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    def _serve(self, method: str, uid: str) -> httpx.Response:
+        if method != "PUT" and uid not in self.tokens:
+            return said(404, 2000)
+        if method == "PUT":
+            self.tokens[uid] = self.bodies[-1]
+        if method == "PATCH":
+            self.tokens[uid] = {**self.tokens[uid], **self.bodies[-1]}
+        return httpx.Response(200, json=envelope(self.tokens[uid] if method == "GET" else None))
+
+    def obey(self) -> None:
+        """Answer as it should from now on."""
+        self.script = self.lost = passes
+
+    def taken(self) -> list[Sent]:
+        """What was asked since the last look."""
+        log = list(self.log)
+        self.log.clear()
+        return log
+
+
+def said(status: int, code: int, message: str = "") -> httpx.Response:
+    return httpx.Response(status, json=envelope(None, code) | {"status_message": message})
+
+
+OFF = httpx.ConnectError("refused")
+
+
+@define
+class World:
+    emsp: Emsp
+    desk: Desk
+    clock: FakeClock
+    store: MemoryStore
+
+    def put(self, uid: str, **changes: Any) -> None:
+        """Store a token, a moment later than the last one."""
+        self.clock.advance(seconds=1)
+        self.emsp.tokens.put(token(uid, **{"last_updated": self.clock.now()} | changes))
+
+    def push(self, **options: Any) -> TokensPushed:
+        self.clock.advance(seconds=1)
+        return self.emsp.push_tokens(*PARTY, **options)
+
+    def pushed(self, uid: str) -> dict[str, Any]:
+        """What is known of what the party has."""
+        record = self.read(lambda tx: tx.get(Key(Kind.PUSHED, *PARTY, uid, "RFID")))
+        document: dict[str, Any] = json.loads(record.document)
+        return document
+
+    def read(self, ask: Callable[[Transaction], Any]) -> Any:
+        async def reading() -> Any:
+            async with self.store.transaction() as tx:
+                return await ask(tx)
+
+        return run(reading())
+
+    def write(self, record: Record) -> None:
+        self.read(lambda tx: tx.put(record))
+
+    def switch_off(self, *methods: str) -> None:
+        matrix = SupportMatrix.full()
+        for method in methods:
+            matrix = matrix.switch(False, module="tokens", direction=TO_CPO, method=method, path="/tokens/:path")
+        self.emsp.set_matrix(*PARTY, matrix)
+
+
+def world(**settings: Any) -> World:
+    desk, clock, store = Desk(), FakeClock(), MemoryStore()
+    return World(registered(Server(desk), store=store, clock=clock, **settings), desk, clock, store)
+
+
+def counts(report: TokensPushed) -> tuple[int, int, int, int]:
+    return report.put, report.patched, report.unchanged, report.failed
+
+
+def html(status: int) -> httpx.Response:
+    return httpx.Response(status, html="<html>")
+
+
+def failing(*failures: Sent, by: httpx.Response | BaseException) -> Script:
+    return lambda sent: by if sent in failures else None
+
+
+def by_name(place: int, **answers: httpx.Response | BaseException) -> Script:
+    """Answers by the method (place 0), or by the uid (place 1)."""
+    return lambda sent: answers.get(sent[place])
+
+
+REFUSALS = {
+    "404": said(404, 2000),
+    "2001": said(200, 2001),
+    "3000": said(500, 3000),
+    "405 without an envelope": httpx.Response(405),
+    "HTML": html(200),
+}
+
+
+def invalidated(**settings: Any) -> World:
+    """A party that has token A, which is invalid now."""
+    it = world(**settings)
+    it.put("A")
+    it.push()
+    it.put("A", valid=False)
+    it.desk.taken()
+    return it

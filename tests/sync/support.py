@@ -1,0 +1,246 @@
+"""An eMSP in sync with a CPO whose lists are made by hand: what it lists, and how it lies, is up to the test.
+
+The eMSP is driven through its public doors; the CPO answers without a network, a clock stands still until it is set.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import anyio
+import httpx
+from attrs import define, field
+
+from client.support import BASE, Colour, page, register
+from flows.support import FakeClock
+from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
+from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.flows.parties import get_party, put_party
+from ocpi_emsp.flows.sync.checkpoint import Checkpoint, checkpoint_key, get_checkpoint
+from ocpi_emsp.ports import Key, Kind, Query, Record, Store
+from ocpi_emsp.storage import MemoryStore, SqlStore
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode, timestamp
+
+Document: TypeAlias = dict[str, Any]
+Lie: TypeAlias = Callable[[httpx.Request], httpx.Response | None]
+
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+OLD = datetime(2024, 1, 1, tzinfo=UTC)
+"""When the samples were last updated, unless said otherwise."""
+OWNER = ("NL", "TNM")
+ALL = ("locations", "sessions", "cdrs", "tariffs", "tokens")
+
+
+def location(number: int, moment: datetime = OLD, **changes: Any) -> Document:
+    """A location with two EVSEs."""
+    return samples.location(f"LOC{number}", index=number, last_updated=moment) | changes
+
+
+def tariff(number: int, moment: datetime = OLD) -> Document:
+    return samples.tariff(f"TAR{number}", last_updated=moment)
+
+
+def session(number: int, moment: datetime = OLD, **changes: Any) -> Document:
+    return samples.session(f"SES{number}", start=moment) | changes
+
+
+def cdr(number: int, moment: datetime = OLD, **changes: Any) -> Document:
+    return samples.cdr(f"CDR{number}", of=samples.session(f"SES{number}", start=moment)) | changes
+
+
+@define
+class Cpo:
+    """Lists what it has, by the specification; ``lie`` may answer a request otherwise."""
+
+    lists: dict[str, list[Any]] = field(factory=lambda: {"locations": [], "sessions": [], "cdrs": [], "tariffs": []})
+    """Documents, or bytes that stand for one."""
+    most: int = 10
+    """Objects of a page."""
+    offered: Sequence[str] = ALL
+    asked: list[httpx.Request] = field(factory=list)
+    lie: Lie = lambda _: None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        match request.url.path:
+            case "/cpo/versions":
+                return _data([{"version": "2.1.1", "url": BASE}])
+            case "/cpo/2.1.1":
+                names = (*self.offered, "credentials")
+                return _data(
+                    {"version": "2.1.1", "endpoints": [{"identifier": n, "url": f"{BASE}/{n}"} for n in names]}
+                )
+        self.asked.append(request)
+        return self.lie(request) or self.honest(request)
+
+    def honest(self, request: httpx.Request) -> httpx.Response:
+        module, _, object_id = request.url.path.removeprefix("/cpo/2.1.1/").partition("/")
+        if object_id:
+            found = [each for each in self.lists[module] if _id(each) == unquote(object_id)]
+            return _data(found[0]) if found else httpx.Response(404, json={"status_code": 2003, "timestamp": "x"})
+        query = dict(parse_qsl(request.url.query.decode()))
+        listed = [each for each in self.lists[module] if _in_window(each, query)]
+        offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", self.most)), self.most)
+        items = listed[offset : offset + limit]
+        following = None
+        if offset + limit < len(listed):
+            kept = {name: value for name, value in query.items() if name.startswith("date_")}
+            following = str(request.url.copy_with(params=kept | {"offset": offset + limit, "limit": limit}))
+        return raw_page(items, following, total=len(listed), limit=limit)
+
+    def queries(self, module: str) -> list[dict[str, str]]:
+        """The parameters of every request for a list."""
+        path = f"/cpo/2.1.1/{module}"
+        return [dict(parse_qsl(each.url.query.decode())) for each in self.asked if each.url.path == path]
+
+
+def raw_page(items: list[Any], link: str | None = None, *, total: Any = None, limit: Any = None) -> httpx.Response:
+    """A page; an item that is bytes stands in it as it is."""
+    body = b",".join(item if isinstance(item, bytes) else encode(item) for item in items)
+    answer = page([], link, total=total, limit=limit)
+    content = answer.content.replace(b"[]", b"[" + body + b"]", 1)
+    kept = {name: value for name, value in answer.headers.items() if name != "content-length"}
+    return httpx.Response(200, content=content, headers=kept)
+
+
+def _data(data: Any) -> httpx.Response:
+    return httpx.Response(200, content=encode({"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}))
+
+
+def _id(item: Any) -> Any:
+    return item.get("id") if isinstance(item, dict) else None
+
+
+def _in_window(item: Any, query: dict[str, str]) -> bool:
+    moment = item.get("last_updated", "") if isinstance(item, dict) else ""
+    after = not moment or query.get("date_from", "") <= moment
+    return after and not (moment and "date_to" in query and moment >= query["date_to"])
+
+
+@define
+class Synced:
+    """An eMSP, its CPO, and what the eMSP has of it."""
+
+    emsp: Emsp
+    cpo: Cpo
+    clock: FakeClock
+    store: Any
+    colour: Colour
+    token: str
+    slept: list[float]
+
+    def sync(self, **parameters: Any) -> SyncReport:
+        if self.colour == "sync":
+            return self.emsp.sync(*OWNER, **parameters)
+        return anyio.run(self._async_sync, parameters)
+
+    async def _async_sync(self, parameters: dict[str, Any]) -> SyncReport:
+        try:
+            return await self.emsp.async_sync(*OWNER, **parameters)
+        finally:  # the connections belong to this loop
+            if isinstance(self.store, SqlStore):
+                await self.store.async_dispose()
+
+    def pull(self, module: str = "locations", **parameters: Any) -> Any:
+        """The report of one module."""
+        return self.sync(modules=[module], **parameters).module(module)
+
+    def push(self, method: str, path: str, body: Any) -> int:
+        """A push of the CPO; the HTTP status of the answer."""
+        target = "/2.1.1/" + path.replace("*/", "NL/TNM/", 1)
+        headers = {"authorization": f"Token {self.token}"}
+        return self.emsp.handle(Request(method, target, headers=headers, body=encode(body))).status
+
+    def records(self, kind: str) -> list[Record]:
+        """Everything of a kind, in the order of creation."""
+
+        async def read(store: Store) -> list[Record]:
+            async with store.transaction(read_only=True) as tx:
+                query = Query(kind=kind, country_code="NL", party_id="TNM", limit=100_000)
+                return list((await tx.page(query)).records)
+
+        return run(read(lift_store(self.store, in_place)))
+
+    def ids(self, kind: str) -> list[str]:
+        return [record.key.id for record in self.records(kind)]
+
+    def record(self, kind: str, object_id: str, parent: str = "") -> Record | None:
+        async def read(store: Store) -> Record | None:
+            async with store.transaction(read_only=True) as tx:
+                return await tx.get(Key(kind, *OWNER, object_id, parent))
+
+        return run(read(lift_store(self.store, in_place)))
+
+    def checkpoint(self, module: str) -> Checkpoint:
+        async def read(store: Store) -> Checkpoint:
+            async with store.transaction(read_only=True) as tx:
+                return await get_checkpoint(tx, checkpoint_key(*OWNER, module))
+
+        return run(read(lift_store(self.store, in_place)))
+
+    def missing(self, kind: str = Kind.LOCATION) -> list[str]:
+        return [record.key.id for record in self.records(kind) if record.missing_since is not None]
+
+
+@contextmanager
+def synced(
+    colour: Colour = "sync",
+    store: Any = None,
+    listen: list[Event] | None = None,
+    offered: Sequence[str] = ALL,
+    **settings: Any,
+) -> Iterator[Synced]:
+    """An eMSP at which NL-TNM is registered."""
+    cpo, clock, slept = Cpo(offered=offered), FakeClock(NOW), list[float]()
+    kept = MemoryStore() if store is None else store
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.time += timedelta(seconds=seconds)
+
+    values: dict[str, Any] = {"matrix": SupportMatrix.full(), "clock": clock, "sleep": sleep}
+    emsp = Emsp(
+        country_code="IT",
+        party_id="BEC",
+        name="Be Charge",
+        url="https://emsp.test/ocpi/emsp",
+        store=kept,
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
+        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(cpo)),
+        **(values | settings),
+    )
+    token = register(emsp)
+    if listen is not None:
+        emsp.on(Event)(listen.append)
+    yield Synced(emsp, cpo, clock, kept, colour, token, slept)
+
+
+@contextmanager
+def on_sqlite(path: Path, **settings: Any) -> Iterator[Synced]:
+    """The same on a database file that has a schema."""
+    store = SqlStore(f"sqlite:///{path}")
+    try:
+        with synced(store=store, **settings) as pair:
+            yield pair
+    finally:
+        store.dispose()
+
+
+def change_party(pair: Synced, change: Callable[[Party], Party]) -> None:
+    """What a handshake would change."""
+
+    async def write() -> None:
+        async with lift_store(pair.store, in_place).transaction() as tx:
+            party = await get_party(tx, *OWNER)
+            assert party is not None
+            await put_party(tx, change(party), NOW)
+
+    run(write())
+
+
+def moved(document: Document, moment: datetime, **changes: Any) -> Document:
+    """A later version of an object."""
+    return document | changes | {"last_updated": timestamp(moment)}

@@ -1,0 +1,211 @@
+"""Lists that lie (docs/spec-choices.md row 8): every one ends, says what was wrong, and loses nothing that it gave."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.support import BASE, COLOURS, TOKEN, Colour, page
+from ocpi_emsp import Limits, SyncEnded
+from ocpi_emsp.flows.walk import EMPTY_PAGES
+from ocpi_emsp.ports import Kind
+from sync.support import location, raw_page, synced, tariff
+
+LIST = f"{BASE}/locations"
+
+
+def offset(request: httpx.Request) -> int:
+    return int(request.url.params.get("offset", 0))
+
+
+def items(first: int, count: int = 2) -> list[Any]:
+    return [location(n) for n in range(first, first + count)]
+
+
+def next_to(request: httpx.Request, **changes: Any) -> str:
+    return str(request.url.copy_with(params={**request.url.params, **changes}))
+
+
+def no_links(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(offset(request)), total=6) if offset(request) < 6 else raw_page([], total=6)
+
+
+def loop(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(offset(request)), str(request.url), total=6)
+
+
+def zero_limit(request: httpx.Request) -> httpx.Response:
+    following = next_to(request, offset=offset(request) + 2, limit=0) if offset(request) < 4 else None
+    given_limit = request.url.params.get("limit")
+    return raw_page(items(offset(request)) if given_limit != "0" else [], following, total=6, limit=0)
+
+
+def no_data(request: httpx.Request) -> httpx.Response:
+    if offset(request) < 6:
+        return raw_page(items(offset(request)), next_to(request, offset=offset(request) + 2))
+    return httpx.Response(200, json={"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
+
+
+def relative(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(offset(request)), f"?offset={offset(request) + 2}" if offset(request) < 4 else None)
+
+
+def total_too_large(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(offset(request)), total=60) if offset(request) < 6 else raw_page([], total=60)
+
+
+def overlapping(request: httpx.Request) -> httpx.Response:
+    """Each page begins with the last object of the page before."""
+    start = offset(request)
+    return raw_page(
+        items(max(start - 1, 0), 3)[: 6 - start + 1], next_to(request, offset=start + 2) if start < 4 else None
+    )
+
+
+def empty_in_between(request: httpx.Request) -> httpx.Response:
+    start = offset(request)
+    return raw_page(
+        items(start) if start in (0, 2, 4) else [], next_to(request, offset=start + 1) if start < 5 else None
+    )
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    ("lie", "noted"),
+    [
+        (empty_in_between, ""),
+        (loop, "went on by offset"),
+        (no_data, ""),
+        (no_links, "went on by offset"),
+        (overlapping, ""),
+        (relative, "lost date_to"),
+        (total_too_large, "went on by offset"),
+        (zero_limit, "limit=0"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_everything_is_had_all_the_same(
+    colour: Colour, lie: Callable[[httpx.Request], httpx.Response], noted: str
+) -> None:
+    with synced(colour) as pair:
+        pair.cpo.lie = lie
+        report = pair.pull()
+        assert report.ended is SyncEnded.DONE
+        assert pair.ids(Kind.LOCATION) == [f"LOC{n}" for n in range(6)]
+        assert len(pair.cpo.asked) <= 8
+        assert any(noted in note for note in report.notes) or not noted
+
+
+def circle(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(offset(request)), next_to(request, offset=2 - offset(request)))
+
+
+def endless_pages(request: httpx.Request) -> httpx.Response:
+    return raw_page(items(0), next_to(request, offset=offset(request) + 2))
+
+
+def endless_empty(request: httpx.Request) -> httpx.Response:
+    return raw_page([], next_to(request, offset=offset(request) + 2))
+
+
+def ignores_offset(_: httpx.Request) -> httpx.Response:
+    return raw_page(items(0), total=6)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize(
+    ("lie", "most", "reason"),
+    [
+        (circle, 3, "listed before"),
+        (endless_empty, EMPTY_PAGES, "empty pages in a row"),
+        (endless_pages, 2, "listed before"),
+        (ignores_offset, 2, "listed before"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_turns_in_circles_ends_and_is_not_done(
+    colour: Colour, lie: Callable[[httpx.Request], httpx.Response], most: int, reason: str
+) -> None:
+    with synced(colour) as pair:
+        pair.cpo.lie = lie
+        report = pair.pull()
+        assert report.ended is SyncEnded.FAILED
+        assert reason in report.reason
+        assert len(pair.cpo.asked) == most
+        assert pair.checkpoint("locations").done_until is None
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(colour: Colour) -> None:
+    with synced(colour) as pair:
+        pair.cpo.lie = lambda _: raw_page(items(0), "https://evil.test/cpo/2.1.1/locations?offset=2", total=6)
+        report = pair.pull()
+        assert (report.ended, report.created) == (SyncEnded.FAILED, 2)
+        assert "another origin" in report.reason
+        assert TOKEN not in report.reason
+        assert {each.url.host for each in pair.cpo.asked} == {"cpo.test"}
+
+
+def test_a_list_without_an_end_is_ended() -> None:
+    with synced(limits=Limits(pages=5)) as pair:
+        pair.cpo.lie = lambda request: raw_page(items(offset(request)), next_to(request, offset=offset(request) + 2))
+        report = pair.pull()
+        assert (report.ended, report.created) == (SyncEnded.FAILED, 10)
+        assert "more than 5 pages" in report.reason
+        pair.cpo.lie = lambda request: raw_page(items(offset(request)))
+        assert pair.pull().ended is SyncEnded.DONE, "the next sync goes on where this one was"
+        assert len(pair.ids(Kind.LOCATION)) == 12
+
+
+@given(
+    count=st.integers(1, 40),
+    most=st.integers(1, 9),
+    taken=st.dictionaries(st.integers(1, 6), st.lists(st.integers(0, 39), min_size=1, max_size=4), max_size=3),
+)
+def test_a_list_that_shrinks_loses_nothing_that_stays(count: int, most: int, taken: dict[int, list[int]]) -> None:
+    """Before a page is given, some objects are taken off the list: those that are never taken are all had."""
+    with synced() as pair:
+        pair.cpo.lists["tariffs"] = [tariff(n) for n in range(count)]
+        pair.cpo.most = most
+        gone: set[str] = set()
+
+        def shrinking(_: httpx.Request) -> httpx.Response | None:
+            ids = {f"TAR{n}" for n in taken.get(len(pair.cpo.asked), ())}
+            gone.update(ids)
+            pair.cpo.lists["tariffs"] = [each for each in pair.cpo.lists["tariffs"] if each["id"] not in ids]
+            return None
+
+        pair.cpo.lie = shrinking
+        pair.pull("tariffs")
+        assert {f"TAR{n}" for n in range(count)} - gone <= set(pair.ids(Kind.TARIFF))
+
+
+def test_data_that_is_no_list_is_named() -> None:
+    with synced() as pair:
+        pair.cpo.lie = lambda _: page({"id": "LOC1"})
+        report = pair.pull()
+        assert (report.ended, "data is no list" in report.reason) == (SyncEnded.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (httpx.Response(200, content=b"<html>Bad gateway</html>"), "not JSON"),
+        (httpx.Response(200, content=b'{"data": [{"id": "LOC'), "not JSON"),
+        (httpx.Response(302, headers={"location": LIST}), "HTTP 302"),
+        (httpx.Response(200, content=b"\xff\xfe"), "not UTF-8"),
+        (httpx.Response(200, json={"data": []}), "status_code"),
+    ],
+    ids=["html", "cut", "redirect", "bytes", "no status_code"],
+)
+def test_what_is_no_answer_ends_the_module_and_not_the_others(answer: httpx.Response, reason: str) -> None:
+    with synced() as pair:
+        pair.cpo.lists["tariffs"] = [tariff(1)]
+        pair.cpo.lie = lambda request: answer if request.url.path.endswith("/locations") else None
+        report = pair.sync(modules=["locations", "tariffs"])
+        assert report.module("locations").ended is SyncEnded.FAILED
+        assert reason in report.module("locations").reason
+        assert report.module("tariffs").created == 1

@@ -1,0 +1,266 @@
+"""Light CPOs in one process, an eMSP that is registered with them, and workers that are processes.
+
+The CPOs only list locations: what the tests ask is who was asked when, and what became of the jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+import psycopg
+import uvicorn
+from attrs import define, field
+from psycopg.rows import dict_row
+
+from ocpi_emsp import Emsp
+from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.contrib.procrastinate.apps import conninfo
+from ocpi_emsp.flows.parties import Party, PartyState, put_party
+from ocpi_emsp.models import Endpoint, ModuleID
+from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+from processes import limited
+
+SECONDS = 30.0
+"""What anything here may take before it counts as hanging."""
+WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
+LOCATIONS = 3
+"""Of each CPO, one on each page."""
+
+PartyId: TypeAlias = tuple[str, str]
+Hold: TypeAlias = Callable[[PartyId, int], Awaitable[None]]
+
+
+async def _hold_nothing(party: PartyId, offset: int) -> None: ...
+
+
+@define
+class Cpos:
+    """Every CPO that there could be: the path says which one is asked."""
+
+    hold: Hold = _hold_nothing
+    """Awaited before a page is answered."""
+    pages: int = 1
+    """On which a list is."""
+    asked: list[tuple[PartyId, int]] = field(factory=list)
+    """Whose list was asked for, from which offset on."""
+    base: str = ""
+
+    def url(self, party: PartyId, module: str = "locations") -> str:
+        return f"{self.base}/{'/'.join(party)}/{module}"
+
+    def lists(self) -> Counter[PartyId]:
+        """How often each CPO's list was begun."""
+        return Counter(party for party, offset in self.asked if offset == 0)
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        country_code, party_id, module = scope["path"].strip("/").split("/")
+        query = parse_qs(scope["query_string"].decode())
+        offset = int(query.get("offset", ["0"])[0])
+        party = country_code, party_id
+        if module == "locations":
+            self.asked.append((party, offset))
+            await self.hold(party, offset)
+        await self._answer(send, party, offset)
+
+    async def _answer(self, send: Any, party: PartyId, offset: int) -> None:
+        most = LOCATIONS // self.pages
+        numbers = range(offset, min(offset + most, LOCATIONS))
+        body = {
+            "data": [samples.location(f"LOC{number}", index=number) for number in numbers],
+            "status_code": 1000,
+            "timestamp": "2024-01-01T00:00:00Z",
+        }
+        headers = [(b"content-type", b"application/json"), (b"x-total-count", str(LOCATIONS).encode())]
+        if offset + most < LOCATIONS:
+            following = f'<{self.url(party)}?offset={offset + most}&limit={most}>; rel="next"'
+            headers.append((b"link", following.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": encode(body)})
+
+
+@contextlib.contextmanager
+def serving(cpos: Cpos) -> Iterator[None]:
+    """The CPOs answer at ``cpos.base``, in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        cpos.base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            cpos, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none"
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join(SECONDS)
+    assert not thread.is_alive(), "uvicorn did not stop"
+
+
+def make_emsp(store: AnyStore, **options: Any) -> Emsp:
+    who = {"country_code": "IT", "party_id": "BEC", "name": "Be Charge", "url": "https://emsp.test/ocpi/emsp"}
+    return Emsp(**{**who, "url_policy": "loopback", "store": store, **options})
+
+
+def register(store: AnyStore, cpos: Cpos, parties: Sequence[PartyId], *modules: str) -> None:
+    """Write down that these parties are registered, and have these modules."""
+
+    async def put() -> None:
+        async with lift_store(store, in_place).transaction() as tx:
+            for party in parties:
+                endpoints = (
+                    Endpoint(identifier=ModuleID(name), url=cpos.url(party, name)) for name in modules or ("locations",)
+                )
+                country_code, party_id = party
+                await put_party(
+                    tx,
+                    Party(
+                        country_code=country_code,
+                        party_id=party_id,
+                        state=PartyState.REGISTERED,
+                        token=f"token-of-{party_id}",
+                        versions_url=cpos.url(party, "versions"),
+                        endpoints=tuple(endpoints),
+                    ),
+                    datetime.now(UTC),
+                )
+
+    run(put())
+
+
+@contextlib.contextmanager
+def store_on(url: str) -> Iterator[SqlStore]:
+    store = SqlStore(url)
+    store.upgrade()
+    try:
+        yield store
+    finally:
+        store.dispose()
+
+
+def rows(url: str, query: str) -> list[dict[str, Any]]:
+    """What the database says."""
+    with psycopg.connect(conninfo(url), row_factory=dict_row) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+# --- workers --------------------------------------------------------------------------------------------------------
+
+
+@define
+class Worker:
+    """A worker process; what it printed is read as it comes, in threads, so that it never waits for us."""
+
+    process: subprocess.Popen[str]
+    synced: list[dict[str, Any]] = field(factory=list)
+    """The reports of its syncs."""
+    said: list[str] = field(factory=list)
+    _ready: threading.Event = field(factory=threading.Event)
+    _readers: list[threading.Thread] = field(factory=list)
+
+    def read(self) -> None:
+        for act in (self._read_out, self._read_err):
+            thread = threading.Thread(target=act, daemon=True)
+            thread.start()
+            self._readers.append(thread)
+
+    def wait_until_ready(self) -> None:
+        assert self._ready.wait(SECONDS), self.log
+        assert self.process.poll() is None, self.log
+
+    def end(self, signal_number: int) -> int:
+        """Send a signal; the exit status."""
+        self.process.send_signal(signal_number)
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self.process.wait(SECONDS)
+        for thread in self._readers:
+            thread.join(SECONDS)
+        return status
+
+    @property
+    def log(self) -> str:
+        return "".join(self.said)
+
+    def _read_out(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            document = json.loads(line)
+            if "worker" in document:
+                self._ready.set()
+            else:
+                self.synced.append(document)
+        self._ready.set()
+
+    def _read_err(self) -> None:
+        assert self.process.stderr is not None
+        self.said.extend(self.process.stderr)
+
+
+Start: TypeAlias = Callable[..., Worker]
+
+
+@contextlib.contextmanager
+def workers(url: str, folder: Path) -> Iterator[Start]:
+    """Starts workers on a store; they are gone at the end, and what they said is shown where a test fails."""
+    started: list[Worker] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(*argv: str) -> Worker:
+            line = [sys.executable, "-m", "ocpi_emsp", "worker", "--store", url, *WHO, "--json", *argv]
+            process = subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.enter_context(limited(process, 2 * SECONDS))
+            worker = Worker(process)
+            worker.read()
+            started.append(worker)
+            return worker
+
+        try:
+            yield start
+        finally:
+            for worker in started:
+                print(worker.log)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what other processes write into the database: nothing there can be awaited."""
+    gone = threading.Event()
+    for _ in range(int(SECONDS / 0.1)):
+        if condition():
+            return
+        gone.wait(0.1)
+    raise AssertionError(f"{what}: not within {SECONDS:g} seconds")
+
+
+class Gate:
+    """Opens once so many are waiting at it."""
+
+    def __init__(self, needed: int) -> None:
+        self._needed = needed
+        self._waiting = 0
+        self._open = asyncio.Event()
+
+    async def wait(self) -> None:
+        self._waiting += 1
+        if self._waiting >= self._needed:
+            self._open.set()
+        await asyncio.wait_for(self._open.wait(), SECONDS)
+        self._waiting -= 1
