@@ -46,6 +46,13 @@ def test_retry_after_is_waited_for() -> None:
         assert pair.slept == [pytest.approx(42, abs=1)]
 
 
+def test_a_wait_ends_where_the_sync_was_asked_to_stop() -> None:
+    with synced() as pair:
+        pair.cpo.lie = lambda _: envelope(429, **{"retry-after": "200"})
+        pair.sync(modules=["locations"], stop=lambda: len(pair.slept) >= 3)
+        assert pair.slept == [1.0] * 3
+
+
 def test_one_budget_for_all_modules() -> None:
     with synced(patience=Patience(retries=3)) as pair:
         pair.cpo.lie = lambda _: envelope(503)

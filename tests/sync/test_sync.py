@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.support import COLOURS, Colour, token
+from client.support import COLOURS, Colour, register, token
 from ocpi_emsp import Event, Limits, NotRegistered, SupportMatrix, SyncEnded
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.testing.cpo.wire import encode
@@ -296,14 +296,25 @@ def test_a_report_is_json() -> None:
         json.dumps(plain)
 
 
+def takes_tokens(request: httpx.Request) -> httpx.Response | None:
+    done = httpx.Response(200, json={"status_code": 1000, "timestamp": "x"})
+    return done if "/tokens/" in request.url.path else None
+
+
 def test_tokens_are_pushed_out() -> None:
     with synced() as pair:
         pair.emsp.tokens.put(token("T1"))
-        pair.cpo.lie = lambda request: (
-            httpx.Response(200, json={"status_code": 1000, "timestamp": "x"})
-            if ("/tokens/" in request.url.path)
-            else None
-        )
-        report = pair.sync(modules=["tokens"])
-        assert counts(report.module("tokens")) == {"created": 1}
+        pair.cpo.lie = takes_tokens
+        assert counts(pair.pull("tokens")) == {"created": 1}
         assert [each.method for each in pair.cpo.asked] == ["PUT"]
+        assert counts(pair.pull("tokens")) == {}
+
+
+def test_a_party_that_went_and_came_back_gets_the_tokens_again() -> None:
+    with synced() as pair:
+        pair.emsp.tokens.put(token("T1"))
+        pair.cpo.lie = takes_tokens
+        pair.pull("tokens")
+        assert pair.push("DELETE", "credentials", None) == 200
+        register(pair.emsp)
+        assert counts(pair.pull("tokens")) == {"created": 1}

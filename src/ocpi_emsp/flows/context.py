@@ -208,10 +208,14 @@ def _is_loopback(name: str) -> bool:
 
 def new_token() -> str:
     """A token of printable ASCII without spaces, 43 characters of 256 bits (credentials.md: at most 64)."""
-    return secrets.token_urlsafe(32)
+    return _no_option(secrets.token_urlsafe(32))
 
 
 def new_id() -> str:
     """An id that nobody can guess."""
-    made = secrets.token_urlsafe(18)
-    return f"_{made[1:]}" if made.startswith("-") else made  # a command would take it for an option
+    return _no_option(secrets.token_urlsafe(18))
+
+
+def _no_option(made: str) -> str:
+    """A text that a command does not take for an option."""
+    return f"_{made[1:]}" if made.startswith("-") else made

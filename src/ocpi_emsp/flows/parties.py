@@ -25,7 +25,7 @@ from ocpi_emsp.errors import NotAuthenticated
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import from_base64, presented_token
@@ -179,11 +179,19 @@ async def put_party(tx: Transaction, party: Party, now: datetime) -> None:
 
 
 async def delete_party(tx: Transaction, party: Party) -> None:
-    """Forget a party and its tokens, also those that it got since ``party`` was read."""
+    """Forget a party and its tokens, also those that it got since ``party`` was read, and which of ours it has.
+
+    What it sent us stays, and up to where it was pulled.
+    """
     current = await get_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
+    await tx.delete(Key(Kind.CHECKPOINT, party.country_code, party.party_id, "tokens"))
+    query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
+    while pushed := (await tx.page(query)).records:
+        for record in pushed:
+            await tx.delete(record.key)
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
@@ -158,12 +158,18 @@ class _MemoryTransaction:
         return list(found.values())
 
     async def page(self, query: Query) -> Page:
-        records = dict(self._store._records.get(query.kind, {}))
-        for key, record in self._records.items():
-            if key.kind == query.kind:
-                _merge(records, key, record)
-        found = [record for record in records.values() if _matches(record, query)]
-        return Page(found[query.offset : query.offset + query.limit], len(found) if query.count else 0)
+        records: Mapping[Key, Record] = self._store._records.get(query.kind, {})
+        changed = {key: record for key, record in self._records.items() if key.kind == query.kind}
+        if changed:
+            merged = dict(records)
+            for key, record in changed.items():
+                _merge(merged, key, record)
+            records = merged
+        matching = (record for record in records.values() if _matches(record, query))
+        if not query.count:
+            return Page(list(islice(matching, query.offset, query.offset + query.limit)), 0)
+        found = list(matching)
+        return Page(found[query.offset : query.offset + query.limit], len(found))
 
     async def append(self, entry: Entry) -> None:
         old = await self.entry(entry.id)

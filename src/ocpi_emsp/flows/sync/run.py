@@ -26,6 +26,7 @@ from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.flows.sync.page import SOURCES, Pull
 from ocpi_emsp.flows.sync.pull import TakenOver, pull_module
 from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport, Tally
+from ocpi_emsp.ports import Sleep
 from ocpi_emsp.routes import outgoing
 
 MODULES = (*SOURCES, "tokens")
@@ -57,6 +58,7 @@ async def sync(
     started = context.clock.now()
     party = await registered_party(context, country_code, party_id)
     budget = Budget(context.patience)
+    context = evolve(context, sleep=_until(stop, context.sleep)) if stop else context
     patient = evolve(context, send=patient_send(context, party, budget))
     reports = []
     for module in wanted:
@@ -84,6 +86,17 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
 
 def _never() -> bool:
     return False
+
+
+def _until(stop: Stop, sleep: Sleep) -> Sleep:
+    """A sleep that ends within a second of being asked to: a partner may want to be asked in five minutes."""
+
+    async def sleep_until(seconds: float) -> None:
+        while seconds > 0 and not stop():
+            await sleep(min(seconds, 1.0))
+            seconds -= 1.0
+
+    return sleep_until
 
 
 class _Run:

@@ -18,7 +18,8 @@ _SCHEME = "Token "
 
 def new_token() -> str:
     """A fresh random token, within the 64 characters of credentials.md 2.1."""
-    return secrets.token_urlsafe(32)
+    made = secrets.token_urlsafe(32)
+    return f"_{made[1:]}" if made.startswith("-") else made  # a command would take it for an option
 
 
 @frozen
