@@ -1,6 +1,7 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
     python bench/run.py [decode] [put] [check] [storage]
+    python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
 
 What is not measured keeps its section of the last run.
 """
@@ -10,14 +11,16 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import check_growth
 import decode
 import put_location
 import storage
+import sync_locations
 from measure import ROUNDS, Result
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -59,19 +62,26 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "put": _put,
     "check": _check,
     "storage": storage.table,
+    "sync": sync_locations.table,
 }
 
 
-def main(names: Iterable[str]) -> None:
+def _asked(arguments: Sequence[str]) -> Iterable[Callable[[], list[str]]]:
+    if arguments[:1] == ["sync"]:  # the rest are its options
+        return [partial(sync_locations.table, arguments[1:])]
+    return [SECTIONS[name] for name in arguments or SECTIONS]
+
+
+def main(arguments: Sequence[str]) -> None:
     """Measure, print, write."""
     kept = re.split(r"^(?=## )", RESULTS.read_text("utf-8"), flags=re.MULTILINE)[1:] if RESULTS.exists() else []
     sections = {section.partition("\n")[0]: section for section in kept}
-    for name in names:
-        lines = SECTIONS[name]()
+    for measured in _asked(arguments):
+        lines = measured()
         sections[lines[0]] = "\n".join(lines) + "\n"
-    text = "# Benchmark results\n\nMade by `make bench`.\n\n" + "".join(sections.values())
-    RESULTS.write_text(text.rstrip() + "\n", "utf-8")
+    parts = ("# Benchmark results", "Made by `make bench`.", *sections.values())
+    RESULTS.write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or SECTIONS)
+    main(sys.argv[1:])

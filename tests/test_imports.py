@@ -74,7 +74,7 @@ RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "socket", "sqlalchemy", "
 EVERYWHERE = {"attrs", "msgspec"}
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
-    "anyio": ("_bridge", "_pace", "testing.contract", "testing.backend"),
+    "anyio": ("_bridge", "_pace", "cli.sync_run", "testing.contract", "testing.backend"),
     "cattrs": ("codec.encode",),
     "dateutil": ("codec.readings",),
     "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.contract", "testing.backend", "cli"),

@@ -158,6 +158,17 @@ def test_a_store_that_fails_is_said(cpos: Cpos, command: Command, monkeypatch: p
     assert [each["error"] for each in json.loads(ended.out)["parties"]] == ["the disk is full"] * 2
 
 
+def test_a_store_that_cannot_list_its_parties_is_said(
+    cpos: Cpos, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Any) -> None:
+        raise StoreFailed("the disk is gone")
+
+    know(URL, cpos.url, "NL-TNM")
+    monkeypatch.setattr("ocpi_emsp.cli.sync.reading", fails)
+    assert command("sync", *WHO) == (3, "", "ocpi-emsp: the disk is gone\n")
+
+
 def test_without_a_party_nothing_is_done(cpos: Cpos, command: Command) -> None:
     assert "there is no database emsp.db" in command("sync", *WHO).err
     know(URL, cpos.url)

@@ -3,13 +3,12 @@
     server.py URL HOST EVENTS SOCKET
 
 Rules of this program:
-- what is killed is a fork of a process that has everything imported and nothing open, so that a restart takes no
-  second; the listening socket comes from the test: a partner who calls meanwhile waits, and the next server answers;
-- for each byte on the input a server starts: its process id is announced, and its end; with the input all ends;
-- a process that is gone is not reaped before the next one starts: nobody else can have its id while it may be killed;
+- what is killed is a fork (forks.py); the listening socket comes from the test: a partner who calls meanwhile waits,
+  and the next server answers;
 - an event is one line in the file, written at once: a killed server leaves it whole or not at all;
-- the puller keeps objects and its checkpoint in one transaction, the checkpoint first: a store that does not keep
-  them together is found out. It works a page whenever a request was answered, beside the requests.
+- the puller syncs the tariffs of a CPO whose list has no end: a page whenever a request was answered, beside the
+  requests, by an eMSP of its own, so that nobody waits for events of what it pulls. A sync keeps the objects of a page
+  and its checkpoint in one transaction: a store that does not keep them together is found out.
 """
 
 from __future__ import annotations
@@ -20,18 +19,24 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import httpx
 import uvicorn
+from attrs import define
 from waitress.server import create_server  # type: ignore[import-untyped] # waitress ships no types
 
-from ocpi_emsp import Emsp, Event, EvseReceived, OcpiError, Request, SupportMatrix
-from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
+from crash.forks import fork_for_each_message
+from ocpi_emsp import Emsp, Event, EvseReceived, OcpiError, Request, SupportMatrix, SyncEnded, SyncProgress, SyncReport
+from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.context import Limits
 from ocpi_emsp.flows.parties import Party, PartyState, issue, put_party
-from ocpi_emsp.ports import AnyStore, Key, Kind, Record, Store
+from ocpi_emsp.flows.sync.checkpoint import checkpoint_key
+from ocpi_emsp.models import Endpoint, ModuleID
+from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -50,40 +55,37 @@ UVICORN: Final[dict[str, Any]] = {
     "log_config": None,
     "access_log": False,
 }
-CHECKPOINT: Final = Key(Kind.CHECKPOINT, "NL", "TNM", "tariffs")
+CHECKPOINT: Final = checkpoint_key("NL", "TNM", "tariffs")
+CPO: Final = "http://127.0.0.1/cpo"
+"""What the partner's URLs begin with; nothing is sent there, its list is made in this process."""
 PAGE: Final = 3
-LINE: Final = b"x"
-"""What is sent to have a server started."""
 
 
-def pulled_key(number: int) -> Key:
-    """The key of a pulled object."""
-    return Key(Kind.TARIFF, "NL", "TNM", f"PULLED-{number}")
+def pulled_id(number: int) -> str:
+    """The id of a pulled object."""
+    return f"PULLED-{number}"
 
 
 def main(url: str, host: str, events: str, listening: int) -> None:
-    """Start a server for each byte on the input."""
+    """Start a server for each message on the input."""
     _warm_up()
     store = SqlStore(url)
     emsp = make_emsp(store)
-    child = 0
-    while os.read(0, len(LINE)):
-        if child:
-            os.waitpid(child, 0)
-        child = os.fork()
-        if child == 0:
-            try:
-                serve(emsp, store, host, events, socket.socket(fileno=listening))
-            finally:
-                os._exit(1)
-        print(child, flush=True)
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        print("killed by" if ended.si_code == os.CLD_KILLED else "exited with", ended.si_status, flush=True)
+    fork_for_each_message(lambda _: serve(emsp, store, host, events, socket.socket(fileno=listening)))
+
+
+def listed(request: httpx.Request) -> httpx.Response:
+    """A page of the partner's tariffs, which have no end."""
+    first = int(request.url.params.get("offset", 0))
+    tariffs = [samples.tariff(pulled_id(number)) for number in range(first, first + PAGE)]
+    envelope = {"data": tariffs, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
+    following = request.url.copy_merge_params({"offset": first + PAGE})
+    return httpx.Response(200, content=encode(envelope), headers={"link": f'<{following}>; rel="next"'})
 
 
 def make_emsp(store: AnyStore) -> Emsp:
     """The eMSP on a store."""
+    transport = httpx.MockTransport(listed)
     return Emsp(
         country_code="IT",
         party_id="BEC",
@@ -92,13 +94,36 @@ def make_emsp(store: AnyStore) -> Emsp:
         store=store,
         matrix=SupportMatrix.full(),
         limits=LIMITS,
+        url_policy="loopback",
+        http_client=lambda: httpx.Client(transport=transport),
+        async_http_client=lambda: httpx.AsyncClient(transport=transport),
     )
+
+
+@define
+class OnePage:
+    """Lets a sync end after a page."""
+
+    is_told: bool = False
+
+    def watch(self, _: SyncProgress) -> None:
+        self.is_told = True
+
+    def stop(self) -> bool:
+        return self.is_told
 
 
 def register(store: AnyStore) -> None:
     """Have the partner registered, without a handshake."""
     now = datetime.now(UTC)
-    party = Party(country_code="NL", party_id="TNM", state=PartyState.REGISTERED, issued=(issue(TOKEN, now),))
+    party = Party(
+        country_code="NL",
+        party_id="TNM",
+        state=PartyState.REGISTERED,
+        issued=(issue(TOKEN, now),),
+        token="token-of-ours",
+        endpoints=(Endpoint(identifier=ModuleID.TARIFFS, url=f"{CPO}/tariffs"),),
+    )
 
     async def put() -> None:
         async with lift_store(store, in_place).transaction() as tx:
@@ -133,9 +158,9 @@ def serve(emsp: Emsp, store: SqlStore, host: str, events: str, listening: socket
     threading.Thread(target=_end_with_the_input, daemon=True).start()
     journal = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if host == "uvicorn":
-        asyncio.run(_serve_async(emsp, lift_store(store, in_thread), journal, listening))
+        asyncio.run(_serve_async(emsp, make_emsp(store), journal, listening))
     else:
-        _serve_threads(emsp, lift_store(store, in_place), journal, listening)
+        _serve_threads(emsp, make_emsp(store), journal, listening)
 
 
 def _end_with_the_input() -> None:
@@ -143,7 +168,7 @@ def _end_with_the_input() -> None:
     os._exit(0)
 
 
-async def _serve_async(emsp: Emsp, store: Store, journal: int, listening: socket.socket) -> None:
+async def _serve_async(emsp: Emsp, puller: Emsp, journal: int, listening: socket.socket) -> None:
     application, answered = emsp.asgi(), asyncio.Event()
 
     async def listener(event: Event) -> None:
@@ -156,10 +181,9 @@ async def _serve_async(emsp: Emsp, store: Store, journal: int, listening: socket
     async def keep_pulling() -> None:
         while await answered.wait():
             answered.clear()
-            try:
-                await pull(store)
-            except OcpiError as error:
-                print("pull failed:", error, file=sys.stderr)
+            page = OnePage()
+            with failing():
+                check(await puller.async_sync("NL", "TNM", modules=["tariffs"], watch=page.watch, stop=page.stop))
 
     emsp.on(Event)(listener)
     server = uvicorn.Server(uvicorn.Config(counted, **UVICORN))
@@ -169,7 +193,7 @@ async def _serve_async(emsp: Emsp, store: Store, journal: int, listening: socket
         tasks.create_task(server.serve([listening]))
 
 
-def _serve_threads(emsp: Emsp, store: Store, journal: int, listening: socket.socket) -> None:
+def _serve_threads(emsp: Emsp, puller: Emsp, journal: int, listening: socket.socket) -> None:
     application, answered = emsp.wsgi(), threading.Event()
 
     def listener(event: Event) -> None:
@@ -183,10 +207,9 @@ def _serve_threads(emsp: Emsp, store: Store, journal: int, listening: socket.soc
     def keep_pulling() -> None:
         while answered.wait():
             answered.clear()
-            try:
-                run(pull(store))
-            except OcpiError as error:
-                print("pull failed:", error, file=sys.stderr)
+            page = OnePage()
+            with failing():
+                check(puller.sync("NL", "TNM", modules=["tariffs"], watch=page.watch, stop=page.stop))
 
     emsp.on(Event)(listener)
     threading.Thread(target=emsp.keep_delivering, kwargs={"every": EVERY}, daemon=True).start()
@@ -194,19 +217,22 @@ def _serve_threads(emsp: Emsp, store: Store, journal: int, listening: socket.soc
     create_server(counted, map={}, sockets=[listening], threads=THREADS).run()
 
 
-async def pull(store: Store) -> None:
-    """One page: objects, and a checkpoint that says how many there are."""
-    now = datetime.now(UTC)
-    async with store.transaction() as tx:
-        checkpoint = await tx.get(CHECKPOINT)
-        first = json.loads(checkpoint.document)["pulled"] if checkpoint is not None else 0
-        await tx.put(Record(CHECKPOINT, json.dumps({"pulled": first + PAGE}).encode(), now, now))
-        for number in range(first, first + PAGE):
-            # A store may keep writes back until the end; what was put is sent when it is read.
-            assert await tx.get(CHECKPOINT) is not None
-            key = pulled_key(number)
-            await tx.put(Record(key, encode(samples.tariff(key.id, last_updated=now)), now, now))
-            assert await tx.get(key) is not None
+@contextmanager
+def failing() -> Iterator[None]:
+    """Says what fails; the database may be away."""
+    try:
+        yield
+    except OcpiError as error:
+        print("pull failed:", error, file=sys.stderr)
+
+
+def check(report: SyncReport) -> None:
+    """Whoever asks for one page gets one, and nothing that is known already."""
+    (tariffs,) = report.modules
+    counts = tariffs.created, tariffs.unchanged, tariffs.pages
+    if tariffs.ended is not SyncEnded.STOPPED or counts != (PAGE, 0, 1):
+        print("pull was wrong:", tariffs, file=sys.stderr)
+        os._exit(1)
 
 
 def note(journal: int, event: Event) -> None:

@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,19 +26,19 @@ from typing import Any, Self, TypeAlias
 
 from attrs import define, field, frozen
 
-from crash.server import CHECKPOINT, LINE, TOKEN, make_emsp, pulled_key, register, request
+from crash.forks import SECONDS, Forks, forking
+from crash.server import CHECKPOINT, TOKEN, make_emsp, pulled_id, register, request
 from ocpi_emsp import Cdr, Emsp, Evse, Location, Session, Tariff, decode
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
+from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
+from ocpi_emsp.flows.walk import offset_of
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import timestamp
-from processes import limited
 
 WORKERS = 6
-SECONDS = 30.0
-"""What anything here may take before it counts as hanging."""
 SHARED = "LX"
 EVSES = 3
 
@@ -59,30 +55,19 @@ Document: TypeAlias = dict[str, Any]
 
 @define
 class Server:
-    """The program in server.py; its log is shown where a test fails."""
+    """The program in server.py, which serves."""
 
     port: int
     events: Path
-    _process: subprocess.Popen[bytes]
-    pid: int = 0
+    _forks: Forks
 
     def start(self) -> None:
         """Returns when the process runs; whoever connects is served."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(LINE)
-        self._process.stdin.flush()
-        said = self._said()
-        assert said.isdigit(), f"no server started: {said}"
-        self.pid = int(said)
+        self._forks.start()
 
     def kill(self) -> None:
         """Returns when the process is gone."""
-        os.kill(self.pid, signal.SIGKILL)
-        assert self._said() == "killed by 9"
-
-    def _said(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().decode().strip()
+        self._forks.kill()
 
     def heard(self) -> list[Document]:
         """What the listener noted."""
@@ -92,31 +77,13 @@ class Server:
 @contextmanager
 def serving(url: str, host: str, folder: Path) -> Iterator[Server]:
     """A server that runs."""
-    events, log = folder / "events", folder / "log"
-    # Not measured: what is killed cannot write what it measured, and the load would wait for it.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    with socket.create_server(("127.0.0.1", 0)) as listening, log.open("wb") as said:
-        line = [sys.executable, "-P", str(_SERVER), url, host, str(events), str(listening.fileno())]
-        with subprocess.Popen(
-            line,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            pass_fds=[listening.fileno()],
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        ) as process:
-            server = Server(listening.getsockname()[1], events, process)
-            try:
-                with limited(process):
-                    server.start()
-                    yield server
-                    assert process.stdin is not None
-                    process.stdin.close()
-                    process.wait(SECONDS)
-            finally:
-                print(log.read_text("utf-8", "replace")[-5000:])
+    events = folder / "events"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        fd = listening.fileno()
+        with forking(_SERVER, url, host, str(events), str(fd), folder=folder, pass_fds=(fd,)) as forks:
+            server = Server(listening.getsockname()[1], events, forks)
+            server.start()
+            yield server
 
 
 def prepared(url: str) -> SqlStore:
@@ -481,10 +448,10 @@ class Outcome:
 
     def check_checkpoint(self) -> int:
         """Nothing below the checkpoint is missing, and nothing is beyond; the number of objects."""
-        checkpoint = self.read(lambda tx: tx.get(CHECKPOINT))
-        pulled = {record.key for record in self.records(Kind.TARIFF) if record.key.id.startswith("PULLED-")}
-        count = int(json.loads(checkpoint.document)["pulled"]) if checkpoint is not None else 0
-        assert pulled == {pulled_key(number) for number in range(count)}
+        window = self.read(lambda tx: get_checkpoint(tx, CHECKPOINT)).window
+        pulled = {record.key.id for record in self.records(Kind.TARIFF) if record.key.id.startswith("PULLED-")}
+        count = offset_of(window.next) or 0 if window is not None and window.next is not None else 0
+        assert pulled == {pulled_id(number) for number in range(count)}
         return count
 
     def _check_worker(self, worker: Worker) -> None:

@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 from attrs import define, field
 
-from crash.support import SECONDS, WORKERS, Load, Outcome, Trouble, prepared, serving, until
+from crash.forks import SECONDS
+from crash.support import WORKERS, Load, Outcome, Trouble, prepared, serving, until
 from postgres import PrivatePostgres, StopMode
 
 STOPS: tuple[StopMode, ...] = ("fast", "immediate", "immediate", "fast")

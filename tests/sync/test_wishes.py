@@ -67,15 +67,23 @@ def test_an_object_that_the_cpo_does_not_know_either_is_done_with(pair: Synced) 
     assert wished(pair) == []
 
 
-def test_a_wish_that_fails_stays_and_holds_up_nothing(pair: Synced) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(403, json={"status_code": 2000, "timestamp": "x"}),
+        httpx.Response(500, json={"status_code": 3000, "timestamp": "x"}),
+    ],
+    ids=["html", "403", "500"],
+)
+def test_a_wish_that_fails_stays_and_holds_up_nothing(pair: Synced, answer: httpx.Response) -> None:
     pair.cpo.lists["locations"] = [location(1), location(2, NOW)]
     pair.push("PATCH", "locations/*/LOC1", {"name": "x"})
-    pair.cpo.lie = lambda request: (
-        httpx.Response(403, json={"status_code": 2000, "timestamp": "x"}) if "/LOC1" in request.url.path else None
-    )
+    pair.cpo.lie = lambda request: answer if "/LOC1" in request.url.path else None
     report = pair.pull()
     assert (report.ended, pair.ids(Kind.LOCATION)) == (SyncEnded.DONE, ["LOC2"])
-    assert "LOC1" in report.notes[0]
+    assert "'LOC1' was not given" in report.notes[0]
+    assert wished(pair) == [("locations", "LOC1")]
 
 
 def test_a_wish_whose_object_is_bad_is_a_rejection(pair: Synced) -> None:

@@ -33,11 +33,13 @@ def on_queue(url: str, work: Callable[[procrastinate.App, SqlStore], Awaitable[N
 
     async def run() -> None:
         app = make_app(make_emsp(store), url, settings=WorkerSettings(**settings))
-        async with app.open_async():
-            await upgrade(app)
-            with anyio.fail_after(SECONDS):
-                await work(app, store)
-        await store.async_dispose()
+        try:
+            async with app.open_async():
+                await upgrade(app)
+                with anyio.fail_after(SECONDS):
+                    await work(app, store)
+        finally:
+            await store.async_dispose()
 
     with store_on(url) as store:
         anyio.run(run)
@@ -54,7 +56,7 @@ async def die(app: procrastinate.App, queue: str = QUEUE) -> Job:
 
 async def do(app: procrastinate.App, name: str) -> None:
     """Run a task of the upkeep, whether or not one waits already."""
-    await app.configure_task(name, queue="now", queueing_lock="now").defer_async(timestamp=1)
+    await app.configure_task(name, queue="now", lock="now", queueing_lock="now").defer_async(timestamp=1)
     await app.run_worker_async(queues=["now"], wait=False, listen_notify=False, install_signal_handlers=False)
 
 
@@ -117,12 +119,12 @@ def test_a_planner_defers_what_a_registered_party_has(postgres_url: str) -> None
         for lock, job in jobs.items():
             assert job.queueing_lock == f"{lock}/{job.task_kwargs['timestamp']}"
         await do(app, PLAN)
-        other = make_app(make_emsp(store), postgres_url, settings=WorkerSettings(period=timedelta(days=1)))
+        other = make_app(make_emsp(store), postgres_url, settings=WorkerSettings(period=timedelta(days=365)))
         async with other.open_async():
             await do(other, PLAN)
         assert len(list(await app.job_manager.list_jobs_async(queue=QUEUE))) == 3, "each turn once"
 
-    on_queue(postgres_url, work, period=timedelta(days=1))
+    on_queue(postgres_url, work, period=timedelta(days=365))
 
 
 def test_a_page_that_takes_too_long_is_given_up_at_the_end(postgres_url: str) -> None:
@@ -171,16 +173,18 @@ def test_a_worker_outlives_a_database_that_restarts(private_postgres: PrivatePos
             await upgrade(app)
         settings = WorkerSettings(modules=("tokens",))
         worker = asyncio.create_task(run_worker(emsp, url, stop=stop, settings=settings, told=lambda _: done.set()))
-        await ask()
-        await anyio.to_thread.run_sync(private_postgres.restart, "immediate")
-        await ask()
-        assert not worker.done()
-        stop.set()
-        await asyncio.wait_for(worker, SECONDS)
-        await store.async_dispose()
+        try:
+            await ask()
+            await anyio.to_thread.run_sync(private_postgres.restart, "immediate")
+            await ask()
+            assert not worker.done()
+        finally:
+            stop.set()
+            await asyncio.wait_for(worker, SECONDS)
+            await store.async_dispose()
 
     with store_on(url) as store, serving(cpos):
         emsp = make_emsp(store)
         register(store, cpos, [OWNER])
         anyio.run(run)
-    assert cpos.lists()[OWNER] == 2
+    assert cpos.lists()[OWNER] >= 2

@@ -228,12 +228,14 @@ def waits(error: BaseException, settings: WorkerSettings = SETTINGS, **arguments
         if decision is None:
             break
         assert decision.retry_at is not None
+        assert decision.priority == 0, "what somebody asks for goes first"
         found.append(round((decision.retry_at - now).total_seconds()))
     return found
 
 
 def test_waits_grow_until_the_retries_are_used_up() -> None:
-    assert waits(SyncFailed("503")) == waits(StoreFailed("gone")) == [225, 450, 900, 1800, 3600]
+    assert waits(SyncFailed("503")) == waits(OSError("x")) == [225, 450, 900, 1800, 3600]
+    assert waits(StoreFailed("gone")) == [2, 4, 8, 16, 32]
     assert waits(SyncFailed("503"), timestamp=None) == [225, 450, 900, 1800, 3600]
     assert waits(SyncFailed("503"), WorkerSettings(retries=0)) == []
 

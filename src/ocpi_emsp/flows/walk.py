@@ -17,7 +17,7 @@ import msgspec
 from attrs import define, field, frozen
 
 from ocpi_emsp.codec.patch import items
-from ocpi_emsp.errors import AnswerUnusable, InvalidObject, OcpiError, UnsafeUrl
+from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, UnsafeUrl
 from ocpi_emsp.flows.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Party
@@ -76,7 +76,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     data = bytes(judge(request, response).data)
     try:
         documents = items(data) if data else []
-    except InvalidObject:
+    except (InvalidObject, NotJson):
         message = f"GET {request.url}: data is no list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
     total = _count(response.header("x-total-count"))

@@ -3,7 +3,8 @@
 Rules of this module:
 - what another try cannot mend (NotRegistered, a URL that is not called, a wrong argument) is not tried again;
 - a sync that was stopped is run again at once, by whoever runs then; it goes on where it was;
-- nothing is tried again once the next turn has come: that one takes its place.
+- nothing is tried again once the next turn has come: that one takes its place;
+- what waits for another try is not in the way of what somebody asks for meanwhile: that has the higher priority.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
 from procrastinate import BaseRetryStrategy, RetryDecision
-from procrastinate.jobs import Job
+from procrastinate.jobs import DEFAULT_PRIORITY, Job
 
 from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
-from ocpi_emsp.errors import NotRegistered, OcpiError, UnsafeUrl
+from ocpi_emsp.errors import NotRegistered, OcpiError, StoreFailed, UnsafeUrl
 
 _PERMANENT = (NotRegistered, UnsafeUrl, ValueError, TypeError)
 _SHORTEST = 1.0
 """Seconds of a wait, for periods of less than a minute."""
+_STORE = 2.0
+"""Seconds of the first wait where our database failed: jobs lie in it too, so it most likely works again."""
 
 
 class SyncFailed(OcpiError):
@@ -41,7 +44,9 @@ class SyncRetries(BaseRetryStrategy):
         """When the job is tried again, or None."""
         at = self._retry_at(exception, job.attempts)
         ends = turn_ends(job, self.settings)
-        return None if at is None or (ends is not None and at >= ends) else RetryDecision(retry_at=at)
+        if at is None or (ends is not None and at >= ends):
+            return None
+        return RetryDecision(retry_at=at, priority=DEFAULT_PRIORITY)
 
     def _retry_at(self, exception: BaseException, attempts: int) -> datetime | None:
         now = datetime.now(UTC)
@@ -50,6 +55,8 @@ class SyncRetries(BaseRetryStrategy):
         if isinstance(exception, _PERMANENT) or attempts >= self.settings.retries:
             return None
         first = max(self.settings.seconds / self.settings.retry_part, _SHORTEST)
+        if isinstance(exception, StoreFailed):
+            first = min(first, _STORE)
         return now + timedelta(seconds=first * 2.0**attempts)
 
 

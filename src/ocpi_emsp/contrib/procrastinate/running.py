@@ -27,7 +27,7 @@ log = logging.getLogger("ocpi_emsp.worker")
 
 _POLL = 2.0
 """Seconds between two looks for jobs: new ones announce themselves, those that are tried again do not."""
-_REST = 5.0
+_REST = 2.0
 """Seconds before a database that failed is tried again."""
 _UPKEEP = 2
 """Jobs of the upkeep at once: a relay that waits for its broker does not hold up the planner."""

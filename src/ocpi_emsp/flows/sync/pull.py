@@ -18,7 +18,7 @@ from typing import TypeAlias
 import msgspec
 from attrs import define, evolve
 
-from ocpi_emsp.errors import OcpiError, PartnerRefused
+from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.flows import resync
 from ocpi_emsp.flows.call import call, require
 from ocpi_emsp.flows.context import Context, new_id
@@ -265,21 +265,20 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
 
 
 async def _pull_wished(work: _Work) -> None:
-    """Pull the locations that are wished for, one by one. Raises TransportFailed: nothing can be pulled then."""
+    """Pull the locations that are wished for, one by one; what fails is wished for still, and holds up no list."""
     route = outgoing("locations.get_location")
     async with work.context.store.transaction(read_only=True) as tx:
         wished = [wish for wish in await resync.wishes(tx, work.pull.owner, "locations") if wish.id]
     for wish in wished:
         try:
             envelope = await call(work.context, work.pull.party, route, params={"location_id": wish.id})
-        except PartnerRefused as error:
-            if error.answered_http not in (200, 404):
+            documents = [msgspec.Raw(bytes(envelope.data))]
+        except PartnerError as error:
+            if not (isinstance(error, PartnerRefused) and error.answered_http in (200, 404)):
                 work.pull.tally.note(f"location {wish.id!r} was not given: {error.message}")
                 continue
             work.pull.tally.note(f"location {wish.id!r} is not known to the CPO")
             documents = []
-        else:
-            documents = [msgspec.Raw(bytes(envelope.data))]
 
         async def settle(tx: Transaction, last: bool, entry_id: str = wish.entry_id) -> None:
             await work.save(tx, work.window)

@@ -3,7 +3,8 @@
 Rules of this module:
 - a statement takes named parameters and is never put together from values;
 - a query that an index of its own serves must not be read in the order of another one: SQLite, which keeps no
-  statistics, takes the index that saves it the sorting, and reads everything that an owner has;
+  statistics, takes the index that saves it the sorting, and reads everything that an owner has; so does PostgreSQL as
+  long as it has none, hence the EVSEs of a location are read in the order of the index that finds them;
 - a put is an INSERT that becomes an UPDATE where another transaction was first; a record that was read before is
   updated by its sequence; one whose document stays as it is gets a new ``last_updated`` only.
 """
@@ -97,7 +98,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     children = (
         select(*_record_columns(table), table.c.id)
         .where(*(table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]))
-        .order_by(_sorted_by_sequence(table))
+        .order_by(table.c.id)
     )
     changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
     at = table.c.sequence == bindparam("k_sequence")

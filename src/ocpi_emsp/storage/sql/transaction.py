@@ -100,7 +100,7 @@ class SqlTransaction:
             record = self._record(child, row)
             self._seen[child] = record
             found.append(record)
-        return found
+        return sorted(found, key=lambda record: record.sequence)
 
     def page(self, query: Query) -> Page:
         """The records that match, oldest first; they are not locked."""
