@@ -79,6 +79,32 @@ def test_the_overlap_is_a_setting() -> None:
         assert pair.cpo.queries("cdrs")[1]["date_from"] == "2024-06-01T11:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("date", "behind"),
+    [
+        ("Sat, 01 Jun 2024 10:00:00 GMT", timedelta(hours=2)),
+        ("Sat, 01 Jun 2024 11:59:30 GMT", timedelta(0)),
+        ("Sat, 01 Jun 2024 14:00:00 GMT", timedelta(0)),
+        ("Mon, 01 Jan 2024 12:00:00 GMT", timedelta(0)),
+        ("yesterday", timedelta(0)),
+    ],
+)
+def test_a_partner_whose_clock_is_behind_loses_nothing(date: str, behind: timedelta) -> None:
+    with synced() as pair:
+
+        def dated(request: httpx.Request) -> httpx.Response:
+            response = pair.cpo.honest(request)
+            response.headers["date"] = date
+            return response
+
+        pair.cpo.lie = dated
+        pair.pull()
+        assert pair.checkpoint("locations").done_until == NOW - behind
+        pair.clock.advance(hours=4)
+        pair.cpo.lists["locations"] = [location(1, NOW + timedelta(minutes=1) - behind)]
+        assert pair.pull().created == 1
+
+
 def test_a_window_ends_at_the_second_that_the_partner_is_told() -> None:
     with synced() as pair:
         pair.clock.time = NOW + timedelta(milliseconds=900)

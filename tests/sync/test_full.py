@@ -100,6 +100,21 @@ def test_evses_become_removed_after_so_many_full_syncs(pair: Synced) -> None:
     assert next_week(pair).removed == 0, "they are removed already"
 
 
+def test_a_full_sync_that_is_run_again_at_once_counts_once(pair: Synced) -> None:
+    """One that was killed after a module was done is begun again with all modules."""
+    del pair.cpo.lists["locations"][3]
+    for _ in range(4):
+        pair.clock.advance(minutes=10)
+        assert pair.pull(full=True).missing == 1
+    record = pair.record(Kind.LOCATION, "LOC3")
+    assert record is not None
+    assert record.missed == 1
+    next_week(pair)
+    record = pair.record(Kind.LOCATION, "LOC3")
+    assert record is not None
+    assert record.missed == 2
+
+
 def test_how_many_full_syncs_is_a_setting() -> None:
     with filled(limits=Limits(missed_syncs=1)) as pair:
         del pair.cpo.lists["locations"][3]
@@ -237,12 +252,12 @@ def test_marking_that_was_killed_counts_each_object_once(pair: Synced, monkeypat
     del pair.cpo.lists["locations"][:5]
     mark, calls = vanished._mark, 0
 
-    async def killed(*args: Any) -> Any:
+    async def killed(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise Killed
-        return await mark(*args)
+        return await mark(*args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(vanished, "_mark", killed)

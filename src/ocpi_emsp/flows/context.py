@@ -71,6 +71,8 @@ class Limits:
     missed_syncs: int = 3
     """Full syncs in a row that do not list a location until its EVSEs become REMOVED: with one a week, a CPO has time
     to mend its list."""
+    missed_apart: timedelta = timedelta(hours=1)
+    """Full syncs that begin sooner after one count as the same one: it was killed near its end, and run again."""
     vanishing: float = 0.2
     """The share of a party's locations or tariffs that may vanish at once: more is a broken list, no closed network."""
 

@@ -11,6 +11,8 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -43,6 +45,8 @@ class ListPage:
     """X-Total-Count, where the partner says it."""
     size: int
     """Bytes of the answer."""
+    date: datetime | None = None
+    """When the partner answered, by its own clock (the Date header), where it says so."""
     notes: tuple[str, ...] = ()
     """What was wrong with the page itself, and what was done about it."""
     problem: OcpiError | None = None
@@ -93,6 +97,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         following=following,
         total=total,
         size=len(response.body),
+        date=_date(response.header("date")),
         notes=tuple(notes),
         problem=problem,
     )
@@ -234,6 +239,15 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 def same_origin(url: str, other: str) -> bool:
     """True where both lie on one server, so that what one may see, the other may."""
     return _origin(urlsplit(url)) == _origin(urlsplit(other))
+
+
+def _date(text: str | None) -> datetime | None:
+    """The moment of a Date header (RFC 9110 6.6.1), or None."""
+    try:
+        moment = parsedate_to_datetime(text) if text is not None else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _count(text: str | None) -> int | None:

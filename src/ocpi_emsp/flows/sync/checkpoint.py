@@ -3,14 +3,15 @@
 Rules of this module:
 - ``done_until`` moves only when a whole window was listed, and everything in it was stored or kept as a rejection;
 - a window is closed, ``[date_from, date_to)``: what changes while it is listed leaves it, and is in the next one;
-- the next window begins an overlap before the end of the last one: clocks differ, and partners write late;
+- the next window begins an overlap before the end of the last one, in the partner's time where its clock is behind
+  ours: what it stamps is older than our now;
 - the place within a window is saved with each page, in the page's own transaction;
 - whoever opens a window takes it over: an older pull of the same module sees that and stops.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from attrs import evolve, frozen
@@ -55,6 +56,10 @@ class Window:
     """X-Total-Count of the page before."""
     marked: int = 0
     """In MISSING: the sequence of the last record that was looked at."""
+    repeats: bool = False
+    """A full sync that begins so soon after the last one that what is missing already is not counted again."""
+    behind: int = 0
+    """Seconds that the partner's clock is behind ours, by the Date of its answers."""
     unnamed: int = 0
     """Listed objects without an id: what they are cannot be known, so nothing is taken for vanished."""
 
@@ -102,7 +107,7 @@ def taken_over(window: Window) -> Window:
 
 def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoint:
     """The checkpoint once a window is done."""
-    until = window.date_to or window.started_at
+    until = (window.date_to or window.started_at) - timedelta(seconds=window.behind)
     return evolve(
         checkpoint,
         done_until=max(until, checkpoint.done_until or until),

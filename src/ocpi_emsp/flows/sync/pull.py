@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -46,6 +46,8 @@ from ocpi_emsp.wire import PageRequest
 Stop: TypeAlias = Callable[[], bool]
 Told: TypeAlias = Callable[[], None]
 
+_TICK, _DAY = 60, 24 * 3600
+"""Seconds."""
 _TOKENS = 3
 """How often a sync goes on with a new token: a partner that replaces it on every page is not well."""
 
@@ -72,6 +74,8 @@ class _Work:
     told: Told
     stop: Stop
     problem: str = ""
+    done: Window | None = None
+    """The window as its last page left it."""
     tokens: int = 0
 
     @property
@@ -91,7 +95,7 @@ class _Work:
         elif self.problem:
             await put_checkpoint(tx, self.key, evolve(checkpoint, window=None), now)
         else:
-            await put_checkpoint(tx, self.key, finished(checkpoint, self.window, now), now)
+            await put_checkpoint(tx, self.key, finished(checkpoint, self.done or self.window, now), now)
             await _settle(tx, self)
 
 
@@ -178,14 +182,23 @@ def _next_window(
         date_from = min(checkpoint.done_until, wished or checkpoint.done_until) - overlap
     if date_from is None and pull.source.kind == Kind.SESSION:
         date_from = EPOCH
-    return Window(run=new_id(), started_at=now, date_from=date_from, date_to=now, full=full)
+    last, apart = checkpoint.full_at, pull.context.limits.missed_apart
+    repeats = full and last is not None and timedelta(0) <= now - last < apart
+    return Window(run=new_id(), started_at=now, date_from=date_from, date_to=now, full=full, repeats=repeats)
 
 
 def _after(work: _Work, page: ListPage) -> Window | None:
     """Where the pull goes on after a page; None where the window is done, or cannot be."""
     window = work.window
     unnamed = sum(not id_of(bytes(document)) for document in page.documents) if window.full else 0
-    window = evolve(window, next=page.following, total=page.total, unnamed=window.unnamed + unnamed)
+    window = evolve(
+        window,
+        next=page.following,
+        total=page.total,
+        unnamed=window.unnamed + unnamed,
+        behind=max(window.behind, _behind(work.context.clock.now(), page.date)),
+    )
+    work.done = window
     if page.following is not None:
         return window
     if page.problem is not None or not window.full:
@@ -195,6 +208,12 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         # Open at its end: what changes while it is listed stays in it, and is not taken for vanished.
         return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None)
     return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
+
+
+def _behind(now: datetime, said: datetime | None) -> int:
+    """The seconds that a partner's clock is behind; what is less than a minute, or more than a day, is no clock's."""
+    seconds = int((now - said).total_seconds()) if said is not None else 0
+    return seconds if _TICK <= seconds <= _DAY else 0
 
 
 # --- listing --------------------------------------------------------------------------------------------------------
@@ -313,7 +332,7 @@ async def _mark_missing(work: _Work) -> tuple[SyncEnded, str]:
             work.window = evolve(work.window, marked=marked)
             await work.save(tx, work.window)
 
-        await vanished.mark(work.pull, window.started_at, window.marked, save)
+        await vanished.mark(work.pull, window.started_at, window.marked, save, repeats=window.repeats)
     else:
         tally.note(refusal)
     async with work.context.store.transaction() as tx:

@@ -40,24 +40,29 @@ async def too_many(pull: Pull, since: datetime) -> str:
     return f"{gone} ({share:.0%}, allowed {most:.0%}): none is marked missing"
 
 
-async def mark(pull: Pull, since: datetime, after: int, save: SaveMarked) -> None:
-    """Mark what was not listed since then, from the record after a sequence on. Raises what ``save`` raises."""
+async def mark(pull: Pull, since: datetime, after: int, save: SaveMarked, *, repeats: bool) -> None:
+    """Mark what was not listed since then, from the record after a sequence on. Raises what ``save`` raises.
+
+    ``repeats``: the last full sync was just now, so that what it missed counts once for both.
+    """
     async for records in _unlisted(pull, since, after):
         page = Page("", pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
             await save(tx, records[-1].sequence)
-            marked = [await _mark(pull, tx, page, record, since) for record in records]
+            marked = [await _mark(pull, tx, page, record, since, repeats=repeats) for record in records]
         pull.tally.add("missing", sum(gone for gone, _ in marked))
         pull.tally.add("removed", sum(removed for _, removed in marked))
         await after_commit(pull, page)
 
 
-async def _mark(pull: Pull, tx: Transaction, page: Page, seen: Record, since: datetime) -> tuple[bool, int]:
+async def _mark(
+    pull: Pull, tx: Transaction, page: Page, seen: Record, since: datetime, *, repeats: bool
+) -> tuple[bool, int]:
     """Whether the object is missing, and how many EVSEs of it became REMOVED."""
     record = await tx.get(seen.key)
     if record is None or record.received_at >= since:
         return False, 0  # it came in meanwhile
-    missed = record.missed + 1
+    missed = record.missed if repeats and record.missed else record.missed + 1
     await tx.put(evolve(record, missing_since=record.missing_since or since, missed=missed))
     if record.key.kind != Kind.LOCATION or missed < pull.context.limits.missed_syncs:
         return True, 0

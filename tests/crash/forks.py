@@ -1,0 +1,110 @@
+"""Programs whose work is done by forks, which are killed: both ends of the pipes between such a program and its test.
+
+Rules:
+- what is killed is a fork of a process that has everything imported and nothing open, so that a restart is
+  quick;
+- for each message on the input a fork starts: its process id is announced, and its end; with the input all ends;
+- a process that is gone is not reaped before the next one starts: nobody else can have its id while it may be killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import define
+
+from processes import limited
+
+SECONDS = 30.0
+"""What anything here may take before it counts as hanging."""
+_LONGEST = 4096
+"""Bytes of a message: so many are written at once, or not at all."""
+_KILLED = "killed by 9"
+
+
+def fork_for_each_message(work: Callable[[bytes], None]) -> None:
+    """The program: does its work in a fork, whenever it is told to."""
+    child = 0
+    while message := os.read(0, _LONGEST):
+        if child:
+            os.waitpid(child, 0)
+        child = os.fork()
+        if child == 0:
+            try:
+                work(message)
+            except BaseException:  # noqa: BLE001 # the fork ends here, whatever it was
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(child, flush=True)
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        print("killed by" if ended.si_code == os.CLD_KILLED else "exited with", ended.si_status, flush=True)
+
+
+@define
+class Forks:
+    """A program that runs, and its fork."""
+
+    _process: subprocess.Popen[bytes]
+    pid: int = 0
+
+    def start(self, message: bytes = b"x") -> None:
+        """Returns when the fork runs."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(message)
+        self._process.stdin.flush()
+        said = self._said()
+        assert said.isdigit(), f"nothing started: {said}"
+        self.pid = int(said)
+
+    def kill(self) -> None:
+        """Returns when the fork is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert self._said() == _KILLED
+
+    def is_killed(self) -> bool:
+        """Whether the fork was killed, once it is gone; it fails in no other way."""
+        said = self._said()
+        assert said in (_KILLED, "exited with 0"), said
+        return said == _KILLED
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
+
+
+@contextmanager
+def forking(program: Path, *argv: str, folder: Path, pass_fds: tuple[int, ...] = ()) -> Iterator[Forks]:
+    """A program that waits for messages; its log is shown where a test fails."""
+    log = folder / "log"
+    # Not measured: what is killed cannot write what it measured, and the load would wait for it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            [sys.executable, "-P", str(program), *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            pass_fds=pass_fds,
+            env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
+            cwd=folder,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            with limited(process):
+                yield Forks(process)
+                assert process.stdin is not None
+                process.stdin.close()
+                process.wait(SECONDS)
+        finally:
+            print(log.read_text("utf-8", "replace")[-5000:])
