@@ -105,9 +105,8 @@ async def pull_module(
     """Pull one module; how it ended, and why it is not done. Raises what a partner did, StoreFailed, TakenOver."""
     work = await _open(pull, since, full, told, stop)
     ended, reason = await _work_off(work)
-    if (
-        ended is SyncEnded.DONE and work.continues
-    ):  # an earlier sync's window; what changed since then is in the next one
+    if ended is SyncEnded.DONE and work.continues:
+        # That was an earlier sync's window; what changed since then is in the next one.
         ended, reason = await _work_off(await _open(work.pull, None, False, told, stop))
     return ended, reason
 
