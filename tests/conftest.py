@@ -21,6 +21,9 @@ from postgres import Postgres, PrivatePostgres, server
 # A key of the run: stores in a database without a file would leave theirs in the working directory.
 os.environ.setdefault("OCPI_EMSP_SECRET_KEY", base64.urlsafe_b64encode(os.urandom(32)).decode())
 
+# Before anybody imports them: other packages of the suite use them too.
+pytest.register_assert_rewrite("served.support", "served.partner", "served.cases", "served.calls", "served.writes")
+
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.load_profile("repeatable")
 

@@ -11,12 +11,10 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-pytest.register_assert_rewrite("served.support", "served.partner", "served.cases", "served.calls", "served.writes")
-
-from ocpi_emsp import Emsp, Event  # noqa: E402
-from ocpi_emsp.storage import MemoryStore  # noqa: E402
-from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register  # noqa: E402
-from served.support import SECONDS, Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host  # noqa: E402
+from ocpi_emsp import Emsp, Event
+from ocpi_emsp.storage import MemoryStore
+from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register
+from served.support import SECONDS, Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host
 
 
 @pytest.fixture(scope="session")
