@@ -17,6 +17,7 @@ import pytest
 
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
+from processes import limited
 from testing.support import API, SECONDS, TOKEN_A, FakeEmsp, Pair, crawl, ids, pair, payload, register, served
 
 LISTS = {"cdrs": "", "locations": "", "sessions": "?date_from=2000-01-01T00:00:00Z", "tariffs": ""}
@@ -265,7 +266,8 @@ def test_a_process_that_cuts_bodies_off_ends_in_order_and_says_nothing(preset: s
             assert await read(http, locations, headers=headers, each=stop) == "cut off"
 
     command = [sys.executable, "-W", "error", "-c", SERVE, preset]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    piped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with piped as process, limited(process):
         assert process.stdout is not None
         anyio.run(run, json.loads(process.stdout.readline()), process.terminate)
         output, errors = process.communicate(timeout=SECONDS)

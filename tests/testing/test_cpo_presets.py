@@ -20,6 +20,7 @@ from ocpi_emsp.testing.cpo import (
     samples,
 )
 from ocpi_emsp.testing.cpo.server import Ready, run, serving
+from processes import limited
 from testing.support import API, COMMANDS, CPO, EMSP, TOKEN_A, TOKEN_B, Pair, client, next_url, pair, payload, refuse
 
 
@@ -230,7 +231,8 @@ run("127.0.0.1", 0, SimulatedCpo(token_a="token-a"))
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_run_prints_one_line_and_ends_cleanly(stop: signal.Signals) -> None:
     command = [sys.executable, "-W", "error", "-c", SERVE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    piped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with piped as process, limited(process):
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         assert set(ready) == {"versions_url", "token_a", "control_url"}
@@ -260,4 +262,4 @@ def test_run_publishes_the_port_that_was_bound(host: str) -> None:
 
 def test_importing_the_package_needs_no_uvicorn() -> None:
     check = "import sys, ocpi_emsp.testing.cpo; sys.exit('uvicorn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", check], check=False, timeout=60).returncode == 0
