@@ -72,7 +72,8 @@ def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) 
     assert "Traceback" not in err
 
 
-def test_a_port_in_use_is_3(command: Command) -> None:
+def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where serve makes its database
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for argv in (("serve", *WHO), ("simulate-cpo",)):

@@ -165,7 +165,7 @@ def test_a_store_that_cannot_list_its_parties_is_said(
         raise StoreFailed("the disk is gone")
 
     know(URL, cpos.url, "NL-TNM")
-    monkeypatch.setattr("ocpi_emsp.cli.sync.reading", fails)
+    monkeypatch.setattr("ocpi_emsp.cli.stores.reading", fails)
     assert command("sync", *WHO) == (3, "", "ocpi-emsp: the disk is gone\n")
 
 

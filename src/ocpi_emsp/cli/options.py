@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 Actions: TypeAlias = "argparse._SubParsersAction[Any]"
 
 _PARTY = re.compile(r"([A-Za-z]{2})-([A-Za-z0-9]{3})", re.ASCII)
 _HIGHEST_PORT = 65_535
+MOST_CONNECTIONS = 32
+"""Connections to the database that a store has at most."""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
@@ -73,6 +78,24 @@ def at_least_one(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("it has to be at least 1")
     return number
+
+
+def connections(text: str) -> int:
+    """How many at once, where each has a connection to the database."""
+    number = at_least_one(text)
+    if number > MOST_CONNECTIONS:
+        raise argparse.ArgumentTypeError(
+            f"{number} is too many: at most {MOST_CONNECTIONS}, each needs a connection to the database"
+        )
+    return number
+
+
+def duration(text: str) -> timedelta:
+    """The time of a text such as ``4h``."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90m, 4h or 1d: a number with s, m, h or d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 def token(text: str) -> str:

@@ -13,13 +13,10 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside
-from ocpi_emsp.cli.stores import emsp_of, opened, pages, reading
-from ocpi_emsp.codec import decode
+from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered, UnsafeUrl
-from ocpi_emsp.flows.parties import Party, PartyState
 from ocpi_emsp.flows.push_tokens import TokensPushed
-from ocpi_emsp.ports import Kind, Query
 
 _NAMED = 10
 """Failures of a party that people are told one by one; ``--json`` has more."""
@@ -27,7 +24,7 @@ _NAMED = 10
 
 def run(arguments: Namespace) -> int:
     """Push to each party; 1 where a token failed, 3 where a party could not be reached or let us in no more."""
-    parties = list(dict.fromkeys(arguments.parties)) or _registered(arguments)
+    parties = list(dict.fromkeys(arguments.parties)) or registered(arguments)
     status, reports = 0, list[dict[str, Any]]()
     with emsp_of(arguments) as emsp:
         for party in parties:
@@ -44,15 +41,6 @@ def run(arguments: Namespace) -> int:
     elif not parties:
         output.say("no party is registered")
     return status
-
-
-def _registered(arguments: Namespace) -> list[tuple[str, str]]:
-    found = list[tuple[str, str]]()
-    with opened(arguments) as store, reading(store) as tx:
-        for page in pages(tx, Query(kind=Kind.PARTY)):
-            parties = (decode(Party, record.document) for record in page)
-            found += [(each.country_code, each.party_id) for each in parties if each.state is PartyState.REGISTERED]
-    return found
 
 
 def _push(emsp: Emsp, party: tuple[str, str], arguments: Namespace) -> TokensPushed | None:

@@ -21,8 +21,10 @@ from attrs import evolve, frozen
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
 from ocpi_emsp.cli.settings import DEFAULT_STORE, Settings, read_settings, store_url
+from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Query, Record
+from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Kind, Query, Record
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -115,6 +117,16 @@ def pages(tx: BlockingTransaction, query: Query) -> Iterator[Sequence[Record]]:
     while records := tx.page(query).records:
         yield records
         query = evolve(query, after=records[-1].sequence)
+
+
+def registered(arguments: Namespace) -> list[tuple[str, str]]:
+    """The codes of every registered party in the store that the arguments name."""
+    found = list[tuple[str, str]]()
+    with opened(arguments) as store, reading(store) as tx:
+        for page in pages(tx, Query(kind=Kind.PARTY)):
+            parties = (decode(Party, record.document) for record in page)
+            found += [(each.country_code, each.party_id) for each in parties if each.state is PartyState.REGISTERED]
+    return found
 
 
 def make_emsp(settings: Settings, url: str, store: AnyStore) -> Emsp:

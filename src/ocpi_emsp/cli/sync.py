@@ -21,18 +21,15 @@ from attrs import define, field
 
 from ocpi_emsp.cli import INTERRUPTED, output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
-from ocpi_emsp.cli.stores import emsp_of, opened, pages, reading
+from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.cli.sync_lines import SHOWN, lines
 from ocpi_emsp.cli.sync_run import Plan, Runner, Work
 from ocpi_emsp.cli.sync_schedule import PartyId
 from ocpi_emsp.cli.sync_view import View, view
-from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError, StoreFailed
-from ocpi_emsp.flows.parties import Party, PartyState
 from ocpi_emsp.flows.sync.report import SyncReport
 from ocpi_emsp.flows.sync.run import MODULES
-from ocpi_emsp.ports import Kind, Query
 
 _SPLAY = 0.1
 """Of the period: 200 parties every four hours begin seven seconds after each other, on average."""
@@ -102,7 +99,7 @@ class _Syncs:
     def parties(self) -> Collection[PartyId]:
         """Those that were named, or all that are registered by now."""
         try:
-            found = list(dict.fromkeys(self._arguments.parties)) or _registered(self._arguments)
+            found = list(dict.fromkeys(self._arguments.parties)) or registered(self._arguments)
         except StoreFailed as failure:
             with self._lock:
                 self._fail(Outside.status, failure.message)
@@ -188,12 +185,3 @@ def _as_json(party: PartyId, report: SyncReport | OcpiError) -> dict[str, Any]:
     if isinstance(report, SyncReport):
         return report.as_json()
     return {"country_code": party[0], "party_id": party[1], "ok": False, "error": report.message}
-
-
-def _registered(arguments: Namespace) -> list[PartyId]:
-    found = list[PartyId]()
-    with opened(arguments) as store, reading(store) as tx:
-        for page in pages(tx, Query(kind=Kind.PARTY)):
-            parties = (decode(Party, record.document) for record in page)
-            found += [(each.country_code, each.party_id) for each in parties if each.state is PartyState.REGISTERED]
-    return found

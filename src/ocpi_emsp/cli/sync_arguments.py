@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from ocpi_emsp.cli.options import add_identity, add_store, at_least_one, party
+from ocpi_emsp.cli.options import MOST_CONNECTIONS, add_identity, add_store, connections, duration, party
 from ocpi_emsp.cli.store_arguments import moment
 
 MODULES = ("locations", "tariffs", "sessions", "cdrs", "tokens")
@@ -13,10 +13,6 @@ MODULES = ("locations", "tariffs", "sessions", "cdrs", "tokens")
 SHORTEST = 60.0
 """Seconds of a period at least: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15 minutes
 again, and below a minute a partner would see a run in every other second of a party with few objects."""
-MOST = 32
-"""Parties at once: each has a connection to the database, and the store has no more than these."""
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_PERIOD = re.compile(r"([0-9]{1,6})([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
 
 
@@ -57,9 +53,9 @@ def sync(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--parallel",
         metavar="N",
-        type=_parallel,
+        type=connections,
         default=8,
-        help=f"so many parties at once, up to {MOST} (default: 8)",
+        help=f"so many parties at once, up to {MOST_CONNECTIONS} (default: 8)",
     )
     add_store(command)
     command.add_argument(
@@ -80,10 +76,7 @@ def sync(command: argparse.ArgumentParser) -> None:
 
 def period(text: str) -> float:
     """Seconds of a time such as ``4h``."""
-    match = _PERIOD.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90m, 4h or 1d: a number with s, m, h or d")
-    seconds = float(int(match[1]) * _UNITS[match[2]])
+    seconds = duration(text).total_seconds()
     if seconds < SHORTEST:
         raise argparse.ArgumentTypeError(f"{text} is too often: at least 1m, and OCPI advises hours")
     return seconds
@@ -95,12 +88,3 @@ def percent(text: str) -> float:
     if match is None or int(match[1]) > 100:
         raise argparse.ArgumentTypeError(f"{text!r} is no part such as 10%: a number up to 100 with %")
     return int(match[1]) / 100
-
-
-def _parallel(text: str) -> int:
-    number = at_least_one(text)
-    if number > MOST:
-        raise argparse.ArgumentTypeError(
-            f"{number} is too many: at most {MOST}, each needs a connection to the database"
-        )
-    return number

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from datetime import timedelta
 
-from ocpi_emsp.cli.options import add_identity, add_store, at_least_one
+from ocpi_emsp.cli.options import MOST_CONNECTIONS, add_identity, add_store, connections, duration
 
-MOST = 32
-"""Syncs at once: each has a connection to the database, and the store has no more than these."""
 NEVER = timedelta.max
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def worker(command: argparse.ArgumentParser) -> None:
@@ -33,10 +28,10 @@ def worker(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--concurrency",
-        type=_concurrency,
+        type=connections,
         metavar="N",
         default=4,
-        help=f"so many syncs at once, up to {MOST} (default: 4)",
+        help=f"so many syncs at once, up to {MOST_CONNECTIONS} (default: 4)",
     )
     command.add_argument(
         "--take-over-after",
@@ -63,22 +58,5 @@ def worker(command: argparse.ArgumentParser) -> None:
     )
 
 
-def duration(text: str) -> timedelta:
-    """The time of a text such as ``4h``."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90m, 4h or 1d: a number with s, m, h or d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
 def _duration_or_never(text: str) -> timedelta:
     return NEVER if text == "never" else duration(text)
-
-
-def _concurrency(text: str) -> int:
-    number = at_least_one(text)
-    if number > MOST:
-        raise argparse.ArgumentTypeError(
-            f"{number} is too many: at most {MOST}, each needs a connection to the database"
-        )
-    return number

@@ -154,6 +154,11 @@ def party_key(country_code: str, party_id: str) -> Key:
     return Key(Kind.PARTY, country_code.upper(), party_id.upper(), "")
 
 
+def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
+    """The key of the checkpoint of one of its modules."""
+    return Key(Kind.CHECKPOINT, country_code, party_id, module)
+
+
 @lru_cache(maxsize=1024)
 def _read(document: bytes) -> Party:
     return decode(Party, document)
@@ -187,7 +192,7 @@ async def delete_party(tx: Transaction, party: Party) -> None:
     for issued in {*party.issued, *(current.issued if current else ())}:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
-    await tx.delete(Key(Kind.CHECKPOINT, party.country_code, party.party_id, "tokens"))
+    await tx.delete(checkpoint_key(party.country_code, party.party_id, "tokens"))
     query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
     while pushed := (await tx.page(query)).records:
         for record in pushed:

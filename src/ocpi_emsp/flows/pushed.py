@@ -17,7 +17,7 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.parties import Party, checkpoint_key
 from ocpi_emsp.models import Token
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.scalars import DateTime
@@ -85,7 +85,7 @@ class _Checkpoint:
 
 
 def _checkpoint_key(party: Party) -> Key:
-    return Key(Kind.CHECKPOINT, party.country_code, party.party_id, MODULE)
+    return checkpoint_key(party.country_code, party.party_id, MODULE)
 
 
 async def look_from(context: Context, party: Party) -> datetime | None:

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 
 from ocpi_emsp.codec import decode, encode
 from ocpi_emsp.flows.context import new_id
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.ports import Key, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 
 _CLAUSE = "transport_and_format.md#offline-behaviour"
@@ -72,16 +72,9 @@ class Checkpoint:
 
     done_until: DateTime | None = None
     """Everything that changed before is here."""
-    succeeded_at: DateTime | None = None
-    """When the last pull came to its end."""
     full_at: DateTime | None = None
-    """When the last full one did."""
+    """When the last full pull came to its end."""
     window: Window | None = None
-
-
-def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
-    """The key of a module's checkpoint."""
-    return Key(Kind.CHECKPOINT, country_code, party_id, module)
 
 
 async def get_checkpoint(tx: Transaction, key: Key) -> Checkpoint:
@@ -111,7 +104,6 @@ def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoin
     return evolve(
         checkpoint,
         done_until=max(until, checkpoint.done_until or until),
-        succeeded_at=now,
         full_at=now if window.full else checkpoint.full_at,
         window=None,
     )

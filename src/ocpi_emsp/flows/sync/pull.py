@@ -22,6 +22,7 @@ from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.flows import resync
 from ocpi_emsp.flows.call import call, require
 from ocpi_emsp.flows.context import Context, new_id
+from ocpi_emsp.flows.parties import checkpoint_key
 from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
@@ -29,7 +30,6 @@ from ocpi_emsp.flows.sync.checkpoint import (
     Checkpoint,
     Phase,
     Window,
-    checkpoint_key,
     finished,
     get_checkpoint,
     put_checkpoint,
