@@ -137,7 +137,7 @@ if TYPE_CHECKING:
         UnreadableDocument,
     )
     from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
-    from ocpi_emsp.kept import AsyncRelay, Relay
+    from ocpi_emsp.kept.relay import AsyncRelay, Relay
 
 __all__ = [
     "AdditionalGeoLocation",
@@ -283,7 +283,7 @@ _SERVING = (
     "ocpi_emsp.flows.push_tokens",
     "ocpi_emsp.flows.reconcile_result",
     "ocpi_emsp.flows.sync.report",
-    "ocpi_emsp.kept",
+    "ocpi_emsp.kept.relay",
     "ocpi_emsp.client",
     "ocpi_emsp.emsp",
 )

@@ -7,7 +7,8 @@ ports that may.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
@@ -38,18 +39,12 @@ from ocpi_emsp.flows.reconcile_result import Reconciliation
 from ocpi_emsp.flows.report import partner_report
 from ocpi_emsp.flows.sync.report import SyncReport
 from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
-from ocpi_emsp.kept import (
-    AsyncEvents,
-    AsyncRejections,
-    AsyncRelay,
-    AsyncTokens,
-    Events,
-    Rejections,
-    Relay,
-    Tokens,
-    async_keep_doing,
-    keep_doing,
-)
+from ocpi_emsp.kept.events import AsyncEvents, Events
+from ocpi_emsp.kept.loops import async_keep_doing, keep_doing
+from ocpi_emsp.kept.reach import AsyncReach, Reach
+from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
+from ocpi_emsp.kept.relay import AsyncRelay, Relay
+from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
 from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store
 from ocpi_emsp.report import PartnerReport
@@ -149,12 +144,14 @@ class Emsp:
             "async": _bridge.lift_store(store, _bridge.in_thread),
         }
         self._contexts: dict[Colour, Context] = {}
-        self.tokens = Tokens(lambda: self._context("sync"))
-        self.async_tokens = AsyncTokens(lambda: self._context("async"))
-        self.rejections = Rejections(lambda: self._context("sync"))
-        self.async_rejections = AsyncRejections(lambda: self._context("async"))
-        self.events = Events(lambda: self._context("sync"))
-        self.async_events = AsyncEvents(lambda: self._context("async"))
+        reach = Reach(lambda: self._context("sync"), self._calling)
+        async_reach = AsyncReach(lambda: self._context("async"), self._async_calling)
+        self.tokens = Tokens(reach.context)
+        self.async_tokens = AsyncTokens(async_reach.context)
+        self.rejections = Rejections(reach.context)
+        self.async_rejections = AsyncRejections(async_reach.context)
+        self.events = Events(reach.context)
+        self.async_events = AsyncEvents(async_reach.context)
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
@@ -253,15 +250,13 @@ class Emsp:
         CannotUseApi, PartnerError.
         """
         profile = Profile(base64_token=base64_token)
-        with self._http_client() as http:
-            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        with self._calling() as context:
             return _bridge.run(register.register(context, versions_url, token_a, profile))
 
     async def async_register(self, versions_url: str, *, token_a: str, base64_token: bool = False) -> Party:
         """:meth:`register`, awaited."""
         profile = Profile(base64_token=base64_token)
-        async with self._async_http_client() as http:
-            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        async with self._async_calling() as context:
             return await register.register(context, versions_url, token_a, profile)
 
     def client(self, country_code: str, party_id: str) -> Client:
@@ -352,8 +347,7 @@ class Emsp:
         early, or was killed, is continued by the next. What the CPO does wrong is in the report. Raises NotRegistered,
         StoreFailed; ValueError for an unknown module, or a ``since`` without a zone or in a full sync.
         """
-        with self._http_client() as http:
-            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        with self._calling() as context:
             flow = sync(
                 context, country_code, party_id, modules=modules, since=since, full=full, watch=watch, stop=stop
             )
@@ -371,8 +365,7 @@ class Emsp:
         stop: Stop | None = None,
     ) -> SyncReport:
         """:meth:`sync`, awaited; ``watch`` and ``stop`` are plain functions that do not block."""
-        async with self._async_http_client() as http:
-            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        async with self._async_calling() as context:
             return await sync(
                 context, country_code, party_id, modules=modules, since=since, full=full, watch=watch, stop=stop
             )
@@ -459,9 +452,7 @@ class Emsp:
         asked between two tokens. What the party does wrong is in the report (mod_tokens.md 2.1). Raises NotRegistered,
         UnsafeUrl, StoreFailed.
         """
-        with self._http_client() as http:
-            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
-            context = evolve(context, send=paced_send(context, country_code, party_id))
+        with self._calling(country_code, party_id) as context:
             flow = push_tokens_to(context, country_code, party_id, verify=verify, full=full, stop=stop)
             return _bridge.run(flow)
 
@@ -475,12 +466,25 @@ class Emsp:
         stop: Callable[[], bool] | None = None,
     ) -> TokensPushed:
         """:meth:`push_tokens`, awaited."""
-        async with self._async_http_client() as http:
-            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
-            context = evolve(context, send=paced_send(context, country_code, party_id))
+        async with self._async_calling(country_code, party_id) as context:
             return await push_tokens_to(context, country_code, party_id, verify=verify, full=full, stop=stop)
 
     # --- wiring -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _calling(self, country_code: str | None = None, party_id: str | None = None) -> Iterator[Context]:
+        """Connections for a block; paced for one party, where it is given."""
+        with self._http_client() as http:
+            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            yield _paced(context, country_code, party_id)
+
+    @asynccontextmanager
+    async def _async_calling(
+        self, country_code: str | None = None, party_id: str | None = None
+    ) -> AsyncIterator[Context]:
+        async with self._async_http_client() as http:
+            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            yield _paced(context, country_code, party_id)
 
     def _context(self, colour: Colour, send: Any = None) -> Context:
         if send is not None:
@@ -508,6 +512,12 @@ class Emsp:
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
             relayed=self._relayed,
         )
+
+
+def _paced(context: Context, country_code: str | None, party_id: str | None) -> Context:
+    if country_code is None or party_id is None:
+        return context
+    return evolve(context, send=paced_send(context, country_code, party_id))
 
 
 def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:

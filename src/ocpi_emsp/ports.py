@@ -9,7 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from functools import cached_property
@@ -36,6 +36,7 @@ class Kind:
     COMMAND: Final = "command"
     CHECKPOINT: Final = "checkpoint"
     PUSHED: Final = "pushed"
+    RESERVATION: Final = "reservation"
 
 
 NAMES: Final[Mapping[str, str]] = {
@@ -51,12 +52,14 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.COMMAND: "commands",
     Kind.CHECKPOINT: "checkpoints",
     Kind.PUSHED: "pushed_tokens",
+    Kind.RESERVATION: "reservations",
 }
 """Every kind, and what its records are called together; a location comes before its EVSEs."""
 
 
 class Key(NamedTuple):
-    """What identifies a record. ``parent``: an EVSE's location, a token's type, the content hash of a CDR conflict.
+    """What identifies a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
+    hash of a CDR conflict.
 
     A pushed token is what a party has of a token of ours: the owner is that party, the rest is the token's.
 
@@ -89,6 +92,8 @@ class Record:
     """Since when its owner does not list it; None: it is listed. A put of a fresh record takes this back."""
     missed: int = field(default=0, eq=False)
     """How many full syncs in a row did not list it."""
+    correlation_id: str = field(default="", eq=False)
+    """Under which the last change came; empty where it came under none."""
 
     @cached_property
     def content_hash(self) -> str:
@@ -134,9 +139,17 @@ RELAY: Final = "relay"
 REJECTION: Final = "rejection"
 RESYNC: Final = "resync"
 """What the next sync of a party has to pull: an object, or a window. An id made of the wish keeps it one entry."""
+DEADLINE: Final = "deadline"
+"""Commands that are open, and reservations that end: what becomes of them at ``due`` if nothing happens before."""
+START: Final = "start"
+"""START_SESSION commands whose session is looked for."""
+FAN_OUT: Final = "fan_out"
+"""Parties that our tokens have to be pushed to. An id made of the party keeps it one entry."""
+AUTHORIZATION: Final = "authorization"
+"""What was decided on real-time authorizations; a store keeps the newest of them."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
 """Where events go that were tried too often."""
-TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, *DEAD.values())
+TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, START, FAN_OUT, AUTHORIZATION, *DEAD.values())
 
 
 @frozen(kw_only=True)
@@ -261,6 +274,16 @@ class ColouredStore(Protocol):
 
 
 AnyStore: TypeAlias = Store | BlockingStore | ColouredStore
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A store that says when a command was written, in whichever process: whoever awaits it need not look so often."""
+
+    def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``listener`` with the id of each command that is written from now on, from any thread, at least once
+        while the database is reached; ``""`` says that some may have been missed. Gives what ends it.
+        """
 
 
 class Clock(Protocol):

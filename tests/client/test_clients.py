@@ -41,7 +41,8 @@ from ocpi_emsp import (
     Request,
     UnsupportedVersion,
 )
-from ocpi_emsp.kept import AsyncRejections, AsyncTokens, Rejections, Tokens
+from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
+from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
 
 both_colours = pytest.mark.parametrize("colour", COLOURS)

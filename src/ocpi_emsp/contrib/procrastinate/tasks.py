@@ -39,7 +39,7 @@ from ocpi_emsp.contrib.procrastinate.settings import (
 from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.flows.parties import Party, PartyState
 from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
-from ocpi_emsp.kept import AsyncRelay
+from ocpi_emsp.kept.relay import AsyncRelay
 from ocpi_emsp.ports import Kind, Query
 
 log = logging.getLogger("ocpi_emsp.worker")

@@ -1,0 +1,60 @@
+"""The loops that do what is due. They wait here, and outlive what fails: one warning per outage."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+
+from ocpi_emsp._bridge import rest
+from ocpi_emsp.errors import OcpiError
+
+log = logging.getLogger("ocpi_emsp")
+
+
+def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:
+    """Call ``once`` until ``stop`` is set; ``every`` so many seconds where there was nothing to do."""
+    pace = _Pace(what, every)
+    while not stop.is_set():
+        try:
+            seconds = pace.after(once())
+        except OcpiError as error:
+            seconds = pace.failed(error)
+        stop.wait(seconds)
+
+
+async def async_keep_doing(once: Callable[[], Awaitable[int]], what: str, every: float) -> None:
+    """:func:`keep_doing`, until it is cancelled."""
+    pace = _Pace(what, every)
+    while True:
+        try:
+            seconds = pace.after(await once())
+        except OcpiError as error:
+            seconds = pace.failed(error)
+        await rest(seconds)
+
+
+class _Pace:
+    """How long a loop rests, and what it says: an outage is one warning, however long it lasts."""
+
+    longest = 60.0
+    """Seconds: an outage is over within a minute of its end, and costs one try a minute."""
+
+    def __init__(self, what: str, every: float) -> None:
+        self._what = what
+        self._every = every
+        self._failures = 0
+
+    def after(self, done: int) -> float:
+        """The seconds to rest after a round that did something, or nothing."""
+        if self._failures:
+            log.info("%s works again, after %d failures", self._what, self._failures)
+        self._failures = 0
+        return 0.0 if done else self._every
+
+    def failed(self, error: OcpiError) -> float:
+        """The seconds to rest after a round that failed."""
+        self._failures += 1
+        if self._failures == 1:
+            log.warning("%s failed, and is tried again: %s", self._what, error, exc_info=error)
+        return float(max(self._every, min(self._every * 2 ** min(self._failures, 30), self.longest)))
