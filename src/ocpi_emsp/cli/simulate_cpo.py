@@ -44,6 +44,8 @@ def _settings(arguments: Namespace) -> dict[str, Any]:
     if arguments.party is not None:
         country_code, party_id = arguments.party
         settings |= {"country_code": country_code, "party_id": party_id}
+    if arguments.follow_commands:
+        settings["sessions_follow_commands"] = True
     asked = {name: getattr(arguments, name) for name in ("token_a", "page_limit", *_COUNTS)}
     return settings | {name: value for name, value in asked.items() if value is not None}
 

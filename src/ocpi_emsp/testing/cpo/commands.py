@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 
 import httpx
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
+from ocpi_emsp.testing.cpo.failures import HTML
 from ocpi_emsp.testing.cpo.fields import COMMANDS, check
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError, Outgoing
 from ocpi_emsp.testing.cpo.settings import Settings
@@ -85,9 +86,30 @@ class Commands:
         body = check(request.json(), COMMANDS[command])
         acknowledgement = self._acknowledge(command, body)
         result = self._settings.command_results.get(command, ACCEPTED)
-        if acknowledgement == ACCEPTED and result is not None:
-            self._tasks.start(self._send_result(command, body, result))
-        return answer(self._response(acknowledgement))
+        if acknowledgement == ACCEPTED and result is not None and self._settings.results != "never":
+            await self._begin(command, body, result)
+        return self._failed(answer(self._response(acknowledgement)))
+
+    async def _begin(self, command: str, body: Document, result: str) -> None:
+        """Sends the result, or plans it."""
+        sending = self._send_result(command, body, result)
+        if self._settings.results == "first":
+            await sending
+        else:
+            self._tasks.start(sending)
+
+    def _failed(self, response: Response) -> Response:
+        """The direct answer, or what comes in its place. Raises `RequestError`."""
+        match self._settings.command_failure:
+            case "html":
+                return Response(status=502, body=HTML, headers={"content-type": "text/html"})
+            case "server-error":
+                raise RequestError(500, 3000, "Something went wrong")
+            case "not-json":
+                return evolve(response, body=response.body[: len(response.body) // 2])
+            case "no-answer":
+                return evolve(response, cut=True)
+        return response
 
     def _acknowledge(self, command: str, body: Document) -> str:
         if command == "STOP_SESSION":
@@ -103,14 +125,28 @@ class Commands:
         return result if self._settings.bare_command_result else {"result": result}
 
     async def _send_result(self, command: str, body: Document, result: str) -> None:
-        await asyncio.sleep(self._settings.command_delay)
-        url = body["response_url"]
+        await asyncio.sleep(self._settings.command_delay + self._settings.result_delay)
+        if not await self._deliver(command, body["response_url"], result):
+            return
+        if self._settings.results in ("twice", "contradicting"):
+            await self._deliver(command, body["response_url"], self._next(result))
+        if result == ACCEPTED:
+            await self._follow(command, body)
+
+    def _next(self, result: str) -> str:
+        """What is sent after a result."""
+        if self._settings.results == "twice":
+            return result
+        return "REJECTED" if result == ACCEPTED else ACCEPTED
+
+    async def _deliver(self, command: str, url: str, result: str) -> bool:
+        """Sends a result once; whether there was an answer."""
         try:
             exchange = await self._outgoing.send("POST", url, token=self._outgoing.token(), body=self._response(result))
         except (httpx.HTTPError, httpx.InvalidURL, NotRegisteredError) as error:
             failed = CommandResult(command=command, response_url=url, result=result, error=str(error))
             self.results.append(failed)
-            return
+            return False
         self.results.append(
             CommandResult(
                 command=command,
@@ -120,5 +156,4 @@ class Commands:
                 status_code=exchange.status_code,
             )
         )
-        if result == ACCEPTED:
-            await self._follow(command, body)
+        return True

@@ -39,6 +39,8 @@ LIST_FAILURES: Final = (
     "redirect-loop",
     "redirect-foreign",
 )
+COMMAND_FAILURES: Final = ("html", "server-error", "not-json", "no-answer")
+RESULT_ORDERS: Final = ("after", "first", "twice", "contradicting", "never")
 LISTS: Final = ("locations", "sessions", "cdrs", "tariffs")
 """The modules that a CPO lists."""
 FOREIGN_ORIGIN: Final = "https://pages.example.com"
@@ -104,6 +106,11 @@ class Deviations:
     Commands and Token objects:
 
     - `bare_command_result`: a bare string in place of the CommandResponse object
+    - `command_failure`: how a command is answered, one of `COMMAND_FAILURES`, or None; it is executed nevertheless.
+      "no-answer" closes the connection, and needs a server
+    - `results`: one of `RESULT_ORDERS`: "after" the direct answer; "first", before it; "twice"; "contradicting": the
+      opposite follows; "never"
+    - `result_delay`: seconds until a result is sent, beside `command_delay`
     - `token_methods`: those that a Token object has
     - `token_patch_status`: PATCH of a token is answered with this HTTP status, None for as it should be
     - `refused_tokens`: a regular expression; a PUT or PATCH of a token whose whole uid matches is answered with 2001
@@ -147,6 +154,9 @@ class Deviations:
     drip_seconds: float = field(default=0.1, converter=float, validator=_NOT_NEGATIVE)
 
     bare_command_result: bool = False
+    command_failure: str | None = field(default=None, validator=validators.optional(validators.in_(COMMAND_FAILURES)))
+    results: str = field(default="after", validator=validators.in_(RESULT_ORDERS))
+    result_delay: float = field(default=0.0, converter=float, validator=_NOT_NEGATIVE)
     token_methods: Sequence[str] = ("GET", "PUT", "PATCH")
     token_patch_status: int | None = field(
         default=None, validator=validators.optional([validators.ge(400), validators.lt(600)])

@@ -32,7 +32,7 @@ from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.wire import Request, RequestError, Response, utc_now
 
-_HTML: Final = b"<html><body>Bad Gateway</body></html>"
+HTML: Final = b"<html><body>Bad Gateway</body></html>"
 _BLANKS: Final = b" " * 65_536
 
 
@@ -63,7 +63,7 @@ class Failures:
             return page()
         match failure:
             case "html":
-                return Response(status=502, body=_HTML, headers={"content-type": "text/html"})
+                return Response(status=502, body=HTML, headers={"content-type": "text/html"})
             case "redirect-loop" | "redirect-foreign":
                 return self._redirect(failure, request)
             case "not-json":

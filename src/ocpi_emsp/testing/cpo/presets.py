@@ -12,6 +12,16 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
     "bare-command-result": {"bare_command_result": True},
+    # Commands
+    "result-first": {"results": "first"},
+    "result-twice": {"results": "twice"},
+    "contradicting-results": {"results": "contradicting"},
+    "late-result": {"result_delay": 3.0},
+    "no-result": {"results": "never"},
+    "command-html": {"command_failure": "html"},
+    "command-server-error": {"command_failure": "server-error"},
+    "command-not-json": {"command_failure": "not-json"},
+    "command-no-answer": {"command_failure": "no-answer"},
     # Pages that lie
     "no-totals": {"totals": False},
     "relative-link": {"next_link": "relative"},
