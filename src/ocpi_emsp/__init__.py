@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ocpi_emsp.check import Policy, check
 from ocpi_emsp.codec import decode, encode
 from ocpi_emsp.errors import (
+    AlreadyRegistered,
     AnswerUnusable,
     CannotHold,
     CannotUseApi,
@@ -33,6 +34,7 @@ from ocpi_emsp.errors import (
     SchemaMismatch,
     StoreFailed,
     TransportFailed,
+    UnknownCommand,
     UnsafeUrl,
     UnsupportedVersion,
 )
@@ -102,12 +104,14 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
-    from ocpi_emsp.client import AsyncClient, AsyncListing, Client, Listing
+    from ocpi_emsp.client import AsyncClient, Client
     from ocpi_emsp.emsp import Emsp, Invitation
     from ocpi_emsp.events import (
         CdrConflict,
         CdrReceived,
+        CommandLedToSession,
         CommandResultReceived,
+        CommandTimedOut,
         Event,
         EvseReceived,
         EvseRemoved,
@@ -116,16 +120,22 @@ if TYPE_CHECKING:
         PartyUnregistered,
         PartyUpdated,
         RelayedEvent,
+        ReservationChanged,
         ResyncWanted,
         SessionReceived,
         TariffDeleted,
         TariffReceived,
     )
-    from ocpi_emsp.flows.command import SentCommand
+    from ocpi_emsp.flows.authorizations import Decision
+    from ocpi_emsp.flows.authorize import AuthorizationRequest
+    from ocpi_emsp.flows.command_state import CommandState, SentCommand
     from ocpi_emsp.flows.context import Limits
+    from ocpi_emsp.flows.diagnosis import Diagnosis
+    from ocpi_emsp.flows.fan_out import WaitingPush
     from ocpi_emsp.flows.journal import PendingEvent
+    from ocpi_emsp.flows.our_tokens import FailedToken
     from ocpi_emsp.flows.pace import Patience
-    from ocpi_emsp.flows.parties import Party
+    from ocpi_emsp.flows.parties import Party, Profile
     from ocpi_emsp.flows.push_tokens import TokenFailure, TokensPushed
     from ocpi_emsp.flows.reconcile_result import (
         CdrDifference,
@@ -136,18 +146,25 @@ if TYPE_CHECKING:
         SessionSummary,
         UnreadableDocument,
     )
+    from ocpi_emsp.flows.reservations import Reservation, ReservationState
+    from ocpi_emsp.flows.suggestions import Suggestion
     from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
+    from ocpi_emsp.kept.commands import AsyncPendingCommand, PendingCommand
     from ocpi_emsp.kept.relay import AsyncRelay, Relay
+    from ocpi_emsp.listing import AsyncListing, Listing
 
 __all__ = [
     "AdditionalGeoLocation",
     "Allowed",
+    "AlreadyRegistered",
     "AnswerUnusable",
     "AsyncClient",
     "AsyncListing",
+    "AsyncPendingCommand",
     "AsyncRelay",
     "AuthMethod",
     "AuthorizationInfo",
+    "AuthorizationRequest",
     "BusinessDetails",
     "CannotHold",
     "CannotUseApi",
@@ -162,9 +179,12 @@ __all__ = [
     "CdrSummary",
     "ChargingPeriod",
     "Client",
+    "CommandLedToSession",
     "CommandResponse",
     "CommandResponseType",
     "CommandResultReceived",
+    "CommandState",
+    "CommandTimedOut",
     "CommandType",
     "ConflictingCdr",
     "Connector",
@@ -172,6 +192,8 @@ __all__ = [
     "ConnectorType",
     "Credentials",
     "DayOfWeek",
+    "Decision",
+    "Diagnosis",
     "DisplayText",
     "Emsp",
     "Endpoint",
@@ -187,6 +209,7 @@ __all__ = [
     "EvseRemoved",
     "ExceptionalPeriod",
     "Facility",
+    "FailedToken",
     "Finding",
     "GeoLocation",
     "Hours",
@@ -217,10 +240,12 @@ __all__ = [
     "PartyUnregistered",
     "PartyUpdated",
     "Patience",
+    "PendingCommand",
     "PendingEvent",
     "Policy",
     "PowerType",
     "PriceComponent",
+    "Profile",
     "Reconciliation",
     "Refusal",
     "RegistrationFailed",
@@ -230,6 +255,9 @@ __all__ = [
     "RelayedEvent",
     "Report",
     "Request",
+    "Reservation",
+    "ReservationChanged",
+    "ReservationState",
     "ReserveNow",
     "Response",
     "ResyncWanted",
@@ -245,6 +273,7 @@ __all__ = [
     "StatusSchedule",
     "StopSession",
     "StoreFailed",
+    "Suggestion",
     "SupportMatrix",
     "SyncEnded",
     "SyncProgress",
@@ -260,6 +289,7 @@ __all__ = [
     "TokenType",
     "TokensPushed",
     "TransportFailed",
+    "UnknownCommand",
     "UnlockConnector",
     "UnreadableDocument",
     "UnsafeUrl",
@@ -267,6 +297,7 @@ __all__ = [
     "Version",
     "VersionDetail",
     "VersionNumber",
+    "WaitingPush",
     "WhitelistType",
     "check",
     "decode",
@@ -275,15 +306,24 @@ __all__ = [
 
 _SERVING = (
     "ocpi_emsp.events",
-    "ocpi_emsp.flows.command",
+    "ocpi_emsp.flows.command_state",
+    "ocpi_emsp.flows.authorizations",
+    "ocpi_emsp.flows.authorize",
     "ocpi_emsp.flows.context",
+    "ocpi_emsp.flows.fan_out",
+    "ocpi_emsp.flows.our_tokens",
+    "ocpi_emsp.flows.diagnosis",
     "ocpi_emsp.flows.journal",
     "ocpi_emsp.flows.pace",
     "ocpi_emsp.flows.parties",
     "ocpi_emsp.flows.push_tokens",
     "ocpi_emsp.flows.reconcile_result",
+    "ocpi_emsp.flows.reservations",
+    "ocpi_emsp.flows.suggestions",
     "ocpi_emsp.flows.sync.report",
+    "ocpi_emsp.kept.commands",
     "ocpi_emsp.kept.relay",
+    "ocpi_emsp.listing",
     "ocpi_emsp.client",
     "ocpi_emsp.emsp",
 )

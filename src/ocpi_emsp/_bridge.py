@@ -3,18 +3,22 @@
 Rules of this module:
 - ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
   loop; a flow that does suspend is an error that says so;
-- threads appear here only: where an async host meets something that blocks (anyio.to_thread), and where an async hook
-  meets a sync host whose thread runs a loop already.
+- threads appear here only: where an async host meets something that blocks (anyio.to_thread), where an async hook
+  meets a sync host whose thread runs a loop already, and where a plain hook has a deadline (HookThreads).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import AbstractContextManager, asynccontextmanager
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,12 +26,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
+from attrs import frozen
 
 from ocpi_emsp.ports import (
     AnyStore,
     BlockingStore,
     BlockingTransaction,
+    Colour,
     ColouredStore,
+    DeadlinePassed,
     Entry,
     Key,
     Page,
@@ -285,4 +292,130 @@ def _run_async(function: Callable[..., Awaitable[T]], *args: Any) -> T:
     except RuntimeError:
         return anyio.run(function, *args)
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(anyio.run, function, *args).result()
+        running: Callable[[], T] = partial(anyio.run, function, *args)
+        return thread.submit(copy_context().run, running).result()
+
+
+# --- hooks that have a deadline ---------------------------------------------------------------------------------------
+
+
+_IDLE_SECONDS = 10.0
+"""How long a thread of a hook waits for the next call: under load it is used again, without load it is gone."""
+
+
+class HookThreads:
+    """Threads in which plain hooks run that have a deadline: at most ``most``, with the caller's context variables.
+
+    They are not those of the stores, and they are daemons, which those of concurrent.futures and anyio are not: a hook
+    that hangs for good costs its own thread, and does not keep the process from ending.
+    """
+
+    def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"hooks need at least one thread, not {most}")
+        self._most = most
+        self._changed = threading.Condition()
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._threads = self._idle = 0
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Have it called as soon as a thread is free."""
+        future = Future[T]()
+        call = partial(copy_context().run, function, *args)
+        with self._changed:
+            if len(self._calls) >= self._idle and self._threads < self._most:
+                threading.Thread(target=self._work, name="ocpi-emsp hook", daemon=True).start()
+                self._threads += 1
+            self._calls.append((future, call))
+            self._changed.notify()
+        return future
+
+    def withdraw(self, future: Future[Any]) -> None:
+        """Nobody waits for it any more: it is not begun, where it was not, and not kept."""
+        if future.cancel():
+            with self._changed:
+                self._calls = deque(call for call in self._calls if call[0] is not future)
+
+    def _work(self) -> None:
+        while (following := self._next()) is not None:
+            future, call = following
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # noqa: BLE001 # it is raised where the future is waited for
+                    # Raised where the future is awaited, these would mean something else.
+                    is_signal = isinstance(error, StopIteration | asyncio.CancelledError)
+                    future.set_exception(RuntimeError(f"it raised {error!r}") if is_signal else error)
+            del following, future, call  # nothing of a call is kept while the thread waits for the next
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._changed:
+            self._idle += 1
+            came = self._changed.wait_for(lambda: self._calls, _IDLE_SECONDS)
+            self._idle -= 1
+            if came:
+                return self._calls.popleft()
+            return None
+
+
+@frozen
+class Deadline:
+    """How long a hook may take, and where a plain one does."""
+
+    seconds: float
+    threads: HookThreads
+
+    def passed(self, future: Future[Any] | None = None) -> DeadlinePassed:
+        """What is raised then; ``future``: of a plain hook, which was cancelled where no thread began it."""
+        why = ": all threads of hooks are taken" if future is not None and future.cancelled() else ""
+        return DeadlinePassed(f"no answer within {self.seconds:g} s{why}")
+
+
+def deadline_of(seconds: float | None, threads: int) -> Deadline | None:
+    """The deadline of a hook; None for none. Raises ValueError where a hook could never answer."""
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"a hook needs more than {seconds:g} s to answer")
+    return None if seconds is None else Deadline(seconds, HookThreads(threads))
+
+
+def hook_in_time(colour: Colour, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
+    """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
+
+    A plain one is called in a thread of its own and left to itself then; an async one is cancelled where it awaits.
+    """
+    if deadline is None:
+        return hook_for_sync(hook) if colour == "sync" else hook_for_async(hook)
+    return partial(_sync_in_time if colour == "sync" else _async_in_time, hook, deadline)
+
+
+async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
+    future: Future[Any] | None = None
+    with anyio.move_on_after(deadline.seconds):
+        if _is_async(hook):
+            return await hook(*args)
+        future = deadline.threads.submit(hook, *args)
+        try:
+            result = await asyncio.wrap_future(future)
+        finally:
+            deadline.threads.withdraw(future)
+        return await result if inspect.isawaitable(result) else result
+    raise deadline.passed(future)
+
+
+async def _sync_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
+    if _is_async(hook):
+        return _run_async(_async_in_time, hook, deadline, *args)
+    future = deadline.threads.submit(_to_its_end, hook, deadline, *args)
+    try:
+        wait_for((future,), deadline.seconds)
+        if future.done():
+            return future.result()
+    finally:
+        deadline.threads.withdraw(future)
+    raise deadline.passed(future)
+
+
+def _to_its_end(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
+    """In a thread: also what a plain hook leaves to be awaited, which is cancelled there."""
+    result = hook(*args)
+    return _run_async(_async_in_time, partial(_awaiting, result), deadline) if inspect.isawaitable(result) else result

@@ -3,33 +3,34 @@
 Rules of this module:
 - both have the same methods with the same signatures (a test holds them together); nothing is inherited;
 - a call that the support matrix switches off raises NotSupported before anything is sent;
-- the party is read from the store for every call, so a rotated token or endpoint is used at once.
+- the party is read from the store for every call, so a rotated token or endpoint is used at once;
+- what a command gives holds no connection: it is awaited after the client was closed as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from attrs import frozen
 
 from ocpi_emsp._bridge import iterate, run
+from ocpi_emsp._waiting import Waiting
 from ocpi_emsp.flows import command, fetch, push, register
-from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.flows.command import Answered
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.fetch import FetchedPage, RejectedItem
+from ocpi_emsp.flows.fetch import FetchedPage
 from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.kept.commands import AsyncPendingCommand, PendingCommand
+from ocpi_emsp.listing import AsyncListing, Listing
 from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff, Token, Version, VersionDetail
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-_KEPT_REJECTED = 1000
-"""Unusable objects that a listing remembers: enough to report, and a bound on memory."""
 
 
 @frozen
@@ -64,62 +65,15 @@ async def _pages(
         yield fetched
 
 
-class Listing(Generic[T]):
-    """The objects of a list, lazily: a page is requested when its first object is wanted."""
-
-    def __init__(self, pages: Iterator[FetchedPage[T]]) -> None:
-        self._pages = pages
-        self.total: int | None = None
-        """X-Total-Count of the last page, where the partner says it."""
-        self.rejected: list[RejectedItem] = []
-        """Objects without a usable reading so far, the first thousand."""
-        self.notes: list[str] = []
-        """What was wrong with the pages themselves so far."""
-
-    def pages(self) -> Iterator[FetchedPage[T]]:
-        """The pages that are left."""
-        for page in self._pages:
-            _remember(self, page)
-            yield page
-
-    def __iter__(self) -> Iterator[T]:
-        for page in self.pages():
-            yield from page.items
-
-
-class AsyncListing(Generic[T]):
-    """:class:`Listing`, awaited."""
-
-    def __init__(self, pages: AsyncIterator[FetchedPage[T]]) -> None:
-        self._pages = pages
-        self.total: int | None = None
-        self.rejected: list[RejectedItem] = []
-        self.notes: list[str] = []
-
-    async def pages(self) -> AsyncIterator[FetchedPage[T]]:
-        """The pages that are left."""
-        async for page in self._pages:
-            _remember(self, page)
-            yield page
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.items:
-                yield item
-
-
-def _remember(listing: Listing[T] | AsyncListing[T], page: FetchedPage[T]) -> None:
-    listing.total = page.total
-    listing.notes.extend(page.notes)
-    listing.rejected.extend(page.rejected[: _KEPT_REJECTED - len(listing.rejected)])
-
-
 class Client:
     """Calls to one CPO, blocking. A context manager: its connections close at the end."""
 
-    def __init__(self, context: Context, country_code: str, party_id: str, close: Callable[[], None]) -> None:
+    def __init__(
+        self, context: Context, country_code: str, party_id: str, close: Callable[[], None], waiting: Waiting
+    ) -> None:
         self._at = _At(context, country_code, party_id)
         self._close = close
+        self._waiting = waiting
 
     def __enter__(self) -> Client:
         return self
@@ -233,49 +187,97 @@ class Client:
         expiry_date: datetime,
         reservation_id: int,
         evse_uid: str | None = None,
-    ) -> SentCommand:
-        """RESERVE_NOW; the result comes as a CommandResultReceived event."""
-        return run(
-            _call(
-                self._at,
-                command.reserve_now,
-                token=token,
-                location_id=location_id,
-                expiry_date=expiry_date,
-                reservation_id=reservation_id,
-                evse_uid=evse_uid,
-            )
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> PendingCommand:
+        """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation.
+
+        ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
+        """
+        flow = _call(
+            self._at,
+            command.reserve_now,
+            token=token,
+            location_id=location_id,
+            expiry_date=expiry_date,
+            reservation_id=reservation_id,
+            evse_uid=evse_uid,
+            timeout=timeout,
+            force=force,
         )
+        return self._pending(run(flow))
 
-    def start_session(self, *, token: Token, location_id: str, evse_uid: str | None = None) -> SentCommand:
-        """START_SESSION; the result comes as a CommandResultReceived event."""
-        return run(_call(self._at, command.start_session, token=token, location_id=location_id, evse_uid=evse_uid))
+    def start_session(
+        self,
+        *,
+        token: Token,
+        location_id: str,
+        evse_uid: str | None = None,
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> PendingCommand:
+        """START_SESSION; what is given holds the CPO's acknowledgement, and awaits the charge point's result.
 
-    def stop_session(self, *, session_id: str) -> SentCommand:
-        """STOP_SESSION; the result comes as a CommandResultReceived event."""
-        return run(_call(self._at, command.stop_session, session_id=session_id))
-
-    def unlock_connector(self, *, location_id: str, evse_uid: str, connector_id: str) -> SentCommand:
-        """UNLOCK_CONNECTOR; for help-desk operators only."""
-        return run(
-            _call(
-                self._at,
-                command.unlock_connector,
-                location_id=location_id,
-                evse_uid=evse_uid,
-                connector_id=connector_id,
-            )
+        ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
+        although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
+        MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
+        UnsafeUrl, StoreFailed; ValueError for a timeout without sense (docs/commands.md).
+        """
+        flow = _call(
+            self._at,
+            command.start_session,
+            token=token,
+            location_id=location_id,
+            evse_uid=evse_uid,
+            timeout=timeout,
+            force=force,
         )
+        return self._pending(run(flow))
+
+    def stop_session(self, *, session_id: str, timeout: float | None = None, force: bool = False) -> PendingCommand:
+        """STOP_SESSION; see :meth:`start_session`."""
+        flow = _call(self._at, command.stop_session, session_id=session_id, timeout=timeout, force=force)
+        return self._pending(run(flow))
+
+    def unlock_connector(
+        self,
+        *,
+        location_id: str,
+        evse_uid: str,
+        connector_id: str,
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> PendingCommand:
+        """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2); see :meth:`start_session`."""
+        flow = _call(
+            self._at,
+            command.unlock_connector,
+            location_id=location_id,
+            evse_uid=evse_uid,
+            connector_id=connector_id,
+            timeout=timeout,
+            force=force,
+        )
+        return self._pending(run(flow))
+
+    def _pending(self, answered: Answered) -> PendingCommand:
+        return PendingCommand(command=answered.command, findings=answered.findings, waiting=self._waiting)
 
 
 class AsyncClient:
     """:class:`Client`, awaited."""
 
     def __init__(
-        self, context: Context, country_code: str, party_id: str, close: Callable[[], Awaitable[None]]
+        self,
+        context: Context,
+        country_code: str,
+        party_id: str,
+        close: Callable[[], Awaitable[None]],
+        waiting: Waiting,
     ) -> None:
         self._at = _At(context, country_code, party_id)
         self._close = close
+        self._waiting = waiting
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -389,9 +391,14 @@ class AsyncClient:
         expiry_date: datetime,
         reservation_id: int,
         evse_uid: str | None = None,
-    ) -> SentCommand:
-        """RESERVE_NOW; the result comes as a CommandResultReceived event."""
-        return await _call(
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> AsyncPendingCommand:
+        """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation.
+
+        ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
+        """
+        flow = _call(
             self._at,
             command.reserve_now,
             token=token,
@@ -399,22 +406,65 @@ class AsyncClient:
             expiry_date=expiry_date,
             reservation_id=reservation_id,
             evse_uid=evse_uid,
+            timeout=timeout,
+            force=force,
         )
+        return self._pending(await flow)
 
-    async def start_session(self, *, token: Token, location_id: str, evse_uid: str | None = None) -> SentCommand:
-        """START_SESSION; the result comes as a CommandResultReceived event."""
-        return await _call(self._at, command.start_session, token=token, location_id=location_id, evse_uid=evse_uid)
+    async def start_session(
+        self,
+        *,
+        token: Token,
+        location_id: str,
+        evse_uid: str | None = None,
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> AsyncPendingCommand:
+        """START_SESSION; what is given holds the CPO's acknowledgement, and awaits the charge point's result.
 
-    async def stop_session(self, *, session_id: str) -> SentCommand:
-        """STOP_SESSION; the result comes as a CommandResultReceived event."""
-        return await _call(self._at, command.stop_session, session_id=session_id)
+        ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
+        although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
+        MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
+        UnsafeUrl, StoreFailed; ValueError for a timeout without sense (docs/commands.md).
+        """
+        flow = _call(
+            self._at,
+            command.start_session,
+            token=token,
+            location_id=location_id,
+            evse_uid=evse_uid,
+            timeout=timeout,
+            force=force,
+        )
+        return self._pending(await flow)
 
-    async def unlock_connector(self, *, location_id: str, evse_uid: str, connector_id: str) -> SentCommand:
-        """UNLOCK_CONNECTOR; for help-desk operators only."""
-        return await _call(
+    async def stop_session(
+        self, *, session_id: str, timeout: float | None = None, force: bool = False
+    ) -> AsyncPendingCommand:
+        """STOP_SESSION; see :meth:`start_session`."""
+        flow = _call(self._at, command.stop_session, session_id=session_id, timeout=timeout, force=force)
+        return self._pending(await flow)
+
+    async def unlock_connector(
+        self,
+        *,
+        location_id: str,
+        evse_uid: str,
+        connector_id: str,
+        timeout: float | None = None,
+        force: bool = False,
+    ) -> AsyncPendingCommand:
+        """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2); see :meth:`start_session`."""
+        flow = _call(
             self._at,
             command.unlock_connector,
             location_id=location_id,
             evse_uid=evse_uid,
             connector_id=connector_id,
+            timeout=timeout,
+            force=force,
         )
+        return self._pending(await flow)
+
+    def _pending(self, answered: Answered) -> AsyncPendingCommand:
+        return AsyncPendingCommand(command=answered.command, findings=answered.findings, waiting=self._waiting)

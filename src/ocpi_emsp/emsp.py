@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from ocpi_emsp import _bridge
 from ocpi_emsp._pace import make_pace
+from ocpi_emsp._waiting import Bell, Waiting
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.check import Policy
@@ -26,12 +27,22 @@ from ocpi_emsp.client import AsyncClient, Client
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
-from ocpi_emsp.flows import command, deliver, register
-from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.flows import deliver, register
+from ocpi_emsp.flows.authorize import (
+    AuthorizeFallback,
+    AuthorizeHook,
+    arguments_of,
+    asking,
+    by_whitelist,
+    fallback_of,
+)
+from ocpi_emsp.flows.command_state import SentCommand
 from ocpi_emsp.flows.context import Context, Identity, Limits, UrlPolicy
 from ocpi_emsp.flows.dispatch import dispatch
+from ocpi_emsp.flows.due import do_what_is_due
+from ocpi_emsp.flows.gauges import observe
 from ocpi_emsp.flows.pace import Health, Pace, Patience
-from ocpi_emsp.flows.parties import Party, Profile
+from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.patience import paced_send
 from ocpi_emsp.flows.push_tokens import TokensPushed, push_tokens_to
 from ocpi_emsp.flows.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
@@ -39,14 +50,19 @@ from ocpi_emsp.flows.reconcile_result import Reconciliation
 from ocpi_emsp.flows.report import partner_report
 from ocpi_emsp.flows.sync.report import SyncReport
 from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
+from ocpi_emsp.flows.telemetry import GuardedTelemetry
+from ocpi_emsp.kept.authorizations import AsyncAuthorizations, Authorizations
+from ocpi_emsp.kept.commands import AsyncCommands, Commands
 from ocpi_emsp.kept.events import AsyncEvents, Events
-from ocpi_emsp.kept.loops import async_keep_doing, keep_doing
+from ocpi_emsp.kept.loops import Seldom, async_keep_doing, keep_doing
+from ocpi_emsp.kept.parties import AsyncParties, Parties, first_profile
 from ocpi_emsp.kept.reach import AsyncReach, Reach
 from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
 from ocpi_emsp.kept.relay import AsyncRelay, Relay
+from ocpi_emsp.kept.reservations import AsyncReservations, Reservations
 from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
-from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store
+from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store, Telemetry
 from ocpi_emsp.report import PartnerReport
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
@@ -59,6 +75,8 @@ PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
 """What is left of a URL's 255 characters for the base below which a command's response_url lies."""
+_TIDY_SECONDS = 300.0
+"""How often searches for sessions are looked through whose time is over: nothing waits for that."""
 
 
 class SystemClock:
@@ -84,10 +102,14 @@ class Emsp:
     partners get are built from it and never from a Host header. ``url_policy`` says which URLs of partners are called:
     ``https``, or ``loopback``, which also allows http to this machine. ``policy`` says what of a payload is refused
     where a party has no policy of its own (:meth:`set_policy`). ``patience`` says how often, how fast and how long a
-    partner is asked; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``relayed`` says which kinds of
-    events are journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and
-    ``async_http_client`` make the httpx clients that calls go through, for other timeouts, certificates or a test
-    transport.
+    partner is asked; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` is told of requests,
+    calls and syncs (docs/observability.md). ``relayed`` says which kinds of events are journalled for a relay
+    (:meth:`relay`), in whichever process that runs. ``http_client`` and ``async_http_client`` make the httpx clients
+    that calls go through, for other timeouts, certificates or a test transport.
+
+    ``authorize_fallback`` answers where the :meth:`authorize` hook is late, raises or returns nonsense: always the same
+    ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
+    token's whitelist decides (docs/authorization.md).
 
     Raises ValueError for an identity that no partner could accept.
     """
@@ -107,9 +129,11 @@ class Emsp:
         policy: Policy | None = None,
         required_modules: Iterable[str] = (),
         relayed: Iterable[type[Event]] = (),
+        authorize_fallback: AuthorizeFallback = by_whitelist,
         patience: Patience | None = None,
         clock: Clock | None = None,
         sleep: Sleep | None = None,
+        telemetry: Telemetry | None = None,
         http_client: Callable[[], httpx.Client] | None = None,
         async_http_client: Callable[[], httpx.AsyncClient] | None = None,
     ) -> None:
@@ -137,19 +161,34 @@ class Emsp:
         timeouts = self.limits.timeout, self.limits.timeout_connect
         self._http_client = http_client or (lambda: default_client(*timeouts))
         self._async_http_client = async_http_client or (lambda: default_async_client(*timeouts))
-        self._authorize: Callable[..., Any] | None = None
+        self._authorize: dict[Colour, AuthorizeHook] = {}
+        self._authorize_fallback = fallback_of(authorize_fallback)
+        self._deadline = _bridge.deadline_of(self.limits.authorize_deadline, self.limits.authorize_threads)
         self._listeners: list[tuple[type[Event], Callable[..., Any]]] = []
         self._stores: dict[Colour, Store] = {
             "sync": _bridge.lift_store(store, _bridge.in_place),
             "async": _bridge.lift_store(store, _bridge.in_thread),
         }
         self._contexts: dict[Colour, Context] = {}
+        self._telemetry = GuardedTelemetry(telemetry)
+        observe(self._telemetry, lambda: self._context("sync"), _bridge.run)
         reach = Reach(lambda: self._context("sync"), self._calling)
         async_reach = AsyncReach(lambda: self._context("async"), self._async_calling)
-        self.tokens = Tokens(reach.context)
-        self.async_tokens = AsyncTokens(async_reach.context)
+        self.tokens = Tokens(reach)
+        self.async_tokens = AsyncTokens(async_reach)
+        self.parties = Parties(reach)
+        self.async_parties = AsyncParties(async_reach)
         self.rejections = Rejections(reach.context)
         self.async_rejections = AsyncRejections(async_reach.context)
+        self._bell = Bell(store)
+        self._waiting = Waiting(reach.context, self._bell, "sync")
+        self._async_waiting = Waiting(async_reach.context, self._bell, "async")
+        self.commands = Commands(self._waiting)
+        self.async_commands = AsyncCommands(self._async_waiting)
+        self.reservations = Reservations(reach.context)
+        self.async_reservations = AsyncReservations(async_reach.context)
+        self.authorizations = Authorizations(reach.context)
+        self.async_authorizations = AsyncAuthorizations(async_reach.context)
         self.events = Events(reach.context)
         self.async_events = AsyncEvents(async_reach.context)
 
@@ -158,10 +197,15 @@ class Emsp:
     def authorize(self, hook: AuthorizeFunction) -> AuthorizeFunction:
         """Register the function that decides real-time authorizations, plain or async.
 
-        It gets the stored Token and the LocationReferences of the request, or None; it returns AuthorizationInfo, or
-        raises NotEnoughInformation.
+        It gets an :class:`AuthorizationRequest`, or, with two positional parameters, the stored Token and the
+        LocationReferences of the request or None. It returns AuthorizationInfo, or raises NotEnoughInformation, within
+        ``Limits.authorize_deadline``. Raises TypeError for a function that takes neither.
         """
-        self._authorize = hook
+        arguments = arguments_of(hook)
+        colours: tuple[Colour, ...] = ("sync", "async")
+        self._authorize = {
+            each: asking(_bridge.hook_in_time(each, hook, self._deadline), arguments) for each in colours
+        }
         self._contexts.clear()
         return hook
 
@@ -188,15 +232,25 @@ class Emsp:
         return await deliver.redeliver(self._context("async"))
 
     def keep_delivering(self, stop: threading.Event | None = None, *, every: float = 1.0) -> None:
-        """:meth:`redeliver` every so many seconds until ``stop`` is set; outlives a store that fails.
+        """Do what is due every so many seconds until ``stop`` is set; outlives a store that fails.
 
-        Run it beside a server, in a thread of its own.
+        That is: :meth:`redeliver`, and ``commands.expire``. Run it beside a server, in a thread of its own.
         """
-        keep_doing(self.redeliver, "delivering events", stop or threading.Event(), every)
+        tidy = Seldom(_TIDY_SECONDS)
+
+        def once() -> int:
+            return _bridge.run(do_what_is_due(self._context("sync"), tidy=tidy.is_due()))
+
+        keep_doing(once, "delivering events", stop or threading.Event(), every)
 
     async def async_keep_delivering(self, *, every: float = 1.0) -> None:
         """:meth:`keep_delivering`, in a task, until it is cancelled."""
-        await async_keep_doing(self.async_redeliver, "delivering events", every)
+        tidy = Seldom(_TIDY_SECONDS)
+
+        async def once() -> int:
+            return await do_what_is_due(self._context("async"), tidy=tidy.is_due())
+
+        await async_keep_doing(once, "delivering events", every)
 
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> Relay:
         """Hand the ``relayed`` events to ``publish``, up to ``batch`` at once, so that it sends them to a broker.
@@ -231,31 +285,63 @@ class Emsp:
 
     # --- partners -----------------------------------------------------------------------------------------------
 
-    def invite(self, country_code: str, party_id: str, *, base64_token: bool = False) -> Invitation:
-        """Token A for a CPO that shall register with us. Raises InvalidObject where it is registered already."""
-        profile = Profile(base64_token=base64_token)
+    def invite(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        base64_token: bool = False,
+        required_modules: Iterable[str] | None = None,
+    ) -> Invitation:
+        """Token A for a CPO that shall register with us; ``required_modules``: what it has to offer (the eMSP's own).
+
+        Raises AlreadyRegistered where it is registered already.
+        """
+        profile = first_profile(base64_token, required_modules)
         token = _bridge.run(register.invite(self._context("sync"), country_code, party_id, profile))
         return Invitation(self.identity.versions_url, token)
 
-    async def async_invite(self, country_code: str, party_id: str, *, base64_token: bool = False) -> Invitation:
+    async def async_invite(
+        self,
+        country_code: str,
+        party_id: str,
+        *,
+        base64_token: bool = False,
+        required_modules: Iterable[str] | None = None,
+    ) -> Invitation:
         """:meth:`invite`, awaited."""
-        profile = Profile(base64_token=base64_token)
+        profile = first_profile(base64_token, required_modules)
         token = await register.invite(self._context("async"), country_code, party_id, profile)
         return Invitation(self.identity.versions_url, token)
 
-    def register(self, versions_url: str, *, token_a: str, base64_token: bool = False) -> Party:
+    def register(
+        self,
+        versions_url: str,
+        *,
+        token_a: str,
+        base64_token: bool = False,
+        required_modules: Iterable[str] | None = None,
+    ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
-        The CPO calls our server back meanwhile, so it has to be running. Raises UnsupportedVersion, MissingEndpoints,
-        CannotUseApi, PartnerError.
+        The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what it has to offer
+        (the eMSP's own). Raises UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered
+        where it says that it is a party which is registered.
         """
-        profile = Profile(base64_token=base64_token)
+        profile = first_profile(base64_token, required_modules)
         with self._calling() as context:
             return _bridge.run(register.register(context, versions_url, token_a, profile))
 
-    async def async_register(self, versions_url: str, *, token_a: str, base64_token: bool = False) -> Party:
+    async def async_register(
+        self,
+        versions_url: str,
+        *,
+        token_a: str,
+        base64_token: bool = False,
+        required_modules: Iterable[str] | None = None,
+    ) -> Party:
         """:meth:`register`, awaited."""
-        profile = Profile(base64_token=base64_token)
+        profile = first_profile(base64_token, required_modules)
         async with self._async_calling() as context:
             return await register.register(context, versions_url, token_a, profile)
 
@@ -264,22 +350,22 @@ class Emsp:
         http = self._http_client()
         context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
         context = evolve(context, send=paced_send(context, country_code, party_id))
-        return Client(context, country_code, party_id, http.close)
+        return Client(context, country_code, party_id, http.close, self._waiting)
 
     def async_client(self, country_code: str, party_id: str) -> AsyncClient:
         """Calls to a registered CPO; use it as an async context manager."""
         http = self._async_http_client()
         context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
         context = evolve(context, send=paced_send(context, country_code, party_id))
-        return AsyncClient(context, country_code, party_id, http.aclose)
+        return AsyncClient(context, country_code, party_id, http.aclose, self._async_waiting)
 
     def command(self, country_code: str, party_id: str, uid: str) -> SentCommand | None:
-        """A command that we sent, with what became of it."""
-        return _bridge.run(command.get_command(self._context("sync"), country_code, party_id, uid))
+        """A command that we sent, with what became of it: ``commands.get``."""
+        return self.commands.get(country_code, party_id, uid)
 
     async def async_command(self, country_code: str, party_id: str, uid: str) -> SentCommand | None:
         """:meth:`command`, awaited."""
-        return await command.get_command(self._context("async"), country_code, party_id, uid)
+        return await self.async_commands.get(country_code, party_id, uid)
 
     def set_policy(self, country_code: str, party_id: str, policy: Policy | None) -> None:
         """Say what of a party's payloads is refused; None takes the eMSP's own policy.
@@ -508,9 +594,12 @@ class Emsp:
             pace=self._pace[colour],
             patience=self._patience,
             send=send,
-            authorize=lift(self._authorize) if self._authorize else None,
+            authorize=self._authorize.get(colour),
+            authorize_fallback=self._authorize_fallback,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
             relayed=self._relayed,
+            telemetry=self._telemetry,
+            ring=self._bell.ring,
         )
 
 

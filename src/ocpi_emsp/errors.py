@@ -68,6 +68,10 @@ class CannotHold(InvalidObject):
     """An object, key or entry that the store cannot hold: nothing of its transaction is kept."""
 
 
+class AlreadyRegistered(InvalidObject):
+    """There is a registration with this party: it can be renewed or ended, not replaced."""
+
+
 class InvalidParameter(InvalidObject):
     """A query parameter that cannot be read (2001)."""
 
@@ -158,6 +162,10 @@ class NotRegistered(OcpiError):
     """There is no completed registration with this party, so there is nothing to call."""
 
 
+class UnknownCommand(OcpiError):
+    """We have sent this party no command with this id, or it was deleted."""
+
+
 class UnsafeUrl(OcpiError):
     """A URL that the url policy forbids (plain http, or another origin); nothing was sent to it."""
 
@@ -169,6 +177,9 @@ class PartnerError(OcpiError):
         super().__init__(message, findings=findings)
         self.method = method
         self.url = url
+        self.command_uid: str | None = None
+        """Of the command that the call was about, which may have arrived: ``emsp.commands.pending(country_code,
+        party_id, uid)`` awaits what becomes of it. None where the call was about no command."""
 
 
 class TransportFailed(PartnerError):

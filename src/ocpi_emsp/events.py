@@ -112,6 +112,40 @@ class CommandResultReceived(Event):
     uid: str
     command: CommandType
     result: CommandResponseType
+    late: bool = False
+    """It came after the deadline, and so after CommandTimedOut."""
+
+
+@frozen(kw_only=True)
+class CommandTimedOut(Event):
+    """The deadline of a command that we sent passed without a result; one may still come, late."""
+
+    uid: str
+    command: CommandType
+
+
+@frozen(kw_only=True)
+class CommandLedToSession(Event):
+    """The session that a START_SESSION brought about is there."""
+
+    uid: str
+    command: CommandType
+    session_id: str
+
+
+@frozen(kw_only=True)
+class ReservationChanged(Event):
+    """A reservation became ACTIVE, REFUSED, EXPIRED or USED, or was replaced."""
+
+    reservation_id: int
+    location_id: str
+    evse_uid: str | None
+    state: str
+    """One of :class:`ocpi_emsp.ReservationState`."""
+    uid: str
+    """Of the command that it stands on."""
+    session_id: str | None
+    """The session that uses it."""
 
 
 @frozen(kw_only=True)
@@ -126,10 +160,16 @@ class ResyncWanted(Event):
 class PartyRegistered(Event):
     """The credentials handshake with a party is complete."""
 
+    notes: tuple[str, ...] = ()
+    """What is odd about its versions and endpoints, and what was done about it."""
+
 
 @frozen(kw_only=True)
 class PartyUpdated(Event):
     """A party renewed its credentials or endpoints."""
+
+    notes: tuple[str, ...] = ()
+    """What is odd about its versions and endpoints, and what was done about it."""
 
 
 @frozen(kw_only=True)
@@ -149,6 +189,9 @@ EVENTS: dict[str, type[Event]] = {
         CdrReceived,
         CdrConflict,
         CommandResultReceived,
+        CommandTimedOut,
+        CommandLedToSession,
+        ReservationChanged,
         ResyncWanted,
         PartyRegistered,
         PartyUpdated,
@@ -156,7 +199,7 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
-_READINGS: dict[str, Any] = {"command": CommandType.of, "result": CommandResponseType.of}
+_READINGS: dict[str, Any] = {"notes": tuple, "command": CommandType.of, "result": CommandResponseType.of}
 
 
 class UnreadableEvent(OcpiError):

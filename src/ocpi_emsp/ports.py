@@ -298,7 +298,57 @@ class Send(Protocol):
     async def __call__(self, request: Request) -> Response: ...
 
 
+class DeadlinePassed(Exception):
+    """What was called did not answer in its time. Raised by who waits for it, never by what is called."""
+
+
 class Sleep(Protocol):
     """Lets so many seconds pass."""
 
     async def __call__(self, seconds: float) -> None: ...
+
+
+Attributes: TypeAlias = Mapping[str, str | int | float | bool]
+"""What a span or a number is about, by names such as ``ocpi.module``. Never a token, nor what identifies a driver."""
+
+
+class Measurement(NamedTuple):
+    """One value of a gauge."""
+
+    value: float
+    attributes: Attributes
+
+
+class Span(Protocol):
+    """Something that takes time, while it does."""
+
+    def set(self, attributes: Attributes) -> None:
+        """Say more of it; ``error.type`` says that it failed."""
+
+    def headers(self) -> Mapping[str, str]:
+        """What whoever is called gets along, to go on with the same trace; names in lower case."""
+
+
+Role: TypeAlias = Literal["server", "client", "internal"]
+
+
+class Telemetry(Protocol):
+    """Where traces and numbers go. What it raises is noted once, and disturbs nothing.
+
+    It is called from any thread and task, does not block, and is the same for both colours. docs/observability.md has
+    the names.
+    """
+
+    def span(
+        self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Span]:
+        """A span around a block; ``headers``: of the request that is served, with the trace that it belongs to."""
+
+    def count(self, name: str, value: int, attributes: Attributes) -> None:
+        """Add to a counter."""
+
+    def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
+        """How long something took."""
+
+    def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
+        """Ask ``read`` for the values whenever they are wanted. It reads the store, blocks, and does not raise."""

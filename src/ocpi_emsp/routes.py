@@ -34,10 +34,15 @@ class Route:
         """True where the matrix switches this route on."""
         return self.row is None or matrix.supports(self.module, self.direction, self.method, self.row)
 
-    def url(self, endpoint: str, **params: str) -> str:
-        """The URL of this route below a module's endpoint; every parameter is percent-encoded."""
+    def url(self, endpoint: str, *, trailing_slash: bool = False, **params: str) -> str:
+        """The URL of this route below a module's endpoint, before the endpoint's query; parameters are percent-encoded.
+
+        ``trailing_slash``: it ends with a slash, as some partners want it.
+        """
+        base, mark, query = endpoint.partition("?")
         filled = (quote(params[part[1:-1]], safe="") if part.startswith("{") else part for part in self.path)
-        return "/".join([endpoint.rstrip("/"), *filled])
+        path = "/".join([base.rstrip("/"), *filled])
+        return f"{path}{'/' if trailing_slash else ''}{mark}{query}"
 
 
 @frozen

@@ -18,8 +18,24 @@ from cli import filled
 from cli.conftest import Command, Ended
 from ocpi_emsp.cli import export_store, import_store, stores
 from ocpi_emsp.cli.portable import record_line
+from ocpi_emsp.codec import encode
+from ocpi_emsp.flows.lookouts import Lookout
 from ocpi_emsp.flows.parties import issue
-from ocpi_emsp.ports import NAMES, RESYNC, BlockingTransaction, Entry, Key, Kind, Query, Record
+from ocpi_emsp.flows.reservations import Reservation
+from ocpi_emsp.models import CommandType, TokenType
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    DEADLINE,
+    FAN_OUT,
+    NAMES,
+    RESYNC,
+    BlockingTransaction,
+    Entry,
+    Key,
+    Kind,
+    Query,
+    Record,
+)
 from ocpi_emsp.storage import SqlStore
 
 HEADER = '{"ocpi_emsp_export":1}'
@@ -32,6 +48,42 @@ ENTRY: dict[str, Any] = {
     "at": "2024-01-01T00:00:00Z",
     "body": "",
     "details": {"country_code": "NL", "party_id": "TNM", "correlation_id": "c"},
+}
+
+OWNER = {"country_code": "NL", "party_id": "TNM"}
+RESERVATION = Reservation(
+    country_code="NL",
+    party_id="TNM",
+    reservation_id=7,
+    location_id="LOC1",
+    token_uid="012345678",
+    token_type=TokenType.RFID,
+    auth_id="DE8ACC12E46L89",
+    expiry_date=filled.AT,
+    command="U1",
+    asked_at=filled.AT,
+)
+LOOKOUT = Lookout(
+    command=CommandType.START_SESSION,
+    uid="U2",
+    country_code="NL",
+    party_id="TNM",
+    auth_id="DE8ACC12E46L89",
+    location_id="LOC1",
+    evse_uid=None,
+    since=filled.AT,
+    until=filled.AT,
+)
+DECIDED: dict[str, Any] = {
+    "correlation_id": "c",
+    "token_uid": "012345678",
+    "token_type": "RFID",
+    "location_id": "LOC1",
+    "evse_uids": ["3256"],
+    "allowed_evse_uids": [],
+    "decided_by": "token",
+    "reason": "",
+    "latency_ms": 1.5,
 }
 
 
@@ -168,6 +220,36 @@ def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
         assert waiting(target, RESYNC) == [wish]
 
 
+def test_what_issue_6_added_survives(database: str, command: Command, postgres_url: str) -> None:
+    reservation = filled.record(filled.owned(Kind.RESERVATION, "7", "LOC1"), encode(RESERVATION))
+    session = evolve(stored(database, Kind.SESSION)[0], correlation_id="Ü-1")
+    details: dict[str, dict[str, Any]] = {DEADLINE: {}, FAN_OUT: {}, RESYNC: {"id": "101"}, AUTHORIZATION: DECIDED}
+    entries = [
+        Entry(id=topic, topic=topic, name="x", key=session.key, at=filled.AT, details={**OWNER, **more}, due=filled.AT)
+        for topic, more in details.items()
+    ]
+    entries.append(LOOKOUT.entry(filled.AT, "c"))
+    store = SqlStore(database)
+    with stores.writing(store) as tx:
+        for record in (reservation, session):
+            tx.put(record)
+        for each in entries:
+            tx.append(each)
+    store.dispose()
+    assert command("db", "upgrade", "--store", postgres_url).status == 0
+    for source, target in ((database, postgres_url), (postgres_url, OTHER)):
+        exported = command("export", "--output", "all", "--store", source)
+        assert "reservations: 1" in exported.err
+        assert "authorization entries: 1" in exported.err
+        imported = command("import", "all", "--store", target)
+        assert imported.status == 0, imported.err
+        assert stored(target, Kind.RESERVATION) == [reservation]
+        assert [each.correlation_id for each in stored(target, Kind.SESSION)] == ["Ü-1"]
+        assert [each.correlation_id for each in stored(target, Kind.TARIFF)] == [""]
+        for entry in entries:
+            assert waiting(target, entry.topic) == [entry]
+
+
 def test_an_object_that_an_older_export_has_is_not_missing(database: str, command: Command, tmp_path: Path) -> None:
     lost = evolve(stored(database, Kind.TARIFF)[0], missing_since=filled.AT, missed=3)
     store = SqlStore(database)
@@ -264,6 +346,12 @@ BAD_LINES = [
     (entry(details={**ENTRY["details"], "party_id": 1}), "its details have no party_id"),
     (entry(key=["session"]), "Expected `array` of length 5"),
     (entry(due="soon"), "its due is no time with a zone: 'soon'"),
+    (entry(details=OWNER), "its details have no correlation_id"),
+    (line(document={}, correlation_id=5), "Expected `str`, got `int` - at `$.correlation_id`"),
+    (line(document={}, kind="reservation"), "its document is no reservation: "),
+    (entry(topic="start", details=OWNER), "its details are those of no start: KeyError"),
+    (entry(topic="authorization", details=OWNER), "its details are those of no authorization: TypeError"),
+    (entry(topic="deadline", details={}), "its details have no country_code"),
     (entry(topic="rejection"), "its details are those of no rejection: KeyError"),
     (
         entry(topic="rejection", details={**ENTRY["details"], "findings": 5}),

@@ -25,7 +25,7 @@ def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.Monk
     """Starts a simulated CPO and registers with it; gives its control URL and its process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
-    server = start("serve", *WHO, "--port", "0", "--json")
+    server = start("serve", *WHO, "--port", "0", "--no-push", "--json")
     assert server.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
 

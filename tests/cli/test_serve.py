@@ -105,7 +105,7 @@ def test_events_that_wait_are_delivered_beside_the_requests(
     assert ended.status == 0
     assert begun == [("IT", 1.0)]
     assert "everything is kept in memory and is gone when this process ends" in ended.err
-    assert ("ERROR ocpi_emsp events that wait are not delivered any more" in ended.err) is fails
+    assert ('ERROR ocpi_emsp loop.ended what="delivering events"' in ended.err) is fails
     assert not list(tmp_path.iterdir())
 
 

@@ -16,10 +16,13 @@ from attrs import define, field
 from ocpi_emsp import (
     AsyncClient,
     AsyncListing,
+    AsyncPendingCommand,
     Client,
+    CommandResponseType,
     Emsp,
     Listing,
     Party,
+    PendingCommand,
     Request,
     SupportMatrix,
     Token,
@@ -268,6 +271,12 @@ class Pair:
 
     def client(self) -> Client:
         return self.emsp.client("NL", "TNM")
+
+    def outcome(self, pending: PendingCommand | AsyncPendingCommand) -> CommandResponseType:
+        """What became of a command, awaited in its colour."""
+        if isinstance(pending, PendingCommand):
+            return pending.result(timeout=10)
+        return self.portal.call(pending.result, 10)
 
     def received(self, module: str) -> list[Received]:
         """The requests that the CPO got for a module."""

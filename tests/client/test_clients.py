@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from ocpi_emsp import (
     AnswerUnusable,
     AsyncClient,
     AsyncListing,
+    AsyncPendingCommand,
     CannotUseApi,
     Client,
     CommandResponseType,
@@ -38,9 +40,12 @@ from ocpi_emsp import (
     MissingEndpoints,
     NotRegistered,
     PartnerRefused,
+    PendingCommand,
     Request,
     UnsupportedVersion,
 )
+from ocpi_emsp.kept.authorizations import AsyncAuthorizations, Authorizations
+from ocpi_emsp.kept.commands import AsyncCommands, Commands
 from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
 from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
@@ -57,7 +62,15 @@ def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
 
 @pytest.mark.parametrize(
     ("plain", "awaited"),
-    [(Client, AsyncClient), (Listing, AsyncListing), (Tokens, AsyncTokens), (Rejections, AsyncRejections)],
+    [
+        (Client, AsyncClient),
+        (Listing, AsyncListing),
+        (Tokens, AsyncTokens),
+        (Rejections, AsyncRejections),
+        (Authorizations, AsyncAuthorizations),
+        (Commands, AsyncCommands),
+        (PendingCommand, AsyncPendingCommand),
+    ],
 )
 def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
     assert list(methods(plain)) == list(methods(awaited))
@@ -65,7 +78,7 @@ def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]
         twin = methods(awaited)[name]
         assert inspect.signature(twin).parameters == inspect.signature(method).parameters, name
         returned = str(inspect.signature(method).return_annotation)
-        expected = returned.replace("Listing[", "AsyncListing[").replace("Iterator[", "AsyncIterator[")
+        expected = re.sub(r"(Listing\[|Iterator\[|PendingCommand)", r"Async\1", returned)
         assert str(inspect.signature(twin).return_annotation) == expected, name
         lazy = "Listing[" in returned or "Iterator[" in returned
         assert inspect.iscoroutinefunction(twin) == (not lazy), name
@@ -137,14 +150,18 @@ def test_every_call_works(colour: Colour) -> None:
 def test_every_command_works(colour: Colour) -> None:
     with simulated(colour, PRESETS["bare-command-result"]) as pair:
         expiry = datetime.now(UTC) + timedelta(hours=1)
+        pair.emsp.tokens.put(token())
+        assert pair.emsp.sync("NL", "TNM", modules=("locations", "sessions")).ok
         sent = [
             pair.call("start_session", token=token(), location_id="LOC1"),
             pair.call("reserve_now", token=token(), location_id="LOC1", expiry_date=expiry, reservation_id=1),
             pair.call("stop_session", session_id="SES4"),
             pair.call("unlock_connector", location_id="LOC1", evse_uid="LOC1-E1", connector_id="1"),
         ]
-        pair.portal.call(pair.cpo.wait_idle)
         assert [each.acknowledgement for each in sent] == ["ACCEPTED"] * 4
+        assert [each.findings for each in sent] == [()] * 4
+        assert [pair.outcome(each) for each in sent] == [CommandResponseType.ACCEPTED] * 4
+        pair.portal.call(pair.cpo.wait_idle)
         settled = [pair.emsp.command("NL", "TNM", each.uid) for each in sent]
         assert [each and each.result for each in settled] == [CommandResponseType.ACCEPTED] * 4
         assert [each.status for each in pair.cpo.command_results_sent] == [200] * 4

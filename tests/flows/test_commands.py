@@ -1,87 +1,58 @@
 """Commands that we send and their results (mod_commands.md; PARTNER-QUIRKS.md row 7)."""
 
-import json
-from collections.abc import Callable
+import logging
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
-from flows.support import NOW, URL, Peer, cpo_server, envelope, make_emsp, peer, register, serve
+from flows.commands_desk import (
+    ACCEPTED,
+    REJECTED,
+    TIMEOUT,
+    UNKNOWN_SESSION,
+    CommandServer,
+    callback,
+    known,
+    path_of,
+    start,
+    stop,
+    stored,
+    token,
+)
+from flows.support import NOW, URL, Peer, make_emsp, register
 from ocpi_emsp import (
-    AnswerUnusable,
     CommandResponseType,
     CommandResultReceived,
+    CommandState,
     CommandType,
-    Emsp,
     InvalidObject,
     NotSupported,
-    PartnerRefused,
     SentCommand,
     SupportMatrix,
-    Token,
-    TokenType,
-    WhitelistType,
 )
-
-ACCEPTED, TIMEOUT = CommandResponseType.ACCEPTED, CommandResponseType.TIMEOUT
-
-
-def token(uid: str = "T0") -> Token:
-    return Token(
-        uid=uid,
-        type=TokenType.RFID,
-        auth_id="IT-BEC-1",
-        issuer="Be Charge",
-        valid=True,
-        whitelist=WhitelistType.NEVER,
-        last_updated=NOW,
-    )
-
-
-@define
-class CommandServer:
-    """A CPO that acknowledges commands with ``data``; ``meanwhile`` runs before it answers."""
-
-    data: Any = field(factory=lambda: {"result": "ACCEPTED"})
-    status_code: int = 1000
-    meanwhile: Callable[[dict[str, Any]], None] = lambda _body: None
-    bodies: list[tuple[str, dict[str, Any]]] = field(factory=list)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if "/commands/" not in request.url.path:
-            return cpo_server(request)
-        body = json.loads(request.content)
-        self.bodies.append((request.url.path, body))
-        self.meanwhile(body)
-        return httpx.Response(200, json=envelope(self.data, self.status_code))
-
-
-def start(emsp: Emsp) -> SentCommand:
-    with emsp.client("NL", "TNM") as cpo:
-        return cpo.start_session(token=token(), location_id="LOC1", evse_uid="E1")
-
-
-def callback(sent: SentCommand) -> str:
-    return f"commands/{sent.command.value}/{sent.uid}"
-
+from ocpi_emsp._bridge import run
+from ocpi_emsp.flows.resync import wishes
 
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
 def test_each_command_goes_to_its_url_with_a_response_url_of_its_own() -> None:
     server = CommandServer()
-    cpo = peer(http_client=serve(server))
+    cpo = known(server)
     with cpo.emsp.client("NL", "TNM") as client:
         sent = [
             client.reserve_now(
-                token=token(), location_id="LOC1", expiry_date=NOW + timedelta(hours=1), reservation_id=7, evse_uid="E1"
+                token=token(),
+                location_id="LOC1",
+                expiry_date=NOW + timedelta(hours=1),
+                reservation_id=7,
+                evse_uid="LOC1-E1",
             ),
             client.start_session(token=token(), location_id="LOC1"),
             client.stop_session(session_id="SES1"),
-            client.unlock_connector(location_id="LOC1", evse_uid="E1", connector_id="1"),
+            client.unlock_connector(location_id="LOC1", evse_uid="LOC1-E1", connector_id="1"),
         ]
     names = ["RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR"]
     assert [path for path, _ in server.bodies] == [f"/cpo/2.1.1/commands/{name}" for name in names]
@@ -89,52 +60,56 @@ def test_each_command_goes_to_its_url_with_a_response_url_of_its_own() -> None:
     assert [body.pop("response_url") for _, body in server.bodies] == urls
     assert len({each.uid for each in sent}) == 4
     assert min(len(each.uid) for each in sent) >= 22  # 128 bits and more: nobody guesses it
-    reserve, begin, stop, unlock = (body for _, body in server.bodies)
+    reserve, begin, end, unlock = (body for _, body in server.bodies)
     assert reserve.pop("token") == begin.pop("token")
     assert reserve == {
         "expiry_date": "2024-06-01T13:00:00Z",
         "reservation_id": 7,
         "location_id": "LOC1",
-        "evse_uid": "E1",
+        "evse_uid": "LOC1-E1",
     }
     assert begin == {"location_id": "LOC1"}
-    assert stop == {"session_id": "SES1"}
-    assert unlock == {"location_id": "LOC1", "evse_uid": "E1", "connector_id": "1"}
+    assert end == {"session_id": "SES1"}
+    assert unlock == {"location_id": "LOC1", "evse_uid": "LOC1-E1", "connector_id": "1"}
+    assert [each.findings for each in sent] == [()] * 4
+    assert [stored(cpo, each.uid) for each in sent] == [each.command for each in sent]
+
+
+def test_what_a_command_is_about_is_stored_with_it() -> None:
+    server = CommandServer()
+    cpo = known(server)
+    with cpo.emsp.client("NL", "TNM") as client:
+        reserve = client.reserve_now(
+            token=token(), location_id="LOC1", expiry_date=NOW + timedelta(hours=1, microseconds=5), reservation_id=7
+        ).command
+        unlock = client.unlock_connector(location_id="LOC1", evse_uid="LOC1-E1", connector_id="1", timeout=30).command
+        end = client.stop_session(session_id="SES1").command
+    assert (reserve.token_uid, reserve.token_type, reserve.auth_id) == ("T0", "RFID", "IT-BEC-1")
+    assert (reserve.location_id, reserve.evse_uid, reserve.reservation_id) == ("LOC1", None, 7)
+    assert (reserve.sent_at, reserve.deadline) == (NOW, NOW + timedelta(minutes=2))
+    assert reserve.expiry_date == NOW + timedelta(hours=1)
+    assert (unlock.evse_uid, unlock.connector_id, unlock.token_uid) == ("LOC1-E1", "1", None)
+    assert unlock.deadline == NOW + timedelta(seconds=30)
+    assert (end.session_id, end.location_id) == ("SES1", None)
+    given = [headers["x-correlation-id"] for headers in server.headers]
+    assert given == [each.correlation_id for each in (reserve, unlock, end)]
+    assert len(set(given)) == 3
 
 
 @pytest.mark.parametrize("data", [{"result": "REJECTED"}, "REJECTED", {"result": "REJECTED", "vendor": 1}])
 def test_an_acknowledgement_is_an_object_or_the_bare_text(data: Any) -> None:
-    cpo = peer(http_client=serve(CommandServer(data)))
-    sent = start(cpo.emsp)
-    assert (sent.command, sent.acknowledgement, sent.result) == (CommandType.START_SESSION, "REJECTED", None)
+    cpo = known(CommandServer(data))
+    pending = start(cpo.emsp)
+    sent = pending.command
+    assert (sent.command, pending.acknowledgement, sent.result) == (CommandType.START_SESSION, "REJECTED", None)
+    assert sent.state == CommandState.REFUSED
+    assert pending.result() == REJECTED
     assert cpo.emsp.command("nl", "tnm", sent.uid) == sent
-
-
-@pytest.mark.parametrize("data", [None, {}, [], {"result": None}, 5])
-def test_an_acknowledgement_that_cannot_be_read_is_named_and_the_command_stays(data: Any) -> None:
-    server = CommandServer(data)
-    cpo = peer(http_client=serve(server))
-    with pytest.raises(AnswerUnusable, match="acknowledgement"):
-        start(cpo.emsp)
-    uid = server.bodies[0][1]["response_url"].rpartition("/")[2]
-    stored = cpo.emsp.command("NL", "TNM", uid)
-    assert stored is not None
-    assert (stored.acknowledgement, stored.result) == (None, None)
-    assert cpo.push("POST", callback(stored), {"result": "ACCEPTED"}).both == (200, 1000)
-
-
-def test_a_refused_command_stays_stored_since_the_cpo_may_have_got_it() -> None:
-    server = CommandServer(status_code=2000)
-    cpo = peer(http_client=serve(server))
-    with pytest.raises(PartnerRefused) as caught:
-        start(cpo.emsp)
-    assert (caught.value.answered_http, caught.value.answered_code) == (200, 2000)
-    assert cpo.emsp.command("NL", "TNM", server.bodies[0][1]["response_url"].rpartition("/")[2]) is not None
 
 
 def test_what_is_not_sent_is_not_stored_either() -> None:
     server = CommandServer()
-    emsp = make_emsp(matrix=SupportMatrix.default(), http_client=serve(server))
+    emsp = make_emsp(matrix=SupportMatrix.default(), http_client=server.client)
     register(emsp)
     with emsp.client("NL", "TNM") as client:
         with pytest.raises(NotSupported, match="UNLOCK_CONNECTOR"):
@@ -143,6 +118,42 @@ def test_what_is_not_sent_is_not_stored_either() -> None:
             client.start_session(token=token("x" * 37), location_id="LOC1")
     assert [each.pointer for each in caught.value.findings] == ["/token/uid"]
     assert server.bodies == []
+    assert emsp.commands.list() == []
+
+
+def test_what_the_checks_find_keeps_a_command_from_being_sent_unless_it_is_forced() -> None:
+    server = CommandServer()
+    cpo = known(server)
+    with cpo.emsp.client("NL", "TNM") as client:
+        with pytest.raises(InvalidObject, match="START_SESSION") as caught:
+            client.start_session(token=token(), location_id="NOWHERE")
+        assert [each.pointer for each in caught.value.findings] == ["/location_id"]
+        assert (server.bodies, cpo.emsp.commands.list()) == ([], [])
+        pending = client.start_session(token=token(), location_id="NOWHERE", force=True)
+        warned = client.start_session(token=token("T9"), location_id="LOC1")
+    assert pending.findings == caught.value.findings
+    assert pending.acknowledgement == ACCEPTED
+    assert [each.pointer for each in warned.findings] == ["/token/uid"]
+    assert [each.uid for each in cpo.emsp.commands.list()] == [pending.uid, warned.uid]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e12])
+def test_a_deadline_without_sense_is_refused_before_anything_is_sent(timeout: float) -> None:
+    server = CommandServer()
+    cpo = known(server)
+    with pytest.raises(ValueError, match="deadline"):
+        start(cpo.emsp, timeout=timeout)
+    assert (server.bodies, cpo.emsp.commands.list()) == ([], [])
+
+
+def test_commands_are_listed_oldest_first_from_any_place_on() -> None:
+    cpo = known(CommandServer())
+    sent = [start(cpo.emsp).uid for _ in range(3)]
+    first, *others = cpo.emsp.commands.list()
+    assert [first.uid, *(each.uid for each in others)] == sent
+    assert cpo.emsp.commands.list(after=first.sequence) == others
+    assert cpo.emsp.commands.list("nl", "tnm", limit=1) == [first]
+    assert cpo.emsp.commands.list("DE", "ABC") == []
 
 
 # --- results --------------------------------------------------------------------------------------------------------
@@ -150,61 +161,75 @@ def test_what_is_not_sent_is_not_stored_either() -> None:
 
 @pytest.mark.parametrize("body", [{"result": "TIMEOUT"}, "TIMEOUT", b' "TIMEOUT" ', b'\n{"result" : "TIMEOUT"}'])
 def test_a_result_is_an_object_or_the_bare_text(body: Any) -> None:
-    cpo = peer(http_client=serve(CommandServer()))
-    sent = start(cpo.emsp)
-    assert cpo.push("POST", callback(sent), body).both == (200, 1000)
-    settled = cpo.emsp.command("NL", "TNM", sent.uid)
-    assert settled is not None
+    cpo = known(CommandServer())
+    pending = start(cpo.emsp)
+    assert cpo.push("POST", callback(pending), body).both == (200, 1000)
+    settled = stored(cpo, pending.uid)
     assert (settled.acknowledgement, settled.result) == (ACCEPTED, TIMEOUT)
+    assert (settled.state, settled.result_at) == (CommandState.ANSWERED, NOW)
+    assert (pending.result(), pending.refresh()) == (TIMEOUT, settled)
     (event,) = cpo.events
     assert isinstance(event, CommandResultReceived)
-    assert (event.uid, event.command, event.result) == (sent.uid, CommandType.START_SESSION, TIMEOUT)
+    assert (event.uid, event.command, event.result) == (pending.uid, CommandType.START_SESSION, TIMEOUT)
+    assert not event.late
     assert isinstance(event.result, CommandResponseType)
 
 
-def test_the_result_may_come_before_the_acknowledgement() -> None:
+@pytest.mark.parametrize("acknowledgement", ["ACCEPTED", "REJECTED"])
+def test_the_result_may_come_before_the_acknowledgement(acknowledgement: str) -> None:
     answers: list[tuple[int, int]] = []
 
     def at_once(body: dict[str, Any]) -> None:
-        path = body["response_url"].removeprefix(f"{URL}/2.1.1/")
-        answers.append(cpo.push("POST", path, {"result": "TIMEOUT"}).both)
+        answers.append(cpo.push("POST", path_of(body), {"result": "TIMEOUT"}).both)
 
-    cpo = peer(http_client=serve(CommandServer(meanwhile=at_once)))
-    sent = start(cpo.emsp)
+    cpo = known(CommandServer({"result": acknowledgement}, meanwhile=at_once))
+    pending = start(cpo.emsp)
     assert answers == [(200, 1000)]
-    assert (sent.acknowledgement, sent.result) == (ACCEPTED, TIMEOUT)
-    assert cpo.emsp.command("NL", "TNM", sent.uid) == sent
+    sent = pending.command
+    assert (sent.acknowledgement, sent.result, sent.state) == (acknowledgement, TIMEOUT, CommandState.ANSWERED)
+    assert stored(cpo, pending.uid) == sent
+    assert pending.result() == TIMEOUT
     assert cpo.taken() == ["CommandResultReceived"]
 
 
-def test_the_first_result_stands() -> None:
-    cpo = peer(http_client=serve(CommandServer()))
+def test_a_result_may_follow_a_refusal() -> None:
+    cpo = known(CommandServer("REJECTED"))
+    pending = start(cpo.emsp)
+    assert cpo.push("POST", callback(pending), "ACCEPTED").both == (200, 1000)
+    assert (pending.result(), stored(cpo, pending.uid).state) == (ACCEPTED, CommandState.ANSWERED)
+
+
+def test_the_first_result_stands(caplog: pytest.LogCaptureFixture) -> None:
+    cpo = known(CommandServer())
     sent = start(cpo.emsp)
-    first = cpo.push("POST", callback(sent), {"result": "ACCEPTED"})
-    again = cpo.push("POST", callback(sent), "ACCEPTED")
-    other = cpo.push("POST", callback(sent), {"result": "REJECTED"})
+    with caplog.at_level(logging.WARNING, "ocpi_emsp"):
+        first = cpo.push("POST", callback(sent), {"result": "ACCEPTED"})
+        again = cpo.push("POST", callback(sent), "ACCEPTED")
+        assert caplog.messages == []
+        other = cpo.push("POST", callback(sent), {"result": "REJECTED"})
     assert [each.both for each in (first, again, other)] == [(200, 1000)] * 3
     assert again.message == "Success"
     assert other.message == "Kept as stored: the result ACCEPTED was received before"
-    settled = cpo.emsp.command("NL", "TNM", sent.uid)
-    assert settled is not None
-    assert settled.result == ACCEPTED
+    (said,) = caplog.messages
+    assert said.startswith("command.contradicted party=NL-TNM command=START_SESSION")
+    assert said.endswith("said=REJECTED")
+    assert stored(cpo, sent.uid).result == ACCEPTED
     assert cpo.taken() == ["CommandResultReceived"]
 
 
 def test_only_the_party_that_got_the_command_may_answer_it() -> None:
-    cpo = peer(http_client=serve(CommandServer()))
+    cpo = known(CommandServer())
     sent = start(cpo.emsp)
     assert cpo.other().push("POST", callback(sent), {"result": "ACCEPTED"}).both == (404, 2000)
     assert cpo.emsp.command("DE", "ABC", sent.uid) is None
-    assert cpo.emsp.command("NL", "TNM", sent.uid) == sent
+    assert stored(cpo, sent.uid) == sent.command
     assert "CommandResultReceived" not in cpo.taken()
 
 
 @pytest.fixture
 def sent() -> tuple[Peer, SentCommand]:
-    cpo = peer(http_client=serve(CommandServer()))
-    return cpo, start(cpo.emsp)
+    cpo = known(CommandServer())
+    return cpo, start(cpo.emsp).command
 
 
 @pytest.mark.parametrize(
@@ -232,20 +257,20 @@ def test_a_result_must_name_the_command(sent: tuple[Peer, SentCommand], path: st
         ({"result": 1}, (200, 2001)),
     ],
 )
-def test_a_result_that_cannot_be_read_is_refused(
+def test_a_result_that_cannot_be_read_is_refused_and_kept(
     sent: tuple[Peer, SentCommand], body: Any, both: tuple[int, int]
 ) -> None:
     cpo, command = sent
     assert cpo.push("POST", callback(command), body).both == both
-    assert cpo.emsp.command("NL", "TNM", command.uid) == command
+    assert stored(cpo, command.uid) == command
+    (rejection,) = cpo.emsp.rejections.list()
+    assert (rejection.route, rejection.party_id) == ("commands.result", "TNM")
 
 
 def test_a_result_that_the_specification_does_not_list_keeps_its_text(sent: tuple[Peer, SentCommand]) -> None:
     cpo, command = sent
     assert cpo.push("POST", callback(command), {"result": "CABLE_STUCK"}).both == (200, 1000)
-    settled = cpo.emsp.command("NL", "TNM", command.uid)
-    assert settled is not None
-    assert settled.result == "CABLE_STUCK"
+    assert stored(cpo, command.uid).result == "CABLE_STUCK"
 
 
 def test_a_callback_is_on_whatever_the_matrix_says(sent: tuple[Peer, SentCommand]) -> None:
@@ -253,3 +278,37 @@ def test_a_callback_is_on_whatever_the_matrix_says(sent: tuple[Peer, SentCommand
     nothing = evolve(cpo, emsp=make_emsp(matrix=SupportMatrix(()), store=cpo.store))
     assert nothing.push("PUT", "tariffs/*/TAR1", {}).status == 405
     assert nothing.push("POST", callback(command), {"result": "ACCEPTED"}).both == (200, 1000)
+
+
+# --- a session that the party does not know -------------------------------------------------------------------------
+
+
+def wanted(cpo: Peer) -> list[str]:
+    """The sessions that the next sync pulls."""
+
+    async def read() -> list[str]:
+        async with cpo.store.transaction() as tx:
+            return [wish.id for wish in await wishes(tx, ("NL", "TNM"), "sessions")]
+
+    return run(read())
+
+
+def test_a_session_that_the_cpo_does_not_know_any_more_is_pulled() -> None:
+    cpo = known(CommandServer({"result": "UNKNOWN_SESSION"}))
+    pending = stop(cpo.emsp)
+    assert (pending.acknowledgement, pending.result()) == (UNKNOWN_SESSION, UNKNOWN_SESSION)
+    assert wanted(cpo) == ["SES1"]
+
+
+def test_a_session_that_the_charge_point_does_not_know_is_pulled() -> None:
+    cpo = known(CommandServer())
+    pending = stop(cpo.emsp)
+    assert wanted(cpo) == []
+    cpo.push("POST", callback(pending), "UNKNOWN_SESSION")
+    assert (pending.result(), wanted(cpo)) == (UNKNOWN_SESSION, ["SES1"])
+
+
+def test_a_start_that_is_answered_so_wants_no_session() -> None:
+    cpo = known(CommandServer({"result": "UNKNOWN_SESSION"}))
+    assert start(cpo.emsp).result() == UNKNOWN_SESSION
+    assert wanted(cpo) == []

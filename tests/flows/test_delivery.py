@@ -578,7 +578,7 @@ def test_a_loop_delivers_and_outlives_an_outage_of_the_store(caplog: pytest.LogC
     cpo.emsp.keep_delivering(stop, every=0)
     assert minutes(listener.heard) == [1]
     assert pending(cpo) == []
-    assert warnings(caplog) == ["delivering events failed, and is tried again: the database is away"]
+    assert warnings(caplog) == ['loop.failed what="delivering events" error="the database is away"']
 
 
 def test_an_async_loop_does_so_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -603,7 +603,7 @@ def test_an_async_loop_does_so_too(caplog: pytest.LogCaptureFixture) -> None:
     anyio.run(serve)
     assert minutes(listener.heard) == [1]
     assert len(warnings(caplog)) == 1
-    assert "delivering events works again, after 3 failures" in caplog.text
+    assert 'loop.recovered what="delivering events" failures=3' in caplog.text
 
 
 def test_a_loop_that_was_stopped_before_does_nothing() -> None:

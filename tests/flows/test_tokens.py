@@ -1,25 +1,20 @@
-"""Our tokens, as a CPO lists and authorizes them (mod_tokens.md 2.2, transport_and_format.md pagination)."""
+"""Our tokens, as a CPO lists them (mod_tokens.md 2.2, transport_and_format.md pagination)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flows.support import NOW, URL, Answer, Peer, peer
+from flows.support import NOW, URL, Answer, Peer, peer, stamp
 from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    DisplayText,
-    InvalidObject,
     Limits,
-    LocationReferences,
-    NotEnoughInformation,
     Token,
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.errors import UnknownObject
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -47,15 +42,15 @@ def listed(answer: Answer) -> list[str]:
     return [each["uid"] for each in answer.data]
 
 
-def next_query(answer: Answer) -> str | None:
-    """The query of the next link, whose URL must be the list's own."""
+def next_query(answer: Answer, *names: str) -> str | None:
+    """The query of the next link, whose URL must be the list's own; of these parameters alone, where there are any."""
     if "link" not in answer.headers:
         return None
     url, _, rel = answer.headers["link"].partition(">; ")
     assert rel == 'rel="next"'
     parts = urlsplit(url.removeprefix("<"))
     assert url.startswith(f"<{URL}/2.1.1/tokens?")
-    return parts.query
+    return "&".join(each for each in parts.query.split("&") if not names or each.partition("=")[0] in names)
 
 
 # --- the list -------------------------------------------------------------------------------------------------------
@@ -82,14 +77,16 @@ def test_a_list_without_parameters_is_bounded_by_the_default_limit() -> None:
     answer = cpo.push("GET", "tokens")
     assert listed(answer) == ["T0", "T1", "T2"]
     assert answer.headers["x-limit"] == "3"
-    assert next_query(answer) == "offset=3&limit=3"
+    assert parse_qs(next_query(answer) or "").keys() == {"offset", "limit", "after"}
+    assert next_query(answer, "offset", "limit") == "offset=3&limit=3"
 
 
 def test_a_limit_over_the_cap_is_clamped_and_says_so() -> None:
     cpo = peer(limits=Limits(page_cap=2))
     fill(cpo, 3)
     answer = cpo.push("GET", "tokens", query="limit=5000")
-    assert (len(answer.data), answer.headers["x-limit"], next_query(answer)) == (2, "2", "offset=2&limit=2")
+    assert (len(answer.data), answer.headers["x-limit"]) == (2, "2")
+    assert next_query(answer, "offset", "limit") == "offset=2&limit=2"
 
 
 def test_an_empty_list_and_an_offset_behind_the_end() -> None:
@@ -116,7 +113,7 @@ def test_the_next_link_keeps_the_filters() -> None:
     answer = cpo.push("GET", "tokens", query="date_from=2024-05-01T00:01:00&date_to=2024-05-01T00:05:00Z&limit=3")
     following = next_query(answer)
     assert following is not None
-    assert parse_qs(following) == {
+    assert parse_qs(next_query(answer, "date_from", "date_to", "offset", "limit") or "") == {
         "date_from": ["2024-05-01T00:01:00Z"],
         "date_to": ["2024-05-01T00:05:00Z"],
         "offset": ["3"],
@@ -136,6 +133,59 @@ def test_the_list_is_stable_while_tokens_are_added_and_changed() -> None:
     assert second.headers["x-total-count"] == "4"
 
 
+def test_a_link_skips_nothing_where_a_token_leaves_the_window_and_an_offset_counts_as_ever() -> None:
+    cpo = peer()
+    fill(cpo, 4)
+    window = "date_to=2024-05-02T00:00:00Z&limit=2"
+    first = cpo.push("GET", "tokens", query=window)
+    cpo.emsp.tokens.invalidate("T0")
+    second = cpo.push("GET", "tokens", query=next_query(first) or "")
+    assert (listed(first), listed(second)) == (["T0", "T1"], ["T2", "T3"])
+    assert (second.headers["x-total-count"], next_query(second)) == ("3", None)
+    assert listed(cpo.push("GET", "tokens", query=f"{window}&offset=2")) == ["T3"]
+
+
+WINDOW_ENDS = NOW + timedelta(minutes=30)
+uids = st.sampled_from([f"T{number}" for number in range(8)])
+changes = st.lists(
+    st.tuples(st.sampled_from(["put", "patch", "invalidate", "wait"]), uids, st.integers(0, 60)), max_size=6
+)
+
+
+@given(st.lists(uids, unique=True), st.lists(changes, max_size=8), st.integers(1, 3), st.booleans())
+def test_whoever_follows_the_links_gets_every_token_that_stays_in_the_window_once(
+    there: list[str], between: list[list[tuple[str, str, int]]], limit: int, has_end: bool
+) -> None:
+    cpo = peer()
+    for place, uid in enumerate(there):
+        cpo.emsp.tokens.put(token(uid, last_updated=NOW + timedelta(minutes=place)))
+    stayed, given_uids, left = set(there), list[str](), iter(between)
+    ends = f"&date_to={stamp(WINDOW_ENDS)}" if has_end else ""
+    query: str | None = f"limit={limit}&date_from={stamp(NOW)}{ends}"
+    while query is not None:
+        answer = cpo.push("GET", "tokens", query=query)
+        given_uids += listed(answer)
+        for change, uid, minute in next(left, ()):
+            if (after := change_token(cpo, change, uid, minute)) is None:
+                continue
+            if has_end and not NOW <= after.last_updated < WINDOW_ENDS:
+                stayed.discard(uid)
+        query = next_query(answer)
+    assert len(given_uids) == len(set(given_uids))
+    assert stayed <= set(given_uids)
+
+
+def change_token(cpo: Peer, change: str, uid: str, minute: int) -> Token | None:
+    tokens, moment = cpo.emsp.tokens, NOW + timedelta(minutes=minute)
+    if change == "wait":
+        cpo.clock.advance(minutes=minute)
+    elif change == "put":
+        return tokens.put(token(uid, issuer=f"Issuer {minute}", last_updated=moment))
+    elif tokens.get(uid) is not None:
+        return tokens.patch(uid, issuer=f"Other {minute}") if change == "patch" else tokens.invalidate(uid)
+    return None
+
+
 @pytest.mark.parametrize(
     ("query", "pointers"),
     [
@@ -145,6 +195,11 @@ def test_the_list_is_stable_while_tokens_are_added_and_changed() -> None:
         ("limit=1.5&offset=-1", ["/offset", "/limit"]),
         ("date_from=yesterday", ["/date_from"]),
         ("date_to=", ["/date_to"]),
+        ("after=", ["/after"]),
+        ("after=-1", ["/after"]),
+        ("after=1;DROP", ["/after"]),
+        ("after=9999999999999999999", ["/after"]),
+        ("limit=x&after=x", ["/limit", "/after"]),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(query: str, pointers: list[str]) -> None:
@@ -153,131 +208,13 @@ def test_a_parameter_that_cannot_be_read_is_named(query: str, pointers: list[str
     assert answer.findings == [(each, "parameter") for each in pointers]
 
 
-def test_a_token_that_breaks_the_specification_is_not_stored() -> None:
+@pytest.mark.parametrize("after", ["0", "000", "999999999999999999"])
+def test_a_place_that_no_link_named_is_before_or_behind_all(after: str) -> None:
     cpo = peer()
-    with pytest.raises(InvalidObject) as caught:
-        cpo.emsp.tokens.put(token("x" * 37))
-    assert [each.pointer for each in caught.value.findings] == ["/auth_id", "/uid"]
-    assert cpo.emsp.tokens.list() == []
-
-
-def test_the_backend_reads_its_tokens_back() -> None:
-    cpo = peer()
-    fill(cpo, 3)
-    cpo.emsp.tokens.put(token("T0", type=TokenType.OTHER))
-    assert cpo.emsp.tokens.get("T0") == token("T0")
-    assert cpo.emsp.tokens.get("T0", TokenType.OTHER) == token("T0", type=TokenType.OTHER)
-    assert cpo.emsp.tokens.get("T9") is None
-    assert [each.uid for each in cpo.emsp.tokens.list(offset=1, limit=2)] == ["T1", "T2"]
-
-
-# --- authorize ------------------------------------------------------------------------------------------------------
-
-REFERENCES = {"location_id": "LOC1", "evse_uids": ["LOC1-E1"], "connector_ids": ["1"]}
-
-
-@pytest.mark.parametrize(("valid", "allowed"), [(True, "ALLOWED"), (False, "BLOCKED")])
-def test_without_a_hook_the_stored_token_decides(valid: bool, allowed: str) -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token(valid=valid))
-    answer = cpo.push("POST", "tokens/T0/authorize")
-    assert answer.both == (200, 1000)
-    assert answer.data == {"allowed": allowed}
-
-
-@pytest.mark.parametrize("valid", [True, False])
-def test_a_location_is_answered_only_where_the_driver_may_charge(valid: bool) -> None:
-    """mod_tokens.md 3.1: location, if it was included in the request and the driver is allowed to charge there."""
-    cpo = peer()
-    cpo.emsp.tokens.put(token(valid=valid))
-    answer = cpo.push("POST", "tokens/T0/authorize", REFERENCES)
-    assert answer.data == ({"allowed": "ALLOWED", "location": REFERENCES} if valid else {"allowed": "BLOCKED"})
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "both"),
-    [
-        ("tokens/T0/authorize", "", (200, 1000)),
-        ("tokens/T0/authorize", "type=RFID", (200, 1000)),
-        ("tokens/T0/authorize", "type=rfid", (200, 1000)),
-        ("tokens/T0/authorize/", "", (200, 1000)),
-        ("tokens/T0/AUTHORIZE", "", (200, 1000)),
-        ("tokens/T0/authorize", "type=OTHER", (404, 2000)),
-        ("tokens/T1/authorize", "type=OTHER", (200, 1000)),
-        ("tokens/T1/authorize", "", (404, 2000)),
-        ("tokens/T9/authorize", "", (404, 2000)),
-    ],
-)
-def test_uid_and_type_name_the_token(path: str, query: str, both: tuple[int, int]) -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token("T0"))
-    cpo.emsp.tokens.put(token("T1", type=TokenType.OTHER))
-    assert cpo.push("POST", path, query=query).both == both
-
-
-def test_a_hook_decides_with_the_stored_token_and_the_location() -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token("A/B"))
-    asked: list[tuple[Token, LocationReferences | None]] = []
-
-    @cpo.emsp.authorize
-    def decide(known: Token, location: LocationReferences | None) -> AuthorizationInfo:
-        asked.append((known, location))
-        info = DisplayText(language="en", text="No credit")
-        return AuthorizationInfo(allowed=Allowed.NO_CREDIT, info=info)
-
-    answer = cpo.push("POST", "tokens/A%2FB/authorize", REFERENCES)
-    assert answer.data == {"allowed": "NO_CREDIT", "info": {"language": "en", "text": "No credit"}}
-    references = LocationReferences(location_id="LOC1", evse_uids=("LOC1-E1",), connector_ids=("1",))
-    assert asked == [(token("A/B"), references)]
-    cpo.push("POST", "tokens/A%2FB/authorize")
-    assert asked[1:] == [(token("A/B"), None)]
-
-
-def test_a_hook_that_knows_too_little_is_2002() -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token())
-
-    @cpo.emsp.authorize
-    async def decide(_known: Token, location: LocationReferences | None) -> AuthorizationInfo:
-        if location is None:
-            raise NotEnoughInformation("the location is needed")
-        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=location)
-
-    assert cpo.push("POST", "tokens/T0/authorize").both == (200, 2002)
-    assert cpo.push("POST", "tokens/T0/authorize", REFERENCES).data["location"] == REFERENCES
-
-
-@pytest.mark.parametrize("broken", [None, "ALLOWED", AuthorizationInfo(allowed=Allowed.of("MAYBE"))])
-def test_a_hook_that_returns_something_else_is_our_fault(broken: Any) -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token())
-    cpo.emsp.authorize(lambda _token, _location: broken)
-    answer = cpo.push("POST", "tokens/T0/authorize", headers={"x-correlation-id": "c-1"})
-    assert answer.both == (500, 3000)
-    assert "c-1" in answer.message
-
-
-@pytest.mark.parametrize("error", [InvalidObject("no"), UnknownObject("no"), KeyError("no")])
-def test_a_hook_that_fails_is_our_fault(error: Exception) -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token())
-
-    @cpo.emsp.authorize
-    def decide(_known: Token, _location: LocationReferences | None) -> AuthorizationInfo:
-        raise error
-
-    assert cpo.push("POST", "tokens/T0/authorize").both == (500, 3000)
-    assert cpo.emsp.rejections.list() == []
-
-
-@pytest.mark.parametrize(
-    ("body", "both"), [(b"{", (400, 2000)), ({}, (200, 2001)), ({"location_id": {}}, (200, 2001)), (b" ", (200, 1000))]
-)
-def test_location_references_that_cannot_be_read_are_refused(body: Any, both: tuple[int, int]) -> None:
-    cpo = peer()
-    cpo.emsp.tokens.put(token())
-    assert cpo.push("POST", "tokens/T0/authorize", body).both == both
+    fill(cpo, 2)
+    answer = cpo.push("GET", "tokens", query=f"after={after}&offset=1")
+    assert listed(answer) == ([] if after.startswith("9") else ["T0", "T1"])
+    assert answer.headers["x-total-count"] == "2"
 
 
 def test_the_clock_of_the_answer_is_ours() -> None:

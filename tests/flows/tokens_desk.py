@@ -1,19 +1,23 @@
 """A CPO's tokens endpoint that can be scripted, and an eMSP that pushes to it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import httpx
+import pytest
 from attrs import define, field
 
-from client.support import Server, envelope, registered, token
+from client.support import Server, envelope, facing, registered, token
 from flows.support import FakeClock
-from ocpi_emsp import Emsp, SupportMatrix, TokensPushed
-from ocpi_emsp._bridge import run
+from ocpi_emsp import Emsp, SupportMatrix, Token, TokensPushed
+from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.flows.parties import Party, PartyState, Profile, delete_party, get_party, put_party
+from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.support import TO_CPO
 
 PARTY = ("NL", "TNM")
@@ -51,23 +55,24 @@ class Desk:
         sent = request.method, unquote(request.url.raw_path.decode().rpartition("/")[2])
         assert request.url.path == f"/cpo/2.1.1/tokens/IT/BEC/{sent[1]}"
         self.log.append(sent)
-        self.bodies.append(json.loads(request.content) if request.content else None)
+        body = json.loads(request.content) if request.content else None
+        self.bodies.append(body)
         self.authorizations.append(request.headers["authorization"])
         answer = self.script(sent)
         if answer is None:
-            served = self._serve(*sent)
+            served = self._serve(*sent, body)
             answer = self.lost(sent) or served
         if isinstance(answer, BaseException):
             raise answer
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
-    def _serve(self, method: str, uid: str) -> httpx.Response:
+    def _serve(self, method: str, uid: str, body: Any) -> httpx.Response:
         if method != "PUT" and uid not in self.tokens:
             return said(404, 2000)
         if method == "PUT":
-            self.tokens[uid] = self.bodies[-1]
+            self.tokens[uid] = body
         if method == "PATCH":
-            self.tokens[uid] = {**self.tokens[uid], **self.bodies[-1]}
+            self.tokens[uid] = {**self.tokens[uid], **body}
         return httpx.Response(200, json=envelope(self.tokens[uid] if method == "GET" else None))
 
     def obey(self) -> None:
@@ -166,3 +171,97 @@ def invalidated(**settings: Any) -> World:
     it.put("A", valid=False)
     it.desk.taken()
     return it
+
+
+# --- several parties --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def made_store(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The store that a fixture's parameter names: ``memory``, ``postgresql`` or ``sqlite``."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    is_file = request.param == "sqlite"
+    found = request.getfixturevalue("sqlite_with_schema" if is_file else "postgres_with_schema")
+    store = SqlStore(f"sqlite:///{found}" if is_file else found)
+    try:
+        yield store
+    finally:
+        store.dispose()
+
+
+@define
+class Town:
+    """An eMSP, and CPOs that are registered with it: by name, such as ``NL-TNM``, the desk of each."""
+
+    emsp: Emsp
+    clock: FakeClock
+    store: Any
+    desks: dict[str, Desk]
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        return self.desks[request.url.host.removesuffix(".test").upper()](request)
+
+    def worker(self, **settings: Any) -> Emsp:
+        """Another process on the same store."""
+        return facing(self.handle, store=self.store, clock=self.clock, **settings)
+
+    def put(self, uid: str, **changes: Any) -> Token:
+        """Put a token that is new or changed, a moment later than the last one."""
+        self.clock.advance(seconds=1)
+        return self.emsp.tokens.put(token(uid, **{"last_updated": self.clock.now()} | changes))
+
+    def join(self, name: str, **profile: Any) -> None:
+        """Register a party, or change its profile, without a push that follows from it."""
+        country_code, _, party_id = name.partition("-")
+        url = f"https://{name.lower()}.test/cpo/2.1.1/tokens"
+        party = Party(
+            country_code=country_code,
+            party_id=party_id,
+            state=PartyState.REGISTERED,
+            token=f"token-of-{name}",
+            endpoints=(Endpoint(identifier=ModuleID.TOKENS, url=url),),
+            profile=Profile(**profile),
+        )
+        self.desks.setdefault(name, Desk())
+        self.write(lambda tx: put_party(tx, party, self.clock.now()))
+
+    def leave(self, name: str) -> None:
+        """End a registration."""
+
+        async def forget(tx: Transaction) -> None:
+            party = await get_party(tx, *name.split("-"))
+            assert party is not None
+            await delete_party(tx, party)
+
+        self.write(forget)
+
+    def write(self, act: Callable[[Transaction], Any]) -> Any:
+        async def writing() -> Any:
+            async with lift_store(self.store, in_place).transaction() as tx:
+                return await act(tx)
+
+        return run(writing())
+
+    def taken(self) -> dict[str, list[Sent]]:
+        """What each party was asked since the last look, those that were asked nothing left out."""
+        return {name: log for name, desk in self.desks.items() if (log := desk.taken())}
+
+    def waiting(self) -> list[str]:
+        return [f"{each.country_code}-{each.party_id}" for each in self.emsp.tokens.waiting()]
+
+
+def town(*names: str, store: Any = None, **settings: Any) -> Town:
+    """An eMSP with these parties."""
+    clock, kept = FakeClock(), store or MemoryStore()
+    made = Town(None, clock, kept, {})  # type: ignore[arg-type] # it is made with the town's own door
+    made.emsp = made.worker(**settings)
+    for name in names:
+        made.join(name)
+    return made
+
+
+def pushed(reports: list[TokensPushed]) -> dict[str, tuple[int, int, int, int]]:
+    """The counts of each report, by party."""
+    return {f"{each.country_code}-{each.party_id}": counts(each) for each in reports}

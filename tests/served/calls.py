@@ -18,13 +18,14 @@ from attrs import define, frozen
 from ocpi_emsp import (
     AsyncClient,
     AsyncListing,
+    AsyncPendingCommand,
     Client,
     CommandResponseType,
     CommandType,
     Emsp,
     Listing,
     NotRegistered,
-    SentCommand,
+    PendingCommand,
 )
 from ocpi_emsp.support import TO_CPO
 from ocpi_emsp.testing.cpo import SimulatedCpo
@@ -128,7 +129,8 @@ def _token_is(**expected: object) -> Check:
 
 
 def _result_comes(command: CommandType) -> Check:
-    def check(caller: Caller, sent: SentCommand) -> None:
+    def check(caller: Caller, pending: PendingCommand | AsyncPendingCommand) -> None:
+        sent = pending.command
         assert (sent.command, sent.acknowledgement) == (command, CommandResponseType.ACCEPTED)
         caller.portal.call(caller.cpo.wait_idle)
         result = caller.cpo.command_results_sent[-1]
@@ -144,6 +146,12 @@ def _result_comes(command: CommandType) -> Check:
 
 def _put_token(caller: Caller) -> Any:
     return caller.client.put_token(TOKEN)
+
+
+def _pull(caller: Caller) -> Any:
+    """What commands are about has to be known."""
+    pull = caller.emsp.sync if caller.colour == "sync" else caller.emsp.async_sync
+    return pull("NL", "TNM", modules=("locations", "sessions"))
 
 
 def _reserve(caller: Caller) -> Any:
@@ -252,6 +260,7 @@ TO_CPO_CASES: tuple[ToCpo, ...] = (
         f"{_COMMANDS}/RESERVE_NOW",
         _reserve,
         check=_result_comes(CommandType.RESERVE_NOW),
+        before=_pull,
     ),
     _case(
         "commands POST /commands/START_SESSION",
@@ -259,6 +268,7 @@ TO_CPO_CASES: tuple[ToCpo, ...] = (
         f"{_COMMANDS}/START_SESSION",
         _start,
         check=_result_comes(CommandType.START_SESSION),
+        before=_pull,
     ),
     _case(
         "commands POST /commands/STOP_SESSION",
@@ -266,6 +276,7 @@ TO_CPO_CASES: tuple[ToCpo, ...] = (
         f"{_COMMANDS}/STOP_SESSION",
         lambda c: c.client.stop_session(session_id="SES4"),
         check=_result_comes(CommandType.STOP_SESSION),
+        before=_pull,
     ),
     _case(
         "commands POST /commands/UNLOCK_CONNECTOR",
@@ -273,5 +284,6 @@ TO_CPO_CASES: tuple[ToCpo, ...] = (
         f"{_COMMANDS}/UNLOCK_CONNECTOR",
         _unlock,
         check=_result_comes(CommandType.UNLOCK_CONNECTOR),
+        before=_pull,
     ),
 )

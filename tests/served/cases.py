@@ -96,6 +96,12 @@ def put_our_token(partner: Partner) -> None:
     partner.emsp.tokens.put(TOKEN)
 
 
+def put_our_token_and_location(partner: Partner) -> None:
+    """A token of ours, and where it may be used."""
+    put_our_token(partner)
+    put_location(partner)
+
+
 # --- requests and what must hold after them -------------------------------------------------------------------------
 
 
@@ -318,7 +324,7 @@ FROM_CPO_CASES: tuple[FromCpo, ...] = (
         "tokens POST /tokens/:tokenUid/authorize",
         "authorize",
         lambda partner: partner.ocpi("POST", f"/2.1.1/tokens/{TOKEN.uid}/authorize", {"location_id": "LOC1"}),
-        before=put_our_token,
+        before=put_our_token_and_location,
         check=_data_is({"allowed": "ALLOWED", "location": {"location_id": "LOC1"}}),
     ),
 )

@@ -1,8 +1,12 @@
-"""Hooks and stores that fail, over HTTP, on both servers: the partner hears 500 / 3000, and nothing is half stored."""
+"""Hooks and stores that fail, over HTTP, on both servers: nothing is half stored, and the partner hears 500 / 3000.
+
+Where an authorize hook fails, the fallback answers: a driver waits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -13,6 +17,7 @@ import pytest
 from ocpi_emsp import (
     Allowed,
     AuthorizationInfo,
+    AuthorizationRequest,
     CdrReceived,
     Event,
     InvalidObject,
@@ -175,12 +180,13 @@ def test_a_listener_that_cannot_read_something_does_not_blame_the_partner(partne
 
 
 @pytest.fixture
-def asking(connect: Connect) -> Callable[[Hook | None], Partner]:
-    """NL-TNM, and one of our tokens that a hook decides about."""
+def asking(connect: Connect) -> Callable[..., Partner]:
+    """NL-TNM with LOC1, and one of our tokens that a hook decides about; only we may authorize it."""
 
-    def make(hook: Hook | None) -> Partner:
-        partner = connect()
+    def make(hook: Hook | None, **options: Any) -> Partner:
+        partner = connect(**options)
         partner.emsp.tokens.put(TOKEN)
+        put_location(partner)
         if hook is not None:
             partner.emsp.authorize(hook)
         return partner
@@ -188,21 +194,47 @@ def asking(connect: Connect) -> Callable[[Hook | None], Partner]:
     return make
 
 
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    """What hanging hooks wait for; set at the end."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
 def returning(value: object, asynchronous: bool) -> Hook:
     """An authorize hook of either colour that answers, or raises, the value."""
 
-    def decide(_: Token, __: LocationReferences | None) -> object:
+    def decide(_: AuthorizationRequest) -> object:
         if isinstance(value, Exception):
             raise value
         return value
 
-    async def decide_async(token: Token, location: LocationReferences | None) -> object:
-        return decide(token, location)
+    async def decide_async(request: AuthorizationRequest) -> object:
+        return decide(request)
 
     return decide_async if asynchronous else decide
 
 
-TOO_LONG = AuthorizationInfo(allowed=Allowed.ALLOWED, location=LocationReferences(location_id="L" * 100))
+def hanging(released: threading.Event, asynchronous: bool) -> Hook:
+    """An authorize hook of either colour that does not answer."""
+
+    def decide(_: AuthorizationRequest) -> None:
+        released.wait()
+
+    async def decide_async(_: AuthorizationRequest) -> None:
+        await anyio.sleep_forever()
+
+    return decide_async if asynchronous else decide
+
+
+def allowing(location_id: str, *evse_uids: str) -> AuthorizationInfo:
+    """ALLOWED, there."""
+    references = LocationReferences(location_id=location_id, evse_uids=evse_uids)
+    return AuthorizationInfo(allowed=Allowed.ALLOWED, location=references)
+
+
+PLACE = {"location_id": "LOC1", "evse_uids": ["LOC1-E1"]}
 NONSENSE: dict[str, object] = {
     "none": None,
     "true": True,
@@ -210,36 +242,67 @@ NONSENSE: dict[str, object] = {
     "dict": {"allowed": "ALLOWED"},
     "enum": Allowed.ALLOWED,
     "text-for-an-enum": AuthorizationInfo(allowed="YES"),  # type: ignore[arg-type] # that is the nonsense
-    "too-long-an-id": TOO_LONG,
+    "too-long-an-id": allowing("L" * 100),
+    "another-location": allowing("LOC2"),
+    "another-evse": allowing("LOC1", "LOC1-E2"),
+    "an-evse-of-another-location": allowing("LOC1", "LOC2-E1"),
     "raises": RuntimeError(SECRET),
     "raises-an-assertion": AssertionError(SECRET),
     "raises-what-a-bad-request-would": InvalidObject(SECRET),
     "raises-another-refusal": Refusal(SECRET),
 }
+each_colour = pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+@each_colour
 @pytest.mark.parametrize("answer", NONSENSE)
-def test_an_authorize_hook_that_answers_nonsense(
-    asking: Callable[[Hook | None], Partner], answer: str, asynchronous: bool
+def test_the_fallback_answers_where_an_authorize_hook_answers_nonsense(
+    asking: Callable[..., Partner], answer: str, asynchronous: bool
 ) -> None:
+    """Of a token that is never to be whitelisted, a CPO that cannot reach us would not decide anything else."""
     partner = asking(returning(NONSENSE[answer], asynchronous))
     before = partner.objects
-    is_our_fault(traced(partner.ocpi, "POST", AUTHORIZE))
+    given = traced(partner.ocpi, "POST", AUTHORIZE, PLACE)
+    assert (given.both, given.data) == ((200, 1000), {"allowed": "NOT_ALLOWED"})
+    assert SECRET not in given.text
     assert partner.objects == before
     assert partner.emsp.rejections.list() == []
+    [decision] = partner.emsp.authorizations.list()
+    assert (decision.decided_by, decision.correlation_id) == ("fallback", "corr-4711")
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
-def test_an_authorize_hook_that_needs_more(asking: Callable[[Hook | None], Partner], asynchronous: bool) -> None:
+@each_colour
+@pytest.mark.parametrize("answer", ["none", "raises", "another-evse", "raises-what-a-bad-request-would"])
+def test_without_a_fallback_it_is_our_fault(asking: Callable[..., Partner], answer: str, asynchronous: bool) -> None:
+    partner = asking(returning(NONSENSE[answer], asynchronous), authorize_fallback=None)
+    is_our_fault(traced(partner.ocpi, "POST", AUTHORIZE, PLACE))
+    assert partner.emsp.rejections.list() == []
+    assert [decision.outcome for decision in partner.emsp.authorizations.list()] == ["500/3000"]
+
+
+@each_colour
+def test_an_authorize_hook_that_hangs(
+    asking: Callable[..., Partner], released: threading.Event, asynchronous: bool
+) -> None:
+    limits = Limits(authorize_deadline=0.05, authorize_threads=1)
+    partner = asking(hanging(released, asynchronous), limits=limits, authorize_fallback=Allowed.ALLOWED)
+    for _ in range(3):
+        assert partner.ocpi("POST", AUTHORIZE, PLACE).data == {"allowed": "ALLOWED", "location": PLACE}
+    assert {decision.decided_by for decision in partner.emsp.authorizations.list()} == {"fallback"}
+    # The server and the store have their threads.
+    assert partner.ocpi("GET", "/2.1.1/tokens").both == (200, 1000)
+
+
+@each_colour
+def test_an_authorize_hook_that_needs_more(asking: Callable[..., Partner], asynchronous: bool) -> None:
     partner = asking(returning(NotEnoughInformation("which EVSE?"), asynchronous))
     answer = partner.ocpi("POST", AUTHORIZE, {"location_id": "LOC1"})
     assert answer.both == (200, 2002)
     assert "which EVSE?" in answer.message
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
-def test_an_authorize_hook_decides(asking: Callable[[Hook | None], Partner], asynchronous: bool) -> None:
+@each_colour
+def test_an_authorize_hook_decides(asking: Callable[..., Partner], asynchronous: bool) -> None:
     asked: list[tuple[Token, LocationReferences | None]] = []
 
     def decide(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
@@ -250,15 +313,30 @@ def test_an_authorize_hook_decides(asking: Callable[[Hook | None], Partner], asy
         return decide(token, location)
 
     partner = asking(decide_async if asynchronous else decide)
-    place = {"location_id": "LOC1", "evse_uids": ["LOC1-E1"]}
-    assert partner.ocpi("POST", AUTHORIZE, place).data == {"allowed": "NO_CREDIT"}
+    assert partner.ocpi("POST", AUTHORIZE, PLACE).data == {"allowed": "NO_CREDIT"}
     assert partner.ocpi("POST", AUTHORIZE).data == {"allowed": "NO_CREDIT"}
     references = LocationReferences(location_id="LOC1", evse_uids=("LOC1-E1",))
     assert asked == [(TOKEN, references), (TOKEN, None)]
 
 
+@each_colour
+def test_only_what_was_asked_for_and_is_there_is_answered(asking: Callable[..., Partner], asynchronous: bool) -> None:
+    partner = asking(returning(allowing("LOC1", "LOC9-E1", "LOC1-E2", "LOC1-E1"), asynchronous))
+    place = {"location_id": "LOC1", "evse_uids": ["LOC1-E1", "LOC2-E1"]}
+    assert partner.ocpi("POST", AUTHORIZE, place).data == {"allowed": "ALLOWED", "location": PLACE}
+
+
+@pytest.mark.parametrize("place", [{"evse_uids": ["LOC2-E1"]}, {"evse_uids": ["LOC1-E1"], "connector_ids": ["9"]}])
+def test_evses_and_connectors_of_another_place(asking: Callable[..., Partner], place: Document) -> None:
+    partner = asking(returning(allowing("LOC1"), False))
+    answer = partner.ocpi("POST", AUTHORIZE, {"location_id": "LOC1", **place})
+    assert answer.both == (200, 2001)
+    assert answer.pointers == {f"/{list(place)[-1]}/0"}
+    assert partner.ocpi("POST", AUTHORIZE, {"location_id": "LOC2", **place}).both == (404, 2003)
+
+
 @pytest.mark.parametrize("path", ["/2.1.1/tokens/unknown/authorize", f"{AUTHORIZE}?type=OTHER", f"{AUTHORIZE}?type=X"])
-def test_an_unknown_token_is_not_asked_about(asking: Callable[[Hook | None], Partner], path: str) -> None:
+def test_an_unknown_token_is_not_asked_about(asking: Callable[..., Partner], path: str) -> None:
     partner = asking(returning(AuthorizationInfo(allowed=Allowed.ALLOWED), False))
     assert partner.ocpi("POST", path).both == (404, 2000)
     assert partner.ocpi("POST", f"{AUTHORIZE}?type=RFID").both == (200, 1000)

@@ -15,9 +15,11 @@ import anyio
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ocpi_emsp import (
+    AlreadyRegistered,
+    AnswerUnusable,
     CannotUseApi,
     Emsp,
     MissingEndpoints,
@@ -46,7 +48,7 @@ from served.partner import (
     simulated,
     works,
 )
-from served.support import SECONDS, Document, Host, Logs, Ocpi, parties
+from served.support import SECONDS, Document, FakeClock, Host, Logs, Ocpi, parties
 
 CREDENTIALS = "/2.1.1/credentials"
 
@@ -304,15 +306,69 @@ def test_plain_http_is_not_called_under_https(host: Host, make_emsp: MakeEmsp, t
 # --- with one that is registered ------------------------------------------------------------------------------------
 
 
-def test_registering_again_ends_the_tokens_before(
+def test_registering_again_does_not_replace_a_registration(
     host: Host, make_emsp: MakeEmsp, taker: Taker, fake_cpo: FakeCpo
 ) -> None:
-    emsp = make_emsp()
-    for _ in range(2):
+    store = MemoryStore()
+    emsp = make_emsp(store=store)
+    start(host, emsp, fake_cpo.versions_url, fake_cpo.token)
+    assert works(taker.offered[0])
+    before = parties(store)
+    with pytest.raises(AlreadyRegistered, match="NL-TNM is registered already: update renews"):
         start(host, emsp, fake_cpo.versions_url, fake_cpo.token)
+    assert parties(store) == before
     first, second = taker.offered
-    assert not works(first)
-    assert works(second)
+    assert works(first)
+    assert not works(second)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"country_code": "IT", "party_id": "BEC"}, {"country_code": "it", "party_id": "bec"}]
+)
+def test_a_cpo_that_says_it_is_us_is_not_registered(
+    host: Host, make_emsp: MakeEmsp, taker: Taker, fake_cpo: FakeCpo, changes: dict[str, str]
+) -> None:
+    store = MemoryStore()
+    taker.changes = changes
+    with pytest.raises(AnswerUnusable, match="our own country_code and party_id"):
+        start(host, make_emsp(store=store), fake_cpo.versions_url, fake_cpo.token)
+    assert parties(store) == {}
+
+
+@pytest.mark.parametrize("path", ["", "/", "/versions", "/versions/", "/2.1.1", "/2.1.1/credentials"])
+def test_we_do_not_register_with_ourselves(host: Host, make_emsp: MakeEmsp, logs: Logs, path: str) -> None:
+    """Nothing is sent: under a server with one thread we would wait for ourselves."""
+    store = MemoryStore()
+    emsp = make_emsp(store=store, http_client=no_client, async_http_client=no_async_client)
+    with pytest.raises(CannotUseApi, match="is our own URL"):
+        start(host, emsp, host.url + path, logs.secret("some-token-of-theirs"))
+    assert parties(store) == {}
+
+
+def no_client() -> httpx.Client:
+    return httpx.Client(transport=httpx.MockTransport(nobody))
+
+
+def no_async_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.MockTransport(nobody))
+
+
+def nobody(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(request.url)
+
+
+def test_a_profile_says_what_has_to_be_offered(
+    host: Host, make_emsp: MakeEmsp, taker: Taker, fake_cpo: FakeCpo
+) -> None:
+    """In place of what the eMSP requires of the others."""
+    store = MemoryStore()
+    emsp = make_emsp(store=store, required_modules=("cdrs",))
+    fake_cpo.modules = ("credentials", "locations")
+    with pytest.raises(MissingEndpoints, match="endpoints are missing: sessions"):
+        start(host, emsp, fake_cpo.versions_url, fake_cpo.token, required_modules=("Locations", "sessions"))
+    assert (taker.offered, parties(store)) == ([], {})
+    party = start(host, emsp, fake_cpo.versions_url, fake_cpo.token, required_modules=("locations",))
+    assert party.profile.required_modules == ("locations",)
 
 
 def test_registering_again_may_fail(host: Host, make_emsp: MakeEmsp, taker: Taker, fake_cpo: FakeCpo) -> None:
@@ -328,8 +384,56 @@ def test_registering_again_may_fail(host: Host, make_emsp: MakeEmsp, taker: Take
     assert not works(taker.offered[1])
 
 
+REFUSING = ("3001", "405", "500")
+"""Those of the failures in which the CPO says no; in the others it may have taken what we sent."""
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-@pytest.mark.parametrize("problem", FAILING)
+@pytest.mark.parametrize("problem", [problem for problem in FAILING if problem not in REFUSING])
+def test_a_renewal_whose_answer_cannot_be_read_leaves_both_tokens(
+    connect: Connect, taker: Taker, method: str, problem: str
+) -> None:
+    """The CPO may have taken the new one or not: whichever it uses works."""
+    clock = FakeClock()
+    partner = connect(clock=clock)
+    assert works(partner.ocpi)
+    before, taker.failing = partner.emsp.parties.get("NL", "TNM"), FAILING[problem]
+    taker.meanwhile = lambda with_new: with_new("GET", "/versions")
+    with pytest.raises(PartnerError):
+        renew(partner.host, partner.emsp, method)
+    after = partner.emsp.parties.get("NL", "TNM")
+    assert before is not None
+    assert after is not None
+    assert evolve(after, issued=()) == evolve(before, issued=())
+    for token in (partner.ocpi, taker.offered[0], partner.ocpi):
+        assert works(token)
+    # It goes on with the new one, so it has taken it: the old one ends.
+    clock.advance(hours=2)
+    assert works(partner.ocpi)
+    assert works(taker.offered[0])
+    assert not works(partner.ocpi)
+
+
+def test_a_renewal_that_the_cpo_never_took_costs_it_nothing(connect: Connect, taker: Taker) -> None:
+    """It goes on with the old token; a day later the one that it never used is gone."""
+    clock = FakeClock()
+    partner = connect(clock=clock)
+    assert works(partner.ocpi)
+    taker.failing = html(502)
+    with pytest.raises(PartnerError):
+        renew(partner.host, partner.emsp, "PUT")
+    clock.advance(days=3)
+    assert works(partner.ocpi)
+    assert not works(taker.offered[0])
+    assert works(partner.ocpi)
+    taker.failing = None
+    renew(partner.host, partner.emsp, "PUT")
+    assert works(taker.offered[1])
+    assert not works(partner.ocpi)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize("problem", REFUSING)
 def test_a_renewal_that_fails_leaves_what_was_there(connect: Connect, taker: Taker, method: str, problem: str) -> None:
     partner = connect()
     assert works(partner.ocpi)

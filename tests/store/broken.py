@@ -11,8 +11,23 @@ from typing import Any
 import anyio.lowlevel
 from attrs import evolve, field, frozen
 
-from ocpi_emsp.ports import EVENT, REJECTION, RESYNC, Entry, Key, Kind, Page, Query, Record, Transaction
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    DEAD,
+    EVENT,
+    REJECTION,
+    RELAY,
+    RESYNC,
+    Entry,
+    Key,
+    Kind,
+    Page,
+    Query,
+    Record,
+    Transaction,
+)
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.testing.contract import Undo
 
 Replaced = dict[str, Callable[..., Any]]
@@ -77,6 +92,33 @@ class SeparateStore:
         yield Separate(self.inner)
 
 
+@frozen
+class Telling(AlteredStore):
+    """A store that announces in a way of its own."""
+
+    listeners: Listeners = field(factory=Listeners, kw_only=True)
+    ends: bool = field(default=True, kw_only=True)
+    alone: bool = field(default=False, kw_only=True)
+
+    def announce(self, listener: Listener) -> Callable[[], None]:
+        if self.alone:
+            self.listeners.clear()
+        end = self.listeners.add(listener)
+        return end if self.ends else lambda: None
+
+
+def telling_of(*kinds: str, ends: bool = True, alone: bool = False) -> Telling:
+    """A store that announces at the put, what is of these kinds."""
+    listeners = Listeners()
+
+    async def put(tx: Transaction, record: Record) -> None:
+        await tx.put(record)
+        if record.key.kind in kinds:
+            listeners.tell(record.key.id)
+
+    return Telling({"put": put}, listeners=listeners, ends=ends, alone=alone)
+
+
 # --- records --------------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +162,12 @@ async def put_that_keeps_missing(tx: Transaction, record: Record) -> None:
     if old is not None and record.missing_since is None:
         record = evolve(record, missing_since=old.missing_since, missed=old.missed)
     await tx.put(record)
+
+
+async def put_that_keeps_the_first_correlation(tx: Transaction, record: Record) -> None:
+    """As a store does that writes what a change came under with a new record only."""
+    old = await tx.get(record.key)
+    await tx.put(evolve(record, correlation_id=old.correlation_id) if old is not None else record)
 
 
 async def put_unless_unchanged(tx: Transaction, record: Record) -> None:
@@ -173,6 +221,10 @@ async def children_listed(tx: Transaction, key: Key) -> Sequence[Record]:
     return [evolve(each, missing_since=None, missed=0) for each in await tx.children(key)]
 
 
+async def children_of_no_correlation(tx: Transaction, key: Key) -> Sequence[Record]:
+    return [evolve(each, correlation_id="") for each in await tx.children(key)]
+
+
 async def children_sorted(tx: Transaction, key: Key) -> Sequence[Record]:
     return sorted(await tx.children(key), key=lambda record: record.key.id)
 
@@ -190,6 +242,11 @@ def page_of(**changes: Any) -> Callable[[Transaction, Query], Any]:
 async def page_listed(tx: Transaction, query: Query) -> Page:
     page = await tx.page(query)
     return Page([evolve(each, missing_since=None, missed=0) for each in page.records], page.total)
+
+
+async def page_of_no_correlation(tx: Transaction, query: Query) -> Page:
+    page = await tx.page(query)
+    return Page([evolve(each, correlation_id="") for each in page.records], page.total)
 
 
 async def page_by_receipt(tx: Transaction, query: Query) -> Page:
@@ -284,6 +341,19 @@ async def append_at_the_end_where_it_waits(tx: Transaction, entry: Entry) -> Non
     if entry.topic == RESYNC:
         await tx.settle(entry.id)
     await tx.append(entry)
+
+
+async def append_new_topics_as_events(tx: Transaction, entry: Entry) -> None:
+    """As a store does that knows a few topics only."""
+    known = {EVENT, RELAY, REJECTION, RESYNC, *DEAD.values()}
+    await tx.append(evolve(entry, topic=entry.topic if entry.topic in known else EVENT))
+
+
+async def settle_in_the_journal(tx: Transaction, entry_id: str) -> None:
+    """As a store does that forgot a table."""
+    found = await tx.entry(entry_id)
+    if found is not None and found.topic != AUTHORIZATION:
+        await tx.settle(entry_id)
 
 
 async def append_a_wish_once(tx: Transaction, entry: Entry) -> None:

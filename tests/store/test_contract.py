@@ -10,8 +10,8 @@ from attrs import evolve
 from hypothesis import Phase
 
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.ports import NAMES, Kind, Store
-from ocpi_emsp.testing.contract import LOCATION, ConcurrencyContract, StoreContract
+from ocpi_emsp.ports import AUTHORIZATION, DEADLINE, FAN_OUT, NAMES, START, Kind, Store
+from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, ConcurrencyContract, StoreContract
 from ocpi_emsp.testing.contract.machine import compare
 from ocpi_emsp.testing.contract.partners import Partner
 from store import broken as b
@@ -59,6 +59,12 @@ BROKEN: list[Case] = [
     case("what_is_missing_is_so_with_a_new_document_too", LOCATION, put=b.put_with(b.without(missed=0))),
     case("children_and_pages_say_what_is_missing", children=b.children_listed),
     case("children_and_pages_say_what_is_missing", page=b.page_listed),
+    *(case("what_a_change_came_under_is_kept_with_it", kind, put=b.put_with(b.without(correlation_id="")))
+      for kind in NAMES),
+    case("what_a_change_came_under_is_kept_with_it", Kind.SESSION, put=b.put_that_keeps_the_first_correlation),
+    case("what_a_change_came_under_is_kept_with_it", Kind.COMMAND, put=b.put_unless_unchanged),
+    case("children_and_pages_say_what_a_change_came_under", children=b.children_of_no_correlation),
+    case("children_and_pages_say_what_a_change_came_under", page=b.page_of_no_correlation),
     case("an_owner_compares_without_case_and_is_kept_in_upper_case", get=b.get_with_case),
     case("revisions_count_the_puts", get=b.get_first_revision),
     case("revisions_count_the_puts", put=b.put_at_the_end),
@@ -117,6 +123,10 @@ BROKEN: list[Case] = [
     case("a_wish_for_a_resync_is_one_entry_however_often_it_comes", append=b.append_at_the_end_where_it_waits),
     case("a_wish_for_a_resync_is_one_entry_however_often_it_comes", append=b.append_a_wish_once),
     case("a_wish_for_a_resync_is_one_entry_however_often_it_comes", append=b.append_wishes_as_events),
+    *(case("every_topic_is_kept_apart_and_each_id_once", topic, append=b.append_new_topics_as_events)
+      for topic in (DEADLINE, START, FAN_OUT, AUTHORIZATION)),
+    case("every_topic_is_kept_apart_and_each_id_once", DEADLINE, append=b.append_at_the_end),
+    case("every_topic_is_kept_apart_and_each_id_once", AUTHORIZATION, settle=b.settle_in_the_journal),
     case("an_entry_moves_to_another_topic", append=b.append_where_it_was),
     case("an_entry_moves_to_another_topic", append=b.append_at_the_end),
     case("a_settled_entry_is_gone", settle=b.nothing),
@@ -164,6 +174,21 @@ def test_the_contract_finds_transactions_that_lock_nothing(rule: str) -> None:
         getattr(contract, f"test_{rule}")(SeparateStore())
 
 
+TELLING: list[tuple[str, Callable[[], b.Telling]]] = [
+    ("a_command_is_announced_to_every_listener", lambda: b.telling_of(Kind.COMMAND, alone=True)),
+    ("nothing_else_is_announced", lambda: b.telling_of(*NAMES)),
+    ("what_is_rolled_back_is_not_announced", lambda: b.telling_of(Kind.COMMAND)),
+    ("who_ended_hears_nothing_more", lambda: b.telling_of(Kind.COMMAND, ends=False)),
+]
+
+
+@pytest.mark.parametrize(("rule", "store"), TELLING, ids=[rule for rule, _ in TELLING])
+def test_the_contract_finds_announcements_that_are_wrong(rule: str, store: Callable[[], b.Telling]) -> None:
+    telling = store()
+    with pytest.raises(AssertionError):
+        getattr(AnnouncingContract(), f"test_{rule}")(telling, telling)
+
+
 # --- any sequence of operations -------------------------------------------------------------------------------------
 
 
@@ -178,6 +203,7 @@ def test_the_contract_finds_transactions_that_lock_nothing(rule: str) -> None:
         {"page": b.page_of(received_from=None)},
         {"page": b.page_of(received_to=None)},
         {"put": b.put_that_keeps_missing},
+        {"put": b.put_that_keeps_the_first_correlation},
         {"children": b.children_listed},
         {"append": b.append_at_the_end},
         {"entries": b.entries_without(owner=None)},

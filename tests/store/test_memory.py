@@ -8,15 +8,21 @@ import pytest
 
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import EVENT, REJECTION, Entry
+from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Entry
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.testing.contract import LOCATION, StoreContract, entry, record
+from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, StoreContract, entry, record
 from store.support import BlockingMemoryStore
 
 
 class TestMemoryStore(StoreContract):
     increments = 200
 
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class TestAnnouncing(AnnouncingContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
@@ -65,19 +71,21 @@ def journal(store: MemoryStore, topic: str) -> list[str]:
     return run(work())
 
 
-def test_the_oldest_rejections_go_first_and_events_never() -> None:
-    store = MemoryStore(keep_rejections=2)
+def test_the_oldest_rejections_and_decisions_go_first_and_events_never() -> None:
+    store = MemoryStore(keep_rejections=2, keep_authorizations=3)
     append(store, *(entry(f"event {number}") for number in range(5)))
     for number in range(4):
-        append(store, entry(f"rejection {number}", REJECTION, None))
+        append(store, entry(f"rejection {number}", REJECTION, None), entry(f"decision {number}", AUTHORIZATION, None))
     assert journal(store, REJECTION) == ["rejection 2", "rejection 3"]
+    assert journal(store, AUTHORIZATION) == ["decision 1", "decision 2", "decision 3"]
     assert len(journal(store, EVENT)) == 5
 
 
-def test_no_rejection_is_kept_where_none_shall_be() -> None:
-    store = MemoryStore(keep_rejections=0)
-    append(store, entry("1", REJECTION, None))
-    assert journal(store, REJECTION) == []
+@pytest.mark.parametrize("topic", [REJECTION, AUTHORIZATION])
+def test_none_is_kept_where_none_shall_be(topic: str) -> None:
+    store = MemoryStore(keep_rejections=0, keep_authorizations=0)
+    append(store, entry("1", topic, None))
+    assert journal(store, topic) == []
 
 
 @pytest.mark.parametrize("runner", [run, lambda coroutine: anyio.run(lambda: coroutine)])

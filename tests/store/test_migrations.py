@@ -24,9 +24,22 @@ from alembic.script import ScriptDirectory
 from attrs import frozen
 
 from ocpi_emsp.codec import encode
+from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.errors import InvalidObject, SchemaMismatch
+from ocpi_emsp.flows.command_state import CommandState, read_command
 from ocpi_emsp.flows.parties import Party, PartyState
-from ocpi_emsp.ports import EVENT, REJECTION, BlockingStore, BlockingTransaction, Entry, Key, Kind, Query, Record
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    EVENT,
+    REJECTION,
+    BlockingStore,
+    BlockingTransaction,
+    Entry,
+    Key,
+    Kind,
+    Query,
+    Record,
+)
 from ocpi_emsp.storage import FernetBox, SqlStore, make_tables, migrations
 
 ROOT = Path(__file__).parent.parent
@@ -151,6 +164,16 @@ def example(path: str) -> str:
 PARTY = encode(Party(country_code="NL", party_id="TNM", state=PartyState.REGISTERED, token="the-token-that-we-present"))
 TOKENS = [("IT", "A"), ("DE", "A"), ("IT", "B"), ("DE", "B"), ("IT", "C"), ("IT", "D")]
 """Owner and uid, oldest first."""
+COMMANDS = [
+    ("c-1", '{"uid":"c-1","command":"START_SESSION","country_code":"NL","party_id":"TNM","acknowledgement":"ACCEPTED",'
+            '"result":"REJECTED"}', "ACCEPTED", "REJECTED", "ANSWERED"),
+    ("c-2", '{"uid": "c-2", "acknowledgement": "ACCEPTED"}', "ACCEPTED", None, "ACKNOWLEDGED"),
+    ("c-3", '{"uid":"c-3","acknowledgement":"NOT_SUPPORTED"}', "NOT_SUPPORTED", None, "REFUSED"),
+    ("c-4", '{"uid":"c-4"}', None, None, "UNANSWERED"),
+    ("c-5", '{"uid":"c-5","result":"ACCEPTED"}', None, "ACCEPTED", "ANSWERED"),
+    ("c-6", '"a document of nobody"', None, None, "UNANSWERED"),
+]  # fmt: skip
+"""Commands of versions that did not know how far one is: uid, document, acknowledgement, result, and the state."""
 OBJECTS: list[tuple[str, Key, str, dict[str, Any]]] = [
     ("locations", Key(Kind.LOCATION, "NL", "TNM", "LOC1"), example("locations/location-LOC1"),
      {"country": "BEL", "city": "Gent", "latitude": 51.047599, "longitude": 3.729944}),
@@ -165,8 +188,9 @@ OBJECTS: list[tuple[str, Key, str, dict[str, Any]]] = [
      {"auth_id": "DE8ACC12E46L89", "start_date_time": "2015-06-29T21:39:09.000000Z", "currency": "EUR",
       "stop_date_time": "2015-06-29T23:37:32.000000Z", "total_cost": "4.00"}),
     ("cdr_conflicts", Key(Kind.CDR_CONFLICT, "NL", "TNM", "12345", "f00d"), '{"id": "12345"}', {}),
-    ("commands", Key(Kind.COMMAND, "NL", "TNM", "c-1"), '{"uid": "c-1"}',
-     {"command": "START_SESSION", "acknowledgement": "ACCEPTED", "result": None}),
+    *(("commands", Key(Kind.COMMAND, "NL", "TNM", uid), document,
+       {"command": "START_SESSION", "acknowledgement": acknowledgement, "result": result})
+      for uid, document, acknowledgement, result, _ in COMMANDS),
     ("credentials", Key(Kind.CREDENTIAL, "", "", "ab" * 32), '["NL", "TNM"]', {}),
     ("checkpoints", Key(Kind.CHECKPOINT, "NL", "TNM", "locations"), '{"offset": 50}', {}),
     *(("tokens", Key(Kind.TOKEN, owner, "BEC", uid, "RFID"), example("tokens/token"),
@@ -206,36 +230,70 @@ def old_entry(entry_id: str, topic: str) -> dict[str, Any]:
     return {**values, **owner, "details": json.dumps(owner), "body": b"\x00\xff{", "attempts": 2, "error": "timeout"}
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_an_old_database_with_data_is_upgraded(database: Database, revision: str) -> None:
     database.at("0001")
     fill(database)
     tables = sorted({table for table, *_ in OBJECTS} | {"parties", "journal", "rejections"})
     before = {table: database.rows(table) for table in tables}
     database.at(revision)
-    assert database.refusal().startswith(f"the schema is revision {revision}; revision 0003 is needed")
+    assert database.refusal().startswith(f"the schema is revision {revision}; revision 0004 is needed")
     with opened(database, auto_upgrade=True) as store:
         assert_readable(store)
         assert store.schema_revision() == migrations.latest()
-        assert {table: without_new(database.rows(table)) for table in tables} == before
+        assert {table: without_new(table, database.rows(table)) for table in tables} == {
+            table: without_new(table, rows) for table, rows in before.items()
+        }
         assert all(before.values())
+        assert_states(database)
         assert_listed(database, tables)
         assert_places(database, [("IT", "A", 0), ("DE", "A", 0), ("IT", "B", 1), ("DE", "B", 1), ("IT", "C", 2)])
         assert_goes_on(store, database)
 
 
-NEW = ("due", "place", "missing_since", "missed")
+NEW = {"due", "place", "missing_since", "missed", "correlation_id", "state", "deadline", "session_id"}
+STATED = {"received", "document", "content_hash"}
+"""What the state of a command changed."""
 
 
-def without_new(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without the columns that are new."""
-    return [{name: value for name, value in row.items() if name not in NEW} for row in rows]
+def without_new(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the columns that are new, or changed."""
+    left_out = NEW - {"state"} if table == "parties" else NEW | STATED if table == "commands" else NEW
+    return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
+
+
+def stated(document: str, state: str) -> bytes:
+    """The document of a command with its state."""
+    if not document.startswith("{"):
+        return document.encode()
+    return json.dumps({**json.loads(document), "state": state}, separators=(",", ":")).encode()
+
+
+def assert_states(database: Database) -> None:
+    """Each command says how far it is, in its columns and in its document."""
+    columns = "id, received, content_hash, revision, state, deadline, session_id"
+    for row, (uid, document, _, _, state) in zip(database.rows("commands", columns), COMMANDS, strict=True):
+        written = stated(document, state)
+        assert row == {
+            "id": uid,
+            "received": written.decode(),
+            "content_hash": content_hash(written),
+            "revision": 3,
+            "state": state,
+            "deadline": None,
+            "session_id": None,
+        }
+    assert read_command(stated(*COMMANDS[0][1::3])).state == CommandState.ANSWERED
 
 
 def assert_readable(store: SqlStore) -> None:
     with transaction(store) as tx:
+        states = {uid: state for uid, *_, state in COMMANDS}
         for _, key, document, _ in [*OBJECTS[:-1], ("", Key(Kind.PARTY, "NL", "TNM", ""), PARTY.decode(), {})]:
-            assert tx.get(key) == Record(key, document.encode(), WHEN, WHEN), key
+            written = stated(document, states[key.id]) if key.kind == Kind.COMMAND else document.encode()
+            found = tx.get(key)
+            assert found == Record(key, written, WHEN, WHEN), key
+            assert found.correlation_id == ""
         assert tx.get(OBJECTS[-1][1]) is None
         assert [each.key.id for each in tx.children(LOCATION)] == ["3256", "3257"]
         page = tx.page(Query(kind=Kind.TOKEN, country_code="IT", party_id="BEC", offset=1, limit=1))
@@ -270,19 +328,23 @@ def assert_goes_on(store: SqlStore, database: Database) -> None:
     """What is written now stands beside the old rows: with new numbers, places, and EVSEs that need a location."""
     new = Key(Kind.TOKEN, "IT", "BEC", "E", "RFID")
     pushed = new._replace(kind=Kind.PUSHED)
-    missing = Record(OBJECTS[3][1], b"{}", WHEN, WHEN, missing_since=WHEN, missed=2)
+    missing = Record(OBJECTS[3][1], b"{}", WHEN, WHEN, missing_since=WHEN, missed=2, correlation_id="c-0")
+    reservation = Key(Kind.RESERVATION, "NL", "TNM", "7", "LOC1")
     with transaction(store) as tx:
-        for each in (new, pushed):
+        for each in (new, pushed, reservation):
             tx.put(Record(each, b"{}", WHEN, WHEN))
         tx.put(missing)
         tx.put(Record(LOCATION, b'{"id": "LOC1"}', WHEN, WHEN))
         tx.append(Entry(id="e-3", topic=EVENT, name="LocationReceived", key=LOCATION, at=WHEN, due=WHEN))
+        tx.append(Entry(id="a-1", topic=AUTHORIZATION, name="Allowed", key=LOCATION, at=WHEN))
     with transaction(store) as tx:
         assert [each.due for each in tx.entries(EVENT)] == [None, WHEN]
-        assert tx.get(pushed) == Record(pushed, b"{}", WHEN, WHEN)
+        assert [each.id for each in tx.entries(AUTHORIZATION)] == ["a-1"]
+        for each in (pushed, reservation):
+            assert tx.get(each) == Record(each, b"{}", WHEN, WHEN)
         found = tx.get(missing.key)
         assert found is not None
-        assert (found.missing_since, found.missed) == (WHEN, 2)
+        assert (found.missing_since, found.missed, found.correlation_id) == (WHEN, 2, "c-0")
     numbers = {table: [row["sequence"] for row in database.rows(table)] for table in ("tokens", "journal")}
     assert numbers == {"tokens": [1, 2, 3, 4, 5, 7], "journal": [1, 3]}, "a number is used once"
     assert database.rows("tokens", "place")[-1] == {"place": 3}
@@ -421,7 +483,7 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
     database.run("DROP TABLE {}version")
     for act in (migrations.check, migrations.upgrade):
         assert database.refusal(act) == (
-            f"there is a table {database.names.prefix}cdr_conflicts, but no revision; revision "
+            f"there is a table {database.names.prefix}authorizations, but no revision; revision "
             f"{migrations.latest()} is needed: a host whose migrations make our tables calls "
             f"ocpi_emsp.storage.migrations.stamp, not {how(database)}"
         )
@@ -433,10 +495,11 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
 def test_tables_that_lack_something_are_not_stamped(database: Database) -> None:
     database.at("0001")
     refusal = database.refusal(migrations.stamp)
-    assert refusal.startswith(f"there is no {database.names.prefix}cdr_conflicts.missing_since; revision ")
+    assert refusal.startswith(f"there is no {database.names.prefix}authorizations.sequence; revision ")
     assert database.revision() == "0001"
-    database.run("DROP TABLE {}cdr_conflicts")
-    assert f"there is no {database.names.prefix}cdr_conflicts.sequence" in database.refusal(migrations.stamp)
+    database.upgrade()
+    database.run("ALTER TABLE {}cdr_conflicts DROP COLUMN missed")
+    assert f"there is no {database.names.prefix}cdr_conflicts.missed" in database.refusal(migrations.stamp)
 
 
 def test_an_empty_database_is_known(database: Database) -> None:
@@ -519,7 +582,7 @@ class Breaking(Operations):
     """Fails at the end of the last script."""
 
     def create_index(self, index_name: str | None, *args: Any, **options: Any) -> None:
-        if str(index_name).endswith("pushed_tokens_owner_received"):
+        if str(index_name).endswith("reservations_owner_received"):
             raise Broken
         super().create_index(index_name, *args, **options)
 
@@ -548,7 +611,8 @@ def contents(database: Database) -> Any:
         schema = database.names.schema
         columns = {name: str(found.get_columns(name, schema)) for name in found.get_table_names(schema)}
         indexes = {name: sorted(map(str, found.get_indexes(name, schema))) for name in columns}
-    return columns, indexes, [database.rows(table) for table in ("evses", "tokens", "journal", "rejections")]
+    changed = ("commands", "evses", "tokens", "journal", "rejections")
+    return columns, indexes, [database.rows(table) for table in changed]
 
 
 def test_a_first_migration_that_fails_leaves_an_empty_database(

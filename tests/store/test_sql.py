@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import evolve
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Connection, Engine, Integer, MetaData, cast, create_engine, event, func, inspect, select, text
 from sqlalchemy import Table as SqlTable
@@ -18,12 +19,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from flows.support import Answer, at, make_emsp, register
 from ocpi_emsp import Emsp, Event, InvalidObject, Policy, Request, SupportMatrix, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
+from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.flows.command_state import CommandState, SentCommand
 from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
-from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
-from ocpi_emsp.testing.contract import LOCATION, record
+from ocpi_emsp.testing.contract import LOCATION, entry, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from store.sql import created
@@ -143,6 +147,44 @@ def test_a_token_has_its_columns(store: SqlStore, url: str) -> None:
     assert (found.country_code, found.party_id, found.uid, found.type) == ("IT", "BEC", "012345678", "RFID")
     assert (found.auth_id, found.valid, found.whitelist) == ("DE8ACC12E46L89", False, "ALLOWED_OFFLINE")
     assert (found.last_updated, found.place) == (NOW, 0)
+
+
+def test_a_command_has_its_columns(store: SqlStore, url: str) -> None:
+    sent = SentCommand(
+        uid="c-1",
+        command=CommandType.START_SESSION,
+        country_code="NL",
+        party_id="TNM",
+        state=CommandState.LATE,
+        deadline=NOW,
+        acknowledgement=CommandResponseType.ACCEPTED,
+        result=CommandResponseType.REJECTED,
+        session_id="S1",
+        correlation_id="c",
+    )
+    for seen in (None, sent):  # by its document, and by the flow's view
+        write(store, Record(sent.key, encode_document(sent), NOW, NOW, seen, correlation_id="c"))
+        found = row(store, url, Kind.COMMAND)
+        assert (found.command, found.acknowledgement, found.result) == ("START_SESSION", "ACCEPTED", "REJECTED")
+        assert (found.state, found.deadline, found.session_id) == ("LATE", NOW, "S1")
+        assert found.correlation_id == "c"
+
+
+@pytest.mark.parametrize("topic", [AUTHORIZATION, REJECTION])
+def test_the_oldest_rejections_and_decisions_go_first(topic: str, url: str) -> None:
+    store = created(url, keep_rejections=3, keep_authorizations=3)
+
+    async def work() -> list[str]:
+        for number in range(5):
+            async with lift_store(store, in_place).transaction() as tx:
+                await tx.append(entry(f"kept {number}"))
+                await tx.append(entry(str(number), topic, None))
+        async with lift_store(store, in_place).transaction(read_only=True) as tx:
+            assert len(await tx.entries(EVENT)) == 5
+            return [each.id for each in await tx.entries(topic)]
+
+    assert run(work()) == ["2", "3", "4"]
+    store.dispose()
 
 
 def test_a_document_without_a_usable_view_leaves_the_columns_empty(store: SqlStore, url: str) -> None:
@@ -546,6 +588,31 @@ def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
         assert [str(each) for each in ordered] == ["9", "10.5", "100"]
     engine.dispose()
     store.dispose()
+
+
+def test_the_queries_of_the_documentation_run(store: SqlStore, url: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text("utf-8")
+    block = page.partition("\n## Tables to query\n")[2].partition("```python\n")[2].partition("```")[0]
+    sent = SentCommand(
+        uid="c-1",
+        command=CommandType.STOP_SESSION,
+        country_code="NL",
+        party_id="TNM",
+        state=CommandState.ACKNOWLEDGED,
+        deadline=NOW,
+        session_id="101",
+    )
+    over = evolve(sent, uid="c-2", state=CommandState.ANSWERED, session_id="102")
+    write(store, *(Record(each.key, encode_document(each), NOW, NOW) for each in (sent, over)))
+    names: dict[str, Any] = {"store": store}
+    exec(compile(block, "docs/storage.md", "exec"), names)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = {name: connection.execute(names[name]).all() for name in ("by_driver", "cities", "vanished")}
+        assert found == {"by_driver": [], "cities": [], "vanished": []}
+        assert connection.execute(names["late"]).all() == [("c-1", "TNM", NOW)]
+        assert connection.execute(names["of_a_session"]).all() == [("c-1", "STOP_SESSION", None)]
+    engine.dispose()
 
 
 def cost_record(number: int, cost: str) -> Record:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.testing.contract import ConcurrencyContract, ContractTools, StoreContract
+from ocpi_emsp.testing.contract import AnnouncingContract, ConcurrencyContract, ContractTools, StoreContract
 from store.sql import opened
 
 
@@ -53,6 +53,24 @@ class TestPostgres(OnPostgres, StoreContract):
 
 
 class TestPostgresAsync(OnPostgres, StoreContract):
+    colour = "async"
+    one_loop = True
+
+
+class AnnouncingOnPostgres(OnPostgres, AnnouncingContract):
+    """Another store object hears, over a connection of its own."""
+
+    @pytest.fixture
+    def other(self, postgres_with_schema: str) -> Iterator[SqlStore]:
+        with opened(self, postgres_with_schema) as store:
+            yield store
+
+
+class TestPostgresAnnouncing(AnnouncingOnPostgres):
+    pass
+
+
+class TestPostgresAnnouncingAsync(AnnouncingOnPostgres):
     colour = "async"
     one_loop = True
 

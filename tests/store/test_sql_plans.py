@@ -106,12 +106,12 @@ def counted(store: BlockingStore, counter: Counter, read: Read, wanted: list[str
     return cost
 
 
-@pytest.mark.parametrize("kind", [Kind.CDR, Kind.EVSE, Kind.LOCATION, Kind.SESSION, Kind.TARIFF])
+@pytest.mark.parametrize("kind", [Kind.CDR, Kind.EVSE, Kind.LOCATION, Kind.RESERVATION, Kind.SESSION, Kind.TARIFF])
 def test_a_new_postgresql_finds_a_record_by_its_identity(postgres_url: str, kind: str) -> None:
     """Without statistics every index looks alike; by another one, a first sync is quadratic."""
     store = created(postgres_url)
     table = store.tables.objects[kind]
-    parent = " AND location_id = 'L'" if kind == Kind.EVSE else ""
+    parent = " AND location_id = 'L'" if kind in (Kind.EVSE, Kind.RESERVATION) else ""
     wanted = f"country_code = 'NL' AND party_id = 'TNM' AND id = 'X'{parent}"
     engine = create_engine(postgres_url)
     try:

@@ -255,10 +255,10 @@ def _fails_at(object_id: str) -> Callable[..., Any]:
 
     take = module._take
 
-    async def failing_take(pull: Any, tx: Any, page: Any, document: bytes) -> Any:
-        if f'"{object_id}"'.encode() in document:
+    async def failing_take(listed: Any, tx: Any, page: Any) -> Any:
+        if f'"{object_id}"'.encode() in listed.received:
             raise StoreFailed("the database is gone")
-        return await take(pull, tx, page, document)
+        return await take(listed, tx, page)
 
     return failing_take
 

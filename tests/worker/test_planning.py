@@ -124,6 +124,8 @@ def test_the_line_for_cron(every: int, line: str) -> None:
         ({"modules": ("locations", "vendor")}, "vendor: the modules"),
         ({"period": timedelta(seconds=4)}, "period is 0:00:04, it is 0:00:05 or more"),
         ({"relay_every": 7}, "7 seconds: a minute is no multiple"),
+        ({"fan_out_every": 61}, "61 seconds: a minute is no multiple"),
+        ({"expire_every": 0}, "0 seconds: a minute is no multiple"),
         ({"retries": -1}, "retries"),
         ({"take_over_after": timedelta(0)}, "take_over_after"),
     ],

@@ -18,6 +18,7 @@ from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
 
 from client.support import token
+from flows.support import FakeClock
 from ocpi_emsp import Event, SyncReport
 from ocpi_emsp.contrib.procrastinate import (
     QUEUE,
@@ -33,6 +34,7 @@ from ocpi_emsp.contrib.procrastinate import (
 from ocpi_emsp.contrib.procrastinate.apps import conninfo, make_app
 from ocpi_emsp.contrib.procrastinate.retries import SyncRetries
 from ocpi_emsp.errors import NotRegistered, StoreFailed, UnsafeUrl
+from ocpi_emsp.flows.command_state import CommandState
 from ocpi_emsp.flows.pace import Patience
 from ocpi_emsp.storage import MemoryStore
 from worker.support import Cpos, make_emsp, register
@@ -208,6 +210,71 @@ def test_events_are_relayed() -> None:
     host.work(UPKEEP)
     assert host.job(job_id)["status"] == "succeeded"
     assert "ocpi_emsp.relay" not in without, "without something to publish with"
+
+
+# --- changed tokens, and deadlines ------------------------------------------------------------------------------------
+
+
+def look(host: Desk, name: str) -> str:
+    """Run a task of the upkeep; how it ended."""
+    with host.app.open():
+        job_id = host.app.configure_task(name, queue=UPKEEP).defer(timestamp=1)
+    host.work(UPKEEP)
+    return str(host.job(job_id)["status"])
+
+
+def pushes(host: Desk) -> list[dict[str, Any]]:
+    return [job for job in host.queue.jobs.values() if job["task_name"] == "ocpi_emsp.push_changes"]
+
+
+def test_a_party_that_waits_for_changed_tokens_has_one_job_for_all_of_them() -> None:
+    host = desk(empty_list)
+    emsp = make_emsp(host.store)
+    emsp.tokens.put(token("B"))
+    assert [look(host, "ocpi_emsp.fan_out") for _ in "12"] == ["succeeded", "succeeded"]
+    (job,) = pushes(host)
+    assert job["args"] == {"country_code": "NL", "party_id": "TNM"}
+    assert (job["lock"], job["queueing_lock"], job["priority"]) == ("sync/NL-TNM/tokens", "changes/NL-TNM", 10)
+    host.work()
+    assert (job["status"], emsp.tokens.waiting()) == ("succeeded", [])
+    assert look(host, "ocpi_emsp.fan_out") == "succeeded"
+    assert len(pushes(host)) == 1, "nothing waits any more"
+
+
+def test_a_push_of_changes_that_fails_waits_as_the_journal_says() -> None:
+    host = desk(broken)
+    look(host, "ocpi_emsp.fan_out")
+    host.work()
+    (job,) = pushes(host)
+    assert (job["status"], job["attempts"]) == ("succeeded", 1)
+    (waiting,) = make_emsp(host.store).tokens.waiting()
+    assert (waiting.attempts, waiting.in_hand) == (1, False)
+    assert "503" in waiting.error
+
+
+def test_a_push_of_changes_that_is_stopped_leaves_them_to_the_next() -> None:
+    host = desk(empty_list)
+    look(host, "ocpi_emsp.fan_out")
+    host.stops = True
+    host.work()
+    (waiting,) = make_emsp(host.store).tokens.waiting()
+    assert (waiting.attempts, waiting.is_due) == (0, True)
+
+
+def test_deadlines_that_passed_are_dealt_with() -> None:
+    host = desk(empty_list)
+    clock = FakeClock()
+    accepted = {"data": {"result": "ACCEPTED"}, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
+    emsp = make_emsp(
+        host.store,
+        clock=clock,
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=accepted))),
+    )
+    register(host.store, Cpos(base="http://127.0.0.1:9"), [OWNER], "commands")
+    with emsp.client(*OWNER) as client:
+        command = client.stop_session(session_id="S1", force=True)
+    assert look(host, "ocpi_emsp.expire") == "succeeded"
+    assert command.refresh().state is CommandState.TIMED_OUT, "the clock of the worker is years ahead of that one"
 
 
 # --- what is tried again --------------------------------------------------------------------------------------------

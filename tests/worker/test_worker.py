@@ -85,7 +85,7 @@ def test_the_job_of_a_killed_worker_is_taken_over(postgres_url: str, tmp_path: P
         (report,) = other.synced
         assert (report["ok"], report["modules"][0]["created"]) == (True, LOCATIONS - 1), "the first page was stored"
         assert [offset for _, offset in cpos.asked[:4]] == [0, 1, 1, 2], "it went on where the first one was"
-        assert "its worker is gone, it is run again" in other.log
+        assert 'job.taken_over reason="its worker is gone"' in other.log
 
         async def count() -> int:
             async with lift_store(store, in_place).transaction(read_only=True) as tx:
@@ -116,7 +116,7 @@ def test_a_worker_that_ends_leaves_its_sync_after_the_page_in_hand(postgres_url:
         worker = start("--upgrade", "--full-every", "never")
         assert held.wait(SECONDS), worker.log
         worker.process.send_signal(signal.SIGTERM)
-        until(lambda: "stopping" in worker.log, "it heard of the signal")
+        until(lambda: "worker.stopping" in worker.log, "it heard of the signal")
         ending.set()
         assert worker.wait() == 0, worker.log
         (job,) = rows(postgres_url, JOBS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ocpi_emsp.cli import output, store_arguments, sync_arguments, worker_arguments
+from ocpi_emsp.cli import command_arguments, output, party_arguments, store_arguments, sync_arguments, worker_arguments
 from ocpi_emsp.cli.options import (
     add_action,
     add_format,
@@ -66,6 +66,9 @@ def _serve(command: argparse.ArgumentParser) -> None:
         default=[],
         help="print the versions URL and a token A for this CPO, such as NL-TNM; may be repeated",
     )
+    command.add_argument(
+        "--no-push", action="store_true", help="leave the pushing of changed tokens to a worker, or to push-tokens"
+    )
     add_json(command)
 
 
@@ -85,6 +88,11 @@ def _simulate_cpo(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--preset", metavar="NAME", help="a way in which real partners deviate, by name; see --list-presets"
+    )
+    command.add_argument(
+        "--follow-commands",
+        action="store_true",
+        help="an accepted START_SESSION is followed by a session, an accepted STOP_SESSION ends it and sends its CDR",
     )
     command.add_argument(
         "--list-presets", action="store_true", help="print the names of the presets, one a line, and end"
@@ -165,6 +173,8 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     },
     "sync": ("Pull what CPOs have, what changed since the last sync; and push our tokens out.", sync_arguments.sync),
     "push-tokens": ("Send our tokens to CPOs: what changed, and what failed.", store_arguments.push_tokens),
+    "command": ("Send a command to a CPO, and wait for what the charge point says.", command_arguments.command),
+    "party": ("Look at a partner, and renew or end its registration.", party_arguments.command),
     "worker": ("Sync CPOs as jobs in PostgreSQL, beside any number of other workers.", worker_arguments.worker),
     "rejections": ("List, show or replay what was refused.", store_arguments.rejections),
     "events": ("List, show or retry events that were not delivered.", store_arguments.events),

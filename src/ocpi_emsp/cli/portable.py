@@ -4,7 +4,8 @@ Rules of this module:
 - the first line says what the file is, the last one how many lines there are between: a file that was cut off shows;
 - a record's ``document`` is the stored one, byte for byte; one that would not survive on a line, since it has line
   breaks or space around it, is written as the text ``document_text`` instead;
-- ``missing_since`` and ``missed`` stand on a line only where its object is missing: older exports have neither;
+- ``missing_since`` and ``missed`` stand on a line only where its object is missing, ``correlation_id`` only where its
+  last change came under one: older exports have none of them;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
 - a line is bad input until it was read: what is wrong with one is said in a sentence.
 """
@@ -24,17 +25,34 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.command import read_command
+from ocpi_emsp.flows.authorizations import Decision
+from ocpi_emsp.flows.command_state import read_command
+from ocpi_emsp.flows.lookouts import Lookout
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.rejections import rejection_of
-from ocpi_emsp.ports import NAMES, REJECTION, TOPICS, Entry, Key, Kind, Record
+from ocpi_emsp.flows.reservations import Reservation
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    DEAD,
+    EVENT,
+    NAMES,
+    REJECTION,
+    RELAY,
+    START,
+    TOPICS,
+    Entry,
+    Key,
+    Kind,
+    Record,
+)
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
 _MOST_MISSED = 2**31 - 1  # what every database can count
 _NO_LINE = b"\r\n"
 _SPACE = b" \t\r\n"
-_OWNER = ("country_code", "party_id", "correlation_id")
+_OWNER = ("country_code", "party_id")
+_EVENTS = frozenset({EVENT, RELAY, *DEAD.values()})
 T = TypeVar("T")
 
 
@@ -69,6 +87,7 @@ class _RecordLine:
     parent: str = ""
     missing_since: str | None = None
     missed: Annotated[int, msgspec.Meta(ge=0, le=_MOST_MISSED)] = 0
+    correlation_id: str = ""
     document: msgspec.Raw = _NOTHING
     document_text: str | None = None
 
@@ -111,6 +130,8 @@ def record_line(record: Record) -> bytes:
         told["missing_since"] = _time(record.missing_since)
     if record.missed:
         told["missed"] = record.missed
+    if record.correlation_id:
+        told["correlation_id"] = record.correlation_id
     if _survives(record.document):
         return _line({**told, "document": msgspec.Raw(record.document)})
     return _line({**told, "document_text": record.document.decode()})
@@ -201,6 +222,7 @@ def _record(line: _RecordLine) -> Record:
         _moment(line, "received_at"),
         missing_since=_moment(line, "missing_since") if line.missing_since is not None else None,
         missed=line.missed,
+        correlation_id=line.correlation_id,
     )
 
 
@@ -220,6 +242,10 @@ def _read_party(document: bytes) -> Any:
     return decode(Party, document)
 
 
+def _read_reservation(document: bytes) -> Any:
+    return decode(Reservation, document)
+
+
 def _read_owner(document: bytes) -> Any:
     return msgspec.json.decode(document, type=tuple[str, str])
 
@@ -228,6 +254,7 @@ _READERS: Mapping[str, Callable[[bytes], Any]] = {
     Kind.PARTY: _read_party,
     Kind.CREDENTIAL: _read_owner,
     Kind.COMMAND: read_command,
+    Kind.RESERVATION: _read_reservation,
 }
 """What this library wrote itself, and reads without a doubt. Partners' objects may deviate."""
 
@@ -235,7 +262,7 @@ _READERS: Mapping[str, Callable[[bytes], Any]] = {
 def _entry(line: _EntryLine) -> Entry:
     if line.topic not in TOPICS:
         raise BadLine(f"there is no topic {line.topic!r}")
-    for name in _OWNER:
+    for name in (*_OWNER, "correlation_id") if line.topic in _EVENTS else _OWNER:
         if not isinstance(line.details.get(name), str):
             raise BadLine(f"its details have no {name}")
     try:
@@ -254,16 +281,28 @@ def _entry(line: _EntryLine) -> Entry:
         error=line.error,
         due=_moment(line, "due") if line.due is not None else None,
     )
-    _require_rejection(entry)
+    _require_details(entry)
     return entry
 
 
-def _require_rejection(entry: Entry) -> None:
+def _require_details(entry: Entry) -> None:
+    """Raises BadLine for details that would fail whoever reads them."""
     try:
-        if entry.topic == REJECTION:
-            rejection_of(entry)
+        _DETAILS.get(entry.topic, bool)(entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadLine(f"its details are those of no rejection: {type(error).__name__}: {error}") from None
+        raise BadLine(f"its details are those of no {entry.topic}: {type(error).__name__}: {error}") from None
+
+
+def _read_decision(entry: Entry) -> Any:
+    return Decision(id=entry.id, at=entry.at, outcome=entry.name, **entry.details)
+
+
+_DETAILS: Mapping[str, Callable[[Entry], Any]] = {
+    REJECTION: rejection_of,
+    START: Lookout.of,
+    AUTHORIZATION: _read_decision,
+}
+"""What reads the details of an entry beyond its owner."""
 
 
 def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:

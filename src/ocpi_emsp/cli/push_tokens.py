@@ -29,13 +29,13 @@ def run(arguments: Namespace) -> int:
     with emsp_of(arguments) as emsp:
         for party in parties:
             report = _push(emsp, party, arguments)
-            status = max(status, _status(report))
+            status = max(status, CommandFailed.status if report is None else status_of(report))
             if report is None:
                 continue
             if arguments.json:
                 reports.append(asdict(report))
             else:
-                _print(report)
+                print_report(report)
     if arguments.json:
         output.write_json({"parties": reports}, indent=None)
     elif not parties:
@@ -52,13 +52,15 @@ def _push(emsp: Emsp, party: tuple[str, str], arguments: Namespace) -> TokensPus
         return None
 
 
-def _status(report: TokensPushed | None) -> int:
-    if report is not None and report.ended == "failed":
+def status_of(report: TokensPushed) -> int:
+    """The exit status of a push: 3 where the party was not reached or let us in no more, 1 where a token failed."""
+    if report.ended == "failed":
         return Outside.status
-    return CommandFailed.status if report is None or report.failed else 0
+    return CommandFailed.status if report.failed else 0
 
 
-def _print(report: TokensPushed) -> None:
+def print_report(report: TokensPushed) -> None:
+    """A line of counts, and a message for each of the first tokens that failed."""
     party = f"{report.country_code}-{report.party_id}"
     counts = ", ".join(f"{getattr(report, name)} {name}" for name in ("put", "patched", "unchanged", "failed"))
     verified = f", {report.verified} verified" if report.verified else ""

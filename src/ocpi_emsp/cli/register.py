@@ -21,22 +21,24 @@ def run(arguments: Namespace) -> int:
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
         party = emsp.register(arguments.versions_url, token_a=arguments.token_a, base64_token=arguments.base64_token)
     if arguments.json:
-        output.write_json(_as_json(party), indent=None)
+        output.write_json(as_json(party), indent=None)
     else:
         modules = ", ".join(endpoint.identifier for endpoint in party.endpoints)
-        output.write(output.printable(f"registered with {party}, {_name(party)}; its modules: {modules}") + "\n")
+        output.write(output.printable(f"registered with {party}, {name_of(party)}; its modules: {modules}") + "\n")
     return 0
 
 
-def _as_json(party: Party) -> dict[str, Any]:
+def as_json(party: Party) -> dict[str, Any]:
+    """What a registration prints of a party."""
     return {
         "country_code": party.country_code,
         "party_id": party.party_id,
-        "name": _name(party),
+        "name": name_of(party),
         "versions_url": party.versions_url,
         "endpoints": [asdict(endpoint) for endpoint in party.endpoints],
     }
 
 
-def _name(party: Party) -> str | None:
+def name_of(party: Party) -> str | None:
+    """The party's own name."""
     return party.business_details.name if party.business_details else None

@@ -2,7 +2,8 @@
 
 Rules of this module:
 - the database and its schema are looked at before it listens; which one it is stands on stderr;
-- events that wait are delivered beside the requests, whoever journalled them;
+- events that wait are delivered beside the requests, whoever journalled them; so are tokens, unless that is left to
+  others: a few parties at once, so that one which is slow holds up no other;
 - what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
 - every request is logged on stderr, without any token;
 - SIGTERM and Ctrl-C end it in order: what is being answered is answered.
@@ -18,11 +19,13 @@ import signal
 import socket
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any, TypeAlias
 
 from attrs import asdict, frozen
 
+from ocpi_emsp import logs
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.settings import MEMORY, read_settings, store_url
 from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
@@ -30,7 +33,8 @@ from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import MemoryStore
 
-log = logging.getLogger("ocpi_emsp")
+_PUSHERS = 4
+"""Parties that are pushed to at once."""
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -80,7 +84,10 @@ async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, clo
     end = asyncio.Event()
     try:
         with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
-            async with _delivering(emsp), serving(emsp.asgi(), listening):
+            loops = {"delivering events": [emsp.async_keep_delivering()]}
+            if not arguments.no_push:
+                loops["pushing tokens"] = [emsp.async_tokens.keep_pushing() for _ in range(_PUSHERS)]
+            async with _beside(loops), serving(emsp.asgi(), listening):
                 invited = [await _invite(emsp, *party) for party in dict.fromkeys(arguments.invite)]
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()
@@ -89,20 +96,25 @@ async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, clo
 
 
 @contextlib.asynccontextmanager
-async def _delivering(emsp: Emsp) -> AsyncIterator[None]:
-    """Deliver the events that wait, until the block ends."""
-    task = asyncio.ensure_future(emsp.async_keep_delivering())
-    task.add_done_callback(_say_why_it_ended)
+async def _beside(loops: dict[str, list[Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    """Run loops until the block ends; where one ends before, that is logged."""
+    tasks = set[asyncio.Task[None]]()
+    for what, several in loops.items():
+        for loop in several:
+            task = asyncio.create_task(loop)
+            task.add_done_callback(partial(_say_why_it_ended, what))
+            tasks.add(task)
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
-def _say_why_it_ended(task: asyncio.Future[None]) -> None:
+def _say_why_it_ended(what: str, task: asyncio.Future[None]) -> None:
     if not task.cancelled():
-        log.error("events that wait are not delivered any more", exc_info=task.exception())
+        logs.error("loop.ended", trace=task.exception(), what=what)
 
 
 async def _invite(emsp: Emsp, country_code: str, party_id: str) -> Invited:
@@ -136,11 +148,11 @@ def _announce(emsp: Emsp, invited: list[Invited], *, as_json: bool) -> None:
 def _log_on_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    level = logs.log.level
+    logs.log.addHandler(handler)
+    logs.log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
+        logs.log.removeHandler(handler)
+        logs.log.setLevel(level)

@@ -76,10 +76,33 @@ def objects(plural: str) -> Callable[[argparse.ArgumentParser], None]:
             show.add_argument("--location", metavar="ID", help="its location, where that is not in front of the uid")
         if plural == "tokens":
             show.add_argument("--type", metavar="TYPE", help="RFID or OTHER (default: whichever there is)")
+            _changing_tokens(actions)
         add_store(show)
         show.add_argument("--json", action="store_true", help="print the document as it is stored")
 
     return add
+
+
+def _changing_tokens(actions: Actions) -> None:
+    """``put`` and ``invalidate`` of our own tokens."""
+    put = add_action(actions, "put", "Keep tokens of ours, new or changed, and push them to the CPOs.")
+    put.add_argument("file", metavar="FILE", help="a token, a list, or JSON lines with one each; - is standard input")
+    invalidate = add_action(actions, "invalidate", "Make a token of ours not valid, and push that to the CPOs.")
+    invalidate.add_argument("uid", metavar="UID", help="one that begins with - stands behind --")
+    invalidate.add_argument("--type", choices=("RFID", "OTHER"), default="RFID", help="default: RFID")
+    for action in (put, invalidate):
+        action.set_defaults(module="ocpi_emsp.cli.tokens")
+        action.add_argument(
+            "--no-push", action="store_true", help="leave the pushing to serve, to a worker, or to push-tokens"
+        )
+        add_store(action)
+        add_json(action)
+        add_identity(action)
+    put.epilog = (
+        "A token that breaks the specification is named and left out, the others are kept. JSON lines are read line by "
+        "line, so a file of any size takes little memory. Exit status: 0 done; 1 a token was left out, or a CPO did "
+        f"not take one; 2 usage; 3 the database or a CPO could not be reached. {put.epilog}"
+    )
 
 
 _IDS = {"evses": "LOCATION/UID", "tokens": "UID"}

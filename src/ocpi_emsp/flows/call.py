@@ -3,6 +3,7 @@
 Rules of this module (status_codes.md; docs/spec-choices.md row 13):
 - a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
 - an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
+- a URL that we build ends with a slash where the party's profile says so; one that the partner gave us stays as it is;
 - POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
 """
 
@@ -18,8 +19,10 @@ from ocpi_emsp.errors import (
     NotJson,
     NotRegistered,
     NotSupported,
+    OcpiError,
     PartnerRefused,
 )
+from ocpi_emsp.flows.called import Called, without_secrets
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.parties import Party, PartyState, matrix_of
 from ocpi_emsp.models import Envelope
@@ -39,6 +42,15 @@ def require(context: Context, party: Party, route: Route) -> str:
     return endpoint
 
 
+def url_of(context: Context, party: Party, route: Route, **params: str) -> str:
+    """The URL of a route at the party. Raises what :func:`require` raises.
+
+    That of the credentials is what the partner gave us itself: nobody adds a slash to it.
+    """
+    with_slash = party.profile.trailing_slash and route.module != "credentials"
+    return route.url(require(context, party, route), trailing_slash=with_slash, **params)
+
+
 async def call(
     context: Context,
     party: Party,
@@ -49,9 +61,9 @@ async def call(
     body: bytes = b"",
 ) -> Envelope:
     """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
-    url = route.url(require(context, party, route), **(params or {}))
+    url = url_of(context, party, route, **(params or {}))
     request = outgoing_request(route.method, url, party.token or "", query, body, as_base64=party.profile.base64_token)
-    return judge(request, await exchange(context, request))
+    return judge(request, await exchange(context, request, party))
 
 
 def outgoing_request(
@@ -77,10 +89,28 @@ def outgoing_request(
     return Request(method, url, headers=headers, body=body)
 
 
-async def exchange(context: Context, request: Request) -> Response:
-    """Send one request, where the url policy allows it. Raises UnsafeUrl, TransportFailed."""
+async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
+    """Send one request, where the url policy allows it, and note it: whom it goes to, and what it is about.
+
+    The ``module`` of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that has one. Raises UnsafeUrl, TransportFailed.
+    """
     context.check_url(request.url)
-    return await context.send(request)
+    if context.correlation_id:
+        request = _with_headers(request, {**request.headers, "x-correlation-id": context.correlation_id})
+    noted = Called.begin(context, request, party, module)
+    with noted.span() as span:
+        try:
+            # The trace's headers come first: none of them replaces the token.
+            response = await context.send(_with_headers(request, {**span.headers(), **request.headers}))
+        except OcpiError as error:
+            noted.failed(error, span)
+            raise
+        noted.answered(response, span)
+        return response
+
+
+def _with_headers(request: Request, headers: Mapping[str, str]) -> Request:
+    return Request(request.method, request.url, request.query, headers, request.body)
 
 
 def judge(request: Request, response: Response) -> Envelope:
@@ -96,7 +126,8 @@ def judge(request: Request, response: Response) -> Envelope:
             ) from None
         raise AnswerUnusable(f"{method} {url}: {error.message}", method=method, url=url) from None
     if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:
-        said = f": {envelope.status_message}" if envelope.status_message else ""
+        # It goes into reports and logs, and some partners quote the token that they do not like.
+        said = f": {without_secrets(request, envelope.status_message)}" if envelope.status_message else ""
         message = f"{method} {url} answered HTTP {response.status}, {envelope.status_code}{said}"
         raise PartnerRefused(
             message,

@@ -1,23 +1,41 @@
 """Commands that we send (mod_commands.md 2.1).
 
-Rules of this module:
-- a command is stored before it is sent, since its result may come before the acknowledgement;
+Rules of this module (docs/commands.md):
+- a command is checked, then stored, then sent: its result may come before the acknowledgement, and whoever is killed
+  in between leaves it with a deadline;
 - ``response_url`` holds an id that nobody can guess;
-- the acknowledgement is ``{"result": ...}`` or the bare text; both are read.
+- the acknowledgement is ``{"result": ...}`` or the bare text; both are read;
+- what the CPO surely did not take is REFUSED; where that is not sure, it is UNANSWERED, and its result is awaited;
+- it is sent once: a command that failed may have been carried out.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar, TypeAlias
+from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import evolve, frozen
 
+from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, encode, encode_valid
-from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    InvalidObject,
+    NotJson,
+    PartnerError,
+    PartnerRefused,
+    PartnerUnavailable,
+    UnsafeUrl,
+)
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows import command_links, command_state, reservations
 from ocpi_emsp.flows.call import call, require
+from ocpi_emsp.flows.command_checks import check_command
+from ocpi_emsp.flows.command_state import Command, CommandChange, SentCommand, command_key, put_command, read_command
 from ocpi_emsp.flows.context import Context, new_id
+from ocpi_emsp.flows.deadlines import hand_out, stored, watch
 from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.models import (
     CommandResponse,
     CommandResponseType,
@@ -28,11 +46,9 @@ from ocpi_emsp.models import (
     Token,
     UnlockConnector,
 )
-from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.ports import Kind, Query, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.routes import outgoing
-
-Command: TypeAlias = ReserveNow | StartSession | StopSession | UnlockConnector
 
 _TYPES: dict[type[Command], CommandType] = {
     ReserveNow: CommandType.RESERVE_NOW,
@@ -41,30 +57,17 @@ _TYPES: dict[type[Command], CommandType] = {
     UnlockConnector: CommandType.UNLOCK_CONNECTOR,
 }
 _RESULT = route("commands.result")
+_KEPT = ("location_id", "evse_uid", "connector_id", "reservation_id", "expiry_date", "session_id")
+_LONGEST_ERROR = 500
 
 
-@frozen(kw_only=True, slots=False)
-class SentCommand:
-    """A command and what became of it: the CPO's acknowledgement, later the charge point's result."""
+@frozen(kw_only=True)
+class Answered:
+    """A command that the CPO answered, as it stood then."""
 
-    clause: ClassVar[str] = "mod_commands.md#1-flow"
-
-    uid: str
-    command: CommandType
-    country_code: str
-    party_id: str
-    acknowledgement: CommandResponseType | None = None
-    result: CommandResponseType | None = None
-
-
-def command_key(country_code: str, party_id: str, uid: str) -> Key:
-    """The key of a command's record."""
-    return Key(Kind.COMMAND, country_code.upper(), party_id.upper(), uid)
-
-
-def read_command(document: bytes) -> SentCommand:
-    """The command of a record's document."""
-    return decode(SentCommand, document)
+    command: SentCommand
+    findings: tuple[Finding, ...]
+    """What the checks before sending found."""
 
 
 def response_url(context: Context, kind: type[Command], uid: str) -> str:
@@ -72,11 +75,28 @@ def response_url(context: Context, kind: type[Command], uid: str) -> str:
     return _RESULT.url(context.identity.endpoint("commands"), command=_TYPES[kind].value, uid=uid)
 
 
+# --- what was sent --------------------------------------------------------------------------------------------------
+
+
 async def get_command(context: Context, country_code: str, party_id: str, uid: str) -> SentCommand | None:
-    """The command with this id, as it stands now."""
+    """The command with this id, as it is stored now."""
     async with context.store.transaction(read_only=True) as tx:
-        record = await tx.get(command_key(country_code, party_id, uid))
-    return read_command(record.document) if record else None
+        return await command_state.get_command(tx, command_key(country_code, party_id, uid))
+
+
+async def list_commands(
+    context: Context, country_code: str | None, party_id: str | None, after: int, limit: int
+) -> list[SentCommand]:
+    """Commands, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    query = Query(
+        kind=Kind.COMMAND, country_code=country_code, party_id=party_id, after=after, limit=limit, count=False
+    )
+    async with context.store.transaction(read_only=True) as tx:
+        records = (await tx.page(query)).records
+    return [evolve(read_command(record.document), sequence=record.sequence) for record in records]
+
+
+# --- the four commands ----------------------------------------------------------------------------------------------
 
 
 async def reserve_now(
@@ -88,7 +108,9 @@ async def reserve_now(
     expiry_date: datetime,
     reservation_id: int,
     evse_uid: str | None = None,
-) -> SentCommand:
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
     """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation."""
     uid = new_id()
     command = ReserveNow(
@@ -99,29 +121,45 @@ async def reserve_now(
         location_id=location_id,
         evse_uid=evse_uid,
     )
-    return await send_command(context, party, uid, command)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
 
 
 async def start_session(
-    context: Context, party: Party, *, token: Token, location_id: str, evse_uid: str | None = None
-) -> SentCommand:
+    context: Context,
+    party: Party,
+    *,
+    token: Token,
+    location_id: str,
+    evse_uid: str | None = None,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
     """START_SESSION."""
     uid = new_id()
     url = response_url(context, StartSession, uid)
     command = StartSession(response_url=url, token=token, location_id=location_id, evse_uid=evse_uid)
-    return await send_command(context, party, uid, command)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
 
 
-async def stop_session(context: Context, party: Party, *, session_id: str) -> SentCommand:
+async def stop_session(
+    context: Context, party: Party, *, session_id: str, timeout: float | None = None, force: bool = False
+) -> Answered:
     """STOP_SESSION."""
     uid = new_id()
     command = StopSession(response_url=response_url(context, StopSession, uid), session_id=session_id)
-    return await send_command(context, party, uid, command)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
 
 
 async def unlock_connector(
-    context: Context, party: Party, *, location_id: str, evse_uid: str, connector_id: str
-) -> SentCommand:
+    context: Context,
+    party: Party,
+    *,
+    location_id: str,
+    evse_uid: str,
+    connector_id: str,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
     """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2)."""
     uid = new_id()
     command = UnlockConnector(
@@ -130,36 +168,148 @@ async def unlock_connector(
         evse_uid=evse_uid,
         connector_id=connector_id,
     )
-    return await send_command(context, party, uid, command)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
 
 
-async def send_command(context: Context, party: Party, uid: str, command: Command) -> SentCommand:
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+async def send_command(
+    context: Context, party: Party, uid: str, command: Command, *, timeout: float | None, force: bool
+) -> Answered:
     """Send a command; the acknowledgement is in the answer, the result comes later to ``response_url``.
 
-    Raises NotSupported, InvalidObject, PartnerError; the command stays stored without an acknowledgement then, since
-    the CPO may have got it.
+    ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
+    NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
+    ``command_uid`` under which the command is kept; UnsafeUrl; ValueError for a timeout without sense.
     """
     kind = _TYPES[type(command)]
-    to = outgoing(f"commands.{kind.value}")
-    require(context, party, to)
+    require(context, party, outgoing(f"commands.{kind.value}"))
     body = encode_valid(command)
-    sent = SentCommand(uid=uid, command=kind, country_code=party.country_code, party_id=party.party_id)
-    key = command_key(party.country_code, party.party_id, uid)
-    now = context.clock.now()
-    async with context.store.transaction() as tx:
-        await tx.put(Record(key, encode(sent), now, now))
-    envelope = await call(context, party, to, body=body)
-    acknowledgement = _read_acknowledgement(bytes(envelope.data)).result
-    async with context.store.transaction() as tx:
-        record = await tx.get(key)
-        settled = evolve(read_command(record.document) if record else sent, acknowledgement=acknowledgement)
-        now = context.clock.now()
-        await tx.put(Record(key, encode(settled), now, now))
-    return settled
-
-
-def _read_acknowledgement(data: bytes) -> CommandResponse:
+    findings = await _checked(context, party, command, force=force)
+    context = evolve(context, correlation_id=context.correlation_id or new_id())
+    sent = await _store(context, party, uid, command, timeout)
     try:
-        return decode(CommandResponse, b'{"result":' + data + b"}" if data.startswith(b'"') else data)
+        acknowledgement = await _ask(context, party, kind, body)
+    except (PartnerError, UnsafeUrl) as error:
+        if isinstance(error, PartnerError):
+            error.command_uid = uid
+        change = CommandChange.REJECTED if _is_refusal(error) else CommandChange.NO_ANSWER
+        await _note(context, sent, change, error=_text(error))
+        raise
+    is_accepted = acknowledgement == CommandResponseType.ACCEPTED
+    change = CommandChange.ACCEPTED if is_accepted else CommandChange.REJECTED
+    answered = await _note(context, sent, change, acknowledgement=acknowledgement)
+    return Answered(command=answered, findings=findings)
+
+
+async def _checked(context: Context, party: Party, command: Command, *, force: bool) -> tuple[Finding, ...]:
+    """What there is to say of a command before it is sent. Raises InvalidObject for an error, unless forced."""
+    async with context.store.transaction(read_only=True) as tx:
+        findings = tuple(await check_command(context, tx, party, command))
+    if not force and any(finding.severity is Severity.ERROR for finding in findings):
+        name = _TYPES[type(command)].value
+        raise InvalidObject(f"this {name} cannot succeed; it is not sent, unless it is forced", findings=findings)
+    return findings
+
+
+async def _store(context: Context, party: Party, uid: str, command: Command, timeout: float | None) -> SentCommand:
+    """Store a command that is about to be sent, with its deadline and what is looked for."""
+    now = context.clock.now()
+    made = SentCommand(
+        uid=uid,
+        command=_TYPES[type(command)],
+        country_code=party.country_code,
+        party_id=party.party_id,
+        sent_at=now,
+        deadline=_deadline(context, now, timeout),
+        correlation_id=context.correlation_id,
+        **_subject(command),
+    )
+    sent = read_command(encode(made))  # with times as they are stored
+    async with context.store.transaction() as tx:
+        await put_command(tx, sent, now)
+        await watch(tx, sent, now)
+        if isinstance(command, StartSession):
+            await command_links.look_for(tx, sent)
+        elif isinstance(command, ReserveNow):
+            await reservations.asked(tx, sent, now)
+    return sent
+
+
+def _deadline(context: Context, now: datetime, timeout: float | None) -> datetime:
+    """A full second, so that it is stored as it is; never earlier than asked for."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"a command has more than {timeout} seconds to its deadline")
+    try:
+        due = now + (context.limits.command_deadline if timeout is None else timedelta(seconds=timeout))
+        return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError(f"a deadline in {timeout} seconds is no date") from None
+
+
+def _subject(command: Command) -> dict[str, Any]:
+    """What a command is about, as it is kept."""
+    kept: dict[str, Any] = {name: getattr(command, name) for name in _KEPT if hasattr(command, name)}
+    if isinstance(command, StartSession | ReserveNow):
+        token = command.token
+        kept |= {"token_uid": token.uid, "token_type": token.type, "auth_id": token.auth_id}
+    return kept
+
+
+async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -> CommandResponseType:
+    """What the CPO says at once. Raises PartnerError, UnsafeUrl."""
+    envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
+    data = bytes(envelope.data)
+    try:
+        result = decode(CommandResponse, b'{"result":' + data + b"}" if data.startswith(b'"') else data).result
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
+    if not result.value.isprintable():
+        raise AnswerUnusable(f"the acknowledgement cannot be read: {result.value!r}"[:_LONGEST_ERROR])
+    return result
+
+
+def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
+    """True where the CPO surely does not carry the command out."""
+    if not isinstance(error, PartnerRefused):
+        return isinstance(error, PartnerUnavailable | UnsafeUrl)
+    if error.answered_http >= 500:
+        return False
+    return error.answered_http >= 400 or 2000 <= (error.answered_code or 0) < 3000
+
+
+def _text(error: PartnerError | UnsafeUrl) -> str:
+    """What went wrong, in characters that every store can hold."""
+    text = f"{type(error).__name__}: {error.message}"[:_LONGEST_ERROR]
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+async def _note(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
+    """The command after the CPO's answer, or the lack of one; its result may be there already."""
+    now = context.clock.now()
+    async with context.store.transaction() as tx:
+        known = await command_state.get_command(tx, sent.key) or sent
+        answered = known.changed(change, **values)
+        in_hand = await stored(context, tx, answered, now)
+        await pull_unknown_session(tx, answered, answered.acknowledgement, now)
+    context.ring(sent.uid)
+    said = answered.acknowledgement.value if answered.acknowledgement else answered.error
+    logs.info(
+        "command.answered",
+        party=f"{sent.country_code}-{sent.party_id}",
+        command=sent.command.value,
+        uid=sent.uid,
+        said=said,
+        correlation_id=sent.correlation_id,
+    )
+    await hand_out(context, in_hand)
+    return answered
+
+
+async def pull_unknown_session(
+    tx: Transaction, sent: SentCommand, said: CommandResponseType | None, now: datetime
+) -> None:
+    """Where a party does not know the session that it told us of, the next sync looks what became of that."""
+    if said == CommandResponseType.UNKNOWN_SESSION and sent.session_id is not None:
+        await wish(tx, (sent.key.country_code, sent.key.party_id), "sessions", sent.session_id, now)

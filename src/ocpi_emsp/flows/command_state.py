@@ -12,14 +12,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode, encode
-from ocpi_emsp.models import CommandResponseType, CommandType, TokenType
+from ocpi_emsp.models import (
+    CommandResponseType,
+    CommandType,
+    ReserveNow,
+    StartSession,
+    StopSession,
+    TokenType,
+    UnlockConnector,
+)
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
+
+Command: TypeAlias = ReserveNow | StartSession | StopSession | UnlockConnector
+"""What is sent (mod_commands.md 3)."""
 
 
 class CommandState(OpenEnum):
@@ -112,6 +123,8 @@ class SentCommand:
     expiry_date: DateTime | None = None
     session_id: str | None = None
     """The session that a STOP_SESSION is about, or that a START_SESSION brought about, once it is known."""
+    sequence: int = field(default=0, eq=False)
+    """Its place among the commands, where it comes from a list, which goes on ``after`` it; it is not stored."""
 
     @property
     def key(self) -> Key:

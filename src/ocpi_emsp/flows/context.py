@@ -20,13 +20,14 @@ from attrs import evolve, frozen
 from ocpi_emsp.check import Policy
 from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.events import EVENTS, Event
+from ocpi_emsp.flows.authorize import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.pace import Pace, Patience
-from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, LocationReferences, Token
+from ocpi_emsp.flows.telemetry import SILENT, GuardedTelemetry
+from ocpi_emsp.models import BusinessDetails
 from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Send, Sleep, Store, Transaction, is_joined
 from ocpi_emsp.routes import VERSION
 from ocpi_emsp.support import SupportMatrix
 
-AuthorizeHook: TypeAlias = Callable[[Token, LocationReferences | None], Awaitable[AuthorizationInfo]]
 ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
 UrlPolicy: TypeAlias = Literal["https", "loopback"]
 
@@ -47,6 +48,9 @@ class Limits:
     """Pages of one list that we follow: ends a partner's list that has no end."""
     token_grace: timedelta = timedelta(hours=24)
     """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    handshake: timedelta = timedelta(hours=1)
+    """How long a handshake may take, both sides' requests of ``timeout_total`` together: what is older was left behind
+    by a process that died."""
     timeout_connect: float = 10.0
     """Seconds that a partner has to accept a connection: it is up, or it is not; a slow network needs three."""
     timeout: float = 30.0
@@ -75,6 +79,25 @@ class Limits:
     """Full syncs that begin sooner after one count as the same one: it was killed near its end, and run again."""
     vanishing: float = 0.2
     """The share of a party's locations or tariffs that may vanish at once: more is a broken list, no closed network."""
+    authorize_deadline: float | None = 5.0
+    """Seconds that the authorize hook has, then the fallback answers: a driver stands at the plug, and a CPO that gives
+    up after ten seconds has the answer in time. None: as long as it takes, and a plain hook runs where it is called."""
+    authorize_threads: int = 40
+    """Plain authorize hooks with a deadline that run at once: as many as a server's own threads usually are. One that
+    hangs keeps its thread, so this bounds what hanging hooks cost."""
+    command_deadline: timedelta = timedelta(minutes=2)
+    """How long the result of a command is awaited: charge points are behind slow wireless connections (mod_commands.md
+    1), which a minute covers twice; a driver who stands there waits no longer."""
+
+    session_window: timedelta = timedelta(hours=1)
+    """How long after its deadline a START_SESSION may still lead to a session: a charge point that was offline starts
+    it when it is back; an hour later it is a driver who came again."""
+    session_awaited: timedelta = timedelta(hours=24)
+    """How much later a session may be heard of than it has to have begun: a CPO that pushes none is pulled every few
+    hours, and once a day at least."""
+    clocks_apart: timedelta = timedelta(minutes=5)
+    """How far a CPO's clock may be from ours where a session is matched to a command: without NTP they differ by
+    minutes, and a driver who is back sooner is rare."""
 
 
 @frozen(kw_only=True)
@@ -96,6 +119,10 @@ class Identity:
         return f"{self.url}/{VERSION}/{module}"
 
 
+def _for_nobody(_uid: str) -> None:
+    """Nobody awaits a command."""
+
+
 @frozen(kw_only=True)
 class Context:
     """Identity, settings and ports, in one colour: either none of the ports suspends, or they may."""
@@ -115,6 +142,12 @@ class Context:
     authorize: AuthorizeHook | None
     listeners: Sequence[tuple[type[Event], ListenerHook]]
     relayed: Sequence[type[Event]]
+    authorize_fallback: FallbackFunction | None = None
+    correlation_id: str = ""
+    """What the calls are a part of that are made with this context; empty: each is on its own."""
+    telemetry: GuardedTelemetry = SILENT
+    ring: Callable[[str], None] = _for_nobody
+    """Called with the id of a command once a change of it is committed: whoever awaits it in this process looks."""
 
     def hears(self, event: type[Event]) -> bool:
         """True where someone is told of this event: a listener, or a relay."""
@@ -178,6 +211,10 @@ class Context:
             return True
         ahead = entry.due - self.clock.now()
         return not timedelta(0) < ahead <= max(self.limits.lease, self.limits.retry_longest)
+
+    def correlated(self) -> Context:
+        """The same with a correlation id: what is done with it belongs together."""
+        return self if self.correlation_id else evolve(self, correlation_id=new_id())
 
     def check_url(self, url: str) -> str:
         """``url``, where the policy allows to call it. Raises UnsafeUrl."""

@@ -12,19 +12,17 @@ Rules of this module:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from attrs import define, evolve
 
+from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import UnreadableEvent, event_of
 from ocpi_emsp.flows.context import Context, Limits
 from ocpi_emsp.flows.pace import jittered
 from ocpi_emsp.ports import DEAD, EVENT, Entry, Key, Transaction
-
-log = logging.getLogger("ocpi_emsp")
 
 _PAGE = 100
 """Entries that are read at once."""
@@ -163,7 +161,15 @@ async def fail(context: Context, tx: Transaction, entry: Entry, error: Exception
     failed = evolve(entry, attempts=attempts, error=_text(error))
     is_dead = last and (attempts >= context.limits.attempts or isinstance(error, UnreadableEvent))
     if is_dead:
-        log.warning("event.dead topic=%s name=%s id=%s error=%s", entry.topic, entry.name, entry.id, failed.error)
+        logs.warning(
+            "event.dead",
+            topic=entry.topic,
+            name=entry.name,
+            id=entry.id,
+            attempts=attempts,
+            error=failed.error,
+            correlation_id=entry.details.get("correlation_id"),
+        )
         await tx.append(evolve(failed, topic=DEAD[entry.topic], due=None))
     else:
         await tx.append(evolve(failed, due=context.clock.now() + backoff(context.limits, attempts)))

@@ -5,17 +5,21 @@ Rules of this module (transport_and_format.md, status_codes.md, the status table
   correlation id and no internals;
 - in this order: token, body limit, path, method and matrix, registration, ownership, then the flow;
 - what is refused for its findings is kept, raw, without the token (a rejection);
+- timestamps without a zone get that of the party's profile before anything else looks at them;
 - what is lost by our fault (500) is noted, and pulled by the next sync (transport_and_format.md, offline behaviour);
-- a correlation id is taken from the request or made, travels with the change, and is echoed; no token is ever logged.
+- a correlation id is taken from the request or made, travels with the change, and is echoed; no token is ever logged
+  (answered.py).
 """
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+from attrs import evolve
+
+from ocpi_emsp import logs
+from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
     BodyTooLarge,
     InvalidObject,
@@ -26,17 +30,27 @@ from ocpi_emsp.errors import (
     StoreFailed,
     UnknownObject,
 )
+from ocpi_emsp.flows.answered import Answered
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.deliver import ListenerFailed, committed, deliver
 from ocpi_emsp.flows.incoming import JSON, Incoming
+from ocpi_emsp.flows.owners import may_write
 from ocpi_emsp.flows.parties import Caller, PartyState, authenticate, matrix_of
-from ocpi_emsp.flows.receive import cdrs, commands, credentials, locations, sessions, tariffs, tokens, versions
+from ocpi_emsp.flows.receive import (
+    authorize,
+    cdrs,
+    commands,
+    credentials,
+    locations,
+    sessions,
+    tariffs,
+    tokens,
+    versions,
+)
 from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.routes import Match, Route, match
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, failure
-
-log = logging.getLogger("ocpi_emsp")
 
 Flow: TypeAlias = Callable[[Incoming], Awaitable[Response]]
 
@@ -67,61 +81,65 @@ FLOWS: Mapping[str, Flow] = {
     "tariffs.patch": tariffs.patch,
     "tariffs.delete": tariffs.delete,
     "tokens.list": tokens.list_tokens,
-    "tokens.authorize": tokens.authorize,
+    "tokens.authorize": authorize.authorize,
     "commands.result": commands.result,
 }
 
 _BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
-_LONGEST_ID = 128
+_CALLS_BACK = frozenset({"credentials"})
+"""The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
 
 
 async def dispatch(context: Context, request: Request) -> Response:
     """Answer one request; never raises for what a partner, a hook or a store did."""
-    correlation_id = _correlation_id(request)
-    try:
-        response = await _serve(context, request, correlation_id)
-    except Refusal as refusal:
-        response = refused(context, refusal)
-    except Exception as error:
-        what = "request.failed method=%s path=%s correlation_id=%s error=%s"
-        # An outage of the database fails every request: its sentence says it all.
-        trace = not isinstance(error, StoreFailed)
-        log.error(what, request.method, request.url, correlation_id, error, exc_info=trace)
-        message = f"internal error, correlation id {correlation_id}"
-        response = Response(500, [JSON], failure(3000, message, context.clock.now()))
-    log.info(
-        "request.answered method=%s path=%s status=%d correlation_id=%s",
-        request.method,
-        request.url,
-        response.status,
-        correlation_id,
-    )
-    headers = [*response.headers, ("x-correlation-id", correlation_id)]
-    if "x-request-id" in request.headers:
-        headers.append(("x-request-id", request.headers["x-request-id"][:_LONGEST_ID]))
-    return Response(response.status, headers, response.body)
+    noted = Answered.begin(context, request)
+    with noted.span() as span:
+        try:
+            response = await _serve(context, request, noted)
+        except Refusal as refusal:
+            noted.refused(refusal)
+            response = refused(context, refusal)
+        except Exception as error:  # noqa: BLE001 # whatever a hook or a store raises: it is logged and answered
+            # An outage of the database fails every request: its sentence says it all.
+            noted.failed(error, trace=not isinstance(error, StoreFailed))
+            message = f"internal error, correlation id {noted.correlation_id}"
+            response = Response(500, [JSON], failure(3000, message, context.clock.now()))
+        return noted.done(response, span)
 
 
-async def _serve(context: Context, request: Request, correlation_id: str) -> Response:
+async def _serve(context: Context, request: Request, noted: Answered) -> Response:
     caller = await authenticate(context, request.headers.get("authorization"))
+    noted.party = caller.party
     if len(request.body) > context.limits.body:
         raise BodyTooLarge(f"the body is over the limit of {context.limits.body} bytes")
-    return await serve_as(context, caller, request, correlation_id, keep=True)
+    return await serve_as(context, caller, request, noted.correlation_id, keep=True, noted=noted)
 
 
-async def serve_as(context: Context, caller: Caller, request: Request, correlation_id: str, *, keep: bool) -> Response:
+async def serve_as(
+    context: Context,
+    caller: Caller,
+    request: Request,
+    correlation_id: str,
+    *,
+    keep: bool,
+    noted: Answered | None = None,
+) -> Response:
     """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
-    matched = match(request.url)
+    matched = match(request.url) if noted is None else noted.matched
     if matched is None:
         raise UnknownObject("there is nothing at this path")
     route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
-    _require_access(caller, route, matched.params)
-    incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
+    await _require_access(context, caller, route, matched.params)
+    if route.module in _CALLS_BACK:
+        context = evolve(context, correlation_id=correlation_id)
+    incoming = _read_in_zone(Incoming(context, caller, request, matched.params, correlation_id, context.clock.now()))
+    if noted is not None:
+        noted.deviations = incoming.deviations
     try:
         response = await FLOWS[route.name](incoming)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
-            await _reject(incoming, route, error)
+            await _reject(evolve(incoming, request=request), route, error)
         if not isinstance(error, Refusal | ListenerFailed):
             await _wish(incoming, route)
         await deliver(context, await committed(context, incoming.in_hand), incoming.touched)
@@ -138,7 +156,7 @@ def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:
     return route
 
 
-def _require_access(caller: Caller, route: Route, params: Mapping[str, str]) -> None:
+async def _require_access(context: Context, caller: Caller, route: Route, params: Mapping[str, str]) -> None:
     party = caller.party
     if party.state is not PartyState.REGISTERED and route.module not in _BEFORE_REGISTRATION:
         raise NotAuthenticated("this token is for the registration only")
@@ -146,8 +164,25 @@ def _require_access(caller: Caller, route: Route, params: Mapping[str, str]) -> 
         raise NotAuthenticated("this token is for the registration only")
     if "country_code" in params:
         owner = params["country_code"].upper(), params["party_id"].upper()
-        if owner != (party.country_code, party.party_id):
-            raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+        if owner == party.owner:
+            return
+        if party.profile.allowed_parties:
+            async with context.store.transaction(read_only=True) as tx:
+                if await may_write(tx, party, owner):
+                    return
+        raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+
+
+def _read_in_zone(incoming: Incoming) -> Incoming:
+    """With the zone behind timestamps that have none, where the party's profile names one; the finding says so."""
+    zone = incoming.party.profile.time_zone
+    if zone is None:
+        return incoming
+    request, zoned = incoming.request, in_zone(incoming.request.body, zone)
+    if zoned.added:
+        incoming.deviations.append(zone_finding(zoned.added, zone))
+    query = query_in_zone(request.query, zone) if request.query else request.query
+    return evolve(incoming, request=evolve(request, body=zoned.document, query=query))
 
 
 async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | NotJson) -> None:
@@ -165,9 +200,16 @@ async def _wish(incoming: Incoming, route: Route) -> None:
     owner = incoming.party.country_code, incoming.party.party_id
     try:
         async with incoming.context.store.transaction() as tx:
-            await wish(tx, owner, route.module, object_id, incoming.now)
+            await wish(tx, owner, route.module, object_id, incoming.now, incoming.owner)
     except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
-        log.warning("resync.unnoted party=%s module=%s id=%s error=%s", incoming.party, route.module, object_id, error)
+        logs.warning(
+            "resync.unnoted",
+            party=incoming.party,
+            module=route.module,
+            id=object_id,
+            correlation_id=incoming.correlation_id,
+            error=error,
+        )
 
 
 def refused(context: Context, refusal: Refusal) -> Response:
@@ -177,10 +219,3 @@ def refused(context: Context, refusal: Refusal) -> Response:
     headers = [JSON, *refusal.headers]
     body = failure(refusal.status_code, message, context.clock.now(), refusal.findings)
     return Response(refusal.http_status, headers, body)
-
-
-def _correlation_id(request: Request) -> str:
-    given = request.headers.get("x-correlation-id") or request.headers.get("x-request-id") or ""
-    if 0 < len(given) <= _LONGEST_ID and given.isascii() and given.isprintable():
-        return given
-    return f"{random.getrandbits(96):024x}"

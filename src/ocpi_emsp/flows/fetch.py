@@ -2,7 +2,8 @@
 
 Rules of this module (transport_and_format.md, pagination; the rules of following a list are in walk.py):
 - pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
-- an object that was given already is not given again.
+- an object that was given already is not given again;
+- a page is asked for as small, and a timestamp without a zone read in the zone, that the party's profile says.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.zones import in_zone
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
-from ocpi_emsp.flows.call import call, require
+from ocpi_emsp.flows.call import call, url_of
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.walk import CircularList, ListPage, first_url, walk
@@ -52,7 +54,7 @@ async def fetch_object(context: Context, party: Party, route: Route, kind: type[
     """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read."""
     envelope = await call(context, party, route, params=params)
     try:
-        return decode(kind, envelope.data)
+        return decode(kind, in_zone(envelope.data, party.profile.time_zone).document)
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
 
@@ -78,20 +80,25 @@ async def fetch_pages(
     context: Context, party: Party, route: Route, kind: type[T], page: PageRequest
 ) -> AsyncIterator[FetchedPage[T]]:
     """The pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
-    filters = page.query()
+    filters = _within(page, party.profile.page_limit).query()
     seen = set[str]()
-    url = first_url(route.url(require(context, party, route)), filters)
+    url = first_url(url_of(context, party, route), filters)
     async for listed in walk(context, party, url, filters):
-        yield _decoded(kind, listed, seen)
+        yield _decoded(party, kind, listed, seen)
         if listed.problem is not None and not isinstance(listed.problem, CircularList):
             raise listed.problem
 
 
-def _decoded(kind: type[T], page: ListPage, seen: set[str]) -> FetchedPage[T]:
+def _within(page: PageRequest, most: int | None) -> PageRequest:
+    """The request for a page of so many objects at most."""
+    return page if most is None else evolve(page, limit=min(most, page.limit or most))
+
+
+def _decoded(party: Party, kind: type[T], page: ListPage, seen: set[str]) -> FetchedPage[T]:
     good, bad = list[T](), list[RejectedItem]()
     for document in page.documents:
         try:
-            value = decode(kind, document)
+            value = decode(kind, in_zone(document, party.profile.time_zone).document)
         except (InvalidObject, NotJson) as error:
             bad.append(RejectedItem(bytes(document), error.findings))
             continue

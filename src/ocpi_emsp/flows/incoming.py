@@ -1,7 +1,8 @@
 """One request from a partner, on its way through a flow.
 
 Rules of this module:
-- a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push);
+- a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push), or
+  those that its connection is allowed: the owner of an object is the one in the URL;
 - an object's id in the body is the one in the URL (2001 otherwise);
 - what is kept as stored although something else was received is answered 1000 and says why (docs/spec-choices.md 15).
 """
@@ -21,6 +22,7 @@ from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Caller, Party, matrix_of, policy_of
+from ocpi_emsp.models import Session
 from ocpi_emsp.ports import REJECTION, Entry, Key, Record
 from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
@@ -84,15 +86,23 @@ class Incoming:
     """Warnings that were let pass: the answer names the first, a partner report all."""
     pulled: bool = False
     """We asked for it: what did not change is counted, and not written again."""
+    fresh: list[Session] = field(factory=list)
+    """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
 
     @property
     def party(self) -> Party:
         """Who sent it."""
         return self.caller.party
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose objects it is about: the one that the URL names, or the party's own."""
+        country_code = self.params.get("country_code")
+        return self.party.owner if country_code is None else (country_code.upper(), self.params["party_id"].upper())
+
     def key(self, kind: str, object_id: str, parent: str = "") -> Key:
-        """The key of one of the party's own objects."""
-        return Key(kind, self.party.country_code, self.party.party_id, object_id, parent)
+        """The key of one of the owner's objects."""
+        return Key(kind, *self.owner, object_id, parent)
 
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""

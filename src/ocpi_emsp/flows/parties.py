@@ -52,6 +52,9 @@ class IssuedToken:
 
     sha256: str
     issued_at: DateTime
+    offered: bool = False
+    """It stands in a PUT of ours without a usable answer yet: the party may have taken it, or not. Until one of the two
+    shows, it ends no other token and time ends none for it."""
 
 
 @frozen(kw_only=True)
@@ -84,6 +87,25 @@ class Profile:
     """How often it may be called; None for the eMSP's own setting."""
     concurrent_requests: int | None = None
     """How many calls it may get at once; None for the eMSP's own setting."""
+    trailing_slash: bool = False
+    """The URLs that we call end with a slash, before the query: those of its lists, objects and commands."""
+    page_limit: int | None = None
+    """Objects of a page that it is asked for at most; None for ``Limits.asked`` in a sync, and no limit in a client."""
+    allowed_parties: tuple[str, ...] = ()
+    """Parties whose objects come over this connection too, such as "NL-ABC": it is a hub's."""
+    time_zone: str | None = None
+    """The IANA name of the zone that its timestamps without one are in; None for UTC."""
+    patches_sessions: bool = True
+    """It sends changes of a session as PATCH. Information for people: nothing waits for a PATCH, a PUT is as good."""
+    cdr_id_is_session_id: bool = False
+    """A CDR has the id of its session: equal ids are a pair, whatever else differs."""
+    required_modules: tuple[str, ...] | None = None
+    """The modules that it has to offer beside credentials; None for the eMSP's own setting."""
+    push_tokens: bool = True
+    """Our tokens are pushed to it."""
+    without_locations: bool = False
+    """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
+    authorization."""
 
 
 @lru_cache(maxsize=1024)
@@ -134,11 +156,18 @@ class Party:
     profile: Profile = Profile()
     sends_base64: bool = False
     """It was seen to send its token in base64."""
+    sequence: int = field(default=0, eq=False)
+    """Its place among the parties, where it was listed; it is no part of what is stored."""
 
     @property
     def key(self) -> Key:
         """The key of its record."""
         return party_key(self.country_code, self.party_id)
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Its country_code and party_id, as keys have them."""
+        return self.country_code.upper(), self.party_id.upper()
 
     def endpoint(self, module: str) -> str | None:
         """The URL of one of its modules."""
@@ -147,6 +176,15 @@ class Party:
 
     def __str__(self) -> str:
         return f"{self.country_code}-{self.party_id}"
+
+
+def owners(party: Party) -> tuple[tuple[str, str], ...]:
+    """Whose objects may come over the party's connection: its own country_code and party_id first, then those allowed.
+
+    One that is allowed may have got a registration of its own since: see :func:`ocpi_emsp.flows.owners.open_owners`.
+    """
+    country_and_party = (each.upper().partition("-") for each in party.profile.allowed_parties)
+    return tuple(dict.fromkeys([party.owner, *((code, party_id) for code, _, party_id in country_and_party)]))
 
 
 def party_key(country_code: str, party_id: str) -> Key:
@@ -160,17 +198,18 @@ def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
 
 
 @lru_cache(maxsize=1024)
-def _read(document: bytes) -> Party:
+def read_party(document: bytes) -> Party:
+    """The party of a record's document."""
     return decode(Party, document)
 
 
 async def get_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
     """The party, or None."""
     record = await tx.get(party_key(country_code, party_id))
-    return _read(record.document) if record else None
+    return read_party(record.document) if record else None
 
 
-async def put_party(tx: Transaction, party: Party, now: datetime) -> None:
+async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id: str = "") -> None:
     """Store a party, and make exactly its issued tokens work."""
     old = await get_party(tx, party.country_code, party.party_id)
     wanted = {issued.sha256 for issued in party.issued}
@@ -180,7 +219,8 @@ async def put_party(tx: Transaction, party: Party, now: datetime) -> None:
     owner = dump([party.country_code, party.party_id])
     for sha256 in wanted:
         await tx.put(Record(_credential_key(sha256), owner, now, now))
-    await tx.put(Record(party.key, encode(party), now, now))
+    document = encode(evolve(party, sequence=0))
+    await tx.put(Record(party.key, document, now, now, correlation_id=correlation_id))
 
 
 async def delete_party(tx: Transaction, party: Party) -> None:
@@ -247,7 +287,7 @@ async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
 async def _owner(tx: Transaction, token: str) -> Party | None:
     credential = await tx.get(_credential_key(_sha256(token)))
     record = await tx.get(_owner_key(credential.document)) if credential else None
-    return _read(record.document) if record else None
+    return read_party(record.document) if record else None
 
 
 @lru_cache(maxsize=1024)
@@ -257,20 +297,50 @@ def _owner_key(document: bytes) -> Key:
 
 async def _settle(context: Context, tx: Transaction, party: Party, token: str, as_base64: bool) -> Party:
     """Remember what the use of this token tells, and retire what it ends: older tokens, or those past their grace."""
-    newest = party.issued[-1]
-    over = context.clock.now() - newest.issued_at > context.limits.token_grace
-    if newest.sha256 != _sha256(token) and over:
-        raise NotAuthenticated("the token was replaced")
-    issued = (newest,) if newest.sha256 == _sha256(token) else party.issued
+    issued = _after_use(context, party.issued, _sha256(token))
     settled = evolve(party, issued=issued, sends_base64=as_base64)
     if settled != party:
         await put_party(tx, settled, context.clock.now())
     return settled
 
 
-def reissue(party: Party, token: str, now: datetime) -> tuple[IssuedToken, ...]:
+def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work after this one was used. Raises NotAuthenticated where it was replaced too long ago."""
+    now, grace = context.clock.now(), context.limits.token_grace
+    place = [each.sha256 for each in issued].index(sha256)
+    used = issued[place]
+    # One that was offered, and not used for so long while an earlier one was, was never taken.
+    later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
+    if not later:
+        # The party reads our versions with an offered token before it answers: that use settles nothing.
+        in_hand = used.offered and now - used.issued_at <= context.limits.handshake
+        return issued[: place + 1] if in_hand else (evolve(used, offered=False),)
+    given = [each.issued_at for each in later if not each.offered]
+    if given and now - given[-1] > grace:
+        raise NotAuthenticated("the token was replaced")
+    return (*issued[: place + 1], *later)
+
+
+def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -> tuple[IssuedToken, ...]:
     """The tokens that work once ``token`` is given out: until it is used, the one in use and the last one stay.
 
-    The first is the one in use: the use of a later one ends those before it.
+    The first is the one in use: the use of a later one ends those before it. One that we give while another is
+    ``offered`` in a PUT of ours is as unsettled as that one: which of the two the party keeps shows by its use.
     """
-    return (*party.issued[:1], *party.issued[1:][-1:], issue(token, now))
+    open_offer = offered or any(each.offered for each in party.issued)
+    return (*party.issued[:1], *party.issued[1:][-1:], evolve(issue(token, now), offered=open_offer))
+
+
+def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work once the party has answered the PUT that offered ``token``.
+
+    Where it got another one from us meanwhile, either may be the one that it keeps.
+    """
+    if not party.issued or party.issued[-1].sha256 != _sha256(token):
+        return party.issued
+    return (*party.issued[:-1], evolve(party.issued[-1], offered=False))
+
+
+def withdraw(party: Party, token: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work once the party has refused the PUT that offered ``token``."""
+    return tuple(each for each in party.issued if each.sha256 != _sha256(token))

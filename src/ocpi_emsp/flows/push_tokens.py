@@ -7,12 +7,14 @@ Rules of this module:
 - a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
   (transport_and_format.md, PATCH); one without an answer is not: what failed is the connection, so the next push tells;
 - no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
+- a token that changed while it was sent may have been sent by another push before: both went out, and nobody knows
+  which one the party took last, so it is pushed to again;
 - tokens are read in pages, twice over, and never held as a list; no transaction is open during a request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -36,13 +38,15 @@ from ocpi_emsp.flows.call import require
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.parties import Party, get_party, matrix_of
 from ocpi_emsp.flows.push import fetch_token, patch_token, put_token
+from ocpi_emsp.flows.push_wanted import want_push
 from ocpi_emsp.flows.pushed import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
 from ocpi_emsp.flows.receive.tokens import token_key
 from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.models import Token, TokenType
-from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Query, Record, Send, Transaction
 from ocpi_emsp.report.escapes import printable
 from ocpi_emsp.routes import outgoing
+from ocpi_emsp.wire import Request, Response
 
 _PAGE = 500
 """Tokens that are looked at in one transaction."""
@@ -102,6 +106,8 @@ class TokensPushed:
 
 Watch: TypeAlias = Callable[[PushProgress], object]
 Stop: TypeAlias = Callable[[], bool]
+Hold: TypeAlias = Callable[[], Awaitable[None]]
+"""Called before each request and each page: whoever pushes says that it still does. What it raises ends the push."""
 
 
 async def push_tokens(
@@ -112,14 +118,18 @@ async def push_tokens(
     full: bool = False,
     watch: Watch | None = None,
     stop: Stop | None = None,
+    hold: Hold | None = None,
 ) -> TokensPushed:
     """Send a party what changed of our tokens since the last push, and what failed before.
 
     ``full`` looks at every token. ``verify`` asks for each token that was sent, and a difference is a failure of it.
-    ``watch`` is called after each token, ``stop`` is asked between two. Raises NotRegistered, UnsafeUrl, StoreFailed;
-    what the party does wrong is in the report.
+    ``watch`` is called after each token, ``stop`` is asked between two, ``hold`` before whatever takes time. Raises
+    NotRegistered, UnsafeUrl, StoreFailed; what the party does wrong is in the report.
     """
     started = context.clock.now()
+    context = context.correlated()
+    if hold is not None:
+        context = evolve(context, send=_held(context.send, hold))
     matrix = matrix_of(party.profile, context.matrix)
     can_get = outgoing("tokens.get").on(matrix)
     push = _Push(
@@ -130,7 +140,10 @@ async def push_tokens(
         verify=verify and can_get,
         watch=watch,
         stop=stop,
+        hold=hold,
     )
+    if not party.profile.push_tokens:
+        return push.report(started, "done", "nothing was pushed: the party's profile switches pushes of tokens off")
     try:
         context.check_url(require(context, party, outgoing("tokens.put")))
     except (NotSupported, MissingEndpoints) as error:
@@ -152,10 +165,21 @@ async def push_tokens_to(
     verify: bool = False,
     full: bool = False,
     stop: Stop | None = None,
+    hold: Hold | None = None,
 ) -> TokensPushed:
     """:func:`push_tokens` to the party with these codes. Raises NotRegistered where there is none."""
     party = await registered_party(context, country_code, party_id)
-    return await push_tokens(context, party, verify=verify, full=full, stop=stop)
+    return await push_tokens(context, party, verify=verify, full=full, stop=stop, hold=hold)
+
+
+def _held(send: Send, hold: Hold) -> Send:
+    """``send``, after a word of whoever holds the push."""
+
+    async def held(request: Request) -> Response:
+        await hold()
+        return await send(request)
+
+    return held
 
 
 # --- one push -------------------------------------------------------------------------------------------------------
@@ -181,6 +205,8 @@ class _Job:
     key: Key
     party: Party
     token: Token
+    stored: str
+    """The hash of its content here."""
     patch: bool
 
 
@@ -193,6 +219,7 @@ class _Push:
     verify: bool
     watch: Watch | None
     stop: Stop | None
+    hold: Hold | None
     since: datetime | None = None
     id: str = field(factory=new_id)
     progress: PushProgress = PushProgress()
@@ -208,6 +235,8 @@ class _Push:
             for source in (self._changed, self._pending):
                 after: int | None = 0
                 while after is not None:
+                    if self.hold is not None:
+                        await self.hold()
                     page = await source(after, invalidations)
                     for key in page.keys:
                         if self._is_stopped():
@@ -325,7 +354,7 @@ class _Push:
         if differences:
             await self._fail(key, f"the party has another token: {differences}")
             return ""
-        await self._note(key, content=content_of(job.token), valid=job.token.valid)
+        await self._took(job)
         self._count(**{how: 1, "verified": int(self.verify)})
         return ""
 
@@ -351,7 +380,8 @@ class _Push:
         if had and not had.is_pending:
             await self._note(key, content=None, valid=None, failures=had.failures, error=had.error)
         only_valid = had is not None and had.content == content_of(token)
-        return _Job(key=key, party=party, token=token, patch=only_valid and self.can_patch and not has_twin)
+        patch = only_valid and self.can_patch and not has_twin
+        return _Job(key=key, party=party, token=token, stored=record.content_hash, patch=patch)
 
     async def _deliver(self, job: _Job) -> Literal["put", "patched"]:
         """Send it; by which way it arrived. Raises PartnerError."""
@@ -403,13 +433,27 @@ class _Push:
             self.failures.append(TokenFailure(key.id, key.parent, error))
         self._count(failed=1)
 
+    async def _took(self, job: _Job) -> None:
+        """Remember that the party took a token; it is pushed to again where that is not the token's state any more."""
+        async with self.context.store.transaction() as tx:
+            record = await tx.get(job.key)
+            await tx.put(self._record(job.key, content=content_of(job.token), valid=job.token.valid))
+            if record is not None and record.content_hash != job.stored:
+                await want_push(tx, job.party, self.context.clock.now())
+
     async def _note(
         self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
     ) -> None:
+        async with self.context.store.transaction() as tx:
+            await tx.put(self._record(key, content=content, valid=valid, failures=failures, error=error))
+
+    def _record(
+        self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
+    ) -> Record:
         now = self.context.clock.now()
         had = Had(content=content, valid=valid, at=now, push=self.id, failures=failures, error=error)
-        async with self.context.store.transaction() as tx:
-            await tx.put(Record(pushed_key(self.party, key), had.document(), now, now))
+        correlation_id = self.context.correlation_id
+        return Record(pushed_key(self.party, key), had.document(), now, now, correlation_id=correlation_id)
 
 
 async def _has_twin(tx: Transaction, key: Key) -> bool:

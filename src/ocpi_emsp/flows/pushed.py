@@ -103,4 +103,5 @@ async def save_checkpoint(context: Context, party: Party, began: datetime) -> No
     """Remember when a push began that tried everything."""
     body = msgspec.json.encode(_Checkpoint(began))
     async with context.store.transaction() as tx:
-        await tx.put(Record(_checkpoint_key(party), body, began, context.clock.now()))
+        key, now = _checkpoint_key(party), context.clock.now()
+        await tx.put(Record(key, body, began, now, correlation_id=context.correlation_id))

@@ -23,6 +23,7 @@ from attrs import define, evolve, field, frozen
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.context import Context
+from ocpi_emsp.flows.parties import get_party
 from ocpi_emsp.flows.reconcile_match import differences, match_all
 from ocpi_emsp.flows.reconcile_result import (
     Bounded,
@@ -78,7 +79,7 @@ async def reconcile(
     reader = _Reader(context, country_code.upper(), party_id.upper(), period)
     cdrs, conflicts = await reader.cdrs(), await reader.conflicts()
     sessions = await reader.sessions()
-    pairs = match_all(cdrs, sessions)
+    pairs = match_all(cdrs, sessions, equal_ids=await reader.equal_ids())
     matched = sorted((pair for pair in pairs if period.has(pair.cdr) or period.has(pair.session)), key=_by_start)
     differing = (found for pair in matched for found in differences(pair, kwh_tolerance, cost_tolerance))
     lonely = _lonely(sessions, [pair.session for pair in pairs], period)
@@ -186,6 +187,12 @@ class _Reader:
     unreadable: list[UnreadableDocument] = field(factory=list, init=False)
     _places: dict[ChargingPlace, ChargingPlace] = field(factory=dict, init=False)
     """One object for each place: there are fewer of them than sessions."""
+
+    async def equal_ids(self) -> bool:
+        """True where the party's profile says that a CDR has the id of its session."""
+        async with self.context.store.transaction(read_only=True) as tx:
+            party = await get_party(tx, self.country_code, self.party_id)
+        return party is not None and party.profile.cdr_id_is_session_id
 
     async def cdrs(self) -> list[CdrSummary]:
         """The CDRs of the period with its margin."""

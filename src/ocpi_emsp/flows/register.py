@@ -1,39 +1,37 @@
-"""The credentials handshake, both ways (credentials.md 1 and 3).
+"""The first credentials handshake, both ways, and what a partner's renewal sets off (credentials.md 1 and 3).
 
-Rules of this module (docs/spec-choices.md row 19):
-- no endpoint is assumed: versions, then version details, then the credentials endpoint that they name;
+Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
+- what happens to a party goes through the table of handshake.py;
 - our token is stored before our POST, since the partner calls back with it before it answers;
-- a handshake that fails leaves what was there before.
+- a handshake that fails leaves what was there before, and one whose process dies leaves a placeholder that is swept;
+- a handshake never takes the place of a registration, nor makes us our own partner.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypeVar
 
-import msgspec
 from attrs import evolve
 
 from ocpi_emsp.check import Policy
-from ocpi_emsp.codec import decode, encode_valid
-from ocpi_emsp.codec.patch import items
+from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
     InvalidObject,
     MethodNotAllowed,
-    MissingEndpoints,
-    NotJson,
     NotRegistered,
     NotSupported,
-    PartnerError,
-    UnsafeUrl,
-    UnsupportedVersion,
 )
-from ocpi_emsp.events import PartyRegistered, PartyUnregistered, PartyUpdated
+from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.call import call, exchange, judge, outgoing_request
 from ocpi_emsp.flows.context import Context, new_id, new_token
 from ocpi_emsp.flows.deliver import deliver
+from ocpi_emsp.flows.handshake import UNKNOWN, PartyChange, after, require
+from ocpi_emsp.flows.lifecycle import standing, sweep, with_credentials
+from ocpi_emsp.flows.lifecycle import unregister as unregister
+from ocpi_emsp.flows.lifecycle import update_credentials as update_credentials
 from ocpi_emsp.flows.pace import check_rate, check_slots
 from ocpi_emsp.flows.parties import (
     Party,
@@ -47,115 +45,62 @@ from ocpi_emsp.flows.parties import (
     reissue,
     with_policy,
 )
-from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
-from ocpi_emsp.ports import Transaction
+from ocpi_emsp.flows.partner_api import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.partner_api import party_version_details as party_version_details
+from ocpi_emsp.flows.partner_api import party_versions as party_versions
+from ocpi_emsp.flows.push_wanted import AFTER_REGISTERING, want_push
+from ocpi_emsp.models import Credentials, ModuleID
+from ocpi_emsp.ports import Entry
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.support import SupportMatrix
 
-T = TypeVar("T")
+_CROSSINGS = 3
+"""How often a partner's new token is tried, where another one came meanwhile: two renewals cross, not more."""
 
 
-def our_credentials(context: Context, token: str) -> Credentials:
-    """What a partner gets to call us with ``token``."""
-    identity = context.identity
-    return Credentials(
-        token=token,
-        url=identity.versions_url,
-        business_details=identity.business_details,
-        party_id=identity.party_id,
-        country_code=identity.country_code,
-    )
+async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
+    """Token A for a CPO that shall register with us; an earlier token A of the same CPO stops working.
 
-
-async def fetch_versions(context: Context, versions_url: str, token: str, *, as_base64: bool = False) -> list[Version]:
-    """The versions that a partner offers. Raises PartnerError, UnsafeUrl."""
-    envelope = await _get(context, versions_url, token, as_base64)
-    try:
-        return [decode(Version, document) for document in items(envelope)]
-    except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"the versions cannot be read: {error.message}", findings=error.findings) from error
-
-
-async def fetch_version_details(
-    context: Context, versions_url: str, token: str, *, as_base64: bool = False
-) -> VersionDetail:
-    """The details of 2.1.1. Raises UnsupportedVersion naming what was offered, PartnerError, UnsafeUrl."""
-    versions = await fetch_versions(context, versions_url, token, as_base64=as_base64)
-    url = next((version.url for version in versions if version.version == VersionNumber.V2_1_1), None)
-    if url is None:
-        offered = ", ".join(version.version.value for version in versions) or "none"
-        raise UnsupportedVersion(f"OCPI 2.1.1 is not offered; the partner's versions: {offered}")
-    return _read(VersionDetail, await _get(context, url, token, as_base64))
-
-
-async def party_versions(context: Context, party: Party) -> list[Version]:
-    """The versions that a registered party offers."""
-    return await fetch_versions(context, *_reach(party), as_base64=party.profile.base64_token)
-
-
-async def party_version_details(context: Context, party: Party) -> VersionDetail:
-    """The endpoints of 2.1.1 that a registered party offers."""
-    return await fetch_version_details(context, *_reach(party), as_base64=party.profile.base64_token)
-
-
-def _reach(party: Party) -> tuple[str, str]:
-    return party.versions_url or "", party.token or ""
-
-
-async def _get(context: Context, url: str, token: str, as_base64: bool) -> msgspec.Raw:
-    request = outgoing_request("GET", url, token, as_base64=as_base64)
-    return judge(request, await exchange(context, request)).data
-
-
-def _read(kind: type[T], data: msgspec.Raw) -> T:
-    try:
-        return decode(kind, data)
-    except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
-
-
-async def usable_endpoints(
-    context: Context, versions_url: str, token: str, *, as_base64: bool = False
-) -> tuple[Endpoint, ...]:
-    """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
-    try:
-        details = await fetch_version_details(context, versions_url, token, as_base64=as_base64)
-        for endpoint in details.endpoints:
-            context.check_url(endpoint.url)
-    except (PartnerError, UnsafeUrl) as error:
-        raise CannotUseApi(f"the API behind {versions_url} cannot be used: {error.message}") from error
-    offered = {endpoint.identifier.lower() for endpoint in details.endpoints}
-    missing = sorted(({ModuleID.CREDENTIALS.value} | context.required_modules) - offered)
-    if missing:
-        raise MissingEndpoints(f"endpoints are missing: {', '.join(missing)}")
-    return details.endpoints
+    Raises AlreadyRegistered; InvalidObject for our own identity.
+    """
+    await sweep(context)
+    key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
+    if _is_us(context, key.country_code, key.party_id):
+        raise InvalidObject(f"{key.country_code}-{key.party_id} is ourselves: invite a partner")
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
+        invited = Party(
+            country_code=key.country_code,
+            party_id=key.party_id,
+            state=state,
+            profile=profile,
+            issued=(issue(token, now),),
+        )
+        await put_party(tx, invited, now)
+    return token
 
 
 async def register(context: Context, versions_url: str, token_a: str, profile: Profile) -> Party:
     """Run the handshake towards a partner with the token that it gave us.
 
-    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported; nothing is left behind then.
+    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported, AlreadyRegistered; nothing is
+    left behind then.
     """
-    post = outgoing("credentials.post")
-    if not post.on(context.matrix):
+    context = context.correlated()
+    if not outgoing("credentials.post").on(context.matrix):
         raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
-    as_base64 = profile.base64_token
-    endpoints = await usable_endpoints(context, versions_url, token_a, as_base64=as_base64)
+    await sweep(context)
+    offer = await usable_offer(context, versions_url, token_a, profile)
     pending, token_b = await _begin(context, versions_url, profile)
     try:
-        url = next(endpoint.url for endpoint in endpoints if endpoint.identifier.lower() == ModuleID.CREDENTIALS)
-        body = encode_valid(our_credentials(context, token_b))
-        request = outgoing_request("POST", url, token_a, body=body, as_base64=as_base64)
-        theirs = _read(Credentials, judge(request, await exchange(context, request)).data)
-        party = _registered(pending, theirs, endpoints)
+        theirs = await _posted(context, offer, token_a, token_b, profile)
+        party, event = await _complete(context, pending, theirs, offer)
     except BaseException:  # cancelled, too
+        require(pending.state, PartyChange.OUR_POST_FAILED, pending)
         async with context.store.transaction() as tx:
             await delete_party(tx, pending)
         raise
-    async with context.store.transaction() as tx:
-        await delete_party(tx, pending)
-        await put_party(tx, party, context.clock.now())
-        event = await context.emit(tx, PartyRegistered, party.key, new_id())
     await deliver(context, [event])
     return party
 
@@ -166,7 +111,7 @@ async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple
     pending = Party(
         country_code="",
         party_id=f"*{new_id()}",
-        state=PartyState.REGISTERING,
+        state=after(UNKNOWN, PartyChange.OUR_POST, versions_url),
         issued=(issue(token, now),),
         versions_url=versions_url,
         profile=profile,
@@ -176,118 +121,79 @@ async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple
     return pending, token
 
 
-def _registered(party: Party, theirs: Credentials, endpoints: tuple[Endpoint, ...]) -> Party:
-    return evolve(
-        party,
-        country_code=theirs.country_code.upper(),
-        party_id=theirs.party_id.upper(),
-        state=PartyState.REGISTERED,
-        token=theirs.token,
-        versions_url=theirs.url,
-        business_details=theirs.business_details,
-        endpoints=endpoints,
-    )
+async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, profile: Profile) -> Credentials:
+    """What the partner answers to our POST. Raises PartnerError."""
+    body = encode_valid(our_credentials(context, token_b))
+    url = offer.url(ModuleID.CREDENTIALS)
+    request = outgoing_request("POST", url, token_a, body=body, as_base64=profile.base64_token)
+    theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
+    if _is_us(context, theirs.country_code, theirs.party_id):
+        raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
+    return theirs
+
+
+async def _complete(context: Context, pending: Party, theirs: Credentials, offer: Offer) -> tuple[Party, Entry | None]:
+    """The registered party in the place of the placeholder, and the event. Raises AlreadyRegistered."""
+    party = evolve(with_credentials(pending, theirs), endpoints=offer.endpoints)
+    async with context.store.transaction() as tx:
+        known = await get_party(tx, party.country_code, party.party_id)
+        party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
+        await delete_party(tx, pending)
+        await put_party(tx, party, context.clock.now(), context.correlation_id)
+        await want_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
+        event = await context.emit(tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
+    return party, event
+
+
+def _is_us(context: Context, country_code: str, party_id: str) -> bool:
+    ours = context.identity.country_code.upper(), context.identity.party_id.upper()
+    return (country_code.upper(), party_id.upper()) == ours
 
 
 async def accept_credentials(
-    context: Context, party: Party, theirs: Credentials, *, correlation_id: str
+    context: Context,
+    party: Party,
+    theirs: Credentials,
+    change: PartyChange,
+    *,
+    allow: Sequence[str],
+    correlation_id: str,
 ) -> Credentials:
-    """What a partner's POST or PUT sets off: read its endpoints, take its credentials, answer with a fresh token."""
-    as_base64 = party.profile.base64_token
-    endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=as_base64)
-    token, now = new_token(), context.clock.now()
-    kind = PartyUpdated if party.state is PartyState.REGISTERED else PartyRegistered
-    async with context.store.transaction() as tx:
-        current = await get_party(tx, party.country_code, party.party_id)
-        if current is None or current.state is not party.state:
-            raise MethodNotAllowed(
-                f"another request registered {party} meanwhile, or ended its registration", allow=("GET", "PUT")
-            )
-        updated = evolve(_registered(current, theirs, endpoints), issued=reissue(current, token, now))
-        await put_party(tx, updated, now)
-        event = await context.emit(tx, kind, updated.key, correlation_id)
-    await deliver(context, [event])
-    return our_credentials(context, token)
+    """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets a fresh token.
 
-
-async def update_credentials(context: Context, party: Party, method: str) -> Party:
-    """PUT or PATCH our credentials with a fresh token, and take the partner's answer and endpoints.
-
-    Our old token works until the new one is first used. Raises NotSupported, NotRegistered, PartnerError, and what is
-    wrong with the partner's endpoints: then the credentials are renewed and the endpoints are those of before.
+    Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
-    token, now = new_token(), context.clock.now()
-    async with context.store.transaction() as tx:
-        party = await _current(tx, party)
-        await put_party(tx, evolve(party, issued=reissue(party, token, now)), now)
-    try:
-        body = encode_valid(our_credentials(context, token))
-        envelope = await call(context, party, outgoing(f"credentials.{method.lower()}"), body=body)
-        theirs = _read(Credentials, envelope.data)
-        if (theirs.country_code.upper(), theirs.party_id.upper()) != (party.country_code, party.party_id):
-            raise AnswerUnusable(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
-    except BaseException:  # cancelled, too
+    token, seen = new_token(), party.token
+    for _ in range(_CROSSINGS):
+        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
         async with context.store.transaction() as tx:
-            if await get_party(tx, party.country_code, party.party_id) is not None:
-                await put_party(tx, party, context.clock.now())
-        raise
-    # Both sides have new tokens by now, whatever becomes of the endpoints.
-    async with context.store.transaction() as tx:
-        updated = _registered(await _current(tx, party), theirs, party.endpoints)
-        await put_party(tx, updated, context.clock.now())
-        event = await context.emit(tx, PartyUpdated, updated.key, new_id())
-    try:
-        endpoints = await usable_endpoints(context, theirs.url, theirs.token, as_base64=party.profile.base64_token)
-        async with context.store.transaction() as tx:
-            updated = evolve(await _current(tx, updated), endpoints=endpoints)
-            await put_party(tx, updated, context.clock.now())
-    finally:
+            current = await get_party(tx, party.country_code, party.party_id)
+            if current is None or current.state is not party.state:
+                raise MethodNotAllowed(
+                    f"another request registered {party} meanwhile, or ended its registration", allow=allow
+                )
+            if current.token != seen:  # a renewal of ours crossed this one: is this one's token still good?
+                seen = current.token
+                continue
+            state, now = after(current.state, change, party, allow=allow), context.clock.now()
+            updated = evolve(
+                with_credentials(current, theirs),
+                state=state,
+                endpoints=offer.endpoints,
+                issued=reissue(current, token, now),
+            )
+            await put_party(tx, updated, now, correlation_id)
+            await want_push(tx, updated, now, wait=AFTER_REGISTERING)
+            kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
+            event = await context.emit(tx, kind, updated.key, correlation_id, **offer.said)
         await deliver(context, [event])
-    return updated
-
-
-async def _current(tx: Transaction, party: Party) -> Party:
-    """The party as it is stored now. Raises NotRegistered where it was unregistered meanwhile."""
-    current = await get_party(tx, party.country_code, party.party_id)
-    if current is None:
-        raise NotRegistered(f"there is no registration with {party}")
-    return current
-
-
-async def unregister(context: Context, party: Party) -> None:
-    """DELETE our credentials at the partner and forget it. Raises NotSupported, NotRegistered, PartnerError."""
-    await call(context, party, outgoing("credentials.delete"))
-    async with context.store.transaction() as tx:
-        await delete_party(tx, party)
-        event = await context.emit(tx, PartyUnregistered, party.key, new_id())
-    await deliver(context, [event])
+        return our_credentials(context, token)
+    raise CannotUseApi(f"the credentials of {party} change faster than they can be tried")
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:
     """GET the credentials object at the partner."""
-    return _read(Credentials, (await call(context, party, outgoing("credentials.get"))).data)
-
-
-async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
-    """Token A for a CPO that shall register with us; an earlier token A of the same CPO stops working.
-
-    Raises InvalidObject where the CPO is registered already.
-    """
-    token, now = new_token(), context.clock.now()
-    async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        if party is not None and party.state is PartyState.REGISTERED:
-            raise InvalidObject(f"{party} is registered already")
-        key = party_key(country_code, party_id)
-        invited = Party(
-            country_code=key.country_code,
-            party_id=key.party_id,
-            state=PartyState.INVITED,
-            profile=profile,
-            issued=(issue(token, now),),
-        )
-        await put_party(tx, invited, now)
-    return token
+    return read(Credentials, (await call(context, party, outgoing("credentials.get"))).data)
 
 
 async def registered_party(context: Context, country_code: str, party_id: str) -> Party:

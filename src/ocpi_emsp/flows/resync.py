@@ -29,18 +29,31 @@ class Wish:
     id: str
     """Of an object; empty for a window."""
     at: datetime
+    of: tuple[str, str]
+    """Whose it is: the party that is pulled, or one behind its connection."""
 
 
-async def wish(tx: Transaction, owner: tuple[str, str], module: str, object_id: str, now: datetime) -> None:
-    """Note that an object of a party, or with an empty id a window of the module, has to be pulled."""
+async def wish(
+    tx: Transaction,
+    owner: tuple[str, str],
+    module: str,
+    object_id: str,
+    now: datetime,
+    of: tuple[str, str] | None = None,
+) -> None:
+    """Note that an object, or with an empty id a window of the module, has to be pulled from a party.
+
+    ``of`` is whose object it is, where it is another's that comes over the party's connection.
+    """
     if module not in PULLED:
         return
     if object_id and len(await tx.entries(RESYNC, owner=owner, limit=MOST)) >= MOST:
         object_id = ""
-    entry_id = _id(owner, module, object_id)
+    of = of if object_id and of is not None and of != owner else None
+    entry_id = _id(owner, module, object_id, *(of or ()))
     if await tx.entry(entry_id) is not None:
         return  # the moment of the first wish is the earlier one
-    details = {"country_code": owner[0], "party_id": owner[1], "id": object_id}
+    details = {"country_code": owner[0], "party_id": owner[1], "id": object_id, **({"of": list(of)} if of else {})}
     await tx.append(Entry(id=entry_id, topic=RESYNC, name=module, key=None, at=now, details=details))
 
 
@@ -48,12 +61,17 @@ async def wishes(tx: Transaction, owner: tuple[str, str], module: str) -> Sequen
     """What has to be pulled of a party's module."""
     entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
     return [
-        Wish(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at)
+        Wish(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at, of=_of(entry, owner))
         for entry in entries
         if entry.name == module
     ]
 
 
-def _id(owner: tuple[str, str], module: str, object_id: str) -> str:
-    text = "\n".join((*owner, module, object_id))
+def _of(entry: Entry, owner: tuple[str, str]) -> tuple[str, str]:
+    country_code, party_id = entry.details.get("of", owner)
+    return country_code, party_id
+
+
+def _id(owner: tuple[str, str], module: str, object_id: str, *of: str) -> str:
+    text = "\n".join((*owner, module, object_id, *of))
     return f"resync-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"

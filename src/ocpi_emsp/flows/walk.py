@@ -45,6 +45,8 @@ class ListPage:
     """X-Total-Count, where the partner says it."""
     size: int
     """Bytes of the answer."""
+    limit: int | None = None
+    """X-Limit, where the partner says it."""
     date: datetime | None = None
     """When the partner answered, by its own clock (the Date header), where it says so."""
     notes: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ async def walk(
     trail, following = _Trail(filters, url, total), url
     for _ in range(context.limits.pages):
         request = outgoing_request("GET", following, party.token or "", as_base64=party.profile.base64_token)
-        page = _page(request, await exchange(context, request), trail)
+        page = _page(request, await exchange(context, request, party), trail)
         yield page
         if page.following is None:
             return
@@ -97,6 +99,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         following=following,
         total=total,
         size=len(response.body),
+        limit=_count(response.header("x-limit")),
         date=_date(response.header("date")),
         notes=tuple(notes),
         problem=problem,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
+from ocpi_emsp import logs
 from ocpi_emsp._bridge import rest
 from ocpi_emsp.errors import OcpiError
-
-log = logging.getLogger("ocpi_emsp")
 
 
 def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:
@@ -34,6 +33,22 @@ async def async_keep_doing(once: Callable[[], Awaitable[int]], what: str, every:
         await rest(seconds)
 
 
+class Seldom:
+    """What a loop does now and then: at its first round, and once every so many seconds."""
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        """True where it is time again; the next time counts from now on."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._every
+        return True
+
+
 class _Pace:
     """How long a loop rests, and what it says: an outage is one warning, however long it lasts."""
 
@@ -48,7 +63,7 @@ class _Pace:
     def after(self, done: int) -> float:
         """The seconds to rest after a round that did something, or nothing."""
         if self._failures:
-            log.info("%s works again, after %d failures", self._what, self._failures)
+            logs.info("loop.recovered", what=self._what, failures=self._failures)
         self._failures = 0
         return 0.0 if done else self._every
 
@@ -56,5 +71,5 @@ class _Pace:
         """The seconds to rest after a round that failed."""
         self._failures += 1
         if self._failures == 1:
-            log.warning("%s failed, and is tried again: %s", self._what, error, exc_info=error)
+            logs.warning("loop.failed", trace=error, what=self._what, error=error)
         return float(max(self._every, min(self._every * 2 ** min(self._failures, 30), self.longest)))

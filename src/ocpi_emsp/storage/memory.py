@@ -4,13 +4,14 @@ Rules of this module:
 - a transaction holds the one lock from begin to end and writes nothing before its commit: all or nothing;
 - a record or entry gets its numbers when it is put: one that a rollback took leaves a gap between sequences;
 - nothing in it suspends, so it serves the sync and the async shell alike;
-- rejections are bounded: the oldest go first.
+- rejections and authorizations are bounded: the oldest go first;
+- who awaits a command is told of it after the commit, without the lock.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
@@ -18,7 +19,8 @@ from typing import TypeVar
 from attrs import evolve
 
 from ocpi_emsp.errors import CannotHold, StoreFailed
-from ocpi_emsp.ports import REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -29,22 +31,33 @@ _SECONDS_TO_LOCK = 30.0
 class MemoryStore:
     """Objects in dicts.
 
-    ``keep_rejections`` bounds what hostile or broken partners can make it hold; a transaction that waits for another
-    one longer than ``lock_timeout`` seconds raises StoreFailed.
+    ``keep_rejections`` bounds what hostile or broken partners can make it hold, ``keep_authorizations`` how many
+    decisions; a transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
     """
 
-    def __init__(self, *, keep_rejections: int = 1000, lock_timeout: float = _SECONDS_TO_LOCK) -> None:
+    def __init__(
+        self,
+        *,
+        keep_rejections: int = 1000,
+        keep_authorizations: int = 1000,
+        lock_timeout: float = _SECONDS_TO_LOCK,
+    ) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
         self._journal: dict[str, dict[str, Entry]] = {topic: {} for topic in TOPICS}
         self._sequence = count(1)
-        self._keep_rejections = keep_rejections
+        self._keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
         self._lock_timeout = lock_timeout
+        self._listeners = Listeners()
 
     def transaction(self, *, read_only: bool = False) -> _MemoryTransaction:
         """A transaction; see :class:`ocpi_emsp.ports.Store`."""
         return _MemoryTransaction(self, read_only)
+
+    def announce(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with the id of each command that is written, right after its commit and in its thread."""
+        return self._listeners.add(listener)
 
     def _commit(self, records: dict[Key, Record | None], journal: dict[str, Entry | None]) -> None:
         self._require_locations(records)
@@ -60,9 +73,10 @@ class MemoryStore:
             kept[key] = record
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
-        rejections = self._journal[REJECTION]
-        while len(rejections) > self._keep_rejections:
-            rejections.pop(next(iter(rejections)))
+        for topic, keep in self._keep.items():
+            entries = self._journal[topic]
+            while len(entries) > keep:
+                entries.pop(next(iter(entries)))
 
     def _require_locations(self, records: dict[Key, Record | None]) -> None:
         stored = self._records.get(Kind.LOCATION, {})
@@ -115,6 +129,10 @@ class _MemoryTransaction:
                 self._store._commit(self._records, self._journal)
         finally:
             self._store._lock.release()
+        if kind is None:
+            for key, record in self._records.items():
+                if key.kind == Kind.COMMAND and record is not None:
+                    self._store._listeners.tell(key.id)
 
     async def get(self, key: Key) -> Record | None:
         key = _owned(key)
@@ -136,6 +154,7 @@ class _MemoryTransaction:
             sequence,
             record.missing_since,
             record.missed,
+            record.correlation_id,
         )
         if old is None:
             self._records.pop(key, None)  # deleted before: its place is the last one

@@ -3,7 +3,9 @@
 Rules of this module (transport_and_format.md, pagination):
 - ``date_from`` is inclusive, ``date_to`` exclusive: windows that touch neither overlap nor leave a gap;
 - a limit over the cap is clamped and X-Limit says so; a parameter that cannot be read is a finding (2001);
-- the next link keeps the filters of the request.
+- the next link keeps the filters of the request;
+- our own next link names the last object that was given, too (``after``): a list that is read on from there neither
+  skips nor repeats one, whatever became of the others meanwhile. Whoever counts offsets gets what they always got.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class PageRequest:
     date_to: datetime | None = None
     offset: int = 0
     limit: int | None = None
+    after: int | None = None
+    """Of our own lists: the sequence of the last object that was given; where it is there, ``offset`` only counts."""
 
     def query(self) -> dict[str, str]:
         """The URL parameters, those that are not the default."""
@@ -41,6 +45,7 @@ class PageRequest:
             "date_to": wire_time(self.date_to) if self.date_to else None,
             "offset": str(self.offset) if self.offset else None,
             "limit": str(self.limit) if self.limit is not None else None,
+            "after": str(self.after) if self.after is not None else None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -54,6 +59,7 @@ def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
         date_to=_moment(given, "date_to", findings),
         offset=_number(given, "offset", 0, 0, findings),
         limit=min(cap, _number(given, "limit", default, 1, findings)),
+        after=_number(given, "after", 0, 0, findings) if "after" in given else None,
     )
     if findings:
         raise InvalidParameter("a parameter cannot be read", findings=findings)
@@ -86,9 +92,9 @@ def _finding(name: str, message: str) -> Finding:
     return Finding(pointer=f"/{name}", rule="parameter", severity=Severity.ERROR, message=message, clause=_CLAUSE)
 
 
-def link_next(url: str, page: PageRequest, limit: int) -> str:
-    """The Link header of a page that is not the last; ``url`` is the list's own."""
-    following = evolve(page, offset=page.offset + limit, limit=limit)
+def link_next(url: str, page: PageRequest, limit: int, *, after: int | None = None) -> str:
+    """The Link header of a page that is not the last; ``url`` is the list's own, ``after`` the last one's sequence."""
+    following = evolve(page, offset=page.offset + limit, limit=limit, after=after)
     return f'<{url}?{urlencode(following.query(), safe=":")}>; rel="next"'
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from ocpi_emsp.cli.demo.parties import Misbehaved
 from ocpi_emsp.cli.demo.rows import COMMAND_RESULT, Call, Seen
 from ocpi_emsp.cli.demo.stage import Act, Stage
-from ocpi_emsp.client import AsyncListing
 from ocpi_emsp.events import CommandResultReceived
-from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.kept.commands import AsyncPendingCommand
+from ocpi_emsp.listing import AsyncListing
 from ocpi_emsp.models import CommandResponseType, Token, TokenType, WhitelistType
 from ocpi_emsp.support import TO_CPO
 
@@ -134,26 +134,36 @@ async def get_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     yield GET_TOKEN, await stage.ours("we read a token back", "GET", get)
 
 
-async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[SentCommand]]) -> tuple[Call, Seen]:
+async def _known(stage: Stage) -> None:
+    """Have the locations and sessions of the CPO stored: a command about something unknown is not sent."""
+    party = (stage.abc.country_code, stage.abc.party_id)
+    report = await stage.emsp.async_sync(*party, modules=("locations", "sessions"))
+    if not report.ok:
+        raise Misbehaved("its locations and sessions cannot be stored")
+
+
+async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[AsyncPendingCommand]]) -> tuple[Call, Seen]:
     name = call.path.rpartition("/")[2]
 
     async def command() -> str:
-        sent = await send()
-        if sent.acknowledgement != CommandResponseType.ACCEPTED:
-            raise Misbehaved(f"the CPO says {sent.acknowledgement}")
-        if not await stage.heard.wait_for(CommandResultReceived, lambda event: event.uid == sent.uid, RESULT_SECONDS):
-            raise Misbehaved(f"no result came within {RESULT_SECONDS:g} seconds")
-        settled = await stage.emsp.async_command(sent.country_code, sent.party_id, sent.uid)
-        if settled is None or settled.result != CommandResponseType.ACCEPTED:
-            raise Misbehaved(f"the result is {settled.result if settled else 'not kept'}")
-        return f"we send {name}: acknowledged {settled.acknowledgement}, result {settled.result}"
+        pending = await send()
+        if pending.acknowledgement != CommandResponseType.ACCEPTED:
+            raise Misbehaved(f"the CPO says {pending.acknowledgement}")
+        try:
+            result = await pending.result(timeout=RESULT_SECONDS)
+        except TimeoutError:
+            raise Misbehaved(f"no result came within {RESULT_SECONDS:g} seconds") from None
+        if result != CommandResponseType.ACCEPTED:
+            raise Misbehaved(f"the result is {result}")
+        return f"we send {name}: acknowledged {pending.acknowledgement}, result {result}"
 
     return call, await stage.ours(f"we send {name}", "POST", command)
 
 
 @PULLS.scene(RESERVE_NOW)
 async def reserve_now(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A reservation for an hour."""
+    """A reservation for an hour; what commands are about is stored before."""
+    await _known(stage)
     until = datetime.now(UTC) + timedelta(hours=1)
     yield await _command(
         stage,

@@ -26,8 +26,9 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
+from ocpi_emsp.flows.authorize import AuthorizationRequest
 from ocpi_emsp.flows.context import Limits
-from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token
+from ocpi_emsp.models import Allowed, AuthorizationInfo
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
 
@@ -107,9 +108,9 @@ def now() -> str:
     return wire_time(datetime.now(UTC))
 
 
-def allow_everyone(token: Token, location: LocationReferences | None) -> AuthorizationInfo:
+def allow_everyone(request: AuthorizationRequest) -> AuthorizationInfo:
     """The demo's authorization: any token that we know may charge."""
-    return AuthorizationInfo(allowed=Allowed.ALLOWED if token.valid else Allowed.BLOCKED, location=location)
+    return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
 
 
 @contextlib.asynccontextmanager

@@ -8,12 +8,12 @@ Rules of this package:
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from typing import Any
 
 import procrastinate
 
+from ocpi_emsp import logs
 from ocpi_emsp.contrib.procrastinate.apps import make_app, upgrade
 from ocpi_emsp.contrib.procrastinate.deferring import async_defer_sync, defer_sync
 from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncStopped
@@ -35,8 +35,6 @@ __all__ = [
     "tasks",
     "upgrade",
 ]
-
-log = logging.getLogger("ocpi_emsp.worker")
 
 
 def __getattr__(name: str) -> Any:
@@ -62,5 +60,5 @@ def _app() -> procrastinate.App:
         emsp = make_emsp(settings, settings.url or f"http://127.0.0.1{BASE_PATH}", SqlStore(url))
         return make_app(emsp, url)
     except (CommandFailed, ValueError) as error:
-        log.error("there is no app: %s", error)  # Procrastinate's command does not say why
+        logs.error("worker.no_app", error=error)  # Procrastinate's command does not say why
         raise AttributeError(f"there is no app: {error}") from error

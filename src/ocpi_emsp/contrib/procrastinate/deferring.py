@@ -28,6 +28,11 @@ def lock_of(pair: Pair) -> str:
     return f"sync/{pair}"
 
 
+def changes_of(country_code: str, party_id: str) -> str:
+    """The queueing lock of a push of changes: a party waits for one at most."""
+    return f"changes/{country_code}-{party_id}"
+
+
 def job_arguments(pair: Pair, *, full: bool) -> tuple[str, dict[str, Any]]:
     """The name of the task that syncs a pair, and its arguments."""
     party = {"country_code": pair.country_code, "party_id": pair.party_id}

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from datetime import timedelta
 
 import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 
+from ocpi_emsp import logs
 from ocpi_emsp.contrib.procrastinate.apps import make_app
 from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
 from ocpi_emsp.contrib.procrastinate.tasks import Told
 from ocpi_emsp.emsp import Emsp, PublishFunction
-
-log = logging.getLogger("ocpi_emsp.worker")
 
 _POLL = 2.0
 """Seconds between two looks for jobs: new ones announce themselves, those that are tried again do not."""
@@ -59,7 +57,7 @@ async def run_worker(
                 await _run(stop, grace, settings, {QUEUE: (syncs, concurrency), UPKEEP: (upkeep, _UPKEEP)})
         except (ConnectorException, psycopg.Error) as error:
             cause = error.__cause__ or error
-            log.warning("the database failed, and is tried again: %s", str(cause).partition("\n")[0] or type(cause))
+            logs.warning("worker.database_failed", error=str(cause).partition("\n")[0] or type(cause).__name__)
         if not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _REST)
@@ -90,7 +88,7 @@ async def _run(
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping: a sync ends after the page in hand")
+        logs.info("worker.stopping", syncs="end after the page in hand")
     finally:
         for task in (stopping, *workers):
             task.cancel()  # a worker that is cancelled ends in order

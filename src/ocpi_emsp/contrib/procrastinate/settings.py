@@ -17,11 +17,14 @@ from ocpi_emsp.flows.sync.run import MODULES
 QUEUE: Final = "ocpi_emsp"
 """What calls partners, and may take hours."""
 UPKEEP: Final = "ocpi_emsp_upkeep"
-"""What takes seconds and must not wait for that: planning, relaying, taking over."""
+"""What takes seconds and must not wait for that: planning, relaying, taking over, deadlines."""
 
 SYNC: Final = "ocpi_emsp.sync"
 PUSH_TOKENS: Final = "ocpi_emsp.push_tokens"
+PUSH_CHANGES: Final = "ocpi_emsp.push_changes"
 RELAY: Final = "ocpi_emsp.relay"
+FAN_OUT: Final = "ocpi_emsp.fan_out"
+EXPIRE: Final = "ocpi_emsp.expire"
 PLAN: Final = "ocpi_emsp.plan"
 TAKE_OVER: Final = "ocpi_emsp.take_over"
 TIDY: Final = "ocpi_emsp.tidy"
@@ -64,6 +67,10 @@ class WorkerSettings:
     """The first wait before a retry is this part of the period (of 4 hours: 225 seconds), each other twice as long."""
     relay_every: int = field(default=5, validator=_seconds_of_a_minute)
     """Seconds between two looks for events to relay, a divisor of 60: a broker behind a worker needs no less."""
+    fan_out_every: int = field(default=5, validator=_seconds_of_a_minute)
+    """Seconds between two looks for parties that changed tokens have to be pushed to, a divisor of 60."""
+    expire_every: int = field(default=5, validator=_seconds_of_a_minute)
+    """Seconds between two looks for deadlines that passed, a divisor of 60: they are minutes long."""
     take_over_after: timedelta = field(default=timedelta(seconds=30), validator=_at_least(timedelta(seconds=2)))
     """A worker that was silent for so long is dead, and its jobs are run by others: a busy one is late by seconds."""
     deaths: int = field(default=10, validator=ge(1))

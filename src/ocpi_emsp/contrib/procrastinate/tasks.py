@@ -3,12 +3,12 @@
 Rules of this module:
 - one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whoever plans it;
 - a queueing lock is the turn's own, so that no retry meets another job with the same one;
+- a push of changes is never tried again by Procrastinate: the journal says when it is due again;
 - no job of the upkeep holds a lock that only itself could give back: planning is taken over, taking over has none.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -19,13 +19,17 @@ from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 from procrastinate.tasks import Task
 
+from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
 from ocpi_emsp.contrib.procrastinate import planning
-from ocpi_emsp.contrib.procrastinate.deferring import TOKENS, job_arguments, lock_of
+from ocpi_emsp.contrib.procrastinate.deferring import ASKED, TOKENS, changes_of, job_arguments, lock_of
 from ocpi_emsp.contrib.procrastinate.planning import Pair, Turn
 from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncRetries, SyncStopped, turn_ends
 from ocpi_emsp.contrib.procrastinate.settings import (
+    EXPIRE,
+    FAN_OUT,
     PLAN,
+    PUSH_CHANGES,
     PUSH_TOKENS,
     QUEUE,
     RELAY,
@@ -41,8 +45,6 @@ from ocpi_emsp.flows.parties import Party, PartyState
 from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
 from ocpi_emsp.kept.relay import AsyncRelay
 from ocpi_emsp.ports import Kind, Query
-
-log = logging.getLogger("ocpi_emsp.worker")
 
 Told: TypeAlias = Callable[[SyncReport], object]
 
@@ -73,11 +75,14 @@ def tasks(
     work.tasks = {
         SYNC: blueprint.task(name=SYNC, queue=QUEUE, retry=retry, pass_context=True)(work.sync),
         PUSH_TOKENS: blueprint.task(name=PUSH_TOKENS, queue=QUEUE, retry=retry, pass_context=True)(work.push_tokens),
+        PUSH_CHANGES: blueprint.task(name=PUSH_CHANGES, queue=QUEUE, pass_context=True)(work.push_changes),
     }
     take_over_every = planning.divisor_up_to(settings.take_over_after.total_seconds() / 2)
     for name, function, every, lock in (
         (PLAN, work.plan, planning.look_every(settings.seconds), PLAN),
         (TAKE_OVER, work.take_over, take_over_every, None),
+        (FAN_OUT, work.fan_out, settings.fan_out_every, None),
+        (EXPIRE, work.expire, settings.expire_every, None),
         *([(RELAY, work.relay, settings.relay_every, None)] if relay is not None else []),
     ):
         task = blueprint.task(name=name, queue=UPKEEP, pass_context=True, lock=lock, queueing_lock=name)(function)
@@ -125,8 +130,6 @@ class _Work:
         (ended,) = report.modules
         text = _line(ended)
         party = f"{report.country_code}-{report.party_id}"
-        level = logging.WARNING if ended.ended is SyncEnded.FAILED else logging.INFO
-        log.log(level, "%s %s%s: %s", party, module, " (full)" if full else "", text)
         if ended.ended is SyncEnded.FAILED:
             raise SyncFailed(f"{party} {module}: {ended.reason}")
         if ended.ended is SyncEnded.STOPPED:
@@ -139,6 +142,16 @@ class _Work:
         """Push our tokens to a party; see :meth:`sync`."""
         return await self.sync(context, country_code, party_id, TOKENS, timestamp=timestamp)
 
+    async def push_changes(self, context: JobContext, country_code: str, party_id: str) -> str:
+        """Push what changed of our tokens to a party that waits for it. Raises StoreFailed.
+
+        What the party does wrong is no failure of the job: the journal keeps it, and says when it is tried again.
+        """
+        report = await self._emsp.async_tokens.fan_out_to(country_code, party_id, stop=lambda: _is_stopping(context))
+        if report is None:
+            return "nothing to do, or another process does it"
+        return f"{report.ended}, {report.put} put, {report.patched} patched, {report.failed} failed"
+
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
     async def relay(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # Procrastinate gives it
@@ -149,6 +162,34 @@ class _Work:
         while not _is_stopping(context) and (published := await self._relay.once()):
             events += published
         return f"{events} events"
+
+    async def fan_out(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
+        """Defer a push to each party that changed tokens wait for. Raises StoreFailed, ConnectorException."""
+        deferred, after = 0, 0
+        while waiting := await self._emsp.async_tokens.waiting(limit=_PAGE, after=after):
+            after = waiting[-1].sequence
+            for each in waiting:
+                if each.is_due:
+                    deferred += await self._defer_changes(context.app, each.country_code, each.party_id)
+        return f"{deferred} deferred"
+
+    async def _defer_changes(self, app: App, country_code: str, party_id: str) -> bool:
+        """Defer a push of changes; False where one waits already."""
+        deferrer = self.tasks[PUSH_CHANGES].configure(
+            lock=lock_of(Pair(country_code, party_id, TOKENS)),
+            queueing_lock=changes_of(country_code, party_id),
+            priority=ASKED,
+            task_kwargs={"country_code": country_code, "party_id": party_id},
+        )
+        try:
+            await app.job_manager.defer_job_async(deferrer.job)
+        except AlreadyEnqueued:
+            return False
+        return True
+
+    async def expire(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
+        """Deal with the deadlines of commands and reservations that passed. Raises StoreFailed."""
+        return f"{await self._emsp.async_commands.expire()} deadlines"
 
     async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
         """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""
@@ -213,14 +254,14 @@ class _Work:
         manager = app.job_manager
         if job.attempts >= self._settings.deaths:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
-            log.error("%s: its worker is gone, after %d earlier tries; given up", job.call_string, job.attempts)
+            logs.error("job.given_up", reason="its worker is gone", attempts=job.attempts, job=job.call_string)
             return
         try:
             await manager.retry_job(job)
-            log.warning("%s: its worker is gone, it is run again", job.call_string)
+            logs.warning("job.taken_over", reason="its worker is gone", job=job.call_string)
         except UniqueViolation:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
-            log.warning("%s: its worker is gone, and one that does the same waits", job.call_string)
+            logs.warning("job.dropped", reason="its worker is gone, one that does the same waits", job=job.call_string)
 
     async def tidy(self, context: JobContext, timestamp: int) -> None:  # noqa: ARG002
         """Delete jobs that ended long ago. Raises ConnectorException."""

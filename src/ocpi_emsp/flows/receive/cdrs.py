@@ -3,18 +3,22 @@
 Rules of this module (docs/spec-choices.md row 9):
 - a CDR never changes: the same content again gets the same answer and the same Location header; another content
   under a known id is kept beside the first and reported, never in its place;
-- ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party.
+- ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party, or on a hub's the
+  one that owners.py finds.
 """
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from ocpi_emsp.codec.content import content_hash, same_content
 from ocpi_emsp.codec.patch import identity, join, members
-from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.incoming import JSON, Incoming, Outcome, Stored
-from ocpi_emsp.flows.receive.objects import emit, get_object
+from ocpi_emsp.flows.owners import Owner, open_owners, owner_of
+from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as route
@@ -24,12 +28,23 @@ _GET = route("cdrs.get")
 
 
 async def get(incoming: Incoming) -> Response:
-    """A CDR as received."""
-    return await get_object(incoming, _key(incoming, incoming.params["cdr_id"]))
+    """A CDR as received; of several with this id behind one connection, the first in the order of its parties."""
+    cdr_id = incoming.params["cdr_id"]
+    async with incoming.context.store.transaction(read_only=True) as tx:
+        for owner in await open_owners(tx, incoming.party):
+            record = await tx.get(_key(_of(incoming, owner), cdr_id))
+            if record is not None:
+                return incoming.answer(record.document)
+    raise UnknownObject(f"cdr {cdr_id!r} is not known")
 
 
 async def post(incoming: Incoming) -> Response:
     """A new CDR; 201 with its URL here in the Location header."""
+    if incoming.party.profile.allowed_parties:
+        # In a transaction that locks nothing: what is looked at may be of any number of parties.
+        async with incoming.context.store.transaction(read_only=True) as tx:
+            among = await open_owners(tx, incoming.party)
+            incoming = _of(incoming, await owner_of(tx, among, Kind.CDR, incoming.request.body))
     async with incoming.context.store.transaction() as tx:
         stored = await store(incoming, tx)
     if stored.outcome is Outcome.CONFLICT or stored.record is None:
@@ -46,7 +61,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """
     cdr = incoming.accept(Cdr)
     document = incoming.request.body
-    record = Record(_key(incoming, cdr.id), document, cdr.last_updated, incoming.now, cdr)
+    key, correlation_id = _key(incoming, cdr.id), incoming.correlation_id
+    record = Record(key, document, cdr.last_updated, incoming.now, cdr, correlation_id=correlation_id)
     first = await tx.get(record.key)
     if first is None:
         await tx.put(record)
@@ -56,7 +72,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         return Stored(Outcome.UNCHANGED, record=first)
     beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
     if await tx.get(beside) is None:
-        await tx.put(Record(beside, document, cdr.last_updated, incoming.now, cdr))
+        await tx.put(evolve(record, key=beside))
         await emit(incoming, tx, CdrConflict, beside, document)
     return Stored(Outcome.CONFLICT, record=first)
 
@@ -78,6 +94,12 @@ def conflict(document: bytes) -> InvalidObject:
         clause="mod_cdrs.md#1-flow-and-lifecycle",
     )
     return InvalidObject("a CDR cannot be replaced", findings=(finding,))
+
+
+def _of(incoming: Incoming, owner: Owner) -> Incoming:
+    """The request as if its URL named the owner."""
+    params = {**incoming.params, "country_code": owner[0], "party_id": owner[1]}
+    return evolve(incoming, params=params)
 
 
 def _key(incoming: Incoming, cdr_id: str) -> Key:

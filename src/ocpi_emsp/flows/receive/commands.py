@@ -1,23 +1,23 @@
 """The eMSP interface of the commands module: the charge point's result of a command (mod_commands.md 2.2).
 
-Rules of this module (docs/spec-choices.md row 7):
+Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
 - the id in the URL is one that we made and nobody can guess; only the party that got the command may answer it;
 - ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike;
+- a result is taken before the acknowledgement and after the deadline as well;
 - the first result stands; the same again is answered alike, another one is kept out and says so.
 """
 
 from __future__ import annotations
 
-from attrs import evolve
-
-from ocpi_emsp.codec import encode
+from ocpi_emsp import logs
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import CommandResultReceived
-from ocpi_emsp.flows.command import command_key, read_command
+from ocpi_emsp.flows.command import pull_unknown_session
+from ocpi_emsp.flows.command_state import CommandChange, CommandState, command_key, get_command
+from ocpi_emsp.flows.deadlines import stored
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.models import CommandResponse
-from ocpi_emsp.ports import Record
 from ocpi_emsp.wire import Response
 
 
@@ -27,16 +27,28 @@ async def result(incoming: Incoming) -> Response:
     response = incoming.accept(CommandResponse, b'{"result":' + body + b"}" if body.startswith(b'"') else body)
     key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])
     async with incoming.context.store.transaction() as tx:
-        record = await tx.get(key)
-        command = read_command(record.document) if record else None
-        if record is None or command is None or command.command.lower() != incoming.params["command"].lower():
+        sent = await get_command(tx, key)
+        if sent is None or sent.command.lower() != incoming.params["command"].lower():
             raise UnknownObject("this command is not known")
-        if command.result is not None:
-            if command.result == response.result:
+        name, said = sent.command.value, response.result.value
+        if sent.result is not None:
+            if sent.result == response.result:
                 return incoming.reply(Stored(Outcome.UPDATED))
-            return incoming.reply(Stored.kept(f"the result {command.result} was received before"))
-        settled = evolve(command, result=response.result)
-        await tx.put(Record(key, encode(settled), incoming.now, incoming.now))
-        name, result_ = command.command.value, response.result.value
-        await emit(incoming, tx, CommandResultReceived, key, uid=key.id, command=name, result=result_)
+            logs.warning("command.contradicted", party=incoming.party, command=name, uid=key.id, said=said)
+            return incoming.reply(Stored.kept(f"the result {sent.result} was received before"))
+        settled = sent.changed(CommandChange.RESULT, result=response.result, result_at=incoming.now)
+        incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now))
+        await pull_unknown_session(tx, settled, settled.result, incoming.now)
+        late = settled.state == CommandState.LATE
+        await emit(incoming, tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)
+    incoming.context.ring(key.id)
+    logs.info(
+        "command.result",
+        party=incoming.party,
+        command=name,
+        uid=key.id,
+        said=said,
+        late=late,
+        correlation_id=sent.correlation_id,
+    )
     return incoming.reply(Stored(Outcome.UPDATED))

@@ -171,7 +171,7 @@ def _read(incoming: Incoming, document: bytes) -> _Pushed:
     documents = map(bytes, items(parts.pop("evses", _NULL)))
     pairs = zip(location.evses, documents, strict=True)
     key = _location_key(incoming)
-    evses = [_evse_record(key, evse, evse_document, incoming.now) for evse, evse_document in pairs]
+    evses = [_evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
     return _Pushed(location, join(parts), evses)
 
 
@@ -199,16 +199,17 @@ def _read_strictly(incoming: Incoming, stored: Sequence[Record]) -> _Pushed | No
     return _Pushed(
         location,
         shell,
-        [_evse_record(key, next(unread), evse, incoming.now) if isinstance(evse, bytes) else evse for evse in evses],
+        [_evse_record(incoming, key, next(unread), evse) if isinstance(evse, bytes) else evse for evse in evses],
     )
 
 
 _EVSES = tuple[Evse, ...]
 
 
-def _evse_record(location: Key, evse: Evse, document: bytes, now: datetime) -> Record:
+def _evse_record(incoming: Incoming, location: Key, evse: Evse, document: bytes) -> Record:
     key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
-    return Record(key, document, evse.last_updated, now, evse)
+    correlation_id = incoming.correlation_id
+    return Record(key, document, evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
 
 
 async def _store_location(
@@ -220,7 +221,8 @@ async def _store_location(
     if old is not None and moment < old.last_updated:
         return older(old, old.last_updated)
     changed, latest = await _store_evses(incoming, tx, stored, pushed.evses, moment)
-    record = Record(key, pushed.shell, latest, incoming.now, pushed.location)
+    correlation_id = incoming.correlation_id
+    record = Record(key, pushed.shell, latest, incoming.now, pushed.location, correlation_id=correlation_id)
     says_the_same = old is not None and old.document == record.document and latest <= old.last_updated
     if incoming.pulled and says_the_same and not changed:
         return Stored(Outcome.UNCHANGED, record=old)
@@ -279,7 +281,7 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record, moment: d
     moment = max(moment, record.last_updated)
     changes = {"status": msgspec.Raw(b'"REMOVED"'), "last_updated": raw_time(moment)}
     document = merge_patch(record.document, join(changes))
-    await tx.put(Record(record.key, document, moment, incoming.now))
+    await tx.put(Record(record.key, document, moment, incoming.now, correlation_id=incoming.correlation_id))
     await emit(incoming, tx, EvseRemoved, record.key, document, location_id=record.key.parent)
     return True
 
@@ -289,11 +291,11 @@ async def _store_evse(
 ) -> Stored:
     if old is not None and evse.last_updated < old.last_updated:
         return older(old, old.last_updated)
-    record = _evse_record(location.key, evse, document, incoming.now)
+    record = _evse_record(incoming, location.key, evse, document)
     key = record.key
     await tx.put(record)
     if evse.last_updated > location.last_updated:
-        await tx.put(evolve(location, last_updated=evse.last_updated))
+        await tx.put(evolve(location, last_updated=evse.last_updated, correlation_id=incoming.correlation_id))
     if incoming.context.hears(EvseReceived) and differs(old, record):
         created = old is None
         await emit(incoming, tx, EvseReceived, key, document, location_id=key.parent, created=created)

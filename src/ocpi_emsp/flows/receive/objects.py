@@ -78,7 +78,7 @@ async def want_resync(incoming: Incoming, tx: Transaction, key: Key) -> None:
     """Say that the object, or the location that it belongs to, should be pulled."""
     module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
     object_id = key.parent or key.id
-    await wish(tx, (key.country_code, key.party_id), module, object_id, incoming.now)
+    await wish(tx, incoming.party.owner, module, object_id, incoming.now, incoming.owner)
     await emit(incoming, tx, ResyncWanted, key, module=module, id=object_id)
 
 

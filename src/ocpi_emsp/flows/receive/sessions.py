@@ -1,7 +1,8 @@
 """The eMSP interface of the sessions module (mod_sessions.md 2.2). The rules are in objects.py.
 
 Beside those (docs/spec-choices.md row 15): COMPLETED and INVALID are final. A later document with another status is
-kept out; one with the same status is stored, since a late cost or meter value would be lost otherwise.
+kept out; one with the same status is stored, since a late cost or meter value would be lost otherwise. A new session is
+linked to the command that brought it about (command_links.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import Members, items, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionReceived
+from ocpi_emsp.flows.command_links import link
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.receive.objects import get_object, known, patched, receipt, stamped, store_object
 from ocpi_emsp.models import Session, SessionStatus
@@ -60,8 +62,14 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
         status = decode(Session, old.document).status
         if status in FINAL and session.status != status:
             return Stored(Outcome.STALE, f"the session is {status}, which is final", old)
-    new = Record(_key(incoming), document, session.last_updated, incoming.now, session)
-    return await store_object(incoming, tx, old, new, SessionReceived)
+    key, correlation_id = _key(incoming), incoming.correlation_id
+    new = Record(key, document, session.last_updated, incoming.now, session, correlation_id=correlation_id)
+    stored = await store_object(incoming, tx, old, new, SessionReceived)
+    if old is None and incoming.pulled:
+        incoming.fresh.append(session)
+    elif old is None:
+        await link(incoming, tx, session)
+    return stored
 
 
 def _appended(record: Record, changes: Members) -> Members:

@@ -26,7 +26,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """Insert or replace the tariff that the body holds. Raises NotJson, InvalidObject before anything is written."""
     tariff = incoming.accept(Tariff)
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
-    record = Record(_key(incoming), incoming.request.body, tariff.last_updated, incoming.now, tariff)
+    record = _record(incoming, incoming.request.body, tariff)
     return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
 
 
@@ -39,7 +39,7 @@ async def patch(incoming: Incoming) -> Response:
             document = patched(record, stamped(incoming.request.body, receipt(incoming, record)))
             tariff = incoming.accept(Tariff, document)
             incoming.require_id("id", tariff.id, key.id)
-            new = Record(key, document, tariff.last_updated, incoming.now, tariff)
+            new = _record(incoming, document, tariff)
             return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 
@@ -58,3 +58,8 @@ async def delete(incoming: Incoming) -> Response:
 
 def _key(incoming: Incoming) -> Key:
     return incoming.key(Kind.TARIFF, incoming.params["tariff_id"])
+
+
+def _record(incoming: Incoming, document: bytes, tariff: Tariff) -> Record:
+    key, correlation_id = _key(incoming), incoming.correlation_id
+    return Record(key, document, tariff.last_updated, incoming.now, tariff, correlation_id=correlation_id)

@@ -75,6 +75,8 @@ class Checkpoint:
     full_at: DateTime | None = None
     """When the last full pull came to its end."""
     window: Window | None = None
+    given: int | None = None
+    """The objects of a full page, where the partner gives fewer than it is asked for."""
 
 
 async def get_checkpoint(tx: Transaction, key: Key) -> Checkpoint:
@@ -83,9 +85,9 @@ async def get_checkpoint(tx: Transaction, key: Key) -> Checkpoint:
     return decode(Checkpoint, record.document) if record else Checkpoint()
 
 
-async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now: datetime) -> None:
+async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now: datetime, correlation_id: str) -> None:
     """Save it."""
-    await tx.put(Record(key, encode(checkpoint), now, now))
+    await tx.put(Record(key, encode(checkpoint), now, now, correlation_id=correlation_id))
 
 
 def whole_second(moment: datetime) -> datetime:

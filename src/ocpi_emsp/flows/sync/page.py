@@ -6,14 +6,16 @@ Rules of this module:
   as the push that it could have been; the same bad object again is the same rejection;
 - a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
   the last;
-- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is taken from nobody else;
+- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is taken from nobody else; of
+  several parties behind one connection, owners.py finds the one that it belongs to;
+- timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import TypeAlias
@@ -21,15 +23,20 @@ from typing import TypeAlias
 import msgspec
 from attrs import evolve, field, frozen
 
-from ocpi_emsp.codec.patch import identity, members
+from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotHold, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.answered import count_findings
+from ocpi_emsp.flows.command_links import link_fresh
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.deliver import ListenerFailed, deliver
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
+from ocpi_emsp.flows.owners import Owner, open_owners, owner_of, said_owner
 from ocpi_emsp.flows.parties import Caller, Party
 from ocpi_emsp.flows.receive import cdrs, locations, sessions, tariffs
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
+from ocpi_emsp.models import Session
 from ocpi_emsp.ports import Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.routes import VERSION, Route
 from ocpi_emsp.routes import incoming as incoming_route
@@ -82,6 +89,10 @@ class Pull:
     tally: Tally
     correlation_id: str
     full: bool = False
+    wished: Mapping[str, Owner] = field(factory=dict)
+    """Whose the objects are that were wished for, by their ids."""
+    of: Owner | None = None
+    """Whose the object in hand is, where it is not the party's own."""
 
     @cached_property
     def caller(self) -> Caller:
@@ -89,9 +100,18 @@ class Pull:
         return Caller(self.party, "")
 
     @property
-    def owner(self) -> tuple[str, str]:
-        """The party's codes."""
-        return self.party.country_code, self.party.party_id
+    def connection(self) -> Owner:
+        """The codes of the party that is asked."""
+        return self.party.owner
+
+    @property
+    def owner(self) -> Owner:
+        """The codes of the party whose objects are taken in."""
+        return self.of or self.connection
+
+    def for_owner(self, owner: Owner) -> Pull:
+        """The same for an object of this owner."""
+        return self if owner == self.owner else evolve(self, of=owner)
 
     def key(self, object_id: str) -> Key:
         """The key of one of the module's objects."""
@@ -99,20 +119,27 @@ class Pull:
 
     def incoming(self, document: bytes, object_id: str, page: Page) -> Incoming:
         """The object as if it had been pushed."""
-        params = {self.source.parameter: object_id}
+        country_code, party_id = self.owner
+        params = {"country_code": country_code, "party_id": party_id, self.source.parameter: object_id}
         request = Request(self.source.route.method, "", body=document)
         return Incoming(
-            self.context, self.caller, request, params, self.correlation_id, page.now, in_hand=page.in_hand, pulled=True
+            self.context,
+            self.caller,
+            request,
+            params,
+            self.correlation_id,
+            page.now,
+            in_hand=page.in_hand,
+            fresh=page.fresh,
+            pulled=True,
         )
 
     def rejection(
         self, document: bytes, object_id: str, page: Page, error: InvalidObject | NotJson, entry_id: str
     ) -> Entry:
         """What keeps it where it was refused, as the push that it could have been."""
-        country_code, party_id = self.owner
-        params = {"country_code": country_code, "party_id": party_id, self.source.parameter: object_id}
         incoming = self.incoming(document, object_id, page)
-        path = self.source.route.url(f"/{VERSION}/{self.source.module}", **params)
+        path = self.source.route.url(f"/{VERSION}/{self.source.module}", trailing_slash=False, **incoming.params)
         return evolve(incoming, request=evolve(incoming.request, url=path)).rejection(
             self.source.route, error, entry_id
         )
@@ -126,6 +153,9 @@ class Page:
     now: datetime
     in_hand: list[Entry] = field(factory=list)
     taken: list[Stored | RejectedObject] = field(factory=list)
+    found: list[Finding] = field(factory=list)
+    """What deviates in its objects."""
+    fresh: list[Session] = field(factory=list)
 
 
 async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save) -> None:
@@ -141,12 +171,47 @@ async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, sav
             await _store(pull, [], url, save, last=last)
 
 
+@frozen
+class _Listed:
+    """An object as it was listed, and how it is read: with its zone, for its owner."""
+
+    pull: Pull
+    received: bytes
+    zoned: Zoned
+
+
+async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
+    """The objects with their zone and owner. What is looked at for the owner is not locked: it may be much."""
+    zone = pull.party.profile.time_zone
+    received = [bytes(document) for document in documents]
+    zoned = [in_zone(document, zone) for document in received]
+    if any(each.added for each in zoned):
+        pull.tally.note_once(f"timestamps without a zone designator were read in {zone}")
+    owned = await _owned(pull, zoned) if pull.party.profile.allowed_parties else [pull] * len(zoned)
+    return [_Listed(*each) for each in zip(owned, received, zoned, strict=True)]
+
+
+async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Pull]:
+    """The pull as it is for the owner of each object of a hub."""
+    owned = list[Pull]()
+    async with pull.context.store.transaction(read_only=True) as tx:
+        among = await open_owners(tx, pull.party)
+        for each in zoned:
+            owner = pull.wished.get(id_of(each.document))
+            if owner is None or owner not in among:
+                owner = await owner_of(tx, among, pull.source.kind, each.document)
+            owned.append(pull.for_owner(owner))
+    return owned
+
+
 async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, *, last: bool) -> None:
+    listed = await _read(pull, documents)
     page = Page(url, pull.context.clock.now())
     async with pull.context.store.transaction() as tx:
         await save(tx, last)
-        for document in documents:
-            page.taken.append(await _take(pull, tx, page, bytes(document)))
+        for each in listed:
+            page.taken.append(await _take(each, tx, page))
+        await link_fresh(pull.incoming(b"", "", page), tx)
     await after_commit(pull, page)
 
 
@@ -154,9 +219,10 @@ async def _store_alone(pull: Pull, document: msgspec.Raw, url: str, save: Save) 
     try:
         await _store(pull, [document], url, save, last=False)
     except CannotHold as error:
+        listed = await _read(pull, [document])
         page = Page(url, pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
-            page.taken.append(await _reject(pull, tx, page, bytes(document), error))
+            page.taken.extend([await _reject(each, tx, page, error) for each in listed])
         await after_commit(pull, page)
 
 
@@ -167,24 +233,29 @@ async def after_commit(pull: Pull, page: Page) -> None:
             pull.tally.reject(taken)
         else:
             pull.tally.outcome(taken.outcome)
+    count_findings(pull.context.telemetry, pull.source.module, page.found)
     try:
         await deliver(pull.context, page.in_hand)
     except ListenerFailed as error:
         pull.tally.note(f"{error}; the objects are stored, the event is tried again")
 
 
-async def _take(pull: Pull, tx: Transaction, page: Page, document: bytes) -> Stored | RejectedObject:
+async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
     """Store one object, or keep it as a rejection. Raises CannotHold."""
+    pull, document = listed.pull, listed.zoned.document
     try:
         incoming = pull.incoming(document, identity(document, "id"), page)
+        if listed.zoned.added:
+            incoming.deviations.append(zone_finding(listed.zoned.added, pull.party.profile.time_zone or ""))
         _require_owner(pull, document)
         stored = await pull.source.store(incoming, tx)
         if stored.outcome is Outcome.CONFLICT:
             raise cdrs.conflict(document)
+        page.found.extend(incoming.deviations)
     except CannotHold:
         raise
     except (InvalidObject, NotJson) as error:
-        return await _reject(pull, tx, page, document, error)
+        return await _reject(listed, tx, page, error)
     if stored.record is not None and stored.outcome in (Outcome.UNCHANGED, Outcome.STALE):
         await _mark_listed(pull, tx, stored.record, page.now)
     return stored
@@ -196,11 +267,12 @@ async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: 
         await tx.put(evolve(record, received_at=now, missing_since=None, missed=0))
 
 
-async def _reject(
-    pull: Pull, tx: Transaction, page: Page, document: bytes, error: InvalidObject | NotJson
-) -> RejectedObject:
+async def _reject(listed: _Listed, tx: Transaction, page: Page, error: InvalidObject | NotJson) -> RejectedObject:
+    pull, document = listed.pull, listed.received
+    page.found.extend(error.findings)
     object_id = id_of(document)
-    digest = hashlib.sha256(b"\0".join((*(part.encode() for part in (*pull.owner, pull.source.module)), document)))
+    named = (part.encode() for part in (*pull.connection, pull.source.module))
+    digest = hashlib.sha256(b"\0".join((*named, document)))
     await tx.append(pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}"))
     if object_id:
         await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
@@ -217,20 +289,10 @@ def id_of(document: bytes) -> str:
 
 def _require_owner(pull: Pull, document: bytes) -> None:
     """Raises InvalidObject where the object says that it belongs to another party."""
-    if b'"party_id"' not in document:
-        return
-    said = tuple(_owner_of(document))
-    if said and said != tuple(code.upper() for code in pull.owner):
+    said = said_owner(document)
+    if said is not None and said != pull.owner:
         message = f"it belongs to {'-'.join(said)}, and was listed by {pull.party}"
         finding = Finding(
             pointer="/party_id", rule="pull.owner", severity=Severity.ERROR, message=message, clause=_OWNER_CLAUSE
         )
         raise InvalidObject("an object of another party", findings=(finding,))
-
-
-def _owner_of(document: bytes) -> Iterator[str]:
-    parts = members(document)
-    if "country_code" in parts and "party_id" in parts:
-        for name in ("country_code", "party_id"):
-            value = msgspec.json.decode(parts[name])
-            yield value.upper() if isinstance(value, str) else repr(value)

@@ -18,9 +18,10 @@ from typing import TypeAlias
 import msgspec
 from attrs import define, evolve
 
+from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.flows import resync
-from ocpi_emsp.flows.call import call, require
+from ocpi_emsp.flows.call import call, url_of
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.parties import checkpoint_key
 from ocpi_emsp.flows.register import registered_party
@@ -77,6 +78,8 @@ class _Work:
     done: Window | None = None
     """The window as its last page left it."""
     tokens: int = 0
+    given: int | None = None
+    """The fullest page so far, where it has fewer objects than were asked for."""
 
     @property
     def context(self) -> Context:
@@ -86,16 +89,17 @@ class _Work:
         """Save the place in the window, or with None its end. Raises TakenOver."""
         if not self.is_saved:
             return
-        now = self.context.clock.now()
+        now, run = self.context.clock.now(), self.pull.correlation_id
         checkpoint = await get_checkpoint(tx, self.key)
         if checkpoint.window is None or checkpoint.window.run != self.window.run:
             raise TakenOver("another sync of this module began after this one, and goes on in its place")
+        checkpoint = evolve(checkpoint, given=self.given or checkpoint.given)
         if window is not None:
-            await put_checkpoint(tx, self.key, evolve(checkpoint, window=window), now)
+            await put_checkpoint(tx, self.key, evolve(checkpoint, window=window), now, run)
         elif self.problem:
-            await put_checkpoint(tx, self.key, evolve(checkpoint, window=None), now)
+            await put_checkpoint(tx, self.key, evolve(checkpoint, window=None), now, run)
         else:
-            await put_checkpoint(tx, self.key, finished(checkpoint, self.done or self.window, now), now)
+            await put_checkpoint(tx, self.key, finished(checkpoint, self.done or self.window, now), now, run)
             await _settle(tx, self)
 
 
@@ -131,13 +135,13 @@ async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
 
 async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop: Stop) -> _Work:
     """Go on with the window that was not finished, or open the next one."""
-    route = outgoing(f"{pull.source.module}.list")
-    url = route.url(require(pull.context, pull.party, route))
+    url = url_of(pull.context, pull.party, outgoing(f"{pull.source.module}.list"))
     now = whole_second(pull.context.clock.now())
-    key = checkpoint_key(*pull.owner, pull.source.module)
+    key = checkpoint_key(*pull.connection, pull.source.module)
     async with pull.context.store.transaction() as tx:
         checkpoint = await get_checkpoint(tx, key)
-        wished = [wish.at for wish in await resync.wishes(tx, pull.owner, pull.source.module)]
+        wishes = await resync.wishes(tx, pull.connection, pull.source.module)
+        wished = [wish.at for wish in wishes]
         left = checkpoint.window
         continues = left is not None and since is None and (left.full or not full)
         leaves_gap = since is not None and _leaves_gap(checkpoint, since)
@@ -148,9 +152,9 @@ async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop
         else:
             window = _next_window(pull, checkpoint, since, full, now, min(wished, default=None))
         if not leaves_gap:
-            await put_checkpoint(tx, key, evolve(checkpoint, window=window), now)
+            await put_checkpoint(tx, key, evolve(checkpoint, window=window), now, pull.correlation_id)
     pull.tally.offset = (offset_of(window.next) or 0) if window.next else 0
-    pull = evolve(pull, full=window.full)
+    pull = evolve(pull, full=window.full, wished={wish.id: wish.of for wish in wishes if wish.id})
     return _Work(
         pull=pull,
         url=url,
@@ -230,19 +234,28 @@ async def _list(work: _Work) -> bool:
 
 async def _pages(work: _Work) -> bool:
     window, tally = work.window, work.pull.tally
-    page_request = PageRequest(date_from=window.date_from, date_to=window.date_to, limit=work.context.limits.asked)
+    page_request = PageRequest(date_from=window.date_from, date_to=window.date_to, limit=_asked(work))
     filters = page_request.query()
     start = window.next or first_url(work.url, filters)
     async with aclosing(walk(work.context, work.pull.party, start, filters, total=window.total)) as pages:
         async for page in pages:
             following = _after(work, page)
             work.problem = page.problem.message if page.problem else ""
+            work.given = max(work.given or 0, _given(work, page) or 0) or None
             await _store(work, page, following)
             work.is_resumed = False
             tally.total = page.total
             tally.add("pages")
             tally.add("bytes", page.size)
             tally.note(*page.notes)
+            logs.debug(
+                "sync.page",
+                party=work.pull.party,
+                module=work.pull.source.module,
+                objects=len(page.documents),
+                total=page.total,
+                correlation_id=work.pull.correlation_id,
+            )
             work.told()
             if following is None:
                 return True
@@ -250,6 +263,21 @@ async def _pages(work: _Work) -> bool:
             if work.stop():
                 return False
     return True
+
+
+def _asked(work: _Work) -> int:
+    """Objects of a page that are asked for."""
+    return work.pull.party.profile.page_limit or work.context.limits.asked
+
+
+def _given(work: _Work, page: ListPage) -> int | None:
+    """Objects of a page as the partner gives them, where it gives fewer than were asked for; None: that is not known.
+
+    The last page of a list says nothing, unless X-Limit does.
+    """
+    sizes = [page.limit or 0, len(page.documents) if page.following is not None else 0]
+    given = next((size for size in sizes if size), None)
+    return given if given is not None and given < _asked(work) else None
 
 
 async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
@@ -262,7 +290,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
     """True where the page may be asked for again: with a new token, or from the beginning of the window."""
     if error.answered_http == 401 and work.tokens < _TOKENS:
-        party = await registered_party(work.context, *work.pull.owner)
+        party = await registered_party(work.context, *work.pull.connection)
         if party.token != work.pull.party.token:
             work.tokens += 1
             work.pull = evolve(work.pull, party=party)
@@ -286,7 +314,7 @@ async def _pull_wished(work: _Work) -> None:
     """Pull the locations that are wished for, one by one; what fails is wished for still, and holds up no list."""
     route = outgoing("locations.get_location")
     async with work.context.store.transaction(read_only=True) as tx:
-        wished = [wish for wish in await resync.wishes(tx, work.pull.owner, "locations") if wish.id]
+        wished = [wish for wish in await resync.wishes(tx, work.pull.connection, "locations") if wish.id]
     for wish in wished:
         try:
             envelope = await call(work.context, work.pull.party, route, params={"location_id": wish.id})
@@ -303,13 +331,14 @@ async def _pull_wished(work: _Work) -> None:
             if last:
                 await tx.settle(entry_id)
 
-        await store_page(work.pull, documents, f"{work.url}/{wish.id}", settle)
+        of_wish = evolve(work.pull, wished={wish.id: wish.of})
+        await store_page(of_wish, documents, f"{work.url.rstrip('/')}/{wish.id}", settle)
 
 
 async def _settle(tx: Transaction, work: _Work) -> None:
     """The wishes that the window fulfilled are done with."""
     window, overlap = work.window, work.context.limits.overlap
-    for wish in await resync.wishes(tx, work.pull.owner, work.pull.source.module):
+    for wish in await resync.wishes(tx, work.pull.connection, work.pull.source.module):
         begins = window.full or window.date_from is None or window.date_from <= wish.at - overlap
         if begins and wish.at < (window.date_to or window.started_at):
             await tx.settle(wish.entry_id)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import evolve
 
+from ocpi_emsp import logs
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
+from ocpi_emsp.flows.answered import milliseconds
 from ocpi_emsp.flows.call import require
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.pace import Budget
@@ -35,6 +37,7 @@ MODULES = (*SOURCES, "tokens")
 Watch: TypeAlias = Callable[[SyncProgress], object]
 Stop: TypeAlias = Callable[[], bool]
 
+_COUNTED = ("created", "updated", "unchanged", "stale", "rejected", "pages", "retries")
 _SKIPPED = (NotSupported, MissingEndpoints)
 _FAILED = (PartnerError, UnsafeUrl, NotRegistered, TakenOver)
 
@@ -105,7 +108,7 @@ class _Run:
     def __init__(
         self, context: Context, party: Party, module: str, budget: Budget, watch: Watch | None, stop: Stop
     ) -> None:
-        self._context = context
+        self._context = evolve(context, correlation_id=new_id())
         self._party = party
         self._module = module
         self._budget = budget
@@ -116,10 +119,38 @@ class _Run:
     async def report(self, since: datetime | None, *, full: bool) -> ModuleReport:
         """Sync the module."""
         started, retries = self._context.clock.now(), self._budget.retries
-        ended, reason = await self._judged(since, full=full)
+        about: dict[str, str | int | float | bool] = {
+            "ocpi.party": str(self._party),
+            "ocpi.module": self._module,
+            "ocpi.sync.full": full,
+            "ocpi.correlation_id": self._context.correlation_id,
+        }
+        with self._context.telemetry.span(f"sync {self._module}", "internal", about) as span:
+            ended, reason = await self._judged(since, full=full)
+            span.set({"ocpi.sync.ended": ended.value})
+            if ended is SyncEnded.FAILED:
+                span.set({"error.type": ended.value})
         self._tally.add("retries", self._budget.retries - retries)
         self._tell(ended)
-        return self._tally.report(ended, reason, (self._context.clock.now() - started).total_seconds())
+        report = self._tally.report(ended, reason, (self._context.clock.now() - started).total_seconds())
+        self._log(report, full=full)
+        return report
+
+    def _log(self, report: ModuleReport, *, full: bool) -> None:
+        values: dict[str, Any] = {
+            "party": self._party,
+            "module": self._module,
+            "ended": report.ended.value,
+            "full": True if full else None,
+            **{name: getattr(report, name) or None for name in _COUNTED},
+            "reason": report.reason or None,
+            "ms": milliseconds(report.duration),
+            "correlation_id": self._context.correlation_id,
+        }
+        if report.ended is SyncEnded.FAILED:
+            logs.warning("sync.failed", **values)
+        else:
+            logs.info("sync.ended", **values)
 
     async def _judged(self, since: datetime | None, *, full: bool) -> tuple[SyncEnded, str]:
         if self._stop():
@@ -135,7 +166,7 @@ class _Run:
         if self._module == "tokens":
             require(self._context, self._party, outgoing("tokens.put"))
             return self._pushed(await push_tokens(self._context, self._party, full=full, stop=self._stop))
-        pull = Pull(self._context, self._party, SOURCES[self._module], self._tally, new_id())
+        pull = Pull(self._context, self._party, SOURCES[self._module], self._tally, self._context.correlation_id)
         return await pull_module(pull, since=since, full=full, told=self._tell, stop=self._stop)
 
     def _pushed(self, pushed: TokensPushed) -> tuple[SyncEnded, str]:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import chain
 
 from attrs import evolve
 
+from ocpi_emsp.flows.owners import Owner, open_owners
 from ocpi_emsp.flows.receive.locations import remove_evses
 from ocpi_emsp.flows.sync.page import Page, Pull, after_commit
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
@@ -63,7 +65,8 @@ async def _mark(
     if record is None or record.received_at >= since:
         return False, 0  # it came in meanwhile
     missed = record.missed if repeats and record.missed else record.missed + 1
-    await tx.put(evolve(record, missing_since=record.missing_since or since, missed=missed))
+    missing_since, correlation_id = record.missing_since or since, pull.correlation_id
+    await tx.put(evolve(record, missing_since=missing_since, missed=missed, correlation_id=correlation_id))
     if record.key.kind != Kind.LOCATION or missed < pull.context.limits.missed_syncs:
         return True, 0
     incoming = pull.incoming(record.document, record.key.id, page)
@@ -78,22 +81,18 @@ async def _unlisted(pull: Pull, since: datetime, after: int = 0) -> AsyncIterato
 
 
 async def _read(pull: Pull, since: datetime, after: int) -> Sequence[Record]:
-    country_code, party_id = pull.owner
-    query = Query(
-        kind=pull.source.kind,
-        country_code=country_code,
-        party_id=party_id,
-        received_to=since,
-        after=after,
-        limit=_PAGE,
-        count=False,
-    )
+    """The next records of all owners together, by their sequence: a place in them is one number, whoever's they are."""
+    query = Query(kind=pull.source.kind, received_to=since, after=after, limit=_PAGE, count=False)
     async with pull.context.store.transaction(read_only=True) as tx:
-        return (await tx.page(query)).records
+        pages = [await tx.page(_of(query, owner)) for owner in await open_owners(tx, pull.party)]
+    return sorted(chain.from_iterable(page.records for page in pages), key=lambda record: record.sequence)[:_PAGE]
 
 
 async def _count(pull: Pull) -> int:
-    country_code, party_id = pull.owner
-    query = Query(kind=pull.source.kind, country_code=country_code, party_id=party_id, limit=1)
+    query = Query(kind=pull.source.kind, limit=1)
     async with pull.context.store.transaction(read_only=True) as tx:
-        return (await tx.page(query)).total
+        return sum([(await tx.page(_of(query, owner))).total for owner in await open_owners(tx, pull.party)])
+
+
+def _of(query: Query, owner: Owner) -> Query:
+    return evolve(query, country_code=owner[0], party_id=owner[1])

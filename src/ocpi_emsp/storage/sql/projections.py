@@ -15,7 +15,7 @@ from typing import Any
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.command import SentCommand
+from ocpi_emsp.flows.command_state import SentCommand
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.ports import Key, Kind, Record
@@ -96,6 +96,9 @@ def _command(_: Key, command: SentCommand) -> Columns:
         "command": command.command.value,
         "acknowledgement": command.acknowledgement.value if command.acknowledgement else None,
         "result": command.result.value if command.result else None,
+        "state": command.state.value,
+        "deadline": command.deadline,
+        "session_id": command.session_id,
     }
 
 
@@ -118,6 +121,10 @@ _PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Key, Any], Columns], tuple
     Kind.TARIFF: (Tariff, _tariff, ("currency",)),
     Kind.CDR: (Cdr, _cdr, ("auth_id", "start_date_time", "stop_date_time", "currency", "total_cost")),
     Kind.TOKEN: (Token, _token, ("uid", "auth_id", "valid", "whitelist")),
-    Kind.COMMAND: (SentCommand, _command, ("command", "acknowledgement", "result")),
+    Kind.COMMAND: (
+        SentCommand,
+        _command,
+        ("command", "acknowledgement", "result", "state", "deadline", "session_id"),
+    ),
     Kind.PARTY: (Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
 }

@@ -1,18 +1,25 @@
 """What all transactions of a store have in common.
 
-Rules of this module: made once for each store; a party's document stands in the database without the token that we
-present, the whole of it is sealed beside.
+Rules of this module:
+- made once for each store;
+- a party's document stands in the database without the token that we present, the whole of it is sealed beside;
+- the channel on which commands are announced belongs to these tables alone: two stores in one database do not hear
+  each other.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
 
 import msgspec
 from sqlalchemy import Dialect
 
 from ocpi_emsp.codec.patch import join, members
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION
 from ocpi_emsp.storage.secrets import SecretBox
 from ocpi_emsp.storage.sql.prepared import Prepared
-from ocpi_emsp.storage.sql.statements import LOCK, journal_statements, object_statements
+from ocpi_emsp.storage.sql.statements import LOCK, NOTIFY, journal_statements, object_statements
 from ocpi_emsp.storage.sql.tables import make_tables
 
 _NULL = msgspec.Raw(b"null")
@@ -22,16 +29,23 @@ class Shared:
     """What all transactions of a store have in common: statements, limits, the secret box."""
 
     def __init__(
-        self, dialect: Dialect, schema: str | None, prefix: str, keep_rejections: int, secrets: SecretBox
+        self, dialect: Dialect, schema: str | None, prefix: str, keep: Mapping[str, int], secrets: SecretBox
     ) -> None:
         tables = make_tables(schema=schema, prefix=prefix)
         self.tables = tables
         self.name = f"{schema or ''}.{prefix}"
         self.objects = object_statements(tables, dialect)
         self.journal = journal_statements(tables.journal, dialect)
-        self.rejections = journal_statements(tables.rejections, dialect)
+        self.beside = {
+            REJECTION: journal_statements(tables.rejections, dialect),
+            AUTHORIZATION: journal_statements(tables.authorizations, dialect),
+        }
+        """The topics that have a table of their own; the journal has the others."""
+        self.keep = keep
+        """How many of the newest entries of such a topic are kept."""
         self.lock = Prepared(LOCK, dialect)
-        self.keep_rejections = keep_rejections
+        self.notify = Prepared(NOTIFY, dialect)
+        self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.secrets = secrets
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:

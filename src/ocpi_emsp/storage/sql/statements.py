@@ -126,7 +126,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     )
 
 
-BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed")
+BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed", "correlation_id")
 """What a put writes also where the document stays as it is: columns, and attributes of a record."""
 
 
@@ -211,7 +211,7 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
 
 @frozen
 class JournalStatements:
-    """The statements of the journal or the rejections."""
+    """The statements of the journal, the rejections, or the authorizations."""
 
     table: Table
     dialect: Dialect
@@ -242,7 +242,7 @@ def _entries(table: Table, by_key: bool, by_owner: bool, locked: bool) -> Execut
 
 
 def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
-    """The statements of one of the two tables."""
+    """The statements of one of the three tables."""
     names = [name for name in column_names(table) if name != "sequence"]
     put = _upsert(table, dialect).values({name: bindparam(name) for name in names})
     append = put.on_conflict_do_update(
@@ -263,3 +263,5 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
 
 LOCK = select(func.pg_advisory_xact_lock(bindparam("number")).label("locked"))
 """Locks a number until the end of the transaction (PostgreSQL)."""
+NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")).label("notified"))
+"""Says something on a channel, at the commit (PostgreSQL)."""

@@ -5,7 +5,8 @@ Rules of this module:
   (``run_sync``) runs the same code;
 - the schema is looked at once, before the first transaction: a new SQLite file gets it, anything else that differs is
   SchemaMismatch, unless ``auto_upgrade``;
-- inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits.
+- inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits;
+- who awaits a command is told when it was written (PostgreSQL, see announcements.py); SQLite says nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from attrs import frozen
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ocpi_emsp._bridge import LiftedTransaction, PerLoop, shielded, to_the_end
+from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import BlockingStore, Colour, Store
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, BlockingStore, Colour, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
+from ocpi_emsp.storage.sql.announcements import Announcements
 from ocpi_emsp.storage.sql.engine import (
     async_engine,
     begin,
@@ -45,6 +47,8 @@ from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
 
+_DRIVERS_THAT_LISTEN = ("psycopg", "psycopg_async")
+
 
 class SqlStore:
     """Objects in SQLite (``sqlite:///emsp.db``) or PostgreSQL (``postgresql+psycopg://user@host/db``).
@@ -52,9 +56,9 @@ class SqlStore:
     ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it serves hosts of its colour then.
     ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` seals the tokens that we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
-    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections are kept. What waits for a connection or a lock longer
-    than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an older schema up to date. With
-    ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
+    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are kept. What
+    waits for a connection or a lock longer than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an
+    older schema up to date. With ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
 
     Raises ValueError for a URL of another database. Its transactions raise StoreFailed and SchemaMismatch.
     """
@@ -67,6 +71,7 @@ class SqlStore:
         prefix: str = PREFIX,
         secrets: SecretBox | None = None,
         keep_rejections: int = 100_000,
+        keep_authorizations: int = 100_000,
         lock_timeout: float = 30.0,
         auto_upgrade: bool = False,
         snapshots: bool = False,
@@ -78,9 +83,9 @@ class SqlStore:
         self._names = migrations.Names(schema=schema, prefix=prefix)
         self._auto_upgrade = auto_upgrade
         self._snapshots = snapshots
-        self._shared = Shared(
-            engine.dialect, schema, prefix, keep_rejections, secrets or KeyFileBox(_key_file(engine.url))
-        )
+        keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
+        self._shared = Shared(engine.dialect, schema, prefix, keep, secrets or KeyFileBox(_key_file(engine.url)))
+        self._announcements = self._made_announcements()
         self._writing = threading.Lock()
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
@@ -120,6 +125,21 @@ class SqlStore:
         finally:
             self._host.reset(token)
 
+    def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``listener`` with the id of each command that is written from now on, in any process; see
+        :class:`ocpi_emsp.ports.Announcing`. It is called in a thread of its own, with ``""`` each time that the
+        connection is there (again). Nothing is said on SQLite, and with a driver other than psycopg.
+        """
+        return self._announcements.listen(listener) if self._announcements is not None else _nothing
+
+    def _made_announcements(self) -> Announcements | None:
+        engine = self._engine
+        if engine.dialect.name != "postgresql" or engine.dialect.driver not in _DRIVERS_THAT_LISTEN:
+            return None
+        if self._blocking is None:  # its connections belong to event loops
+            engine = blocking_engine(engine.url.set(drivername="postgresql+psycopg"), self._timeout)
+        return Announcements(engine, self._shared.channel)
+
     def upgrade(self) -> None:
         """Create the schema, or bring it up to date. Raises StoreFailed."""
         with self._connected() as connection:
@@ -136,12 +156,20 @@ class SqlStore:
             return self._on_schema(connection, migrations.current)
 
     def dispose(self) -> None:
-        """Close the connections of the blocking engine; the next transaction opens new ones."""
+        """Close the connections of the blocking engine; the next transaction opens new ones. Who listens is told
+        nothing more.
+        """
+        if self._announcements is not None:
+            self._announcements.close()
         if self._blocking is not None:
             self._blocking.dispose()
 
     async def async_dispose(self) -> None:
-        """Close the connections of the blocking engine, and those of the running event loop."""
+        """Close the connections of the blocking engine, and those of the running event loop. Who listens is told
+        nothing more.
+        """
+        if self._announcements is not None:
+            await in_thread(self._announcements.close)
         self.dispose()
         if self._native is not None:
             await (self._native if isinstance(self._native, AsyncEngine) else self._native.here()).dispose()
@@ -258,6 +286,10 @@ class SqlStore:
                 return act(connection, self._names)
             finally:
                 connection.rollback()  # looking began a transaction
+
+
+def _nothing() -> None:
+    """Ends what was never begun."""
 
 
 class _BlockingSqlStore:

@@ -5,7 +5,8 @@ Rules of this module:
   locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
 - writes are kept back and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
-- a record that was read before is rewritten; one whose document did not change is touched.
+- a record that was read before is rewritten; one whose document did not change is touched;
+- a command that is written is announced (PostgreSQL): the database says so at the commit, and nothing of a rollback.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, REJECTION, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Page, Query, Record
 from ocpi_emsp.storage.sql.engine import refused, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
@@ -28,6 +29,8 @@ from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStateme
 T = TypeVar("T")
 
 _ORDER = {kind: place for place, kind in enumerate(NAMES)}
+_LONGEST_MESSAGE = 7999
+"""Bytes that PostgreSQL takes in a message; one that is empty says that something was missed."""
 
 
 class SqlTransaction:
@@ -129,6 +132,8 @@ class SqlTransaction:
             self._send(self._shared.objects[kind], by_kind[kind])
         for key in pending:
             self._seen.pop(key, None)
+            if key.kind == Kind.COMMAND and self._advisory:
+                self._announce(key.id)
 
     def _flush_kind(self, kind: str) -> None:
         if any(key.kind == kind for key in self._pending):
@@ -179,6 +184,7 @@ class SqlTransaction:
             row.sequence,
             row.missing_since,
             row.missed,
+            row.correlation_id,
         )
 
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
@@ -217,12 +223,12 @@ class SqlTransaction:
                 "due": entry.due,
             },
         )
-        if entry.topic == REJECTION:
-            self._do(journal.prune.execute, {"keep": self._shared.keep_rejections})
+        if entry.topic in self._shared.keep:
+            self._do(journal.prune.execute, {"keep": self._shared.keep[entry.topic]})
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
-        for journal in (self._shared.journal, self._shared.rejections):
+        for journal in self._journals():
             row = self._one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
             if row is not None:
                 return _entry(row)
@@ -251,11 +257,15 @@ class SqlTransaction:
     def settle(self, entry_id: str) -> None:
         """Remove an entry: it is delivered, or done with."""
         self._require_writable()
-        if self._do(self._shared.journal.settle.execute, {"entry_id": entry_id}) == 0:
-            self._do(self._shared.rejections.settle.execute, {"entry_id": entry_id})
+        for journal in self._journals():
+            if self._do(journal.settle.execute, {"entry_id": entry_id}):
+                return
 
     def _journal(self, topic: str) -> JournalStatements:
-        return self._shared.rejections if topic == REJECTION else self._shared.journal
+        return self._shared.beside.get(topic, self._shared.journal)
+
+    def _journals(self) -> tuple[JournalStatements, ...]:
+        return self._shared.journal, *self._shared.beside.values()
 
     # --- the connection -----------------------------------------------------------------------------------------
 
@@ -278,6 +288,11 @@ class SqlTransaction:
         text = json.dumps([self._shared.name, *name])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         self._do(self._shared.lock.rows, {"number": int.from_bytes(digest, "big", signed=True)})
+
+    def _announce(self, uid: str) -> None:
+        """Say at the commit that a command was written; an id that no message holds is not said."""
+        payload = uid if len(uid.encode()) <= _LONGEST_MESSAGE else ""
+        self._do(self._shared.notify.rows, {"channel": self._shared.channel, "payload": payload})
 
     def _require_writable(self) -> None:
         if self._read_only:

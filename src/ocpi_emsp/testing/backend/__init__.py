@@ -185,6 +185,17 @@ _PARENT = b"""{"id":"L","type":"ON_STREET","address":"F.Rooseveltlaan 3A","city"
 """The location to which pushed EVSEs and connectors belong: the specification's own."""
 
 
+_PLACES: st.SearchStrategy[bytes] = st.just(b"") | st.builds(
+    lambda location, evses, connectors: dump(
+        {"location_id": location, "evse_uids": evses, "connector_ids": connectors}
+    ),
+    st.text(max_size=45),
+    st.lists(st.text(max_size=45), max_size=3),
+    st.lists(st.text(max_size=45), max_size=3),
+)
+"""LocationReferences (mod_tokens.md 4.2), mostly of places that do not exist."""
+
+
 def _require(answer: Answer) -> None:
     if answer.unserved:
         pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
@@ -259,6 +270,19 @@ class BackendContract:
             assert not answer.accepted, answer.text[:500]
 
         push()
+
+    def test_authorize(self, ocpi_connection: Connection) -> None:
+        """Whatever a CPO asks about a driver whom nobody knows, an envelope goes back, and it does not allow."""
+
+        @self._settings(ocpi_connection)
+        @given(st.sampled_from(("", "?type=OTHER", "?type=FOO", "?type=rfid&type=RFID")), _PLACES | JSON.map(dump))
+        def ask(query: str, body: bytes) -> None:
+            answer = ocpi_connection.send("POST", f"tokens/nobody-has-this-token/authorize{query}", body)
+            if answer.http_status == 405:
+                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+            assert not answer.accepted, answer.text[:500]
+
+        ask()
 
     @staticmethod
     def _settings(connection: Connection) -> settings:

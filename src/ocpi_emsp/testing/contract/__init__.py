@@ -15,6 +15,9 @@ Rules of this package:
 - a store is used through its port only: nothing here knows how it keeps what it keeps;
 - nothing sleeps; what waits for another thread waits for an event, and not for ever.
 
+A store that announces (:class:`ocpi_emsp.ports.Announcing`) is held to :class:`AnnouncingContract` as well; its fixture
+``other`` gives a second store object on the same data.
+
 A store with two drivers is tested twice, with ``colour = "sync"`` and ``colour = "async"``; one whose driver is bound
 to an event loop sets ``one_loop = True``: then everything of a test runs in one loop, in a thread of its own, and the
 fixture reaches that loop with :meth:`~ocpi_emsp.testing.contract.tools.ContractTools.call`, to open and to close the
@@ -27,6 +30,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.testing.contract.announcing import AnnouncingContract, Heard, command
 from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
 from ocpi_emsp.testing.contract.journal import JournalRules
 from ocpi_emsp.testing.contract.pages import PageRules
@@ -50,11 +54,14 @@ from ocpi_emsp.testing.contract.transactions import TransactionRules
 __all__ = [
     "BASE",
     "LOCATION",
+    "AnnouncingContract",
     "ConcurrencyContract",
     "ContractTools",
+    "Heard",
     "StoreContract",
     "Undo",
     "Work",
+    "command",
     "entry",
     "evse",
     "ids",

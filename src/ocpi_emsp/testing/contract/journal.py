@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from attrs import evolve
 
-from ocpi_emsp.ports import DEAD, EVENT, REJECTION, RELAY, RESYNC, AnyStore, Entry, Transaction
+from ocpi_emsp.ports import DEAD, EVENT, REJECTION, RELAY, RESYNC, TOPICS, AnyStore, Entry, Transaction
 from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, entry, evse, record, session
 
 
@@ -132,6 +133,24 @@ class JournalRules(ContractTools):
         assert self.journal(store, RESYNC) == [window]
         self.append(store, object_)
         assert [each.id for each in self.journal(store, RESYNC)] == ["resync 2", "resync 1"]
+
+    @pytest.mark.parametrize("topic", sorted(TOPICS))
+    def test_every_topic_is_kept_apart_and_each_id_once(self, store: AnyStore, topic: str) -> None:
+        others = [entry(f"other {each}", each, None) for each in TOPICS if each != topic]
+        first, second = _owned("1", "NL", "TNM", topic), entry("2", topic, due=BASE + timedelta(minutes=1))
+        self.append(store, first, *others, second)
+        assert self.journal(store, topic) == [first, second]
+        assert self.journal(store, topic, owner=("NL", "TNM")) == [first]
+        assert self.journal(store, topic, key=LOCATION) == [second]
+        later = evolve(first, due=BASE + timedelta(hours=1), attempts=2)
+        self.append(store, later)
+        assert self.journal(store, topic) == [later, second]
+        assert self.run(store, partial(_entry, "1")) == later
+        self.run(store, lambda tx: tx.settle("1"))
+        assert self.journal(store, topic) == [second]
+        assert self.run(store, partial(_entry, "1")) is None
+        for each in others:
+            assert self.journal(store, each.topic) == [each]
 
     def test_an_entry_moves_to_another_topic(self, store: AnyStore) -> None:
         self.append(store, entry("1"), entry("2"), entry("3"), entry("4", RELAY))

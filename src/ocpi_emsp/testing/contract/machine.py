@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.ports import REJECTION, TOPICS, AnyStore, Entry, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, AnyStore, Entry, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.testing.contract.tools import BASE, ContractTools, Undo
 
 T = TypeVar("T")
 
-_KINDS = (Kind.LOCATION, Kind.EVSE, Kind.SESSION, Kind.TOKEN, Kind.PUSHED)
+_KINDS = (Kind.LOCATION, Kind.EVSE, Kind.SESSION, Kind.TOKEN, Kind.PUSHED, Kind.RESERVATION)
 _ALL = 1000
 """More than any example stores."""
 
@@ -129,6 +129,7 @@ _KEYS = [
     Key(Kind.TOKEN, *_DE, "1", "RFID"),
     Key(Kind.PUSHED, *_NL, "1", "RFID"),
     Key(Kind.PUSHED, *_NL, "1", "OTHER"),
+    Key(Kind.RESERVATION, *_NL, "1", "1"),
 ]
 """Few, so that operations meet."""
 _keys = st.sampled_from(_KEYS)
@@ -144,15 +145,16 @@ _subjects = st.sampled_from([None, None, *_KEYS[1:3]])
 
 @st.composite
 def _records(draw: st.DrawFn) -> Record:
-    known = Record(draw(_keys), draw(_documents), draw(_moments), draw(_receipts))
+    under = draw(st.sampled_from(["", "c-1", "c-2"]))
+    known = Record(draw(_keys), draw(_documents), draw(_moments), draw(_receipts), correlation_id=under)
     return evolve(known, missing_since=draw(st.none() | _moments), missed=draw(_numbers))
 
 
 @st.composite
 def _entries(draw: st.DrawFn) -> Entry:
     topic, (country_code, party_id) = draw(_topics), draw(_owners)
-    # An entry moves between the topics of events; what was refused stays refused.
-    entry_id = draw(_some) if topic != REJECTION else f"refused {draw(_some)}"
+    # An entry moves between the topics of events; what was refused or decided stays so.
+    entry_id = draw(_some) if topic not in (AUTHORIZATION, REJECTION) else f"{topic} {draw(_some)}"
     return Entry(
         id=entry_id,
         topic=topic,
@@ -369,9 +371,9 @@ class Operations(RuleBasedStateMachine):
             self.commit()
 
 
-def _told(records: Iterable[Record]) -> list[tuple[Record, datetime | None, int]]:
+def _told(records: Iterable[Record]) -> list[tuple[Record, datetime | None, int, str]]:
     """Records, with what does not make them differ."""
-    return [(record, record.missing_since, record.missed) for record in records]
+    return [(record, record.missing_since, record.missed, record.correlation_id) for record in records]
 
 
 def _small(key: Key) -> Key:

@@ -34,6 +34,7 @@ _KINDS: Mapping[str, tuple[Key, bytes]] = {
     Kind.COMMAND: (Key(Kind.COMMAND, "NL", "TNM", "x_Y-1"), b'{"command":"START_SESSION"}'),
     Kind.CHECKPOINT: (Key(Kind.CHECKPOINT, "NL", "TNM", "locations"), b'{"offset":100}'),
     Kind.PUSHED: (pushed("012345678").key, b'{"valid":true}'),
+    Kind.RESERVATION: (Key(Kind.RESERVATION, "NL", "TNM", "7", "LOC1"), b'{"reservation_id":7}'),
 }
 """A record of each kind."""
 each_kind = pytest.mark.parametrize("kind", _KINDS)
@@ -120,7 +121,7 @@ class RecordRules(ContractTools):
         assert (self.got(store).document, self.got(store, other).document) == (b"1", b"2")
         assert self.got(store, other).key == other
 
-    @pytest.mark.parametrize("kind", [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT, Kind.PUSHED])
+    @pytest.mark.parametrize("kind", [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT, Kind.PUSHED, Kind.RESERVATION])
     def test_keys_that_differ_in_their_parent_are_two_records(self, store: AnyStore, kind: str) -> None:
         keys = [Key(kind, "NL", "TNM", "X", parent) for parent in ("P", "p")]
         self.put(store, *(record(LOCATION._replace(id=key.parent)) for key in keys))
@@ -188,6 +189,36 @@ class RecordRules(ContractTools):
             given = found[1].missing_since
             assert given is not None
             assert given.utcoffset() == timedelta(0)
+
+    @each_kind
+    def test_what_a_change_came_under_is_kept_with_it(self, store: AnyStore, kind: str) -> None:
+        key, document = _KINDS[kind]
+        self.put(store, record(), evolve(record(key, document), correlation_id="first Ü"))
+        assert self.got(store, key).correlation_id == "first Ü"
+        self.put(store, evolve(self.got(store, key), correlation_id="second"))
+        assert self.got(store, key).correlation_id == "second"
+
+        async def change(tx: Transaction) -> None:
+            old = await tx.get(key)
+            assert old is not None
+            assert old.correlation_id == "second"
+            await tx.put(evolve(old, document=document + b" ", correlation_id="third"))
+            inside = await tx.get(key)
+            assert inside is not None
+            assert inside.correlation_id == "third"
+
+        self.run(store, change)
+        assert self.got(store, key).correlation_id == "third"
+        self.put(store, record(key, document))
+        assert self.got(store, key).correlation_id == ""
+
+    def test_children_and_pages_say_what_a_change_came_under(self, store: AnyStore) -> None:
+        self.put(store, record(), evse("E1"), evolve(evse("E2"), correlation_id="c"))
+        children: Sequence[Record] = self.run(store, lambda tx: tx.children(LOCATION))
+        queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
+        pages = [self.records(store, Kind.EVSE, **query).records for query in queries]
+        for found in (children, *pages):
+            assert [each.correlation_id for each in found] == ["", "c"]
 
     def missing(self, store: AnyStore, key: Key) -> tuple[datetime | None, int]:
         """Since when a record is missing, and how often it was missed."""

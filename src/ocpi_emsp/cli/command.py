@@ -1,0 +1,129 @@
+"""``ocpi-emsp command start-session|stop-session|reserve-now|show``: commands to a CPO.
+
+Rules of this module:
+- the result is posted to our server, whichever process sent the command: it has to run on the same store;
+- what was sent is named at once, so a wait that ends early can be taken up again with ``show --wait``;
+- exit status 0 where everybody who was asked said ACCEPTED, 1 where somebody did not or nothing came in time, 3 where
+  the CPO's answer cannot be used.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.stores import emsp_of
+from ocpi_emsp.client import Client
+from ocpi_emsp.codec import dump
+from ocpi_emsp.codec.encode import document
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.errors import PartnerError
+from ocpi_emsp.kept.commands import PendingCommand
+from ocpi_emsp.models import CommandResponseType, Token, TokenType
+
+_Send: TypeAlias = Callable[[Client, Emsp, Namespace], PendingCommand]
+
+
+def run(arguments: Namespace) -> int:
+    """Send the command, or look at one, and wait for its result where that is asked for."""
+    needed = None if arguments.action == "show" else "the CPO posts the result to our server"
+    with emsp_of(arguments, url_needed_for=needed) as emsp:
+        if arguments.action == "show":
+            country_code, party_id = arguments.party
+            return _ended(emsp.commands.pending(country_code, party_id, arguments.uid), arguments)
+        with emsp.client(*arguments.party) as cpo:
+            try:
+                pending = _SENDERS[arguments.action](cpo, emsp, arguments)
+            except PartnerError as error:
+                if error.command_uid is not None:
+                    output.say(f"it may have arrived: ocpi-emsp command show {'-'.join(arguments.party)} {_uid(error)}")
+                raise
+        return _ended(pending, arguments)
+
+
+def _uid(error: PartnerError) -> str:
+    return error.command_uid or ""
+
+
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+def _start_session(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingCommand:
+    return cpo.start_session(
+        token=_token(emsp, arguments),
+        location_id=arguments.location,
+        evse_uid=arguments.evse,
+        timeout=arguments.timeout,
+        force=arguments.force,
+    )
+
+
+def _reserve_now(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingCommand:
+    return cpo.reserve_now(
+        token=_token(emsp, arguments),
+        location_id=arguments.location,
+        evse_uid=arguments.evse,
+        expiry_date=arguments.until,
+        reservation_id=arguments.reservation_id,
+        timeout=arguments.timeout,
+        force=arguments.force,
+    )
+
+
+def _stop_session(cpo: Client, _: Emsp, arguments: Namespace) -> PendingCommand:
+    return cpo.stop_session(session_id=arguments.session_id, timeout=arguments.timeout, force=arguments.force)
+
+
+_SENDERS: dict[str, _Send] = {
+    "start-session": _start_session,
+    "reserve-now": _reserve_now,
+    "stop-session": _stop_session,
+}
+
+
+def _token(emsp: Emsp, arguments: Namespace) -> Token:
+    token = emsp.tokens.get(arguments.token, TokenType.of(arguments.type))
+    if token is None:
+        raise CommandFailed(f"there is no token {arguments.token!r} of type {arguments.type} in the store")
+    return token
+
+
+# --- what became of it ----------------------------------------------------------------------------------------------
+
+
+def _ended(pending: PendingCommand, arguments: Namespace) -> int:
+    for finding in pending.findings:
+        output.say(str(finding))
+    if not arguments.json:
+        _say_sent(pending)
+    if arguments.wait is not None:
+        try:
+            pending.result(timeout=arguments.wait)
+        except TimeoutError:
+            output.say(f"nothing came within {arguments.wait} seconds; the command is still open")
+    sent = pending.refresh()
+    if arguments.json:
+        output.write_bytes(dump(document(sent)) + b"\n")
+    elif sent.outcome is not None:
+        said = "the charge point says" if sent.result is not None else "it ended with"
+        output.write(output.printable(f"{said} {sent.outcome.value}{_session(sent.session_id)}") + "\n")
+    if sent.outcome is not None:
+        return 0 if sent.outcome == CommandResponseType.ACCEPTED else CommandFailed.status
+    is_done = arguments.wait is None and sent.acknowledgement == CommandResponseType.ACCEPTED
+    return 0 if is_done else CommandFailed.status
+
+
+def _say_sent(pending: PendingCommand) -> None:
+    sent: Any = pending.command
+    said = sent.acknowledgement.value if sent.acknowledgement is not None else "nothing that can be read"
+    party = f"{sent.country_code}-{sent.party_id}"
+    number = f", reservation {sent.reservation_id}" if sent.reservation_id is not None else ""
+    output.write(output.printable(f"{sent.command.value} {sent.uid}{number}: {party} says {said}") + "\n")
+    output.flush()
+
+
+def _session(session_id: str | None) -> str:
+    return f"; session {session_id}" if session_id is not None else ""

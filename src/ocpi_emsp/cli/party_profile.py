@@ -1,0 +1,132 @@
+"""``ocpi-emsp party profile``: how a partner wants to be talked to, shown, changed field by field, and suggested.
+
+Rules of this module: what is set and unset at once is one change; nothing that is suggested is applied.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+
+
+def run(arguments: Namespace) -> int:
+    """Print the profile as it is then."""
+    from ocpi_emsp.flows.profile import DEFAULTS
+
+    changes = _changes(arguments)
+    with opened(arguments) as store:
+        parties = emsp_of_nobody(store).parties
+        try:
+            profile = parties.set_profile(*arguments.party, **changes) if changes else parties.profile(*arguments.party)
+        except ValueError as error:
+            raise Usage(str(error)) from None
+        suggestions = [each.as_json() for each in parties.suggestions(*arguments.party)] if arguments.suggest else None
+    values = {name: _plain(getattr(profile, name)) for name in DEFAULTS}
+    name = "-".join(arguments.party)
+    if arguments.json:
+        suggested = {} if suggestions is None else {"suggestions": suggestions}
+        output.write_json({"party": name, "profile": values, **suggested}, indent=None)
+        return 0
+    _print(name, values, {field: _plain(default) for field, default in DEFAULTS.items()})
+    for each in suggestions or ():
+        value = "?" if each["value"] is None else _shown(each["name"], each["value"])
+        line = f"suggested: {each['name']}={value}  ({each['why']}; seen {each['evidence']} times)"
+        output.write(f"{output.printable(line)}\n")
+    if suggestions == []:
+        output.say(f"there is nothing to suggest for {name}")
+    return 0
+
+
+def _print(name: str, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    rows = [(field, _shown(field, value), "" if value == defaults[field] else "set") for field, value in values.items()]
+    output.write(f"{name}\n{output.table(('field', 'value', ''), rows)}")
+
+
+def _shown(field: str, value: Any) -> str:
+    match value:
+        case None | []:
+            return "none"
+        case str() if field == "matrix":
+            return f"its own, {value.count(chr(10)) - 1} rows"
+        case list():
+            return ", ".join(value)
+        case dict():
+            return ", ".join(f"{rule}:{action}" for rule, action in value.items())
+        case str():
+            return value
+        case _:
+            return json.dumps(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; the actions by their rules."""
+    if isinstance(value, tuple):
+        texts = [each for each in value if isinstance(each, str)]
+        return texts if len(texts) == len(value) else {each.rule: each.action for each in value}
+    return value if isinstance(value, str | bool | int | None) else str(value)
+
+
+# --- values of the command line -------------------------------------------------------------------------------------
+
+
+def _changes(arguments: Namespace) -> dict[str, Any]:
+    """What is to be changed, read as far as its spelling goes. Raises Usage."""
+    changes: dict[str, Any] = dict.fromkeys(arguments.unset)
+    for text in arguments.changes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise Usage(f"{text!r} is no field and value such as page_limit=50")
+        if name in changes:
+            raise Usage(f"{name} is set or unset more than once")
+        try:
+            changes[name] = _READERS.get(name, str)(value)
+        except ValueError as error:
+            raise Usage(f"{name}: {error}") from None
+    return changes
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"it is true or false, not {text!r}")
+    return text == "true"
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"a number is required, not {text!r}")
+    return int(text)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _actions(text: str) -> dict[str, str]:
+    pairs = [part.partition(":") for part in _list(text)]
+    return {rule: action for rule, _, action in pairs}
+
+
+def _file(text: str) -> str:
+    try:
+        return Path(text).read_text("utf-8")
+    except OSError as error:
+        raise ValueError(f"{text}: cannot be read: {reason(error)}") from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(
+        ("base64_token", "append_charging_periods", "trailing_slash", "patches_sessions", "cdr_id_is_session_id",
+         "push_tokens", "without_locations"), _flag),
+    **dict.fromkeys(("page_limit", "concurrent_requests"), _whole),
+    **dict.fromkeys(("allowed_parties", "required_modules"), _list),
+    "actions": _actions,
+    "matrix": _file,
+}  # fmt: skip
+"""How the text of a field is read; any other is a text to the profile as well."""

@@ -1,0 +1,174 @@
+"""``ocpi-emsp tokens put|invalidate``: our drivers' tokens, kept and pushed to every party that gets them.
+
+Rules of this module:
+- a token that breaks the specification is named with its place and left out; the others are kept, batch by batch, so
+  that a file of any size takes little memory;
+- what is kept stays kept whatever becomes of the pushes: those that fail are tried again by whoever pushes next;
+- each party is said to have everything, to have been pushed to, or to wait, and why; the status is the worst of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from attrs import asdict, define, field
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
+from ocpi_emsp.cli.inputs import STDIN
+from ocpi_emsp.cli.payloads import Part, read_parts
+from ocpi_emsp.cli.push_tokens import print_report, status_of
+from ocpi_emsp.cli.stores import PAGE, emsp_of
+from ocpi_emsp.codec import parse, wire_time
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
+from ocpi_emsp.flows.fan_out import WaitingPush
+from ocpi_emsp.flows.our_tokens import valid_token
+from ocpi_emsp.flows.push_tokens import TokensPushed
+from ocpi_emsp.models import Token, TokenType
+
+_MAX_NAMED = 20
+"""Tokens that people are told one by one."""
+
+
+def run(arguments: Namespace) -> int:
+    """Put or invalidate, then push; 1 where a token was left out or not taken, 3 where a party was not reached."""
+    with emsp_of(arguments, makes=arguments.action == "put") as emsp:
+        status = 0
+        if arguments.action == "put":
+            done, status = _put(emsp, arguments.file)
+        else:
+            done = _invalidate(emsp, arguments.uid, TokenType(arguments.type))
+        if not arguments.json:
+            output.write(output.printable(_said(done)) + "\n")
+            output.flush()
+        pushed = [] if arguments.no_push else emsp.tokens.fan_out(at_once=True)
+        waiting = _waiting(emsp, pushed)
+    if arguments.json:
+        told = {"parties": [asdict(each) for each in pushed], "waiting": [_as_json(each) for each in waiting]}
+        output.write_json({**done, **told}, indent=None)
+    else:
+        _print(pushed, waiting)
+    return max([status, *(status_of(each) for each in pushed)])
+
+
+# --- put ------------------------------------------------------------------------------------------------------------
+
+
+@define
+class Reading:
+    """The tokens of a file, as far as they are any."""
+
+    _file: str
+    good: int = field(default=0, init=False)
+    refused: int = field(default=0, init=False)
+
+    def tokens(self) -> Iterator[Token]:
+        """Every token that can be kept; the others are named. Raises Usage where the file cannot be read."""
+        try:
+            with _open(self._file) as stream:
+                for part in read_parts(stream, self._file):
+                    if not part.envelope and (token := self._token(part)) is not None:
+                        self.good += 1
+                        yield token
+        except OSError as error:
+            raise Usage(f"{self._file}: cannot be read: {reason(error)}") from None
+
+    def _token(self, part: Part) -> Token | None:
+        place = ": ".join(each for each in (self._file, part.place, part.pointer) if each)
+        if part.too_long:
+            self._refuse([f"{place}: it is too long for a token"])
+            return None
+        try:
+            return valid_token(parse(part.document))
+        except NotJson as error:
+            self._refuse([f"{place}: {error.message}"])
+        except InvalidObject as error:
+            self._refuse([f"{place}: {finding}" for finding in error.findings] or [f"{place}: {error.message}"])
+        return None
+
+    def _refuse(self, why: list[str]) -> None:
+        self.refused += 1
+        if self.refused <= _MAX_NAMED:
+            for line in why:
+                output.say(line)
+
+
+def _open(file: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if file == STDIN:
+        if sys.stdin is None or sys.stdin.closed:
+            raise Usage("standard input is closed")
+        return contextlib.nullcontext(sys.stdin.buffer)
+    try:
+        return Path(file).open("rb")
+    except ValueError as error:  # a NUL in the name
+        raise Usage(f"{file}: cannot be read: {error}") from None
+
+
+def _put(emsp: Emsp, file: str) -> tuple[dict[str, Any], int]:
+    """What was put, and the exit status."""
+    reading = Reading(file)
+    try:
+        changed = emsp.tokens.put_many(reading.tokens())
+    except StoreFailed:
+        output.say(f"the database failed; {reading.good} tokens were read until then, and those that were kept stay")
+        raise
+    if reading.refused > _MAX_NAMED:
+        output.say(f"{reading.refused - _MAX_NAMED} more tokens were left out")
+    said = {"kept": reading.good, "changed": changed, "refused": reading.refused}
+    return said, CommandFailed.status if reading.refused else 0
+
+
+def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
+    """What the token is now. Raises UnknownObject."""
+    token = emsp.tokens.invalidate(uid, token_type)
+    return {
+        "uid": token.uid,
+        "type": token.type.value,
+        "valid": token.valid,
+        "last_updated": wire_time(token.last_updated),
+    }
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def _said(done: dict[str, Any]) -> str:
+    if "uid" in done:
+        return f"token {done['uid']} ({done['type']}) is not valid since {done['last_updated']}"
+    return f"{done['kept']} tokens kept, {done['changed']} of them new or changed; {done['refused']} left out"
+
+
+def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:
+    for report in pushed:
+        print_report(report)
+    for each in waiting:
+        why = "another process pushes to it" if each.in_hand else "waits for a push"
+        output.write(output.printable(f"{_party(each)}  {why}") + "\n")
+    output.flush()
+    if not pushed and not waiting:
+        output.say("no party waits for a push")
+
+
+def _waiting(emsp: Emsp, pushed: list[TokensPushed]) -> list[WaitingPush]:
+    """The parties that were not pushed to, and do not have everything."""
+    done = {_party(each) for each in pushed}
+    found, after = list[WaitingPush](), 0
+    while page := emsp.tokens.waiting(limit=PAGE, after=after):
+        found += (each for each in page if _party(each) not in done)
+        after = page[-1].sequence
+    return found
+
+
+def _party(each: TokensPushed | WaitingPush) -> str:
+    return f"{each.country_code}-{each.party_id}"
+
+
+def _as_json(each: WaitingPush) -> dict[str, Any]:
+    due = wire_time(each.due) if each.due else None
+    return {**asdict(each), "at": wire_time(each.at), "due": due}

@@ -1,0 +1,247 @@
+"""What an authorize hook is asked, what it may answer, and what answers in its place.
+
+Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/authorization.md):
+- a hook is a function of an AuthorizationRequest; one of two positional parameters gets the token and the references;
+- an answer names a location only where one was asked for and the driver is allowed, and in it only what was asked for
+  and exists; one that names EVSEs or connectors of which none was asked for is nonsense;
+- whatever else a hook does is not the partner's fault, so a fallback answers.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.codec import encode, encode_valid
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.models import (
+    Allowed,
+    AuthorizationInfo,
+    Connector,
+    DisplayText,
+    Evse,
+    Location,
+    LocationReferences,
+    Token,
+    WhitelistType,
+)
+
+
+class Nonsense(Exception):
+    """An answer of a hook or fallback that cannot be given to a partner."""
+
+
+@frozen(kw_only=True)
+class AuthorizationRequest:
+    """May this driver charge, here? What a CPO asks, with what we have stored of it."""
+
+    token: Token
+    """As stored; its ``valid`` and ``whitelist`` are ours."""
+    references: LocationReferences | None
+    """As the CPO asked; None where it named no location."""
+    location: Location | None
+    """As stored, with all its EVSEs. None: none was named, or the CPO sends no locations (see its profile)."""
+    evses: tuple[Evse, ...] = ()
+    """Those asked for that are at the location and not REMOVED; all such ones where none is named."""
+    connectors: tuple[tuple[str, Connector], ...] = ()
+    """EVSE uid and connector: those asked for at ``evses``; all of them where none is named."""
+    country_code: str
+    party_id: str
+    """Whose location it is: the CPO that asks, or one behind the hub that asks."""
+    correlation_id: str
+
+    @property
+    def party(self) -> str:
+        """Whose location it is, such as ``NL-TNM``."""
+        return f"{self.country_code}-{self.party_id}"
+
+    def allow(
+        self,
+        evse_uids: Iterable[str] | None = None,
+        connector_ids: Iterable[str] | None = None,
+        info: DisplayText | None = None,
+    ) -> AuthorizationInfo:
+        """ALLOWED, at all that was asked for, or only at these EVSEs and connectors of it.
+
+        An empty collection allows none of them: NOT_ALLOWED.
+        """
+        evses, connectors = _texts(evse_uids), _texts(connector_ids)
+        if evses == () or connectors == ():
+            return self.refuse(info=info)
+        if self.references is None:
+            return AuthorizationInfo(allowed=Allowed.ALLOWED, info=info)
+        evses = self._asked_evses() if evses is None else evses
+        location = LocationReferences(
+            location_id=self.references.location_id,
+            evse_uids=evses,
+            connector_ids=self._asked_connectors(evses) if connectors is None else connectors,
+        )
+        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=location, info=info)
+
+    def refuse(self, allowed: Allowed = Allowed.NOT_ALLOWED, info: DisplayText | None = None) -> AuthorizationInfo:
+        """BLOCKED, EXPIRED, NO_CREDIT or NOT_ALLOWED. Raises ValueError for ALLOWED."""
+        if allowed == Allowed.ALLOWED:
+            raise ValueError("allow() allows, refuse() does not")
+        return AuthorizationInfo(allowed=allowed, info=info)
+
+    # --- what of an answer can be given ---------------------------------------------------------------------------
+
+    def cut(self, answer: AuthorizationInfo) -> AuthorizationInfo:
+        """The answer with nothing but what was asked for, exists, and is allowed. Raises Nonsense."""
+        named, references = answer.location, self.references
+        if answer.allowed != Allowed.ALLOWED or references is None or named is None:
+            return evolve(answer, location=None)
+        if named.location_id != references.location_id:
+            raise Nonsense(f"it names location {named.location_id!r}, asked was {references.location_id!r}")
+        evses = tuple(named.evse_uids) or self._asked_evses()
+        evses = _common("EVSEs", self._known_evses(), evses)
+        asked = self._asked_connectors(evses)
+        connectors = tuple(named.connector_ids) or asked
+        if references.connector_ids and not asked:
+            raise Nonsense("none of the connectors that were asked for is at the EVSEs that it names")
+        connectors = _common("connectors", self._known_connectors(evses), connectors)
+        location = LocationReferences(location_id=named.location_id, evse_uids=evses, connector_ids=connectors)
+        return evolve(answer, location=location)
+
+    def is_about(self, location: LocationReferences) -> bool:
+        """True where all that is named was named by the CPO: now, or when it sent us the location."""
+        evses, connectors = self._known_evses() or (), self._known_connectors(location.evse_uids) or ()
+        return {*location.evse_uids} <= {*evses} and {*location.connector_ids} <= {*connectors}
+
+    def _asked_evses(self) -> tuple[str, ...]:
+        """What an answer names that allows all: none where none was asked for."""
+        return self._known_evses() or () if self.references and self.references.evse_uids else ()
+
+    def _asked_connectors(self, evses: Sequence[str]) -> tuple[str, ...]:
+        return self._known_connectors(evses) or () if self.references and self.references.connector_ids else ()
+
+    def _known_evses(self) -> tuple[str, ...] | None:
+        """What an answer may name; None where we cannot know."""
+        if self.location is not None:
+            return tuple(evse.uid for evse in self.evses)
+        return self.references.evse_uids or None if self.references else ()
+
+    def _known_connectors(self, evses: Sequence[str]) -> tuple[str, ...] | None:
+        if self.location is not None:
+            return tuple(dict.fromkeys(each.id for uid, each in self.connectors if not evses or uid in evses))
+        return self.references.connector_ids or None if self.references else ()
+
+
+def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return (names,) if isinstance(names, str) else None if names is None else tuple(names)
+
+
+def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) -> tuple[str, ...]:
+    """What is named of what is known, in the order of that. Raises Nonsense where nothing is."""
+    kept = named if known is None else tuple(each for each in known if each in named)
+    if named and not kept:
+        raise Nonsense(f"it names {what} of which none was asked for")
+    return kept
+
+
+def sendable(request: AuthorizationRequest, answer: object) -> tuple[AuthorizationInfo, bytes]:
+    """The answer, cut to what was asked for, and its JSON. Raises Nonsense, and whatever odd parts of it lead to."""
+    if not isinstance(answer, AuthorizationInfo):
+        raise Nonsense(f"it returned {type(answer).__name__}, not AuthorizationInfo")
+    if not isinstance(answer.location, LocationReferences | None):
+        raise Nonsense(f"its location is {type(answer.location).__name__}, not LocationReferences")
+    info = request.cut(answer)
+    try:
+        return info, _encoded(request, info)
+    except InvalidObject as error:
+        raise Nonsense(f"it returned what cannot be sent: {error}") from error
+
+
+def _encoded(request: AuthorizationRequest, info: AuthorizationInfo) -> bytes:
+    try:
+        return encode_valid(info)
+    except InvalidObject:
+        # Ids over their length are kept as CPOs send them (docs/spec-choices.md 20): they get their own ids back.
+        if info.location is None or not request.is_about(info.location):
+            raise
+        encode_valid(evolve(info, location=None))
+        return encode(info)
+
+
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+AuthorizeHook: TypeAlias = Callable[[AuthorizationRequest], Awaitable[object]]
+"""A hook for a flow. Raises DeadlinePassed, and whatever the backend's function raises."""
+Arguments: TypeAlias = Callable[[AuthorizationRequest], tuple[Any, ...]]
+
+
+def arguments_of(hook: Callable[..., Any]) -> Arguments:
+    """What a hook is called with, by its signature. Raises TypeError where it takes neither one argument nor two."""
+    try:
+        signature = inspect.signature(hook)
+    except ValueError as error:
+        raise TypeError(f"the parameters of {hook!r} cannot be read: wrap it in a function") from error
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [each for each in signature.parameters.values() if each.kind in kinds]
+    required = [each for each in positional if each.default is each.empty]
+    is_pair = 2 in (len(positional), len(required))
+    try:
+        signature.bind(*[None] * (2 if is_pair else 1))
+    except TypeError as error:
+        raise TypeError(f"an authorize hook takes an AuthorizationRequest, {hook!r} does not: {error}") from error
+    return _token_and_references if is_pair else _request
+
+
+def _request(request: AuthorizationRequest) -> tuple[Any, ...]:
+    return (request,)
+
+
+def _token_and_references(request: AuthorizationRequest) -> tuple[Any, ...]:
+    return (request.token, request.references)
+
+
+def asking(lifted: Callable[..., Awaitable[object]], arguments: Arguments) -> AuthorizeHook:
+    """The hook as a flow calls it."""
+
+    async def ask(request: AuthorizationRequest) -> object:
+        return await lifted(*arguments(request))
+
+    return ask
+
+
+# --- without a hook, or in its place ----------------------------------------------------------------------------------
+
+FallbackFunction: TypeAlias = Callable[[AuthorizationRequest], AuthorizationInfo]
+AuthorizeFallback: TypeAlias = Allowed | FallbackFunction | None
+"""What answers where the hook does not: always the same, a plain function that does not block, or nothing."""
+
+
+def by_token(request: AuthorizationRequest) -> AuthorizationInfo:
+    """What the stored token says: ALLOWED where it is valid, BLOCKED otherwise."""
+    return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
+
+
+def by_whitelist(request: AuthorizationRequest) -> AuthorizationInfo:
+    """What a CPO that cannot reach us would decide (mod_tokens.md 4.4): as the token is whitelisted.
+
+    BLOCKED where it is not valid, NOT_ALLOWED where it is never to be whitelisted, else ALLOWED.
+    """
+    if not request.token.valid:
+        return request.refuse(Allowed.BLOCKED)
+    return request.allow() if request.token.whitelist in _OFFLINE else request.refuse()
+
+
+_OFFLINE = (WhitelistType.ALWAYS, WhitelistType.ALLOWED, WhitelistType.ALLOWED_OFFLINE)
+
+
+def fallback_of(fallback: AuthorizeFallback) -> FallbackFunction | None:
+    """The fallback as a function. Raises TypeError for one that cannot answer at once, ValueError for no Allowed."""
+    if fallback is None:
+        return None
+    if isinstance(fallback, Allowed):
+        if not fallback.known:
+            raise ValueError(f"{fallback.value!r} is no value of Allowed")
+        allowed = fallback
+        return lambda request: request.allow() if allowed is Allowed.ALLOWED else request.refuse(allowed)
+    given: object = fallback
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        raise TypeError(f"authorize_fallback is an Allowed, a plain function or None, not {fallback!r}")
+    return fallback

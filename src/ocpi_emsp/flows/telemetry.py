@@ -1,0 +1,121 @@
+"""The Telemetry port, guarded: what it raises is noted once, and no request knows of it.
+
+Rules of this module:
+- without a telemetry nothing is made and nothing is called; ``on`` says whether it is worth while to gather attributes;
+- what a block within a span raises goes on as it is, whatever the telemetry does with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, TypeVar
+
+from ocpi_emsp import logs
+from ocpi_emsp.ports import Attributes, Measurement, Role, Span, Telemetry
+
+T = TypeVar("T")
+
+SERVER_REQUESTS: Final = "ocpi.server.requests"
+SERVER_DURATION: Final = "ocpi.server.request.duration"
+FINDINGS: Final = "ocpi.findings"
+CLIENT_REQUESTS: Final = "ocpi.client.requests"
+CLIENT_DURATION: Final = "ocpi.client.request.duration"
+SYNC_LAG: Final = "ocpi.sync.lag"
+COMMANDS_PENDING: Final = "ocpi.commands.pending"
+
+
+class GuardedTelemetry:
+    """A telemetry, or none, that can be called anywhere."""
+
+    def __init__(self, telemetry: Telemetry | None = None) -> None:
+        self._telemetry = telemetry
+        self._has_failed = False
+        self.on = telemetry is not None
+
+    def span(
+        self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
+    ) -> GuardedSpan:
+        """A span around a block; an empty one without a telemetry."""
+        return GuardedSpan(self, name, role, attributes, headers) if self.on else NO_SPAN
+
+    def count(self, name: str, value: int, attributes: Attributes) -> None:
+        """Add to a counter."""
+        if self._telemetry is not None:
+            self.safely(self._telemetry.count, None, name, value, attributes)
+
+    def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
+        """How long something took; a clock that was put back made it take no time."""
+        if self._telemetry is not None:
+            self.safely(self._telemetry.duration, None, name, max(seconds, 0.0), attributes)
+
+    def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
+        """Have ``read`` asked for the values; it gives none where it raises."""
+        if self._telemetry is not None:
+            nothing: Sequence[Measurement] = ()
+            self.safely(self._telemetry.gauge, None, name, lambda: self.safely(read, nothing))
+
+    def enter(
+        self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None
+    ) -> tuple[AbstractContextManager[Span], Span] | None:
+        """A span that has begun, where there is one."""
+        if self._telemetry is None:
+            return None
+        manager = self._telemetry.span(name, role, attributes, headers)
+        return manager, manager.__enter__()
+
+    def safely(self, function: Callable[..., T], otherwise: T, *arguments: object) -> T:
+        """What ``function`` gives, or ``otherwise`` where it raises; the first time is logged."""
+        try:
+            return function(*arguments)
+        except Exception as error:  # noqa: BLE001 # whatever a telemetry raises: it is noted, and disturbs nobody
+            if not self._has_failed:
+                self._has_failed = True
+                logs.warning("telemetry.failed", trace=error, error=type(error).__name__)
+            return otherwise
+
+
+class GuardedSpan:
+    """A span, where the telemetry gives one."""
+
+    def __init__(
+        self,
+        telemetry: GuardedTelemetry,
+        name: str = "",
+        role: Role = "internal",
+        attributes: Attributes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._telemetry = telemetry
+        self._what = name, role, attributes or {}, headers
+        self._begun: tuple[AbstractContextManager[Span], Span] | None = None
+
+    def __enter__(self) -> GuardedSpan:
+        if self._telemetry.on:
+            self._begun = self._telemetry.safely(self._telemetry.enter, None, *self._what)
+        return self
+
+    def set(self, attributes: Attributes) -> None:
+        """Say more of it."""
+        begun = self._begun
+        if begun is not None:
+            self._telemetry.safely(lambda: begun[1].set(attributes), None)
+
+    def headers(self) -> Mapping[str, str]:
+        """What whoever is called gets along."""
+        begun, nothing = self._begun, dict[str, str]()
+        return nothing if begun is None else self._telemetry.safely(lambda: dict(begun[1].headers()), nothing)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._begun is not None:
+            manager, _ = self._begun
+            self._begun = None
+            self._telemetry.safely(lambda: manager.__exit__(kind, error, trace), None)
+
+
+SILENT: Final = GuardedTelemetry()
+"""No telemetry."""
+NO_SPAN: Final = GuardedSpan(SILENT)

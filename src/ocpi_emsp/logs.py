@@ -1,0 +1,68 @@
+"""What an operator reads: one line per event on the logger ``ocpi_emsp``, the same shape everywhere.
+
+Rules of this module:
+- a line begins with the name of its event, one of those in docs/observability.md, and goes on with ``key=value``;
+- a value cannot break a line: what is not printable ASCII, or holds a space, a quote, ``=`` or a backslash, is quoted
+  and escaped as JSON does it; a long one is cut; None is left out;
+- no secret is given to it: no Authorization header, no credentials, no URL of a database; nor what identifies a driver
+  (the uid of a token, an auth_id), which is taken out of URLs here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Final
+
+log: Final = logging.getLogger("ocpi_emsp")
+
+LONGEST: Final = 300
+"""Characters of one value: a URL or a sentence; a page of HTML belongs into no log."""
+
+_PLAIN: Final = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
+"""Printable ASCII without a space, a quote, ``=`` and the backslash."""
+_OF_DRIVERS: Final = re.compile(r"(/tokens/)[^\s?#]+", re.IGNORECASE)
+
+
+def debug(event: str, **values: object) -> None:
+    """What is of use while something is looked for: each page of a sync, each partner's call that succeeded."""
+    _write(logging.DEBUG, event, values)
+
+
+def info(event: str, **values: object) -> None:
+    """What happened, as it should: one line for a request, a command, a sync."""
+    _write(logging.INFO, event, values)
+
+
+def warning(event: str, *, trace: BaseException | None = None, **values: object) -> None:
+    """What went wrong and is tried again, or is a partner's fault."""
+    _write(logging.WARNING, event, values, trace)
+
+
+def error(event: str, *, trace: BaseException | None = None, **values: object) -> None:
+    """What went wrong and needs somebody."""
+    _write(logging.ERROR, event, values, trace)
+
+
+def shows_info() -> bool:
+    """Whether :func:`info` writes: for who has to gather the values."""
+    return log.isEnabledFor(logging.INFO)
+
+
+def line(event: str, /, **values: object) -> str:
+    """``event key=value ...``: one line, whatever the values hold."""
+    return " ".join([event, *(f"{name}={text(value)}" for name, value in values.items() if value is not None)])
+
+
+def text(value: object) -> str:
+    """One value as it stands in a line: of the URL of a driver's token, nothing is left below ``/tokens/``."""
+    written = _OF_DRIVERS.sub(r"\1*", str(value))
+    if len(written) > LONGEST:
+        written = written[: LONGEST - 3] + "..."
+    return written if _PLAIN(written) else json.dumps(written).replace("\x7f", "\\u007f")
+
+
+def _write(level: int, event: str, values: dict[str, object], trace: BaseException | None = None) -> None:
+    if log.isEnabledFor(level):
+        log.log(level, "%s", line(event, **values), exc_info=trace, stacklevel=3)

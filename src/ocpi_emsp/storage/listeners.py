@@ -1,0 +1,55 @@
+"""Who is told when a command was written.
+
+Rules of this module: a listener is called without any lock held, so it may add or remove one; what it raises is logged,
+and keeps nobody else from being told.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import TypeAlias
+
+from ocpi_emsp import logs
+
+Listener: TypeAlias = Callable[[str], None]
+
+
+class Listeners:
+    """Those of one store, in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count()
+        self._listeners: dict[int, Listener] = {}
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def add(self, listener: Listener) -> Callable[[], None]:
+        """Tell this one, too; gives what ends it, which may be called again."""
+        number = next(self._numbers)
+        with self._lock:
+            self._listeners[number] = listener
+        return partial(self._remove, number)
+
+    def clear(self) -> None:
+        """Tell nobody any more."""
+        with self._lock:
+            self._listeners.clear()
+
+    def tell(self, uid: str) -> None:
+        """Tell everybody of a command; ``""``: some may have been missed."""
+        with self._lock:
+            listeners = list(self._listeners.values())
+        for listener in listeners:
+            try:
+                listener(uid)
+            except Exception as error:  # noqa: BLE001 # a host's code may raise anything
+                logs.error("store.listener_failed", trace=error)
+
+    def _remove(self, number: int) -> None:
+        with self._lock:
+            self._listeners.pop(number, None)

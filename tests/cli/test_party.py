@@ -1,0 +1,166 @@
+"""``ocpi-emsp party``: the doctor, and the life of a registration, with simulated CPOs over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from cli.conftest import Command, Start
+
+WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
+LOOPBACK = ("--url-policy", "loopback")
+Cpo: TypeAlias = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cpo:
+    """Starts a simulated CPO, and registers with it unless it is told not to; gives what the CPO said."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("STORE", "URL", "COUNTRY_CODE", "PARTY_ID", "NAME", "URL_POLICY"):
+        monkeypatch.delenv(f"OCPI_EMSP_{name}", raising=False)
+
+    def begin(*argv: str, registered: bool = True) -> dict[str, str]:
+        running = start("simulate-cpo", "--token-a", "token-a-of-it", *argv)
+        assert running.stdout is not None
+        ready: dict[str, str] = json.loads(running.stdout.readline())
+        if registered:
+            server = start("serve", *WHO, "--port", "0", "--json")
+            assert server.stdout is not None
+            monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
+            made = command("register", ready["versions_url"], "--token-a", "token-a-of-it", *WHO)
+            assert made.status == 0, made.err
+        return ready
+
+    return begin
+
+
+def works(command: Command) -> bool:
+    """Whether our calls get in."""
+    return command("sync", "NL-TNM", "--module", "locations", *WHO).status == 0
+
+
+def test_a_look_at_a_partner_needs_neither_a_database_nor_an_identity(
+    cpo: Cpo, command: Command, tmp_path: Path
+) -> None:
+    ready = cpo(registered=False)
+    ended = command("party", "doctor", ready["versions_url"], "--token", ready["token_a"], *LOOPBACK)
+    assert ended.status == 0, ended.err
+    assert "the token is known raw" in ended.out
+    assert "it says that it is NL-TNM" in ended.out
+    assert "/commands/UNLOCK_CONNECTOR" in ended.out
+    assert ready["token_a"] not in ended.out + ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_as_json(cpo: Cpo, command: Command) -> None:
+    ready = cpo("--preset", "base64", registered=False)
+    ended = command(
+        "party", "doctor", ready["versions_url"], "--token", ready["token_a"], "--base64", "--json", *LOOPBACK
+    )
+    found = json.loads(ended.out)
+    assert (ended.status, found["ok"], found["reachable"]) == (0, True, True)
+    assert set(found) == {"versions_url", "at", "ok", "reachable", "checks", "matrix", "suggestions"}
+    assert {check["name"]: check["outcome"] for check in found["checks"]}["token"] == "ok"
+    assert len(found["matrix"]) == 32
+    assert set(found["matrix"][0]) == {"module", "direction", "methods", "path", "works", "why"}
+
+
+def test_a_token_that_is_wrong_is_1(cpo: Cpo, command: Command) -> None:
+    ready = cpo(registered=False)
+    ended = command("party", "doctor", ready["versions_url"], "--token", "a-wrong-token", *LOOPBACK)
+    assert ended.status == 1
+    assert "the token is known neither raw nor in base64" in ended.out
+
+
+def test_a_partner_that_is_down_is_3(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
+    ended = command("party", "doctor", url, "--token", "T", *LOOPBACK)
+    assert ended.status == 3
+    assert "reachable" in ended.out
+
+
+def test_a_partner_that_hangs_is_3_after_the_timeout(command: Command) -> None:
+    """The connection is made, since the system accepts it, and nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
+        ended = command("party", "doctor", url, "--token", "T", "--timeout", "0.2", "--json", *LOOPBACK)
+    assert ended.status == 3
+    assert json.loads(ended.out)["reachable"] is False
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("doctor", "https://cpo.example.com/versions"), "give it as --token"),
+        (("doctor", "cpo"), "neither a versions URL nor a party"),
+        (("doctor", "NL-TNM", "--token", "T"), "leave --token out"),
+        (("doctor", "https://c/v", "--token", "T", "--timeout", "0"), "no time from 0.05 to 600 seconds"),
+        (("doctor", "https://c/v", "--token", "T", "--timeout", "nan"), "no time from 0.05 to 600 seconds"),
+        (("doctor", "https://c/v", "--token", "a b"), "printable ASCII"),
+        (("rotate", "TNM"), "no party such as NL-TNM"),
+        ((), "ACTION"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_2(argv: tuple[str, ...], said: str, command: Command) -> None:
+    ended = command("party", *argv)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+
+
+@pytest.mark.parametrize("action", ["rotate", "unregister", "update"])
+def test_who_is_not_registered_is_1(action: str, command: Command, database: str) -> None:
+    ended = command("party", action, "XX-XXX", *WHO, "--url", "https://e.example.com", "--store", database)
+    assert (ended.status, ended.out) == (1, "")
+    assert "there is no registration with XX-XXX" in ended.err
+
+
+def test_a_registration_through_its_life(cpo: Cpo, command: Command) -> None:
+    ready = cpo("--page-limit", "2")
+    looked = command("party", "doctor", "NL-TNM", *WHO)
+    assert looked.status == 0, looked.out
+    assert "profile: page_limit = 2 would fit" in looked.out
+    rotated = command("party", "rotate", "NL-TNM", *WHO)
+    assert (rotated.status, rotated.err) == (0, "")
+    assert rotated.out.startswith("fresh tokens exchanged with NL-TNM, The New Motion; its modules: ")
+    assert works(command)
+    updated = command("party", "update", "NL-TNM", "--versions-url", ready["versions_url"], *WHO, "--json")
+    assert updated.status == 0, updated.err
+    assert json.loads(updated.out)["versions_url"] == ready["versions_url"]
+    assert works(command)
+    called = httpx.post(f"{ready['control_url']}/call", json={"method": "GET", "module": "tokens"}, timeout=30)
+    assert called.json()["status"] == 200, "and the CPO gets in with the token that it has now"
+    refused = command("party", "unregister", "NL-TNM", *WHO)
+    assert (refused.status, refused.out) == (1, "")
+    assert "--no-tell" in refused.err
+    gone = command("party", "unregister", "NL-TNM", "--no-tell", "--json", *WHO)
+    assert (gone.status, json.loads(gone.out)["told"]) == (0, False)
+    assert not works(command)
+
+
+def test_an_update_to_a_partner_that_is_not_there_changes_nothing(cpo: Cpo, command: Command) -> None:
+    cpo()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
+    ended = command("party", "update", "NL-TNM", "--versions-url", url, *WHO)
+    assert (ended.status, ended.out) == (3, "")
+    assert "cannot be used" in ended.err
+    assert works(command)
+
+
+def test_a_renewal_needs_our_public_url(command: Command, database: str) -> None:
+    ended = command("party", "rotate", "NL-TNM", *WHO, "--store", database)
+    assert ended.status == 2
+    assert "the party calls us back: give our public URL" in ended.err
+
+
+def test_the_help_says_how_it_ends(command: Command) -> None:
+    ended: Any = command("party", "doctor", "--help")
+    assert ended.status == 0
+    assert "3 the partner does not answer" in " ".join(ended.out.split())

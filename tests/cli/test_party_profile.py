@@ -1,0 +1,131 @@
+"""``ocpi-emsp party profile``: shown, changed and suggested, on a database with something of everything in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import Command
+from ocpi_emsp import SupportMatrix
+from ocpi_emsp.flows.profile import DEFAULTS
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def profile(command: Command, *argv: str) -> Any:
+    """What the command says in JSON."""
+    ended = command("party", "profile", "NL-TNM", "--json", *argv)
+    assert (ended.status, ended.err) == (0, "")
+    return json.loads(ended.out)
+
+
+def changed(document: Any) -> dict[str, Any]:
+    """What is not as it would be where nothing was set."""
+    plain = {name: [] if default == () else default for name, default in DEFAULTS.items()}
+    return {name: value for name, value in document["profile"].items() if value != plain[name]}
+
+
+def test_a_profile_is_shown(command: Command) -> None:
+    document = profile(command)
+    assert document["party"] == "NL-TNM"
+    assert list(document["profile"]) == list(DEFAULTS)
+    assert changed(document) == {}
+    ended = command("party", "profile", "nl-tnm")
+    assert ended.status == 0
+    assert ended.out.startswith("NL-TNM\n")
+    rows = [line.split() for line in ended.out.splitlines()[2:]]
+    shown = {True: "true", False: "false", None: "none", (): "none"}
+    assert rows == [[name, shown[default]] for name, default in DEFAULTS.items()]
+
+
+def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "matrix.csv").write_text(SupportMatrix.full().to_csv(), "utf-8")
+    values = {
+        "trailing_slash": ("true", True),
+        "patches_sessions": ("false", False),
+        "page_limit": ("50", 50),
+        "concurrent_requests": ("2", 2),
+        "requests_per_second": ("0.50", "0.50"),
+        "allowed_parties": ("de-abc, FR-XYZ", ["DE-ABC", "FR-XYZ"]),
+        "required_modules": ("locations,cdrs", ["locations", "cdrs"]),
+        "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),
+        "refuses": ("warning", "warning"),
+        "actions": ("datetime.zone:error", {"datetime.zone": "error"}),
+        "matrix": ("matrix.csv", SupportMatrix.full().to_csv()),
+    }
+    argv = [f"--set={name}={text}" for name, (text, _) in values.items()]
+    assert changed(profile(command, *argv)) == {name: value for name, (_, value) in values.items()}
+    shown = command("party", "profile", "NL-TNM").out
+    for text in ("DE-ABC, FR-XYZ", "datetime.zone:error", "its own, 3", "set", "Europe/Amsterdam"):
+        assert text in shown
+    left = profile(command, "--unset", "page_limit", "--unset", "matrix", "--set", "time_zone=UTC")
+    assert {"page_limit", "matrix"}.isdisjoint(changed(left))
+    assert left["profile"]["time_zone"] == "UTC"
+    assert profile(command) == left
+    assert changed(profile(command, *(f"--unset={name}" for name in values))) == {}
+
+
+BAD = [
+    (["--set", "page_limit"], "no field and value"),
+    (["--set", "page_limit=0"], "page_limit: a page has at least one object"),
+    (["--set", "page_limit=many"], "page_limit: a number is required"),
+    (["--set", "page_limit=5", "--set", "page_limit=6"], "page_limit is set or unset more than once"),
+    (["--set", "page_limit=5", "--unset", "page_limit"], "page_limit is set or unset more than once"),
+    (["--set", "pages=5"], "pages: there is no such field"),
+    (["--unset", "pages"], "pages: there is no such field"),
+    (["--set", "trailing_slash=yes"], "trailing_slash: it is true or false"),
+    (["--set", "time_zone=Mars/Olympus"], "time_zone: there is no time zone"),
+    (["--set", "allowed_parties=DEABC"], "allowed_parties: 'DEABC' is no party"),
+    (["--set", "allowed_parties=NL-TNM"], "allowed_parties: NL-TNM is the party itself"),
+    (["--set", "required_modules=vendor"], "required_modules: there is no module vendor"),
+    (["--set", "actions=datetime.zone"], "actions: "),
+    (["--set", "matrix=nowhere.csv"], "matrix: nowhere.csv: cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("argv", "why"), BAD, ids=[" ".join(argv) for argv, _ in BAD])
+def test_what_a_profile_cannot_hold_is_a_usage_error(command: Command, argv: list[str], why: str) -> None:
+    ended = command("party", "profile", "NL-TNM", *argv)
+    assert (ended.status, ended.out) == (2, "")
+    assert why in ended.err
+    assert ended.err.count("\n") == 1
+    assert changed(profile(command)) == {}
+
+
+def test_a_party_that_is_not_there(command: Command) -> None:
+    ended = command("party", "profile", "DE-XYZ", "--set", "page_limit=5")
+    assert (ended.status, ended.out) == (1, "")
+    assert "DE-XYZ" in ended.err
+
+
+def test_suggestions_are_said_and_not_applied(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ocpi_emsp.flows import suggestions as module
+
+    ended = command("party", "profile", "NL-TNM", "--suggest")
+    assert ended.status == 0
+    assert "nothing to suggest for NL-TNM" in ended.err
+    assert profile(command, "--suggest")["suggestions"] == []
+    assert "suggestions" not in profile(command)
+
+    def always(*_: object) -> Any:
+        yield module.Suggestion(name="page_limit", value=7, why="it gives 7 tariffs", evidence=2)
+        yield module.Suggestion(name="time_zone", value=None, why="a question", evidence=1)
+
+    monkeypatch.setattr(module, "_base64", always)
+    lines = command("party", "profile", "NL-TNM", "--suggest").out.splitlines()[-2:]
+    assert lines == [
+        "suggested: page_limit=7  (it gives 7 tariffs; seen 2 times)",
+        "suggested: time_zone=?  (a question; seen 1 times)",
+    ]
+    document = profile(command, "--suggest")
+    assert [each["name"] for each in document["suggestions"]] == ["page_limit", "time_zone"]
+    assert changed(document) == {}
+
+
+def test_as_a_process_of_its_own(process: Command) -> None:
+    ended = process("party", "profile", "NL-TNM", "--set", "page_limit=9", "--json")
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["profile"]["page_limit"] == 9

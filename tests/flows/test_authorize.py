@@ -1,0 +1,467 @@
+"""Real-time authorization: what a hook is asked, and what of its answer a CPO gets (mod_tokens.md 2.2.2, 3.1)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flows.authorize_desk import AUTHORIZE, PLACE, ask, desk, last, location, token, wished
+from flows.support import NOW, Peer
+from ocpi_emsp import (
+    Allowed,
+    AuthorizationInfo,
+    AuthorizationRequest,
+    DisplayText,
+    LocationReferences,
+    NotEnoughInformation,
+    Token,
+    TokenType,
+    WhitelistType,
+)
+from ocpi_emsp.ports import Entry
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage.memory import _MemoryTransaction
+
+NO_CREDIT = DisplayText(language="en", text="No credit")
+
+
+def listening(cpo: Peer) -> list[AuthorizationRequest]:
+    """What a hook is asked that allows everything."""
+    asked: list[AuthorizationRequest] = []
+
+    @cpo.emsp.authorize
+    def decide(request: AuthorizationRequest) -> AuthorizationInfo:
+        asked.append(request)
+        return request.allow()
+
+    return asked
+
+
+def places(request: AuthorizationRequest) -> tuple[list[str], list[str]]:
+    """EVSEs and connectors in question."""
+    return [evse.uid for evse in request.evses], [f"{uid}/{each.id}" for uid, each in request.connectors]
+
+
+# --- the token ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [None, PLACE], ids=["anywhere", "there"])
+@pytest.mark.parametrize(("valid", "allowed"), [(True, "ALLOWED"), (False, "BLOCKED")])
+def test_without_a_hook_the_stored_token_decides(valid: bool, allowed: str, place: Any) -> None:
+    """A location is answered only where it was asked for and the driver may charge there (mod_tokens.md 3.1)."""
+    cpo = desk()
+    cpo.emsp.tokens.put(token(valid=valid))
+    answer = ask(cpo, place)
+    assert answer.both == (200, 1000)
+    assert answer.data == {"allowed": allowed} | ({"location": place} if valid and place else {})
+    assert last(cpo.emsp).decided_by == "token"
+
+
+@pytest.mark.parametrize("whitelist", list(WhitelistType))
+def test_a_cpo_that_need_not_have_asked_is_answered(whitelist: WhitelistType) -> None:
+    cpo = desk()
+    cpo.emsp.tokens.put(token(whitelist=whitelist))
+    assert ask(cpo).data == {"allowed": "ALLOWED"}
+    assert ("should not have had to ask" in last(cpo.emsp).reason) == (whitelist is WhitelistType.ALWAYS)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "both"),
+    [
+        (AUTHORIZE, "", (200, 1000)),
+        (AUTHORIZE, "type=RFID", (200, 1000)),
+        (AUTHORIZE, "type=rfid", (200, 1000)),
+        (AUTHORIZE, "TYPE=%20Rfid", (200, 1000)),
+        (AUTHORIZE, "type=", (200, 1000)),
+        (AUTHORIZE, "token_type=RFID", (200, 1000)),
+        (AUTHORIZE, "token_type=OTHER&type=RFID", (200, 1000)),
+        (AUTHORIZE, "type=RFID&type=OTHER&x=1&x", (200, 1000)),
+        (AUTHORIZE, "&".join(["type=RFID"] * 5000), (200, 1000)),
+        ("tokens/T0/authorize/", "", (200, 1000)),
+        ("tokens/T0/AUTHORIZE", "", (200, 1000)),
+        ("tokens/T1/authorize", "type=OTHER", (200, 1000)),
+        ("tokens/T1/authorize", "token_type=other", (200, 1000)),
+        (AUTHORIZE, "type=OTHER", (404, 2000)),
+        (AUTHORIZE, "type=OTHER&type=RFID", (404, 2000)),
+        ("tokens/T1/authorize", "", (404, 2000)),
+        ("tokens/T9/authorize", "", (404, 2000)),
+    ],
+)
+def test_uid_and_type_name_the_token(path: str, query: str, both: tuple[int, int]) -> None:
+    cpo = desk()
+    cpo.emsp.tokens.put(token("T1", type=TokenType.OTHER))
+    assert cpo.push("POST", path, query=query).both == both
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "said"),
+    [
+        (AUTHORIZE, "type=FOO", "there is no token type 'FOO': it is OTHER or RFID"),
+        (AUTHORIZE, "type=OTHER", "token 'T0' of type OTHER is not known, but one of type RFID is"),
+        ("tokens/T9/authorize", "", "token 'T9' of type RFID is not known"),
+        ("tokens/%00%ff/authorize", "", "of type RFID is not known"),
+    ],
+)
+def test_an_unknown_token_is_404_and_says_what_is_not_known(path: str, query: str, said: str) -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    answer = cpo.push("POST", path, PLACE, query=query)
+    assert answer.both == (404, 2000)
+    assert said in answer.message
+    assert asked == []
+    decision = last(cpo.emsp)
+    assert (decision.outcome, decision.allowed, decision.decided_by) == ("404/2000", None, "request")
+    assert said in decision.reason
+
+
+# --- what a hook is asked -------------------------------------------------------------------------------------------
+
+
+def test_a_hook_is_asked_with_what_is_stored() -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    place = {"location_id": "LOC1", "evse_uids": ["E1"], "connector_ids": ["2"]}
+    answer = ask(cpo, place, headers={"x-correlation-id": "c-1"})
+    assert answer.data == {"allowed": "ALLOWED", "location": place}
+    [request] = asked
+    assert request.token == token()
+    assert request.references == LocationReferences(location_id="LOC1", evse_uids=("E1",), connector_ids=("2",))
+    assert request.location is not None
+    assert (request.location.id, [evse.uid for evse in request.location.evses]) == ("LOC1", ["E1", "E2", "E3"])
+    assert places(request) == (["E1"], ["E1/2"])
+    assert (request.party, request.country_code, request.party_id, request.correlation_id) == (
+        "NL-TNM",
+        "NL",
+        "TNM",
+        "c-1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "asked_about"),
+    [
+        (None, ([], [])),
+        ({"location_id": "LOC1"}, (["E1", "E2"], ["E1/1", "E1/2", "E2/1"])),
+        ({"location_id": "LOC1", "connector_ids": ["1"]}, (["E1", "E2"], ["E1/1", "E2/1"])),
+        ({"location_id": "LOC1", "evse_uids": ["E2"]}, (["E2"], ["E2/1"])),
+        ({"location_id": "LOC1", "evse_uids": ["E2", "E2", "E1"], "connector_ids": ["2"]}, (["E1", "E2"], ["E1/2"])),
+        # What is not there is left out: EVSEs of another location, those that were removed, connectors elsewhere.
+        ({"location_id": "LOC1", "evse_uids": ["X1", "E3", "E1"]}, (["E1"], ["E1/1", "E1/2"])),
+        ({"location_id": "LOC1", "evse_uids": ["E2"], "connector_ids": ["9", "2", "1"]}, (["E2"], ["E2/1"])),
+    ],
+)
+def test_references_are_resolved_to_what_is_there(place: Any, asked_about: tuple[list[str], list[str]]) -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    assert ask(cpo, place).both == (200, 1000)
+    [request] = asked
+    assert places(request) == asked_about
+    assert (request.location is None) == (place is None)
+
+
+def test_what_was_left_out_is_in_the_decision_and_not_in_the_answer() -> None:
+    cpo = desk()
+    place = {"location_id": "LOC1", "evse_uids": ["X1", "E3", "E1"], "connector_ids": ["7", "2"]}
+    answer = ask(cpo, place)
+    assert answer.data["location"] == {"location_id": "LOC1", "evse_uids": ["E1"], "connector_ids": ["2"]}
+    decision = last(cpo.emsp)
+    assert (decision.evse_uids, decision.allowed_evse_uids) == (("X1", "E3", "E1"), ("E1",))
+    assert "EVSE 'X1' is not at location 'LOC1'" in decision.reason
+    assert "EVSE 'E3' was removed from location 'LOC1'" in decision.reason
+    assert "connector '7' is at none of these EVSEs" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("place", "findings"),
+    [
+        ({"evse_uids": ["X1"]}, [("/evse_uids/0", "authorize.evse")]),
+        ({"evse_uids": ["X1", "E3"]}, [("/evse_uids/0", "authorize.evse"), ("/evse_uids/1", "authorize.evse")]),
+        ({"evse_uids": ["E2"], "connector_ids": ["2"]}, [("/connector_ids/0", "authorize.connector")]),
+        ({"connector_ids": ["9"]}, [("/connector_ids/0", "authorize.connector")]),
+        ({"evse_uids": [f"Y{number}" for number in range(3000)]}, None),
+    ],
+)
+def test_where_nothing_that_is_named_is_there_it_is_2001(place: Any, findings: Any) -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    answer = ask(cpo, {"location_id": "LOC1", **place})
+    assert answer.both == (200, 2001)
+    assert asked == []
+    assert answer.findings == findings or (findings is None and len(answer.findings) == 100)
+    decision = last(cpo.emsp)
+    assert (decision.outcome, decision.location_id) == ("200/2001", "LOC1")
+    assert len(decision.evse_uids) <= 100
+    # As everything that is refused for its findings, it is kept.
+    assert [rejection.route for rejection in cpo.emsp.rejections.list()] == ["tokens.authorize"]
+
+
+@pytest.mark.parametrize(
+    ("body", "both"),
+    [(b"{", (400, 2000)), ({}, (200, 2001)), ({"location_id": {}}, (200, 2001)), (b" \r\n", (200, 1000))],
+)
+def test_location_references_that_cannot_be_read_are_refused(body: Any, both: tuple[int, int]) -> None:
+    cpo = desk()
+    assert ask(cpo, body).both == both
+    assert last(cpo.emsp).outcome == ("ALLOWED" if both == (200, 1000) else "{}/{}".format(*both))
+
+
+def test_an_unknown_location_is_404_and_pulled_by_the_next_sync() -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    for _ in range(2):
+        answer = ask(cpo, {"location_id": "LOC9"})
+        assert answer.both == (404, 2003)
+        assert "'LOC9'" in answer.message
+    assert asked == []
+    assert wished(cpo) == [("locations", "LOC9")]
+    assert (last(cpo.emsp).outcome, last(cpo.emsp).location_id) == ("404/2003", "LOC9")
+
+
+def test_the_location_of_another_party_is_unknown() -> None:
+    cpo = desk()
+    other = cpo.other()
+    assert ask(other, PLACE).both == (404, 2003)
+    assert wished(other) == [("locations", "LOC1")]
+
+
+def test_a_location_behind_a_hub_is_known() -> None:
+    cpo = desk()
+    cpo.set_profile(allowed_parties=("DE-ABC", "FR-XYZ"))
+    cpo.push("PUT", "locations/FR/XYZ/LOC7", location("LOC7", H1="1"))
+    asked = listening(cpo)
+    place = {"location_id": "LOC7", "evse_uids": ["H1"]}
+    assert ask(cpo, place).data == {"allowed": "ALLOWED", "location": place}
+    assert (asked[0].party, places(asked[0])) == ("FR-XYZ", (["H1"], ["H1/1"]))
+    decision = last(cpo.emsp)
+    assert (decision.country_code, decision.party_id) == ("NL", "TNM")
+
+
+def test_a_party_without_locations_is_asked_about_all_the_same() -> None:
+    cpo = desk()
+    cpo.set_profile(without_locations=True)
+    asked = listening(cpo)
+    place = {"location_id": "LOC9", "evse_uids": ["E7"], "connector_ids": ["1"]}
+    assert ask(cpo, place).data == {"allowed": "ALLOWED", "location": place}
+    [request] = asked
+    assert (request.location, request.evses, request.connectors) == (None, (), ())
+    assert request.references == LocationReferences(location_id="LOC9", evse_uids=("E7",), connector_ids=("1",))
+    assert wished(cpo) == []
+    # What we know of it counts all the same.
+    assert ask(cpo, {"location_id": "LOC1", "evse_uids": ["X1"]}).both == (200, 2001)
+
+
+def test_a_location_that_changes_is_asked_about_as_it_is() -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    ask(cpo, PLACE)
+    cpo.push("PATCH", "locations/*/LOC1/E1", {"status": "REMOVED"})
+    ask(cpo, PLACE)
+    assert [places(request)[0] for request in asked] == [["E1", "E2"], ["E2"]]
+
+
+class ReadOnlyStore(MemoryStore):
+    """A store of which the disk is full."""
+
+    full = False
+
+    def transaction(self, *, read_only: bool = False) -> "_ReadOnly":
+        return _ReadOnly(self, read_only)
+
+
+class _ReadOnly(_MemoryTransaction):
+    async def append(self, entry: Entry) -> None:
+        if isinstance(self._store, ReadOnlyStore) and self._store.full:
+            raise OSError("no space left on device")
+        await super().append(entry)
+
+
+def test_a_store_that_cannot_take_notes_keeps_no_driver_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    store = ReadOnlyStore()
+    cpo = desk(store=store)
+    store.full = True
+    assert ask(cpo, PLACE, headers={"x-correlation-id": "c-1"}).data == {"allowed": "ALLOWED", "location": PLACE}
+    [record] = [each for each in caplog.records if "authorization.unnoted" in each.message]
+    assert record.levelname == "ERROR"
+    assert "correlation_id=c-1" in record.message
+    assert cpo.emsp.authorizations.list() == []
+    assert ask(cpo, PLACE, query="type=OTHER").both == (404, 2000)
+
+
+# --- what of an answer is given -------------------------------------------------------------------------------------
+
+
+def named(location_id: str = "LOC1", *evse_uids: str, connectors: tuple[str, ...] = ()) -> AuthorizationInfo:
+    references = LocationReferences(location_id=location_id, evse_uids=evse_uids, connector_ids=connectors)
+    return AuthorizationInfo(allowed=Allowed.ALLOWED, location=references)
+
+
+def returns(cpo: Peer, answer: Callable[[AuthorizationRequest], Any]) -> None:
+    cpo.emsp.authorize(answer)
+
+
+EVSE_1 = {"location_id": "LOC1", "evse_uids": ["E1"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "given"),
+    [
+        (PLACE, named("LOC1", "E1"), EVSE_1),
+        (PLACE, named("LOC1", "X1", "E1", "E3"), EVSE_1),
+        (PLACE, named(), PLACE),
+        (PLACE, named("LOC1", "E2", "E1"), PLACE),
+        (PLACE, named("LOC1", "E1", connectors=("2", "9")), EVSE_1 | {"connector_ids": ["2"]}),
+        (PLACE, AuthorizationInfo(allowed=Allowed.ALLOWED), None),
+        ({"location_id": "LOC1"}, named(), {"location_id": "LOC1"}),
+        ({"location_id": "LOC1"}, named("LOC1", "E1"), EVSE_1),
+        (PLACE | {"connector_ids": ["1"]}, named("LOC1", "E1"), EVSE_1 | {"connector_ids": ["1"]}),
+        (None, named("LOC1", "E1"), None),
+    ],
+)
+def test_an_answer_is_cut_to_what_was_asked_for(place: Any, answer: AuthorizationInfo, given: Any) -> None:
+    cpo = desk()
+    returns(cpo, lambda _request: answer)
+    assert ask(cpo, place).data == {"allowed": "ALLOWED"} | ({"location": given} if given else {})
+    assert last(cpo.emsp).decided_by == "hook"
+
+
+@pytest.mark.parametrize("allowed", [each for each in Allowed if each is not Allowed.ALLOWED])
+def test_whoever_may_not_charge_is_told_no_location(allowed: Allowed) -> None:
+    cpo = desk()
+    returns(cpo, lambda request: AuthorizationInfo(allowed=allowed, location=request.references, info=NO_CREDIT))
+    answer = ask(cpo, PLACE)
+    assert answer.data == {"allowed": allowed.value, "info": {"language": "en", "text": "No credit"}}
+    decision = last(cpo.emsp)
+    assert (decision.allowed, decision.outcome, decision.reason) == (allowed, allowed.value, "")
+
+
+@pytest.mark.parametrize(
+    ("decide", "given"),
+    [
+        (lambda request: request.allow(), {"allowed": "ALLOWED", "location": PLACE}),
+        (lambda request: request.allow(["E1"]), {"allowed": "ALLOWED", "location": EVSE_1}),
+        (lambda request: request.allow("E1"), {"allowed": "ALLOWED", "location": EVSE_1}),
+        (
+            lambda request: request.allow(connector_ids=["2"]),
+            {"allowed": "ALLOWED", "location": PLACE | {"connector_ids": ["2"]}},
+        ),
+        (lambda request: request.allow(iter(())), {"allowed": "NOT_ALLOWED"}),
+        (lambda request: request.allow(["E1"], connector_ids=()), {"allowed": "NOT_ALLOWED"}),
+        (lambda request: request.refuse(), {"allowed": "NOT_ALLOWED"}),
+        (lambda request: request.refuse(Allowed.NO_CREDIT), {"allowed": "NO_CREDIT"}),
+    ],
+)
+def test_a_request_makes_the_answers(decide: Callable[[AuthorizationRequest], Any], given: Any) -> None:
+    cpo = desk()
+    returns(cpo, decide)
+    assert ask(cpo, PLACE).data == given
+    assert last(cpo.emsp).decided_by == "hook"
+
+
+def test_a_request_makes_no_refusal_that_allows() -> None:
+    cpo = desk()
+    asked = listening(cpo)
+    ask(cpo)
+    [request] = asked
+    with pytest.raises(ValueError, match="allow"):
+        request.refuse(Allowed.ALLOWED)
+
+
+def test_a_cpo_gets_its_own_ids_back_although_they_are_too_long() -> None:
+    """docs/spec-choices.md 20: ids over their length are kept."""
+    cpo = desk()
+    uid, location_id = "E" * 50, "L" * 45
+    cpo.put(f"locations/*/{location_id}", location(location_id, **{uid: "1"}))
+    place = {"location_id": location_id, "evse_uids": [uid]}
+    assert ask(cpo, place).data == {"allowed": "ALLOWED", "location": place}
+
+
+def test_a_hook_cannot_name_what_cannot_be_sent_where_we_know_no_location() -> None:
+    cpo = desk(authorize_fallback=Allowed.EXPIRED)
+    cpo.set_profile(without_locations=True)
+    returns(cpo, lambda request: request.allow(["E" * 50]))
+    assert ask(cpo, {"location_id": "LOC9"}).data == {"allowed": "EXPIRED"}
+    returns(cpo, lambda request: request.allow(["E7"]))
+    assert ask(cpo, {"location_id": "LOC9"}).data["location"] == {"location_id": "LOC9", "evse_uids": ["E7"]}
+
+
+def test_a_hook_that_knows_too_little_is_2002() -> None:
+    cpo = desk()
+
+    @cpo.emsp.authorize
+    async def decide(request: AuthorizationRequest) -> AuthorizationInfo:
+        if request.references is None:
+            raise NotEnoughInformation("the location is needed")
+        return request.allow()
+
+    answer = ask(cpo)
+    assert (answer.both, answer.message) == ((200, 2002), "the location is needed")
+    decision = last(cpo.emsp)
+    assert (decision.outcome, decision.decided_by, decision.reason) == ("200/2002", "hook", "the location is needed")
+    assert ask(cpo, PLACE).data["location"] == PLACE
+    assert cpo.emsp.rejections.list() == []
+
+
+# --- which functions are hooks --------------------------------------------------------------------------------------
+
+
+def test_a_function_of_two_parameters_gets_the_token_and_the_references() -> None:
+    cpo = desk()
+    asked: list[tuple[Token, LocationReferences | None]] = []
+
+    @cpo.emsp.authorize
+    def decide(known: Token, references: LocationReferences | None = None) -> AuthorizationInfo:
+        asked.append((known, references))
+        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=references)
+
+    assert ask(cpo, PLACE | {"evse_uids": ["E1", "X1"]}).data["location"] == EVSE_1
+    ask(cpo)
+    references = LocationReferences(location_id="LOC1", evse_uids=("E1", "X1"))
+    assert asked == [(token(), references), (token(), None)]
+
+
+class Backend:
+    """A hook among the methods of something."""
+
+    def decide(self, request: AuthorizationRequest, *, strict: bool = True) -> AuthorizationInfo:
+        return request.allow() if strict else request.refuse()
+
+    def decide_pair(self, _known: Token, references: LocationReferences | None) -> AuthorizationInfo:
+        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=references)
+
+    async def __call__(self, request: AuthorizationRequest, _log: object = None, _more: object = None) -> Any:
+        return request.allow()
+
+
+def anything(*args: Any, **_: Any) -> Any:
+    [request] = args
+    return request.allow()
+
+
+@pytest.mark.parametrize("hook", [Backend().decide, Backend().decide_pair, Backend(), anything])
+def test_a_method_is_a_hook_as_well(hook: Any) -> None:
+    cpo = desk()
+    assert cpo.emsp.authorize(hook) is hook
+    assert ask(cpo, PLACE).data == {"allowed": "ALLOWED", "location": PLACE}
+    assert last(cpo.emsp).decided_by == "hook"
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda: None,
+        lambda _a, _b, _c: None,
+        lambda _a, *, _needed: None,
+        lambda _a, _b, *, _needed: None,
+        lambda *, _request: None,
+        "no function",
+        type,
+    ],
+    ids=range(7),
+)
+def test_a_function_that_cannot_be_asked_is_refused_at_once(hook: Any) -> None:
+    with pytest.raises(TypeError):
+        desk().emsp.authorize(hook)
+
+
+def test_the_clock_of_the_answer_is_ours() -> None:
+    assert ask(desk()).envelope["timestamp"] == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,472 @@
+"""A change of our tokens reaches every party: whose turn it is, what is tried again, and several processes at once."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from attrs import evolve
+
+from client.support import COLOURS, Colour, facing, simulated, token
+from flows.support import FakeClock, peer
+from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, pushed, said, town
+from ocpi_emsp import Emsp, Limits, TokensPushed
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.flows import fan_out, push_wanted
+from ocpi_emsp.flows.parties import get_party, party_key, put_party
+from ocpi_emsp.ports import FAN_OUT, Entry, Transaction
+
+SECONDS = 60.0
+TWO = ("NL-TNM", "DE-ABC")
+LEASE = fan_out.lease(Limits())
+
+
+@pytest.fixture(params=["memory", "postgresql", "sqlite"])
+def store(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with made_store(request) as made:
+        yield made
+
+
+def entries(it: Town) -> list[Entry]:
+    found: list[Entry] = it.write(lambda tx: tx.entries(FAN_OUT))
+    return found
+
+
+def waits(it: Town, name: str) -> tuple[int, str, bool]:
+    """How often the pushes to a party failed, why, and whether it is in hand."""
+    (found,) = [each for each in it.emsp.tokens.waiting() if f"{each.country_code}-{each.party_id}" == name]
+    return found.attempts, found.error, found.in_hand
+
+
+# --- a change is noted ----------------------------------------------------------------------------------------------
+
+
+def test_every_change_reaches_every_party(store: Any) -> None:
+    it = town(*TWO, store=store)
+    it.put("A")
+    assert it.waiting() == ["NL-TNM", "DE-ABC"]
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (1, 0, 0, 0), "DE-ABC": (1, 0, 0, 0)}
+    assert (it.waiting(), it.taken()) == ([], {name: [("PUT", "A")] for name in TWO})
+    it.clock.advance(seconds=1)
+    it.emsp.tokens.patch("A", issuer="Other")
+    it.emsp.tokens.fan_out()
+    it.clock.advance(seconds=1)
+    it.emsp.tokens.invalidate("A")
+    it.emsp.tokens.fan_out()
+    assert it.taken() == {name: [("PUT", "A"), ("PATCH", "A")] for name in TWO}
+    for desk in it.desks.values():
+        assert (desk.tokens["A"]["issuer"], desk.tokens["A"]["valid"]) == ("Other", False)
+    assert it.emsp.tokens.fan_out() == []
+
+
+def test_a_thousand_changes_are_one_entry_for_each_party_and_written_once() -> None:
+    it = town(*TWO)
+    it.put("T0")
+    first = entries(it)
+    for number in range(999):
+        it.put(f"T{number % 7}", issuer=f"Issuer {number}")
+    assert entries(it) == first
+    assert [(each.key, each.topic) for each in first] == [(party_key(name[:2], name[3:]), FAN_OUT) for name in TWO]
+
+
+def test_what_is_rolled_back_or_refused_is_pushed_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = town("NL-TNM")
+
+    async def failing_want(tx: Transaction, _now: Any) -> None:
+        await push_wanted.want_pushes(tx, _now)
+        raise StoreFailed("gone")
+
+    monkeypatch.setattr("ocpi_emsp.flows.our_tokens.want_pushes", failing_want)
+    with pytest.raises(StoreFailed):
+        it.put("A")
+    assert (it.emsp.tokens.get("A"), it.waiting()) == (None, [])
+
+
+def test_parties_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push_wanted, "_PAGE", 2)
+    names = [f"NL-T{number}X" for number in range(5)]
+    it = town(*names)
+    it.put("A")
+    it.put("B")
+    assert it.waiting() == names
+    assert list(pushed(it.emsp.tokens.fan_out())) == names
+
+
+# --- who gets tokens ------------------------------------------------------------------------------------------------
+
+
+def test_a_party_whose_profile_switches_pushes_off_gets_nothing() -> None:
+    it = town("NL-TNM")
+    it.join("DE-ABC", push_tokens=False)
+    it.put("A")
+    assert it.waiting() == ["NL-TNM"]
+    it.emsp.tokens.fan_out()
+    report = it.emsp.push_tokens("DE", "ABC")
+    assert (report.ended, report.why) == (
+        "done",
+        "nothing was pushed: the party's profile switches pushes of tokens off",
+    )
+    assert list(it.taken()) == ["NL-TNM"]
+
+
+def test_whoever_is_switched_off_or_gone_meanwhile_does_not_wait_any_longer() -> None:
+    it = town(*TWO, "BE-XYZ")
+    it.put("A")
+    it.join("NL-TNM", push_tokens=False)
+    it.leave("DE-ABC")
+    assert list(pushed(it.emsp.tokens.fan_out())) == ["BE-XYZ"]
+    assert entries(it) == []
+
+
+def test_a_party_that_is_only_invited_is_not_pushed_to() -> None:
+    cpo = peer()
+    cpo.emsp.invite("DE", "ABC")
+    cpo.emsp.tokens.put(token("A"))
+    assert [each.country_code for each in cpo.emsp.tokens.waiting()] == ["NL"]
+
+
+def test_a_party_without_a_tokens_endpoint_is_said_and_waits_for_nothing() -> None:
+    cpo = peer()
+    cpo.emsp.tokens.put(token("A"))
+    (report,) = cpo.emsp.tokens.fan_out(at_once=True)
+    assert report.why == "nothing was pushed: NL-TNM offers no tokens endpoint"
+    assert cpo.emsp.tokens.waiting() == []
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_party_that_registers_gets_all_tokens_once_it_had_time_to_take_our_answer(colour: Colour) -> None:
+    with simulated(colour, {}) as pair:
+        (waiting,) = pair.emsp.tokens.waiting()
+        assert waiting.due is not None
+        assert waiting.due - waiting.at == push_wanted.AFTER_REGISTERING
+        pair.emsp.tokens.put(token("A"))
+
+        def push(**options: Any) -> list[TokensPushed]:
+            if colour == "sync":
+                return pair.emsp.tokens.fan_out(**options)
+            return pair.portal.call(lambda: pair.emsp.async_tokens.fan_out(**options))
+
+        (report,) = push(at_once=True)
+        assert (counts(report), [each["uid"] for each in pair.cpo.tokens]) == ((1, 0, 0, 0), ["A"])
+        assert pair.emsp.tokens.waiting() == []
+
+
+# --- a party that fails ---------------------------------------------------------------------------------------------
+
+
+def test_a_party_that_is_down_holds_up_nobody_and_is_tried_again() -> None:
+    it = town(*TWO)
+    for number in range(5):
+        it.put(f"T{number}")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    reports = {f"{each.country_code}-{each.party_id}": each for each in it.emsp.tokens.fan_out()}
+    assert (reports["NL-TNM"].ended, counts(reports["DE-ABC"])) == ("failed", (5, 0, 0, 0))
+    attempts, error, in_hand = waits(it, "NL-TNM")
+    assert (attempts, in_hand, it.waiting()) == (1, False, ["NL-TNM"])
+    assert "3 times in a row" in error
+    it.clock.advance(hours=1)
+    it.emsp.tokens.fan_out()
+    assert waits(it, "NL-TNM")[0] == 2
+    it.clock.advance(hours=1)
+    it.desks["NL-TNM"].obey()
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (5, 0, 0, 0)}
+    assert it.waiting() == []
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_one_that_is_down_is_not_asked_more_often_since_something_changed() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    it.emsp.tokens.fan_out()
+    (before,) = entries(it)
+    it.emsp.tokens.put(token("B"))
+    assert entries(it) == [before]
+    assert it.emsp.tokens.fan_out() == []
+    it.taken()
+    (report,) = it.emsp.tokens.fan_out(at_once=True)
+    assert (report.ended, it.taken()["NL-TNM"]) == ("failed", [("PUT", "B"), ("PUT", "A")])
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_a_single_token_that_is_refused_waits_and_no_change_waits_for_it() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.put("B")
+    it.desks["NL-TNM"].script = failing(("PUT", "A"), by=said(200, 2001, "no"))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, counts(report)) == ("done", (1, 0, 0, 1))
+    assert waits(it, "NL-TNM")[0] == 1
+    assert "1 tokens failed: PUT https://nl-tnm.test" in waits(it, "NL-TNM")[1]
+    assert it.emsp.tokens.fan_out() == []
+    it.emsp.tokens.invalidate("B")
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 1, 0, 1)}
+    assert waits(it, "NL-TNM")[0] == 2
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_the_waits_grow_up_to_an_hour() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    seconds = []
+    for _ in range(9):
+        assert len(it.emsp.tokens.fan_out()) == 1
+        (waiting,) = it.emsp.tokens.waiting()
+        assert waiting.due is not None
+        seconds.append((waiting.due - it.clock.now()).total_seconds())
+        it.clock.time = waiting.due
+    assert seconds == [1, 4, 16, 64, 256, 1024, 3600, 3600, 3600]
+
+
+def test_whatever_goes_wrong_with_one_party_the_others_get_theirs() -> None:
+    it = town(*TWO)
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: ValueError("a bug")
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 0, 0, 0), "DE-ABC": (1, 0, 0, 0)}
+    assert waits(it, "NL-TNM") == (1, "ValueError: a bug", False)
+
+
+def test_an_endpoint_that_must_not_be_called_is_a_failure_like_any() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.emsp = it.worker()
+    it.write(lambda tx: _with_plain_url(tx, it.clock))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, waits(it, "NL-TNM")[0]) == ("failed", 1)
+    assert "forbids 'http://nl-tnm.test" in report.why
+
+
+async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:
+    party = await get_party(tx, "NL", "TNM")
+    assert party is not None
+    plain = tuple(evolve(each, url=each.url.replace("https", "http")) for each in party.endpoints)
+    await put_party(tx, evolve(party, endpoints=plain), clock.now())
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wait is as long as it may be."""
+    monkeypatch.setattr("ocpi_emsp.flows.pace.random.uniform", lambda _least, most: most)
+
+
+# --- something changes meanwhile ------------------------------------------------------------------------------------
+
+
+def while_pushing(it: Town, name: str, act: Callable[[], object]) -> None:
+    """Do something while the party is asked for the first time."""
+    left: list[Callable[[], object]] = [act]
+
+    def script(_: Sent) -> None:
+        if left:
+            left.pop()()
+
+    it.desks[name].script = script
+
+
+def test_what_changes_during_a_push_is_pushed_by_the_next_although_the_clock_stands_still(store: Any) -> None:
+    it = town("NL-TNM", store=store)
+    it.put("A")
+    it.put("B")
+    while_pushing(it, "NL-TNM", lambda: it.emsp.tokens.invalidate("A"))
+    it.emsp.tokens.fan_out()
+    assert it.waiting() == ["NL-TNM"]
+    it.emsp.tokens.fan_out()
+    assert (it.waiting(), it.desks["NL-TNM"].tokens["A"]["valid"]) == ([], False)
+    assert it.emsp.tokens.fan_out() == []
+
+
+def test_an_old_state_that_arrives_last_is_overtaken_again() -> None:
+    """A push that is no fan-out sends a token; while it does, the token is invalidated and fanned out."""
+    it = town("NL-TNM")
+    it.put("A")
+
+    def overtaken(_: Sent) -> None:
+        it.desks["NL-TNM"].obey()
+        it.emsp.tokens.invalidate("A")
+        it.worker().tokens.fan_out()
+        assert not valid_at(it, "NL-TNM")
+
+    it.desks["NL-TNM"].script = overtaken
+    it.emsp.push_tokens("NL", "TNM")
+    assert valid_at(it, "NL-TNM"), "the older request came last"
+    it.emsp.tokens.fan_out()
+    assert not valid_at(it, "NL-TNM")
+    assert it.waiting() == []
+
+
+def valid_at(it: Town, name: str) -> bool:
+    return bool(it.desks[name].tokens["A"]["valid"])
+
+
+# --- several processes ----------------------------------------------------------------------------------------------
+
+
+def test_one_party_is_pushed_to_by_one_at_a_time_and_the_others_by_whoever_comes(store: Any) -> None:
+    it = town(*TWO, store=store)
+    it.put("A")
+    it.put("B")
+    seen = dict[str, tuple[int, int, int, int]]()
+    other = it.worker()
+
+    def beside() -> None:
+        assert waits(it, "NL-TNM") == (0, "", True)
+        assert other.tokens.fan_out_to("NL", "TNM", at_once=True) is None
+        seen.update(pushed(other.tokens.fan_out(at_once=True)))
+
+    while_pushing(it, "NL-TNM", beside)
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (2, 0, 0, 0)}
+    assert seen == {"DE-ABC": (2, 0, 0, 0)}
+    assert it.waiting() == []
+
+
+def test_a_long_push_keeps_its_party_however_long_it_takes() -> None:
+    it = town("NL-TNM")
+    for number in range(10):
+        it.put(f"T{number}")
+    other = it.worker()
+
+    def slow(_: Sent) -> None:
+        it.clock.advance(minutes=5)
+        assert other.tokens.fan_out() == []
+
+    it.desks["NL-TNM"].script = slow
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (10, 0, 0, 0)}
+    assert it.waiting() == []
+
+
+def test_whoever_was_silent_for_too_long_leaves_the_party_to_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    it = town("NL-TNM")
+    for uid in ("A", "B", "C"):
+        it.put(uid)
+    other = it.worker()
+
+    def stalled() -> None:
+        it.clock.advance(seconds=LEASE.total_seconds())
+        assert pushed(other.tokens.fan_out()) == {"NL-TNM": (3, 0, 0, 0)}
+
+    while_pushing(it, "NL-TNM", stalled)
+    assert it.emsp.tokens.fan_out() == [], "the other one reports"
+    assert it.taken()["NL-TNM"] == [("PUT", "A"), ("PUT", "A"), ("PUT", "B"), ("PUT", "C")]
+    assert it.waiting() == []
+    assert "push.taken_over" in caplog.text
+
+
+def test_of_a_process_that_died_another_goes_on_where_it_was(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = town("NL-TNM", store=store)
+    for uid in ("A", "B", "C"):
+        it.put(uid)
+
+    async def gone(*_: object) -> None:
+        """The process ends before it can give anything back."""
+
+    monkeypatch.setattr(fan_out, "_let_go", gone)
+    it.desks["NL-TNM"].script = lambda sent: Killed() if sent[1] == "B" else None
+    with pytest.raises(Killed):
+        it.emsp.tokens.fan_out()
+    it.desks["NL-TNM"].obey()
+    next_one = it.worker()
+    it.clock.advance(seconds=LEASE.total_seconds() - 1)
+    assert next_one.tokens.fan_out(at_once=True) == []
+    it.clock.advance(seconds=1)
+    it.taken()
+    assert pushed(next_one.tokens.fan_out()) == {"NL-TNM": (2, 0, 1, 0)}
+    assert (it.taken(), it.waiting()) == ({"NL-TNM": [("PUT", "B"), ("PUT", "C")]}, [])
+
+
+def test_one_that_is_cancelled_or_stopped_gives_its_party_back_at_once() -> None:
+    it = town("NL-TNM")
+    for uid in ("A", "B", "C"):
+        it.put(uid)
+    it.desks["NL-TNM"].script = lambda sent: Killed() if sent[1] == "B" else None
+    with pytest.raises(Killed):
+        it.emsp.tokens.fan_out()
+    it.desks["NL-TNM"].obey()
+    asked = iter((False, False, True))
+    (report,) = it.worker().tokens.fan_out(stop=lambda: next(asked, True))
+    assert (report.ended, waits(it, "NL-TNM")) == ("stopped", (0, "", False))
+    it.emsp.tokens.fan_out()
+    assert (set(it.desks["NL-TNM"].tokens), it.waiting()) == ({"A", "B", "C"}, [])
+
+
+def test_nothing_is_pushed_where_it_is_stopped_before() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    assert it.emsp.tokens.fan_out(stop=lambda: True) == []
+    assert it.waiting() == ["NL-TNM"]
+
+
+def test_threads_that_put_and_push_at_once_end_with_every_party_having_everything(store: Any) -> None:
+    """Real threads on a real store: two push, two change tokens; nobody is asked by two at once, nothing is lost."""
+    names = (*TWO, "BE-XYZ")
+    it = town(*names, store=store)
+    busy, crossed, lock = Counter[str](), list[str](), threading.Lock()
+    desks = dict(it.desks)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        name = request.url.host.removesuffix(".test").upper()
+        with lock:
+            busy[name] += 1
+            crossed.extend([name] if busy[name] > 1 else [])
+        try:
+            return desks[name](request)
+        finally:
+            with lock:
+                busy[name] -= 1
+
+    def worker() -> Emsp:
+        return facing(handle, store=it.store, clock=it.clock)
+
+    begin, done = threading.Barrier(4), threading.Event()
+
+    def change(issuer: str) -> None:
+        emsp = worker()
+        begin.wait(SECONDS)
+        for number in range(12):
+            emsp.tokens.put(token(f"T{number % 4}", issuer=f"{issuer} {number}"))
+            emsp.tokens.patch(f"T{number % 4}", valid=number % 3 == 0)
+
+    def push() -> None:
+        emsp = worker()
+        begin.wait(SECONDS)
+        while not done.is_set() or emsp.tokens.waiting():
+            emsp.tokens.fan_out()
+
+    with ThreadPoolExecutor(4) as threads:
+        pushing = [threads.submit(push) for _ in range(2)]
+        changing = [threads.submit(change, issuer) for issuer in ("One", "Other")]
+        try:
+            for each in changing:
+                each.result(SECONDS)
+        finally:
+            done.set()
+        for each in pushing:
+            each.result(SECONDS)
+    assert crossed == []
+    ours = {each.uid: (each.issuer, each.valid) for each in it.emsp.tokens.list()}
+    for name in names:
+        theirs = desks[name].tokens.items()
+        assert {uid: (each["issuer"], each["valid"]) for uid, each in theirs} == ours, name
+
+
+# --- the loops ------------------------------------------------------------------------------------------------------
+
+
+def test_the_loop_pushes_until_it_is_stopped() -> None:
+    it = town("NL-TNM")
+    stop = threading.Event()
+    loop = threading.Thread(target=it.emsp.tokens.keep_pushing, args=(stop,), kwargs={"every": 0.01})
+    arrived = threading.Event()
+    it.desks["NL-TNM"].script = lambda sent: arrived.set() if sent == ("PUT", "B") else None
+    loop.start()
+    try:
+        it.put("A")
+        it.put("B")
+        assert arrived.wait(SECONDS)
+    finally:
+        stop.set()
+        loop.join(SECONDS)
+    assert not loop.is_alive()

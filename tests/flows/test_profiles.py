@@ -1,0 +1,337 @@
+"""Party profiles as data: how they are set, and what a field does to calls and pushes (docs/profiles.md)."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from attrs import evolve
+
+from client.support import token
+from flows.support import Peer, at, credentials, envelope, peer, serve, stamp
+from ocpi_emsp import NotRegistered, SupportMatrix, codec
+from ocpi_emsp.codec import decode
+from ocpi_emsp.flows.parties import Party, PartyState, Profile, RuleAction
+from ocpi_emsp.flows.profile import DEFAULTS, MOST_ALLOWED
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
+
+ROOT = Path(__file__).parents[2]
+WHO = ("NL", "TNM")
+SESSION = {**samples.session("SES1"), "last_updated": at(1)}
+START = datetime(2024, 5, 20, 8, tzinfo=UTC)
+MODULES = ("credentials", "locations", "sessions", "commands", "tokens")
+CONTROL = "https://tnm.test/cpo"
+
+
+@pytest.fixture
+def cpo() -> Peer:
+    return peer()
+
+
+# --- setting --------------------------------------------------------------------------------------------------------
+
+VALUES: dict[str, tuple[Any, Any]] = {
+    "base64_token": (True, True),
+    "refuses": ("warning", "warning"),
+    "matrix": (SupportMatrix.full(), SupportMatrix.full().to_csv()),
+    "append_charging_periods": (True, True),
+    "requests_per_second": ("0.5", Decimal("0.5")),
+    "concurrent_requests": (3, 3),
+    "trailing_slash": (True, True),
+    "page_limit": (7, 7),
+    "allowed_parties": (["de-abc", "DE-ABC", "FR-XYZ"], ("DE-ABC", "FR-XYZ")),
+    "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),
+    "patches_sessions": (False, False),
+    "cdr_id_is_session_id": (True, True),
+    "required_modules": (["Locations", "cdrs"], ("locations", "cdrs")),
+    "push_tokens": (False, False),
+    "without_locations": (True, True),
+}
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_a_field_is_set_kept_and_taken_back(cpo: Peer, name: str) -> None:
+    given, kept = VALUES[name]
+    parties = cpo.emsp.parties
+    assert getattr(parties.set_profile(*WHO, **{name: given}), name) == kept
+    assert parties.profile("nl", "tnm") == evolve(Profile(), **{name: kept})
+    back: dict[str, Any] = {name: None}
+    assert parties.set_profile(*WHO, **back) == Profile()
+    assert parties.profile(*WHO) == Profile()
+
+
+def test_rules_count_as_something_else_with_a_policy_of_the_partys_own(cpo: Peer) -> None:
+    actions = {"string.length": "ignore", "datetime.zone": "error"}
+    profile = cpo.emsp.parties.set_profile(*WHO, refuses="warning", actions=actions)
+    assert {each.rule: each.action for each in profile.actions} == actions
+    answer = cpo.push("PUT", "sessions/*/SES1", {**SESSION, "last_updated": "2024-05-01T00:00:00"})
+    assert ("/last_updated", "datetime.zone") in answer.findings
+
+
+def test_a_field_that_is_not_named_stays(cpo: Peer) -> None:
+    cpo.emsp.parties.set_profile(*WHO, page_limit=7)
+    cpo.emsp.set_matrix(*WHO, SupportMatrix.full())
+    assert cpo.emsp.parties.set_profile(*WHO, trailing_slash=True).page_limit == 7
+    assert cpo.party().profile.matrix is not None
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("actions", {"no.rule": "error"}, "there is no rule no.rule"),
+    ("actions", {"datetime.zone": "shout"}, "not 'shout'"),
+    ("actions", {"datetime.zone": "error"}, "say what it refuses as well"),
+    ("actions", 7, "a mapping of rules"),
+    ("allowed_parties", "DE-ABC", "a list of texts is required"),
+    ("allowed_parties", ["DEABC"], "'DEABC' is no party"),
+    ("allowed_parties", ["DE-ABCD"], "'DE-ABCD' is no party"),
+    ("allowed_parties", ["DE-ABC", 3], "a list of texts is required"),
+    ("allowed_parties", ["nl-tnm"], "NL-TNM is the party itself"),
+    ("allowed_parties", [f"DE-{n:03}" for n in range(MOST_ALLOWED + 1)], "at most 100"),
+    ("concurrent_requests", 0, "1 or more"),
+    ("concurrent_requests", True, "a whole number"),
+    ("matrix", "a,b", "a support matrix has the columns"),
+    ("page_limit", 0, "at least one object, not 0"),
+    ("page_limit", True, "at least one object"),
+    ("page_limit", "7", "at least one object"),
+    ("patches", True, "there is no such field"),
+    ("refuses", "shout", "a severity is"),
+    ("requests_per_second", "0", "or more"),
+    ("requests_per_second", "many", "a number is required"),
+    ("required_modules", ["locations", "vendor"], "there is no module vendor"),
+    ("time_zone", "Europe/Nowhere", "there is no time zone"),
+    ("time_zone", "/etc/localtime", "there is no time zone"),
+    ("trailing_slash", "yes", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "why"), BAD, ids=[f"{name}-{n}" for n, (name, _, _) in enumerate(BAD)])
+def test_what_a_profile_cannot_hold_is_refused_by_name_and_changes_nothing(
+    cpo: Peer, name: str, value: Any, why: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)) as caught:
+        cpo.emsp.parties.set_profile(*WHO, base64_token=True, **{name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert cpo.party().profile == Profile()
+
+
+def test_a_registered_party_is_behind_nobodys_connection(cpo: Peer) -> None:
+    cpo.other("DE", "ABC")
+    with pytest.raises(ValueError, match="DE-ABC has a registration of its own"):
+        cpo.emsp.parties.set_profile(*WHO, allowed_parties=["FR-XYZ", "DE-ABC"])
+
+
+def test_a_party_that_is_not_there(cpo: Peer) -> None:
+    for call in (cpo.emsp.parties.profile, cpo.emsp.parties.set_profile, cpo.emsp.parties.suggestions):
+        with pytest.raises(NotRegistered, match="DE-XYZ"):
+            call("de", "xyz")
+
+
+def test_an_async_host_does_the_same(cpo: Peer) -> None:
+    async def work() -> tuple[Profile, Profile, list[Any]]:
+        parties = cpo.emsp.async_parties
+        changed = await parties.set_profile(*WHO, page_limit=5)
+        return changed, await parties.profile(*WHO), await parties.suggestions(*WHO)
+
+    changed, read, suggested = anyio.run(work)
+    assert (changed.page_limit, read, suggested) == (5, changed, [])
+
+
+def test_a_party_of_an_older_version_has_the_defaults() -> None:
+    old = b'{"country_code":"NL","party_id":"TNM","state":"REGISTERED","profile":{"base64_token":true}}'
+    assert decode(Party, old).profile == Profile(base64_token=True)
+
+
+def test_a_profile_with_everything_is_stored_as_it_is() -> None:
+    values = {name: kept for name, (_, kept) in VALUES.items()}
+    profile = Profile(**values, actions=(RuleAction(rule="datetime.zone", action="error"),))
+    party = Party(country_code="NL", party_id="TNM", state=PartyState.REGISTERED, profile=profile)
+    assert decode(Party, codec.encode(party)).profile == profile
+
+
+def test_every_field_has_a_value_above() -> None:
+    assert {*VALUES, "actions"} == set(DEFAULTS)
+
+
+def test_the_page_has_a_row_for_each_field() -> None:
+    page = (ROOT / "docs" / "profiles.md").read_text("utf-8").partition("## Hubs")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", page, re.MULTILINE)
+    said = {name: default.strip() for name, default in rows}
+    shown = {True: "true", False: "false", None: "none", (): "none"}
+    assert said == {name: shown[default] for name, default in DEFAULTS.items()}
+    assert [name for name, _ in rows] == list(DEFAULTS), "in the order of the class"
+
+
+# --- what is called -------------------------------------------------------------------------------------------------
+
+
+def calling(paths: list[str], endpoint: str = "{}", location: Any = None) -> Any:
+    """A CPO that notes which path, with its query, is called; it has one location, or none."""
+    found = [] if location is None else [location]
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/cpo/versions":
+            return httpx.Response(200, json=envelope([{"version": "2.1.1", "url": f"{CONTROL}/2.1.1"}]))
+        if request.url.path == "/cpo/2.1.1":
+            given = [{"identifier": name, "url": f"{CONTROL}/{endpoint.format(name)}"} for name in MODULES]
+            return httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": given}))
+        paths.append(request.url.raw_path.decode())
+        if request.url.path.rstrip("/").endswith("/credentials"):
+            return httpx.Response(200, json=envelope(credentials()))
+        last = request.url.path.rstrip("/").rpartition("/")[2]
+        data = found if last in MODULES else location or samples.location("LOC1")
+        return httpx.Response(200, content=encode(envelope(data)))
+
+    return serve(server)
+
+
+def call_everything(cpo: Peer) -> None:
+    with cpo.emsp.client(*WHO) as client:
+        client.location("LOC1")
+        list(client.locations())
+        list(client.sessions(date_from=cpo.clock.now(), limit=50))
+        client.patch_token("T/1", valid=False)
+
+
+def test_a_trailing_slash_ends_every_url_that_we_build() -> None:
+    paths: list[str] = []
+    cpo = peer(http_client=calling(paths))
+    call_everything(cpo)
+    before = list(paths)
+    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
+    paths.clear()
+    call_everything(cpo)
+    assert not any(path.partition("?")[0].endswith("/") for path in before)
+    assert paths == [f"{path}/{mark}{query}" for path, mark, query in (each.partition("?") for each in before)]
+    assert paths[0] == "/cpo/locations/LOC1/"
+    assert paths[-1] == "/cpo/tokens/IT/BEC/T%2F1/"
+
+
+def test_a_query_of_the_endpoint_stays_behind_the_path() -> None:
+    paths: list[str] = []
+    cpo = peer(http_client=calling(paths, "{}/?tenant=1"))
+    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
+    with cpo.emsp.client(*WHO) as client:
+        client.location("LOC1")
+        list(client.locations(limit=2))
+    assert paths == ["/cpo/locations/LOC1/?tenant=1", "/cpo/locations/?tenant=1&limit=2"]
+
+
+def test_the_credentials_endpoint_is_called_as_the_partner_gave_it() -> None:
+    paths: list[str] = []
+    cpo = peer(http_client=calling(paths))
+    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
+    with cpo.emsp.client(*WHO) as client:
+        client.credentials()
+        client.put_credentials()
+    assert len(paths) > 1
+    assert set(paths) == {"/cpo/credentials"}
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(None, "7"), (3, "3"), (50, "7")])
+def test_a_client_asks_for_no_more_objects_than_the_page_limit(asked: int | None, sent: str) -> None:
+    paths: list[str] = []
+    cpo = peer(http_client=calling(paths))
+    cpo.emsp.parties.set_profile(*WHO, page_limit=7)
+    with cpo.emsp.client(*WHO) as client:
+        list(client.locations(limit=asked))
+    assert paths == [f"/cpo/locations?limit={sent}"]
+
+
+# --- time zones -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("local", "kept"),
+    [
+        ("2024-01-15T12:00:00", "2024-01-15T12:00:00+01:00"),
+        ("2024-05-01T12:00:00", "2024-05-01T12:00:00+02:00"),
+        ("2024-10-27T02:30:00", "2024-10-27T02:30:00+02:00"),
+        ("2024-03-31T02:30:00", "2024-03-31T02:30:00+01:00"),
+        ("2024-05-01T12:00:00Z", "2024-05-01T12:00:00Z"),
+        ("2024-05-01T12:00:00+05:30", "2024-05-01T12:00:00+05:30"),
+    ],
+    ids=["winter", "summer", "twice", "skipped", "UTC", "offset"],
+)
+def test_a_pushed_timestamp_without_a_zone_is_in_the_partys(cpo: Peer, local: str, kept: str) -> None:
+    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    body = {**SESSION, "start_datetime": local, "vendor": {"seen": "2024-05-01T12:00:00"}}
+    answer = cpo.push("PUT", "sessions/*/SES1", body)
+    assert answer.both == (201, 1000)
+    assert ("read in Europe/Amsterdam [datetime.zone]" in answer.message) == (local != kept)
+    assert cpo.data("sessions/*/SES1") == {**body, "start_datetime": kept}
+
+
+def test_without_a_zone_nothing_changes(cpo: Peer) -> None:
+    body = {**SESSION, "start_datetime": "2024-05-01T12:00:00"}
+    answer = cpo.put("sessions/*/SES1", body)
+    assert answer.message == "Success"
+    assert cpo.data("sessions/*/SES1") == body
+
+
+def test_a_patch_is_read_in_the_zone_and_told_from_what_is_newer(cpo: Peer) -> None:
+    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    cpo.put("sessions/*/SES1", {**SESSION, "last_updated": "2024-05-01T10:00:00Z"})
+    older = cpo.push("PATCH", "sessions/*/SES1", {"kwh": 1, "last_updated": "2024-05-01T11:59:59"})
+    assert older.message.startswith("Kept as stored")
+    newer = cpo.push("PATCH", "sessions/*/SES1", {"kwh": 2, "last_updated": "2024-05-01T12:00:01"})
+    assert newer.code == 1000
+    assert cpo.data("sessions/*/SES1")["last_updated"] == "2024-05-01T12:00:01+02:00"
+
+
+def test_a_rejection_keeps_what_was_received(cpo: Peer) -> None:
+    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    body = b'{"id": "SES1", "last_updated": "2024-05-01T12:00:00"}'
+    assert cpo.push("PUT", "sessions/*/SES1", body).code == 2001
+    (rejection,) = cpo.emsp.rejections.list()
+    assert rejection.body == body
+
+
+def test_the_dates_of_a_query_are_in_the_zone_too(cpo: Peer) -> None:
+    cpo.emsp.tokens.put(evolve(token("T1"), last_updated=datetime(2024, 5, 1, 12, tzinfo=UTC)))
+    cpo.emsp.parties.set_profile(*WHO, time_zone="America/New_York")
+    before, after = "2024-05-01T08:00:00", "2024-05-01T08:00:01"
+    found = {
+        query: len(cpo.push("GET", "tokens", query=query).data)
+        for query in (
+            f"date_from={before}",
+            f"limit=5&date_from={after}",
+            f"date_to={before}",
+            f"limit=5&date_to={after}",
+            f"date_to={after}Z",
+        )
+    }
+    assert list(found.values()) == [1, 0, 0, 1, 0]
+
+
+def test_a_client_reads_in_the_zone() -> None:
+    location = samples.location("LOC1") | {"last_updated": "2024-05-01T12:00:00"}
+    cpo = peer(http_client=calling([], location=location))
+    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    with cpo.emsp.client(*WHO) as client:
+        read = [client.location("LOC1"), *client.locations()]
+    assert [each.last_updated.isoformat() for each in read] == ["2024-05-01T10:00:00+00:00"] * 2
+
+
+# --- reconciling ----------------------------------------------------------------------------------------------------
+
+
+def test_equal_ids_are_a_pair_where_the_profile_says_so(cpo: Peer) -> None:
+    seen = samples.session("S1", start=START) | {"last_updated": stamp(START)}
+    other = samples.session("S2", start=START + timedelta(days=3)) | {"auth_id": "SOMEBODY-ELSE"}
+    billed = samples.cdr("S2", of=seen) | {"last_updated": stamp(START)}
+    for session in (seen, other | {"last_updated": stamp(START), "location": samples.location("LOC77")}):
+        cpo.put(f"sessions/*/{session['id']}", session)
+    assert cpo.push("POST", "cdrs", billed).code == 1000
+
+    def pairs() -> list[tuple[str, str]]:
+        return [(pair.cdr.id, pair.session.id) for pair in cpo.emsp.reconcile(*WHO).matched]
+
+    assert pairs() == [("S2", "S1")]
+    cpo.emsp.parties.set_profile(*WHO, cdr_id_is_session_id=True)
+    assert pairs() == [("S2", "S2")]
+    found = cpo.emsp.reconcile(*WHO)
+    assert {each.what for each in found.differences} >= {"auth_id", "evse", "time"}

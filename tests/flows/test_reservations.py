@@ -1,0 +1,639 @@
+"""Reservations: what RESERVE_NOW commands make of them, and how they end (mod_commands.md 3.2; issue 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+import pytest
+from attrs import field, frozen
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flows.command_desk import E1, E2, PARTY, Desk, desk
+from flows.support import NOW, FakeClock, make_emsp
+from ocpi_emsp import Reservation, ReservationChanged, ReservationState, SentCommand, TokenType
+from ocpi_emsp._bridge import run
+from ocpi_emsp.flows.command_state import CommandState
+from ocpi_emsp.flows.reservations import OVER, expire, new_reservation_id
+from ocpi_emsp.ports import DEADLINE, START, Entry, Key, Kind, Record, Transaction
+from ocpi_emsp.storage import MemoryStore, SqlStore
+
+ASKED, ACTIVE, REFUSED, EXPIRED, USED = ReservationState
+HOUR = timedelta(hours=1)
+DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
+
+
+def states(made: Desk) -> list[str]:
+    """What was said of reservations since the last look."""
+    said = [event.state for event in made.cpo.events if isinstance(event, ReservationChanged)]
+    made.cpo.events.clear()
+    return said
+
+
+# --- one command ----------------------------------------------------------------------------------------------------
+
+
+def test_a_reservation_is_asked_for_runs_and_expires() -> None:
+    made = desk()
+    sent = made.reserve(7, evse_uid=E1)
+    assert made.reservation() == Reservation(
+        country_code="NL",
+        party_id="TNM",
+        reservation_id=7,
+        location_id="LOC1",
+        evse_uid=E1,
+        token_uid="UID-IT-BEC-1",
+        token_type=TokenType.RFID,
+        auth_id="IT-BEC-1",
+        expiry_date=NOW + HOUR,
+        state=ASKED,
+        command=sent.uid,
+        asked_at=NOW,
+    )
+    made.result(sent)
+    assert (made.reservation().state, made.deadlines()) == (ACTIVE, 1)
+    made.pass_time(minutes=59, seconds=59)
+    assert made.reservation().state == ACTIVE
+    made.pass_time(seconds=1)
+    assert (made.reservation().state, made.deadlines()) == (EXPIRED, 0)
+    assert states(made) == [ACTIVE, EXPIRED]
+    made.pass_time(hours=1)
+    assert states(made) == []
+
+
+def test_an_event_says_which_reservation_and_by_which_command() -> None:
+    made = desk()
+    sent = made.reserve(7, evse_uid=E1)
+    made.result(sent)
+    (event,) = [each for each in made.cpo.events if isinstance(each, ReservationChanged)]
+    assert (event.country_code, event.party_id) == PARTY
+    assert (event.reservation_id, event.location_id, event.evse_uid) == (7, "LOC1", E1)
+    assert (event.state, event.uid, event.session_id) == ("ACTIVE", sent.uid, None)
+
+
+@pytest.mark.parametrize("result", ["NOT_SUPPORTED", "REJECTED", "TIMEOUT", "VENDOR"])
+def test_a_result_other_than_accepted_reserves_nothing(result: str) -> None:
+    made = desk()
+    made.result(made.reserve(), result)
+    assert (made.reservation().state, states(made), made.deadlines()) == (REFUSED, [REFUSED], 0)
+
+
+def test_a_refused_acknowledgement_reserves_nothing() -> None:
+    made = desk()
+    made.answers.acknowledgement = "REJECTED"
+    made.reserve()
+    assert (made.reservation().state, states(made)) == (REFUSED, [REFUSED])
+
+
+def test_a_deadline_without_a_result_reserves_nothing_and_a_late_one_does() -> None:
+    made = desk()
+    sent = made.reserve()
+    made.pass_time(minutes=2)
+    assert (made.reservation().state, made.stored(sent).state) == (REFUSED, CommandState.TIMED_OUT)
+    made.result(sent)
+    assert (made.reservation().state, made.stored(sent).state) == (ACTIVE, CommandState.LATE)
+    assert states(made) == [REFUSED, ACTIVE]
+
+
+def test_a_late_result_of_a_reservation_that_would_be_over_ends_it_at_once() -> None:
+    made = desk()
+    sent = made.reserve(until=NOW + timedelta(minutes=5))
+    made.pass_time(minutes=10)
+    made.result(sent)
+    made.expire()
+    assert (states(made), made.deadlines()) == ([REFUSED, ACTIVE, EXPIRED], 0)
+
+
+def test_a_result_after_a_refused_acknowledgement_counts() -> None:
+    made = desk()
+    made.answers.acknowledgement = "REJECTED"
+    sent = made.reserve()
+    made.result(sent)
+    assert states(made) == [REFUSED, ACTIVE]
+
+
+def test_the_same_result_again_changes_nothing() -> None:
+    made = desk()
+    sent = made.reserve()
+    made.result(sent)
+    made.pass_time(hours=1)
+    made.result(sent)
+    assert (made.reservation().state, states(made)) == (EXPIRED, [ACTIVE, EXPIRED])
+
+
+# --- replacement ----------------------------------------------------------------------------------------------------
+
+
+def replaced(made: Desk, **changes: Any) -> tuple[SentCommand, SentCommand]:
+    """A reservation that runs, and a replacement that is asked for; nothing was said of it yet."""
+    first = made.reserve(evse_uid=E1)
+    made.result(first)
+    states(made)
+    made.cpo.clock.advance(minutes=1)
+    values: dict[str, Any] = {"until": NOW + 2 * HOUR, "evse_uid": E2}
+    second = made.reserve(**(values | changes))
+    return first, second
+
+
+def test_what_stands_stays_until_its_replacement_is_accepted() -> None:
+    made = desk()
+    first, second = replaced(made)
+    stands = made.reservation()
+    assert (stands.state, stands.command, stands.replacing) == (ACTIVE, first.uid, second.uid)
+    assert (stands.evse_uid, stands.expiry_date) == (E1, NOW + HOUR)
+    made.result(second)
+    after = made.reservation()
+    assert (after.state, after.command, after.replacing) == (ACTIVE, second.uid, None)
+    assert (after.evse_uid, after.expiry_date) == (E2, NOW + 2 * HOUR)
+    assert states(made) == [ACTIVE]
+    made.pass_time(minutes=60)
+    assert made.reservation().state == ACTIVE
+    made.pass_time(minutes=60)
+    assert (made.reservation().state, made.deadlines()) == (EXPIRED, 0)
+
+
+def test_a_replacement_may_end_earlier() -> None:
+    made = desk()
+    _, second = replaced(made, until=NOW + timedelta(minutes=10))
+    made.result(second)
+    made.pass_time(minutes=9)
+    assert made.reservation().state == EXPIRED
+
+
+@pytest.mark.parametrize("how", ["acknowledgement", "deadline", "result"])
+def test_a_replacement_that_is_refused_leaves_what_stood(how: str) -> None:
+    made = desk()
+    first = made.reserve(evse_uid=E1)
+    made.result(first)
+    before = made.reservation()
+    made.answers.acknowledgement = "REJECTED" if how == "acknowledgement" else "ACCEPTED"
+    states(made)
+    second = made.reserve(until=NOW + 2 * HOUR, evse_uid=E2)
+    if how == "result":
+        made.result(second, "REJECTED")
+    elif how == "deadline":
+        made.pass_time(minutes=2)
+    assert made.reservation() == before
+    assert states(made) == []
+    made.pass_time(hours=1)
+    assert states(made) == [EXPIRED]
+
+
+def test_a_replacement_whose_result_is_late_counts() -> None:
+    made = desk()
+    _, second = replaced(made)
+    made.pass_time(minutes=2)
+    made.result(second)
+    assert (made.reservation().command, made.reservation().state) == (second.uid, ACTIVE)
+
+
+def test_an_older_command_does_not_undo_a_newer_one() -> None:
+    made = desk()
+    _, second = replaced(made)
+    made.cpo.clock.advance(seconds=1)
+    third = made.reserve(until=NOW + 3 * HOUR)
+    made.result(third)
+    made.result(second)
+    assert (made.reservation().command, made.reservation().expiry_date) == (third.uid, NOW + 3 * HOUR)
+    assert made.reservation().replacing is None
+
+
+def test_an_earlier_replacement_counts_where_the_later_one_is_refused() -> None:
+    made = desk()
+    _, second = replaced(made)
+    made.cpo.clock.advance(seconds=1)
+    third = made.reserve(until=NOW + 3 * HOUR)
+    made.result(second)
+    assert (made.reservation().command, made.reservation().replacing) == (second.uid, third.uid)
+    made.result(third, "REJECTED")
+    assert (made.reservation().command, made.reservation().replacing) == (second.uid, None)
+
+
+def test_a_replacement_counts_where_the_first_command_is_refused_meanwhile() -> None:
+    made = desk()
+    first = made.reserve()
+    made.cpo.clock.advance(seconds=1)
+    second = made.reserve()
+    made.result(first, "REJECTED")
+    assert (made.reservation().state, made.reservation().replacing) == (REFUSED, second.uid)
+    made.result(second)
+    assert (made.reservation().state, made.reservation().command) == (ACTIVE, second.uid)
+
+
+def test_a_reservation_with_a_replacement_under_way_is_not_begun_anew() -> None:
+    made = desk()
+    first = made.reserve()
+    made.cpo.clock.advance(seconds=1)
+    second = made.reserve()
+    made.result(first, "REJECTED")
+    made.cpo.clock.advance(seconds=1)
+    third = made.reserve()
+    made.result(third, "REJECTED")
+    made.result(second)
+    assert (made.reservation().state, made.reservation().command) == (ACTIVE, second.uid)
+
+
+def test_the_expiry_of_what_was_replaced_while_a_worker_looks_ends_nothing() -> None:
+    """The entry that the worker has read is of the first command: the reservation decides."""
+    made = desk()
+    first, second = replaced(made)
+    (entry,) = [each for each in made.entries(DEADLINE) if each.name == Kind.RESERVATION]
+    made.result(second)
+    made.cpo.clock.advance(hours=1)
+    _expire(made, entry)
+    assert (made.reservation().state, made.reservation().command) == (ACTIVE, second.uid)
+    (reset,) = [each for each in made.entries(DEADLINE) if each.name == Kind.RESERVATION]
+    assert (reset.id, reset.due) == (entry.id, NOW + 2 * HOUR)
+    assert first.uid != second.uid
+
+
+def _expire(made: Desk, entry: Entry) -> list[Entry]:
+    context = made.cpo.emsp._context("sync")
+
+    async def act() -> list[Entry]:
+        async with context.store.transaction() as tx:
+            return await expire(context, tx, entry, context.clock.now())
+
+    return run(act())
+
+
+@pytest.mark.parametrize("end", [EXPIRED, REFUSED, USED])
+def test_the_id_of_a_reservation_that_is_over_can_be_used_again(end: ReservationState) -> None:
+    made = desk()
+    first = made.reserve()
+    made.result(first, "REJECTED" if end == REFUSED else "ACCEPTED")
+    if end == EXPIRED:
+        made.pass_time(hours=1)
+    elif end == USED:
+        made.session()
+    assert made.reservation().state == end
+    made.cpo.clock.advance(hours=2)
+    second = made.reserve()
+    assert (made.reservation().state, made.reservation().command) == (ASKED, second.uid)
+    assert made.reservation().session_id is None
+    made.result(second)
+    assert made.reservation().state == ACTIVE
+
+
+def test_the_same_id_at_another_location_is_another_reservation() -> None:
+    made = desk()
+    made.result(made.reserve(7))
+    made.reserve(7, location_id="LOC2", force=True)
+    kept = made.cpo.emsp.reservations.list()
+    assert [(each.location_id, each.reservation_id, each.state) for each in kept] == [
+        ("LOC1", 7, ACTIVE),
+        ("LOC2", 7, ASKED),
+    ]
+
+
+# --- use ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reserved", "session", "is_used"),
+    [
+        (None, {"evse_uid": E2}, True),
+        (E1, {"evse_uid": E1}, True),
+        (E1, {"evse_uid": None}, True),
+        (E1, {"evse_uid": E2}, False),
+        (E1, {"auth_id": "IT-BEC-2"}, False),
+        (None, {"location_id": "LOC2", "evse_uid": "LOC2-E1"}, False),
+        (None, {"start": NOW - timedelta(minutes=5)}, True),
+        (None, {"start": NOW - timedelta(minutes=5, seconds=1)}, False),
+        (None, {"start": NOW + HOUR + timedelta(minutes=5)}, True),
+        (None, {"start": NOW + HOUR + timedelta(minutes=5, seconds=1)}, False),
+    ],
+)
+def test_the_drivers_session_there_and_then_uses_it(
+    reserved: str | None, session: dict[str, Any], is_used: bool
+) -> None:
+    made = desk()
+    made.result(made.reserve(evse_uid=reserved))
+    states(made)
+    made.session(**session)
+    found = made.reservation()
+    assert (found.state, found.session_id) == ((USED, "SES1") if is_used else (ACTIVE, None))
+    assert (made.deadlines(), made.looked_for()) == ((0, 0) if is_used else (1, 1))
+    assert states(made) == ([USED] if is_used else [])
+
+
+def test_a_start_session_during_a_reservation_is_linked_and_uses_it() -> None:
+    made = desk()
+    made.result(made.reserve(evse_uid=E1))
+    started = made.start(E1)
+    made.cpo.events.clear()
+    made.session()
+    assert (made.linked(started), made.reservation().session_id) == ("SES1", "SES1")
+    assert made.taken() == ["CommandLedToSession", "ReservationChanged"]
+
+
+@pytest.mark.parametrize("result", [None, "REJECTED"])
+def test_a_reservation_that_is_not_running_is_not_used(result: str | None) -> None:
+    made = desk()
+    sent = made.reserve()
+    if result:
+        made.result(sent, result)
+    made.session()
+    assert made.reservation().state == (REFUSED if result else ASKED)
+
+
+def test_a_session_that_began_in_time_and_is_heard_of_later_uses_it() -> None:
+    made = desk()
+    made.result(made.reserve())
+    made.pass_time(hours=5)
+    assert made.reservation().state == EXPIRED
+    made.answers.sessions.append(made.began("SES1", start=NOW + timedelta(minutes=30)))
+    made.cpo.emsp.sync(*PARTY, modules=["sessions"])
+    assert states(made) == [ACTIVE, EXPIRED, USED]
+
+
+def test_one_session_uses_one_reservation() -> None:
+    made = desk()
+    for number, evse_uid in ((1, None), (2, E1)):
+        made.result(made.reserve(number, evse_uid=evse_uid))
+    made.session("SES1", evse_uid=E1)
+    assert (made.reservation(1).state, made.reservation(2).session_id) == (ACTIVE, "SES1")
+    made.session("SES2", evse_uid=E2)
+    assert made.reservation(1).session_id == "SES2"
+
+
+def test_what_was_replaced_is_used_as_it_stands_now() -> None:
+    made = desk()
+    _, second = replaced(made, evse_uid=E2)
+    made.result(second)
+    made.session("SES1", evse_uid=E1)
+    assert made.reservation().state == ACTIVE
+    made.session("SES2", evse_uid=E2)
+    assert (made.reservation().state, made.reservation().session_id) == (USED, "SES2")
+
+
+def test_a_used_reservation_is_not_brought_back_by_a_late_replacement() -> None:
+    made = desk()
+    _, second = replaced(made)
+    made.session("SES1", evse_uid=E1)
+    made.result(second)
+    assert (made.reservation().state, made.reservation().session_id) == (USED, "SES1")
+    made.pass_time(hours=3)
+    assert made.reservation().state == USED
+
+
+def test_what_looks_for_its_session_is_dropped_a_day_after_its_end() -> None:
+    made = desk()
+    made.result(made.reserve())
+    made.pass_time(hours=25, minutes=5)
+    assert made.looked_for() == 1
+    made.pass_time(seconds=1)
+    assert made.looked_for() == 0
+
+
+# --- by any worker --------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_expire_a_reservation_once(postgres_with_schema: str) -> None:
+    store = SqlStore(postgres_with_schema)
+    made = desk(store=store)
+    try:
+        for number in range(5):
+            made.result(made.reserve(number))
+        made.cpo.events.clear()
+        made.cpo.clock.advance(hours=1)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(made.expire) for _ in range(2)]:
+                done.result(timeout=60)
+        assert states(made) == [EXPIRED] * 5
+        assert {each.state for each in made.cpo.emsp.reservations.list()} == {EXPIRED}
+        assert made.deadlines() == 0
+    finally:
+        store.dispose()
+
+
+def test_a_worker_that_comes_second_finds_nothing_to_do() -> None:
+    made = desk()
+    made.result(made.reserve())
+    (entry,) = made.entries(DEADLINE)
+    made.pass_time(hours=1)
+    states(made)
+    assert _expire(made, entry) == []
+    assert (made.reservation().state, states(made), made.deadlines()) == (EXPIRED, [], 0)
+
+
+def test_a_restart_loses_no_reservation(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'emsp.db'}"
+    before = SqlStore(url, auto_upgrade=True)
+    made = desk(store=before)
+    made.result(made.reserve())
+    before.dispose()
+    after = SqlStore(url)
+    emsp = make_emsp(store=after, clock=FakeClock(NOW + HOUR))
+    assert emsp.commands.expire() == 1
+    assert [each.state for each in emsp.reservations.list()] == [EXPIRED]
+    after.dispose()
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------
+
+
+def test_reservations_are_listed_by_party_and_page_by_page() -> None:
+    made = desk()
+    for number in range(1, 6):
+        made.reserve(number)
+    listed = made.cpo.emsp.reservations.list(*PARTY, limit=3)
+    assert [each.reservation_id for each in listed] == [1, 2, 3]
+    rest = made.cpo.emsp.reservations.list("nl", "tnm", after=listed[-1].sequence)
+    assert [each.reservation_id for each in rest] == [4, 5]
+    assert made.cpo.emsp.reservations.list("DE", "ABC") == []
+    assert made.cpo.emsp.reservations.get("nl", "tnm", "LOC1", 3) == listed[2]
+    assert made.cpo.emsp.reservations.get(*PARTY, "LOC1", 99) is None
+    assert made.cpo.emsp.reservations.get(*PARTY, "LOC2", 3) is None
+
+
+def test_both_colours_say_the_same() -> None:
+    made = desk()
+    made.reserve(1)
+    things = made.cpo.emsp.async_reservations
+
+    async def ask() -> tuple[Reservation | None, list[Reservation]]:
+        return await things.get(*PARTY, "LOC1", 1), await things.list(*PARTY)
+
+    one, all_ = anyio.run(ask)
+    assert [one] == all_ == made.cpo.emsp.reservations.list()
+
+
+def test_a_new_id_is_a_positive_integer_of_31_bits() -> None:
+    made = {new_reservation_id() for _ in range(1000)}
+    assert len(made) > 990
+    assert min(made) > 0
+    assert max(made) < 2**31
+
+
+def test_a_command_of_an_older_version_says_too_little_and_harms_nothing() -> None:
+    made = desk()
+    key = Key(Kind.COMMAND, *PARTY, "OLD")
+    document = (
+        b'{"uid":"OLD","command":"RESERVE_NOW","country_code":"NL","party_id":"TNM","acknowledgement":"ACCEPTED"}'
+    )
+
+    async def write() -> None:
+        async with made.cpo.store.transaction() as tx:
+            await tx.put(Record(key, document, NOW, NOW))
+
+    run(write())
+    assert made.cpo.push("POST", "commands/RESERVE_NOW/OLD", {"result": "ACCEPTED"}).both == (200, 1000)
+    assert made.cpo.emsp.reservations.list() == []
+
+
+# --- the order of locks ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class Watched:
+    """A transaction whose locks are noted, in their order."""
+
+    tx: Transaction
+    locked: list[str] = field(factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tx, name)
+
+    async def get(self, key: Key) -> Record | None:
+        self.locked.append(key.kind)
+        return await self.tx.get(key)
+
+    async def entries(self, topic: str, *args: Any, **options: Any) -> Sequence[Entry]:
+        found = await self.tx.entries(topic, *args, **options)
+        self.locked.extend(map(_label, found))
+        return found
+
+    async def entry(self, entry_id: str) -> Entry | None:
+        found = await self.tx.entry(entry_id)
+        self.locked.extend([_label(found)] if found else [])
+        return found
+
+    async def settle(self, entry_id: str) -> None:
+        await self.entry(entry_id)
+        await self.tx.settle(entry_id)
+
+
+def _label(entry: Entry) -> str:
+    """The topic; a deadline with what it is of."""
+    return (
+        entry.topic if entry.topic != DEADLINE else _OF_RESERVATION if entry.name == Kind.RESERVATION else _OF_COMMAND
+    )
+
+
+_OF_COMMAND, _OF_RESERVATION = "deadline of a command", "deadline of a reservation"
+ORDER = [Kind.SESSION, START, Kind.COMMAND, _OF_COMMAND, Kind.RESERVATION, _OF_RESERVATION]
+
+
+class WatchedStore:
+    """A store in memory that notes what each transaction locks."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.transactions: list[list[str]] = []
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Any]:
+        async with self.store.transaction(read_only=read_only) as tx:
+            if read_only:
+                yield tx
+                return
+            watched = Watched(tx)
+            self.transactions.append(watched.locked)
+            yield watched
+
+
+def test_every_transaction_locks_in_one_order() -> None:
+    """PostgreSQL ends one of two transactions that wait for each other; in one order, none ever does."""
+    store = WatchedStore()
+    made = desk(store=store)
+    made.result(made.reserve(1, evse_uid=E1))
+    made.result(made.reserve(2, until=NOW + 2 * HOUR))
+    made.result(made.reserve(2, until=NOW + 3 * HOUR))
+    sent = [made.start(E1), made.start(E2), made.start()]
+    made.result(sent[0])
+    made.result(sent[1], "REJECTED")
+    made.session("SES1")
+    made.answers.sessions += [made.began(f"SES{number}", evse_uid=E2) for number in (2, 3)]
+    made.cpo.emsp.sync(*PARTY, modules=["sessions"])
+    made.pass_time(hours=2)
+    made.pass_time(days=3)
+    assert {each.state for each in made.cpo.emsp.reservations.list()} == {USED}
+    for locked in store.transactions:
+        places = [locked.index(kind) for kind in ORDER if kind in locked]
+        assert places == sorted(places), locked
+    pulls = [locked for locked in store.transactions if locked.count(Kind.SESSION) > 1]
+    assert pulls
+    for locked in pulls:
+        last_session = max(place for place, kind in enumerate(locked) if kind == Kind.SESSION)
+        assert last_session < locked.index(START)
+
+
+# --- any order ------------------------------------------------------------------------------------------------------
+
+Step: TypeAlias = tuple[str, int]
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("reserve"), st.integers(5, 90)),
+        st.tuples(st.just("accept"), st.integers(0, 3)),
+        st.tuples(st.just("reject"), st.integers(0, 3)),
+        st.tuples(st.just("time"), st.integers(1, 45)),
+        st.tuples(st.just("session"), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@given(steps)
+@example([("reserve", 60), ("accept", 0), ("reserve", 90), ("time", 45), ("accept", 1)])
+@example([("reserve", 30), ("accept", 0), ("time", 10), ("reserve", 60), ("reject", 1), ("time", 45)])
+@example([("reserve", 30), ("time", 3), ("accept", 0), ("session", 0), ("reserve", 5), ("accept", 1)])
+def test_whatever_comes_a_reservation_runs_by_an_accepted_command_and_until_its_end(story: list[Step]) -> None:
+    made = desk(listen=False)
+    sent: list[SentCommand] = []
+    accepted: set[str] = set()
+    for what, value in story:
+        _take(made, sent, accepted, what, value)
+        if not sent:
+            continue
+        now, found = made.cpo.clock.now(), made.reservation()
+        running = [each for each in made.entries(DEADLINE) if each.name == Kind.RESERVATION]
+        stands = next(each for each in sent if each.uid == found.command)
+        assert (found.expiry_date, found.asked_at) == (stands.expiry_date, stands.sent_at)
+        if found.state in (ACTIVE, EXPIRED, USED):
+            assert found.command in accepted
+        if found.state == ACTIVE:
+            assert [each.due for each in running] == [found.expiry_date]
+            assert found.expiry_date > now
+        if found.state == EXPIRED:
+            assert found.expiry_date <= now
+        if found.state in OVER and found.state != REFUSED:
+            assert running == []
+        if found.replacing is not None:
+            assert made.stored(next(each for each in sent if each.uid == found.replacing)).is_open
+
+
+def _take(made: Desk, sent: list[SentCommand], accepted: set[str], what: str, value: int) -> None:
+    if what == "reserve":
+        made.cpo.clock.advance(seconds=1)
+        sent.append(made.reserve(until=made.cpo.clock.now() + timedelta(minutes=value)))
+    elif what == "time":
+        made.pass_time(minutes=value)
+    elif what == "session":
+        made.session(f"SES{made.cpo.clock.now():%H%M%S}")
+    elif value < len(sent) and made.stored(sent[value]).result is None:
+        made.result(sent[value], "ACCEPTED" if what == "accept" else "REJECTED")
+        if what == "accept":
+            accepted.add(sent[value].uid)
+        made.expire()
+
+
+def test_the_states_stand_in_the_docs() -> None:
+    page = DOCS.read_text("utf-8")
+    assert [state for state in ReservationState if f"| {state} |" not in page] == []

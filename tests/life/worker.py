@@ -1,0 +1,187 @@
+"""A worker of a backend: serves an eMSP, does what is due, and what it is told on its input.
+
+    worker.py STORE SOCKET PUBLIC_URL
+
+Rules of this program:
+- the listening socket comes from the test: a partner who calls while no worker runs waits, and the next one answers;
+- a line of the input is ``[id, name, arguments]``; of the output ``[id, "done", value]`` or ``[id, "failed", text]``,
+  in the order in which things end; ``[0, "event", ...]`` is what a listener heard;
+- what it is told is done in threads, by the blocking interface; requests are served by the async one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from ocpi_emsp import Allowed, Emsp, Event, Limits, Token, TokenType, WhitelistType
+from ocpi_emsp.cli.server import serving
+from ocpi_emsp.codec import dump
+from ocpi_emsp.codec.encode import document
+from ocpi_emsp.storage import SqlStore
+
+LIMITS: Final = Limits(
+    lease=timedelta(seconds=1),
+    retry_first=timedelta(seconds=1),
+    retry_longest=timedelta(seconds=1),
+    timeout=20.0,
+    command_deadline=timedelta(seconds=60),
+    authorize_deadline=1.0,
+)
+"""What a dead worker had in hand is taken over soon."""
+EVERY: Final = 0.2
+"""Seconds between two looks for what is due."""
+
+Owner: TypeAlias = tuple[str, str]
+
+_saying = threading.Lock()
+
+
+def say(number: int, kind: str, value: Any) -> None:
+    """A line of the output."""
+    with _saying:
+        print(json.dumps([number, kind, value]), flush=True)
+
+
+def plain(value: Any) -> Any:
+    """A model as plain JSON."""
+    return json.loads(dump(document(value)))
+
+
+def make_emsp(store: SqlStore, url: str) -> Emsp:
+    """The eMSP of a worker, with a hook and a listener."""
+    emsp = Emsp(
+        country_code="IT",
+        party_id="BEC",
+        name="Be Charge",
+        url=url,
+        store=store,
+        limits=LIMITS,
+        url_policy="loopback",
+    )
+
+    @emsp.authorize
+    def may_charge(request: Any) -> Any:
+        if request.token.uid == "HANGS":
+            threading.Event().wait(30)
+        return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
+
+    @emsp.on(Event)
+    def heard(event: Event) -> None:
+        say(0, "event", type(event).__name__)
+
+    return emsp
+
+
+def make_token(uid: str, *, valid: bool = True) -> Token:
+    """One of our drivers' tokens."""
+    return Token(
+        uid=uid,
+        type=TokenType.RFID,
+        auth_id=f"AUTH-{uid}",
+        issuer="Be Charge",
+        valid=valid,
+        whitelist=WhitelistType.ALLOWED,
+        last_updated=datetime.now(UTC),
+    )
+
+
+class Doings:
+    """What a worker can be told."""
+
+    def __init__(self, emsp: Emsp) -> None:
+        self._emsp = emsp
+
+    def register(self, versions_url: str, token_a: str) -> str:
+        return str(self._emsp.register(versions_url, token_a=token_a))
+
+    def rotate(self, country_code: str, party_id: str) -> str:
+        return str(self._emsp.parties.rotate(country_code, party_id))
+
+    def parties(self) -> list[str]:
+        return [f"{party} {party.state.value}" for party in self._emsp.parties.list()]
+
+    def sync(self, country_code: str, party_id: str, modules: list[str]) -> list[str]:
+        report = self._emsp.sync(country_code, party_id, modules=modules)
+        return [module.ended.value for module in report.modules]
+
+    def start_session(self, party: Owner, token: str, location: str, evse: str, timeout: float = 60) -> str:
+        found = self._emsp.tokens.get(token)
+        assert found is not None
+        with self._emsp.client(*party) as cpo:
+            return cpo.start_session(token=found, location_id=location, evse_uid=evse, timeout=timeout).uid
+
+    def stop_session(self, party: Owner, session_id: str) -> str:
+        with self._emsp.client(*party) as cpo:
+            return cpo.stop_session(session_id=session_id).uid
+
+    def reserve_now(self, party: Owner, token: str, location: str, evse: str, seconds: float, number: int) -> str:
+        found, until = self._emsp.tokens.get(token), datetime.now(UTC) + timedelta(seconds=seconds)
+        assert found is not None
+        with self._emsp.client(*party) as cpo:
+            return cpo.reserve_now(
+                token=found, location_id=location, evse_uid=evse, expiry_date=until, reservation_id=number
+            ).uid
+
+    def result(self, party: Owner, uid: str, timeout: float = 30) -> str:
+        return self._emsp.commands.pending(*party, uid).result(timeout=timeout).value
+
+    def command(self, party: Owner, uid: str) -> Any:
+        return plain(self._emsp.commands.get(*party, uid))
+
+    def commands(self) -> Any:
+        return [plain(each) for each in self._emsp.commands.list()]
+
+    def reservation(self, party: Owner, location: str, number: int) -> Any:
+        found = self._emsp.reservations.get(*party, location, number)
+        return None if found is None else plain(found)
+
+    def put_token(self, uid: str) -> None:
+        self._emsp.tokens.put(make_token(uid))
+
+    def invalidate(self, uid: str) -> None:
+        self._emsp.tokens.invalidate(uid)
+
+    def decisions(self) -> list[list[str]]:
+        return [[each.decided_by, each.outcome] for each in self._emsp.authorizations.list()]
+
+
+async def main(url: str, descriptor: int, public: str) -> None:
+    """Serve, do what is due and what is told, until the input ends."""
+    store = SqlStore(url)
+    emsp = make_emsp(store, public)
+    doings = Doings(emsp)
+    loop = asyncio.get_running_loop()
+    due = [
+        asyncio.ensure_future(emsp.async_keep_delivering(every=EVERY)),
+        asyncio.ensure_future(emsp.async_tokens.keep_pushing(every=EVERY)),
+    ]
+    async with serving(emsp.asgi(), socket.socket(fileno=descriptor)):
+        say(0, "ready", public)
+        with ThreadPoolExecutor(16) as threads:
+            while line := await loop.run_in_executor(None, sys.stdin.readline):
+                number, name, arguments = json.loads(line)
+                threads.submit(do, number, getattr(doings, name), arguments)
+    for task in due:
+        task.cancel()
+    await asyncio.gather(*due, return_exceptions=True)
+    await store.async_dispose()
+
+
+def do(number: int, doing: Callable[..., Any], arguments: list[Any]) -> None:
+    """Do what was told, and say how it ended."""
+    try:
+        say(number, "done", doing(*arguments))
+    except Exception as error:  # noqa: BLE001 # the test is told, whatever it was
+        say(number, "failed", f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
