@@ -52,7 +52,9 @@ def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "/ocpi/emsp/versions\n" in printed, "the invitation"
     assert "LOC1 " in printed, "a location that was pulled"
-    assert "ACCEPTED\n" in printed, "the acknowledgement of START_SESSION"
+    assert printed.count("ACCEPTED\n") == 2, "the acknowledgement and the result of START_SESSION"
+    assert re.search(r"^command \S+ led to session SES-", printed, re.MULTILINE), "the listener"
+    assert re.search(r"^CDR-\S+: \S+ EUR$", printed, re.MULTILINE), "the CDR of that session"
     assert "error /last_updated 'yesterday' is no timestamp" in printed
     assert "TNM\n" in printed, "the report of what was received"
 
@@ -61,7 +63,7 @@ async def _run_readme() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/ocpi/emsp"
-    cpo = SimulatedCpo(country_code="NL", party_id="TNM")
+    cpo = SimulatedCpo(country_code="NL", party_id="TNM", sessions_follow_commands=True)
     async with serving(cpo):
         invitation = cpo.invite()
         setup, *rest = [
@@ -88,18 +90,7 @@ def test_the_published_matrix_is_the_one_in_the_docs() -> None:
     [
         "README.md",
         "CHANGELOG.md",
-        "docs/architecture.md",
-        "docs/authorization.md",
-        "docs/events.md",
-        "docs/observability.md",
-        "docs/profiles.md",
-        "docs/reconcile.md",
-        "docs/simulated-cpo.md",
-        "docs/spec-choices.md",
-        "docs/storage.md",
-        "docs/sync.md",
-        "docs/tokens.md",
-        "docs/worker.md",
+        *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
     ],
 )
 def test_links_lead_somewhere(page: str) -> None:

@@ -355,6 +355,7 @@ class HookThreads:
             self._idle -= 1
             if came:
                 return self._calls.popleft()
+            self._threads -= 1
             return None
 
 

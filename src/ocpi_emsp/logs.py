@@ -60,7 +60,7 @@ def text(value: object) -> str:
     written = _OF_DRIVERS.sub(r"\1*", str(value))
     if len(written) > LONGEST:
         written = written[: LONGEST - 3] + "..."
-    return written if _PLAIN(written) else json.dumps(written).replace("\x7f", "\\u007f")
+    return written if _PLAIN(written) else json.dumps(written)
 
 
 def _write(level: int, event: str, values: dict[str, object], trace: BaseException | None = None) -> None:

@@ -283,9 +283,8 @@ def test_no_more_hooks_run_at_once_than_there_are_threads() -> None:
 def test_a_thread_that_is_not_needed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_bridge, "_IDLE_SECONDS", 0.01)
     threads: list[threading.Thread] = []
-    emsp, request = make(
-        Backend("plain", lambda: threads.append(threading.current_thread())), authorize_deadline=SECONDS
-    )
+    backend = Backend("plain", lambda: threads.append(threading.current_thread()))
+    emsp, request = make(backend, authorize_deadline=SECONDS, authorize_threads=1)
     for _ in range(3):
         assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
         threads[-1].join(SECONDS)

@@ -374,17 +374,19 @@ def test_a_new_session_costs_one_look_and_a_known_one_none(on_sqlite: Desk, look
     assert len(looks) == 1
 
 
-@pytest.mark.parametrize(("is_looked_for", "expected"), [(False, 1), (True, 1 + 40)])
-def test_a_page_of_new_sessions_costs_one_look_where_nobody_looks(
-    on_sqlite: Desk, looks: list[str], is_looked_for: bool, expected: int
+@pytest.mark.parametrize(("commands", "expected"), [(0, 1), (1, 1 + 1), (101, 1 + 2 * 40)])
+def test_a_page_of_new_sessions_costs_one_look_and_one_for_each_that_was_looked_for(
+    on_sqlite: Desk, looks: list[str], commands: int, expected: int
 ) -> None:
-    if is_looked_for:
-        on_sqlite.start(E1)
-    on_sqlite.answers.sessions += [on_sqlite.began(f"SES{n}", auth_id="IT-BEC-2") for n in range(40)]
+    sent = [on_sqlite.start(E1) for _ in range(commands)]
+    old = [on_sqlite.began(f"SES{n}", start=NOW - timedelta(days=n)) for n in range(39, 0, -1)]
+    on_sqlite.answers.sessions += [*old, on_sqlite.began("SES0")]
     on_sqlite.cpo.emsp.sync(*PARTY, modules=["sessions"])
     assert len(looks) == expected
+    assert [on_sqlite.linked(each) for each in sent[:1]] == ["SES0"][:commands]
+    before = len(looks)
     on_sqlite.cpo.emsp.sync(*PARTY, modules=["sessions"], full=True)
-    assert len(looks) == expected
+    assert len(looks) == before
 
 
 def test_a_worker_looks_no_further_than_to_a_command_that_is_not_over(on_sqlite: Desk, looks: list[str]) -> None:

@@ -48,7 +48,10 @@ class Otel:
         """The points of every metric, collected now."""
         data = self.reader.get_metrics_data()
         scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
-        return {metric.name: list(metric.data.data_points) for scope in scopes for metric in scope.metrics}
+        metrics = [metric for scope in scopes for metric in scope.metrics]
+        found = {metric.name: list(metric.data.data_points) for metric in metrics}
+        assert len(found) == len(metrics), "a metric is there once"
+        return found
 
 
 @pytest.fixture

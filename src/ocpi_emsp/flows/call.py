@@ -92,7 +92,8 @@ def outgoing_request(
 async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
     """Send one request, where the url policy allows it, and note it: whom it goes to, and what it is about.
 
-    The ``module`` of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that has one. Raises UnsafeUrl, TransportFailed.
+    The ``module`` of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that has one.
+    Raises UnsafeUrl, TransportFailed.
     """
     context.check_url(request.url)
     if context.correlation_id:

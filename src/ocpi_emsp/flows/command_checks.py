@@ -194,7 +194,7 @@ class _Check:
         if any(needed in evse.capabilities for evse in evses):
             return
         named = ", ".join(_named(evses))
-        if any(evse.capabilities for evse in evses):
+        if all(evse.capabilities for evse in evses):
             self.found("capability.missing", pointer, f"{needed} is not among the capabilities of {named}")
         else:
             self.found("capability.unlisted", pointer, f"no capabilities are listed, so nothing says {needed}: {named}")

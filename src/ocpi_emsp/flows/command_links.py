@@ -69,9 +69,17 @@ async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
 
 
 async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
-    """:func:`link` for each new session of a transaction of many; one read where nobody looks for the party's."""
-    if incoming.fresh and await tx.entries(START, limit=1, owner=incoming.party.owner):
-        for session in sorted(incoming.fresh, key=lambda each: (each.location.id, each.start_datetime)):
+    """:func:`link` for each new session of a transaction of many.
+
+    One read for all of them, and one for each that was looked for; one for each where the party has many lookouts.
+    """
+    if not incoming.fresh:
+        return
+    entries = await tx.entries(START, limit=_PAGE, owner=incoming.party.owner)
+    lookouts = [Lookout.of(entry) for entry in entries]
+    has_more = len(lookouts) == _PAGE
+    for session in sorted(incoming.fresh, key=lambda each: (each.location.id, each.start_datetime)):
+        if has_more or fitting(lookouts, session, incoming.context.limits):
             await link(incoming, tx, session)
 
 

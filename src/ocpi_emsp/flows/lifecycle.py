@@ -16,7 +16,6 @@ from ocpi_emsp import logs
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import (
     AnswerUnusable,
-    CannotUseApi,
     NotRegistered,
     NotSupported,
     OcpiError,
@@ -147,13 +146,16 @@ async def _begin(context: Context, party: Party, token: str) -> Party:
     return evolve(begun, sequence=0)
 
 
+class _OfAnotherParty(AnswerUnusable):
+    """Credentials of somebody else: our fresh token is in the wrong hands."""
+
+
 async def _exchanged(context: Context, party: Party, method: str, token: str) -> Credentials:
     """What the partner answers. Raises PartnerError."""
     body = encode_valid(our_credentials(context, token))
     theirs = read(Credentials, (await _call(context, party, method, body)).data)
     if (theirs.country_code.upper(), theirs.party_id.upper()) != party.owner:
-        # Whoever this is, our fresh token is in the wrong hands.
-        raise CannotUseApi(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
+        raise _OfAnotherParty(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
     return theirs
 
 
@@ -166,9 +168,11 @@ async def _call(context: Context, party: Party, method: str, body: bytes = b"") 
 
 
 def _was_refused(error: BaseException) -> bool:
-    """True where the partner has said no, or nothing was sent; False where it may have taken what we sent."""
+    """True where the partner has said no, or is another one, or got nothing; False where it may have our new token."""
     if isinstance(error, PartnerRefused):
         return error.answered_code is not None or 400 <= error.answered_http < 500
+    if isinstance(error, _OfAnotherParty):
+        return True
     return isinstance(error, OcpiError) and not isinstance(error, TransportFailed | AnswerUnusable)
 
 
