@@ -126,7 +126,7 @@ def is_plain(value: str) -> bool:
 @settings(max_examples=40, deadline=None)
 def test_what_is_built_is_matched_again(route: Route, data: st.DataObject) -> None:
     names = [part[1:-1] for part in route.path if part.startswith("{")]
-    params = {name: data.draw(identifier.filter(is_plain), label=name) for name in names}
+    params: dict[str, Any] = {name: data.draw(identifier.filter(is_plain), label=name) for name in names}
     endpoint = f"/{route.module}" if route.name == "versions.get" else f"/{VERSION}/{route.module}"
     url = route.url("/" + VERSION if route.name == "version_details.get" else endpoint, **params)
     assert url.isascii()
@@ -140,7 +140,7 @@ def test_what_is_built_is_matched_again(route: Route, data: st.DataObject) -> No
 @pytest.mark.parametrize("name", [route.name for route in OUTGOING])
 def test_an_endpoint_of_a_partner_may_end_in_a_slash(name: str) -> None:
     route = outgoing(name)
-    params = {part[1:-1]: "a/b" for part in route.path if part.startswith("{")}
+    params: dict[str, Any] = {part[1:-1]: "a/b" for part in route.path if part.startswith("{")}
     url = route.url("https://cpo.test/x", **params)
     assert route.url("https://cpo.test/x/", **params) == url
     assert url.removeprefix("https://cpo.test/x").count("a%2Fb") == len(params)

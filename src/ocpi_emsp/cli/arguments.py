@@ -169,11 +169,15 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "register": ("Register with a CPO, while our server runs.", store_arguments.register),
     **{
         plural: (f"List or show the {plural} in the store.", store_arguments.objects(plural))
-        for plural in ("parties", "locations", "evses", "sessions", "cdrs", "tariffs", "tokens")
+        for plural in ("parties", "locations", "evses", "sessions", "cdrs", "tariffs", "tokens", "reservations")
     },
     "sync": ("Pull what CPOs have, what changed since the last sync; and push our tokens out.", sync_arguments.sync),
     "push-tokens": ("Send our tokens to CPOs: what changed, and what failed.", store_arguments.push_tokens),
-    "command": ("Send a command to a CPO, and wait for what the charge point says.", command_arguments.command),
+    "command": (
+        "Send a command to a CPO, wait for what the charge point says, or look back.",
+        command_arguments.command,
+    ),
+    "authorizations": ("List what was decided on real-time authorizations.", store_arguments.authorizations),
     "party": ("Look at a partner, and renew or end its registration.", party_arguments.command),
     "worker": ("Sync CPOs as jobs in PostgreSQL, beside any number of other workers.", worker_arguments.worker),
     "rejections": ("List, show or replay what was refused.", store_arguments.rejections),

@@ -27,6 +27,8 @@ COLUMNS: Mapping[str, Cells] = {
     Kind.CDR: ("party", "id", "auth_id", "start", "stop", "kWh", "cost"),
     Kind.TARIFF: ("party", "id", "currency", "elements", "last updated"),
     Kind.TOKEN: ("uid", "type", "auth_id", "valid", "whitelist", "issuer", "last updated"),
+    Kind.RESERVATION: ("party", "location", "id", "EVSE", "state", "until", "token", "command", "session"),
+    Kind.COMMAND: ("party", "uid", "command", "sent", "state", "CPO said", "result", "token", "place", "session"),
 }
 
 
@@ -146,6 +148,26 @@ def _token(record: Record, document: Any, _: Sequence[Record]) -> Cells:
     )
 
 
+def _reservation(record: Record, document: Any, _: Sequence[Record]) -> Cells:
+    return (
+        _owner(record),
+        record.key.parent,
+        record.key.id,
+        *(_text(document, name) for name in ("evse_uid", "state", "expiry_date", "token_uid", "command", "session_id")),
+    )
+
+
+def _command(record: Record, document: Any, _: Sequence[Record]) -> Cells:
+    place = (_text(document, name) for name in ("location_id", "evse_uid", "connector_id"))
+    return (
+        _owner(record),
+        record.key.id,
+        *(_text(document, name) for name in ("command", "sent_at", "state", "acknowledgement", "result", "token_uid")),
+        "/".join(filter(None, place)),
+        _text(document, "session_id"),
+    )
+
+
 _ROWS: Mapping[str, _Rows] = {
     Kind.PARTY: _party,
     Kind.LOCATION: _location,
@@ -154,4 +176,6 @@ _ROWS: Mapping[str, _Rows] = {
     Kind.CDR: _cdr,
     Kind.TARIFF: _tariff,
     Kind.TOKEN: _token,
+    Kind.RESERVATION: _reservation,
+    Kind.COMMAND: _command,
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ocpi_emsp.cli.options import add_action, add_identity, add_json, add_store, at_least_one, count, party
-from ocpi_emsp.cli.store_arguments import moment
+from ocpi_emsp.cli.store_arguments import listing, moment
 
 _LONGEST_WAIT = 86_400
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """``command start-session|stop-session|reserve-now|show``."""
+    """``command start-session|stop-session|reserve-now|show|list``."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     start = add_action(actions, "start-session", "Have a CPO start a session for one of our tokens.")
     _party(start)
@@ -38,6 +38,9 @@ def command(parser: argparse.ArgumentParser) -> None:
         add_store(action)
         add_json(action)
         add_identity(action)
+    listed = add_action(actions, "list", "List the commands that we sent, oldest first.")
+    listed.set_defaults(module="ocpi_emsp.cli.objects", kind="commands")
+    listing(listed)
 
 
 def _party(action: argparse.ArgumentParser) -> None:

@@ -1,4 +1,5 @@
-"""``ocpi-emsp parties|locations|evses|sessions|cdrs|tariffs|tokens list|show``: what is in the store.
+"""``ocpi-emsp parties|locations|evses|sessions|cdrs|tariffs|tokens|reservations list|show``, and ``command list``: what is
+in the store.
 
 Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
@@ -55,6 +56,8 @@ KINDS = {
     "cdrs": Kind.CDR,
     "tariffs": Kind.TARIFF,
     "tokens": Kind.TOKEN,
+    "reservations": Kind.RESERVATION,
+    "commands": Kind.COMMAND,
 }
 
 
@@ -146,9 +149,9 @@ def _owners(tx: BlockingTransaction, kind: str, owner: _Owner | None) -> Iterato
 def _keys(kind: str, owner: _Owner, arguments: Namespace) -> Iterator[Key]:
     if kind == Kind.PARTY:
         yield party_key(*owner)
-    elif kind == Kind.EVSE:
-        location, uid = _evse_of(arguments)
-        yield Key(kind, *owner, uid, location)
+    elif kind in (Kind.EVSE, Kind.RESERVATION):
+        location, own_id = _at_location(arguments)
+        yield Key(kind, *owner, own_id, location)
     elif kind == Kind.TOKEN:
         types = (arguments.type,) if arguments.type else tuple(each.value for each in TokenType)
         yield from (Key(kind, *owner, arguments.id, each) for each in types)
@@ -156,14 +159,14 @@ def _keys(kind: str, owner: _Owner, arguments: Namespace) -> Iterator[Key]:
         yield Key(kind, *owner, arguments.id)
 
 
-def _evse_of(arguments: Namespace) -> tuple[str, str]:
-    """The location and the uid; the first slash is the one between them."""
+def _at_location(arguments: Namespace) -> tuple[str, str]:
+    """The location and the id there; the first slash is the one between them."""
     if arguments.location is not None:
         return arguments.location, arguments.id
-    location, slash, uid = arguments.id.partition("/")
+    location, slash, own_id = arguments.id.partition("/")
     if not slash:
         raise Usage(f"{arguments.id!r} names no location: say LOCATION/{arguments.id}, or --location LOCATION")
-    return location, uid
+    return location, own_id
 
 
 # --- documents ------------------------------------------------------------------------------------------------------

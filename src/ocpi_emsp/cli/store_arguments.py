@@ -65,15 +65,15 @@ def objects(plural: str) -> Callable[[argparse.ArgumentParser], None]:
     def add(command: argparse.ArgumentParser) -> None:
         actions = _actions(command)
         command.set_defaults(module="ocpi_emsp.cli.objects", kind=plural)
-        _listing(add_action(actions, "list", f"List the {plural} in the store, oldest first."))
+        listing(add_action(actions, "list", f"List the {plural} in the store, oldest first."))
         show = add_action(actions, "show", f"Show one of the {plural} in the store.")
         if plural == "parties":
             show.add_argument("party", metavar="PARTY", type=party, help="such as NL-TNM")
         else:
             show.add_argument("id", metavar=_IDS.get(plural, "ID"))
             _of_party(show, "whose it is (default: whoever has one with this id)")
-        if plural == "evses":
-            show.add_argument("--location", metavar="ID", help="its location, where that is not in front of the uid")
+        if plural in ("evses", "reservations"):
+            show.add_argument("--location", metavar="ID", help="its location, where that is not in front of its id")
         if plural == "tokens":
             show.add_argument("--type", metavar="TYPE", help="RFID or OTHER (default: whichever there is)")
             _changing_tokens(actions)
@@ -105,13 +105,18 @@ def _changing_tokens(actions: Actions) -> None:
     )
 
 
-_IDS = {"evses": "LOCATION/UID", "tokens": "UID"}
+_IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
+
+
+def authorizations(command: argparse.ArgumentParser) -> None:
+    """What was decided."""
+    listing(add_action(_actions(command), "list", "List what was decided on real-time authorizations, oldest first."))
 
 
 def rejections(command: argparse.ArgumentParser) -> None:
     """What was refused."""
     actions = _actions(command)
-    _listing(add_action(actions, "list", "List what was refused, oldest first."))
+    listing(add_action(actions, "list", "List what was refused, oldest first."))
     show = add_action(actions, "show", "Show what was refused, with its findings and its body.")
     _id(show)
     add_store(show)
@@ -181,10 +186,10 @@ def reconcile(command: argparse.ArgumentParser) -> None:
 def events(command: argparse.ArgumentParser) -> None:
     """Events that wait, and those that were given up."""
     actions = _actions(command)
-    listing = add_action(actions, "list", "List events that were not delivered yet, oldest first.")
-    _listing(listing)
-    _topic(listing)
-    listing.add_argument("--dead", action="store_true", help="those that failed too often, and are not tried any more")
+    waiting = add_action(actions, "list", "List events that were not delivered yet, oldest first.")
+    listing(waiting)
+    _topic(waiting)
+    waiting.add_argument("--dead", action="store_true", help="those that failed too often, and are not tried any more")
     show = add_action(actions, "show", "Show an event that was not delivered yet.")
     _id(show)
     add_store(show)
@@ -246,7 +251,8 @@ def _actions(command: argparse.ArgumentParser) -> Actions:
     return command.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
 
 
-def _listing(action: argparse.ArgumentParser) -> None:
+def listing(action: argparse.ArgumentParser) -> None:
+    """The arguments of a list."""
     _of_party(action, "of this party alone")
     action.add_argument(
         "--limit",

@@ -226,7 +226,7 @@ class _Hold:
             current = await _mine(tx, self._entry)
             if current is None:
                 raise PushTakenOver(f"another process pushes tokens to {_name(self._entry)}")
-            self._until = self._until
+            self._until = now + lease(limits)
             await tx.append(evolve(current, due=self._until))
 
 
