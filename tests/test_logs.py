@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,9 +145,13 @@ BASE = "https://two.test/cpo"
 
 
 class Cpo:
-    """DE-TWO: what it serves, every secret that went over the line, and how it fails once it shall."""
+    """DE-TWO: what it serves, every secret that went over the line, and how it fails once it shall.
 
-    def __init__(self) -> None:
+    Drivers' tokens are at ``cards``.
+    """
+
+    def __init__(self, cards: str) -> None:
+        self.cards = cards
         self.secrets: set[str] = {TOKEN_A, CPO_TOKEN}
         self.fails = ""
 
@@ -167,7 +172,8 @@ class Cpo:
             case "/versions":
                 return [{"version": "2.1.1", "url": f"{BASE}/2.1.1"}]
             case "/2.1.1":
-                endpoints = [{"identifier": name, "url": f"{BASE}/2.1.1/{name}"} for name in modules]
+                paths = {"tokens": self.cards}
+                endpoints = [{"identifier": each, "url": f"{BASE}/2.1.1/{paths.get(each, each)}"} for each in modules]
                 return {"version": "2.1.1", "endpoints": endpoints}
             case "/2.1.1/credentials":
                 if request.content:
@@ -223,6 +229,8 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
     emsp.sync("DE", "TWO")
     for fails in ("quoting", "html", "gone"):
         cpo.fails = fails
+        emsp.tokens.put_many(evolve(driver(), uid=f"{UID}-{fails}-{number}") for number in range(5))
+        emsp.sync("DE", "TWO", modules=["tokens"])
         emsp.sync("DE", "TWO")
         emsp.push_tokens("DE", "TWO", full=True)
         with emsp.client("DE", "TWO") as client:
@@ -242,9 +250,10 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
     request("POST", f"/2.1.1/tokens/{UID}/authorize", {"location_id": "LOC1"})
 
 
-def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("cards", ["tokens", "rfid/cards", "cards?of=us"])
+def test_no_secret_is_logged(cards: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    cpo = Cpo()
+    cpo = Cpo(cards)
     drive(make_emsp(http_client=serve(cpo), sleep=no_time), cpo)
     events = {record.getMessage().partition(" ")[0] for record in caplog.records if record.name == "ocpi_emsp"}
     assert events >= {"request.answered", "request.refused", "call.answered", "call.failed", "sync.page", "sync.failed"}

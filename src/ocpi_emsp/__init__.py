@@ -152,6 +152,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.kept.commands import AsyncPendingCommand, PendingCommand
     from ocpi_emsp.kept.relay import AsyncRelay, Relay
     from ocpi_emsp.listing import AsyncListing, Listing
+    from ocpi_emsp.ports import Measurement, Span, Telemetry
 
 __all__ = [
     "AdditionalGeoLocation",
@@ -223,6 +224,7 @@ __all__ = [
     "LocationReceived",
     "LocationReferences",
     "LocationType",
+    "Measurement",
     "MissingEndpoints",
     "ModuleID",
     "ModuleReport",
@@ -268,6 +270,7 @@ __all__ = [
     "SessionStatus",
     "SessionSummary",
     "Severity",
+    "Span",
     "StartSession",
     "Status",
     "StatusSchedule",
@@ -284,6 +287,7 @@ __all__ = [
     "TariffElement",
     "TariffReceived",
     "TariffRestrictions",
+    "Telemetry",
     "Token",
     "TokenFailure",
     "TokenType",
@@ -305,6 +309,7 @@ __all__ = [
 ]
 
 _SERVING = (
+    "ocpi_emsp.ports",
     "ocpi_emsp.events",
     "ocpi_emsp.flows.command_state",
     "ocpi_emsp.flows.authorizations",

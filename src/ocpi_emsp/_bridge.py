@@ -4,13 +4,14 @@ Rules of this module:
 - ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
   loop; a flow that does suspend is an error that says so;
 - threads appear here only: where an async host meets something that blocks (anyio.to_thread), where an async hook
-  meets a sync host whose thread runs a loop already, and where a plain hook has a deadline (HookThreads).
+  meets a sync host whose thread runs a loop already, and where a hook has a deadline (HookThreads).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 import time
 from collections import deque
@@ -26,7 +27,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
-from attrs import frozen
+from attrs import field, frozen
 
 from ocpi_emsp.ports import (
     AnyStore,
@@ -307,23 +308,30 @@ class HookThreads:
     """Threads in which plain hooks run that have a deadline: at most ``most``, with the caller's context variables.
 
     They are not those of the stores, and they are daemons, which those of concurrent.futures and anyio are not: a hook
-    that hangs for good costs its own thread, and does not keep the process from ending.
+    that hangs for good costs its own thread, and does not keep the process from ending. A process that was forked off
+    has none of them, and starts its own.
     """
 
     def __init__(self, most: int) -> None:
         if most < 1:
             raise ValueError(f"hooks need at least one thread, not {most}")
-        self._most = most
+        self.most = most
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._changed = threading.Condition()
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._threads = self._idle = 0
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """Have it called as soon as a thread is free."""
+        if self._process != os.getpid():
+            self._begin()
         future = Future[T]()
         call = partial(copy_context().run, function, *args)
         with self._changed:
-            if len(self._calls) >= self._idle and self._threads < self._most:
+            if len(self._calls) >= self._idle and self._threads < self.most:
                 threading.Thread(target=self._work, name="ocpi-emsp hook", daemon=True).start()
                 self._threads += 1
             self._calls.append((future, call))
@@ -343,9 +351,7 @@ class HookThreads:
                 try:
                     future.set_result(call())
                 except BaseException as error:  # noqa: BLE001 # it is raised where the future is waited for
-                    # Raised where the future is awaited, these would mean something else.
-                    is_signal = isinstance(error, StopIteration | asyncio.CancelledError)
-                    future.set_exception(RuntimeError(f"it raised {error!r}") if is_signal else error)
+                    future.set_exception(_of_hook(error))
             del following, future, call  # nothing of a call is kept while the thread waits for the next
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
@@ -359,17 +365,41 @@ class HookThreads:
             return None
 
 
+def _of_hook(error: BaseException) -> BaseException:
+    """What a hook raised, as it may be raised where the hook is awaited: others would mean something else there."""
+    is_signal = isinstance(error, StopIteration | asyncio.CancelledError | GeneratorExit)
+    return RuntimeError(f"it raised {error!r}") if is_signal else error
+
+
 @frozen
 class Deadline:
     """How long a hook may take, and where a plain one does."""
 
     seconds: float
     threads: HookThreads
+    left: set[asyncio.Task[Any]] = field(factory=set)
+    """Async hooks that were cancelled, and have not ended yet: an event loop alone would let go of them."""
 
     def passed(self, future: Future[Any] | None = None) -> DeadlinePassed:
         """What is raised then; ``future``: of a plain hook, which was cancelled where no thread began it."""
         why = ": all threads of hooks are taken" if future is not None and future.cancelled() else ""
         return DeadlinePassed(f"no answer within {self.seconds:g} s{why}")
+
+    def check_room(self) -> None:
+        """Raises DeadlinePassed where as many are left as may hang at once: memory for more has no bound."""
+        if len(self.left) >= self.threads.most:
+            raise DeadlinePassed(f"{len(self.left)} calls before it were cancelled and have not ended yet")
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel it, and wait for it no longer: what it awaits may not let itself be cancelled."""
+        task.cancel()
+        self.left.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self.left.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is looked at, or the event loop would report it
 
 
 def deadline_of(seconds: float | None, threads: int) -> Deadline | None:
@@ -382,7 +412,8 @@ def deadline_of(seconds: float | None, threads: int) -> Deadline | None:
 def hook_in_time(colour: Colour, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
     """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
 
-    A plain one is called in a thread of its own and left to itself then; an async one is cancelled where it awaits.
+    A plain one is called in a thread of its own, an async one in a task of its own, under a sync host in a thread as
+    well; each is left to itself then, and the task is cancelled.
     """
     if deadline is None:
         return hook_for_sync(hook) if colour == "sync" else hook_for_async(hook)
@@ -390,22 +421,34 @@ def hook_in_time(colour: Colour, hook: Callable[..., Any], deadline: Deadline | 
 
 
 async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
-    future: Future[Any] | None = None
-    with anyio.move_on_after(deadline.seconds):
-        if _is_async(hook):
-            return await hook(*args)
-        future = deadline.threads.submit(hook, *args)
-        try:
-            result = await asyncio.wrap_future(future)
-        finally:
+    deadline.check_room()
+    future = None if _is_async(hook) else deadline.threads.submit(hook, *args)
+    task = asyncio.ensure_future(_called(hook, *args) if future is None else _of_thread(future))
+    try:
+        await asyncio.wait((task,), timeout=deadline.seconds)
+    finally:
+        if not task.done():
+            deadline.leave(task)
+        if future is not None:
             deadline.threads.withdraw(future)
-        return await result if inspect.isawaitable(result) else result
-    raise deadline.passed(future)
+    if not task.done():
+        raise deadline.passed(future)
+    if task.cancelled():
+        raise _of_hook(asyncio.CancelledError())
+    return task.result()
+
+
+async def _called(hook: Callable[..., Any], *args: Any) -> Any:
+    return await hook(*args)
+
+
+async def _of_thread(future: Future[Any]) -> Any:
+    """What a plain hook gave in its thread, which may be something to await."""
+    result = await asyncio.wrap_future(future)
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _sync_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
-    if _is_async(hook):
-        return _run_async(_async_in_time, hook, deadline, *args)
     future = deadline.threads.submit(_to_its_end, hook, deadline, *args)
     try:
         wait_for((future,), deadline.seconds)
@@ -417,6 +460,6 @@ async def _sync_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any
 
 
 def _to_its_end(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:
-    """In a thread: also what a plain hook leaves to be awaited, which is cancelled there."""
+    """In a thread: also what an async hook, or a plain one, leaves to be awaited; it is cancelled there."""
     result = hook(*args)
     return _run_async(_async_in_time, partial(_awaiting, result), deadline) if inspect.isawaitable(result) else result

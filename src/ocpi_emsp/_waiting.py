@@ -16,15 +16,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from ocpi_emsp._bridge import Lift, at_most, in_place, in_thread
+from ocpi_emsp.flows.command_links import may_lead_to_a_session
 from ocpi_emsp.flows.command_state import SentCommand
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.deadlines import current
-from ocpi_emsp.models import CommandResponseType
+from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import Announcing, Colour, Key
 
 _FIRST_LOOK: Final = 0.5
@@ -161,6 +162,11 @@ class Bell:
         self.ring(uid)
 
 
+T = TypeVar("T")
+_Look: TypeAlias = Callable[[Context, SentCommand], tuple[T] | None]
+"""Looks at a command: what it finds, or None as long as that is to come."""
+
+
 @frozen
 class Waiting:
     """How the pending commands of one colour wait."""
@@ -171,6 +177,14 @@ class Waiting:
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
         """What becomes of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand, StoreFailed."""
+        return await self._until(key, timeout, _outcome)
+
+    async def session(self, key: Key, timeout: float | None) -> str | None:
+        """The session of a command, None where none is looked for any more. Raises as :meth:`outcome` does."""
+        return await self._until(key, timeout, _session)
+
+    async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
+        """What ``look`` finds in a command, once it finds something."""
         end = None if timeout is None else time.monotonic() + timeout
         async with self.bell.heard(key.id, self.colour) as waiter:
             looked = 0
@@ -178,8 +192,8 @@ class Waiting:
                 waiter.rearm()
                 context = self.context()
                 sent = await current(context, key)
-                if sent.outcome is not None:
-                    return sent.outcome
+                if found := look(context, sent):
+                    return found[0]
                 seconds = _until_deadline(context, sent, self.bell.pause(looked))
                 if end is not None:
                     left = end - time.monotonic()
@@ -194,8 +208,20 @@ class Waiting:
         return await current(self.context(), key)
 
 
+def _outcome(_: Context, sent: SentCommand) -> tuple[CommandResponseType] | None:
+    return None if sent.outcome is None else (sent.outcome,)
+
+
+def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
+    starts = sent.command == CommandType.START_SESSION and may_lead_to_a_session(sent)
+    if sent.session_id is not None or not starts or sent.deadline is None:
+        return (sent.session_id,)
+    is_over = context.clock.now() >= sent.deadline + context.limits.session_window
+    return (None,) if is_over else None
+
+
 def _until_deadline(context: Context, sent: SentCommand, seconds: float) -> float:
     """So many seconds, or fewer where its deadline comes before."""
-    if sent.deadline is None:
+    if sent.deadline is None or not sent.is_open:
         return seconds
     return min(seconds, (sent.deadline - context.clock.now()).total_seconds())

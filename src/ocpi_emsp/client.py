@@ -185,12 +185,12 @@ class Client:
         token: Token,
         location_id: str,
         expiry_date: datetime,
-        reservation_id: int,
+        reservation_id: int | None = None,
         evse_uid: str | None = None,
         timeout: float | None = None,
         force: bool = False,
     ) -> PendingCommand:
-        """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation.
+        """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
 
         ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
         """
@@ -389,12 +389,12 @@ class AsyncClient:
         token: Token,
         location_id: str,
         expiry_date: datetime,
-        reservation_id: int,
+        reservation_id: int | None = None,
         evse_uid: str | None = None,
         timeout: float | None = None,
         force: bool = False,
     ) -> AsyncPendingCommand:
-        """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation.
+        """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
 
         ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
         """

@@ -295,7 +295,7 @@ class Emsp:
     ) -> Invitation:
         """Token A for a CPO that shall register with us; ``required_modules``: what it has to offer (the eMSP's own).
 
-        Raises AlreadyRegistered where it is registered already.
+        Raises AlreadyRegistered where it is registered already; ValueError for a module that does not exist.
         """
         profile = first_profile(base64_token, required_modules)
         token = _bridge.run(register.invite(self._context("sync"), country_code, party_id, profile))
@@ -326,7 +326,7 @@ class Emsp:
 
         The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what it has to offer
         (the eMSP's own). Raises UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered
-        where it says that it is a party which is registered.
+        where it says that it is a party which is registered; ValueError for a module that does not exist.
         """
         profile = first_profile(base64_token, required_modules)
         with self._calling() as context:

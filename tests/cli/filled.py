@@ -9,9 +9,11 @@ from typing import Any
 
 from ocpi_emsp import Emsp
 from ocpi_emsp.codec import encode
+from ocpi_emsp.flows.command_state import CommandState, SentCommand
 from ocpi_emsp.flows.parties import Party, PartyState, issue, party_key
-from ocpi_emsp.models import BusinessDetails, Endpoint, ModuleID
-from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Kind, Record
+from ocpi_emsp.flows.reservations import Reservation, ReservationState
+from ocpi_emsp.models import BusinessDetails, CommandResponseType, CommandType, Endpoint, ModuleID, TokenType
+from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, RELAY, Entry, Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.wire import Request
 
@@ -36,13 +38,13 @@ def emsp_on(store: SqlStore) -> Emsp:
 
 
 def fill(url: str) -> None:
-    """Put a party and one of each of its objects into a database, two rejections, and events that wait or are dead."""
+    """Put a party and its objects into a database, two rejections and decisions, and events that wait or are dead."""
     store = SqlStore(url)
     store.upgrade()
     with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for record in records():
             tx.put(record)
-        for entry in entries():
+        for entry in (*entries(), *decisions()):
             tx.append(entry)
     for body in (b'{"id": "LOC2"}', b"no JSON \xff"):
         refused = emsp_on(store).handle(put_location(body))
@@ -74,6 +76,35 @@ def records() -> list[Record]:
     command = (
         b'{"country_code":"NL","party_id":"TNM","uid":"U1","command":"STOP_SESSION","sent_at":"2024-01-01T00:00:00Z"}'
     )
+    started = SentCommand(
+        uid="U2",
+        command=CommandType.START_SESSION,
+        country_code="NL",
+        party_id="TNM",
+        state=CommandState.ANSWERED,
+        sent_at=AT,
+        acknowledgement=CommandResponseType.ACCEPTED,
+        result=CommandResponseType.REJECTED,
+        token_uid="012345678",
+        token_type=TokenType.RFID,
+        location_id="LOC1",
+        evse_uid="3256",
+    )
+    reservation = Reservation(
+        country_code="NL",
+        party_id="TNM",
+        reservation_id=7,
+        location_id="LOC1",
+        evse_uid="3256",
+        token_uid="012345678",
+        token_type=TokenType.RFID,
+        auth_id="DE8ACC12E46L89",
+        expiry_date=AT,
+        state=ReservationState.USED,
+        command="U3",
+        asked_at=AT,
+        session_id="101",
+    )
     return [
         record(party_key("NL", "TNM"), encode(party)),
         record(credential, b'["NL","TNM"]'),
@@ -87,7 +118,9 @@ def records() -> list[Record]:
         record(owned(Kind.CDR_CONFLICT, "12345", "hash"), b' {"id":"12345"} '),
         record(Key(Kind.TOKEN, *OURS, "012345678", "RFID"), example("tokens/token.json").strip()),
         record(owned(Kind.COMMAND, "U1"), command),
+        record(owned(Kind.COMMAND, "U2"), encode(started)),
         record(owned(Kind.CHECKPOINT, "locations"), b'{"at":"2024-01-01T00:00:00Z"}'),
+        record(owned(Kind.RESERVATION, "7", "LOC1"), encode(reservation)),
     ]
 
 
@@ -118,3 +151,28 @@ def entries() -> list[Entry]:
         )
         for name, topic in topics.items()
     ]
+
+
+def decisions() -> list[Entry]:
+    """What was decided on authorizations: one of a party that has an EVSE in mind, one of a party that nobody knows."""
+    return [
+        decision("decided", "ALLOWED", OWNER, location_id="LOC1", evse_uids=["3256"], decided_by="hook"),
+        decision("unknown", "404/2000", ("DE", "ABC"), token_uid="x\x1b[2J", reason="there is no such token"),
+    ]
+
+
+def decision(entry_id: str, outcome: str, owner: tuple[str, str], **details: Any) -> Entry:
+    said = {
+        "country_code": owner[0],
+        "party_id": owner[1],
+        "correlation_id": CORRELATION,
+        "token_uid": "012345678",
+        "token_type": "RFID",
+        "location_id": "",
+        "evse_uids": [],
+        "allowed_evse_uids": [],
+        "decided_by": "request",
+        "reason": "",
+        "latency_ms": 12.345,
+    }
+    return Entry(id=entry_id, topic=AUTHORIZATION, name=outcome, key=None, at=AT, details={**said, **details})

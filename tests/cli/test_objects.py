@@ -1,4 +1,4 @@
-"""``ocpi-emsp parties|locations|evses|sessions|cdrs|tariffs|tokens list|show``."""
+"""``ocpi-emsp parties|locations|evses|sessions|cdrs|tariffs|tokens|reservations list|show``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
 from processes import limited
 
-PLURALS = tuple(objects.KINDS)
+PLURALS = tuple(plural for plural in objects.KINDS if plural != "commands")
 
 
 def add(url: str, kind: str, ids: list[str], *, owner: tuple[str, str] = filled.OWNER, parent: str = "") -> None:
@@ -41,6 +41,7 @@ def add(url: str, kind: str, ids: list[str], *, owner: tuple[str, str] = filled.
         ("cdrs", ["NL-TNM", "12345", "DE8ACC12E46L89", "2015-06-29T21:39:09Z", "15.342", "4.00 EUR"]),
         ("tariffs", ["NL-TNM", "12", "EUR", "0", "2024-05-06T07:08:09Z"]),
         ("tokens", ["012345678", "RFID", "DE8ACC12E46L89", "yes", "ALLOWED", "TheNewMotion"]),
+        ("reservations", ["NL-TNM", "LOC1", "7", "3256", "USED", "2024-05-06T07:08:09Z", "012345678", "U3", "101"]),
     ],
 )
 def test_people_get_a_table_of_what_tells_most(plural: str, cells: list[str], command: Command) -> None:
@@ -90,6 +91,8 @@ def test_no_token_of_a_party_is_printed(argv: tuple[str, ...], command: Command)
         (("cdrs", "show", "12345"), filled.BIG.decode()),
         (("tariffs", "show", "12"), '"currency": "EUR"'),
         (("tokens", "show", "012345678"), '"uid": "012345678"'),
+        (("reservations", "show", "LOC1/7"), '"reservation_id": 7'),
+        (("reservations", "show", "7", "--location", "LOC1", "--party", "NL-TNM"), '"session_id": "101"'),
         (("tokens", "show", "012345678", "--type", "RFID", "--party", "IT-BEC"), '"uid": "012345678"'),
     ],
 )
@@ -116,6 +119,8 @@ def test_json_shows_the_stored_bytes(command: Command) -> None:
         (("locations", "show", "LOC1", "--party", "DE-ABC"), 1, "there is no location 'LOC1' of DE-ABC"),
         (("evses", "show", "LOC1/1"), 1, "there is no evse 'LOC1/1'"),
         (("evses", "show", "3256"), 2, "'3256' names no location: say LOCATION/3256, or --location LOCATION"),
+        (("reservations", "show", "LOC1/8"), 1, "there is no reservation 'LOC1/8'"),
+        (("reservations", "show", "7"), 2, "'7' names no location: say LOCATION/7, or --location LOCATION"),
         (("tokens", "show", "012345678", "--type", "OTHER"), 1, "there is no token '012345678'"),
         (("sessions", "show", "\x1b[2J"), 1, "there is no session '\\x1b[2J'"),
         (("parties", "show", "NLTNM"), 2, "no party such as NL-TNM"),
@@ -169,7 +174,7 @@ def test_a_document_that_deviates_leaves_cells_empty(
     plural: str, document: bytes, database: str, command: Command
 ) -> None:
     kind = objects.KINDS[plural]
-    parent = {"evses": "LOC1", "tokens": "RFID"}.get(plural, "")
+    parent = {"evses": "LOC1", "reservations": "LOC1", "tokens": "RFID"}.get(plural, "")
     store = SqlStore(database)
     with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         tx.put(filled.record(Key(kind, *filled.OWNER, "ODD", parent), document))

@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from cli.conftest import Command, Start
+from ocpi_emsp.cli.store_arguments import MODULES
+from ocpi_emsp.models import ModuleID
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 LOOPBACK = ("--url-policy", "loopback")
@@ -164,3 +166,27 @@ def test_the_help_says_how_it_ends(command: Command) -> None:
     ended: Any = command("party", "doctor", "--help")
     assert ended.status == 0
     assert "3 the partner does not answer" in " ".join(ended.out.split())
+
+
+def test_a_look_says_what_failed_once(process: Command) -> None:
+    """Nothing sets up logging in this process, so that Python itself would print what is logged."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
+    ended = process("party", "doctor", url, "--token", "T", *LOOPBACK)
+    assert ended.status == 3
+    assert "reachable" in ended.out
+    assert ended.err == ""
+
+
+def test_modules_can_be_required(cpo: Cpo, command: Command) -> None:
+    assert set(MODULES) == {module.value for module in ModuleID} - {"credentials"}
+    ready = cpo()
+    known = json.loads(command("party", "profile", "NL-TNM", "--json").out)["profile"]
+    assert known["required_modules"] is None
+    again = ("register", ready["versions_url"], "--token-a", "token-a-of-it", *WHO)
+    refused = command(*again, "--require", "locatons")
+    assert refused.status == 2
+    assert "locatons" in refused.err
+    assert command("invite", "FR", "ABC", *WHO, "--require", "Tariffs", "--require", "cdrs").status == 0
+    invited = json.loads(command("party", "profile", "FR-ABC", "--json").out)["profile"]
+    assert invited["required_modules"] == ["tariffs", "cdrs"]

@@ -125,6 +125,27 @@ def test_a_redirect_is_not_followed(colour: Colour, status: int) -> None:
     assert error.answered_http == status
 
 
+def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(colour: Colour) -> None:
+    """The url policy has not seen where it leads."""
+    asked = list[str]()
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(307, headers={"location": "http://169.254.169.254/latest"})
+
+    transport = httpx.MockTransport(server)
+
+    async def send() -> int:
+        if colour == "sync":
+            with httpx.Client(transport=transport, follow_redirects=True) as http:
+                return (await HttpxSend(http, 1000)(Request("GET", BASE))).status
+        async with httpx.AsyncClient(transport=transport, follow_redirects=True) as http_async:
+            return (await AsyncHttpxSend(http_async, 1000)(Request("GET", BASE))).status
+
+    assert anyio.run(send) == 307
+    assert asked == [BASE]
+
+
 # --- no answer ------------------------------------------------------------------------------------------------------
 
 

@@ -130,3 +130,11 @@ def test_the_dates_of_a_query() -> None:
     assert query_in_zone(query, AMSTERDAM) == (
         "offset=3&date_from=2024-07-01T00%3A00%3A00%2B02%3A00&date_to=2024-07-01T00%3A00%3A00Z&x=2024-07-01T00%3A00%3A00"
     )
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "2024-02-31T00:00:00", "2024-06-01T00:00:61"])
+def test_what_gets_no_offset_is_not_counted(text: str) -> None:
+    document = json.dumps({"last_updated": text, "start_datetime": "2024-01-01T00:00:00"}).encode()
+    found = in_zone(document, AMSTERDAM)
+    assert found.added == 1
+    assert text.encode() + b'"' in found.document

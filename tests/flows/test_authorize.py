@@ -18,7 +18,8 @@ from ocpi_emsp import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import Entry
+from ocpi_emsp._bridge import run
+from ocpi_emsp.ports import Entry, Key, Kind, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
 
@@ -250,6 +251,39 @@ def test_a_party_without_locations_is_asked_about_all_the_same() -> None:
     assert ask(cpo, {"location_id": "LOC1", "evse_uids": ["X1"]}).both == (200, 2001)
 
 
+@pytest.mark.parametrize("without_locations", [False, True])
+def test_what_is_named_twice_is_answered_once(without_locations: bool) -> None:
+    cpo = desk()
+    cpo.set_profile(without_locations=without_locations)
+    place = {"location_id": "LOC9" if without_locations else "LOC1", "evse_uids": ["E1", "E2"], "connector_ids": ["1"]}
+    twice = {"location_id": place["location_id"], "evse_uids": ["E1", "E2", "E1"], "connector_ids": ["1", "1"]}
+    assert ask(cpo, twice).data == {"allowed": "ALLOWED", "location": place}
+
+
+def test_as_many_evses_as_a_body_holds_are_answered_in_a_moment() -> None:
+    """Where each is looked for among all of them, this takes longer than any test may."""
+    cpo = desk()
+    cpo.set_profile(without_locations=True)
+    names = [f"{number:x}" for number in range(300_000)]
+    answer = ask(cpo, {"location_id": "LOC9", "evse_uids": names})
+    assert answer.data == {"allowed": "ALLOWED", "location": {"location_id": "LOC9", "evse_uids": names}}
+    assert len(last(cpo.emsp).evse_uids) == 100
+
+
+def test_a_stored_token_that_cannot_be_read_is_our_fault() -> None:
+    cpo = desk()
+
+    async def spoil() -> None:
+        async with cpo.store.transaction() as tx:
+            await tx.put(Record(Key(Kind.TOKEN, "IT", "BEC", "T0", "RFID"), b'{"uid": "T0"}', NOW, NOW))
+
+    run(spoil())
+    assert ask(cpo, PLACE).both == (500, 3000)
+    decision = last(cpo.emsp)
+    assert (decision.outcome, decision.decided_by) == ("500/3000", "request")
+    assert decision.reason == "the token as it is stored cannot be read"
+
+
 def test_a_location_that_changes_is_asked_about_as_it_is() -> None:
     cpo = desk()
     asked = listening(cpo)
@@ -310,7 +344,10 @@ EVSE_1 = {"location_id": "LOC1", "evse_uids": ["E1"]}
         (PLACE, named(), PLACE),
         (PLACE, named("LOC1", "E2", "E1"), PLACE),
         (PLACE, named("LOC1", "E1", connectors=("2", "9")), EVSE_1 | {"connector_ids": ["2"]}),
-        (PLACE, AuthorizationInfo(allowed=Allowed.ALLOWED), None),
+        (PLACE, AuthorizationInfo(allowed=Allowed.ALLOWED), PLACE),
+        (PLACE | {"evse_uids": ["E1", "E3", "nowhere"]}, AuthorizationInfo(allowed=Allowed.ALLOWED), EVSE_1),
+        ({"location_id": "LOC1"}, AuthorizationInfo(allowed=Allowed.ALLOWED), {"location_id": "LOC1"}),
+        (None, AuthorizationInfo(allowed=Allowed.ALLOWED), None),
         ({"location_id": "LOC1"}, named(), {"location_id": "LOC1"}),
         ({"location_id": "LOC1"}, named("LOC1", "E1"), EVSE_1),
         (PLACE | {"connector_ids": ["1"]}, named("LOC1", "E1"), EVSE_1 | {"connector_ids": ["1"]}),

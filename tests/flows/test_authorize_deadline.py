@@ -1,9 +1,14 @@
 """Authorize hooks that take too long, under both kinds of host (docs/authorization.md)."""
 
 import asyncio
+import contextlib
+import os
+import queue
+import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -43,7 +48,7 @@ class Backend:
     kind: str
     work: Callable[[], Any]
     calls: int = 0
-    ended: list[str] = field(factory=list)
+    ended: queue.Queue[str] = field(factory=queue.Queue)
 
     @property
     def hook(self) -> Callable[[AuthorizationRequest], Any]:
@@ -54,7 +59,7 @@ class Backend:
     def _decide(self, request: AuthorizationRequest) -> AuthorizationInfo:
         self.calls += 1
         self.work()
-        self.ended.append("done")
+        self.ended.put("done")
         return request.allow()
 
     async def _decide_later(self, request: AuthorizationRequest) -> AuthorizationInfo:
@@ -62,7 +67,7 @@ class Backend:
         try:
             await self.work()
         except BaseException as error:
-            self.ended.append(type(error).__name__)
+            self.ended.put(type(error).__name__)
             raise
         return request.allow()
 
@@ -114,7 +119,7 @@ def test_the_fallback_answers_in_the_place_of_a_hook_that_hangs(
     assert "authorization.failed" in record.message
     assert decision.correlation_id in record.message
     if kind == "async":
-        assert backend.ended == ["CancelledError"], "it goes on although nobody waits for it"
+        assert backend.ended.get(timeout=SECONDS) == "CancelledError", "it goes on although nobody waits for it"
 
 
 @each_kind
@@ -198,6 +203,69 @@ def test_a_request_that_is_given_up_gives_up_its_hook(released: threading.Event)
     assert backend.calls == 2, "the second request was given up before a thread was free"
 
 
+class Obstinate:
+    """Async hooks that go on although they are cancelled, each in its way, until ``released`` is set."""
+
+    def __init__(self, released: threading.Event) -> None:
+        self.released = released
+
+    async def in_a_thread_of_anyio(self) -> None:
+        await anyio.to_thread.run_sync(self.released.wait)
+
+    async def in_a_thread_of_asyncio(self) -> None:
+        await asyncio.to_thread(self.released.wait)
+
+    async def by_itself(self) -> None:
+        while not self.released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["by_itself", "in_a_thread_of_anyio", "in_a_thread_of_asyncio"])
+@each_host
+def test_an_async_hook_that_cannot_be_cancelled_keeps_nobody_waiting(
+    host: str, how: str, released: threading.Event
+) -> None:
+    emsp, request = make(Backend("async", getattr(Obstinate(released), how)))
+    answers: list[Any] = []
+
+    async def inside() -> None:
+        """A loop that ends waits for its tasks and threads, so they are let go of in it."""
+        answer = await emsp.handle_async(request) if host == "async" else emsp.handle(request)
+        answers.append(Answer.of(answer).data)
+        released.set()
+
+    watch = threading.Timer(SECONDS, released.set)
+    watch.start()
+    try:
+        if host == "sync":
+            answers.append(ask(host, emsp, request).data)
+        else:
+            anyio.run(inside)
+        assert watch.is_alive(), "the hook was waited for"
+    finally:
+        watch.cancel()
+    assert answers == [{"allowed": "NO_CREDIT"}]
+    assert last(emsp).reason == "the hook gave no answer: no answer within 0.05 s"
+
+
+def test_async_hooks_that_cannot_be_cancelled_are_a_bounded_number(released: threading.Event) -> None:
+    backend = Backend("async", Obstinate(released).by_itself)
+    emsp, request = make(backend, authorize_threads=3)
+
+    async def host() -> None:
+        with anyio.fail_after(SECONDS):
+            for _ in range(5):
+                assert Answer.of(await emsp.handle_async(request)).data == {"allowed": "NO_CREDIT"}
+            assert backend.calls == 3
+            assert "3 calls before it were cancelled and have not ended yet" in last(emsp).reason
+            released.set()
+            while Answer.of(await emsp.handle_async(request)).data != {"allowed": "ALLOWED"}:
+                await anyio.lowlevel.checkpoint()
+
+    anyio.run(host)
+
+
 # --- where a hook runs ----------------------------------------------------------------------------------------------
 
 VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="")
@@ -254,6 +322,34 @@ def test_what_means_something_to_who_awaits_is_a_failure_of_a_plain_hook(host: s
     emsp, request = make(Backend("plain", fail), authorize_deadline=SECONDS)
     assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
     assert type(error).__name__ in last(emsp).reason
+
+
+@each_host
+def test_a_cancellation_that_is_the_hooks_own_is_a_failure_of_it(host: str) -> None:
+    """It awaits a task of the backend that somebody cancelled: the request is not, and the driver waits."""
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(SECONDS))
+        task.cancel()
+        await task
+
+    emsp, request = make(Backend("async", cancelled), authorize_deadline=SECONDS)
+    assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
+    assert "CancelledError" in last(emsp).reason
+
+
+def test_a_process_that_is_forked_off_has_threads_of_its_own() -> None:
+    """A server that loads the application, and answers something, before it forks its workers."""
+    emsp, request = make(Backend("plain", no_work), authorize_deadline=SECONDS)
+    assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads are: that is what is tried
+        child = os.fork()
+    if child == 0:
+        signal.alarm(round(SECONDS))
+        allowed = ask("sync", emsp, request).data == {"allowed": "ALLOWED"} and last(emsp).decided_by == "hook"
+        os._exit(0 if allowed else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_no_more_hooks_run_at_once_than_there_are_threads() -> None:

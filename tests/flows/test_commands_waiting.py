@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -24,6 +25,7 @@ from ocpi_emsp import (
     _waiting,
 )
 from ocpi_emsp.emsp import SystemClock
+from ocpi_emsp.ports import Transaction
 from ocpi_emsp.storage import MemoryStore, SqlStore
 
 T = TypeVar("T")
@@ -49,11 +51,15 @@ class WatchedStore(MemoryStore):
 
         return end
 
-    def transaction(self, *, read_only: bool = False) -> Any:
-        if read_only and self.listening:
-            self.looked.set()
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:  # type: ignore[override]
+        looks = read_only and self.listening > 0
+        if looks:
             self.at_look()
-        return super().transaction(read_only=read_only)
+        async with super().transaction(read_only=read_only) as tx:
+            yield tx
+        if looks:
+            self.looked.set()
 
 
 @pytest.fixture

@@ -12,16 +12,17 @@ from attrs import evolve
 
 from client.support import COLOURS, Colour, facing, simulated, token
 from flows.support import FakeClock, peer
-from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, pushed, said, town
-from ocpi_emsp import Emsp, Limits, TokensPushed
+from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, passes, pushed, said, town
+from ocpi_emsp import Emsp, Limits, SupportMatrix, TokensPushed
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows import fan_out, push_wanted
 from ocpi_emsp.flows.parties import get_party, party_key, put_party
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction
+from ocpi_emsp.support import TO_CPO
 
 SECONDS = 60.0
 TWO = ("NL-TNM", "DE-ABC")
-LEASE = fan_out.lease(Limits())
+LEASE = Limits().lease
 
 
 @pytest.fixture(params=["memory", "postgresql", "sqlite"])
@@ -119,6 +120,37 @@ def test_whoever_is_switched_off_or_gone_meanwhile_does_not_wait_any_longer() ->
     it.leave("DE-ABC")
     assert list(pushed(it.emsp.tokens.fan_out())) == ["BE-XYZ"]
     assert entries(it) == []
+
+
+def test_whoever_is_switched_off_during_a_push_gets_no_other_token() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.put("B")
+    while_pushing(it, "NL-TNM", lambda: it.join("NL-TNM", push_tokens=False))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, report.why) == ("failed", "the profile of NL-TNM switches pushes of tokens off now")
+    assert it.taken() == {"NL-TNM": [("PUT", "A")]}
+    assert it.emsp.tokens.fan_out(at_once=True) == []
+    assert it.waiting() == []
+
+
+@pytest.mark.parametrize("by", ["matrix", "profile"])
+def test_a_party_that_takes_tokens_from_now_on_gets_all_of_them(by: str) -> None:
+    it = town("NL-TNM")
+    without = SupportMatrix.full().switch(False, module="tokens", direction=TO_CPO, method="PUT", path="/tokens/:path")
+    it.emsp.set_matrix("NL", "TNM", without)
+    it.put("A")
+    it.emsp.tokens.fan_out()
+    assert (it.taken(), it.waiting()) == ({}, [])
+    it.emsp.set_matrix("NL", "TNM", without)
+    assert it.waiting() == []
+    if by == "matrix":
+        it.emsp.set_matrix("NL", "TNM", None)
+    else:
+        it.emsp.parties.set_profile("NL", "TNM", matrix=SupportMatrix.full())
+    assert it.waiting() == ["NL-TNM"]
+    it.emsp.tokens.fan_out()
+    assert (it.taken(), it.waiting()) == ({"NL-TNM": [("PUT", "A")]}, [])
 
 
 def test_a_party_that_is_only_invited_is_not_pushed_to() -> None:
@@ -330,7 +362,7 @@ def test_a_long_push_keeps_its_party_however_long_it_takes() -> None:
     other = it.worker()
 
     def slow(_: Sent) -> None:
-        it.clock.advance(minutes=5)
+        it.clock.advance(seconds=LEASE.total_seconds() * 0.6)
         assert other.tokens.fan_out() == []
 
     it.desks["NL-TNM"].script = slow
@@ -351,8 +383,60 @@ def test_whoever_was_silent_for_too_long_leaves_the_party_to_the_next(caplog: py
     while_pushing(it, "NL-TNM", stalled)
     assert it.emsp.tokens.fan_out() == [], "the other one reports"
     assert it.taken()["NL-TNM"] == [("PUT", "A"), ("PUT", "A"), ("PUT", "B"), ("PUT", "C")]
-    assert it.waiting() == []
     assert "push.taken_over" in caplog.text
+    assert it.waiting() == ["NL-TNM"], "nobody knows which A came last"
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 0, 3, 0)}
+    assert it.waiting() == []
+
+
+def test_the_last_request_of_one_that_was_taken_over_is_not_the_last_word() -> None:
+    """Its answer is lost, and what it says arrives after the invalidation that the next one sent."""
+    it = town("NL-TNM")
+    it.put("A")
+    other = it.worker()
+
+    def stalled(_: Sent) -> None:
+        it.desks["NL-TNM"].obey()
+        it.desks["NL-TNM"].lost = lambda _: OFF
+        it.clock.advance(seconds=LEASE.total_seconds())
+        it.emsp.tokens.invalidate("A")
+        lost, it.desks["NL-TNM"].lost = it.desks["NL-TNM"].lost, passes
+        other.tokens.fan_out()
+        assert it.waiting() == []
+        it.desks["NL-TNM"].lost = lost
+
+    it.desks["NL-TNM"].script = stalled
+    it.emsp.tokens.fan_out()
+    it.desks["NL-TNM"].obey()
+    assert valid_at(it, "NL-TNM"), "the older request came last"
+    it.emsp.tokens.fan_out()
+    assert not valid_at(it, "NL-TNM")
+    assert it.waiting() == []
+
+
+def test_an_invalidation_does_not_wait_for_the_end_of_a_long_push(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocpi_emsp.flows.push_tokens._PAGE", 3)
+    it = town("NL-TNM")
+    for number in range(100):
+        it.put(f"T{number}")
+
+    def slow(sent: Sent) -> None:
+        it.clock.advance(seconds=2)
+        if sent == ("PUT", "T4"):
+            for uid in ("T0", "T2", "T90", "T93"):
+                it.emsp.tokens.invalidate(uid)
+
+    it.desks["NL-TNM"].script = slow
+    it.emsp.tokens.fan_out()
+    log = it.taken()["NL-TNM"]
+    first, then = log[:5], log[5:14]
+    assert first == [("PUT", f"T{number}") for number in range(5)]
+    assert {("PATCH", "T0"), ("PATCH", "T2"), ("PUT", "T90"), ("PUT", "T93")} <= {*then}
+    assert len(log) == 102, "no token is sent twice in vain"
+    it.emsp.tokens.fan_out()
+    assert it.waiting() == []
+    invalid = [uid for uid, each in it.desks["NL-TNM"].tokens.items() if not each["valid"]]
+    assert invalid == ["T0", "T2", "T90", "T93"]
 
 
 def test_of_a_process_that_died_another_goes_on_where_it_was(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from life.support import PARTY, Failed, Scene, until
@@ -59,6 +61,19 @@ def test_credentials_are_renewed_by_one_worker_while_the_other_serves(stage: Sce
     assert stage.cpo.tell("update")["error"] is None, "the CPO renews them, too"
     assert stage.cpo.call("GET", "tokens")["status"] == 200
     assert stage.first.do("sync", *PARTY, ["locations"]) == ["done"]
+
+
+def test_both_workers_and_the_cpo_renew_at_once(stage: Scene) -> None:
+    """Some of the renewals may be refused; whatever comes of them, both sides get in afterwards."""
+    for _ in range(12):
+        begun = [(worker, worker.begin("rotate", *PARTY)) for worker in (stage.first, stage.second)]
+        stage.cpo.tell("update")
+        for worker, number in begun:
+            with contextlib.suppress(Failed):
+                worker.end(number)
+        assert stage.cpo.call("GET", "tokens")["status"] == 200, "the CPO gets in"
+        for worker in (stage.first, stage.second):
+            assert worker.do("sync", *PARTY, ["locations"]) == ["done"], "and so does each worker"
 
 
 def test_whoever_registers_may_die_in_the_middle(stage: Scene) -> None:

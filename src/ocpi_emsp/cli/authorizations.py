@@ -1,7 +1,7 @@
 """``ocpi-emsp authorizations list``: what CPOs asked of our tokens, and what they were answered.
 
-Rules of this module: the uid of a token identifies a driver; it is printed here, since whoever asks for the list looks for
-a driver who stood at a plug, and nowhere else.
+Rules of this module: the uid of a token, which identifies a driver, is printed: whoever asks for this list looks for
+somebody who stood at a plug.
 """
 
 from __future__ import annotations

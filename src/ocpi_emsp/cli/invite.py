@@ -17,7 +17,12 @@ def run(arguments: Namespace) -> int:
     """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
     country_code, party_id = arguments.invited, arguments.invited_party
     with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
-        invitation = emsp.invite(country_code, party_id, base64_token=arguments.base64_token)
+        invitation = emsp.invite(
+            country_code,
+            party_id,
+            base64_token=arguments.base64_token,
+            required_modules=arguments.required_modules,
+        )
     if arguments.json:
         output.write_json(asdict(invitation), indent=None)
     else:

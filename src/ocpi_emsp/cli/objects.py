@@ -1,5 +1,4 @@
-"""``ocpi-emsp parties|locations|evses|sessions|cdrs|tariffs|tokens|reservations list|show``, and ``command list``: what is
-in the store.
+"""``ocpi-emsp parties|locations|...|reservations list|show``, ``ocpi-emsp command list``: what is in the store.
 
 Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its

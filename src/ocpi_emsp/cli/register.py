@@ -19,7 +19,12 @@ from ocpi_emsp.flows.parties import Party
 def run(arguments: Namespace) -> int:
     """Register, and print with whom; 3 where the CPO fails us."""
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
-        party = emsp.register(arguments.versions_url, token_a=arguments.token_a, base64_token=arguments.base64_token)
+        party = emsp.register(
+            arguments.versions_url,
+            token_a=arguments.token_a,
+            base64_token=arguments.base64_token,
+            required_modules=arguments.required_modules,
+        )
     if arguments.json:
         output.write_json(as_json(party), indent=None)
     else:

@@ -26,12 +26,16 @@ from ocpi_emsp.cli.options import (
 _PERSON_LIMIT = 100
 """Rows of a table where nobody says how many: what a person reads."""
 
+MODULES = ("cdrs", "commands", "locations", "sessions", "tariffs", "tokens")
+"""What a partner may have to offer beside credentials; a test compares it with the modules of the specification."""
+
 
 def invite(command: argparse.ArgumentParser) -> None:
     """``invite CC PARTY``."""
     command.add_argument("invited", metavar="CC", type=country_code, help="the CPO's country code, such as NL")
     command.add_argument("invited_party", metavar="PARTY", type=party_id, help="the CPO's party id, such as TNM")
     _base64(command)
+    _require(command)
     add_store(command)
     add_json(command)
     add_identity(command)
@@ -42,6 +46,7 @@ def register(command: argparse.ArgumentParser) -> None:
     command.add_argument("versions_url", metavar="VERSIONS_URL", help="the CPO's versions URL, as it gave it to us")
     command.add_argument("--token-a", metavar="TOKEN", type=token, required=True, help="the token that it gave us")
     _base64(command)
+    _require(command)
     add_store(command)
     add_json(command)
     add_identity(command)
@@ -279,6 +284,18 @@ def _topic(action: argparse.ArgumentParser) -> None:
         choices=("event", "relay"),
         default="event",
         help="those for listeners in our processes, or those for a relay to a broker (default: event)",
+    )
+
+
+def _require(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--require",
+        dest="required_modules",
+        action="append",
+        type=str.lower,
+        choices=MODULES,
+        metavar="MODULE",
+        help=f"a module that it has to offer beside credentials: {', '.join(MODULES)}; may be repeated",
     )
 
 

@@ -41,8 +41,15 @@ def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
     document = bytes(data)
     if time_zone is None:
         return Zoned(document)
-    zone = zone_of(time_zone)
-    return Zoned(*_NAIVE.subn(lambda found: found[1] + _with_offset(found[2], zone) + b'"', document))
+    zone, added = zone_of(time_zone), 0
+
+    def zoned(found: re.Match[bytes]) -> bytes:
+        nonlocal added
+        text = _with_offset(found[2], zone)
+        added += text != found[2]
+        return found[1] + text + b'"'
+
+    return Zoned(_NAIVE.sub(zoned, document), added)
 
 
 def zone_finding(added: int, time_zone: str) -> Finding:

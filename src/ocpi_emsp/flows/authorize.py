@@ -2,8 +2,8 @@
 
 Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/authorization.md):
 - a hook is a function of an AuthorizationRequest; one of two positional parameters gets the token and the references;
-- an answer names a location only where one was asked for and the driver is allowed, and in it only what was asked for
-  and exists; one that names EVSEs or connectors of which none was asked for is nonsense;
+- an answer names a location where one was asked for and the driver is allowed, and in it only what was asked for and
+  exists; one that names EVSEs or connectors of which none was asked for is nonsense;
 - whatever else a hook does is not the partner's fault, so a fallback answers.
 """
 
@@ -91,9 +91,10 @@ class AuthorizationRequest:
 
     def cut(self, answer: AuthorizationInfo) -> AuthorizationInfo:
         """The answer with nothing but what was asked for, exists, and is allowed. Raises Nonsense."""
-        named, references = answer.location, self.references
-        if answer.allowed != Allowed.ALLOWED or references is None or named is None:
+        references = self.references
+        if answer.allowed != Allowed.ALLOWED or references is None:
             return evolve(answer, location=None)
+        named = answer.location or LocationReferences(location_id=references.location_id)
         if named.location_id != references.location_id:
             raise Nonsense(f"it names location {named.location_id!r}, asked was {references.location_id!r}")
         evses = tuple(named.evse_uids) or self._asked_evses()
@@ -126,7 +127,8 @@ class AuthorizationRequest:
 
     def _known_connectors(self, evses: Sequence[str]) -> tuple[str, ...] | None:
         if self.location is not None:
-            return tuple(dict.fromkeys(each.id for uid, each in self.connectors if not evses or uid in evses))
+            among = frozenset(evses)
+            return tuple(dict.fromkeys(each.id for uid, each in self.connectors if not among or uid in among))
         return self.references.connector_ids or None if self.references else ()
 
 
@@ -136,7 +138,8 @@ def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
 
 def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) -> tuple[str, ...]:
     """What is named of what is known, in the order of that. Raises Nonsense where nothing is."""
-    kept = named if known is None else tuple(each for each in known if each in named)
+    among = frozenset(named)
+    kept = tuple(dict.fromkeys(named if known is None else (each for each in known if each in among)))
     if named and not kept:
         raise Nonsense(f"it names {what} of which none was asked for")
     return kept

@@ -63,7 +63,7 @@ async def call(
     """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
     url = url_of(context, party, route, **(params or {}))
     request = outgoing_request(route.method, url, party.token or "", query, body, as_base64=party.profile.base64_token)
-    return judge(request, await exchange(context, request, party))
+    return judge(request, await exchange(context, request, party, route.module))
 
 
 def outgoing_request(
@@ -92,8 +92,8 @@ def outgoing_request(
 async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
     """Send one request, where the url policy allows it, and note it: whom it goes to, and what it is about.
 
-    The ``module`` of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that has one.
-    Raises UnsafeUrl, TransportFailed.
+    Without a ``module``, that of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that
+    has one. Raises UnsafeUrl, TransportFailed.
     """
     context.check_url(request.url)
     if context.correlation_id:

@@ -7,6 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from ocpi_emsp.flows.answered import OTHER, milliseconds
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.telemetry import CLIENT_DURATION, CLIENT_REQUESTS, GuardedSpan
+from ocpi_emsp.routes import MODULES
 from ocpi_emsp.wire import Request, Response, from_base64, read_envelope
 
 _HIDDEN: Final = "***"
@@ -120,7 +122,7 @@ class Called:
         said = error.message
         if isinstance(error, PartnerError):
             said = said.removeprefix(f"{error.method} {error.url}: ")
-        return without_secrets(self.request, said)
+        return without_drivers(self.party, without_secrets(self.request, said))
 
 
 def without_secrets(request: Request, said: str) -> str:
@@ -128,6 +130,15 @@ def without_secrets(request: Request, said: str) -> str:
     for secret in _secrets(request):
         said = said.replace(secret, _HIDDEN)
     return said
+
+
+def without_drivers(party: Party | None, said: str) -> str:
+    """A text without what stands below a party's tokens endpoint, wherever that lies: the uid of a driver's token."""
+    endpoint = party.endpoint("tokens") if party is not None else None
+    if endpoint is None:
+        return said
+    base = endpoint.partition("?")[0].rstrip("/")
+    return re.sub(rf"({re.escape(base)}/)[^\s?#]+", r"\1*", said)
 
 
 def _secrets(request: Request) -> list[str]:
@@ -154,6 +165,8 @@ def _status_code(response: Response) -> int | None:
 
 
 def _module(party: Party | None, url: str) -> str:
-    """The module whose endpoint a URL lies under, where the party has one."""
+    """The module whose endpoint a URL lies under; one of OCPI's, since a party may make up any number of others."""
     endpoints = party.endpoints if party is not None else ()
-    return next((each.identifier.lower() for each in endpoints if url.startswith(each.url)), "")
+    known = ((each.url.partition("?")[0].rstrip("/"), each.identifier.lower()) for each in endpoints)
+    under = [(base, name) for base, name in known if name in MODULES and re.match(rf"{re.escape(base)}(?![^/?#])", url)]
+    return max(under, default=("", ""), key=lambda each: len(each[0]))[1]

@@ -106,18 +106,18 @@ async def reserve_now(
     token: Token,
     location_id: str,
     expiry_date: datetime,
-    reservation_id: int,
+    reservation_id: int | None = None,
     evse_uid: str | None = None,
     timeout: float | None = None,
     force: bool = False,
 ) -> Answered:
-    """RESERVE_NOW until ``expiry_date``; the same ``reservation_id`` replaces a reservation."""
+    """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one."""
     uid = new_id()
     command = ReserveNow(
         response_url=response_url(context, ReserveNow, uid),
         token=token,
         expiry_date=expiry_date,
-        reservation_id=reservation_id,
+        reservation_id=reservations.new_reservation_id() if reservation_id is None else reservation_id,
         location_id=location_id,
         evse_uid=evse_uid,
     )

@@ -89,7 +89,7 @@ async def _link_command(incoming: Incoming, tx: Transaction, session: Session, n
         if sent is None or sent.session_id is not None:
             await tx.settle(lookout.entry_id)
         elif may_lead_to_a_session(sent):
-            await put_command(tx, evolve(sent, session_id=session.id), incoming.now)
+            await put_command(tx, evolve(sent, session_id=session.id), incoming.now, incoming.correlation_id)
             await tx.settle(lookout.entry_id)
             await _emit(incoming, tx, sent, session)
             return

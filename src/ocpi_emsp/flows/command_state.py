@@ -168,7 +168,8 @@ async def get_command(tx: Transaction, key: Key) -> SentCommand | None:
     return read_command(record.document) if record else None
 
 
-async def put_command(tx: Transaction, command: SentCommand, now: datetime) -> None:
-    """Store a command as it is now."""
-    record = Record(command.key, encode(command), now, now, command, correlation_id=command.correlation_id)
+async def put_command(tx: Transaction, command: SentCommand, now: datetime, correlation_id: str = "") -> None:
+    """Store a command as it is now; ``correlation_id`` of the request that changed it, where it is not its own."""
+    under = correlation_id or command.correlation_id
+    record = Record(command.key, encode(command), now, now, command, correlation_id=under)
     await tx.put(record)

@@ -70,12 +70,18 @@ async def expire(context: Context) -> int:
     return done
 
 
-async def stored(context: Context, tx: Transaction, sent: SentCommand, now: datetime) -> list[Entry]:
-    """Store a command after a change, with what follows from it; events in hand, to deliver after the commit."""
-    await put_command(tx, sent, now)
+async def stored(
+    context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str = ""
+) -> list[Entry]:
+    """Store a command after a change, with what follows from it; events in hand, to deliver after the commit.
+
+    ``correlation_id``: of the request that changed it; without one, the command's own.
+    """
+    correlation_id = correlation_id or sent.correlation_id
+    await put_command(tx, sent, now, correlation_id)
     if not sent.is_open:
         await tx.settle(deadline_id(sent.key))
-    return await reservations.settled(context, tx, sent, now)
+    return await reservations.settled(context, tx, sent, now, correlation_id)
 
 
 async def hand_out(context: Context, in_hand: Sequence[Entry]) -> None:

@@ -108,7 +108,7 @@ async def dispatch(context: Context, request: Request) -> Response:
 
 
 async def _serve(context: Context, request: Request, noted: Answered) -> Response:
-    caller = await authenticate(context, request.headers.get("authorization"))
+    caller = await authenticate(context, request.headers.get("authorization"), noted.correlation_id)
     noted.party = caller.party
     if len(request.body) > context.limits.body:
         raise BodyTooLarge(f"the body is over the limit of {context.limits.body} bytes")

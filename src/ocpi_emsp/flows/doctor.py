@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,7 +53,7 @@ from ocpi_emsp.flows.suggestions import Suggestion
 from ocpi_emsp.flows.walk import ListPage, first_url, walk
 from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
 from ocpi_emsp.routes import Route, outgoing
-from ocpi_emsp.wire import Request, Response, read_envelope
+from ocpi_emsp.wire import Request, Response, http_date, read_envelope
 
 LISTS: Mapping[str, type[Any]] = {"locations": Location, "tariffs": Tariff, "sessions": Session, "cdrs": Cdr}
 """The lists of a CPO, and what is on them."""
@@ -68,7 +67,7 @@ _NOBODYS = "OCPI-EMSP-DOCTOR"
 """The uid of a token that no partner has: to know of none is a good answer."""
 _NAMED = 5
 """Rules that a sentence names."""
-_LONGEST_EPOCH = datetime(1971, 1, 1, tzinfo=UTC)
+_NO_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 """What lies before is the time of an envelope that has none."""
 _OK, _WARNING, _FAILED, _SKIPPED = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.SKIPPED
 _CHECKS = ("versions", "details", "endpoints", "credentials", *LISTS, "paging", "tokens")
@@ -119,12 +118,10 @@ class _Heard:
 
     context: Context
     last: Response | None = None
-    answers: int = 0
 
     async def __call__(self, request: Request) -> Response:
         self.last = None
         self.last = await self.context.send(request)
-        self.answers += 1
         return self.last
 
     def header(self, name: str) -> str | None:
@@ -234,14 +231,14 @@ class _Visit:
 
     def _clock(self, heard: _Heard) -> None:
         now, stamps = self.context.clock.now(), dict[str, datetime]()
-        date = _moment(heard.header("date"))
+        date = http_date(heard.header("date"))
         if date is not None:
             stamps["the Date header"] = date
         try:
             stamped = read_envelope(heard.last.body if heard.last else b"").timestamp
         except (NotJson, InvalidObject):
             stamped = None
-        if stamped is not None and stamped > _LONGEST_EPOCH:
+        if stamped is not None and stamped > _NO_TIME:
             stamps["the envelope's timestamp"] = stamped
         if not stamps:
             self.note("clock", _WARNING, "neither a Date header nor a timestamp tells its time")
@@ -260,6 +257,9 @@ class _Visit:
         self._suggest("base64_token", works, f"the partner reads the token {name[works]}")
 
     def _suggest(self, name: str, value: Any, why: str, evidence: int = 1) -> None:
+        """Say what the profile could say, where it does not say so already."""
+        if self.registered is not None and getattr(self.registered.profile, name) == value:
+            return
         known = self.suggested.get(name)
         seen = evidence if known is None else known.evidence + evidence
         self.suggested[name] = Suggestion(name=name, value=value, why=why, evidence=seen)
@@ -297,9 +297,7 @@ class _Visit:
         self.party = evolve(self.party, endpoints=tuple(endpoints))
         notes = duplicates(endpoints)
         for endpoint in endpoints:
-            module = endpoint.identifier.lower()
-            if endpoint.url == self.party.endpoint(module):
-                self._require_usable(module, endpoint)
+            self._require_usable(endpoint.identifier.lower(), endpoint)
         usable = [each for each in endpoints if each.identifier.lower() not in self.seen.unusable]
         notes += elsewhere(versions_url, usable)
         if self.registered is not None and set(self.registered.endpoints) != set(endpoints):
@@ -359,13 +357,18 @@ class _Visit:
 
     # --- lists ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _asked(self) -> int:
+        """The objects of a page that a sync asks for, as the profile has it."""
+        return self.party.profile.page_limit or self.context.limits.asked
+
     async def _list(self, module: str, kind: type[Any], heard: _Heard) -> None:
         route = outgoing(f"{module}.list")
         why_not = self._why_not(module, route)
         if why_not is not None:
             self.note(module, _SKIPPED, why_not)
             return
-        filters = {"limit": str(self.context.limits.asked)}
+        filters = {"limit": str(self._asked)}
         if module == "sessions":
             filters["date_from"] = wire_time(EVERYTHING)
         try:
@@ -402,9 +405,9 @@ class _Visit:
 
     def _read_headers(self, module: str, page: ListPage, heard: _Heard) -> None:
         """What the paging headers say, and whether it fits."""
-        asked, count = self.context.limits.asked, len(page.documents)
+        asked, count = self._asked, len(page.documents)
         limit = heard.header("x-limit") or ""
-        notes = [f"{note}" for note in page.notes]
+        notes = list(page.notes)
         absent = [name for name in ("X-Total-Count", "X-Limit") if heard.header(name.lower()) is None]
         if absent:
             notes.append(f"no {' and no '.join(absent)}")
@@ -448,7 +451,7 @@ class _Visit:
             why = f"its pages hold {smallest} objects at most, whatever is asked for"
             self._suggest("page_limit", smallest, why, len(self.limits))
         pages = ", ".join(f"{module} {limit}" for module, limit in self.limits.items())
-        said = [f"objects on a page at most: {pages}"] if pages else [f"pages of {self.context.limits.asked} are given"]
+        said = [f"objects on a page at most: {pages}"] if pages else [f"pages of {self._asked} are given"]
         self.note("paging", _WARNING if self.paging else _OK, "; ".join([*self.paging, *said]))
 
     # --- tokens -----------------------------------------------------------------------------------------------------
@@ -461,8 +464,9 @@ class _Visit:
             return
         url = route.url(
             self.party.endpoint("tokens") or "",
-            country_code=self.party.country_code,
-            party_id=self.party.party_id,
+            trailing_slash=self.party.profile.trailing_slash,
+            country_code=self.context.identity.country_code,
+            party_id=self.context.identity.party_id,
             token_uid=_NOBODYS,
         )
         try:
@@ -488,12 +492,3 @@ def _apart(by: timedelta) -> str:
     seconds = round(by.total_seconds())
     # Both are cut to whole seconds, so that two are no difference yet.
     return f"{abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}" if abs(seconds) > 2 else "right"
-
-
-def _moment(date: str | None) -> datetime | None:
-    """The moment of a Date header (RFC 9110 6.6.1), or None."""
-    try:
-        moment = parsedate_to_datetime(date) if date is not None else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -3,6 +3,8 @@
 Rules of this module:
 - a party is pushed to by one at a time: whoever does has its entry in hand until the lease ends, and says before each
   request that it still does; of a process that died, the lease ends by itself, and another one goes on;
+- a request may take longer than the lease. Two push then, for this one request: the one that lost its lease stops, and
+  has the party pushed to once more, since nobody knows which of their requests the party took last;
 - an entry is settled once everything was tried, nothing failed and nothing changed meanwhile; so is that of a party
   that is gone, or gets no tokens any more;
 - a party that fails waits, longer each time, and holds up nobody else; it is never given up. A change ends the wait of
@@ -24,10 +26,12 @@ from ocpi_emsp.flows.context import Context, Limits, new_id
 from ocpi_emsp.flows.deliver import backoff, page
 from ocpi_emsp.flows.parties import get_party
 from ocpi_emsp.flows.push_tokens import Stop, TokensPushed, push_tokens_to
-from ocpi_emsp.flows.push_wanted import Want, entry_id, is_wanted
+from ocpi_emsp.flows.push_wanted import Want, entry_id, is_wanted, want_push
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
 from ocpi_emsp.report.escapes import printable
 
+_FRESH = 2 / 3
+"""The share of the lease that is left where a request begins: a party that does not answer takes no longer."""
 _LONGEST_ERROR = 500
 """Characters of an error that are kept: a partner's message has no bound."""
 
@@ -125,8 +129,7 @@ async def fan_out_to(
     try:
         report = await reach(country_code, party_id, push)
     except PushTakenOver:
-        logs.warning("push.taken_over", party=_name(entry))
-        return None
+        return await _taken_over(context, entry)
     except StoreFailed:
         raise  # nothing can be noted now: the lease ends
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one party: the others get their tokens
@@ -137,7 +140,10 @@ async def fan_out_to(
         with suppress(StoreFailed):  # then it goes on when the lease ends
             await _let_go(context, entry)
         raise
-    await _finish(context, entry, report)
+    try:
+        await _finish(context, entry, report)
+    except PushTakenOver:
+        await _taken_over(context, entry)
     return report
 
 
@@ -170,18 +176,18 @@ async def _take(context: Context, country_code: str, party_id: str, at_once: boo
         if party is None or not is_wanted(party):
             await tx.settle(entry.id)
             return None
-        taken = evolve(entry, due=context.clock.now() + lease(context.limits))
+        taken = evolve(entry, due=context.clock.now() + context.limits.lease)
         taken = Want(push=new_id(), answers=Want.of(entry).answers).on(taken)
         await tx.append(taken)
         return taken
 
 
 async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
-    """Settle the entry of a push that did everything; have the party tried again otherwise."""
+    """Settle the entry of a push that did everything; have the party tried again otherwise. Raises PushTakenOver."""
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
         if current is None:
-            return
+            raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
         is_changed = Want.of(current).changed
         if report.ended == "done" and not report.failed:
             if not is_changed:
@@ -202,6 +208,15 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
         )
 
 
+async def _taken_over(context: Context, entry: Entry) -> None:
+    """Have the party pushed to once more: a request of this push may have arrived after those of the next one."""
+    logs.warning("push.taken_over", party=_name(entry))
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, entry.details["country_code"], entry.details["party_id"])
+        if party is not None:
+            await want_push(tx, party, context.clock.now())
+
+
 async def _let_go(context: Context, entry: Entry) -> None:
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
@@ -220,13 +235,13 @@ class _Hold:
     async def __call__(self) -> None:
         """Raises PushTakenOver where another process has the party in hand now."""
         limits, now = self._context.limits, self._context.clock.now()
-        if self._until - now > lease(limits) - limits.lease / 2:
+        if self._until - now > limits.lease * _FRESH:
             return
         async with self._context.store.transaction() as tx:
             current = await _mine(tx, self._entry)
             if current is None:
                 raise PushTakenOver(f"another process pushes tokens to {_name(self._entry)}")
-            self._until = now + lease(limits)
+            self._until = now + limits.lease
             await tx.append(evolve(current, due=self._until))
 
 
@@ -234,11 +249,6 @@ async def _mine(tx: Transaction, entry: Entry) -> Entry | None:
     """The entry as it is now, where it is still in this push's hand."""
     current = await tx.entry(entry.id)
     return current if current is not None and Want.of(current).push == Want.of(entry).push else None
-
-
-def lease(limits: Limits) -> timedelta:
-    """How long whoever pushes to a party has it in hand: a request may take ``timeout_total``."""
-    return limits.lease + timedelta(seconds=limits.timeout_total)
 
 
 def _held_until(entry: Entry) -> datetime:
@@ -258,7 +268,7 @@ def _is_due(context: Context, entry: Entry) -> bool:
     if entry.due is None:
         return True
     ahead = entry.due - context.clock.now()
-    return not timedelta(0) < ahead <= max(lease(context.limits), context.limits.retry_longest)
+    return not timedelta(0) < ahead <= max(context.limits.lease, context.limits.retry_longest)
 
 
 def _why(report: TokensPushed) -> str:

@@ -83,7 +83,7 @@ async def fetch_pages(
     filters = _within(page, party.profile.page_limit).query()
     seen = set[str]()
     url = first_url(url_of(context, party, route), filters)
-    async for listed in walk(context, party, url, filters):
+    async for listed in walk(context, party, url, filters, module=route.module):
         yield _decoded(party, kind, listed, seen)
         if listed.problem is not None and not isinstance(listed.problem, CircularList):
             raise listed.problem

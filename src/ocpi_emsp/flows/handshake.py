@@ -155,6 +155,9 @@ def _error(refused: Refused, who: object, allow: Sequence[str]) -> OcpiError:
         case Refused.UNKNOWN_TOKEN:
             return NotAuthenticated("the token is not known")
         case Refused.HAS_A_REGISTRATION:
-            return AlreadyRegistered(f"{who} is registered already: update renews the registration, unregister ends it")
+            return AlreadyRegistered(
+                f"{who} is registered already: update renews the registration, unregister ends it, and where the "
+                "partner has lost its data, unregister(tell=False) (--no-tell) forgets it here only"
+            )
         case Refused.NO_REGISTRATION:
             return NotRegistered(f"there is no registration with {who}")

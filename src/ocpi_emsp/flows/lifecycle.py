@@ -5,10 +5,12 @@ Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
 - our fresh token is stored before it is sent, since the partner calls back with it before it answers;
 - a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves
   both tokens of ours working: the partner may have taken the new one, and shows by its use whether it did;
-- where the partner renews at the same time, its token counts that opens its API now.
+- where two renewals cross, ours and the partner's or two of ours, the newer of the partner's two tokens counts.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from attrs import evolve
 
@@ -46,6 +48,12 @@ from ocpi_emsp.flows.push_wanted import want_push
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import outgoing
+
+_CROSSINGS = 3
+"""How often the token of an answer is compared with the stored one: renewals of both sides cross, not many more."""
+_PAUSES = (0.05, 0.2, 0.5, 0.0)
+"""Seconds after each look whether two tokens that crossed both work: a partner's own renewal ends within a few
+requests, and one that keeps old tokens for a time does not get clearer by waiting."""
 
 # --- who is registered ----------------------------------------------------------------------------------------------
 
@@ -127,23 +135,24 @@ async def update_credentials(context: Context, party: Party, method: str, offer:
     known = party if offer is None else evolve(party, endpoints=offer.endpoints)
     require(context, known, outgoing(f"credentials.{method.lower()}"))
     token = new_token()
-    begun = await _begin(context, party, token)
+    before, begun = await _begin(context, party, token)
     try:
-        theirs = await _exchanged(context, evolve(begun, endpoints=known.endpoints), method, token)
+        called = begun if offer is None else evolve(begun, endpoints=offer.endpoints)
+        theirs = await _exchanged(context, called, method, token)
     except BaseException as error:  # cancelled, too
-        await _undo(context, party, begun, token, was_refused=_was_refused(error))
+        await _undo(context, before, begun, token, was_refused=_was_refused(error))
         raise
     return await _finish(context, begun, token, theirs, offer)
 
 
-async def _begin(context: Context, party: Party, token: str) -> Party:
-    """Our fresh token works from now on, beside the one in use."""
+async def _begin(context: Context, party: Party, token: str) -> tuple[Party, Party]:
+    """Our fresh token works from now on, beside the one in use: the party as it is stored before that, and after."""
     now = context.clock.now()
     async with context.store.transaction() as tx:
         current = await _current(tx, party, PartyChange.OUR_PUT)
         begun = evolve(current, issued=reissue(current, token, now, offered=True))
         await put_party(tx, begun, now, context.correlation_id)
-    return evolve(begun, sequence=0)
+    return current, begun
 
 
 class _OfAnotherParty(AnswerUnusable):
@@ -224,6 +233,8 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
         offer = before
     async with context.store.transaction() as tx:
         current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
+        if current.token != party.token:  # it was renewed again meanwhile: what that one brought is newer
+            return current
         updated = evolve(current, endpoints=offer.endpoints, versions_url=offer.versions_url)
         await put_party(tx, updated, context.clock.now(), context.correlation_id)
         await want_push(tx, updated, context.clock.now())
@@ -231,22 +242,45 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
 
 
 async def _settle_crossing(context: Context, party: Party, theirs: Credentials) -> Party:
-    """The partner renewed while our PUT was under way, so it gave us two tokens: the one counts that opens its API.
-
-    The token of its own renewal did when that came; it stays unless the one of its answer does now.
-    """
+    """Another renewal came while our PUT was under way, so the partner gave us two tokens: the newer one counts."""
     logs.warning("party.renewals_crossed", party=party, correlation_id=context.correlation_id)
-    try:
-        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
-    except RegistrationFailed:
-        return party
-    async with context.store.transaction() as tx:
-        current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
-        updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
-        await put_party(tx, updated, context.clock.now(), context.correlation_id)
-        event = await context.emit(tx, PartyUpdated, updated.key, context.correlation_id, **offer.said)
-    await deliver(context, [event])
-    return updated
+    for _ in range(_CROSSINGS):
+        offer = await _offer_if_newer(context, party, theirs)
+        async with context.store.transaction() as tx:
+            current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
+            if offer is None:
+                return current
+            if current.token != party.token:  # one more came: is that of our answer newer than this one, too?
+                party = current
+                continue
+            updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
+            await put_party(tx, updated, context.clock.now(), context.correlation_id)
+            event = await context.emit(tx, PartyUpdated, updated.key, context.correlation_id, **offer.said)
+        await deliver(context, [event])
+        return updated
+    return party
+
+
+async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -> Offer | None:
+    """The partner's endpoints where the token of its answer is newer than the stored one, or where nothing tells.
+
+    The stored one is tried first: where it is the newer one, its use ends the other. As long as both open the API, the
+    partner may still be in the middle of its own renewal.
+    """
+    for seconds in _PAUSES:
+        stored = await _offer_with(context, party.versions_url or "", party.token or "", party)
+        offer = await _offer_with(context, theirs.url, theirs.token, party)
+        if offer is None or stored is None:
+            break
+        await context.sleep(seconds)
+    return offer
+
+
+async def _offer_with(context: Context, versions_url: str, token: str, party: Party) -> Offer | None:
+    """The endpoints that this token opens, or None."""
+    with suppress(RegistrationFailed):
+        return await usable_offer(context, versions_url, token, party.profile)
+    return None
 
 
 def with_credentials(party: Party, theirs: Credentials) -> Party:
@@ -296,10 +330,10 @@ async def unregister_party(context: Context, country_code: str, party_id: str, *
 
 
 async def _forget(context: Context, party: Party) -> Entry | None:
-    """The event for ``deliver``: nobody is told of an invitation that is taken back."""
+    """The event for ``deliver``: nobody is told of an invitation that is taken back, nor of the same end twice."""
     async with context.store.transaction() as tx:
-        await delete_party(tx, party)
-        if party.state is not PartyState.REGISTERED:
+        was_there = await delete_party(tx, party)
+        if not was_there or party.state is not PartyState.REGISTERED:
             return None
         return await context.emit(tx, PartyUnregistered, party.key, context.correlated().correlation_id)
 

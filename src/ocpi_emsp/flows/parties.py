@@ -31,6 +31,9 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
+_UNSETTLED = 10
+"""Tokens that a party may have got before its latest, and keep working beside the one in use: any renewal whose answer
+was lost gave one of them, and who is cut off tries again a few times."""
 
 
 class PartyState(OpenEnum):
@@ -218,15 +221,15 @@ async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id
             await tx.delete(_credential_key(issued.sha256))
     owner = dump([party.country_code, party.party_id])
     for sha256 in wanted:
-        await tx.put(Record(_credential_key(sha256), owner, now, now))
+        await tx.put(Record(_credential_key(sha256), owner, now, now, correlation_id=correlation_id))
     document = encode(evolve(party, sequence=0))
     await tx.put(Record(party.key, document, now, now, correlation_id=correlation_id))
 
 
-async def delete_party(tx: Transaction, party: Party) -> None:
+async def delete_party(tx: Transaction, party: Party) -> bool:
     """Forget a party and its tokens, also those that it got since ``party`` was read, and which of ours it has.
 
-    What it sent us stays, and up to where it was pulled.
+    What it sent us stays, and up to where it was pulled. False where it was gone already.
     """
     current = await get_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
@@ -237,6 +240,7 @@ async def delete_party(tx: Transaction, party: Party) -> None:
     while pushed := (await tx.page(query)).records:
         for record in pushed:
             await tx.delete(record.key)
+    return current is not None
 
 
 @lru_cache(maxsize=1024)
@@ -262,8 +266,11 @@ class Caller:
     token: str = field(repr=False)
 
 
-async def authenticate(context: Context, header: str | None) -> Caller:
-    """The party behind an Authorization header. Raises NotAuthenticated."""
+async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:
+    """The party behind an Authorization header. Raises NotAuthenticated.
+
+    What its use tells of a token is stored with the ``correlation_id`` of the request.
+    """
     presented = presented_token(header)
     async with context.store.transaction(read_only=True) as tx:
         party, token = await _find(tx, presented)
@@ -271,7 +278,7 @@ async def authenticate(context: Context, header: str | None) -> Caller:
         async with context.store.transaction() as tx:
             await get_party(tx, party.country_code, party.party_id)
             party, token = await _find(tx, presented)
-            party = await _settle(context, tx, party, token, token != presented)
+            party = await _settle(context, tx, party, token, token != presented, correlation_id)
     return Caller(party, token)
 
 
@@ -295,12 +302,14 @@ def _owner_key(document: bytes) -> Key:
     return party_key(*msgspec.json.decode(document, type=tuple[str, str]))
 
 
-async def _settle(context: Context, tx: Transaction, party: Party, token: str, as_base64: bool) -> Party:
+async def _settle(
+    context: Context, tx: Transaction, party: Party, token: str, as_base64: bool, correlation_id: str
+) -> Party:
     """Remember what the use of this token tells, and retire what it ends: older tokens, or those past their grace."""
     issued = _after_use(context, party.issued, _sha256(token))
     settled = evolve(party, issued=issued, sends_base64=as_base64)
     if settled != party:
-        await put_party(tx, settled, context.clock.now())
+        await put_party(tx, settled, context.clock.now(), correlation_id)
     return settled
 
 
@@ -309,26 +318,25 @@ def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -
     now, grace = context.clock.now(), context.limits.token_grace
     place = [each.sha256 for each in issued].index(sha256)
     used = issued[place]
+    # The party reads our versions with an offered token before it answers: that use settles nothing.
+    in_hand = used.offered and now - used.issued_at <= context.limits.handshake
+    settled = issued[: place + 1] if in_hand else (evolve(used, offered=False),)
     # One that was offered, and not used for so long while an earlier one was, was never taken.
     later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
-    if not later:
-        # The party reads our versions with an offered token before it answers: that use settles nothing.
-        in_hand = used.offered and now - used.issued_at <= context.limits.handshake
-        return issued[: place + 1] if in_hand else (evolve(used, offered=False),)
     given = [each.issued_at for each in later if not each.offered]
     if given and now - given[-1] > grace:
         raise NotAuthenticated("the token was replaced")
-    return (*issued[: place + 1], *later)
+    return (*settled, *later)
 
 
 def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -> tuple[IssuedToken, ...]:
-    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last one stay.
+    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last ones stay.
 
     The first is the one in use: the use of a later one ends those before it. One that we give while another is
     ``offered`` in a PUT of ours is as unsettled as that one: which of the two the party keeps shows by its use.
     """
     open_offer = offered or any(each.offered for each in party.issued)
-    return (*party.issued[:1], *party.issued[1:][-1:], evolve(issue(token, now), offered=open_offer))
+    return (*party.issued[:1], *party.issued[1:][-_UNSETTLED:], evolve(issue(token, now), offered=open_offer))
 
 
 def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:

@@ -125,13 +125,14 @@ def _is_ours(version: Version) -> bool:
 async def fetch_version_details(
     context: Context, versions_url: str, token: str, *, as_base64: bool = False
 ) -> VersionDetail:
-    """The details of 2.1.1. Raises UnsupportedVersion naming what was offered, PartnerError, UnsafeUrl."""
+    """The details of 2.1.1. Raises UnsupportedVersion naming what was offered, CannotUseApi, PartnerError, UnsafeUrl."""
     return (await _details(context, versions_url, token, as_base64))[0]
 
 
 async def _details(context: Context, versions_url: str, token: str, as_base64: bool) -> tuple[VersionDetail, list[str]]:
     versions, notes = read_versions(await _get(context, versions_url, token, as_base64))
     url, more = details_url(versions)
+    require_foreign(context.identity, url)
     return read(VersionDetail, await _get(context, url, token, as_base64)), notes + more
 
 

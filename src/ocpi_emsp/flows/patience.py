@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from attrs import evolve, frozen
@@ -22,7 +21,7 @@ from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.pace import Breaker, Budget, Health, PartyId, jittered
 from ocpi_emsp.flows.parties import Party, Profile, get_party
 from ocpi_emsp.ports import Send
-from ocpi_emsp.wire import Request, Response
+from ocpi_emsp.wire import Request, Response, http_date
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same GET may succeed (RFC 9110 15; 425: RFC 8470 5.2)."""
@@ -193,9 +192,5 @@ def retry_after(response: Response, now: datetime) -> timedelta | None:
     text = (response.header("retry-after") or "").strip()
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text)), _LONGEST_ASKED) if len(text) < 10 else _LONGEST_ASKED
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(aware - now, timedelta(0)), _LONGEST_ASKED)
+    moment = http_date(text)
+    return None if moment is None else min(max(moment - now, timedelta(0)), _LONGEST_ASKED)

@@ -22,7 +22,7 @@ from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.pace import check_rate, check_slots
 from ocpi_emsp.flows.parties import Party, PartyState, Profile, RuleAction, get_party, owners, put_party
-from ocpi_emsp.flows.push_wanted import want_push
+from ocpi_emsp.flows.push_wanted import want_push_if_switched_on
 from ocpi_emsp.models import ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.support import SupportMatrix
@@ -41,17 +41,17 @@ async def get_profile(context: Context, country_code: str, party_id: str) -> Pro
 
 async def set_profile(context: Context, country_code: str, party_id: str, changes: Mapping[str, Any]) -> Profile:
     """Change a party's profile; gives it as it is then. Raises NotRegistered; ValueError that names the field."""
-    read = {name: _read(name, value) for name, value in changes.items()}
+    read = {name: read_value(name, value) for name, value in changes.items()}
     async with context.store.transaction() as tx:
         party = await require_party(tx, country_code, party_id)
         changed = evolve(party, profile=evolve(party.profile, **read))
         _require_policy(changed.profile)
         if "allowed_parties" in read:
+            _require_foreign(context, changed)
             await _require_unregistered(tx, changed)
         if changed != party:
-            await put_party(tx, changed, context.clock.now())
-        if not party.profile.push_tokens:
-            await want_push(tx, changed, context.clock.now())
+            await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
+        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
     return changed.profile
 
 
@@ -66,6 +66,12 @@ async def require_party(tx: Transaction, country_code: str, party_id: str) -> Pa
 def _require_policy(profile: Profile) -> None:
     if profile.actions and profile.refuses is None:
         raise ValueError("actions: they change a policy of the party's own; say what it refuses as well")
+
+
+def _require_foreign(context: Context, party: Party) -> None:
+    ours = context.identity.country_code.upper(), context.identity.party_id.upper()
+    if ours in owners(party):
+        raise ValueError(f"allowed_parties: {'-'.join(ours)} is ourselves: nobody sends objects of ours")
 
 
 async def _require_unregistered(tx: Transaction, party: Party) -> None:
@@ -85,7 +91,7 @@ async def _require_unregistered(tx: Transaction, party: Party) -> None:
 _Value: TypeAlias = Callable[[Any], Any]
 
 
-def _read(name: str, value: Any) -> Any:
+def read_value(name: str, value: Any) -> Any:
     """A value as the profile holds it. Raises ValueError that names the field."""
     if name not in DEFAULTS:
         raise ValueError(f"{name}: there is no such field in a profile; it has {', '.join(sorted(DEFAULTS))}")
@@ -165,7 +171,7 @@ def _actions(value: Any) -> tuple[RuleAction, ...]:
             value = {each.rule: each.action for each in value}
         except (AttributeError, TypeError):
             raise ValueError(f"a mapping of rules to what they count as is required, not {value!r}") from None
-    unknown = sorted(set(value) - set(RULES))
+    unknown = sorted(str(rule) for rule in set(value) - set(RULES))
     if unknown:
         raise ValueError(f"there is no rule {', '.join(unknown)}")
     return tuple(RuleAction(rule=rule, action=action) for rule, action in Policy(Severity.ERROR, value).actions)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from attrs import fields_dict
+
 from ocpi_emsp.codec import dump, encode_valid
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.errors import InvalidObject
@@ -40,6 +42,20 @@ async def patch_token(context: Context, party: Party, uid: str, changes: dict[st
 async def fetch_token(context: Context, party: Party, uid: str) -> Token:
     """A token as the party has it."""
     return await fetch_object(context, party, outgoing("tokens.get"), Token, **_params(context, uid))
+
+
+def differences(ours: Token, theirs: Token) -> str:
+    """What differs, but for ``last_updated``, in words; nothing where both say the same."""
+    pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in fields_dict(Token))
+    return "; ".join(
+        f"{name} is {_said(their)} there and {_said(our)} here"
+        for name, their, our in pairs
+        if name != "last_updated" and their != our
+    )
+
+
+def _said(value: object) -> str:
+    return repr(str(value)) if isinstance(value, str) else "missing" if value is None else str(value).lower()
 
 
 def _params(context: Context, uid: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 Rules of this module:
 - what a party has of a token is a record of its own, written right after each answer, so a push that was killed goes on
   where it was; before a request the record says that nothing is known, since nobody knows what an unanswered one did;
-- new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else;
+- new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else,
+  and those that come during a long push are not kept waiting for its end;
 - a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
   (transport_and_format.md, PATCH); one without an answer is not: what failed is the connection, so the next push tells;
 - no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
@@ -15,10 +16,10 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from attrs import asdict, define, evolve, field, fields_dict, frozen
+from attrs import asdict, define, evolve, field, frozen
 
 from ocpi_emsp.codec import decode, encode_valid
 from ocpi_emsp.errors import (
@@ -37,8 +38,8 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.flows.call import require
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.parties import Party, get_party, matrix_of
-from ocpi_emsp.flows.push import fetch_token, patch_token, put_token
-from ocpi_emsp.flows.push_wanted import want_push
+from ocpi_emsp.flows.push import differences, fetch_token, patch_token, put_token
+from ocpi_emsp.flows.push_wanted import is_wanted, want_push
 from ocpi_emsp.flows.pushed import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
 from ocpi_emsp.flows.receive.tokens import token_key
 from ocpi_emsp.flows.register import registered_party
@@ -52,6 +53,8 @@ _PAGE = 500
 """Tokens that are looked at in one transaction."""
 _SILENT = 3
 """Requests in a row without an answer that end a push: one may be an accident, three are an outage."""
+_OVERTAKING = timedelta(seconds=10)
+"""How often a push looks for new invalidations, and how much further back than the last look, for clocks that differ."""
 _OUTAGES = (429, 502, 503, 504)
 """An HTTP status that speaks of the party's server, not of the token (RFC 9110 15.6, RFC 6585 4)."""
 _KEPT_FAILURES = 1000
@@ -141,6 +144,7 @@ async def push_tokens(
         watch=watch,
         stop=stop,
         hold=hold,
+        looked=started,
     )
     if not party.profile.push_tokens:
         return push.report(started, "done", "nothing was pushed: the party's profile switches pushes of tokens off")
@@ -193,6 +197,11 @@ def _token_or_none(record: Record | None) -> Token | None:
         return None
 
 
+_End: TypeAlias = tuple[Ended, str]
+"""How a push ends, and why."""
+_STOPPED: Final[_End] = ("stopped", "it was asked to stop")
+
+
 class _Page(NamedTuple):
     """Tokens to send, and the sequence to go on after; None at the end."""
 
@@ -226,29 +235,57 @@ class _Push:
     failures: list[TokenFailure] = field(factory=list)
     silent: int = 0
     """Requests in a row without an answer."""
+    looked: datetime
+    """When invalidations were looked for."""
     is_answered: bool = False
     """The party answered anything at all."""
 
-    async def run(self) -> tuple[Ended, str]:
+    async def run(self) -> _End:
         """Send everything. What failed before goes after the rest, or three such tokens would hold up all others."""
         for invalidations in (True, False):
             for source in (self._changed, self._pending):
-                after: int | None = 0
-                while after is not None:
-                    if self.hold is not None:
-                        await self.hold()
-                    page = await source(after, invalidations)
-                    for key in page.keys:
-                        if self._is_stopped():
-                            return "stopped", "it was asked to stop"
-                        if why := await self._try(key):
-                            return "failed", why
-                    if self._is_stopped():
-                        return "stopped", "it was asked to stop"
-                    after = page.after
+                if end := await self._each(source, invalidations):
+                    return end
         if self.silent and not self.is_answered:
             return "failed", f"{self.party} did not answer: {self.failures[-1].error}"
         return "done", ""
+
+    async def _each(self, source: Callable[[int, bool], Awaitable[_Page]], invalidations: bool) -> _End | None:
+        after: int | None = 0
+        while after is not None:
+            if self.hold is not None:
+                await self.hold()
+            page = await source(after, invalidations)
+            for key in page.keys:
+                if not invalidations and (end := await self._overtake()):
+                    return end
+                if end := await self._one(key):
+                    return end
+            if self._is_stopped():
+                return _STOPPED
+            after = page.after
+        return None
+
+    async def _one(self, key: Key) -> _End | None:
+        if self._is_stopped():
+            return _STOPPED
+        why = await self._try(key)
+        return ("failed", why) if why else None
+
+    async def _overtake(self) -> _End | None:
+        """Send the invalidations that came meanwhile, now and then: they do not wait for a million other tokens."""
+        now = self.context.clock.now()
+        if abs(now - self.looked) < _OVERTAKING:
+            return None
+        since, self.looked = self.looked - _OVERTAKING, now
+        after: int | None = 0
+        while after is not None:
+            page = await self._changed(after, True, newer_than=since)
+            for key in page.keys:
+                if end := await self._one(key):
+                    return end
+            after = page.after
+        return None
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop()
@@ -271,11 +308,15 @@ class _Push:
 
     # what there is to send
 
-    async def _changed(self, after: int, invalidations: bool) -> _Page:
-        """A page of tokens that were stored since the last push, as far as they have not failed."""
+    async def _changed(self, after: int, invalidations: bool, newer_than: datetime | None = None) -> _Page:
+        """A page of tokens that were stored since the last push, as far as they have not failed.
+
+        With ``newer_than``, of those that were stored since then; also such that this push has sent.
+        """
         keys, unchanged = list[Key](), 0
         identity = self.context.identity
         query = self._query(Kind.TOKEN, identity.country_code, identity.party_id, after)
+        query = evolve(query, received_from=newer_than or query.received_from)
         async with self.context.store.transaction(read_only=True) as tx:
             records = (await tx.page(query)).records
             for record in records:
@@ -283,7 +324,7 @@ class _Push:
                 if invalidations and (token is None or token.valid):
                     continue
                 had = await self._had(tx, record.key)
-                if had and (had.is_pending or had.push == self.id):
+                if had and (had.is_pending or (had.push == self.id and newer_than is None)):
                     continue
                 if had and token and had.equals(token):
                     unchanged += not invalidations
@@ -341,7 +382,7 @@ class _Push:
                 return ""
             how = await self._deliver(job)
             self.is_answered = True
-            differences = _differences(job.token, await self._fetch(job)) if self.verify else ""
+            differences = differences(job.token, await self._fetch(job)) if self.verify else ""
         except (MissingEndpoints, NotRegistered, NotSupported, PartnerUnavailable, UnsafeUrl) as error:
             return error.message  # it was not sent, whatever the token is
         except PartnerError as error:
@@ -370,6 +411,8 @@ class _Push:
             has_twin = await _has_twin(tx, key)
         if party is None:
             raise NotRegistered(f"there is no registration with {self.party}")
+        if not is_wanted(party):
+            raise NotRegistered(f"the profile of {self.party} switches pushes of tokens off now")
         if record is None:
             return None
         token = decode(Token, record.document)
@@ -402,7 +445,7 @@ class _Push:
         if not self.can_get:
             return False
         try:
-            return not _differences(job.token, await self._fetch(job))
+            return not differences(job.token, await self._fetch(job))
         except (PartnerRefused, AnswerUnusable) as error:
             if _is_unauthorized(error):
                 raise
@@ -465,20 +508,6 @@ async def _has_twin(tx: Transaction, key: Key) -> bool:
 def _is_unauthorized(error: PartnerError) -> bool:
     """True where our token does not open the party's door: no other request would be answered better."""
     return isinstance(error, PartnerRefused) and error.answered_http == 401
-
-
-def _differences(ours: Token, theirs: Token) -> str:
-    """What differs, but for ``last_updated``, in words; nothing where both say the same."""
-    pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in fields_dict(Token))
-    return "; ".join(
-        f"{name} is {_said(their)} there and {_said(our)} here"
-        for name, their, our in pairs
-        if name != "last_updated" and their != our
-    )
-
-
-def _said(value: object) -> str:
-    return repr(str(value)) if isinstance(value, str) else "missing" if value is None else str(value).lower()
 
 
 def _short(text: str) -> str:

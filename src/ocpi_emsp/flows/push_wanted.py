@@ -15,8 +15,10 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from ocpi_emsp.flows.parties import Party, PartyState, checkpoint_key, party_key, read_party
+from ocpi_emsp.flows.parties import Party, PartyState, checkpoint_key, matrix_of, party_key, read_party
 from ocpi_emsp.ports import FAN_OUT, Entry, Kind, Query, Transaction
+from ocpi_emsp.routes import outgoing
+from ocpi_emsp.support import SupportMatrix
 
 AFTER_REGISTERING: Final = timedelta(seconds=5)
 """A party that registers takes our token only once it has our answer, so the first push lets it come to rest."""
@@ -66,6 +68,18 @@ async def want_push(tx: Transaction, party: Party, now: datetime, *, wait: timed
     if is_wanted(party):
         old = await tx.entry(entry_id(party.country_code, party.party_id))
         await _write(tx, party, old, now, now + wait if wait else None)
+
+
+async def want_push_if_switched_on(
+    tx: Transaction, before: Party, party: Party, matrix: SupportMatrix, now: datetime
+) -> None:
+    """Have all our tokens pushed to a party whose profile lets us do so now, and did not ``before``."""
+    if _may_push(party, matrix) and not _may_push(before, matrix):
+        await want_push(tx, party, now)
+
+
+def _may_push(party: Party, matrix: SupportMatrix) -> bool:
+    return is_wanted(party) and outgoing("tokens.put").on(matrix_of(party.profile, matrix))
 
 
 async def want_pushes(tx: Transaction, now: datetime) -> None:

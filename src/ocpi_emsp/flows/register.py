@@ -48,9 +48,9 @@ from ocpi_emsp.flows.parties import (
 from ocpi_emsp.flows.partner_api import Offer, our_credentials, read, usable_offer
 from ocpi_emsp.flows.partner_api import party_version_details as party_version_details
 from ocpi_emsp.flows.partner_api import party_versions as party_versions
-from ocpi_emsp.flows.push_wanted import AFTER_REGISTERING, want_push
+from ocpi_emsp.flows.push_wanted import AFTER_REGISTERING, want_push, want_push_if_switched_on
 from ocpi_emsp.models import Credentials, ModuleID
-from ocpi_emsp.ports import Entry
+from ocpi_emsp.ports import Entry, Transaction
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.support import SupportMatrix
 
@@ -63,6 +63,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
 
     Raises AlreadyRegistered; InvalidObject for our own identity.
     """
+    context = context.correlated()
     await sweep(context)
     key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
     if _is_us(context, key.country_code, key.party_id):
@@ -70,6 +71,8 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
     async with context.store.transaction() as tx:
         party = await get_party(tx, country_code, party_id)
         state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
+        if party is not None:
+            profile = evolve(_kept(party, profile), base64_token=profile.base64_token or party.profile.base64_token)
         invited = Party(
             country_code=key.country_code,
             party_id=key.party_id,
@@ -77,7 +80,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
             profile=profile,
             issued=(issue(token, now),),
         )
-        await put_party(tx, invited, now)
+        await put_party(tx, invited, now, context.correlation_id)
     return token
 
 
@@ -117,7 +120,7 @@ async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple
         profile=profile,
     )
     async with context.store.transaction() as tx:
-        await put_party(tx, pending, now)
+        await put_party(tx, pending, now, context.correlation_id)
     return pending, token
 
 
@@ -138,11 +141,19 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
     async with context.store.transaction() as tx:
         known = await get_party(tx, party.country_code, party.party_id)
         party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
+        if known is not None:
+            party = evolve(party, profile=_kept(known, party.profile))
         await delete_party(tx, pending)
         await put_party(tx, party, context.clock.now(), context.correlation_id)
         await want_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
         event = await context.emit(tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
     return party, event
+
+
+def _kept(known: Party, asked: Profile) -> Profile:
+    """The profile of a party that was invited before, with what it shall begin with now where that says something."""
+    required = known.profile.required_modules if asked.required_modules is None else asked.required_modules
+    return evolve(known.profile, base64_token=asked.base64_token, required_modules=required)
 
 
 def _is_us(context: Context, country_code: str, party_id: str) -> bool:
@@ -212,7 +223,9 @@ async def set_matrix(context: Context, country_code: str, party_id: str, matrix:
         if party is None:
             raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
         profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
-        await put_party(tx, evolve(party, profile=profile), context.clock.now())
+        await _put_profile(context, tx, party, profile)
+        changed = evolve(party, profile=profile)
+        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
 
 
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
@@ -221,7 +234,7 @@ async def set_policy(context: Context, country_code: str, party_id: str, policy:
         party = await get_party(tx, country_code, party_id)
         if party is None:
             raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
-        await put_party(tx, evolve(party, profile=with_policy(party.profile, policy)), context.clock.now())
+        await _put_profile(context, tx, party, with_policy(party.profile, policy))
 
 
 async def set_pace(
@@ -241,4 +254,10 @@ async def set_pace(
         profile = evolve(
             party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
         )
-        await put_party(tx, evolve(party, profile=profile), context.clock.now())
+        await _put_profile(context, tx, party, profile)
+
+
+async def _put_profile(context: Context, tx: Transaction, party: Party, profile: Profile) -> None:
+    """A change of our own making has an id of its own."""
+    correlation_id = context.correlated().correlation_id
+    await put_party(tx, evolve(party, profile=profile), context.clock.now(), correlation_id)

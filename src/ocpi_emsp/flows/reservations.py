@@ -141,7 +141,9 @@ async def asked(tx: Transaction, sent: SentCommand, now: datetime) -> None:
     await _put(tx, new if old is None or is_over else evolve(old, replacing=new.command), sent.correlation_id, now)
 
 
-async def settled(context: Context, tx: Transaction, sent: SentCommand, now: datetime) -> list[Entry]:
+async def settled(
+    context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str
+) -> list[Entry]:
     """What a changed command means for its reservation; to be called after every change of a command, as it is stored.
 
     Gives the events that are in hand, for ``deliver`` after the commit. What looks for the session of a START_SESSION
@@ -156,13 +158,13 @@ async def settled(context: Context, tx: Transaction, sent: SentCommand, now: dat
     reservation = _after(old, new, accepted=sent.outcome == CommandResponseType.ACCEPTED)
     if reservation == old:
         return []
-    await _put(tx, reservation, sent.correlation_id, now)
+    await _put(tx, reservation, correlation_id, now)
     if (reservation.state, reservation.command) == (old.state, old.command):
         return []
     if reservation.state == ReservationState.ACTIVE:
         await tx.append(_deadline(reservation, sent.correlation_id, now))
         await tx.append(_lookout(reservation).entry(now, sent.correlation_id))
-    return await _emit(context, tx, reservation, sent.correlation_id)
+    return await _emit(context, tx, reservation, correlation_id)
 
 
 def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation:

@@ -7,6 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -16,6 +17,9 @@ from ocpi_emsp import logs
 from ocpi_emsp.ports import Attributes, Measurement, Role, Span, Telemetry
 
 T = TypeVar("T")
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+"""The name of a header (RFC 9110 5.6.2)."""
 
 SERVER_REQUESTS: Final = "ocpi.server.requests"
 SERVER_DURATION: Final = "ocpi.server.request.duration"
@@ -42,19 +46,21 @@ class GuardedTelemetry:
 
     def count(self, name: str, value: int, attributes: Attributes) -> None:
         """Add to a counter."""
-        if self._telemetry is not None:
-            self.safely(self._telemetry.count, None, name, value, attributes)
+        telemetry = self._telemetry
+        if telemetry is not None:
+            self.safely(lambda: telemetry.count(name, value, attributes), None)
 
     def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
         """How long something took; a clock that was put back made it take no time."""
-        if self._telemetry is not None:
-            self.safely(self._telemetry.duration, None, name, max(seconds, 0.0), attributes)
+        telemetry = self._telemetry
+        if telemetry is not None:
+            self.safely(lambda: telemetry.duration(name, max(seconds, 0.0), attributes), None)
 
     def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
         """Have ``read`` asked for the values; it gives none where it raises."""
-        if self._telemetry is not None:
-            nothing: Sequence[Measurement] = ()
-            self.safely(self._telemetry.gauge, None, name, lambda: self.safely(read, nothing))
+        telemetry, nothing = self._telemetry, tuple[Measurement, ...]()
+        if telemetry is not None:
+            self.safely(lambda: telemetry.gauge(name, lambda: self.safely(read, nothing)), None)
 
     def enter(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None
@@ -103,9 +109,9 @@ class GuardedSpan:
             self._telemetry.safely(lambda: begun[1].set(attributes), None)
 
     def headers(self) -> Mapping[str, str]:
-        """What whoever is called gets along."""
+        """What whoever is called gets along: what an HTTP header can hold, the names in lower case."""
         begun, nothing = self._begun, dict[str, str]()
-        return nothing if begun is None else self._telemetry.safely(lambda: dict(begun[1].headers()), nothing)
+        return nothing if begun is None else self._telemetry.safely(lambda: _usable(begun[1].headers()), nothing)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,6 +120,14 @@ class GuardedSpan:
             manager, _ = self._begun
             self._begun = None
             self._telemetry.safely(lambda: manager.__exit__(kind, error, trace), None)
+
+
+def _usable(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if _NAME(name) and value.isascii() and value.isprintable()
+    }
 
 
 SILENT: Final = GuardedTelemetry()

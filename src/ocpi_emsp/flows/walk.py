@@ -11,8 +11,7 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from urllib.parse import SplitResult, parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -23,7 +22,7 @@ from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, 
 from ocpi_emsp.flows.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Party
-from ocpi_emsp.wire import Request, Response, next_link
+from ocpi_emsp.wire import Request, Response, http_date, next_link
 
 EMPTY_PAGES = 10
 """Pages without objects in a row, each naming a next one, that are followed: some partners filter after paging."""
@@ -61,16 +60,22 @@ def first_url(url: str, filters: Mapping[str, str]) -> str:
 
 
 async def walk(
-    context: Context, party: Party, url: str, filters: Mapping[str, str], *, total: int | None = None
+    context: Context,
+    party: Party,
+    url: str,
+    filters: Mapping[str, str],
+    *,
+    total: int | None = None,
+    module: str = "",
 ) -> AsyncGenerator[ListPage, None]:
     """The pages of a list, from ``url`` on; ``total`` is what the page before it said. Raises PartnerError, UnsafeUrl.
 
-    ``filters`` are the parameters that every page is asked for.
+    ``filters`` are the parameters that every page is asked for; ``module`` says what is listed.
     """
     trail, following = _Trail(filters, url, total), url
     for _ in range(context.limits.pages):
         request = outgoing_request("GET", following, party.token or "", as_base64=party.profile.base64_token)
-        page = _page(request, await exchange(context, request, party), trail)
+        page = _page(request, await exchange(context, request, party, module), trail)
         yield page
         if page.following is None:
             return
@@ -100,7 +105,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         total=total,
         size=len(response.body),
         limit=_count(response.header("x-limit")),
-        date=_date(response.header("date")),
+        date=http_date(response.header("date")),
         notes=tuple(notes),
         problem=problem,
     )
@@ -242,15 +247,6 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 def same_origin(url: str, other: str) -> bool:
     """True where both lie on one server, so that what one may see, the other may."""
     return _origin(urlsplit(url)) == _origin(urlsplit(other))
-
-
-def _date(text: str | None) -> datetime | None:
-    """The moment of a Date header (RFC 9110 6.6.1), or None."""
-    try:
-        moment = parsedate_to_datetime(text) if text is not None else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _count(text: str | None) -> int | None:

@@ -44,6 +44,14 @@ class PendingCommand:
         """
         return run(self._waiting.outcome(self.command.key, timeout))
 
+    def session(self, timeout: float | None = None) -> str | None:
+        """The id of the session that a START_SESSION led to, once the CPO sent it; None where there will be none.
+
+        There will be none where the command was refused, or no session came within ``Limits.session_window`` after its
+        deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
+        """
+        return run(self._waiting.session(self.command.key, timeout))
+
     def refresh(self) -> SentCommand:
         """The command as it stands now. Raises StoreFailed, UnknownCommand where it was deleted meanwhile."""
         return run(self._waiting.now(self.command.key))
@@ -80,6 +88,14 @@ class AsyncPendingCommand:
         was deleted meanwhile.
         """
         return await self._waiting.outcome(self.command.key, timeout)
+
+    async def session(self, timeout: float | None = None) -> str | None:
+        """The id of the session that a START_SESSION led to, once the CPO sent it; None where there will be none.
+
+        There will be none where the command was refused, or no session came within ``Limits.session_window`` after its
+        deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
+        """
+        return await self._waiting.session(self.command.key, timeout)
 
     async def refresh(self) -> SentCommand:
         """The command as it stands now. Raises StoreFailed, UnknownCommand where it was deleted meanwhile."""

@@ -15,8 +15,8 @@ from ocpi_emsp.kept.reach import AsyncReach, Reach
 
 
 def first_profile(base64_token: bool, required_modules: Iterable[str] | None) -> Profile:
-    """The profile that a party begins with."""
-    required = None if required_modules is None else tuple(module.lower() for module in required_modules)
+    """The profile that a party begins with. Raises ValueError for a module that does not exist."""
+    required = profile.read_value("required_modules", required_modules)
     return Profile(base64_token=base64_token, required_modules=required)
 
 

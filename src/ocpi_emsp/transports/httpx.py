@@ -3,7 +3,8 @@
 Rules of this module:
 - httpx's errors are mapped here and nowhere else, with the word whether the same GET may succeed a little later;
 - an error about what we send is not quoted: it may hold the token;
-- redirects are not followed: the token would go along;
+- redirects are not followed, whatever the client does by itself: the url policy has not seen where they lead, and the
+  token may go along;
 - an answer is read up to a limit of bytes and of time: an endless body, fast or slow, ends as an error. The async shell
   cancels the whole exchange; the sync shell looks at the time after each read of the body, so it ends at most one read
   timeout later.
@@ -60,7 +61,11 @@ class HttpxSend:
         end = None if self._total is None else time.monotonic() + self._total
         try:
             with self._client.stream(
-                request.method, request.url, headers=request.headers, content=request.body or None
+                request.method,
+                request.url,
+                headers=request.headers,
+                content=request.body or None,
+                follow_redirects=False,
             ) as answer:
                 body = bytearray()
                 for chunk in answer.iter_bytes():
@@ -91,7 +96,11 @@ class AsyncHttpxSend:
 
     async def _exchange(self, request: Request) -> Response:
         async with self._client.stream(
-            request.method, request.url, headers=request.headers, content=request.body or None
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body or None,
+            follow_redirects=False,
         ) as answer:
             body = bytearray()
             async for chunk in answer.aiter_bytes():

@@ -1,7 +1,8 @@
-"""What goes over the wire, without any I/O: messages, the envelope, the Token header, paging headers."""
+"""What goes over the wire, without any I/O: messages, the envelope, the Token header, paging headers, dates."""
 
 from __future__ import annotations
 
+from ocpi_emsp.wire.dates import http_date
 from ocpi_emsp.wire.envelope import failure, read_envelope, success
 from ocpi_emsp.wire.messages import Request, Response
 from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_page_request
@@ -14,6 +15,7 @@ __all__ = [
     "authorization",
     "failure",
     "from_base64",
+    "http_date",
     "link_next",
     "next_link",
     "presented_token",

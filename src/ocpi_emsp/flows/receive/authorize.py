@@ -21,6 +21,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import (
     InvalidObject,
     NotEnoughInformation,
+    NotJson,
     OcpiError,
     Refusal,
     StoreFailed,
@@ -171,7 +172,11 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
         raise UnknownObject(f"there is no token type {case.token_type[:50]!r}: it is {' or '.join(TokenType)}")
     record = await tx.get(token_key(identity.country_code, identity.party_id, uid, case.token_type))
     if record is not None:
-        return decode(Token, record.document)
+        try:
+            return decode(Token, record.document)
+        except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
+            case.because("the token as it is stored cannot be read")
+            raise _NoAnswer(f"the stored token {uid[:100]!r} cannot be read") from error
     others = [
         each.value
         for each in TokenType

@@ -37,7 +37,7 @@ async def result(incoming: Incoming) -> Response:
             logs.warning("command.contradicted", party=incoming.party, command=name, uid=key.id, said=said)
             return incoming.reply(Stored.kept(f"the result {sent.result} was received before"))
         settled = sent.changed(CommandChange.RESULT, result=response.result, result_at=incoming.now)
-        incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now))
+        incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now, incoming.correlation_id))
         await pull_unknown_session(tx, settled, settled.result, incoming.now)
         late = settled.state == CommandState.LATE
         await emit(incoming, tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)

@@ -63,8 +63,8 @@ async def delete(incoming: Incoming) -> Response:
     party = incoming.party
     require(party.state, PartyChange.THEIR_DELETE, party, allow=_allowed(incoming))
     async with incoming.context.store.transaction() as tx:
-        await delete_party(tx, party)
-        await emit(incoming, tx, PartyUnregistered, party.key)
+        if await delete_party(tx, party):  # otherwise another request, or we, ended it a moment ago
+            await emit(incoming, tx, PartyUnregistered, party.key)
     return incoming.reply(Stored(Outcome.UPDATED))
 
 

@@ -237,7 +237,9 @@ async def _pages(work: _Work) -> bool:
     page_request = PageRequest(date_from=window.date_from, date_to=window.date_to, limit=_asked(work))
     filters = page_request.query()
     start = window.next or first_url(work.url, filters)
-    async with aclosing(walk(work.context, work.pull.party, start, filters, total=window.total)) as pages:
+    module = work.pull.source.module
+    walked = walk(work.context, work.pull.party, start, filters, total=window.total, module=module)
+    async with aclosing(walked) as pages:
         async for page in pages:
             following = _after(work, page)
             work.problem = page.problem.message if page.problem else ""
@@ -251,7 +253,7 @@ async def _pages(work: _Work) -> bool:
             logs.debug(
                 "sync.page",
                 party=work.pull.party,
-                module=work.pull.source.module,
+                module=module,
                 objects=len(page.documents),
                 total=page.total,
                 correlation_id=work.pull.correlation_id,

@@ -19,6 +19,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
 from ocpi_emsp.flows.answered import milliseconds
 from ocpi_emsp.flows.call import require
+from ocpi_emsp.flows.called import without_drivers
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.pace import Budget
 from ocpi_emsp.flows.parties import Party
@@ -143,7 +144,7 @@ class _Run:
             "ended": report.ended.value,
             "full": True if full else None,
             **{name: getattr(report, name) or None for name in _COUNTED},
-            "reason": report.reason or None,
+            "reason": without_drivers(self._party, report.reason) or None,
             "ms": milliseconds(report.duration),
             "correlation_id": self._context.correlation_id,
         }

@@ -1,0 +1,20 @@
+"""Moments in HTTP headers.
+
+Rules of this module: what a partner writes there is never an error, and a moment is in UTC (RFC 9110 5.6.7).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+def http_date(text: str | None) -> datetime | None:
+    """The moment of a Date or Retry-After header; None where there is none, or none that can be read."""
+    if text is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # a year or an offset that no calendar has
+        return None

@@ -1,0 +1,81 @@
+"""The doctor with partners whose headers and endpoints are odd, and what it asks of a party with a profile."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.support import envelope, make_emsp, peer, serve
+from ocpi_emsp.flows.diagnosis import CheckOutcome, Diagnosis, Works
+
+VERSIONS = "https://cpo.test/versions"
+DATES = [
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -1200",
+]
+
+
+def cpo(
+    endpoints: list[tuple[str, str]], date: str = "Sat, 01 Jun 2024 12:00:00 GMT", requests: list[str] | None = None
+) -> Any:
+    """The transport to a CPO whose lists are empty, and whose other paths want a slash at their end."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if requests is not None:
+            requests.append(f"{request.method} {request.url}")
+        headers = {"date": date, "x-total-count": "0", "x-limit": "50"}
+        path = request.url.path
+        if path == "/versions" or path == "/cpo/versions":
+            data: Any = [{"version": "2.1.1", "url": "https://cpo.test/d"}]
+        elif path == "/d":
+            listed = [{"identifier": name, "url": url} for name, url in endpoints]
+            data = {"version": "2.1.1", "endpoints": listed}
+        elif "/tokens/" in path and not path.endswith("/"):
+            return httpx.Response(404, text="nothing here")
+        else:
+            data = []
+        return httpx.Response(200, json=envelope(data), headers=headers)
+
+    return serve(answer)
+
+
+def look(http_client: Any) -> Diagnosis:
+    return make_emsp(http_client=http_client).parties.doctor(VERSIONS, "T")
+
+
+def outcome(diagnosis: Diagnosis, name: str) -> tuple[CheckOutcome, str]:
+    return next((check.outcome, check.sentence) for check in diagnosis.checks if check.name == name)
+
+
+@pytest.mark.parametrize("date", DATES)
+def test_a_date_that_no_calendar_has_ends_no_check(date: str) -> None:
+    found = look(cpo([("credentials", "https://cpo.test/c"), ("locations", "https://cpo.test/locations")], date))
+    assert outcome(found, "locations")[0] is CheckOutcome.OK
+    assert outcome(found, "clock")[1].startswith("by our clock")
+
+
+@pytest.mark.parametrize("url", ["https://[bad", "https://cpo.test:99999/l", "http://cpo.test/l"])
+def test_a_second_url_that_a_registration_refuses_is_said(url: str) -> None:
+    endpoints = [("credentials", "https://cpo.test/c"), ("locations", "https://cpo.test/l"), ("locations", url)]
+    found = look(cpo(endpoints))
+    said, sentence = outcome(found, "endpoints")
+    assert said is CheckOutcome.FAILED
+    assert "locations: " in sentence
+    rows = {each.row.module: each.works for each in found.outlook if each.row.direction == "MSP -> CPO"}
+    assert rows["locations"] is Works.NO
+
+
+def test_a_party_is_asked_as_its_profile_says_and_what_that_says_is_not_suggested() -> None:
+    requests = list[str]()
+    modules = ("credentials", "locations", "tokens")
+    endpoints = [(name, f"https://cpo.test/{name}") for name in modules]
+    here = peer(http_client=cpo(endpoints, requests=requests))
+    here.set_profile(page_limit=50, trailing_slash=True)
+    requests.clear()
+    found = here.emsp.parties.examine("NL", "TNM")
+    assert "GET https://cpo.test/locations/?limit=50" in requests
+    assert outcome(found, "tokens")[0] is CheckOutcome.OK
+    assert outcome(found, "paging") == (CheckOutcome.OK, "pages of 50 are given")
+    assert found.suggestions == ()
+    assert {each.partition(" ")[0] for each in requests} == {"GET"}
