@@ -63,6 +63,7 @@ LAYERS = (
     "flows.receive",
     "flows.push",
     "flows.pushed",
+    "flows.push_report",
     "flows.push_tokens",
     "flows.sync",
     "flows.dispatch",

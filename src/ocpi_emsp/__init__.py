@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.flows.our_tokens import FailedToken
     from ocpi_emsp.flows.pace import Patience
     from ocpi_emsp.flows.parties import Party, Profile
-    from ocpi_emsp.flows.push_tokens import TokenFailure, TokensPushed
+    from ocpi_emsp.flows.push_report import TokenFailure, TokensPushed
     from ocpi_emsp.flows.reconcile_result import (
         CdrDifference,
         CdrMatch,
@@ -321,7 +321,7 @@ _SERVING = (
     "ocpi_emsp.flows.journal",
     "ocpi_emsp.flows.pace",
     "ocpi_emsp.flows.parties",
-    "ocpi_emsp.flows.push_tokens",
+    "ocpi_emsp.flows.push_report",
     "ocpi_emsp.flows.reconcile_result",
     "ocpi_emsp.flows.reservations",
     "ocpi_emsp.flows.suggestions",

@@ -44,7 +44,8 @@ from ocpi_emsp.flows.gauges import observe
 from ocpi_emsp.flows.pace import Health, Pace, Patience
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.patience import paced_send
-from ocpi_emsp.flows.push_tokens import TokensPushed, push_tokens_to
+from ocpi_emsp.flows.push_report import TokensPushed
+from ocpi_emsp.flows.push_tokens import push_tokens_to
 from ocpi_emsp.flows.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
 from ocpi_emsp.flows.reconcile_result import Reconciliation
 from ocpi_emsp.flows.report import partner_report

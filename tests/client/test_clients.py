@@ -76,7 +76,10 @@ def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]
     assert list(methods(plain)) == list(methods(awaited))
     for name, method in methods(plain).items():
         twin = methods(awaited)[name]
-        assert inspect.signature(twin).parameters == inspect.signature(method).parameters, name
+        expected = dict(inspect.signature(method).parameters)
+        if name.startswith("keep_"):
+            del expected["stop"]  # a task is cancelled instead
+        assert dict(inspect.signature(twin).parameters) == expected, name
         returned = str(inspect.signature(method).return_annotation)
         expected = re.sub(r"(Listing\[|Iterator\[|PendingCommand)", r"Async\1", returned)
         assert str(inspect.signature(twin).return_annotation) == expected, name

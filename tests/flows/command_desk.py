@@ -75,7 +75,12 @@ class Desk:
             return client.start_session(**(values | settings)).command
 
     def reserve(
-        self, reservation_id: int | None = 7, *, until: datetime | None = None, auth_id: str = "IT-BEC-1", **settings: Any
+        self,
+        reservation_id: int | None = 7,
+        *,
+        until: datetime | None = None,
+        auth_id: str = "IT-BEC-1",
+        **settings: Any,
     ) -> SentCommand:
         """Send a RESERVE_NOW, for an hour unless said otherwise."""
         values: dict[str, Any] = {

@@ -154,9 +154,13 @@ class Scene:
         return [party for party in all_parties(self.store) if party.state is state]
 
 
+async def no_wait(_: float) -> None:
+    """Time that passes at once."""
+
+
 def emsp_with(cpo: Cpo, store: Mortal, clock: FakeClock, **settings: Any) -> Emsp:
     http = lambda: httpx.Client(transport=httpx.MockTransport(cpo))  # noqa: E731 # one line says it
-    return make_emsp(clock=clock, store=store, http_client=http, **settings)
+    return make_emsp(clock=clock, store=store, http_client=http, **({"sleep": no_wait} | settings))
 
 
 def scene(*, registered: bool = True, **settings: Any) -> Scene:

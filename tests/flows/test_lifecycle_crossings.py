@@ -107,6 +107,53 @@ def test_two_workers_rotate_at_once_and_the_later_answer_is_the_one_that_is_kept
     assert here.reaches_it()
 
 
+def test_the_cpos_own_renewal_ends_after_our_put_that_it_answered_meanwhile() -> None:
+    """It keeps no old token, takes both while its renewal is under way, and ends with the one of that."""
+    waited = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        here.cpo.taken = own
+
+    here = scene(sleep=sleep)
+    here.cpo.keeps = 3
+    own = list[str]()
+
+    def renew(_: httpx.Request) -> None:
+        here.cpo.before.pop(PUT)
+        assert here.cpo.renew() == 1000
+        own.append(here.cpo.taken[-1])
+
+    here.cpo.before[PUT] = renew
+    here.emsp.parties.rotate("NL", "TNM")
+    here.cpo.taken = own
+    assert len(waited) == 1
+    assert here.party().token == own[0]
+    assert here.reaches_it()
+
+
+def test_a_third_renewal_while_two_are_compared() -> None:
+    """What came in meanwhile was good when it came; the token of our answer is newer than that one, too."""
+    here = scene()
+    here.cpo.keeps = 3
+
+    def renew(_: httpx.Request) -> None:
+        here.cpo.before.pop(PUT)
+        assert here.cpo.renew() == 1000
+        here.cpo.before["GET /versions"] = cross_again
+
+    def cross_again(_: httpx.Request) -> None:
+        here.cpo.before.pop("GET /versions")
+        token_of_our_put = here.cpo.taken[-1]
+        assert here.cpo.renew() == 1000
+        here.cpo.taken = [here.cpo.taken[-1], token_of_our_put]
+
+    here.cpo.before[PUT] = renew
+    here.emsp.parties.rotate("NL", "TNM")
+    here.cpo.taken = here.cpo.taken[-1:]
+    assert here.reaches_it()
+
+
 def test_a_rotation_goes_to_where_the_cpos_own_renewal_says() -> None:
     here = scene()
     read_before = here.party()

@@ -148,7 +148,7 @@ def test_a_party_that_leaves_meanwhile_ends_the_push() -> None:
     it.put("A")
     it.put("B")
     party = it.read(lambda tx: get_party(tx, *PARTY))
-    it.desk.lost = lambda _: it.read(lambda tx: delete_party(tx, party))
+    it.desk.lost = lambda _: it.read(lambda tx: delete_party(tx, party)) and None
     report = it.push()
     assert (counts(report), report.ended, report.why) == (
         (1, 0, 0, 0), "failed", "there is no registration with NL-TNM"

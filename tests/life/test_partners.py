@@ -36,6 +36,22 @@ def test_whoever_changes_a_token_may_die_before_it_is_pushed(stage: Scene) -> No
     until(lambda: stage.cpo.tokens().get("B") is True, "the other worker pushes it")
 
 
+def test_whoever_pushes_may_be_killed_in_the_middle_and_the_other_goes_on(stage: Scene) -> None:
+    """Either worker has the party in hand, so each is killed once while tokens are sent slowly."""
+    until(lambda: stage.cpo.tokens().get("A") is True, "the first token is pushed")
+    uids = [f"T{number}" for number in range(50)]
+    stage.first.do("set_pace", *PARTY, 10)
+    stage.first.do("put_tokens", uids)
+    until(lambda: len(stage.cpo.tokens()) > 3, "some are pushed")
+    stage.first.kill()
+    stage.second.do("invalidate", "A")
+    until(lambda: stage.cpo.tokens()["A"] is False, "the invalidation arrives")
+    stage.second.kill()
+    stage.first.start()
+    until(lambda: stage.cpo.tokens() == {"A": False} | dict.fromkeys(uids, True), "all are pushed")
+    until(lambda: stage.first.do("waiting") == [], "nobody waits for a push any more")
+
+
 def test_drivers_are_authorized_and_every_decision_is_seen_by_both_workers(stage: Scene) -> None:
     for uid in ("BLOCKED", "HANGS"):
         stage.first.do("put_token", uid)
@@ -65,7 +81,7 @@ def test_credentials_are_renewed_by_one_worker_while_the_other_serves(stage: Sce
 
 def test_both_workers_and_the_cpo_renew_at_once(stage: Scene) -> None:
     """Some of the renewals may be refused; whatever comes of them, both sides get in afterwards."""
-    for _ in range(12):
+    for _ in range(3):
         begun = [(worker, worker.begin("rotate", *PARTY)) for worker in (stage.first, stage.second)]
         stage.cpo.tell("update")
         for worker, number in begun:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from ocpi_emsp import Allowed, Emsp, Event, Limits, Token, TokenType, WhitelistType
@@ -145,6 +146,15 @@ class Doings:
 
     def put_token(self, uid: str) -> None:
         self._emsp.tokens.put(make_token(uid))
+
+    def put_tokens(self, uids: list[str]) -> None:
+        self._emsp.tokens.put_many(make_token(uid) for uid in uids)
+
+    def waiting(self) -> list[str]:
+        return [f"{each.country_code}-{each.party_id}" for each in self._emsp.tokens.waiting()]
+
+    def set_pace(self, country_code: str, party_id: str, requests_per_second: int) -> None:
+        self._emsp.set_pace(country_code, party_id, requests_per_second=Decimal(requests_per_second))
 
     def invalidate(self, uid: str) -> None:
         self._emsp.tokens.invalidate(uid)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from attrs import frozen
@@ -19,7 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from flows.support import CPO_TOKEN, Peer, cpo_server, credentials, envelope, peer, register, serve
-from ocpi_emsp import OcpiError, Request
+from flows.telling import TOKEN
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, OcpiError, Request
 from ocpi_emsp.contrib.otel import OtelTelemetry
 from ocpi_emsp.contrib.otel.instruments import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS
 from ocpi_emsp.testing.cpo import samples
@@ -246,6 +248,46 @@ def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Ote
     traces = [trace_of(span)[0] for span in otel.spans()]
     assert sorted(traces) == sorted(f"{number:032x}" for number in (1, 2, 3) for _ in range(3))
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+@pytest.mark.parametrize("colour", ["async", "sync"])
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "awaited"])
+def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, colour: str, plain: bool) -> None:
+    emsp = peer(telemetry=otel.telemetry, http_client=serve(answers)).emsp
+    token, within = register(emsp, "FR", "AAA"), dict[str, str]()
+
+    def decide(request: AuthorizationRequest) -> AuthorizationInfo:
+        found = trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+        within[request.correlation_id] = found
+        return AuthorizationInfo(allowed=Allowed.ALLOWED)
+
+    async def decide_later(request: AuthorizationRequest) -> AuthorizationInfo:
+        if colour == "async":
+            await anyio.lowlevel.checkpoint()
+        return decide(request)
+
+    emsp.authorize(decide if plain else decide_later)
+    emsp.tokens.put(TOKEN)
+    wanted = {f"c-{number}": f"{number:032x}" for number in range(1, 21)}
+
+    def asked(correlation_id: str, trace_id: str) -> Request:
+        ids = {"x-correlation-id": correlation_id, "traceparent": f"00-{trace_id}-{SPAN}-01"}
+        headers = {"authorization": f"Token {token}", **ids}
+        return Request("POST", f"/2.1.1/tokens/{TOKEN.uid}/authorize", headers=headers)
+
+    async def all_at_once() -> None:
+        async with anyio.create_task_group() as group:
+            for each in wanted.items():
+                group.start_soon(emsp.handle_async, asked(*each))
+
+    if colour == "async":
+        anyio.run(all_at_once)
+    else:
+        for each in wanted.items():
+            emsp.handle(asked(*each))
+    assert within == wanted
+    served = [span for span in otel.spans() if about(span).get("ocpi.correlation_id") in wanted]
+    assert {str(about(span)["ocpi.correlation_id"]): trace_of(span)[0] for span in served} == wanted
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------

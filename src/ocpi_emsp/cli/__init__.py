@@ -4,12 +4,14 @@ Rules of this package:
 - exit status: 0 done, 1 done with refusals or failures, 2 usage, 3 the outside failed; 130 interrupted;
 - what a command was asked for goes to stdout, messages go to stderr; ``--json`` prints one JSON document on stdout;
 - a command's module is imported when the command runs, an optional package inside the command that needs it;
-- a problem is one line on stderr, never a traceback.
+- a problem is one line on stderr, never a traceback; log lines are for those that serve, which print them themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from ocpi_emsp.cli import output
@@ -43,9 +45,21 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit as end:  # argparse has printed the help, or what is wrong with the usage
         output.flush()
         return end.code if isinstance(end.code, int) else Usage.status
-    status: int = import_module(arguments.module).run(arguments)
+    with _unlogged():
+        status: int = import_module(arguments.module).run(arguments)
     output.flush()
     return status
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """A log line that nobody asked for is printed nowhere, rather than on stderr by Python itself."""
+    log, handler = logging.getLogger("ocpi_emsp"), logging.NullHandler()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _say(failure: OcpiError) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,7 +77,7 @@ def _examine_url(arguments: Namespace) -> Diagnosis:
 def _examine_party(arguments: Namespace) -> Diagnosis:
     try:
         codes = party_of(arguments.partner)
-    except Exception as error:  # argparse's own, for a text that is neither
+    except ArgumentTypeError as error:
         raise Usage(f"{arguments.partner!r} is neither a versions URL nor a party such as NL-TNM") from error
     if arguments.token is not None:
         raise Usage("a registered party is looked at with the token that it gave us: leave --token out")

@@ -29,7 +29,7 @@ from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
 from ocpi_emsp.flows.fan_out import WaitingPush
 from ocpi_emsp.flows.our_tokens import valid_token
-from ocpi_emsp.flows.push_tokens import TokensPushed
+from ocpi_emsp.flows.push_report import TokensPushed
 from ocpi_emsp.models import Token, TokenType
 
 _MAX_NAMED = 20

@@ -24,7 +24,6 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.errors import (
     InvalidObject,
     NotJson,
-    NotRegistered,
     PartnerError,
     PartnerRefused,
     RegistrationFailed,
@@ -36,7 +35,7 @@ from ocpi_emsp.flows.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.outlook import Seen, outlook
-from ocpi_emsp.flows.parties import Party, PartyState, Profile, get_party, matrix_of
+from ocpi_emsp.flows.parties import Party, PartyState, Profile, matrix_of
 from ocpi_emsp.flows.partner_api import (
     details_url,
     duplicates,
@@ -49,6 +48,7 @@ from ocpi_emsp.flows.partner_api import (
     require_foreign,
     require_version,
 )
+from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.flows.suggestions import Suggestion
 from ocpi_emsp.flows.walk import ListPage, first_url, walk
 from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
@@ -104,12 +104,9 @@ async def examine(
 
 async def examine_party(context: Context, country_code: str, party_id: str) -> Diagnosis:
     """Look at a registered party. Raises NotRegistered."""
-    async with context.store.transaction(read_only=True) as tx:
-        party = await get_party(tx, country_code, party_id)
-    if party is None or party.state is not PartyState.REGISTERED or party.token is None:
-        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
-    as_base64 = party.profile.base64_token
-    return await examine(context, party.versions_url or "", party.token, base64_token=as_base64, registered=party)
+    party = await registered_party(context, country_code, party_id)
+    as_base64, token = party.profile.base64_token, party.token or ""
+    return await examine(context, party.versions_url or "", token, base64_token=as_base64, registered=party)
 
 
 @define

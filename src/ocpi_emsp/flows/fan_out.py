@@ -22,10 +22,11 @@ from attrs import define, evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, StoreFailed
-from ocpi_emsp.flows.context import Context, Limits, new_id
+from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.deliver import backoff, page
 from ocpi_emsp.flows.parties import get_party
-from ocpi_emsp.flows.push_tokens import Stop, TokensPushed, push_tokens_to
+from ocpi_emsp.flows.push_report import TokensPushed
+from ocpi_emsp.flows.push_tokens import Stop, push_tokens_to
 from ocpi_emsp.flows.push_wanted import Want, entry_id, is_wanted, want_push
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
 from ocpi_emsp.report.escapes import printable
@@ -129,7 +130,8 @@ async def fan_out_to(
     try:
         report = await reach(country_code, party_id, push)
     except PushTakenOver:
-        return await _taken_over(context, entry)
+        await _taken_over(context, entry)
+        return None
     except StoreFailed:
         raise  # nothing can be noted now: the lease ends
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one party: the others get their tokens

@@ -44,6 +44,7 @@ from ocpi_emsp.flows.parties import (
     withdraw,
 )
 from ocpi_emsp.flows.partner_api import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.profile import require_party
 from ocpi_emsp.flows.push_wanted import want_push
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
@@ -81,10 +82,8 @@ async def get(context: Context, country_code: str, party_id: str) -> Party | Non
 
 async def known_party(context: Context, country_code: str, party_id: str) -> Party:
     """The party, registered or invited. Raises NotRegistered."""
-    party = await get(context, country_code, party_id)
-    if party is None:
-        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
-    return party
+    async with context.store.transaction(read_only=True) as tx:
+        return await require_party(tx, country_code, party_id)
 
 
 def standing(party: Party | None) -> Standing:
@@ -267,6 +266,7 @@ async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -
     The stored one is tried first: where it is the newer one, its use ends the other. As long as both open the API, the
     partner may still be in the middle of its own renewal.
     """
+    offer: Offer | None = None
     for seconds in _PAUSES:
         stored = await _offer_with(context, party.versions_url or "", party.token or "", party)
         offer = await _offer_with(context, theirs.url, theirs.token, party)

@@ -125,7 +125,7 @@ def _is_ours(version: Version) -> bool:
 async def fetch_version_details(
     context: Context, versions_url: str, token: str, *, as_base64: bool = False
 ) -> VersionDetail:
-    """The details of 2.1.1. Raises UnsupportedVersion naming what was offered, CannotUseApi, PartnerError, UnsafeUrl."""
+    """The details of 2.1.1. Raises UnsupportedVersion (what is offered), PartnerError, UnsafeUrl, CannotUseApi."""
     return (await _details(context, versions_url, token, as_base64))[0]
 
 

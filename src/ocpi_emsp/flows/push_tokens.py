@@ -39,6 +39,7 @@ from ocpi_emsp.flows.call import require
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.parties import Party, get_party, matrix_of
 from ocpi_emsp.flows.push import differences, fetch_token, patch_token, put_token
+from ocpi_emsp.flows.push_report import Ended, PushProgress, TokenFailure, TokensPushed
 from ocpi_emsp.flows.push_wanted import is_wanted, want_push
 from ocpi_emsp.flows.pushed import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
 from ocpi_emsp.flows.receive.tokens import token_key
@@ -54,58 +55,13 @@ _PAGE = 500
 _SILENT = 3
 """Requests in a row without an answer that end a push: one may be an accident, three are an outage."""
 _OVERTAKING = timedelta(seconds=10)
-"""How often a push looks for new invalidations, and how much further back than the last look, for clocks that differ."""
+"""How often a push looks for new invalidations, and how much further back than its last look: clocks differ."""
 _OUTAGES = (429, 502, 503, 504)
 """An HTTP status that speaks of the party's server, not of the token (RFC 9110 15.6, RFC 6585 4)."""
 _KEPT_FAILURES = 1000
 """Failures that a report names: enough to see what is wrong, and a bound on memory."""
 _LONGEST_ERROR = 500
 """Characters of an error that are kept: a partner's message has no bound."""
-
-Ended: TypeAlias = Literal["done", "failed", "stopped"]
-
-
-@frozen
-class TokenFailure:
-    """A token that the party does not have as we do, as far as we know, and why."""
-
-    uid: str
-    type: str
-    error: str
-
-
-@frozen(kw_only=True)
-class PushProgress:
-    """How far a push is: every token that was looked at is put, patched, unchanged or failed."""
-
-    put: int = 0
-    patched: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    verified: int = 0
-    """Those among ``put`` and ``patched`` that a GET showed afterwards."""
-
-
-@frozen(kw_only=True)
-class TokensPushed:
-    """What became of a push. Counts are tokens."""
-
-    country_code: str
-    party_id: str
-    put: int
-    patched: int
-    unchanged: int
-    failed: int
-    verified: int
-    failures: tuple[TokenFailure, ...]
-    """The first thousand."""
-    duration: float
-    """Seconds."""
-    ended: Ended
-    """``done``: everything was tried; ``failed``, ``stopped``: the next push goes on with the rest."""
-    why: str = ""
-    """Why it ended before everything was tried, or what was left out."""
-
 
 Watch: TypeAlias = Callable[[PushProgress], object]
 Stop: TypeAlias = Callable[[], bool]
@@ -231,7 +187,7 @@ class _Push:
     hold: Hold | None
     since: datetime | None = None
     id: str = field(factory=new_id)
-    progress: PushProgress = PushProgress()
+    progress: PushProgress = field(factory=PushProgress)
     failures: list[TokenFailure] = field(factory=list)
     silent: int = 0
     """Requests in a row without an answer."""
@@ -382,7 +338,7 @@ class _Push:
                 return ""
             how = await self._deliver(job)
             self.is_answered = True
-            differences = differences(job.token, await self._fetch(job)) if self.verify else ""
+            wrong = differences(job.token, await self._fetch(job)) if self.verify else ""
         except (MissingEndpoints, NotRegistered, NotSupported, PartnerUnavailable, UnsafeUrl) as error:
             return error.message  # it was not sent, whatever the token is
         except PartnerError as error:
@@ -392,8 +348,8 @@ class _Push:
             await self._fail(key, str(error))
             return ""
         self.silent = 0
-        if differences:
-            await self._fail(key, f"the party has another token: {differences}")
+        if wrong:
+            await self._fail(key, f"the party has another token: {wrong}")
             return ""
         await self._took(job)
         self._count(**{how: 1, "verified": int(self.verify)})

@@ -48,6 +48,7 @@ from ocpi_emsp.flows.parties import (
 from ocpi_emsp.flows.partner_api import Offer, our_credentials, read, usable_offer
 from ocpi_emsp.flows.partner_api import party_version_details as party_version_details
 from ocpi_emsp.flows.partner_api import party_versions as party_versions
+from ocpi_emsp.flows.profile import require_party
 from ocpi_emsp.flows.push_wanted import AFTER_REGISTERING, want_push, want_push_if_switched_on
 from ocpi_emsp.models import Credentials, ModuleID
 from ocpi_emsp.ports import Entry, Transaction
@@ -219,9 +220,7 @@ async def registered_party(context: Context, country_code: str, party_id: str) -
 async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
     """Store what is served to a party and called at it. Raises NotRegistered."""
     async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        if party is None:
-            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        party = await require_party(tx, country_code, party_id)
         profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
         await _put_profile(context, tx, party, profile)
         changed = evolve(party, profile=profile)
@@ -231,9 +230,7 @@ async def set_matrix(context: Context, country_code: str, party_id: str, matrix:
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
     """Store what of a party's payloads is refused. Raises NotRegistered, ValueError for an unknown rule."""
     async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        if party is None:
-            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        party = await require_party(tx, country_code, party_id)
         await _put_profile(context, tx, party, with_policy(party.profile, policy))
 
 
@@ -248,9 +245,7 @@ async def set_pace(
     check_rate(requests_per_second)
     check_slots(concurrent_requests)
     async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        if party is None:
-            raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+        party = await require_party(tx, country_code, party_id)
         profile = evolve(
             party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
         )

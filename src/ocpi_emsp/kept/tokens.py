@@ -11,7 +11,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.flows import fan_out, our_tokens
 from ocpi_emsp.flows.fan_out import Push, WaitingPush
 from ocpi_emsp.flows.our_tokens import FailedToken
-from ocpi_emsp.flows.push_tokens import TokensPushed
+from ocpi_emsp.flows.push_report import TokensPushed
 from ocpi_emsp.kept.loops import async_keep_doing, keep_doing
 from ocpi_emsp.kept.reach import AsyncReach, Reach
 from ocpi_emsp.models import Token, TokenType

@@ -18,6 +18,7 @@ from ocpi_emsp.kept.commands import AsyncPendingCommand
 from ocpi_emsp.listing import AsyncListing
 from ocpi_emsp.models import CommandResponseType, Token, TokenType, WhitelistType
 from ocpi_emsp.support import TO_CPO
+from ocpi_emsp.testing.cpo import samples
 
 PULLS = Act()
 
@@ -135,11 +136,15 @@ async def get_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
 
 
 async def _known(stage: Stage) -> None:
-    """Have the locations and sessions of the CPO stored: a command about something unknown is not sent."""
-    party = (stage.abc.country_code, stage.abc.party_id)
-    report = await stage.emsp.async_sync(*party, modules=("locations", "sessions"))
-    if not report.ok:
-        raise Misbehaved("its locations and sessions cannot be stored")
+    """Have what commands are about stored: one about something unknown is not sent."""
+    cpo = stage.abc
+    for module, owned, document in (
+        ("locations", cpo.owned(_LOCATION), samples.location(_LOCATION)),
+        ("sessions", cpo.owned(_ACTIVE_SESSION), samples.session(_ACTIVE_SESSION, status="ACTIVE")),
+    ):
+        exchange = await cpo.call("PUT", module, owned, body=document)
+        if not exchange.ok:
+            raise Misbehaved(f"its {module} cannot be stored")
 
 
 async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[AsyncPendingCommand]]) -> tuple[Call, Seen]:
@@ -162,7 +167,7 @@ async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[AsyncP
 
 @PULLS.scene(RESERVE_NOW)
 async def reserve_now(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A reservation for an hour; what commands are about is stored before."""
+    """A reservation for an hour."""
     await _known(stage)
     until = datetime.now(UTC) + timedelta(hours=1)
     yield await _command(

@@ -24,7 +24,8 @@ from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.pace import Budget
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.patience import patient_send
-from ocpi_emsp.flows.push_tokens import TokensPushed, push_tokens
+from ocpi_emsp.flows.push_report import TokensPushed
+from ocpi_emsp.flows.push_tokens import push_tokens
 from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.flows.sync.page import SOURCES, Pull
 from ocpi_emsp.flows.sync.pull import TakenOver, pull_module

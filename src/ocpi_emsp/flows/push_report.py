@@ -1,0 +1,54 @@
+"""What became of a push of our tokens to a party.
+
+Rules of this module: it counts, and knows nothing of how tokens are sent.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+Ended: TypeAlias = Literal["done", "failed", "stopped"]
+
+
+@frozen
+class TokenFailure:
+    """A token that the party does not have as we do, as far as we know, and why."""
+
+    uid: str
+    type: str
+    error: str
+
+
+@frozen(kw_only=True)
+class PushProgress:
+    """How far a push is: every token that was looked at is put, patched, unchanged or failed."""
+
+    put: int = 0
+    patched: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    verified: int = 0
+    """Those among ``put`` and ``patched`` that a GET showed afterwards."""
+
+
+@frozen(kw_only=True)
+class TokensPushed:
+    """What became of a push. Counts are tokens."""
+
+    country_code: str
+    party_id: str
+    put: int
+    patched: int
+    unchanged: int
+    failed: int
+    verified: int
+    failures: tuple[TokenFailure, ...]
+    """The first thousand."""
+    duration: float
+    """Seconds."""
+    ended: Ended
+    """``done``: everything was tried; ``failed``, ``stopped``: the next push goes on with the rest."""
+    why: str = ""
+    """Why it ended before everything was tried, or what was left out."""
