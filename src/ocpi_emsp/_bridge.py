@@ -367,8 +367,8 @@ class HookThreads:
 
 def _of_hook(error: BaseException) -> BaseException:
     """What a hook raised, as it may be raised where the hook is awaited: others would mean something else there."""
-    is_signal = isinstance(error, StopIteration | asyncio.CancelledError | GeneratorExit)
-    return RuntimeError(f"it raised {error!r}") if is_signal else error
+    passes = isinstance(error, Exception | SystemExit | KeyboardInterrupt) and not isinstance(error, StopIteration)
+    return error if passes else RuntimeError(f"it raised {error!r}")
 
 
 @frozen
@@ -387,6 +387,9 @@ class Deadline:
 
     def check_room(self) -> None:
         """Raises DeadlinePassed where as many are left as may hang at once: memory for more has no bound."""
+        if len(self.left) < self.threads.most:
+            return
+        self.left.difference_update([task for task in tuple(self.left) if task.get_loop().is_closed()])
         if len(self.left) >= self.threads.most:
             raise DeadlinePassed(f"{len(self.left)} calls before it were cancelled and have not ended yet")
 
@@ -433,8 +436,9 @@ async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: An
             deadline.threads.withdraw(future)
     if not task.done():
         raise deadline.passed(future)
-    if task.cancelled():
-        raise _of_hook(asyncio.CancelledError())
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is not None:
+        raise _of_hook(error)
     return task.result()
 
 

@@ -110,6 +110,16 @@ def test_what_breaks_the_specification_is_named_with_its_place_and_the_others_ar
     assert list(kept(command)) == ["A RFID", "B RFID"]
 
 
+def test_a_nul_is_named_before_a_database_refuses_all_that_comes_with_it(
+    put: Callable[..., Ended], command: Command
+) -> None:
+    ended = put(lines(document("A"), document("N\0"), document("B", issuer="\0")))
+    assert (ended.status, ended.out) == (1, "1 tokens kept, 1 of them new or changed; 2 left out\n")
+    assert "tokens.json: line 2: uid of this Token has a NUL; it is not kept\n" in ended.err
+    assert "tokens.json: line 3: issuer of this Token has a NUL; it is not kept\n" in ended.err
+    assert list(kept(command)) == ["A RFID"]
+
+
 def test_more_than_twenty_that_are_left_out_are_counted(put: Callable[..., Ended]) -> None:
     ended = put(lines(*({"uid": str(number)} for number in range(25)), document("A")))
     assert (ended.status, ended.out) == (1, "1 tokens kept, 1 of them new or changed; 25 left out\n")

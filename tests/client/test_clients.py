@@ -46,7 +46,10 @@ from ocpi_emsp import (
 )
 from ocpi_emsp.kept.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.kept.commands import AsyncCommands, Commands
+from ocpi_emsp.kept.events import AsyncEvents, Events
+from ocpi_emsp.kept.parties import AsyncParties, Parties
 from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
+from ocpi_emsp.kept.reservations import AsyncReservations, Reservations
 from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
 
@@ -70,16 +73,19 @@ def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
         (Authorizations, AsyncAuthorizations),
         (Commands, AsyncCommands),
         (PendingCommand, AsyncPendingCommand),
+        (Events, AsyncEvents),
+        (Parties, AsyncParties),
+        (Reservations, AsyncReservations),
     ],
 )
 def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
     assert list(methods(plain)) == list(methods(awaited))
     for name, method in methods(plain).items():
         twin = methods(awaited)[name]
-        expected = dict(inspect.signature(method).parameters)
+        taken = dict(inspect.signature(method).parameters)
         if name.startswith("keep_"):
-            del expected["stop"]  # a task is cancelled instead
-        assert dict(inspect.signature(twin).parameters) == expected, name
+            del taken["stop"]  # a task is cancelled instead
+        assert dict(inspect.signature(twin).parameters) == taken, name
         returned = str(inspect.signature(method).return_annotation)
         expected = re.sub(r"(Listing\[|Iterator\[|PendingCommand)", r"Async\1", returned)
         assert str(inspect.signature(twin).return_annotation) == expected, name

@@ -266,6 +266,16 @@ def test_async_hooks_that_cannot_be_cancelled_are_a_bounded_number(released: thr
     anyio.run(host)
 
 
+def test_what_an_event_loop_left_undone_when_it_was_closed_counts_no_longer(released: threading.Event) -> None:
+    backend = Backend("async", Obstinate(released).by_itself)
+    emsp, request = make(backend, authorize_threads=1)
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        assert Answer.of(loop.run_until_complete(emsp.handle_async(request))).data == {"allowed": "NO_CREDIT"}
+        loop.close()
+    assert backend.calls == 2
+
+
 # --- where a hook runs ----------------------------------------------------------------------------------------------
 
 VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="")
@@ -313,15 +323,25 @@ def test_what_ends_a_process_is_not_taken_for_a_hook_that_failed(host: str) -> N
         ask(host, emsp, request)
 
 
+class Odd(BaseException):
+    """Such as libraries have that do not want to be caught."""
+
+
 @each_host
-@pytest.mark.parametrize("error", [StopIteration("x"), asyncio.CancelledError("x")], ids=repr)
-def test_what_means_something_to_who_awaits_is_a_failure_of_a_plain_hook(host: str, error: BaseException) -> None:
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("error", [StopIteration, asyncio.CancelledError, GeneratorExit, Odd])
+def test_what_means_something_to_who_awaits_is_a_failure_of_a_hook(
+    host: str, kind: str, error: type[BaseException]
+) -> None:
     def fail() -> None:
         raise error
 
-    emsp, request = make(Backend("plain", fail), authorize_deadline=SECONDS)
+    async def fail_later() -> None:
+        raise error
+
+    emsp, request = make(Backend(kind, fail if kind == "plain" else fail_later), authorize_deadline=SECONDS)
     assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
-    assert type(error).__name__ in last(emsp).reason
+    assert error.__name__ in last(emsp).reason
 
 
 @each_host

@@ -3,14 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import anyio
 import pytest
+from attrs import frozen
 
 from flows.commands_desk import ACCEPTED, REJECTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, token
 from flows.support import NOW, Peer, make_emsp
@@ -42,7 +42,7 @@ class WatchedStore(MemoryStore):
         self.looked = threading.Event()
         self.at_look: Callable[[], None] = lambda: None
 
-    def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
+    def announce(self, _listener: Callable[[str], None]) -> Callable[[], None]:
         self.listening += 1
         self.opened += 1
 
@@ -105,12 +105,19 @@ def while_waiting(
     act: Callable[[], object],
     store: SqlStore | None = None,
 ) -> CommandResponseType:
-    """The outcome of a command about which something happens while it is awaited."""
-    with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(outcome, emsp, colour, uid, store=store)
-        assert looked.wait(SECONDS)
-        act()
-        return waiting.result(3 * SECONDS)
+    """The outcome of a command about which something happens while it is awaited: at once, not at its timeout."""
+    found: list[CommandResponseType] = []
+    done = threading.Event()
+
+    def wait() -> None:
+        found.append(outcome(emsp, colour, uid, 3 * SECONDS, store))
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert looked.wait(SECONDS)
+    act()
+    assert done.wait(SECONDS)
+    return found[0]
 
 
 # --- in this process ------------------------------------------------------------------------------------------------
@@ -269,19 +276,33 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     assert store.listening == 0
 
 
+@frozen
+class PlainStore:
+    """A store that announces nothing, and needs no thread."""
+
+    _store: MemoryStore
+
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        return self._store.transaction(read_only=read_only)
+
+
 def test_a_result_for_a_loop_that_is_closed_disturbs_nobody() -> None:
-    store = WatchedStore()
-    cpo = known(CommandServer(), store=store)
+    cpo = known(CommandServer(), store=PlainStore(MemoryStore()))
     pending = start(cpo.emsp)
     loop = asyncio.new_event_loop()
     task = loop.create_task(_awaited(cpo.emsp, pending.uid))
-    looked = loop.run_in_executor(None, store.looked.wait, SECONDS)
-    assert loop.run_until_complete(looked)
+    loop.run_until_complete(_turns())
+    assert not task.done()
     task._log_destroy_pending = False  # type: ignore[attr-defined] # the host lost it: nobody awaits it any more
-    loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
     assert cpo.push("POST", callback(pending), "ACCEPTED").both == (200, 1000)
     assert pending.result(SECONDS) == ACCEPTED
+
+
+async def _turns() -> None:
+    """Until the tasks of this loop wait: nothing of theirs needs a thread."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 @both_colours

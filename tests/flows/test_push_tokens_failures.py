@@ -35,6 +35,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerUnavailable
 from ocpi_emsp.flows import push_tokens as module
 from ocpi_emsp.flows.parties import delete_party, get_party, put_party
+from ocpi_emsp.flows.push_report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
 from ocpi_emsp.wire import Request, Response
 
@@ -272,7 +273,7 @@ def test_whoever_watches_sees_every_token_and_the_duration_is_in_seconds() -> No
     it.desk.lost = lambda _: it.clock.advance(seconds=2)
     context = it.emsp._context("sync")
     party = it.read(lambda tx: get_party(tx, *PARTY))
-    seen = list[module.PushProgress]()
+    seen = list[PushProgress]()
     report = run(module.push_tokens(context, party, watch=seen.append))
     assert [(each.put, each.failed) for each in seen] == [(1, 0), (1, 1), (2, 1)]
     assert report.duration == 4.0

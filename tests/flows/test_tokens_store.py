@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from attrs import evolve
+from sqlalchemy import create_engine
 
 from client.support import token
 from flows.support import NOW
@@ -273,3 +275,25 @@ def replaced(old: Token, **changes: Any) -> Token:
 def record_of(it: Town, uid: str) -> Record:
     found: Record = it.write(lambda tx: tx.get(Key(Kind.TOKEN, *OURS, uid, "RFID")))
     return found
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_put_is_a_part_of_the_hosts_own_transaction(is_kept: bool, sqlite_with_schema: Path) -> None:
+    """The token and who it has to be pushed to are there together, or neither is."""
+    store = SqlStore(f"sqlite:///{sqlite_with_schema}")
+    it, engine = town("NL-TNM", store=store), create_engine(f"sqlite:///{sqlite_with_schema}")
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        with store.joined(connection):
+            it.put("A")
+            assert it.emsp.tokens.fan_out() == [], "it may be rolled back yet"
+        if is_kept:
+            transaction.commit()
+        else:
+            transaction.rollback()
+    assert ([each.uid for each in it.emsp.tokens.list()], it.waiting()) == (
+        (["A"], ["NL-TNM"]) if is_kept else ([], [])
+    )
+    assert len(it.emsp.tokens.fan_out()) == is_kept
+    engine.dispose()
+    store.dispose()

@@ -8,14 +8,12 @@ Rules of this module:
 
 from __future__ import annotations
 
-import logging
 import os
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ocpi_emsp import logs
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import party as party_of
@@ -43,8 +41,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _doctor(arguments: Namespace) -> int:
-    with _unlogged():
-        diagnosis = _examine_url(arguments) if "://" in arguments.partner else _examine_party(arguments)
+    diagnosis = _examine_url(arguments) if "://" in arguments.partner else _examine_party(arguments)
     if arguments.json:
         output.write_json(diagnosis.as_json(), indent=None)
     else:
@@ -52,17 +49,6 @@ def _doctor(arguments: Namespace) -> int:
     if not diagnosis.reachable:
         return Outside.status
     return 0 if diagnosis.ok else CommandFailed.status
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Where no logging is set up, Python prints warnings by itself; each failed call is in the diagnosis already."""
-    handler = logging.NullHandler()
-    logs.log.addHandler(handler)
-    try:
-        yield
-    finally:
-        logs.log.removeHandler(handler)
 
 
 def _examine_url(arguments: Namespace) -> Diagnosis:

@@ -216,7 +216,11 @@ def _readable(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def valid_token(plain: Any) -> Token:
-    """The token of a parsed JSON document. Raises InvalidObject where that deviates in anything."""
+    """The token of a parsed JSON document. Raises InvalidObject where that deviates in anything, or has a NUL."""
+    values = plain.items() if isinstance(plain, dict) else ()
+    nul = [name for name, value in values if isinstance(value, str) and "\0" in value]
+    if nul:  # PostgreSQL would refuse it later, with all that is stored together with it
+        raise InvalidObject(f"{', '.join(nul)} of this Token has a NUL; it is not kept")
     diagnosis = diagnose(Token, plain)
     wrong = Report.of(diagnosis.findings).at_least(Severity.WARNING)
     if diagnosis.value is None or wrong:
