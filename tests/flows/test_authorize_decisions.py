@@ -157,6 +157,14 @@ def test_whatever_a_partner_asks_for_is_noted(store: Any, uid: str) -> None:
     assert len(known.reason) <= 500
 
 
+def test_what_no_database_holds_is_not_known(store: Any) -> None:
+    """A NUL, which PostgreSQL refuses to look for; the partner hears nothing of that."""
+    asking = Asking(store)
+    assert asking("POST", "tokens/T%000/authorize").both == (404, 2000)
+    assert asking.ask({"location_id": "LOC1\0"}).both == (404, 2003)
+    assert outcomes(asking.emsp.authorizations.list()) == ["404/2000", "404/2003"]
+
+
 def test_a_clock_that_was_put_back_makes_no_answer_that_came_before_its_question(store: Any) -> None:
     asking = Asking(store)
 

@@ -147,7 +147,7 @@ def test_any_worker_finds_the_deadlines(work: str) -> None:
             anyio.run(deliver)
         case _:
             stop = threading.Event()
-            thread = threading.Thread(target=worker.keep_delivering, args=(stop,))
+            thread = threading.Thread(target=worker.keep_delivering, args=(stop,), daemon=True)
             thread.start()
             assert told.wait(SECONDS)
             stop.set()
@@ -190,15 +190,19 @@ def test_a_deadline_that_cannot_be_dealt_with_holds_no_other_back(caplog: pytest
     assert "InvalidObject" in left.error
 
 
-def test_the_deadline_of_a_command_that_is_gone_is_dropped() -> None:
+@pytest.mark.parametrize("gone", [True, False])
+def test_the_deadline_of_a_command_that_is_gone_or_answered_is_dropped(gone: bool) -> None:
     cpo = known(CommandServer())
     pending = start(cpo.emsp)
+    (entry,) = entries(cpo.store)
 
-    async def delete() -> None:
+    async def spoil() -> None:
         async with cpo.store.transaction() as tx:
-            await tx.delete(pending.command.key)
+            await (tx.delete(pending.command.key) if gone else tx.append(entry))
 
-    run(delete())
+    if not gone:
+        cpo.push("POST", callback(pending), "ACCEPTED")
+    run(spoil())
     cpo.clock.advance(minutes=2)
     assert cpo.emsp.commands.expire() == 0
     assert entries(cpo.store) == []
@@ -269,7 +273,7 @@ def test_two_workers_that_find_the_same_deadline_expire_it_once(url: str) -> Non
         together.wait()
         done.append(worker.commands.expire())
 
-    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    threads = [threading.Thread(target=work, args=(store,), daemon=True) for store in stores]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -155,6 +155,7 @@ def test_a_deadline_that_a_worker_finds_wakes_who_waits(colour: Colour) -> None:
 
 
 @both_colours
+@pytest.mark.usefixtures("never_looking")
 def test_who_waits_finds_the_deadline_where_no_worker_runs(colour: Colour) -> None:
     store = MemoryStore()
     cpo = known(CommandServer(), store=store)
@@ -162,7 +163,9 @@ def test_who_waits_finds_the_deadline_where_no_worker_runs(colour: Colour) -> No
     events: list[Event] = []
     by_the_clock.on(CommandTimedOut)(events.append)
     uid = start(by_the_clock, timeout=0.01).uid
-    assert outcome(by_the_clock, colour, uid) == TIMEOUT
+    at_once = threading.Event()
+    at_once.set()
+    assert while_waiting(by_the_clock, colour, uid, at_once, lambda: None) == TIMEOUT
     assert [type(event) for event in events] == [CommandTimedOut]
     assert cpo.emsp.commands.expire() == 0
 

@@ -157,7 +157,7 @@ async def _read(case: Case) -> _Stored:
         token = await _read_token(case, tx)
         if case.references is None:
             return _Stored(token, party.owner, None, ())
-        for owner in await open_owners(tx, party):
+        for owner in await open_owners(tx, party) if _may_be_stored(case.references.location_id) else ():
             location = await tx.get(Key(Kind.LOCATION, *owner, case.references.location_id))
             if location is not None:
                 return _Stored(token, owner, location, await tx.children(location.key))
@@ -170,6 +170,8 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
     identity, uid = case.incoming.context.identity, case.token_uid
     if not TokenType.of(case.token_type).known:
         raise UnknownObject(f"there is no token type {case.token_type[:50]!r}: it is {' or '.join(TokenType)}")
+    if not _may_be_stored(uid):
+        raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
     record = await tx.get(token_key(identity.country_code, identity.party_id, uid, case.token_type))
     if record is not None:
         try:
@@ -184,6 +186,11 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
     ]
     known = f", but one of type {' and '.join(others)} is" if others else ""
     raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{known}")
+
+
+def _may_be_stored(name: str) -> bool:
+    """False for a name with a NUL: some databases refuse to look for one, and none of ours has one."""
+    return "\0" not in name
 
 
 async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
