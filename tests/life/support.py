@@ -52,6 +52,11 @@ class Worker:
 
     def start(self) -> None:
         """Returns when it serves."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Returns when its process runs."""
         line = [sys.executable, str(WORKER), self.store, str(self.listening.fileno()), self.public]
         self._running = contextlib.ExitStack()
         self._process = self._running.enter_context(
@@ -68,6 +73,9 @@ class Worker:
         self._running.enter_context(limited(self._process))
         self._answers[0] = queue.Queue()
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+
+    def await_ready(self) -> None:
+        """Returns when it serves, once it was launched."""
         kind, _ = self._answers[0].get(timeout=SECONDS)
         assert kind == "ready"
 
@@ -169,15 +177,19 @@ class Scene:
         return found
 
 
-def begun_cpo(stack: contextlib.ExitStack, folder: Path, *argv: str) -> Cpo:
-    """A simulated CPO that runs."""
+def launched_cpo(stack: contextlib.ExitStack, folder: Path, *argv: str) -> Callable[[], Cpo]:
+    """A simulated CPO whose process runs; gives it once it serves."""
     line = [sys.executable, "-m", "ocpi_emsp", "simulate-cpo", *argv]
     process = stack.enter_context(subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, text=True))
     stack.enter_context(limited(process))
-    assert process.stdout is not None
-    ready = json.loads(process.stdout.readline())
-    control = httpx.Client(base_url=ready["control_url"] + "/", timeout=SECONDS, trust_env=False)
-    return Cpo(ready["versions_url"], ready["token_a"], stack.enter_context(control))
+
+    def serving() -> Cpo:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        control = httpx.Client(base_url=ready["control_url"] + "/", timeout=SECONDS, trust_env=False)
+        return Cpo(ready["versions_url"], ready["token_a"], stack.enter_context(control))
+
+    return serving
 
 
 @contextlib.contextmanager
@@ -190,14 +202,19 @@ def scene(url: str, folder: Path, *argv: str) -> Iterator[Scene]:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         public = f"http://127.0.0.1:{sockets[1].getsockname()[1]}/ocpi/emsp"
         first, second = (Worker(url, folder, each, public) for each in sockets)
+        launched = launched_cpo(
+            stack, folder, "--party", "-".join(PARTY), "--follow-commands", "--locations", "2", *argv
+        )
         for worker in (first, second):
             stack.callback(worker.close)
-            worker.start()
+            worker.launch()
+        for worker in (first, second):
+            worker.await_ready()
+        cpo = launched()
 
         def start_cpo(*more: str) -> Cpo:
-            return begun_cpo(stack, folder, *more)
+            return launched_cpo(stack, folder, *more)()
 
-        cpo = start_cpo("--party", "-".join(PARTY), "--follow-commands", "--locations", "2", *argv)
         first.do("put_token", "A")
         assert first.do("register", cpo.versions_url, cpo.token_a) == "NL-TNM"
         assert first.do("sync", *PARTY, ["locations"]) == ["done"]
