@@ -51,8 +51,10 @@ class Caller:
         return self._client
 
     def register(self) -> Any:
-        """Register at a CPO that has forgotten us."""
+        """Register at a CPO that has forgotten us, as we have it."""
         self.cpo.registration.forget()
+        if self.emsp.parties.get(self.cpo.country_code, self.cpo.party_id) is not None:
+            self.emsp.parties.unregister(self.cpo.country_code, self.cpo.party_id, tell=False)
         invitation = self.cpo.invite()
         start = self.emsp.register if self.colour == "sync" else self.emsp.async_register
         return start(invitation.versions_url, token_a=invitation.token_a)
