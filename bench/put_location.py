@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 import ocpi_emsp
 from measure import Result, compare
-from ocpi_emsp import Emsp
+from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.storage import MemoryStore
 from samples import location
 
@@ -36,7 +36,7 @@ def results() -> Iterator[Result]:
 
 
 def _compare(name: str, evses: int, charging: frozenset[int], calls: int) -> Result:
-    emsp, token = _emsp()
+    emsp, token = registered()
     app, bare = emsp.asgi(), Starlette(routes=[Route(_BASE + "/{cc}/{pid}/{id}", _only_loads, methods=["PUT"])])
     templates = tuple(_template(evses, charging, on) for on in (True, False))
     result = compare(name, _caller(app, token, templates), _caller(bare, token, templates), calls)
@@ -61,6 +61,16 @@ def _caller(app: Any, token: str, templates: tuple[bytes, ...]) -> Callable[[], 
     """Pushes the templates in turns, each a second later than the last; both sides pay for filling in the time."""
     pushes = itertools.cycle(templates)
     seconds = itertools.count(int(datetime(2016, 1, 1, tzinfo=UTC).timestamp()))
+
+    def body() -> bytes:
+        stamp = datetime.fromtimestamp(next(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return next(pushes).replace(_MOMENT.encode(), stamp.encode())
+
+    return call_asgi(app, "PUT", f"{_BASE}/NL/TNM/LOC1", token, body)
+
+
+def call_asgi(app: Any, method: str, path: str, token: str, body: Callable[[], bytes]) -> Callable[[], object]:
+    """Sends a request to an ASGI application in process, whatever it answers, as long as it is a success."""
     answers: list[int] = []
     headers = [
         (b"host", b"ocpi.example.com"),
@@ -71,14 +81,12 @@ def _caller(app: Any, token: str, templates: tuple[bytes, ...]) -> Callable[[], 
     ]
 
     def call() -> object:
-        stamp = datetime.fromtimestamp(next(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = next(pushes).replace(_MOMENT.encode(), stamp.encode())
-        path = f"{_BASE}/NL/TNM/LOC1"
+        sent = body()
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "PUT",
+            "method": method,
             "scheme": "https",
             "path": path,
             "raw_path": path.encode(),
@@ -90,7 +98,7 @@ def _caller(app: Any, token: str, templates: tuple[bytes, ...]) -> Callable[[], 
         }
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": sent, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -112,14 +120,14 @@ def _finish(coroutine: Any) -> None:
     raise AssertionError("suspended")
 
 
-def _emsp() -> tuple[Emsp, str]:
-    """An eMSP with NL-TNM registered, and the token that NL-TNM calls it with."""
+def registered(limits: Limits | None = None) -> tuple[Emsp, str]:
+    """An eMSP with NL-TNM registered, and the token that NL-TNM calls it with; commands are acknowledged."""
+    modules = ("credentials", "commands")
+    endpoints = [{"identifier": name, "url": f"https://cpo.example.com/2.1.1/{name}"} for name in modules]
     answers = {
         "/versions": [{"version": "2.1.1", "url": "https://cpo.example.com/2.1.1"}],
-        "/2.1.1": {
-            "version": "2.1.1",
-            "endpoints": [{"identifier": "credentials", "url": "https://cpo.example.com/2.1.1/credentials"}],
-        },
+        "/2.1.1": {"version": "2.1.1", "endpoints": endpoints},
+        "/2.1.1/commands/START_SESSION": {"result": "ACCEPTED"},
     }
 
     def cpo(request: httpx.Request) -> httpx.Response:
@@ -132,6 +140,7 @@ def _emsp() -> tuple[Emsp, str]:
         name="Be Charge",
         url="https://ocpi.example.com/ocpi/emsp",
         store=MemoryStore(),
+        limits=limits,
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
     )
     credentials = {

@@ -1,6 +1,6 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
-    python bench/run.py [decode] [put] [check] [storage]
+    python bench/run.py [decode] [put] [check] [drivers] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
 
 What is not measured keeps its section of the last run.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import check_growth
 import decode
+import drivers
 import put_location
 import storage
 import sync_locations
@@ -50,6 +51,12 @@ def _put() -> list[str]:
     return _table(title, reference, "at least 1.0", put_location.results())
 
 
+def _drivers() -> list[str]:
+    reference = "the cost of a bare Starlette endpoint that only does `json.loads`"
+    title = "What a driver waits for, in process, on the store in memory"
+    return _table(title, reference, "at most 10 for an authorization", drivers.results())
+
+
 def _check() -> list[str]:
     reference = "the cost per EVSE of the smallest location"
     return _table(
@@ -61,6 +68,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "decode": _decode,
     "put": _put,
     "check": _check,
+    "drivers": _drivers,
     "storage": storage.table,
     "sync": sync_locations.table,
 }

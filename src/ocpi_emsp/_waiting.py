@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +27,7 @@ from ocpi_emsp.flows.command_links import may_lead_to_a_session
 from ocpi_emsp.flows.command_state import SentCommand
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.deadlines import current
+from ocpi_emsp.flows.lookouts import later
 from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import Announcing, Colour, Key
 
@@ -86,6 +89,24 @@ _WAITERS: Final[dict[Colour, tuple[Callable[[], _Waiter], Lift]]] = {
     "sync": (_ThreadWaiter, in_place),
     "async": (_TaskWaiter, in_thread),
 }
+
+
+class Bells:
+    """The bell of each process: a forked child has no waiters of its parent's, and no subscription."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+        self._of_process: dict[int, Bell] = {}
+
+    def here(self) -> Bell:
+        """The one of this process."""
+        pid = os.getpid()
+        # setdefault is one step: after a fork, two threads may be the first
+        return self._of_process.get(pid) or self._of_process.setdefault(pid, Bell(self._store))
+
+    def ring(self, uid: str) -> None:
+        """See :meth:`Bell.ring`."""
+        self.here().ring(uid)
 
 
 class Bell:
@@ -172,7 +193,7 @@ class Waiting:
     """How the pending commands of one colour wait."""
 
     context: Callable[[], Context]
-    bell: Bell
+    bells: Bells
     colour: Colour
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
@@ -185,8 +206,11 @@ class Waiting:
 
     async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
         """What ``look`` finds in a command, once it finds something."""
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("nobody can wait for nan seconds")
         end = None if timeout is None else time.monotonic() + timeout
-        async with self.bell.heard(key.id, self.colour) as waiter:
+        bell = self.bells.here()
+        async with bell.heard(key.id, self.colour) as waiter:
             looked = 0
             while True:
                 waiter.rearm()
@@ -194,7 +218,7 @@ class Waiting:
                 sent = await current(context, key)
                 if found := look(context, sent):
                     return found[0]
-                seconds = _until_deadline(context, sent, self.bell.pause(looked))
+                seconds = _until_deadline(context, sent, bell.pause(looked))
                 if end is not None:
                     left = end - time.monotonic()
                     if left <= 0:
@@ -216,7 +240,7 @@ def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
     starts = sent.command == CommandType.START_SESSION and may_lead_to_a_session(sent)
     if sent.session_id is not None or not starts or sent.deadline is None:
         return (sent.session_id,)
-    is_over = context.clock.now() >= sent.deadline + context.limits.session_window
+    is_over = context.clock.now() >= later(sent.deadline, context.limits.session_window)
     return (None,) if is_over else None
 
 

@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from ocpi_emsp import _bridge
 from ocpi_emsp._pace import make_pace
-from ocpi_emsp._waiting import Bell, Waiting
+from ocpi_emsp._waiting import Bells, Waiting
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.check import Policy
@@ -181,9 +181,9 @@ class Emsp:
         self.async_parties = AsyncParties(async_reach)
         self.rejections = Rejections(reach.context)
         self.async_rejections = AsyncRejections(async_reach.context)
-        self._bell = Bell(store)
-        self._waiting = Waiting(reach.context, self._bell, "sync")
-        self._async_waiting = Waiting(async_reach.context, self._bell, "async")
+        self._bells = Bells(store)
+        self._waiting = Waiting(reach.context, self._bells, "sync")
+        self._async_waiting = Waiting(async_reach.context, self._bells, "async")
         self.commands = Commands(self._waiting)
         self.async_commands = AsyncCommands(self._async_waiting)
         self.reservations = Reservations(reach.context)
@@ -600,7 +600,7 @@ class Emsp:
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
             relayed=self._relayed,
             telemetry=self._telemetry,
-            ring=self._bell.ring,
+            ring=self._bells.ring,
         )
 
 

@@ -30,10 +30,14 @@ from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import Request, Response, authorization, read_envelope
 
 
+_WHY_OFF = {"commands.UNLOCK_CONNECTOR": "; it is for help-desk operators only, never for drivers (mod_commands.md 4.2)"}
+
+
 def require(context: Context, party: Party, route: Route) -> str:
     """The URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
     if not route.on(matrix_of(party.profile, context.matrix)):
-        raise NotSupported(f"the support matrix switches {route.method} {route.row} ({route.direction}) off")
+        off = f"the support matrix switches {route.method} {route.row} ({route.direction}) off"
+        raise NotSupported(off + _WHY_OFF.get(route.name, ""))
     if party.state is not PartyState.REGISTERED or party.token is None:
         raise NotRegistered(f"there is no registration with {party}")
     endpoint = party.endpoint(route.module)

@@ -59,6 +59,7 @@ _TYPES: dict[type[Command], CommandType] = {
 _RESULT = route("commands.result")
 _KEPT = ("location_id", "evse_uid", "connector_id", "reservation_id", "expiry_date", "session_id")
 _LONGEST_ERROR = 500
+_LONGEST_SAID = 255
 
 
 @frozen(kw_only=True)
@@ -111,7 +112,12 @@ async def reserve_now(
     timeout: float | None = None,
     force: bool = False,
 ) -> Answered:
-    """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one."""
+    """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
+
+    Raises ValueError for an ``expiry_date`` without a zone.
+    """
+    if expiry_date.tzinfo is None:
+        raise ValueError(f"expiry_date has no time zone: {expiry_date}")
     uid = new_id()
     command = ReserveNow(
         response_url=response_url(context, ReserveNow, uid),
@@ -265,9 +271,14 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
         result = decode(CommandResponse, b'{"result":' + data + b"}" if data.startswith(b'"') else data).result
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
-    if not result.value.isprintable():
+    if not is_readable(result):
         raise AnswerUnusable(f"the acknowledgement cannot be read: {result.value!r}"[:_LONGEST_ERROR])
     return result
+
+
+def is_readable(said: CommandResponseType) -> bool:
+    """True for what the specification lists, and for any other short text: partners have words of their own."""
+    return 0 < len(said.value) <= _LONGEST_SAID and said.value.isprintable()
 
 
 def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, StoreFailed, UnknownCommand
@@ -24,6 +24,8 @@ from ocpi_emsp.flows.deliver import ListenerFailed, backoff, deliver, page
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Transaction
 
 _LONGEST_ERROR = 500
+_PAGE = 1000
+"""Deadlines that are read at once: each is small, and most are only looked at."""
 
 
 def deadline_id(key: Key) -> str:
@@ -59,15 +61,26 @@ async def current(context: Context, key: Key) -> SentCommand:
     return sent
 
 
-async def expire(context: Context) -> int:
-    """Deal with every deadline that passed; how many there were. Raises StoreFailed."""
-    done = after = 0
-    while entries := await page(context, DEADLINE, after):
+@frozen
+class Expired:
+    """What a look at all deadlines came to."""
+
+    done: int
+    """Those that had passed, and were dealt with."""
+    looked: int
+    """All that are open: a look costs in proportion to that."""
+
+
+async def expire(context: Context) -> Expired:
+    """Deal with every deadline that passed. Raises StoreFailed."""
+    done = looked = after = 0
+    while entries := await page(context, DEADLINE, after, _PAGE):
         after = entries[-1].sequence
+        looked += len(entries)
         for entry in entries:
             if _has_passed(context, entry):
                 done += await _deal_with(context, entry)
-    return done
+    return Expired(done, looked)
 
 
 async def stored(

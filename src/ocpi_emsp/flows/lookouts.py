@@ -10,7 +10,7 @@ Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
 
@@ -19,6 +19,7 @@ from ocpi_emsp.flows.context import Limits
 from ocpi_emsp.models import CommandType, Session
 from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
 
+_LAST = datetime.max.replace(tzinfo=UTC)
 _PAGE = 100
 """Lookouts that are read at once: more at one location within a day are rare."""
 
@@ -79,11 +80,11 @@ class Lookout:
     def last_start(self, limits: Limits) -> datetime:
         """When the session has to have begun."""
         is_start = self.command == CommandType.START_SESSION
-        return self.until + (limits.session_window if is_start else limits.clocks_apart)
+        return later(self.until, limits.session_window if is_start else limits.clocks_apart)
 
     def is_over(self, now: datetime, limits: Limits) -> bool:
         """True where the session is not looked for any more, however late it is heard of."""
-        return now > self.last_start(limits) + limits.session_awaited
+        return now > later(self.last_start(limits), limits.session_awaited)
 
     def fits(self, session: Session, limits: Limits) -> bool:
         """True where the session may be the one that is looked for."""
@@ -104,6 +105,11 @@ def fitting(lookouts: Iterable[Lookout], session: Session, limits: Limits) -> li
     """Those that the session fits, the nearest first; of two equally near ones, the one that was sent first."""
     found = [each for each in lookouts if each.fits(session, limits)]
     return sorted(found, key=lambda each: (*each.distance(session), each.since))
+
+
+def later(moment: datetime, step: timedelta) -> datetime:
+    """So much later, but no later than the last moment there is: some reservations are made until then."""
+    return moment + min(step, _LAST - moment)
 
 
 def _evses(session: Session) -> frozenset[str]:

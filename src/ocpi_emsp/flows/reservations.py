@@ -176,7 +176,9 @@ def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation
             return evolve(old, state=ReservationState.REFUSED)
         return old
     replacing = None if old.replacing == new.command else old.replacing
-    if accepted and new.asked_at >= old.asked_at and old.state != ReservationState.USED:
+    # Times are whole seconds: of two commands in the same one, the one that asks for a replacement came later.
+    is_later = new.asked_at > old.asked_at or (new.asked_at == old.asked_at and old.replacing == new.command)
+    if accepted and is_later and old.state != ReservationState.USED:
         return evolve(new, state=ReservationState.ACTIVE, replacing=replacing)
     return evolve(old, replacing=replacing)
 

@@ -133,7 +133,7 @@ class Commands:
         beside delivering events. Raises StoreFailed.
         """
         context = self._waiting.context()
-        return run(deadlines.expire(context)) + run(command_links.forget_old(context))
+        return run(deadlines.expire(context)).done + run(command_links.forget_old(context))
 
 
 class AsyncCommands:
@@ -167,4 +167,4 @@ class AsyncCommands:
         does it beside delivering events. Raises StoreFailed.
         """
         context = self._waiting.context()
-        return await deadlines.expire(context) + await command_links.forget_old(context)
+        return (await deadlines.expire(context)).done + await command_links.forget_old(context)

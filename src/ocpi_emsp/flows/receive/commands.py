@@ -10,9 +10,9 @@ Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
 from __future__ import annotations
 
 from ocpi_emsp import logs
-from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CommandResultReceived
-from ocpi_emsp.flows.command import pull_unknown_session
+from ocpi_emsp.flows.command import is_readable, pull_unknown_session
 from ocpi_emsp.flows.command_state import CommandChange, CommandState, command_key, get_command
 from ocpi_emsp.flows.deadlines import stored
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
@@ -25,6 +25,8 @@ async def result(incoming: Incoming) -> Response:
     """The result of a command that we sent."""
     body = incoming.request.body.strip()
     response = incoming.accept(CommandResponse, b'{"result":' + body + b"}" if body.startswith(b'"') else body)
+    if not is_readable(response.result):
+        raise InvalidObject(f"the result is empty, too long or not printable: {response.result.value[:80]!r}")
     key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])
     async with incoming.context.store.transaction() as tx:
         sent = await get_command(tx, key)
