@@ -253,6 +253,7 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
 @pytest.mark.parametrize("cards", ["tokens", "rfid/cards", "cards?of=us"])
 def test_no_secret_is_logged(cards: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "ocpi_emsp")
     cpo = Cpo(cards)
     drive(make_emsp(http_client=serve(cpo), sleep=no_time), cpo)
     events = {record.getMessage().partition(" ")[0] for record in caplog.records if record.name == "ocpi_emsp"}

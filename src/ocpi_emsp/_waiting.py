@@ -3,6 +3,7 @@
 Rules of this module:
 - whoever waits looks at the store, and then waits for a bell, which this process rings after a commit, and a store that
   announces what other processes wrote; and for a clock: seldom where a store was heard to announce, often elsewhere;
+- it looks once before that, so that who need not wait costs no subscription;
 - a bell only says that it is worth while to look, so one too many does no harm;
 - whoever waits longest finds the deadline itself: no wait depends on a worker;
 - a thread or task costs nothing while it waits; the store is subscribed to once, while anybody waits.
@@ -26,7 +27,7 @@ from ocpi_emsp._bridge import Lift, at_most, in_place, in_thread
 from ocpi_emsp.flows.command_links import may_lead_to_a_session
 from ocpi_emsp.flows.command_state import SentCommand
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.deadlines import current
+from ocpi_emsp.flows.deadlines import current, is_due
 from ocpi_emsp.flows.lookouts import later
 from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import Announcing, Colour, Key
@@ -209,6 +210,12 @@ class Waiting:
         if timeout is not None and math.isnan(timeout):
             raise ValueError("nobody can wait for nan seconds")
         end = None if timeout is None else time.monotonic() + timeout
+        context = self.context()
+        sent = await current(context, key)
+        if found := look(context, sent):
+            return found[0]
+        if timeout is not None and timeout <= 0:
+            raise _nothing(sent, timeout)
         bell = self.bells.here()
         async with bell.heard(key.id, self.colour) as waiter:
             looked = 0
@@ -219,10 +226,10 @@ class Waiting:
                 if found := look(context, sent):
                     return found[0]
                 seconds = _until_deadline(context, sent, bell.pause(looked))
-                if end is not None:
+                if end is not None and timeout is not None:
                     left = end - time.monotonic()
                     if left <= 0:
-                        raise TimeoutError(f"nothing became of {sent.command} {key.id} within {timeout:g} seconds")
+                        raise _nothing(sent, timeout)
                     seconds = min(seconds, left)
                 await waiter.wait(max(seconds, _SHORTEST))
                 looked += 1
@@ -232,15 +239,19 @@ class Waiting:
         return await current(self.context(), key)
 
 
+def _nothing(sent: SentCommand, timeout: float) -> TimeoutError:
+    return TimeoutError(f"nothing became of {sent.command} {sent.uid} within {timeout:g} seconds")
+
+
 def _outcome(_: Context, sent: SentCommand) -> tuple[CommandResponseType] | None:
     return None if sent.outcome is None else (sent.outcome,)
 
 
 def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
     starts = sent.command == CommandType.START_SESSION and may_lead_to_a_session(sent)
-    if sent.session_id is not None or not starts or sent.deadline is None:
+    if sent.session_id is not None or not starts or sent.deadline is None or sent.sent_at is None:
         return (sent.session_id,)
-    is_over = context.clock.now() >= later(sent.deadline, context.limits.session_window)
+    is_over = is_due(context, sent.sent_at, later(sent.deadline, context.limits.session_window))
     return (None,) if is_over else None
 
 

@@ -192,7 +192,8 @@ class Client:
     ) -> PendingCommand:
         """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
 
-        ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
+        ``timeout``, ``force`` and what it raises: see :meth:`start_session`; ValueError for an ``expiry_date`` without
+        a zone, too.
         """
         flow = _call(
             self._at,
@@ -221,7 +222,8 @@ class Client:
         ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
         although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
         MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
-        UnsafeUrl, StoreFailed; ValueError for a timeout without sense (docs/commands.md).
+        UnsafeUrl; StoreFailed, with a ``command_uid`` where it was sent; ValueError for a timeout without sense
+        (docs/commands.md).
         """
         flow = _call(
             self._at,
@@ -396,7 +398,8 @@ class AsyncClient:
     ) -> AsyncPendingCommand:
         """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
 
-        ``timeout``, ``force`` and what it raises: see :meth:`start_session`.
+        ``timeout``, ``force`` and what it raises: see :meth:`start_session`; ValueError for an ``expiry_date`` without
+        a zone, too.
         """
         flow = _call(
             self._at,
@@ -425,7 +428,8 @@ class AsyncClient:
         ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
         although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
         MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
-        UnsafeUrl, StoreFailed; ValueError for a timeout without sense (docs/commands.md).
+        UnsafeUrl; StoreFailed, with a ``command_uid`` where it was sent; ValueError for a timeout without sense
+        (docs/commands.md).
         """
         flow = _call(
             self._at,

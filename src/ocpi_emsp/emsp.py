@@ -76,6 +76,9 @@ PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
 """What is left of a URL's 255 characters for the base below which a command's response_url lies."""
+_DEADLINES = 5000
+"""Deadlines that a loop looks at in a second: with more that are open, it looks less often. Whoever awaits a command
+finds its deadline all the same."""
 _TIDY_SECONDS = 300.0
 """How often searches for sessions are looked through whose time is over: nothing waits for that."""
 
@@ -237,19 +240,23 @@ class Emsp:
 
         That is: :meth:`redeliver`, and ``commands.expire``. Run it beside a server, in a thread of its own.
         """
-        tidy = Seldom(_TIDY_SECONDS)
+        looks, tidy = Seldom(0.0), Seldom(_TIDY_SECONDS)
 
         def once() -> int:
-            return _bridge.run(do_what_is_due(self._context("sync"), tidy=tidy.is_due()))
+            done = _bridge.run(do_what_is_due(self._context("sync"), look=looks.is_due(), tidy=tidy.is_due()))
+            looks.rest(done.looked / _DEADLINES)
+            return done.number
 
         keep_doing(once, "delivering events", stop or threading.Event(), every)
 
     async def async_keep_delivering(self, *, every: float = 1.0) -> None:
         """:meth:`keep_delivering`, in a task, until it is cancelled."""
-        tidy = Seldom(_TIDY_SECONDS)
+        looks, tidy = Seldom(0.0), Seldom(_TIDY_SECONDS)
 
         async def once() -> int:
-            return await do_what_is_due(self._context("async"), tidy=tidy.is_due())
+            done = await do_what_is_due(self._context("async"), look=looks.is_due(), tidy=tidy.is_due())
+            looks.rest(done.looked / _DEADLINES)
+            return done.number
 
         await async_keep_doing(once, "delivering events", every)
 

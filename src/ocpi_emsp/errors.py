@@ -30,6 +30,9 @@ class OcpiError(Exception):
 class StoreFailed(OcpiError):
     """The store cannot be reached, or failed: nothing of the transaction is written, as far as we know."""
 
+    command_uid: str | None = None
+    """Of a command that was sent, and whose answer could not be stored: it is not to be sent again."""
+
 
 class SchemaMismatch(StoreFailed):
     """The database's schema is not the one of this version of the library."""

@@ -541,21 +541,24 @@ def test_whatever_a_listener_raises_is_its_own_failure(error: Exception) -> None
 # --- in the background ----------------------------------------------------------------------------------------------
 
 
-def failing(times: int) -> tuple[Callable[[str, Any], None], list[int]]:
+AWAY = StoreFailed("the database is away")
+
+
+def failing(times: int, error: Exception) -> tuple[Callable[[str, Any], None], list[int]]:
     """What makes a store fail so many times, once it is told to by setting the counter to 0."""
     done = [times]
 
     def breaks(method: str, _: Any) -> None:
         if method == "transaction" and done[0] < times:
             done[0] += 1
-            raise StoreFailed("the database is away")
+            raise error
 
     return breaks, done
 
 
-def waiting_event(times: int) -> tuple[Peer, Flaky]:
+def waiting_event(times: int, error: Exception = AWAY) -> tuple[Peer, Flaky]:
     """A party with an event that is due, and a store that fails so many times before it gives it."""
-    breaks, done = failing(times)
+    breaks, done = failing(times, error)
     store: Any = Watched(MemoryStore(), breaks)
     cpo = peer(listen=False, store=store)
     listener = Flaky()
@@ -571,14 +574,15 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_a_loop_delivers_and_outlives_an_outage_of_the_store(caplog: pytest.LogCaptureFixture) -> None:
-    cpo, listener = waiting_event(3)
+@pytest.mark.parametrize("error", [AWAY, RuntimeError("a bug")], ids=["an outage", "a bug"])
+def test_a_loop_delivers_and_outlives_what_fails(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    cpo, listener = waiting_event(3, error)
     stop = threading.Event()
     cpo.emsp.on(SessionReceived)(lambda _: stop.set())
     cpo.emsp.keep_delivering(stop, every=0)
     assert minutes(listener.heard) == [1]
     assert pending(cpo) == []
-    assert warnings(caplog) == ['loop.failed what="delivering events" error="the database is away"']
+    assert warnings(caplog) == [f'loop.failed what="delivering events" error="{error}"']
 
 
 def test_an_async_loop_does_so_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ from ocpi_emsp.client import Client
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.errors import PartnerError
+from ocpi_emsp.errors import PartnerError, StoreFailed
 from ocpi_emsp.kept.commands import PendingCommand
 from ocpi_emsp.models import CommandResponseType, Token, TokenType
 
@@ -37,15 +37,11 @@ def run(arguments: Namespace) -> int:
         with emsp.client(*arguments.party) as cpo:
             try:
                 pending = _SENDERS[arguments.action](cpo, emsp, arguments)
-            except PartnerError as error:
-                if error.command_uid is not None:
-                    output.say(f"it may have arrived: ocpi-emsp command show {'-'.join(arguments.party)} {_uid(error)}")
+            except (PartnerError, StoreFailed) as error:
+                if (uid := error.command_uid) is not None:
+                    output.say(f"it may have arrived: ocpi-emsp command show {'-'.join(arguments.party)} {uid}")
                 raise
         return _ended(pending, arguments)
-
-
-def _uid(error: PartnerError) -> str:
-    return error.command_uid or ""
 
 
 # --- sending --------------------------------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ from ocpi_emsp.models import Envelope
 from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import Request, Response, authorization, read_envelope
 
-
-_WHY_OFF = {"commands.UNLOCK_CONNECTOR": "; it is for help-desk operators only, never for drivers (mod_commands.md 4.2)"}
+_WHY_OFF = {"commands.UNLOCK_CONNECTOR": ": it is for help-desk operators only (mod_commands.md 4.2)"}
+"""What a row that is off by default is not meant for."""
 
 
 def require(context: Context, party: Party, route: Route) -> str:

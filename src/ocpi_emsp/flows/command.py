@@ -11,6 +11,7 @@ Rules of this module (docs/commands.md):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from ocpi_emsp.errors import (
     PartnerError,
     PartnerRefused,
     PartnerUnavailable,
+    StoreFailed,
     UnsafeUrl,
 )
 from ocpi_emsp.findings import Finding, Severity
@@ -46,7 +48,7 @@ from ocpi_emsp.models import (
     Token,
     UnlockConnector,
 )
-from ocpi_emsp.ports import Kind, Query, Transaction
+from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.routes import outgoing
 
@@ -187,7 +189,8 @@ async def send_command(
 
     ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
     NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
-    ``command_uid`` under which the command is kept; UnsafeUrl; ValueError for a timeout without sense.
+    ``command_uid`` under which the command is kept; StoreFailed, which has it where the command was sent; UnsafeUrl;
+    ValueError for a timeout without sense.
     """
     kind = _TYPES[type(command)]
     require(context, party, outgoing(f"commands.{kind.value}"))
@@ -298,12 +301,11 @@ def _text(error: PartnerError | UnsafeUrl) -> str:
 
 async def _note(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
     """The command after the CPO's answer, or the lack of one; its result may be there already."""
-    now = context.clock.now()
-    async with context.store.transaction() as tx:
-        known = await command_state.get_command(tx, sent.key) or sent
-        answered = known.changed(change, **values)
-        in_hand = await stored(context, tx, answered, now)
-        await pull_unknown_session(tx, answered, answered.acknowledgement, now)
+    try:
+        answered, in_hand = await _write_down(context, sent, change, values)
+    except StoreFailed as error:
+        error.command_uid = sent.uid
+        raise
     context.ring(sent.uid)
     said = answered.acknowledgement.value if answered.acknowledgement else answered.error
     logs.info(
@@ -316,6 +318,18 @@ async def _note(context: Context, sent: SentCommand, change: CommandChange, **va
     )
     await hand_out(context, in_hand)
     return answered
+
+
+async def _write_down(
+    context: Context, sent: SentCommand, change: CommandChange, values: Mapping[str, Any]
+) -> tuple[SentCommand, list[Entry]]:
+    now = context.clock.now()
+    async with context.store.transaction() as tx:
+        known = await command_state.get_command(tx, sent.key) or sent
+        answered = known.changed(change, **values)
+        in_hand = await stored(context, tx, answered, now)
+        await pull_unknown_session(tx, answered, answered.acknowledgement, now)
+    return answered, in_hand
 
 
 async def pull_unknown_session(

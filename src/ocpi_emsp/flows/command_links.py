@@ -127,7 +127,7 @@ async def forget_old(context: Context) -> int:
     """Drop the lookouts whose session would have been heard of by now; their number.
 
     Commands are over in about the order in which they were sent, so that it looks no further than to the first one that
-    is not; reservations that run are passed over.
+    is too young; reservations that run are passed over, and commands with a deadline that is far away.
     """
     forgotten, after = 0, 0
     now = context.clock.now()
@@ -137,7 +137,7 @@ async def forget_old(context: Context) -> int:
             lookout = Lookout.of(entry)
             if lookout.is_over(now, context.limits):
                 forgotten += await _forget(context, entry.id)
-            elif lookout.command == CommandType.START_SESSION:
+            elif lookout.command == CommandType.START_SESSION and lookout.is_young(now, context.limits):
                 return forgotten
     return forgotten
 

@@ -108,17 +108,17 @@ async def hand_out(context: Context, in_hand: Sequence[Entry]) -> None:
 def _has_passed(context: Context, entry: Entry) -> bool:
     if entry.due is None or entry.key is None or entry.key.kind == Kind.RESERVATION:
         return entry.due is None or entry.due <= context.clock.now()
-    return _is_due(context, entry.at, entry.due)
+    return is_due(context, entry.at, entry.due)
 
 
 def _is_over(context: Context, sent: SentCommand) -> bool:
     """True for an open command whose deadline passed; one that has none is of an older version, and long over."""
     if sent.deadline is None or sent.sent_at is None:
         return sent.is_open
-    return sent.is_open and _is_due(context, sent.sent_at, sent.deadline)
+    return sent.is_open and is_due(context, sent.sent_at, sent.deadline)
 
 
-def _is_due(context: Context, since: datetime, due: datetime) -> bool:
+def is_due(context: Context, since: datetime, due: datetime) -> bool:
     """True where ``due`` is past; or so far ahead that it was set by a clock that has gone back since.
 
     The clocks of two workers may differ by less than the usual deadline.

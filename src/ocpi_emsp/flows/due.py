@@ -5,17 +5,31 @@ Rules of this module: each is done at most once, however many processes run it o
 
 from __future__ import annotations
 
+from attrs import frozen
+
 from ocpi_emsp.flows.command_links import forget_old
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.deadlines import expire
+from ocpi_emsp.flows.deadlines import Expired, expire
 from ocpi_emsp.flows.deliver import redeliver
 
 
-async def do_what_is_due(context: Context, *, tidy: bool) -> int:
-    """Deliver the events that are due, and deal with the deadlines that passed; their number. Raises StoreFailed.
+@frozen
+class Done:
+    """What a round came to."""
+
+    number: int
+    """Of events, deadlines and searches that were dealt with."""
+    looked: int
+    """The deadlines that were looked at: all that are open, or none."""
+
+
+async def do_what_is_due(context: Context, *, look: bool, tidy: bool) -> Done:
+    """Deliver the events that are due; with ``look``, deal with the deadlines that passed. Raises StoreFailed.
 
     With ``tidy``, nobody looks any more for the session of a START_SESSION whose time is over: once in a few minutes
     is enough.
     """
-    done = await redeliver(context) + await expire(context)
-    return done + await forget_old(context) if tidy else done
+    delivered = await redeliver(context)
+    expired = await expire(context) if look else Expired(0, 0)
+    forgotten = await forget_old(context) if tidy else 0
+    return Done(delivered + expired.done + forgotten, expired.looked)

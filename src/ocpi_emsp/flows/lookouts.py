@@ -86,6 +86,10 @@ class Lookout:
         """True where the session is not looked for any more, however late it is heard of."""
         return now > later(self.last_start(limits), limits.session_awaited)
 
+    def is_young(self, now: datetime, limits: Limits) -> bool:
+        """True where a START_SESSION with the usual deadline would not be over, nor any that was sent after it."""
+        return now <= self.since + limits.command_deadline + limits.session_window + limits.session_awaited
+
     def fits(self, session: Session, limits: Limits) -> bool:
         """True where the session may be the one that is looked for."""
         evses = _evses(session)

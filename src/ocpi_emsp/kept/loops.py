@@ -1,4 +1,8 @@
-"""The loops that do what is due. They wait here, and outlive what fails: one warning per outage."""
+"""The loops that do what is due.
+
+Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nobody would start them again:
+one warning per outage, with the traceback.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from collections.abc import Awaitable, Callable
 
 from ocpi_emsp import logs
 from ocpi_emsp._bridge import rest
-from ocpi_emsp.errors import OcpiError
 
 
 def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:
@@ -17,7 +20,7 @@ def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every:
     while not stop.is_set():
         try:
             seconds = pace.after(once())
-        except OcpiError as error:
+        except Exception as error:  # noqa: BLE001 # it is said, and tried again
             seconds = pace.failed(error)
         stop.wait(seconds)
 
@@ -28,7 +31,7 @@ async def async_keep_doing(once: Callable[[], Awaitable[int]], what: str, every:
     while True:
         try:
             seconds = pace.after(await once())
-        except OcpiError as error:
+        except Exception as error:  # noqa: BLE001 # it is said, and tried again
             seconds = pace.failed(error)
         await rest(seconds)
 
@@ -47,6 +50,10 @@ class Seldom:
             return False
         self._next = now + self._every
         return True
+
+    def rest(self, seconds: float) -> None:
+        """Not again for so many seconds, or longer."""
+        self._next = max(self._next, time.monotonic() + seconds)
 
 
 class _Pace:
@@ -67,7 +74,7 @@ class _Pace:
         self._failures = 0
         return 0.0 if done else self._every
 
-    def failed(self, error: OcpiError) -> float:
+    def failed(self, error: Exception) -> float:
         """The seconds to rest after a round that failed."""
         self._failures += 1
         if self._failures == 1:
