@@ -1,7 +1,7 @@
 """The loops that do what is due.
 
-Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nobody would start them again:
-one warning per outage, with the traceback.
+Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nobody would start them
+again: one warning per outage, with the traceback.
 """
 
 from __future__ import annotations
