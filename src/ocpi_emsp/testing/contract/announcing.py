@@ -45,10 +45,10 @@ class Heard:
         with self._changed:
             self._said.clear()
 
-    def hears(self, uid: str, seconds: float = SECONDS) -> bool:
-        """Whether it is said within this time."""
+    def hears(self, uid: str, seconds: float | None = None) -> bool:
+        """Whether it is said within this time; by default, within what anything may take."""
         with self._changed:
-            return self._changed.wait_for(lambda: uid in self._said, seconds)
+            return self._changed.wait_for(lambda: uid in self._said, SECONDS if seconds is None else seconds)
 
 
 class AnnouncingContract(ContractTools):
