@@ -13,8 +13,10 @@ from typing import Any
 import anyio
 import pytest
 import uvicorn
+from attrs import fields_dict
 
-from ocpi_emsp import SupportMatrix
+from ocpi_emsp import Event, SupportMatrix
+from ocpi_emsp.events import EVENTS
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 
@@ -98,6 +100,14 @@ def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
         if not target.startswith("https://"):
             assert (path.parent / target).exists(), target
+
+
+def test_every_event_is_in_the_docs() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \| (.+) \|$", (ROOT / "docs" / "events.md").read_text("utf-8"), re.MULTILINE
+    )
+    said = {name: set(re.findall(r"`(\w+)`", says)) for name, _, says in rows if name in EVENTS}
+    assert said == {name: set(fields_dict(kind)) - set(fields_dict(Event)) for name, kind in EVENTS.items()}
 
 
 def test_files_named_in_spec_choices_exist() -> None:
