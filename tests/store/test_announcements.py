@@ -144,6 +144,8 @@ def test_a_listener_may_end_itself_and_its_store(store: SqlStore, other: SqlStor
     contract.begun(store, Heard(), other)
     put(other, command("last"))
     assert done.wait(SECONDS)
+    for each in threads():  # a thread cannot wait for itself, so the store did not
+        each.join(SECONDS)
 
 
 def test_an_id_that_no_message_holds_says_that_something_was_missed(store: SqlStore, other: SqlStore) -> None:
