@@ -18,7 +18,7 @@ from attrs import frozen
 
 from ocpi_emsp._bridge import iterate, run
 from ocpi_emsp._waiting import Waiting
-from ocpi_emsp.flows import command, fetch, push, register
+from ocpi_emsp.flows import command, fetch, lifecycle, partner_api, push, register
 from ocpi_emsp.flows.command import Answered
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.fetch import FetchedPage
@@ -89,11 +89,11 @@ class Client:
 
     def versions(self) -> list[Version]:
         """The versions that the CPO offers."""
-        return run(_call(self._at, register.party_versions))
+        return run(_call(self._at, partner_api.party_versions))
 
     def version_details(self) -> VersionDetail:
         """The CPO's endpoints of 2.1.1. Raises UnsupportedVersion naming what is offered."""
-        return run(_call(self._at, register.party_version_details))
+        return run(_call(self._at, partner_api.party_version_details))
 
     def credentials(self) -> Credentials:
         """The CPO's credentials object for us."""
@@ -101,15 +101,15 @@ class Client:
 
     def put_credentials(self) -> Party:
         """Renew our credentials and the CPO's endpoints; both sides get fresh tokens."""
-        return run(_call(self._at, register.update_credentials, "PUT"))
+        return run(_call(self._at, lifecycle.update_credentials, "PUT"))
 
     def patch_credentials(self) -> Party:
         """Like :meth:`put_credentials`, by PATCH."""
-        return run(_call(self._at, register.update_credentials, "PATCH"))
+        return run(_call(self._at, lifecycle.update_credentials, "PATCH"))
 
     def delete_credentials(self) -> None:
         """Unregister."""
-        run(_call(self._at, register.unregister))
+        run(_call(self._at, lifecycle.unregister))
 
     def locations(
         self,
@@ -295,11 +295,11 @@ class AsyncClient:
 
     async def versions(self) -> list[Version]:
         """The versions that the CPO offers."""
-        return await _call(self._at, register.party_versions)
+        return await _call(self._at, partner_api.party_versions)
 
     async def version_details(self) -> VersionDetail:
         """The CPO's endpoints of 2.1.1. Raises UnsupportedVersion naming what is offered."""
-        return await _call(self._at, register.party_version_details)
+        return await _call(self._at, partner_api.party_version_details)
 
     async def credentials(self) -> Credentials:
         """The CPO's credentials object for us."""
@@ -307,15 +307,15 @@ class AsyncClient:
 
     async def put_credentials(self) -> Party:
         """Renew our credentials and the CPO's endpoints; both sides get fresh tokens."""
-        return await _call(self._at, register.update_credentials, "PUT")
+        return await _call(self._at, lifecycle.update_credentials, "PUT")
 
     async def patch_credentials(self) -> Party:
         """Like :meth:`put_credentials`, by PATCH."""
-        return await _call(self._at, register.update_credentials, "PATCH")
+        return await _call(self._at, lifecycle.update_credentials, "PATCH")
 
     async def delete_credentials(self) -> None:
         """Unregister."""
-        await _call(self._at, register.unregister)
+        await _call(self._at, lifecycle.unregister)
 
     def locations(
         self,

@@ -36,6 +36,7 @@ from ocpi_emsp.flows.command_checks import check_command
 from ocpi_emsp.flows.command_state import Command, CommandChange, SentCommand, command_key, put_command, read_command
 from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.deadlines import hand_out, stored, watch
+from ocpi_emsp.flows.deliver import error_text
 from ocpi_emsp.flows.parties import Party
 from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.models import (
@@ -204,7 +205,7 @@ async def send_command(
         if isinstance(error, PartnerError):
             error.command_uid = uid
         change = CommandChange.REJECTED if _is_refusal(error) else CommandChange.NO_ANSWER
-        await _note(context, sent, change, error=_text(error))
+        await _note(context, sent, change, error=error_text(error))
         raise
     is_accepted = acknowledgement == CommandResponseType.ACCEPTED
     change = CommandChange.ACCEPTED if is_accepted else CommandChange.REJECTED
@@ -271,12 +272,17 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
     envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
     data = bytes(envelope.data)
     try:
-        result = decode(CommandResponse, b'{"result":' + data + b"}" if data.startswith(b'"') else data).result
+        result = decode(CommandResponse, as_object(data)).result
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
     if not is_readable(result):
         raise AnswerUnusable(f"the acknowledgement cannot be read: {result.value!r}"[:_LONGEST_ERROR])
     return result
+
+
+def as_object(said: bytes) -> bytes:
+    """A CommandResponse, also where its result alone was said (docs/spec-choices.md row 7)."""
+    return b'{"result":' + said + b"}" if said.startswith(b'"') else said
 
 
 def is_readable(said: CommandResponseType) -> bool:
@@ -291,12 +297,6 @@ def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
     if error.answered_http >= 500:
         return False
     return error.answered_http >= 400 or 2000 <= (error.answered_code or 0) < 3000
-
-
-def _text(error: PartnerError | UnsafeUrl) -> str:
-    """What went wrong, in characters that every store can hold."""
-    text = f"{type(error).__name__}: {error.message}"[:_LONGEST_ERROR]
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 async def _note(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:

@@ -130,9 +130,7 @@ class _Check:
 
     async def token(self, context: Context, token: Token) -> None:
         """The token is ours, and valid as it is given and as it is stored."""
-        identity = context.identity
-        key = Key(Kind.TOKEN, identity.country_code, identity.party_id, token.uid, token.type.upper())
-        record = await self.tx.get(key)
+        record = await self.tx.get(context.identity.token_key(token.uid, token.type))
         if record is None:
             self.found("token.unknown", "/token/uid", f"no token {token.uid!r} of type {token.type} is stored")
         if not token.valid:

@@ -91,22 +91,10 @@ async def _link_command(incoming: Incoming, tx: Transaction, session: Session, n
         elif may_lead_to_a_session(sent):
             await put_command(tx, evolve(sent, session_id=session.id), incoming.now, incoming.correlation_id)
             await tx.settle(lookout.entry_id)
-            await _emit(incoming, tx, sent, session)
+            await incoming.emit(
+                tx, CommandLedToSession, sent.key, uid=sent.uid, command=sent.command.value, session_id=session.id
+            )
             return
-
-
-async def _emit(incoming: Incoming, tx: Transaction, sent: SentCommand, session: Session) -> None:
-    entry = await incoming.context.emit(
-        tx,
-        CommandLedToSession,
-        sent.key,
-        incoming.correlation_id,
-        uid=sent.uid,
-        command=sent.command.value,
-        session_id=session.id,
-    )
-    if entry is not None:
-        incoming.in_hand.append(entry)
 
 
 async def _use_reservation(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[Lookout]) -> None:

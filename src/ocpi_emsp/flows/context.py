@@ -24,7 +24,7 @@ from ocpi_emsp.flows.authorize import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.pace import Pace, Patience
 from ocpi_emsp.flows.telemetry import SILENT, GuardedTelemetry
 from ocpi_emsp.models import BusinessDetails
-from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Send, Sleep, Store, Transaction, is_joined
+from ocpi_emsp.ports import EVENT, RELAY, Clock, Entry, Key, Kind, Send, Sleep, Store, Transaction, is_joined
 from ocpi_emsp.routes import VERSION
 from ocpi_emsp.support import SupportMatrix
 
@@ -108,6 +108,15 @@ class Identity:
     party_id: str
     business_details: BusinessDetails
     url: str
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Our country_code and party_id, as keys have them."""
+        return self.country_code.upper(), self.party_id.upper()
+
+    def token_key(self, uid: str, token_type: str) -> Key:
+        """The key of one of our tokens: uid and type together are unique (mod_tokens.md 3.2)."""
+        return Key(Kind.TOKEN, *self.owner, uid, token_type.upper())
 
     @property
     def versions_url(self) -> str:

@@ -20,10 +20,9 @@ from ocpi_emsp.events import CommandTimedOut
 from ocpi_emsp.flows import reservations
 from ocpi_emsp.flows.command_state import CommandChange, SentCommand, get_command, put_command
 from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.deliver import ListenerFailed, backoff, deliver, page
+from ocpi_emsp.flows.deliver import ListenerFailed, backoff, deliver, error_text, page
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Transaction
 
-_LONGEST_ERROR = 500
 _PAGE = 1000
 """Deadlines that are read at once: each is small, and most are only looked at."""
 
@@ -172,9 +171,7 @@ async def _put_off(context: Context, entry: Entry, error: OcpiError) -> int:
     attempts = entry.attempts + 1
     logs.warning("deadline.failed", entry=entry.id, attempts=attempts, error=error.message, trace=error)
     due = context.clock.now() + backoff(context.limits, attempts)
-    failed = evolve(
-        entry, attempts=attempts, error=f"{type(error).__name__}: {error.message}"[:_LONGEST_ERROR], due=due
-    )
+    failed = evolve(entry, attempts=attempts, error=error_text(error), due=due)
     async with context.store.transaction() as tx:
         if await tx.entry(entry.id) is not None:
             await tx.append(failed)

@@ -158,7 +158,7 @@ async def fail(context: Context, tx: Transaction, entry: Entry, error: Exception
     if current is None or current.topic != entry.topic or current.due != entry.due:
         return False
     attempts = entry.attempts + 1
-    failed = evolve(entry, attempts=attempts, error=_text(error))
+    failed = evolve(entry, attempts=attempts, error=error_text(error))
     is_dead = last and (attempts >= context.limits.attempts or isinstance(error, UnreadableEvent))
     if is_dead:
         logs.warning(
@@ -181,7 +181,7 @@ def backoff(limits: Limits, attempts: int) -> timedelta:
     return jittered(limits.retry_first, _GROWTH, limits.retry_longest, attempts)
 
 
-def _text(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What went wrong, in characters that every store can hold."""
     text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -197,10 +197,9 @@ async def _wish(incoming: Incoming, route: Route) -> None:
         return
     found = (incoming.params.get(name) for name in ("location_id", "session_id", "tariff_id"))
     object_id = next((value for value in found if value is not None), "")
-    owner = incoming.party.country_code, incoming.party.party_id
     try:
         async with incoming.context.store.transaction() as tx:
-            await wish(tx, owner, route.module, object_id, incoming.now, incoming.owner)
+            await wish(tx, incoming.party.owner, route.module, object_id, incoming.now, incoming.owner)
     except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
         logs.warning(
             "resync.unnoted",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from attrs import define, evolve, frozen
@@ -26,15 +26,12 @@ from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.deliver import backoff, page
 from ocpi_emsp.flows.parties import get_party
 from ocpi_emsp.flows.push_report import TokensPushed
-from ocpi_emsp.flows.push_tokens import Stop, push_tokens_to
+from ocpi_emsp.flows.push_tokens import Stop, push_tokens_to, short
 from ocpi_emsp.flows.push_wanted import Want, entry_id, is_wanted, want_push
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
-from ocpi_emsp.report.escapes import printable
 
 _FRESH = 2 / 3
 """The share of the lease that is left where a request begins: a party that does not answer takes no longer."""
-_LONGEST_ERROR = 500
-"""Characters of an error that are kept: a partner's message has no bound."""
 
 Push: TypeAlias = Callable[[Context], Awaitable[TokensPushed]]
 Reaching: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
@@ -73,7 +70,7 @@ async def waiting_pushes(context: Context, limit: int, after: int) -> list[Waiti
 
 
 def _waiting(context: Context, entry: Entry) -> WaitingPush:
-    is_due = _is_due(context, entry)
+    is_due = context.is_due(entry)
     return WaitingPush(
         country_code=entry.details["country_code"],
         party_id=entry.details["party_id"],
@@ -161,7 +158,7 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
         failures=(),
         duration=max(0.0, duration),
         ended="failed",
-        why=_short(error.message if isinstance(error, OcpiError) else f"{type(error).__name__}: {error}"),
+        why=short(error.message if isinstance(error, OcpiError) else f"{type(error).__name__}: {error}"),
     )
 
 
@@ -259,18 +256,7 @@ def _held_until(entry: Entry) -> datetime:
 
 
 def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
-    return _is_due(context, entry) or (at_once and not Want.of(entry).push)
-
-
-def _is_due(context: Context, entry: Entry) -> bool:
-    """True where nobody has the entry in hand, and it does not wait for another try.
-
-    A ``due`` further ahead than any that is ever set was set by a clock that has gone back since.
-    """
-    if entry.due is None:
-        return True
-    ahead = entry.due - context.clock.now()
-    return not timedelta(0) < ahead <= max(context.limits.lease, context.limits.retry_longest)
+    return context.is_due(entry) or (at_once and not Want.of(entry).push)
 
 
 def _why(report: TokensPushed) -> str:
@@ -282,7 +268,3 @@ def _why(report: TokensPushed) -> str:
 
 def _name(entry: Entry) -> str:
     return f"{entry.details['country_code']}-{entry.details['party_id']}"
-
-
-def _short(text: str) -> str:
-    return printable(text)[:_LONGEST_ERROR]

@@ -23,7 +23,7 @@ from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.parties import Caller, Party, matrix_of, policy_of
 from ocpi_emsp.models import Session
-from ocpi_emsp.ports import REJECTION, Entry, Key, Record
+from ocpi_emsp.ports import REJECTION, Entry, Key, Record, Transaction
 from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
@@ -131,6 +131,12 @@ class Incoming:
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""
         return self.pulled or self.context.hears(event)
+
+    async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
+        """Journal an event of this request and have it delivered after the flow."""
+        entry = await self.context.emit(tx, event, key, self.correlation_id, body, **details)
+        if entry is not None:
+            self.in_hand.append(entry)
 
     def reply(self, stored: Stored) -> Response:
         """201 for a new object, 200 for a known one, and for one that stays as it is stored (status_codes.md)."""

@@ -26,7 +26,6 @@ from ocpi_emsp.flows.context import Context, new_id
 from ocpi_emsp.flows.push import PATCHED
 from ocpi_emsp.flows.push_wanted import want_pushes
 from ocpi_emsp.flows.pushed import look_from, read_had
-from ocpi_emsp.flows.receive.tokens import token_key
 from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
@@ -229,7 +228,7 @@ def valid_token(plain: Any) -> Token:
 
 
 def _key(context: Context, uid: str, token_type: TokenType) -> Key:
-    return token_key(context.identity.country_code, context.identity.party_id, uid, token_type.value)
+    return context.identity.token_key(uid, token_type.value)
 
 
 def _key_of(context: Context, body: bytes) -> Key:

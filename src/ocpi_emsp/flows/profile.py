@@ -69,9 +69,10 @@ def _require_policy(profile: Profile) -> None:
 
 
 def _require_foreign(context: Context, party: Party) -> None:
-    ours = context.identity.country_code.upper(), context.identity.party_id.upper()
-    if ours in owners(party):
-        raise ValueError(f"allowed_parties: {'-'.join(ours)} is ourselves: nobody sends objects of ours")
+    if context.identity.owner in owners(party):
+        raise ValueError(
+            f"allowed_parties: {'-'.join(context.identity.owner)} is ourselves: nobody sends objects of ours"
+        )
 
 
 async def _require_unregistered(tx: Transaction, party: Party) -> None:

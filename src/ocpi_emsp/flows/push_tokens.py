@@ -42,7 +42,6 @@ from ocpi_emsp.flows.push import differences, fetch_token, patch_token, put_toke
 from ocpi_emsp.flows.push_report import Ended, PushProgress, TokenFailure, TokensPushed
 from ocpi_emsp.flows.push_wanted import is_wanted, want_push
 from ocpi_emsp.flows.pushed import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
-from ocpi_emsp.flows.receive.tokens import token_key
 from ocpi_emsp.flows.register import registered_party
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Send, Transaction
@@ -254,7 +253,7 @@ class _Push:
             failures=tuple(self.failures),
             duration=max(0.0, (self.context.clock.now() - started).total_seconds()),
             ended=ended,
-            why=_short(why),
+            why=short(why),
         )
 
     def _count(self, **more: int) -> None:
@@ -304,7 +303,8 @@ class _Push:
                 had = read_had(record)
                 if had is None or not had.is_pending or had.push == self.id:
                     continue
-                stored = await tx.get(key := self._token_key(record.key))
+                key = self.context.identity.token_key(record.key.id, record.key.parent)
+                stored = await tx.get(key)
                 token = _token_or_none(stored)
                 if stored and (not invalidations or (token and not token.valid)):
                     keys.append(key)
@@ -320,10 +320,6 @@ class _Push:
             limit=_PAGE,
             count=False,
         )
-
-    def _token_key(self, pushed: Key) -> Key:
-        identity = self.context.identity
-        return token_key(identity.country_code, identity.party_id, pushed.id, pushed.parent)
 
     async def _had(self, tx: Transaction, key: Key) -> Had | None:
         return read_had(await tx.get(pushed_key(self.party, key)))
@@ -423,7 +419,7 @@ class _Push:
 
     async def _fail(self, key: Key, error: str) -> None:
         """Remember a failure. What the party has now is not known, so the next push will PUT."""
-        error = _short(error)
+        error = short(error)
         async with self.context.store.transaction(read_only=True) as tx:
             had = await self._had(tx, key)
         failures = had.failures + 1 if had else 1
@@ -466,6 +462,6 @@ def _is_unauthorized(error: PartnerError) -> bool:
     return isinstance(error, PartnerRefused) and error.answered_http == 401
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """An error as it is kept: without what a database or a terminal does not take, and bounded."""
     return printable(text)[:_LONGEST_ERROR]

@@ -30,8 +30,6 @@ from ocpi_emsp.flows.context import Context, new_id, new_token
 from ocpi_emsp.flows.deliver import deliver
 from ocpi_emsp.flows.handshake import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.lifecycle import standing, sweep, with_credentials
-from ocpi_emsp.flows.lifecycle import unregister as unregister
-from ocpi_emsp.flows.lifecycle import update_credentials as update_credentials
 from ocpi_emsp.flows.pace import check_rate, check_slots
 from ocpi_emsp.flows.parties import (
     Party,
@@ -46,8 +44,6 @@ from ocpi_emsp.flows.parties import (
     with_policy,
 )
 from ocpi_emsp.flows.partner_api import Offer, our_credentials, read, usable_offer
-from ocpi_emsp.flows.partner_api import party_version_details as party_version_details
-from ocpi_emsp.flows.partner_api import party_versions as party_versions
 from ocpi_emsp.flows.profile import require_party
 from ocpi_emsp.flows.push_wanted import AFTER_REGISTERING, want_push, want_push_if_switched_on
 from ocpi_emsp.models import Credentials, ModuleID
@@ -158,8 +154,7 @@ def _kept(known: Party, asked: Profile) -> Profile:
 
 
 def _is_us(context: Context, country_code: str, party_id: str) -> bool:
-    ours = context.identity.country_code.upper(), context.identity.party_id.upper()
-    return (country_code.upper(), party_id.upper()) == ours
+    return (country_code.upper(), party_id.upper()) == context.identity.owner
 
 
 async def accept_credentials(

@@ -34,7 +34,6 @@ from ocpi_emsp.flows.authorize import AuthorizationRequest, Nonsense, by_token, 
 from ocpi_emsp.flows.incoming import Incoming
 from ocpi_emsp.flows.owners import Owner, open_owners
 from ocpi_emsp.flows.receive.locations import assemble
-from ocpi_emsp.flows.receive.tokens import token_key
 from ocpi_emsp.flows.resync import wish
 from ocpi_emsp.models import (
     AuthorizationInfo,
@@ -172,7 +171,7 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
         raise UnknownObject(f"there is no token type {case.token_type[:50]!r}: it is {' or '.join(TokenType)}")
     if not _may_be_stored(uid):
         raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
-    record = await tx.get(token_key(identity.country_code, identity.party_id, uid, case.token_type))
+    record = await tx.get(identity.token_key(uid, case.token_type))
     if record is not None:
         try:
             return decode(Token, record.document)
@@ -180,9 +179,7 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
             case.because("the token as it is stored cannot be read")
             raise _NoAnswer(f"the stored token {uid[:100]!r} cannot be read") from error
     others = [
-        each.value
-        for each in TokenType
-        if each != case.token_type and await tx.get(token_key(identity.country_code, identity.party_id, uid, each))
+        each.value for each in TokenType if each != case.token_type and await tx.get(identity.token_key(uid, each))
     ]
     known = f", but one of type {' and '.join(others)} is" if others else ""
     raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{known}")

@@ -18,7 +18,6 @@ from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.incoming import JSON, Incoming, Outcome, Stored
 from ocpi_emsp.flows.owners import Owner, open_owners, owner_of
-from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as route
@@ -66,14 +65,14 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     first = await tx.get(record.key)
     if first is None:
         await tx.put(record)
-        await emit(incoming, tx, CdrReceived, record.key, document)
+        await incoming.emit(tx, CdrReceived, record.key, document)
         return Stored(Outcome.CREATED, record=record)
     if _same(first.document, document):
         return Stored(Outcome.UNCHANGED, record=first)
     beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
     if await tx.get(beside) is None:
         await tx.put(evolve(record, key=beside))
-        await emit(incoming, tx, CdrConflict, beside, document)
+        await incoming.emit(tx, CdrConflict, beside, document)
     return Stored(Outcome.CONFLICT, record=first)
 
 

@@ -12,19 +12,17 @@ from __future__ import annotations
 from ocpi_emsp import logs
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CommandResultReceived
-from ocpi_emsp.flows.command import is_readable, pull_unknown_session
+from ocpi_emsp.flows.command import as_object, is_readable, pull_unknown_session
 from ocpi_emsp.flows.command_state import CommandChange, CommandState, command_key, get_command
 from ocpi_emsp.flows.deadlines import stored
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
-from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.models import CommandResponse
 from ocpi_emsp.wire import Response
 
 
 async def result(incoming: Incoming) -> Response:
     """The result of a command that we sent."""
-    body = incoming.request.body.strip()
-    response = incoming.accept(CommandResponse, b'{"result":' + body + b"}" if body.startswith(b'"') else body)
+    response = incoming.accept(CommandResponse, as_object(incoming.request.body.strip()))
     if not is_readable(response.result):
         raise InvalidObject(f"the result is empty, too long or not printable: {response.result.value[:80]!r}")
     key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])
@@ -42,7 +40,7 @@ async def result(incoming: Incoming) -> Response:
         incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now, incoming.correlation_id))
         await pull_unknown_session(tx, settled, settled.result, incoming.now)
         late = settled.state == CommandState.LATE
-        await emit(incoming, tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)
+        await incoming.emit(tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)
     incoming.context.ring(key.id)
     logs.info(
         "command.result",

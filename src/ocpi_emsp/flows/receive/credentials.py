@@ -17,7 +17,6 @@ from ocpi_emsp.flows.handshake import PartyChange, require
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
 from ocpi_emsp.flows.parties import PartyState, delete_party
 from ocpi_emsp.flows.partner_api import our_credentials
-from ocpi_emsp.flows.receive.objects import emit
 from ocpi_emsp.flows.register import accept_credentials
 from ocpi_emsp.models import BusinessDetails, Credentials
 from ocpi_emsp.routes import incoming as route
@@ -64,7 +63,7 @@ async def delete(incoming: Incoming) -> Response:
     require(party.state, PartyChange.THEIR_DELETE, party, allow=_allowed(incoming))
     async with incoming.context.store.transaction() as tx:
         if await delete_party(tx, party):  # otherwise another request, or we, ended it a moment ago
-            await emit(incoming, tx, PartyUnregistered, party.key)
+            await incoming.emit(tx, PartyUnregistered, party.key)
     return incoming.reply(Stored(Outcome.UPDATED))
 
 

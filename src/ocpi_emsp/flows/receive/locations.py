@@ -22,7 +22,7 @@ from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject, UnknownLocation, UnknownObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
-from ocpi_emsp.flows.receive.objects import differs, emit, known, older, raw_time, receipt, stamped, want_resync
+from ocpi_emsp.flows.receive.objects import differs, known, older, raw_time, receipt, stamped, want_resync
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -233,7 +233,7 @@ async def _store_location(
         return Stored(Outcome.UNCHANGED, record=record)
     if incoming.context.hears(LocationReceived):
         whole = assemble(record, await tx.children(key))
-        await emit(incoming, tx, LocationReceived, key, whole, created=old is None)
+        await incoming.emit(tx, LocationReceived, key, whole, created=old is None)
     return Stored.over(old)
 
 
@@ -282,7 +282,7 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record, moment: d
     changes = {"status": msgspec.Raw(b'"REMOVED"'), "last_updated": raw_time(moment)}
     document = merge_patch(record.document, join(changes))
     await tx.put(Record(record.key, document, moment, incoming.now, correlation_id=incoming.correlation_id))
-    await emit(incoming, tx, EvseRemoved, record.key, document, location_id=record.key.parent)
+    await incoming.emit(tx, EvseRemoved, record.key, document, location_id=record.key.parent)
     return True
 
 
@@ -298,7 +298,7 @@ async def _store_evse(
         await tx.put(evolve(location, last_updated=evse.last_updated, correlation_id=incoming.correlation_id))
     if incoming.context.hears(EvseReceived) and differs(old, record):
         created = old is None
-        await emit(incoming, tx, EvseReceived, key, document, location_id=key.parent, created=created)
+        await incoming.emit(tx, EvseReceived, key, document, location_id=key.parent, created=created)
     return Stored.over(old)
 
 

@@ -43,7 +43,7 @@ async def store_object(
     if incoming.compares(event):
         if not differs(old, new):
             return Stored(Outcome.UNCHANGED, record=new)
-        await emit(incoming, tx, event, new.key, new.document, created=old is None)
+        await incoming.emit(tx, event, new.key, new.document, created=old is None)
     return Stored.over(old)
 
 
@@ -55,15 +55,6 @@ def older(old: Record, stored: datetime) -> Stored:
 def differs(old: Record | None, new: Record) -> bool:
     """True where a record is new or says something else."""
     return old is None or (old.document != new.document and old.content_hash != new.content_hash)
-
-
-async def emit(
-    incoming: Incoming, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object
-) -> None:
-    """Journal an event and have it delivered after the flow."""
-    entry = await incoming.context.emit(tx, event, key, incoming.correlation_id, body, **details)
-    if entry is not None:
-        incoming.in_hand.append(entry)
 
 
 async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
@@ -79,7 +70,7 @@ async def want_resync(incoming: Incoming, tx: Transaction, key: Key) -> None:
     module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
     object_id = key.parent or key.id
     await wish(tx, incoming.party.owner, module, object_id, incoming.now, incoming.owner)
-    await emit(incoming, tx, ResyncWanted, key, module=module, id=object_id)
+    await incoming.emit(tx, ResyncWanted, key, module=module, id=object_id)
 
 
 def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
 from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
-from ocpi_emsp.flows.receive.objects import emit, get_object, known, patched, receipt, stamped, store_object
+from ocpi_emsp.flows.receive.objects import get_object, known, patched, receipt, stamped, store_object
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -51,7 +51,7 @@ async def delete(incoming: Incoming) -> Response:
         record = await tx.get(key)
         if record is not None:
             await tx.delete(key)
-            await emit(incoming, tx, TariffDeleted, key, record.document)
+            await incoming.emit(tx, TariffDeleted, key, record.document)
             return incoming.reply(Stored(Outcome.UPDATED))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 

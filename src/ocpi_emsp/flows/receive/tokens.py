@@ -14,7 +14,7 @@ from attrs import evolve
 
 from ocpi_emsp.flows.context import Context
 from ocpi_emsp.flows.incoming import JSON, Incoming
-from ocpi_emsp.ports import Key, Kind, Query, Record
+from ocpi_emsp.ports import Kind, Query, Record
 from ocpi_emsp.wire import PageRequest, Response, link_next, read_page_request, success
 
 
@@ -48,8 +48,3 @@ async def _listed(context: Context, asked: PageRequest, limit: int) -> tuple[Seq
             return page.records, page.total
         page = await tx.page(evolve(window, after=asked.after, limit=limit + 1, count=False))
         return page.records, (await tx.page(evolve(window, limit=1))).total
-
-
-def token_key(country_code: str, party_id: str, uid: str, token_type: str) -> Key:
-    """The key of one of our tokens: uid and type together are unique (mod_tokens.md 3.2)."""
-    return Key(Kind.TOKEN, country_code.upper(), party_id.upper(), uid, token_type.upper())
