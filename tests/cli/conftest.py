@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import httpx
 import pytest
 
 from cli.filled import fill
@@ -72,6 +74,25 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return started
 
         yield begin
+
+
+def registering(start: Start, command: Command, who: Sequence[str]) -> Callable[..., tuple[str, Any]]:
+    """Starts a simulated CPO and registers with it, as ``who`` says; gives its control URL and its process."""
+
+    def begin(*argv: str) -> tuple[str, Any]:
+        running = start("simulate-cpo", "--token-a", "token-a", *argv)
+        assert running.stdout is not None
+        ready = json.loads(running.stdout.readline())
+        registered = command("register", ready["versions_url"], "--token-a", "token-a", *who)
+        assert registered.status == 0, registered.err
+        return ready["control_url"], running
+
+    return begin
+
+
+def tokens_of(control_url: str) -> dict[str, bool]:
+    """What a simulated CPO has: whether each token is valid, by uid."""
+    return {each["uid"]: each["valid"] for each in httpx.get(f"{control_url}/state").json()["tokens"]}
 
 
 @pytest.fixture(scope="session")

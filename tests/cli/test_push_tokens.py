@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import httpx
 import pytest
 
 from cli import filled
-from cli.conftest import SECONDS, Command, Start
+from cli.conftest import SECONDS, Command, Start, registering, tokens_of
 from client.support import token
 from ocpi_emsp.cli import main
 from ocpi_emsp.storage import SqlStore
@@ -29,15 +28,7 @@ def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.Monk
     assert server.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
 
-    def begin(*argv: str) -> tuple[str, Any]:
-        running = start("simulate-cpo", "--token-a", "token-a", *argv)
-        assert running.stdout is not None
-        ready = json.loads(running.stdout.readline())
-        registered = command("register", ready["versions_url"], "--token-a", "token-a", *WHO)
-        assert registered.status == 0, registered.err
-        return ready["control_url"], running
-
-    return begin
+    return registering(start, command, WHO)
 
 
 def store_tokens(*tokens: Any) -> None:
@@ -45,11 +36,6 @@ def store_tokens(*tokens: Any) -> None:
     for each in tokens:
         filled.emsp_on(store).tokens.put(each)
     store.dispose()
-
-
-def tokens_of(control_url: str) -> dict[str, bool]:
-    """What the CPO has: whether each token is valid, by uid."""
-    return {each["uid"]: each["valid"] for each in httpx.get(f"{control_url}/state").json()["tokens"]}
 
 
 def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command) -> None:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import httpx
 import pytest
 
-from cli.conftest import SECONDS, Command, Ended, Start
+from cli.conftest import SECONDS, Command, Ended, Start, registering, tokens_of
 from client.support import token
 from ocpi_emsp import TokenType, encode
 
@@ -206,23 +205,10 @@ def cpo(start: Start, command: Command, request: pytest.FixtureRequest, monkeypa
     assert server.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
 
-    def begin(*argv: str) -> tuple[str, Any]:
-        running = start("simulate-cpo", "--token-a", "token-a", *argv)
-        assert running.stdout is not None
-        ready = json.loads(running.stdout.readline())
-        registered = command("register", ready["versions_url"], "--token-a", "token-a", *WHO)
-        assert registered.status == 0, registered.err
-        return ready["control_url"], running
-
-    yield begin
+    yield registering(start, command, WHO)
     server.send_signal(signal.SIGTERM)
     _, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, "Traceback" in err) == (0, False), err
-
-
-def tokens_of(control_url: str) -> dict[str, bool]:
-    """What the CPO has: whether each token is valid, by uid."""
-    return {each["uid"]: each["valid"] for each in httpx.get(f"{control_url}/state").json()["tokens"]}
 
 
 def test_what_is_put_and_invalidated_is_at_every_party_at_once(
