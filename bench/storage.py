@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from ocpi_emsp import Emsp, Request, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties import Party, PartyState, issue, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
 from ocpi_emsp.storage import SqlStore
 from postgres import PrivatePostgres
 

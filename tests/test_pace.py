@@ -10,8 +10,8 @@ from attrs import evolve
 
 from ocpi_emsp import PartnerUnavailable, Patience
 from ocpi_emsp._bridge import run
-from ocpi_emsp._pace import make_pace
-from ocpi_emsp.flows.pace import Health, Pace, PartyId
+from ocpi_emsp._rate_limiter import make_pace
+from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
 from ocpi_emsp.ports import Colour
 
 TNM: PartyId = ("NL", "TNM")

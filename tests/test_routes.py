@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocpi_emsp import SupportMatrix
-from ocpi_emsp.flows.dispatch import FLOWS
+from ocpi_emsp.flows.serving.dispatch import FLOWS
 from ocpi_emsp.routes import INCOMING, MODULES, OUTGOING, VERSION, Match, Route, below, incoming, match, outgoing
 from ocpi_emsp.support import FROM_CPO, TO_CPO
 

@@ -126,18 +126,7 @@ if TYPE_CHECKING:
         TariffDeleted,
         TariffReceived,
     )
-    from ocpi_emsp.flows.authorizations import Decision
-    from ocpi_emsp.flows.authorize import AuthorizationRequest
-    from ocpi_emsp.flows.command_state import CommandState, SentCommand
-    from ocpi_emsp.flows.context import Limits
-    from ocpi_emsp.flows.diagnosis import Diagnosis
-    from ocpi_emsp.flows.fan_out import WaitingPush
-    from ocpi_emsp.flows.journal import PendingEvent
-    from ocpi_emsp.flows.our_tokens import FailedToken
-    from ocpi_emsp.flows.pace import Patience
-    from ocpi_emsp.flows.parties import Party, Profile
-    from ocpi_emsp.flows.push_report import TokenFailure, TokensPushed
-    from ocpi_emsp.flows.reconcile_result import (
+    from ocpi_emsp.flows.cdrs.reconcile_report import (
         CdrDifference,
         CdrMatch,
         CdrSummary,
@@ -146,13 +135,24 @@ if TYPE_CHECKING:
         SessionSummary,
         UnreadableDocument,
     )
-    from ocpi_emsp.flows.reservations import Reservation, ReservationState
-    from ocpi_emsp.flows.suggestions import Suggestion
+    from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
+    from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+    from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
+    from ocpi_emsp.flows.core.context import Limits
+    from ocpi_emsp.flows.core.limits import Patience
+    from ocpi_emsp.flows.events.admin import PendingEvent
+    from ocpi_emsp.flows.parties.party import Party, Profile
+    from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
+    from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
     from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
-    from ocpi_emsp.kept.commands import AsyncPendingCommand, PendingCommand
-    from ocpi_emsp.kept.relay import AsyncRelay, Relay
+    from ocpi_emsp.flows.tokens.authorization_records import Decision
+    from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
+    from ocpi_emsp.flows.tokens.push.report import TokenFailure, TokensPushed
+    from ocpi_emsp.flows.tokens.store import FailedToken
     from ocpi_emsp.listing import AsyncListing, Listing
     from ocpi_emsp.ports import Measurement, Span, Telemetry
+    from ocpi_emsp.resources.commands import AsyncPendingCommand, PendingCommand
+    from ocpi_emsp.resources.relay import AsyncRelay, Relay
 
 __all__ = [
     "AdditionalGeoLocation",
@@ -311,23 +311,23 @@ __all__ = [
 _SERVING = (
     "ocpi_emsp.ports",
     "ocpi_emsp.events",
-    "ocpi_emsp.flows.command_state",
-    "ocpi_emsp.flows.authorizations",
-    "ocpi_emsp.flows.authorize",
-    "ocpi_emsp.flows.context",
-    "ocpi_emsp.flows.fan_out",
-    "ocpi_emsp.flows.our_tokens",
-    "ocpi_emsp.flows.diagnosis",
-    "ocpi_emsp.flows.journal",
-    "ocpi_emsp.flows.pace",
-    "ocpi_emsp.flows.parties",
-    "ocpi_emsp.flows.push_report",
-    "ocpi_emsp.flows.reconcile_result",
-    "ocpi_emsp.flows.reservations",
-    "ocpi_emsp.flows.suggestions",
+    "ocpi_emsp.flows.commands.states",
+    "ocpi_emsp.flows.tokens.authorization_records",
+    "ocpi_emsp.flows.core.authorize_hook",
+    "ocpi_emsp.flows.core.context",
+    "ocpi_emsp.flows.tokens.push.fan_out",
+    "ocpi_emsp.flows.tokens.store",
+    "ocpi_emsp.flows.partner_health.diagnosis",
+    "ocpi_emsp.flows.events.admin",
+    "ocpi_emsp.flows.core.limits",
+    "ocpi_emsp.flows.parties.party",
+    "ocpi_emsp.flows.tokens.push.report",
+    "ocpi_emsp.flows.cdrs.reconcile_report",
+    "ocpi_emsp.flows.commands.reservations",
+    "ocpi_emsp.flows.partner_health.profile_suggestions",
     "ocpi_emsp.flows.sync.report",
-    "ocpi_emsp.kept.commands",
-    "ocpi_emsp.kept.relay",
+    "ocpi_emsp.resources.commands",
+    "ocpi_emsp.resources.relay",
     "ocpi_emsp.listing",
     "ocpi_emsp.client",
     "ocpi_emsp.emsp",

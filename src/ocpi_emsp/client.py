@@ -17,15 +17,21 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from attrs import frozen
 
 from ocpi_emsp._bridge import iterate, run
-from ocpi_emsp._waiting import Waiting
-from ocpi_emsp.flows import command, fetch, lifecycle, partner_api, push, register
-from ocpi_emsp.flows.command import Answered
-from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.fetch import FetchedPage
-from ocpi_emsp.flows.parties import Party
-from ocpi_emsp.kept.commands import AsyncPendingCommand, PendingCommand
+from ocpi_emsp._command_waiter import Waiting
+from ocpi_emsp.flows.calls import fetch_one as fetch
+from ocpi_emsp.flows.calls.fetch_one import FetchedPage
+from ocpi_emsp.flows.commands import send as command
+from ocpi_emsp.flows.commands.send import Answered
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.credentials import discovery as partner_api
+from ocpi_emsp.flows.credentials import register
+from ocpi_emsp.flows.credentials import renew as lifecycle
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.tokens.push import client as push
 from ocpi_emsp.listing import AsyncListing, Listing
 from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff, Token, Version, VersionDetail
+from ocpi_emsp.resources.commands import AsyncPendingCommand, PendingCommand
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest
 
@@ -42,7 +48,7 @@ class _At:
     party_id: str
 
     async def party(self) -> Party:
-        return await register.registered_party(self.context, self.country_code, self.party_id)
+        return await registered_party(self.context, self.country_code, self.party_id)
 
 
 async def _call(

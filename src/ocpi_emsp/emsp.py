@@ -18,17 +18,22 @@ import httpx
 from attrs import evolve, frozen
 
 from ocpi_emsp import _bridge
-from ocpi_emsp._pace import make_pace
-from ocpi_emsp._waiting import Bells, Waiting
+from ocpi_emsp._command_waiter import Bells, Waiting
+from ocpi_emsp._rate_limiter import make_pace
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
+from ocpi_emsp.background import Seldom, async_keep_doing, keep_doing
 from ocpi_emsp.check import Policy
 from ocpi_emsp.client import AsyncClient, Client
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
-from ocpi_emsp.flows import deliver, register
-from ocpi_emsp.flows.authorize import (
+from ocpi_emsp.flows.calls.retries import paced_send
+from ocpi_emsp.flows.cdrs.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
+from ocpi_emsp.flows.cdrs.reconcile_report import Reconciliation
+from ocpi_emsp.flows.commands.states import SentCommand
+from ocpi_emsp.flows.commands.upkeep import do_what_is_due
+from ocpi_emsp.flows.core.authorize_hook import (
     AuthorizeFallback,
     AuthorizeHook,
     arguments_of,
@@ -36,35 +41,32 @@ from ocpi_emsp.flows.authorize import (
     by_whitelist,
     fallback_of,
 )
-from ocpi_emsp.flows.command_state import SentCommand
-from ocpi_emsp.flows.context import Context, Identity, Limits, UrlPolicy
-from ocpi_emsp.flows.dispatch import dispatch
-from ocpi_emsp.flows.due import do_what_is_due
-from ocpi_emsp.flows.gauges import observe
-from ocpi_emsp.flows.pace import Health, Pace, Patience
-from ocpi_emsp.flows.parties import Party
-from ocpi_emsp.flows.patience import paced_send
-from ocpi_emsp.flows.push_report import TokensPushed
-from ocpi_emsp.flows.push_tokens import push_tokens_to
-from ocpi_emsp.flows.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
-from ocpi_emsp.flows.reconcile_result import Reconciliation
-from ocpi_emsp.flows.report import partner_report
+from ocpi_emsp.flows.core.context import Context, Identity, Limits, UrlPolicy
+from ocpi_emsp.flows.core.limits import Health, Pace, Patience
+from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
+from ocpi_emsp.flows.credentials import register
+from ocpi_emsp.flows.events import delivery as deliver
+from ocpi_emsp.flows.parties import profile as party_profile
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.partner_health.gauges import observe
+from ocpi_emsp.flows.partner_health.report import partner_report
+from ocpi_emsp.flows.serving.dispatch import dispatch
 from ocpi_emsp.flows.sync.report import SyncReport
 from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
-from ocpi_emsp.flows.telemetry import GuardedTelemetry
-from ocpi_emsp.kept.authorizations import AsyncAuthorizations, Authorizations
-from ocpi_emsp.kept.commands import AsyncCommands, Commands
-from ocpi_emsp.kept.events import AsyncEvents, Events
-from ocpi_emsp.kept.loops import Seldom, async_keep_doing, keep_doing
-from ocpi_emsp.kept.parties import AsyncParties, Parties, first_profile
-from ocpi_emsp.kept.reach import AsyncReach, Reach
-from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
-from ocpi_emsp.kept.relay import AsyncRelay, Relay
-from ocpi_emsp.kept.reservations import AsyncReservations, Reservations
-from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
+from ocpi_emsp.flows.tokens.push.party_run import push_tokens_to
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
 from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store, Telemetry
 from ocpi_emsp.report import PartnerReport
+from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
+from ocpi_emsp.resources.commands import AsyncCommands, Commands
+from ocpi_emsp.resources.contexts import AsyncReach, Reach
+from ocpi_emsp.resources.events import AsyncEvents, Events
+from ocpi_emsp.resources.parties import AsyncParties, Parties, first_profile
+from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
+from ocpi_emsp.resources.relay import AsyncRelay, Relay
+from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
+from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 from ocpi_emsp.wire import Request, Response
@@ -380,19 +382,19 @@ class Emsp:
 
         Raises NotRegistered, ValueError for a rule that does not exist.
         """
-        _bridge.run(register.set_policy(self._context("sync"), country_code, party_id, policy))
+        _bridge.run(party_profile.set_policy(self._context("sync"), country_code, party_id, policy))
 
     async def async_set_policy(self, country_code: str, party_id: str, policy: Policy | None) -> None:
         """:meth:`set_policy`, awaited."""
-        await register.set_policy(self._context("async"), country_code, party_id, policy)
+        await party_profile.set_policy(self._context("async"), country_code, party_id, policy)
 
     def set_matrix(self, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
         """Say what is served to a party and called at it; None takes the eMSP's own matrix. Raises NotRegistered."""
-        _bridge.run(register.set_matrix(self._context("sync"), country_code, party_id, matrix))
+        _bridge.run(party_profile.set_matrix(self._context("sync"), country_code, party_id, matrix))
 
     async def async_set_matrix(self, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
         """:meth:`set_matrix`, awaited."""
-        await register.set_matrix(self._context("async"), country_code, party_id, matrix)
+        await party_profile.set_matrix(self._context("async"), country_code, party_id, matrix)
 
     def set_pace(
         self,
@@ -406,7 +408,7 @@ class Emsp:
 
         Raises NotRegistered, ValueError for a pace at which nothing is sent.
         """
-        flow = register.set_pace(
+        flow = party_profile.set_pace(
             self._context("sync"), country_code, party_id, requests_per_second, concurrent_requests
         )
         _bridge.run(flow)
@@ -421,7 +423,7 @@ class Emsp:
     ) -> None:
         """:meth:`set_pace`, awaited."""
         context = self._context("async")
-        await register.set_pace(context, country_code, party_id, requests_per_second, concurrent_requests)
+        await party_profile.set_pace(context, country_code, party_id, requests_per_second, concurrent_requests)
 
     def sync(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Generic, TypeVar
 
-from ocpi_emsp.flows.fetch import FetchedPage, RejectedItem
+from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ocpi_emsp import Emsp
 from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.command_state import CommandState, SentCommand
-from ocpi_emsp.flows.parties import Party, PartyState, issue, party_key
-from ocpi_emsp.flows.reservations import Reservation, ReservationState
+from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
+from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+from ocpi_emsp.flows.parties.party import Party, PartyState, issue, party_key
 from ocpi_emsp.models import BusinessDetails, CommandResponseType, CommandType, Endpoint, ModuleID, TokenType
 from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, RELAY, Entry, Key, Kind, Record
 from ocpi_emsp.storage import SqlStore

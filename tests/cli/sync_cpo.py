@@ -14,7 +14,7 @@ from attrs import define, field
 
 from cli import filled
 from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.parties import Party, PartyState, party_key
+from ocpi_emsp.flows.parties.party import Party, PartyState, party_key
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.storage import SqlStore
 

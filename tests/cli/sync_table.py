@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from cli.sync_presets import COUNT, PAGE, TOKENS, World, a_minute_ago
-from ocpi_emsp.flows.parties import Profile
+from ocpi_emsp.flows.parties.party import Profile
 from served.support import waitress_server
 
 Step: TypeAlias = Callable[[World], object]

@@ -19,9 +19,9 @@ from cli.conftest import Command, Ended
 from ocpi_emsp.cli import export_store, import_store, stores
 from ocpi_emsp.cli.portable import record_line
 from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.lookouts import Lookout
-from ocpi_emsp.flows.parties import issue
-from ocpi_emsp.flows.reservations import Reservation
+from ocpi_emsp.flows.commands.reservations import Reservation
+from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.parties.party import issue
 from ocpi_emsp.models import CommandType, TokenType
 from ocpi_emsp.ports import (
     AUTHORIZATION,

@@ -13,7 +13,7 @@ import pytest
 from cli import filled
 from cli.conftest import Command
 from ocpi_emsp.cli import listing, objects
-from ocpi_emsp.flows.parties import issue
+from ocpi_emsp.flows.parties.party import issue
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
 from processes import limited

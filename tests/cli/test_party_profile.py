@@ -10,7 +10,7 @@ import pytest
 
 from cli.conftest import Command
 from ocpi_emsp import SupportMatrix
-from ocpi_emsp.flows.profile import DEFAULTS
+from ocpi_emsp.flows.parties.profile import DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -102,7 +102,7 @@ def test_a_party_that_is_not_there(command: Command) -> None:
 
 
 def test_suggestions_are_said_and_not_applied(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ocpi_emsp.flows import suggestions as module
+    from ocpi_emsp.flows.partner_health import profile_suggestions as module
 
     ended = command("party", "profile", "NL-TNM", "--suggest")
     assert ended.status == 0

@@ -44,13 +44,13 @@ from ocpi_emsp import (
     Request,
     UnsupportedVersion,
 )
-from ocpi_emsp.kept.authorizations import AsyncAuthorizations, Authorizations
-from ocpi_emsp.kept.commands import AsyncCommands, Commands
-from ocpi_emsp.kept.events import AsyncEvents, Events
-from ocpi_emsp.kept.parties import AsyncParties, Parties
-from ocpi_emsp.kept.rejections import AsyncRejections, Rejections
-from ocpi_emsp.kept.reservations import AsyncReservations, Reservations
-from ocpi_emsp.kept.tokens import AsyncTokens, Tokens
+from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
+from ocpi_emsp.resources.commands import AsyncCommands, Commands
+from ocpi_emsp.resources.events import AsyncEvents, Events
+from ocpi_emsp.resources.parties import AsyncParties, Parties
+from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
+from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
+from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
 
 both_colours = pytest.mark.parametrize("colour", COLOURS)

@@ -32,8 +32,8 @@ from waitress.server import create_server  # type: ignore[import-untyped] # wait
 from crash.forks import fork_for_each_message
 from ocpi_emsp import Emsp, Event, EvseReceived, OcpiError, Request, SupportMatrix, SyncEnded, SyncProgress, SyncReport
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.context import Limits
-from ocpi_emsp.flows.parties import Party, PartyState, checkpoint_key, issue, put_party
+from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.flows.parties.party import Party, PartyState, checkpoint_key, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore

@@ -31,8 +31,8 @@ from crash.server import CHECKPOINT, TOKEN, make_emsp, pulled_id, register, requ
 from ocpi_emsp import Cdr, Emsp, Evse, Location, Session, Tariff, decode
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
+from ocpi_emsp.flows.calls.pagination import offset_of
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
-from ocpi_emsp.flows.walk import offset_of
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples

@@ -17,7 +17,7 @@ from crash.support import EVSES, Document, Outcome, Push, location, moment
 from ocpi_emsp import Emsp, LocationReceived, Response
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
-from ocpi_emsp.flows.parties import get_party, put_party
+from ocpi_emsp.flows.parties.party import get_party, put_party
 from ocpi_emsp.storage import SqlStore
 
 Handle: TypeAlias = Callable[[Emsp, Push], Response]

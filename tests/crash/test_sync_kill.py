@@ -22,7 +22,7 @@ from client.support import token
 from crash.forks import SECONDS, Forks, forking
 from crash.syncer import REPORT, Order, make_emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties import Party, PartyState, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import NAMES, RELAY, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore, metadata

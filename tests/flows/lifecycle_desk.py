@@ -17,7 +17,7 @@ from ocpi_emsp import (
     StoreFailed,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.parties import Party, PartyState, read_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, read_party
 from ocpi_emsp.ports import Kind, Query, Transaction
 from ocpi_emsp.storage import MemoryStore
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from ocpi_emsp import Emsp, Event, Request, Response, SupportMatrix
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.parties import Party, get_party, put_party
+from ocpi_emsp.flows.parties.party import Party, get_party, put_party
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import encode
 

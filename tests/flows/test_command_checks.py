@@ -11,7 +11,7 @@ from flows.command_desk import E1, E2, PARTY, Desk, desk, token
 from flows.support import NOW, at, without
 from ocpi_emsp import Capability, Client, Finding, InvalidObject, Severity, TokenType
 from ocpi_emsp.check import RULES
-from ocpi_emsp.flows.command_checks import COMMAND_RULES, NEEDS
+from ocpi_emsp.flows.commands.preflight import COMMAND_RULES, NEEDS
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 

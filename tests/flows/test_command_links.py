@@ -21,7 +21,7 @@ from flows.support import NOW
 from ocpi_emsp import CommandLedToSession, CommandState, Limits, PartnerRefused, SentCommand, Session, TransportFailed
 from ocpi_emsp._bridge import run
 from ocpi_emsp.codec import decode
-from ocpi_emsp.flows.lookouts import Lookout, fitting
+from ocpi_emsp.flows.commands.session_match import Lookout, fitting
 from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import START
 from ocpi_emsp.storage import SqlStore

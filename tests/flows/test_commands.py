@@ -33,7 +33,7 @@ from ocpi_emsp import (
     SupportMatrix,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.resync import wishes
+from ocpi_emsp.flows.parties.pending_resync import wishes
 
 # --- sending --------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ocpi_emsp import (
     UnsafeUrl,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.parties import put_party
+from ocpi_emsp.flows.parties.party import put_party
 
 UNANSWERED, REFUSED = CommandState.UNANSWERED, CommandState.REFUSED
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from command_states import BEGIN, END, drawing
 from ocpi_emsp import CommandState, PendingCommand
 from ocpi_emsp.events import EVENTS
-from ocpi_emsp.flows.command_drawing import BEGIN, END, drawing
-from ocpi_emsp.flows.command_state import OPEN, TRANSITIONS, CommandChange, after
-from ocpi_emsp.kept.commands import AsyncCommands, Commands
+from ocpi_emsp.flows.commands.states import OPEN, TRANSITIONS, CommandChange, after
+from ocpi_emsp.resources.commands import AsyncCommands, Commands
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
 
 def test_the_page_shows_the_table_as_it_is() -> None:
     drawn = PAGE[PAGE.index(BEGIN) : PAGE.index(END) + len(END)]
-    assert drawn == drawing(), "python -m ocpi_emsp.flows.command_drawing"
+    assert drawn == drawing(), "python docs/tools/command_states.py"
 
 
 def test_every_state_and_change_is_drawn() -> None:

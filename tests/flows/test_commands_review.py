@@ -17,7 +17,7 @@ from flows.command_desk import E1, PARTY, Desk, desk
 from flows.support import NOW
 from ocpi_emsp import CommandState, NotSupported, ReservationState, StoreFailed, SupportMatrix
 from ocpi_emsp.errors import AnswerUnusable
-from ocpi_emsp.flows.due import Done, do_what_is_due
+from ocpi_emsp.flows.commands.upkeep import Done, do_what_is_due
 from ocpi_emsp.storage import MemoryStore
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -22,7 +22,7 @@ from ocpi_emsp import (
     Event,
     PendingCommand,
     UnknownCommand,
-    _waiting,
+    _command_waiter,
 )
 from ocpi_emsp.emsp import SystemClock
 from ocpi_emsp.ports import Transaction
@@ -66,7 +66,7 @@ class WatchedStore(MemoryStore):
 def never_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits looks again only where a bell rings."""
     for name in ("_ANNOUNCED_LOOK", "_FIRST_LOOK", "_LONGEST_LOOK"):
-        monkeypatch.setattr(_waiting, name, 100 * SECONDS)
+        monkeypatch.setattr(_command_waiter, name, 100 * SECONDS)
 
 
 def bounded(flow: Callable[[], Coroutine[Any, Any, T]]) -> T:

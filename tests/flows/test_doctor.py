@@ -18,8 +18,8 @@ from attrs import evolve
 from flows.support import FakeClock, envelope, make_emsp, peer, serve
 from ocpi_emsp import Emsp, Limits, NotRegistered, SupportMatrix
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.diagnosis import CheckOutcome, Diagnosis, Works
-from ocpi_emsp.flows.parties import put_party
+from ocpi_emsp.flows.parties.party import put_party
+from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Works
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 

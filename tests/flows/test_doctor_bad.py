@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from flows.support import envelope, make_emsp, peer, serve
-from ocpi_emsp.flows.diagnosis import CheckOutcome, Diagnosis, Works
+from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Works
 
 VERSIONS = "https://cpo.test/versions"
 DATES = [

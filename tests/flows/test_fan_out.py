@@ -15,8 +15,9 @@ from flows.support import FakeClock, peer
 from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, passes, pushed, said, town
 from ocpi_emsp import Emsp, Limits, SupportMatrix, TokensPushed
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.flows import fan_out, push_wanted
-from ocpi_emsp.flows.parties import get_party, party_key, put_party
+from ocpi_emsp.flows.parties import pending_push as push_wanted
+from ocpi_emsp.flows.parties.party import get_party, party_key, put_party
+from ocpi_emsp.flows.tokens.push import fan_out
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction
 from ocpi_emsp.support import TO_CPO
 
@@ -80,7 +81,7 @@ def test_what_is_rolled_back_or_refused_is_pushed_to_nobody(monkeypatch: pytest.
         await push_wanted.want_pushes(tx, _now)
         raise StoreFailed("gone")
 
-    monkeypatch.setattr("ocpi_emsp.flows.our_tokens.want_pushes", failing_want)
+    monkeypatch.setattr("ocpi_emsp.flows.tokens.store.want_pushes", failing_want)
     with pytest.raises(StoreFailed):
         it.put("A")
     assert (it.emsp.tokens.get("A"), it.waiting()) == (None, [])
@@ -282,7 +283,7 @@ async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every wait is as long as it may be."""
-    monkeypatch.setattr("ocpi_emsp.flows.pace.random.uniform", lambda _least, most: most)
+    monkeypatch.setattr("ocpi_emsp.flows.core.limits.random.uniform", lambda _least, most: most)
 
 
 # --- something changes meanwhile ------------------------------------------------------------------------------------
@@ -415,7 +416,7 @@ def test_the_last_request_of_one_that_was_taken_over_is_not_the_last_word() -> N
 
 
 def test_an_invalidation_does_not_wait_for_the_end_of_a_long_push(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocpi_emsp.flows.push_tokens._PAGE", 3)
+    monkeypatch.setattr("ocpi_emsp.flows.tokens.push.party_run._PAGE", 3)
     it = town("NL-TNM")
     for number in range(100):
         it.put(f"T{number}")

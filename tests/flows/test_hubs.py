@@ -9,7 +9,7 @@ from attrs import evolve
 from flows.support import Peer, at, peer
 from ocpi_emsp import CdrReceived, Event, LocationReceived, ResyncWanted, SessionReceived
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.resync import Wish, wishes
+from ocpi_emsp.flows.parties.pending_resync import Wish, wishes
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.testing.cpo import samples
 

@@ -22,8 +22,8 @@ from ocpi_emsp import (
     SupportMatrix,
     TransportFailed,
 )
-from ocpi_emsp.flows.parties import Party, PartyState
-from ocpi_emsp.kept.parties import AsyncParties, Parties
+from ocpi_emsp.flows.parties.party import Party, PartyState
+from ocpi_emsp.resources.parties import AsyncParties, Parties
 
 # --- both colours ---------------------------------------------------------------------------------------------------
 

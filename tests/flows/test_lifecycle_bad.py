@@ -23,9 +23,9 @@ from ocpi_emsp import (
     UnsupportedVersion,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.handshake import TRANSITIONS, UNKNOWN, Nobody, PartyChange, Refused
-from ocpi_emsp.flows.parties import PartyState, put_party
-from ocpi_emsp.flows.partner_api import MOST_ENDPOINTS
+from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
+from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, Nobody, PartyChange, Refused
+from ocpi_emsp.flows.parties.party import PartyState, put_party
 
 DOCS = Path(__file__).parents[2] / "docs" / "credentials.md"
 

@@ -7,7 +7,7 @@ from flows.lifecycle_desk import opens, scene
 from flows.support import envelope
 from ocpi_emsp import AlreadyRegistered, CannotUseApi, PartnerRefused, PartyUnregistered, Request, TransportFailed
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.lifecycle import update_credentials
+from ocpi_emsp.flows.credentials.renew import update_credentials
 
 PUT = "PUT /2.1.1/credentials"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocpi_emsp import Patience
-from ocpi_emsp.flows.pace import Breaker, Bucket
+from ocpi_emsp.flows.core.limits import Breaker, Bucket
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 SOME_TIME = st.timedeltas(timedelta(0), timedelta(hours=1))

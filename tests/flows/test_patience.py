@@ -26,11 +26,11 @@ from ocpi_emsp import (
     TransportFailed,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp._pace import make_pace
-from ocpi_emsp.flows.context import Context, Identity
-from ocpi_emsp.flows.pace import Budget, Health, jittered
-from ocpi_emsp.flows.parties import PartyState, Profile, put_party
-from ocpi_emsp.flows.patience import RETRIED, paced_send, patient_send, retry_after
+from ocpi_emsp._rate_limiter import make_pace
+from ocpi_emsp.flows.calls.retries import RETRIED, paced_send, patient_send, retry_after
+from ocpi_emsp.flows.core.context import Context, Identity
+from ocpi_emsp.flows.core.limits import Budget, Health, jittered
+from ocpi_emsp.flows.parties.party import PartyState, Profile, put_party
 from ocpi_emsp.ports import Send
 from ocpi_emsp.storage import MemoryStore
 

@@ -15,8 +15,8 @@ from client.support import token
 from flows.support import Peer, at, credentials, envelope, peer, serve, stamp
 from ocpi_emsp import NotRegistered, SupportMatrix, codec
 from ocpi_emsp.codec import decode
-from ocpi_emsp.flows.parties import Party, PartyState, Profile, RuleAction
-from ocpi_emsp.flows.profile import DEFAULTS, MOST_ALLOWED
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
+from ocpi_emsp.flows.parties.profile import DEFAULTS, MOST_ALLOWED
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 

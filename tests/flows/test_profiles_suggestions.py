@@ -8,8 +8,8 @@ import pytest
 
 from flows.support import Peer, peer
 from ocpi_emsp import Limits, SupportMatrix
-from ocpi_emsp.flows import suggestions as module
-from ocpi_emsp.flows.parties import Profile
+from ocpi_emsp.flows.parties.party import Profile
+from ocpi_emsp.flows.partner_health import profile_suggestions as module
 from ocpi_emsp.testing.cpo import samples
 from sync.support import OWNER, Synced, raw_page, synced, tariff
 

@@ -24,8 +24,8 @@ from flows.tokens_desk import (
     world,
 )
 from ocpi_emsp import NotRegistered, TokenFailure, TokensPushed, TokenType, UnsafeUrl, encode
-from ocpi_emsp.flows import push_tokens as module
-from ocpi_emsp.flows.parties import get_party, put_party
+from ocpi_emsp.flows.parties.party import get_party, put_party
+from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
 

@@ -33,9 +33,9 @@ from flows.tokens_desk import (
 from ocpi_emsp import TokensPushed, encode
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerUnavailable
-from ocpi_emsp.flows import push_tokens as module
-from ocpi_emsp.flows.parties import delete_party, get_party, put_party
-from ocpi_emsp.flows.push_report import PushProgress
+from ocpi_emsp.flows.parties.party import delete_party, get_party, put_party
+from ocpi_emsp.flows.tokens.push import party_run as module
+from ocpi_emsp.flows.tokens.push.report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
 from ocpi_emsp.wire import Request, Response
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from flows.support import NOW, Peer, make_emsp, peer, stamp, without
 from ocpi_emsp import Emsp, Reconciliation, SessionStatus
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows import reconcile as flow
-from ocpi_emsp.flows import reconcile_match
+from ocpi_emsp.flows.cdrs import matching as reconcile_match
+from ocpi_emsp.flows.cdrs import reconcile as flow
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples

@@ -28,7 +28,7 @@ from ocpi_emsp import (
     SessionReceived,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.relay import RelayFailed
+from ocpi_emsp.flows.events.relay import RelayFailed
 from ocpi_emsp.ports import EVENT, RELAY, Entry
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode

@@ -16,8 +16,8 @@ from flows.command_desk import E1, E2, PARTY, Desk, desk
 from flows.support import NOW, FakeClock, make_emsp
 from ocpi_emsp import Reservation, ReservationChanged, ReservationState, SentCommand, TokenType
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.command_state import CommandState
-from ocpi_emsp.flows.reservations import OVER, expire, new_reservation_id
+from ocpi_emsp.flows.commands.reservations import OVER, expire, new_reservation_id
+from ocpi_emsp.flows.commands.states import CommandState
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from flows.support import CPO_TOKEN, FakeClock, Peer, envelope, make_emsp, peer, register, serve
 from flows.telling import IDS, TOKEN, Seen, Told
 from ocpi_emsp import OcpiError, Request
-from ocpi_emsp.flows.called import Called
+from ocpi_emsp.flows.calls.call_log import Called
 from ocpi_emsp.ports import Attributes
 from ocpi_emsp.routes import INCOMING, MODULES
 from ocpi_emsp.testing.cpo import samples

@@ -11,7 +11,7 @@ import pytest
 from flows.support import CPO_TOKEN, make_emsp, peer, serve
 from flows.telling import PARTS, Broken, Seen, Told
 from ocpi_emsp import OcpiError
-from ocpi_emsp.flows.telemetry import GuardedTelemetry
+from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.ports import Attributes
 from ocpi_emsp.testing.cpo import samples
 

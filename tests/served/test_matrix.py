@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocpi_emsp import CommandResponseType, CommandResultReceived
-from ocpi_emsp.flows.command_state import SentCommand
+from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 from served.calls import TO_CPO_CASES
 from served.cases import FROM_CPO_CASES, FromCpo, RowKey, put_location, rows, supported, without

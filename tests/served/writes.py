@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocpi_emsp import CommandType
 from ocpi_emsp._bridge import run
 from ocpi_emsp.codec import encode
-from ocpi_emsp.flows.command_state import SentCommand, command_key
+from ocpi_emsp.flows.commands.states import SentCommand, command_key
 from ocpi_emsp.ports import Record
 from served.cases import TOKEN
 from served.partner import Partner

@@ -26,8 +26,8 @@ from attrs import frozen
 from ocpi_emsp.codec import encode
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.errors import InvalidObject, SchemaMismatch
-from ocpi_emsp.flows.command_state import CommandState, read_command
-from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.commands.states import CommandState, read_command
+from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.ports import (
     AUTHORIZATION,
     EVENT,

@@ -21,8 +21,8 @@ from ocpi_emsp import Emsp, Event, InvalidObject, Policy, Request, SupportMatrix
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.flows.command_state import CommandState, SentCommand
-from ocpi_emsp.flows.parties import Party, PartyState, get_party, issue, put_party
+from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, issue, put_party
 from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore

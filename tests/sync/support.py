@@ -18,7 +18,7 @@ from client.support import BASE, Colour, page, register
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties import checkpoint_key, get_party, put_party
+from ocpi_emsp.flows.parties.party import checkpoint_key, get_party, put_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint, get_checkpoint
 from ocpi_emsp.ports import Key, Kind, Query, Record, Store
 from ocpi_emsp.storage import MemoryStore, SqlStore

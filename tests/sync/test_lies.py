@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client.support import BASE, COLOURS, TOKEN, Colour, page
 from ocpi_emsp import Limits, SyncEnded
-from ocpi_emsp.flows.walk import EMPTY_PAGES
+from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
 from sync.support import location, raw_page, synced, tariff
 

@@ -9,7 +9,7 @@ import pytest
 
 from ocpi_emsp import SyncEnded
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows import resync
+from ocpi_emsp.flows.parties import pending_resync as resync
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.storage import MemoryStore
 from sync.support import NOW, Synced, location, moved, session, synced, tariff
@@ -140,9 +140,9 @@ def test_a_push_that_failed_by_our_fault_is_pulled(pair: Synced, monkeypatch: py
         raise RuntimeError("a defect of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ocpi_emsp.flows.receive.locations._store_location", broken)
+        patch.setattr("ocpi_emsp.flows.locations.inbound._store_location", broken)
         assert pair.push("PUT", "locations/*/LOC1", location(1)) == 500
-        patch.setattr("ocpi_emsp.flows.receive.tariffs.store_object", broken)
+        patch.setattr("ocpi_emsp.flows.tariffs.inbound.store_object", broken)
         assert pair.push("PUT", "tariffs/*/TAR1", tariff(1)) == 500
         assert pair.push("POST", "cdrs", {"id": "CDR1"}) == 200, "refused, which is no fault of ours"
     assert wished(pair) == [("locations", "LOC1"), ("tariffs", "TAR1")]

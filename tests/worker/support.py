@@ -27,7 +27,7 @@ from psycopg.rows import dict_row
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.contrib.procrastinate.apps import conninfo
-from ocpi_emsp.flows.parties import Party, PartyState, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore

@@ -34,8 +34,8 @@ from ocpi_emsp.contrib.procrastinate import (
 from ocpi_emsp.contrib.procrastinate.apps import conninfo, make_app
 from ocpi_emsp.contrib.procrastinate.retries import SyncRetries
 from ocpi_emsp.errors import NotRegistered, StoreFailed, UnsafeUrl
-from ocpi_emsp.flows.command_state import CommandState
-from ocpi_emsp.flows.pace import Patience
+from ocpi_emsp.flows.commands.states import CommandState
+from ocpi_emsp.flows.core.limits import Patience
 from ocpi_emsp.storage import MemoryStore
 from worker.support import Cpos, make_emsp, register
 

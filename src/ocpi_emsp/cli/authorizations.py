@@ -16,7 +16,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.listing import print_list, write_lines
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.authorizations import Decision
+from ocpi_emsp.flows.tokens.authorization_records import Decision
 
 _COLUMNS = ("at", "party", "token", "type", "place", "outcome", "decided by", "ms", "reason")
 

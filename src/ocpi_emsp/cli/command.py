@@ -21,8 +21,8 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import PartnerError, StoreFailed
-from ocpi_emsp.kept.commands import PendingCommand
 from ocpi_emsp.models import CommandResponseType, Token, TokenType
+from ocpi_emsp.resources.commands import PendingCommand
 
 _Send: TypeAlias = Callable[[Client, Emsp, Namespace], PendingCommand]
 

@@ -17,8 +17,8 @@ from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.listing import print_list, write_lines
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.journal import PendingEvent
-from ocpi_emsp.kept.events import Events
+from ocpi_emsp.flows.events.admin import PendingEvent
+from ocpi_emsp.resources.events import Events
 
 _COLUMNS = ("id", "at", "party", "event", "object", "failures", "next try", "last error")
 

@@ -23,8 +23,8 @@ from ocpi_emsp.cli.listing import print_list
 from ocpi_emsp.cli.stores import opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
-from ocpi_emsp.flows.parties import party_key
-from ocpi_emsp.flows.receive.locations import assemble
+from ocpi_emsp.flows.locations.inbound import assemble
+from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Query, Record
 

@@ -21,9 +21,9 @@ from ocpi_emsp.cli.register import as_json, name_of
 from ocpi_emsp.cli.settings import Settings, read_settings
 from ocpi_emsp.cli.stores import BASE_PATH, emsp_of, opened
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.context import Limits
-from ocpi_emsp.flows.diagnosis import Diagnosis
-from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
 from ocpi_emsp.ports import AnyStore
 
 _SLOWEST = 3

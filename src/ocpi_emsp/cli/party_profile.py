@@ -18,7 +18,7 @@ from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 
 def run(arguments: Namespace) -> int:
     """Print the profile as it is then."""
-    from ocpi_emsp.flows.profile import DEFAULTS
+    from ocpi_emsp.flows.parties.profile import DEFAULTS
 
     changes = _changes(arguments)
     with opened(arguments) as store:

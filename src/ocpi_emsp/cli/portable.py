@@ -25,12 +25,12 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.authorizations import Decision
-from ocpi_emsp.flows.command_state import read_command
-from ocpi_emsp.flows.lookouts import Lookout
-from ocpi_emsp.flows.parties import Party
-from ocpi_emsp.flows.rejections import rejection_of
-from ocpi_emsp.flows.reservations import Reservation
+from ocpi_emsp.flows.commands.reservations import Reservation
+from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.commands.states import read_command
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.serving.rejections import rejection_of
+from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.ports import (
     AUTHORIZATION,
     DEAD,

@@ -16,7 +16,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside
 from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered, UnsafeUrl
-from ocpi_emsp.flows.push_report import TokensPushed
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
 
 _NAMED = 10
 """Failures of a party that people are told one by one; ``--json`` has more."""

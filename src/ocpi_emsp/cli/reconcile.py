@@ -22,7 +22,7 @@ from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import dump, wire_time
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.reconcile_result import (
+from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
     CdrSummary,

@@ -13,7 +13,7 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.stores import emsp_of
-from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.parties.party import Party
 
 
 def run(arguments: Namespace) -> int:

@@ -23,7 +23,7 @@ from ocpi_emsp.cli.stores import PAGE, emsp_of, opened, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered
-from ocpi_emsp.flows.rejections import Rejection, rejection_of
+from ocpi_emsp.flows.serving.rejections import Rejection, rejection_of
 from ocpi_emsp.ports import REJECTION
 from ocpi_emsp.wire.envelope import read_envelope
 

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from attrs import frozen
 
 from ocpi_emsp.cli.errors import Usage, reason
-from ocpi_emsp.flows.context import UrlPolicy
+from ocpi_emsp.flows.core.context import UrlPolicy
 
 FILE = Path("ocpi-emsp.toml")
 MEMORY: Final = "memory"

@@ -23,7 +23,7 @@ from ocpi_emsp.cli.errors import Outside, Usage
 from ocpi_emsp.cli.settings import DEFAULT_STORE, Settings, read_settings, store_url
 from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Kind, Query, Record
 
 if TYPE_CHECKING:

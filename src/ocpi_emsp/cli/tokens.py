@@ -27,9 +27,9 @@ from ocpi_emsp.cli.stores import PAGE, emsp_of
 from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
-from ocpi_emsp.flows.fan_out import WaitingPush
-from ocpi_emsp.flows.our_tokens import valid_token
-from ocpi_emsp.flows.push_report import TokensPushed
+from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
+from ocpi_emsp.flows.tokens.store import valid_token
 from ocpi_emsp.models import Token, TokenType
 
 _MAX_NAMED = 20

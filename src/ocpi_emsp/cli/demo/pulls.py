@@ -14,9 +14,9 @@ from ocpi_emsp.cli.demo.parties import Misbehaved
 from ocpi_emsp.cli.demo.rows import COMMAND_RESULT, Call, Seen
 from ocpi_emsp.cli.demo.stage import Act, Stage
 from ocpi_emsp.events import CommandResultReceived
-from ocpi_emsp.kept.commands import AsyncPendingCommand
 from ocpi_emsp.listing import AsyncListing
 from ocpi_emsp.models import CommandResponseType, Token, TokenType, WhitelistType
+from ocpi_emsp.resources.commands import AsyncPendingCommand
 from ocpi_emsp.support import TO_CPO
 from ocpi_emsp.testing.cpo import samples
 

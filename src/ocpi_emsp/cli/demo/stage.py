@@ -26,8 +26,8 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
-from ocpi_emsp.flows.authorize import AuthorizationRequest
-from ocpi_emsp.flows.context import Limits
+from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
+from ocpi_emsp.flows.core.context import Limits
 from ocpi_emsp.models import Allowed, AuthorizationInfo
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ocpi_emsp.flows.telemetry import (
+from ocpi_emsp.flows.core.telemetry import (
     CLIENT_DURATION,
     CLIENT_REQUESTS,
     COMMANDS_PENDING,

@@ -41,10 +41,10 @@ from ocpi_emsp.contrib.procrastinate.settings import (
     WorkerSettings,
 )
 from ocpi_emsp.emsp import Emsp, PublishFunction
-from ocpi_emsp.flows.parties import Party, PartyState
+from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
-from ocpi_emsp.kept.relay import AsyncRelay
 from ocpi_emsp.ports import Kind, Query
+from ocpi_emsp.resources.relay import AsyncRelay
 
 Told: TypeAlias = Callable[[SyncReport], object]
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 from attrs import evolve, frozen
 
 from ocpi_emsp.codec import decode, encode
-from ocpi_emsp.flows.context import new_id
+from ocpi_emsp.flows.core.context import new_id
 from ocpi_emsp.ports import Key, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 

@@ -27,15 +27,18 @@ from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotHold, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, Severity
-from ocpi_emsp.flows.answered import count_findings
-from ocpi_emsp.flows.command_links import link_fresh
-from ocpi_emsp.flows.context import Context
-from ocpi_emsp.flows.deliver import ListenerFailed, deliver
-from ocpi_emsp.flows.incoming import Incoming, Outcome, Stored
-from ocpi_emsp.flows.owners import Owner, open_owners, owner_of, said_owner
-from ocpi_emsp.flows.parties import Caller, Party
-from ocpi_emsp.flows.receive import cdrs, locations, sessions, tariffs
+from ocpi_emsp.flows.calls.request_log import count_findings
+from ocpi_emsp.flows.cdrs import inbound as cdrs
+from ocpi_emsp.flows.commands.session_link import link_fresh
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.locations import inbound as locations
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of, said_owner
+from ocpi_emsp.flows.parties.party import Caller, Party
+from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
+from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.models import Session
 from ocpi_emsp.ports import Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.routes import VERSION, Route

@@ -20,11 +20,12 @@ from attrs import define, evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
-from ocpi_emsp.flows import resync
-from ocpi_emsp.flows.call import call, url_of
-from ocpi_emsp.flows.context import Context, new_id
-from ocpi_emsp.flows.parties import checkpoint_key
-from ocpi_emsp.flows.register import registered_party
+from ocpi_emsp.flows.calls.call import call, url_of
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.parties import pending_resync as resync
+from ocpi_emsp.flows.parties.party import checkpoint_key
+from ocpi_emsp.flows.parties.profile import registered_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
     EPOCH,
@@ -39,7 +40,6 @@ from ocpi_emsp.flows.sync.checkpoint import (
 )
 from ocpi_emsp.flows.sync.page import Pull, id_of, store_page
 from ocpi_emsp.flows.sync.report import SyncEnded
-from ocpi_emsp.flows.walk import ListPage, first_url, offset_of, same_origin, walk
 from ocpi_emsp.ports import Key, Kind, Transaction
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest

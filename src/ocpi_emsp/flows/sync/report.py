@@ -10,7 +10,7 @@ from typing import Any
 from attrs import asdict, define, field, frozen
 
 from ocpi_emsp.findings import Finding
-from ocpi_emsp.flows.incoming import Outcome
+from ocpi_emsp.flows.inbound.request import Outcome
 
 KEPT = 100
 """Rejected objects and notes of a module that a report holds: enough to act on, and a bound on memory."""

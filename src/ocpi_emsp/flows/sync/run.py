@@ -17,19 +17,19 @@ from attrs import evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
-from ocpi_emsp.flows.answered import milliseconds
-from ocpi_emsp.flows.call import require
-from ocpi_emsp.flows.called import without_drivers
-from ocpi_emsp.flows.context import Context, new_id
-from ocpi_emsp.flows.pace import Budget
-from ocpi_emsp.flows.parties import Party
-from ocpi_emsp.flows.patience import patient_send
-from ocpi_emsp.flows.push_report import TokensPushed
-from ocpi_emsp.flows.push_tokens import push_tokens
-from ocpi_emsp.flows.register import registered_party
+from ocpi_emsp.flows.calls.call import require
+from ocpi_emsp.flows.calls.call_log import without_drivers
+from ocpi_emsp.flows.calls.request_log import milliseconds
+from ocpi_emsp.flows.calls.retries import patient_send
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.core.limits import Budget
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.profile import registered_party
 from ocpi_emsp.flows.sync.page import SOURCES, Pull
 from ocpi_emsp.flows.sync.pull import TakenOver, pull_module
 from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport, Tally
+from ocpi_emsp.flows.tokens.push.party_run import push_tokens
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.ports import Sleep
 from ocpi_emsp.routes import outgoing
 

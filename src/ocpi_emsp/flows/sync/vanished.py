@@ -16,8 +16,8 @@ from itertools import chain
 
 from attrs import evolve
 
-from ocpi_emsp.flows.owners import Owner, open_owners
-from ocpi_emsp.flows.receive.locations import remove_evses
+from ocpi_emsp.flows.locations.inbound import remove_evses
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
 from ocpi_emsp.flows.sync.page import Page, Pull, after_commit
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
 

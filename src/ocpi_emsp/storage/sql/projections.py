@@ -15,8 +15,8 @@ from typing import Any
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.command_state import SentCommand
-from ocpi_emsp.flows.parties import Party
+from ocpi_emsp.flows.commands.states import SentCommand
+from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.support import SupportMatrix

@@ -21,7 +21,7 @@ import msgspec
 from attrs import define, frozen
 
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.parties import Party, get_party
+from ocpi_emsp.flows.parties.party import Party, get_party
 from ocpi_emsp.ports import AnyStore, Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.contract.tools import SECONDS, ContractTools

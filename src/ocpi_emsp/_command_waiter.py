@@ -1,0 +1,262 @@
+"""Waiting for what becomes of a command, in either colour: in the caller's thread, or in its task.
+
+Rules of this module:
+- whoever waits looks at the store, and then waits for a bell, which this process rings after a commit, and a store that
+  announces what other processes wrote; and for a clock: seldom where a store was heard to announce, often elsewhere;
+- it looks once before that, so that who need not wait costs no subscription;
+- a bell only says that it is worth while to look, so one too many does no harm;
+- whoever waits longest finds the deadline itself: no wait depends on a worker;
+- a thread or task costs nothing while it waits; the store is subscribed to once, while anybody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from ocpi_emsp._bridge import Lift, at_most, in_place, in_thread
+from ocpi_emsp.flows.commands.deadlines import current, is_due
+from ocpi_emsp.flows.commands.session_link import may_lead_to_a_session
+from ocpi_emsp.flows.commands.session_match import later
+from ocpi_emsp.flows.commands.states import SentCommand
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.ports import Announcing, Colour, Key
+
+_FIRST_LOOK: Final = 0.5
+"""Seconds: a charge point needs longer than that, a driver hardly notices it."""
+_LONGEST_LOOK: Final = 2.0
+_LOOKS: Final = 200
+"""Looks of a process in one second: with more than 400 that wait, each looks less often."""
+_ANNOUNCED_LOOK: Final = 10.0
+"""Where the store was heard to announce: its word may be lost with a connection, and a clock may be set."""
+_SHORTEST: Final = 0.05
+"""Below a clock's steps: a deadline that is due this moment is found at the next look."""
+
+
+class _Waiter(Protocol):
+    """What a bell wakes; from any thread."""
+
+    def wake(self) -> None: ...
+    def rearm(self) -> None: ...
+    async def wait(self, seconds: float) -> None: ...
+
+
+class _ThreadWaiter:
+    """A thread that waits in place."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def rearm(self) -> None:
+        self._woken.clear()
+
+    async def wait(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+
+
+class _TaskWaiter:
+    """A task of the running event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: its tasks are gone
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    def rearm(self) -> None:
+        self._woken.clear()
+
+    async def wait(self, seconds: float) -> None:
+        with at_most(seconds):
+            await self._woken.wait()
+
+
+_WAITERS: Final[dict[Colour, tuple[Callable[[], _Waiter], Lift]]] = {
+    "sync": (_ThreadWaiter, in_place),
+    "async": (_TaskWaiter, in_thread),
+}
+
+
+class Bells:
+    """The bell of each process: a forked child has no waiters of its parent's, and no subscription."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+        self._of_process: dict[int, Bell] = {}
+
+    def here(self) -> Bell:
+        """The one of this process."""
+        pid = os.getpid()
+        # setdefault is one step: after a fork, two threads may be the first
+        return self._of_process.get(pid) or self._of_process.setdefault(pid, Bell(self._store))
+
+    def ring(self, uid: str) -> None:
+        """See :meth:`Bell.ring`."""
+        self.here().ring(uid)
+
+
+class Bell:
+    """Wakes whoever waits for a command in this process."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store if isinstance(store, Announcing) else None
+        self._lock = threading.Lock()  # held for a few lines, never for a call to the store
+        self._opening = threading.Lock()
+        self._waiting: dict[str, set[_Waiter]] = {}
+        self._count = 0
+        self._end: Callable[[], None] | None = None
+        self._is_announced = False
+
+    def ring(self, uid: str) -> None:
+        """Something became of this command; an empty id: perhaps of any. From any thread."""
+        with self._lock:
+            rung = self._waiting.get(uid, ()) if uid else [each for found in self._waiting.values() for each in found]
+            woken = list(rung)
+        for waiter in woken:
+            waiter.wake()
+
+    def pause(self, looked: int) -> float:
+        """The seconds until the next look of somebody who has looked so often."""
+        alone = min(_FIRST_LOOK * 2.0 ** min(looked, 10), _LONGEST_LOOK)
+        return max(_ANNOUNCED_LOOK if self._is_announced else alone, self._count / _LOOKS)
+
+    @asynccontextmanager
+    async def heard(self, uid: str, colour: Colour) -> AsyncIterator[_Waiter]:
+        """A waiter that is woken from now on, until the end of the block."""
+        make, lift = _WAITERS[colour]
+        waiter = make()
+        is_first = self._join(uid, waiter)
+        try:
+            if is_first:
+                await lift(self._subscribe)
+            yield waiter
+        finally:
+            end = self._leave(uid, waiter)
+            if end is not None:
+                await lift(end)
+
+    def _join(self, uid: str, waiter: _Waiter) -> bool:
+        """True where the store has to be subscribed to."""
+        with self._lock:
+            self._waiting.setdefault(uid, set()).add(waiter)
+            self._count += 1
+            return self._store is not None and self._end is None
+
+    def _subscribe(self) -> None:
+        """The first that waits subscribes; the others wait for that, or find it done."""
+        with self._opening:
+            if self._store is None or self._end is not None:
+                return
+            end = self._store.announce(self._announced)
+            with self._lock:
+                self._end = end
+
+    def _leave(self, uid: str, waiter: _Waiter) -> Callable[[], None] | None:
+        """What ends the subscription, where this was the last that waited."""
+        with self._lock:
+            self._waiting[uid].remove(waiter)
+            if not self._waiting[uid]:
+                del self._waiting[uid]
+            self._count -= 1
+            if self._count:
+                return None
+            end, self._end = self._end, None
+            self._is_announced = False
+            return end
+
+    def _announced(self, uid: str) -> None:
+        self._is_announced = True
+        self.ring(uid)
+
+
+T = TypeVar("T")
+_Look: TypeAlias = Callable[[Context, SentCommand], tuple[T] | None]
+"""Looks at a command: what it finds, or None as long as that is to come."""
+
+
+@frozen
+class Waiting:
+    """How the pending commands of one colour wait."""
+
+    context: Callable[[], Context]
+    bells: Bells
+    colour: Colour
+
+    async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
+        """What becomes of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand, StoreFailed."""
+        return await self._until(key, timeout, _outcome)
+
+    async def session(self, key: Key, timeout: float | None) -> str | None:
+        """The session of a command, None where none is looked for any more. Raises as :meth:`outcome` does."""
+        return await self._until(key, timeout, _session)
+
+    async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
+        """What ``look`` finds in a command, once it finds something."""
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("nobody can wait for nan seconds")
+        end = None if timeout is None else time.monotonic() + timeout
+        context = self.context()
+        sent = await current(context, key)
+        if found := look(context, sent):
+            return found[0]
+        if timeout is not None and timeout <= 0:
+            raise _nothing(sent, timeout)
+        bell = self.bells.here()
+        async with bell.heard(key.id, self.colour) as waiter:
+            looked = 0
+            while True:
+                waiter.rearm()
+                context = self.context()
+                sent = await current(context, key)
+                if found := look(context, sent):
+                    return found[0]
+                seconds = _until_deadline(context, sent, bell.pause(looked))
+                if end is not None and timeout is not None:
+                    left = end - time.monotonic()
+                    if left <= 0:
+                        raise _nothing(sent, timeout)
+                    seconds = min(seconds, left)
+                await waiter.wait(max(seconds, _SHORTEST))
+                looked += 1
+
+    async def now(self, key: Key) -> SentCommand:
+        """A command as it stands now. Raises UnknownCommand, StoreFailed."""
+        return await current(self.context(), key)
+
+
+def _nothing(sent: SentCommand, timeout: float) -> TimeoutError:
+    return TimeoutError(f"nothing became of {sent.command} {sent.uid} within {timeout:g} seconds")
+
+
+def _outcome(_: Context, sent: SentCommand) -> tuple[CommandResponseType] | None:
+    return None if sent.outcome is None else (sent.outcome,)
+
+
+def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
+    starts = sent.command == CommandType.START_SESSION and may_lead_to_a_session(sent)
+    if sent.session_id is not None or not starts or sent.deadline is None or sent.sent_at is None:
+        return (sent.session_id,)
+    is_over = is_due(context, sent.sent_at, later(sent.deadline, context.limits.session_window))
+    return (None,) if is_over else None
+
+
+def _until_deadline(context: Context, sent: SentCommand, seconds: float) -> float:
+    """So many seconds, or fewer where its deadline comes before."""
+    if sent.deadline is None or not sent.is_open:
+        return seconds
+    return min(seconds, (sent.deadline - context.clock.now()).total_seconds())

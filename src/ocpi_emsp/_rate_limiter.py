@@ -1,0 +1,94 @@
+"""The Pace port for both shells: who waits for a slot, and where a party's state lives.
+
+Rules of this module:
+- a lock is held for a pure function or a count, never while something is sent or waited for;
+- every wait is bounded;
+- slots of the async shell are counted per event loop: a task cannot wait for another loop's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import anyio
+
+from ocpi_emsp._bridge import PerLoop, at_most
+from ocpi_emsp.errors import PartnerUnavailable
+from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
+from ocpi_emsp.ports import Colour
+
+T = TypeVar("T")
+
+
+def make_pace(colour: Colour, initial: Health) -> Pace:
+    """The port for a shell; ``initial``: what is assumed of every party."""
+    return _SyncPace(initial) if colour == "sync" else _AsyncPace(initial)
+
+
+class _States:
+    """The state of every party."""
+
+    def __init__(self, initial: Health) -> None:
+        self._lock = threading.Lock()
+        self._initial = initial
+        self._states: dict[PartyId, Health] = {}
+
+    def step(self, party: PartyId, function: Callable[[Health], tuple[Health, T]]) -> T:
+        with self._lock:
+            self._states[party], given = function(self._states.get(party, self._initial))
+        return given
+
+
+class _SyncPace(_States):
+    """For threads."""
+
+    def __init__(self, initial: Health) -> None:
+        super().__init__(initial)
+        self._freed = threading.Condition()
+        self._used: dict[PartyId, int] = defaultdict(int)
+
+    @asynccontextmanager
+    async def slot(self, party: PartyId, slots: int, seconds: float) -> AsyncIterator[None]:
+        with self._freed:
+            if not self._freed.wait_for(lambda: self._used[party] < slots, seconds):
+                raise _no_slot(party, slots, seconds)
+            self._used[party] += 1
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._used[party] -= 1
+                self._freed.notify_all()  # each waits for its own party's
+
+
+class _AsyncPace(_States):
+    """For tasks."""
+
+    def __init__(self, initial: Health) -> None:
+        super().__init__(initial)
+        self._limiters: PerLoop[dict[PartyId, anyio.CapacityLimiter]] = PerLoop(dict)
+
+    @asynccontextmanager
+    async def slot(self, party: PartyId, slots: int, seconds: float) -> AsyncIterator[None]:
+        limiters = self._limiters.here()
+        limiter = limiters.get(party)
+        if limiter is None:
+            limiter = limiters[party] = anyio.CapacityLimiter(slots)
+        limiter.total_tokens = slots
+        borrower = object()  # a task may have several requests under way
+        with at_most(seconds) as waiting:
+            await limiter.acquire_on_behalf_of(borrower)
+        if waiting.cancelled_caught:
+            raise _no_slot(party, slots, seconds)
+        try:
+            yield
+        finally:
+            limiter.release_on_behalf_of(borrower)
+
+
+def _no_slot(party: PartyId, slots: int, seconds: float) -> PartnerUnavailable:
+    return PartnerUnavailable(f"{'-'.join(party)}: all of the {slots} slots for requests were taken for {seconds:g} s")

@@ -1,0 +1,145 @@
+"""One call to a partner, judged on both layers.
+
+Rules of this module (status_codes.md; docs/spec-choices.md row 13):
+- a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
+- an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
+- a URL that we build ends with a slash where the party's profile says so; one that the partner gave us stays as it is;
+- POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    InvalidObject,
+    MissingEndpoints,
+    NotJson,
+    NotRegistered,
+    NotSupported,
+    OcpiError,
+    PartnerRefused,
+)
+from ocpi_emsp.flows.calls.call_log import Called, without_secrets
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.parties.party import Party, PartyState, matrix_of
+from ocpi_emsp.models import Envelope
+from ocpi_emsp.routes import Route
+from ocpi_emsp.wire import Request, Response, authorization, read_envelope
+
+_WHY_OFF = {"commands.UNLOCK_CONNECTOR": ": it is for help-desk operators only (mod_commands.md 4.2)"}
+"""What a row that is off by default is not meant for."""
+
+
+def require(context: Context, party: Party, route: Route) -> str:
+    """The URL of the route's module at the party. Raises NotSupported, NotRegistered, MissingEndpoints."""
+    if not route.on(matrix_of(party.profile, context.matrix)):
+        off = f"the support matrix switches {route.method} {route.row} ({route.direction}) off"
+        raise NotSupported(off + _WHY_OFF.get(route.name, ""))
+    if party.state is not PartyState.REGISTERED or party.token is None:
+        raise NotRegistered(f"there is no registration with {party}")
+    endpoint = party.endpoint(route.module)
+    if endpoint is None:
+        raise MissingEndpoints(f"{party} offers no {route.module} endpoint")
+    return endpoint
+
+
+def url_of(context: Context, party: Party, route: Route, **params: str) -> str:
+    """The URL of a route at the party. Raises what :func:`require` raises.
+
+    That of the credentials is what the partner gave us itself: nobody adds a slash to it.
+    """
+    with_slash = party.profile.trailing_slash and route.module != "credentials"
+    return route.url(require(context, party, route), trailing_slash=with_slash, **params)
+
+
+async def call(
+    context: Context,
+    party: Party,
+    route: Route,
+    *,
+    params: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> Envelope:
+    """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
+    url = url_of(context, party, route, **(params or {}))
+    request = outgoing_request(route.method, url, party.token or "", query, body, as_base64=party.profile.base64_token)
+    return judge(request, await exchange(context, request, party, route.module))
+
+
+def outgoing_request(
+    method: str,
+    url: str,
+    token: str,
+    query: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    as_base64: bool = False,
+) -> Request:
+    """A request with token and correlation headers; ``query`` is added to what ``url`` has."""
+    headers = {
+        "authorization": authorization(token, as_base64=as_base64),
+        "accept": "application/json",
+        "x-request-id": new_id(),
+        "x-correlation-id": new_id(),
+    }
+    if body:
+        headers["content-type"] = "application/json"
+    if query:
+        url += ("&" if "?" in url else "?") + urlencode(query, safe=":")
+    return Request(method, url, headers=headers, body=body)
+
+
+async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
+    """Send one request, where the url policy allows it, and note it: whom it goes to, and what it is about.
+
+    Without a ``module``, that of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that
+    has one. Raises UnsafeUrl, TransportFailed.
+    """
+    context.check_url(request.url)
+    if context.correlation_id:
+        request = _with_headers(request, {**request.headers, "x-correlation-id": context.correlation_id})
+    noted = Called.begin(context, request, party, module)
+    with noted.span() as span:
+        try:
+            # The trace's headers come first: none of them replaces the token.
+            response = await context.send(_with_headers(request, {**span.headers(), **request.headers}))
+        except OcpiError as error:
+            noted.failed(error, span)
+            raise
+        noted.answered(response, span)
+        return response
+
+
+def _with_headers(request: Request, headers: Mapping[str, str]) -> Request:
+    return Request(request.method, request.url, request.query, headers, request.body)
+
+
+def judge(request: Request, response: Response) -> Envelope:
+    """The envelope of a successful answer. Raises PartnerRefused, AnswerUnusable."""
+    method, url = request.method, request.url
+    try:
+        envelope = read_envelope(response.body)
+    except (NotJson, InvalidObject) as error:
+        if not 200 <= response.status < 300:
+            message = f"{method} {url} answered HTTP {response.status} without an OCPI envelope"
+            raise PartnerRefused(
+                message, method=method, url=url, answered_http=response.status, answered_code=None
+            ) from None
+        raise AnswerUnusable(f"{method} {url}: {error.message}", method=method, url=url) from None
+    if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:
+        # It goes into reports and logs, and some partners quote the token that they do not like.
+        said = f": {without_secrets(request, envelope.status_message)}" if envelope.status_message else ""
+        message = f"{method} {url} answered HTTP {response.status}, {envelope.status_code}{said}"
+        raise PartnerRefused(
+            message,
+            method=method,
+            url=url,
+            answered_http=response.status,
+            answered_code=envelope.status_code,
+            data=bytes(envelope.data),
+        )
+    return envelope

@@ -1,0 +1,172 @@
+"""What is noted of a call to a partner: a line of the log, a span, and numbers.
+
+Rules of this module:
+- what the partner said in words is not noted: it may quote our token;
+- the time is that of the whole call: with its turn, its retries and their waits where the context has them.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from attrs import define
+
+from ocpi_emsp import logs
+from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, PartnerError
+from ocpi_emsp.flows.calls.request_log import OTHER, milliseconds
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.telemetry import CLIENT_DURATION, CLIENT_REQUESTS, GuardedSpan
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.routes import MODULES
+from ocpi_emsp.wire import Request, Response, from_base64, read_envelope
+
+_HIDDEN: Final = "***"
+_CODES: Final = frozenset({1000, *range(2000, 2005), *range(3000, 3004)})
+"""Those that number anything: what a partner makes up is in the log."""
+
+
+@define
+class Called:
+    """A call on its way, and what is noted of it."""
+
+    context: Context
+    request: Request
+    module: str
+    party: Party | None
+    started: datetime
+    status: int | None = None
+    status_code: int | None = None
+
+    @classmethod
+    def begin(cls, context: Context, request: Request, party: Party | None, module: str) -> Called:
+        """A call that is about to be made."""
+        return cls(context, request, module or _module(party, request.url), party, context.clock.now())
+
+    def span(self) -> GuardedSpan:
+        """A span for the time of the call."""
+        telemetry = self.context.telemetry
+        if not telemetry.on:
+            return telemetry.span("", "client", {})
+        attributes = {
+            "http.request.method": self.request.method,
+            "ocpi.module": self.module or OTHER,
+            "ocpi.correlation_id": self.request.headers.get("x-correlation-id", ""),
+            "server.address": self._host,
+        }
+        if self.party is not None:
+            attributes["ocpi.party"] = str(self.party)
+        return telemetry.span(f"{self.request.method} {self.module}".rstrip(), "client", attributes)
+
+    def answered(self, response: Response, span: GuardedSpan) -> None:
+        """The partner answered: as it should, or with an error on either layer (status_codes.md)."""
+        self.status, self.status_code = response.status, _status_code(response)
+        is_success = 200 <= response.status < 300 and 1000 <= (self.status_code or 0) < 2000
+        self._note(span, "" if is_success else "PartnerRefused" if self.status_code is not None else "AnswerUnusable")
+
+    def failed(self, error: OcpiError, span: GuardedSpan) -> None:
+        """There is no answer."""
+        self._note(span, type(error).__name__, self._reason(error))
+
+    def _note(self, span: GuardedSpan, error: str, reason: str | None = None) -> None:
+        seconds = (self.context.clock.now() - self.started).total_seconds()
+        values: dict[str, Any] = {
+            "party": self.party,
+            "method": self.request.method,
+            "module": self.module or None,
+            "host": self._host,
+            "status": self.status,
+            "status_code": self.status_code,
+            "error": error or None,
+            "reason": reason,
+            "ms": milliseconds(seconds),
+            "correlation_id": self.request.headers.get("x-correlation-id"),
+            "request_id": self.request.headers.get("x-request-id"),
+        }
+        if error:
+            logs.warning("call.failed", **values)
+        else:
+            logs.info("call.answered", **values)
+        if self.context.telemetry.on:
+            self._count(span, seconds, error)
+
+    def _count(self, span: GuardedSpan, seconds: float, error: str) -> None:
+        attributes: dict[str, str | int | float | bool] = {
+            "http.request.method": self.request.method,
+            "ocpi.module": self.module or OTHER,
+        }
+        if self.status is not None:
+            attributes["http.response.status_code"] = self.status
+        code = self.status_code
+        if code is not None and code in _CODES:
+            attributes["ocpi.status_code"] = code
+        if error:
+            attributes["error.type"] = error
+        self.context.telemetry.count(CLIENT_REQUESTS, 1, attributes)
+        self.context.telemetry.duration(CLIENT_DURATION, seconds, attributes)
+        span.set(attributes)
+
+    @property
+    def _host(self) -> str:
+        try:
+            return urlsplit(self.request.url).hostname or OTHER
+        except ValueError:
+            return OTHER
+
+    def _reason(self, error: OcpiError) -> str:
+        """What went wrong, without our token."""
+        said = error.message
+        if isinstance(error, PartnerError):
+            said = said.removeprefix(f"{error.method} {error.url}: ")
+        return without_drivers(self.party, without_secrets(self.request, said))
+
+
+def without_secrets(request: Request, said: str) -> str:
+    """A text without the token that a request was sent with, raw or as it stands in the header."""
+    for secret in _secrets(request):
+        said = said.replace(secret, _HIDDEN)
+    return said
+
+
+def without_drivers(party: Party | None, said: str) -> str:
+    """A text without what stands below a party's tokens endpoint, wherever that lies: the uid of a driver's token."""
+    endpoint = party.endpoint("tokens") if party is not None else None
+    if endpoint is None:
+        return said
+    base = endpoint.partition("?")[0].rstrip("/")
+    return re.sub(rf"({re.escape(base)}/)[^\s?#]+", r"\1*", said)
+
+
+def _secrets(request: Request) -> list[str]:
+    """The token of the header, and that of credentials in the body: the longest first."""
+    sent = request.headers.get("authorization", "").partition(" ")[2]
+    found = [sent, from_base64(sent) or ""]
+    if b'"token"' in request.body:
+        with suppress(msgspec.MsgspecError):
+            found.append(msgspec.json.decode(request.body, type=_WithToken).token)
+    return sorted(filter(None, found), key=len, reverse=True)
+
+
+class _WithToken(msgspec.Struct):
+    """Credentials; what holds another kind of token is not read."""
+
+    token: str
+
+
+def _status_code(response: Response) -> int | None:
+    try:
+        return read_envelope(response.body).status_code
+    except (NotJson, InvalidObject):
+        return None
+
+
+def _module(party: Party | None, url: str) -> str:
+    """The module whose endpoint a URL lies under; one of OCPI's, since a party may make up any number of others."""
+    endpoints = party.endpoints if party is not None else ()
+    known = ((each.url.partition("?")[0].rstrip("/"), each.identifier.lower()) for each in endpoints)
+    under = [(base, name) for base, name in known if name in MODULES and re.match(rf"{re.escape(base)}(?![^/?#])", url)]
+    return max(under, default=("", ""), key=lambda each: len(each[0]))[1]

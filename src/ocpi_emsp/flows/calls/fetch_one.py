@@ -1,0 +1,109 @@
+"""Objects that we pull from a partner.
+
+Rules of this module (transport_and_format.md, pagination; the rules of following a list are in walk.py):
+- pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
+- an object that was given already is not given again;
+- a page is asked for as small, and a timestamp without a zone read in the zone, that the party's profile says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.zones import in_zone
+from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
+from ocpi_emsp.findings import Finding
+from ocpi_emsp.flows.calls.call import call, url_of
+from ocpi_emsp.flows.calls.pagination import CircularList, ListPage, first_url, walk
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.models import Connector, Evse, Location
+from ocpi_emsp.routes import Route, outgoing
+from ocpi_emsp.wire import PageRequest
+
+T = TypeVar("T")
+
+
+@frozen
+class RejectedItem:
+    """An object of a page that has no usable reading: the bytes as received, and why."""
+
+    document: bytes
+    findings: tuple[Finding, ...]
+
+
+@frozen
+class FetchedPage(Generic[T]):
+    """One page of a list."""
+
+    items: tuple[T, ...]
+    rejected: tuple[RejectedItem, ...]
+    url: str
+    total: int | None
+    """X-Total-Count, where the partner says it."""
+    notes: tuple[str, ...] = field(default=())
+    """What was wrong with the page itself, and what was done about it."""
+
+
+async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], **params: str) -> T:
+    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read."""
+    envelope = await call(context, party, route, params=params)
+    try:
+        return decode(kind, in_zone(envelope.data, party.profile.time_zone).document)
+    except (InvalidObject, NotJson) as error:
+        raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
+
+
+async def location(context: Context, party: Party, location_id: str) -> Location:
+    """One location of the party."""
+    return await fetch_object(context, party, outgoing("locations.get_location"), Location, location_id=location_id)
+
+
+async def evse(context: Context, party: Party, location_id: str, evse_uid: str) -> Evse:
+    """One EVSE of the party."""
+    route = outgoing("locations.get_evse")
+    return await fetch_object(context, party, route, Evse, location_id=location_id, evse_uid=evse_uid)
+
+
+async def connector(context: Context, party: Party, location_id: str, evse_uid: str, connector_id: str) -> Connector:
+    """One connector of the party."""
+    ids = {"location_id": location_id, "evse_uid": evse_uid, "connector_id": connector_id}
+    return await fetch_object(context, party, outgoing("locations.get_connector"), Connector, **ids)
+
+
+async def fetch_pages(
+    context: Context, party: Party, route: Route, kind: type[T], page: PageRequest
+) -> AsyncIterator[FetchedPage[T]]:
+    """The pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
+    filters = _within(page, party.profile.page_limit).query()
+    seen = set[str]()
+    url = first_url(url_of(context, party, route), filters)
+    async for listed in walk(context, party, url, filters, module=route.module):
+        yield _decoded(party, kind, listed, seen)
+        if listed.problem is not None and not isinstance(listed.problem, CircularList):
+            raise listed.problem
+
+
+def _within(page: PageRequest, most: int | None) -> PageRequest:
+    """The request for a page of so many objects at most."""
+    return page if most is None else evolve(page, limit=min(most, page.limit or most))
+
+
+def _decoded(party: Party, kind: type[T], page: ListPage, seen: set[str]) -> FetchedPage[T]:
+    good, bad = list[T](), list[RejectedItem]()
+    for document in page.documents:
+        try:
+            value = decode(kind, in_zone(document, party.profile.time_zone).document)
+        except (InvalidObject, NotJson) as error:
+            bad.append(RejectedItem(bytes(document), error.findings))
+            continue
+        name = identity(document, "uid" if hasattr(value, "uid") else "id") + getattr(value, "type", "")
+        if name not in seen:
+            seen.add(name)
+            good.append(value)
+    return FetchedPage(tuple(good), tuple(bad), page.url, page.total, page.notes)

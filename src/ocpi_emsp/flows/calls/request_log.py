@@ -1,0 +1,191 @@
+"""What is noted of a request that is served: its ids, a line of the log, a span, and numbers.
+
+Rules of this module:
+- X-Correlation-ID and X-Request-ID are taken from the request where they are short and printable, and made otherwise;
+- a number has few different attributes: no path, no id, and no method that somebody made up;
+- no token, no payload and no message of a refusal is noted: only what kind of refusal, and the first rule.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from attrs import define
+
+from ocpi_emsp import logs
+from ocpi_emsp.errors import Refusal
+from ocpi_emsp.findings import Finding
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.telemetry import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, GuardedSpan, GuardedTelemetry
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.ports import Attributes
+from ocpi_emsp.routes import VERSION, Match, Route, match
+from ocpi_emsp.wire import Request, Response
+
+LONGEST_ID: Final = 128
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "_OTHER"
+"""What stands for what is not known, as OpenTelemetry has it."""
+
+
+@define
+class Answered:
+    """A request on its way, and what is noted of it."""
+
+    context: Context
+    request: Request
+    correlation_id: str
+    request_id: str
+    matched: Match | None
+    started: datetime
+    party: Party | None = None
+    deviations: Sequence[Finding] = ()
+    """What was let pass."""
+    refusal: Refusal | None = None
+    status_code: int = 1000
+
+    @classmethod
+    def begin(cls, context: Context, request: Request) -> Answered:
+        """A request that came in just now."""
+        request_id = _given(request, "x-request-id")
+        correlation_id = _given(request, "x-correlation-id") or request_id or _made()
+        return cls(context, request, correlation_id, request_id or _made(), match(request.url), context.clock.now())
+
+    def span(self) -> GuardedSpan:
+        """A span for the time of the request."""
+        telemetry = self.context.telemetry
+        if not telemetry.on:
+            return telemetry.span("", "server", {})
+        method, route = self._method, self._route
+        attributes: dict[str, str] = {
+            "http.request.method": method,
+            "ocpi.module": self._module,
+            "ocpi.correlation_id": self.correlation_id,
+        }
+        name = method
+        if route is not None:
+            attributes["http.route"] = _template(route)
+            name = f"{method} {attributes['http.route']}"
+        headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
+        return telemetry.span(name, "server", attributes, headers)
+
+    def refused(self, refusal: Refusal) -> None:
+        """It was refused."""
+        self.refusal, self.status_code = refusal, refusal.status_code
+        first = next(iter(refusal.findings), None)
+        logs.warning(
+            "request.refused",
+            method=self.request.method,
+            path=self.request.url,
+            party=self.party,
+            status=refusal.http_status,
+            status_code=refusal.status_code,
+            error=type(refusal).__name__,
+            rule=first.rule if first else None,
+            pointer=first.pointer if first else None,
+            findings=len(refusal.findings) or None,
+            correlation_id=self.correlation_id,
+        )
+
+    def failed(self, error: Exception, *, trace: bool) -> None:
+        """It failed by our fault; the trace is for what says too little by itself."""
+        self.status_code = 3000
+        logs.error(
+            "request.failed",
+            trace=error if trace else None,
+            method=self.request.method,
+            path=self.request.url,
+            party=self.party,
+            correlation_id=self.correlation_id,
+            error=error,
+        )
+
+    def done(self, response: Response, span: GuardedSpan) -> Response:
+        """The answer with the ids; it is noted."""
+        if logs.shows_info():
+            self._log(response)
+        if self.context.telemetry.on:
+            self._count(response, span)
+        ids = ("x-correlation-id", self.correlation_id), ("x-request-id", self.request_id)
+        return Response(response.status, [*response.headers, *ids], response.body)
+
+    def _log(self, response: Response) -> None:
+        logs.info(
+            "request.answered",
+            method=self.request.method,
+            path=self.request.url,
+            status=response.status,
+            status_code=self.status_code,
+            party=self.party,
+            module=self._module,
+            ms=milliseconds(self._seconds),
+            correlation_id=self.correlation_id,
+            request_id=self.request_id,
+        )
+
+    def _count(self, response: Response, span: GuardedSpan) -> None:
+        telemetry = self.context.telemetry
+        attributes: Attributes = {
+            "http.request.method": self._method,
+            "ocpi.module": self._module,
+            "http.response.status_code": response.status,
+            "ocpi.status_code": self.status_code,
+        }
+        telemetry.count(SERVER_REQUESTS, 1, attributes)
+        telemetry.duration(SERVER_DURATION, self._seconds, attributes)
+        findings = [*self.deviations, *(self.refusal.findings if self.refusal else ())]
+        count_findings(telemetry, self._module, findings)
+        whose = {"ocpi.party": str(self.party)} if self.party is not None else {}
+        # What the partner does wrong is no error of a server.
+        error = {"error.type": str(self.status_code)} if self.status_code >= 3000 else {}
+        span.set({**attributes, **whose, **error})
+
+    @property
+    def _seconds(self) -> float:
+        return (self.context.clock.now() - self.started).total_seconds()
+
+    @property
+    def _method(self) -> str:
+        return self.request.method if self.request.method in _METHODS else OTHER
+
+    @property
+    def _route(self) -> Route | None:
+        return self.matched.routes.get(self.request.method) if self.matched is not None else None
+
+    @property
+    def _module(self) -> str:
+        routes = self.matched.routes if self.matched is not None else {}
+        return next((route.module for route in routes.values()), OTHER)
+
+
+def count_findings(telemetry: GuardedTelemetry, module: str, findings: Sequence[Finding]) -> None:
+    """Count what was found in an object that a party sent."""
+    if not telemetry.on:
+        return
+    for (rule, severity), number in Counter((finding.rule, finding.severity.value) for finding in findings).items():
+        attributes: Attributes = {"ocpi.rule": rule, "ocpi.severity": severity, "ocpi.module": module}
+        telemetry.count(FINDINGS, number, attributes)
+
+
+def _given(request: Request, name: str) -> str:
+    """An id that the caller gave; empty for one that could break a line or a header."""
+    given = request.headers.get(name, "")
+    return given if len(given) <= LONGEST_ID and given.isascii() and given.isprintable() else ""
+
+
+def _made() -> str:
+    return f"{random.getrandbits(96):024x}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as a line has it; none where the clock was put back meanwhile."""
+    return f"{max(seconds, 0.0) * 1000:.1f}"
+
+
+def _template(route: Route) -> str:
+    start = (VERSION,) if route.module not in ("versions", VERSION) else ()
+    return "/" + "/".join((*start, route.module, *route.path))

@@ -1,0 +1,196 @@
+"""Calls that bear with a partner: its turn, its pace, its breaks, and retries of a GET.
+
+Rules of this module (docs/spec-choices.md; transport_and_format.md, offline behaviour):
+- only a GET is sent again: what a POST, PUT, PATCH or DELETE did is unknown, and messages are not queued;
+- only what may pass is retried: a connection that failed, and the statuses of RETRIED; an OCPI error never;
+- a call has at most one slot, and none while it waits for its next try;
+- a partner's own word on when to ask again (Retry-After, RFC 9110 10.2.3) is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.errors import PartnerUnavailable, TransportFailed
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.limits import Breaker, Budget, Health, PartyId, jittered
+from ocpi_emsp.flows.parties.party import Party, Profile, get_party
+from ocpi_emsp.ports import Send
+from ocpi_emsp.wire import Request, Response, http_date
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses after which the same GET may succeed (RFC 9110 15; 425: RFC 8470 5.2)."""
+_LONGEST_ASKED = timedelta(days=365)
+"""A longer Retry-After says no more than this one; it keeps the arithmetic of dates in range."""
+
+_Outcome: TypeAlias = Response | TransportFailed
+
+
+def patient_send(context: Context, party: Party, budget: Budget) -> Send:
+    """The Send port of a sync: GETs are retried within ``budget``, a party that keeps failing is not called.
+
+    Use it as ``evolve(context, send=patient_send(context, party, budget))``; the budget says afterwards how many
+    retries there were and how long they waited. Raises PartnerUnavailable where the party is not called for now,
+    TransportFailed where the last try had no answer; a last answer such as 503 is given as it is.
+    """
+    return _PatientSend(context, _bare(context.send), party, budget)
+
+
+def paced_send(context: Context, country_code: str, party_id: str) -> Send:
+    """The Send port of a client: the party's rate and its concurrent requests, nothing is retried or held back.
+
+    Whoever calls by hand wants the answer at once. The party's profile is read for every request, so a change of it
+    counts at once. Raises PartnerUnavailable where the party has no free slot for too long.
+    """
+    return _PacedSend(context, _bare(context.send), (country_code.upper(), party_id.upper()))
+
+
+def _bare(send: Send) -> Send:
+    """The port behind a wrapper of this module: a call that held two slots could wait for itself."""
+    return send.inner if isinstance(send, _PatientSend | _PacedSend) else send
+
+
+def _key(party: Party) -> PartyId:
+    return party.country_code.upper(), party.party_id.upper()
+
+
+@asynccontextmanager
+async def _turn(context: Context, key: PartyId, profile: Profile) -> AsyncIterator[None]:
+    """Holds one of the party's slots, from when its rate allows a request. Raises PartnerUnavailable."""
+    patience = context.patience
+    slots = profile.concurrent_requests or patience.concurrent_requests
+    rate = profile.requests_per_second or patience.requests_per_second
+    async with context.pace.slot(key, slots, patience.longest_turn.total_seconds()):
+        if rate is not None:
+            interval = timedelta(seconds=float(1 / rate))
+            wait = context.pace.step(key, lambda health: _take(health, context.clock.now(), interval, slots))
+            if wait:
+                await context.sleep(wait.total_seconds())
+        yield
+
+
+def _take(health: Health, now: datetime, interval: timedelta, slots: int) -> tuple[Health, timedelta]:
+    bucket, wait = health.bucket.take(now, interval, slots)
+    return evolve(health, bucket=bucket), wait
+
+
+@frozen
+class _PacedSend:
+    """A Send at the pace of one party."""
+
+    context: Context
+    inner: Send
+    key: PartyId
+
+    async def __call__(self, request: Request) -> Response:
+        async with self.context.store.transaction(read_only=True) as tx:
+            party = await get_party(tx, *self.key)
+        profile = party.profile if party else Profile()
+        async with _turn(self.context, self.key, profile):
+            return await self.inner(request)
+
+
+@frozen
+class _PatientSend:
+    """A Send with retries, behind the circuit breaker of one party."""
+
+    context: Context
+    inner: Send
+    party: Party
+    budget: Budget
+
+    async def __call__(self, request: Request) -> Response:
+        failures = 0
+        while True:
+            outcome, is_probe = await self._try(request)
+            failures += 1
+            wait = self._next_wait(request, outcome, failures, is_probe=is_probe)
+            if wait is None or not self.budget.spend(wait):
+                self._note(Breaker.after_failure if _is_failure(outcome) else Breaker.after_success)
+                if isinstance(outcome, TransportFailed):
+                    raise outcome
+                return outcome
+            if is_probe:
+                self._note(Breaker.after_success)  # it answers, so others may call while this call waits
+            await self.context.sleep(wait.total_seconds())
+
+    async def _try(self, request: Request) -> tuple[_Outcome, bool]:
+        """What one exchange gave, and whether it was the breaker's probe. Raises PartnerUnavailable."""
+        async with _turn(self.context, _key(self.party), self.party.profile):
+            is_probe = self._admit(request)
+            try:
+                return await self.inner(request), is_probe
+            except TransportFailed as error:
+                return error, is_probe
+            except BaseException:  # cancelled, too: the next call may probe
+                if is_probe:
+                    self._note(Breaker.after_nothing)
+                raise
+
+    def _next_wait(self, request: Request, outcome: _Outcome, failures: int, *, is_probe: bool) -> timedelta | None:
+        """How long to wait for another try; None for none. Raises PartnerUnavailable where it would be too long."""
+        if request.method != "GET" or not _may_pass(outcome):
+            return None
+        patience, now = self.context.patience, self.context.clock.now()
+        asked = retry_after(outcome, now) if isinstance(outcome, Response) else None
+        if asked is not None and asked > patience.longest_retry_after:
+            self._note(lambda breaker, now: breaker.held(now, asked))
+            raise _unavailable(request, f"{self.party} wants to be asked again after", now + asked)
+        if failures >= patience.attempts or (is_probe and _is_failure(outcome)):
+            return None
+        chosen = jittered(patience.first_wait, patience.growth, patience.longest_wait, failures)
+        return max(chosen, asked or chosen)
+
+    def _admit(self, request: Request) -> bool:
+        """Pass the party's breaker; True for its probe. Raises PartnerUnavailable."""
+        now = self.context.clock.now()
+        breaker = self.context.pace.step(_key(self.party), lambda health: _admitted(health, now))
+        if breaker.may_call(now):
+            return breaker.opened_at is not None
+        if breaker.is_probing:
+            raise _unavailable(request, f"{self.party} did not answer before, and another call tries it now")
+        raise _unavailable(
+            request, f"{self.party} did not answer or asked for a rest; it is called after", breaker.until
+        )
+
+    def _note(self, change: Callable[[Breaker, datetime], Breaker]) -> None:
+        """Change the party's breaker."""
+        now = self.context.clock.now()
+        self.context.pace.step(
+            _key(self.party), lambda health: (evolve(health, breaker=change(health.breaker, now)), None)
+        )
+
+
+def _admitted(health: Health, now: datetime) -> tuple[Health, Breaker]:
+    """What follows where a call wants to be let through, and the breaker as that call met it."""
+    met = health.breaker
+    return (evolve(health, breaker=met.admitted()) if met.may_call(now) else health), met
+
+
+def _unavailable(request: Request, reason: str, until: datetime | None = None) -> PartnerUnavailable:
+    when = f" {until:%Y-%m-%dT%H:%M:%SZ}" if until else ""
+    message = f"{request.method} {request.url}: {reason}{when}"
+    return PartnerUnavailable(message, method=request.method, url=request.url, until=until)
+
+
+def _is_failure(outcome: _Outcome) -> bool:
+    """True where the partner itself fails; one that answers 429 is well."""
+    return isinstance(outcome, TransportFailed) or outcome.status >= 500
+
+
+def _may_pass(outcome: _Outcome) -> bool:
+    return outcome.retryable if isinstance(outcome, TransportFailed) else outcome.status in RETRIED
+
+
+def retry_after(response: Response, now: datetime) -> timedelta | None:
+    """How long the partner wants to be left alone, by its Retry-After (seconds or a date), or None."""
+    text = (response.header("retry-after") or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(timedelta(seconds=int(text)), _LONGEST_ASKED) if len(text) < 10 else _LONGEST_ASKED
+    moment = http_date(text)
+    return None if moment is None else min(max(moment - now, timedelta(0)), _LONGEST_ASKED)

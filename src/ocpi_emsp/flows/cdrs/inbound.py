@@ -1,0 +1,105 @@
+"""The eMSP interface of the cdrs module (mod_cdrs.md 2.2).
+
+Rules of this module (docs/spec-choices.md row 9):
+- a CDR never changes: the same content again gets the same answer and the same Location header; another content
+  under a known id is kept beside the first and reported, never in its place;
+- ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party, or on a hub's the
+  one that owners.py finds.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from ocpi_emsp.codec.content import content_hash, same_content
+from ocpi_emsp.codec.patch import identity, join, members
+from ocpi_emsp.errors import InvalidObject, UnknownObject
+from ocpi_emsp.events import CdrConflict, CdrReceived
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.routes import incoming as route
+from ocpi_emsp.wire import Response, success
+
+_GET = route("cdrs.get")
+
+
+async def get(incoming: Incoming) -> Response:
+    """A CDR as received; of several with this id behind one connection, the first in the order of its parties."""
+    cdr_id = incoming.params["cdr_id"]
+    async with incoming.context.store.transaction(read_only=True) as tx:
+        for owner in await open_owners(tx, incoming.party):
+            record = await tx.get(_key(_of(incoming, owner), cdr_id))
+            if record is not None:
+                return incoming.answer(record.document)
+    raise UnknownObject(f"cdr {cdr_id!r} is not known")
+
+
+async def post(incoming: Incoming) -> Response:
+    """A new CDR; 201 with its URL here in the Location header."""
+    if incoming.party.profile.allowed_parties:
+        # In a transaction that locks nothing: what is looked at may be of any number of parties.
+        async with incoming.context.store.transaction(read_only=True) as tx:
+            among = await open_owners(tx, incoming.party)
+            incoming = _of(incoming, await owner_of(tx, among, Kind.CDR, incoming.request.body))
+    async with incoming.context.store.transaction() as tx:
+        stored = await store(incoming, tx)
+    if stored.outcome is Outcome.CONFLICT or stored.record is None:
+        raise conflict(incoming.request.body)
+    incoming.touched.append(stored.record.key)
+    url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=identity(stored.record.document, "id"))
+    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.said))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Keep the CDR that the body holds; gives the one that stands under its id.
+
+    Raises NotJson, InvalidObject before anything is written.
+    """
+    cdr = incoming.accept(Cdr)
+    document = incoming.request.body
+    key, correlation_id = _key(incoming, cdr.id), incoming.correlation_id
+    record = Record(key, document, cdr.last_updated, incoming.now, cdr, correlation_id=correlation_id)
+    first = await tx.get(record.key)
+    if first is None:
+        await tx.put(record)
+        await incoming.emit(tx, CdrReceived, record.key, document)
+        return Stored(Outcome.CREATED, record=record)
+    if _same(first.document, document):
+        return Stored(Outcome.UNCHANGED, record=first)
+    beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
+    if await tx.get(beside) is None:
+        await tx.put(evolve(record, key=beside))
+        await incoming.emit(tx, CdrConflict, beside, document)
+    return Stored(Outcome.CONFLICT, record=first)
+
+
+def _same(first: bytes, document: bytes) -> bool:
+    """True where both say the same; their ids differ in case at most."""
+    return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}))
+
+
+def conflict(document: bytes) -> InvalidObject:
+    """Why a CDR does not replace the one that was received under its id before."""
+    known = f"a CDR {identity(document, 'id')!r} with another content was received before"
+    message = f"{known}; it stands, this one is kept beside it"
+    finding = Finding(
+        pointer="/id",
+        rule="cdr.conflict",
+        severity=Severity.ERROR,
+        message=message,
+        clause="mod_cdrs.md#1-flow-and-lifecycle",
+    )
+    return InvalidObject("a CDR cannot be replaced", findings=(finding,))
+
+
+def _of(incoming: Incoming, owner: Owner) -> Incoming:
+    """The request as if its URL named the owner."""
+    params = {**incoming.params, "country_code": owner[0], "party_id": owner[1]}
+    return evolve(incoming, params=params)
+
+
+def _key(incoming: Incoming, cdr_id: str) -> Key:
+    return incoming.key(Kind.CDR, cdr_id.upper())

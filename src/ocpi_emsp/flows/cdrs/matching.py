@@ -1,0 +1,338 @@
+"""Which session belongs to a CDR, and in what the two differ. Pure functions on summaries.
+
+Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Session can have different ids"):
+- three steps, and a session that was taken is out of the next one:
+  1. equal ids (CiString), where the times agree, and the driver or the place: a CPO may number both from 1 upwards;
+  2. the best score first, from ``THRESHOLD`` upwards;
+  3. equal ids that are left, where the driver or the place agrees: a clock that was wrong hides no pair;
+- a party whose CDRs have the ids of their sessions, by its profile: equal ids are a pair before anything else;
+- a score is ``0.3 place + 0.4 time + 0.3 energy``, 0 where auth_id, place or time do not agree at all;
+- of equal scores that with equal ids counts, then the distance of the starts, then the ids: what came into the store
+  first does not matter;
+- the work is bounded for any input: a CDR is compared with so many sessions of its driver at its EVSE at most.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from typing import NamedTuple, TypeAlias
+
+from attrs import define, field
+
+from ocpi_emsp.check.numbers import differ
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.flows.cdrs.reconcile_report import (
+    CdrDifference,
+    CdrMatch,
+    CdrSummary,
+    ChargingPlace,
+    SessionSummary,
+    What,
+)
+from ocpi_emsp.models import SessionStatus
+
+THRESHOLD = 0.6
+"""What a match by score needs: place and time alone reach it, place and energy alone do not."""
+NEIGHBOURS = 50
+"""Sessions of one driver at one EVSE that are compared on either side of a CDR's start. An EVSE charges one vehicle at
+a time, so the right one is next to it; the number only bounds the work that hostile data can cause."""
+
+_PLACE, _TIME, _ENERGY = 0.3, 0.4, 0.3
+_SAME_MOMENT = timedelta(minutes=1)
+"""How far two clocks are apart, or a time is rounded."""
+_ZONE_STEP, _LARGEST_ZONE = timedelta(minutes=30), timedelta(hours=14)
+_FARTHEST = _LARGEST_ZONE + _SAME_MOMENT
+_SAME_KWH, _TELLING_KWH = Decimal("0.1"), Decimal(1)
+"""How exact a meter's value is; and the least energy that tells one session from another."""
+_RATIO = Context(prec=9, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+
+
+def match_all(
+    cdrs: Iterable[CdrSummary], sessions: Iterable[SessionSummary], *, equal_ids: bool = False
+) -> list[CdrMatch]:
+    """Every pair; a CDR and a session are in one pair at most. The order of what is given does not matter.
+
+    ``equal_ids``: an equal id is enough for a pair.
+    """
+    matching = _Matching(
+        sorted(cdrs, key=lambda cdr: (cdr.id.upper(), cdr.id, cdr.start_date_time)),
+        sorted(sessions, key=lambda session: (session.id.upper(), session.id, session.start_datetime)),
+    )
+    matching.by_id(_is_certain if equal_ids else _is_confirmed)
+    matching.by_score()
+    matching.by_id(_is_plausible)
+    return [matching.pairs[number] for number in sorted(matching.pairs)]
+
+
+@define
+class _Matching:
+    """CDRs and sessions by their numbers, and the pairs that were found, by the number of the CDR."""
+
+    cdrs: Sequence[CdrSummary]
+    sessions: Sequence[SessionSummary]
+    pairs: dict[int, CdrMatch] = field(factory=dict, init=False)
+    taken: set[int] = field(factory=set, init=False)
+
+    def take(self, cdr: int, session: int, score: float) -> None:
+        """Pair the two; equal ids say more than a score."""
+        one, other = self.cdrs[cdr], self.sessions[session]
+        self.pairs[cdr] = CdrMatch(one, other, "id") if _same_id(one, other) else CdrMatch(one, other, "score", score)
+        self.taken.add(session)
+
+    def by_id(self, fits: Callable[[CdrSummary, SessionSummary], bool]) -> None:
+        """Pair what is free, has equal ids and fits; of sessions whose ids differ in case, one of the same case."""
+        found = defaultdict(list)
+        for number, session in enumerate(self.sessions):
+            if number not in self.taken:
+                found[session.id.upper()].append(number)
+        for number, cdr in enumerate(self.cdrs):
+            if number in self.pairs:
+                continue
+            same_id = [each for each in found.get(cdr.id.upper(), ()) if each not in self.taken]
+            fitting = [each for each in same_id if fits(cdr, self.sessions[each])]
+            same_case = [each for each in fitting if self.sessions[each].id == cdr.id]
+            for each in (same_case or fitting)[:1]:
+                self.take(number, each, 1.0)
+
+    def by_score(self) -> None:
+        """Pair what is free, the best score first; of equal ones that with equal ids."""
+        for each in sorted(self._candidates()):
+            if each.cdr not in self.pairs and each.session not in self.taken:
+                self.take(each.cdr, each.session, -each.negative_score)
+
+    def _candidates(self) -> Iterator[_Candidate]:
+        free = [number for number in range(len(self.cdrs)) if number not in self.pairs]
+        index = self._index({_driver(self.cdrs[number].auth_id) for number in free})
+        for number in free:
+            cdr = self.cdrs[number]
+            near = dict.fromkeys(
+                each
+                for place in _places_to_look_at(cdr.place)
+                for each in _nearest(index.get((_driver(cdr.auth_id), place), ()), cdr.start_date_time)
+            )
+            earliest, latest = _in_order(cdr.start_date_time, cdr.stop_date_time)
+            for each in near:
+                session = self.sessions[each]
+                if not _is_in_reach(session, earliest, latest):
+                    continue
+                score = score_of(cdr, session)
+                if score >= THRESHOLD:
+                    distance = abs(cdr.start_date_time - session.start_datetime)
+                    yield _Candidate(-score, not _same_id(cdr, session), distance, number, each)
+
+    def _index(self, drivers: set[str]) -> dict[Hashable, list[_Start]]:
+        """Free sessions of these drivers by driver and place, in the order of their starts."""
+        index: dict[Hashable, list[_Start]] = defaultdict(list)
+        for number, session in enumerate(self.sessions):
+            driver = _driver(session.auth_id)
+            if number in self.taken or driver not in drivers:
+                continue
+            for place in _places_to_stand_at(session.place):
+                index[driver, place].append((session.start_datetime, number))
+        for starts in index.values():
+            starts.sort()
+        return dict(index)
+
+
+class _Candidate(NamedTuple):
+    """A possible pair; the best one sorts first."""
+
+    negative_score: float
+    other_id: bool
+    distance: timedelta
+    cdr: int
+    session: int
+
+
+_Start: TypeAlias = tuple[datetime, int]
+
+
+def _nearest(starts: Sequence[_Start], moment: datetime) -> Iterator[int]:
+    """The numbers of the sessions that start next before and after a moment."""
+    at = bisect_left(starts, (moment, 0))
+    return (number for _, number in starts[max(0, at - NEIGHBOURS) : at + NEIGHBOURS])
+
+
+def _is_in_reach(session: SessionSummary, earliest: datetime, latest: datetime) -> bool:
+    """False where no zone brings the times together: far cheaper to say than a score."""
+    begin, end = session.start_datetime, session.end_datetime
+    if begin > latest:
+        return begin - latest <= _FARTHEST
+    return end is None or end >= earliest or earliest - max(begin, end) <= _FARTHEST
+
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+
+def _places_to_stand_at(place: ChargingPlace) -> Iterator[Hashable]:
+    """Under what a session is found."""
+    yield "location", place.location_id.upper()
+    if place.evse_uid is None:
+        yield "location alone", place.location_id.upper()
+    else:
+        yield from _names(place)
+
+
+def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
+    """Where the sessions of a CDR are: at its EVSE, or at its location where one of the two names no EVSE."""
+    if place.evse_uid is None:
+        yield "location", place.location_id.upper()
+    else:
+        yield from _names(place)
+        yield "location alone", place.location_id.upper()
+
+
+def _names(place: ChargingPlace) -> Iterator[Hashable]:
+    """What identifies an EVSE: its uid within the location, since some number them there; its EVSE id anywhere."""
+    yield "uid", place.location_id.upper(), (place.evse_uid or "").upper()
+    if place.evse_id:
+        yield "evse_id", _SEPARATORS.sub("", place.evse_id).upper()
+
+
+_SEPARATORS = re.compile(r"[*-]")
+"""Of an EVSE id; they are optional (eMI3, cited in mod_locations.md 3.2)."""
+
+
+def place_agreement(one: ChargingPlace, other: ChargingPlace) -> float:
+    """1 for the same connector; of the same EVSE 0.9 for one that is not told, 0.7 for another one.
+
+    0.5 for the same location where one of the two names no EVSE; 0 for different places.
+    """
+    if one == other and one.connector_id is not None:
+        return 1.0
+    if one.evse_uid is None or other.evse_uid is None:
+        return 0.5 if one.location_id.upper() == other.location_id.upper() else 0.0
+    if not set(_names(one)) & set(_names(other)):
+        return 0.0
+    if one.connector_id is None or other.connector_id is None:
+        return 0.9
+    return 1.0 if one.connector_id == other.connector_id else 0.7
+
+
+# --- the score ------------------------------------------------------------------------------------------------------
+
+
+def score_of(cdr: CdrSummary, session: SessionSummary) -> float:
+    """How well a session of the same driver fits a CDR: from 0 to 1, to three decimals."""
+    if not _same_driver(cdr, session):
+        return 0.0
+    time = time_agreement(cdr, session)
+    place = place_agreement(cdr.place, session.place) if time else 0.0
+    if not (time and place):
+        return 0.0
+    return round(_PLACE * place + _TIME * time + _ENERGY * _energy_agreement(cdr, session), 3)
+
+
+def time_agreement(cdr: CdrSummary, session: SessionSummary) -> float:
+    """The time that both have, as a share of the time that either has; 1 where both ends are within a minute.
+
+    A session without an end counts until the CDR's stop, and at most 0.8. At least 0.5 where a zone explains how far
+    the two are apart, see :func:`is_shifted`.
+    """
+    return max(_share(cdr, session), 0.5 if is_shifted(cdr, session) else 0.0)
+
+
+def is_shifted(cdr: CdrSummary, session: SessionSummary) -> bool:
+    """True where one of the two seems to have local times: as long, as much energy, a multiple of 30 minutes apart."""
+    if session.end_datetime is None or min(cdr.total_energy, session.kwh) < _TELLING_KWH:
+        return False
+    start = session.start_datetime - cdr.start_date_time
+    end = session.end_datetime - cdr.stop_date_time
+    steps = round(start / _ZONE_STEP)
+    return (
+        steps != 0
+        and abs(start) <= _LARGEST_ZONE
+        and abs(start - steps * _ZONE_STEP) <= _SAME_MOMENT
+        and abs(end - start) <= _SAME_MOMENT
+        and not differ(cdr.total_energy, session.kwh, _SAME_KWH)
+    )
+
+
+def _share(cdr: CdrSummary, session: SessionSummary) -> float:
+    start, stop = _in_order(cdr.start_date_time, cdr.stop_date_time)
+    begin, end = session.start_datetime, session.end_datetime
+    if end is None:
+        return 0.8 * _common_share(start, stop, begin, max(begin, stop))
+    return _common_share(start, stop, *_in_order(begin, end))
+
+
+def _common_share(start: datetime, stop: datetime, begin: datetime, end: datetime) -> float:
+    if abs(start - begin) <= _SAME_MOMENT and abs(stop - end) <= _SAME_MOMENT:
+        return 1.0
+    common = min(stop, end) - max(start, begin)
+    return common / (max(stop, end) - min(start, begin)) if common > timedelta(0) else 0.0
+
+
+def _in_order(one: datetime, other: datetime) -> tuple[datetime, datetime]:
+    return (one, other) if one <= other else (other, one)
+
+
+def _energy_agreement(cdr: CdrSummary, session: SessionSummary) -> float:
+    """The smaller energy as a share of the larger one; 0.5 where the session is not over, so that nothing is known."""
+    if session.status != SessionStatus.COMPLETED and session.end_datetime is None:
+        return 0.5
+    if not differ(cdr.total_energy, session.kwh, _SAME_KWH):
+        return 1.0
+    smaller, larger = sorted((cdr.total_energy, session.kwh))
+    return float(_RATIO.divide(smaller, larger)) if smaller > 0 else 0.0
+
+
+def _same_id(cdr: CdrSummary, session: SessionSummary) -> bool:
+    return cdr.id.upper() == session.id.upper()
+
+
+def _same_driver(cdr: CdrSummary, session: SessionSummary) -> bool:
+    return _driver(cdr.auth_id) == _driver(session.auth_id)
+
+
+def _driver(auth_id: str) -> str:
+    return auth_id.upper()
+
+
+def _is_certain(_cdr: CdrSummary, _session: SessionSummary) -> bool:
+    return True
+
+
+def _is_plausible(cdr: CdrSummary, session: SessionSummary) -> bool:
+    return _same_driver(cdr, session) or place_agreement(cdr.place, session.place) > 0
+
+
+def _is_confirmed(cdr: CdrSummary, session: SessionSummary) -> bool:
+    return _share(cdr, session) > 0 and _is_plausible(cdr, session)
+
+
+# --- differences ----------------------------------------------------------------------------------------------------
+
+
+def differences(match: CdrMatch, kwh_tolerance: Decimal, cost_tolerance: Decimal) -> Iterator[CdrDifference]:
+    """In what a CDR and its session differ, the energy and the money first."""
+    for what, cdr_value, session_value in _differing(match.cdr, match.session, kwh_tolerance, cost_tolerance):
+        yield CdrDifference(what, match, cdr_value, session_value)
+
+
+def _differing(
+    cdr: CdrSummary, session: SessionSummary, kwh_tolerance: Decimal, cost_tolerance: Decimal
+) -> Iterator[tuple[What, Decimal | str, Decimal | str]]:
+    if differ(cdr.total_energy, session.kwh, kwh_tolerance):
+        yield "kwh", cdr.total_energy, session.kwh
+    if cdr.currency.upper() != session.currency.upper():
+        yield "currency", cdr.currency, session.currency
+    elif session.total_cost is not None and differ(cdr.total_cost, session.total_cost, cost_tolerance):
+        yield "cost", cdr.total_cost, session.total_cost
+    if not _same_driver(cdr, session):
+        yield "auth_id", cdr.auth_id, session.auth_id
+    if not place_agreement(cdr.place, session.place):
+        yield "evse", _shown(cdr.place), _shown(session.place)
+    if is_shifted(cdr, session) or not time_agreement(cdr, session):
+        yield "time", wire_time(cdr.start_date_time), wire_time(session.start_datetime)
+    if session.status == SessionStatus.INVALID:  # it "will not be billed" (mod_sessions.md 4.1), and a CDR bills it
+        yield "status", "billed", session.status.value
+
+
+def _shown(place: ChargingPlace) -> str:
+    return "/".join(filter(None, (place.location_id, place.evse_uid)))

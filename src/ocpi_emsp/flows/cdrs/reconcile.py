@@ -1,0 +1,292 @@
+"""CDRs and sessions of a party, compared: what is billed and was not charged, charged and not billed, or differs.
+
+Rules of this module:
+- nothing is written; pages of the store, one transaction each, the CDRs before the sessions: of a session that ends
+  meanwhile the CDR may be missed, which is no finding yet, and never the other way round;
+- under review is what was last updated in the period; the other side of a pair may lie before or after it, so what was
+  last updated within ``MARGIN`` of the period is looked at as well, and is never missing anything itself;
+- memory grows with the period (and its margin) and not with the store: of a document a summary is kept;
+- which session belongs to a CDR is decided in reconcile_match.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import compress
+from typing import Final, TypeAlias, TypeVar
+
+from attrs import define, evolve, field, frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.flows.cdrs.matching import differences, match_all
+from ocpi_emsp.flows.cdrs.reconcile_report import (
+    Bounded,
+    CdrMatch,
+    CdrSummary,
+    ChargingPlace,
+    ConflictingCdr,
+    Reconciliation,
+    SessionSummary,
+    UnreadableDocument,
+)
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.party import get_party
+from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
+from ocpi_emsp.ports import Kind, Query, Record
+
+PERIOD: Final = timedelta(days=35)
+"""What is reviewed unless told: a month and some days, since CDRs may be sent once a month (mod_cdrs.md)."""
+MARGIN: Final = timedelta(days=35)
+"""How far from the period the other side of a pair is looked for: for the same reason."""
+COMPLETED_FOR: Final = timedelta(hours=24)
+"""CDRs come "as soon as possible" (mod_cdrs.md): a day leaves room for a nightly run of the CPO."""
+KWH_TOLERANCE: Final = Decimal("0.1")
+"""The last decimal that most meters and back ends show: a session's kwh is a running value that one side rounds."""
+COST_TOLERANCE: Final = Decimal("0.01")
+"""The smallest coin of most currencies: either side may round to it."""
+LIMIT: Final = 1000
+"""Items of each list: as many as a report holds."""
+
+_PAGE = 500
+T = TypeVar("T", CdrSummary, SessionSummary)
+M = TypeVar("M")
+_Summary: TypeAlias = CdrSummary | SessionSummary
+
+
+async def reconcile(
+    context: Context,
+    country_code: str,
+    party_id: str,
+    *,
+    date_from: datetime | None = None,
+    date_to: datetime | None = None,
+    completed_for: timedelta = COMPLETED_FOR,
+    kwh_tolerance: Decimal = KWH_TOLERANCE,
+    cost_tolerance: Decimal = COST_TOLERANCE,
+    limit: int | None = LIMIT,
+) -> Reconciliation:
+    """Match the CDRs of a party that were last updated in ``[date_from, date_to)`` to its sessions, and compare them.
+
+    See ``Emsp.reconcile``. Raises ValueError, StoreFailed.
+    """
+    now = context.clock.now()
+    period = _Period.of(date_from, date_to, now)
+    _check(completed_for, kwh_tolerance, cost_tolerance, limit)
+    reader = _Reader(context, country_code.upper(), party_id.upper(), period)
+    cdrs, conflicts = await reader.cdrs(), await reader.conflicts()
+    sessions = await reader.sessions()
+    pairs = match_all(cdrs, sessions, equal_ids=await reader.equal_ids())
+    matched = sorted((pair for pair in pairs if period.has(pair.cdr) or period.has(pair.session)), key=_by_start)
+    differing = (found for pair in matched for found in differences(pair, kwh_tolerance, cost_tolerance))
+    lonely = _lonely(sessions, [pair.session for pair in pairs], period)
+    due = [_is_due(session, now, completed_for) for session in lonely]
+    return Reconciliation(
+        country_code=reader.country_code,
+        party_id=reader.party_id,
+        date_from=period.date_from,
+        date_to=period.date_to,
+        at=now,
+        completed_for=completed_for,
+        cdrs=sum(map(period.has, cdrs)),
+        sessions=sum(map(period.has, sessions)),
+        matched_by_id=sum(pair.how == "id" for pair in matched),
+        matched_by_score=sum(pair.how == "score" for pair in matched),
+        matched=Bounded.of(matched, limit),
+        differences=Bounded.of(differing, limit),
+        sessions_without_cdr=Bounded.of(compress(lonely, due), limit),
+        cdrs_without_session=Bounded.of(_lonely(cdrs, [pair.cdr for pair in pairs], period), limit),
+        conflicts=Bounded.of(sorted(conflicts, key=lambda each: (each.other.id, each.content_hash)), limit),
+        unreadable=Bounded.of(sorted(reader.unreadable, key=lambda each: (each.kind, each.id, each.problem)), limit),
+        sessions_not_due=Bounded.of(compress(lonely, [not each for each in due]), limit),
+    )
+
+
+def _by_start(pair: CdrMatch) -> tuple[datetime, str, str]:
+    return pair.cdr.start_date_time, pair.cdr.id, pair.session.id
+
+
+def _lonely(all_of_them: list[T], paired: list[T], period: _Period) -> list[T]:
+    """Those under review that are in no pair, in the order of their starts."""
+    taken = {id(each) for each in paired}  # by identity: a summary says no more than what is compared
+    found = [each for each in all_of_them if period.has(each) and id(each) not in taken]
+    return sorted(found, key=lambda each: (_start(each), each.id))
+
+
+def _start(each: _Summary) -> datetime:
+    return each.start_date_time if isinstance(each, CdrSummary) else each.start_datetime
+
+
+def _is_due(session: SessionSummary, now: datetime, completed_for: timedelta) -> bool:
+    """True where the CDR should be there; an end that is missing, or still to come, is no end."""
+    if session.status != SessionStatus.COMPLETED:
+        return False
+    ended = session.end_datetime
+    since = ended if ended is not None and ended <= now else session.last_updated
+    return now - since >= completed_for
+
+
+def _check(completed_for: timedelta, kwh_tolerance: Decimal, cost_tolerance: Decimal, limit: int | None) -> None:
+    if completed_for < timedelta(0):
+        raise ValueError(f"completed_for must not be negative: {completed_for}")
+    for name, tolerance in (("kwh_tolerance", kwh_tolerance), ("cost_tolerance", cost_tolerance)):
+        if not tolerance.is_finite() or tolerance < 0:
+            raise ValueError(f"{name} must be a number from 0 upwards: {tolerance}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must not be negative: {limit}")
+
+
+@frozen
+class _Period:
+    """What is under review, by ``last_updated``."""
+
+    date_from: datetime
+    date_to: datetime | None
+
+    @classmethod
+    def of(cls, date_from: datetime | None, date_to: datetime | None, now: datetime) -> _Period:
+        """The last ``PERIOD`` before the end, unless told. Raises ValueError."""
+        for name, moment in (("date_from", date_from), ("date_to", date_to)):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"{name} has no time zone: {moment}")
+        if date_from is None:
+            date_from = _moved(date_to or now, -PERIOD)
+        if date_to is not None and date_to <= date_from:
+            raise ValueError(f"date_to has to be after date_from: {date_to} is not after {date_from}")
+        return cls(date_from, date_to)
+
+    def has(self, each: _Summary | Record) -> bool:
+        """True for what is under review."""
+        return self.date_from <= each.last_updated and (self.date_to is None or each.last_updated < self.date_to)
+
+    def with_margin(self) -> _Period:
+        """Where the other sides of pairs are."""
+        date_to = None if self.date_to is None else _moved(self.date_to, MARGIN)
+        return _Period(_moved(self.date_from, -MARGIN), date_to)
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    """As far as there are dates."""
+    try:
+        return moment + by
+    except OverflowError:
+        return (datetime.min if by < timedelta(0) else datetime.max).replace(tzinfo=UTC)
+
+
+@define
+class _Reader:
+    """Reads summaries from the store; notes what cannot be read."""
+
+    context: Context
+    country_code: str
+    party_id: str
+    period: _Period
+    unreadable: list[UnreadableDocument] = field(factory=list, init=False)
+    _places: dict[ChargingPlace, ChargingPlace] = field(factory=dict, init=False)
+    """One object for each place: there are fewer of them than sessions."""
+
+    async def equal_ids(self) -> bool:
+        """True where the party's profile says that a CDR has the id of its session."""
+        async with self.context.store.transaction(read_only=True) as tx:
+            party = await get_party(tx, self.country_code, self.party_id)
+        return party is not None and party.profile.cdr_id_is_session_id
+
+    async def cdrs(self) -> list[CdrSummary]:
+        """The CDRs of the period with its margin."""
+        records = self._records(Kind.CDR, self.period.with_margin())
+        return [summary async for record in records if (summary := self._cdr(record)) is not None]
+
+    async def sessions(self) -> list[SessionSummary]:
+        """The sessions of the period with its margin."""
+        records = self._records(Kind.SESSION, self.period.with_margin())
+        return [summary async for record in records if (summary := self._session(record)) is not None]
+
+    async def conflicts(self) -> list[ConflictingCdr]:
+        """What came in the period under the id of another CDR."""
+        found = []
+        async for record in self._records(Kind.CDR_CONFLICT, self.period):
+            other = self._cdr(record)
+            if other is not None:
+                found.append(ConflictingCdr(record.key.parent, other, await self._first(record)))
+        return found
+
+    async def _first(self, conflict: Record) -> CdrSummary | None:
+        async with self.context.store.transaction(read_only=True) as tx:
+            first = await tx.get(conflict.key._replace(kind=Kind.CDR, parent=""))
+        return None if first is None else self._cdr(first, note=False)
+
+    async def _records(self, kind: str, period: _Period) -> AsyncIterator[Record]:
+        query = Query(
+            kind=kind,
+            country_code=self.country_code,
+            party_id=self.party_id,
+            date_from=period.date_from,
+            date_to=period.date_to,
+            limit=_PAGE,
+            count=False,
+        )
+        while records := await self._page(query):
+            for record in records:
+                yield record
+            query = evolve(query, after=records[-1].sequence)
+
+    async def _page(self, query: Query) -> Sequence[Record]:
+        async with self.context.store.transaction(read_only=True) as tx:
+            return (await tx.page(query)).records
+
+    def _cdr(self, record: Record, *, note: bool = True) -> CdrSummary | None:
+        cdr = self._decoded(Cdr, record, note=note)
+        if cdr is None:
+            return None
+        return CdrSummary(
+            id=cdr.id,
+            auth_id=sys.intern(cdr.auth_id),
+            place=self._place(cdr.location),
+            start_date_time=cdr.start_date_time,
+            stop_date_time=cdr.stop_date_time,
+            total_energy=cdr.total_energy,
+            total_cost=cdr.total_cost,
+            currency=sys.intern(cdr.currency),
+            last_updated=record.last_updated,
+        )
+
+    def _session(self, record: Record) -> SessionSummary | None:
+        session = self._decoded(Session, record)
+        if session is None:
+            return None
+        return SessionSummary(
+            id=session.id,
+            status=session.status,
+            auth_id=sys.intern(session.auth_id),
+            place=self._place(session.location),
+            start_datetime=session.start_datetime,
+            end_datetime=session.end_datetime,
+            kwh=session.kwh,
+            total_cost=session.total_cost,
+            currency=sys.intern(session.currency),
+            last_updated=record.last_updated,
+        )
+
+    def _decoded(self, model: type[M], record: Record, *, note: bool = True) -> M | None:
+        try:
+            return decode(model, record.document)
+        except (InvalidObject, NotJson) as error:
+            if note and self.period.has(record):
+                problem = str(error.findings[0]) if error.findings else error.message
+                self.unreadable.append(UnreadableDocument(record.key.kind, record.key.id, problem))
+            return None
+
+    def _place(self, location: Location) -> ChargingPlace:
+        place = _place(location)
+        return self._places.setdefault(place, place)
+
+
+def _place(location: Location) -> ChargingPlace:
+    if len(location.evses) != 1:
+        return ChargingPlace(location.id)
+    evse = location.evses[0]
+    connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
+    return ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id)

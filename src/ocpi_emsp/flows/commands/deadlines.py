@@ -1,0 +1,178 @@
+"""Deadlines: what becomes of a command or a reservation at a moment, if nothing happens before.
+
+Rules of this module (docs/commands.md):
+- an open command has one entry in the journal, written with it and settled with its end: its deadline survives a
+  restart, and any worker finds it;
+- whoever finds a deadline due locks the command first and looks at it then: two workers expire it once;
+- one that cannot be dealt with is put off, and holds no other back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from ocpi_emsp import logs
+from ocpi_emsp.errors import OcpiError, StoreFailed, UnknownCommand
+from ocpi_emsp.events import CommandTimedOut
+from ocpi_emsp.flows.commands import reservations
+from ocpi_emsp.flows.commands.states import CommandChange, SentCommand, get_command, put_command
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.delivery import ListenerFailed, backoff, deliver, error_text, page
+from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Transaction
+
+_PAGE = 1000
+"""Deadlines that are read at once: each is small, and most are only looked at."""
+
+
+def deadline_id(key: Key) -> str:
+    """The id of the entry that keeps a command's deadline."""
+    return f"deadline-{key.country_code}-{key.party_id}-{key.id}"
+
+
+async def watch(tx: Transaction, sent: SentCommand, now: datetime) -> None:
+    """Keep the deadline of a command that is stored in this transaction."""
+    entry = Entry(
+        id=deadline_id(sent.key),
+        topic=DEADLINE,
+        name=sent.command.value,
+        key=sent.key,
+        at=now,
+        details={"country_code": sent.key.country_code, "party_id": sent.key.party_id},
+        due=sent.deadline,
+    )
+    await tx.append(entry)
+
+
+async def current(context: Context, key: Key) -> SentCommand:
+    """A command as it stands now: TIMED_OUT where its deadline passed, whether a worker found that or not.
+
+    Raises UnknownCommand where there is none with this key.
+    """
+    async with context.store.transaction(read_only=True) as tx:
+        sent = await get_command(tx, key)
+    if sent is not None and _is_over(context, sent):
+        sent = await _time_out(context, key) or sent
+    if sent is None:
+        raise UnknownCommand(f"there is no command {key.id!r} of {key.country_code}-{key.party_id}")
+    return sent
+
+
+@frozen
+class Expired:
+    """What a look at all deadlines came to."""
+
+    done: int
+    """Those that had passed, and were dealt with."""
+    looked: int
+    """All that are open: a look costs in proportion to that."""
+
+
+async def expire(context: Context) -> Expired:
+    """Deal with every deadline that passed. Raises StoreFailed."""
+    done = looked = after = 0
+    while entries := await page(context, DEADLINE, after, _PAGE):
+        after = entries[-1].sequence
+        looked += len(entries)
+        for entry in entries:
+            if _has_passed(context, entry):
+                done += await _deal_with(context, entry)
+    return Expired(done, looked)
+
+
+async def stored(
+    context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str = ""
+) -> list[Entry]:
+    """Store a command after a change, with what follows from it; events in hand, to deliver after the commit.
+
+    ``correlation_id``: of the request that changed it; without one, the command's own.
+    """
+    correlation_id = correlation_id or sent.correlation_id
+    await put_command(tx, sent, now, correlation_id)
+    if not sent.is_open:
+        await tx.settle(deadline_id(sent.key))
+    return await reservations.settled(context, tx, sent, now, correlation_id)
+
+
+async def hand_out(context: Context, in_hand: Sequence[Entry]) -> None:
+    """Deliver events of a command. A listener that raises hides nothing of the command: its event is kept."""
+    try:
+        await deliver(context, in_hand)
+    except ListenerFailed as error:
+        logs.warning("event.undelivered", error=error.message, trace=error)
+
+
+def _has_passed(context: Context, entry: Entry) -> bool:
+    if entry.due is None or entry.key is None or entry.key.kind == Kind.RESERVATION:
+        return entry.due is None or entry.due <= context.clock.now()
+    return is_due(context, entry.at, entry.due)
+
+
+def _is_over(context: Context, sent: SentCommand) -> bool:
+    """True for an open command whose deadline passed; one that has none is of an older version, and long over."""
+    if sent.deadline is None or sent.sent_at is None:
+        return sent.is_open
+    return sent.is_open and is_due(context, sent.sent_at, sent.deadline)
+
+
+def is_due(context: Context, since: datetime, due: datetime) -> bool:
+    """True where ``due`` is past; or so far ahead that it was set by a clock that has gone back since.
+
+    The clocks of two workers may differ by less than the usual deadline.
+    """
+    ahead = due - context.clock.now()
+    return ahead.total_seconds() <= 0 or ahead > due - since + context.limits.command_deadline
+
+
+async def _deal_with(context: Context, entry: Entry) -> int:
+    """1 where the deadline was dealt with here, 0 where somebody else did, or it was put off."""
+    try:
+        if entry.key is not None and entry.key.kind == Kind.COMMAND:
+            return await _time_out(context, entry.key) is not None
+        return await _end_reservation(context, entry)
+    except StoreFailed:
+        raise
+    except OcpiError as error:
+        return await _put_off(context, entry, error)
+
+
+async def _time_out(context: Context, key: Key) -> SentCommand | None:
+    """The command, where this call is the one that found its deadline passed."""
+    now = context.clock.now()
+    async with context.store.transaction() as tx:
+        sent = await get_command(tx, key)
+        if sent is None or not sent.is_open:
+            await tx.settle(deadline_id(key))
+            return None
+        if not _is_over(context, sent):
+            return None
+        sent = sent.changed(CommandChange.DEADLINE)
+        in_hand = await stored(context, tx, sent, now)
+        name = sent.command.value
+        event = await context.emit(tx, CommandTimedOut, key, sent.correlation_id, uid=sent.uid, command=name)
+    context.ring(sent.uid)
+    party, correlation_id = f"{key.country_code}-{key.party_id}", sent.correlation_id
+    logs.info("command.timed_out", party=party, command=name, uid=sent.uid, correlation_id=correlation_id)
+    await hand_out(context, [event, *in_hand] if event is not None else in_hand)
+    return sent
+
+
+async def _end_reservation(context: Context, entry: Entry) -> int:
+    async with context.store.transaction() as tx:
+        in_hand = await reservations.expire(context, tx, entry, context.clock.now())
+    await hand_out(context, in_hand)
+    return 1
+
+
+async def _put_off(context: Context, entry: Entry, error: OcpiError) -> int:
+    """Try an entry again later, longer each time."""
+    attempts = entry.attempts + 1
+    logs.warning("deadline.failed", entry=entry.id, attempts=attempts, error=error.message, trace=error)
+    due = context.clock.now() + backoff(context.limits, attempts)
+    failed = evolve(entry, attempts=attempts, error=error_text(error), due=due)
+    async with context.store.transaction() as tx:
+        if await tx.entry(entry.id) is not None:
+            await tx.append(failed)
+    return 0

@@ -1,0 +1,54 @@
+"""The eMSP interface of the commands module: the charge point's result of a command (mod_commands.md 2.2).
+
+Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
+- the id in the URL is one that we made and nobody can guess; only the party that got the command may answer it;
+- ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike;
+- a result is taken before the acknowledgement and after the deadline as well;
+- the first result stands; the same again is answered alike, another one is kept out and says so.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp import logs
+from ocpi_emsp.errors import InvalidObject, UnknownObject
+from ocpi_emsp.events import CommandResultReceived
+from ocpi_emsp.flows.commands.deadlines import stored
+from ocpi_emsp.flows.commands.send import as_object, is_readable, pull_unknown_session
+from ocpi_emsp.flows.commands.states import CommandChange, CommandState, command_key, get_command
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.models import CommandResponse
+from ocpi_emsp.wire import Response
+
+
+async def result(incoming: Incoming) -> Response:
+    """The result of a command that we sent."""
+    response = incoming.accept(CommandResponse, as_object(incoming.request.body.strip()))
+    if not is_readable(response.result):
+        raise InvalidObject(f"the result is empty, too long or not printable: {response.result.value[:80]!r}")
+    key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])
+    async with incoming.context.store.transaction() as tx:
+        sent = await get_command(tx, key)
+        if sent is None or sent.command.lower() != incoming.params["command"].lower():
+            raise UnknownObject("this command is not known")
+        name, said = sent.command.value, response.result.value
+        if sent.result is not None:
+            if sent.result == response.result:
+                return incoming.reply(Stored(Outcome.UPDATED))
+            logs.warning("command.contradicted", party=incoming.party, command=name, uid=key.id, said=said)
+            return incoming.reply(Stored.kept(f"the result {sent.result} was received before"))
+        settled = sent.changed(CommandChange.RESULT, result=response.result, result_at=incoming.now)
+        incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now, incoming.correlation_id))
+        await pull_unknown_session(tx, settled, settled.result, incoming.now)
+        late = settled.state == CommandState.LATE
+        await incoming.emit(tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)
+    incoming.context.ring(key.id)
+    logs.info(
+        "command.result",
+        party=incoming.party,
+        command=name,
+        uid=key.id,
+        said=said,
+        late=late,
+        correlation_id=sent.correlation_id,
+    )
+    return incoming.reply(Stored(Outcome.UPDATED))

@@ -1,0 +1,205 @@
+"""What speaks against a command before it is sent: the location, the EVSE, the token, the session that it is about.
+
+Rules of this module (mod_commands.md 3; docs/reservations-and-sessions.md lists the rules):
+- a finding names the place in the command, and the clause; an error keeps the command from being sent, unless the
+  caller forces it; a warning does not;
+- what is stored here may be behind what the CPO has: what is left out there is a warning, what it says is an error;
+- where the party's profile says that it sends no locations, one that is not known is a warning;
+- nothing is sent, written or asked for: it takes a few reads, which a read-only transaction does without locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import field, frozen
+
+from ocpi_emsp.codec import decode, wire_time
+from ocpi_emsp.findings import Finding, Rule, Severity
+from ocpi_emsp.flows.commands.states import Command
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.hub_owners import open_owners
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.models import (
+    Capability,
+    Evse,
+    ReserveNow,
+    Session,
+    SessionStatus,
+    StartSession,
+    Status,
+    StopSession,
+    Token,
+    UnlockConnector,
+)
+from ocpi_emsp.ports import Key, Kind, Transaction
+
+_LOCATIONS = "mod_locations.md"
+_TABLE = (
+    ("location.unknown", Severity.ERROR, "", "The CPO has sent no such location."),
+    ("evse.unknown", Severity.ERROR, "", "The location has no such EVSE."),
+    ("evse.none", Severity.ERROR, f"{_LOCATIONS}#31-location-object", "No EVSE of the location is left."),
+    ("evse.removed", Severity.ERROR, f"{_LOCATIONS}#420-status-enum", "The EVSE is REMOVED."),
+    (
+        "evse.status",
+        Severity.WARNING,
+        f"{_LOCATIONS}#420-status-enum",
+        "The EVSE, or each of the location's, is BLOCKED, INOPERATIVE, OUTOFORDER or PLANNED.",
+    ),
+    (
+        "capability.missing",
+        Severity.ERROR,
+        f"{_LOCATIONS}#42-capability-enum",
+        "The EVSE lists capabilities, and not the one that the command needs; without an EVSE: each of the location's.",
+    ),
+    (
+        "capability.unlisted",
+        Severity.WARNING,
+        f"{_LOCATIONS}#42-capability-enum",
+        "The EVSE lists no capabilities at all, which many CPOs leave out.",
+    ),
+    ("connector.unknown", Severity.ERROR, "", "The EVSE has no such connector."),
+    ("token.unknown", Severity.WARNING, "mod_tokens.md#32-token-object", "The token is none of those kept here."),
+    ("token.invalid", Severity.ERROR, "mod_tokens.md#32-token-object", "The token is not valid."),
+    ("expiry.past", Severity.ERROR, "mod_commands.md#32-reservenow-object", "The reservation ends in the past."),
+    ("session.unknown", Severity.ERROR, "", "The CPO has sent no such session."),
+    ("session.ended", Severity.ERROR, "mod_sessions.md#41-sessionstatus-enum", "The session is COMPLETED or INVALID."),
+)
+COMMAND_RULES: Mapping[str, Rule] = {
+    rule.id: rule
+    for rule in (
+        Rule(id=f"command.{name}", severity=severity, clause=clause, sentence=sentence)
+        for name, severity, clause, sentence in _TABLE
+    )
+}
+"""Every rule that a finding about a command may name, by id; without a clause it is that of the command's object.
+
+They are no rules of :data:`ocpi_emsp.check.RULES`: those look at a document alone, these at what is stored beside it.
+"""
+
+NEEDS: Mapping[type[Command], Capability] = {
+    StartSession: Capability.REMOTE_START_STOP_CAPABLE,
+    ReserveNow: Capability.RESERVABLE,
+    UnlockConnector: Capability.UNLOCK_CAPABLE,
+}
+"""The capability of an EVSE that a command needs."""
+_OUT = frozenset({Status.BLOCKED, Status.INOPERATIVE, Status.OUTOFORDER, Status.PLANNED})
+_ENDED = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
+
+
+async def check_command(context: Context, tx: Transaction, party: Party, command: Command) -> list[Finding]:
+    """What speaks against sending ``command`` to ``party``, by what is stored; none where nothing does."""
+    check = _Check(tx, party, command)
+    if isinstance(command, StopSession):
+        await check.session(command.session_id)
+        return check.findings
+    await check.place(command.location_id, command.evse_uid)
+    if not isinstance(command, UnlockConnector):
+        await check.token(context, command.token)
+    if isinstance(command, ReserveNow) and command.expiry_date <= context.clock.now():
+        check.found("expiry.past", "/expiry_date", f"the reservation ends at {wire_time(command.expiry_date)}")
+    return check.findings
+
+
+@frozen
+class _Check:
+    """A command, and what was found about it so far."""
+
+    tx: Transaction
+    party: Party
+    command: Command
+    findings: list[Finding] = field(factory=list)
+
+    def found(self, name: str, pointer: str, message: str, *, is_known_to_lack: bool = False) -> None:
+        """Note a finding; a warning where the party is known to lack what was looked for."""
+        rule = COMMAND_RULES[f"command.{name}"]
+        severity = Severity.WARNING if is_known_to_lack else rule.severity
+        clause = rule.clause or self.command.clause
+        self.findings.append(Finding(pointer=pointer, rule=rule.id, severity=severity, message=message, clause=clause))
+
+    async def session(self, session_id: str) -> None:
+        """The session is the party's, and runs."""
+        for owner in await open_owners(self.tx, self.party):
+            record = await self.tx.get(Key(Kind.SESSION, *owner, session_id))
+            if record is not None:
+                status = decode(Session, record.document).status
+                if status in _ENDED:
+                    self.found("session.ended", "/session_id", f"session {session_id!r} is {status}")
+                return
+        self.found("session.unknown", "/session_id", f"{self.party} has sent no session {session_id!r}")
+
+    async def token(self, context: Context, token: Token) -> None:
+        """The token is ours, and valid as it is given and as it is stored."""
+        record = await self.tx.get(context.identity.token_key(token.uid, token.type))
+        if record is None:
+            self.found("token.unknown", "/token/uid", f"no token {token.uid!r} of type {token.type} is stored")
+        if not token.valid:
+            self.found("token.invalid", "/token/valid", f"token {token.uid!r} is given as not valid")
+        elif record is not None and not decode(Token, record.document).valid:
+            self.found("token.invalid", "/token/valid", f"token {token.uid!r} is stored as not valid")
+
+    async def place(self, location_id: str, evse_uid: str | None) -> None:
+        """The location, and the EVSE or one that the CPO may choose, is known and able to do it."""
+        evses = await self._evses(location_id)
+        lacks = self.party.profile.without_locations
+        if evses is None:
+            message = f"{self.party} has sent no location {location_id!r}"
+            self.found("location.unknown", "/location_id", message, is_known_to_lack=lacks)
+        elif evse_uid is None:
+            self._any_of(evses)
+        else:
+            evse = next((each for each in evses if each.uid == evse_uid), None)
+            if evse is None:
+                message = f"location {location_id!r} has no EVSE {evse_uid!r}"
+                self.found("evse.unknown", "/evse_uid", message, is_known_to_lack=lacks)
+            else:
+                self._this(evse)
+
+    async def _evses(self, location_id: str) -> list[Evse] | None:
+        """The EVSEs of a location; None where it is not known."""
+        for owner in await open_owners(self.tx, self.party):
+            key = Key(Kind.LOCATION, *owner, location_id)
+            if await self.tx.get(key) is not None:
+                return [decode(Evse, record.document) for record in await self.tx.children(key)]
+        return None
+
+    def _this(self, evse: Evse) -> None:
+        """The EVSE of the command."""
+        if evse.status == Status.REMOVED:
+            self.found("evse.removed", "/evse_uid", f"EVSE {evse.uid!r} is REMOVED")
+        elif evse.status in _OUT:
+            self.found("evse.status", "/evse_uid", f"EVSE {evse.uid!r} is {evse.status}")
+        self._capability([evse], "/evse_uid")
+        if isinstance(self.command, UnlockConnector):
+            wanted = self.command.connector_id
+            if all(connector.id != wanted for connector in evse.connectors):
+                self.found("connector.unknown", "/connector_id", f"EVSE {evse.uid!r} has no connector {wanted!r}")
+
+    def _any_of(self, evses: Sequence[Evse]) -> None:
+        """The EVSEs that the CPO may choose from: the best of them count."""
+        left = [evse for evse in evses if evse.status != Status.REMOVED]
+        if not left:
+            self.found("evse.none", "/location_id", "the location has no EVSE")
+            return
+        usable = [evse for evse in left if evse.status not in _OUT]
+        if not usable:
+            statuses = ", ".join(sorted({evse.status.value for evse in left}))
+            self.found("evse.status", "/location_id", f"every EVSE of the location is out of use: {statuses}")
+        self._capability(usable or left, "/location_id")
+
+    def _capability(self, evses: Sequence[Evse], pointer: str) -> None:
+        needed = NEEDS[type(self.command)]
+        if any(needed in evse.capabilities for evse in evses):
+            return
+        named = ", ".join(_named(evses))
+        if all(evse.capabilities for evse in evses):
+            self.found("capability.missing", pointer, f"{needed} is not among the capabilities of {named}")
+        else:
+            self.found("capability.unlisted", pointer, f"no capabilities are listed, so nothing says {needed}: {named}")
+
+
+def _named(evses: Sequence[Evse]) -> Iterator[str]:
+    """The first few EVSEs, for a message."""
+    yield from (f"EVSE {evse.uid!r}" for evse in evses[:3])
+    if len(evses) > 3:
+        yield f"{len(evses) - 3} more"

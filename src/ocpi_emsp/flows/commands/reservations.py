@@ -1,0 +1,302 @@
+"""Reservations: what RESERVE_NOW commands made of them (mod_commands.md 3.2).
+
+Rules of this module:
+- a reservation is identified by its location and ``reservation_id``; the same again asks for a replacement, and what
+  stands goes on until the charge point accepts it;
+- an ACCEPTED result counts whenever it comes, unless a later command of the same reservation was accepted before;
+- a running reservation ends at its ``expiry_date``, by a DEADLINE entry under its key that any worker finds; one that
+  was given another end meanwhile is not ended;
+- a transaction reads the command before the reservation, and both before their journal entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.codec import decode, encode
+from ocpi_emsp.events import ReservationChanged
+from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.commands.states import SentCommand
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.models import CommandResponseType, CommandType, TokenType
+from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.scalars import DateTime, OpenEnum
+
+
+class ReservationState(OpenEnum):
+    """Where a reservation is in its life."""
+
+    ASKED = "ASKED"
+    """The charge point has not said yet whether it reserves."""
+    ACTIVE = "ACTIVE"
+    """The charge point keeps an EVSE for the driver."""
+    REFUSED = "REFUSED"
+    """The CPO or the charge point refused, or did not say in time; it may yet say that it reserved."""
+    EXPIRED = "EXPIRED"
+    """It ended at its ``expiry_date``."""
+    USED = "USED"
+    """The driver's session began: ``session_id``."""
+
+
+OVER = frozenset({ReservationState.REFUSED, ReservationState.EXPIRED, ReservationState.USED})
+"""The states of a reservation that reserves nothing any more."""
+
+
+@frozen(kw_only=True, slots=False)
+class Reservation:
+    """A reservation of a driver at a location of a CPO, as the last accepted command says it."""
+
+    clause: ClassVar[str] = "mod_commands.md#32-reservenow-object"
+
+    country_code: str
+    party_id: str
+    reservation_id: int
+    location_id: str
+    evse_uid: str | None = None
+    """None: the charge point chooses."""
+    token_uid: str
+    token_type: TokenType
+    auth_id: str
+    expiry_date: DateTime
+    state: ReservationState = ReservationState.ASKED
+    command: str
+    """The ``uid`` of the command that it stands on."""
+    asked_at: DateTime
+    """When that command was sent."""
+    replacing: str | None = None
+    """The ``uid`` of the command that asks for a replacement, until that is decided."""
+    session_id: str | None = None
+    """The session that uses it."""
+    sequence: int = field(default=0, eq=False)
+    """Its place among the reservations, where it was listed: a list goes on ``after`` it. It is not stored."""
+
+    @property
+    def key(self) -> Key:
+        """The key of its record."""
+        return reservation_key(self.country_code, self.party_id, self.location_id, self.reservation_id)
+
+
+def reservation_key(country_code: str, party_id: str, location_id: str, reservation_id: int) -> Key:
+    """The key of a reservation's record."""
+    return Key(Kind.RESERVATION, country_code.upper(), party_id.upper(), str(reservation_id), location_id)
+
+
+def new_reservation_id() -> int:
+    """A ``reservation_id`` for a new reservation: 31 bits, which every CPO's integers hold."""
+    return 1 + secrets.randbelow(2**31 - 1)
+
+
+# --- what is stored -------------------------------------------------------------------------------------------------
+
+
+async def get_reservation(
+    context: Context, country_code: str, party_id: str, location_id: str, reservation_id: int
+) -> Reservation | None:
+    """The reservation, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        return await _get(tx, reservation_key(country_code, party_id, location_id, reservation_id))
+
+
+async def list_reservations(
+    context: Context, country_code: str | None, party_id: str | None, after: int, limit: int
+) -> list[Reservation]:
+    """Reservations, oldest first, ``after`` a sequence."""
+    query = Query(
+        kind=Kind.RESERVATION, country_code=country_code, party_id=party_id, after=after, limit=limit, count=False
+    )
+    async with context.store.transaction(read_only=True) as tx:
+        page = await tx.page(query)
+    return [_read(record) for record in page.records]
+
+
+async def _get(tx: Transaction, key: Key) -> Reservation | None:
+    record = await tx.get(key)
+    return _read(record) if record else None
+
+
+def _read(record: Record) -> Reservation:
+    return evolve(decode(Reservation, record.document), sequence=record.sequence)
+
+
+async def _put(tx: Transaction, reservation: Reservation, correlation_id: str, now: datetime) -> None:
+    document = encode(evolve(reservation, sequence=0))
+    await tx.put(Record(reservation.key, document, now, now, reservation, correlation_id=correlation_id))
+
+
+# --- what commands make of it ---------------------------------------------------------------------------------------
+
+
+async def asked(tx: Transaction, sent: SentCommand, now: datetime) -> None:
+    """A RESERVE_NOW is about to be sent: a reservation, or a replacement of the one that stands."""
+    new = _asked_by(sent)
+    if new is None:
+        return
+    old = await _get(tx, new.key)
+    is_over = old is None or (old.state in OVER and old.replacing is None)
+    await _put(tx, new if old is None or is_over else evolve(old, replacing=new.command), sent.correlation_id, now)
+
+
+async def settled(
+    context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str
+) -> list[Entry]:
+    """What a changed command means for its reservation; to be called after every change of a command, as it is stored.
+
+    Gives the events that are in hand, for ``deliver`` after the commit. What looks for the session of a START_SESSION
+    that was refused stays until its time is over (:func:`ocpi_emsp.flows.commands.session_link.forget_old`).
+    """
+    new = _asked_by(sent)
+    if new is None or sent.outcome is None:
+        return []
+    old = await _get(tx, new.key)
+    if old is None:
+        return []
+    reservation = _after(old, new, accepted=sent.outcome == CommandResponseType.ACCEPTED)
+    if reservation == old:
+        return []
+    await _put(tx, reservation, correlation_id, now)
+    if (reservation.state, reservation.command) == (old.state, old.command):
+        return []
+    if reservation.state == ReservationState.ACTIVE:
+        await tx.append(_deadline(reservation, sent.correlation_id, now))
+        await tx.append(_lookout(reservation).entry(now, sent.correlation_id))
+    return await _emit(context, tx, reservation, correlation_id)
+
+
+def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation:
+    """The reservation ``old`` after the decision on the command that asked for ``new``."""
+    if old.command == new.command:
+        if accepted and old.state in (ReservationState.ASKED, ReservationState.REFUSED):
+            return evolve(old, state=ReservationState.ACTIVE)
+        if not accepted and old.state == ReservationState.ASKED:
+            return evolve(old, state=ReservationState.REFUSED)
+        return old
+    replacing = None if old.replacing == new.command else old.replacing
+    # Times are whole seconds: of two commands in the same one, the one that asks for a replacement came later.
+    is_later = new.asked_at > old.asked_at or (new.asked_at == old.asked_at and old.replacing == new.command)
+    if accepted and is_later and old.state != ReservationState.USED:
+        return evolve(new, state=ReservationState.ACTIVE, replacing=replacing)
+    return evolve(old, replacing=replacing)
+
+
+def _asked_by(sent: SentCommand) -> Reservation | None:
+    """The reservation that a command asks for; None for other commands, and for those that say too little of it."""
+    if sent.command != CommandType.RESERVE_NOW or sent.sent_at is None or sent.expiry_date is None:
+        return None
+    if sent.reservation_id is None or sent.location_id is None:
+        return None
+    if sent.token_uid is None or sent.token_type is None or sent.auth_id is None:
+        return None
+    return Reservation(
+        country_code=sent.country_code,
+        party_id=sent.party_id,
+        reservation_id=sent.reservation_id,
+        location_id=sent.location_id,
+        evse_uid=sent.evse_uid,
+        token_uid=sent.token_uid,
+        token_type=sent.token_type,
+        auth_id=sent.auth_id,
+        expiry_date=sent.expiry_date,
+        command=sent.uid,
+        asked_at=sent.sent_at,
+    )
+
+
+# --- how it ends ----------------------------------------------------------------------------------------------------
+
+
+async def expire(context: Context, tx: Transaction, entry: Entry, now: datetime) -> list[Entry]:
+    """End the reservation of a DEADLINE entry that is due. Gives the events in hand, for ``deliver`` after the commit.
+
+    ``tx`` has locked nothing yet: the reservation comes before its entry. Whoever comes second finds nothing to do.
+    """
+    reservation = await _get(tx, entry.key) if entry.key else None
+    if reservation is None or reservation.state != ReservationState.ACTIVE:
+        await tx.settle(entry.id)
+        return []
+    correlation_id = str(entry.details.get("correlation_id", ""))
+    if reservation.expiry_date > now:
+        await tx.append(_deadline(reservation, correlation_id, now))
+        return []
+    await tx.settle(entry.id)
+    expired = evolve(reservation, state=ReservationState.EXPIRED)
+    await _put(tx, expired, correlation_id, now)
+    return await _emit(context, tx, expired, correlation_id)
+
+
+async def used(
+    context: Context, tx: Transaction, lookout: Lookout, session_id: str, correlation_id: str
+) -> list[Entry] | None:
+    """The session that a reservation was waiting for began: the events in hand; None where it stands on another command
+    by now, or none began.
+
+    One that is EXPIRED is USED as well: the session began in time, and was heard of later.
+    """
+    if lookout.reservation_id is None:
+        return None
+    key = reservation_key(lookout.country_code, lookout.party_id, lookout.location_id, lookout.reservation_id)
+    reservation = await _get(tx, key)
+    if reservation is None or reservation.command != lookout.uid:
+        return None
+    if reservation.state not in (ReservationState.ACTIVE, ReservationState.EXPIRED):
+        return None
+    await tx.settle(_deadline_id(key))
+    begun = evolve(reservation, state=ReservationState.USED, session_id=session_id)
+    await _put(tx, begun, correlation_id, context.clock.now())
+    return await _emit(context, tx, begun, correlation_id)
+
+
+def _lookout(reservation: Reservation) -> Lookout:
+    return Lookout(
+        command=CommandType.RESERVE_NOW,
+        uid=reservation.command,
+        country_code=reservation.country_code,
+        party_id=reservation.party_id,
+        auth_id=reservation.auth_id,
+        location_id=reservation.location_id,
+        evse_uid=reservation.evse_uid,
+        since=reservation.asked_at,
+        until=reservation.expiry_date,
+        reservation_id=reservation.reservation_id,
+    )
+
+
+def _deadline(reservation: Reservation, correlation_id: str, now: datetime) -> Entry:
+    return Entry(
+        id=_deadline_id(reservation.key),
+        topic=DEADLINE,
+        name=Kind.RESERVATION,
+        key=reservation.key,
+        at=now,
+        details={
+            "country_code": reservation.country_code,
+            "party_id": reservation.party_id,
+            "correlation_id": correlation_id,
+        },
+        due=reservation.expiry_date,
+    )
+
+
+def _deadline_id(key: Key) -> str:
+    text = "\n".join(key)
+    return f"reservation-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+
+
+async def _emit(context: Context, tx: Transaction, reservation: Reservation, correlation_id: str) -> list[Entry]:
+    entry = await context.emit(
+        tx,
+        ReservationChanged,
+        reservation.key,
+        correlation_id,
+        uid=reservation.command,
+        reservation_id=reservation.reservation_id,
+        location_id=reservation.location_id,
+        evse_uid=reservation.evse_uid,
+        state=reservation.state.value,
+        session_id=reservation.session_id,
+    )
+    return [entry] if entry else []

@@ -1,0 +1,342 @@
+"""Commands that we send (mod_commands.md 2.1).
+
+Rules of this module (docs/commands.md):
+- a command is checked, then stored, then sent: its result may come before the acknowledgement, and whoever is killed
+  in between leaves it with a deadline;
+- ``response_url`` holds an id that nobody can guess;
+- the acknowledgement is ``{"result": ...}`` or the bare text; both are read;
+- what the CPO surely did not take is REFUSED; where that is not sure, it is UNANSWERED, and its result is awaited;
+- it is sent once: a command that failed may have been carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve, frozen
+
+from ocpi_emsp import logs
+from ocpi_emsp.codec import decode, encode, encode_valid
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    InvalidObject,
+    NotJson,
+    PartnerError,
+    PartnerRefused,
+    PartnerUnavailable,
+    StoreFailed,
+    UnsafeUrl,
+)
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.calls.call import call, require
+from ocpi_emsp.flows.commands import reservations
+from ocpi_emsp.flows.commands import session_link as command_links
+from ocpi_emsp.flows.commands import states as command_state
+from ocpi_emsp.flows.commands.deadlines import hand_out, stored, watch
+from ocpi_emsp.flows.commands.preflight import check_command
+from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand, command_key, put_command, read_command
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.events.delivery import error_text
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.models import (
+    CommandResponse,
+    CommandResponseType,
+    CommandType,
+    ReserveNow,
+    StartSession,
+    StopSession,
+    Token,
+    UnlockConnector,
+)
+from ocpi_emsp.ports import Entry, Kind, Query, Transaction
+from ocpi_emsp.routes import incoming as route
+from ocpi_emsp.routes import outgoing
+
+_TYPES: dict[type[Command], CommandType] = {
+    ReserveNow: CommandType.RESERVE_NOW,
+    StartSession: CommandType.START_SESSION,
+    StopSession: CommandType.STOP_SESSION,
+    UnlockConnector: CommandType.UNLOCK_CONNECTOR,
+}
+_RESULT = route("commands.result")
+_KEPT = ("location_id", "evse_uid", "connector_id", "reservation_id", "expiry_date", "session_id")
+_LONGEST_ERROR = 500
+_LONGEST_SAID = 255
+
+
+@frozen(kw_only=True)
+class Answered:
+    """A command that the CPO answered, as it stood then."""
+
+    command: SentCommand
+    findings: tuple[Finding, ...]
+    """What the checks before sending found."""
+
+
+def response_url(context: Context, kind: type[Command], uid: str) -> str:
+    """Where the result of a command comes in."""
+    return _RESULT.url(context.identity.endpoint("commands"), command=_TYPES[kind].value, uid=uid)
+
+
+# --- what was sent --------------------------------------------------------------------------------------------------
+
+
+async def get_command(context: Context, country_code: str, party_id: str, uid: str) -> SentCommand | None:
+    """The command with this id, as it is stored now."""
+    async with context.store.transaction(read_only=True) as tx:
+        return await command_state.get_command(tx, command_key(country_code, party_id, uid))
+
+
+async def list_commands(
+    context: Context, country_code: str | None, party_id: str | None, after: int, limit: int
+) -> list[SentCommand]:
+    """Commands, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    query = Query(
+        kind=Kind.COMMAND, country_code=country_code, party_id=party_id, after=after, limit=limit, count=False
+    )
+    async with context.store.transaction(read_only=True) as tx:
+        records = (await tx.page(query)).records
+    return [evolve(read_command(record.document), sequence=record.sequence) for record in records]
+
+
+# --- the four commands ----------------------------------------------------------------------------------------------
+
+
+async def reserve_now(
+    context: Context,
+    party: Party,
+    *,
+    token: Token,
+    location_id: str,
+    expiry_date: datetime,
+    reservation_id: int | None = None,
+    evse_uid: str | None = None,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
+    """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
+
+    Raises ValueError for an ``expiry_date`` without a zone.
+    """
+    if expiry_date.tzinfo is None:
+        raise ValueError(f"expiry_date has no time zone: {expiry_date}")
+    uid = new_id()
+    command = ReserveNow(
+        response_url=response_url(context, ReserveNow, uid),
+        token=token,
+        expiry_date=expiry_date,
+        reservation_id=reservations.new_reservation_id() if reservation_id is None else reservation_id,
+        location_id=location_id,
+        evse_uid=evse_uid,
+    )
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
+
+
+async def start_session(
+    context: Context,
+    party: Party,
+    *,
+    token: Token,
+    location_id: str,
+    evse_uid: str | None = None,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
+    """START_SESSION."""
+    uid = new_id()
+    url = response_url(context, StartSession, uid)
+    command = StartSession(response_url=url, token=token, location_id=location_id, evse_uid=evse_uid)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
+
+
+async def stop_session(
+    context: Context, party: Party, *, session_id: str, timeout: float | None = None, force: bool = False
+) -> Answered:
+    """STOP_SESSION."""
+    uid = new_id()
+    command = StopSession(response_url=response_url(context, StopSession, uid), session_id=session_id)
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
+
+
+async def unlock_connector(
+    context: Context,
+    party: Party,
+    *,
+    location_id: str,
+    evse_uid: str,
+    connector_id: str,
+    timeout: float | None = None,
+    force: bool = False,
+) -> Answered:
+    """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2)."""
+    uid = new_id()
+    command = UnlockConnector(
+        response_url=response_url(context, UnlockConnector, uid),
+        location_id=location_id,
+        evse_uid=evse_uid,
+        connector_id=connector_id,
+    )
+    return await send_command(context, party, uid, command, timeout=timeout, force=force)
+
+
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+async def send_command(
+    context: Context, party: Party, uid: str, command: Command, *, timeout: float | None, force: bool
+) -> Answered:
+    """Send a command; the acknowledgement is in the answer, the result comes later to ``response_url``.
+
+    ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
+    NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
+    ``command_uid`` under which the command is kept; StoreFailed, which has it where the command was sent; UnsafeUrl;
+    ValueError for a timeout without sense.
+    """
+    kind = _TYPES[type(command)]
+    require(context, party, outgoing(f"commands.{kind.value}"))
+    body = encode_valid(command)
+    findings = await _checked(context, party, command, force=force)
+    context = evolve(context, correlation_id=context.correlation_id or new_id())
+    sent = await _store(context, party, uid, command, timeout)
+    try:
+        acknowledgement = await _ask(context, party, kind, body)
+    except (PartnerError, UnsafeUrl) as error:
+        if isinstance(error, PartnerError):
+            error.command_uid = uid
+        change = CommandChange.REJECTED if _is_refusal(error) else CommandChange.NO_ANSWER
+        await _note(context, sent, change, error=error_text(error))
+        raise
+    is_accepted = acknowledgement == CommandResponseType.ACCEPTED
+    change = CommandChange.ACCEPTED if is_accepted else CommandChange.REJECTED
+    answered = await _note(context, sent, change, acknowledgement=acknowledgement)
+    return Answered(command=answered, findings=findings)
+
+
+async def _checked(context: Context, party: Party, command: Command, *, force: bool) -> tuple[Finding, ...]:
+    """What there is to say of a command before it is sent. Raises InvalidObject for an error, unless forced."""
+    async with context.store.transaction(read_only=True) as tx:
+        findings = tuple(await check_command(context, tx, party, command))
+    if not force and any(finding.severity is Severity.ERROR for finding in findings):
+        name = _TYPES[type(command)].value
+        raise InvalidObject(f"this {name} cannot succeed; it is not sent, unless it is forced", findings=findings)
+    return findings
+
+
+async def _store(context: Context, party: Party, uid: str, command: Command, timeout: float | None) -> SentCommand:
+    """Store a command that is about to be sent, with its deadline and what is looked for."""
+    now = context.clock.now()
+    made = SentCommand(
+        uid=uid,
+        command=_TYPES[type(command)],
+        country_code=party.country_code,
+        party_id=party.party_id,
+        sent_at=now,
+        deadline=_deadline(context, now, timeout),
+        correlation_id=context.correlation_id,
+        **_subject(command),
+    )
+    sent = read_command(encode(made))  # with times as they are stored
+    async with context.store.transaction() as tx:
+        await put_command(tx, sent, now)
+        await watch(tx, sent, now)
+        if isinstance(command, StartSession):
+            await command_links.look_for(tx, sent)
+        elif isinstance(command, ReserveNow):
+            await reservations.asked(tx, sent, now)
+    return sent
+
+
+def _deadline(context: Context, now: datetime, timeout: float | None) -> datetime:
+    """A full second, so that it is stored as it is; never earlier than asked for."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"a command has more than {timeout} seconds to its deadline")
+    try:
+        due = now + (context.limits.command_deadline if timeout is None else timedelta(seconds=timeout))
+        return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError(f"a deadline in {timeout} seconds is no date") from None
+
+
+def _subject(command: Command) -> dict[str, Any]:
+    """What a command is about, as it is kept."""
+    kept: dict[str, Any] = {name: getattr(command, name) for name in _KEPT if hasattr(command, name)}
+    if isinstance(command, StartSession | ReserveNow):
+        token = command.token
+        kept |= {"token_uid": token.uid, "token_type": token.type, "auth_id": token.auth_id}
+    return kept
+
+
+async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -> CommandResponseType:
+    """What the CPO says at once. Raises PartnerError, UnsafeUrl."""
+    envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
+    data = bytes(envelope.data)
+    try:
+        result = decode(CommandResponse, as_object(data)).result
+    except (InvalidObject, NotJson) as error:
+        raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
+    if not is_readable(result):
+        raise AnswerUnusable(f"the acknowledgement cannot be read: {result.value!r}"[:_LONGEST_ERROR])
+    return result
+
+
+def as_object(said: bytes) -> bytes:
+    """A CommandResponse, also where its result alone was said (docs/spec-choices.md row 7)."""
+    return b'{"result":' + said + b"}" if said.startswith(b'"') else said
+
+
+def is_readable(said: CommandResponseType) -> bool:
+    """True for what the specification lists, and for any other short text: partners have words of their own."""
+    return 0 < len(said.value) <= _LONGEST_SAID and said.value.isprintable()
+
+
+def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
+    """True where the CPO surely does not carry the command out."""
+    if not isinstance(error, PartnerRefused):
+        return isinstance(error, PartnerUnavailable | UnsafeUrl)
+    if error.answered_http >= 500:
+        return False
+    return error.answered_http >= 400 or 2000 <= (error.answered_code or 0) < 3000
+
+
+async def _note(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
+    """The command after the CPO's answer, or the lack of one; its result may be there already."""
+    try:
+        answered, in_hand = await _write_down(context, sent, change, values)
+    except StoreFailed as error:
+        error.command_uid = sent.uid
+        raise
+    context.ring(sent.uid)
+    said = answered.acknowledgement.value if answered.acknowledgement else answered.error
+    logs.info(
+        "command.answered",
+        party=f"{sent.country_code}-{sent.party_id}",
+        command=sent.command.value,
+        uid=sent.uid,
+        said=said,
+        correlation_id=sent.correlation_id,
+    )
+    await hand_out(context, in_hand)
+    return answered
+
+
+async def _write_down(
+    context: Context, sent: SentCommand, change: CommandChange, values: Mapping[str, Any]
+) -> tuple[SentCommand, list[Entry]]:
+    now = context.clock.now()
+    async with context.store.transaction() as tx:
+        known = await command_state.get_command(tx, sent.key) or sent
+        answered = known.changed(change, **values)
+        in_hand = await stored(context, tx, answered, now)
+        await pull_unknown_session(tx, answered, answered.acknowledgement, now)
+    return answered, in_hand
+
+
+async def pull_unknown_session(
+    tx: Transaction, sent: SentCommand, said: CommandResponseType | None, now: datetime
+) -> None:
+    """Where a party does not know the session that it told us of, the next sync looks what became of that."""
+    if said == CommandResponseType.UNKNOWN_SESSION and sent.session_id is not None:
+        await wish(tx, (sent.key.country_code, sent.key.party_id), "sessions", sent.session_id, now)

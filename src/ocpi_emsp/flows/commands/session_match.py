@@ -1,0 +1,137 @@
+"""Which session a command, or a reservation, is waiting for: the law by which the two are matched.
+
+Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
+- OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do;
+- a session names its token by ``auth_id`` alone, and may name no EVSE: what is not said speaks against nothing;
+- a lookout is a journal entry of topic START under the key of its location: a new session costs one look in an index;
+- its id is made of the command, and nobody changes it: whoever holds it locked waits for nothing but commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from attrs import frozen
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.models import CommandType, Session
+from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+_PAGE = 100
+"""Lookouts that are read at once: more at one location within a day are rare."""
+
+
+@frozen(kw_only=True)
+class Lookout:
+    """A session that is looked for."""
+
+    command: CommandType
+    """START_SESSION, or RESERVE_NOW: then it is the session that uses the reservation."""
+    uid: str
+    """Of the command."""
+    country_code: str
+    party_id: str
+    auth_id: str
+    location_id: str
+    evse_uid: str | None
+    since: datetime
+    """When the command was sent."""
+    until: datetime
+    """The deadline of the command, or the end of the reservation."""
+    reservation_id: int | None = None
+
+    @property
+    def entry_id(self) -> str:
+        """The id of its journal entry."""
+        return f"start-{self.uid}"
+
+    def entry(self, now: datetime, correlation_id: str) -> Entry:
+        """Its journal entry."""
+        return Entry(
+            id=self.entry_id,
+            topic=START,
+            name=self.command.value,
+            key=place(self.country_code, self.party_id, self.location_id),
+            at=now,
+            details={
+                "country_code": self.country_code,
+                "party_id": self.party_id,
+                "correlation_id": correlation_id,
+                "uid": self.uid,
+                "auth_id": self.auth_id,
+                "location_id": self.location_id,
+                "evse_uid": self.evse_uid,
+                "since": wire_time(self.since),
+                "until": wire_time(self.until),
+                "reservation_id": self.reservation_id,
+            },
+        )
+
+    @classmethod
+    def of(cls, entry: Entry) -> Lookout:
+        """The lookout of a journal entry."""
+        details = {name: value for name, value in entry.details.items() if name != "correlation_id"}
+        times = {name: datetime.fromisoformat(details[name]) for name in ("since", "until")}
+        return cls(command=CommandType.of(entry.name), **{**details, **times})
+
+    def last_start(self, limits: Limits) -> datetime:
+        """When the session has to have begun."""
+        is_start = self.command == CommandType.START_SESSION
+        return later(self.until, limits.session_window if is_start else limits.clocks_apart)
+
+    def is_over(self, now: datetime, limits: Limits) -> bool:
+        """True where the session is not looked for any more, however late it is heard of."""
+        return now > later(self.last_start(limits), limits.session_awaited)
+
+    def is_young(self, now: datetime, limits: Limits) -> bool:
+        """True where a START_SESSION with the usual deadline would not be over, nor any that was sent after it."""
+        return now <= self.since + limits.command_deadline + limits.session_window + limits.session_awaited
+
+    def fits(self, session: Session, limits: Limits) -> bool:
+        """True where the session may be the one that is looked for."""
+        evses = _evses(session)
+        return (
+            session.auth_id == self.auth_id
+            and session.location.id == self.location_id
+            and (self.evse_uid is None or not evses or self.evse_uid in evses)
+            and self.since - limits.clocks_apart <= session.start_datetime <= self.last_start(limits)
+        )
+
+    def distance(self, session: Session) -> tuple[bool, timedelta]:
+        """How far it is from a session that fits: the EVSE that it names counts more than the time."""
+        return self.evse_uid not in _evses(session), abs(session.start_datetime - self.since)
+
+
+def fitting(lookouts: Iterable[Lookout], session: Session, limits: Limits) -> list[Lookout]:
+    """Those that the session fits, the nearest first; of two equally near ones, the one that was sent first."""
+    found = [each for each in lookouts if each.fits(session, limits)]
+    return sorted(found, key=lambda each: (*each.distance(session), each.since))
+
+
+def later(moment: datetime, step: timedelta) -> datetime:
+    """So much later, but no later than the last moment there is: some reservations are made until then."""
+    return moment + min(step, _LAST - moment)
+
+
+def _evses(session: Session) -> frozenset[str]:
+    return frozenset(evse.uid for evse in session.location.evses)
+
+
+def place(country_code: str, party_id: str, location_id: str) -> Key:
+    """What the lookouts at a location are found by; the party is the one that the commands are sent to."""
+    return Key(Kind.LOCATION, country_code.upper(), party_id.upper(), location_id)
+
+
+async def lookouts_at(tx: Transaction, key: Key) -> Sequence[Lookout]:
+    """Every lookout at a location, in the order of their commands."""
+    found: list[Lookout] = []
+    after = 0
+    while True:
+        entries = await tx.entries(START, key, _PAGE, after=after)
+        found.extend(Lookout.of(entry) for entry in entries)
+        if len(entries) < _PAGE:
+            return found
+        after = entries[-1].sequence

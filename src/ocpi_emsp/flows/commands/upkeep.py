@@ -1,0 +1,35 @@
+"""What is due, for the loop that runs beside a server or in a worker: events, deadlines, searches that are over.
+
+Rules of this module: each is done at most once, however many processes run it on one store.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ocpi_emsp.flows.commands.deadlines import Expired, expire
+from ocpi_emsp.flows.commands.session_link import forget_old
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.delivery import redeliver
+
+
+@frozen
+class Done:
+    """What a round came to."""
+
+    number: int
+    """Of events, deadlines and searches that were dealt with."""
+    looked: int
+    """The deadlines that were looked at: all that are open, or none."""
+
+
+async def do_what_is_due(context: Context, *, look: bool, tidy: bool) -> Done:
+    """Deliver the events that are due; with ``look``, deal with the deadlines that passed. Raises StoreFailed.
+
+    With ``tidy``, nobody looks any more for the session of a START_SESSION whose time is over: once in a few minutes
+    is enough.
+    """
+    delivered = await redeliver(context)
+    expired = await expire(context) if look else Expired(0, 0)
+    forgotten = await forget_old(context) if tidy else 0
+    return Done(delivered + expired.done + forgotten, expired.looked)

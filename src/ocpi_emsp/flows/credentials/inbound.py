@@ -1,0 +1,94 @@
+"""The eMSP interface of the credentials module (credentials.md 1).
+
+Rules of this module (docs/spec-choices.md row 19):
+- what may happen when is in the table of handshake.py: POST when registered and PUT, PATCH, DELETE when not are 405;
+- PATCH merges onto the credentials that are stored and then behaves as PUT;
+- a party keeps its country_code and party_id: they are the owner of everything that it sent;
+- GET answers with the token that the request carried: it is the one that works.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.codec import encode, merge_patch
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.events import PartyUnregistered
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.credentials.discovery import our_credentials
+from ocpi_emsp.flows.credentials.register import accept_credentials
+from ocpi_emsp.flows.credentials.states import PartyChange, require
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.parties.party import PartyState, delete_party
+from ocpi_emsp.models import BusinessDetails, Credentials
+from ocpi_emsp.routes import incoming as route
+from ocpi_emsp.wire import Response
+
+_CLAUSE = "credentials.md#21-credentials-object"
+
+
+async def get(incoming: Incoming) -> Response:
+    """Our credentials for this party."""
+    return incoming.answer(encode(our_credentials(incoming.context, incoming.caller.token)))
+
+
+async def post(incoming: Incoming) -> Response:
+    """Register: the party brings its credentials and gets ours."""
+    require(incoming.party.state, PartyChange.THEIR_POST, incoming.party, allow=_allowed(incoming))
+    return await _accept(incoming, incoming.accept(Credentials), PartyChange.THEIR_POST, status=201)
+
+
+async def put(incoming: Incoming) -> Response:
+    """Renew credentials and endpoints; the answer has a fresh token."""
+    require(incoming.party.state, PartyChange.THEIR_PUT, incoming.party, allow=_allowed(incoming))
+    return await _accept(incoming, incoming.accept(Credentials), PartyChange.THEIR_PUT)
+
+
+async def patch(incoming: Incoming) -> Response:
+    """Like PUT, with the members that are left out taken from what is stored."""
+    party = incoming.party
+    require(party.state, PartyChange.THEIR_PATCH, party, allow=_allowed(incoming))
+    stored = Credentials(
+        token=party.token or "",
+        url=party.versions_url or "",
+        business_details=party.business_details or BusinessDetails(name=str(party)),
+        party_id=party.party_id,
+        country_code=party.country_code,
+    )
+    merged = merge_patch(encode(stored), incoming.request.body)
+    return await _accept(incoming, incoming.accept(Credentials, merged), PartyChange.THEIR_PATCH)
+
+
+async def delete(incoming: Incoming) -> Response:
+    """Unregister: the party and its tokens are forgotten, its objects stay."""
+    party = incoming.party
+    require(party.state, PartyChange.THEIR_DELETE, party, allow=_allowed(incoming))
+    async with incoming.context.store.transaction() as tx:
+        if await delete_party(tx, party):  # otherwise another request, or we, ended it a moment ago
+            await incoming.emit(tx, PartyUnregistered, party.key)
+    return incoming.reply(Stored(Outcome.UPDATED))
+
+
+async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, *, status: int = 200) -> Response:
+    for member in ("country_code", "party_id"):
+        found, wanted = getattr(theirs, member), getattr(incoming.party, member)
+        if found.upper() != wanted:
+            message = f"{member} is {found!r}, this token belongs to {incoming.party}"
+            finding = Finding(
+                pointer=f"/{member}", rule="credentials.party", severity=Severity.ERROR, message=message, clause=_CLAUSE
+            )
+            raise InvalidObject("the credentials are another party's", findings=(finding,))
+    ours = await accept_credentials(
+        incoming.context,
+        incoming.party,
+        theirs,
+        change,
+        allow=_allowed(incoming),
+        correlation_id=incoming.correlation_id,
+    )
+    return incoming.answer(encode(ours), status=status)
+
+
+def _allowed(incoming: Incoming) -> list[str]:
+    """What this party may do instead, as far as the matrix switches it on."""
+    is_registered = incoming.party.state is PartyState.REGISTERED
+    methods = ("GET", "PUT", "PATCH", "DELETE") if is_registered else ("GET", "POST")
+    return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

@@ -1,0 +1,29 @@
+"""Versions and version details (version_information_endpoint.md), generated from what is really mounted."""
+
+from __future__ import annotations
+
+from ocpi_emsp.codec import encode
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.models import Endpoint, ModuleID, Version, VersionDetail, VersionNumber
+from ocpi_emsp.routes import INCOMING, MODULES, VERSION
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.wire import Response
+
+
+async def versions(incoming: Incoming) -> Response:
+    """The versions that we offer: 2.1.1."""
+    offered = Version(version=VersionNumber.V2_1_1, url=f"{incoming.context.identity.url}/{VERSION}")
+    return incoming.answer(encode([offered]))
+
+
+async def version_details(incoming: Incoming) -> Response:
+    """Our endpoints."""
+    url = incoming.context.identity.endpoint
+    endpoints = tuple(Endpoint(identifier=ModuleID.of(module), url=url(module)) for module in mounted(incoming.matrix))
+    return incoming.answer(encode(VersionDetail(version=VersionNumber.V2_1_1, endpoints=endpoints)))
+
+
+def mounted(matrix: SupportMatrix) -> list[str]:
+    """The modules with at least one route from the CPO that is on."""
+    on = {route.module for route in INCOMING if route.on(matrix)}
+    return [module for module in MODULES if module in on]

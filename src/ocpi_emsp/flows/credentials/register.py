@@ -1,0 +1,196 @@
+"""The first credentials handshake, both ways, and what a partner's renewal sets off (credentials.md 1 and 3).
+
+Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
+- what happens to a party goes through the table of handshake.py;
+- our token is stored before our POST, since the partner calls back with it before it answers;
+- a handshake that fails leaves what was there before, and one whose process dies leaves a placeholder that is swept;
+- a handshake never takes the place of a registration, nor makes us our own partner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from ocpi_emsp.codec import encode_valid
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    CannotUseApi,
+    InvalidObject,
+    MethodNotAllowed,
+    NotSupported,
+)
+from ocpi_emsp.events import PartyRegistered, PartyUpdated
+from ocpi_emsp.flows.calls.call import call, exchange, judge, outgoing_request
+from ocpi_emsp.flows.core.context import Context, new_id, new_token
+from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
+from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
+from ocpi_emsp.flows.events.delivery import deliver
+from ocpi_emsp.flows.parties.party import (
+    Party,
+    PartyState,
+    Profile,
+    delete_party,
+    get_party,
+    issue,
+    party_key,
+    put_party,
+    reissue,
+)
+from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, want_push
+from ocpi_emsp.models import Credentials, ModuleID
+from ocpi_emsp.ports import Entry
+from ocpi_emsp.routes import outgoing
+
+_CROSSINGS = 3
+"""How often a partner's new token is tried, where another one came meanwhile: two renewals cross, not more."""
+
+
+async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
+    """Token A for a CPO that shall register with us; an earlier token A of the same CPO stops working.
+
+    Raises AlreadyRegistered; InvalidObject for our own identity.
+    """
+    context = context.correlated()
+    await sweep(context)
+    key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
+    if _is_us(context, key.country_code, key.party_id):
+        raise InvalidObject(f"{key.country_code}-{key.party_id} is ourselves: invite a partner")
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)
+        state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
+        if party is not None:
+            profile = evolve(_kept(party, profile), base64_token=profile.base64_token or party.profile.base64_token)
+        invited = Party(
+            country_code=key.country_code,
+            party_id=key.party_id,
+            state=state,
+            profile=profile,
+            issued=(issue(token, now),),
+        )
+        await put_party(tx, invited, now, context.correlation_id)
+    return token
+
+
+async def register(context: Context, versions_url: str, token_a: str, profile: Profile) -> Party:
+    """Run the handshake towards a partner with the token that it gave us.
+
+    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported, AlreadyRegistered; nothing is
+    left behind then.
+    """
+    context = context.correlated()
+    if not outgoing("credentials.post").on(context.matrix):
+        raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
+    await sweep(context)
+    offer = await usable_offer(context, versions_url, token_a, profile)
+    pending, token_b = await _begin(context, versions_url, profile)
+    try:
+        theirs = await _posted(context, offer, token_a, token_b, profile)
+        party, event = await _complete(context, pending, theirs, offer)
+    except BaseException:  # cancelled, too
+        require(pending.state, PartyChange.OUR_POST_FAILED, pending)
+        async with context.store.transaction() as tx:
+            await delete_party(tx, pending)
+        raise
+    await deliver(context, [event])
+    return party
+
+
+async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple[Party, str]:
+    """A placeholder party with our token, so that the partner can read our versions before we know its name."""
+    now, token = context.clock.now(), new_token()
+    pending = Party(
+        country_code="",
+        party_id=f"*{new_id()}",
+        state=after(UNKNOWN, PartyChange.OUR_POST, versions_url),
+        issued=(issue(token, now),),
+        versions_url=versions_url,
+        profile=profile,
+    )
+    async with context.store.transaction() as tx:
+        await put_party(tx, pending, now, context.correlation_id)
+    return pending, token
+
+
+async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, profile: Profile) -> Credentials:
+    """What the partner answers to our POST. Raises PartnerError."""
+    body = encode_valid(our_credentials(context, token_b))
+    url = offer.url(ModuleID.CREDENTIALS)
+    request = outgoing_request("POST", url, token_a, body=body, as_base64=profile.base64_token)
+    theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
+    if _is_us(context, theirs.country_code, theirs.party_id):
+        raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
+    return theirs
+
+
+async def _complete(context: Context, pending: Party, theirs: Credentials, offer: Offer) -> tuple[Party, Entry | None]:
+    """The registered party in the place of the placeholder, and the event. Raises AlreadyRegistered."""
+    party = evolve(with_credentials(pending, theirs), endpoints=offer.endpoints)
+    async with context.store.transaction() as tx:
+        known = await get_party(tx, party.country_code, party.party_id)
+        party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
+        if known is not None:
+            party = evolve(party, profile=_kept(known, party.profile))
+        await delete_party(tx, pending)
+        await put_party(tx, party, context.clock.now(), context.correlation_id)
+        await want_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
+        event = await context.emit(tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
+    return party, event
+
+
+def _kept(known: Party, asked: Profile) -> Profile:
+    """The profile of a party that was invited before, with what it shall begin with now where that says something."""
+    required = known.profile.required_modules if asked.required_modules is None else asked.required_modules
+    return evolve(known.profile, base64_token=asked.base64_token, required_modules=required)
+
+
+def _is_us(context: Context, country_code: str, party_id: str) -> bool:
+    return (country_code.upper(), party_id.upper()) == context.identity.owner
+
+
+async def accept_credentials(
+    context: Context,
+    party: Party,
+    theirs: Credentials,
+    change: PartyChange,
+    *,
+    allow: Sequence[str],
+    correlation_id: str,
+) -> Credentials:
+    """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets a fresh token.
+
+    Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
+    """
+    token, seen = new_token(), party.token
+    for _ in range(_CROSSINGS):
+        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
+        async with context.store.transaction() as tx:
+            current = await get_party(tx, party.country_code, party.party_id)
+            if current is None or current.state is not party.state:
+                raise MethodNotAllowed(
+                    f"another request registered {party} meanwhile, or ended its registration", allow=allow
+                )
+            if current.token != seen:  # a renewal of ours crossed this one: is this one's token still good?
+                seen = current.token
+                continue
+            state, now = after(current.state, change, party, allow=allow), context.clock.now()
+            updated = evolve(
+                with_credentials(current, theirs),
+                state=state,
+                endpoints=offer.endpoints,
+                issued=reissue(current, token, now),
+            )
+            await put_party(tx, updated, now, correlation_id)
+            await want_push(tx, updated, now, wait=AFTER_REGISTERING)
+            kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
+            event = await context.emit(tx, kind, updated.key, correlation_id, **offer.said)
+        await deliver(context, [event])
+        return our_credentials(context, token)
+    raise CannotUseApi(f"the credentials of {party} change faster than they can be tried")
+
+
+async def fetch_credentials(context: Context, party: Party) -> Credentials:
+    """GET the credentials object at the partner."""
+    return read(Credentials, (await call(context, party, outgoing("credentials.get"))).data)

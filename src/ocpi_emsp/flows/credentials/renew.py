@@ -1,0 +1,352 @@
+"""The life of a registration: who is registered, new endpoints, fresh tokens, the end (credentials.md 1.2 to 1.4).
+
+Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
+- what happens to a party goes through the table of handshake.py;
+- our fresh token is stored before it is sent, since the partner calls back with it before it answers;
+- a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves
+  both tokens of ours working: the partner may have taken the new one, and shows by its use whether it did;
+- where two renewals cross, ours and the partner's or two of ours, the newer of the partner's two tokens counts.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import evolve
+
+from ocpi_emsp import logs
+from ocpi_emsp.codec import encode_valid
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    NotRegistered,
+    NotSupported,
+    OcpiError,
+    PartnerRefused,
+    RegistrationFailed,
+    TransportFailed,
+)
+from ocpi_emsp.events import PartyUnregistered, PartyUpdated
+from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request, require
+from ocpi_emsp.flows.core.context import Context, new_token
+from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
+from ocpi_emsp.flows.credentials.states import require as may
+from ocpi_emsp.flows.events.delivery import deliver
+from ocpi_emsp.flows.parties.party import (
+    Party,
+    PartyState,
+    confirm,
+    delete_party,
+    get_party,
+    matrix_of,
+    put_party,
+    read_party,
+    reissue,
+    withdraw,
+)
+from ocpi_emsp.flows.parties.pending_push import want_push
+from ocpi_emsp.flows.parties.profile import require_party
+from ocpi_emsp.models import Credentials, Envelope
+from ocpi_emsp.ports import Entry, Kind, Query, Transaction
+from ocpi_emsp.routes import outgoing
+
+_CROSSINGS = 3
+"""How often the token of an answer is compared with the stored one: renewals of both sides cross, not many more."""
+_PAUSES = (0.05, 0.2, 0.5, 0.0)
+"""Seconds after each look whether two tokens that crossed both work: a partner's own renewal ends within a few
+requests, and one that keeps old tokens for a time does not get clearer by waiting."""
+
+# --- who is registered ----------------------------------------------------------------------------------------------
+
+
+async def list_parties(context: Context, after_sequence: int, limit: int) -> list[Party]:
+    """Parties, oldest first, ``after`` a party's ``sequence``; not the placeholders of handshakes under way."""
+    found = list[Party]()
+    while len(found) < limit:
+        query = Query(kind=Kind.PARTY, after=after_sequence, limit=limit - len(found), count=False)
+        async with context.store.transaction(read_only=True) as tx:
+            records = (await tx.page(query)).records
+        if not records:
+            break
+        after_sequence = records[-1].sequence
+        parties = (evolve(read_party(each.document), sequence=each.sequence) for each in records)
+        found += [party for party in parties if party.state is not PartyState.REGISTERING]
+    return found
+
+
+async def get(context: Context, country_code: str, party_id: str) -> Party | None:
+    """The party, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        return await get_party(tx, country_code, party_id)
+
+
+async def known_party(context: Context, country_code: str, party_id: str) -> Party:
+    """The party, registered or invited. Raises NotRegistered."""
+    async with context.store.transaction(read_only=True) as tx:
+        return await require_party(tx, country_code, party_id)
+
+
+def standing(party: Party | None) -> Standing:
+    """Where a partner is in its life."""
+    return UNKNOWN if party is None else party.state
+
+
+# --- renewals -------------------------------------------------------------------------------------------------------
+
+
+async def rotate(context: Context, country_code: str, party_id: str) -> Party:
+    """Exchange fresh tokens with a party. Raises NotSupported, NotRegistered, PartnerError."""
+    party = await known_party(context, country_code, party_id)
+    return await update_credentials(context, party, renewal_method(context, party))
+
+
+async def update(context: Context, country_code: str, party_id: str, versions_url: str | None) -> Party:
+    """Read a party's endpoints again, at its new URL where it has one, and renew the credentials there.
+
+    Raises what :func:`update_credentials` raises, and RegistrationFailed before anything is sent.
+    """
+    context = context.correlated()
+    party = await known_party(context, country_code, party_id)
+    method = renewal_method(context, party)
+    may(party.state, PartyChange.OUR_PUT, party)
+    url = versions_url or party.versions_url or ""
+    offer = await usable_offer(context, url, party.token or "", party.profile)
+    return await update_credentials(context, party, method, offer)
+
+
+def renewal_method(context: Context, party: Party) -> str:
+    """PUT, or PATCH where the party's matrix has only that. Raises NotSupported."""
+    matrix = matrix_of(party.profile, context.matrix)
+    for method in ("PUT", "PATCH"):
+        if outgoing(f"credentials.{method.lower()}").on(matrix):
+            return method
+    raise NotSupported("the support matrix switches PUT and PATCH /credentials (MSP -> CPO) off")
+
+
+async def update_credentials(context: Context, party: Party, method: str, offer: Offer | None = None) -> Party:
+    """PUT or PATCH our credentials with a fresh token, and take the partner's answer and endpoints.
+
+    ``offer`` are the endpoints that were read just now, where they may have changed. Our old token works until the new
+    one is first used. Raises NotSupported, NotRegistered, PartnerError, and, without an ``offer``, what is wrong with
+    the partner's endpoints: then the credentials are renewed, and the endpoints are those of before.
+    """
+    context = context.correlated()
+    known = party if offer is None else evolve(party, endpoints=offer.endpoints)
+    require(context, known, outgoing(f"credentials.{method.lower()}"))
+    token = new_token()
+    before, begun = await _begin(context, party, token)
+    try:
+        called = begun if offer is None else evolve(begun, endpoints=offer.endpoints)
+        theirs = await _exchanged(context, called, method, token)
+    except BaseException as error:  # cancelled, too
+        await _undo(context, before, begun, token, was_refused=_was_refused(error))
+        raise
+    return await _finish(context, begun, token, theirs, offer)
+
+
+async def _begin(context: Context, party: Party, token: str) -> tuple[Party, Party]:
+    """Our fresh token works from now on, beside the one in use: the party as it is stored before that, and after."""
+    now = context.clock.now()
+    async with context.store.transaction() as tx:
+        current = await _current(tx, party, PartyChange.OUR_PUT)
+        begun = evolve(current, issued=reissue(current, token, now, offered=True))
+        await put_party(tx, begun, now, context.correlation_id)
+    return current, begun
+
+
+class _OfAnotherParty(AnswerUnusable):
+    """Credentials of somebody else: our fresh token is in the wrong hands."""
+
+
+async def _exchanged(context: Context, party: Party, method: str, token: str) -> Credentials:
+    """What the partner answers. Raises PartnerError."""
+    body = encode_valid(our_credentials(context, token))
+    theirs = read(Credentials, (await _call(context, party, method, body)).data)
+    if (theirs.country_code.upper(), theirs.party_id.upper()) != party.owner:
+        raise _OfAnotherParty(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
+    return theirs
+
+
+async def _call(context: Context, party: Party, method: str, body: bytes = b"") -> Envelope:
+    """A call of the party's credentials endpoint, at the very URL that it gave us. Raises what ``call.call`` raises."""
+    url = require(context, party, outgoing(f"credentials.{method.lower()}"))
+    as_base64 = party.profile.base64_token
+    request = outgoing_request(method, url, party.token or "", body=body, as_base64=as_base64)
+    return judge(request, await exchange(context, request, party, "credentials"))
+
+
+def _was_refused(error: BaseException) -> bool:
+    """True where the partner has said no, or is another one, or got nothing; False where it may have our new token."""
+    if isinstance(error, PartnerRefused):
+        return error.answered_code is not None or 400 <= error.answered_http < 500
+    if isinstance(error, _OfAnotherParty):
+        return True
+    return isinstance(error, OcpiError) and not isinstance(error, TransportFailed | AnswerUnusable)
+
+
+async def _undo(context: Context, before: Party, begun: Party, token: str, *, was_refused: bool) -> None:
+    """What was there before; our fresh token stays beside it where the partner may have taken it."""
+    if not was_refused:
+        logs.warning("party.renewal_unknown", party=before, correlation_id=context.correlation_id)
+        return
+    async with context.store.transaction() as tx:
+        current = await get_party(tx, before.country_code, before.party_id)
+        if current is None:
+            return
+        untouched = current.issued == begun.issued
+        issued = before.issued if untouched else withdraw(current, token)
+        await put_party(tx, evolve(current, issued=issued), context.clock.now(), context.correlation_id)
+
+
+async def _finish(context: Context, begun: Party, token: str, theirs: Credentials, offer: Offer | None) -> Party:
+    """Both sides have fresh tokens by now, whatever becomes of the endpoints. Raises RegistrationFailed."""
+    offered = begun.endpoints if offer is None else offer.endpoints
+    async with context.store.transaction() as tx:
+        current = await _current(tx, begun, PartyChange.OUR_PUT_ANSWERED)
+        crossed = current.token != begun.token
+        if not crossed:
+            current = evolve(with_credentials(current, theirs), endpoints=offered)
+        confirmed = evolve(current, issued=confirm(current, token))
+        await put_party(tx, confirmed, context.clock.now(), context.correlation_id)
+        said = {} if offer is None else offer.said
+        event = None if crossed else await context.emit(tx, PartyUpdated, current.key, context.correlation_id, **said)
+    if crossed:
+        return await _settle_crossing(context, current, theirs)
+    try:
+        return await _with_offer(context, current, theirs, offer)
+    finally:
+        await deliver(context, [event])
+
+
+async def _with_offer(context: Context, party: Party, theirs: Credentials, before: Offer | None) -> Party:
+    """The party with the endpoints that it has now: at the URL that it says, or where they were read ``before``.
+
+    Raises RegistrationFailed.
+    """
+    try:
+        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
+    except RegistrationFailed as error:
+        if before is None:
+            raise
+        logs.warning("party.url_unusable", party=party, says=theirs.url, stays=before.versions_url, error=error)
+        offer = before
+    async with context.store.transaction() as tx:
+        current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
+        if current.token != party.token:  # it was renewed again meanwhile: what that one brought is newer
+            return current
+        updated = evolve(current, endpoints=offer.endpoints, versions_url=offer.versions_url)
+        await put_party(tx, updated, context.clock.now(), context.correlation_id)
+        await want_push(tx, updated, context.clock.now())
+    return updated
+
+
+async def _settle_crossing(context: Context, party: Party, theirs: Credentials) -> Party:
+    """Another renewal came while our PUT was under way, so the partner gave us two tokens: the newer one counts."""
+    logs.warning("party.renewals_crossed", party=party, correlation_id=context.correlation_id)
+    for _ in range(_CROSSINGS):
+        offer = await _offer_if_newer(context, party, theirs)
+        async with context.store.transaction() as tx:
+            current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
+            if offer is None:
+                return current
+            if current.token != party.token:  # one more came: is that of our answer newer than this one, too?
+                party = current
+                continue
+            updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
+            await put_party(tx, updated, context.clock.now(), context.correlation_id)
+            event = await context.emit(tx, PartyUpdated, updated.key, context.correlation_id, **offer.said)
+        await deliver(context, [event])
+        return updated
+    return party
+
+
+async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -> Offer | None:
+    """The partner's endpoints where the token of its answer is newer than the stored one, or where nothing tells.
+
+    The stored one is tried first: where it is the newer one, its use ends the other. As long as both open the API, the
+    partner may still be in the middle of its own renewal.
+    """
+    offer: Offer | None = None
+    for seconds in _PAUSES:
+        stored = await _offer_with(context, party.versions_url or "", party.token or "", party)
+        offer = await _offer_with(context, theirs.url, theirs.token, party)
+        if offer is None or stored is None:
+            break
+        await context.sleep(seconds)
+    return offer
+
+
+async def _offer_with(context: Context, versions_url: str, token: str, party: Party) -> Offer | None:
+    """The endpoints that this token opens, or None."""
+    with suppress(RegistrationFailed):
+        return await usable_offer(context, versions_url, token, party.profile)
+    return None
+
+
+def with_credentials(party: Party, theirs: Credentials) -> Party:
+    """The party, registered, with the credentials that it gave us."""
+    return evolve(
+        party,
+        country_code=theirs.country_code.upper(),
+        party_id=theirs.party_id.upper(),
+        state=PartyState.REGISTERED,
+        token=theirs.token,
+        versions_url=theirs.url,
+        business_details=theirs.business_details,
+    )
+
+
+async def _current(tx: Transaction, party: Party, change: PartyChange) -> Party:
+    """The party as it is stored now. Raises NotRegistered where it was unregistered meanwhile."""
+    current = await get_party(tx, party.country_code, party.party_id)
+    after(standing(current), change, party)
+    if current is None:
+        raise NotRegistered(f"there is no registration with {party}")
+    return current
+
+
+# --- the end --------------------------------------------------------------------------------------------------------
+
+
+async def unregister(context: Context, party: Party) -> None:
+    """DELETE our credentials at the partner and forget it. Raises NotSupported, NotRegistered, PartnerError."""
+    may(party.state, PartyChange.OUR_DELETE, party)
+    context = context.correlated()
+    await _call(context, party, "DELETE")
+    await deliver(context, [await _forget(context, party)])
+
+
+async def unregister_party(context: Context, country_code: str, party_id: str, *, tell: bool) -> None:
+    """End a registration, or take back an invitation. Raises NotSupported, NotRegistered, PartnerError."""
+    party = await known_party(context, country_code, party_id)
+    if not tell:
+        may(party.state, PartyChange.FORGOTTEN, party)
+        await deliver(context, [await _forget(context, party)])
+        return
+    try:
+        await unregister(context, party)
+    except NotSupported as error:
+        raise NotSupported(f"{error.message}; tell=False (--no-tell) forgets {party} here only") from error
+
+
+async def _forget(context: Context, party: Party) -> Entry | None:
+    """The event for ``deliver``: nobody is told of an invitation that is taken back, nor of the same end twice."""
+    async with context.store.transaction() as tx:
+        was_there = await delete_party(tx, party)
+        if not was_there or party.state is not PartyState.REGISTERED:
+            return None
+        return await context.emit(tx, PartyUnregistered, party.key, context.correlated().correlation_id)
+
+
+async def sweep(context: Context) -> None:
+    """Delete what handshakes left behind whose process died: placeholders that are older than any handshake lasts."""
+    until = context.clock.now() - context.limits.handshake
+    query = Query(kind=Kind.PARTY, country_code="", received_to=until, limit=100, count=False)
+    async with context.store.transaction(read_only=True) as tx:
+        left = [read_party(each.document) for each in (await tx.page(query)).records]
+    for party in left:
+        if party.state is not PartyState.REGISTERING:
+            continue
+        async with context.store.transaction() as tx:
+            await delete_party(tx, party)
+        logs.warning("party.handshake_swept", versions_url=party.versions_url)

@@ -1,0 +1,120 @@
+"""Events that wait in the journal, for whoever looks after the eMSP: listed, shown, and the dead ones tried again.
+
+Rules of this module:
+- a dead letter that is tried again goes back to its place: it comes before what its object has waiting, and after what
+  was delivered meanwhile;
+- it waits while the object's next event is in somebody's hand.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.delivery import page, select
+from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Transaction
+
+Topic: TypeAlias = Literal["event", "relay"]
+"""For whom an event waits: the listeners of this library's processes, or a relay."""
+
+_ALIVE = {dead: topic for topic, dead in DEAD.items()}
+
+
+@frozen(kw_only=True)
+class PendingEvent:
+    """An event that was not delivered yet, or that was given up."""
+
+    id: str
+    name: str
+    """The event's class, such as ``SessionReceived``."""
+    topic: Topic
+    """``event``: it waits for listeners; ``relay``: for a relay."""
+    dead: bool
+    """It failed too often, and is tried again only by ``retry``."""
+    country_code: str
+    party_id: str
+    correlation_id: str
+    key: Key | None
+    """The object: its events are delivered in order."""
+    at: datetime
+    attempts: int
+    """How often it failed."""
+    error: str
+    """Why it failed the last time; empty where it did not."""
+    due: datetime | None
+    """When it is tried again, if it is not delivered by then; None: as soon as possible."""
+    document: bytes = field(repr=False)
+    """The object as it was stored; empty where the event is of no document."""
+    sequence: int = field(eq=False)
+    """Its place in the journal: a list goes on ``after`` it."""
+
+
+def _pending(entry: Entry) -> PendingEvent:
+    return PendingEvent(
+        id=entry.id,
+        name=entry.name,
+        topic=RELAY if entry.topic in (RELAY, DEAD[RELAY]) else EVENT,
+        dead=entry.topic in _ALIVE,
+        country_code=entry.details["country_code"],
+        party_id=entry.details["party_id"],
+        correlation_id=entry.details["correlation_id"],
+        key=entry.key,
+        at=entry.at,
+        attempts=entry.attempts,
+        error=entry.error,
+        due=entry.due,
+        document=entry.body,
+        sequence=entry.sequence,
+    )
+
+
+async def list_events(
+    context: Context,
+    country_code: str | None,
+    party_id: str | None,
+    *,
+    topic: Topic,
+    dead: bool,
+    limit: int,
+    after: int,
+) -> list[PendingEvent]:
+    """Events of a topic that wait, or that are dead; oldest first, ``after`` a sequence."""
+    entries = await select(context, DEAD[topic] if dead else topic, country_code, party_id, limit, after)
+    return [_pending(entry) for entry in entries]
+
+
+async def get_event(context: Context, event_id: str) -> PendingEvent | None:
+    """The event with this id, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        entry = await tx.entry(event_id)
+    return _pending(entry) if entry is not None and entry.topic in (*DEAD, *_ALIVE) else None
+
+
+async def retry(context: Context, event_id: str) -> bool:
+    """Have a dead event tried again; False where there is none with this id."""
+    async with context.store.transaction() as tx:
+        entry = await tx.entry(event_id)
+        if entry is None or entry.topic not in _ALIVE:
+            return False
+        await _revive(context, tx, entry)
+        return True
+
+
+async def retry_all(context: Context, topic: Topic) -> int:
+    """Have every dead event of a topic tried again; their number."""
+    revived = after = 0
+    while entries := await page(context, DEAD[topic], after):
+        after = entries[-1].sequence
+        for entry in entries:
+            revived += await retry(context, entry.id)
+    return revived
+
+
+async def _revive(context: Context, tx: Transaction, entry: Entry) -> None:
+    topic = _ALIVE[entry.topic]
+    first = await tx.entries(topic, entry.key, 1)
+    due = first[0].due if first and not context.is_due(first[0]) else context.clock.now()
+    await tx.append(evolve(entry, topic=topic, attempts=0, due=due))

@@ -1,0 +1,183 @@
+"""One request from a partner, on its way through a flow.
+
+Rules of this module:
+- a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push), or
+  those that its connection is allowed: the owner of an object is the one in the URL;
+- an object's id in the body is the one in the URL (2001 otherwise);
+- what is kept as stored although something else was received is answered 1000 and says why (docs/spec-choices.md 15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import TypeVar
+
+from attrs import field, frozen
+
+from ocpi_emsp.check import Policy, accept
+from ocpi_emsp.errors import InvalidObject, OcpiError
+from ocpi_emsp.events import Event
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
+from ocpi_emsp.models import Session
+from ocpi_emsp.ports import REJECTION, Entry, Key, Record, Transaction
+from ocpi_emsp.routes import Route
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.wire import Request, Response, success
+
+T = TypeVar("T")
+
+JSON = ("content-type", "application/json")
+_ID_CLAUSE = "transport_and_format.md#errors"
+
+
+class Outcome(Enum):
+    """What became of an object that was received."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    """It says what the stored one says; told apart from UPDATED only where :meth:`Incoming.compares` says so."""
+    STALE = "stale"
+    """The stored one is newer, or final, and stays."""
+    CONFLICT = "conflict"
+    """A CDR under an id that another content has; it is kept beside that one."""
+
+
+@frozen
+class Stored:
+    """What became of an object that was received."""
+
+    outcome: Outcome
+    reason: str = ""
+    """Why the stored one stays."""
+    record: Record | None = None
+    """The one that stands, where the flow needs it."""
+
+    @classmethod
+    def over(cls, old: Record | None) -> Stored:
+        """It is stored in the place of ``old``, or as a new one."""
+        return cls(Outcome.CREATED if old is None else Outcome.UPDATED)
+
+    @classmethod
+    def kept(cls, reason: str) -> Stored:
+        """The stored one stays."""
+        return cls(Outcome.STALE, reason)
+
+
+@frozen
+class Incoming:
+    """An object or request of a party: pushed to us, authenticated and matched to a route, or pulled by us."""
+
+    context: Context
+    caller: Caller
+    request: Request
+    params: Mapping[str, str]
+    correlation_id: str
+    now: datetime
+    in_hand: list[Entry] = field(factory=list)
+    """Events that are delivered once the flow is done."""
+    touched: list[Key] = field(factory=list)
+    """Objects of which the events that wait are delivered then, too."""
+    deviations: list[Finding] = field(factory=list)
+    """Warnings that were let pass: the answer names the first, a partner report all."""
+    pulled: bool = False
+    """We asked for it: what did not change is counted, and not written again."""
+    fresh: list[Session] = field(factory=list)
+    """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
+
+    @property
+    def party(self) -> Party:
+        """Who sent it."""
+        return self.caller.party
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose objects it is about: the one that the URL names, or the party's own."""
+        country_code = self.params.get("country_code")
+        return self.party.owner if country_code is None else (country_code.upper(), self.params["party_id"].upper())
+
+    def key(self, kind: str, object_id: str, parent: str = "") -> Key:
+        """The key of one of the owner's objects."""
+        return Key(kind, *self.owner, object_id, parent)
+
+    def accept(self, kind: type[T], data: bytes | None = None) -> T:
+        """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
+        body = self.request.body if data is None else data
+        return accept(body, kind, self.policy, now=self.now, accepted=self.deviations.append)
+
+    @property
+    def policy(self) -> Policy:
+        """What of this party's payloads is refused."""
+        return policy_of(self.party.profile, self.context.policy)
+
+    @property
+    def matrix(self) -> SupportMatrix:
+        """What is served to this party."""
+        return matrix_of(self.party.profile, self.context.matrix)
+
+    def require_id(self, member: str, found: str, wanted: str) -> None:
+        """Raises InvalidObject where the id in the body is not the one in the URL."""
+        if found != wanted:
+            message = f"{member} is {found!r}, the URL says {wanted!r}"
+            finding = Finding(
+                pointer=f"/{member}", rule="url.id", severity=Severity.ERROR, message=message, clause=_ID_CLAUSE
+            )
+            raise InvalidObject("the id in the URL differs from the body", findings=(finding,))
+
+    def compares(self, event: type[Event]) -> bool:
+        """True where it matters whether the content of an object differs from the stored one."""
+        return self.pulled or self.context.hears(event)
+
+    async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
+        """Journal an event of this request and have it delivered after the flow."""
+        entry = await self.context.emit(tx, event, key, self.correlation_id, body, **details)
+        if entry is not None:
+            self.in_hand.append(entry)
+
+    def reply(self, stored: Stored) -> Response:
+        """201 for a new object, 200 for a known one, and for one that stays as it is stored (status_codes.md)."""
+        if stored.outcome is Outcome.STALE:
+            return Response(200, [JSON], success(self.now, message=f"Kept as stored: {stored.reason}"))
+        status = 201 if stored.outcome is Outcome.CREATED else 200
+        return Response(status, [JSON], success(self.now, message=self.said))
+
+    @property
+    def said(self) -> str:
+        """What the envelope of a success says: which deviation was let pass, if any."""
+        if not self.deviations:
+            return "Success"
+        first, *more = self.deviations
+        others = f" ({len(more)} more)" if more else ""
+        return f"Success, although {first.pointer}: {first.message} [{first.rule}]{others}"
+
+    def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
+        """The journal entry that keeps what was refused, raw, without the token, with its findings."""
+        headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
+        return Entry(
+            id=entry_id,
+            topic=REJECTION,
+            name=route.name,
+            key=None,
+            at=self.now,
+            # Credentials hold a token, which is kept nowhere but with its party.
+            body=b"" if route.module == "credentials" else self.request.body,
+            details={
+                "country_code": self.party.country_code,
+                "party_id": self.party.party_id,
+                "correlation_id": self.correlation_id,
+                "method": self.request.method,
+                "path": self.request.url,
+                "query": self.request.query,
+                "headers": headers,
+                "message": refusal.message,
+                "findings": [finding.as_json() for finding in refusal.findings],
+            },
+        )
+
+    def answer(self, data: bytes, *, status: int = 200) -> Response:
+        """Success with ``data``."""
+        return Response(status, [JSON], success(self.now, data))

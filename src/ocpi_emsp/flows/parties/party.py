@@ -1,0 +1,355 @@
+"""Partners: what is known of each, and which token is whose.
+
+Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
+- a token that we only compare is stored as its SHA-256; the one that we present stands in the party's
+  document, which a store that lasts has to seal (see SqlStore);
+- a replaced token works until the new one is first used, or the grace time ends;
+- a party is identified by country_code and party_id, compared without case;
+- a transaction that writes reads the party before its tokens: two of them then lock in one order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import ClassVar
+
+import msgspec
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.check import RULES, Policy
+from ocpi_emsp.codec import decode, dump, encode
+from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.models import BusinessDetails, Endpoint
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.scalars import DateTime, OpenEnum
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.wire import from_base64, presented_token
+
+_CLAUSE = "credentials.md#21-credentials-object"
+_UNSETTLED = 10
+"""Tokens that a party may have got before its latest, and keep working beside the one in use: any renewal whose answer
+was lost gave one of them, and who is cut off tries again a few times."""
+
+
+class PartyState(OpenEnum):
+    """Where a partner is in its life."""
+
+    INVITED = "INVITED"
+    """It has token A and may only register."""
+    REGISTERING = "REGISTERING"
+    """We are registering with it: it may read our versions."""
+    REGISTERED = "REGISTERED"
+    """Both sides have exchanged credentials."""
+
+
+@frozen(kw_only=True)
+class IssuedToken:
+    """A token that we gave to a party, by its hash."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    sha256: str
+    issued_at: DateTime
+    offered: bool = False
+    """It stands in a PUT of ours without a usable answer yet: the party may have taken it, or not. Until one of the two
+    shows, it ends no other token and time ends none for it."""
+
+
+@frozen(kw_only=True)
+class RuleAction:
+    """What a rule counts as for one party (see :class:`ocpi_emsp.check.Policy`)."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    rule: str
+    action: str
+
+
+@frozen(kw_only=True, slots=False)
+class Profile:
+    """How a partner wants to be talked to, as data."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    base64_token: bool = False
+    """It expects the token in base64 (the 2.2 habit)."""
+    refuses: str | None = None
+    """The severity from which on its payloads are refused; None for the eMSP's own policy."""
+    actions: tuple[RuleAction, ...] = ()
+    """Rules that count for it as something else."""
+    matrix: str | None = None
+    """What is served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
+    append_charging_periods: bool = False
+    """A PATCH of charging_periods adds to the list instead of replacing it."""
+    requests_per_second: Decimal | None = None
+    """How often it may be called; None for the eMSP's own setting."""
+    concurrent_requests: int | None = None
+    """How many calls it may get at once; None for the eMSP's own setting."""
+    trailing_slash: bool = False
+    """The URLs that we call end with a slash, before the query: those of its lists, objects and commands."""
+    page_limit: int | None = None
+    """Objects of a page that it is asked for at most; None for ``Limits.asked`` in a sync, and no limit in a client."""
+    allowed_parties: tuple[str, ...] = ()
+    """Parties whose objects come over this connection too, such as "NL-ABC": it is a hub's."""
+    time_zone: str | None = None
+    """The IANA name of the zone that its timestamps without one are in; None for UTC."""
+    patches_sessions: bool = True
+    """It sends changes of a session as PATCH. Information for people: nothing waits for a PATCH, a PUT is as good."""
+    cdr_id_is_session_id: bool = False
+    """A CDR has the id of its session: equal ids are a pair, whatever else differs."""
+    required_modules: tuple[str, ...] | None = None
+    """The modules that it has to offer beside credentials; None for the eMSP's own setting."""
+    push_tokens: bool = True
+    """Our tokens are pushed to it."""
+    without_locations: bool = False
+    """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
+    authorization."""
+
+
+@lru_cache(maxsize=1024)
+def policy_of(profile: Profile, default: Policy) -> Policy:
+    """The policy of a party: its own, or the eMSP's."""
+    if profile.refuses is None:
+        return default
+    return Policy(Severity(profile.refuses), {each.rule: each.action for each in profile.actions})
+
+
+def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
+    """The support matrix of a party: its own, or the eMSP's."""
+    return default if profile.matrix is None else _read_matrix(profile.matrix)
+
+
+@lru_cache(maxsize=1024)
+def _read_matrix(text: str) -> SupportMatrix:
+    return SupportMatrix.from_csv(text)
+
+
+def with_policy(profile: Profile, policy: Policy | None) -> Profile:
+    """The profile with this policy, or without one of its own. Raises ValueError for a rule that does not exist."""
+    actions = dict(policy.actions) if policy else {}
+    unknown = sorted(set(actions) - set(RULES))
+    if unknown:
+        raise ValueError(f"there is no rule {', '.join(unknown)}")
+    return evolve(
+        profile,
+        refuses=policy.refuses.value if policy else None,
+        actions=tuple(RuleAction(rule=rule, action=action) for rule, action in actions.items()),
+    )
+
+
+@frozen(kw_only=True, slots=False)
+class Party:
+    """A partner. ``token`` is the one that we present; it never shows in a repr."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    country_code: str
+    party_id: str
+    state: PartyState
+    issued: tuple[IssuedToken, ...] = ()
+    token: str | None = field(default=None, repr=False)
+    versions_url: str | None = None
+    business_details: BusinessDetails | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    profile: Profile = Profile()
+    sends_base64: bool = False
+    """It was seen to send its token in base64."""
+    sequence: int = field(default=0, eq=False)
+    """Its place among the parties, where it was listed; it is no part of what is stored."""
+
+    @property
+    def key(self) -> Key:
+        """The key of its record."""
+        return party_key(self.country_code, self.party_id)
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Its country_code and party_id, as keys have them."""
+        return self.country_code.upper(), self.party_id.upper()
+
+    def endpoint(self, module: str) -> str | None:
+        """The URL of one of its modules."""
+        found = (endpoint.url for endpoint in self.endpoints if endpoint.identifier.lower() == module.lower())
+        return next(found, None)
+
+    def __str__(self) -> str:
+        return f"{self.country_code}-{self.party_id}"
+
+
+def owners(party: Party) -> tuple[tuple[str, str], ...]:
+    """Whose objects may come over the party's connection: its own country_code and party_id first, then those allowed.
+
+    One that is allowed may have got a registration of its own since: see
+    :func:`ocpi_emsp.flows.parties.hub_owners.open_owners`.
+    """
+    country_and_party = (each.upper().partition("-") for each in party.profile.allowed_parties)
+    return tuple(dict.fromkeys([party.owner, *((code, party_id) for code, _, party_id in country_and_party)]))
+
+
+def party_key(country_code: str, party_id: str) -> Key:
+    """The key of a party's record."""
+    return Key(Kind.PARTY, country_code.upper(), party_id.upper(), "")
+
+
+def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
+    """The key of the checkpoint of one of its modules."""
+    return Key(Kind.CHECKPOINT, country_code, party_id, module)
+
+
+@lru_cache(maxsize=1024)
+def read_party(document: bytes) -> Party:
+    """The party of a record's document."""
+    return decode(Party, document)
+
+
+async def get_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
+    """The party, or None."""
+    record = await tx.get(party_key(country_code, party_id))
+    return read_party(record.document) if record else None
+
+
+async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id: str = "") -> None:
+    """Store a party, and make exactly its issued tokens work."""
+    old = await get_party(tx, party.country_code, party.party_id)
+    wanted = {issued.sha256 for issued in party.issued}
+    for issued in old.issued if old else ():
+        if issued.sha256 not in wanted:
+            await tx.delete(_credential_key(issued.sha256))
+    owner = dump([party.country_code, party.party_id])
+    for sha256 in wanted:
+        await tx.put(Record(_credential_key(sha256), owner, now, now, correlation_id=correlation_id))
+    document = encode(evolve(party, sequence=0))
+    await tx.put(Record(party.key, document, now, now, correlation_id=correlation_id))
+
+
+async def delete_party(tx: Transaction, party: Party) -> bool:
+    """Forget a party and its tokens, also those that it got since ``party`` was read, and which of ours it has.
+
+    What it sent us stays, and up to where it was pulled. False where it was gone already.
+    """
+    current = await get_party(tx, party.country_code, party.party_id)
+    for issued in {*party.issued, *(current.issued if current else ())}:
+        await tx.delete(_credential_key(issued.sha256))
+    await tx.delete(party.key)
+    await tx.delete(checkpoint_key(party.country_code, party.party_id, "tokens"))
+    query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
+    while pushed := (await tx.page(query)).records:
+        for record in pushed:
+            await tx.delete(record.key)
+    return current is not None
+
+
+@lru_cache(maxsize=1024)
+def _credential_key(sha256: str) -> Key:
+    return Key(Kind.CREDENTIAL, "", "", sha256)
+
+
+def issue(token: str, now: datetime) -> IssuedToken:
+    """The record of a token that is given out at ``now``."""
+    return IssuedToken(sha256=_sha256(token), issued_at=now)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@frozen
+class Caller:
+    """Who sent a request, and with which token."""
+
+    party: Party
+    token: str = field(repr=False)
+
+
+async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:
+    """The party behind an Authorization header. Raises NotAuthenticated.
+
+    What its use tells of a token is stored with the ``correlation_id`` of the request.
+    """
+    presented = presented_token(header)
+    async with context.store.transaction(read_only=True) as tx:
+        party, token = await _find(tx, presented)
+    if len(party.issued) > 1 or party.sends_base64 != (token != presented):
+        async with context.store.transaction() as tx:
+            await get_party(tx, party.country_code, party.party_id)
+            party, token = await _find(tx, presented)
+            party = await _settle(context, tx, party, token, token != presented, correlation_id)
+    return Caller(party, token)
+
+
+async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
+    """The party that the token belongs to, as it is or read as base64, and the token. Raises NotAuthenticated."""
+    for token in (presented, from_base64(presented)):
+        party = await _owner(tx, token) if token is not None else None
+        if party is not None and token is not None:
+            return party, token
+    raise NotAuthenticated("the token is not known")
+
+
+async def _owner(tx: Transaction, token: str) -> Party | None:
+    credential = await tx.get(_credential_key(_sha256(token)))
+    record = await tx.get(_owner_key(credential.document)) if credential else None
+    return read_party(record.document) if record else None
+
+
+@lru_cache(maxsize=1024)
+def _owner_key(document: bytes) -> Key:
+    return party_key(*msgspec.json.decode(document, type=tuple[str, str]))
+
+
+async def _settle(
+    context: Context, tx: Transaction, party: Party, token: str, as_base64: bool, correlation_id: str
+) -> Party:
+    """Remember what the use of this token tells, and retire what it ends: older tokens, or those past their grace."""
+    issued = _after_use(context, party.issued, _sha256(token))
+    settled = evolve(party, issued=issued, sends_base64=as_base64)
+    if settled != party:
+        await put_party(tx, settled, context.clock.now(), correlation_id)
+    return settled
+
+
+def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work after this one was used. Raises NotAuthenticated where it was replaced too long ago."""
+    now, grace = context.clock.now(), context.limits.token_grace
+    place = [each.sha256 for each in issued].index(sha256)
+    used = issued[place]
+    # The party reads our versions with an offered token before it answers: that use settles nothing.
+    in_hand = used.offered and now - used.issued_at <= context.limits.handshake
+    settled = issued[: place + 1] if in_hand else (evolve(used, offered=False),)
+    # One that was offered, and not used for so long while an earlier one was, was never taken.
+    later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
+    given = [each.issued_at for each in later if not each.offered]
+    if given and now - given[-1] > grace:
+        raise NotAuthenticated("the token was replaced")
+    return (*settled, *later)
+
+
+def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -> tuple[IssuedToken, ...]:
+    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last ones stay.
+
+    The first is the one in use: the use of a later one ends those before it. One that we give while another is
+    ``offered`` in a PUT of ours is as unsettled as that one: which of the two the party keeps shows by its use.
+    """
+    open_offer = offered or any(each.offered for each in party.issued)
+    return (*party.issued[:1], *party.issued[1:][-_UNSETTLED:], evolve(issue(token, now), offered=open_offer))
+
+
+def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work once the party has answered the PUT that offered ``token``.
+
+    Where it got another one from us meanwhile, either may be the one that it keeps.
+    """
+    if not party.issued or party.issued[-1].sha256 != _sha256(token):
+        return party.issued
+    return (*party.issued[:-1], evolve(party.issued[-1], offered=False))
+
+
+def withdraw(party: Party, token: str) -> tuple[IssuedToken, ...]:
+    """The tokens that work once the party has refused the PUT that offered ``token``."""
+    return tuple(each for each in party.issued if each.sha256 != _sha256(token))

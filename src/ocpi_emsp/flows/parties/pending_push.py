@@ -1,0 +1,137 @@
+"""Which parties our tokens have to be pushed to: one entry of the journal for each, written with the change.
+
+Rules of this module:
+- an entry says that something changed, not what: a push finds that out, so a thousand changes are one entry;
+- a change writes only what nobody wrote before it: one that waits already stays as it is, one that is in hand learns
+  that there is more, and one that waits after single tokens failed need not wait any longer;
+- whoever writes an entry has what it needs from the tokens already: entries are the last thing that is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.flows.parties.party import Party, PartyState, checkpoint_key, matrix_of, party_key, read_party
+from ocpi_emsp.ports import FAN_OUT, Entry, Kind, Query, Transaction
+from ocpi_emsp.routes import outgoing
+from ocpi_emsp.support import SupportMatrix
+
+AFTER_REGISTERING: Final = timedelta(seconds=5)
+"""A party that registers takes our token only once it has our answer, so the first push lets it come to rest."""
+_PAGE = 500
+"""Parties, or entries, that are read at once."""
+
+
+@frozen(kw_only=True)
+class Want:
+    """What an entry says of its party's pushes."""
+
+    push: str = ""
+    """Which push has it in hand; empty: none has."""
+    changed: bool = False
+    """Something changed since that push took it in hand."""
+    answers: bool = False
+    """The last push came to its end: what failed were single tokens."""
+
+    @classmethod
+    def of(cls, entry: Entry) -> Want:
+        """What the entry says; what is missing there is not so."""
+        said = entry.details
+        return cls(
+            push=str(said.get("push", "")),
+            changed=said.get("changed") is True,
+            answers=said.get("answers") is True,
+        )
+
+    def on(self, entry: Entry) -> Entry:
+        """The entry, saying this."""
+        said = {"push": self.push, "changed": self.changed, "answers": self.answers}
+        return evolve(entry, details={**entry.details, **said})
+
+
+def entry_id(country_code: str, party_id: str) -> str:
+    """The id of a party's entry."""
+    return f"fan-out-{country_code.upper()}-{party_id.upper()}"
+
+
+def is_wanted(party: Party) -> bool:
+    """True where our tokens are pushed to the party."""
+    return party.state is PartyState.REGISTERED and party.profile.push_tokens
+
+
+async def want_push(tx: Transaction, party: Party, now: datetime, *, wait: timedelta = timedelta(0)) -> None:
+    """Have our tokens pushed to a party, as far as it does not have them; not before the ``wait`` is over."""
+    if is_wanted(party):
+        old = await tx.entry(entry_id(party.country_code, party.party_id))
+        await _write(tx, party, old, now, now + wait if wait else None)
+
+
+async def want_push_if_switched_on(
+    tx: Transaction, before: Party, party: Party, matrix: SupportMatrix, now: datetime
+) -> None:
+    """Have all our tokens pushed to a party whose profile lets us do so now, and did not ``before``."""
+    if _may_push(party, matrix) and not _may_push(before, matrix):
+        await want_push(tx, party, now)
+
+
+def _may_push(party: Party, matrix: SupportMatrix) -> bool:
+    return is_wanted(party) and outgoing("tokens.put").on(matrix_of(party.profile, matrix))
+
+
+async def want_pushes(tx: Transaction, now: datetime) -> None:
+    """Have our tokens pushed to every party that gets them.
+
+    A party that registers meanwhile has an entry of its own, which waits longer than a transaction takes.
+    """
+    old = {entry.id: entry async for entry in _entries(tx)}
+    async for party in _parties(tx):
+        if is_wanted(party):
+            await _write(tx, party, old.get(entry_id(party.country_code, party.party_id)), now, None)
+
+
+async def _write(tx: Transaction, party: Party, old: Entry | None, now: datetime, due: datetime | None) -> None:
+    if old is None:
+        await tx.get(checkpoint_key(party.country_code, party.party_id, FAN_OUT))  # locked: two may find no entry
+        old = await tx.entry(entry_id(party.country_code, party.party_id))
+    if old is None:
+        await tx.append(_entry(party, now, due))
+        return
+    want = Want.of(old)
+    if want.push:
+        if not want.changed:
+            await tx.append(evolve(want, changed=True).on(old))
+    elif want.answers and old.due is not None:
+        await tx.append(evolve(old, due=None))
+
+
+def _entry(party: Party, now: datetime, due: datetime | None) -> Entry:
+    key = party_key(party.country_code, party.party_id)
+    return Entry(
+        id=entry_id(party.country_code, party.party_id),
+        topic=FAN_OUT,
+        name="tokens",
+        key=key,
+        at=now,
+        details={"country_code": key.country_code, "party_id": key.party_id},
+        due=due,
+    )
+
+
+async def _entries(tx: Transaction) -> AsyncIterator[Entry]:
+    after = 0
+    while entries := await tx.entries(FAN_OUT, limit=_PAGE, after=after):
+        for entry in entries:
+            yield entry
+        after = entries[-1].sequence
+
+
+async def _parties(tx: Transaction) -> AsyncIterator[Party]:
+    query = Query(kind=Kind.PARTY, limit=_PAGE, count=False)
+    while records := (await tx.page(query)).records:
+        for record in records:
+            yield read_party(record.document)
+        query = evolve(query, after=records[-1].sequence)

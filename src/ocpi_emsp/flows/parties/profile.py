@@ -1,0 +1,275 @@
+"""The profile of a party: read, and changed field by field.
+
+Rules of this module (docs/profiles.md has a row for each field):
+- what a profile cannot hold is refused before anything is stored, and the error names the field;
+- None takes a field back to its default;
+- a party that is registered itself is behind nobody's connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+from attrs import evolve, fields
+
+from ocpi_emsp.check import RULES, Policy
+from ocpi_emsp.codec.zones import zone_of
+from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.limits import check_rate, check_slots
+from ocpi_emsp.flows.parties.party import (
+    Party,
+    PartyState,
+    Profile,
+    RuleAction,
+    get_party,
+    owners,
+    put_party,
+    with_policy,
+)
+from ocpi_emsp.flows.parties.pending_push import want_push_if_switched_on
+from ocpi_emsp.models import ModuleID
+from ocpi_emsp.ports import Transaction
+from ocpi_emsp.support import SupportMatrix
+
+MOST_ALLOWED = 100
+"""Parties behind one connection: an object that is pulled is looked for under each of them."""
+
+_PARTY = re.compile(r"[A-Z]{2}-[A-Z0-9]{3}")
+
+
+async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
+    """The profile of a party. Raises NotRegistered."""
+    async with context.store.transaction(read_only=True) as tx:
+        return (await require_party(tx, country_code, party_id)).profile
+
+
+async def set_profile(context: Context, country_code: str, party_id: str, changes: Mapping[str, Any]) -> Profile:
+    """Change a party's profile; gives it as it is then. Raises NotRegistered; ValueError that names the field."""
+    read = {name: read_value(name, value) for name, value in changes.items()}
+    async with context.store.transaction() as tx:
+        party = await require_party(tx, country_code, party_id)
+        changed = evolve(party, profile=evolve(party.profile, **read))
+        _require_policy(changed.profile)
+        if "allowed_parties" in read:
+            _require_foreign(context, changed)
+            await _require_unregistered(tx, changed)
+        if changed != party:
+            await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
+        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
+    return changed.profile
+
+
+async def require_party(tx: Transaction, country_code: str, party_id: str) -> Party:
+    """The party, whatever its state. Raises NotRegistered."""
+    party = await get_party(tx, country_code, party_id)
+    if party is None:
+        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+    return party
+
+
+async def registered_party(context: Context, country_code: str, party_id: str) -> Party:
+    """The party, registered. Raises NotRegistered."""
+    async with context.store.transaction(read_only=True) as tx:
+        party = await get_party(tx, country_code, party_id)
+    if party is None or party.state is not PartyState.REGISTERED:
+        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+    return party
+
+
+async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
+    """Store what is served to a party and called at it. Raises NotRegistered."""
+    async with context.store.transaction() as tx:
+        party = await require_party(tx, country_code, party_id)
+        profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
+        await _put_profile(context, tx, party, profile)
+        changed = evolve(party, profile=profile)
+        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
+
+
+async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
+    """Store what of a party's payloads is refused. Raises NotRegistered, ValueError for an unknown rule."""
+    async with context.store.transaction() as tx:
+        party = await require_party(tx, country_code, party_id)
+        await _put_profile(context, tx, party, with_policy(party.profile, policy))
+
+
+async def set_pace(
+    context: Context,
+    country_code: str,
+    party_id: str,
+    requests_per_second: Decimal | None,
+    concurrent_requests: int | None,
+) -> None:
+    """Store how often a party is called. Raises NotRegistered, ValueError for a pace at which nothing is sent."""
+    check_rate(requests_per_second)
+    check_slots(concurrent_requests)
+    async with context.store.transaction() as tx:
+        party = await require_party(tx, country_code, party_id)
+        profile = evolve(
+            party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
+        )
+        await _put_profile(context, tx, party, profile)
+
+
+async def _put_profile(context: Context, tx: Transaction, party: Party, profile: Profile) -> None:
+    """A change of our own making has an id of its own."""
+    correlation_id = context.correlated().correlation_id
+    await put_party(tx, evolve(party, profile=profile), context.clock.now(), correlation_id)
+
+
+def _require_policy(profile: Profile) -> None:
+    if profile.actions and profile.refuses is None:
+        raise ValueError("actions: they change a policy of the party's own; say what it refuses as well")
+
+
+def _require_foreign(context: Context, party: Party) -> None:
+    if context.identity.owner in owners(party):
+        raise ValueError(
+            f"allowed_parties: {'-'.join(context.identity.owner)} is ourselves: nobody sends objects of ours"
+        )
+
+
+async def _require_unregistered(tx: Transaction, party: Party) -> None:
+    own, *allowed = owners(party)
+    if len(allowed) < len(party.profile.allowed_parties):
+        raise ValueError(f"allowed_parties: {'-'.join(own)} is the party itself")
+    for each in allowed:
+        other = await get_party(tx, *each)
+        if other is not None and other.state is PartyState.REGISTERED:
+            raise ValueError(
+                f"allowed_parties: {other} has a registration of its own, which alone may send its objects"
+            )
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+_Value: TypeAlias = Callable[[Any], Any]
+
+
+def read_value(name: str, value: Any) -> Any:
+    """A value as the profile holds it. Raises ValueError that names the field."""
+    if name not in DEFAULTS:
+        raise ValueError(f"{name}: there is no such field in a profile; it has {', '.join(sorted(DEFAULTS))}")
+    if value is None:
+        return DEFAULTS[name]
+    try:
+        return _READERS[name](value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Profile)}
+"""The fields of a profile, and what they are where nothing is set."""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"it is true or false, not {value!r}")
+    return value
+
+
+def _page_limit(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"a page has at least one object, not {value!r}")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"a list of texts is required, not {value!r}")
+    texts = list(value)
+    if not all(isinstance(each, str) for each in texts):
+        raise ValueError(f"a list of texts is required, not {value!r}")
+    return texts
+
+
+def _parties(value: Any) -> tuple[str, ...]:
+    codes = list(dict.fromkeys(each.upper() for each in _texts(value)))
+    for code in codes:
+        if not _PARTY.fullmatch(code):
+            raise ValueError(f'{code!r} is no party, such as "NL-ABC": country_code and party_id')
+    if len(codes) > MOST_ALLOWED:
+        raise ValueError(f"{len(codes)} parties, at most {MOST_ALLOWED} share a connection")
+    return tuple(codes)
+
+
+def _modules(value: Any) -> tuple[str, ...]:
+    modules = tuple(dict.fromkeys(each.lower() for each in _texts(value)))
+    unknown = [each for each in modules if not ModuleID.of(each).known]
+    if unknown:
+        raise ValueError(
+            f"there is no module {', '.join(unknown)}; there are {', '.join(each.value for each in ModuleID)}"
+        )
+    return modules
+
+
+def _zone(value: Any) -> str:
+    zone_of(str(value))
+    return str(value)
+
+
+def _matrix(value: Any) -> str:
+    matrix = value if isinstance(value, SupportMatrix) else SupportMatrix.from_csv(str(value))
+    return matrix.to_csv()
+
+
+def _severity(value: Any) -> str:
+    try:
+        return Severity(value).value
+    except ValueError:
+        raise ValueError(f"a severity is {', '.join(each.value for each in Severity)}, not {value!r}") from None
+
+
+def _actions(value: Any) -> tuple[RuleAction, ...]:
+    if not isinstance(value, Mapping):
+        try:
+            value = {each.rule: each.action for each in value}
+        except (AttributeError, TypeError):
+            raise ValueError(f"a mapping of rules to what they count as is required, not {value!r}") from None
+    unknown = sorted(str(rule) for rule in set(value) - set(RULES))
+    if unknown:
+        raise ValueError(f"there is no rule {', '.join(unknown)}")
+    return tuple(RuleAction(rule=rule, action=action) for rule, action in Policy(Severity.ERROR, value).actions)
+
+
+def _rate(value: Any) -> Decimal:
+    if isinstance(value, bool):
+        raise ValueError(f"a number is required, not {value!r}")
+    try:
+        rate = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"a number is required, not {value!r}") from None
+    check_rate(rate)
+    return rate
+
+
+def _slots(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"a whole number is required, not {value!r}")
+    check_slots(value)
+    return value
+
+
+_READERS: Mapping[str, _Value] = {
+    "base64_token": _flag,
+    "refuses": _severity,
+    "actions": _actions,
+    "matrix": _matrix,
+    "append_charging_periods": _flag,
+    "requests_per_second": _rate,
+    "concurrent_requests": _slots,
+    "trailing_slash": _flag,
+    "page_limit": _page_limit,
+    "allowed_parties": _parties,
+    "time_zone": _zone,
+    "patches_sessions": _flag,
+    "cdr_id_is_session_id": _flag,
+    "required_modules": _modules,
+    "push_tokens": _flag,
+    "without_locations": _flag,
+}

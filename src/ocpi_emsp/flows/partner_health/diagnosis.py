@@ -1,0 +1,109 @@
+"""What the doctor found out about a partner, as data.
+
+Rules of this module: nothing here calls anybody; a sentence names what was seen, no token; an outlook is about one row
+of the support matrix, in its order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import frozen
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.support import SupportRow
+
+
+class CheckOutcome(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and somebody should know."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """It could not be made, because of an earlier one or of the token."""
+
+
+class Works(StrEnum):
+    """Whether a row of the matrix would work."""
+
+    YES = "yes"
+    """It was tried."""
+    NO = "no"
+    UNTRIED = "untried"
+    """It cannot be tried by reading alone, or not with this token; nothing is known against it unless that is said."""
+    OFF = "off"
+    """Our matrix switches it off."""
+
+
+@frozen
+class Check:
+    """One check: its name, how it ended, and a sentence that says what was seen."""
+
+    name: str
+    outcome: CheckOutcome
+    sentence: str
+
+
+@frozen
+class Outlook:
+    """Whether one row of the support matrix would work with this partner, and why."""
+
+    row: SupportRow
+    works: Works
+    why: str
+
+    def as_json(self) -> dict[str, str]:
+        """As a member of a JSON document."""
+        row = self.row
+        return {
+            "module": row.module,
+            "direction": row.direction,
+            "methods": row.methods,
+            "path": row.path,
+            "works": self.works.value,
+            "why": self.why,
+        }
+
+
+@frozen(kw_only=True)
+class Diagnosis:
+    """What works with a partner, and what would not."""
+
+    versions_url: str
+    at: datetime
+    checks: tuple[Check, ...]
+    outlook: tuple[Outlook, ...]
+    suggestions: tuple[Suggestion, ...]
+    """What the party's profile could say. Nobody sets it but you."""
+
+    @property
+    def reachable(self) -> bool:
+        """True unless no request got any answer over HTTP."""
+        return all(check.name != "reachable" or check.outcome is not CheckOutcome.FAILED for check in self.checks)
+
+    @property
+    def ok(self) -> bool:
+        """True where no check failed, and nothing that our matrix switches on is known not to work."""
+        return not any(check.outcome is CheckOutcome.FAILED for check in self.checks) and not any(
+            each.works is Works.NO for each in self.outlook
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {
+            "versions_url": self.versions_url,
+            "at": wire_time(self.at),
+            "ok": self.ok,
+            "reachable": self.reachable,
+            "checks": [
+                {"name": check.name, "outcome": check.outcome.value, "sentence": check.sentence}
+                for check in self.checks
+            ],
+            "matrix": [each.as_json() for each in self.outlook],
+            "suggestions": [each.as_json() for each in self.suggestions],
+        }

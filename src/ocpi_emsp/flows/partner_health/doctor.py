@@ -1,0 +1,491 @@
+"""A dry check of a partner: what works with it, and what would not.
+
+Rules of this module:
+- only GET is sent, and nothing is stored: a partner that is looked at does not change, nor do we;
+- each check has an outcome and a sentence, and one that fails does not end the others;
+- the number of requests is fixed, one of them lasts as long as ``Limits`` allow, and of a list one page is read;
+- what a profile could say is suggested and never applied;
+- what the partner does wrong is in the diagnosis, never an exception; no token is in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from attrs import define, evolve, field
+
+from ocpi_emsp.check import examine as examine_document
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.errors import (
+    InvalidObject,
+    NotJson,
+    PartnerError,
+    PartnerRefused,
+    RegistrationFailed,
+    TransportFailed,
+    UnsafeUrl,
+)
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.credentials.discovery import (
+    details_url,
+    duplicates,
+    elsewhere,
+    missing_modules,
+    read,
+    read_versions,
+    require_absolute,
+    require_few,
+    require_foreign,
+    require_version,
+)
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, matrix_of
+from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
+from ocpi_emsp.flows.partner_health.matrix_outlook import Seen, outlook
+from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
+from ocpi_emsp.routes import Route, outgoing
+from ocpi_emsp.wire import Request, Response, http_date, read_envelope
+
+LISTS: Mapping[str, type[Any]] = {"locations": Location, "tariffs": Tariff, "sessions": Session, "cdrs": Cdr}
+"""The lists of a CPO, and what is on them."""
+LOOKED_AT = 100
+"""Objects of a page that are checked: enough to show how the partner writes, whatever a page holds."""
+SKEW = timedelta(seconds=60)
+"""How far the partner's clock may be off: a request takes seconds, and syncs overlap by minutes."""
+EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
+"""From when on sessions are asked for, as in a first sync: before OCPI."""
+_NOBODYS = "OCPI-EMSP-DOCTOR"
+"""The uid of a token that no partner has: to know of none is a good answer."""
+_NAMED = 5
+"""Rules that a sentence names."""
+_NO_TIME = datetime(1971, 1, 1, tzinfo=UTC)
+"""What lies before is the time of an envelope that has none."""
+_OK, _WARNING, _FAILED, _SKIPPED = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.SKIPPED
+_CHECKS = ("versions", "details", "endpoints", "credentials", *LISTS, "paging", "tokens")
+"""The checks that need an answer, in their order."""
+
+
+async def examine(
+    context: Context, versions_url: str, token: str, *, base64_token: bool = False, registered: Party | None = None
+) -> Diagnosis:
+    """Look at the partner behind a versions URL with a token that it gave us; ``registered`` where it is our party.
+
+    With the token of an invitation most partners open the versions and the credentials alone: a list that is refused
+    says nothing then.
+    """
+    profile = evolve(registered.profile if registered else Profile(), base64_token=base64_token)
+    party = Party(
+        country_code=context.identity.country_code,
+        party_id=context.identity.party_id,
+        state=PartyState.REGISTERED,
+        token=token,
+        versions_url=versions_url,
+        profile=profile,
+    )
+    visit = _Visit(context, party, registered)
+    await visit.look()
+    return Diagnosis(
+        versions_url=versions_url,
+        at=context.clock.now(),
+        checks=tuple(visit.checks),
+        outlook=tuple(outlook(matrix_of(profile, context.matrix), visit.seen)),
+        suggestions=tuple(visit.suggested.values()),
+    )
+
+
+async def examine_party(context: Context, country_code: str, party_id: str) -> Diagnosis:
+    """Look at a registered party. Raises NotRegistered."""
+    party = await registered_party(context, country_code, party_id)
+    as_base64, token = party.profile.base64_token, party.token or ""
+    return await examine(context, party.versions_url or "", token, base64_token=as_base64, registered=party)
+
+
+@define
+class _Heard:
+    """Sends, and remembers what was answered, for what the flows do not pass on."""
+
+    context: Context
+    last: Response | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        self.last = None
+        self.last = await self.context.send(request)
+        return self.last
+
+    def header(self, name: str) -> str | None:
+        """A header of the last answer."""
+        return self.last.header(name) if self.last is not None else None
+
+
+@define
+class _Visit:
+    """One look at a partner: what was found so far."""
+
+    context: Context
+    party: Party
+    registered: Party | None
+    checks: list[Check] = field(factory=list)
+    suggested: dict[str, Suggestion] = field(factory=dict)
+    seen: Seen = field(factory=Seen)
+    limits: dict[str, int] = field(factory=dict)
+    paging: list[str] = field(factory=list)
+
+    def note(self, name: str, outcome: CheckOutcome, sentence: str) -> None:
+        """Enter a check."""
+        self.checks.append(Check(name, outcome, sentence))
+
+    def skip(self, why: str) -> None:
+        """Enter the checks that cannot be made any more."""
+        made = {check.name for check in self.checks}
+        for name in _CHECKS:
+            if name not in made:
+                self.note(name, _SKIPPED, why)
+
+    async def look(self) -> None:
+        """Make every check, each after what it needs."""
+        heard = _Heard(self.context)
+        self.context = evolve(self.context, send=heard)
+        url = self.party.versions_url or ""
+        if not self._may_call(url):
+            self.skip("the versions URL is not called")
+            return
+        versions = await self._versions(url, heard)
+        if versions is None:
+            self.skip("there is no usable answer from the versions URL")
+            return
+        details = await self._details(versions)
+        if details is None:
+            self.skip("the endpoints cannot be read")
+            return
+        self._endpoints(url, details.endpoints)
+        await self._credentials()
+        for module, kind in LISTS.items():
+            await self._list(module, kind, heard)
+        self._paging()
+        await self._tokens()
+
+    # --- the way in -------------------------------------------------------------------------------------------------
+
+    def _may_call(self, url: str) -> bool:
+        try:
+            require_foreign(self.context.identity, url)
+            self.context.check_url(url)
+        except (RegistrationFailed, UnsafeUrl) as error:
+            self.note("url", _FAILED, error.message)
+            return False
+        self.note("url", _OK, f"the url policy allows {url[:200]}")
+        return True
+
+    async def _versions(self, url: str, heard: _Heard) -> msgspec.Raw | None:
+        """The data of the versions, with the token as it is, or where that is not known in base64; or the other way."""
+        wanted = self.party.profile.base64_token
+        failure: PartnerError | None = None
+        for as_base64 in (wanted, not wanted):
+            self._present(as_base64)
+            try:
+                data = await self._get(url)
+            except PartnerError as error:
+                failure = failure or error
+                if not _is_locked_out(error):
+                    break
+                continue
+            self._answered(url, heard)
+            self._encoding(wanted, as_base64)
+            return data
+        self._present(wanted)
+        assert failure is not None  # a loop that ends has failed
+        if isinstance(failure, TransportFailed):
+            self.note("reachable", _FAILED, failure.message)
+            return None
+        self._answered(url, heard)
+        if _is_locked_out(failure):
+            self.note("token", _FAILED, f"the token is known neither raw nor in base64: {failure.message}")
+        else:
+            self.note("token", _SKIPPED, "there is no usable answer that would tell")
+        self.note("versions", _FAILED, failure.message)
+        return None
+
+    def _present(self, as_base64: bool) -> None:
+        self.party = evolve(self.party, profile=evolve(self.party.profile, base64_token=as_base64))
+
+    def _answered(self, url: str, heard: _Heard) -> None:
+        """What any answer shows: that there is one, TLS, the clock."""
+        self.note("reachable", _OK, f"{urlsplit(url).netloc} answers")
+        if urlsplit(url).scheme.lower() == "https":
+            self.note("tls", _OK, "https, and the certificate is valid")
+        else:
+            self.note("tls", _WARNING, "plain http: whoever is on the way reads the token")
+        self._clock(heard)
+
+    def _clock(self, heard: _Heard) -> None:
+        now, stamps = self.context.clock.now(), dict[str, datetime]()
+        date = http_date(heard.header("date"))
+        if date is not None:
+            stamps["the Date header"] = date
+        try:
+            stamped = read_envelope(heard.last.body if heard.last else b"").timestamp
+        except (NotJson, InvalidObject):
+            stamped = None
+        if stamped is not None and stamped > _NO_TIME:
+            stamps["the envelope's timestamp"] = stamped
+        if not stamps:
+            self.note("clock", _WARNING, "neither a Date header nor a timestamp tells its time")
+            return
+        off = {what: stamp - now for what, stamp in stamps.items()}
+        said = ", ".join(f"{what} is {_apart(by)}" for what, by in off.items())
+        skewed = any(abs(by) > SKEW for by in off.values())
+        self.note("clock", _WARNING if skewed else _OK, f"by our clock ({wire_time(now)}), {said}")
+
+    def _encoding(self, wanted: bool, works: bool) -> None:
+        name = {True: "in base64", False: "raw"}
+        if works == wanted:
+            self.note("token", _OK, f"the token is known {name[works]}")
+            return
+        self.note("token", _WARNING, f"the token is not known {name[wanted]}, it is {name[works]}")
+        self._suggest("base64_token", works, f"the partner reads the token {name[works]}")
+
+    def _suggest(self, name: str, value: Any, why: str, evidence: int = 1) -> None:
+        """Say what the profile could say, where it does not say so already."""
+        if self.registered is not None and getattr(self.registered.profile, name) == value:
+            return
+        known = self.suggested.get(name)
+        seen = evidence if known is None else known.evidence + evidence
+        self.suggested[name] = Suggestion(name=name, value=value, why=why, evidence=seen)
+
+    async def _get(self, url: str) -> msgspec.Raw:
+        token, as_base64 = self.party.token or "", self.party.profile.base64_token
+        request = outgoing_request("GET", url, token, as_base64=as_base64)
+        return judge(request, await exchange(self.context, request)).data
+
+    # --- what it offers ---------------------------------------------------------------------------------------------
+
+    async def _details(self, data: msgspec.Raw) -> VersionDetail | None:
+        try:
+            versions, notes = read_versions(data)
+            url, more = details_url(versions)
+        except (PartnerError, RegistrationFailed) as error:
+            self.note("versions", _FAILED, error.message)
+            return None
+        offered = ", ".join(each.version.value[:20] for each in versions[:_NAMED])
+        odd = "".join(f"; {note}" for note in notes + more)
+        self.note("versions", _WARNING if odd else _OK, f"2.1.1 is offered (of {len(versions)}: {offered}){odd}")
+        try:
+            require_foreign(self.context.identity, url)
+            details = read(VersionDetail, await self._get(url))
+            require_version(details)
+            require_few(details.endpoints)
+        except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
+            self.note("details", _FAILED, error.message)
+            return None
+        self.note("details", _OK, f"{len(details.endpoints)} endpoints at {url[:200]}")
+        return details
+
+    def _endpoints(self, versions_url: str, endpoints: Sequence[Endpoint]) -> None:
+        self.seen.modules = frozenset(endpoint.identifier.lower() for endpoint in endpoints)
+        self.party = evolve(self.party, endpoints=tuple(endpoints))
+        notes = duplicates(endpoints)
+        for endpoint in endpoints:
+            self._require_usable(endpoint.identifier.lower(), endpoint)
+        usable = [each for each in endpoints if each.identifier.lower() not in self.seen.unusable]
+        notes += elsewhere(versions_url, usable)
+        if self.registered is not None and set(self.registered.endpoints) != set(endpoints):
+            notes.append("they are not those that are stored: party update takes these")
+        missing = missing_modules(self.context, self.party.profile, endpoints)
+        bad = [f"endpoints are missing: {', '.join(missing)}"] if missing else []
+        bad += [f"{module}: {why}" for module, why in self.seen.unusable.items()]
+        outcome = _FAILED if bad else _WARNING if notes else _OK
+        names = ", ".join(sorted(module[:40] for module in self.seen.modules))
+        self.note("endpoints", outcome, "; ".join([names, *bad, *notes]))
+
+    def _require_usable(self, module: str, endpoint: Endpoint) -> None:
+        try:
+            require_absolute(endpoint)
+            require_foreign(self.context.identity, endpoint.url)
+            self.context.check_url(endpoint.url)
+        except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
+            self.seen.unusable[module] = error.message
+
+    def _why_not(self, name: str, route: Route) -> str | None:
+        """Why a module is not asked, or None."""
+        endpoint = self.party.endpoint(name)
+        if endpoint is None:
+            return f"it offers no {name} endpoint"
+        if name in self.seen.unusable:
+            return self.seen.unusable[name]
+        return None if route.on(matrix_of(self.party.profile, self.context.matrix)) else "our matrix switches it off"
+
+    async def _credentials(self) -> None:
+        why_not = self._why_not("credentials", outgoing("credentials.get"))
+        if why_not is not None:
+            self.note("credentials", _SKIPPED, why_not)
+            return
+        try:
+            theirs = read(Credentials, await self._get(self.party.endpoint("credentials") or ""))
+        except PartnerError as error:
+            self._refused("credentials", error)
+            return
+        who = f"{theirs.country_code.upper()}-{theirs.party_id.upper()}"
+        self.seen.tried["credentials"] = Works.YES, f"it says that it is {who}"
+        if self.registered is not None and who != str(self.registered):
+            self.note("credentials", _WARNING, f"it says that it is {who}, and is registered as {self.registered}")
+            return
+        self.note("credentials", _OK, f"it says that it is {who}, {theirs.business_details.name}")
+
+    def _refused(self, name: str, error: PartnerError | UnsafeUrl) -> None:
+        """Enter a GET that failed; before a registration, being locked out says nothing until a list was opened."""
+        opened = any(self.seen.tried.get(module, (None,))[0] is Works.YES for module in LISTS)
+        is_shut = isinstance(error, PartnerRefused) and error.answered_http in (401, 403, 405)
+        if is_shut and self.registered is None and not opened:
+            why = "this token does not open it, and one for the registration need not"
+            self.seen.tried[name] = Works.UNTRIED, why
+            self.note(name, _SKIPPED, f"{why}: {error.message}")
+            return
+        self.seen.tried[name] = Works.NO, error.message
+        self.note(name, _FAILED, error.message)
+
+    # --- lists ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _asked(self) -> int:
+        """The objects of a page that a sync asks for, as the profile has it."""
+        return self.party.profile.page_limit or self.context.limits.asked
+
+    async def _list(self, module: str, kind: type[Any], heard: _Heard) -> None:
+        route = outgoing(f"{module}.list")
+        why_not = self._why_not(module, route)
+        if why_not is not None:
+            self.note(module, _SKIPPED, why_not)
+            return
+        filters = {"limit": str(self._asked)}
+        if module == "sessions":
+            filters["date_from"] = wire_time(EVERYTHING)
+        try:
+            page, slash = await self._first_page(module, route, filters)
+        except (PartnerError, UnsafeUrl) as error:
+            self._refused(module, error)
+            return
+        self._read_headers(module, page, heard)
+        self._judge_page(module, kind, page, slash)
+
+    async def _first_page(self, module: str, route: Route, filters: Mapping[str, str]) -> tuple[ListPage, str]:
+        """The first page, with or without a slash at the URL's end, and what that slash changes."""
+        endpoint = self.party.endpoint(module) or ""
+        wanted = self.party.profile.trailing_slash
+        try:
+            return await self._page(route.url(endpoint, trailing_slash=wanted), filters), ""
+        except PartnerRefused as error:
+            if error.answered_http not in (301, 302, 307, 308, 404):
+                raise
+            try:
+                page = await self._page(route.url(endpoint, trailing_slash=not wanted), filters)
+            except (PartnerError, UnsafeUrl):
+                raise error from None
+        habit = "without a slash" if wanted else "with a slash"
+        self._suggest("trailing_slash", not wanted, f"{module} answers only {habit} at the end of its URL")
+        return page, f"; only {habit} at the end of its URL"
+
+    async def _page(self, url: str, filters: Mapping[str, str]) -> ListPage:
+        pages = walk(self.context, self.party, first_url(url, filters), filters)
+        try:
+            return await anext(pages)
+        finally:
+            await pages.aclose()
+
+    def _read_headers(self, module: str, page: ListPage, heard: _Heard) -> None:
+        """What the paging headers say, and whether it fits."""
+        asked, count = self._asked, len(page.documents)
+        limit = heard.header("x-limit") or ""
+        notes = list(page.notes)
+        absent = [name for name in ("X-Total-Count", "X-Limit") if heard.header(name.lower()) is None]
+        if absent:
+            notes.append(f"no {' and no '.join(absent)}")
+        if count > asked:
+            notes.append(f"{count} objects where {asked} were asked for")
+        if page.total is not None and page.total > count and heard.header("link") is None:
+            notes.append(f"no Link although {page.total} objects are more than this page's {count}")
+        if limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) < asked:
+            self.limits[module] = int(limit[:9])
+        elif page.total is not None and 0 < count < min(asked, page.total):
+            self.limits[module] = count
+        self.paging += [f"{module}: {note}" for note in notes]
+
+    def _judge_page(self, module: str, kind: type[Any], page: ListPage, slash: str) -> None:
+        found, unusable = Counter[tuple[str, str]](), 0
+        looked_at = page.documents[:LOOKED_AT]
+        for document in looked_at:
+            value, report = examine_document(bytes(document), kind, now=self.context.clock.now())
+            unusable += value is None or bool(report.at_least(Severity.ERROR))
+            found.update((finding.rule, finding.severity.value) for finding in report)
+        total = "" if page.total is None else f" of {page.total}"
+        rules = [f"{count} x {rule} ({severity})" for (rule, severity), count in found.most_common(_NAMED)]
+        more = f" and {len(found) - _NAMED} more rules" if len(found) > _NAMED else ""
+        findings = f"; findings: {', '.join(rules)}{more}" if rules else "; no findings"
+        bad = f"; {unusable} of the first {len(looked_at)} are refused" if unusable else ""
+        sentence = f"{len(page.documents)} objects{total}{bad}{findings if looked_at else ''}{slash}"
+        if unusable and unusable == len(looked_at):
+            self.seen.tried[module] = Works.NO, f"not one object can be used{findings}"
+            self.note(module, _FAILED, sentence)
+            return
+        self.seen.tried[module] = Works.YES, f"{len(page.documents)} objects{total} on the first page{bad}"
+        self.note(module, _WARNING if unusable or slash else _OK, sentence)
+
+    def _paging(self) -> None:
+        read = [check for check in self.checks if check.name in LISTS and check.outcome in (_OK, _WARNING)]
+        if not read:
+            self.note("paging", _SKIPPED, "no list could be read")
+            return
+        if self.limits:
+            smallest = min(self.limits.values())
+            why = f"its pages hold {smallest} objects at most, whatever is asked for"
+            self._suggest("page_limit", smallest, why, len(self.limits))
+        pages = ", ".join(f"{module} {limit}" for module, limit in self.limits.items())
+        said = [f"objects on a page at most: {pages}"] if pages else [f"pages of {self._asked} are given"]
+        self.note("paging", _WARNING if self.paging else _OK, "; ".join([*self.paging, *said]))
+
+    # --- tokens -----------------------------------------------------------------------------------------------------
+
+    async def _tokens(self) -> None:
+        route = outgoing("tokens.get")
+        why_not = self._why_not("tokens", route)
+        if why_not is not None:
+            self.note("tokens", _SKIPPED, why_not)
+            return
+        url = route.url(
+            self.party.endpoint("tokens") or "",
+            trailing_slash=self.party.profile.trailing_slash,
+            country_code=self.context.identity.country_code,
+            party_id=self.context.identity.party_id,
+            token_uid=_NOBODYS,
+        )
+        try:
+            await self._get(url)
+            said = "a token that nobody has was answered"
+        except PartnerRefused as error:
+            if error.answered_code is None or error.answered_http not in (200, 404):
+                self._refused("tokens", error)
+                return
+            said = f"a token that nobody has is not known (HTTP {error.answered_http}, {error.answered_code})"
+        except PartnerError as error:
+            self._refused("tokens", error)
+            return
+        self.seen.tried["tokens"] = Works.YES, said
+        self.note("tokens", _OK, said)
+
+
+def _is_locked_out(error: PartnerError) -> bool:
+    return isinstance(error, PartnerRefused) and error.answered_http in (401, 403)
+
+
+def _apart(by: timedelta) -> str:
+    seconds = round(by.total_seconds())
+    # Both are cut to whole seconds, so that two are no difference yet.
+    return f"{abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}" if abs(seconds) > 2 else "right"

@@ -1,0 +1,62 @@
+"""Which rows of the support matrix would work with a partner, by what a look at it has shown.
+
+Rules of this module: a row is said to work only where its very request was answered well, and not to work where the
+partner refuses it or does not offer its module; everything else is untried, with what speaks for and against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from ocpi_emsp.flows.partner_health.diagnosis import Outlook, Works
+from ocpi_emsp.support import TO_CPO, SupportMatrix, SupportRow
+
+
+@define
+class Seen:
+    """What was seen of a partner."""
+
+    modules: frozenset[str] | None = None
+    """The modules that it offers, in lower case; None: they could not be read."""
+    unusable: dict[str, str] = field(factory=dict)
+    """Modules whose URL must not be called, and why."""
+    tried: dict[str, tuple[Works, str]] = field(factory=dict)
+    """What became of the GET of a module."""
+
+
+def outlook(matrix: SupportMatrix, seen: Seen) -> Iterator[Outlook]:
+    """Each row, and whether it would work."""
+    for row in matrix.rows:
+        works, why = _judged(row, seen)
+        yield Outlook(row, works, why)
+
+
+def _judged(row: SupportRow, seen: Seen) -> tuple[Works, str]:
+    if not row.supported:
+        return Works.OFF, "our matrix switches it off"
+    return _call_of_ours(row, seen) if row.direction == TO_CPO else _call_of_theirs(row, seen)
+
+
+def _call_of_ours(row: SupportRow, seen: Seen) -> tuple[Works, str]:
+    if seen.modules is None:
+        return Works.NO, "its endpoints cannot be read"
+    if row.module not in seen.modules:
+        return Works.NO, f"it offers no {row.module} endpoint"
+    if row.module in seen.unusable:
+        return Works.NO, seen.unusable[row.module]
+    works, why = seen.tried.get(row.module, (Works.UNTRIED, ""))
+    if row.methods == "GET" and why:
+        return works, why
+    against = f"; against it: {why}" if works is Works.NO else ""
+    return Works.UNTRIED, f"the endpoint is there; only GET is tried{against}"
+
+
+def _call_of_theirs(row: SupportRow, seen: Seen) -> tuple[Works, str]:
+    cannot = "cannot be tried from here"
+    if seen.modules is None:
+        return Works.UNTRIED, f"{cannot}; against it: its endpoints cannot be read"
+    if row.module not in seen.modules:
+        return Works.UNTRIED, f"{cannot}; against it: it offers no {row.module} endpoint itself"
+    return Works.UNTRIED, f"{cannot}; for it: it offers a {row.module} endpoint itself"

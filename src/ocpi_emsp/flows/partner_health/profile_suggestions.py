@@ -1,0 +1,169 @@
+"""What the profile of a party could say, by what it was seen to do. Suggested, never applied.
+
+Rules of this module (docs/profiles.md):
+- only what is stored is looked at, and a bounded part of it: so many objects of each kind, the first of those that came
+  in within the last 30 days;
+- a suggestion says why, and how often that was seen; what the profile says already is not suggested;
+- there is none for ``patches_sessions``: how a stored session came in is not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+
+from attrs import asdict, frozen
+
+from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.readings import time_zones
+from ocpi_emsp.codec.zones import naive_timestamps
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
+from ocpi_emsp.flows.parties.party import Party, checkpoint_key
+from ocpi_emsp.flows.parties.profile import require_party
+from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
+from ocpi_emsp.flows.sync.page import SOURCES
+from ocpi_emsp.ports import Kind, Query, Record, Transaction
+
+LOOKED_AT = 200
+"""Objects of each kind."""
+RECENT = timedelta(days=30)
+LEAST = 3
+"""How often something has to be seen that single objects can show by accident."""
+_SHARE = 0.9
+_KINDS = (Kind.LOCATION, Kind.SESSION, Kind.CDR, Kind.TARIFF)
+
+
+@frozen(kw_only=True)
+class Suggestion:
+    """A value for a field of a party's profile."""
+
+    name: str
+    """Of the field."""
+    value: Any
+    """What to set; None where it is a question that people have to answer."""
+    why: str
+    evidence: int
+    """How often it was seen."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+async def suggestions(context: Context, country_code: str, party_id: str) -> list[Suggestion]:
+    """What the party's profile could say. Raises NotRegistered, StoreFailed."""
+    async with context.store.transaction(read_only=True) as tx:
+        party = await require_party(tx, country_code, party_id)
+        seen = await _Seen.read(context, tx, party)
+        return [
+            *_base64(party),
+            *await _page_limit(context, tx, party),
+            *_time_zone(party, seen),
+            *await _cdr_ids(tx, party, seen),
+            *_locations(party, seen),
+        ]
+
+
+@frozen
+class _Seen:
+    """A part of what came in lately, by kind."""
+
+    records: Mapping[str, Sequence[Record]]
+
+    @classmethod
+    async def read(cls, context: Context, tx: Transaction, party: Party) -> _Seen:
+        """So many of each kind, over everything that comes by the party's connection."""
+        owners = await open_owners(tx, party)
+        since = context.clock.now() - RECENT
+        return cls({kind: await _recent(tx, kind, owners, since) for kind in _KINDS})
+
+    def documents(self) -> Iterator[Record]:
+        """All of them."""
+        return chain.from_iterable(self.records.values())
+
+
+async def _recent(tx: Transaction, kind: str, owners: Sequence[Owner], since: datetime) -> list[Record]:
+    found = list[Record]()
+    for country_code, party_id in owners:
+        query = Query(
+            kind=kind,
+            country_code=country_code,
+            party_id=party_id,
+            received_from=since,
+            limit=LOOKED_AT - len(found),
+            count=False,
+        )
+        found.extend((await tx.page(query)).records)
+        if len(found) >= LOOKED_AT:
+            break
+    return found
+
+
+def _base64(party: Party) -> Iterator[Suggestion]:
+    if party.sends_base64 and not party.profile.base64_token:
+        why = "it sends its own token in base64, and may expect ours like that"
+        yield Suggestion(name="base64_token", value=True, why=why, evidence=1)
+
+
+async def _page_limit(context: Context, tx: Transaction, party: Party) -> list[Suggestion]:
+    given = {}
+    for module in SOURCES:
+        checkpoint = await get_checkpoint(tx, checkpoint_key(*party.owner, module))
+        if checkpoint.given is not None:
+            given[module] = checkpoint.given
+    asked = party.profile.page_limit or context.limits.asked
+    least = min(given.values(), default=asked)
+    if least >= asked:
+        return []
+    modules = ", ".join(f"{size} {module}" for module, size in given.items())
+    why = f"asked for {asked} objects of a page, it gives {modules}"
+    return [Suggestion(name="page_limit", value=least, why=why, evidence=len(given))]
+
+
+def _time_zone(party: Party, seen: _Seen) -> Iterator[Suggestion]:
+    naive = sum(1 for record in seen.documents() if naive_timestamps(record.document))
+    if party.profile.time_zone is not None or not naive:
+        return
+    said = {_text(record.document, "time_zone") for record in seen.records[Kind.LOCATION]} & time_zones()
+    zone = next(iter(said)) if len(said) == 1 else None
+    locations = f"its locations are in {zone}" if zone else "which zone they are in is a question to the partner"
+    why = f"timestamps without a zone are read as UTC; {locations}"
+    yield Suggestion(name="time_zone", value=zone, why=why, evidence=naive)
+
+
+async def _cdr_ids(tx: Transaction, party: Party, seen: _Seen) -> list[Suggestion]:
+    cdrs = seen.records[Kind.CDR]
+    if party.profile.cdr_id_is_session_id:
+        return []
+    same = sum([await _has_its_session(tx, record) for record in cdrs])
+    if same < LEAST or same < _SHARE * len(cdrs):
+        return []
+    why = f"of {len(cdrs)} CDRs, {same} have the id of a session of the same driver"
+    return [Suggestion(name="cdr_id_is_session_id", value=True, why=why, evidence=same)]
+
+
+async def _has_its_session(tx: Transaction, cdr: Record) -> bool:
+    session = await tx.get(cdr.key._replace(kind=Kind.SESSION, id=_text(cdr.document, "id")))
+    return session is not None and _text(session.document, "auth_id") == _text(cdr.document, "auth_id")
+
+
+def _locations(party: Party, seen: _Seen) -> Iterator[Suggestion]:
+    sessions, locations = len(seen.records[Kind.SESSION]), len(seen.records[Kind.LOCATION])
+    if party.profile.without_locations and locations:
+        why = "it sends locations by now"
+        yield Suggestion(name="without_locations", value=False, why=why, evidence=locations)
+    if not party.profile.without_locations and sessions >= LEAST and not locations:
+        why = "it sends sessions, and no location of it is known"
+        yield Suggestion(name="without_locations", value=True, why=why, evidence=sessions)
+
+
+def _text(document: bytes, name: str) -> str:
+    """The text of a member; empty where it has none."""
+    try:
+        return identity(document, name)
+    except (InvalidObject, NotJson):
+        return ""

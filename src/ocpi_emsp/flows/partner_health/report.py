@@ -1,0 +1,75 @@
+"""A partner report of what was received: the documents as they are stored, and what was refused.
+
+Rules of this module: pages of the store, one transaction each; the time of a finding is when its document was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve
+
+from ocpi_emsp.check import check
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.serving.rejections import list_rejections
+from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff
+from ocpi_emsp.ports import Kind, Query, Record
+from ocpi_emsp.report import PartnerReport
+
+_KINDS: dict[str, type[Any]] = {
+    Kind.LOCATION: Location,
+    Kind.EVSE: Evse,
+    Kind.SESSION: Session,
+    Kind.TARIFF: Tariff,
+    Kind.CDR: Cdr,
+    Kind.CDR_CONFLICT: Cdr,
+}
+_PAGE = 100
+_REJECTIONS = 10_000
+
+
+_OBJECTS = {
+    "location": "Location",
+    "evse": "Evse",
+    "connector": "Connector",
+    "sessions": "Session",
+    "tariffs": "Tariff",
+    "cdrs": "Cdr",
+    "credentials": "Credentials",
+    "commands": "CommandResponse",
+    "tokens": "LocationReferences",
+}
+"""What a route carries, by its module or by the end of its name."""
+
+
+async def partner_report(context: Context, country_code: str, party_id: str) -> PartnerReport:
+    """What deviates in a party's objects and in what was refused, rule by rule."""
+    report = PartnerReport()
+    for kind in _KINDS:
+        query = Query(kind=kind, country_code=country_code, party_id=party_id, limit=_PAGE, count=False)
+        while records := await _page(context, query):
+            for record in records:
+                _add(report, record, context)
+            query = evolve(query, after=records[-1].sequence)
+    for rejection in await list_rejections(context, country_code, party_id, _REJECTIONS):
+        source = f"{rejection.method} {rejection.path}"
+        report.add(source, _object(rejection.route), rejection.findings, rejection.body, rejection.at, accepted=False)
+    return report
+
+
+async def _page(context: Context, query: Query) -> Sequence[Record]:
+    async with context.store.transaction(read_only=True) as tx:
+        return (await tx.page(query)).records
+
+
+def _add(report: PartnerReport, record: Record, context: Context) -> None:
+    model = _KINDS[record.key.kind]
+    source = "/".join(part for part in (record.key.kind, record.key.parent, record.key.id) if part)
+    found = check(record.document, model, now=context.clock.now())
+    report.add(source, model, found, record.document, record.received_at, accepted=True)
+
+
+def _object(route: str) -> str | None:
+    module, _, name = route.partition(".")
+    return _OBJECTS.get(name.rpartition("_")[2]) or _OBJECTS.get(module)

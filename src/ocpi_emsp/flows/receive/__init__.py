@@ -1,1 +1,0 @@
-"""The eMSP interface, one module per module of the specification."""

@@ -1,0 +1,218 @@
+"""Every request from a partner, from bytes to bytes.
+
+Rules of this module (transport_and_format.md, status_codes.md, the status table of docs/architecture.md):
+- every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
+  correlation id and no internals;
+- in this order: token, body limit, path, method and matrix, registration, ownership, then the flow;
+- what is refused for its findings is kept, raw, without the token (a rejection);
+- timestamps without a zone get that of the party's profile before anything else looks at them;
+- what is lost by our fault (500) is noted, and pulled by the next sync (transport_and_format.md, offline behaviour);
+- a correlation id is taken from the request or made, travels with the change, and is echoed; no token is ever logged
+  (answered.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from attrs import evolve
+
+from ocpi_emsp import logs
+from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
+from ocpi_emsp.errors import (
+    BodyTooLarge,
+    InvalidObject,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotJson,
+    Refusal,
+    StoreFailed,
+    UnknownObject,
+)
+from ocpi_emsp.flows.calls.request_log import Answered
+from ocpi_emsp.flows.cdrs import inbound as cdrs
+from ocpi_emsp.flows.commands import inbound as commands
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.credentials import inbound as credentials
+from ocpi_emsp.flows.credentials import inbound_versions as versions
+from ocpi_emsp.flows.events.delivery import ListenerFailed, committed, deliver
+from ocpi_emsp.flows.inbound.request import JSON, Incoming
+from ocpi_emsp.flows.locations import inbound as locations
+from ocpi_emsp.flows.parties.hub_owners import may_write
+from ocpi_emsp.flows.parties.party import Caller, PartyState, authenticate, matrix_of
+from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.sessions import inbound as sessions
+from ocpi_emsp.flows.tariffs import inbound as tariffs
+from ocpi_emsp.flows.tokens import inbound_authorize as authorize
+from ocpi_emsp.flows.tokens import inbound_list as tokens
+from ocpi_emsp.routes import Match, Route, match
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.wire import Request, Response, failure
+
+Flow: TypeAlias = Callable[[Incoming], Awaitable[Response]]
+
+FLOWS: Mapping[str, Flow] = {
+    "versions.get": versions.versions,
+    "version_details.get": versions.version_details,
+    "credentials.get": credentials.get,
+    "credentials.post": credentials.post,
+    "credentials.put": credentials.put,
+    "credentials.patch": credentials.patch,
+    "credentials.delete": credentials.delete,
+    "locations.get_location": locations.get_location,
+    "locations.get_evse": locations.get_evse,
+    "locations.get_connector": locations.get_connector,
+    "locations.put_location": locations.put_location,
+    "locations.put_evse": locations.put_evse,
+    "locations.put_connector": locations.put_connector,
+    "locations.patch_location": locations.patch_location,
+    "locations.patch_evse": locations.patch_evse,
+    "locations.patch_connector": locations.patch_connector,
+    "sessions.get": sessions.get,
+    "sessions.put": sessions.put,
+    "sessions.patch": sessions.patch,
+    "cdrs.get": cdrs.get,
+    "cdrs.post": cdrs.post,
+    "tariffs.get": tariffs.get,
+    "tariffs.put": tariffs.put,
+    "tariffs.patch": tariffs.patch,
+    "tariffs.delete": tariffs.delete,
+    "tokens.list": tokens.list_tokens,
+    "tokens.authorize": authorize.authorize,
+    "commands.result": commands.result,
+}
+
+_BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
+_CALLS_BACK = frozenset({"credentials"})
+"""The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
+
+
+async def dispatch(context: Context, request: Request) -> Response:
+    """Answer one request; never raises for what a partner, a hook or a store did."""
+    noted = Answered.begin(context, request)
+    with noted.span() as span:
+        try:
+            response = await _serve(context, request, noted)
+        except Refusal as refusal:
+            noted.refused(refusal)
+            response = refused(context, refusal)
+        except Exception as error:  # noqa: BLE001 # whatever a hook or a store raises: it is logged and answered
+            # An outage of the database fails every request: its sentence says it all.
+            noted.failed(error, trace=not isinstance(error, StoreFailed))
+            message = f"internal error, correlation id {noted.correlation_id}"
+            response = Response(500, [JSON], failure(3000, message, context.clock.now()))
+        return noted.done(response, span)
+
+
+async def _serve(context: Context, request: Request, noted: Answered) -> Response:
+    caller = await authenticate(context, request.headers.get("authorization"), noted.correlation_id)
+    noted.party = caller.party
+    if len(request.body) > context.limits.body:
+        raise BodyTooLarge(f"the body is over the limit of {context.limits.body} bytes")
+    return await serve_as(context, caller, request, noted.correlation_id, keep=True, noted=noted)
+
+
+async def serve_as(
+    context: Context,
+    caller: Caller,
+    request: Request,
+    correlation_id: str,
+    *,
+    keep: bool,
+    noted: Answered | None = None,
+) -> Response:
+    """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
+    matched = match(request.url) if noted is None else noted.matched
+    if matched is None:
+        raise UnknownObject("there is nothing at this path")
+    route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
+    await _require_access(context, caller, route, matched.params)
+    if route.module in _CALLS_BACK:
+        context = evolve(context, correlation_id=correlation_id)
+    incoming = _read_in_zone(Incoming(context, caller, request, matched.params, correlation_id, context.clock.now()))
+    if noted is not None:
+        noted.deviations = incoming.deviations
+    try:
+        response = await FLOWS[route.name](incoming)
+    except Exception as error:
+        if keep and isinstance(error, InvalidObject | NotJson):
+            await _reject(evolve(incoming, request=request), route, error)
+        if not isinstance(error, Refusal | ListenerFailed):
+            await _wish(incoming, route)
+        await deliver(context, await committed(context, incoming.in_hand), incoming.touched)
+        raise
+    await deliver(context, incoming.in_hand, incoming.touched)
+    return response
+
+
+def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:
+    route = matched.routes.get(method)
+    if route is None or not route.on(matrix):
+        allow = [name for name, other in matched.routes.items() if other.on(matrix)]
+        raise MethodNotAllowed(f"{method} is not supported here", allow=allow)
+    return route
+
+
+async def _require_access(context: Context, caller: Caller, route: Route, params: Mapping[str, str]) -> None:
+    party = caller.party
+    if party.state is not PartyState.REGISTERED and route.module not in _BEFORE_REGISTRATION:
+        raise NotAuthenticated("this token is for the registration only")
+    if party.state is PartyState.REGISTERING and route.method != "GET":
+        raise NotAuthenticated("this token is for the registration only")
+    if "country_code" in params:
+        owner = params["country_code"].upper(), params["party_id"].upper()
+        if owner == party.owner:
+            return
+        if party.profile.allowed_parties:
+            async with context.store.transaction(read_only=True) as tx:
+                if await may_write(tx, party, owner):
+                    return
+        raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+
+
+def _read_in_zone(incoming: Incoming) -> Incoming:
+    """With the zone behind timestamps that have none, where the party's profile names one; the finding says so."""
+    zone = incoming.party.profile.time_zone
+    if zone is None:
+        return incoming
+    request, zoned = incoming.request, in_zone(incoming.request.body, zone)
+    if zoned.added:
+        incoming.deviations.append(zone_finding(zoned.added, zone))
+    query = query_in_zone(request.query, zone) if request.query else request.query
+    return evolve(incoming, request=evolve(request, body=zoned.document, query=query))
+
+
+async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | NotJson) -> None:
+    """Keep what was refused, raw, with its findings."""
+    async with incoming.context.store.transaction() as tx:
+        await tx.append(incoming.rejection(route, refusal, new_id()))
+
+
+async def _wish(incoming: Incoming, route: Route) -> None:
+    """Have what was lost by our own fault pulled by the next sync, where the store can take a note of that."""
+    if route.method not in ("PUT", "PATCH", "POST"):
+        return
+    found = (incoming.params.get(name) for name in ("location_id", "session_id", "tariff_id"))
+    object_id = next((value for value in found if value is not None), "")
+    try:
+        async with incoming.context.store.transaction() as tx:
+            await wish(tx, incoming.party.owner, route.module, object_id, incoming.now, incoming.owner)
+    except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
+        logs.warning(
+            "resync.unnoted",
+            party=incoming.party,
+            module=route.module,
+            id=object_id,
+            correlation_id=incoming.correlation_id,
+            error=error,
+        )
+
+
+def refused(context: Context, refusal: Refusal) -> Response:
+    """The answer that a refusal carries."""
+    first = next(iter(refusal.findings), None)
+    message = refusal.message if first is None else f"{refusal.message}: {first.pointer} {first.message}"
+    headers = [JSON, *refusal.headers]
+    body = failure(refusal.status_code, message, context.clock.now(), refusal.findings)
+    return Response(refusal.http_status, headers, body)

@@ -1,0 +1,99 @@
+"""Rejections: what was refused, kept raw; listed, shown, and replayed.
+
+Rules of this module:
+- a rejection is replayed as the party that sent it, with the policy that is in force now, or with a corrected body;
+- one that is accepted then is done with and leaves the journal; one that is refused again stays as it was;
+- credentials were not kept: they hold a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from ocpi_emsp.errors import NotRegistered, Refusal
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.delivery import select
+from ocpi_emsp.flows.parties.party import Caller, get_party
+from ocpi_emsp.flows.serving.dispatch import refused, serve_as
+from ocpi_emsp.ports import REJECTION, Entry
+from ocpi_emsp.wire import Request, Response
+
+
+@frozen(kw_only=True)
+class Rejection:
+    """A refused request: who sent what to where, when, and why it was refused."""
+
+    id: str
+    at: datetime
+    route: str
+    """The name of the route, such as ``locations.put_location``."""
+    country_code: str
+    party_id: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str] = field(repr=False)
+    """Without the token."""
+    body: bytes = field(repr=False)
+    message: str
+    findings: tuple[Finding, ...]
+    correlation_id: str
+    sequence: int = field(default=0, eq=False)
+    """Its place among the rejections: a list goes on ``after`` it."""
+
+
+def rejection_of(entry: Entry) -> Rejection:
+    """The rejection of a journal entry."""
+    details = dict(entry.details)
+    findings = tuple(
+        Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in details.pop("findings")
+    )
+    return Rejection(
+        id=entry.id,
+        at=entry.at,
+        route=entry.name,
+        body=entry.body,
+        findings=findings,
+        sequence=entry.sequence,
+        **details,
+    )
+
+
+async def list_rejections(
+    context: Context, country_code: str | None, party_id: str | None, limit: int, after: int = 0
+) -> list[Rejection]:
+    """Rejections, oldest first, ``after`` a sequence, of one party where its codes are given."""
+    return [rejection_of(entry) for entry in await select(context, REJECTION, country_code, party_id, limit, after)]
+
+
+async def get_rejection(context: Context, rejection_id: str) -> Rejection | None:
+    """The rejection with this id, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        entry = await tx.entry(rejection_id)
+    return rejection_of(entry) if entry is not None and entry.topic == REJECTION else None
+
+
+async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:
+    """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, rejection.country_code, rejection.party_id)
+    if party is None:
+        raise NotRegistered(f"there is no registration with {rejection.country_code}-{rejection.party_id}")
+    request = Request(
+        rejection.method,
+        rejection.path,
+        rejection.query,
+        rejection.headers,
+        rejection.body if body is None else body,
+    )
+    try:
+        response = await serve_as(context, Caller(party, ""), request, rejection.correlation_id, keep=False)
+    except Refusal as refusal:
+        return refused(context, refusal)
+    async with context.store.transaction() as tx:
+        await tx.settle(rejection.id)
+    return response

@@ -1,0 +1,65 @@
+"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2). The rules are in objects.py."""
+
+from __future__ import annotations
+
+from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp.events import TariffDeleted, TariffReceived
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, receipt, stamped, store_object
+from ocpi_emsp.models import Tariff
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.wire import Response
+
+
+async def get(incoming: Incoming) -> Response:
+    """A tariff as stored."""
+    return await get_object(incoming, _key(incoming))
+
+
+async def put(incoming: Incoming) -> Response:
+    """A new or replaced tariff."""
+    async with incoming.context.store.transaction() as tx:
+        return incoming.reply(await store(incoming, tx))
+
+
+async def store(incoming: Incoming, tx: Transaction) -> Stored:
+    """Insert or replace the tariff that the body holds. Raises NotJson, InvalidObject before anything is written."""
+    tariff = incoming.accept(Tariff)
+    incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
+    record = _record(incoming, incoming.request.body, tariff)
+    return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
+
+
+async def patch(incoming: Incoming) -> Response:
+    """Changes of a known tariff; a list replaces the stored one."""
+    key = _key(incoming)
+    async with incoming.context.store.transaction() as tx:
+        record = await known(incoming, tx, key)
+        if record is not None:
+            document = patched(record, stamped(incoming.request.body, receipt(incoming, record)))
+            tariff = incoming.accept(Tariff, document)
+            incoming.require_id("id", tariff.id, key.id)
+            new = _record(incoming, document, tariff)
+            return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
+    raise UnknownObject(f"tariff {key.id!r} is not known")
+
+
+async def delete(incoming: Incoming) -> Response:
+    """A tariff that is no longer valid."""
+    key = _key(incoming)
+    async with incoming.context.store.transaction() as tx:
+        record = await tx.get(key)
+        if record is not None:
+            await tx.delete(key)
+            await incoming.emit(tx, TariffDeleted, key, record.document)
+            return incoming.reply(Stored(Outcome.UPDATED))
+    raise UnknownObject(f"tariff {key.id!r} is not known")
+
+
+def _key(incoming: Incoming) -> Key:
+    return incoming.key(Kind.TARIFF, incoming.params["tariff_id"])
+
+
+def _record(incoming: Incoming, document: bytes, tariff: Tariff) -> Record:
+    key, correlation_id = _key(incoming), incoming.correlation_id
+    return Record(key, document, tariff.last_updated, incoming.now, tariff, correlation_id=correlation_id)

@@ -1,0 +1,288 @@
+"""Real-time authorization (mod_tokens.md 1.3, 2.2.2; docs/authorization.md).
+
+Rules of this module:
+- the references are resolved to what is stored of that party; what is not there is left out of the question and of the
+  answer, and refused where nothing of it is left (2001); an unknown location is 404 / 2003, and the next sync pulls it;
+- the hook decides; without one the stored token does. Where the hook is late, raises or returns nonsense, the fallback
+  answers, and where there is none, it is our fault (500 / 3000): never the partner's;
+- nothing is awaited inside a transaction but the transaction; the decision is journalled in one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from ocpi_emsp import logs
+from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import (
+    InvalidObject,
+    NotEnoughInformation,
+    NotJson,
+    OcpiError,
+    Refusal,
+    StoreFailed,
+    UnknownLocation,
+    UnknownObject,
+)
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.locations.inbound import assemble
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
+from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.tokens.authorization_records import Case
+from ocpi_emsp.models import (
+    AuthorizationInfo,
+    Connector,
+    Evse,
+    Location,
+    LocationReferences,
+    Status,
+    Token,
+    TokenType,
+    WhitelistType,
+)
+from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Record, Transaction
+from ocpi_emsp.wire import Response
+
+_CLAUSE = "mod_tokens.md#42-locationreferences-class"
+_MOST_FINDINGS = 100
+"""Findings of one answer: a location has no more EVSEs."""
+
+
+class _NoAnswer(OcpiError):
+    """Nobody of ours answered: our fault (500 / 3000)."""
+
+
+async def authorize(incoming: Incoming) -> Response:
+    """A real-time authorization; the body may name a location. Journals what was decided."""
+    case = Case(incoming, incoming.params["token_uid"], _asked_type(incoming.request.query))
+    try:
+        info, data = await _decide(case)
+    except Refusal as refusal:
+        case.because(refusal.message + "".join(f": {finding.message}" for finding in refusal.findings[:1]))
+        await case.refused(refusal.http_status, refusal.status_code)
+        raise
+    except _NoAnswer as error:
+        await case.refused(error.http_status, error.status_code)
+        raise
+    await case.decided(info)
+    return incoming.answer(data)
+
+
+async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
+    incoming = case.incoming
+    if incoming.request.body.strip():
+        case.references = incoming.accept(LocationReferences)
+    request = _request(case, await _read(case))
+    if incoming.context.authorize is None:
+        case.decided_by = "token"
+        if request.token.valid and request.token.whitelist == WhitelistType.ALWAYS:
+            case.because("its whitelist is ALWAYS: the CPO should not have had to ask (mod_tokens.md 4.4)")
+        return sendable(request, by_token(request))
+    try:
+        answer = await incoming.context.authorize(request)
+        decision = sendable(request, answer)
+    except NotEnoughInformation:
+        case.decided_by = "hook"
+        raise
+    except Exception as error:  # noqa: BLE001 # whatever a hook does: it is reported, and the driver gets an answer
+        _report(case, error, "hook")
+    else:
+        case.decided_by = "hook"
+        return decision
+    return _fall_back(case, request)
+
+
+def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[AuthorizationInfo, bytes]:
+    """What the fallback answers in the place of the hook. Raises _NoAnswer."""
+    fallback = case.incoming.context.authorize_fallback
+    if fallback is None:
+        case.decided_by = "hook"
+        raise _NoAnswer("the authorize hook gave no answer, and there is no fallback")
+    case.decided_by = "fallback"
+    try:
+        return sendable(request, fallback(request))
+    except NotEnoughInformation:
+        raise
+    except Exception as error:
+        _report(case, error, "fallback")
+        raise _NoAnswer("neither the authorize hook nor its fallback gave an answer") from error
+
+
+def _report(case: Case, error: Exception, who: str) -> None:
+    """Say what the hook or the fallback did instead of answering: in the decision, and where it is read at once."""
+    what = str(error) if isinstance(error, DeadlinePassed | Nonsense) else f"{type(error).__name__}: {error}"
+    case.because(f"the {who} gave no answer: {what}"[:300])
+    logs.error(
+        "authorization.failed",
+        trace=None if isinstance(error, DeadlinePassed) else error,
+        party=case.incoming.party,
+        correlation_id=case.incoming.correlation_id,
+        by=who,
+        error=what,
+    )
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+def _asked_type(query: str) -> str:
+    """The token's type, in upper case; RFID where none is given. The name as the clause's table has it is read too."""
+    given = [(name.lower(), value.strip()) for name, value in parse_qsl(query)]
+    found = (value for wanted in ("type", "token_type") for name, value in given if name == wanted and value)
+    return next(found, TokenType.RFID.value).upper()
+
+
+@frozen
+class _Stored:
+    """What is stored of what is asked about."""
+
+    token: Token
+    owner: Owner
+    """Whose the location is; who asks, where there is none."""
+    location: Record | None
+    evses: Sequence[Record]
+
+
+async def _read(case: Case) -> _Stored:
+    """The token, the location and its EVSEs, in one transaction. Raises UnknownObject, UnknownLocation."""
+    party = case.incoming.party
+    async with case.incoming.context.store.transaction(read_only=True) as tx:
+        token = await _read_token(case, tx)
+        if case.references is None:
+            return _Stored(token, party.owner, None, ())
+        for owner in await open_owners(tx, party) if _may_be_stored(case.references.location_id) else ():
+            location = await tx.get(Key(Kind.LOCATION, *owner, case.references.location_id))
+            if location is not None:
+                return _Stored(token, owner, location, await tx.children(location.key))
+    if party.profile.without_locations:
+        return _Stored(token, party.owner, None, ())
+    return await _unknown_location(case.incoming, case.references.location_id)
+
+
+async def _read_token(case: Case, tx: Transaction) -> Token:
+    identity, uid = case.incoming.context.identity, case.token_uid
+    if not TokenType.of(case.token_type).known:
+        raise UnknownObject(f"there is no token type {case.token_type[:50]!r}: it is {' or '.join(TokenType)}")
+    if not _may_be_stored(uid):
+        raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
+    record = await tx.get(identity.token_key(uid, case.token_type))
+    if record is not None:
+        try:
+            return decode(Token, record.document)
+        except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
+            case.because("the token as it is stored cannot be read")
+            raise _NoAnswer(f"the stored token {uid[:100]!r} cannot be read") from error
+    others = [
+        each.value for each in TokenType if each != case.token_type and await tx.get(identity.token_key(uid, each))
+    ]
+    known = f", but one of type {' and '.join(others)} is" if others else ""
+    raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{known}")
+
+
+def _may_be_stored(name: str) -> bool:
+    """False for a name with a NUL: some databases refuse to look for one, and none of ours has one."""
+    return "\0" not in name
+
+
+async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
+    """Have the next sync pull it, where the store can take a note of that. Raises UnknownLocation."""
+    try:
+        async with incoming.context.store.transaction() as tx:
+            await wish(tx, incoming.party.owner, "locations", location_id, incoming.now)
+    except (StoreFailed, InvalidObject) as error:
+        logs.warning("resync.unnoted", party=incoming.party, module="locations", id=location_id, error=error)
+    raise UnknownLocation(f"location {location_id[:100]!r} is not known")
+
+
+# --- what is there of it ----------------------------------------------------------------------------------------------
+
+
+def _request(case: Case, stored: _Stored) -> AuthorizationRequest:
+    """What the hook is asked. Raises InvalidObject where nothing that the CPO names is there."""
+    location = _location(case, stored)
+    evses: tuple[Evse, ...] = ()
+    connectors: tuple[tuple[str, Connector], ...] = ()
+    if location is not None and case.references is not None:
+        evses = _asked_evses(case, location, case.references)
+        connectors = _asked_connectors(case, evses, case.references)
+    country_code, party_id = stored.owner
+    return AuthorizationRequest(
+        token=stored.token,
+        references=case.references,
+        location=location,
+        evses=evses,
+        connectors=connectors,
+        country_code=country_code,
+        party_id=party_id,
+        correlation_id=case.incoming.correlation_id,
+    )
+
+
+def _location(case: Case, stored: _Stored) -> Location | None:
+    if stored.location is None:
+        return None
+    try:
+        return decode(Location, assemble(stored.location, stored.evses))
+    except InvalidObject as error:  # it was accepted once: no fault of the party that asks now
+        case.because("the location as it is stored cannot be read")
+        raise _NoAnswer(f"the stored location {stored.location.key.id!r} cannot be read") from error
+
+
+def _asked_evses(case: Case, location: Location, references: LocationReferences) -> tuple[Evse, ...]:
+    usable = tuple(evse for evse in location.evses if evse.status != Status.REMOVED)
+    if not references.evse_uids:
+        return usable
+    asked = frozenset(references.evse_uids)
+    found = tuple(evse for evse in usable if evse.uid in asked)
+    there, once = {evse.uid for evse in usable}, {evse.uid for evse in location.evses}
+    missing = {
+        uid: f"EVSE {uid[:100]!r} {'was removed from' if uid in once else 'is not at'} location {location.id!r}"
+        for uid in references.evse_uids
+        if uid not in there
+    }
+    _leave_out(case, "evse", "evse_uids", references.evse_uids, missing, is_left=bool(found))
+    return found
+
+
+def _asked_connectors(
+    case: Case, evses: Iterable[Evse], references: LocationReferences
+) -> tuple[tuple[str, Connector], ...]:
+    there = tuple((evse.uid, connector) for evse in evses for connector in evse.connectors)
+    if not references.connector_ids:
+        return there
+    asked = frozenset(references.connector_ids)
+    found = tuple((uid, connector) for uid, connector in there if connector.id in asked)
+    ids = {connector.id for _, connector in found}
+    missing = {
+        each: f"connector {each[:100]!r} is at none of these EVSEs"
+        for each in references.connector_ids
+        if each not in ids
+    }
+    _leave_out(case, "connector", "connector_ids", references.connector_ids, missing, is_left=bool(found))
+    return found
+
+
+def _leave_out(
+    case: Case, what: str, member: str, asked: Sequence[str], missing: dict[str, str], *, is_left: bool
+) -> None:
+    """Note what is not there. Raises InvalidObject where nothing is left."""
+    if not is_left:
+        findings = tuple(
+            Finding(
+                pointer=f"/{member}/{place}",
+                rule=f"authorize.{what}",
+                severity=Severity.ERROR,
+                message=missing[name],
+                clause=_CLAUSE,
+            )
+            for place, name in enumerate(asked[:_MOST_FINDINGS])
+        )
+        raise InvalidObject("nothing that is named is there", findings=findings)
+    for sentence in list(missing.values())[:_MOST_FINDINGS]:
+        case.because(f"left out: {sentence}")

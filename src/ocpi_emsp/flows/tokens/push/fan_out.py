@@ -1,0 +1,270 @@
+"""Our tokens to every party that does not have them as they are now: whose turn it is, and what became of it.
+
+Rules of this module:
+- a party is pushed to by one at a time: whoever does has its entry in hand until the lease ends, and says before each
+  request that it still does; of a process that died, the lease ends by itself, and another one goes on;
+- a request may take longer than the lease. Two push then, for this one request: the one that lost its lease stops, and
+  has the party pushed to once more, since nobody knows which of their requests the party took last;
+- an entry is settled once everything was tried, nothing failed and nothing changed meanwhile; so is that of a party
+  that is gone, or gets no tokens any more;
+- a party that fails waits, longer each time, and holds up nobody else; it is never given up. A change ends the wait of
+  one that answered: what it refused were single tokens. One that is down is not asked more often for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeAlias
+
+from attrs import define, evolve, frozen
+
+from ocpi_emsp import logs
+from ocpi_emsp.errors import OcpiError, StoreFailed
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.events.delivery import backoff, page
+from ocpi_emsp.flows.parties.party import get_party
+from ocpi_emsp.flows.parties.pending_push import Want, entry_id, is_wanted, want_push
+from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to, short
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
+from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
+
+_FRESH = 2 / 3
+"""The share of the lease that is left where a request begins: a party that does not answer takes no longer."""
+
+Push: TypeAlias = Callable[[Context], Awaitable[TokensPushed]]
+Reaching: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
+"""Awaits a push with a context whose calls reach the party with these codes."""
+
+
+class PushTakenOver(OcpiError):
+    """The lease ended before the push did, and another process pushes to the party now."""
+
+
+@frozen(kw_only=True)
+class WaitingPush:
+    """A party that does not have all of our tokens as they are now, as far as we know."""
+
+    country_code: str
+    party_id: str
+    at: datetime
+    """Since when."""
+    in_hand: bool
+    """It is being pushed to."""
+    is_due: bool
+    """Nobody pushes to it, and it waits for no other try."""
+    attempts: int
+    """How many pushes to it failed in a row."""
+    error: str
+    """Why the last one did."""
+    due: datetime | None
+    """When it is tried again, at the latest where it is in hand; None: as soon as possible."""
+    sequence: int
+    """Its place: the list goes on ``after`` it."""
+
+
+async def waiting_pushes(context: Context, limit: int, after: int) -> list[WaitingPush]:
+    """The parties that wait for a push, or get one."""
+    return [_waiting(context, entry) for entry in await page(context, FAN_OUT, after, limit)]
+
+
+def _waiting(context: Context, entry: Entry) -> WaitingPush:
+    is_due = context.is_due(entry)
+    return WaitingPush(
+        country_code=entry.details["country_code"],
+        party_id=entry.details["party_id"],
+        at=entry.at,
+        in_hand=bool(Want.of(entry).push) and not is_due,
+        is_due=is_due,
+        attempts=entry.attempts,
+        error=entry.error,
+        due=entry.due,
+        sequence=entry.sequence,
+    )
+
+
+async def fan_out_once(
+    context: Context, reach: Reaching, *, at_once: bool = False, stop: Stop | None = None
+) -> list[TokensPushed]:
+    """Push to each party that waits for it and is due, one after the other; ``at_once`` to those that are not, too.
+
+    ``stop`` is asked between two tokens. What a party does wrong is in its report. Raises StoreFailed.
+    """
+    reports, seen, after = list[TokensPushed](), set[str](), 0
+    while entries := await page(context, FAN_OUT, after):
+        after = entries[-1].sequence
+        for entry in entries:
+            if stop is not None and stop():
+                return reports
+            if entry.id in seen or not _is_free(context, entry, at_once=at_once):
+                continue
+            seen.add(entry.id)  # one that is wanted again meanwhile has its turn in the next round
+            owner = entry.details["country_code"], entry.details["party_id"]
+            report = await fan_out_to(context, reach, *owner, at_once=at_once, stop=stop)
+            reports += [report] if report is not None else []
+    return reports
+
+
+async def fan_out_to(
+    context: Context,
+    reach: Reaching,
+    country_code: str,
+    party_id: str,
+    *,
+    at_once: bool = False,
+    stop: Stop | None = None,
+) -> TokensPushed | None:
+    """Push to one party that waits for it; None where it does not, or somebody else has it in hand. See above."""
+    entry = await _take(context, country_code, party_id, at_once)
+    if entry is None:
+        return None
+    started, hold = context.clock.now(), _Hold(context, entry, _held_until(entry))
+
+    async def push(calling: Context) -> TokensPushed:
+        return await push_tokens_to(calling, country_code, party_id, stop=stop, hold=hold)
+
+    try:
+        report = await reach(country_code, party_id, push)
+    except PushTakenOver:
+        await _taken_over(context, entry)
+        return None
+    except StoreFailed:
+        raise  # nothing can be noted now: the lease ends
+    except Exception as error:  # noqa: BLE001 # whatever is wrong with one party: the others get their tokens
+        if not isinstance(error, OcpiError):
+            logs.error("push.failed", party=_name(entry), error=type(error).__name__, trace=error)
+        report = _failed(entry, error, (context.clock.now() - started).total_seconds())
+    except BaseException:  # cancelled: another one may go on at once
+        with suppress(StoreFailed):  # then it goes on when the lease ends
+            await _let_go(context, entry)
+        raise
+    try:
+        await _finish(context, entry, report)
+    except PushTakenOver:
+        await _taken_over(context, entry)
+    return report
+
+
+def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
+    return TokensPushed(
+        country_code=entry.details["country_code"],
+        party_id=entry.details["party_id"],
+        put=0,
+        patched=0,
+        unchanged=0,
+        failed=0,
+        verified=0,
+        failures=(),
+        duration=max(0.0, duration),
+        ended="failed",
+        why=short(error.message if isinstance(error, OcpiError) else f"{type(error).__name__}: {error}"),
+    )
+
+
+# --- entries --------------------------------------------------------------------------------------------------------
+
+
+async def _take(context: Context, country_code: str, party_id: str, at_once: bool) -> Entry | None:
+    """The party's entry, in hand from now on; None where it has none, or that is not free."""
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, country_code, party_id)  # whoever registers it locks it before the entry, too
+        entry = await tx.entry(entry_id(country_code, party_id))
+        if entry is None or is_joined(tx) or not _is_free(context, entry, at_once=at_once):
+            return None
+        if party is None or not is_wanted(party):
+            await tx.settle(entry.id)
+            return None
+        taken = evolve(entry, due=context.clock.now() + context.limits.lease)
+        taken = Want(push=new_id(), answers=Want.of(entry).answers).on(taken)
+        await tx.append(taken)
+        return taken
+
+
+async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
+    """Settle the entry of a push that did everything; have the party tried again otherwise. Raises PushTakenOver."""
+    async with context.store.transaction() as tx:
+        current = await _mine(tx, entry)
+        if current is None:
+            raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
+        is_changed = Want.of(current).changed
+        if report.ended == "done" and not report.failed:
+            if not is_changed:
+                await tx.settle(entry.id)
+                return
+            current = evolve(current, attempts=0, error="", due=None)
+        elif report.ended == "stopped":
+            current = evolve(current, due=None)
+        else:
+            attempts = current.attempts + 1
+            wait = backoff(context.limits, attempts)
+            due = None if is_changed and report.ended == "done" else context.clock.now() + wait
+            current = evolve(current, attempts=attempts, error=_why(report), due=due)
+        await tx.append(Want(answers=report.ended == "done").on(current))
+    if current.due is not None:  # which tokens, and what the party said of them, belongs into no log
+        logs.warning(
+            "push.waits", party=_name(entry), ended=report.ended, tokens=report.failed, attempts=current.attempts
+        )
+
+
+async def _taken_over(context: Context, entry: Entry) -> None:
+    """Have the party pushed to once more: a request of this push may have arrived after those of the next one."""
+    logs.warning("push.taken_over", party=_name(entry))
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, entry.details["country_code"], entry.details["party_id"])
+        if party is not None:
+            await want_push(tx, party, context.clock.now())
+
+
+async def _let_go(context: Context, entry: Entry) -> None:
+    async with context.store.transaction() as tx:
+        current = await _mine(tx, entry)
+        if current is not None:
+            await tx.append(Want(answers=Want.of(current).answers).on(evolve(current, due=None)))
+
+
+@define
+class _Hold:
+    """Says that a push is still under way, before the lease ends."""
+
+    _context: Context
+    _entry: Entry
+    _until: datetime
+
+    async def __call__(self) -> None:
+        """Raises PushTakenOver where another process has the party in hand now."""
+        limits, now = self._context.limits, self._context.clock.now()
+        if self._until - now > limits.lease * _FRESH:
+            return
+        async with self._context.store.transaction() as tx:
+            current = await _mine(tx, self._entry)
+            if current is None:
+                raise PushTakenOver(f"another process pushes tokens to {_name(self._entry)}")
+            self._until = now + limits.lease
+            await tx.append(evolve(current, due=self._until))
+
+
+async def _mine(tx: Transaction, entry: Entry) -> Entry | None:
+    """The entry as it is now, where it is still in this push's hand."""
+    current = await tx.entry(entry.id)
+    return current if current is not None and Want.of(current).push == Want.of(entry).push else None
+
+
+def _held_until(entry: Entry) -> datetime:
+    assert entry.due is not None
+    return entry.due
+
+
+def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
+    return context.is_due(entry) or (at_once and not Want.of(entry).push)
+
+
+def _why(report: TokensPushed) -> str:
+    """Why the party waits, in a sentence."""
+    if report.why:
+        return report.why
+    return f"{report.failed} tokens failed" + (f": {report.failures[0].error}" if report.failures else "")
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.details['country_code']}-{entry.details['party_id']}"

@@ -1,0 +1,467 @@
+"""All our tokens to one party: what changed since the last push, and what failed then (mod_tokens.md 1.1 and 2.1).
+
+Rules of this module:
+- what a party has of a token is a record of its own, written right after each answer, so a push that was killed goes on
+  where it was; before a request the record says that nothing is known, since nobody knows what an unanswered one did;
+- new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else,
+  and those that come during a long push are not kept waiting for its end;
+- a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
+  (transport_and_format.md, PATCH); one without an answer is not: what failed is the connection, so the next push tells;
+- no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
+- a token that changed while it was sent may have been sent by another push before: both went out, and nobody knows
+  which one the party took last, so it is pushed to again;
+- tokens are read in pages, twice over, and never held as a list; no transaction is open during a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from attrs import asdict, define, evolve, field, frozen
+
+from ocpi_emsp.codec import decode, encode_valid
+from ocpi_emsp.errors import (
+    AnswerUnusable,
+    InvalidObject,
+    MissingEndpoints,
+    NotJson,
+    NotRegistered,
+    NotSupported,
+    PartnerError,
+    PartnerRefused,
+    PartnerUnavailable,
+    TransportFailed,
+    UnsafeUrl,
+)
+from ocpi_emsp.flows.calls.call import require
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.parties.party import Party, get_party, matrix_of
+from ocpi_emsp.flows.parties.pending_push import is_wanted, want_push
+from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_token
+from ocpi_emsp.flows.tokens.push.report import Ended, PushProgress, TokenFailure, TokensPushed
+from ocpi_emsp.flows.tokens.push.state import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
+from ocpi_emsp.models import Token, TokenType
+from ocpi_emsp.ports import Key, Kind, Query, Record, Send, Transaction
+from ocpi_emsp.report.escapes import printable
+from ocpi_emsp.routes import outgoing
+from ocpi_emsp.wire import Request, Response
+
+_PAGE = 500
+"""Tokens that are looked at in one transaction."""
+_SILENT = 3
+"""Requests in a row without an answer that end a push: one may be an accident, three are an outage."""
+_OVERTAKING = timedelta(seconds=10)
+"""How often a push looks for new invalidations, and how much further back than its last look: clocks differ."""
+_OUTAGES = (429, 502, 503, 504)
+"""An HTTP status that speaks of the party's server, not of the token (RFC 9110 15.6, RFC 6585 4)."""
+_KEPT_FAILURES = 1000
+"""Failures that a report names: enough to see what is wrong, and a bound on memory."""
+_LONGEST_ERROR = 500
+"""Characters of an error that are kept: a partner's message has no bound."""
+
+Watch: TypeAlias = Callable[[PushProgress], object]
+Stop: TypeAlias = Callable[[], bool]
+Hold: TypeAlias = Callable[[], Awaitable[None]]
+"""Called before each request and each page: whoever pushes says that it still does. What it raises ends the push."""
+
+
+async def push_tokens(
+    context: Context,
+    party: Party,
+    *,
+    verify: bool = False,
+    full: bool = False,
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+    hold: Hold | None = None,
+) -> TokensPushed:
+    """Send a party what changed of our tokens since the last push, and what failed before.
+
+    ``full`` looks at every token. ``verify`` asks for each token that was sent, and a difference is a failure of it.
+    ``watch`` is called after each token, ``stop`` is asked between two, ``hold`` before whatever takes time. Raises
+    NotRegistered, UnsafeUrl, StoreFailed; what the party does wrong is in the report.
+    """
+    started = context.clock.now()
+    context = context.correlated()
+    if hold is not None:
+        context = evolve(context, send=_held(context.send, hold))
+    matrix = matrix_of(party.profile, context.matrix)
+    can_get = outgoing("tokens.get").on(matrix)
+    push = _Push(
+        context=context,
+        party=party,
+        can_patch=outgoing("tokens.patch").on(matrix),
+        can_get=can_get,
+        verify=verify and can_get,
+        watch=watch,
+        stop=stop,
+        hold=hold,
+        looked=started,
+    )
+    if not party.profile.push_tokens:
+        return push.report(started, "done", "nothing was pushed: the party's profile switches pushes of tokens off")
+    try:
+        context.check_url(require(context, party, outgoing("tokens.put")))
+    except (NotSupported, MissingEndpoints) as error:
+        return push.report(started, "done", f"nothing was pushed: {error.message}")
+    push.since = None if full else await look_from(context, party)
+    ended, why = await push.run()
+    if ended == "done":
+        await save_checkpoint(context, party, started)
+        if verify and not can_get:
+            why = "nothing was verified: the support matrix switches GET tokens off"
+    return push.report(started, ended, why)
+
+
+async def push_tokens_to(
+    context: Context,
+    country_code: str,
+    party_id: str,
+    *,
+    verify: bool = False,
+    full: bool = False,
+    stop: Stop | None = None,
+    hold: Hold | None = None,
+) -> TokensPushed:
+    """:func:`push_tokens` to the party with these codes. Raises NotRegistered where there is none."""
+    party = await registered_party(context, country_code, party_id)
+    return await push_tokens(context, party, verify=verify, full=full, stop=stop, hold=hold)
+
+
+def _held(send: Send, hold: Hold) -> Send:
+    """``send``, after a word of whoever holds the push."""
+
+    async def held(request: Request) -> Response:
+        await hold()
+        return await send(request)
+
+    return held
+
+
+# --- one push -------------------------------------------------------------------------------------------------------
+
+
+def _token_or_none(record: Record | None) -> Token | None:
+    """The token; None for one that is not there, or has no usable reading."""
+    try:
+        return decode(Token, record.document) if record else None
+    except (InvalidObject, NotJson):
+        return None
+
+
+_End: TypeAlias = tuple[Ended, str]
+"""How a push ends, and why."""
+_STOPPED: Final[_End] = ("stopped", "it was asked to stop")
+
+
+class _Page(NamedTuple):
+    """Tokens to send, and the sequence to go on after; None at the end."""
+
+    keys: list[Key]
+    after: int | None
+
+
+@frozen(kw_only=True)
+class _Job:
+    key: Key
+    party: Party
+    token: Token
+    stored: str
+    """The hash of its content here."""
+    patch: bool
+
+
+@define(kw_only=True)
+class _Push:
+    context: Context
+    party: Party
+    can_patch: bool
+    can_get: bool
+    verify: bool
+    watch: Watch | None
+    stop: Stop | None
+    hold: Hold | None
+    since: datetime | None = None
+    id: str = field(factory=new_id)
+    progress: PushProgress = field(factory=PushProgress)
+    failures: list[TokenFailure] = field(factory=list)
+    silent: int = 0
+    """Requests in a row without an answer."""
+    looked: datetime
+    """When invalidations were looked for."""
+    is_answered: bool = False
+    """The party answered anything at all."""
+
+    async def run(self) -> _End:
+        """Send everything. What failed before goes after the rest, or three such tokens would hold up all others."""
+        for invalidations in (True, False):
+            for source in (self._changed, self._pending):
+                if end := await self._each(source, invalidations):
+                    return end
+        if self.silent and not self.is_answered:
+            return "failed", f"{self.party} did not answer: {self.failures[-1].error}"
+        return "done", ""
+
+    async def _each(self, source: Callable[[int, bool], Awaitable[_Page]], invalidations: bool) -> _End | None:
+        after: int | None = 0
+        while after is not None:
+            if self.hold is not None:
+                await self.hold()
+            page = await source(after, invalidations)
+            for key in page.keys:
+                if not invalidations and (end := await self._overtake()):
+                    return end
+                if end := await self._one(key):
+                    return end
+            if self._is_stopped():
+                return _STOPPED
+            after = page.after
+        return None
+
+    async def _one(self, key: Key) -> _End | None:
+        if self._is_stopped():
+            return _STOPPED
+        why = await self._try(key)
+        return ("failed", why) if why else None
+
+    async def _overtake(self) -> _End | None:
+        """Send the invalidations that came meanwhile, now and then: they do not wait for a million other tokens."""
+        now = self.context.clock.now()
+        if abs(now - self.looked) < _OVERTAKING:
+            return None
+        since, self.looked = self.looked - _OVERTAKING, now
+        after: int | None = 0
+        while after is not None:
+            page = await self._changed(after, True, newer_than=since)
+            for key in page.keys:
+                if end := await self._one(key):
+                    return end
+            after = page.after
+        return None
+
+    def _is_stopped(self) -> bool:
+        return self.stop is not None and self.stop()
+
+    def report(self, started: datetime, ended: Ended, why: str) -> TokensPushed:
+        return TokensPushed(
+            country_code=self.party.country_code,
+            party_id=self.party.party_id,
+            **asdict(self.progress),
+            failures=tuple(self.failures),
+            duration=max(0.0, (self.context.clock.now() - started).total_seconds()),
+            ended=ended,
+            why=short(why),
+        )
+
+    def _count(self, **more: int) -> None:
+        self.progress = evolve(self.progress, **{name: getattr(self.progress, name) + n for name, n in more.items()})
+        if self.watch is not None:
+            self.watch(self.progress)
+
+    # what there is to send
+
+    async def _changed(self, after: int, invalidations: bool, newer_than: datetime | None = None) -> _Page:
+        """A page of tokens that were stored since the last push, as far as they have not failed.
+
+        With ``newer_than``, of those that were stored since then; also such that this push has sent.
+        """
+        keys, unchanged = list[Key](), 0
+        identity = self.context.identity
+        query = self._query(Kind.TOKEN, identity.country_code, identity.party_id, after)
+        query = evolve(query, received_from=newer_than or query.received_from)
+        async with self.context.store.transaction(read_only=True) as tx:
+            records = (await tx.page(query)).records
+            for record in records:
+                token = _token_or_none(record)
+                if invalidations and (token is None or token.valid):
+                    continue
+                had = await self._had(tx, record.key)
+                if had and (had.is_pending or (had.push == self.id and newer_than is None)):
+                    continue
+                if had and token and had.equals(token):
+                    unchanged += not invalidations
+                elif not invalidations or had is None or had.valid:
+                    keys.append(record.key)
+        if unchanged:
+            self._count(unchanged=unchanged)
+        return _Page(keys, records[-1].sequence if len(records) == _PAGE else None)
+
+    async def _pending(self, after: int, invalidations: bool) -> _Page:
+        """A page of tokens whose last try failed, or was cut off.
+
+        Every push that ends tries all of these, and writes their records anew. So they are among the records that were
+        written since the last one began.
+        """
+        keys = list[Key]()
+        query = self._query(Kind.PUSHED, self.party.country_code, self.party.party_id, after)
+        async with self.context.store.transaction(read_only=True) as tx:
+            records = (await tx.page(query)).records
+            for record in records:
+                had = read_had(record)
+                if had is None or not had.is_pending or had.push == self.id:
+                    continue
+                key = self.context.identity.token_key(record.key.id, record.key.parent)
+                stored = await tx.get(key)
+                token = _token_or_none(stored)
+                if stored and (not invalidations or (token and not token.valid)):
+                    keys.append(key)
+        return _Page(keys, records[-1].sequence if len(records) == _PAGE else None)
+
+    def _query(self, kind: str, country_code: str, party_id: str, after: int) -> Query:
+        return Query(
+            kind=kind,
+            country_code=country_code,
+            party_id=party_id,
+            received_from=self.since,
+            after=after,
+            limit=_PAGE,
+            count=False,
+        )
+
+    async def _had(self, tx: Transaction, key: Key) -> Had | None:
+        return read_had(await tx.get(pushed_key(self.party, key)))
+
+    # one token
+
+    async def _try(self, key: Key) -> str:
+        """Send one token and remember how that ended; why the push cannot go on, or nothing."""
+        try:
+            job = await self._prepare(key)
+            if job is None:
+                return ""
+            how = await self._deliver(job)
+            self.is_answered = True
+            wrong = differences(job.token, await self._fetch(job)) if self.verify else ""
+        except (MissingEndpoints, NotRegistered, NotSupported, PartnerUnavailable, UnsafeUrl) as error:
+            return error.message  # it was not sent, whatever the token is
+        except PartnerError as error:
+            await self._fail(key, error.message)
+            return self._verdict(error)
+        except (InvalidObject, NotJson) as error:
+            await self._fail(key, str(error))
+            return ""
+        self.silent = 0
+        if wrong:
+            await self._fail(key, f"the party has another token: {wrong}")
+            return ""
+        await self._took(job)
+        self._count(**{how: 1, "verified": int(self.verify)})
+        return ""
+
+    async def _prepare(self, key: Key) -> _Job | None:
+        """What to send of a token, read again since its page was read a while ago; None where that is nothing.
+
+        The party is read again, too: its token may have been rotated. Raises InvalidObject, NotJson, NotRegistered.
+        """
+        async with self.context.store.transaction(read_only=True) as tx:
+            record = await tx.get(key)
+            party = await get_party(tx, self.party.country_code, self.party.party_id)
+            had = await self._had(tx, key)
+            has_twin = await _has_twin(tx, key)
+        if party is None:
+            raise NotRegistered(f"there is no registration with {self.party}")
+        if not is_wanted(party):
+            raise NotRegistered(f"the profile of {self.party} switches pushes of tokens off now")
+        if record is None:
+            return None
+        token = decode(Token, record.document)
+        encode_valid(token)
+        if had and had.equals(token):
+            self._count(unchanged=1)
+            return None
+        if had and not had.is_pending:
+            await self._note(key, content=None, valid=None, failures=had.failures, error=had.error)
+        only_valid = had is not None and had.content == content_of(token)
+        patch = only_valid and self.can_patch and not has_twin
+        return _Job(key=key, party=party, token=token, stored=record.content_hash, patch=patch)
+
+    async def _deliver(self, job: _Job) -> Literal["put", "patched"]:
+        """Send it; by which way it arrived. Raises PartnerError."""
+        if job.patch and await self._patch(job):
+            return "patched"
+        await put_token(self.context, job.party, job.token)
+        return "put"
+
+    async def _patch(self, job: _Job) -> bool:
+        """PATCH; where that was answered with a failure, whether a GET shows that the party has it nevertheless."""
+        changes = {"valid": job.token.valid, "last_updated": job.token.last_updated}
+        try:
+            await patch_token(self.context, job.party, job.token.uid, changes)
+            return True
+        except (PartnerRefused, AnswerUnusable) as error:
+            if _is_unauthorized(error):
+                raise
+        if not self.can_get:
+            return False
+        try:
+            return not differences(job.token, await self._fetch(job))
+        except (PartnerRefused, AnswerUnusable) as error:
+            if _is_unauthorized(error):
+                raise
+            return False
+
+    async def _fetch(self, job: _Job) -> Token:
+        return await fetch_token(self.context, job.party, job.token.uid)
+
+    def _verdict(self, error: PartnerError) -> str:
+        """Why the push cannot go on after this failure, or nothing."""
+        if _is_unauthorized(error):
+            return error.message
+        is_outage = isinstance(error, PartnerRefused) and error.answered_http in _OUTAGES
+        if isinstance(error, TransportFailed) or is_outage:
+            self.silent += 1
+        else:
+            self.silent, self.is_answered = 0, True
+        return f"{_SILENT} times in a row: {error.message}" if self.silent == _SILENT else ""
+
+    async def _fail(self, key: Key, error: str) -> None:
+        """Remember a failure. What the party has now is not known, so the next push will PUT."""
+        error = short(error)
+        async with self.context.store.transaction(read_only=True) as tx:
+            had = await self._had(tx, key)
+        failures = had.failures + 1 if had else 1
+        await self._note(key, content=None, valid=None, failures=failures, error=error)
+        if len(self.failures) < _KEPT_FAILURES:
+            self.failures.append(TokenFailure(key.id, key.parent, error))
+        self._count(failed=1)
+
+    async def _took(self, job: _Job) -> None:
+        """Remember that the party took a token; it is pushed to again where that is not the token's state any more."""
+        async with self.context.store.transaction() as tx:
+            record = await tx.get(job.key)
+            await tx.put(self._record(job.key, content=content_of(job.token), valid=job.token.valid))
+            if record is not None and record.content_hash != job.stored:
+                await want_push(tx, job.party, self.context.clock.now())
+
+    async def _note(
+        self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
+    ) -> None:
+        async with self.context.store.transaction() as tx:
+            await tx.put(self._record(key, content=content, valid=valid, failures=failures, error=error))
+
+    def _record(
+        self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
+    ) -> Record:
+        now = self.context.clock.now()
+        had = Had(content=content, valid=valid, at=now, push=self.id, failures=failures, error=error)
+        correlation_id = self.context.correlation_id
+        return Record(pushed_key(self.party, key), had.document(), now, now, correlation_id=correlation_id)
+
+
+async def _has_twin(tx: Transaction, key: Key) -> bool:
+    """True where a token of another type has the same uid: the URL of a PATCH cannot tell which of the two is meant."""
+    others = (each.value for each in TokenType if each.value != key.parent)
+    return any([await tx.get(key._replace(parent=other)) for other in others])
+
+
+def _is_unauthorized(error: PartnerError) -> bool:
+    """True where our token does not open the party's door: no other request would be answered better."""
+    return isinstance(error, PartnerRefused) and error.answered_http == 401
+
+
+def short(text: str) -> str:
+    """An error as it is kept: without what a database or a terminal does not take, and bounded."""
+    return printable(text)[:_LONGEST_ERROR]

@@ -1,0 +1,107 @@
+"""What a party has of our tokens, as far as we know, and when all of them were tried last.
+
+Rules of this module:
+- a record that cannot be read says nothing: the token counts as never sent, and without a checkpoint all are looked at;
+- what is not known is said so: a request without an answer may have done what it should.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from attrs import frozen
+
+from ocpi_emsp.codec import dump
+from ocpi_emsp.codec.content import content_hash
+from ocpi_emsp.codec.encode import document
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.party import Party, checkpoint_key
+from ocpi_emsp.models import Token
+from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.scalars import DateTime
+
+MODULE: Final = "tokens"
+"""What a push of tokens is called among the modules of a sync, and the id of its checkpoint."""
+OVERLAP: Final = timedelta(minutes=15)
+"""Tokens that were stored so long before the last push are looked at again: the clocks of our machines differ, and a
+transaction may take its time. An unchanged token costs no request."""
+
+
+@frozen(kw_only=True)
+class Had:
+    """What a party has of a token: the document of a PUSHED record."""
+
+    content: str | None
+    """The hash of the token without ``valid`` and ``last_updated``; None: it is not known what the party has."""
+    valid: bool | None
+    at: DateTime
+    """When it was sent last."""
+    push: str
+    """Which push sent it: what failed is not tried twice by one."""
+    failures: int = 0
+    """How often in a row it failed."""
+    error: str = ""
+
+    @property
+    def is_pending(self) -> bool:
+        """True where the last try failed, or nobody knows how it ended."""
+        return self.content is None
+
+    def equals(self, token: Token) -> bool:
+        """True where the party has the token as it is now."""
+        return self.content == content_of(token) and self.valid == token.valid
+
+    def document(self) -> bytes:
+        """The JSON of its record."""
+        return msgspec.json.encode(self)
+
+
+def content_of(token: Token) -> str:
+    """The hash of a token without ``valid`` and ``last_updated``."""
+    plain = document(token)
+    del plain["valid"]
+    return content_hash(dump(plain))
+
+
+def pushed_key(party: Party, token: Key) -> Key:
+    """The key of what a party has of the token with this key."""
+    return Key(Kind.PUSHED, party.country_code, party.party_id, token.id, token.parent)
+
+
+def read_had(record: Record | None) -> Had | None:
+    """What the record says; None where there is none, or none that can be read."""
+    try:
+        return msgspec.json.decode(record.document, type=Had) if record else None
+    except msgspec.MsgspecError:
+        return None
+
+
+@frozen
+class _Checkpoint:
+    at: DateTime
+    """When the last push began that tried everything."""
+
+
+def _checkpoint_key(party: Party) -> Key:
+    return checkpoint_key(party.country_code, party.party_id, MODULE)
+
+
+async def look_from(context: Context, party: Party) -> datetime | None:
+    """Tokens that were stored from then on have to be looked at; None: all of them."""
+    async with context.store.transaction(read_only=True) as tx:
+        record = await tx.get(_checkpoint_key(party))
+    try:
+        last = msgspec.json.decode(record.document, type=_Checkpoint).at if record else None
+    except msgspec.MsgspecError:
+        last = None
+    return min(last, context.clock.now()) - OVERLAP if last else None
+
+
+async def save_checkpoint(context: Context, party: Party, began: datetime) -> None:
+    """Remember when a push began that tried everything."""
+    body = msgspec.json.encode(_Checkpoint(began))
+    async with context.store.transaction() as tx:
+        key, now = _checkpoint_key(party), context.clock.now()
+        await tx.put(Record(key, body, began, now, correlation_id=context.correlation_id))

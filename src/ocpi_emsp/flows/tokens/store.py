@@ -1,0 +1,236 @@
+"""Our drivers' tokens, kept here: put, changed, read, and what parties do not have of them (mod_tokens.md 1.1, 3.2).
+
+Rules of this module:
+- uid and type together are a token; neither changes; none is deleted, since OCPI has no way to say so;
+- what is kept is valid by the specification, or refused with every finding;
+- a change has a later ``last_updated`` than what it changes, or a partner that pulls by date would never see it;
+- what says the same is no change; a later ``last_updated`` alone is kept, and pushed to nobody;
+- every change is noted for each party that gets our tokens, in the transaction of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from ocpi_emsp.codec import decode, diagnose, dump, encode_valid, parse
+from ocpi_emsp.codec.content import same_content
+from ocpi_emsp.codec.encode import document
+from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
+from ocpi_emsp.findings import Report, Severity
+from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.parties.pending_push import want_pushes
+from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.tokens.push.client import PATCHED
+from ocpi_emsp.flows.tokens.push.state import look_from, read_had
+from ocpi_emsp.models import Token, TokenType
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+
+_BATCH: Final = 500
+"""Tokens of one transaction: others wait for it, and so many take a moment."""
+_SECOND: Final = timedelta(seconds=1)
+"""What two timestamps on the wire differ by at least."""
+
+
+@frozen(kw_only=True)
+class FailedToken:
+    """A token that a party does not have as we do, as far as we know, and why."""
+
+    uid: str
+    type: str
+    error: str
+    """What the party said; empty where the push was cut off, and nobody knows what it did."""
+    failures: int
+    """How often in a row it failed."""
+    at: datetime
+    """When it was tried last."""
+    sequence: int
+    """Its place: the list goes on ``after`` it."""
+
+
+async def put_token_here(context: Context, token: Token) -> Token:
+    """Keep a token, new or changed; as it is kept. Raises InvalidObject where it breaks the specification."""
+    body = encode_valid(token)
+    async with context.store.transaction() as tx:
+        kept, is_changed = await _put(context, tx, body)
+        if is_changed:
+            await want_pushes(tx, context.clock.now())
+    return kept
+
+
+async def put_tokens_here(context: Context, tokens: Iterable[Token]) -> int:
+    """Keep many; how many of them are new or changed. Raises InvalidObject where one breaks the specification.
+
+    They are read and stored some hundred at a time: of those that stand in one batch with a bad one none is stored.
+    """
+    changed, left = 0, iter(tokens)
+    while batch := [encode_valid(token) for token in islice(left, _BATCH)]:
+        async with context.store.transaction() as tx:
+            before = changed
+            for body in sorted(batch, key=lambda each: _key_of(context, each)):  # all writers lock in one order
+                changed += (await _put(context, tx, body))[1]
+            if changed > before:
+                await want_pushes(tx, context.clock.now())
+    return changed
+
+
+async def patch_token_here(context: Context, uid: str, token_type: TokenType, changes: dict[str, Any]) -> Token:
+    """Change members of a token; as it is kept then. ``last_updated`` is now, unless it is among them.
+
+    Raises UnknownObject; InvalidObject for a member that there is not or that cannot change, and for a value that
+    breaks the specification.
+    """
+    patch = _readable(changes)
+    async with context.store.transaction() as tx:
+        record = await tx.get(_key(context, uid, token_type))
+        if record is None:
+            raise UnknownObject(f"there is no token {uid!r} of type {token_type.value}")
+        now = context.clock.now()
+        whole = {**document(decode(Token, record.document)), "last_updated": document(now), **patch}
+        patched = valid_token({name: value for name, value in whole.items() if value is not None})
+        kept, is_changed = await _put(context, tx, encode_valid(patched), stamps="last_updated" not in changes)
+        if is_changed:
+            await want_pushes(tx, now)
+    return kept
+
+
+async def stored_token(context: Context, uid: str, token_type: TokenType) -> Token | None:
+    """One of our tokens, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        record = await tx.get(_key(context, uid, token_type))
+    return decode(Token, record.document) if record else None
+
+
+async def stored_tokens(context: Context, offset: int, limit: int, after: Token | None = None) -> list[Token]:
+    """A page of our tokens, oldest first, ``after`` one of them. Raises UnknownObject where that is none of ours."""
+    identity = context.identity
+    query = Query(
+        kind=Kind.TOKEN,
+        country_code=identity.country_code,
+        party_id=identity.party_id,
+        offset=offset,
+        limit=limit,
+        count=False,
+    )
+    async with context.store.transaction(read_only=True) as tx:
+        if after is not None:
+            last = await tx.get(_key(context, after.uid, after.type))
+            if last is None:
+                raise UnknownObject(f"there is no token {after.uid!r} of type {after.type.value}")
+            query = evolve(query, after=last.sequence)
+        page = await tx.page(query)
+    return [decode(Token, record.document) for record in page.records]
+
+
+async def failed_tokens(
+    context: Context, country_code: str, party_id: str, limit: int, after: int
+) -> list[FailedToken]:
+    """The tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
+    party = await registered_party(context, country_code, party_id)
+    since = await look_from(context, party)  # whatever is still to be tried was written since then
+    query = Query(
+        kind=Kind.PUSHED,
+        country_code=party.country_code,
+        party_id=party.party_id,
+        received_from=since,
+        after=after,
+        limit=_BATCH,
+        count=False,
+    )
+    found = list[FailedToken]()
+    while len(found) < limit:
+        async with context.store.transaction(read_only=True) as tx:
+            records = (await tx.page(query)).records
+        if not records:
+            break
+        found += (failed for record in records if (failed := _failed(record)) is not None)
+        query = evolve(query, after=records[-1].sequence)
+    return found[:limit]
+
+
+def _failed(record: Record) -> FailedToken | None:
+    had = read_had(record)
+    if had is None or not had.is_pending:
+        return None
+    return FailedToken(
+        uid=record.key.id,
+        type=record.key.parent,
+        error=had.error,
+        failures=had.failures,
+        at=had.at,
+        sequence=record.sequence,
+    )
+
+
+# --- one token ------------------------------------------------------------------------------------------------------
+
+
+async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool = False) -> tuple[Token, bool]:
+    """Store a token that is valid; as it is kept, and whether it says something new.
+
+    With ``stamps`` its ``last_updated`` is ours, and no reason to store it.
+    """
+    token, now = decode(Token, body), context.clock.now()
+    key = _key(context, token.uid, token.type)
+    old = await tx.get(key)
+    is_changed = old is None or not same_content(old.document, body)
+    if old is not None and not is_changed and (stamps or token.last_updated <= _whole(old.last_updated)):
+        return decode(Token, old.document), False
+    if old is not None and token.last_updated <= _whole(old.last_updated):
+        token = evolve(token, last_updated=_later(old.last_updated, now))
+    correlation_id = context.correlation_id or new_id()
+    await tx.put(Record(key, encode_valid(token), token.last_updated, now, token, correlation_id=correlation_id))
+    return token, is_changed
+
+
+def _later(stored: datetime, now: datetime) -> datetime:
+    """Now; a second after the stored time where that is not later. The last time that there is has none after it."""
+    try:
+        return max(_whole(now), _whole(stored) + _SECOND)
+    except OverflowError:
+        return stored
+
+
+def _whole(moment: datetime) -> datetime:
+    """A time as the wire has it."""
+    return moment.replace(microsecond=0)
+
+
+def _readable(changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes as plain JSON values. Raises InvalidObject."""
+    unknown = sorted(set(changes) - PATCHED)
+    if unknown or not changes:
+        raise InvalidObject(f"a token cannot be patched by {', '.join(unknown) or 'nothing'}")
+    patch = dict[str, Any]()
+    for name, value in changes.items():
+        try:
+            patch[name] = parse(dump(document(value)))
+        except (NotJson, TypeError, ValueError) as error:
+            raise InvalidObject(f"{name} of a token cannot be {type(value).__name__}: {error}") from error
+    return patch
+
+
+def valid_token(plain: Any) -> Token:
+    """The token of a parsed JSON document. Raises InvalidObject where that deviates in anything, or has a NUL."""
+    values = plain.items() if isinstance(plain, dict) else ()
+    nul = [name for name, value in values if isinstance(value, str) and "\0" in value]
+    if nul:  # PostgreSQL would refuse it later, with all that is stored together with it
+        raise InvalidObject(f"{', '.join(nul)} of this Token has a NUL; it is not kept")
+    diagnosis = diagnose(Token, plain)
+    wrong = Report.of(diagnosis.findings).at_least(Severity.WARNING)
+    if diagnosis.value is None or wrong:
+        raise InvalidObject("this Token breaks the specification; it is not kept", findings=tuple(wrong))
+    return diagnosis.value
+
+
+def _key(context: Context, uid: str, token_type: TokenType) -> Key:
+    return context.identity.token_key(uid, token_type.value)
+
+
+def _key_of(context: Context, body: bytes) -> Key:
+    token = decode(Token, body)
+    return _key(context, token.uid, token.type)
