@@ -1,4 +1,4 @@
-"""One implementation, two colours: flows, stores and hooks under a sync and an async host (DESIGN.md)."""
+"""One implementation, two modes: flows, stores and hooks under a sync and an async host (DESIGN.md)."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from ocpi_emsp._bridge import (
     lift_store,
     run,
 )
-from ocpi_emsp.ports import BlockingStore, Colour, ColouredStore, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import BlockingStore, DualModeStore, Entry, Key, Kind, Mode, Page, Query, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import LOCATION, entry, record
 
@@ -337,21 +337,21 @@ def test_an_async_store_is_left_as_it_is() -> None:
 
 
 @define
-class Coloured:
-    """A store with a driver for each colour."""
+class DualMode:
+    """A store with a driver for each mode."""
 
     drivers: dict[str, Any]
     asked: list[str] = field(factory=list)
 
-    def coloured(self, colour: Colour) -> Any:
-        self.asked.append(colour)
-        return self.drivers[colour]
+    def for_mode(self, mode: Mode) -> Any:
+        self.asked.append(mode)
+        return self.drivers[mode]
 
 
 def test_a_store_with_two_drivers_is_asked_for_the_one_of_its_host() -> None:
     spy, native = BlockingSpy(), MemoryStore()
-    store = Coloured({"sync": spy, "async": native})
-    assert isinstance(store, ColouredStore)
+    store = DualMode({"sync": spy, "async": native})
+    assert isinstance(store, DualModeStore)
     run(use_everything(lift_store(store, in_place)))
     assert {thread for _, thread in spy.calls} == {threading.get_ident()}
     assert lift_store(store, in_thread) is native
@@ -360,7 +360,7 @@ def test_a_store_with_two_drivers_is_asked_for_the_one_of_its_host() -> None:
 
 def test_a_driver_that_blocks_is_called_in_threads_under_an_async_host() -> None:
     spy = BlockingSpy()
-    anyio.run(use_everything, lift_store(Coloured({"async": spy}), in_thread))
+    anyio.run(use_everything, lift_store(DualMode({"async": spy}), in_thread))
     assert [name for name, _ in spy.calls] == EVERY_CALL
     assert threading.get_ident() not in {thread for _, thread in spy.calls}
 
@@ -515,12 +515,12 @@ each_hook = pytest.mark.parametrize("hook", HOOKS, ids=["plain", "async", "async
 
 
 @each_hook
-def test_a_sync_host_calls_a_hook_of_either_colour_in_place(hook: Callable[[int], Any]) -> None:
+def test_a_sync_host_calls_a_hook_of_either_mode_in_place(hook: Callable[[int], Any]) -> None:
     assert run(hook_for_sync(hook)(5)) == (5, threading.get_ident())  # type: ignore[arg-type] # a coroutine
 
 
 @each_hook
-def test_a_sync_host_inside_a_running_loop_calls_a_hook_of_either_colour(hook: Callable[[int], Any]) -> None:
+def test_a_sync_host_inside_a_running_loop_calls_a_hook_of_either_mode(hook: Callable[[int], Any]) -> None:
     async def notebook() -> tuple[int, int]:
         result: tuple[int, int] = run(hook_for_sync(hook)(5))  # type: ignore[arg-type] # a coroutine
         return result

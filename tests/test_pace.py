@@ -12,7 +12,7 @@ from ocpi_emsp import PartnerUnavailable, Patience
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_pace
 from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
-from ocpi_emsp.ports import Colour
+from ocpi_emsp.ports import Mode
 
 TNM: PartyId = ("NL", "TNM")
 OTHER: PartyId = ("DE", "ABC")
@@ -23,8 +23,8 @@ LONGER = 2 * LONG
 """Seconds that a call waits for its slot there: it has to be woken, its time does not end before that."""
 
 
-def make(colour: Colour) -> Pace:
-    return make_pace(colour, Health.of(Patience()))
+def make(mode: Mode) -> Pace:
+    return make_pace(mode, Health.of(Patience()))
 
 
 async def is_full(pace: Pace, slots: int, party: PartyId = TNM) -> bool:
@@ -121,9 +121,9 @@ def test_a_thread_that_waits_for_a_slot_gets_the_next_one() -> None:
         first.result(LONG)
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_no_step_of_a_partys_state_is_lost_among_threads(colour: Colour) -> None:
-    pace = make(colour)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_no_step_of_a_partys_state_is_lost_among_threads(mode: Mode) -> None:
+    pace = make(mode)
 
     def count(health: Health) -> tuple[Health, int]:
         failures = health.breaker.failures + 1

@@ -17,7 +17,7 @@ from ocpi_emsp.codec import decode, encode
 from ocpi_emsp.errors import (
     AlreadyRegistered,
     AnswerUnusable,
-    CannotHold,
+    CannotStore,
     CannotUseApi,
     InvalidObject,
     MissingEndpoints,
@@ -167,7 +167,7 @@ __all__ = [
     "AuthorizationInfo",
     "AuthorizationRequest",
     "BusinessDetails",
-    "CannotHold",
+    "CannotStore",
     "CannotUseApi",
     "Capability",
     "Cdr",

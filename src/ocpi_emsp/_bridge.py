@@ -1,4 +1,4 @@
-"""One implementation, two colours: how async flows meet sync callers, blocking stores and hooks of either colour.
+"""One implementation, two modes: how async flows meet sync callers, blocking stores and hooks of either mode.
 
 Rules of this module:
 - ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
@@ -33,11 +33,11 @@ from ocpi_emsp.ports import (
     AnyStore,
     BlockingStore,
     BlockingTransaction,
-    Colour,
-    ColouredStore,
     DeadlinePassed,
+    DualModeStore,
     Entry,
     Key,
+    Mode,
     Page,
     Query,
     Record,
@@ -91,7 +91,7 @@ async def _nothing() -> None: ...
 
 
 class Lift(Protocol):
-    """Calls a blocking function and gives its result, in one of two colours."""
+    """Calls a blocking function and gives its result, in one of two modes."""
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T: ...
 
@@ -151,8 +151,8 @@ async def to_the_end(work: Awaitable[T]) -> T:  # type: ignore[return] # a shiel
 
 def lift_store(store: AnyStore, lift: Lift) -> Store:
     """A store for flows: as it is, or its blocking calls lifted."""
-    if isinstance(store, ColouredStore):
-        store = store.coloured("sync" if lift is in_place else "async")
+    if isinstance(store, DualModeStore):
+        store = store.for_mode("sync" if lift is in_place else "async")
     return _LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
 
 
@@ -412,15 +412,15 @@ def deadline_of(seconds: float | None, threads: int) -> Deadline | None:
     return None if seconds is None else Deadline(seconds, HookThreads(threads))
 
 
-def hook_in_time(colour: Colour, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
+def hook_in_time(mode: Mode, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
     """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
 
     A plain one is called in a thread of its own, an async one in a task of its own, under a sync host in a thread as
     well; each is left to itself then, and the task is cancelled.
     """
     if deadline is None:
-        return hook_for_sync(hook) if colour == "sync" else hook_for_async(hook)
-    return partial(_sync_in_time if colour == "sync" else _async_in_time, hook, deadline)
+        return hook_for_sync(hook) if mode == "sync" else hook_for_async(hook)
+    return partial(_sync_in_time if mode == "sync" else _async_in_time, hook, deadline)
 
 
 async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Waiting for what becomes of a command, in either colour: in the caller's thread, or in its task.
+"""Waiting for what becomes of a command, in either mode: in the caller's thread, or in its task.
 
 Rules of this module:
 - whoever waits looks at the store, and then waits for a bell, which this process rings after a commit, and a store that
@@ -30,7 +30,7 @@ from ocpi_emsp.flows.commands.session_match import later
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.models import CommandResponseType, CommandType
-from ocpi_emsp.ports import Announcing, Colour, Key
+from ocpi_emsp.ports import Announcing, Key, Mode
 
 _FIRST_LOOK: Final = 0.5
 """Seconds: a charge point needs longer than that, a driver hardly notices it."""
@@ -86,7 +86,7 @@ class _TaskWaiter:
             await self._woken.wait()
 
 
-_WAITERS: Final[dict[Colour, tuple[Callable[[], _Waiter], Lift]]] = {
+_WAITERS: Final[dict[Mode, tuple[Callable[[], _Waiter], Lift]]] = {
     "sync": (_ThreadWaiter, in_place),
     "async": (_TaskWaiter, in_thread),
 }
@@ -136,9 +136,9 @@ class Bell:
         return max(_ANNOUNCED_LOOK if self._is_announced else alone, self._count / _LOOKS)
 
     @asynccontextmanager
-    async def heard(self, uid: str, colour: Colour) -> AsyncIterator[_Waiter]:
+    async def heard(self, uid: str, mode: Mode) -> AsyncIterator[_Waiter]:
         """A waiter that is woken from now on, until the end of the block."""
-        make, lift = _WAITERS[colour]
+        make, lift = _WAITERS[mode]
         waiter = make()
         is_first = self._join(uid, waiter)
         try:
@@ -191,11 +191,11 @@ _Look: TypeAlias = Callable[[Context, SentCommand], tuple[T] | None]
 
 @frozen
 class Waiting:
-    """How the pending commands of one colour wait."""
+    """How the pending commands of one mode wait."""
 
     context: Callable[[], Context]
     bells: Bells
-    colour: Colour
+    mode: Mode
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
         """What becomes of a command. Raises TimeoutError after ``timeout`` seconds, UnknownCommand, StoreFailed."""
@@ -217,7 +217,7 @@ class Waiting:
         if timeout is not None and timeout <= 0:
             raise _nothing(sent, timeout)
         bell = self.bells.here()
-        async with bell.heard(key.id, self.colour) as waiter:
+        async with bell.heard(key.id, self.mode) as waiter:
             looked = 0
             while True:
                 waiter.rearm()

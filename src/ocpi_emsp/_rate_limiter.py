@@ -19,14 +19,14 @@ import anyio
 from ocpi_emsp._bridge import PerLoop, at_most
 from ocpi_emsp.errors import PartnerUnavailable
 from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
-from ocpi_emsp.ports import Colour
+from ocpi_emsp.ports import Mode
 
 T = TypeVar("T")
 
 
-def make_pace(colour: Colour, initial: Health) -> Pace:
+def make_pace(mode: Mode, initial: Health) -> Pace:
     """The port for a shell; ``initial``: what is assumed of every party."""
-    return _SyncPace(initial) if colour == "sync" else _AsyncPace(initial)
+    return _SyncPace(initial) if mode == "sync" else _AsyncPace(initial)
 
 
 class _States:

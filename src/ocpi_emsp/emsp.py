@@ -56,7 +56,7 @@ from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
 from ocpi_emsp.flows.tokens.push.party_run import push_tokens_to
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
-from ocpi_emsp.ports import AnyStore, Clock, Colour, Sleep, Store, Telemetry
+from ocpi_emsp.ports import AnyStore, Clock, Mode, Sleep, Store, Telemetry
 from ocpi_emsp.report import PartnerReport
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
@@ -158,24 +158,24 @@ class Emsp:
         self._relayed = tuple(relayed)
         self._patience = patience or Patience()
         self._clock = clock or SystemClock()
-        self._sleep: dict[Colour, Sleep] = {
+        self._sleep: dict[Mode, Sleep] = {
             "sync": sleep or _bridge.sleep_in_place,
             "async": sleep or _bridge.rest,
         }
         healthy = Health.of(self._patience)
-        self._pace: dict[Colour, Pace] = {"sync": make_pace("sync", healthy), "async": make_pace("async", healthy)}
+        self._pace: dict[Mode, Pace] = {"sync": make_pace("sync", healthy), "async": make_pace("async", healthy)}
         timeouts = self.limits.timeout, self.limits.timeout_connect
         self._http_client = http_client or (lambda: default_client(*timeouts))
         self._async_http_client = async_http_client or (lambda: default_async_client(*timeouts))
-        self._authorize: dict[Colour, AuthorizeHook] = {}
+        self._authorize: dict[Mode, AuthorizeHook] = {}
         self._authorize_fallback = fallback_of(authorize_fallback)
         self._deadline = _bridge.deadline_of(self.limits.authorize_deadline, self.limits.authorize_threads)
         self._listeners: list[tuple[type[Event], Callable[..., Any]]] = []
-        self._stores: dict[Colour, Store] = {
+        self._stores: dict[Mode, Store] = {
             "sync": _bridge.lift_store(store, _bridge.in_place),
             "async": _bridge.lift_store(store, _bridge.in_thread),
         }
-        self._contexts: dict[Colour, Context] = {}
+        self._contexts: dict[Mode, Context] = {}
         self._telemetry = GuardedTelemetry(telemetry)
         observe(self._telemetry, lambda: self._context("sync"), _bridge.run)
         reach = Reach(lambda: self._context("sync"), self._calling)
@@ -208,10 +208,8 @@ class Emsp:
         ``Limits.authorize_deadline``. Raises TypeError for a function that takes neither.
         """
         arguments = arguments_of(hook)
-        colours: tuple[Colour, ...] = ("sync", "async")
-        self._authorize = {
-            each: asking(_bridge.hook_in_time(each, hook, self._deadline), arguments) for each in colours
-        }
+        modes: tuple[Mode, ...] = ("sync", "async")
+        self._authorize = {each: asking(_bridge.hook_in_time(each, hook, self._deadline), arguments) for each in modes}
         self._contexts.clear()
         return hook
 
@@ -582,15 +580,15 @@ class Emsp:
             context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
             yield _paced(context, country_code, party_id)
 
-    def _context(self, colour: Colour, send: Any = None) -> Context:
+    def _context(self, mode: Mode, send: Any = None) -> Context:
         if send is not None:
-            return self._make_context(colour, send)
-        if colour not in self._contexts:
-            self._contexts[colour] = self._make_context(colour, _ONE_SHOT[colour](self))
-        return self._contexts[colour]
+            return self._make_context(mode, send)
+        if mode not in self._contexts:
+            self._contexts[mode] = self._make_context(mode, _ONE_SHOT[mode](self))
+        return self._contexts[mode]
 
-    def _make_context(self, colour: Colour, send: Any) -> Context:
-        lift = _bridge.hook_for_sync if colour == "sync" else _bridge.hook_for_async
+    def _make_context(self, mode: Mode, send: Any) -> Context:
+        lift = _bridge.hook_for_sync if mode == "sync" else _bridge.hook_for_async
         return Context(
             identity=self.identity,
             matrix=self.matrix,
@@ -598,13 +596,13 @@ class Emsp:
             url_policy=self._url_policy,
             policy=self._policy,
             required_modules=self._required_modules,
-            store=self._stores[colour],
+            store=self._stores[mode],
             clock=self._clock,
-            sleep=self._sleep[colour],
-            pace=self._pace[colour],
+            sleep=self._sleep[mode],
+            pace=self._pace[mode],
             patience=self._patience,
             send=send,
-            authorize=self._authorize.get(colour),
+            authorize=self._authorize.get(mode),
             authorize_fallback=self._authorize_fallback,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
             relayed=self._relayed,
@@ -637,7 +635,7 @@ def _async_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
     return send
 
 
-_ONE_SHOT: dict[Colour, Callable[[Emsp], Any]] = {"sync": _sync_one_shot, "async": _async_one_shot}
+_ONE_SHOT: dict[Mode, Callable[[Emsp], Any]] = {"sync": _sync_one_shot, "async": _async_one_shot}
 
 
 def _check_identity(identity: Identity) -> None:

@@ -67,7 +67,7 @@ class InvalidObject(Refusal):
         return "\n".join([self.message, *(f"  {finding}" for finding in self.findings)])
 
 
-class CannotHold(InvalidObject):
+class CannotStore(InvalidObject):
     """An object, key or entry that the store cannot hold: nothing of its transaction is kept."""
 
 

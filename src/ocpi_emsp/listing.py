@@ -1,4 +1,4 @@
-"""The objects of a partner's list, as a client gives them, in both colours.
+"""The objects of a partner's list, as a client gives them, in both modes.
 
 Rules of this module: nothing is requested before it is wanted, and what is remembered of a list is bounded.
 """

@@ -178,7 +178,7 @@ class Transaction(Protocol):
     """All or nothing. What is read is locked until the end; two transactions on one record run one after the other.
 
     That holds for a record that does not exist yet, too. A read-only transaction locks nothing and cannot write.
-    A document, key or entry that the store cannot hold is CannotHold (an InvalidObject), at the call or at the commit.
+    A document, key or entry that the store cannot hold is CannotStore (an InvalidObject), at the call or at the commit.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -263,17 +263,17 @@ class BlockingStore(Protocol):
     def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[BlockingTransaction]: ...
 
 
-Colour: TypeAlias = Literal["sync", "async"]
+Mode: TypeAlias = Literal["sync", "async"]
 
 
 @runtime_checkable
-class ColouredStore(Protocol):
-    """A store that has a driver for each colour of host, or for one of them."""
+class DualModeStore(Protocol):
+    """A store that has a driver for each mode of host, or for one of them."""
 
-    def coloured(self, colour: Colour) -> Store | BlockingStore: ...
+    def for_mode(self, mode: Mode) -> Store | BlockingStore: ...
 
 
-AnyStore: TypeAlias = Store | BlockingStore | ColouredStore
+AnyStore: TypeAlias = Store | BlockingStore | DualModeStore
 
 
 @runtime_checkable
@@ -335,7 +335,7 @@ Role: TypeAlias = Literal["server", "client", "internal"]
 class Telemetry(Protocol):
     """Where traces and numbers go. What it raises is noted once, and disturbs nothing.
 
-    It is called from any thread and task, does not block, and is the same for both colours. docs/observability.md has
+    It is called from any thread and task, does not block, and is the same for both modes. docs/observability.md has
     the names.
     """
 

@@ -1,4 +1,4 @@
-"""check() and accept(): nothing makes check raise, a policy decides, and every rule of sense hits what it means."""
+"""check() and accept(): nothing makes check raise, a policy decides, and every semantic rule hits what it means."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Each rule of sense beside its example: further documents that break it, with the place, and near misses."""
+"""Each semantic rule beside its example: further documents that break it, with the place, and near misses."""
 
 from collections.abc import Mapping
 from decimal import Decimal

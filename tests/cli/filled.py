@@ -41,7 +41,7 @@ def fill(url: str) -> None:
     """Put a party and its objects into a database, two rejections and decisions, and events that wait or are dead."""
     store = SqlStore(url)
     store.upgrade()
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for record in records():
             tx.put(record)
         for entry in (*entries(), *decisions()):

@@ -114,7 +114,7 @@ def know(database: str, cpos_url: str, *parties: str) -> None:
     """Write parties into a database, as if they had registered."""
     store = SqlStore(database)
     store.upgrade()
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for code in parties:
             country_code, party_id = code.split("-")
             urls = {module: f"{cpos_url}/{code}/{module}" for module in MODULES}

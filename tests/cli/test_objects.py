@@ -24,7 +24,7 @@ PLURALS = tuple(plural for plural in objects.KINDS if plural != "commands")
 def add(url: str, kind: str, ids: list[str], *, owner: tuple[str, str] = filled.OWNER, parent: str = "") -> None:
     """Put records with these ids into the store."""
     store = SqlStore(url)
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for each in ids:
             tx.put(filled.record(Key(kind, *owner, each, parent), json.dumps({"id": each}).encode()))
     store.dispose()
@@ -176,7 +176,7 @@ def test_a_document_that_deviates_leaves_cells_empty(
     kind = objects.KINDS[plural]
     parent = {"evses": "LOC1", "reservations": "LOC1", "tokens": "RFID"}.get(plural, "")
     store = SqlStore(database)
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         tx.put(filled.record(Key(kind, *filled.OWNER, "ODD", parent), document))
     store.dispose()
     ended = command(plural, "list")

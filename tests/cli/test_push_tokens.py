@@ -107,7 +107,7 @@ def test_tokens_that_fail_are_named_up_to_ten(cpo: Cpo, command: Command) -> Non
     there, _ = cpo()
     store_tokens(token("A"))
     store = SqlStore("sqlite:///ocpi-emsp.db")
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for number in range(12):
             key = Key(Kind.TOKEN, *filled.OURS, f"BAD{number}", "RFID")
             tx.put(filled.record(key, b'{"uid": "BAD"}'))

@@ -29,7 +29,7 @@ DUPLICATE = Key(Kind.CDR_CONFLICT, *filled.OWNER, "12345", "hash")
 def put(url: str, *records: tuple[str, Document], parent: str = "", gone: tuple[Key, ...] = ()) -> None:
     """Put documents into the store, and take records away."""
     store = SqlStore(url)
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for key in gone:
             tx.delete(key)
         for kind, document in records:

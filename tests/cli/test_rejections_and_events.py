@@ -99,7 +99,7 @@ def test_all_of_a_party_are_replayed(
     none = command("rejections", "replay", "--all", "--party", "DE-ABC", *WHO)
     assert (none.status, none.out) == (0, "")
     store = SqlStore(database)
-    with store.coloured("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         tx.delete(filled.records()[0].key)
     store.dispose()
     ended = command("rejections", "replay", "--all", *WHO)

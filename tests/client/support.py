@@ -34,8 +34,8 @@ from ocpi_emsp.testing.cpo import Received, SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import decode, encode
 
 T = TypeVar("T")
-Colour: TypeAlias = Literal["sync", "async"]
-COLOURS: tuple[Colour, ...] = ("sync", "async")
+Mode: TypeAlias = Literal["sync", "async"]
+MODES: tuple[Mode, ...] = ("sync", "async")
 Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 TOKEN = "token-of-the-cpo"
@@ -152,7 +152,7 @@ def register(emsp: Emsp) -> str:
     return str(decode(response.body)["data"]["token"])
 
 
-# --- calls of either colour -----------------------------------------------------------------------------------------
+# --- calls of either mode -----------------------------------------------------------------------------------------
 
 
 @define
@@ -166,9 +166,9 @@ class Drained:
     error: Exception | None = None
 
 
-def drain(emsp: Emsp, colour: Colour, name: str = "locations", **parameters: Any) -> Drained:
+def drain(emsp: Emsp, mode: Mode, name: str = "locations", **parameters: Any) -> Drained:
     """Every object of a list of NL-TNM; an error ends it and is kept."""
-    if colour == "async":
+    if mode == "async":
         return anyio.run(lambda: drain_async(emsp, name, **parameters))
     with emsp.client("NL", "TNM") as client:
         listing: Listing[Any] = getattr(client, name)(**parameters)
@@ -199,9 +199,9 @@ def _drained(listing: Listing[Any] | AsyncListing[Any], ids: list[str], error: E
     return Drained(ids, listing.total, rejected, listing.notes, error)
 
 
-def call(emsp: Emsp, colour: Colour, name: str, *args: Any, **kwargs: Any) -> Any:
+def call(emsp: Emsp, mode: Mode, name: str, *args: Any, **kwargs: Any) -> Any:
     """The result of one method of a client of NL-TNM."""
-    if colour == "sync":
+    if mode == "sync":
         with emsp.client("NL", "TNM") as client:
             return getattr(client, name)(*args, **kwargs)
 
@@ -238,18 +238,18 @@ class Pair:
     emsp: Emsp
     cpo: SimulatedCpo
     portal: BlockingPortal
-    colour: Colour
+    mode: Mode
 
     def register(self, token_a: str, *, base64_token: bool = False) -> Party:
         """The handshake that the eMSP starts."""
         url = self.cpo.versions_url
-        if self.colour == "sync":
+        if self.mode == "sync":
             return self.emsp.register(url, token_a=token_a, base64_token=base64_token)
         return self.portal.call(lambda: self.emsp.async_register(url, token_a=token_a, base64_token=base64_token))
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """The result of one method of the eMSP's client."""
-        if self.colour == "sync":
+        if self.mode == "sync":
             return call(self.emsp, "sync", name, *args, **kwargs)
 
         async def run(client: AsyncClient) -> Any:
@@ -258,7 +258,7 @@ class Pair:
         return self.awaited(run)
 
     def drain(self, name: str = "locations", **parameters: Any) -> Drained:
-        if self.colour == "sync":
+        if self.mode == "sync":
             return drain(self.emsp, "sync", name, **parameters)
         return self.portal.call(lambda: drain_async(self.emsp, name, **parameters))
 
@@ -273,7 +273,7 @@ class Pair:
         return self.emsp.client("NL", "TNM")
 
     def outcome(self, pending: PendingCommand | AsyncPendingCommand) -> CommandResponseType:
-        """What became of a command, awaited in its colour."""
+        """What became of a command, awaited in its mode."""
         if isinstance(pending, PendingCommand):
             return pending.result(timeout=10)
         return self.portal.call(pending.result, 10)
@@ -284,7 +284,7 @@ class Pair:
 
 
 @contextmanager
-def simulated(colour: Colour, settings: Mapping[str, Any], *, base64_token: bool = False) -> Iterator[Pair]:
+def simulated(mode: Mode, settings: Mapping[str, Any], *, base64_token: bool = False) -> Iterator[Pair]:
     """A pair; the eMSP ran the handshake."""
     cpo = SimulatedCpo(url=ORIGIN, **settings)
     with start_blocking_portal() as portal:
@@ -293,7 +293,7 @@ def simulated(colour: Colour, settings: Mapping[str, Any], *, base64_token: bool
             async_http_client=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=cpo.app)),
         )
         cpo.transport = httpx.ASGITransport(app=emsp.asgi())
-        pair = Pair(emsp, cpo, portal, colour)
+        pair = Pair(emsp, cpo, portal, mode)
         pair.register(cpo.invite().token_a, base64_token=base64_token)
         try:
             yield pair

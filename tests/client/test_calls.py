@@ -12,11 +12,11 @@ import pytest
 
 from client.support import (
     BASE,
-    COLOURS,
+    MODES,
     MODULES,
     TOKEN,
-    Colour,
     Handler,
+    Mode,
     Server,
     call,
     drain,
@@ -46,16 +46,16 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 
-pytestmark = pytest.mark.parametrize("colour", COLOURS)
+pytestmark = pytest.mark.parametrize("mode", MODES)
 
 LOCATION = samples.location()
 
 
-def refused(colour: Colour, response: httpx.Response | Exception, **settings: Any) -> Exception:
+def refused(mode: Mode, response: httpx.Response | Exception, **settings: Any) -> Exception:
     """What GET of a location raises that is answered so; nothing is asked twice."""
     server = Server(in_turn(response))
     with pytest.raises(OcpiError) as caught:
-        call(registered(server, **settings), colour, "location", "LOC1")
+        call(registered(server, **settings), mode, "location", "LOC1")
     assert server.urls == [f"{BASE}/locations/LOC1"]
     assert TOKEN not in str(caught.value)
     return caught.value
@@ -69,9 +69,9 @@ def refused(colour: Colour, response: httpx.Response | Exception, **settings: An
     [(200, 2001), (200, 2003), (200, 2004), (200, 3000), (200, 0), (200, 999), (200, -1000), (404, 1000), (404, 2003),
      (500, 3000), (302, 1000), (101, 1000)],
 )  # fmt: skip
-def test_an_error_of_either_layer_is_an_error(colour: Colour, status: int, status_code: int) -> None:
+def test_an_error_of_either_layer_is_an_error(mode: Mode, status: int, status_code: int) -> None:
     body = envelope([{"rule": "x"}], status_code) | {"status_message": "No such thing"}
-    error = refused(colour, httpx.Response(status, json=body))
+    error = refused(mode, httpx.Response(status, json=body))
     assert isinstance(error, PartnerRefused)
     assert (error.answered_http, error.answered_code) == (status, status_code)
     assert error.data == b'[{"rule":"x"}]'
@@ -81,16 +81,16 @@ def test_an_error_of_either_layer_is_an_error(colour: Colour, status: int, statu
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize("status_code", [1000, "1000", 1001, 1999, 1000.0])
-def test_success_needs_both_layers(colour: Colour, status: int, status_code: Any) -> None:
+def test_success_needs_both_layers(mode: Mode, status: int, status_code: Any) -> None:
     response = httpx.Response(status, json=envelope(LOCATION | {"energy_mix": None}, status_code))
-    location = call(registered(Server(in_turn(response))), colour, "location", "LOC1")
+    location = call(registered(Server(in_turn(response))), mode, "location", "LOC1")
     assert location.id == "LOC1"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b"{}", b'{"status_code":"no"}', b"\xff"])
 @pytest.mark.parametrize("status", [200, 204, 401, 502])
-def test_an_answer_without_an_envelope(colour: Colour, status: int, body: bytes) -> None:
-    error = refused(colour, httpx.Response(status, content=body))
+def test_an_answer_without_an_envelope(mode: Mode, status: int, body: bytes) -> None:
+    error = refused(mode, httpx.Response(status, content=body))
     if status < 300:
         assert isinstance(error, AnswerUnusable)
         assert str(error).startswith(f"GET {BASE}/locations/LOC1: ")
@@ -101,31 +101,31 @@ def test_an_answer_without_an_envelope(colour: Colour, status: int, body: bytes)
 
 
 @pytest.mark.parametrize("data", [None, [], "LOC1", {}, {"id": "LOC1"}])
-def test_data_that_is_no_object_of_the_kind_is_named(colour: Colour, data: Any) -> None:
-    error = refused(colour, httpx.Response(200, json=envelope(data)))
+def test_data_that_is_no_object_of_the_kind_is_named(mode: Mode, data: Any) -> None:
+    error = refused(mode, httpx.Response(200, json=envelope(data)))
     assert isinstance(error, AnswerUnusable)
     assert "Location" in str(error)
 
 
-def test_what_an_answer_lacks_is_in_the_findings(colour: Colour) -> None:
-    error = refused(colour, httpx.Response(200, json=envelope({"id": "LOC1", "coordinates": {}})))
+def test_what_an_answer_lacks_is_in_the_findings(mode: Mode) -> None:
+    error = refused(mode, httpx.Response(200, json=envelope({"id": "LOC1", "coordinates": {}})))
     assert isinstance(error, AnswerUnusable)
     assert "/coordinates/latitude" in [each.pointer for each in error.findings]
 
 
-def test_an_answer_without_data_has_no_object(colour: Colour) -> None:
-    error = refused(colour, httpx.Response(200, json={"status_code": 1000}))
+def test_an_answer_without_data_has_no_object(mode: Mode) -> None:
+    error = refused(mode, httpx.Response(200, json={"status_code": 1000}))
     assert isinstance(error, AnswerUnusable)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(colour: Colour, status: int) -> None:
-    error = refused(colour, httpx.Response(status, headers={"location": "https://thief.example.com/"}))
+def test_a_redirect_is_not_followed(mode: Mode, status: int) -> None:
+    error = refused(mode, httpx.Response(status, headers={"location": "https://thief.example.com/"}))
     assert isinstance(error, PartnerRefused)
     assert error.answered_http == status
 
 
-def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(colour: Colour) -> None:
+def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(mode: Mode) -> None:
     """The url policy has not seen where it leads."""
     asked = list[str]()
 
@@ -136,7 +136,7 @@ def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(colour: Col
     transport = httpx.MockTransport(server)
 
     async def send() -> int:
-        if colour == "sync":
+        if mode == "sync":
             with httpx.Client(transport=transport, follow_redirects=True) as http:
                 return (await HttpxSend(http, 1000)(Request("GET", BASE))).status
         async with httpx.AsyncClient(transport=transport, follow_redirects=True) as http_async:
@@ -159,8 +159,8 @@ def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(colour: Col
         httpx.InvalidURL("no host"),
     ],
 )
-def test_no_answer_names_method_url_and_reason(colour: Colour, raised: Exception) -> None:
-    error = refused(colour, raised)
+def test_no_answer_names_method_url_and_reason(mode: Mode, raised: Exception) -> None:
+    error = refused(mode, raised)
     assert isinstance(error, TransportFailed)
     reason = f"{type(raised).__name__}: {raised}".removesuffix(": ")
     assert str(error) == f"GET {BASE}/locations/LOC1: {reason}"
@@ -168,16 +168,16 @@ def test_no_answer_names_method_url_and_reason(colour: Colour, raised: Exception
     assert error.__cause__ is raised
 
 
-def test_a_compressed_answer_is_measured_as_it_is_read(colour: Colour) -> None:
+def test_a_compressed_answer_is_measured_as_it_is_read(mode: Mode) -> None:
     bomb = gzip.compress(b" " * 1_000_000)
     response = httpx.Response(200, content=bomb, headers={"content-encoding": "gzip"})
-    error = refused(colour, response, limits=Limits(answer=len(bomb) * 2))
+    error = refused(mode, response, limits=Limits(answer=len(bomb) * 2))
     assert isinstance(error, TransportFailed)
 
 
-def send(colour: Colour, request: Request, limit: int = 1000) -> Response:
+def send(mode: Mode, request: Request, limit: int = 1000) -> Response:
     """One request with the library's own httpx client."""
-    if colour == "sync":
+    if mode == "sync":
         with default_client(5.0) as http:
             return run(HttpxSend(http, limit)(request))
 
@@ -188,29 +188,29 @@ def send(colour: Colour, request: Request, limit: int = 1000) -> Response:
     return anyio.run(exchange)
 
 
-def test_a_refused_connection_fails_without_the_token(colour: Colour) -> None:
+def test_a_refused_connection_fails_without_the_token(mode: Mode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     request = Request("GET", f"http://127.0.0.1:{port}/x", headers={"authorization": "Token secret"})
     with pytest.raises(TransportFailed) as caught:
-        send(colour, request)
+        send(mode, request)
     assert str(caught.value).startswith(f"GET http://127.0.0.1:{port}/x: ConnectError")
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("bad", ["secret\nx: y", "secret\r", "secret-é", "secret\x00"])
-def test_a_token_that_no_header_can_carry_fails_without_showing(colour: Colour, bad: str) -> None:
+def test_a_token_that_no_header_can_carry_fails_without_showing(mode: Mode, bad: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
         with pytest.raises(TransportFailed) as caught:
-            send(colour, Request("GET", url, headers={"authorization": f"Token {bad}"}))
+            send(mode, Request("GET", url, headers={"authorization": f"Token {bad}"}))
     assert str(caught.value) in (f"GET {url}: LocalProtocolError", f"GET {url}: UnicodeEncodeError")
 
 
 @pytest.mark.parametrize("url", ["http://", "nonsense", "gopher://x/", "http://a\x00b/"])
-def test_a_url_that_cannot_be_called_fails(colour: Colour, url: str) -> None:
+def test_a_url_that_cannot_be_called_fails(mode: Mode, url: str) -> None:
     with pytest.raises(TransportFailed):
-        send(colour, Request("GET", url))
+        send(mode, Request("GET", url))
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------------
@@ -220,23 +220,23 @@ def ok(data: Any = None) -> httpx.Response:
     return httpx.Response(200, json=envelope(data))
 
 
-def sent(colour: Colour, name: str, *args: Any, answer: Any = None, **kwargs: Any) -> httpx.Request:
+def sent(mode: Mode, name: str, *args: Any, answer: Any = None, **kwargs: Any) -> httpx.Request:
     """The one request that a call makes."""
     server = Server(in_turn(ok(answer)))
-    call(registered(server), colour, name, *args, **kwargs)
+    call(registered(server), mode, name, *args, **kwargs)
     return server.asked[0]
 
 
-def test_every_request_carries_the_token_and_ids_to_trace_it(colour: Colour) -> None:
-    request = sent(colour, "put_token", token())
+def test_every_request_carries_the_token_and_ids_to_trace_it(mode: Mode) -> None:
+    request = sent(mode, "put_token", token())
     assert request.headers["authorization"] == f"Token {TOKEN}"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["x-request-id"] != request.headers["x-correlation-id"]
-    assert "content-type" not in sent(colour, "location", "LOC1", answer=LOCATION | {"energy_mix": None}).headers
+    assert "content-type" not in sent(mode, "location", "LOC1", answer=LOCATION | {"energy_mix": None}).headers
 
 
-def test_a_token_is_put_under_our_own_name(colour: Colour) -> None:
-    request = sent(colour, "put_token", token("A/B"))
+def test_a_token_is_put_under_our_own_name(mode: Mode) -> None:
+    request = sent(mode, "put_token", token("A/B"))
     assert (request.method, str(request.url)) == ("PUT", f"{BASE}/tokens/IT/BEC/A%2FB")
     body = json.loads(request.content)
     assert body == {
@@ -250,18 +250,18 @@ def test_a_token_is_put_under_our_own_name(colour: Colour) -> None:
     }
 
 
-def test_a_token_is_patched_by_its_changes_alone(colour: Colour) -> None:
+def test_a_token_is_patched_by_its_changes_alone(mode: Mode) -> None:
     later = token().last_updated + timedelta(hours=1)
-    request = sent(colour, "patch_token", "T0", valid=False, last_updated=later)
+    request = sent(mode, "patch_token", "T0", valid=False, last_updated=later)
     assert (request.method, str(request.url)) == ("PATCH", f"{BASE}/tokens/IT/BEC/T0")
     assert json.loads(request.content) == {"valid": False, "last_updated": "2020-01-01T01:00:00Z"}
 
 
 @pytest.mark.parametrize("ids", [("LOC1",), ("LOC/1", "E 1"), ("LOC1", "E*1", "ü")])
-def test_ids_are_encoded_in_the_url(colour: Colour, ids: tuple[str, ...]) -> None:
+def test_ids_are_encoded_in_the_url(mode: Mode, ids: tuple[str, ...]) -> None:
     server = Server(in_turn(httpx.Response(404)))
     with pytest.raises(PartnerRefused):
-        call(registered(server), colour, ("location", "evse", "connector")[len(ids) - 1], *ids)
+        call(registered(server), mode, ("location", "evse", "connector")[len(ids) - 1], *ids)
     path = server.asked[0].url.raw_path.decode().removeprefix("/cpo/2.1.1/locations/")
     assert path == "/".join({"LOC/1": "LOC%2F1", "E 1": "E%201", "E*1": "E%2A1", "ü": "%C3%BC"}.get(i, i) for i in ids)
 
@@ -277,16 +277,16 @@ def nothing(request: httpx.Request) -> httpx.Response:
     ("args", "changes", "pointer"),
     [((token("x" * 37),), {}, "/uid"), ((token(language="english"),), {}, "/language")],
 )
-def test_an_invalid_token_is_not_sent(colour: Colour, args: Any, changes: dict[str, Any], pointer: str) -> None:
+def test_an_invalid_token_is_not_sent(mode: Mode, args: Any, changes: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidObject) as caught:
-        call(registered(Server(nothing)), colour, "put_token", *args, **changes)
+        call(registered(Server(nothing)), mode, "put_token", *args, **changes)
     assert [each.pointer for each in caught.value.findings] == [pointer]
 
 
 @pytest.mark.parametrize("changes", [{}, {"type": "OTHER"}, {"valid": False, "vendor": 1}])
-def test_a_patch_of_what_identifies_a_token_is_not_sent(colour: Colour, changes: dict[str, Any]) -> None:
+def test_a_patch_of_what_identifies_a_token_is_not_sent(mode: Mode, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidObject, match="cannot be patched"):
-        call(registered(Server(nothing)), colour, "patch_token", "T0", **changes)
+        call(registered(Server(nothing)), mode, "patch_token", "T0", **changes)
 
 
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
@@ -315,46 +315,46 @@ each_call = pytest.mark.parametrize(("name", "args", "kwargs", "module"), CALLS,
 
 @each_call
 def test_a_switched_off_call_is_not_sent(
-    colour: Colour, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
+    mode: Mode, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
 ) -> None:
     rows = [row for row in SupportMatrix.full().rows if row.direction == "CPO -> MSP" or row.module != module]
     emsp = registered(Server(nothing), matrix=SupportMatrix(tuple(rows)))
     with pytest.raises(NotSupported, match="the support matrix switches"):
-        call(emsp, colour, name, *args, **kwargs)
+        call(emsp, mode, name, *args, **kwargs)
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "module"), [each for each in CALLS if each[3] != "credentials"])
 def test_a_call_to_a_module_that_the_partner_lacks_is_not_sent(
-    colour: Colour, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
+    mode: Mode, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
 ) -> None:
     server = Server(nothing, modules=[each for each in MODULES if each != module])
     with pytest.raises(MissingEndpoints, match=f"NL-TNM offers no {module} endpoint"):
-        call(registered(server), colour, name, *args, **kwargs)
+        call(registered(server), mode, name, *args, **kwargs)
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), [each[:3] for each in CALLS], ids=[name for name, *_ in CALLS])
 def test_a_call_to_a_party_that_is_not_registered_is_not_sent(
-    colour: Colour, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    mode: Mode, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     emsp = facing(nothing)
     for _ in ("unknown", "only invited"):
         with pytest.raises(NotRegistered, match="there is no registration with NL-TNM"):
-            call(emsp, colour, name, *args, **kwargs)
+            call(emsp, mode, name, *args, **kwargs)
         emsp.invite("NL", "TNM")
 
 
 @pytest.mark.parametrize("name", ["locations", "sessions", "cdrs", "tariffs"])
-def test_a_list_that_is_switched_off_or_missing_is_not_sent(colour: Colour, name: str) -> None:
+def test_a_list_that_is_switched_off_or_missing_is_not_sent(mode: Mode, name: str) -> None:
     window = {"date_from": token().last_updated}
     off = SupportMatrix.full().switch(False, module=name, direction="MSP -> CPO", method="GET", path=f"/{name}")
-    assert isinstance(drain(registered(Server(nothing), matrix=off), colour, name, **window).error, NotSupported)
+    assert isinstance(drain(registered(Server(nothing), matrix=off), mode, name, **window).error, NotSupported)
     lacking = Server(nothing, modules=[each for each in MODULES if each != name])
-    assert isinstance(drain(registered(lacking), colour, name, **window).error, MissingEndpoints)
+    assert isinstance(drain(registered(lacking), mode, name, **window).error, MissingEndpoints)
 
 
-def start_registration(colour: Colour, server: Handler, url: str, **settings: Any) -> Party:
+def start_registration(mode: Mode, server: Handler, url: str, **settings: Any) -> Party:
     emsp = facing(server, **settings)
-    if colour == "sync":
+    if mode == "sync":
         return emsp.register(url, token_a="a")
     return anyio.run(lambda: emsp.async_register(url, token_a="a"))
 
@@ -378,17 +378,17 @@ def start_registration(colour: Colour, server: Handler, url: str, **settings: An
         "",
     ],
 )
-def test_a_url_that_the_policy_forbids_is_not_called(colour: Colour, url: str) -> None:
+def test_a_url_that_the_policy_forbids_is_not_called(mode: Mode, url: str) -> None:
     with pytest.raises(CannotUseApi, match=r"forbids|port"):
-        start_registration(colour, nothing, url, url_policy="loopback")
+        start_registration(mode, nothing, url, url_policy="loopback")
 
 
-def test_a_registration_that_is_switched_off_is_not_started(colour: Colour) -> None:
+def test_a_registration_that_is_switched_off_is_not_started(mode: Mode) -> None:
     off = SupportMatrix.full().switch(
         False, module="credentials", direction="MSP -> CPO", method="POST", path="/credentials"
     )
     with pytest.raises(NotSupported, match="POST /credentials"):
-        start_registration(colour, nothing, "https://cpo.test/versions", matrix=off)
+        start_registration(mode, nothing, "https://cpo.test/versions", matrix=off)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_a_registration_that_is_switched_off_is_not_started(colour: Colour) -> N
         ("loopback", "https://cpo.test/v", True),
     ],
 )
-def test_the_policy_says_which_urls_are_called(colour: Colour, policy: Any, url: str, allowed: bool) -> None:
+def test_the_policy_says_which_urls_are_called(mode: Mode, policy: Any, url: str, allowed: bool) -> None:
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -412,5 +412,5 @@ def test_the_policy_says_which_urls_are_called(colour: Colour, policy: Any, url:
         return httpx.Response(503)
 
     with pytest.raises(CannotUseApi, match="503" if allowed else "forbids"):
-        start_registration(colour, answer, url, url_policy=policy)
+        start_registration(mode, answer, url, url_policy=policy)
     assert len(asked) == allowed

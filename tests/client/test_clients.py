@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from client.support import (
-    COLOURS,
     LONG_AGO,
+    MODES,
     ORIGIN,
-    Colour,
+    Mode,
     Server,
     envelope,
     facing,
@@ -53,10 +53,10 @@ from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
 
-both_colours = pytest.mark.parametrize("colour", COLOURS)
+both_modes = pytest.mark.parametrize("mode", MODES)
 
 
-# --- one interface, two colours -------------------------------------------------------------------------------------
+# --- one interface, two modes -------------------------------------------------------------------------------------
 
 
 def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
@@ -78,7 +78,7 @@ def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
         (Reservations, AsyncReservations),
     ],
 )
-def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
+def test_both_modes_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
     assert list(methods(plain)) == list(methods(awaited))
     for name, method in methods(plain).items():
         twin = methods(awaited)[name]
@@ -98,8 +98,8 @@ def test_both_colours_have_the_same_methods(plain: type[Any], awaited: type[Any]
 def test_every_blocking_method_of_an_emsp_has_an_awaited_twin() -> None:
     own = methods(Emsp)
     twins = {name.removeprefix("async_"): twin for name, twin in own.items() if name.startswith("async_")}
-    colourless = {"authorize", "on", "asgi", "wsgi", "handle", "handle_async"}
-    assert set(twins) == {name for name in own if not name.startswith("async_")} - colourless
+    without_twin = {"authorize", "on", "asgi", "wsgi", "handle", "handle_async"}
+    assert set(twins) == {name for name in own if not name.startswith("async_")} - without_twin
     for name, twin in twins.items():
         wanted = dict(inspect.signature(own[name]).parameters)
         if name == "keep_delivering":
@@ -136,9 +136,9 @@ def test_a_blocking_client_works_where_a_loop_runs_already() -> None:
 # --- everything, against one simulated CPO --------------------------------------------------------------------------
 
 
-@both_colours
-def test_every_call_works(colour: Colour) -> None:
-    with simulated(colour, {"locations": 3, "page_limit": 2}) as pair:
+@both_modes
+def test_every_call_works(mode: Mode) -> None:
+    with simulated(mode, {"locations": 3, "page_limit": 2}) as pair:
         assert [each.version for each in pair.call("versions")] == ["2.1.1"]
         assert {each.identifier for each in pair.call("version_details").endpoints} >= {"locations", "tokens"}
         assert pair.call("credentials").party_id == "TNM"
@@ -155,9 +155,9 @@ def test_every_call_works(colour: Colour) -> None:
         assert pair.cpo.tokens[0]["valid"] is False
 
 
-@both_colours
-def test_every_command_works(colour: Colour) -> None:
-    with simulated(colour, PRESETS["bare-command-result"]) as pair:
+@both_modes
+def test_every_command_works(mode: Mode) -> None:
+    with simulated(mode, PRESETS["bare-command-result"]) as pair:
         expiry = datetime.now(UTC) + timedelta(hours=1)
         pair.emsp.tokens.put(token())
         assert pair.emsp.sync("NL", "TNM", modules=("locations", "sessions")).ok
@@ -176,9 +176,9 @@ def test_every_command_works(colour: Colour) -> None:
         assert [each.status for each in pair.cpo.command_results_sent] == [200] * 4
 
 
-@both_colours
-def test_an_object_that_the_cpo_does_not_know(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@both_modes
+def test_an_object_that_the_cpo_does_not_know(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         for name, args, code in [
             ("location", ("NONE",), 2003),
             ("evse", ("LOC1", "NONE"), 2000),
@@ -189,9 +189,9 @@ def test_an_object_that_the_cpo_does_not_know(colour: Colour) -> None:
             assert (caught.value.answered_http, caught.value.answered_code) == (404, code)
 
 
-@both_colours
-def test_a_quirky_partner_is_read_like_any_other(colour: Colour) -> None:
-    with simulated(colour, PRESETS["quirky"]) as pair:
+@both_modes
+def test_a_quirky_partner_is_read_like_any_other(mode: Mode) -> None:
+    with simulated(mode, PRESETS["quirky"]) as pair:
         location = pair.call("location", "LOC1")
         assert (location.country, location.last_updated) == ("NLD", samples.BASE)
         assert (location.evses[0].floor_level, location.evses[0].physical_reference) == ("0", "1")
@@ -201,10 +201,10 @@ def test_a_quirky_partner_is_read_like_any_other(colour: Colour) -> None:
 # --- credentials ----------------------------------------------------------------------------------------------------
 
 
-@both_colours
+@both_modes
 @pytest.mark.parametrize("method", ["put_credentials", "patch_credentials"])
-def test_renewed_credentials_are_used_at_once(colour: Colour, method: str) -> None:
-    with simulated(colour, {}) as pair:
+def test_renewed_credentials_are_used_at_once(mode: Mode, method: str) -> None:
+    with simulated(mode, {}) as pair:
         old = pair.call("credentials").token
         heard: list[Event] = []
         pair.emsp.on(Event)(heard.append)
@@ -216,9 +216,9 @@ def test_renewed_credentials_are_used_at_once(colour: Colour, method: str) -> No
         assert [type(event).__name__ for event in heard] == ["PartyUpdated", "TariffReceived"]
 
 
-@both_colours
-def test_a_renewal_that_the_partner_refuses_changes_nothing(colour: Colour) -> None:
-    with simulated(colour, {"accept_credentials_patch": False}) as pair:
+@both_modes
+def test_a_renewal_that_the_partner_refuses_changes_nothing(mode: Mode) -> None:
+    with simulated(mode, {"accept_credentials_patch": False}) as pair:
         with pytest.raises(PartnerRefused) as caught:
             pair.call("patch_credentials")
         assert caught.value.answered_http == 405
@@ -226,17 +226,17 @@ def test_a_renewal_that_the_partner_refuses_changes_nothing(colour: Colour) -> N
         assert pair.portal.call(pair.cpo.push_tariff, "TAR1").ok
 
 
-@both_colours
-def test_a_renewal_that_is_answered_for_another_party_changes_nothing(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@both_modes
+def test_a_renewal_that_is_answered_for_another_party_changes_nothing(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         pair.cpo.party_id = "XYZ"
         with pytest.raises(AnswerUnusable, match="NL-TNM answered with the credentials of NL-XYZ"):
             pair.call("put_credentials")
 
 
-@both_colours
-def test_unregistering_forgets_the_party(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@both_modes
+def test_unregistering_forgets_the_party(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         pair.call("delete_credentials")
         assert not pair.cpo.registered
         with pytest.raises(NotRegistered):
@@ -246,10 +246,10 @@ def test_unregistering_forgets_the_party(colour: Colour) -> None:
 # --- the choice of a version, and handshakes that fail --------------------------------------------------------------
 
 
-@both_colours
+@both_modes
 @pytest.mark.parametrize(("versions", "named"), [(["2.0", "2.2"], "2.0, 2.2"), ([], "none"), (["2.1"], "2.1")])
-def test_a_partner_without_2_1_1_is_refused_by_what_it_offers(colour: Colour, versions: list[str], named: str) -> None:
-    with simulated(colour, {}) as pair:
+def test_a_partner_without_2_1_1_is_refused_by_what_it_offers(mode: Mode, versions: list[str], named: str) -> None:
+    with simulated(mode, {}) as pair:
         pair.cpo.versions = versions
         with pytest.raises(UnsupportedVersion, match=f"versions: {named}$") as caught:
             pair.call("version_details")
@@ -257,18 +257,18 @@ def test_a_partner_without_2_1_1_is_refused_by_what_it_offers(colour: Colour, ve
         assert [each.version for each in pair.call("versions")] == versions
 
 
-@both_colours
-def test_a_handshake_with_a_partner_that_lacks_endpoints_leaves_nothing(colour: Colour) -> None:
+@both_modes
+def test_a_handshake_with_a_partner_that_lacks_endpoints_leaves_nothing(mode: Mode) -> None:
     with (
         pytest.raises(MissingEndpoints, match="endpoints are missing: credentials"),
-        simulated(colour, {"modules": ["locations"]}),
+        simulated(mode, {"modules": ["locations"]}),
     ):
         pass
 
 
-@both_colours
-def test_a_handshake_with_a_wrong_token_cannot_use_the_api(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@both_modes
+def test_a_handshake_with_a_wrong_token_cannot_use_the_api(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         with pytest.raises(CannotUseApi, match=f"{ORIGIN}/ocpi/cpo/versions") as caught:
             pair.register("wrong")
         assert "401" in str(caught.value)

@@ -1,4 +1,4 @@
-"""One eMSP under a sync and an async host, with hooks of either colour."""
+"""One eMSP under a sync and an async host, with hooks of either mode."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ def with_a_token() -> tuple[Emsp, Request]:
 
 @pytest.mark.parametrize("hook_is_async", [False, True])
 @pytest.mark.parametrize("host", ["sync", "async", "sync inside a loop"])
-def test_an_emsp_serves_under_both_hosts_with_hooks_of_both_colours(host: str, hook_is_async: bool) -> None:
+def test_an_emsp_serves_under_both_hosts_with_hooks_of_both_modes(host: str, hook_is_async: bool) -> None:
     emsp, request = with_a_token()
     threads: list[int] = []
 

@@ -10,10 +10,10 @@ import pytest
 
 from client.support import (
     BASE,
-    COLOURS,
+    MODES,
     TOKEN,
-    Colour,
     Drained,
+    Mode,
     Server,
     drain,
     endless,
@@ -27,8 +27,8 @@ from ocpi_emsp import AnswerUnusable, AsyncClient, Limits, PartnerRefused, Trans
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 
-both_colours = pytest.mark.parametrize("colour", COLOURS)
-pytestmark = both_colours
+both_modes = pytest.mark.parametrize("mode", MODES)
+pytestmark = both_modes
 
 FIVE = ["LOC1", "LOC2", "LOC3", "LOC4", "LOC5"]
 
@@ -37,10 +37,10 @@ def locations(*numbers: int) -> list[Document]:
     return [samples.location(f"LOC{number}", evses=0) for number in numbers]
 
 
-def pull(colour: Colour, *responses: httpx.Response | Exception, **settings: Any) -> tuple[Drained, list[str]]:
+def pull(mode: Mode, *responses: httpx.Response | Exception, **settings: Any) -> tuple[Drained, list[str]]:
     """What a list gives that is answered so, and the URLs that were asked for."""
     server = Server(in_turn(*responses))
-    return drain(registered(server, **settings), colour), server.urls
+    return drain(registered(server, **settings), mode), server.urls
 
 
 # --- presets of the simulated CPO -----------------------------------------------------------------------------------
@@ -58,9 +58,9 @@ def pull(colour: Colour, *responses: httpx.Response | Exception, **settings: Any
         ("quirky", 5, 0),
     ],
 )
-def test_every_page_is_followed(colour: Colour, preset: str, total: int | None, notes: int) -> None:
+def test_every_page_is_followed(mode: Mode, preset: str, total: int | None, notes: int) -> None:
     settings = {"locations": 5, "page_limit": 2, **PRESETS[preset]}
-    with simulated(colour, settings, base64_token=preset == "base64") as pair:
+    with simulated(mode, settings, base64_token=preset == "base64") as pair:
         drained = pair.drain(date_from=samples.BASE)
         assert (drained.ids, drained.total, drained.rejected, drained.error) == (FIVE, total, [], None)
         assert len(drained.notes) == notes
@@ -69,9 +69,9 @@ def test_every_page_is_followed(colour: Colour, preset: str, total: int | None, 
         assert {each.token_format for each in pair.received("locations")} == {wanted}
 
 
-def test_a_page_is_requested_when_its_first_object_is_wanted(colour: Colour) -> None:
+def test_a_page_is_requested_when_its_first_object_is_wanted(mode: Mode) -> None:
     requests: list[int] = []
-    with simulated(colour, {"locations": 5, "page_limit": 2}) as pair:
+    with simulated(mode, {"locations": 5, "page_limit": 2}) as pair:
 
         async def step(client: AsyncClient) -> None:
             listing = client.locations()
@@ -79,7 +79,7 @@ def test_a_page_is_requested_when_its_first_object_is_wanted(colour: Colour) -> 
             async for _ in listing:
                 requests.append(len(pair.received("locations")))
 
-        if colour == "async":
+        if mode == "async":
             pair.awaited(step)
         else:
             with pair.client() as client:
@@ -89,8 +89,8 @@ def test_a_page_is_requested_when_its_first_object_is_wanted(colour: Colour) -> 
         assert requests == [0, 1, 1, 2, 2, 3]
 
 
-def test_pages_are_given_one_by_one_and_the_rest_can_be_left(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2}) as pair:
+def test_pages_are_given_one_by_one_and_the_rest_can_be_left(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5, "page_limit": 2}) as pair:
 
         async def first(client: AsyncClient) -> tuple[list[str], int | None]:
             listing = client.locations(limit=1, offset=2)
@@ -99,7 +99,7 @@ def test_pages_are_given_one_by_one_and_the_rest_can_be_left(colour: Colour) -> 
             await pages.aclose()  # type: ignore[attr-defined] # an async generator
             return [item.id for item in given.items], listing.total
 
-        if colour == "async":
+        if mode == "async":
             assert pair.awaited(first) == (["LOC3"], 5)
         else:
             with pair.client() as client:
@@ -109,8 +109,8 @@ def test_pages_are_given_one_by_one_and_the_rest_can_be_left(colour: Colour) -> 
 
 
 @pytest.mark.parametrize(("name", "first"), [("sessions", "SES1"), ("cdrs", "CDR1"), ("tariffs", "TAR1")])
-def test_the_other_lists_are_pulled_alike(colour: Colour, name: str, first: str) -> None:
-    with simulated(colour, {"page_limit": 1}) as pair:
+def test_the_other_lists_are_pulled_alike(mode: Mode, name: str, first: str) -> None:
+    with simulated(mode, {"page_limit": 1}) as pair:
         window = {"date_from": datetime(2024, 1, 1, tzinfo=UTC), "date_to": datetime(2025, 1, 1, tzinfo=UTC)}
         drained = pair.drain(name, **window)
         assert drained.error is None
@@ -118,16 +118,16 @@ def test_the_other_lists_are_pulled_alike(colour: Colour, name: str, first: str)
         assert len(drained.ids) == drained.total == len(pair.received(name))
 
 
-def test_a_window_is_sent_as_it_was_asked_for(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5}) as pair:
+def test_a_window_is_sent_as_it_was_asked_for(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5}) as pair:
         drained = pair.drain(date_from=datetime(2024, 1, 1, 0, 1, tzinfo=UTC), date_to=datetime(2024, 1, 1, 0, 3))
         assert drained.ids == ["LOC2", "LOC3"]
         (asked,) = pair.received("locations")
         assert asked.query == "date_from=2024-01-01T00:01:00Z&date_to=2024-01-01T00:03:00Z"
 
 
-def test_a_list_that_the_cpo_refuses_says_so(colour: Colour) -> None:
-    with simulated(colour, PRESETS["html-errors"]) as pair:
+def test_a_list_that_the_cpo_refuses_says_so(mode: Mode) -> None:
+    with simulated(mode, PRESETS["html-errors"]) as pair:
         error = pair.drain().error
         assert isinstance(error, PartnerRefused)
         assert (error.answered_http, error.answered_code) == (502, None)
@@ -137,25 +137,25 @@ def test_a_list_that_the_cpo_refuses_says_so(colour: Colour) -> None:
 # --- the next link --------------------------------------------------------------------------------------------------
 
 
-def test_a_link_to_the_page_itself_is_not_followed_and_the_list_goes_on_by_offset(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["loop"]}) as pair:
+def test_a_link_to_the_page_itself_is_not_followed_and_the_list_goes_on_by_offset(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5, "page_limit": 2, **PRESETS["loop"]}) as pair:
         drained = pair.drain()
         assert (drained.ids, drained.error) == (["LOC1", "LOC2", "LOC3", "LOC4", "LOC5"], None)
         assert "followed before" in drained.notes[0]
         assert len(pair.received("locations")) == 3
 
 
-def test_a_link_to_the_page_itself_ends_a_list_without_a_total(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2, "totals": False, **PRESETS["loop"]}) as pair:
+def test_a_link_to_the_page_itself_ends_a_list_without_a_total(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5, "page_limit": 2, "totals": False, **PRESETS["loop"]}) as pair:
         drained = pair.drain()
         assert (drained.ids, drained.error) == (["LOC1", "LOC2"], None)
         assert "followed before" in drained.notes[0]
         assert len(pair.received("locations")) == 1
 
 
-def test_a_link_to_an_earlier_page_ends_the_list(colour: Colour) -> None:
+def test_a_link_to_an_earlier_page_ends_the_list(mode: Mode) -> None:
     drained, urls = pull(
-        colour,
+        mode,
         page(locations(1), f"{BASE}/locations?offset=1"),
         page(locations(2), f"{BASE}/locations?offset=2"),
         page(locations(3), f"{BASE}/locations?offset=1"),
@@ -175,8 +175,8 @@ def test_a_link_to_an_earlier_page_ends_the_list(colour: Colour) -> None:
         "ftp://cpo.test/",
     ],
 )
-def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(colour: Colour, link: str) -> None:
-    drained, urls = pull(colour, page(locations(1), link))
+def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: Mode, link: str) -> None:
+    drained, urls = pull(mode, page(locations(1), link))
     assert isinstance(drained.error, UnsafeUrl)
     assert TOKEN not in str(drained.error)
     assert urls == [f"{BASE}/locations"]
@@ -184,15 +184,15 @@ def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(colour
     assert "another origin" in drained.notes[0]
 
 
-def test_a_link_to_plain_http_of_a_server_behind_tls_is_read_as_https(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["http-link"]}) as pair:
+def test_a_link_to_plain_http_of_a_server_behind_tls_is_read_as_https(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5, "page_limit": 2, **PRESETS["http-link"]}) as pair:
         drained = pair.drain()
         assert (drained.ids, drained.error) == (["LOC1", "LOC2", "LOC3", "LOC4", "LOC5"], None)
         assert drained.notes == ["the next link leads to plain http, read as https"] * 2
 
 
-def test_a_link_to_another_origin_of_the_simulated_cpo(colour: Colour) -> None:
-    with simulated(colour, {"locations": 5, "page_limit": 2, **PRESETS["foreign-link"]}) as pair:
+def test_a_link_to_another_origin_of_the_simulated_cpo(mode: Mode) -> None:
+    with simulated(mode, {"locations": 5, "page_limit": 2, **PRESETS["foreign-link"]}) as pair:
         drained = pair.drain()
         assert isinstance(drained.error, UnsafeUrl)
         assert drained.ids == ["LOC1", "LOC2"]
@@ -200,8 +200,8 @@ def test_a_link_to_another_origin_of_the_simulated_cpo(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("link", ["http://[::1", "https://cpo.test:99999999/", "https://[bad]/"])
-def test_a_link_that_is_no_url_is_named(colour: Colour, link: str) -> None:
-    drained, _ = pull(colour, page(locations(1), link))
+def test_a_link_that_is_no_url_is_named(mode: Mode, link: str) -> None:
+    drained, _ = pull(mode, page(locations(1), link))
     assert isinstance(drained.error, AnswerUnusable | UnsafeUrl)
     assert drained.ids == ["LOC1"]
 
@@ -215,16 +215,16 @@ def test_a_link_that_is_no_url_is_named(colour: Colour, link: str) -> None:
         ("https://CPO.test:443/x?cursor=a%2Bb", "https://cpo.test/x?cursor=a%2Bb"),
     ],
 )
-def test_a_link_is_resolved_against_the_url_that_was_asked(colour: Colour, link: str, followed: str) -> None:
-    drained, urls = pull(colour, page(locations(1), link), page(locations(2)))
+def test_a_link_is_resolved_against_the_url_that_was_asked(mode: Mode, link: str, followed: str) -> None:
+    drained, urls = pull(mode, page(locations(1), link), page(locations(2)))
     assert (drained.ids, drained.error) == (["LOC1", "LOC2"], None)
     assert httpx.URL(urls[1]) == httpx.URL(followed)
 
 
-def test_filters_that_a_link_loses_are_added_again(colour: Colour) -> None:
+def test_filters_that_a_link_loses_are_added_again(mode: Mode) -> None:
     server = Server(in_turn(page(locations(1), "?offset=1&date_to=2023-01-01T00:00:00Z"), page(locations(2))))
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
-    drained = drain(registered(server), colour, date_from=start, date_to=end, limit=1)
+    drained = drain(registered(server), mode, date_from=start, date_to=end, limit=1)
     assert drained.notes == ["the next link lost date_from"]
     assert parse_qs(urlsplit(server.urls[1]).query) == {
         "offset": ["1"],
@@ -270,10 +270,10 @@ class Shrinking:
         (5, 2, {2: [1, 2, 3, 4, 5]}),
     ],
 )
-def test_a_shrinking_total_loses_no_object(colour: Colour, count: int, limit: int, taken: dict[int, list[int]]) -> None:
+def test_a_shrinking_total_loses_no_object(mode: Mode, count: int, limit: int, taken: dict[int, list[int]]) -> None:
     """Repeat the previous GET with a lower offset (transport_and_format.md): what is behind has moved up."""
     shrinking = Shrinking(count, limit, taken)
-    drained = drain(registered(Server(shrinking)), colour)
+    drained = drain(registered(Server(shrinking)), mode)
     assert drained.error is None
     assert set(drained.ids) >= {f"LOC{number}" for number in shrinking.numbers}
     assert len(set(drained.ids)) == len(drained.ids)
@@ -281,7 +281,7 @@ def test_a_shrinking_total_loses_no_object(colour: Colour, count: int, limit: in
     assert drained.notes
 
 
-def test_a_total_that_goes_up_and_down_comes_to_an_end(colour: Colour) -> None:
+def test_a_total_that_goes_up_and_down_comes_to_an_end(mode: Mode) -> None:
     totals: Iterator[int] = iter([9, 3] * 100)
 
     def flickering(request: httpx.Request) -> httpx.Response:
@@ -289,33 +289,33 @@ def test_a_total_that_goes_up_and_down_comes_to_an_end(colour: Colour) -> None:
         link = f"?offset={offset + 1}" if offset < 5 else None
         return page(locations(offset + 1), link, total=next(totals))
 
-    drained = drain(registered(Server(flickering)), colour)
+    drained = drain(registered(Server(flickering)), mode)
     assert drained.error is None
     assert set(drained.ids) == {*FIVE, "LOC6"}
 
 
 @pytest.mark.parametrize("header", ["", "many", "-1", "1.5", "٣", "9" * 30])
-def test_a_total_that_is_no_number_is_none(colour: Colour, header: str) -> None:
+def test_a_total_that_is_no_number_is_none(mode: Mode, header: str) -> None:
     content = encode(envelope(locations(1)))
-    drained, _ = pull(colour, httpx.Response(200, content=content, headers=[(b"x-total-count", header.encode())]))
+    drained, _ = pull(mode, httpx.Response(200, content=content, headers=[(b"x-total-count", header.encode())]))
     assert (drained.ids, drained.total) == (["LOC1"], None)
 
 
-def test_a_limit_of_zero_is_of_no_interest(colour: Colour) -> None:
+def test_a_limit_of_zero_is_of_no_interest(mode: Mode) -> None:
     first = page(locations(1), "?offset=1&limit=0", total=2, limit=0)
-    drained, _ = pull(colour, first, page(locations(2), total=2, limit=0))
+    drained, _ = pull(mode, first, page(locations(2), total=2, limit=0))
     assert (drained.ids, drained.total) == (["LOC1", "LOC2"], 2)
 
 
 # --- what is on a page ----------------------------------------------------------------------------------------------
 
 
-def test_the_good_objects_of_a_page_are_given_although_others_are_bad(colour: Colour) -> None:
+def test_the_good_objects_of_a_page_are_given_although_others_are_bad(mode: Mode) -> None:
     bad = locations(2)[0]
     del bad["coordinates"]["latitude"]
     good = locations(1, 3)
     data = [good[0], bad, "LOC9", good[1], None]
-    drained, _ = pull(colour, page(data, "?offset=5"), page([{}, *locations(4)]))
+    drained, _ = pull(mode, page(data, "?offset=5"), page([{}, *locations(4)]))
     assert drained.ids == ["LOC1", "LOC3", "LOC4"]
     assert drained.error is None
     documents = [document for document, _ in drained.rejected]
@@ -324,32 +324,32 @@ def test_the_good_objects_of_a_page_are_given_although_others_are_bad(colour: Co
     assert all(pointers for _, pointers in drained.rejected)
 
 
-def test_an_object_that_was_given_is_not_given_again(colour: Colour) -> None:
-    drained, _ = pull(colour, page(locations(1, 2, 1), "?offset=2"), page(locations(2, 3)))
+def test_an_object_that_was_given_is_not_given_again(mode: Mode) -> None:
+    drained, _ = pull(mode, page(locations(1, 2, 1), "?offset=2"), page(locations(2, 3)))
     assert drained.ids == ["LOC1", "LOC2", "LOC3"]
 
 
 @pytest.mark.parametrize("data", [[], None])
-def test_an_empty_page_may_have_a_next_page(colour: Colour, data: Any) -> None:
-    drained, _ = pull(colour, page(data, "?offset=1"), page(locations(1)))
+def test_an_empty_page_may_have_a_next_page(mode: Mode, data: Any) -> None:
+    drained, _ = pull(mode, page(data, "?offset=1"), page(locations(1)))
     assert (drained.ids, drained.error) == (["LOC1"], None)
 
 
-def test_a_page_without_data_is_empty(colour: Colour) -> None:
+def test_a_page_without_data_is_empty(mode: Mode) -> None:
     body = {"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
-    drained, _ = pull(colour, httpx.Response(200, json=body))
+    drained, _ = pull(mode, httpx.Response(200, json=body))
     assert (drained.ids, drained.error) == ([], None)
 
 
 @pytest.mark.parametrize("data", [{}, "LOC1", 5, True, {"locations": []}])
-def test_data_that_is_no_list_is_named(colour: Colour, data: Any) -> None:
-    drained, _ = pull(colour, page(data))
+def test_data_that_is_no_list_is_named(mode: Mode, data: Any) -> None:
+    drained, _ = pull(mode, page(data))
     assert isinstance(drained.error, AnswerUnusable)
     assert str(drained.error) == f"GET {BASE}/locations: data is no list"
 
 
-def test_a_failure_in_the_middle_keeps_what_was_given(colour: Colour) -> None:
-    drained, _ = pull(colour, page(locations(1), "?offset=1"), httpx.Response(200, json=envelope(None, 3000)))
+def test_a_failure_in_the_middle_keeps_what_was_given(mode: Mode) -> None:
+    drained, _ = pull(mode, page(locations(1), "?offset=1"), httpx.Response(200, json=envelope(None, 3000)))
     assert drained.ids == ["LOC1"]
     assert isinstance(drained.error, PartnerRefused)
     assert drained.error.answered_code == 3000
@@ -358,28 +358,28 @@ def test_a_failure_in_the_middle_keeps_what_was_given(colour: Colour) -> None:
 # --- limits ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_without_an_end_is_ended(colour: Colour) -> None:
+def test_a_list_without_an_end_is_ended(mode: Mode) -> None:
     def without_end(request: httpx.Request) -> httpx.Response:
         offset = int(request.url.params.get("offset", "0"))
         return page(locations(offset), f"?offset={offset + 1}")
 
     server = Server(without_end)
-    drained = drain(registered(server, limits=Limits(pages=4)), colour)
+    drained = drain(registered(server, limits=Limits(pages=4)), mode)
     assert isinstance(drained.error, AnswerUnusable)
     assert "more than 4 pages" in str(drained.error)
     assert (len(drained.ids), len(server.urls)) == (4, 4)
 
 
-def test_an_answer_over_the_limit_is_not_read(colour: Colour) -> None:
-    drained, _ = pull(colour, page(locations(*range(20))), limits=Limits(answer=5000))
+def test_an_answer_over_the_limit_is_not_read(mode: Mode) -> None:
+    drained, _ = pull(mode, page(locations(*range(20))), limits=Limits(answer=5000))
     assert isinstance(drained.error, TransportFailed)
     assert str(drained.error) == f"GET {BASE}/locations: the answer is over the limit of 5000 bytes"
     exact = page(locations(1))
-    drained, _ = pull(colour, exact, limits=Limits(answer=len(exact.content)))
+    drained, _ = pull(mode, exact, limits=Limits(answer=len(exact.content)))
     assert drained.ids == ["LOC1"]
 
 
-def test_an_answer_without_an_end_is_not_read_to_its_end(colour: Colour) -> None:
+def test_an_answer_without_an_end_is_not_read_to_its_end(mode: Mode) -> None:
     given = 0
 
     def forever() -> Iterator[bytes]:
@@ -388,7 +388,7 @@ def test_an_answer_without_an_end_is_not_read_to_its_end(colour: Colour) -> None
             given += 1
             yield b" " * 1024
 
-    response = httpx.Response(200, content=forever() if colour == "sync" else endless())
-    drained, _ = pull(colour, response, limits=Limits(answer=10_000))
+    response = httpx.Response(200, content=forever() if mode == "sync" else endless())
+    drained, _ = pull(mode, response, limits=Limits(answer=10_000))
     assert isinstance(drained.error, TransportFailed)
     assert given < 100

@@ -9,13 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from client.support import COLOURS, Colour, Server, call, drain, envelope, make_emsp, page, register, registered
+from client.support import MODES, Mode, Server, call, drain, envelope, make_emsp, page, register, registered
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, Patience, SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 
-pytestmark = pytest.mark.parametrize("colour", COLOURS)
+pytestmark = pytest.mark.parametrize("mode", MODES)
 
 
 def located(_request: httpx.Request) -> httpx.Response:
@@ -33,33 +33,33 @@ def slept(server: Callable[[httpx.Request], httpx.Response] = located, **setting
     return registered(Server(server), clock=clock, sleep=sleep, **settings), waits
 
 
-def set_pace(emsp: Emsp, colour: Colour, party_id: str = "TNM", **pace: Any) -> None:
-    if colour == "sync":
+def set_pace(emsp: Emsp, mode: Mode, party_id: str = "TNM", **pace: Any) -> None:
+    if mode == "sync":
         emsp.set_pace("nl", party_id, **pace)
     else:
         anyio.run(lambda: emsp.async_set_pace("nl", party_id, **pace))
 
 
-def test_a_party_without_a_limit_is_called_at_once(colour: Colour) -> None:
+def test_a_party_without_a_limit_is_called_at_once(mode: Mode) -> None:
     emsp, waits = slept()
     for _ in range(5):
-        call(emsp, colour, "location", "LOC1")
+        call(emsp, mode, "location", "LOC1")
     assert waits == []
 
 
-def test_a_partys_own_rate_comes_first_until_it_is_taken_back(colour: Colour) -> None:
+def test_a_partys_own_rate_comes_first_until_it_is_taken_back(mode: Mode) -> None:
     emsp, waits = slept(patience=Patience(requests_per_second=Decimal(2)))
-    set_pace(emsp, colour, requests_per_second=Decimal("0.1"))
-    call(emsp, colour, "location", "LOC1")
-    call(emsp, colour, "location", "LOC1")
+    set_pace(emsp, mode, requests_per_second=Decimal("0.1"))
+    call(emsp, mode, "location", "LOC1")
+    call(emsp, mode, "location", "LOC1")
     assert waits == [10]
-    set_pace(emsp, colour)
-    call(emsp, colour, "location", "LOC1")
-    call(emsp, colour, "location", "LOC1")
+    set_pace(emsp, mode)
+    call(emsp, mode, "location", "LOC1")
+    call(emsp, mode, "location", "LOC1")
     assert waits == [10, 2, 0.5]  # what was begun at the old pace ends at the new one: four slots take two seconds
 
 
-def test_a_change_counts_from_the_next_page_on(colour: Colour) -> None:
+def test_a_change_counts_from_the_next_page_on(mode: Mode) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         offset = int(request.url.params.get("offset", 0))
         if offset == 1:
@@ -67,22 +67,22 @@ def test_a_change_counts_from_the_next_page_on(colour: Colour) -> None:
         return page([samples.location(f"LOC{offset}")], f"?offset={offset + 1}" if offset < 3 else None)
 
     emsp, waits = slept(answer)
-    assert drain(emsp, colour).ids == ["LOC0", "LOC1", "LOC2", "LOC3"]
+    assert drain(emsp, mode).ids == ["LOC0", "LOC1", "LOC2", "LOC3"]
     assert waits == [0.25]
 
 
-def test_the_rest_of_a_profile_stays(colour: Colour) -> None:
+def test_the_rest_of_a_profile_stays(mode: Mode) -> None:
     emsp, _ = slept()
     emsp.set_matrix("NL", "TNM", SupportMatrix(()))
-    set_pace(emsp, colour, concurrent_requests=2, requests_per_second=Decimal("2.5"))
+    set_pace(emsp, mode, concurrent_requests=2, requests_per_second=Decimal("2.5"))
     with pytest.raises(NotSupported):
-        call(emsp, colour, "location", "LOC1")
+        call(emsp, mode, "location", "LOC1")
 
 
-def test_a_party_that_is_not_registered_has_no_pace(colour: Colour) -> None:
+def test_a_party_that_is_not_registered_has_no_pace(mode: Mode) -> None:
     emsp, _ = slept()
     with pytest.raises(NotRegistered, match="NL-XYZ"):
-        set_pace(emsp, colour, "xyz", concurrent_requests=1)
+        set_pace(emsp, mode, "xyz", concurrent_requests=1)
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_a_party_that_is_not_registered_has_no_pace(colour: Colour) -> None:
     ],
     ids=str,
 )
-def test_a_pace_at_which_nothing_is_sent_is_refused(colour: Colour, pace: dict[str, Any], said: str) -> None:
+def test_a_pace_at_which_nothing_is_sent_is_refused(mode: Mode, pace: dict[str, Any], said: str) -> None:
     emsp, waits = slept()
     with pytest.raises(ValueError, match=said):
-        set_pace(emsp, colour, **pace)
-    call(emsp, colour, "location", "LOC1")
+        set_pace(emsp, mode, **pace)
+    call(emsp, mode, "location", "LOC1")
     assert waits == []
 
 
-def test_a_call_waits_for_a_slot_and_not_for_ever(colour: Colour) -> None:
+def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
     """The partner, while it answers the only call that it gets at once, has another one made."""
     refused: list[str] = []
 
@@ -128,12 +128,12 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(colour: Colour) -> None:
         async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
     )
     register(emsp)
-    set_pace(emsp, colour, concurrent_requests=1)
-    assert call(emsp, colour, "location", "LOC1").id == "LOC1"
+    set_pace(emsp, mode, concurrent_requests=1)
+    assert call(emsp, mode, "location", "LOC1").id == "LOC1"
     assert refused == ["NL-TNM: all of the 1 slots for requests were taken for 0.01 s"]
 
 
-def test_the_time_really_passes(colour: Colour) -> None:
+def test_the_time_really_passes(mode: Mode) -> None:
     emsp = registered(Server(located), patience=Patience(requests_per_second=Decimal(200)))
     for _ in range(3):
-        assert call(emsp, colour, "location", "LOC1").id == "LOC1"
+        assert call(emsp, mode, "location", "LOC1").id == "LOC1"

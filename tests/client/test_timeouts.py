@@ -1,4 +1,4 @@
-"""Answers that do not come, or do not end: a real server on this machine, by hand, and both colours of client."""
+"""Answers that do not come, or do not end: a real server on this machine, by hand, and both modes of client."""
 
 import datetime as dt
 import socket
@@ -17,12 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from client.support import COLOURS, Colour, make_emsp
+from client.support import MODES, Mode, make_emsp
 from ocpi_emsp import CannotUseApi, Limits, Request, Response, TransportFailed
 from ocpi_emsp._bridge import run
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 
-pytestmark = pytest.mark.parametrize("colour", COLOURS)
+pytestmark = pytest.mark.parametrize("mode", MODES)
 
 LONG = 20.0
 """Seconds that no test waits for, unless it fails."""
@@ -80,10 +80,10 @@ def served(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[
         yield f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}/x"
 
 
-def send(colour: Colour, url: str, *, timeout: float = LONG, connect: float = LONG, total: float = LONG) -> Response:
+def send(mode: Mode, url: str, *, timeout: float = LONG, connect: float = LONG, total: float = LONG) -> Response:
     """One GET with the library's own httpx client."""
     request = Request("GET", url, headers={"authorization": "Token secret"})
-    if colour == "sync":
+    if mode == "sync":
         with default_client(timeout, connect) as http:
             return run(HttpxSend(http, 10**6, total)(request))
 
@@ -94,9 +94,9 @@ def send(colour: Colour, url: str, *, timeout: float = LONG, connect: float = LO
     return anyio.run(exchange)
 
 
-def failure(colour: Colour, url: str, **limits: float) -> TransportFailed:
+def failure(mode: Mode, url: str, **limits: float) -> TransportFailed:
     with pytest.raises(TransportFailed) as caught:
-        send(colour, url, **limits)
+        send(mode, url, **limits)
     assert (caught.value.method, caught.value.url) == ("GET", url)
     assert "secret" not in str(caught.value)
     return caught.value
@@ -145,64 +145,64 @@ def answer(connection: Connection) -> None:
     connection.socket.sendall(HEAD + b"content-length: 2\r\n\r\n{}")
 
 
-def test_an_answer_in_time_is_given(colour: Colour) -> None:
+def test_an_answer_in_time_is_given(mode: Mode) -> None:
     with served(answer) as url:
-        assert send(colour, url).body == b"{}"
+        assert send(mode, url).body == b"{}"
 
 
 @pytest.mark.parametrize("behaviour", [answer_nothing, stop_in_the_body])
-def test_a_server_that_falls_silent_is_left_and_may_be_asked_again(colour: Colour, behaviour: Behaviour) -> None:
+def test_a_server_that_falls_silent_is_left_and_may_be_asked_again(mode: Mode, behaviour: Behaviour) -> None:
     with served(behaviour) as url:
-        error = failure(colour, url, timeout=0.1)
+        error = failure(mode, url, timeout=0.1)
     assert str(error).startswith(f"GET {url}: ReadTimeout")
     assert error.retryable
 
 
 @pytest.mark.parametrize("behaviour", [drip_a_body, drip_chunks])
-def test_a_body_that_never_ends_slowly_is_left_for_good(colour: Colour, behaviour: Behaviour) -> None:
+def test_a_body_that_never_ends_slowly_is_left_for_good(mode: Mode, behaviour: Behaviour) -> None:
     with served(behaviour) as url:
-        error = failure(colour, url, total=0.2)
+        error = failure(mode, url, total=0.2)
     assert str(error) == f"GET {url}: the answer took longer than the limit of 0.2 seconds"
     assert not error.retryable
 
 
 @pytest.mark.parametrize("behaviour", [close_at_once, close_in_the_body, reset_in_the_body])
-def test_a_connection_that_ends_before_the_answer_may_be_made_again(colour: Colour, behaviour: Behaviour) -> None:
+def test_a_connection_that_ends_before_the_answer_may_be_made_again(mode: Mode, behaviour: Behaviour) -> None:
     with served(behaviour) as url:
-        assert failure(colour, url).retryable
+        assert failure(mode, url).retryable
 
 
-def test_a_refused_connection_may_be_tried_again(colour: Colour) -> None:
+def test_a_refused_connection_may_be_tried_again(mode: Mode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert failure(colour, f"http://127.0.0.1:{port}/x").retryable
+    assert failure(mode, f"http://127.0.0.1:{port}/x").retryable
 
 
-def test_a_server_that_does_not_accept_is_left(colour: Colour) -> None:
+def test_a_server_that_does_not_accept_is_left(mode: Mode) -> None:
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # its queue has room for one
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        error = failure(colour, f"http://127.0.0.1:{full.getsockname()[1]}/x", connect=0.1)
+        error = failure(mode, f"http://127.0.0.1:{full.getsockname()[1]}/x", connect=0.1)
     assert "ConnectTimeout" in str(error)
     assert error.retryable
 
 
 @pytest.mark.parametrize("url", ["gopher://127.0.0.1/x", "http://"])
-def test_a_url_that_cannot_be_called_is_not_tried_again(colour: Colour, url: str) -> None:
-    assert not failure(colour, url).retryable
+def test_a_url_that_cannot_be_called_is_not_tried_again(mode: Mode, url: str) -> None:
+    assert not failure(mode, url).retryable
 
 
-def test_an_answer_over_the_limit_is_not_asked_for_again(colour: Colour) -> None:
+def test_an_answer_over_the_limit_is_not_asked_for_again(mode: Mode) -> None:
     def flood(connection: Connection) -> None:
         connection.read_request()
         connection.socket.sendall(HEAD + b"\r\n")
         connection.drip(b" " * 10**6)
 
     with served(flood) as url:
-        error = failure(colour, url)
+        error = failure(mode, url)
     assert "over the limit of 1000000 bytes" in str(error)
     assert not error.retryable
 
@@ -229,9 +229,9 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_that_is_refused_is_not_asked_for_again(colour: Colour, self_signed: ssl.SSLContext) -> None:
+def test_a_certificate_that_is_refused_is_not_asked_for_again(mode: Mode, self_signed: ssl.SSLContext) -> None:
     with served(answer, self_signed) as url:
-        error = failure(colour, url)
+        error = failure(mode, url)
     assert "CERTIFICATE_VERIFY_FAILED" in str(error)
     assert not error.retryable
 
@@ -239,12 +239,12 @@ def test_a_certificate_that_is_refused_is_not_asked_for_again(colour: Colour, se
 # --- through an eMSP, with its settings -----------------------------------------------------------------------------
 
 
-def registering(colour: Colour, url: str, limits: Limits) -> str:
+def registering(mode: Mode, url: str, limits: Limits) -> str:
     """What an eMSP says that cannot register."""
     emsp = make_emsp(url_policy="loopback", limits=limits)
 
     def register() -> None:
-        if colour == "sync":
+        if mode == "sync":
             emsp.register(url, token_a="A")
         else:
             anyio.run(lambda: emsp.async_register(url, token_a="A"))
@@ -261,11 +261,11 @@ def registering(colour: Colour, url: str, limits: Limits) -> str:
         (drip_a_body, Limits(timeout_total=0.2), "longer than the limit of 0.2 seconds"),
     ],
 )
-def test_an_emsp_sets_the_times(colour: Colour, behaviour: Behaviour, limits: Limits, said: str) -> None:
+def test_an_emsp_sets_the_times(mode: Mode, behaviour: Behaviour, limits: Limits, said: str) -> None:
     with served(behaviour) as url:
-        assert said in registering(colour, url, limits)
+        assert said in registering(mode, url, limits)
 
 
-def test_the_time_to_connect_is_another_than_the_time_to_read(colour: Colour) -> None:
-    made = default_client(30, 10) if colour == "sync" else default_async_client(30, 10)
+def test_the_time_to_connect_is_another_than_the_time_to_read(mode: Mode) -> None:
+    made = default_client(30, 10) if mode == "sync" else default_async_client(30, 10)
     assert made.timeout == httpx.Timeout(30, connect=10)

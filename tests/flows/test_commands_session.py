@@ -15,13 +15,13 @@ from ocpi_emsp import SentCommand
 
 SECONDS = 20.0
 """What a wait may take before it counts as hanging."""
-Colour = Literal["sync", "async"]
-both_colours = pytest.mark.parametrize("colour", ["async", "sync"])
+Mode = Literal["sync", "async"]
+both_modes = pytest.mark.parametrize("mode", ["async", "sync"])
 
 
-def session(made: Desk, colour: Colour, uid: str, timeout: float | None = SECONDS) -> str | None:
-    """The session of a command, awaited in a colour."""
-    if colour == "sync":
+def session(made: Desk, mode: Mode, uid: str, timeout: float | None = SECONDS) -> str | None:
+    """The session of a command, awaited in a mode."""
+    if mode == "sync":
         return made.cpo.emsp.commands.pending(*PARTY, uid).session(timeout)
 
     async def awaited() -> str | None:
@@ -31,23 +31,23 @@ def session(made: Desk, colour: Colour, uid: str, timeout: float | None = SECOND
     return anyio.run(awaited)
 
 
-@both_colours
-def test_the_session_that_a_command_led_to_is_awaited(colour: Colour) -> None:
+@both_modes
+def test_the_session_that_a_command_led_to_is_awaited(mode: Mode) -> None:
     made = desk()
     sent = made.start(E1)
     with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(session, made, colour, sent.uid)
+        waiting = other.submit(session, made, mode, sent.uid)
         made.result(sent)
         made.session()
         assert waiting.result(2 * SECONDS) == "SES1"
 
 
-@both_colours
-def test_a_session_that_is_known_already_is_given_at_once(colour: Colour) -> None:
+@both_modes
+def test_a_session_that_is_known_already_is_given_at_once(mode: Mode) -> None:
     made = desk()
     sent = made.start(E1)
     made.session()
-    assert session(made, colour, sent.uid, 0) == "SES1"
+    assert session(made, mode, sent.uid, 0) == "SES1"
 
 
 def refused(made: Desk) -> SentCommand:
@@ -67,27 +67,27 @@ def over(made: Desk) -> SentCommand:
     return sent
 
 
-@both_colours
+@both_modes
 @pytest.mark.parametrize("case", [over, refused, rejected], ids=lambda case: case.__name__)
-def test_where_no_session_can_follow_there_is_none(case: Callable[[Desk], SentCommand], colour: Colour) -> None:
+def test_where_no_session_can_follow_there_is_none(case: Callable[[Desk], SentCommand], mode: Mode) -> None:
     made = desk()
-    assert session(made, colour, case(made).uid) is None
+    assert session(made, mode, case(made).uid) is None
 
 
-@both_colours
-def test_a_reservation_leads_to_none_and_nobody_waits_for_it(colour: Colour) -> None:
+@both_modes
+def test_a_reservation_leads_to_none_and_nobody_waits_for_it(mode: Mode) -> None:
     made = desk()
-    assert session(made, colour, made.reserve().uid, 0) is None
+    assert session(made, mode, made.reserve().uid, 0) is None
 
 
-@both_colours
+@both_modes
 @pytest.mark.parametrize("minutes", [0, 3])
-def test_a_wait_ends_with_its_timeout_also_after_the_deadline(minutes: int, colour: Colour) -> None:
+def test_a_wait_ends_with_its_timeout_also_after_the_deadline(minutes: int, mode: Mode) -> None:
     made = desk()
     sent = made.start(E1)
     made.pass_time(minutes=minutes)
     with pytest.raises(TimeoutError, match=r"START_SESSION \S+ within 0 seconds"):
-        session(made, colour, sent.uid, 0)
+        session(made, mode, sent.uid, 0)
 
 
 def test_a_new_reservation_gets_an_id_of_its_own() -> None:

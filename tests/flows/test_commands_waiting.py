@@ -29,8 +29,8 @@ from ocpi_emsp.ports import Transaction
 from ocpi_emsp.storage import MemoryStore, SqlStore
 
 T = TypeVar("T")
-Colour = Literal["sync", "async"]
-both_colours = pytest.mark.parametrize("colour", ["async", "sync"])
+Mode = Literal["sync", "async"]
+both_modes = pytest.mark.parametrize("mode", ["async", "sync"])
 
 
 class WatchedStore(MemoryStore):
@@ -80,10 +80,10 @@ def bounded(flow: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def outcome(
-    emsp: Emsp, colour: Colour, uid: str, timeout: float | None = SECONDS, store: SqlStore | None = None
+    emsp: Emsp, mode: Mode, uid: str, timeout: float | None = SECONDS, store: SqlStore | None = None
 ) -> CommandResponseType:
-    """What became of a command, awaited in a colour; ``store``: whose connections close with the event loop."""
-    if colour == "sync":
+    """What became of a command, awaited in a mode; ``store``: whose connections close with the event loop."""
+    if mode == "sync":
         return emsp.commands.pending("NL", "TNM", uid).result(timeout)
 
     async def awaited() -> CommandResponseType:
@@ -99,7 +99,7 @@ def outcome(
 
 def while_waiting(
     emsp: Emsp,
-    colour: Colour,
+    mode: Mode,
     uid: str,
     looked: threading.Event,
     act: Callable[[], object],
@@ -110,7 +110,7 @@ def while_waiting(
     done = threading.Event()
 
     def wait() -> None:
-        found.append(outcome(emsp, colour, uid, 3 * SECONDS, store))
+        found.append(outcome(emsp, mode, uid, 3 * SECONDS, store))
         done.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -123,9 +123,9 @@ def while_waiting(
 # --- in this process ------------------------------------------------------------------------------------------------
 
 
-@both_colours
+@both_modes
 @pytest.mark.usefixtures("never_looking")
-def test_a_result_wakes_who_waits_for_it(colour: Colour) -> None:
+def test_a_result_wakes_who_waits_for_it(mode: Mode) -> None:
     store = WatchedStore()
     cpo = known(CommandServer(), store=store)
     mine, other = start(cpo.emsp), start(cpo.emsp)
@@ -134,14 +134,14 @@ def test_a_result_wakes_who_waits_for_it(colour: Colour) -> None:
         cpo.push("POST", callback(other), "REJECTED")
         cpo.push("POST", callback(mine), "ACCEPTED")
 
-    assert while_waiting(cpo.emsp, colour, mine.uid, store.looked, answer) == ACCEPTED
+    assert while_waiting(cpo.emsp, mode, mine.uid, store.looked, answer) == ACCEPTED
     assert other.result(0) == REJECTED
     assert (store.listening, store.opened >= 1) == (0, True)
 
 
-@both_colours
+@both_modes
 @pytest.mark.usefixtures("never_looking")
-def test_a_deadline_that_a_worker_finds_wakes_who_waits(colour: Colour) -> None:
+def test_a_deadline_that_a_worker_finds_wakes_who_waits(mode: Mode) -> None:
     store = WatchedStore()
     cpo = known(CommandServer(), store=store)
     pending = start(cpo.emsp)
@@ -150,13 +150,13 @@ def test_a_deadline_that_a_worker_finds_wakes_who_waits(colour: Colour) -> None:
         cpo.clock.advance(minutes=2)
         cpo.emsp.commands.expire()
 
-    assert while_waiting(cpo.emsp, colour, pending.uid, store.looked, expire) == TIMEOUT
+    assert while_waiting(cpo.emsp, mode, pending.uid, store.looked, expire) == TIMEOUT
     assert cpo.taken() == ["CommandTimedOut"]
 
 
-@both_colours
+@both_modes
 @pytest.mark.usefixtures("never_looking")
-def test_who_waits_finds_the_deadline_where_no_worker_runs(colour: Colour) -> None:
+def test_who_waits_finds_the_deadline_where_no_worker_runs(mode: Mode) -> None:
     store = MemoryStore()
     cpo = known(CommandServer(), store=store)
     by_the_clock = make_emsp(store=store, clock=SystemClock(), http_client=CommandServer().client)
@@ -165,22 +165,22 @@ def test_who_waits_finds_the_deadline_where_no_worker_runs(colour: Colour) -> No
     uid = start(by_the_clock, timeout=0.01).uid
     at_once = threading.Event()
     at_once.set()
-    assert while_waiting(by_the_clock, colour, uid, at_once, lambda: None) == TIMEOUT
+    assert while_waiting(by_the_clock, mode, uid, at_once, lambda: None) == TIMEOUT
     assert [type(event) for event in events] == [CommandTimedOut]
     assert cpo.emsp.commands.expire() == 0
 
 
-@both_colours
-def test_who_waits_long_enough_is_told_that_it_is_open(colour: Colour) -> None:
+@both_modes
+def test_who_waits_long_enough_is_told_that_it_is_open(mode: Mode) -> None:
     store = WatchedStore()
     cpo = known(CommandServer(), store=store)
     pending = start(cpo.emsp)
     for timeout in (0, 0.05):
         with pytest.raises(TimeoutError, match=pending.uid):
-            outcome(cpo.emsp, colour, pending.uid, timeout)
+            outcome(cpo.emsp, mode, pending.uid, timeout)
     assert store.listening == 0
     cpo.push("POST", callback(pending), "ACCEPTED")
-    assert outcome(cpo.emsp, colour, pending.uid, 0) == ACCEPTED
+    assert outcome(cpo.emsp, mode, pending.uid, 0) == ACCEPTED
 
 
 def test_an_async_client_gives_what_can_be_awaited() -> None:
@@ -308,13 +308,13 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-@both_colours
-def test_a_command_that_nobody_sent_is_an_error(colour: Colour) -> None:
+@both_modes
+def test_a_command_that_nobody_sent_is_an_error(mode: Mode) -> None:
     cpo = known(CommandServer())
     uid = start(cpo.emsp).uid
 
     def ask(country_code: str, party_id: str, wanted: str) -> object:
-        if colour == "sync":
+        if mode == "sync":
             return cpo.emsp.commands.pending(country_code, party_id, wanted)
         return bounded(lambda: cpo.emsp.async_commands.pending(country_code, party_id, wanted))
 
@@ -348,8 +348,8 @@ class TellingClock:
         return NOW
 
 
-@both_colours
-def test_the_result_may_arrive_at_the_one_that_did_not_send(url: str, colour: Colour) -> None:
+@both_modes
+def test_the_result_may_arrive_at_the_one_that_did_not_send(url: str, mode: Mode) -> None:
     mine, others = SqlStore(url), SqlStore(url)
     clock = TellingClock()
     cpo = known(CommandServer(), store=others)
@@ -360,8 +360,8 @@ def test_the_result_may_arrive_at_the_one_that_did_not_send(url: str, colour: Co
     def answer() -> None:
         cpo.push("POST", f"commands/START_SESSION/{uid}", "ACCEPTED")
 
-    assert while_waiting(sender, colour, uid, clock.asked, answer, mine) == ACCEPTED
+    assert while_waiting(sender, mode, uid, clock.asked, answer, mine) == ACCEPTED
     # And after a restart, at either.
-    assert outcome(cpo.emsp, colour, uid, 0, others) == ACCEPTED
+    assert outcome(cpo.emsp, mode, uid, 0, others) == ACCEPTED
     for store in (mine, others):
         store.dispose()

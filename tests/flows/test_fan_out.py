@@ -10,7 +10,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import COLOURS, Colour, facing, simulated, token
+from client.support import MODES, Mode, facing, simulated, token
 from flows.support import FakeClock, peer
 from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, passes, pushed, said, town
 from ocpi_emsp import Emsp, Limits, SupportMatrix, TokensPushed
@@ -169,16 +169,16 @@ def test_a_party_without_a_tokens_endpoint_is_said_and_waits_for_nothing() -> No
     assert cpo.emsp.tokens.waiting() == []
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_party_that_registers_gets_all_tokens_once_it_had_time_to_take_our_answer(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_party_that_registers_gets_all_tokens_once_it_had_time_to_take_our_answer(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         (waiting,) = pair.emsp.tokens.waiting()
         assert waiting.due is not None
         assert waiting.due - waiting.at == push_wanted.AFTER_REGISTERING
         pair.emsp.tokens.put(token("A"))
 
         def push(**options: Any) -> list[TokensPushed]:
-            if colour == "sync":
+            if mode == "sync":
                 return pair.emsp.tokens.fan_out(**options)
             return pair.portal.call(lambda: pair.emsp.async_tokens.fan_out(**options))
 

@@ -25,10 +25,10 @@ from ocpi_emsp import (
 from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.resources.parties import AsyncParties, Parties
 
-# --- both colours ---------------------------------------------------------------------------------------------------
+# --- both modes ---------------------------------------------------------------------------------------------------
 
 
-def test_both_colours_have_the_same_methods() -> None:
+def test_both_modes_have_the_same_methods() -> None:
     names = [name for name, _ in inspect.getmembers(Parties, inspect.isfunction) if not name.startswith("_")]
     assert {"doctor", "examine", "get", "list", "rotate", "unregister", "update"} <= set(names)
     for name in names:

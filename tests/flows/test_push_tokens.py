@@ -8,7 +8,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import COLOURS, Colour, Server, envelope, registered, simulated, token
+from client.support import MODES, Mode, Server, envelope, registered, simulated, token
 from client.support import make_emsp as make_other
 from flows.support import NOW, FakeClock
 from flows.tokens_desk import (
@@ -293,14 +293,14 @@ def test_what_cannot_be_verified_is_a_failure(answer: httpx.Response) -> None:
 # --- the simulated CPO, and a database ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_simulated_cpo_gets_our_tokens(colour: Colour) -> None:
-    with simulated(colour, {}) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_simulated_cpo_gets_our_tokens(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
         pair.emsp.tokens.put(token("A/1 *"))
         pair.emsp.tokens.put(token("B"))
 
         def push(**options: Any) -> TokensPushed:
-            if colour == "sync":
+            if mode == "sync":
                 return pair.emsp.push_tokens(*PARTY, **options)
             return pair.portal.call(lambda: pair.emsp.async_push_tokens(*PARTY, **options))
 

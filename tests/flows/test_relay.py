@@ -413,11 +413,11 @@ def test_whatever_fails_the_changes_of_an_object_arrive_in_order(seed: int) -> N
     assert arrived == pushed
 
 
-# --- colours and loops ----------------------------------------------------------------------------------------------
+# --- modes and loops ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_publish_may_be_plain_or_async_in_either_colour(asynchronous: bool) -> None:
+def test_publish_may_be_plain_or_async_in_either_mode(asynchronous: bool) -> None:
     cpo = peer(listen=False, relayed=RELAYED)
     broker = Broker()
 

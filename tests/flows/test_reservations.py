@@ -450,7 +450,7 @@ def test_reservations_are_listed_by_party_and_page_by_page() -> None:
     assert made.cpo.emsp.reservations.get(*PARTY, "LOC2", 3) is None
 
 
-def test_both_colours_say_the_same() -> None:
+def test_both_modes_say_the_same() -> None:
     made = desk()
     made.reserve(1)
     things = made.cpo.emsp.async_reservations

@@ -185,7 +185,7 @@ def test_there_is_nothing_to_patch_where_there_is_no_token(it: Town) -> None:
         it.emsp.tokens.patch("A", TokenType.OTHER, issuer="Other")
 
 
-# --- list, in both colours ------------------------------------------------------------------------------------------
+# --- list, in both modes ------------------------------------------------------------------------------------------
 
 
 def test_pages_go_on_after_a_token_whatever_changed_meanwhile(it: Town) -> None:

@@ -155,8 +155,8 @@ def test_an_override_may_break_a_rule(point: GeoLocation, evse: Evse, tariff: Ta
 
 
 def test_what_is_no_field_or_no_model_is_refused() -> None:
-    with pytest.raises(TypeError, match="Location has no field colour, size"):
-        from_model(Location, size=1, colour="red")
+    with pytest.raises(TypeError, match="Location has no field mode, size"):
+        from_model(Location, size=1, mode="red")
     with pytest.raises(TypeError, match="is no model"):
         from_model(str)
 

@@ -250,9 +250,9 @@ def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Ote
     assert not trace.get_current_span().get_span_context().is_valid
 
 
-@pytest.mark.parametrize("colour", ["async", "sync"])
+@pytest.mark.parametrize("mode", ["async", "sync"])
 @pytest.mark.parametrize("plain", [True, False], ids=["plain", "awaited"])
-def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, colour: str, plain: bool) -> None:
+def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, mode: str, plain: bool) -> None:
     emsp = peer(telemetry=otel.telemetry, http_client=serve(answers)).emsp
     token, within = register(emsp, "FR", "AAA"), dict[str, str]()
 
@@ -262,7 +262,7 @@ def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, colour: str, pla
         return AuthorizationInfo(allowed=Allowed.ALLOWED)
 
     async def decide_later(request: AuthorizationRequest) -> AuthorizationInfo:
-        if colour == "async":
+        if mode == "async":
             await anyio.lowlevel.checkpoint()
         return decide(request)
 
@@ -280,7 +280,7 @@ def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, colour: str, pla
             for each in wanted.items():
                 group.start_soon(emsp.handle_async, asked(*each))
 
-    if colour == "async":
+    if mode == "async":
         anyio.run(all_at_once)
     else:
         for each in wanted.items():

@@ -1,6 +1,6 @@
 """What exercises each row of the support matrix towards the CPO; test_matrix.py proves that none is missing.
 
-A call is written once for both clients: what it returns is a value, an awaitable or a listing of either colour.
+A call is written once for both clients: what it returns is a value, an awaitable or a listing of either mode.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)
 
 @define
 class Caller:
-    """An eMSP of one colour, and the simulated CPO that it calls."""
+    """An eMSP of one mode, and the simulated CPO that it calls."""
 
-    colour: str
+    mode: str
     emsp: Emsp
     cpo: SimulatedCpo
     portal: BlockingPortal
@@ -46,7 +46,7 @@ class Caller:
 
     @property
     def client(self) -> Any:
-        """The open client, of either colour."""
+        """The open client, of either mode."""
         assert self._client is not None
         return self._client
 
@@ -56,12 +56,12 @@ class Caller:
         if self.emsp.parties.get(self.cpo.country_code, self.cpo.party_id) is not None:
             self.emsp.parties.unregister(self.cpo.country_code, self.cpo.party_id, tell=False)
         invitation = self.cpo.invite()
-        start = self.emsp.register if self.colour == "sync" else self.emsp.async_register
+        start = self.emsp.register if self.mode == "sync" else self.emsp.async_register
         return start(invitation.versions_url, token_a=invitation.token_a)
 
     def do(self, run: Callable[[Caller], Any]) -> Any:
         """What `run` comes to, to the end."""
-        if self.colour == "async":
+        if self.mode == "async":
             return anyio.run(self._do_async, run)
         with self.emsp.client(self.cpo.country_code, self.cpo.party_id) as self._client:
             result = run(self)
@@ -152,7 +152,7 @@ def _put_token(caller: Caller) -> Any:
 
 def _pull(caller: Caller) -> Any:
     """What commands are about has to be known."""
-    pull = caller.emsp.sync if caller.colour == "sync" else caller.emsp.async_sync
+    pull = caller.emsp.sync if caller.mode == "sync" else caller.emsp.async_sync
     return pull("NL", "TNM", modules=("locations", "sessions"))
 
 

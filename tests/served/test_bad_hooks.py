@@ -69,7 +69,7 @@ def traced(request: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
 
 
 def failing(asynchronous: bool, broken: list[bool], heard: list[Event]) -> Hook:
-    """A listener of either colour that raises while `broken` says so."""
+    """A listener of either mode that raises while `broken` says so."""
 
     def listen(event: Event) -> None:
         if broken[0]:
@@ -112,7 +112,7 @@ def test_a_listener_that_raises(connect: Connect, asynchronous: bool) -> None:
 
 
 def redeliver(partner: Partner) -> int:
-    """The eMSP's redelivery, in the colour of its server."""
+    """The eMSP's redelivery, in the mode of its server."""
     if partner.host.kind == "uvicorn":
         return anyio.run(partner.emsp.async_redeliver)
     return partner.emsp.redeliver()
@@ -203,7 +203,7 @@ def released() -> Iterator[threading.Event]:
 
 
 def returning(value: object, asynchronous: bool) -> Hook:
-    """An authorize hook of either colour that answers, or raises, the value."""
+    """An authorize hook of either mode that answers, or raises, the value."""
 
     def decide(_: AuthorizationRequest) -> object:
         if isinstance(value, Exception):
@@ -217,7 +217,7 @@ def returning(value: object, asynchronous: bool) -> Hook:
 
 
 def hanging(released: threading.Event, asynchronous: bool) -> Hook:
-    """An authorize hook of either colour that does not answer."""
+    """An authorize hook of either mode that does not answer."""
 
     def decide(_: AuthorizationRequest) -> None:
         released.wait()
@@ -251,10 +251,10 @@ NONSENSE: dict[str, object] = {
     "raises-what-a-bad-request-would": InvalidObject(SECRET),
     "raises-another-refusal": Refusal(SECRET),
 }
-each_colour = pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
+each_mode = pytest.mark.parametrize("asynchronous", [False, True], ids=["plain", "async"])
 
 
-@each_colour
+@each_mode
 @pytest.mark.parametrize("answer", NONSENSE)
 def test_the_fallback_answers_where_an_authorize_hook_answers_nonsense(
     asking: Callable[..., Partner], answer: str, asynchronous: bool
@@ -271,7 +271,7 @@ def test_the_fallback_answers_where_an_authorize_hook_answers_nonsense(
     assert (decision.decided_by, decision.correlation_id) == ("fallback", "corr-4711")
 
 
-@each_colour
+@each_mode
 @pytest.mark.parametrize("answer", ["none", "raises", "another-evse", "raises-what-a-bad-request-would"])
 def test_without_a_fallback_it_is_our_fault(asking: Callable[..., Partner], answer: str, asynchronous: bool) -> None:
     partner = asking(returning(NONSENSE[answer], asynchronous), authorize_fallback=None)
@@ -280,7 +280,7 @@ def test_without_a_fallback_it_is_our_fault(asking: Callable[..., Partner], answ
     assert [decision.outcome for decision in partner.emsp.authorizations.list()] == ["500/3000"]
 
 
-@each_colour
+@each_mode
 def test_an_authorize_hook_that_hangs(
     asking: Callable[..., Partner], released: threading.Event, asynchronous: bool
 ) -> None:
@@ -293,7 +293,7 @@ def test_an_authorize_hook_that_hangs(
     assert partner.ocpi("GET", "/2.1.1/tokens").both == (200, 1000)
 
 
-@each_colour
+@each_mode
 def test_an_authorize_hook_that_needs_more(asking: Callable[..., Partner], asynchronous: bool) -> None:
     partner = asking(returning(NotEnoughInformation("which EVSE?"), asynchronous))
     answer = partner.ocpi("POST", AUTHORIZE, {"location_id": "LOC1"})
@@ -301,7 +301,7 @@ def test_an_authorize_hook_that_needs_more(asking: Callable[..., Partner], async
     assert "which EVSE?" in answer.message
 
 
-@each_colour
+@each_mode
 def test_an_authorize_hook_decides(asking: Callable[..., Partner], asynchronous: bool) -> None:
     asked: list[tuple[Token, LocationReferences | None]] = []
 
@@ -319,7 +319,7 @@ def test_an_authorize_hook_decides(asking: Callable[..., Partner], asynchronous:
     assert asked == [(TOKEN, references), (TOKEN, None)]
 
 
-@each_colour
+@each_mode
 def test_only_what_was_asked_for_and_is_there_is_answered(asking: Callable[..., Partner], asynchronous: bool) -> None:
     partner = asking(returning(allowing("LOC1", "LOC9-E1", "LOC1-E2", "LOC1-E1"), asynchronous))
     place = {"location_id": "LOC1", "evse_uids": ["LOC1-E1", "LOC2-E1"]}

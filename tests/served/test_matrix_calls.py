@@ -32,7 +32,7 @@ class World:
 
 @pytest.fixture(scope="module", params=["sync", "async"])
 def world(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[World]:
-    """One for each colour: the blocking client goes with WSGI, the other with ASGI."""
+    """One for each mode: the blocking client goes with WSGI, the other with ASGI."""
     server = {"sync": "waitress_running", "async": "uvicorn_running"}[request.param]
     with simulated(portal, SimulatedCpo(page_limit=2)) as cpo:
         yield World(request.getfixturevalue(server), MemoryStore(), cpo)
@@ -44,7 +44,7 @@ def caller(world: World, portal: BlockingPortal, logs: Logs) -> Iterator[MakeCal
     made: list[Caller] = []
 
     def make(matrix: SupportMatrix | None = None) -> Caller:
-        colour = "sync" if world.host.kind == "waitress" else "async"
+        mode = "sync" if world.host.kind == "waitress" else "async"
         emsp = Emsp(
             country_code="IT",
             party_id="BEC",
@@ -57,7 +57,7 @@ def caller(world: World, portal: BlockingPortal, logs: Logs) -> Iterator[MakeCal
             async_http_client=quick_async_client,
         )
         world.host.mount(emsp)
-        made.append(Caller(colour, emsp, world.cpo, portal))
+        made.append(Caller(mode, emsp, world.cpo, portal))
         return made[-1]
 
     first = make(SupportMatrix.full())
@@ -143,13 +143,13 @@ def test_pages_are_followed_to_the_end(caller: MakeCaller) -> None:
 
 def test_a_party_that_is_not_registered_is_not_called(caller: MakeCaller, portal: BlockingPortal) -> None:
     known = caller(None)
-    other = Caller(known.colour, known.emsp, SimulatedCpo(country_code="DE", party_id="ABC"), portal)
+    other = Caller(known.mode, known.emsp, SimulatedCpo(country_code="DE", party_id="ABC"), portal)
     with pytest.raises(NotRegistered, match="DE-ABC"):
         other.do(lambda c: c.client.location("LOC1"))
 
 
 def test_a_module_that_the_cpo_does_not_offer_is_not_called(world: World, portal: BlockingPortal, logs: Logs) -> None:
-    colour = "sync" if world.host.kind == "waitress" else "async"
+    mode = "sync" if world.host.kind == "waitress" else "async"
     without_tariffs = ("credentials", "locations")
     with simulated(portal, SimulatedCpo(modules=without_tariffs)) as cpo:
         emsp = Emsp(
@@ -161,7 +161,7 @@ def test_a_module_that_the_cpo_does_not_offer_is_not_called(world: World, portal
             url_policy="loopback",
         )
         world.host.mount(emsp)
-        caller = Caller(colour, emsp, cpo, portal)
+        caller = Caller(mode, emsp, cpo, portal)
         caller.do(Caller.register)
         remember(cpo, logs)
         seen = len(cpo.received)

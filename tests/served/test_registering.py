@@ -1,4 +1,4 @@
-"""The credentials handshake that we start, over HTTP, in both colours (credentials.md 1 and 3).
+"""The credentials handshake that we start, over HTTP, in both modes (credentials.md 1 and 3).
 
 A fake CPO shows what a failing one leaves behind; the simulated CPO, written from the specification, is the other side
 of the ones that succeed, both ways.
@@ -54,7 +54,7 @@ CREDENTIALS = "/2.1.1/credentials"
 
 
 def start(host: Host, emsp: Emsp, versions_url: str, token_a: str, **options: Any) -> RegisteredParty:
-    """Our side of the handshake, in the colour of the server."""
+    """Our side of the handshake, in the mode of the server."""
     if host.kind == "waitress":
         return emsp.register(versions_url, token_a=token_a, **options)
 
@@ -65,7 +65,7 @@ def start(host: Host, emsp: Emsp, versions_url: str, token_a: str, **options: An
 
 
 def renew(host: Host, emsp: Emsp, method: str) -> RegisteredParty:
-    """PUT or PATCH of our credentials, in the colour of the server."""
+    """PUT or PATCH of our credentials, in the mode of the server."""
     if host.kind == "waitress":
         with emsp.client("NL", "TNM") as client:
             return client.put_credentials() if method == "PUT" else client.patch_credentials()
@@ -238,7 +238,7 @@ def test_a_handshake_that_fails_midway_leaves_nothing(
 def test_a_handshake_that_is_cancelled_leaves_nothing(
     uvicorn_running: Host, http: httpx.Client, logs: Logs, fake_cpo: FakeCpo
 ) -> None:
-    """Only the async colour can be cancelled."""
+    """Only the async mode can be cancelled."""
     url, store = uvicorn_running.url, MemoryStore()
     emsp = Emsp(country_code="IT", party_id="BEC", name="B", url=url, store=store, url_policy="loopback")
     uvicorn_running.mount(emsp)

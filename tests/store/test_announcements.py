@@ -47,7 +47,7 @@ def other(postgres_with_schema: str) -> Iterator[SqlStore]:
 
 def put(store: SqlStore, *records: Record, undo: bool = False) -> None:
     """Store records, in one transaction of a sync host."""
-    blocking = store.coloured("sync")
+    blocking = store.for_mode("sync")
     assert isinstance(blocking, BlockingStore)
     with blocking.blocking_transaction() as tx:
         for each in records:
@@ -238,7 +238,7 @@ import sys
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import command
 store = SqlStore(sys.argv[1])
-with store.coloured("sync").blocking_transaction() as tx:
+with store.for_mode("sync").blocking_transaction() as tx:
     tx.put(command("of another process"))
 """
 
@@ -259,7 +259,7 @@ from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import AnnouncingContract, Heard, command
 store, other, heard = SqlStore(sys.argv[1]), SqlStore(sys.argv[1]), Heard()
 end = AnnouncingContract().begun(store, heard, other)
-with store.coloured("sync").blocking_transaction() as tx:
+with store.for_mode("sync").blocking_transaction() as tx:
     tx.get(command("x").key)  # a connection of the parent's idles in the pool
 listens, listening = os.pipe()
 child = os.fork()
@@ -270,12 +270,12 @@ if not child:
     os.write(listening, b"1")
     os._exit(0 if ready and mine.hears("after the fork") else 1)
 os.read(listens, 1)
-with other.coloured("sync").blocking_transaction() as tx:
+with other.for_mode("sync").blocking_transaction() as tx:
     tx.put(command("after the fork"))
 assert os.waitpid(child, 0)[1] == 0, "the child heard nothing"
 assert heard.hears("after the fork"), "the parent heard nothing"
 heard.clear()
-with store.coloured("sync").blocking_transaction() as tx:
+with store.for_mode("sync").blocking_transaction() as tx:
     tx.put(command("after the child"))
 assert heard.hears("after the child")
 assert heard.said == ["after the child"], "the parent's connection was lost"

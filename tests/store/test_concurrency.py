@@ -14,7 +14,7 @@ class TestThreads(ConcurrencyContract):
 
 
 class TestTasks(ConcurrencyContract):
-    colour = "async"
+    mode = "async"
 
     @pytest.fixture
     def store(self) -> MemoryStore:
@@ -22,7 +22,7 @@ class TestTasks(ConcurrencyContract):
 
 
 class TestTasksOnABlockingStore(ConcurrencyContract):
-    colour = "async"
+    mode = "async"
     patches = 1000
 
     @pytest.fixture

@@ -234,7 +234,7 @@ def test_the_model_finds_what_was_not_rolled_back() -> None:
 class InTasks(ConcurrencyContract):
     """A store whose every operation gives way to the other tasks."""
 
-    colour = "async"
+    mode = "async"
     patches = 1000
 
 

@@ -1,4 +1,4 @@
-"""The memory store: the contract of every store in three colours, and what is its own."""
+"""The memory store: the contract of every store in three modes, and what is its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ class TestBehindABlockingPort(StoreContract):
 
 
 class TestInWorkerThreads(StoreContract):
-    colour = "async"
+    mode = "async"
 
     @pytest.fixture
     def store(self) -> BlockingMemoryStore:
@@ -45,7 +45,7 @@ class TestInWorkerThreads(StoreContract):
 class TestInWorkerThreadsOfOneLoop(StoreContract):
     """As a store with an async driver is tested: all transactions are open in one loop."""
 
-    colour = "async"
+    mode = "async"
     one_loop = True
     examples = 10
 

@@ -147,7 +147,7 @@ def opened(database: Database, **settings: Any) -> Iterator[SqlStore]:
 @contextmanager
 def transaction(store: SqlStore) -> Iterator[BlockingTransaction]:
     """A transaction of a sync host."""
-    blocking = store.coloured("sync")
+    blocking = store.for_mode("sync")
     assert isinstance(blocking, BlockingStore)
     with blocking.blocking_transaction() as tx:
         yield tx

@@ -1,4 +1,4 @@
-"""The contract of every store, on SQLite and PostgreSQL, in both colours."""
+"""The contract of every store, on SQLite and PostgreSQL, in both modes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ class OnSqlite(ContractTools):
 class OnAiosqlite(ContractTools):
     """The same file through an async driver."""
 
-    colour = "async"
+    mode = "async"
     one_loop = True
 
     @pytest.fixture
@@ -32,7 +32,7 @@ class OnAiosqlite(ContractTools):
 
 
 class OnPostgres(ContractTools):
-    """Psycopg, which has a side for each colour."""
+    """Psycopg, which has a side for each mode."""
 
     @pytest.fixture
     def store(self, postgres_with_schema: str) -> Iterator[SqlStore]:
@@ -53,7 +53,7 @@ class TestPostgres(OnPostgres, StoreContract):
 
 
 class TestPostgresAsync(OnPostgres, StoreContract):
-    colour = "async"
+    mode = "async"
     one_loop = True
 
 
@@ -71,7 +71,7 @@ class TestPostgresAnnouncing(AnnouncingOnPostgres):
 
 
 class TestPostgresAnnouncingAsync(AnnouncingOnPostgres):
-    colour = "async"
+    mode = "async"
     one_loop = True
 
 
@@ -80,7 +80,7 @@ class TestSqliteUnderLoad(OnSqlite, ConcurrencyContract):
 
 
 class TestSqliteInThreadsUnderLoad(OnSqlite, ConcurrencyContract):
-    colour = "async"
+    mode = "async"
     one_loop = True
     patches = 1000
 
@@ -94,6 +94,6 @@ class TestPostgresUnderLoad(OnPostgres, ConcurrencyContract):
 
 
 class TestPostgresAsyncUnderLoad(OnPostgres, ConcurrencyContract):
-    colour = "async"
+    mode = "async"
     one_loop = True
     patches = 1000

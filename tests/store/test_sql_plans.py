@@ -51,7 +51,7 @@ def store(tmp_path: Path, counter: Counter) -> Iterator[BlockingStore]:
     engine = create_engine(f"sqlite:///{tmp_path / 'emsp.db'}")
     event.listen(engine, "connect", counter.connect)
     store = SqlStore(engine, auto_upgrade=True)
-    blocking = store.coloured("sync")
+    blocking = store.for_mode("sync")
     assert isinstance(blocking, BlockingStore)
     yield blocking
     engine.dispose()

@@ -14,7 +14,7 @@ import anyio
 import httpx
 from attrs import define, field
 
-from client.support import BASE, Colour, page, register
+from client.support import BASE, Mode, page, register
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -128,12 +128,12 @@ class Synced:
     cpo: Cpo
     clock: FakeClock
     store: Any
-    colour: Colour
+    mode: Mode
     token: str
     slept: list[float]
 
     def sync(self, **parameters: Any) -> SyncReport:
-        if self.colour == "sync":
+        if self.mode == "sync":
             return self.emsp.sync(*OWNER, **parameters)
         return anyio.run(self._async_sync, parameters)
 
@@ -187,7 +187,7 @@ class Synced:
 
 @contextmanager
 def synced(
-    colour: Colour = "sync",
+    mode: Mode = "sync",
     store: Any = None,
     listen: list[Event] | None = None,
     offered: Sequence[str] = ALL,
@@ -215,7 +215,7 @@ def synced(
     token = register(emsp)
     if listen is not None:
         emsp.on(Event)(listen.append)
-    yield Synced(emsp, cpo, clock, kept, colour, token, slept)
+    yield Synced(emsp, cpo, clock, kept, mode, token, slept)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import COLOURS, Colour, page
+from client.support import MODES, Mode, page
 from ocpi_emsp import Endpoint, Limits, Party, StoreFailed, SyncEnded
 from ocpi_emsp.ports import Kind
 from sync.support import NOW, OLD, Lie, Synced, change_party, location, moved, on_sqlite, session, synced, tariff
@@ -112,10 +112,10 @@ def test_a_window_ends_at_the_second_that_the_partner_is_told() -> None:
         assert pair.checkpoint("locations").done_until == NOW
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_sync_that_was_killed_goes_on_where_it_was(colour: Colour, number: int) -> None:
-    with synced(colour) as pair:
+def test_a_sync_that_was_killed_goes_on_where_it_was(mode: Mode, number: int) -> None:
+    with synced(mode) as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
         pair.cpo.lie = killed_at(number)
         with pytest.raises(BaseException) as raised:  # noqa: PT011 # anyio wraps what is no Exception in a group

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.support import BASE, COLOURS, TOKEN, Colour, page
+from client.support import BASE, MODES, TOKEN, Mode, page
 from ocpi_emsp import Limits, SyncEnded
 from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
@@ -72,7 +72,7 @@ def empty_in_between(request: httpx.Request) -> httpx.Response:
     )
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("lie", "noted"),
     [
@@ -87,10 +87,8 @@ def empty_in_between(request: httpx.Request) -> httpx.Response:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_everything_is_had_all_the_same(
-    colour: Colour, lie: Callable[[httpx.Request], httpx.Response], noted: str
-) -> None:
-    with synced(colour) as pair:
+def test_everything_is_had_all_the_same(mode: Mode, lie: Callable[[httpx.Request], httpx.Response], noted: str) -> None:
+    with synced(mode) as pair:
         pair.cpo.lie = lie
         report = pair.pull()
         assert report.ended is SyncEnded.DONE
@@ -115,7 +113,7 @@ def ignores_offset(_: httpx.Request) -> httpx.Response:
     return raw_page(items(0), total=6)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("lie", "most", "reason"),
     [
@@ -127,9 +125,9 @@ def ignores_offset(_: httpx.Request) -> httpx.Response:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_what_turns_in_circles_ends_and_is_not_done(
-    colour: Colour, lie: Callable[[httpx.Request], httpx.Response], most: int, reason: str
+    mode: Mode, lie: Callable[[httpx.Request], httpx.Response], most: int, reason: str
 ) -> None:
-    with synced(colour) as pair:
+    with synced(mode) as pair:
         pair.cpo.lie = lie
         report = pair.pull()
         assert report.ended is SyncEnded.FAILED
@@ -138,9 +136,9 @@ def test_what_turns_in_circles_ends_and_is_not_done(
         assert pair.checkpoint("locations").done_until is None
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(colour: Colour) -> None:
-    with synced(colour) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: Mode) -> None:
+    with synced(mode) as pair:
         pair.cpo.lie = lambda _: raw_page(items(0), "https://evil.test/cpo/2.1.1/locations?offset=2", total=6)
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 2)

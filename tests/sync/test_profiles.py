@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from client.support import COLOURS, Colour
+from client.support import MODES, Mode
 from flows.support import register
 from ocpi_emsp import Event, EvseRemoved, SyncEnded
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -41,9 +41,9 @@ def owners(pair: Synced, kind: str, object_id: str) -> list[tuple[str, str]]:
 # --- the list itself ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_sync_asks_for_pages_of_the_page_limit_below_a_slash(colour: Colour) -> None:
-    with synced(colour) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sync_asks_for_pages_of_the_page_limit_below_a_slash(mode: Mode) -> None:
+    with synced(mode) as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(5)]
         pair.emsp.parties.set_profile(*OWNER, page_limit=2, trailing_slash=True)
         pair.cpo.lie = lambda request: slashed(pair, request)
@@ -77,9 +77,9 @@ def test_a_location_that_is_wished_for_is_asked_for_with_a_slash() -> None:
         assert pair.cpo.asked[0].url.path == "/cpo/2.1.1/locations/LOC1/"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_pulled_timestamps_without_a_zone_are_in_the_partys(colour: Colour) -> None:
-    with synced(colour) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_pulled_timestamps_without_a_zone_are_in_the_partys(mode: Mode) -> None:
+    with synced(mode) as pair:
         local = session(1) | {"start_datetime": "2024-05-01T12:00:00", "last_updated": "2024-05-01T12:00:00"}
         pair.cpo.lists["sessions"] = [local, session(2), session(3) | {"kwh": "nonsense"}]
         pair.emsp.parties.set_profile(*OWNER, time_zone="Europe/Amsterdam")

@@ -1,4 +1,4 @@
-"""A sync is the same on every store, in both colours."""
+"""A sync is the same on every store, in both modes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from client.support import COLOURS, Colour
+from client.support import MODES, Mode
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from sync.support import NOW, OLD, Synced, cdr, location, moved, session, synced, tariff
@@ -72,9 +72,9 @@ def play(pair: Synced) -> list[tuple[Any, ...]]:
     return [(each.module, each.ended, *(getattr(each, name) for name in names)) for r in reports for each in r.modules]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_every_store_ends_alike(store: Any, colour: Colour) -> None:
-    with synced() as expected, synced(colour, store) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_every_store_ends_alike(store: Any, mode: Mode) -> None:
+    with synced() as expected, synced(mode, store) as pair:
         assert play(pair) == play(expected)
         assert content(pair) == content(expected)
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.support import COLOURS, Colour, register, token
+from client.support import MODES, Mode, register, token
 from ocpi_emsp import Event, Limits, NotRegistered, SupportMatrix, SyncEnded
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.testing.cpo.wire import encode
@@ -22,9 +22,9 @@ def counts(report: Any) -> dict[str, int]:
     return {name: getattr(report, name) for name in names if getattr(report, name)}
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_everything_is_pulled_and_counted(colour: Colour) -> None:
-    with synced(colour) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_everything_is_pulled_and_counted(mode: Mode) -> None:
+    with synced(mode) as pair:
         pair.cpo.lists = {
             "locations": [location(n) for n in range(23)],
             "tariffs": [tariff(n) for n in range(3)],
@@ -106,9 +106,9 @@ def test_final_sessions_stay_final() -> None:
         assert counts(pair.pull("sessions", since=OLD)) == {"stale": 1}
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_good_objects_of_a_page_are_stored_although_others_are_bad(colour: Colour) -> None:
-    with synced(colour) as pair:
+@pytest.mark.parametrize("mode", MODES)
+def test_good_objects_of_a_page_are_stored_although_others_are_bad(mode: Mode) -> None:
+    with synced(mode) as pair:
         nameless = {name: value for name, value in location(3).items() if name != "id"}
         torn = {name: value for name, value in location(4).items() if name != "coordinates"}
         pair.cpo.lists["locations"] = [location(1), nameless, b'"text"', torn, location(2), b"17"]

@@ -1,4 +1,4 @@
-"""Findings about a document: the schema's from the codec, and the rules of sense of each chapter.
+"""Findings about a document: the schema's from the codec, and the semantic rules of each chapter.
 
 Rules of this package:
 - ``check`` never raises on bad data; ``accept`` is the one place where a policy decides;
@@ -84,7 +84,7 @@ def accept(
 ) -> T:
     """The typed view of a received object. Raises NotJson; InvalidObject with all findings where the policy refuses.
 
-    ``accepted`` hears each warning that the policy lets pass. No rule of sense is run where the policy needs none: of
+    ``accepted`` hears each warning that the policy lets pass. No semantic rule is run where the policy needs none: of
     themselves they are no errors.
     """
     if not policy.needs_rules:

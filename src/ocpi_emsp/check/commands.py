@@ -11,7 +11,7 @@ from ocpi_emsp.models import ReserveNow
 COMMANDS = Chapter("Commands", "mod_commands.md")
 
 
-@COMMANDS.rule_of_now(
+@COMMANDS.rule_with_context(
     "reserve_now.expired",
     WARNING,
     "mod_commands.md#32-reservenow-object",

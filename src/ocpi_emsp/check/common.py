@@ -142,7 +142,7 @@ def identifier_empty(value: Any) -> Iterator[Hit]:
             yield path, "the identifier is empty"
 
 
-@TYPES.rule_of_now(
+@TYPES.rule_with_context(
     "last_updated.future",
     WARNING,
     "",

@@ -1,4 +1,4 @@
-"""The registry: how a rule of sense is written down, and how the rules that look at one model are found.
+"""The registry: how a semantic rule is written down, and how the rules that look at one model are found.
 
 Rules of this module:
 - a rule is one small function over the typed view (normal form) of one object; it yields a path below the object and
@@ -82,7 +82,7 @@ class Chapter:
 
         return register
 
-    def rule_of_now(
+    def rule_with_context(
         self, id_: str, severity: Severity, clause: str, sentence: str, *models: type[Any], example: Example
     ) -> Callable[[Find], Find]:
         """Register a function of one object and the :class:`Context`."""

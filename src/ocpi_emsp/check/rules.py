@@ -1,4 +1,4 @@
-"""All rules of sense, chapter by chapter, in the order of the specification's table of contents.
+"""All semantic rules, chapter by chapter, in the order of the specification's table of contents.
 
 Rules of this module: a chapter registers its rules in the order of its text; here is nothing but the order of chapters.
 """

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - the strict lane leaves nothing above a note to find by the schema (codec/strict.py); where the bytes and the shape of
-  the document show that there is no note either, only the rules of sense are left to be asked;
+  the document show that there is no note either, only the semantic rules are left to be asked;
 - in any doubt ``check`` decides: an escape, a byte that is not ASCII, a member more than the schema counts.
 
 The notes that a strictly read document can have: unknown and repeated members, text that is not printable ASCII, a

@@ -164,4 +164,4 @@ def emsp_of_nobody(store: AnyStore) -> Emsp:
 
 
 def _blocking(store: SqlStore) -> BlockingStore:
-    return cast("BlockingStore", store.coloured("sync"))  # that of a store which was made of a URL
+    return cast("BlockingStore", store.for_mode("sync"))  # that of a store which was made of a URL

@@ -3,7 +3,7 @@
 Rules of this module (transport_and_format.md PATCH, docs/spec-choices.md rows 4 and 5):
 - a member that is absent stays as it is, at any depth: its absence is no finding;
 - null on a required member is one, since it would clear what must be there;
-- rules of sense need the whole object, which a body does not hold.
+- semantic rules need the whole object, which a body does not hold.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from ocpi_emsp.errors import CannotHold, StoreFailed
+from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
 from ocpi_emsp.storage.listeners import Listener, Listeners
 
@@ -83,7 +83,7 @@ class MemoryStore:
         for place in {_location(key) for key, record in records.items() if record and key.kind == Kind.EVSE}:
             location = Key(Kind.LOCATION, *place)
             if records.get(location, stored.get(location)) is None:
-                raise CannotHold(f"an EVSE of location {location.id!r}, which is not there")
+                raise CannotStore(f"an EVSE of location {location.id!r}, which is not there")
 
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)

@@ -134,7 +134,7 @@ def _for_nobody(_uid: str) -> None:
 
 @frozen(kw_only=True)
 class Context:
-    """Identity, settings and ports, in one colour: either none of the ports suspends, or they may."""
+    """Identity, settings and ports, in one mode: either none of the ports suspends, or they may."""
 
     identity: Identity
     matrix: SupportMatrix

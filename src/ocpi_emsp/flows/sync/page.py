@@ -25,7 +25,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
-from ocpi_emsp.errors import CannotHold, InvalidObject, NotJson
+from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.calls.request_log import count_findings
 from ocpi_emsp.flows.cdrs import inbound as cdrs
@@ -168,7 +168,7 @@ async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, sav
         last = number == len(chunks)
         try:
             await _store(pull, chunk, url, save, last=last)
-        except CannotHold:  # one of them; which one shows when each has a transaction of its own
+        except CannotStore:  # one of them; which one shows when each has a transaction of its own
             for document in chunk:
                 await _store_alone(pull, document, url, save)
             await _store(pull, [], url, save, last=last)
@@ -221,7 +221,7 @@ async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: S
 async def _store_alone(pull: Pull, document: msgspec.Raw, url: str, save: Save) -> None:
     try:
         await _store(pull, [document], url, save, last=False)
-    except CannotHold as error:
+    except CannotStore as error:
         listed = await _read(pull, [document])
         page = Page(url, pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
@@ -244,7 +244,7 @@ async def after_commit(pull: Pull, page: Page) -> None:
 
 
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
-    """Store one object, or keep it as a rejection. Raises CannotHold."""
+    """Store one object, or keep it as a rejection. Raises CannotStore."""
     pull, document = listed.pull, listed.zoned.document
     try:
         incoming = pull.incoming(document, identity(document, "id"), page)
@@ -255,7 +255,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         if stored.outcome is Outcome.CONFLICT:
             raise cdrs.conflict(document)
         page.found.extend(incoming.deviations)
-    except CannotHold:
+    except CannotStore:
         raise
     except (InvalidObject, NotJson) as error:
         return await _reject(listed, tx, page, error)

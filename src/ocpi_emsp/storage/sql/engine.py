@@ -3,7 +3,7 @@
 Rules of this module:
 - SQLite: WAL, so that readers wait for nobody; synchronous=FULL, since an answered push must survive a power cut;
   foreign keys on; one that finds the file locked waits;
-- a driver that refuses a value raised for the document, the key or the entry: CannotHold; everything else is
+- a driver that refuses a value raised for the document, the key or the entry: CannotStore; everything else is
   StoreFailed, which names the database without its password.
 """
 
@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy import exc as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ocpi_emsp.errors import CannotHold, StoreFailed
+from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
 
 ASYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+psycopg": "postgresql+psycopg"}
@@ -117,7 +117,7 @@ def isolated(connection: Connection, *, read_only: bool, snapshots: bool) -> Con
 
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """What the driver raises inside becomes StoreFailed or CannotHold."""
+    """What the driver raises inside becomes StoreFailed or CannotStore."""
     try:
         yield
     except Exception as error:
@@ -149,12 +149,12 @@ def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
     return isinstance(state, str) and state[:2] in ("22", "23", "54")
 
 
-def refused(cause: str) -> CannotHold:
+def refused(cause: str) -> CannotStore:
     """The refusal of something that the database cannot hold."""
     finding = Finding(
         pointer="", rule="store.refused", severity=Severity.ERROR, message=f"cannot be stored: {cause}", clause=_CLAUSE
     )
-    return CannotHold("the database refuses it", findings=(finding,))
+    return CannotStore("the database refuses it", findings=(finding,))
 
 
 def begin(connection: Connection, *, read_only: bool) -> None:

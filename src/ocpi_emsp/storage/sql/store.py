@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, BlockingStore, Colour, Store
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, BlockingStore, Mode, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
@@ -53,7 +53,7 @@ _DRIVERS_THAT_LISTEN = ("psycopg", "psycopg_async")
 class SqlStore:
     """Objects in SQLite (``sqlite:///emsp.db``) or PostgreSQL (``postgresql+psycopg://user@host/db``).
 
-    ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it serves hosts of its colour then.
+    ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it serves hosts of its mode then.
     ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` seals the tokens that we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
     ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are kept. What
@@ -108,9 +108,9 @@ class SqlStore:
 
     # --- the port -----------------------------------------------------------------------------------------------
 
-    def coloured(self, colour: Colour) -> Store | BlockingStore:
-        """What serves hosts of this colour; an AsyncEngine alone cannot serve a sync one: its flows would suspend."""
-        native = self._native is not None and (colour == "async" or self._blocking is None)
+    def for_mode(self, mode: Mode) -> Store | BlockingStore:
+        """What serves hosts of this mode; an AsyncEngine alone cannot serve a sync one: its flows would suspend."""
+        native = self._native is not None and (mode == "async" or self._blocking is None)
         return _NativeSqlStore(self) if native else _BlockingSqlStore(self)
 
     @contextmanager
@@ -235,7 +235,7 @@ class SqlStore:
             with translated(engine.sync_engine):
                 await to_the_end(connection.close())
 
-    # --- both colours -------------------------------------------------------------------------------------------
+    # --- both modes -------------------------------------------------------------------------------------------
 
     @contextmanager
     def _transaction(self, connection: Connection, read_only: bool) -> Iterator[SqlTransaction]:

@@ -18,7 +18,7 @@ Rules of this package:
 A store that announces (:class:`ocpi_emsp.ports.Announcing`) is held to :class:`AnnouncingContract` as well; its fixture
 ``other`` gives a second store object on the same data.
 
-A store with two drivers is tested twice, with ``colour = "sync"`` and ``colour = "async"``; one whose driver is bound
+A store with two drivers is tested twice, with ``mode = "sync"`` and ``mode = "async"``; one whose driver is bound
 to an event loop sets ``one_loop = True``: then everything of a test runs in one loop, in a thread of its own, and the
 fixture reaches that loop with :meth:`~ocpi_emsp.testing.contract.tools.ContractTools.call`, to open and to close the
 store in it. The other settings are class attributes of the two classes as well. For pytest's detailed failures, a

@@ -197,4 +197,4 @@ class Partner:
 
 def is_async(contract: ContractTools) -> bool:
     """True where the contract is about async hosts."""
-    return contract.colour == "async"
+    return contract.mode == "async"

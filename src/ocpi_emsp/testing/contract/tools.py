@@ -18,7 +18,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ocpi_emsp._bridge import in_place, in_thread, lift_store
-from ocpi_emsp.ports import EVENT, AnyStore, Colour, Entry, Key, Kind, Page, Query, Record, Store, Transaction
+from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind, Mode, Page, Query, Record, Store, Transaction
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
@@ -72,7 +72,7 @@ def ids(records: Iterable[Record]) -> list[str]:
 class ContractTools:
     """The store under test, and how it is used. The class attributes are settings of a subclass."""
 
-    colour: ClassVar[Colour] = "sync"
+    mode: ClassVar[Mode] = "sync"
     """The host that the store works for: with ``async`` a blocking store is called in worker threads."""
     one_loop: ClassVar[bool] = False
     """Whether everything of a test runs in one event loop; otherwise each thread of a test has one of its own."""
@@ -107,7 +107,7 @@ class ContractTools:
 
     def lifted(self, store: AnyStore) -> Store:
         """The store as a flow has it."""
-        return lift_store(store, in_place if self.colour == "sync" else in_thread)
+        return lift_store(store, in_place if self.mode == "sync" else in_thread)
 
     def run(self, store: AnyStore, *works: Work, read_only: bool = False) -> Any:
         """Do each piece of work in a transaction of its own; the result of the last."""

@@ -210,7 +210,7 @@ def _no_json(kind: type[Any], document: bytes) -> Iterator[Payload]:
 
 
 def _of_sense(kind: type[Any], policy: Policy) -> Iterator[Payload]:
-    """The examples that break a rule of sense which the policy refuses."""
+    """The examples that break a semantic rule which the policy refuses."""
     for rule, example in EXAMPLES.items():
         if example.kind is kind and _refuses(policy, rule):
             found = {(each.pointer, rule) for each in check(example.document, kind) if each.rule == rule}

@@ -48,7 +48,7 @@ def _of_object(kind: type[Any], document: dict[str, Any], path: Path) -> Iterato
 
 
 _COUNTED = frozenset({"evses", "regular_hours"})
-"""Lists that a rule of sense may ask for: their absence is no accident."""
+"""Lists that a semantic rule may ask for: their absence is no accident."""
 
 
 def _nothing(_document: dict[str, Any], _path: Path) -> Iterator[Mutation]:
@@ -113,7 +113,7 @@ _OPEN = (
     models.LocationType,
     models.ParkingRestriction,
 )
-"""Enums whose values no rule of sense compares."""
+"""Enums whose values no semantic rule compares."""
 
 
 def _enums(node: inspect.EnumType, value: str, path: Path) -> Iterator[Mutation]:

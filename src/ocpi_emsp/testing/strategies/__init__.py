@@ -7,7 +7,7 @@
 ... def test_my_map(location: Location) -> None: ...
 
 Rules of this package:
-- values are drawn from the models' annotations; where the rules of sense ask for agreement (a CDR's totals, the order
+- values are drawn from the models' annotations; where the semantic rules ask for agreement (a CDR's totals, the order
   of periods, codes of one country), it is added per model, in the modules named plans;
 - every drawn model encodes to a document in which :func:`ocpi_emsp.check` finds nothing above a note, unless the caller
   gave a value that breaks a rule;
@@ -44,7 +44,7 @@ def from_model(kind: type[T], /, **overrides: Any) -> st.SearchStrategy[T]:
 
 
 def full(kind: type[T], /, **overrides: Any) -> st.SearchStrategy[T]:
-    """Like :func:`from_model`, with every optional field and no empty list, where the rules of sense allow it."""
+    """Like :func:`from_model`, with every optional field and no empty list, where the semantic rules allow it."""
     return _FULL.model(kind, overrides)
 
 

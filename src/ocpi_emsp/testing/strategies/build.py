@@ -3,7 +3,7 @@
 Rules of this module:
 - every field is drawn by its annotation; where fields have to agree, the model has a *plan* (which strategies some of
   its fields get, after something common was drawn) and a *finish* (what follows from what was drawn);
-- what the caller gives stands as it is, also where it breaks a rule of sense;
+- what the caller gives stands as it is, also where it breaks a semantic rule;
 - optional fields are absent first, lists are short: that is what shrinking ends at.
 """
 

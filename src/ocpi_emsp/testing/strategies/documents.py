@@ -3,7 +3,7 @@
 Rules of this module:
 - a document is untyped JSON: dict, list, str, int, Decimal, bool, None;
 - it is drawn from the annotations alone, so that what the schema allows is found, not what is likely; the strict lane
-  accepts every one of them, the rules of sense do not.
+  accepts every one of them, the semantic rules do not.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ SPECIAL: Mapping[str, _Values] = {
     "end_date": _of("2024-12-31"),
     **dict.fromkeys(_URLS.split(), urls),
 }
-"""String fields whose text means something: a longer text or another alphabet would break a rule of sense."""
+"""String fields whose text means something: a longer text or another alphabet would break a semantic rule."""
 
 NAMED: Mapping[str, _Values] = {
     **SPECIAL,
