@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from measure import Result, compare
 from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Request, Token, TokenType, WhitelistType
+from ocpi_emsp.settings import AuthorizeLimits
 from put_location import call_asgi, registered
 from samples import location
 
@@ -58,7 +59,7 @@ async def _allow(request: AuthorizationRequest) -> AuthorizationInfo:
 
 def _known() -> tuple[Emsp, str]:
     """An eMSP that knows a token and a location; nothing suspends, so its hooks have no deadline."""
-    emsp, token = registered(Limits(authorize_deadline=None))
+    emsp, token = registered(Limits(authorize=AuthorizeLimits(timeout=None)))
     emsp.tokens.put(_TOKEN)
     headers = {"authorization": f"Token {token}"}
     answer = emsp.handle(Request("PUT", "/2.1.1/locations/NL/TNM/LOC1", headers=headers, body=location(2)))

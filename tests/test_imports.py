@@ -4,6 +4,7 @@ So do the packages of others: each optional one is imported where ALLOWED says, 
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,9 +34,9 @@ LAYERS = (
     "flows.core",
     "flows.parties",
     "flows.calls",
+    "flows.events",
     "flows.inbound",
     "flows.cdrs",
-    "flows.events",
     "flows.commands",
     "flows.credentials",
     "flows.locations",
@@ -46,6 +47,7 @@ LAYERS = (
     "flows.sync",
     "flows.partner_health",
     "flows",  # the package itself
+    "settings",
     "_bridge",
     "_rate_limiter",
     "transports",
@@ -226,6 +228,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_every_layer_has_a_module() -> None:
     assert {LAYERS[layer(module)] for module in modules()} == set(LAYERS)
+
+
+def test_the_documented_order_of_the_flows_is_that_of_the_layers() -> None:
+    folders = [place.removeprefix("flows.") for place in LAYERS if place.startswith("flows.")]
+    page = (SRC.parent / "docs" / "architecture.md").read_text("utf-8")
+    (drawn,) = re.findall(r"```text\n(core < .*?)```", page, re.DOTALL)
+    assert drawn.replace("<", " ").split() == folders
 
 
 # --- the test itself ------------------------------------------------------------------------------------------------

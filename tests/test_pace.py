@@ -8,11 +8,12 @@ import anyio.lowlevel
 import pytest
 from attrs import evolve
 
-from ocpi_emsp import PartnerUnavailable, Patience
+from ocpi_emsp import PartnerUnavailable
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_pace
 from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
 from ocpi_emsp.ports import Mode
+from ocpi_emsp.settings import RetryPolicy
 
 TNM: PartyId = ("NL", "TNM")
 OTHER: PartyId = ("DE", "ABC")
@@ -24,7 +25,7 @@ LONGER = 2 * LONG
 
 
 def make(mode: Mode) -> Pace:
-    return make_pace(mode, Health.of(Patience()))
+    return make_pace(mode, Health.of(RetryPolicy()))
 
 
 async def is_full(pace: Pace, slots: int, party: PartyId = TNM) -> bool:

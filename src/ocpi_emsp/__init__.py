@@ -138,8 +138,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
     from ocpi_emsp.flows.commands.states import CommandState, SentCommand
     from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
-    from ocpi_emsp.flows.core.context import Limits
-    from ocpi_emsp.flows.core.limits import Patience
+    from ocpi_emsp.flows.core.settings import Limits
     from ocpi_emsp.flows.events.admin import PendingEvent
     from ocpi_emsp.flows.parties.party import Party, Profile
     from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
@@ -241,7 +240,6 @@ __all__ = [
     "PartyRegistered",
     "PartyUnregistered",
     "PartyUpdated",
-    "Patience",
     "PendingCommand",
     "PendingEvent",
     "Policy",
@@ -314,12 +312,11 @@ _SERVING = (
     "ocpi_emsp.flows.commands.states",
     "ocpi_emsp.flows.tokens.authorization_records",
     "ocpi_emsp.flows.core.authorize_hook",
-    "ocpi_emsp.flows.core.context",
+    "ocpi_emsp.flows.core.settings",
     "ocpi_emsp.flows.tokens.push.fan_out",
     "ocpi_emsp.flows.tokens.store",
     "ocpi_emsp.flows.partner_health.diagnosis",
     "ocpi_emsp.flows.events.admin",
-    "ocpi_emsp.flows.core.limits",
     "ocpi_emsp.flows.parties.party",
     "ocpi_emsp.flows.tokens.push.report",
     "ocpi_emsp.flows.cdrs.reconcile_report",

@@ -251,7 +251,7 @@ def _session(context: Context, sent: SentCommand) -> tuple[str | None] | None:
     starts = sent.command == CommandType.START_SESSION and may_lead_to_a_session(sent)
     if sent.session_id is not None or not starts or sent.deadline is None or sent.sent_at is None:
         return (sent.session_id,)
-    is_over = is_due(context, sent.sent_at, later(sent.deadline, context.limits.session_window))
+    is_over = is_due(context, sent.sent_at, later(sent.deadline, context.limits.commands.session_window))
     return (None,) if is_over else None
 
 

@@ -26,8 +26,7 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials import discovery as partner_api
 from ocpi_emsp.flows.credentials import register
 from ocpi_emsp.flows.credentials import renew as lifecycle
-from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
 from ocpi_emsp.flows.tokens.push import client as push
 from ocpi_emsp.listing import AsyncListing, Listing
 from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff, Token, Version, VersionDetail
@@ -48,7 +47,7 @@ class _At:
     party_id: str
 
     async def party(self) -> Party:
-        return await registered_party(self.context, self.country_code, self.party_id)
+        return await load_party(self.context, self.country_code, self.party_id, state=PartyState.REGISTERED)
 
 
 async def _call(
@@ -225,7 +224,7 @@ class Client:
     ) -> PendingCommand:
         """START_SESSION; what is given holds the CPO's acknowledgement, and awaits the charge point's result.
 
-        ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
+        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force`` sends it
         although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
         MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
         UnsafeUrl; StoreFailed, with a ``command_uid`` where it was sent; ValueError for a timeout without sense
@@ -431,7 +430,7 @@ class AsyncClient:
     ) -> AsyncPendingCommand:
         """START_SESSION; what is given holds the CPO's acknowledgement, and awaits the charge point's result.
 
-        ``timeout``: the seconds until the command is TIMED_OUT (``Limits.command_deadline``). ``force`` sends it
+        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force`` sends it
         although the checks before found an error. Raises InvalidObject with findings, NotSupported, NotRegistered,
         MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the command as it is kept;
         UnsafeUrl; StoreFailed, with a ``command_uid`` where it was sent; ValueError for a timeout without sense

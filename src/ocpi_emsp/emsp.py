@@ -41,8 +41,9 @@ from ocpi_emsp.flows.core.authorize_hook import (
     by_whitelist,
     fallback_of,
 )
-from ocpi_emsp.flows.core.context import Context, Identity, Limits, UrlPolicy
-from ocpi_emsp.flows.core.limits import Health, Pace, Patience
+from ocpi_emsp.flows.core.context import Context, UrlPolicy
+from ocpi_emsp.flows.core.limits import Health, Pace
+from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.credentials import register
 from ocpi_emsp.flows.events import delivery as deliver
@@ -107,11 +108,12 @@ class Emsp:
     ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
     partners get are built from it and never from a Host header. ``url_policy`` says which URLs of partners are called:
     ``https``, or ``loopback``, which also allows http to this machine. ``policy`` says what of a payload is refused
-    where a party has no policy of its own (:meth:`set_policy`). ``patience`` says how often, how fast and how long a
-    partner is asked; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` is told of requests,
-    calls and syncs (docs/observability.md). ``relayed`` says which kinds of events are journalled for a relay
-    (:meth:`relay`), in whichever process that runs. ``http_client`` and ``async_http_client`` make the httpx clients
-    that calls go through, for other timeouts, certificates or a test transport.
+    where a party has no policy of its own (:meth:`set_policy`). ``retry_policy`` says how often a sync repeats a
+    request, ``rate_limit`` how many requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it
+    pass. ``telemetry`` is told of requests, calls and syncs (docs/observability.md). ``relayed`` says which kinds of
+    events are journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and
+    ``async_http_client`` make the httpx clients that calls go through, for other timeouts, certificates or a test
+    transport.
 
     ``authorize_fallback`` answers where the :meth:`authorize` hook is late, raises or returns nonsense: always the same
     ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
@@ -136,7 +138,8 @@ class Emsp:
         required_modules: Iterable[str] = (),
         relayed: Iterable[type[Event]] = (),
         authorize_fallback: AuthorizeFallback = by_whitelist,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = None,
         clock: Clock | None = None,
         sleep: Sleep | None = None,
         telemetry: Telemetry | None = None,
@@ -156,20 +159,21 @@ class Emsp:
         self._policy = policy or Policy.tolerant()
         self._required_modules = frozenset(module.lower() for module in required_modules)
         self._relayed = tuple(relayed)
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
+        self._rate_limit = rate_limit or RateLimit()
         self._clock = clock or SystemClock()
         self._sleep: dict[Mode, Sleep] = {
             "sync": sleep or _bridge.sleep_in_place,
             "async": sleep or _bridge.rest,
         }
-        healthy = Health.of(self._patience)
+        healthy = Health.of(self._retry_policy)
         self._pace: dict[Mode, Pace] = {"sync": make_pace("sync", healthy), "async": make_pace("async", healthy)}
-        timeouts = self.limits.timeout, self.limits.timeout_connect
+        timeouts = self.limits.http.read_timeout, self.limits.http.connect_timeout
         self._http_client = http_client or (lambda: default_client(*timeouts))
         self._async_http_client = async_http_client or (lambda: default_async_client(*timeouts))
         self._authorize: dict[Mode, AuthorizeHook] = {}
         self._authorize_fallback = fallback_of(authorize_fallback)
-        self._deadline = _bridge.deadline_of(self.limits.authorize_deadline, self.limits.authorize_threads)
+        self._deadline = _bridge.deadline_of(self.limits.authorize.timeout, self.limits.authorize.threads)
         self._listeners: list[tuple[type[Event], Callable[..., Any]]] = []
         self._stores: dict[Mode, Store] = {
             "sync": _bridge.lift_store(store, _bridge.in_place),
@@ -205,7 +209,7 @@ class Emsp:
 
         It gets an :class:`AuthorizationRequest`, or, with two positional parameters, the stored Token and the
         LocationReferences of the request or None. It returns AuthorizationInfo, or raises NotEnoughInformation, within
-        ``Limits.authorize_deadline``. Raises TypeError for a function that takes neither.
+        ``AuthorizeLimits.timeout``. Raises TypeError for a function that takes neither.
         """
         arguments = arguments_of(hook)
         modes: tuple[Mode, ...] = ("sync", "async")
@@ -264,8 +268,8 @@ class Emsp:
         """Hand the ``relayed`` events to ``publish``, up to ``batch`` at once, so that it sends them to a broker.
 
         ``publish`` gets a list of :class:`RelayedEvent` in order per object; each is handed over at least once. It has
-        ``Limits.lease`` for a batch: after that, another relay may publish the same. Raises ValueError for an empty
-        batch.
+        ``DeliveryLimits.lease`` for a batch: after that, another relay may publish the same. Raises ValueError for an
+        empty batch.
         """
         return Relay(lambda: self._context("sync"), publish, batch)
 
@@ -277,11 +281,11 @@ class Emsp:
 
     def asgi(self) -> AsgiApp:
         """The eMSP as an ASGI application; any ASGI server or framework mounts it."""
-        return AsgiApp(self.handle_async, urlsplit(self.identity.url).path, self.limits.body)
+        return AsgiApp(self.handle_async, urlsplit(self.identity.url).path, self.limits.http.request_body)
 
     def wsgi(self) -> WsgiApp:
         """The eMSP as a WSGI application; any WSGI server or framework mounts it."""
-        return WsgiApp(self.handle, urlsplit(self.identity.url).path, self.limits.body)
+        return WsgiApp(self.handle, urlsplit(self.identity.url).path, self.limits.http.request_body)
 
     def handle(self, request: Request) -> Response:
         """Answer one request from a partner, blocking."""
@@ -356,14 +360,16 @@ class Emsp:
     def client(self, country_code: str, party_id: str) -> Client:
         """Calls to a registered CPO, blocking; use it as a context manager."""
         http = self._http_client()
-        context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        context = self._context("sync", HttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout))
         context = evolve(context, send=paced_send(context, country_code, party_id))
         return Client(context, country_code, party_id, http.close, self._waiting)
 
     def async_client(self, country_code: str, party_id: str) -> AsyncClient:
         """Calls to a registered CPO; use it as an async context manager."""
         http = self._async_http_client()
-        context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+        context = self._context(
+            "async", AsyncHttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout)
+        )
         context = evolve(context, send=paced_send(context, country_code, party_id))
         return AsyncClient(context, country_code, party_id, http.aclose, self._async_waiting)
 
@@ -402,7 +408,7 @@ class Emsp:
         requests_per_second: Decimal | None = None,
         concurrent_requests: int | None = None,
     ) -> None:
-        """Say how often a party is called, and how many calls it gets at once; None takes the eMSP's own ``patience``.
+        """Say how often a party is called, and how many calls it gets at once; None takes ``rate_limit``.
 
         Raises NotRegistered, ValueError for a pace at which nothing is sent.
         """
@@ -569,7 +575,9 @@ class Emsp:
     def _calling(self, country_code: str | None = None, party_id: str | None = None) -> Iterator[Context]:
         """Connections for a block; paced for one party, where it is given."""
         with self._http_client() as http:
-            context = self._context("sync", HttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            context = self._context(
+                "sync", HttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout)
+            )
             yield _paced(context, country_code, party_id)
 
     @asynccontextmanager
@@ -577,7 +585,9 @@ class Emsp:
         self, country_code: str | None = None, party_id: str | None = None
     ) -> AsyncIterator[Context]:
         async with self._async_http_client() as http:
-            context = self._context("async", AsyncHttpxSend(http, self.limits.answer, self.limits.timeout_total))
+            context = self._context(
+                "async", AsyncHttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout)
+            )
             yield _paced(context, country_code, party_id)
 
     def _context(self, mode: Mode, send: Any = None) -> Context:
@@ -600,7 +610,8 @@ class Emsp:
             clock=self._clock,
             sleep=self._sleep[mode],
             pace=self._pace[mode],
-            patience=self._patience,
+            retry_policy=self._retry_policy,
+            rate_limit=self._rate_limit,
             send=send,
             authorize=self._authorize.get(mode),
             authorize_fallback=self._authorize_fallback,
@@ -622,7 +633,7 @@ def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
 
     async def send(request: Request) -> Response:
         with emsp._http_client() as http:
-            return await HttpxSend(http, emsp.limits.answer, emsp.limits.timeout_total)(request)
+            return await HttpxSend(http, emsp.limits.http.response_body, emsp.limits.http.total_timeout)(request)
 
     return send
 
@@ -630,7 +641,7 @@ def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
 def _async_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:
     async def send(request: Request) -> Response:
         async with emsp._async_http_client() as http:
-            return await AsyncHttpxSend(http, emsp.limits.answer, emsp.limits.timeout_total)(request)
+            return await AsyncHttpxSend(http, emsp.limits.http.response_body, emsp.limits.http.total_timeout)(request)
 
     return send
 

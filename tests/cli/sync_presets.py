@@ -28,7 +28,7 @@ from cli.conftest import SECONDS, Command
 from client.support import token
 from ocpi_emsp import Emsp, Request, SupportMatrix
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, issue, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore, metadata
@@ -167,7 +167,7 @@ class World:
 
     def party(self) -> Party:
         """The CPO as the database has it."""
-        party = self.in_transaction(lambda tx: get_party(tx, *OWNER))
+        party = self.in_transaction(lambda tx: find_party(tx, *OWNER))
         assert party is not None
         return party
 

@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from cli.sync_presets import COUNT, PAGE, TOKENS, World, a_minute_ago
+from ocpi_emsp import Limits
 from ocpi_emsp.flows.parties.party import Profile
+from ocpi_emsp.settings import HttpLimits
 from served.support import waitress_server
 
 Step: TypeAlias = Callable[[World], object]
 RETRIES = 4
 """Of a GET that never succeeds."""
-SMALL: dict[str, Any] = {"answer": 200_000, "timeout_total": 0.2}
+SMALL = Limits(http=HttpLimits(response_body=200_000, total_timeout=0.2))
 """Limits that the command has no arguments for; by default they are 64 MB and five minutes."""
 
 
@@ -49,7 +51,7 @@ class Expected:
     """What is otherwise for one module; tokens are all created unless said here."""
     before: Step = nothing
     deviations: Mapping[str, Any] = field(factory=dict)
-    limits: Mapping[str, Any] = field(factory=dict)
+    limits: Limits | None = None
     argv: Sequence[str] = ()
     well: Step = nothing
     """What else happens once the CPO is well again."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +25,7 @@ from cli.sync_presets import (
     world_of,
 )
 from cli.sync_table import TABLE, Expected
-from ocpi_emsp import Limits, _bridge
+from ocpi_emsp import _bridge
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import PRESETS
 from served.support import uvicorn_server
@@ -103,8 +102,9 @@ def test_a_sync_ends_and_the_next_one_has_everything(
     preset: str, world: World, foreign: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = TABLE[preset]
-    if expected.limits:
-        monkeypatch.setattr("ocpi_emsp.emsp.Limits", partial(Limits, **expected.limits))
+    limits = expected.limits
+    if limits:
+        monkeypatch.setattr("ocpi_emsp.emsp.Limits", lambda: limits)
     expected.before(world)
     asked, had = dict(world.cpo.list_requests), world.stored()
     first = world.listed()

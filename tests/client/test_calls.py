@@ -43,6 +43,7 @@ from ocpi_emsp import (
     TransportFailed,
 )
 from ocpi_emsp._bridge import run
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 
@@ -171,7 +172,7 @@ def test_no_answer_names_method_url_and_reason(mode: Mode, raised: Exception) ->
 def test_a_compressed_answer_is_measured_as_it_is_read(mode: Mode) -> None:
     bomb = gzip.compress(b" " * 1_000_000)
     response = httpx.Response(200, content=bomb, headers={"content-encoding": "gzip"})
-    error = refused(mode, response, limits=Limits(answer=len(bomb) * 2))
+    error = refused(mode, response, limits=Limits(http=HttpLimits(response_body=len(bomb) * 2)))
     assert isinstance(error, TransportFailed)
 
 

@@ -24,6 +24,7 @@ from client.support import (
     simulated,
 )
 from ocpi_emsp import AnswerUnusable, AsyncClient, Limits, PartnerRefused, TransportFailed, UnsafeUrl
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 
@@ -364,18 +365,18 @@ def test_a_list_without_an_end_is_ended(mode: Mode) -> None:
         return page(locations(offset), f"?offset={offset + 1}")
 
     server = Server(without_end)
-    drained = drain(registered(server, limits=Limits(pages=4)), mode)
+    drained = drain(registered(server, limits=Limits(http=HttpLimits(max_pages=4))), mode)
     assert isinstance(drained.error, AnswerUnusable)
     assert "more than 4 pages" in str(drained.error)
     assert (len(drained.ids), len(server.urls)) == (4, 4)
 
 
 def test_an_answer_over_the_limit_is_not_read(mode: Mode) -> None:
-    drained, _ = pull(mode, page(locations(*range(20))), limits=Limits(answer=5000))
+    drained, _ = pull(mode, page(locations(*range(20))), limits=Limits(http=HttpLimits(response_body=5000)))
     assert isinstance(drained.error, TransportFailed)
     assert str(drained.error) == f"GET {BASE}/locations: the answer is over the limit of 5000 bytes"
     exact = page(locations(1))
-    drained, _ = pull(mode, exact, limits=Limits(answer=len(exact.content)))
+    drained, _ = pull(mode, exact, limits=Limits(http=HttpLimits(response_body=len(exact.content))))
     assert drained.ids == ["LOC1"]
 
 
@@ -389,6 +390,6 @@ def test_an_answer_without_an_end_is_not_read_to_its_end(mode: Mode) -> None:
             yield b" " * 1024
 
     response = httpx.Response(200, content=forever() if mode == "sync" else endless())
-    drained, _ = pull(mode, response, limits=Limits(answer=10_000))
+    drained, _ = pull(mode, response, limits=Limits(http=HttpLimits(response_body=10_000)))
     assert isinstance(drained.error, TransportFailed)
     assert given < 100

@@ -11,7 +11,8 @@ import pytest
 
 from client.support import MODES, Mode, Server, call, drain, envelope, make_emsp, page, register, registered
 from flows.support import FakeClock
-from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, Patience, SupportMatrix
+from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, SupportMatrix
+from ocpi_emsp.settings import RateLimit
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 
@@ -48,7 +49,7 @@ def test_a_party_without_a_limit_is_called_at_once(mode: Mode) -> None:
 
 
 def test_a_partys_own_rate_comes_first_until_it_is_taken_back(mode: Mode) -> None:
-    emsp, waits = slept(patience=Patience(requests_per_second=Decimal(2)))
+    emsp, waits = slept(rate_limit=RateLimit(requests_per_second=Decimal(2)))
     set_pace(emsp, mode, requests_per_second=Decimal("0.1"))
     call(emsp, mode, "location", "LOC1")
     call(emsp, mode, "location", "LOC1")
@@ -88,12 +89,12 @@ def test_a_party_that_is_not_registered_has_no_pace(mode: Mode) -> None:
 @pytest.mark.parametrize(
     ("pace", "said"),
     [
-        ({"concurrent_requests": 0}, "concurrent_requests is 0"),
-        ({"concurrent_requests": -1}, "concurrent_requests is -1"),
-        ({"requests_per_second": Decimal(0)}, "requests_per_second is 0"),
-        ({"requests_per_second": Decimal("0.009")}, "requests_per_second is 0.009"),
-        ({"requests_per_second": Decimal("-Infinity")}, "requests_per_second is -Infinity"),
-        ({"requests_per_second": Decimal("NaN")}, "requests_per_second is NaN"),
+        ({"concurrent_requests": 0}, "invalid concurrent_requests '0': expected"),
+        ({"concurrent_requests": -1}, "invalid concurrent_requests '-1': expected"),
+        ({"requests_per_second": Decimal(0)}, "invalid requests_per_second '0': expected"),
+        ({"requests_per_second": Decimal("0.009")}, "invalid requests_per_second '0.009': expected"),
+        ({"requests_per_second": Decimal("-Infinity")}, "invalid requests_per_second '-Infinity': expected"),
+        ({"requests_per_second": Decimal("NaN")}, "invalid requests_per_second 'NaN': expected"),
     ],
     ids=str,
 )
@@ -123,7 +124,7 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
         return located(request)
 
     emsp = make_emsp(
-        patience=Patience(longest_turn=timedelta(milliseconds=10)),
+        rate_limit=RateLimit(slot_timeout=timedelta(milliseconds=10)),
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(Server(answer))),
         async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
     )
@@ -134,6 +135,6 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
 
 
 def test_the_time_really_passes(mode: Mode) -> None:
-    emsp = registered(Server(located), patience=Patience(requests_per_second=Decimal(200)))
+    emsp = registered(Server(located), rate_limit=RateLimit(requests_per_second=Decimal(200)))
     for _ in range(3):
         assert call(emsp, mode, "location", "LOC1").id == "LOC1"

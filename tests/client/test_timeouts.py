@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from client.support import MODES, Mode, make_emsp
 from ocpi_emsp import CannotUseApi, Limits, Request, Response, TransportFailed
 from ocpi_emsp._bridge import run
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
@@ -257,8 +258,8 @@ def registering(mode: Mode, url: str, limits: Limits) -> str:
 @pytest.mark.parametrize(
     ("behaviour", "limits", "said"),
     [
-        (answer_nothing, Limits(timeout=0.1), "ReadTimeout"),
-        (drip_a_body, Limits(timeout_total=0.2), "longer than the limit of 0.2 seconds"),
+        (answer_nothing, Limits(http=HttpLimits(read_timeout=0.1)), "ReadTimeout"),
+        (drip_a_body, Limits(http=HttpLimits(total_timeout=0.2)), "longer than the limit of 0.2 seconds"),
     ],
 )
 def test_an_emsp_sets_the_times(mode: Mode, behaviour: Behaviour, limits: Limits, said: str) -> None:

@@ -30,19 +30,34 @@ from attrs import define
 from waitress.server import create_server  # type: ignore[import-untyped] # waitress ships no types
 
 from crash.forks import fork_for_each_message
-from ocpi_emsp import Emsp, Event, EvseReceived, OcpiError, Request, SupportMatrix, SyncEnded, SyncProgress, SyncReport
+from ocpi_emsp import (
+    Emsp,
+    Event,
+    EvseReceived,
+    Limits,
+    OcpiError,
+    Request,
+    SupportMatrix,
+    SyncEnded,
+    SyncProgress,
+    SyncReport,
+)
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.core.context import Limits
 from ocpi_emsp.flows.parties.party import Party, PartyState, checkpoint_key, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 
 TOKEN: Final = "token-of-the-partner"
 BASE: Final = "http://127.0.0.1/ocpi/emsp"
-LIMITS: Final = Limits(lease=timedelta(seconds=1), retry_first=timedelta(seconds=1), retry_longest=timedelta(seconds=1))
+LIMITS: Final = Limits(
+    delivery=DeliveryLimits(
+        lease=timedelta(seconds=1), first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=1)
+    )
+)
 """What a dead server had in hand is delivered by the next one, and not only by the last."""
 EVERY: Final = 0.2
 """Seconds between two looks for events that wait."""

@@ -24,6 +24,7 @@ from sqlalchemy import event
 
 from crash.forks import fork_for_each_message
 from ocpi_emsp import Emsp, Event, Limits, SupportMatrix
+from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.storage.sql import prepared
 
@@ -84,7 +85,7 @@ def make_emsp(store: SqlStore, now: datetime) -> Emsp:
         url="http://127.0.0.1/ocpi/emsp",
         store=store,
         matrix=SupportMatrix.full(),
-        limits=Limits(overlap=timedelta(minutes=15), missed_syncs=1),
+        limits=Limits(sync=SyncLimits(overlap=timedelta(minutes=15), missed_syncs=1)),
         url_policy="loopback",
         clock=Clock(now),
         relayed=[Event],

@@ -95,7 +95,7 @@ def test_an_event_that_failed_waits_at_most_for_the_longest_wait() -> None:
     cpo.clock.time -= timedelta(minutes=30)
     assert cpo.emsp.redeliver() == 0
     assert len(heard) == 1
-    cpo.clock.time -= cpo.emsp.limits.retry_longest
+    cpo.clock.time -= cpo.emsp.limits.delivery.longest_wait
     assert cpo.emsp.redeliver() == 0
     assert len(heard) == 2
     cpo.clock.time += timedelta(minutes=1)

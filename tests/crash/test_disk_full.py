@@ -17,7 +17,7 @@ from crash.support import EVSES, Document, Outcome, Push, location, moment
 from ocpi_emsp import Emsp, LocationReceived, Response
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
-from ocpi_emsp.flows.parties.party import get_party, put_party
+from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.storage import SqlStore
 
 Handle: TypeAlias = Callable[[Emsp, Push], Response]
@@ -156,7 +156,7 @@ def test_a_file_that_can_only_be_read_is_read(
 ) -> None:
     async def give_token() -> None:
         async with lift_store(store, in_place).transaction() as tx:
-            party = await get_party(tx, "NL", "TNM")
+            party = await find_party(tx, "NL", "TNM")
             assert party is not None
             # It is sealed with the key beside the file, which is found whatever the URL looks like.
             await put_party(tx, evolve(party, token="secret-of-ours"), moment(0))

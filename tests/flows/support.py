@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from ocpi_emsp import Emsp, Event, Request, Response, SupportMatrix
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.parties.party import Party, get_party, put_party
+from ocpi_emsp.flows.parties.party import Party, find_party, put_party
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import encode
 
@@ -178,7 +178,7 @@ class Peer:
 
         async def read() -> Party | None:
             async with self.store.transaction() as tx:
-                return await get_party(tx, self.country_code, self.party_id)
+                return await find_party(tx, self.country_code, self.party_id)
 
         party = run(read())
         assert party is not None

@@ -21,6 +21,7 @@ from attrs import define, field
 from flows.authorize_desk import AUTHORIZE, last, token
 from flows.support import Answer, make_emsp, register
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Request, _bridge
+from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from processes import limited
 
@@ -98,8 +99,10 @@ def ask(host: str, emsp: Emsp, request: Request) -> Answer:
 
 
 def make(backend: Backend, store: Any = None, **limits: Any) -> tuple[Emsp, Request]:
-    settings = {"authorize_deadline": SHORT} | limits
-    emsp = make_emsp(limits=Limits(**settings), authorize_fallback=Allowed.NO_CREDIT, store=store or MemoryStore())
+    settings = AuthorizeLimits(**({"timeout": SHORT} | limits))
+    emsp = make_emsp(
+        limits=Limits(authorize=settings), authorize_fallback=Allowed.NO_CREDIT, store=store or MemoryStore()
+    )
     emsp.authorize(backend.hook)
     return emsp, asking(emsp)
 
@@ -125,7 +128,7 @@ def test_the_fallback_answers_in_the_place_of_a_hook_that_hangs(
 @each_kind
 @each_host
 def test_a_hook_in_time_decides(host: str, kind: str) -> None:
-    emsp, request = make(Backend(kind, no_work if kind == "plain" else no_work_async), authorize_deadline=SECONDS)
+    emsp, request = make(Backend(kind, no_work if kind == "plain" else no_work_async), timeout=SECONDS)
     assert ask(host, emsp, request).data == {"allowed": "ALLOWED"}
     assert last(emsp).decided_by == "hook"
 
@@ -140,7 +143,7 @@ async def no_work_async() -> None:
 @each_host
 def test_where_all_threads_hang_the_fallback_answers_all_the_same(host: str, released: threading.Event) -> None:
     backend = Backend("plain", released.wait)
-    emsp, request = make(backend, authorize_threads=2)
+    emsp, request = make(backend, threads=2)
     for _ in range(1000):
         assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
         if backend.calls == 2:
@@ -162,7 +165,7 @@ def test_hanging_hooks_do_not_use_up_the_threads_of_the_store(
     """Many more requests at once than there are threads, of a store that blocks."""
     store = SqlStore(f"sqlite:///{sqlite_with_schema}")
     backend = Backend("plain", released.wait)
-    emsp, request = make(backend, store, authorize_threads=3)
+    emsp, request = make(backend, store, threads=3)
     answers: list[Any] = []
 
     async def one() -> None:
@@ -185,7 +188,7 @@ def test_hanging_hooks_do_not_use_up_the_threads_of_the_store(
 def test_a_request_that_is_given_up_gives_up_its_hook(released: threading.Event) -> None:
     """The partner hangs up: that is no answer of the hook, and nothing is decided."""
     backend = Backend("plain", released.wait)
-    emsp, request = make(backend, authorize_deadline=SECONDS, authorize_threads=1)
+    emsp, request = make(backend, timeout=SECONDS, threads=1)
 
     async def host() -> None:
         with anyio.fail_after(SECONDS):
@@ -251,7 +254,7 @@ def test_an_async_hook_that_cannot_be_cancelled_keeps_nobody_waiting(
 
 def test_async_hooks_that_cannot_be_cancelled_are_a_bounded_number(released: threading.Event) -> None:
     backend = Backend("async", Obstinate(released).by_itself)
-    emsp, request = make(backend, authorize_threads=3)
+    emsp, request = make(backend, threads=3)
 
     async def host() -> None:
         with anyio.fail_after(SECONDS):
@@ -268,7 +271,7 @@ def test_async_hooks_that_cannot_be_cancelled_are_a_bounded_number(released: thr
 
 def test_what_an_event_loop_left_undone_when_it_was_closed_counts_no_longer(released: threading.Event) -> None:
     backend = Backend("async", Obstinate(released).by_itself)
-    emsp, request = make(backend, authorize_threads=1)
+    emsp, request = make(backend, threads=1)
     for _ in range(2):
         loop = asyncio.new_event_loop()
         assert Answer.of(loop.run_until_complete(emsp.handle_async(request))).data == {"allowed": "NO_CREDIT"}
@@ -292,7 +295,7 @@ def test_a_hook_sees_the_context_variables_of_its_host(host: str, kind: str, dea
 
     emsp, request = make(
         Backend(kind, lambda: seen.append(VARIABLE.get()) if kind == "plain" else look_later()),
-        authorize_deadline=deadline,
+        timeout=deadline,
     )
     reset = VARIABLE.set("the caller's")
     try:
@@ -307,7 +310,7 @@ def test_a_plain_hook_under_a_sync_host_runs_in_place_unless_it_has_a_deadline(d
     threads: list[int] = []
     emsp, request = make(
         Backend("plain", lambda: threads.append(threading.get_ident())),
-        authorize_deadline=deadline,
+        timeout=deadline,
     )
     assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
     assert (threads == [threading.get_ident()]) == (deadline is None)
@@ -318,7 +321,7 @@ def test_what_ends_a_process_is_not_taken_for_a_hook_that_failed(host: str) -> N
     def leave() -> None:
         raise SystemExit(3)
 
-    emsp, request = make(Backend("plain", leave), authorize_deadline=SECONDS)
+    emsp, request = make(Backend("plain", leave), timeout=SECONDS)
     with pytest.raises(SystemExit):
         ask(host, emsp, request)
 
@@ -339,7 +342,7 @@ def test_what_means_something_to_who_awaits_is_a_failure_of_a_hook(
     async def fail_later() -> None:
         raise error
 
-    emsp, request = make(Backend(kind, fail if kind == "plain" else fail_later), authorize_deadline=SECONDS)
+    emsp, request = make(Backend(kind, fail if kind == "plain" else fail_later), timeout=SECONDS)
     assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
     assert error.__name__ in last(emsp).reason
 
@@ -353,14 +356,14 @@ def test_a_cancellation_that_is_the_hooks_own_is_a_failure_of_it(host: str) -> N
         task.cancel()
         await task
 
-    emsp, request = make(Backend("async", cancelled), authorize_deadline=SECONDS)
+    emsp, request = make(Backend("async", cancelled), timeout=SECONDS)
     assert ask(host, emsp, request).data == {"allowed": "NO_CREDIT"}
     assert "CancelledError" in last(emsp).reason
 
 
 def test_a_process_that_is_forked_off_has_threads_of_its_own() -> None:
     """A server that loads the application, and answers something, before it forks its workers."""
-    emsp, request = make(Backend("plain", no_work), authorize_deadline=SECONDS)
+    emsp, request = make(Backend("plain", no_work), timeout=SECONDS)
     assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads are: that is what is tried
@@ -383,7 +386,7 @@ def test_no_more_hooks_run_at_once_than_there_are_threads() -> None:
         with guard:
             here -= 1
 
-    emsp, request = make(Backend("plain", work), authorize_deadline=SECONDS, authorize_threads=3)
+    emsp, request = make(Backend("plain", work), timeout=SECONDS, threads=3)
 
     async def host() -> None:
         with anyio.fail_after(SECONDS):
@@ -400,7 +403,7 @@ def test_a_thread_that_is_not_needed_ends(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(_bridge, "_IDLE_SECONDS", 0.01)
     threads: list[threading.Thread] = []
     backend = Backend("plain", lambda: threads.append(threading.current_thread()))
-    emsp, request = make(backend, authorize_deadline=SECONDS, authorize_threads=1)
+    emsp, request = make(backend, timeout=SECONDS, threads=1)
     for _ in range(3):
         assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
         threads[-1].join(SECONDS)
@@ -427,17 +430,15 @@ def test_a_hook_that_hangs_for_good_does_not_keep_the_process(host: str) -> None
     assert (process.returncode, out) == (0, "NO_CREDIT\n"), err
 
 
-@pytest.mark.parametrize(
-    "limits", [{"authorize_deadline": 0}, {"authorize_deadline": -1.5}, {"authorize_threads": 0}], ids=str
-)
+@pytest.mark.parametrize("limits", [{"timeout": 0}, {"timeout": -1.5}, {"threads": 0}], ids=str)
 def test_a_deadline_that_no_hook_could_keep_is_refused(limits: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="hook"):
-        make_emsp(limits=Limits(**limits))
+    with pytest.raises(ValueError, match=r"^invalid AuthorizeLimits\."):
+        make_emsp(limits=Limits(authorize=AuthorizeLimits(**limits)))
 
 
 def test_hooks_of_one_emsp_may_be_asked_from_several_hosts() -> None:
     """Also at once: a server of threads beside an event loop."""
-    emsp, request = make(Backend("plain", no_work), authorize_deadline=SECONDS, authorize_threads=2)
+    emsp, request = make(Backend("plain", no_work), timeout=SECONDS, threads=2)
     answers: list[Any] = []
 
     def threaded() -> None:

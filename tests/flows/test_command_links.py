@@ -24,6 +24,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.commands.session_match import Lookout, fitting
 from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import START
+from ocpi_emsp.settings import CommandLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -178,7 +179,9 @@ def test_token_location_evse_and_time_have_to_fit(
 
 
 def test_the_limits_say_how_far_a_session_may_be() -> None:
-    limits = Limits(session_window=MINUTE, clocks_apart=timedelta(0), command_deadline=timedelta(seconds=30))
+    limits = Limits(
+        commands=CommandLimits(session_window=MINUTE, clock_skew=timedelta(0), result_timeout=timedelta(seconds=30))
+    )
     made = desk(limits=limits)
     sent = made.start()
     made.session("SES1", start=NOW - timedelta(seconds=1))

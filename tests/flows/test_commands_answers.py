@@ -17,12 +17,12 @@ from ocpi_emsp import (
     PartnerError,
     PartnerRefused,
     PartnerUnavailable,
-    Patience,
     TransportFailed,
     UnsafeUrl,
 )
 from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.parties.party import put_party
+from ocpi_emsp.settings import RateLimit
 
 UNANSWERED, REFUSED = CommandState.UNANSWERED, CommandState.REFUSED
 
@@ -104,9 +104,9 @@ def test_what_was_surely_not_sent_is_refused_at_once() -> None:
             start(cpo.emsp)
         later.append(caught.value)
 
-    patience = Patience(concurrent_requests=1, longest_turn=timedelta(milliseconds=10))
+    rate_limit = RateLimit(concurrent_requests=1, slot_timeout=timedelta(milliseconds=10))
     server = CommandServer(meanwhile=meanwhile)
-    cpo = known(server, patience=patience)
+    cpo = known(server, rate_limit=rate_limit)
     first = start(cpo.emsp)
     assert len(server.bodies) == 1
     (error,) = later

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from flows.support import CPO_TOKEN, URL, FakeClock, Peer, cpo_server, credentials, envelope, make_emsp, peer, serve
 from ocpi_emsp import Event, InvalidObject, Limits
+from ocpi_emsp.settings import CredentialLimits
 from ocpi_emsp.storage import MemoryStore
 
 OURS = {"url": f"{URL}/versions", "business_details": {"name": "Be Charge"}, "party_id": "BEC", "country_code": "IT"}
@@ -194,7 +195,7 @@ def test_the_old_token_works_until_the_new_one_is_first_used(method: str) -> Non
 
 @pytest.mark.parametrize(("hours", "status"), [(1, 200), (2, 200), (2.001, 401)])
 def test_the_old_token_works_until_the_grace_time_ends(hours: float, status: int) -> None:
-    cpo = peer(limits=Limits(token_grace=timedelta(hours=2)))
+    cpo = peer(limits=Limits(credentials=CredentialLimits(token_grace=timedelta(hours=2))))
     new = cpo.push("PUT", "credentials", credentials()).data["token"]
     cpo.clock.advance(hours=hours)
     assert cpo.push("GET", "tokens").status == status

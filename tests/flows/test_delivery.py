@@ -27,12 +27,13 @@ from ocpi_emsp import (
 )
 from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import EVENT, Entry, Store, Transaction
+from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 
 T = TypeVar("T")
-LEASE = Limits().lease
+LEASE = Limits().delivery.lease
 
 
 class Killed(BaseException):
@@ -309,7 +310,9 @@ def test_a_clock_that_goes_back_a_little_delays_by_no_more_than_that() -> None:
 
 
 def test_waits_grow_to_the_longest_and_are_spread() -> None:
-    limits = Limits(retry_first=timedelta(seconds=1), retry_longest=timedelta(seconds=20), attempts=100)
+    limits = Limits(
+        delivery=DeliveryLimits(first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=20), attempts=100)
+    )
     cpo = peer(listen=False, limits=limits)
     cpo.emsp.on(SessionReceived)(Flaky())
     cpo.push("PUT", SESSION, session(1))
@@ -353,7 +356,7 @@ def exhausted(cpo: Peer, attempts: int) -> int:
 def test_an_event_that_fails_too_often_is_a_dead_letter_and_the_next_ones_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=3))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=3)))
     heard = poisoned(cpo)
     for minute in (1, 2, 3):
         cpo.push("PUT", SESSION, session(minute))
@@ -373,7 +376,7 @@ def test_an_event_that_fails_too_often_is_a_dead_letter_and_the_next_ones_go_on(
 
 
 def test_a_dead_letter_in_a_request_lets_the_requests_own_event_go_on() -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=2))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=2)))
     heard = poisoned(cpo)
     cpo.push("PUT", SESSION, session(1))
     cpo.clock.advance(hours=1)
@@ -383,7 +386,7 @@ def test_a_dead_letter_in_a_request_lets_the_requests_own_event_go_on() -> None:
 
 
 def test_a_dead_letter_is_tried_again_from_the_start() -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=1))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     heard = poisoned(cpo)
     cpo.push("PUT", SESSION, session(1))
     (dead,) = cpo.emsp.events.list(dead=True)
@@ -404,7 +407,7 @@ def test_a_dead_letter_is_tried_again_from_the_start() -> None:
 
 
 def test_a_dead_letter_waits_while_its_object_is_in_hand() -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=1))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     heard = poisoned(cpo)
     cpo.push("PUT", SESSION, session(1))
     (dead,) = cpo.emsp.events.list(dead=True)
@@ -425,7 +428,7 @@ def test_a_dead_letter_waits_while_its_object_is_in_hand() -> None:
 
 
 def test_many_dead_letters_are_listed_in_pages_and_all_tried_again() -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=1))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     cpo.emsp.on(Event)(Flaky())
     for number in range(120):
         cpo.push("PUT", f"sessions/*/S{number}", session(1, id=f"S{number}"))
@@ -459,7 +462,7 @@ def test_events_are_listed_by_party() -> None:
 
 
 def test_the_async_accessor_does_the_same() -> None:
-    cpo = peer(listen=False, limits=Limits(attempts=1))
+    cpo = peer(listen=False, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     cpo.emsp.on(SessionReceived)(Flaky())
     for number in (1, 2):
         cpo.push("PUT", f"sessions/*/S{number}", session(1, id=f"S{number}"))

@@ -20,13 +20,14 @@ from ocpi_emsp import Emsp, Limits, NotRegistered, SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Works
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 
 OK, WARNING, FAILED, SKIPPED = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.SKIPPED
 TOKEN = "the-token-that-it-gave-us"
 TLS = ssl.create_default_context()
-QUICK = Limits(timeout=1.0, timeout_connect=1.0, timeout_total=1.0, answer=1024 * 1024)
+QUICK = Limits(http=HttpLimits(read_timeout=1.0, connect_timeout=1.0, total_timeout=1.0, response_body=1024 * 1024))
 """So that a partner which never ends costs a second."""
 LISTS = ("locations", "tariffs", "sessions", "cdrs")
 

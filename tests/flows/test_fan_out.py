@@ -16,14 +16,14 @@ from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_sto
 from ocpi_emsp import Emsp, Limits, SupportMatrix, TokensPushed
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.parties import pending_push as push_wanted
-from ocpi_emsp.flows.parties.party import get_party, party_key, put_party
+from ocpi_emsp.flows.parties.party import find_party, party_key, put_party
 from ocpi_emsp.flows.tokens.push import fan_out
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction
 from ocpi_emsp.support import TO_CPO
 
 SECONDS = 60.0
 TWO = ("NL-TNM", "DE-ABC")
-LEASE = Limits().lease
+LEASE = Limits().delivery.lease
 
 
 @pytest.fixture(params=["memory", "postgresql", "sqlite"])
@@ -274,7 +274,7 @@ def test_an_endpoint_that_must_not_be_called_is_a_failure_like_any() -> None:
 
 
 async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:
-    party = await get_party(tx, "NL", "TNM")
+    party = await find_party(tx, "NL", "TNM")
     assert party is not None
     plain = tuple(evolve(each, url=each.url.replace("https", "http")) for each in party.endpoints)
     await put_party(tx, evolve(party, endpoints=plain), clock.now())

@@ -24,6 +24,7 @@ from ocpi_emsp import (
 )
 from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.resources.parties import AsyncParties, Parties
+from ocpi_emsp.settings import CredentialLimits
 
 # --- both modes ---------------------------------------------------------------------------------------------------
 
@@ -109,7 +110,7 @@ def test_rotating_exchanges_both_tokens_and_reads_the_endpoints_again() -> None:
 
 
 def test_the_old_token_ends_with_the_grace_time() -> None:
-    here = scene(limits=Limits(token_grace=timedelta(hours=5)))
+    here = scene(limits=Limits(credentials=CredentialLimits(token_grace=timedelta(hours=5))))
     here.emsp.parties.rotate("NL", "TNM")
     here.clock.advance(hours=4)
     assert opens(here.emsp, here.cpo.ours[0])

@@ -6,8 +6,8 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpi_emsp import Patience
 from ocpi_emsp.flows.core.limits import Breaker, Bucket
+from ocpi_emsp.settings import RetryPolicy
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 SOME_TIME = st.timedeltas(timedelta(0), timedelta(hours=1))
@@ -40,7 +40,9 @@ STEPS = st.lists(
     max_size=40,
 )
 BREAKERS = st.builds(
-    lambda failures, rest, longest: Breaker.of(Patience(failures=failures, rest=rest, longest_rest=longest)),
+    lambda failures, rest, longest: Breaker.of(
+        RetryPolicy(breaker_failures=failures, breaker_wait=rest, longest_breaker_wait=longest)
+    ),
     st.integers(1, 6),
     st.timedeltas(timedelta(seconds=1), timedelta(hours=1)),
     st.timedeltas(timedelta(seconds=1), timedelta(hours=1)),

@@ -18,7 +18,6 @@ from ocpi_emsp import (
     Limits,
     PartnerUnavailable,
     Party,
-    Patience,
     Policy,
     Request,
     Response,
@@ -28,10 +27,12 @@ from ocpi_emsp import (
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_pace
 from ocpi_emsp.flows.calls.retries import RETRIED, paced_send, patient_send, retry_after
-from ocpi_emsp.flows.core.context import Context, Identity
+from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.limits import Budget, Health, jittered
+from ocpi_emsp.flows.core.settings import Identity
 from ocpi_emsp.flows.parties.party import PartyState, Profile, put_party
 from ocpi_emsp.ports import Send
+from ocpi_emsp.settings import AuthorizeLimits, HttpLimits, RateLimit, RetryPolicy, SyncLimits
 from ocpi_emsp.storage import MemoryStore
 
 GET = Request("GET", "https://cpo.test/locations")
@@ -79,7 +80,7 @@ class Stage:
     slept: list[float]
 
     def budget(self) -> Budget:
-        return Budget(self.context.patience)
+        return Budget(self.context.retry_policy)
 
     def send(self, party: Party | None = None, budget: Budget | None = None) -> Send:
         return patient_send(self.context, party or cpo(), budget or self.budget())
@@ -100,7 +101,7 @@ def cpo(party_id: str = "TNM", **profile: Any) -> Party:
     )
 
 
-def stage(*answers: Response | BaseException | Callable[[], object], **patience: Any) -> Stage:
+def stage(*answers: Response | BaseException | Callable[[], object], **settings: Any) -> Stage:
     clock, slept = FakeClock(), list[float]()
     partner = Partner(clock, list(answers))
 
@@ -108,7 +109,10 @@ def stage(*answers: Response | BaseException | Callable[[], object], **patience:
         slept.append(seconds)
         clock.advance(seconds=seconds)
 
-    settings = Patience(**({"longest_turn": SECOND} | patience))  # one thread: who waits for a slot, waits for itself
+    rates = {name: settings.pop(name) for name in ("requests_per_second", "concurrent_requests") if name in settings}
+    # One thread: who waits for a slot, waits for itself.
+    rate_limit = RateLimit(slot_timeout=settings.pop("slot_timeout", SECOND), **rates)
+    policy = RetryPolicy(**settings)
     context = Context(
         identity=Identity(
             country_code="IT", party_id="BEC", business_details=BusinessDetails(name="Be"), url="https://emsp.test"
@@ -121,8 +125,9 @@ def stage(*answers: Response | BaseException | Callable[[], object], **patience:
         store=MemoryStore(),
         clock=clock,
         sleep=sleep,
-        pace=make_pace("sync", Health.of(settings)),
-        patience=settings,
+        pace=make_pace("sync", Health.of(policy)),
+        retry_policy=policy,
+        rate_limit=rate_limit,
         send=partner,
         authorize=None,
         listeners=(),
@@ -211,7 +216,14 @@ def test_no_slot_is_held_while_a_call_waits_for_its_next_try() -> None:
 
 
 def test_each_wait_is_below_a_bound_that_doubles() -> None:
-    played = stage(RESET, attempts=9, longest_wait=8 * SECOND, failures=10**6, retries=10**6, waiting=timedelta(days=9))
+    played = stage(
+        RESET,
+        attempts=9,
+        longest_wait=8 * SECOND,
+        breaker_failures=10**6,
+        retries_per_sync=10**6,
+        waiting_per_sync=timedelta(days=9),
+    )
     longest = [0.0] * 8
     for _ in range(200):
         played.slept.clear()
@@ -307,7 +319,7 @@ def test_a_partner_that_wants_a_rest_for_ever_is_asked_again_in_a_while() -> Non
 
 
 def test_a_sync_has_so_many_retries() -> None:
-    played = stage(Response(503), retries=6)
+    played = stage(Response(503), retries_per_sync=6)
     budget = played.budget()
     for sends in (5, 3, 1):
         played.partner.then(Response(503))
@@ -516,7 +528,7 @@ def test_a_call_that_ends_badly_frees_its_slot(failure: BaseException) -> None:
 
 
 def test_a_call_has_one_slot_however_it_is_wrapped() -> None:
-    played = stage(OK, longest_turn=timedelta(microseconds=1))
+    played = stage(OK, slot_timeout=timedelta(microseconds=1))
     once = cpo(concurrent_requests=1)
     put(played, once)
     for _ in range(3):
@@ -527,7 +539,7 @@ def test_a_call_has_one_slot_however_it_is_wrapped() -> None:
 
 
 def test_a_call_without_a_free_slot_says_so() -> None:
-    played = stage(OK, longest_turn=timedelta(microseconds=1), concurrent_requests=1)
+    played = stage(OK, slot_timeout=timedelta(microseconds=1), concurrent_requests=1)
 
     def meanwhile() -> None:
         with pytest.raises(PartnerUnavailable, match="NL-TNM: all of the 1 slots"):
@@ -538,23 +550,46 @@ def test_a_call_without_a_free_slot_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("make", "setting", "value", "expected"),
     [
-        {"attempts": 0},
-        {"concurrent_requests": 0},
-        {"failures": 0},
-        {"growth": 0},
-        {"first_wait": -SECOND},
-        {"longest_turn": timedelta(0)},
-        {"requests_per_second": Decimal(0)},
-        {"requests_per_second": Decimal("0.001")},
-        {"requests_per_second": Decimal("Infinity")},
-        {"requests_per_second": Decimal("NaN")},
-        {"rest": timedelta(0)},
-        {"retries": -1},
+        (RetryPolicy, "attempts", 0, "a whole number of 1 or more, for example 5"),
+        (RateLimit, "concurrent_requests", 0, "a whole number of 1 or more, for example 4"),
+        (RetryPolicy, "breaker_failures", 0, "a whole number of 1 or more, for example 5"),
+        (RetryPolicy, "growth", 0, "a whole number of 1 or more, for example 2"),
+        (RetryPolicy, "first_wait", -SECOND, "a timedelta of 0 or more, for example timedelta(seconds=0.5)"),
+        (RateLimit, "slot_timeout", timedelta(0), "a timedelta above 0, for example timedelta(seconds=600)"),
+        (RateLimit, "requests_per_second", Decimal(0), "a Decimal of 0.01 or more, for example 2"),
+        (RateLimit, "requests_per_second", Decimal("0.001"), "a Decimal of 0.01 or more, for example 2"),
+        (RateLimit, "requests_per_second", Decimal("Infinity"), "a Decimal of 0.01 or more, for example 2"),
+        (RateLimit, "requests_per_second", Decimal("NaN"), "a Decimal of 0.01 or more, for example 2"),
+        (RetryPolicy, "breaker_wait", timedelta(0), "a timedelta above 0, for example timedelta(seconds=60)"),
+        (RetryPolicy, "retries_per_sync", -1, "a whole number of 0 or more, for example 100"),
+        (HttpLimits, "request_body", 0, "a whole number of 1 or more, for example 4194304"),
+        (HttpLimits, "read_timeout", 0, "seconds above 0, for example 30.0"),
+        (AuthorizeLimits, "timeout", -1.5, "seconds above 0, or None, for example 5.0"),
+        (AuthorizeLimits, "threads", 0, "a whole number of 1 or more, for example 40"),
+        (SyncLimits, "vanishing_share", 1.5, "a share from 0 to 1, for example 0.2"),
     ],
-    ids=str,
+)  # fmt: skip
+def test_a_setting_with_which_nothing_works_is_refused(make: type, setting: str, value: object, expected: str) -> None:
+    with pytest.raises(ValueError, match=r"^invalid ") as caught:
+        make(**{setting: value})
+    assert str(caught.value) == f"invalid {make.__name__}.{setting} '{value}': expected {expected}"
+
+
+@pytest.mark.parametrize(
+    ("make", "setting", "value"),
+    [
+        (RetryPolicy, "attempts", "5"),
+        (RetryPolicy, "attempts", True),
+        (RetryPolicy, "first_wait", 30),
+        (RateLimit, "requests_per_second", 2),
+        (HttpLimits, "read_timeout", timedelta(seconds=30)),
+        (HttpLimits, "request_body", None),
+        (Limits, "http", SyncLimits()),
+        (Limits, "delivery", None),
+    ],
 )
-def test_settings_with_which_nothing_is_sent_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"requests|must be"):
-        Patience(**settings)
+def test_a_setting_of_another_type_is_refused(make: type, setting: str, value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^invalid {make.__name__}\.{setting} '.*': expected .*, for example "):
+        make(**{setting: value})

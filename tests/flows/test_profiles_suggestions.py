@@ -10,6 +10,7 @@ from flows.support import Peer, peer
 from ocpi_emsp import Limits, SupportMatrix
 from ocpi_emsp.flows.parties.party import Profile
 from ocpi_emsp.flows.partner_health import profile_suggestions as module
+from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo import samples
 from sync.support import OWNER, Synced, raw_page, synced, tariff
 
@@ -165,7 +166,7 @@ def test_pages_that_are_smaller_than_asked_for(partner: Callable[[Synced], None]
 
 
 def test_a_partner_that_gives_what_it_is_asked_for_teaches_nothing() -> None:
-    with synced(limits=Limits(asked=5)) as pair:
+    with synced(limits=Limits(sync=SyncLimits(page_size=5))) as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(12)]
         pair.pull("tariffs")
         assert len(pair.cpo.asked) == 3

@@ -24,7 +24,7 @@ from flows.tokens_desk import (
     world,
 )
 from ocpi_emsp import NotRegistered, TokenFailure, TokensPushed, TokenType, UnsafeUrl, encode
-from ocpi_emsp.flows.parties.party import get_party, put_party
+from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
@@ -85,7 +85,7 @@ def test_tokens_of_long_ago_are_not_looked_at_again_but_for_a_full_push() -> Non
 def test_each_party_has_its_own_state() -> None:
     it = world()
     it.put("A")
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     it.read(lambda tx: put_party(tx, evolve(party, country_code="DE", issued=()), NOW))
     assert counts(it.push()) == (1, 0, 0, 0)
     assert counts(it.emsp.push_tokens("de", "tnm")) == (1, 0, 0, 0)
@@ -211,7 +211,7 @@ def test_without_the_put_row_nothing_is_pushed_and_it_is_said() -> None:
 
 def test_a_party_without_the_module_gets_nothing_and_it_is_said() -> None:
     it = invalidated()
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     it.read(lambda tx: put_party(tx, evolve(party, endpoints=()), NOW))
     report = it.push()
     assert (report.why, report.ended) == ("nothing was pushed: NL-TNM offers no tokens endpoint", "done")
@@ -225,7 +225,7 @@ def test_whoever_is_not_registered_gets_nothing() -> None:
 
 def test_an_endpoint_that_the_url_policy_forbids_is_not_called() -> None:
     it = invalidated()
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     plain = tuple(evolve(each, url=each.url.replace("https", "http")) for each in party.endpoints)
     it.read(lambda tx: put_party(tx, evolve(party, endpoints=plain), NOW))
     with pytest.raises(UnsafeUrl):

@@ -33,7 +33,7 @@ from flows.tokens_desk import (
 from ocpi_emsp import TokensPushed, encode
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerUnavailable
-from ocpi_emsp.flows.parties.party import delete_party, get_party, put_party
+from ocpi_emsp.flows.parties.party import delete_party, find_party, put_party
 from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.flows.tokens.push.report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
@@ -135,7 +135,7 @@ def test_a_rotated_token_is_used_from_the_next_request_on() -> None:
 
     def rotate(sent: Sent) -> None:
         if sent == ("PUT", "A"):
-            party = it.read(lambda tx: get_party(tx, *PARTY))
+            party = it.read(lambda tx: find_party(tx, *PARTY))
             it.read(lambda tx: put_party(tx, evolve(party, token="the-new-one"), NOW))
 
     it.desk.lost = rotate
@@ -148,7 +148,7 @@ def test_a_party_that_leaves_meanwhile_ends_the_push() -> None:
     it = world()
     it.put("A")
     it.put("B")
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     it.desk.lost = lambda _: it.read(lambda tx: delete_party(tx, party)) and None
     report = it.push()
     assert (counts(report), report.ended, report.why) == (
@@ -272,7 +272,7 @@ def test_whoever_watches_sees_every_token_and_the_duration_is_in_seconds() -> No
     it.desk.script = failing(("PUT", "B"), by=said(200, 2001))
     it.desk.lost = lambda _: it.clock.advance(seconds=2)
     context = it.emsp._context("sync")
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     seen = list[PushProgress]()
     report = run(module.push_tokens(context, party, watch=seen.append))
     assert [(each.put, each.failed) for each in seen] == [(1, 0), (1, 1), (2, 1)]
@@ -286,7 +286,7 @@ def test_a_party_that_is_not_called_for_now_ends_the_push_and_fails_no_token() -
     async def send(request: Request) -> Response:
         raise PartnerUnavailable("it is called after", url=request.url)
 
-    party = it.read(lambda tx: get_party(tx, *PARTY))
+    party = it.read(lambda tx: find_party(tx, *PARTY))
     context = evolve(it.emsp._context("sync"), send=send)
     report = run(module.push_tokens(context, party))
     assert (counts(report), report.ended, report.why) == ((0, 0, 0, 0), "failed", "it is called after")

@@ -30,6 +30,7 @@ from ocpi_emsp import (
 from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.events.relay import RelayFailed
 from ocpi_emsp.ports import EVENT, RELAY, Entry
+from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 
@@ -224,7 +225,7 @@ def test_a_batch_has_an_event(batch: int) -> None:
 
 
 def test_an_event_that_the_broker_refuses_costs_its_neighbours_one_try() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(attempts=3))
+    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=3)))
     push(cpo, ("S1", 1), ("BAD", 1), ("S2", 1), ("BAD", 2), ("S1", 2))
     broker = Broker("BAD")
     relay = cpo.emsp.relay(broker)
@@ -250,7 +251,7 @@ def test_an_event_that_the_broker_refuses_costs_its_neighbours_one_try() -> None
 
 
 def test_what_failed_in_a_batch_only_is_no_dead_letter() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(attempts=1))
+    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     push(cpo, ("S1", 1), ("S2", 1))
     broker = Broker(down=True)
     relay = cpo.emsp.relay(broker)
@@ -264,7 +265,7 @@ def test_what_failed_in_a_batch_only_is_no_dead_letter() -> None:
 
 
 def test_an_event_that_failed_is_published_alone_whatever_stands_beside_it() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(attempts=2))
+    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=2)))
     push(cpo, ("BAD", 1), ("S1", 1))
     broker = Broker("BAD")
     one = cpo.emsp.relay(broker, batch=1)
@@ -440,7 +441,7 @@ def test_publish_may_be_plain_or_async_in_either_mode(asynchronous: bool) -> Non
 
 def test_a_relay_runs_until_it_is_stopped_and_outlives_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ocpi_emsp")
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(retry_first=timedelta(0)))
+    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(first_wait=timedelta(0))))
     push(cpo, ("S1", 1), ("S2", 1))
     stop = threading.Event()
     broker = Broker(down=True)

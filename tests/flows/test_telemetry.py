@@ -220,7 +220,7 @@ def test_the_lag_of_a_sync_grows_until_the_next_one(told_of: Peer, told: Told, s
     told_of.clock.advance(hours=1)
     assert lag() == [(3600.0, about)]
     seen.status = 503
-    told_of.emsp._patience = evolve(told_of.emsp._patience, attempts=1)
+    told_of.emsp._retry_policy = evolve(told_of.emsp._retry_policy, attempts=1)
     told_of.emsp._contexts.clear()
     told_of.emsp.sync("NL", "TNM", modules=["locations"])
     assert lag() == [(3600.0, about)], "one that failed changes nothing"

@@ -15,6 +15,7 @@ from ocpi_emsp import (
     TokenType,
     WhitelistType,
 )
+from ocpi_emsp.settings import HttpLimits
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -72,7 +73,7 @@ def test_the_list_is_paged_oldest_first_with_totals_and_links() -> None:
 
 
 def test_a_list_without_parameters_is_bounded_by_the_default_limit() -> None:
-    cpo = peer(limits=Limits(page=3))
+    cpo = peer(limits=Limits(http=HttpLimits(page_size=3)))
     fill(cpo, 4)
     answer = cpo.push("GET", "tokens")
     assert listed(answer) == ["T0", "T1", "T2"]
@@ -82,7 +83,7 @@ def test_a_list_without_parameters_is_bounded_by_the_default_limit() -> None:
 
 
 def test_a_limit_over_the_cap_is_clamped_and_says_so() -> None:
-    cpo = peer(limits=Limits(page_cap=2))
+    cpo = peer(limits=Limits(http=HttpLimits(max_page_size=2)))
     fill(cpo, 3)
     answer = cpo.push("GET", "tokens", query="limit=5000")
     assert (len(answer.data), answer.headers["x-limit"]) == (2, "2")

@@ -14,7 +14,7 @@ from client.support import Server, envelope, facing, registered, token
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, SupportMatrix, Token, TokensPushed
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, delete_party, get_party, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, delete_party, find_party, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.storage import MemoryStore, SqlStore
@@ -231,7 +231,7 @@ class Town:
         """End a registration."""
 
         async def forget(tx: Transaction) -> None:
-            party = await get_party(tx, *name.split("-"))
+            party = await find_party(tx, *name.split("-"))
             assert party is not None
             await delete_party(tx, party)
 

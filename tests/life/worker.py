@@ -26,15 +26,16 @@ from ocpi_emsp import Allowed, Emsp, Event, Limits, Token, TokenType, WhitelistT
 from ocpi_emsp.cli.server import serving
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
+from ocpi_emsp.settings import AuthorizeLimits, CommandLimits, DeliveryLimits, HttpLimits
 from ocpi_emsp.storage import SqlStore
 
 LIMITS: Final = Limits(
-    lease=timedelta(seconds=1),
-    retry_first=timedelta(seconds=1),
-    retry_longest=timedelta(seconds=1),
-    timeout=20.0,
-    command_deadline=timedelta(seconds=60),
-    authorize_deadline=1.0,
+    delivery=DeliveryLimits(
+        lease=timedelta(seconds=1), first_wait=timedelta(seconds=1), longest_wait=timedelta(seconds=1)
+    ),
+    http=HttpLimits(read_timeout=20.0),
+    commands=CommandLimits(result_timeout=timedelta(seconds=60)),
+    authorize=AuthorizeLimits(timeout=1.0),
 )
 """What a dead worker had in hand is taken over soon."""
 EVERY: Final = 0.2

@@ -18,6 +18,7 @@ from attrs import define, field
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
 from served.partner import FakeCpo, invite, register
@@ -234,7 +235,7 @@ def test_valid_wsgi_with_a_body_over_the_limit() -> None:
         name="B",
         url=f"https://emsp.example{BASE}",
         store=MemoryStore(),
-        limits=Limits(body=LIMIT),
+        limits=Limits(http=HttpLimits(request_body=LIMIT)),
     )
     token = emsp.invite("NL", "TNM").token_a
     header = {"HTTP_AUTHORIZATION": f"Token {token}"}

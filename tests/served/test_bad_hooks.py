@@ -33,6 +33,7 @@ from ocpi_emsp import (
 )
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import EVENT, Kind, Record
+from ocpi_emsp.settings import AuthorizeLimits, DeliveryLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
 from ocpi_emsp.support import SupportMatrix
@@ -44,7 +45,7 @@ from served.support import Answer, Document, journal
 
 Hook: TypeAlias = Callable[..., Any]
 SECRET = "the database at 10.0.0.7 is down"
-AT_ONCE = Limits(retry_first=timedelta(0))
+AT_ONCE = Limits(delivery=DeliveryLimits(first_wait=timedelta(0)))
 """What failed is tried again by whatever comes next."""
 AUTHORIZE = f"/2.1.1/tokens/{TOKEN.uid}/authorize"
 
@@ -284,7 +285,7 @@ def test_without_a_fallback_it_is_our_fault(asking: Callable[..., Partner], answ
 def test_an_authorize_hook_that_hangs(
     asking: Callable[..., Partner], released: threading.Event, asynchronous: bool
 ) -> None:
-    limits = Limits(authorize_deadline=0.05, authorize_threads=1)
+    limits = Limits(authorize=AuthorizeLimits(timeout=0.05, threads=1))
     partner = asking(hanging(released, asynchronous), limits=limits, authorize_fallback=Allowed.ALLOWED)
     for _ in range(3):
         assert partner.ocpi("POST", AUTHORIZE, PLACE).data == {"allowed": "ALLOWED", "location": PLACE}

@@ -13,6 +13,7 @@ import pytest
 from ocpi_emsp import Limits, check
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -177,13 +178,13 @@ def test_five_megabytes_without_a_token_are_no_reason_to_look_closer(stocked: Pa
 @pytest.mark.parametrize(("spare", "both"), [(0, (201, 1000)), (-1, (413, 2000))])
 def test_the_limit_is_what_is_set(connect: Connect, spare: int, both: tuple[int, int]) -> None:
     body = encode(samples.tariff())
-    partner = connect(limits=Limits(body=len(body) + spare))
+    partner = connect(limits=Limits(http=HttpLimits(request_body=len(body) + spare)))
     assert partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=body).both == both
 
 
 def test_far_over_the_limit(connect: Connect) -> None:
     """More than is worth reading: the answer may be 413 or a closed connection, and the next request works."""
-    partner = connect(limits=Limits(body=10_000))
+    partner = connect(limits=Limits(http=HttpLimits(request_body=10_000)))
     for length in (70_000, 10_000_000):
         try:
             answer = partner.ocpi("PUT", partner.path("tariffs", "TAR1"), content=b" " * length)

@@ -10,6 +10,7 @@ import pytest
 
 from ocpi_emsp import Evse, EvseReceived, Limits, Location, ResyncWanted, Severity, Token, check
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -230,7 +231,7 @@ def test_methods_that_are_off(stocked: Partner) -> None:
 @pytest.fixture
 def with_tokens(connect: Connect) -> Partner:
     """Seven of our tokens, pages of two, at most three."""
-    partner = connect(limits=Limits(page=2, page_cap=3))
+    partner = connect(limits=Limits(http=HttpLimits(page_size=2, max_page_size=3)))
     for number in range(7):
         token = Token(
             uid=f"T{number}",

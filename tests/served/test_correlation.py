@@ -14,6 +14,7 @@ from attrs import define
 from ocpi_emsp import Event, Limits
 from ocpi_emsp.cli import stores
 from ocpi_emsp.ports import NAMES, Query
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from served.cases import TOKEN
@@ -37,7 +38,7 @@ IDS = {"x-correlation-id": "c-1", "x-request-id": "r-1"}
 def test_ids_are_echoed_whatever_is_answered(
     connect: Connect, method: str, path: str, content: bytes, token: bool, status: int
 ) -> None:
-    partner = connect(limits=Limits(body=1000))
+    partner = connect(limits=Limits(http=HttpLimits(request_body=1000)))
     asks = partner.ocpi if token else Ocpi(partner.ocpi.http, partner.ocpi.base, partner.ocpi.logs)
     answer = asks(method, path, content=content or None, headers=IDS)
     assert answer.status == status

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ocpi_emsp import Emsp, InvalidObject, Limits, PartyRegistered, PartyUpdated
+from ocpi_emsp.settings import CredentialLimits, HttpLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
@@ -203,7 +204,7 @@ def test_the_grace_time_ends_an_old_token(connect: Connect) -> None:
 
 def test_the_grace_time_is_what_is_set(connect: Connect) -> None:
     clock = FakeClock()
-    partner = connect(clock=clock, limits=Limits(token_grace=(clock.moment - clock.moment)))
+    partner = connect(clock=clock, limits=Limits(credentials=CredentialLimits(token_grace=clock.moment - clock.moment)))
     fresh = partner.ocpi.using(put(partner.ocpi, partner.cpo).data["token"])
     clock.advance(seconds=1)
     assert not works(partner.ocpi)
@@ -232,7 +233,7 @@ def fails(caller: Ocpi, partner_store: MemoryStore, cpo: FakeCpo, method: str, c
 @pytest.mark.parametrize("problem", UNUSABLE)
 def test_3001_where_the_cpo_cannot_be_used(make_emsp: MakeEmsp, ocpi: Ocpi, fake_cpo: FakeCpo, problem: str) -> None:
     store = MemoryStore()
-    with_a = invite(ocpi, make_emsp(store=store, limits=Limits(answer=50_000)), fake_cpo)
+    with_a = invite(ocpi, make_emsp(store=store, limits=Limits(http=HttpLimits(response_body=50_000))), fake_cpo)
     path, script = UNUSABLE[problem]
     fake_cpo.script[path] = script
     fails(with_a, store, fake_cpo, "POST", 3001)

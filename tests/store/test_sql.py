@@ -22,7 +22,7 @@ from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
-from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, issue, put_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
 from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
@@ -219,7 +219,7 @@ def put(store: SqlStore, wanted: Party) -> None:
 def got(store: SqlStore) -> Party | None:
     async def work() -> Party | None:
         async with lift_store(store, in_place).transaction(read_only=True) as tx:
-            return await get_party(tx, "NL", "TNM")
+            return await find_party(tx, "NL", "TNM")
 
     return run(work())
 

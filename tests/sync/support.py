@@ -18,7 +18,7 @@ from client.support import BASE, Mode, page, register
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
 from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties.party import checkpoint_key, get_party, put_party
+from ocpi_emsp.flows.parties.party import checkpoint_key, find_party, put_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint, get_checkpoint
 from ocpi_emsp.ports import Key, Kind, Query, Record, Store
 from ocpi_emsp.storage import MemoryStore, SqlStore
@@ -234,7 +234,7 @@ def change_party(pair: Synced, change: Callable[[Party], Party]) -> None:
 
     async def write() -> None:
         async with lift_store(pair.store, in_place).transaction() as tx:
-            party = await get_party(tx, *OWNER)
+            party = await find_party(tx, *OWNER)
             assert party is not None
             await put_party(tx, change(party), NOW)
 

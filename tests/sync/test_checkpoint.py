@@ -12,6 +12,7 @@ from attrs import evolve
 from client.support import MODES, Mode, page
 from ocpi_emsp import Endpoint, Limits, Party, StoreFailed, SyncEnded
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.settings import SyncLimits
 from sync.support import NOW, OLD, Lie, Synced, change_party, location, moved, on_sqlite, session, synced, tariff
 
 
@@ -73,7 +74,7 @@ def test_the_next_window_overlaps_the_last_one() -> None:
 
 
 def test_the_overlap_is_a_setting() -> None:
-    with synced(limits=Limits(overlap=timedelta(hours=1))) as pair:
+    with synced(limits=Limits(sync=SyncLimits(overlap=timedelta(hours=1)))) as pair:
         pair.sync()
         pair.sync()
         assert pair.cpo.queries("cdrs")[1]["date_from"] == "2024-06-01T11:00:00Z"

@@ -14,6 +14,7 @@ from ocpi_emsp import Event, Limits, SyncEnded
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.settings import SyncLimits
 from sync.support import NOW, OLD, Synced, location, moved, on_sqlite, session, synced, tariff
 from sync.test_checkpoint import Killed, failing, honest, killed_at
 
@@ -116,7 +117,7 @@ def test_a_full_sync_that_is_run_again_at_once_counts_once(pair: Synced) -> None
 
 
 def test_how_many_full_syncs_is_a_setting() -> None:
-    with filled(limits=Limits(missed_syncs=1)) as pair:
+    with filled(limits=Limits(sync=SyncLimits(missed_syncs=1))) as pair:
         del pair.cpo.lists["locations"][3]
         assert pair.pull(full=True).removed == 2
 
@@ -209,7 +210,7 @@ def test_just_the_share_that_is_allowed(pair: Synced) -> None:
 
 
 def test_the_share_is_a_setting() -> None:
-    with filled(limits=Limits(vanishing=1.0)) as pair:
+    with filled(limits=Limits(sync=SyncLimits(vanishing_share=1.0))) as pair:
         pair.cpo.lists["locations"].clear()
         assert pair.pull(full=True).missing == 25
 

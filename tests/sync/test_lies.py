@@ -12,6 +12,7 @@ from client.support import BASE, MODES, TOKEN, Mode, page
 from ocpi_emsp import Limits, SyncEnded
 from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.settings import HttpLimits
 from sync.support import location, raw_page, synced, tariff
 
 LIST = f"{BASE}/locations"
@@ -148,7 +149,7 @@ def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: 
 
 
 def test_a_list_without_an_end_is_ended() -> None:
-    with synced(limits=Limits(pages=5)) as pair:
+    with synced(limits=Limits(http=HttpLimits(max_pages=5))) as pair:
         pair.cpo.lie = lambda request: raw_page(items(offset(request)), next_to(request, offset=offset(request) + 2))
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 10)

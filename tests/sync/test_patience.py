@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from client.support import token
-from ocpi_emsp import Patience, SyncEnded
+from ocpi_emsp import SyncEnded
+from ocpi_emsp.settings import RetryPolicy
 from sync.support import location, synced
 from sync.test_checkpoint import honest
 
@@ -54,7 +55,7 @@ def test_a_wait_ends_where_the_sync_was_asked_to_stop() -> None:
 
 
 def test_one_budget_for_all_modules() -> None:
-    with synced(patience=Patience(retries=3)) as pair:
+    with synced(retry_policy=RetryPolicy(retries_per_sync=3)) as pair:
         pair.cpo.lie = lambda _: envelope(503)
         report = pair.sync(modules=["locations", "tariffs"])
         assert sum(each.retries for each in report.modules) == 3
@@ -69,7 +70,7 @@ def test_what_a_party_refuses_is_not_asked_for_again() -> None:
 
 
 def test_a_party_that_keeps_failing_is_left_alone_for_a_while() -> None:
-    with synced(patience=Patience(attempts=1, failures=3)) as pair:
+    with synced(retry_policy=RetryPolicy(attempts=1, breaker_failures=3)) as pair:
         pair.cpo.lie = lambda _: envelope(503)
         report = pair.sync()
         assert len(pair.cpo.asked) == 3, "the fourth module is not asked for any more"

@@ -11,6 +11,7 @@ import pytest
 from client.support import MODES, Mode, register, token
 from ocpi_emsp import Event, Limits, NotRegistered, SupportMatrix, SyncEnded
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo.wire import encode
 from sync.support import NOW, OLD, cdr, location, moved, on_sqlite, session, synced, tariff
 
@@ -280,7 +281,7 @@ def test_progress_is_told_after_every_page_and_at_the_end() -> None:
 
 
 def test_a_page_is_asked_for_with_a_limit() -> None:
-    with synced(limits=Limits(asked=7)) as pair:
+    with synced(limits=Limits(sync=SyncLimits(page_size=7))) as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(8)]
         assert pair.pull().pages == 2
         assert [query["limit"] for query in pair.cpo.queries("locations")] == ["7", "7"]

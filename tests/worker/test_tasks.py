@@ -35,7 +35,7 @@ from ocpi_emsp.contrib.procrastinate.apps import conninfo, make_app
 from ocpi_emsp.contrib.procrastinate.retries import SyncRetries
 from ocpi_emsp.errors import NotRegistered, StoreFailed, UnsafeUrl
 from ocpi_emsp.flows.commands.states import CommandState
-from ocpi_emsp.flows.core.limits import Patience
+from ocpi_emsp.settings import RetryPolicy
 from ocpi_emsp.storage import MemoryStore
 from worker.support import Cpos, make_emsp, register
 
@@ -80,7 +80,7 @@ def desk(answer: Callable[[httpx.Request], httpx.Response], *, namespace: str = 
     store, queue = MemoryStore(), InMemoryConnector()
     emsp = make_emsp(
         store,
-        patience=Patience(attempts=1),
+        retry_policy=RetryPolicy(attempts=1),
         async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer)),
         relayed=[Event],
     )

@@ -21,10 +21,11 @@ from ocpi_emsp.cli.register import as_json, name_of
 from ocpi_emsp.cli.settings import Settings, read_settings
 from ocpi_emsp.cli.stores import BASE_PATH, emsp_of, opened
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.settings import HttpLimits
 
 _SLOWEST = 3
 """How many read timeouts one whole answer may take."""
@@ -84,7 +85,11 @@ def _settings(arguments: Namespace) -> Settings:
 def _quick(arguments: Namespace, settings: Settings, store: AnyStore) -> Iterator[Emsp]:
     """An eMSP that waits no longer than the arguments say."""
     seconds = arguments.timeout
-    limits = Limits(timeout=seconds, timeout_connect=seconds, timeout_total=seconds * _SLOWEST, answer=_LARGEST)
+    limits = Limits(
+        http=HttpLimits(
+            read_timeout=seconds, connect_timeout=seconds, total_timeout=seconds * _SLOWEST, response_body=_LARGEST
+        )
+    )
     try:
         yield Emsp(
             country_code=settings.country_code,

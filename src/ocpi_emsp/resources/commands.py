@@ -49,8 +49,8 @@ class PendingCommand:
     def session(self, timeout: float | None = None) -> str | None:
         """The id of the session that a START_SESSION led to, once the CPO sent it; None where there will be none.
 
-        There will be none where the command was refused, or no session came within ``Limits.session_window`` after its
-        deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
+        There will be none where the command was refused, or no session came within ``CommandLimits.session_window``
+        after its deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
         """
         return run(self._waiting.session(self.command.key, timeout))
 
@@ -94,8 +94,8 @@ class AsyncPendingCommand:
     async def session(self, timeout: float | None = None) -> str | None:
         """The id of the session that a START_SESSION led to, once the CPO sent it; None where there will be none.
 
-        There will be none where the command was refused, or no session came within ``Limits.session_window`` after its
-        deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
+        There will be none where the command was refused, or no session came within ``CommandLimits.session_window``
+        after its deadline. Raises TimeoutError where ``timeout`` seconds pass before, StoreFailed, UnknownCommand.
         """
         return await self._waiting.session(self.command.key, timeout)
 

@@ -27,8 +27,9 @@ from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
-from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import Allowed, AuthorizationInfo
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
 
@@ -130,7 +131,7 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
             url_policy="loopback",
             store=store,
             matrix=matrix,
-            limits=Limits(timeout=CONTROL_SECONDS),
+            limits=Limits(http=HttpLimits(read_timeout=CONTROL_SECONDS)),
             async_http_client=recorder.client,
         )
         emsp.authorize(allow_everyone)

@@ -73,14 +73,14 @@ async def walk(
     ``filters`` are the parameters that every page is asked for; ``module`` says what is listed.
     """
     trail, following = _Trail(filters, url, total), url
-    for _ in range(context.limits.pages):
+    for _ in range(context.limits.http.max_pages):
         request = outgoing_request("GET", following, party.token or "", as_base64=party.profile.base64_token)
         page = _page(request, await exchange(context, request, party, module), trail)
         yield page
         if page.following is None:
             return
         following = page.following
-    raise AnswerUnusable(f"more than {context.limits.pages} pages", method="GET", url=following)
+    raise AnswerUnusable(f"more than {context.limits.http.max_pages} pages", method="GET", url=following)
 
 
 def _page(request: Request, response: Response, trail: _Trail) -> ListPage:

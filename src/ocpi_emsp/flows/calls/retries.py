@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 from ocpi_emsp.errors import PartnerUnavailable, TransportFailed
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.limits import Breaker, Budget, Health, PartyId, jittered
-from ocpi_emsp.flows.parties.party import Party, Profile, get_party
+from ocpi_emsp.flows.parties.party import Party, Profile, find_party
 from ocpi_emsp.ports import Send
 from ocpi_emsp.wire import Request, Response, http_date
 
@@ -62,10 +62,10 @@ def _key(party: Party) -> PartyId:
 @asynccontextmanager
 async def _turn(context: Context, key: PartyId, profile: Profile) -> AsyncIterator[None]:
     """Holds one of the party's slots, from when its rate allows a request. Raises PartnerUnavailable."""
-    patience = context.patience
-    slots = profile.concurrent_requests or patience.concurrent_requests
-    rate = profile.requests_per_second or patience.requests_per_second
-    async with context.pace.slot(key, slots, patience.longest_turn.total_seconds()):
+    limit = context.rate_limit
+    slots = profile.concurrent_requests or limit.concurrent_requests
+    rate = profile.requests_per_second or limit.requests_per_second
+    async with context.pace.slot(key, slots, limit.slot_timeout.total_seconds()):
         if rate is not None:
             interval = timedelta(seconds=float(1 / rate))
             wait = context.pace.step(key, lambda health: _take(health, context.clock.now(), interval, slots))
@@ -89,7 +89,7 @@ class _PacedSend:
 
     async def __call__(self, request: Request) -> Response:
         async with self.context.store.transaction(read_only=True) as tx:
-            party = await get_party(tx, *self.key)
+            party = await find_party(tx, *self.key)
         profile = party.profile if party else Profile()
         async with _turn(self.context, self.key, profile):
             return await self.inner(request)
@@ -136,14 +136,14 @@ class _PatientSend:
         """How long to wait for another try; None for none. Raises PartnerUnavailable where it would be too long."""
         if request.method != "GET" or not _may_pass(outcome):
             return None
-        patience, now = self.context.patience, self.context.clock.now()
+        policy, now = self.context.retry_policy, self.context.clock.now()
         asked = retry_after(outcome, now) if isinstance(outcome, Response) else None
-        if asked is not None and asked > patience.longest_retry_after:
+        if asked is not None and asked > policy.longest_retry_after:
             self._note(lambda breaker, now: breaker.held(now, asked))
             raise _unavailable(request, f"{self.party} wants to be asked again after", now + asked)
-        if failures >= patience.attempts or (is_probe and _is_failure(outcome)):
+        if failures >= policy.attempts or (is_probe and _is_failure(outcome)):
             return None
-        chosen = jittered(patience.first_wait, patience.growth, patience.longest_wait, failures)
+        chosen = jittered(policy.first_wait, policy.growth, policy.longest_wait, failures)
         return max(chosen, asked or chosen)
 
     def _admit(self, request: Request) -> bool:

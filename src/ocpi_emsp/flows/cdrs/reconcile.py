@@ -34,7 +34,7 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     UnreadableDocument,
 )
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.party import get_party
+from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
 from ocpi_emsp.ports import Kind, Query, Record
 
@@ -191,7 +191,7 @@ class _Reader:
     async def equal_ids(self) -> bool:
         """True where the party's profile says that a CDR has the id of its session."""
         async with self.context.store.transaction(read_only=True) as tx:
-            party = await get_party(tx, self.country_code, self.party_id)
+            party = await find_party(tx, self.country_code, self.party_id)
         return party is not None and party.profile.cdr_id_is_session_id
 
     async def cdrs(self) -> list[CdrSummary]:

@@ -20,7 +20,8 @@ from ocpi_emsp.events import CommandTimedOut
 from ocpi_emsp.flows.commands import reservations
 from ocpi_emsp.flows.commands.states import CommandChange, SentCommand, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.delivery import ListenerFailed, backoff, deliver, error_text, page
+from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
+from ocpi_emsp.flows.events.journal import backoff, emit, error_text, page
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Transaction
 
 _PAGE = 1000
@@ -123,7 +124,7 @@ def is_due(context: Context, since: datetime, due: datetime) -> bool:
     The clocks of two workers may differ by less than the usual deadline.
     """
     ahead = due - context.clock.now()
-    return ahead.total_seconds() <= 0 or ahead > due - since + context.limits.command_deadline
+    return ahead.total_seconds() <= 0 or ahead > due - since + context.limits.commands.result_timeout
 
 
 async def _deal_with(context: Context, entry: Entry) -> int:
@@ -151,7 +152,7 @@ async def _time_out(context: Context, key: Key) -> SentCommand | None:
         sent = sent.changed(CommandChange.DEADLINE)
         in_hand = await stored(context, tx, sent, now)
         name = sent.command.value
-        event = await context.emit(tx, CommandTimedOut, key, sent.correlation_id, uid=sent.uid, command=name)
+        event = await emit(context, tx, CommandTimedOut, key, sent.correlation_id, uid=sent.uid, command=name)
     context.ring(sent.uid)
     party, correlation_id = f"{key.country_code}-{key.party_id}", sent.correlation_id
     logs.info("command.timed_out", party=party, command=name, uid=sent.uid, correlation_id=correlation_id)

@@ -23,6 +23,7 @@ from ocpi_emsp.events import ReservationChanged
 from ocpi_emsp.flows.commands.session_match import Lookout
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.models import CommandResponseType, CommandType, TokenType
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
@@ -287,7 +288,8 @@ def _deadline_id(key: Key) -> str:
 
 
 async def _emit(context: Context, tx: Transaction, reservation: Reservation, correlation_id: str) -> list[Entry]:
-    entry = await context.emit(
+    entry = await emit(
+        context,
         tx,
         ReservationChanged,
         reservation.key,

@@ -38,7 +38,7 @@ from ocpi_emsp.flows.commands.deadlines import hand_out, stored, watch
 from ocpi_emsp.flows.commands.preflight import check_command
 from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand, command_key, put_command, read_command
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.events.delivery import error_text
+from ocpi_emsp.flows.events.journal import error_text
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.parties.pending_resync import wish
 from ocpi_emsp.models import (
@@ -254,7 +254,7 @@ def _deadline(context: Context, now: datetime, timeout: float | None) -> datetim
     if timeout is not None and not timeout > 0:
         raise ValueError(f"a command has more than {timeout} seconds to its deadline")
     try:
-        due = now + (context.limits.command_deadline if timeout is None else timedelta(seconds=timeout))
+        due = now + (context.limits.commands.result_timeout if timeout is None else timedelta(seconds=timeout))
         return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
     except OverflowError:
         raise ValueError(f"a deadline in {timeout} seconds is no date") from None

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from attrs import frozen
 
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.core.context import Limits
+from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import CommandType, Session
 from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
 
@@ -80,15 +80,21 @@ class Lookout:
     def last_start(self, limits: Limits) -> datetime:
         """When the session has to have begun."""
         is_start = self.command == CommandType.START_SESSION
-        return later(self.until, limits.session_window if is_start else limits.clocks_apart)
+        return later(self.until, limits.commands.session_window if is_start else limits.commands.clock_skew)
 
     def is_over(self, now: datetime, limits: Limits) -> bool:
         """True where the session is not looked for any more, however late it is heard of."""
-        return now > later(self.last_start(limits), limits.session_awaited)
+        return now > later(self.last_start(limits), limits.commands.session_delay)
 
     def is_young(self, now: datetime, limits: Limits) -> bool:
         """True where a START_SESSION with the usual deadline would not be over, nor any that was sent after it."""
-        return now <= self.since + limits.command_deadline + limits.session_window + limits.session_awaited
+        return (
+            now
+            <= self.since
+            + limits.commands.result_timeout
+            + limits.commands.session_window
+            + limits.commands.session_delay
+        )
 
     def fits(self, session: Session, limits: Limits) -> bool:
         """True where the session may be the one that is looked for."""
@@ -97,7 +103,7 @@ class Lookout:
             session.auth_id == self.auth_id
             and session.location.id == self.location_id
             and (self.evse_uid is None or not evses or self.evse_uid in evses)
-            and self.since - limits.clocks_apart <= session.start_datetime <= self.last_start(limits)
+            and self.since - limits.commands.clock_skew <= session.start_datetime <= self.last_start(limits)
         )
 
     def distance(self, session: Session) -> tuple[bool, timedelta]:

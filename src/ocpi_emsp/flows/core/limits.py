@@ -1,9 +1,8 @@
-"""How often, how fast and how long a partner is asked: settings, and state that is a value.
+"""How often, how fast and how long a partner is asked: state that is a value.
 
 Rules of this module:
 - state is frozen; a step is a pure function of it and of the time, and gives what is next;
-- a time that lies ahead of every time that is ever set was set by a clock that has gone back since: it binds nobody;
-- a limit has a default and a reason.
+- a time that lies ahead of every time that is ever set was set by a clock that has gone back since: it binds nobody.
 """
 
 from __future__ import annotations
@@ -12,86 +11,25 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from attrs import Attribute, define, evolve, field, frozen
-from attrs.validators import ge, gt
+from attrs import define, evolve, frozen
+
+from ocpi_emsp.flows.core.settings import RetryPolicy
 
 T = TypeVar("T")
 
 PartyId: TypeAlias = tuple[str, str]
 """country_code and party_id, in upper case."""
 
-SLOWEST_RATE = Decimal("0.01")
-"""Requests per second at least: with fewer, a list of a few pages takes longer than anybody waits for it."""
 _NO_TIME = timedelta(0)
-
-
-def check_rate(rate: Decimal | None) -> None:
-    """Raises ValueError for a rate that cannot be kept."""
-    if rate is not None and not (rate.is_finite() and rate >= SLOWEST_RATE):
-        raise ValueError(f"requests_per_second is {rate}, it is {SLOWEST_RATE} or more")
-
-
-def check_slots(slots: int | None) -> None:
-    """Raises ValueError for a number of concurrent requests with which none is ever sent."""
-    if slots is not None and slots < 1:
-        raise ValueError(f"concurrent_requests is {slots}, it is 1 or more")
-
-
-def _rate(_instance: Any, _attribute: Attribute[Any], value: Decimal | None) -> None:
-    check_rate(value)
-
-
-def _slots(_instance: Any, _attribute: Attribute[Any], value: int) -> None:
-    check_slots(value)
-
-
-@frozen(kw_only=True)
-class Patience:
-    """What is borne from a partner. Retries and the circuit breaker are a sync's, the rest holds for every client.
-
-    Raises ValueError for a number with which nothing would ever be sent.
-    """
-
-    attempts: int = field(default=5, validator=ge(1))
-    """Sends of one GET, the first included: their waits take up to 7.5 seconds, about what a load balancer needs to
-    turn to another server; a longer outage is left to the next sync."""
-    first_wait: timedelta = field(default=timedelta(seconds=0.5), validator=ge(_NO_TIME))
-    """The longest wait after the first failure: a reset connection is made again at once."""
-    growth: int = field(default=2, validator=ge(1))
-    """How many times as long each further wait may be."""
-    longest_wait: timedelta = field(default=timedelta(seconds=30), validator=ge(_NO_TIME))
-    """The longest wait that we choose ourselves: with more attempts, each goes on for half a minute at most."""
-    longest_retry_after: timedelta = field(default=timedelta(seconds=300), validator=ge(_NO_TIME))
-    """The longest ``Retry-After`` that is waited for: usual rate limits count in minutes; a partner that wants more is
-    asked by a later sync."""
-    retries: int = field(default=100, validator=ge(0))
-    """Retries of one sync: one per page of a large partner now and then; more means that it is not well."""
-    waiting: timedelta = field(default=timedelta(seconds=600), validator=ge(_NO_TIME))
-    """Waits of one sync before retries, together: two full ``Retry-After``; a sync shall not hold up the next ones."""
-    failures: int = field(default=5, validator=ge(1))
-    """Failed calls in a row, each after its retries, until the party is not called for a while: with the default
-    attempts these are 25 requests that nobody answered."""
-    rest: timedelta = field(default=timedelta(seconds=60), validator=gt(_NO_TIME))
-    """How long it is not called then: a restart takes less. Twice as long after each probe that fails."""
-    longest_rest: timedelta = field(default=timedelta(minutes=15), validator=gt(_NO_TIME))
-    """The longest such time: a partner is called again within a quarter of an hour after its outage."""
-    requests_per_second: Decimal | None = field(default=None, validator=_rate)
-    """Requests to one party, evenly spaced; None for no such limit: the specification names none."""
-    concurrent_requests: int = field(default=4, validator=_slots)
-    """Requests to one party at once: one per pulled module, so that no module waits for another."""
-    longest_turn: timedelta = field(default=timedelta(seconds=600), validator=gt(_NO_TIME))
-    """How long a call waits for its turn while others are under way: twice ``Limits.timeout_total``, so each of those
-    has ended."""
 
 
 @define
 class Budget:
     """What one sync may spend on retries, and what it spent. It belongs to one task or thread."""
 
-    patience: Patience
+    policy: RetryPolicy
     retries: int = 0
     """Retries so far."""
     waited: timedelta = _NO_TIME
@@ -101,7 +39,7 @@ class Budget:
 
     def spend(self, wait: timedelta) -> bool:
         """Take a retry after this wait; False where nothing is left for it."""
-        if self.retries >= self.patience.retries or self.waited + wait > self.patience.waiting:
+        if self.retries >= self.policy.retries_per_sync or self.waited + wait > self.policy.waiting_per_sync:
             self.refused += 1
             return False
         self.retries += 1
@@ -135,9 +73,10 @@ class Breaker:
     is_probing: bool = False
 
     @classmethod
-    def of(cls, patience: Patience) -> Breaker:
+    def of(cls, policy: RetryPolicy) -> Breaker:
         """A closed one with these settings."""
-        return cls(limit=patience.failures, first=patience.rest, longest=max(patience.rest, patience.longest_rest))
+        longest = max(policy.breaker_wait, policy.longest_breaker_wait)
+        return cls(limit=policy.breaker_failures, first=policy.breaker_wait, longest=longest)
 
     @property
     def until(self) -> datetime | None:
@@ -203,9 +142,9 @@ class Health:
     bucket: Bucket = Bucket()
 
     @classmethod
-    def of(cls, patience: Patience) -> Health:
+    def of(cls, policy: RetryPolicy) -> Health:
         """What is assumed of a party that was not called yet."""
-        return cls(breaker=Breaker.of(patience))
+        return cls(breaker=Breaker.of(policy))
 
 
 class Pace(Protocol):

@@ -31,7 +31,8 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.pagination import same_origin
-from ocpi_emsp.flows.core.context import Context, Identity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.settings import Identity
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
 

@@ -28,12 +28,13 @@ from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, 
 from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver
+from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
     Profile,
     delete_party,
-    get_party,
+    find_party,
     issue,
     party_key,
     put_party,
@@ -59,7 +60,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
     if _is_us(context, key.country_code, key.party_id):
         raise InvalidObject(f"{key.country_code}-{key.party_id} is ourselves: invite a partner")
     async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
+        party = await find_party(tx, country_code, party_id)
         state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
         if party is not None:
             profile = evolve(_kept(party, profile), base64_token=profile.base64_token or party.profile.base64_token)
@@ -129,14 +130,14 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
     """The registered party in the place of the placeholder, and the event. Raises AlreadyRegistered."""
     party = evolve(with_credentials(pending, theirs), endpoints=offer.endpoints)
     async with context.store.transaction() as tx:
-        known = await get_party(tx, party.country_code, party.party_id)
+        known = await find_party(tx, party.country_code, party.party_id)
         party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
         if known is not None:
             party = evolve(party, profile=_kept(known, party.profile))
         await delete_party(tx, pending)
         await put_party(tx, party, context.clock.now(), context.correlation_id)
         await want_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
-        event = await context.emit(tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
+        event = await emit(context, tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
     return party, event
 
 
@@ -167,7 +168,7 @@ async def accept_credentials(
     for _ in range(_CROSSINGS):
         offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
         async with context.store.transaction() as tx:
-            current = await get_party(tx, party.country_code, party.party_id)
+            current = await find_party(tx, party.country_code, party.party_id)
             if current is None or current.state is not party.state:
                 raise MethodNotAllowed(
                     f"another request registered {party} meanwhile, or ended its registration", allow=allow
@@ -185,7 +186,7 @@ async def accept_credentials(
             await put_party(tx, updated, now, correlation_id)
             await want_push(tx, updated, now, wait=AFTER_REGISTERING)
             kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
-            event = await context.emit(tx, kind, updated.key, correlation_id, **offer.said)
+            event = await emit(context, tx, kind, updated.key, correlation_id, **offer.said)
         await deliver(context, [event])
         return our_credentials(context, token)
     raise CannotUseApi(f"the credentials of {party} change faster than they can be tried")

@@ -32,12 +32,14 @@ from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, 
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
 from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
+from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
     confirm,
     delete_party,
-    get_party,
+    find_party,
+    load_party,
     matrix_of,
     put_party,
     read_party,
@@ -45,7 +47,6 @@ from ocpi_emsp.flows.parties.party import (
     withdraw,
 )
 from ocpi_emsp.flows.parties.pending_push import want_push
-from ocpi_emsp.flows.parties.profile import require_party
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import outgoing
@@ -77,13 +78,7 @@ async def list_parties(context: Context, after_sequence: int, limit: int) -> lis
 async def get(context: Context, country_code: str, party_id: str) -> Party | None:
     """The party, or None."""
     async with context.store.transaction(read_only=True) as tx:
-        return await get_party(tx, country_code, party_id)
-
-
-async def known_party(context: Context, country_code: str, party_id: str) -> Party:
-    """The party, registered or invited. Raises NotRegistered."""
-    async with context.store.transaction(read_only=True) as tx:
-        return await require_party(tx, country_code, party_id)
+        return await find_party(tx, country_code, party_id)
 
 
 def standing(party: Party | None) -> Standing:
@@ -96,7 +91,7 @@ def standing(party: Party | None) -> Standing:
 
 async def rotate(context: Context, country_code: str, party_id: str) -> Party:
     """Exchange fresh tokens with a party. Raises NotSupported, NotRegistered, PartnerError."""
-    party = await known_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id)
     return await update_credentials(context, party, renewal_method(context, party))
 
 
@@ -106,7 +101,7 @@ async def update(context: Context, country_code: str, party_id: str, versions_ur
     Raises what :func:`update_credentials` raises, and RegistrationFailed before anything is sent.
     """
     context = context.correlated()
-    party = await known_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id)
     method = renewal_method(context, party)
     may(party.state, PartyChange.OUR_PUT, party)
     url = versions_url or party.versions_url or ""
@@ -190,7 +185,7 @@ async def _undo(context: Context, before: Party, begun: Party, token: str, *, wa
         logs.warning("party.renewal_unknown", party=before, correlation_id=context.correlation_id)
         return
     async with context.store.transaction() as tx:
-        current = await get_party(tx, before.country_code, before.party_id)
+        current = await find_party(tx, before.country_code, before.party_id)
         if current is None:
             return
         untouched = current.issued == begun.issued
@@ -209,7 +204,7 @@ async def _finish(context: Context, begun: Party, token: str, theirs: Credential
         confirmed = evolve(current, issued=confirm(current, token))
         await put_party(tx, confirmed, context.clock.now(), context.correlation_id)
         said = {} if offer is None else offer.said
-        event = None if crossed else await context.emit(tx, PartyUpdated, current.key, context.correlation_id, **said)
+        event = None if crossed else await emit(context, tx, PartyUpdated, current.key, context.correlation_id, **said)
     if crossed:
         return await _settle_crossing(context, current, theirs)
     try:
@@ -254,7 +249,7 @@ async def _settle_crossing(context: Context, party: Party, theirs: Credentials) 
                 continue
             updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
             await put_party(tx, updated, context.clock.now(), context.correlation_id)
-            event = await context.emit(tx, PartyUpdated, updated.key, context.correlation_id, **offer.said)
+            event = await emit(context, tx, PartyUpdated, updated.key, context.correlation_id, **offer.said)
         await deliver(context, [event])
         return updated
     return party
@@ -298,7 +293,7 @@ def with_credentials(party: Party, theirs: Credentials) -> Party:
 
 async def _current(tx: Transaction, party: Party, change: PartyChange) -> Party:
     """The party as it is stored now. Raises NotRegistered where it was unregistered meanwhile."""
-    current = await get_party(tx, party.country_code, party.party_id)
+    current = await find_party(tx, party.country_code, party.party_id)
     after(standing(current), change, party)
     if current is None:
         raise NotRegistered(f"there is no registration with {party}")
@@ -318,7 +313,7 @@ async def unregister(context: Context, party: Party) -> None:
 
 async def unregister_party(context: Context, country_code: str, party_id: str, *, tell: bool) -> None:
     """End a registration, or take back an invitation. Raises NotSupported, NotRegistered, PartnerError."""
-    party = await known_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id)
     if not tell:
         may(party.state, PartyChange.FORGOTTEN, party)
         await deliver(context, [await _forget(context, party)])
@@ -335,12 +330,12 @@ async def _forget(context: Context, party: Party) -> Entry | None:
         was_there = await delete_party(tx, party)
         if not was_there or party.state is not PartyState.REGISTERED:
             return None
-        return await context.emit(tx, PartyUnregistered, party.key, context.correlated().correlation_id)
+        return await emit(context, tx, PartyUnregistered, party.key, context.correlated().correlation_id)
 
 
 async def sweep(context: Context) -> None:
     """Delete what handshakes left behind whose process died: placeholders that are older than any handshake lasts."""
-    until = context.clock.now() - context.limits.handshake
+    until = context.clock.now() - context.limits.credentials.handshake_timeout
     query = Query(kind=Kind.PARTY, country_code="", received_to=until, limit=100, count=False)
     async with context.store.transaction(read_only=True) as tx:
         left = [read_party(each.document) for each in (await tx.page(query)).records]

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from attrs import evolve, field, frozen
 
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.delivery import page, select
+from ocpi_emsp.flows.events.journal import is_due, page, select
 from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Transaction
 
 Topic: TypeAlias = Literal["event", "relay"]
@@ -116,5 +116,5 @@ async def retry_all(context: Context, topic: Topic) -> int:
 async def _revive(context: Context, tx: Transaction, entry: Entry) -> None:
     topic = _ALIVE[entry.topic]
     first = await tx.entries(topic, entry.key, 1)
-    due = first[0].due if first and not context.is_due(first[0]) else context.clock.now()
+    due = first[0].due if first and not is_due(context, first[0]) else context.clock.now()
     await tx.append(evolve(entry, topic=topic, attempts=0, due=due))

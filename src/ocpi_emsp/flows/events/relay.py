@@ -18,7 +18,7 @@ from typing import TypeAlias
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import RelayedEvent, UnreadableEvent
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.delivery import fail, page
+from ocpi_emsp.flows.events.journal import fail, is_due, lease, page
 from ocpi_emsp.ports import RELAY, Entry, Key
 
 PublishHook: TypeAlias = Callable[[list[RelayedEvent]], Awaitable[object]]
@@ -50,7 +50,7 @@ async def _due(context: Context, batch: int) -> list[Entry]:
     while entries := await page(context, RELAY, after):
         after = entries[-1].sequence
         for entry in entries:
-            if entry.key in blocked or not context.is_due(entry) or (chosen and entry.attempts):
+            if entry.key in blocked or not is_due(context, entry) or (chosen and entry.attempts):
                 blocked.add(entry.key)
                 continue
             chosen.append(entry)
@@ -69,7 +69,7 @@ async def _take(context: Context, chosen: Sequence[Entry]) -> list[Entry]:
         async with context.store.transaction() as tx:
             for key, ids in by_key.items():
                 for entry in await tx.entries(RELAY, key, len(ids)):
-                    held = await context.take(tx, entry) if entry.id in ids else None
+                    held = await lease(context, tx, entry) if entry.id in ids else None
                     if held is None:
                         break
                     taken.append(held)

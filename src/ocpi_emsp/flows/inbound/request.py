@@ -21,6 +21,7 @@ from ocpi_emsp.errors import InvalidObject, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
 from ocpi_emsp.models import Session
 from ocpi_emsp.ports import REJECTION, Entry, Key, Record, Transaction
@@ -134,7 +135,7 @@ class Incoming:
 
     async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
         """Journal an event of this request and have it delivered after the flow."""
-        entry = await self.context.emit(tx, event, key, self.correlation_id, body, **details)
+        entry = await emit(self.context, tx, event, key, self.correlation_id, body, **details)
         if entry is not None:
             self.in_hand.append(entry)
 

@@ -22,7 +22,7 @@ import msgspec
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import identity, members
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, owners
+from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, owners
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 
 Owner: TypeAlias = tuple[str, str]
@@ -41,7 +41,7 @@ async def may_write(tx: Transaction, party: Party, owner: Owner) -> bool:
 
 
 async def _is_registered(tx: Transaction, owner: Owner) -> bool:
-    other = await get_party(tx, *owner)
+    other = await find_party(tx, *owner)
     return other is not None and other.state is PartyState.REGISTERED
 
 

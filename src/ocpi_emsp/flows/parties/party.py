@@ -21,7 +21,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec import decode, dump, encode
-from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
@@ -93,7 +93,7 @@ class Profile:
     trailing_slash: bool = False
     """The URLs that we call end with a slash, before the query: those of its lists, objects and commands."""
     page_limit: int | None = None
-    """Objects of a page that it is asked for at most; None for ``Limits.asked`` in a sync, and no limit in a client."""
+    """Objects of a page that it is asked for at most; None: ``SyncLimits.page_size`` in a sync, none in a client."""
     allowed_parties: tuple[str, ...] = ()
     """Parties whose objects come over this connection too, such as "NL-ABC": it is a hub's."""
     time_zone: str | None = None
@@ -207,15 +207,29 @@ def read_party(document: bytes) -> Party:
     return decode(Party, document)
 
 
-async def get_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
+async def find_party(tx: Transaction, country_code: str, party_id: str) -> Party | None:
     """The party, or None."""
     record = await tx.get(party_key(country_code, party_id))
     return read_party(record.document) if record else None
 
 
+async def get_party(tx: Transaction, country_code: str, party_id: str, *, state: PartyState | None = None) -> Party:
+    """The party, in this state where one is given. Raises NotRegistered."""
+    party = await find_party(tx, country_code, party_id)
+    if party is None or (state is not None and party.state is not state):
+        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
+    return party
+
+
+async def load_party(context: Context, country_code: str, party_id: str, *, state: PartyState | None = None) -> Party:
+    """:func:`get_party`, in a transaction of its own."""
+    async with context.store.transaction(read_only=True) as tx:
+        return await get_party(tx, country_code, party_id, state=state)
+
+
 async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id: str = "") -> None:
     """Store a party, and make exactly its issued tokens work."""
-    old = await get_party(tx, party.country_code, party.party_id)
+    old = await find_party(tx, party.country_code, party.party_id)
     wanted = {issued.sha256 for issued in party.issued}
     for issued in old.issued if old else ():
         if issued.sha256 not in wanted:
@@ -232,7 +246,7 @@ async def delete_party(tx: Transaction, party: Party) -> bool:
 
     What it sent us stays, and up to where it was pulled. False where it was gone already.
     """
-    current = await get_party(tx, party.country_code, party.party_id)
+    current = await find_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
@@ -277,7 +291,7 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
         party, token = await _find(tx, presented)
     if len(party.issued) > 1 or party.sends_base64 != (token != presented):
         async with context.store.transaction() as tx:
-            await get_party(tx, party.country_code, party.party_id)
+            await find_party(tx, party.country_code, party.party_id)
             party, token = await _find(tx, presented)
             party = await _settle(context, tx, party, token, token != presented, correlation_id)
     return Caller(party, token)
@@ -316,11 +330,11 @@ async def _settle(
 
 def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:
     """The tokens that work after this one was used. Raises NotAuthenticated where it was replaced too long ago."""
-    now, grace = context.clock.now(), context.limits.token_grace
+    now, grace = context.clock.now(), context.limits.credentials.token_grace
     place = [each.sha256 for each in issued].index(sha256)
     used = issued[place]
     # The party reads our versions with an offered token before it answers: that use settles nothing.
-    in_hand = used.offered and now - used.issued_at <= context.limits.handshake
+    in_hand = used.offered and now - used.issued_at <= context.limits.credentials.handshake_timeout
     settled = issued[: place + 1] if in_hand else (evolve(used, offered=False),)
     # One that was offered, and not used for so long while an earlier one was, was never taken.
     later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))

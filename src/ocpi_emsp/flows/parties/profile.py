@@ -17,15 +17,15 @@ from attrs import evolve, fields
 
 from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec.zones import zone_of
-from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.limits import check_rate, check_slots
+from ocpi_emsp.flows.core.settings import check_rate, check_slots
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
     Profile,
     RuleAction,
+    find_party,
     get_party,
     owners,
     put_party,
@@ -45,14 +45,14 @@ _PARTY = re.compile(r"[A-Z]{2}-[A-Z0-9]{3}")
 async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
     """The profile of a party. Raises NotRegistered."""
     async with context.store.transaction(read_only=True) as tx:
-        return (await require_party(tx, country_code, party_id)).profile
+        return (await get_party(tx, country_code, party_id)).profile
 
 
 async def set_profile(context: Context, country_code: str, party_id: str, changes: Mapping[str, Any]) -> Profile:
     """Change a party's profile; gives it as it is then. Raises NotRegistered; ValueError that names the field."""
     read = {name: read_value(name, value) for name, value in changes.items()}
     async with context.store.transaction() as tx:
-        party = await require_party(tx, country_code, party_id)
+        party = await get_party(tx, country_code, party_id)
         changed = evolve(party, profile=evolve(party.profile, **read))
         _require_policy(changed.profile)
         if "allowed_parties" in read:
@@ -64,27 +64,10 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
     return changed.profile
 
 
-async def require_party(tx: Transaction, country_code: str, party_id: str) -> Party:
-    """The party, whatever its state. Raises NotRegistered."""
-    party = await get_party(tx, country_code, party_id)
-    if party is None:
-        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
-    return party
-
-
-async def registered_party(context: Context, country_code: str, party_id: str) -> Party:
-    """The party, registered. Raises NotRegistered."""
-    async with context.store.transaction(read_only=True) as tx:
-        party = await get_party(tx, country_code, party_id)
-    if party is None or party.state is not PartyState.REGISTERED:
-        raise NotRegistered(f"there is no registration with {country_code.upper()}-{party_id.upper()}")
-    return party
-
-
 async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
     """Store what is served to a party and called at it. Raises NotRegistered."""
     async with context.store.transaction() as tx:
-        party = await require_party(tx, country_code, party_id)
+        party = await get_party(tx, country_code, party_id)
         profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
         await _put_profile(context, tx, party, profile)
         changed = evolve(party, profile=profile)
@@ -94,7 +77,7 @@ async def set_matrix(context: Context, country_code: str, party_id: str, matrix:
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
     """Store what of a party's payloads is refused. Raises NotRegistered, ValueError for an unknown rule."""
     async with context.store.transaction() as tx:
-        party = await require_party(tx, country_code, party_id)
+        party = await get_party(tx, country_code, party_id)
         await _put_profile(context, tx, party, with_policy(party.profile, policy))
 
 
@@ -109,7 +92,7 @@ async def set_pace(
     check_rate(requests_per_second)
     check_slots(concurrent_requests)
     async with context.store.transaction() as tx:
-        party = await require_party(tx, country_code, party_id)
+        party = await get_party(tx, country_code, party_id)
         profile = evolve(
             party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
         )
@@ -139,7 +122,7 @@ async def _require_unregistered(tx: Transaction, party: Party) -> None:
     if len(allowed) < len(party.profile.allowed_parties):
         raise ValueError(f"allowed_parties: {'-'.join(own)} is the party itself")
     for each in allowed:
-        other = await get_party(tx, *each)
+        other = await find_party(tx, *each)
         if other is not None and other.state is PartyState.REGISTERED:
             raise ValueError(
                 f"allowed_parties: {other} has a registration of its own, which alone may send its objects"

@@ -46,8 +46,7 @@ from ocpi_emsp.flows.credentials.discovery import (
     require_foreign,
     require_version,
 )
-from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, matrix_of
-from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.partner_health.matrix_outlook import Seen, outlook
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
@@ -104,7 +103,7 @@ async def examine(
 
 async def examine_party(context: Context, country_code: str, party_id: str) -> Diagnosis:
     """Look at a registered party. Raises NotRegistered."""
-    party = await registered_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     as_base64, token = party.profile.base64_token, party.token or ""
     return await examine(context, party.versions_url or "", token, base64_token=as_base64, registered=party)
 
@@ -357,7 +356,7 @@ class _Visit:
     @property
     def _asked(self) -> int:
         """The objects of a page that a sync asks for, as the profile has it."""
-        return self.party.profile.page_limit or self.context.limits.asked
+        return self.party.profile.page_limit or self.context.limits.sync.page_size
 
     async def _list(self, module: str, kind: type[Any], heard: _Heard) -> None:
         route = outgoing(f"{module}.list")

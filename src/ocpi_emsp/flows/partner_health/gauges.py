@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import COMMANDS_PENDING, SYNC_LAG, GuardedTelemetry
-from ocpi_emsp.flows.parties.party import PartyState, get_party
+from ocpi_emsp.flows.parties.party import PartyState, find_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
 from ocpi_emsp.ports import DEADLINE, Kind, Measurement, Query, Record, Transaction
@@ -66,7 +66,7 @@ def _lag(record: Record, now: datetime) -> Measurement | None:
 async def _is_registered(tx: Transaction, owner: tuple[str, str], known: dict[tuple[str, str], bool]) -> bool:
     """False for a party whose registration ended: nobody syncs it any more."""
     if owner not in known:
-        party = await get_party(tx, *owner)
+        party = await find_party(tx, *owner)
         known[owner] = party is not None and party.state is PartyState.REGISTERED
     return known[owner]
 

@@ -22,8 +22,7 @@ from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
-from ocpi_emsp.flows.parties.party import Party, checkpoint_key
-from ocpi_emsp.flows.parties.profile import require_party
+from ocpi_emsp.flows.parties.party import Party, checkpoint_key, get_party
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
@@ -57,7 +56,7 @@ class Suggestion:
 async def suggestions(context: Context, country_code: str, party_id: str) -> list[Suggestion]:
     """What the party's profile could say. Raises NotRegistered, StoreFailed."""
     async with context.store.transaction(read_only=True) as tx:
-        party = await require_party(tx, country_code, party_id)
+        party = await get_party(tx, country_code, party_id)
         seen = await _Seen.read(context, tx, party)
         return [
             *_base64(party),
@@ -115,7 +114,7 @@ async def _page_limit(context: Context, tx: Transaction, party: Party) -> list[S
         checkpoint = await get_checkpoint(tx, checkpoint_key(*party.owner, module))
         if checkpoint.given is not None:
             given[module] = checkpoint.given
-    asked = party.profile.page_limit or context.limits.asked
+    asked = party.profile.page_limit or context.limits.sync.page_size
     least = min(given.values(), default=asked)
     if least >= asked:
         return []

@@ -36,7 +36,8 @@ from ocpi_emsp.flows.commands import inbound as commands
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.credentials import inbound as credentials
 from ocpi_emsp.flows.credentials import inbound_versions as versions
-from ocpi_emsp.flows.events.delivery import ListenerFailed, committed, deliver
+from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
+from ocpi_emsp.flows.events.journal import committed
 from ocpi_emsp.flows.inbound.request import JSON, Incoming
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write
@@ -108,8 +109,8 @@ async def dispatch(context: Context, request: Request) -> Response:
 async def _serve(context: Context, request: Request, noted: Answered) -> Response:
     caller = await authenticate(context, request.headers.get("authorization"), noted.correlation_id)
     noted.party = caller.party
-    if len(request.body) > context.limits.body:
-        raise BodyTooLarge(f"the body is over the limit of {context.limits.body} bytes")
+    if len(request.body) > context.limits.http.request_body:
+        raise BodyTooLarge(f"the body is over the limit of {context.limits.http.request_body} bytes")
     return await serve_as(context, caller, request, noted.correlation_id, keep=True, noted=noted)
 
 

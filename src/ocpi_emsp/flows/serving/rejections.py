@@ -13,10 +13,10 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from ocpi_emsp.errors import NotRegistered, Refusal
+from ocpi_emsp.errors import Refusal
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.delivery import select
+from ocpi_emsp.flows.events.journal import select
 from ocpi_emsp.flows.parties.party import Caller, get_party
 from ocpi_emsp.flows.serving.dispatch import refused, serve_as
 from ocpi_emsp.ports import REJECTION, Entry
@@ -81,8 +81,6 @@ async def replay(context: Context, rejection: Rejection, body: bytes | None) -> 
     """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
     async with context.store.transaction() as tx:
         party = await get_party(tx, rejection.country_code, rejection.party_id)
-    if party is None:
-        raise NotRegistered(f"there is no registration with {rejection.country_code}-{rejection.party_id}")
     request = Request(
         rejection.method,
         rejection.path,

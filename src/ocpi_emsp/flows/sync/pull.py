@@ -24,8 +24,7 @@ from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties import pending_resync as resync
-from ocpi_emsp.flows.parties.party import checkpoint_key
-from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
     EPOCH,
@@ -179,13 +178,13 @@ def _leaves_gap(checkpoint: Checkpoint, since: datetime) -> bool:
 def _next_window(
     pull: Pull, checkpoint: Checkpoint, since: datetime | None, full: bool, now: datetime, wished: datetime | None
 ) -> Window:
-    overlap = pull.context.limits.overlap
+    overlap = pull.context.limits.sync.overlap
     date_from = since
     if since is None and not full and checkpoint.done_until is not None:
         date_from = min(checkpoint.done_until, wished or checkpoint.done_until) - overlap
     if date_from is None and pull.source.kind == Kind.SESSION:
         date_from = EPOCH
-    last, apart = checkpoint.full_at, pull.context.limits.missed_apart
+    last, apart = checkpoint.full_at, pull.context.limits.sync.missed_syncs_apart
     repeats = full and last is not None and timedelta(0) <= now - last < apart
     return Window(run=new_id(), started_at=now, date_from=date_from, date_to=now, full=full, repeats=repeats)
 
@@ -207,7 +206,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
     if page.problem is not None or not window.full:
         return None
     if window.phase is Phase.LIST:
-        date_from = window.started_at - work.context.limits.overlap
+        date_from = window.started_at - work.context.limits.sync.overlap
         # Open at its end: what changes while it is listed stays in it, and is not taken for vanished.
         return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None)
     return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
@@ -269,7 +268,7 @@ async def _pages(work: _Work) -> bool:
 
 def _asked(work: _Work) -> int:
     """Objects of a page that are asked for."""
-    return work.pull.party.profile.page_limit or work.context.limits.asked
+    return work.pull.party.profile.page_limit or work.context.limits.sync.page_size
 
 
 def _given(work: _Work, page: ListPage) -> int | None:
@@ -292,7 +291,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
     """True where the page may be asked for again: with a new token, or from the beginning of the window."""
     if error.answered_http == 401 and work.tokens < _TOKENS:
-        party = await registered_party(work.context, *work.pull.connection)
+        party = await load_party(work.context, *work.pull.connection, state=PartyState.REGISTERED)
         if party.token != work.pull.party.token:
             work.tokens += 1
             work.pull = evolve(work.pull, party=party)
@@ -339,7 +338,7 @@ async def _pull_wished(work: _Work) -> None:
 
 async def _settle(tx: Transaction, work: _Work) -> None:
     """The wishes that the window fulfilled are done with."""
-    window, overlap = work.window, work.context.limits.overlap
+    window, overlap = work.window, work.context.limits.sync.overlap
     for wish in await resync.wishes(tx, work.pull.connection, work.pull.source.module):
         begins = window.full or window.date_from is None or window.date_from <= wish.at - overlap
         if begins and wish.at < (window.date_to or window.started_at):

@@ -3,7 +3,7 @@
 Rules of this module:
 - what a partner does wrong ends its module, not the others, and stands in the report; a failure of our own store is
   raised;
-- retries, the circuit breaker and the rate are those of patience.py, with one budget for the whole sync;
+- retries, the circuit breaker and the rate are those of retries.py, with one budget for the whole sync;
 - our tokens are pushed out last: by then the partner is known to answer.
 """
 
@@ -23,8 +23,7 @@ from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.calls.retries import patient_send
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import Budget
-from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.flows.parties.profile import registered_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
 from ocpi_emsp.flows.sync.page import SOURCES, Pull
 from ocpi_emsp.flows.sync.pull import TakenOver, pull_module
 from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport, Tally
@@ -61,8 +60,8 @@ async def sync(
     """
     wanted = _wanted(modules, since, full=full)
     started = context.clock.now()
-    party = await registered_party(context, country_code, party_id)
-    budget = Budget(context.patience)
+    party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
+    budget = Budget(context.retry_policy)
     context = evolve(context, sleep=_until(stop, context.sleep)) if stop else context
     patient = evolve(context, send=patient_send(context, party, budget))
     reports = []

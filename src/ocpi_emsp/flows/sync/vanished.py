@@ -35,7 +35,7 @@ async def too_many(pull: Pull, since: datetime) -> str:
         known = sum(record.missing_since is not None for record in records)
         missing, new = missing + known, new + len(records) - known
     present = await _count(pull) - missing
-    share, most = new / present if present else 0.0, pull.context.limits.vanishing
+    share, most = new / present if present else 0.0, pull.context.limits.sync.vanishing_share
     if share <= most:
         return ""
     gone = f"{new} of {present} {pull.source.module} are not listed any more"
@@ -67,7 +67,7 @@ async def _mark(
     missed = record.missed if repeats and record.missed else record.missed + 1
     missing_since, correlation_id = record.missing_since or since, pull.correlation_id
     await tx.put(evolve(record, missing_since=missing_since, missed=missed, correlation_id=correlation_id))
-    if record.key.kind != Kind.LOCATION or missed < pull.context.limits.missed_syncs:
+    if record.key.kind != Kind.LOCATION or missed < pull.context.limits.sync.missed_syncs:
         return True, 0
     incoming = pull.incoming(record.document, record.key.id, page)
     return True, await remove_evses(incoming, tx, record.key)

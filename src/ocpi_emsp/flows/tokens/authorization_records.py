@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from ocpi_emsp import logs
 from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.events.delivery import select
+from ocpi_emsp.flows.events.journal import select
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
 from ocpi_emsp.ports import AUTHORIZATION, Entry

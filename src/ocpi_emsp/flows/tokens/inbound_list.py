@@ -21,8 +21,10 @@ from ocpi_emsp.wire import PageRequest, Response, link_next, read_page_request, 
 async def list_tokens(incoming: Incoming) -> Response:
     """A page of our tokens."""
     context = incoming.context
-    asked = read_page_request(incoming.request.query, default=context.limits.page, cap=context.limits.page_cap)
-    limit = asked.limit or context.limits.page
+    asked = read_page_request(
+        incoming.request.query, default=context.limits.http.page_size, cap=context.limits.http.max_page_size
+    )
+    limit = asked.limit or context.limits.http.page_size
     records, total = await _listed(context, asked, limit)
     headers = [JSON, ("x-total-count", str(total)), ("x-limit", str(limit))]
     given = records[:limit]

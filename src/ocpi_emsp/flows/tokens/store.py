@@ -23,8 +23,8 @@ from ocpi_emsp.codec.encode import document
 from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.parties.party import PartyState, load_party
 from ocpi_emsp.flows.parties.pending_push import want_pushes
-from ocpi_emsp.flows.parties.profile import registered_party
 from ocpi_emsp.flows.tokens.push.client import PATCHED
 from ocpi_emsp.flows.tokens.push.state import look_from, read_had
 from ocpi_emsp.models import Token, TokenType
@@ -130,7 +130,7 @@ async def failed_tokens(
     context: Context, country_code: str, party_id: str, limit: int, after: int
 ) -> list[FailedToken]:
     """The tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
-    party = await registered_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     since = await look_from(context, party)  # whatever is still to be tried was written since then
     query = Query(
         kind=Kind.PUSHED,

@@ -21,7 +21,7 @@ import msgspec
 from attrs import define, frozen
 
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.parties.party import Party, get_party
+from ocpi_emsp.flows.parties.party import Party, find_party
 from ocpi_emsp.ports import AnyStore, Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.contract.tools import SECONDS, ContractTools
@@ -187,7 +187,7 @@ class Partner:
 
     def party(self) -> Party | None:
         """What the eMSP stored of this CPO."""
-        found: Party | None = self.contract.run(self.store, lambda tx: get_party(tx, "NL", "TNM"))
+        found: Party | None = self.contract.run(self.store, lambda tx: find_party(tx, "NL", "TNM"))
         return found
 
     def tokens_stored(self) -> int:

@@ -23,8 +23,8 @@ from attrs import define, evolve, frozen
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, StoreFailed
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.events.delivery import backoff, page
-from ocpi_emsp.flows.parties.party import get_party
+from ocpi_emsp.flows.events.journal import backoff, is_due, page
+from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.flows.parties.pending_push import Want, entry_id, is_wanted, want_push
 from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to, short
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
@@ -70,13 +70,13 @@ async def waiting_pushes(context: Context, limit: int, after: int) -> list[Waiti
 
 
 def _waiting(context: Context, entry: Entry) -> WaitingPush:
-    is_due = context.is_due(entry)
+    due = is_due(context, entry)
     return WaitingPush(
         country_code=entry.details["country_code"],
         party_id=entry.details["party_id"],
         at=entry.at,
-        in_hand=bool(Want.of(entry).push) and not is_due,
-        is_due=is_due,
+        in_hand=bool(Want.of(entry).push) and not due,
+        is_due=due,
         attempts=entry.attempts,
         error=entry.error,
         due=entry.due,
@@ -168,14 +168,14 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
 async def _take(context: Context, country_code: str, party_id: str, at_once: bool) -> Entry | None:
     """The party's entry, in hand from now on; None where it has none, or that is not free."""
     async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)  # whoever registers it locks it before the entry, too
+        party = await find_party(tx, country_code, party_id)  # whoever registers it locks it before the entry, too
         entry = await tx.entry(entry_id(country_code, party_id))
         if entry is None or is_joined(tx) or not _is_free(context, entry, at_once=at_once):
             return None
         if party is None or not is_wanted(party):
             await tx.settle(entry.id)
             return None
-        taken = evolve(entry, due=context.clock.now() + context.limits.lease)
+        taken = evolve(entry, due=context.clock.now() + context.limits.delivery.lease)
         taken = Want(push=new_id(), answers=Want.of(entry).answers).on(taken)
         await tx.append(taken)
         return taken
@@ -211,7 +211,7 @@ async def _taken_over(context: Context, entry: Entry) -> None:
     """Have the party pushed to once more: a request of this push may have arrived after those of the next one."""
     logs.warning("push.taken_over", party=_name(entry))
     async with context.store.transaction() as tx:
-        party = await get_party(tx, entry.details["country_code"], entry.details["party_id"])
+        party = await find_party(tx, entry.details["country_code"], entry.details["party_id"])
         if party is not None:
             await want_push(tx, party, context.clock.now())
 
@@ -234,13 +234,13 @@ class _Hold:
     async def __call__(self) -> None:
         """Raises PushTakenOver where another process has the party in hand now."""
         limits, now = self._context.limits, self._context.clock.now()
-        if self._until - now > limits.lease * _FRESH:
+        if self._until - now > limits.delivery.lease * _FRESH:
             return
         async with self._context.store.transaction() as tx:
             current = await _mine(tx, self._entry)
             if current is None:
                 raise PushTakenOver(f"another process pushes tokens to {_name(self._entry)}")
-            self._until = now + limits.lease
+            self._until = now + limits.delivery.lease
             await tx.append(evolve(current, due=self._until))
 
 
@@ -256,7 +256,7 @@ def _held_until(entry: Entry) -> datetime:
 
 
 def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
-    return context.is_due(entry) or (at_once and not Want.of(entry).push)
+    return is_due(context, entry) or (at_once and not Want.of(entry).push)
 
 
 def _why(report: TokensPushed) -> str:

@@ -37,9 +37,8 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.parties.party import Party, get_party, matrix_of
+from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, load_party, matrix_of
 from ocpi_emsp.flows.parties.pending_push import is_wanted, want_push
-from ocpi_emsp.flows.parties.profile import registered_party
 from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_token
 from ocpi_emsp.flows.tokens.push.report import Ended, PushProgress, TokenFailure, TokensPushed
 from ocpi_emsp.flows.tokens.push.state import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
@@ -127,7 +126,7 @@ async def push_tokens_to(
     hold: Hold | None = None,
 ) -> TokensPushed:
     """:func:`push_tokens` to the party with these codes. Raises NotRegistered where there is none."""
-    party = await registered_party(context, country_code, party_id)
+    party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     return await push_tokens(context, party, verify=verify, full=full, stop=stop, hold=hold)
 
 
@@ -361,8 +360,6 @@ class _Push:
             party = await get_party(tx, self.party.country_code, self.party.party_id)
             had = await self._had(tx, key)
             has_twin = await _has_twin(tx, key)
-        if party is None:
-            raise NotRegistered(f"there is no registration with {self.party}")
         if not is_wanted(party):
             raise NotRegistered(f"the profile of {self.party} switches pushes of tokens off now")
         if record is None:

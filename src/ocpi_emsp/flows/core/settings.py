@@ -1,0 +1,284 @@
+"""Who we are, and every setting of one concern in one class.
+
+Rules of this module:
+- a limit has a default and a reason;
+- a value with which nothing could work is refused when it is given, by a sentence that names the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from ocpi_emsp.models import BusinessDetails
+from ocpi_emsp.ports import Key, Kind
+from ocpi_emsp.routes import VERSION
+
+MIN_RATE = Decimal("0.01")
+"""Requests per second at least: with fewer, a list of a few pages takes longer than anybody waits for it."""
+_ZERO = timedelta(0)
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who we are; ``url`` is the public base under which our paths lie, without a trailing slash."""
+
+    country_code: str
+    party_id: str
+    business_details: BusinessDetails
+    url: str
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Our country_code and party_id, as keys have them."""
+        return self.country_code.upper(), self.party_id.upper()
+
+    def token_key(self, uid: str, token_type: str) -> Key:
+        """The key of one of our tokens: uid and type together are unique (mod_tokens.md 3.2)."""
+        return Key(Kind.TOKEN, *self.owner, uid, token_type.upper())
+
+    @property
+    def versions_url(self) -> str:
+        """Where partners start."""
+        return f"{self.url}/versions"
+
+    def endpoint(self, module: str) -> str:
+        """The URL of one of our modules."""
+        return f"{self.url}/{VERSION}/{module}"
+
+
+# --- what a setting has to be ---------------------------------------------------------------------------------------
+
+
+def check_rate(rate: Decimal | None, setting: str = "requests_per_second") -> None:
+    """Raises ValueError for a rate that cannot be kept."""
+    if rate is not None:
+        _check(
+            setting,
+            rate,
+            Decimal,
+            lambda it: it.is_finite() and it >= MIN_RATE,
+            f"a Decimal of {MIN_RATE} or more",
+            "2",
+        )
+
+
+def check_slots(slots: int | None, setting: str = "concurrent_requests") -> None:
+    """Raises ValueError for a number of concurrent requests with which none is ever sent."""
+    if slots is not None:
+        _check(setting, slots, int, lambda it: it >= 1, "a whole number of 1 or more", "4")
+
+
+def _check(
+    setting: str,
+    value: Any,
+    kind: type | tuple[type, ...],
+    is_usable: Callable[[Any], bool],
+    expected: str,
+    example: str,
+) -> None:
+    is_kind = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_kind or not is_usable(value):
+        error = ValueError if is_kind else TypeError
+        raise error(f"invalid {setting} '{value}': expected {expected}, for example {example}")
+
+
+def _is(
+    kind: type | tuple[type, ...], is_usable: Callable[[Any], bool], expected: str, *, optional: bool = False
+) -> Callable[[object, Attribute[Any], Any], None]:
+    """A validator: the default stands in its message as the example."""
+
+    def validate(instance: object, attribute: Attribute[Any], value: Any) -> None:
+        default = attribute.default
+        example = f"timedelta(seconds={default.total_seconds():g})" if isinstance(default, timedelta) else str(default)
+        if value is not None or not optional:
+            _check(f"{type(instance).__name__}.{attribute.name}", value, kind, is_usable, expected, example)
+
+    return validate
+
+
+_COUNT = _is(int, lambda it: it >= 1, "a whole number of 1 or more")
+_COUNT_OR_0 = _is(int, lambda it: it >= 0, "a whole number of 0 or more")
+_SECONDS = _is((int, float), lambda it: it > 0, "seconds above 0")
+_SECONDS_OR_NONE = _is((int, float), lambda it: it > 0, "seconds above 0, or None", optional=True)
+_SHARE = _is((int, float), lambda it: 0 <= it <= 1, "a share from 0 to 1")
+_TIME = _is(timedelta, lambda it: it > _ZERO, "a timedelta above 0")
+_WAIT = _is(timedelta, lambda it: it >= _ZERO, "a timedelta of 0 or more")
+
+
+def _part(kind: type) -> Callable[[object, Attribute[Any], Any], None]:
+    def validate(instance: object, attribute: Attribute[Any], value: Any) -> None:
+        setting = f"{type(instance).__name__}.{attribute.name}"
+        _check(setting, value, kind, lambda _: True, f"the class {kind.__name__}", f"{kind.__name__}()")
+
+    return validate
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class HttpLimits:
+    """Bounds on one request and on one answer."""
+
+    request_body: int = field(default=4 * 1024 * 1024, validator=_COUNT)
+    """Bytes of a request body: a location with 100 EVSEs has 60 KB, so this leaves room for any real object."""
+    response_body: int = field(default=64 * 1024 * 1024, validator=_COUNT)
+    """Bytes of a partner's answer: pages of thousands of locations exist."""
+    page_size: int = field(default=100, validator=_COUNT)
+    """Objects of a page where the partner asks for no limit."""
+    max_page_size: int = field(default=1000, validator=_COUNT)
+    """Objects of a page at most: keeps an answer below a megabyte."""
+    max_pages: int = field(default=100_000, validator=_COUNT)
+    """Pages of one list that are followed: ends a partner's list that has no end."""
+    connect_timeout: float = field(default=10.0, validator=_SECONDS)
+    """Seconds that a partner has to accept a connection: it is up, or it is not; a slow network needs three."""
+    read_timeout: float = field(default=30.0, validator=_SECONDS)
+    """Seconds between two reads of a partner's answer: large pages are assembled before the first byte is sent."""
+    total_timeout: float = field(default=300.0, validator=_SECONDS)
+    """Seconds for one whole answer: the largest accepted page, over a line of 2 Mbit/s; ends a body that drips."""
+
+
+@frozen(kw_only=True)
+class CredentialLimits:
+    """How long tokens and handshakes last."""
+
+    token_grace: timedelta = field(default=timedelta(hours=24), validator=_WAIT)
+    """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    handshake_timeout: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
+    """How long a handshake may take, both sides' requests of ``HttpLimits.total_timeout`` together: an older one was
+    left behind by a process that died."""
+
+
+@frozen(kw_only=True)
+class AuthorizeLimits:
+    """Bounds on the authorize hook."""
+
+    timeout: float | None = field(default=5.0, validator=_SECONDS_OR_NONE)
+    """Seconds that the hook has, then the fallback answers: a driver stands at the plug, and a CPO that gives up after
+    ten seconds has the answer in time. None: as long as it takes, and a plain hook runs in the caller's thread."""
+    threads: int = field(default=40, validator=_COUNT)
+    """Plain hooks with a timeout that run at once: as many as a server's own threads usually are. One that hangs keeps
+    its thread, so this bounds what hanging hooks cost."""
+
+
+@frozen(kw_only=True)
+class CommandLimits:
+    """How long the result of a command, and its session, are awaited."""
+
+    result_timeout: timedelta = field(default=timedelta(minutes=2), validator=_TIME)
+    """How long the result of a command is awaited: charge points are behind slow wireless connections (mod_commands.md
+    1), which a minute covers twice; a driver who stands there waits no longer."""
+    session_window: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
+    """How long after its deadline a START_SESSION may still lead to a session: a charge point that was offline starts
+    it when it is back; an hour later it is a driver who came again."""
+    session_delay: timedelta = field(default=timedelta(hours=24), validator=_WAIT)
+    """How much later than its last possible start a session may be received: a CPO that pushes none is pulled every few
+    hours, and once a day at least."""
+    clock_skew: timedelta = field(default=timedelta(minutes=5), validator=_WAIT)
+    """How far a CPO's clock may be from ours where a session is matched to a command: without NTP they differ by
+    minutes, and a driver who is back sooner is rare."""
+
+
+@frozen(kw_only=True)
+class DeliveryLimits:
+    """How journalled events are delivered."""
+
+    lease: timedelta = field(default=timedelta(seconds=60), validator=_TIME)
+    """How long a process leases an event that it delivers: the slowest listener or broker needs less, and the events of
+    a process that died wait no longer."""
+    first_wait: timedelta = field(default=timedelta(seconds=1), validator=_WAIT)
+    """The longest wait after the first failure of an event; each further one may take four times as long."""
+    longest_wait: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
+    """The longest wait between two tries: within an hour after an outage all is delivered."""
+    attempts: int = field(default=10, validator=_COUNT)
+    """Failures of an event before it is a dead letter: with these waits they take up to three and a half hours, about
+    half of that on average, so a restart of the receiver costs nothing and its outage of a night is noticed."""
+
+
+@frozen(kw_only=True)
+class SyncLimits:
+    """How a partner's lists are pulled."""
+
+    page_size: int = field(default=100, validator=_COUNT)
+    """Objects of a page that a sync asks for: what most partners allow at most, and one transaction here."""
+    overlap: timedelta = field(default=timedelta(minutes=15), validator=_WAIT)
+    """How much earlier than the end of the last one a sync begins: clocks differ by minutes, and some partners write an
+    object down a while after its ``last_updated``."""
+    missed_syncs: int = field(default=3, validator=_COUNT)
+    """Full syncs in a row that do not list a location until its EVSEs become REMOVED: with one a week, a CPO has time
+    to correct its list."""
+    missed_syncs_apart: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
+    """Full syncs that begin sooner after one count as the same one: it was killed near its end, and run again."""
+    vanishing_share: float = field(default=0.2, validator=_SHARE)
+    """The share of a party's locations or tariffs that may vanish at once: more is a broken list, no closed network."""
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bounds on what partners, hooks and listeners may cost, a part for each concern.
+
+    Raises ValueError or TypeError for a value with which nothing could work.
+    """
+
+    http: HttpLimits = field(factory=HttpLimits, validator=_part(HttpLimits))
+    credentials: CredentialLimits = field(factory=CredentialLimits, validator=_part(CredentialLimits))
+    authorize: AuthorizeLimits = field(factory=AuthorizeLimits, validator=_part(AuthorizeLimits))
+    commands: CommandLimits = field(factory=CommandLimits, validator=_part(CommandLimits))
+    delivery: DeliveryLimits = field(factory=DeliveryLimits, validator=_part(DeliveryLimits))
+    sync: SyncLimits = field(factory=SyncLimits, validator=_part(SyncLimits))
+
+
+# --- calls to a partner ---------------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How a sync repeats failed GETs, and when its circuit breaker opens. Raises ValueError or TypeError as
+    :class:`Limits` does.
+    """
+
+    attempts: int = field(default=5, validator=_COUNT)
+    """Sends of one GET, the first included: their waits take up to 7.5 seconds, about what a load balancer needs to
+    turn to another server; a longer outage is left to the next sync."""
+    first_wait: timedelta = field(default=timedelta(seconds=0.5), validator=_WAIT)
+    """The longest wait after the first failure: a reset connection is made again at once."""
+    growth: int = field(default=2, validator=_COUNT)
+    """How many times as long each further wait may be."""
+    longest_wait: timedelta = field(default=timedelta(seconds=30), validator=_WAIT)
+    """The longest wait of our own choice: with more attempts, each goes on for half a minute at most."""
+    longest_retry_after: timedelta = field(default=timedelta(seconds=300), validator=_WAIT)
+    """The longest ``Retry-After`` that is waited for: usual rate limits count in minutes; a partner that wants more is
+    asked by a later sync."""
+    retries_per_sync: int = field(default=100, validator=_COUNT_OR_0)
+    """Retries of one sync: one per page of a large partner now and then; more means that it is not well."""
+    waiting_per_sync: timedelta = field(default=timedelta(seconds=600), validator=_WAIT)
+    """Waits of one sync before retries, together: two full ``Retry-After``; a sync shall not hold up the next ones."""
+    breaker_failures: int = field(default=5, validator=_COUNT)
+    """Failed calls in a row, each after its retries, until the circuit breaker opens: with the default attempts these
+    are 25 requests without an answer."""
+    breaker_wait: timedelta = field(default=timedelta(seconds=60), validator=_TIME)
+    """How long it stays open: a restart takes less. Twice as long after each probe that fails."""
+    longest_breaker_wait: timedelta = field(default=timedelta(minutes=15), validator=_TIME)
+    """The longest such time: a partner is called again within a quarter of an hour after its outage."""
+
+
+@frozen(kw_only=True)
+class RateLimit:
+    """How many requests a partner gets from all clients. Raises ValueError or TypeError as :class:`Limits` does."""
+
+    requests_per_second: Decimal | None = field(default=None)
+    """Requests to one partner, evenly spaced; None for no such limit: the specification names none."""
+    concurrent_requests: int = field(default=4, validator=_COUNT)
+    """Requests to one partner at once: one per pulled module, so that no module waits for another."""
+    slot_timeout: timedelta = field(default=timedelta(seconds=600), validator=_TIME)
+    """How long a call waits while the allowed number of others is under way: twice ``HttpLimits.total_timeout``, so
+    each of those has ended."""
+
+    @requests_per_second.validator
+    def _check_rate(self, _attribute: object, value: Decimal | None) -> None:
+        check_rate(value, "RateLimit.requests_per_second")
