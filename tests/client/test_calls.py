@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -282,6 +283,15 @@ def test_an_invalid_token_is_not_sent(mode: Mode, args: Any, changes: dict[str, 
     with pytest.raises(InvalidObject) as caught:
         call(registered(Server(nothing)), mode, "put_token", *args, **changes)
     assert [each.pointer for each in caught.value.findings] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("NaN"), float("inf"), "\ud800", 10**5000, object()], ids=lambda it: type(it).__name__
+)
+def test_a_patch_that_json_cannot_hold_is_not_sent(mode: Mode, value: Any) -> None:
+    with pytest.raises(InvalidObject) as caught:
+        call(registered(Server(nothing)), mode, "patch_token", "T0", issuer=value)
+    assert [each.pointer for each in caught.value.findings] == ["/issuer"]
 
 
 @pytest.mark.parametrize("changes", [{}, {"type": "OTHER"}, {"valid": False, "vendor": 1}])

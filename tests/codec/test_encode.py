@@ -3,12 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
 
-from ocpi_emsp.codec import decode, encode, encode_valid, wire_time
+from ocpi_emsp.codec import decode, dump, encode, encode_valid, wire_time
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.models import (
     CdrDimension,
@@ -180,6 +180,23 @@ INVALID: dict[str, tuple[Any, dict[str, str]]] = {
         DisplayText(language="eng", text="\ud83d"),
         {"/language": "string.length", "/text": "value.type"},
     ),
+    "lone surrogate in an enum": (
+        attrs.evolve(dimension(Decimal(1)), type=CdrDimensionType.of("\udc80")),
+        {"/type": "value.type"},
+    ),
+    "not a number where one is optional": (
+        TariffRestrictions(min_kwh=cast("Decimal", float("nan")), max_kwh=cast("Decimal", float("-inf"))),
+        {"/min_kwh": "value.type", "/max_kwh": "value.type"},
+    ),
+    "endless integer": (
+        PriceComponent(type=TariffDimensionType.FLAT, price=cast("Decimal", 10**5000), step_size=10**5000),
+        {"/price": "value.type", "/step_size": "value.type"},
+    ),
+    "text for a model": (
+        EnergyMix(is_green_energy=True, energy_sources=cast("Any", ["x"])),
+        {"/energy_sources/0": "value.type"},
+    ),
+    "object for text": (DisplayText(language="en", text=cast("str", object())), {"/text": "value.type"}),
 }
 
 
@@ -190,6 +207,48 @@ def test_encode_valid_refuses_with_every_finding(name: str) -> None:
         encode_valid(value)
     assert {finding.pointer: finding.rule for finding in caught.value.findings} == expected
     assert type(value).__name__ in caught.value.message
+
+
+UNWRITABLE: dict[str, tuple[Any, dict[str, str]]] = {
+    "NaN": (Decimal("NaN"), {"": "a finite number is required, found NaN"}),
+    "signalling NaN": ([1, Decimal("sNaN7")], {"/1": "a finite number is required, found sNaN7"}),
+    "infinities": (
+        {"a": Decimal("Infinity"), "b~/": [Decimal("-Infinity")]},
+        {
+            "/a": "a finite number is required, found Infinity",
+            "/b~0~1/0": "a finite number is required, found -Infinity",
+        },
+    ),
+    "models": (
+        [dimension(Decimal(1)), dimension(Decimal("NaN"))],
+        {"/1/volume": "a finite number is required, found NaN"},
+    ),
+    "lone surrogate": ({"a": "x\udc80"}, {"/a": "Unicode text is required, found the lone surrogate U+DC80"}),
+    "name": ({"\ud800": 1}, {"/\ud800": "Unicode text is required, found the lone surrogate U+D800"}),
+    "endless integer": ([-(10**5000)], {"/0": "an integer of at most 4300 digits is required"}),
+    "object": ({"a": object()}, {"/a": "a JSON value is required, found a Python object of type object"}),
+}
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_what_json_cannot_hold_is_refused(name: str) -> None:
+    value, expected = UNWRITABLE[name]
+    with pytest.raises(InvalidObject, match=r"^cannot be written as JSON: ") as caught:
+        encode(value)
+    assert {finding.pointer: finding.message for finding in caught.value.findings} == expected
+    assert {finding.rule for finding in caught.value.findings} == {"value.type"}
+
+
+def test_what_nests_too_deeply_is_refused() -> None:
+    deep: list[Any] = []
+    deep.append(deep)
+    with pytest.raises(InvalidObject, match="nested too deeply"):
+        dump(deep)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity, sNaN"])
+def test_a_text_may_name_what_no_number_is(text: str) -> None:
+    assert json.loads(encode({"a": text, "at": [1, Decimal("0.5")]})) == {"a": text, "at": [1, 0.5]}
 
 
 def test_encode_serialises_what_it_is_given() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,11 @@ def test_a_patch_may_say_the_time_and_one_that_is_not_later_is_ours(it: Town) ->
         ({"vendor": 1}, []),
         ({"valid": None}, ["/valid"]),
         ({"valid": "true"}, ["/valid"]),
-        ({"valid": object()}, []),
+        ({"valid": object()}, ["/valid"]),
         ({"issuer": "x" * 65}, ["/issuer"]),
-        ({"issuer": "\ud800"}, []),
+        ({"issuer": "\ud800"}, ["/issuer"]),
+        ({"issuer": Decimal("NaN"), "visual_number": [Decimal("-Infinity")]}, ["/issuer", "/visual_number/0"]),
+        ({"visual_number": float("nan")}, ["/visual_number"]),
         ({"issuer": float("nan")}, ["/issuer"]),
         ({"issuer": {"deep": [{}]}}, ["/issuer"]),
         ({"whitelist": "SOMETIMES"}, ["/whitelist"]),

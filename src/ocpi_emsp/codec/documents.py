@@ -5,7 +5,8 @@ Rules of this module (RFC 8259, status_codes.md):
   lone surrogates, nesting that no object of OCPI has, numbers that nothing can hold;
 - numbers with a fraction or exponent become ``Decimal``, as do integers of too many digits for Python's int; nothing is
   rounded;
-- where a member is repeated the last one counts, as in every JSON library in use, and the repetition is remembered.
+- where a member is repeated the last one counts, as in every JSON library in use, and the repetition is remembered;
+- what JSON cannot hold (NaN, a lone surrogate, a Python object) is never written, whatever msgspec does with it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
-from ocpi_emsp.errors import NotJson
+from ocpi_emsp.codec import rules
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.findings import Finding, pointer
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -63,6 +67,8 @@ def parsed(value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False, default=str)
         return parse(dump(value))
+    except InvalidObject as error:
+        raise NotJson(error.message) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJson(f"not JSON: {error}") from None
 
@@ -76,8 +82,55 @@ def require_utf8(data: bytes) -> None:
 
 
 def dump(document: Any) -> bytes:
-    """The compact JSON of an untyped document; a Decimal is written as the number it is."""
-    return _ENCODER.encode(document)
+    """The compact JSON of an untyped document; a Decimal is written as the number it is.
+
+    Raises InvalidObject if the document holds what JSON cannot, with a finding for each such value.
+    """
+    try:
+        data = _ENCODER.encode(document)
+    except RecursionError:
+        raise InvalidObject("cannot be written as JSON: nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise _not_writable(document) or error from None
+    refused = _not_writable(document) if b"NaN" in data or b"Infinity" in data else None
+    if refused:  # msgspec before 0.23 writes these numbers
+        raise refused
+    return data
+
+
+def _not_writable(document: Any) -> InvalidObject | None:
+    """The error for a document that JSON cannot hold, or None."""
+    findings = tuple(_unwritable(document))
+    places = [finding.message + (f" at {finding.pointer}" if finding.pointer else "") for finding in findings]
+    return InvalidObject(f"cannot be written as JSON: {places[0]}", findings=findings) if findings else None
+
+
+def _unwritable(document: Any, path: tuple[str | int, ...] = ()) -> Iterator[Finding]:
+    """A finding for each value of a document that JSON cannot hold."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            yield from _unwritable(name, (*path, str(name)))
+            yield from _unwritable(value, (*path, str(name)))
+    elif isinstance(document, list | tuple):
+        for index, value in enumerate(document):
+            yield from _unwritable(value, (*path, index))
+    elif message := _why_unwritable(document):
+        rule = rules.TYPE
+        yield Finding(pointer=pointer(path), rule=rule.id, severity=rule.severity, message=message, clause=rules.FORMAT)
+
+
+def _why_unwritable(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        return None if value.is_finite() else f"a finite number is required, found {value}"
+    try:
+        _ENCODER.encode(value)
+    except UnicodeEncodeError as error:
+        return f"Unicode text is required, found the lone surrogate U+{ord(error.object[error.start]):X}"
+    except TypeError:
+        return f"a JSON value is required, found a Python object of type {type(value).__name__}"
+    except ValueError:  # sys.set_int_max_str_digits
+        return "an integer of at most 4300 digits is required"
+    return None
 
 
 def _integer(digits: str) -> int | Decimal:

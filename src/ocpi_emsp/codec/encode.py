@@ -8,6 +8,7 @@ Rules of this module (types.md, transport_and_format.md):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,19 +20,29 @@ from cattrs.gen import make_dict_unstructure_fn
 from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
 from ocpi_emsp.codec.strict import decode_strict
-from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.findings import Report
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.findings import Finding, Report, Severity
 
 
 def make_converter() -> Converter:
     """A cattrs converter that unstructures models into documents that :func:`ocpi_emsp.codec.documents.dump` writes."""
     converter = Converter()
     converter.register_unstructure_hook(datetime, wire_time)
-    converter.register_unstructure_hook(Decimal, lambda number: number)
-    converter.register_unstructure_hook_factory(
-        attrs.has, lambda kind: make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
-    )
+    converter.register_unstructure_hook(Decimal, _number)
+    converter.register_unstructure_hook(float, _number)
+    converter.register_unstructure_hook_factory(attrs.has, lambda kind: _unstructure(kind, converter))
     return converter
+
+
+def _unstructure(kind: type[Any], converter: Converter) -> Callable[[Any], Any]:
+    """Writes a model; what is no such model stays as it is, for the codec to judge."""
+    write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
+    return lambda value: write(value) if isinstance(value, kind) else value
+
+
+def _number(number: Any) -> Any:
+    """A number as it is; a float by its shortest digits, so that one that is not finite is seen (msgspec: null)."""
+    return Decimal(repr(number)) if isinstance(number, float) else number
 
 
 def wire_time(moment: datetime) -> str:
@@ -49,19 +60,26 @@ def document(value: Any) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """The JSON of a model, or of a list of models, as it goes over the wire."""
+    """The JSON of a model, or of a list of models, as it goes over the wire.
+
+    Raises InvalidObject if it holds what JSON cannot: NaN, a lone surrogate.
+    """
     return dump(document(value))
 
 
 def encode_valid(value: Any) -> bytes:
     """Like :func:`encode`, for one model; raises InvalidObject with every finding where it breaks the specification."""
     plain = document(value)
+    unwritable: tuple[Finding, ...] = ()
     try:
         data = dump(plain)
         if decode_strict(type(value), data) is not None:
             return data
         plain = parse(data)
-    except (NotJson, UnicodeEncodeError):
-        pass  # it holds what no JSON can: NaN, a lone surrogate; the findings name it
-    report = Report.of(diagnose(type(value), plain).findings)
-    raise InvalidObject(f"this {type(value).__name__} breaks the specification; it is not sent", findings=tuple(report))
+    except InvalidObject as error:
+        unwritable = error.findings
+    findings = diagnose(type(value), plain).findings
+    named = {finding.pointer for finding in findings if finding.severity is Severity.ERROR}
+    findings += [finding for finding in unwritable if finding.pointer not in named]
+    message = f"this {type(value).__name__} breaks the specification; it is not sent"
+    raise InvalidObject(message, findings=tuple(Report.of(findings)))

@@ -46,14 +46,16 @@ _MAX_SHOWN = 60
 
 def shown(value: Any) -> str:
     """A value as a message may quote it: short, on one line."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = repr(str(value)) if isinstance(value, str) else str(Decimal(value) if type(value) is int else value)
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
 
 def type_name(value: Any) -> str:
     """The JSON name of a value's type."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "a number")
+    names |= {int: "a number", Decimal: "a number", float: "a number"}
+    found = next((name for kind, name in names.items() if isinstance(value, kind)), None)
+    return found or f"a Python object of type {type(value).__name__}"
 
 
 def read_string(value: Any, node: inspect.StrType, reading: str | None, report: Report) -> Any:
@@ -221,5 +223,6 @@ def _read_time_of_day(value: str, node: inspect.StrType, report: Report) -> Any:
 
 def _wrong_type(value: Any, wanted: str, report: Report) -> Unreadable:
     found = type_name(value)
-    report(rules.TYPE, f"{wanted} is required, found {found}" + (f" {shown(value)}" if found != "null" else ""))
+    quoted = "" if value is None or "Python" in found else f" {shown(value)}"
+    report(rules.TYPE, f"{wanted} is required, found {found}{quoted}")
     return UNREADABLE

@@ -9,7 +9,7 @@ from ocpi_emsp.findings import Rule, Severity
 
 NOTE, WARNING, ERROR = Severity.NOTE, Severity.WARNING, Severity.ERROR
 _STRING, _DATETIME, _NUMBER = "types.md#15-string-type", "types.md#12-datetime-type", "types.md#14-number-type"
-_FORMAT = "transport_and_format.md#json--http-implementation-guide"
+FORMAT = "transport_and_format.md#json--http-implementation-guide"
 
 
 def _rule(id_: str, severity: Severity, clause: str, sentence: str) -> Rule:
@@ -19,7 +19,7 @@ def _rule(id_: str, severity: Severity, clause: str, sentence: str) -> Rule:
 REQUIRED = _rule("field.required", ERROR, "", "A required field is missing or null.")
 TYPE = _rule("value.type", ERROR, "", "The value has another JSON type and no obvious reading.")
 UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is kept as received.")
-REPEATED = _rule("json.repeated", NOTE, _FORMAT, "A member is repeated in one object; the last one counts.")
+REPEATED = _rule("json.repeated", NOTE, FORMAT, "A member is repeated in one object; the last one counts.")
 LENGTH = _rule("string.length", WARNING, "", "The text is longer than its field allows; it is kept.")
 NOT_ASCII = _rule("string.not_ascii", NOTE, _STRING, "The text has characters that are not printable ASCII.")
 STRING_NUMBER = _rule("string.number", WARNING, _STRING, "A number stands where a string is required.")

@@ -205,12 +205,10 @@ def _readable(changes: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(changes) - PATCHED)
     if unknown or not changes:
         raise InvalidObject(f"a token cannot be patched by {', '.join(unknown) or 'nothing'}")
-    patch = dict[str, Any]()
-    for name, value in changes.items():
-        try:
-            patch[name] = parse(dump(document(value)))
-        except (NotJson, TypeError, ValueError) as error:
-            raise InvalidObject(f"{name} of a token cannot be {type(value).__name__}: {error}") from error
+    try:
+        patch: dict[str, Any] = parse(dump(document(changes)))
+    except (NotJson, TypeError, ValueError) as error:
+        raise InvalidObject(f"invalid change of a token: {error}") from error
     return patch
 
 

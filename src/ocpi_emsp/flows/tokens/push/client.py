@@ -35,7 +35,7 @@ async def patch_token(context: Context, party: Party, uid: str, changes: dict[st
     unknown = set(changes) - PATCHED
     if unknown or not changes:
         raise InvalidObject(f"a token cannot be patched by {', '.join(sorted(unknown)) or 'nothing'}")
-    body = dump({name: document(value) for name, value in changes.items()})
+    body = dump(document(changes))
     await call(context, party, outgoing("tokens.patch"), params=_params(context, uid), body=body)
 
 
