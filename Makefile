@@ -25,6 +25,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 WORKERS ?= 2
 unit: $(VENV)/.dev
