@@ -2,15 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The versions that were tested, for what is installed and (second line: new pip has an option of its own) for what
+# builds it. `make lock` renews them.
+LOCKED := .ci/constraints.txt
+$(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
+$(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
-.PHONY: demo test lint types unit coverage bench fuzz clean
+.PHONY: demo test test-newest test-lowest lock lint types unit coverage bench fuzz clean
 
-$(VENV)/.user: pyproject.toml
+$(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[server,cli,sql]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.user
+$(VENV)/.dev: $(VENV)/.user
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
@@ -18,6 +23,12 @@ demo: $(VENV)/.user
 	$(BIN)/ocpi-emsp demo $(ARGS)
 
 test: lint types unit
+
+UV := .venv-uv/bin/uv
+$(UV): Makefile
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	touch $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -30,6 +41,20 @@ types: $(VENV)/.dev
 WORKERS ?= 2
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# The suite with the newest and with the lowest versions that pyproject.toml allows, each in an environment of its own.
+test-newest: RESOLUTION := highest
+test-lowest: RESOLUTION := lowest-direct
+test-newest test-lowest: test-%: $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-$*
+	$(UV) pip install --quiet --python .venv-$* --resolution $(RESOLUTION) -e '.[dev]'
+	.venv-$*/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# All extras, and what builds the package, for every Python from the lowest on.
+lock: $(UV)
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")' \
+	| $(UV) pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
+	    --no-annotate --custom-compile-command 'make lock' --quiet --output-file $(LOCKED)
 
 # Of its own: tracing every line takes time that each run of the tests should not.
 coverage: $(VENV)/.dev
@@ -46,4 +71,4 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
