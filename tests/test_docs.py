@@ -57,7 +57,7 @@ def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.count("ACCEPTED\n") == 2, "the acknowledgement and the result of START_SESSION"
     assert re.search(r"^command \S+ led to session SES-", printed, re.MULTILINE), "the listener"
     assert re.search(r"^CDR-\S+: \S+ EUR$", printed, re.MULTILINE), "the CDR of that session"
-    assert "error /last_updated 'yesterday' is no timestamp" in printed
+    assert "error /last_updated 'yesterday' is not a timestamp" in printed
     assert "TNM\n" in printed, "the report of what was received"
 
 

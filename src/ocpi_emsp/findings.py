@@ -157,6 +157,11 @@ def _worst_first(finding: Finding) -> tuple[int, str, str]:
     return -finding.severity.rank, finding.pointer, finding.rule
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def pointer(path: Sequence[str | int]) -> str:
     """The RFC 6901 pointer of a path of member names and array indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

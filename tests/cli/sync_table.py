@@ -240,7 +240,7 @@ TABLE: dict[str, Expected] = {
         },
         well=new_token,
     ),
-    "not-json": Expected(**FIRST_PAGE, asked=2, reason="not JSON"),
+    "not-json": Expected(**FIRST_PAGE, asked=2, reason="invalid JSON"),
     "reset": Expected(retries=1),
     "reset-always": Expected(**FIRST_PAGE, retries=RETRIES, asked=6, reason="without sending complete message body"),
     "huge-page": Expected(

@@ -313,15 +313,15 @@ def test_what_is_imported_works(database: str, command: Command, tmp_path: Path)
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 BAD_LINES = [
-    ("nonsense", "not JSON"),
-    ("[1]", "a JSON object is required"),
+    ("nonsense", "invalid JSON"),
+    ("[1]", "expected a JSON object"),
     ("{}", "Object missing required field `kind`"),
-    ('{"kind": "tariff"', "not JSON"),
+    ('{"kind": "tariff"', "invalid JSON"),
     (line(), "it has either a document or a document_text"),
     (line(document={}, document_text="{}"), "it has either a document or a document_text"),
-    (line(document=5), "its document is no tariff: a JSON object is required"),
-    (line(document_text="{"), "its document is no tariff: not JSON"),
-    (line(document_text='{"a": "\ud800"}'), "not"),
+    (line(document=5), "its document is no tariff: expected a JSON object"),
+    (line(document_text="{"), "its document is no tariff: invalid JSON"),
+    (line(document_text='{"a": "\ud800"}'), "invalid JSON"),
     (line(document={}, kind="hub"), "there is no kind 'hub'"),
     (line(document={}, id=5), "Expected `str`, got `int`"),
     (line(document={}, last_updated="yesterday"), "its last_updated is no time with a zone: 'yesterday'"),
@@ -339,7 +339,7 @@ BAD_LINES = [
     (line(document={}, kind="command"), "its document is no command: "),
     (line(document={}, kind="credential"), "its document is no credential: Expected `array`, got `object`"),
     (line(document_text="[" * 10_000, kind="credential"), "its document is no credential: "),
-    ('{"kind":' + "[" * 100_000, "not readable: nested too deeply"),
+    ('{"kind":' + "[" * 100_000, "invalid JSON: nested too deeply"),
     (entry(topic="gossip"), "there is no topic 'gossip'"),
     (entry(body="!"), "its body is no base64: "),
     (entry(body="é"), "its body is no base64: "),
@@ -421,7 +421,7 @@ def test_many_bad_lines_are_counted_and_long_ones_passed_over(
     path = given(tmp_path / "given", *["bad"] * 30, "", long, line(document={"id": "T"}), end=False)
     ended = command("import", path)
     assert ended.status == 1
-    assert ended.err.count("not JSON") == 20
+    assert ended.err.count("invalid JSON") == 20
     assert "11 more lines cannot be imported" in ended.err
     assert "imported tariffs: 1\n" in ended.err
     path = given(tmp_path / "given", long, end=False)

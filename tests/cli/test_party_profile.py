@@ -77,7 +77,7 @@ BAD = [
     (["--set", "pages=5"], "pages: there is no such field"),
     (["--unset", "pages"], "pages: there is no such field"),
     (["--set", "trailing_slash=yes"], "trailing_slash: it is true or false"),
-    (["--set", "time_zone=Mars/Olympus"], "time_zone: there is no time zone"),
+    (["--set", "time_zone=Mars/Olympus"], "time_zone: invalid time zone"),
     (["--set", "allowed_parties=DEABC"], "allowed_parties: 'DEABC' is no party"),
     (["--set", "allowed_parties=NL-TNM"], "allowed_parties: NL-TNM is the party itself"),
     (["--set", "required_modules=vendor"], "required_modules: there is no module vendor"),

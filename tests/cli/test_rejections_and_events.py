@@ -37,14 +37,14 @@ def refused(database: str, command: Command) -> list[str]:
 def test_what_was_refused_is_listed(refused: list[str], command: Command) -> None:
     first, second = listed(command, "rejections", "list", "--party", "nl-tnm")
     assert (first["method"], first["path"]) == ("PUT", "/2.1.1/locations/NL/TNM/LOC2")
-    assert (first["message"], len(first["findings"]), first["bytes"]) == ("Location refused", 7, 14)
-    assert second["message"].startswith("not UTF-8")
+    assert (first["message"], len(first["findings"]), first["bytes"]) == ("Location rejected", 7, 14)
+    assert second["message"].startswith("invalid UTF-8")
     assert "body" not in first
     assert listed(command, "rejections", "list", "--party", "DE-ABC") == []
     assert listed(command, "rejections", "list", "--limit", "1") == [first]
     table = command("rejections", "list").out.splitlines()
     assert [row.split()[0] for row in table] == ["id", *refused]
-    assert "PUT /2.1.1/locations/NL/TNM/LOC2  7         Location refused" in table[1]
+    assert "PUT /2.1.1/locations/NL/TNM/LOC2  7         Location rejected" in table[1]
     assert command("rejections", "list", "--party", "DE-ABC").err == "ocpi-emsp: nothing was refused\n"
 
 

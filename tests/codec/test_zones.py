@@ -78,7 +78,7 @@ def test_what_has_no_timestamp_is_left_alone(data: bytes) -> None:
 
 @pytest.mark.parametrize("zone", ["", ":", "CEST", "Europe/Nowhere", "/etc/localtime", "UTC+3", "europe/amsterdam"])
 def test_only_names_of_the_iana_database_are_zones(zone: str) -> None:
-    with pytest.raises(ValueError, match="in the IANA database"):
+    with pytest.raises(ValueError, match="invalid time zone"):
         zone_of(zone)
 
 

@@ -315,7 +315,7 @@ def test_a_partner_that_hangs() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (200, b"<html>Welcome</html>", "not JSON"),
+        (200, b"<html>Welcome</html>", "invalid JSON"),
         (502, b"<html>Bad Gateway</html>", "HTTP 502"),
         (200, b'{"status_code": 3000, "timestamp": "2024-01-01T00:00:00Z"}', "3000"),
         (200, b"{}", "no OCPI envelope"),

@@ -104,8 +104,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("requests_per_second", "0", "or more"),
     ("requests_per_second", "many", "a number is required"),
     ("required_modules", ["locations", "vendor"], "there is no module vendor"),
-    ("time_zone", "Europe/Nowhere", "there is no time zone"),
-    ("time_zone", "/etc/localtime", "there is no time zone"),
+    ("time_zone", "Europe/Nowhere", "invalid time zone"),
+    ("time_zone", "/etc/localtime", "invalid time zone"),
     ("trailing_slash", "yes", "true or false"),
 ]
 

@@ -51,7 +51,7 @@ def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
         ]
     )
     result.stdout.fnmatch_lines(["error at (document)*json.syntax*", "its kind is not clear*"])
-    result.stdout.fnmatch_lines(["Location refused", "error at /last_updated: 'yesterday' is no timestamp*"])
+    result.stdout.fnmatch_lines(["Location rejected", "error at /last_updated: 'yesterday' is not a timestamp*"])
     assert "Traceback" not in result.stdout.str()
 
 

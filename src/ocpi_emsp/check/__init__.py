@@ -56,7 +56,7 @@ def examine(
 ) -> tuple[T | None, Report]:
     """The typed view where there is one, and every finding; see :func:`check`."""
     if limit < 1:
-        raise ValueError("a report lists at least one finding")
+        raise ValueError(f"invalid limit {limit}: expected 1 or more")
     try:
         document = untyped(data)
     except NotJson as error:
@@ -94,7 +94,7 @@ def accept(
     value, report = _examined(untyped(data), kind, now, MAX_FINDINGS, sense=policy.needs_rules)
     judged = policy.judge(report)
     if value is None or policy.refused(judged):
-        raise InvalidObject(f"{kind.__name__} refused", findings=tuple(report if value is None else judged))
+        raise InvalidObject(f"{kind.__name__} rejected", findings=tuple(report if value is None else judged))
     if accepted is not None:
         for finding in judged.at_least(Severity.WARNING):
             accepted(finding)

@@ -43,7 +43,7 @@ def cdr_order(cdr: Cdr) -> Iterator[Hit]:
     "cdr.location.evse",
     WARNING,
     _CDR,
-    "The location of a CDR has not exactly the used EVSE with the used connector.",
+    "The location of a CDR does not hold exactly the one used EVSE with its one used connector.",
     Cdr,
     example=broken_at(Cdr, "/location/evses", ...),
 )
@@ -55,14 +55,14 @@ def cdr_location(cdr: Cdr) -> Iterator[Hit]:
     "cdr.currency.tariff",
     WARNING,
     _CDR,
-    "A tariff of a CDR has another currency than the CDR.",
+    "The currency of a tariff differs from that of its CDR.",
     Cdr,
     example=broken(Cdr, currency="SEK"),
 )
 def cdr_currency(cdr: Cdr) -> Iterator[Hit]:
     for index, tariff in enumerate(cdr.tariffs):
         if tariff.currency != cdr.currency:
-            message = f"the tariff is in {shown(tariff.currency)}, the CDR in {shown(cdr.currency)}"
+            message = f"the currency of the tariff is {shown(tariff.currency)}, that of the CDR {shown(cdr.currency)}"
             yield ("tariffs", index, "currency"), message
 
 
@@ -170,7 +170,7 @@ def volume_negative(dimension: CdrDimension) -> Iterator[Hit]:
     "cdr.energy.unit",
     WARNING,
     _DIMENSION_TYPE,
-    "total_energy and the ENERGY volumes of a CDR differ a hundredfold: one of them seems to be in Wh.",
+    "total_energy and the ENERGY volumes of a CDR differ more than a hundredfold: one of them seems to be in Wh.",
     Cdr,
     example=broken_at(Cdr, "/charging_periods/0/dimensions/0/volume", 15342),
 )
@@ -204,7 +204,7 @@ def _unit_suspected(cdr: Cdr, volume: Decimal) -> bool:
     "cdr.periods.order",
     WARNING,
     _PERIOD,
-    "The charging periods of a CDR are not in the order of their start.",
+    "The charging periods of a CDR are not sorted by their start.",
     Cdr,
     example=broken_at(Cdr, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
 )

@@ -118,21 +118,21 @@ def _values(value: Any, fields: Mapping[type[Any], tuple[str, ...]]) -> Iterator
     "url.https",
     NOTE,
     "transport_and_format.md#security-and-authentication",
-    "A URL of the API is not https, although the interfaces are protected with SSL.",
+    "An API URL does not use https; OCPI interfaces are protected by SSL.",
     *API_URLS,
     example=broken(Endpoint, url="http://cpo.example.com/ocpi/2.1.1/locations"),
 )
 def url_https(value: Any) -> Iterator[Hit]:
     for path, url in _values(value, URLS):
         if url[:5].lower() == "http:":
-            yield path, f"{shown(url)} is not https"
+            yield path, f"{shown(url)} does not use https"
 
 
 @TRANSPORT.rule(
     "identifier.empty",
     WARNING,
     "transport_and_format.md#client-owned-object-push",
-    "An identifier is empty: it identifies nothing, and stands in no URL.",
+    "An identifier is empty, so the object cannot be addressed by URL.",
     *IDENTIFIERS,
     example=broken(Location, id=""),
 )
@@ -146,20 +146,20 @@ def identifier_empty(value: Any) -> Iterator[Hit]:
     "last_updated.future",
     WARNING,
     "",
-    "last_updated lies more than a day in the future.",
+    "last_updated is more than one day in the future.",
     *DATED,
     example=broken(Tariff, last_updated="9998-12-31T00:00:00Z"),
 )
 def last_updated_future(value: Any, context: Context) -> Iterator[Hit]:
     if value.last_updated - context.now > _A_DAY:
-        yield ("last_updated",), f"{value.last_updated:%Y-%m-%dT%H:%M:%SZ} lies in the future"
+        yield ("last_updated",), f"{value.last_updated:%Y-%m-%dT%H:%M:%SZ} is in the future"
 
 
 @TYPES.rule(
     "language.unknown",
     WARNING,
     "types.md#13-displaytext-class",
-    "The language is no code of ISO 639-1.",
+    "The language is not an ISO 639-1 code.",
     DisplayText,
     Token,
     example=broken(DisplayText, language="xx"),
@@ -167,21 +167,21 @@ def last_updated_future(value: Any, context: Context) -> Iterator[Hit]:
 def language_unknown(value: DisplayText | Token) -> Iterator[Hit]:
     language = value.language
     if language is not None and len(language) <= 2 and language not in LANGUAGES:
-        known = f"; it is written {language.lower()!r}" if language.lower() in LANGUAGES else ""
-        yield ("language",), f"{shown(language)} is no language code of ISO 639-1{known}"
+        known = f": expected {shown(language.lower())}" if language.lower() in LANGUAGES else ""
+        yield ("language",), f"{shown(language)} is not an ISO 639-1 language code{known}"
 
 
 @TYPES.rule(
     "text.markup",
     WARNING,
     "types.md#13-displaytext-class",
-    "A text to display holds markup, which is not allowed.",
+    "A display text contains markup, which is not allowed.",
     DisplayText,
     example=broken(DisplayText, text="<b>Welcome</b>"),
 )
 def text_markup(value: DisplayText) -> Iterator[Hit]:
     if _MARKUP.search(value.text):
-        yield ("text",), f"{shown(value.text)} holds markup"
+        yield ("text",), f"{shown(value.text)} contains markup"
 
 
 @TYPES.rule(
@@ -202,7 +202,7 @@ def number_decimals(value: Any) -> Iterator[Hit]:
     "identifier.ascii",
     WARNING,
     "types.md#15-string-type",
-    "An identifier has characters that are not printable ASCII.",
+    "An identifier contains characters outside printable ASCII.",
     *IDENTIFIERS,
     example=broken(Tariff, id="\u20ac12"),
     hides=NOT_ASCII.id,
@@ -211,21 +211,21 @@ def identifier_ascii(value: Any) -> Iterator[Hit]:
     for path, text in _values(value, IDENTIFIERS):
         if not text.isascii() or not text.isprintable():
             quoted = "the token" if path == ("token",) else shown(text)
-            yield path, f"{quoted} is an identifier and has characters that are not printable ASCII"
+            yield path, f"the identifier {quoted} contains characters outside printable ASCII"
 
 
 @TYPES.rule(
     "url.form",
     WARNING,
     "types.md#16-url-type",
-    "A URL is no absolute http or https URL without spaces.",
+    "A URL is not an absolute http or https URL without spaces.",
     *URLS,
     example=broken(BusinessDetails, website="www.example.com"),
 )
 def url_form(value: Any) -> Iterator[Hit]:
     for path, url in _values(value, URLS):
         if not _is_url(url):
-            yield path, f"{shown(url)} is no absolute http or https URL"
+            yield path, f"{shown(url)} is not an absolute http or https URL"
 
 
 def _is_url(text: str) -> bool:
@@ -242,7 +242,7 @@ def _is_url(text: str) -> bool:
     "currency.unknown",
     WARNING,
     "",
-    "The currency is no code of ISO 4217 that is in force.",
+    "The currency is not an active ISO 4217 code.",
     Session,
     Cdr,
     Tariff,
@@ -250,5 +250,5 @@ def _is_url(text: str) -> bool:
 )
 def currency_unknown(value: Session | Cdr | Tariff) -> Iterator[Hit]:
     if len(value.currency) <= 3 and value.currency not in CURRENCIES:
-        known = f"; it is written {value.currency.upper()!r}" if value.currency.upper() in CURRENCIES else ""
-        yield ("currency",), f"{shown(value.currency)} is no currency of ISO 4217{known}"
+        known = f": expected {shown(value.currency.upper())}" if value.currency.upper() in CURRENCIES else ""
+        yield ("currency",), f"{shown(value.currency)} is not an ISO 4217 currency code{known}"

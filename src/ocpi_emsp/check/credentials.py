@@ -24,21 +24,21 @@ _PARTY_ID = re.compile(r"[A-Za-z0-9]{3}", re.ASCII)
     "version.deprecated",
     NOTE,
     "version_information_endpoint.md#versionnumber-enum",
-    "Version 2.1 is deprecated and not to be used; 2.1.1 takes its place.",
+    "Version 2.1 is deprecated and must not be used; 2.1.1 replaces it.",
     Version,
     VersionDetail,
     example=broken(Version, version="2.1"),
 )
 def version_deprecated(value: Version | VersionDetail) -> Iterator[Hit]:
     if value.version == VersionNumber.V2_1:
-        yield ("version",), "version 2.1 is deprecated, 2.1.1 takes its place"
+        yield ("version",), "version 2.1 is deprecated and replaced by 2.1.1"
 
 
 @VERSIONS.rule(
     "version_detail.credentials",
     WARNING,
     "version_information_endpoint.md#moduleid-enum",
-    "The credentials endpoint is missing, which is required for all implementations.",
+    "The credentials endpoint is missing; every implementation must have it.",
     VersionDetail,
     example=broken_at(VersionDetail, "/endpoints/0", ...),
 )
@@ -51,7 +51,7 @@ def detail_credentials(detail: VersionDetail) -> Iterator[Hit]:
     "endpoint.identifier.unique",
     WARNING,
     "version_information_endpoint.md#endpoint-class",
-    "Two endpoints have the same identifier, so that nothing says which one serves the module.",
+    "Two endpoints have the same identifier, so it is unclear which one serves the module.",
     VersionDetail,
     example=broken_at(VersionDetail, "/endpoints/1/identifier", "credentials"),
 )
@@ -60,7 +60,7 @@ def endpoint_unique(detail: VersionDetail) -> Iterator[Hit]:
     for index, endpoint in enumerate(detail.endpoints):
         identifier = endpoint.identifier.lower()
         if identifier in seen:
-            yield ("endpoints", index, "identifier"), f"{shown(str(endpoint.identifier))} is listed before"
+            yield ("endpoints", index, "identifier"), f"{shown(str(endpoint.identifier))} is already listed"
         seen.add(identifier)
 
 
@@ -68,37 +68,37 @@ def endpoint_unique(detail: VersionDetail) -> Iterator[Hit]:
     "credentials.token.whitespace",
     WARNING,
     "transport_and_format.md#request-format",
-    "The token has whitespace, which no Authorization header can carry.",
+    "The token contains whitespace, which an Authorization header cannot carry.",
     Credentials,
     example=broken(Credentials, token="ebf3b399 779f"),
 )
 def token_whitespace(credentials: Credentials) -> Iterator[Hit]:
     if credentials.token.strip() and any(character.isspace() for character in credentials.token):
-        yield ("token",), "the token has whitespace"
+        yield ("token",), "the token contains whitespace"
 
 
 @CREDENTIALS.rule(
     "credentials.party_id.form",
     WARNING,
     "credentials.md#21-credentials-object",
-    "The party_id is no identifier of three letters or digits.",
+    "The party_id is not three letters or digits.",
     Credentials,
     example=broken(Credentials, party_id="E-A"),
 )
 def party_id_form(credentials: Credentials) -> Iterator[Hit]:
     if len(credentials.party_id) <= 3 and not _PARTY_ID.fullmatch(credentials.party_id):
-        yield ("party_id",), f"{shown(credentials.party_id)} has not three letters or digits"
+        yield ("party_id",), f"{shown(credentials.party_id)} is not three letters or digits"
 
 
 @CREDENTIALS.rule(
     "credentials.country_code.unknown",
     WARNING,
     "credentials.md#21-credentials-object",
-    "The country_code is no ISO 3166-1 alpha-2 code.",
+    "The country_code is not an ISO 3166-1 alpha-2 code.",
     Credentials,
     example=broken(Credentials, country_code="XX"),
 )
 def country_code_unknown(credentials: Credentials) -> Iterator[Hit]:
     code = credentials.country_code
     if len(code) <= 2 and code.upper() not in ALPHA3:
-        yield ("country_code",), f"{shown(code)} is no ISO 3166-1 alpha-2 code"
+        yield ("country_code",), f"{shown(code)} is not an ISO 3166-1 alpha-2 code"

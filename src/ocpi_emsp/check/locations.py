@@ -55,22 +55,22 @@ _DIRECT_CURRENT = (ConnectorType.CHADEMO, ConnectorType.IEC_62196_T1_COMBO, Conn
     "location.country.unknown",
     WARNING,
     _LOCATION,
-    "The country has three letters, but is no ISO 3166-1 alpha-3 code.",
+    "The country has three letters but is not an ISO 3166-1 alpha-3 code.",
     Location,
     example=broken(Location, country="XYZ"),
 )
 def country_unknown(location: Location) -> Iterator[Hit]:
     country = location.country
     if len(country) == 3 and country not in _COUNTRIES:
-        known = f"; it is written {country.upper()!r}" if country.upper() in _COUNTRIES else ""
-        yield ("country",), f"{shown(country)} is no ISO 3166-1 alpha-3 code{known}"
+        known = f": expected {shown(country.upper())}" if country.upper() in _COUNTRIES else ""
+        yield ("country",), f"{shown(country)} is not an ISO 3166-1 alpha-3 code{known}"
 
 
 @LOCATIONS.rule(
     "location.coordinates.swapped",
     WARNING,
     "mod_locations.md#412-geolocation-class",
-    "Latitude and longitude seem to be swapped: only the other way round do they lie in the location's country.",
+    "Latitude and longitude seem to be swapped: only swapped they lie in the location's country.",
     Location,
     example=Example(Location, {"/coordinates/latitude": "3.729944", "/coordinates/longitude": "51.047599"}),
 )
@@ -100,20 +100,20 @@ def _swapped(point: GeoLocation) -> GeoLocation:
 )
 def evse_uid_unique(location: Location) -> Iterator[Hit]:
     for index, uid in _repeated(evse.uid for evse in location.evses):
-        yield ("evses", index, "uid"), f"an EVSE before has the uid {shown(uid)} too"
+        yield ("evses", index, "uid"), f"an earlier EVSE already has the uid {shown(uid)}"
 
 
 @LOCATIONS.rule(
     "evse.evse_id.unique",
     WARNING,
     _EVSE,
-    "Two EVSEs of a location have the same evse_id; an EVSE that gave its EVSE-ID away is sent without it.",
+    "Two EVSEs of a location have the same evse_id; an EVSE whose EVSE-ID was reassigned is sent without one.",
     Location,
     example=broken_at(Location, "/evses/1/evse_id", "BE*BEC*E041503001"),
 )
 def evse_id_unique(location: Location) -> Iterator[Hit]:
     for index, evse_id in _repeated(evse.evse_id for evse in location.evses):
-        yield ("evses", index, "evse_id"), f"an EVSE before has the evse_id {shown(evse_id)} too"
+        yield ("evses", index, "evse_id"), f"an earlier EVSE already has the evse_id {shown(evse_id)}"
 
 
 def _repeated(values: Iterator[str | None]) -> Iterator[tuple[int, str]]:
@@ -129,20 +129,20 @@ def _repeated(values: Iterator[str | None]) -> Iterator[tuple[int, str]]:
     "location.time_zone.unknown",
     WARNING,
     _LOCATION,
-    "The time zone is none of the IANA time zone database.",
+    "The time zone is not in the IANA time zone database.",
     Location,
     example=broken(Location, time_zone="CEST"),
 )
 def time_zone_unknown(location: Location) -> Iterator[Hit]:
     if location.time_zone is not None and location.time_zone not in time_zones():
-        yield ("time_zone",), f"{shown(location.time_zone)} is no IANA time zone"
+        yield ("time_zone",), f"{shown(location.time_zone)} is not an IANA time zone"
 
 
 @LOCATIONS.rule(
     "location.last_updated.rollup",
     WARNING,
     _LOCATION,
-    "An EVSE was updated after its location, whose last_updated tells of its EVSEs too.",
+    "An EVSE was updated after its location, whose last_updated covers its EVSEs.",
     Location,
     example=broken(Location, last_updated="2015-06-29T20:39:08Z"),
 )
@@ -156,13 +156,13 @@ def location_rollup(location: Location) -> Iterator[Hit]:
     "evse.evse_id.form",
     WARNING,
     _EVSE,
-    "The evse_id is no EVSE-ID by eMI3, such as BE*BEC*E041503001.",
+    "The evse_id is not an eMI3 EVSE-ID such as BE*BEC*E041503001.",
     Evse,
     example=broken(Evse, evse_id="041503001"),
 )
 def evse_id_form(evse: Evse) -> Iterator[Hit]:
     if evse.evse_id is not None and not _EVSE_ID.fullmatch(evse.evse_id):
-        yield ("evse_id",), f"{shown(evse.evse_id)} is no EVSE-ID by eMI3"
+        yield ("evse_id",), f"{shown(evse.evse_id)} is not an eMI3 EVSE-ID"
 
 
 @LOCATIONS.rule(
@@ -175,14 +175,14 @@ def evse_id_form(evse: Evse) -> Iterator[Hit]:
 )
 def connector_id_unique(evse: Evse) -> Iterator[Hit]:
     for index, id_ in _repeated(connector.id for connector in evse.connectors):
-        yield ("connectors", index, "id"), f"a connector before has the id {shown(id_)} too"
+        yield ("connectors", index, "id"), f"an earlier connector already has the id {shown(id_)}"
 
 
 @LOCATIONS.rule(
     "evse.last_updated.rollup",
     WARNING,
     _EVSE,
-    "A connector was updated after its EVSE, whose last_updated tells of its connectors too.",
+    "A connector was updated after its EVSE, whose last_updated covers its connectors.",
     Evse,
     example=broken(Evse, last_updated="2015-06-29T20:39:08Z"),
 )
@@ -196,13 +196,13 @@ def evse_rollup(evse: Evse) -> Iterator[Hit]:
     "connector.power_type.direct",
     WARNING,
     "mod_locations.md#44-connectortype-enum",
-    "A connector of a standard for direct current says that it delivers alternating current.",
+    "A connector with a direct current standard has an alternating current power_type.",
     Connector,
     example=broken(Connector, standard="CHADEMO"),
 )
 def power_type_direct(connector: Connector) -> Iterator[Hit]:
     if connector.standard in _DIRECT_CURRENT and connector.power_type in (PowerType.AC_1_PHASE, PowerType.AC_3_PHASE):
-        yield ("power_type",), f"{connector.standard} is direct current, the power_type is {connector.power_type}"
+        yield ("power_type",), f"{connector.standard} is for direct current, not for {connector.power_type}"
 
 
 @LOCATIONS.rule(
@@ -215,7 +215,7 @@ def power_type_direct(connector: Connector) -> Iterator[Hit]:
 )
 def voltage_positive(connector: Connector) -> Iterator[Hit]:
     if connector.voltage <= 0:
-        yield ("voltage",), f"a connector of {shown(connector.voltage)} V charges nothing"
+        yield ("voltage",), f"the voltage is {shown(connector.voltage)} V"
 
 
 @LOCATIONS.rule(
@@ -228,4 +228,4 @@ def voltage_positive(connector: Connector) -> Iterator[Hit]:
 )
 def amperage_positive(connector: Connector) -> Iterator[Hit]:
     if connector.amperage <= 0:
-        yield ("amperage",), f"a connector of {shown(connector.amperage)} A charges nothing"
+        yield ("amperage",), f"the amperage is {shown(connector.amperage)} A"

@@ -43,7 +43,7 @@ _NOT_GREEN = (
     "energy_mix.green",
     WARNING,
     _ENERGY_MIX,
-    "The energy is said to be green, yet a source is not regenerative, or waste or emission is not zero.",
+    "is_green_energy is true, but a source is not regenerative, or waste or emission is not zero.",
     EnergyMix,
     example=broken_at(EnergyMix, "/energy_sources/0/source", "COAL"),
 )
@@ -86,13 +86,13 @@ def energy_sources_unique(mix: EnergyMix) -> Iterator[Hit]:
     "energy_source.percentage.range",
     WARNING,
     _ENERGY_SOURCE,
-    "A percentage lies outside 0 to 100.",
+    "A percentage is outside 0 to 100.",
     EnergySource,
     example=broken(EnergySource, percentage=101),
 )
 def percentage_range(source: EnergySource) -> Iterator[Hit]:
     if not 0 <= source.percentage <= 100:
-        yield ("percentage",), f"{shown(source.percentage)} is no percentage of 0 to 100"
+        yield ("percentage",), f"{shown(source.percentage)} is not a percentage between 0 and 100"
 
 
 @PLACES.rule(
@@ -111,7 +111,7 @@ def _listed_twice(name: str, sources: Iterable[str]) -> Iterator[Hit]:
     seen: set[str] = set()
     for index, source in enumerate(sources):
         if source in seen:
-            yield (name, index, "source"), f"{shown(str(source))} is listed before"
+            yield (name, index, "source"), f"{shown(str(source))} is already listed"
         seen.add(source)
 
 
@@ -132,20 +132,20 @@ def impact_negative(impact: EnvironmentalImpact) -> Iterator[Hit]:
     "exceptional_period.order",
     WARNING,
     "mod_locations.md#410-exceptionalperiod-class",
-    "An exceptional period ends before it begins.",
+    "An exceptional period does not end after it begins.",
     ExceptionalPeriod,
     example=broken(ExceptionalPeriod, period_end="2014-06-21T08:00:00Z"),
 )
 def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
     if period.period_end <= period.period_begin:
-        yield ("period_end",), "the end is not later than the begin"
+        yield ("period_end",), "period_end is not later than period_begin"
 
 
 @PLACES.rule(
     "coordinate.range",
     WARNING,
     _GEO_LOCATION,
-    "A latitude lies outside -90 to 90, or a longitude outside -180 to 180.",
+    "A latitude is outside -90 to 90, or a longitude outside -180 to 180.",
     GeoLocation,
     AdditionalGeoLocation,
     example=broken(GeoLocation, latitude="95.000000"),
@@ -153,7 +153,7 @@ def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
 def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
     for name, text, most in (("latitude", point.latitude, 90), ("longitude", point.longitude, 180)):
         if abs(Decimal(text)) > most:
-            yield (name,), f"the {name} {text} lies outside -{most} to {most}"
+            yield (name,), f"the {name} {text} is outside -{most} to {most}"
 
 
 @PLACES.rule(
@@ -174,28 +174,28 @@ def coordinate_zero(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]
     "hours.choice",
     WARNING,
     _HOURS,
-    "Either regular_hours or twentyfourseven is given; both contradict each other, none says nothing.",
+    "Exactly one of regular_hours and twentyfourseven is required: both contradict each other, none is incomplete.",
     Hours,
     example=broken(Hours, twentyfourseven=True),
 )
 def hours_choice(hours: Hours) -> Iterator[Hit]:
     if hours.twentyfourseven and hours.regular_hours:
-        yield ("twentyfourseven",), "twentyfourseven is true beside regular_hours; read as the regular hours"
+        yield ("twentyfourseven",), "twentyfourseven is true and regular_hours is present; read as the regular hours"
     elif not hours.twentyfourseven and not hours.regular_hours:
-        yield ("regular_hours",), "neither twentyfourseven nor regular_hours is given"
+        yield ("regular_hours",), "neither twentyfourseven nor regular_hours is present"
 
 
 @PLACES.rule(
     "hours.flag",
     NOTE,
     _HOURS,
-    "twentyfourseven false stands beside regular_hours, although the table offers a choice of one.",
+    "twentyfourseven is false and regular_hours is present; the specification asks for one of them.",
     Hours,
     example=broken(Hours, twentyfourseven=False),
 )
 def hours_flag(hours: Hours) -> Iterator[Hit]:
     if hours.twentyfourseven is False and hours.regular_hours:
-        yield ("twentyfourseven",), "twentyfourseven is false beside regular_hours, where one of the two is enough"
+        yield ("twentyfourseven",), "twentyfourseven is false and regular_hours is present; one of the two is enough"
 
 
 @PLACES.rule(
@@ -211,7 +211,7 @@ def hours_overlap(hours: Hours) -> Iterator[Hit]:
     for index, period in sorted(enumerate(hours.regular_hours), key=lambda pair: pair[1].period_begin):
         end = _end(period)
         if period.period_begin < last.get(period.weekday, ""):
-            yield ("regular_hours", index), f"the hours overlap with others of weekday {shown(period.weekday)}"
+            yield ("regular_hours", index), f"the hours overlap with other hours of weekday {shown(period.weekday)}"
         last[period.weekday] = max(end, last.get(period.weekday, ""))
 
 
@@ -241,20 +241,20 @@ def exceptional_overlap(hours: Hours) -> Iterator[Hit]:
     "regular_hours.order",
     WARNING,
     "mod_locations.md#419-regularhours-class",
-    "A regular period does not end later than it begins.",
+    "A regular period does not end after it begins.",
     RegularHours,
     example=broken(RegularHours, period_end="07:00"),
 )
 def regular_order(period: RegularHours) -> Iterator[Hit]:
     if period.period_end <= period.period_begin and period.period_end != "00:00":
-        yield ("period_end",), f"the end {period.period_end} is not later than the begin {period.period_begin}"
+        yield ("period_end",), f"period_end {period.period_end} is not later than period_begin {period.period_begin}"
 
 
 @PLACES.rule(
     "hours.midnight",
     WARNING,
     "mod_locations.md#419-regularhours-class",
-    "A period ends at 00:00, which is not later than its begin; read as 24:00.",
+    "A period ends at 00:00, which is not after its begin; read as 24:00.",
     Hours,
     example=broken_at(Hours, "/regular_hours/1/period_end", "00:00"),
 )
@@ -268,10 +268,10 @@ def hours_midnight(hours: Hours) -> Iterator[Hit]:
     "status_schedule.order",
     WARNING,
     "mod_locations.md#421-statusschedule-class",
-    "A planned status ends before it begins.",
+    "A planned status does not end after it begins.",
     StatusSchedule,
     example=broken(StatusSchedule, period_end="2015-06-30T00:00:00Z"),
 )
 def schedule_order(schedule: StatusSchedule) -> Iterator[Hit]:
     if schedule.period_end is not None and schedule.period_end <= schedule.period_begin:
-        yield ("period_end",), "the end is not later than the begin"
+        yield ("period_end",), "period_end is not later than period_begin"

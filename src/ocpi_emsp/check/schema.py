@@ -27,7 +27,7 @@ NOT_JSON = Rule(
     id="json.syntax",
     severity=Severity.ERROR,
     clause="status_codes.md#status-codes",
-    sentence="The bytes are no JSON document.",
+    sentence="The bytes are not a JSON document.",
 )
 
 SCHEMA_EXAMPLES: Mapping[str, Example] = {

@@ -13,6 +13,7 @@ from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import exceeds, total
 from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.findings import counted
 from ocpi_emsp.models import CdrDimensionType, ChargingPeriod, Location, Session, SessionStatus
 
 SESSIONS = Chapter("Sessions", "mod_sessions.md")
@@ -52,7 +53,7 @@ def session_negative(session: Session) -> Iterator[Hit]:
     "session.location.evse",
     WARNING,
     _SESSION,
-    "The location of a session has not exactly the used EVSE with the used connector.",
+    "The location of a session does not hold exactly the one used EVSE with its one used connector.",
     Session,
     example=broken_at(Session, "/location/evses", ...),
 )
@@ -64,7 +65,7 @@ def session_location(session: Session) -> Iterator[Hit]:
     "session.periods.order",
     WARNING,
     "mod_cdrs.md#44-chargingperiod-class",
-    "The charging periods of a session are not in the order of their start.",
+    "The charging periods of a session are not sorted by their start.",
     Session,
     example=broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
 )
@@ -88,7 +89,7 @@ def session_periods_outside(session: Session) -> Iterator[Hit]:
     "session.energy.unit",
     WARNING,
     "mod_cdrs.md#43-cdrdimensiontype-enum",
-    "The ENERGY volumes exceed the session's kwh a hundredfold: they seem to be in Wh.",
+    "The ENERGY volumes exceed the session's kwh more than a hundredfold: they seem to be in Wh.",
     Session,
     example=broken_at(Session, "/charging_periods/0/dimensions/0/volume", 15342),
 )
@@ -106,39 +107,39 @@ def session_energy_unit(session: Session) -> Iterator[Hit]:
     "session.completed.end",
     WARNING,
     _STATUS,
-    "The session is completed, but has no end_datetime.",
+    "The session is COMPLETED but has no end_datetime.",
     Session,
     example=broken(Session, end_datetime=...),
 )
 def completed_end(session: Session) -> Iterator[Hit]:
     if session.status == SessionStatus.COMPLETED and session.end_datetime is None:
-        yield ("end_datetime",), "the session is COMPLETED and has no end_datetime"
+        yield ("end_datetime",), "the session is COMPLETED but has no end_datetime"
 
 
 @SESSIONS.rule(
     "session.running.end",
     NOTE,
     _STATUS,
-    "The session is active or pending, but has an end_datetime.",
+    "The session is ACTIVE or PENDING but has an end_datetime.",
     Session,
     example=broken(Session, status="ACTIVE"),
 )
 def running_end(session: Session) -> Iterator[Hit]:
     if session.end_datetime is not None and session.status in (SessionStatus.ACTIVE, SessionStatus.PENDING):
-        yield ("end_datetime",), f"the session is {session.status} and has an end_datetime"
+        yield ("end_datetime",), f"the session is {session.status} but has an end_datetime"
 
 
 @SESSIONS.rule(
     "session.pending.energy",
     NOTE,
     _STATUS,
-    "The session has not yet started, but has taken energy.",
+    "The session is PENDING but has already delivered energy.",
     Session,
     example=broken(Session, status="PENDING", end_datetime=...),
 )
 def pending_energy(session: Session) -> Iterator[Hit]:
     if session.status == SessionStatus.PENDING and session.kwh > 0:
-        yield ("kwh",), f"the session is PENDING and has taken {shown(session.kwh)} kWh"
+        yield ("kwh",), f"the session is PENDING but has already delivered {shown(session.kwh)} kWh"
 
 
 # --- of a session and of a CDR ---------------------------------------------------------------------------------------
@@ -147,10 +148,11 @@ def pending_energy(session: Session) -> Iterator[Hit]:
 def not_one_connector(location: Location) -> Iterator[Hit]:
     """Where an embedded location has more or less than one EVSE with one connector."""
     if len(location.evses) != 1:
-        yield ("location", "evses"), f"the location has {len(location.evses)} EVSEs, not the one that was used"
+        message = f"the location has {counted(len(location.evses), 'EVSE')}, expected only the one that was used"
+        yield ("location", "evses"), message
     for index, evse in enumerate(location.evses[:1]):
         if len(evse.connectors) != 1:
-            message = f"the EVSE has {len(evse.connectors)} connectors, not the one that was used"
+            message = f"the EVSE has {counted(len(evse.connectors), 'connector')}, expected only the one that was used"
             yield ("location", "evses", index, "connectors"), message
 
 
@@ -158,7 +160,7 @@ def out_of_order(periods: tuple[ChargingPeriod, ...]) -> Iterator[Hit]:
     """Periods that start before the one in front of them."""
     for index in range(1, len(periods)):
         if periods[index].start_date_time < periods[index - 1].start_date_time:
-            yield ("charging_periods", index, "start_date_time"), "the period starts before the one in front of it"
+            yield ("charging_periods", index, "start_date_time"), "the period starts before the previous one"
 
 
 def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime | None) -> Iterator[Hit]:

@@ -39,7 +39,7 @@ def _given(restrictions: TariffRestrictions) -> Iterator[tuple[str, bool]]:
     "tariff.elements.hidden",
     WARNING,
     _TARIFF,
-    "An element without restrictions comes before others of the same dimension, which are never reached.",
+    "An element without restrictions precedes others of the same dimension, which therefore never apply.",
     Tariff,
     example=broken_at(Tariff, "/elements/0/restrictions", ...),
 )
@@ -49,7 +49,7 @@ def elements_hidden(tariff: Tariff) -> Iterator[Hit]:
         for place, component in enumerate(element.price_components):
             first = always.get(component.type, index)
             if first < index:
-                message = f"element {first} has no restrictions and a price for {shown(str(component.type))} already"
+                message = f"the unrestricted element {first} already has a price for {shown(str(component.type))}"
                 yield ("elements", index, "price_components", place), message
         if _unrestricted(element):
             for component in element.price_components:
@@ -60,7 +60,7 @@ def elements_hidden(tariff: Tariff) -> Iterator[Hit]:
     "tariff.elements.default",
     NOTE,
     _TARIFF,
-    "The last element has restrictions: no default is left where none of the elements matches.",
+    "The last element has restrictions, so there is no default price when no element matches.",
     Tariff,
     example=broken_at(Tariff, "/elements/1/restrictions", {"day_of_week": ["SUNDAY"]}),
 )
@@ -68,7 +68,7 @@ def elements_default(tariff: Tariff) -> Iterator[Hit]:
     if tariff.elements and not _unrestricted(tariff.elements[-1]):
         yield (
             ("elements", len(tariff.elements) - 1, "restrictions"),
-            "the last element is no default, it has restrictions",
+            "the last element has restrictions, so there is no default price",
         )
 
 
@@ -76,7 +76,7 @@ def elements_default(tariff: Tariff) -> Iterator[Hit]:
     "tariff.free_of_charge",
     WARNING,
     _TARIFF,
-    "Every price is zero, but no component is FLAT: a free of charge tariff is FLAT with price 0.",
+    "Every price is zero but no component is FLAT: a free tariff is one FLAT component with price 0.",
     Tariff,
     example=broken(Tariff, elements=_FREE),
 )
@@ -85,7 +85,7 @@ def free_of_charge(tariff: Tariff) -> Iterator[Hit]:
     if components and not any(
         component.price or component.type == TariffDimensionType.FLAT for component in components
     ):
-        yield ("elements",), "every price is zero and none is FLAT"
+        yield ("elements",), "every price is zero, but no component is FLAT"
 
 
 @TARIFFS.rule(
@@ -118,7 +118,7 @@ def step_size_negative(component: PriceComponent) -> Iterator[Hit]:
     "price.step_size.zero",
     NOTE,
     _COMPONENT,
-    "A step_size is zero; read as no rounding. A FLAT price has no steps.",
+    "A step_size is zero; read as no rounding (a FLAT price has no steps).",
     PriceComponent,
     example=broken(PriceComponent, step_size=0),
 )
@@ -131,7 +131,7 @@ def step_size_zero(component: PriceComponent) -> Iterator[Hit]:
     "restrictions.never",
     WARNING,
     _RESTRICTIONS,
-    "A minimum is not below its maximum: the element never matches.",
+    "A minimum is not below its maximum, so the element never applies.",
     TariffRestrictions,
     example=broken(TariffRestrictions, min_kwh=50),
 )
@@ -161,7 +161,7 @@ def restrictions_negative(restrictions: TariffRestrictions) -> Iterator[Hit]:
     "restrictions.times.equal",
     WARNING,
     _RESTRICTIONS,
-    "start_time and end_time are the same: the element never matches.",
+    "start_time and end_time are equal, so the element never applies.",
     TariffRestrictions,
     example=broken(TariffRestrictions, end_time="09:00"),
 )
@@ -181,14 +181,14 @@ def times_equal(restrictions: TariffRestrictions) -> Iterator[Hit]:
 def date_form(restrictions: TariffRestrictions) -> Iterator[Hit]:
     for name, text in (("start_date", restrictions.start_date), ("end_date", restrictions.end_date)):
         if text is not None and len(text) <= 10 and _date(text) is None:
-            yield (name,), f"{shown(text)} is no date written as YYYY-MM-DD"
+            yield (name,), f"{shown(text)} is not a date: expected YYYY-MM-DD, for example 2024-05-01"
 
 
 @TARIFFS.rule(
     "restrictions.dates.order",
     WARNING,
     _RESTRICTIONS,
-    "end_date, which is excluded, is not later than start_date: the element never matches.",
+    "end_date (exclusive) is not after start_date, so the element never applies.",
     TariffRestrictions,
     example=broken(TariffRestrictions, end_date="2015-01-01"),
 )

@@ -23,49 +23,49 @@ _EMA_ID = re.compile(
     "authorization.location",
     WARNING,
     "mod_tokens.md#31-authorizationinfo-object",
-    "A location is given although the driver is not allowed to charge there.",
+    "A location is present although the driver may not charge there.",
     AuthorizationInfo,
     example=broken(AuthorizationInfo, allowed="BLOCKED"),
 )
 def authorization_location(info: AuthorizationInfo) -> Iterator[Hit]:
     if info.location is not None and info.allowed != Allowed.ALLOWED:
-        yield ("location",), f"a location is given, although the token is {info.allowed}"
+        yield ("location",), f"a location is present, but the token is {info.allowed}"
 
 
 @TOKENS.rule(
     "token.auth_id.form",
     NOTE,
     "mod_tokens.md#32-token-object",
-    "The auth_id has not the recommended form of an eMA-ID.",
+    "The auth_id does not have the recommended form of an eMA-ID.",
     Token,
     example=broken(Token, auth_id="driver 1"),
 )
 def auth_id_form(token: Token) -> Iterator[Hit]:
     if not _EMA_ID.fullmatch(token.auth_id):
-        yield ("auth_id",), f"{shown(token.auth_id)} is no eMA-ID"
+        yield ("auth_id",), f"{shown(token.auth_id)} is not an eMA-ID"
 
 
 @TOKENS.rule(
     "token.always.invalid",
     NOTE,
     "mod_tokens.md#44-whitelisttype-enum",
-    "The token has always to be whitelisted, yet it is not valid.",
+    "The whitelist type is ALWAYS, but the token is not valid.",
     Token,
     example=broken(Token, whitelist="ALWAYS", valid=False),
 )
 def always_invalid(token: Token) -> Iterator[Hit]:
     if token.whitelist == WhitelistType.ALWAYS and not token.valid:
-        yield ("valid",), "the token is not valid, and has always to be whitelisted"
+        yield ("valid",), "the token is not valid, but its whitelist type is ALWAYS"
 
 
 @TOKENS.rule(
     "location_references.connectors",
     NOTE,
     "mod_tokens.md#42-locationreferences-class",
-    "Connectors are given without the EVSEs to which they belong.",
+    "connector_ids is present without evse_uids.",
     LocationReferences,
     example=broken(LocationReferences, evse_uids=...),
 )
 def references_connectors(references: LocationReferences) -> Iterator[Hit]:
     if references.connector_ids and not references.evse_uids:
-        yield ("connector_ids",), "connector_ids identify connectors within the given EVSEs, and none is given"
+        yield ("connector_ids",), "connector_ids identifies connectors within evse_uids, which is missing"

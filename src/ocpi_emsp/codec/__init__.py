@@ -48,7 +48,7 @@ def decode(kind: type[T], data: Any) -> T:
     diagnosis = diagnose(kind, untyped(data))
     if diagnosis.value is None:
         report = Report.of(diagnosis.findings)
-        raise InvalidObject(f"no usable {kind.__name__}", findings=tuple(report))
+        raise InvalidObject(f"{kind.__name__} is not usable", findings=tuple(report))
     return diagnosis.value
 
 

@@ -74,7 +74,7 @@ _READERS: dict[type[Any], _Reader] = {}
 def _compile(kind: type[Any]) -> _Reader:
     node = inspect.type_info(kind)
     if not isinstance(node, inspect.DataclassType):
-        raise TypeError(f"{kind!r} is no model")
+        raise TypeError(f"invalid kind {getattr(kind, '__name__', kind)}: expected a model class such as Location")
     return _READERS.setdefault(kind, _Object.of(node))
 
 
@@ -119,7 +119,7 @@ class _Object:
     def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> None:
         for name in document:
             if name not in self.fields:
-                message = f"{shown(name)} is no field of {self.kind.__name__}"
+                message = f"{shown(name)} is not a field of {self.kind.__name__}"
                 findings.append(_finding(rules.UNKNOWN_FIELD, (*path, name), message, self.kind.clause))
         for name in getattr(document, "repeated", ()):
             findings.append(_finding(rules.REPEATED, (*path, name), f"{shown(name)} is repeated", self.kind.clause))
@@ -182,14 +182,14 @@ def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
 
     def read(document: Any, path: Path, findings: Findings) -> Any:
         if document is None:
-            findings.append(_finding(rules.ARRAY_NULL, path, "null stands where a list is required", clause))
+            findings.append(_finding(rules.ARRAY_NULL, path, "expected a list, found null", clause))
             document = []
         if not isinstance(document, list):
-            message = f"a list is required, found {type_name(document)}"
+            message = f"expected a list, found {type_name(document)}"
             findings.append(_finding(rules.TYPE, path, message, clause))
             return UNREADABLE
         if len(document) < (node.min_length or 0):
-            findings.append(_finding(rules.ARRAY_EMPTY, path, "at least one item is required", clause))
+            findings.append(_finding(rules.ARRAY_EMPTY, path, "expected at least one item, found none", clause))
         values = tuple(item(value, (*path, index), findings) for index, value in enumerate(document))
         return UNREADABLE if any(value is UNREADABLE for value in values) else values
 

@@ -50,16 +50,22 @@ def parse(data: bytes | str) -> Any:
         if _SURROGATE.search(text):
             msgspec.json.decode(text, type=msgspec.Raw)
     except UnicodeDecodeError as error:
-        raise NotJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        raise NotJson(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
     except UnicodeEncodeError as error:
-        raise NotJson(f"not UTF-8: {error.reason} at character {error.start}") from None
-    except (json.JSONDecodeError, msgspec.DecodeError) as error:
-        raise NotJson(f"not JSON: {error}") from None
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
-    except (ValueError, InvalidOperation) as error:
-        raise NotJson(f"not readable: {error}") from None
+        raise NotJson(f"invalid UTF-8: {error.reason} at character {error.start}") from None
+    except (ValueError, InvalidOperation, RecursionError) as error:
+        raise malformed(error) from None
     return document
+
+
+def malformed(error: Exception) -> NotJson:
+    """The NotJson of what a parser raised."""
+    match error:
+        case RecursionError():
+            return NotJson("invalid JSON: nested too deeply")
+        case InvalidOperation():  # its own text is a list of classes
+            return NotJson("invalid JSON: a number is out of range")
+    return NotJson(f"invalid JSON: {str(error).removeprefix('JSON is malformed: ')}")
 
 
 def parsed(value: Any) -> Any:
@@ -70,7 +76,7 @@ def parsed(value: Any) -> Any:
     except InvalidObject as error:
         raise NotJson(error.message) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise NotJson(f"not JSON: {error}") from None
+        raise malformed(error) from None
 
 
 def require_utf8(data: bytes) -> None:
@@ -78,7 +84,7 @@ def require_utf8(data: bytes) -> None:
     try:
         data.isascii() or str(data, "utf-8")
     except UnicodeDecodeError as error:
-        raise NotJson(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        raise NotJson(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def dump(document: Any) -> bytes:
@@ -142,7 +148,7 @@ def _integer(digits: str) -> int | Decimal:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _remember_repeated(pairs: list[tuple[str, Any]]) -> JsonObject:

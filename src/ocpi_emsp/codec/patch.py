@@ -16,8 +16,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ocpi_emsp.codec.documents import require_utf8
-from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.codec.documents import malformed, require_utf8
+from ocpi_emsp.errors import InvalidObject
 
 T = TypeVar("T")
 Members: TypeAlias = dict[str, msgspec.Raw]
@@ -42,21 +42,17 @@ def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
         return decoder.decode(data)
     except msgspec.ValidationError:
         _require_json(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotJson(f"not JSON: {error}") from None
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
-    raise InvalidObject(f"a JSON {what} is required")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(error) from None
+    raise InvalidObject(f"expected a JSON {what}")
 
 
 def _require_json(data: bytes) -> None:
     """Raises NotJson: no JSON at all comes before no object."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-    except msgspec.DecodeError as error:
-        raise NotJson(f"not JSON: {error}") from None
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise malformed(error) from None
 
 
 def join(document: Mapping[str, msgspec.Raw]) -> bytes:
@@ -72,8 +68,8 @@ def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None =
     """
     try:
         return _merge(document, patch, keyed or {})
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
+    except RecursionError as error:
+        raise malformed(error) from None
 
 
 def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:

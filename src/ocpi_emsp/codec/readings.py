@@ -65,12 +65,12 @@ def read_string(value: Any, node: inspect.StrType, reading: str | None, report: 
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return _wrong_type(value, "a string", report)
-        report(rules.STRING_NUMBER, f"the number {shown(value)} stands where a string is required")
+        report(rules.STRING_NUMBER, f"expected a string, found the number {shown(value)}")
         value = str(value)
     if not value.isascii() or not value.isprintable():
         if _SURROGATE.search(value):
             return _wrong_type(value, "Unicode text", report)
-        report(rules.NOT_ASCII, f"{shown(value)} has characters that are not printable ASCII")
+        report(rules.NOT_ASCII, f"{shown(value)} contains characters outside printable ASCII")
     if reading == "country":
         return _read_country(value, report)
     if reading == "time_of_day":
@@ -91,7 +91,7 @@ def read_integer(value: Any, node: inspect.IntType, report: Report) -> Any:
     if isinstance(value, bool) or not isinstance(value, int):
         return _wrong_type(value, "an integer", report)
     if (node.ge is not None and value < node.ge) or (node.le is not None and value > node.le):
-        report(rules.INTEGER_RANGE, f"{shown(value)} is not within {node.ge} and {node.le}")
+        report(rules.INTEGER_RANGE, f"{shown(value)} is outside {node.ge} to {node.le}")
     return value
 
 
@@ -130,9 +130,9 @@ def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
         return member
     listed = next((listed for listed in enum if listed.value.lower() == value.lower()), None)
     if listed is not None:
-        report(rules.ENUM_CASE, f"{shown(value)} is written {listed.value} in {enum.__name__}")
+        report(rules.ENUM_CASE, f"{shown(value)} differs in case: expected {listed.value} of {enum.__name__}")
         return listed
-    report(rules.ENUM_UNKNOWN, f"{shown(value)} is no {enum.__name__} of the specification")
+    report(rules.ENUM_UNKNOWN, f"{shown(value)} is not a value of {enum.__name__}")
     return member
 
 
@@ -149,7 +149,7 @@ def read_datetime(value: Any, report: Report) -> Any:
     except (ValueError, OverflowError):
         moment = None
     if match is None or moment is None:
-        report(rules.DATETIME_UNREADABLE, f"{shown(value)} is no timestamp")
+        report(rules.DATETIME_UNREADABLE, f"{shown(value)} is not a timestamp: expected YYYY-MM-DDTHH:MM:SSZ")
         return UNREADABLE
     zone = match["zone"]
     if zone is None:
@@ -190,7 +190,7 @@ def _read_country(value: str, report: Report) -> str:
         return value
     alpha3 = ALPHA3.get(value.strip().upper(), value)
     reads = f"; read as {alpha3}" if alpha3 != value else ""
-    report(rules.COUNTRY_ALPHA2, f"the country {shown(value)} is no ISO 3166-1 alpha-3 code{reads}")
+    report(rules.COUNTRY_ALPHA2, f"the country {shown(value)} is not an ISO 3166-1 alpha-3 code{reads}")
     return alpha3
 
 
@@ -206,7 +206,7 @@ def _read_coordinate(value: Any, node: inspect.StrType, report: Report) -> Any:
         return _wrong_type(value, "a coordinate", report)
     if not re.search(node.pattern or "", text):
         return _wrong_type(value, "a coordinate", report)
-    report(rules.COORDINATE_FORM, f"the coordinate {shown(value)} is no text with six decimals; read as {text}")
+    report(rules.COORDINATE_FORM, f"the coordinate {shown(value)} is not text with six decimals; read as {text}")
     return text
 
 
@@ -224,5 +224,5 @@ def _read_time_of_day(value: str, node: inspect.StrType, report: Report) -> Any:
 def _wrong_type(value: Any, wanted: str, report: Report) -> Unreadable:
     found = type_name(value)
     quoted = "" if value is None or "Python" in found else f" {shown(value)}"
-    report(rules.TYPE, f"{wanted} is required, found {found}{quoted}")
+    report(rules.TYPE, f"expected {wanted}, found {found}{quoted}")
     return UNREADABLE

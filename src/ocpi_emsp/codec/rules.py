@@ -17,27 +17,27 @@ def _rule(id_: str, severity: Severity, clause: str, sentence: str) -> Rule:
 
 
 REQUIRED = _rule("field.required", ERROR, "", "A required field is missing or null.")
-TYPE = _rule("value.type", ERROR, "", "The value has another JSON type and no obvious reading.")
-UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is kept as received.")
+TYPE = _rule("value.type", ERROR, "", "The value has the wrong JSON type and no obvious interpretation.")
+UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is stored as received.")
 REPEATED = _rule("json.repeated", NOTE, FORMAT, "A member is repeated in one object; the last one counts.")
-LENGTH = _rule("string.length", WARNING, "", "The text is longer than its field allows; it is kept.")
-NOT_ASCII = _rule("string.not_ascii", NOTE, _STRING, "The text has characters that are not printable ASCII.")
-STRING_NUMBER = _rule("string.number", WARNING, _STRING, "A number stands where a string is required.")
+LENGTH = _rule("string.length", WARNING, "", "The text is longer than its field allows; it is stored in full.")
+NOT_ASCII = _rule("string.not_ascii", NOTE, _STRING, "The text contains characters outside printable ASCII.")
+STRING_NUMBER = _rule("string.number", WARNING, _STRING, "A number is sent where a string is required.")
 INTEGER_STRING = _rule("integer.string", WARNING, "", "An integer is written as a string.")
 INTEGER_FRACTION = _rule("integer.fraction", NOTE, "", "An integer is written with a fraction of zero.")
-INTEGER_RANGE = _rule("integer.range", WARNING, "", "The integer lies outside its range; it is kept.")
+INTEGER_RANGE = _rule("integer.range", WARNING, "", "The integer is outside its range; it is stored as received.")
 NUMBER_STRING = _rule("number.string", NOTE, _NUMBER, "A number is written as a string.")
 BOOLEAN_STRING = _rule("boolean.string", WARNING, "", "A boolean is written as a string.")
 ARRAY_NULL = _rule("array.null", WARNING, "", "A list is null; read as empty.")
-ARRAY_EMPTY = _rule("array.empty", WARNING, "", "A list that needs at least one item is empty.")
-ENUM_UNKNOWN = _rule("enum.unknown", WARNING, "", "The specification does not list this value; its text is kept.")
-ENUM_CASE = _rule("enum.case", WARNING, _STRING, "The value differs from a listed one in upper and lower case.")
+ARRAY_EMPTY = _rule("array.empty", WARNING, "", "A list that requires at least one item is empty.")
+ENUM_UNKNOWN = _rule("enum.unknown", WARNING, "", "The specification does not list this value; its text is stored.")
+ENUM_CASE = _rule("enum.case", WARNING, _STRING, "The value differs from a listed one only in case.")
 DATETIME_UNREADABLE = _rule("datetime.unreadable", ERROR, _DATETIME, "The timestamp cannot be read.")
 DATETIME_ZONE = _rule("datetime.zone", NOTE, _DATETIME, "The timestamp has no zone designator; read as UTC.")
 DATETIME_OFFSET = _rule("datetime.offset", NOTE, _DATETIME, "The timestamp has an offset; converted to UTC.")
 DATETIME_FORM = _rule("datetime.form", NOTE, _DATETIME, "The timestamp is not written as YYYY-MM-DDTHH:MM:SSZ.")
 COORDINATE_FORM = _rule(
-    "coordinate.form", WARNING, "mod_locations.md#412-geolocation-class", "A coordinate is no text with six decimals."
+    "coordinate.form", WARNING, "mod_locations.md#412-geolocation-class", "A coordinate is not text with six decimals."
 )
 TIME_OF_DAY_FORM = _rule(
     "time_of_day.form", WARNING, "mod_locations.md#419-regularhours-class", "A time of day is not written as HH:MM."
@@ -46,7 +46,7 @@ COUNTRY_ALPHA2 = _rule(
     "location.country.alpha2",
     WARNING,
     "mod_locations.md#31-location-object",
-    "The country is no ISO 3166-1 alpha-3 code.",
+    "The country is not an ISO 3166-1 alpha-3 code.",
 )
 
 SCHEMA_RULES: tuple[Rule, ...] = tuple(rule for rule in list(globals().values()) if isinstance(rule, Rule))

@@ -22,8 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import inspect
 
-from ocpi_emsp.codec.documents import require_utf8
-from ocpi_emsp.errors import NotJson
+from ocpi_emsp.codec.documents import malformed, require_utf8
 
 T = TypeVar("T")
 
@@ -46,10 +45,8 @@ def decode_part(kind: type[T], data: bytes) -> T | None:
         value: T = decoder.decode(data)
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotJson(f"not JSON: {error}") from None
-    except RecursionError:
-        raise NotJson("not readable: nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(error) from None
     if numbers is not None and not all(map(Decimal.is_finite, numbers(value))):
         return None
     return value

@@ -24,7 +24,7 @@ from msgspec import inspect
 
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime, time_zones
 from ocpi_emsp.codec.rules import DATETIME_ZONE
-from ocpi_emsp.findings import Finding
+from ocpi_emsp.findings import Finding, counted
 from ocpi_emsp.models import Cdr, Location, Session, Tariff
 
 
@@ -58,7 +58,7 @@ def zone_finding(added: int, time_zone: str) -> Finding:
         pointer="",
         rule=DATETIME_ZONE.id,
         severity=DATETIME_ZONE.severity,
-        message=f"timestamps without a zone designator: {added}; read in {time_zone}",
+        message=f"{counted(added, 'timestamp')} without a zone designator, read in {time_zone}",
         clause=DATETIME_ZONE.clause,
     )
 
@@ -82,7 +82,7 @@ def zone_of(time_zone: str) -> tzinfo:
     """The zone of an IANA name. Raises ValueError where there is none of this name."""
     zone = tz.gettz(time_zone) if time_zone in time_zones() else None
     if zone is None:
-        raise ValueError(f"there is no time zone {time_zone!r} in the IANA database")
+        raise ValueError(f"invalid time zone '{time_zone}': expected an IANA name, for example Europe/Amsterdam")
     return zone
 
 

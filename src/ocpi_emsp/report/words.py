@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from ocpi_emsp.findings import Severity
+from ocpi_emsp.findings import Severity, counted
 from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, moment
 
 TITLE = "OCPI 2.1.1 report"
 NOTHING = "Nothing deviates from the specification."
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def summary(report: PartnerReport) -> list[str]:

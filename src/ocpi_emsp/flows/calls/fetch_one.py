@@ -56,7 +56,7 @@ async def fetch_object(context: Context, party: Party, route: Route, kind: type[
     try:
         return decode(kind, in_zone(envelope.data, party.profile.time_zone).document)
     except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
+        raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
 
 
 async def location(context: Context, party: Party, location_id: str) -> Location:

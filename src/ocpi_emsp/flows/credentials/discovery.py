@@ -80,7 +80,7 @@ def read(kind: type[T], data: msgspec.Raw) -> T:
     try:
         return decode(kind, data)
     except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"no usable {kind.__name__}: {error.message}", findings=error.findings) from error
+        raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
 
 
 # --- versions -------------------------------------------------------------------------------------------------------

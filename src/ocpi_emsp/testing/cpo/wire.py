@@ -107,7 +107,7 @@ class Request:
         try:
             return decode(self.body)
         except ValueError as error:
-            raise RequestError(400, 2000, f"The body is not JSON: {error}") from error
+            raise RequestError(400, 2000, f"The body is invalid JSON: {error}") from error
 
 
 @frozen(kw_only=True)

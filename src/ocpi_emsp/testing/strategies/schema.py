@@ -29,7 +29,7 @@ def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
     if kind not in _SCHEMAS:
         node = inspect.type_info(kind)
         if not isinstance(node, inspect.DataclassType):
-            raise TypeError(f"{kind!r} is no model")
+            raise TypeError(f"invalid kind {getattr(kind, '__name__', kind)}: expected a model class such as Location")
         _SCHEMAS[kind] = MappingProxyType({field.name: field for field in node.fields})
     return _SCHEMAS[kind]
 
