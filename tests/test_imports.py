@@ -75,7 +75,7 @@ RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "socket", "sqlalchemy", "
 EVERYWHERE = {"attrs", "msgspec"}
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
-    "anyio": ("_bridge", "_rate_limiter", "cli.sync_run", "testing.contract", "testing.backend"),
+    "anyio": ("_bridge", "_rate_limiter", "cli.sync_run", "testing.contract", "testing.backend", "testing.cpo"),
     "cattrs": ("codec.encode",),
     "dateutil": ("codec.readings", "codec.zones"),
     "httpx": ("transports.httpx", "emsp", "testing.cpo", "testing.contract", "testing.backend", "cli"),
@@ -95,7 +95,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "pytest": ("testing.contract", "testing.pytest_plugin", "testing.backend"),
     "rich": ("cli",),
     "sqlalchemy": ("storage.sql", "storage.migrations"),
-    "starlette": (),
+    "starlette": ("testing.cpo",),
     "uvicorn": ("testing.cpo.server", "cli"),
     "waitress": (),
 }
@@ -270,7 +270,8 @@ KNOWN = dict.fromkeys(
         ("flows.cdrs.inbound", "import anyio.to_thread", "no runtime"),
         ("client", "import httpx", "only transports.httpx"),
         ("client", "import uvicorn", "only testing.cpo.server"),
-        ("emsp", "def asgi():\n    import starlette", "only nobody"),
+        ("emsp", "def asgi():\n    import starlette", "only testing.cpo"),
+        ("emsp", "def wsgi():\n    import waitress", "only nobody"),
         ("testing.cpo", "import pytest", "only testing.contract"),
         ("codec", "import orjson", "no dependency"),
     ],

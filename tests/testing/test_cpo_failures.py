@@ -219,7 +219,7 @@ def test_a_body_without_end_ends_when_the_client_goes_away(preset: str, least: i
             assert await begin(peer, f"{api}/locations", least) >= least
             await peer.http.aclose()
             # The server needs some turns to see it; nothing else runs here.
-            while any("_pump" in repr(task) for task in asyncio.all_tasks() - before):
+            while any("StreamingResponse" in repr(task) for task in asyncio.all_tasks() - before):
                 await anyio.lowlevel.checkpoint()
 
     served(scenario, drip_seconds=0.001, **PRESETS[preset])

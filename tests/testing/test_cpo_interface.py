@@ -359,3 +359,25 @@ def test_patch_of_an_unknown_token_is_404_and_needs_an_object() -> None:
         assert payload(await peer.http.put(url, json="text"))["status_code"] == 2001
 
     pair(scenario)
+
+
+def test_an_id_may_hold_what_separates_a_path() -> None:
+    async def scenario(peer: Pair) -> None:
+        token = samples.token("a/b c")
+        response = await peer.http.put(f"{API}/tokens/NL/EXA/a%2Fb%20c", json=token)
+        assert response.status_code == 201
+        assert await peer.data("/tokens/NL/EXA/a%2Fb%20c/") == token
+        assert peer.cpo.received[-1].path == "/ocpi/cpo/2.1.1/tokens/NL/EXA/a%2Fb%20c/"
+
+    pair(scenario)
+
+
+def test_a_client_that_goes_away_while_it_sends_is_no_error() -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(f"nobody reads {message}")
+
+    scope = {"type": "http", "method": "POST", "path": "/ocpi/cpo/versions", "query_string": b"", "headers": []}
+    anyio.run(SimulatedCpo().app, scope, receive, send)

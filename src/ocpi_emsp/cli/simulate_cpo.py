@@ -13,21 +13,20 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage, reason
-from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
-from ocpi_emsp.testing.cpo.presets import preset
 
 _COUNTS = ("locations", "evses", "sessions", "cdrs")
 
 
 def run(arguments: Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C, or list the presets."""
+    for package in ("starlette", "uvicorn"):
+        output.require(package, "server")
+    from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo, server
+
     if arguments.list_presets:
         output.write("".join(f"{name}\n" for name in PRESETS))
         return 0
     cpo = SimulatedCpo(**_settings(arguments))
-    output.require("uvicorn", "server")
-    from ocpi_emsp.testing.cpo import server
-
     try:
         server.run(arguments.host, arguments.port, cpo, _print_ready)
     except OSError as error:
@@ -37,6 +36,8 @@ def run(arguments: Namespace) -> int:
 
 def _settings(arguments: Namespace) -> dict[str, Any]:
     """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
+    from ocpi_emsp.testing.cpo.presets import preset
+
     try:
         settings = preset("plain" if arguments.preset is None else arguments.preset)
     except ValueError as error:

@@ -28,6 +28,7 @@ SCENE_SECONDS = 15.0
 
 def run(arguments: Namespace) -> int:
     """Play the demo and print what happened."""
+    output.require("starlette", "server")
     output.require("uvicorn", "server")
     output.require("sqlalchemy", "sql")
     matrix = SupportMatrix.default()

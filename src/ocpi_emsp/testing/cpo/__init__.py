@@ -20,12 +20,13 @@ CDRs CDR1.., tariffs TAR1...
 from ocpi_emsp.testing.cpo.calls import TokenList, UnknownObjectError
 from ocpi_emsp.testing.cpo.commands import CommandResult
 from ocpi_emsp.testing.cpo.handshake import HandshakeError
-from ocpi_emsp.testing.cpo.interface import Received, ReceivedToken
+from ocpi_emsp.testing.cpo.interface import Received
 from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRegisteredError
 from ocpi_emsp.testing.cpo.presets import PRESETS
 from ocpi_emsp.testing.cpo.registration import Invitation
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.simulated import SimulatedCpo
+from ocpi_emsp.testing.cpo.tokens import ReceivedToken
 
 __all__ = [
     "PRESETS",

@@ -1,45 +1,107 @@
 """The ASGI application of the simulated CPO: below /control the control interface, everywhere else the CPO interface.
 
-A plain coroutine function, because servers tell ASGI 3 by that.
+Rules of this module: an answer that is sent piece by piece ends when the client goes away, when the CPO is closed, or
+when the server is stopped (`Streams.stop`); then no task is left. An answer that is cut, or ended like that, is not
+completed: an ASGI server closes the connection, so the client sees it end before Content-Length or the last chunk.
 """
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
+from urllib.parse import quote
 
-from ocpi_emsp.testing.cpo.control import Control
-from ocpi_emsp.testing.cpo.interface import Interface
-from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.streams import Streams
-from ocpi_emsp.testing.cpo.wire import Receive, Scope, Send, read_request
+import anyio
+from attrs import frozen
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ocpi_emsp.testing.cpo.wire import Answer, Handler, Request
 
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+class Streams:
+    """Sends answers, and can end those that are sent piece by piece."""
+
+    def __init__(self) -> None:
+        self._running: set[anyio.CancelScope] = set()
+
+    def stop(self) -> None:
+        """Ends what is being sent piece by piece. To be called in the event loop that sends it."""
+        for running in self._running:
+            running.cancel()
+
+    async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends an answer as ASGI messages."""
+        if answer.rest is None and not answer.cut:
+            await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
+            return
+        headers = answer.headers | ({"content-length": str(len(answer.body))} if answer.cut else {})
+        with anyio.CancelScope() as running:
+            pieces = StreamingResponse(_pieces(answer, running), answer.status, headers)
+            self._running.add(running)
+            try:
+                await pieces(scope, receive, send)
+            finally:
+                self._running.discard(running)
+
+
+async def _pieces(answer: Answer, running: anyio.CancelScope) -> AsyncIterator[bytes]:
+    if answer.cut:
+        yield answer.body[: len(answer.body) // 2]
+        running.cancel()
+        await anyio.lowlevel.checkpoint()  # Ends here, so that the answer is never completed.
+    yield answer.body
+    for piece in answer.rest or ():
+        # Even without a pause: others must get a turn while a fast client reads.
+        await anyio.sleep(answer.pause)
+        yield piece
+
+
+@frozen
+class Resource:
+    """An ASGI application that answers by a handler."""
+
+    handler: Handler
+    streams: Streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        # A client that went away before its request was complete gets no answer.
+        with contextlib.suppress(ClientDisconnect):
+            await request.body()
+            await self.streams.send(await self.handler(request), scope, receive, send)
+
+
 def application(
-    settings: Settings, interface: Interface, control: Control, streams: Streams, aclose: Callable[[], Awaitable[None]]
+    routes: dict[str, Handler], unknown: Handler, streams: Streams, aclose: Callable[[], Awaitable[None]]
 ) -> Application:
-    """An ASGI application; `aclose` is called when the server shuts down."""
+    """An ASGI application of handlers by path; `unknown` answers every other path.
+
+    A trailing slash makes no difference. `aclose` is called when the server shuts down.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
+        yield
+        await aclose()
+
+    router = Router(
+        [Route(path, Resource(handler, streams)) for path, handler in routes.items()],
+        redirect_slashes=False,
+        default=Resource(unknown, streams),
+        lifespan=lifespan,
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, aclose)
-        elif scope["type"] == "http":
-            request = await read_request(scope, receive)
-            controlled = settings.control and request.segments[0] == "control"
-            handle = control.handle if controlled else interface.handle
-            await streams.write(await handle(request), receive, send)
-        else:
-            raise NotImplementedError(f"OCPI has no use for the ASGI scope {scope['type']!r}")
+        if scope["type"] == "http":
+            # Routes match the path as sent, so that a %2F in an id splits nothing; a server may leave `raw_path` out.
+            raw: bytes = (scope.get("raw_path") or quote(scope["path"]).encode()).split(b"?")[0]
+            scope = {**scope, "raw_path": raw, "path": raw.decode("ascii", "replace").removesuffix("/")}
+        elif scope["type"] != "lifespan":
+            raise NotImplementedError(f"unsupported ASGI scope '{scope['type']}': expected http or lifespan")
+        await router(scope, receive, send)
 
     return app
-
-
-async def _lifespan(receive: Receive, send: Send, aclose: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await aclose()
-            await send({"type": "lifespan.shutdown.complete"})
-            return

@@ -9,15 +9,16 @@ A document that is named by its id is the one this CPO owns; one that is given b
 was pushed is also what a later GET of the list returns. To send what the CPO shall not own, use `call`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import httpx
-from attrs import frozen
+from attrs import define, field, frozen
 
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
-from ocpi_emsp.testing.cpo.outgoing import Exchange, path_of
+from ocpi_emsp.testing.cpo.outgoing import Exchange, Outgoing, path_of
+from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
+from ocpi_emsp.testing.cpo.tokens import Tokens
 from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json
 
 
@@ -33,12 +34,21 @@ class TokenList:
     tokens: list[Document]
 
 
-class EmspCalls(Settings, ABC):
-    """Named calls over `call`; every one returns the exchange, whatever the eMSP answered."""
+@define(kw_only=True, slots=False, eq=False)
+class EmspCalls(Settings):
+    """Calls to the eMSP; every one returns the exchange, whatever the eMSP answered."""
 
-    catalogue: Catalogue
+    catalogue: Catalogue = field(init=False, repr=False)
+    registration: Registration = field(init=False, factory=Registration)
+    outgoing: Outgoing = field(init=False, repr=False)
+    token_store: Tokens = field(init=False, repr=False)
 
-    @abstractmethod
+    def __attrs_post_init__(self) -> None:
+        self.registration.invitation = self.token_a
+        self.catalogue = Catalogue(self)
+        self.outgoing = Outgoing(self, self.registration)
+        self.token_store = Tokens(self, self.registration)
+
     async def call(
         self,
         method: str,
@@ -49,15 +59,15 @@ class EmspCalls(Settings, ABC):
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
-        """Sends one request to a module of the eMSP."""
+        """Sends one request to the eMSP and returns the exchange, whatever the answer.
 
-    @abstractmethod
-    def store_tokens(self, tokens: list[Document]) -> None:
-        """Keeps the eMSP's Token objects."""
-
-    @abstractmethod
-    def resolve(self, module: str, reference: str) -> str:
-        """The absolute URL of a link that the eMSP returned."""
+        `module` is a ModuleID, whose URL is looked up in the eMSP's version details, or an absolute URL that the
+        eMSP gave. `path` is appended as it is (encoded already). `body` is JSON, or `bytes` to be sent untouched.
+        `headers` are added and may replace `Authorization`. Raises `NotRegisteredError`, `EndpointMissingError` and
+        `httpx.HTTPError` (no answer).
+        """
+        url = self.outgoing.url(module, path)
+        return await self.outgoing.send(method, url, body=body, query=query, headers=headers)
 
     def owned_path(self, *ids: str) -> str:
         """`{country_code}/{party_id}/{id}...` of an object that this CPO owns."""
@@ -71,38 +81,23 @@ class EmspCalls(Settings, ABC):
 
     async def patch_location(self, location_id: str, changes: Document) -> Exchange:
         """PATCH of a location."""
-        self.catalogue.change_location(location_id, changes)
-        return await self.call("PATCH", "locations", self.owned_path(location_id), body=changes)
+        return await self._patch("locations", changes, location_id)
 
     async def push_evse(self, location_id: str, evse: Document | str) -> Exchange:
         """PUT of an EVSE, given or named by its uid."""
-        if isinstance(evse, str):
-            document = self._find(location_id, evse, None)
-        else:
-            document = evse
-            self.catalogue.put_evse(location_id, document)
-        return await self.call("PUT", "locations", self.owned_path(location_id, document["uid"]), body=document)
+        return await self._push("locations", evse, location_id)
 
     async def patch_evse(self, location_id: str, evse_uid: str, changes: Document) -> Exchange:
         """PATCH of an EVSE, such as its status."""
-        self.catalogue.change_evse(location_id, evse_uid, changes)
-        return await self.call("PATCH", "locations", self.owned_path(location_id, evse_uid), body=changes)
+        return await self._patch("locations", changes, location_id, evse_uid)
 
     async def push_connector(self, location_id: str, evse_uid: str, connector: Document | str) -> Exchange:
         """PUT of a connector, given or named by its id."""
-        if isinstance(connector, str):
-            document = self._find(location_id, evse_uid, connector)
-        else:
-            document = connector
-            self.catalogue.put_connector(location_id, evse_uid, document)
-        path = self.owned_path(location_id, evse_uid, document["id"])
-        return await self.call("PUT", "locations", path, body=document)
+        return await self._push("locations", connector, location_id, evse_uid)
 
     async def patch_connector(self, location_id: str, evse_uid: str, connector_id: str, changes: Document) -> Exchange:
         """PATCH of a connector."""
-        self.catalogue.change_connector(location_id, evse_uid, connector_id, changes)
-        path = self.owned_path(location_id, evse_uid, connector_id)
-        return await self.call("PATCH", "locations", path, body=changes)
+        return await self._patch("locations", changes, location_id, evse_uid, connector_id)
 
     async def get_location(self, *ids: str) -> Exchange:
         """GET of a location, EVSE or connector (its ids in the order of the URL) as the eMSP stores it."""
@@ -116,7 +111,7 @@ class EmspCalls(Settings, ABC):
 
     async def patch_session(self, session_id: str, changes: Document) -> Exchange:
         """PATCH of a session."""
-        return await self._patch("sessions", session_id, changes)
+        return await self._patch("sessions", changes, session_id)
 
     async def get_session(self, session_id: str) -> Exchange:
         """GET of a session as the eMSP stores it."""
@@ -130,7 +125,7 @@ class EmspCalls(Settings, ABC):
 
     async def patch_tariff(self, tariff_id: str, changes: Document) -> Exchange:
         """PATCH of a tariff."""
-        return await self._patch("tariffs", tariff_id, changes)
+        return await self._patch("tariffs", changes, tariff_id)
 
     async def delete_tariff(self, tariff_id: str) -> Exchange:
         """DELETE of a tariff, which this CPO no longer lists either."""
@@ -149,7 +144,7 @@ class EmspCalls(Settings, ABC):
 
     async def get_cdr(self, location: str) -> Exchange:
         """GET of a CDR at the URL, absolute or relative, that `post_cdr` was answered with."""
-        return await self.call("GET", self.resolve("cdrs", location))
+        return await self.call("GET", self.outgoing.resolve("cdrs", location))
 
     # Tokens
 
@@ -172,7 +167,8 @@ class EmspCalls(Settings, ABC):
             seen |= {url, exchange.url}
         listed = [token for page in exchanges if isinstance(page.data, list) for token in page.data]
         tokens = [token for token in listed if isinstance(token, dict)]
-        self.store_tokens(tokens)
+        for token in tokens:
+            self.token_store.put_fetched(token)
         return TokenList(exchanges, tokens)
 
     async def authorize(
@@ -189,32 +185,30 @@ class EmspCalls(Settings, ABC):
 
     # Helpers
 
-    async def _push(self, module: str, document_or_id: Document | str) -> Exchange:
-        document = self._own(module, document_or_id)
-        return await self.call("PUT", module, self.owned_path(document["id"]), body=document)
+    async def _push(self, module: str, document_or_id: Document | str, *parent_ids: str) -> Exchange:
+        document = self._own(module, document_or_id, *parent_ids)
+        own_id = document["uid" if len(parent_ids) == 1 else "id"]
+        return await self.call("PUT", module, self.owned_path(*parent_ids, own_id), body=document)
 
-    async def _patch(self, module: str, object_id: str, changes: Document) -> Exchange:
-        self.catalogue.change(module, object_id, changes)
-        return await self.call("PATCH", module, self.owned_path(object_id), body=changes)
+    async def _patch(self, module: str, changes: Document, *ids: str) -> Exchange:
+        self.catalogue.change(module, changes, *ids)
+        return await self.call("PATCH", module, self.owned_path(*ids), body=changes)
 
-    def _own(self, module: str, document_or_id: Document | str) -> Document:
+    def _own(self, module: str, document_or_id: Document | str, *parent_ids: str) -> Document:
         """The document of an id, or the given document, which is owned from now on."""
-        collection = self.catalogue.collection(module)
-        if not isinstance(document_or_id, str):
-            collection.put(document_or_id["id"], document_or_id)
-            return document_or_id
-        document = collection.get(document_or_id)
-        if document is None:
-            raise UnknownObjectError(f"{module} has no {document_or_id!r}")
-        return document
+        if isinstance(document_or_id, str):
+            return self.known(module, *parent_ids, document_or_id)
+        self.catalogue.put(module, document_or_id, *parent_ids)
+        return document_or_id
 
-    def _find(self, location_id: str, evse_uid: str, connector_id: str | None) -> Document:
-        document = self.catalogue.find(location_id, evse_uid, connector_id)
+    def known(self, module: str, *ids: str) -> Document:
+        """A document that this CPO owns. Raises `UnknownObjectError`."""
+        document = self.catalogue.find(module, *ids)
         if document is None:
-            raise UnknownObjectError(f"locations has no {(location_id, evse_uid, connector_id)!r}")
+            raise UnknownObjectError(f"{module} has no '{'/'.join(ids)}'")
         return document
 
     def _next(self, exchange: Exchange) -> str | None:
         """The URL of the `Link` with rel="next", absolute."""
         links = httpx.Response(200, headers=exchange.headers).links
-        return self.resolve(exchange.url, links["next"]["url"]) if "next" in links else None
+        return self.outgoing.resolve(exchange.url, links["next"]["url"]) if "next" in links else None

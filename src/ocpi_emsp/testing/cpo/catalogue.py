@@ -12,7 +12,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -174,6 +174,10 @@ def _last_updated(document: Document | None) -> datetime:
         return utc_now()
 
 
+_CHILDREN: Final = (("evses", "uid"), ("connectors", "id"))
+"""What a location holds, and what an EVSE holds: the field, and the field that identifies each of it."""
+
+
 class Catalogue:
     """The four collections of a simulated CPO, consistent with each other.
 
@@ -199,50 +203,30 @@ class Catalogue:
             "tariffs": self.tariffs,
         }[module]
 
-    def find(self, location_id: str, evse_uid: str | None, connector_id: str | None) -> Document | None:
-        """A location, or the EVSE or connector of it that is asked for; None if it is not known."""
-        found = self.locations.get(location_id)
-        if found is not None and evse_uid is not None:
-            found = _child(found, "evses", "uid", evse_uid)
-        if found is not None and connector_id is not None:
-            found = _child(found, "connectors", "id", connector_id)
+    def find(self, module: str, object_id: str, *child_ids: str) -> Document | None:
+        """An object, or the EVSE or connector of a location that `child_ids` name; None if it is not known."""
+        found = self.collection(module).get(object_id)
+        for (children, key), child_id in zip(_CHILDREN, child_ids, strict=False):
+            siblings = (found or {}).get(children) or []
+            found = next((child for child in siblings if child.get(key) == child_id), None)
         return found
 
-    def change_location(self, location_id: str, changes: Document) -> None:
-        """Merges `changes` into a location, if it is known."""
-        known = self.locations.get(location_id)
-        if known is not None:
-            self.locations.put(location_id, _changed(known, changes, self._settings.now))
+    def put(self, module: str, document: Document, *parent_ids: str) -> None:
+        """Adds or replaces an object, or an EVSE or connector of known parents, which are updated with it."""
+        if not parent_ids:
+            self.collection(module).put(document["id"], document)
+            return
+        parent = self.find(module, *parent_ids)
+        if parent is not None:
+            children, key = _CHILDREN[len(parent_ids) - 1]
+            self.put(module, _with_child(parent, children, key, document, self._settings.now), *parent_ids[:-1])
 
-    def put_evse(self, location_id: str, evse: Document) -> None:
-        """Adds or replaces an EVSE of a known location, which is updated with it."""
-        known = self.locations.get(location_id)
+    def change(self, module: str, changes: Document, *ids: str) -> None:
+        """Merges `changes` into an object, EVSE or connector, if it is known, and updates its parents."""
+        known = self.find(module, *ids)
         if known is not None:
-            self.locations.put(location_id, _with_child(known, "evses", "uid", evse, self._settings.now))
-
-    def change_evse(self, location_id: str, evse_uid: str, changes: Document) -> None:
-        """Merges `changes` into an EVSE, if it is known, and updates its location."""
-        known = self.find(location_id, evse_uid, None)
-        if known is not None:
-            self.put_evse(location_id, _changed(known, changes, self._settings.now))
-
-    def put_connector(self, location_id: str, evse_uid: str, connector: Document) -> None:
-        """Adds or replaces a connector of a known EVSE, which is updated with it."""
-        known = self.find(location_id, evse_uid, None)
-        if known is not None:
-            self.put_evse(location_id, _with_child(known, "connectors", "id", connector, self._settings.now))
-
-    def change_connector(self, location_id: str, evse_uid: str, connector_id: str, changes: Document) -> None:
-        """Merges `changes` into a connector, if it is known, and updates its EVSE and location."""
-        known = self.find(location_id, evse_uid, connector_id)
-        if known is not None:
-            self.put_connector(location_id, evse_uid, _changed(known, changes, self._settings.now))
-
-    def change(self, module: str, object_id: str, changes: Document) -> None:
-        """Merges `changes` into an object of a module, if it is known."""
-        known = self.collection(module).get(object_id)
-        if known is not None:
-            self.collection(module).put(object_id, _changed(known, changes, self._settings.now))
+            # Without a new `last_updated` the change is of now.
+            self.put(module, merge(known, {"last_updated": timestamp(self._settings.now), **changes}), *ids[:-1])
 
     def _collection(
         self,
@@ -339,15 +323,6 @@ def _session_updated(index: int) -> datetime:
 
 def _cdr_updated(index: int) -> datetime:
     return _session_updated(_completed(index)) + timedelta(minutes=5)
-
-
-def _child(parent: Document, children: str, key: str, value: str) -> Document | None:
-    return next((child for child in (parent.get(children) or []) if child.get(key) == value), None)
-
-
-def _changed(document: Document, changes: Document, now: datetime) -> Document:
-    """`document` after a PATCH; without a new `last_updated` the change is of now."""
-    return merge(document, {"last_updated": timestamp(now), **changes})
 
 
 def _with_child(parent: Document, children: str, key: str, child: Document, now: datetime) -> Document:

@@ -8,17 +8,17 @@ An unknown EVSE or connector of a known location is REJECTED, as 2.1.1 has no co
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 
 import httpx
 from attrs import evolve, frozen
 
-from ocpi_emsp.testing.cpo.catalogue import Catalogue
+from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.failures import HTML
 from ocpi_emsp.testing.cpo.fields import COMMANDS, check
-from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError, Outgoing
-from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import Document, Json, Request, RequestError, Response, answer
+from ocpi_emsp.testing.cpo.follow import follow_command
+from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError
+from ocpi_emsp.testing.cpo.wire import Answer, Document, Json, Request, RequestError, answer
 
 ACCEPTED = "ACCEPTED"
 
@@ -64,45 +64,35 @@ class Tasks:
 
 
 class Commands:
-    """The commands endpoint; `follow` is called after an ACCEPTED result has been sent."""
+    """The commands endpoint; what happens at the Charge Point follows an ACCEPTED result."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        catalogue: Catalogue,
-        outgoing: Outgoing,
-        tasks: Tasks,
-        follow: Callable[[str, Document], Awaitable[None]],
-    ) -> None:
-        self._settings = settings
-        self._catalogue = catalogue
-        self._outgoing = outgoing
-        self._tasks = tasks
-        self._follow = follow
+    def __init__(self, cpo: EmspCalls) -> None:
+        self._cpo = cpo
+        self.tasks = Tasks()
         self.results: deque[CommandResult] = deque(maxlen=LOG_LENGTH)
 
-    async def post(self, command: str, request: Request) -> Response:
+    async def post(self, command: str, request: Request) -> Answer:
         """Acknowledges a command and plans its result. Raises `RequestError` (2001 or 2003)."""
-        body = check(request.json(), COMMANDS[command])
+        body = check(await request.document(), COMMANDS[command])
         acknowledgement = self._acknowledge(command, body)
-        result = self._settings.command_results.get(command, ACCEPTED)
-        if acknowledgement == ACCEPTED and result is not None and self._settings.results != "never":
+        result = self._cpo.command_results.get(command, ACCEPTED)
+        if acknowledgement == ACCEPTED and result is not None and self._cpo.results != "never":
             await self._begin(command, body, result)
-        return self._failed(answer(self._response(acknowledgement)))
+        return self._failed(answer(self._cpo.now, self._response(acknowledgement)))
 
     async def _begin(self, command: str, body: Document, result: str) -> None:
         """Sends the result, or plans it."""
         sending = self._send_result(command, body, result)
-        if self._settings.results == "first":
+        if self._cpo.results == "first":
             await sending
         else:
-            self._tasks.start(sending)
+            self.tasks.start(sending)
 
-    def _failed(self, response: Response) -> Response:
+    def _failed(self, response: Answer) -> Answer:
         """The direct answer, or what comes in its place. Raises `RequestError`."""
-        match self._settings.command_failure:
+        match self._cpo.command_failure:
             case "html":
-                return Response(status=502, body=HTML, headers={"content-type": "text/html"})
+                return Answer(status=502, body=HTML, headers={"content-type": "text/html"})
             case "server-error":
                 raise RequestError(500, 3000, "Something went wrong")
             case "not-json":
@@ -112,48 +102,43 @@ class Commands:
         return response
 
     def _acknowledge(self, command: str, body: Document) -> str:
+        catalogue = self._cpo.catalogue
         if command == "STOP_SESSION":
-            if self._catalogue.sessions.get(body["session_id"]) is None:
+            if catalogue.find("sessions", body["session_id"]) is None:
                 return "UNKNOWN_SESSION"
-        elif self._catalogue.locations.get(body["location_id"]) is None:
+        elif catalogue.find("locations", body["location_id"]) is None:
             raise RequestError(200, 2003, f"Unknown location: {body['location_id']}")
-        elif self._catalogue.find(body["location_id"], body.get("evse_uid"), body.get("connector_id")) is None:
-            return "REJECTED"
-        return self._settings.command_acknowledgements.get(command, ACCEPTED)
+        else:
+            ids = [body[name] for name in ("location_id", "evse_uid", "connector_id") if body.get(name) is not None]
+            if catalogue.find("locations", *ids) is None:
+                return "REJECTED"
+        return self._cpo.command_acknowledgements.get(command, ACCEPTED)
 
     def _response(self, result: str) -> Json:
-        return result if self._settings.bare_command_result else {"result": result}
+        return result if self._cpo.bare_command_result else {"result": result}
 
     async def _send_result(self, command: str, body: Document, result: str) -> None:
-        await asyncio.sleep(self._settings.command_delay + self._settings.result_delay)
+        await asyncio.sleep(self._cpo.command_delay + self._cpo.result_delay)
         if not await self._deliver(command, body["response_url"], result):
             return
-        if self._settings.results in ("twice", "contradicting"):
+        if self._cpo.results in ("twice", "contradicting"):
             await self._deliver(command, body["response_url"], self._next(result))
-        if result == ACCEPTED:
-            await self._follow(command, body)
+        if result == ACCEPTED and self._cpo.sessions_follow_commands:
+            await follow_command(self._cpo, command, body)
 
     def _next(self, result: str) -> str:
         """What is sent after a result."""
-        if self._settings.results == "twice":
+        if self._cpo.results == "twice":
             return result
         return "REJECTED" if result == ACCEPTED else ACCEPTED
 
     async def _deliver(self, command: str, url: str, result: str) -> bool:
         """Sends a result once; whether there was an answer."""
+        sent = CommandResult(command=command, response_url=url, result=result)
         try:
-            exchange = await self._outgoing.send("POST", url, token=self._outgoing.token(), body=self._response(result))
+            exchange = await self._cpo.outgoing.send("POST", url, body=self._response(result))
         except (httpx.HTTPError, httpx.InvalidURL, NotRegisteredError) as error:
-            failed = CommandResult(command=command, response_url=url, result=result, error=str(error))
-            self.results.append(failed)
+            self.results.append(evolve(sent, error=str(error)))
             return False
-        self.results.append(
-            CommandResult(
-                command=command,
-                response_url=url,
-                result=result,
-                status=exchange.status,
-                status_code=exchange.status_code,
-            )
-        )
+        self.results.append(evolve(sent, status=exchange.status, status_code=exchange.status_code))
         return True

@@ -22,116 +22,55 @@ Only `method` and `module` of a call are required; without "body" no body is sen
 with {"error"}.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from ipaddress import ip_address
-from typing import Any, Protocol
 
 import httpx
 from attrs import asdict
 
 from ocpi_emsp.testing.cpo.calls import UnknownObjectError
-from ocpi_emsp.testing.cpo.commands import CommandResult
 from ocpi_emsp.testing.cpo.deviations import LISTS
 from ocpi_emsp.testing.cpo.handshake import HandshakeError
-from ocpi_emsp.testing.cpo.interface import Received, ReceivedToken
 from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRegisteredError
-from ocpi_emsp.testing.cpo.registration import Invitation, Registration
-from ocpi_emsp.testing.cpo.wire import (
-    ABSENT,
-    Absent,
-    Document,
-    Json,
-    Request,
-    RequestError,
-    Response,
-    plain_json,
-)
-
-
-class Controlled(Protocol):
-    """What the control interface uses of a simulated CPO."""
-
-    @property
-    def registration(self) -> Registration: ...
-    @property
-    def tokens(self) -> list[Document]: ...
-    @property
-    def received(self) -> Sequence[Received]: ...
-    @property
-    def command_results_sent(self) -> Sequence[CommandResult]: ...
-    @property
-    def sent(self) -> Sequence[Exchange]: ...
-    @property
-    def received_tokens(self) -> Sequence[ReceivedToken]: ...
-    @property
-    def list_requests(self) -> Mapping[str, int]: ...
-    @property
-    def deviating(self) -> dict[str, Any]: ...
-
-    def invite(self) -> Invitation: ...
-    async def register(self, versions_url: str, token_a: str) -> list[Exchange]: ...
-    async def update_credentials(self, method: str = "PUT", *, fields: Sequence[str] = ()) -> list[Exchange]: ...
-    async def unregister(self) -> Exchange: ...
-    async def call(
-        self,
-        method: str,
-        module: str,
-        path: str = "",
-        *,
-        body: Json | Absent = ABSENT,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Exchange: ...
-    async def wait_idle(self) -> None: ...
-    def change(
-        self,
-        module: str,
-        object_id: str,
-        changes: Document,
-        *,
-        evse_uid: str | None = None,
-        connector_id: str | None = None,
-    ) -> None: ...
-    def own(self, module: str, document: Document) -> None: ...
-    def withdraw(self, module: str, *object_ids: str) -> None: ...
-    def restore(self, module: str, *object_ids: str) -> None: ...
-    def misbehave(self, preset: str | None = None, **deviations: Any) -> None: ...
-    def behave(self) -> None: ...
+from ocpi_emsp.testing.cpo.running import RunningCpo
+from ocpi_emsp.testing.cpo.wire import ABSENT, Answer, Document, Json, Request, RequestError, plain_json
 
 
 class Control:
     """Answers the requests below /control."""
 
-    def __init__(self, cpo: Controlled) -> None:
+    def __init__(self, cpo: RunningCpo) -> None:
         self._cpo = cpo
-        self._routes: dict[str, tuple[str, Callable[[Document], Awaitable[Response]]]] = {
-            "invite": ("GET", self._invite),
-            "state": ("GET", self._state),
+        self._routes: dict[str, tuple[str, Callable[[Document], Json | Awaitable[Json]]]] = {
+            "invite": ("GET", lambda _: asdict(cpo.invite())),
+            "state": ("GET", lambda _: self._state()),
             "register": ("POST", self._register),
             "update": ("POST", self._update),
-            "unregister": ("POST", self._unregister),
+            "unregister": ("POST", lambda _: self._unregister()),
             "call": ("POST", self._call),
-            "wait-idle": ("POST", self._wait_idle),
+            "wait-idle": ("POST", lambda _: cpo.wait_idle()),
             "change": ("POST", self._change),
             "own": ("POST", self._own),
-            "withdraw": ("POST", self._withdraw),
-            "restore": ("POST", self._restore),
+            "withdraw": ("POST", lambda body: cpo.withdraw(_module(body), *_ids(body))),
+            "restore": ("POST", lambda body: cpo.restore(_module(body), *_ids(body))),
             "misbehave": ("POST", self._misbehave),
-            "behave": ("POST", self._behave),
+            "behave": ("POST", lambda _: cpo.behave()),
         }
 
-    async def handle(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Answer:
         """The answer to a control request: plain JSON."""
-        if not _is_loopback(request.client):
-            return _error(403, "Control is for this machine only")
-        route = self._routes.get("/".join(request.segments[1:]))
-        if route is None:
+        if not _is_loopback(request.client.host if request.client else None):
+            return _error(403, "Control requests are accepted from this machine only")
+        method, order = self._routes.get("/".join(request.ids), ("", None))
+        if order is None:
             return _error(404, f"Unknown: {request.path}")
-        method, answer = route
         if request.method != method:
             return _error(405, f"Use {method}")
         try:
-            return await answer(_body(request))
+            body = await request.document() if await request.body() else {}
+            done = order(_object({"body": body}, "body"))
+            return plain_json((await done if isawaitable(done) else done) or {})
         except RequestError as error:
             return _error(400, str(error))
         except UnknownObjectError as error:
@@ -141,41 +80,35 @@ class Control:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return _error(502, f"{type(error).__name__}: {error}")
 
-    async def _invite(self, _: Document) -> Response:
-        return plain_json(asdict(self._cpo.invite()))
-
-    async def _state(self, _: Document) -> Response:
-        registration = self._cpo.registration
+    def _state(self) -> Json:
+        cpo, registration = self._cpo, self._cpo.registration
         emsp = {name: value for name, value in (registration.emsp or {}).items() if name != "token"}
-        return plain_json(
-            {
-                "registered": registration.registered,
-                "emsp": emsp or None,
-                "endpoints": registration.endpoints,
-                "tokens": self._cpo.tokens,
-                "received": [asdict(each) for each in self._cpo.received],
-                "command_results": [asdict(each) for each in self._cpo.command_results_sent],
-                "sent": [_summary(each) for each in self._cpo.sent],
-                "received_tokens": [asdict(each) for each in self._cpo.received_tokens],
-                "list_requests": dict(self._cpo.list_requests),
-                "deviations": self._cpo.deviating,
-            }
-        )
+        return {
+            "registered": registration.registered,
+            "emsp": emsp or None,
+            "endpoints": registration.endpoints,
+            "tokens": cpo.tokens,
+            "received": [asdict(each) for each in cpo.received],
+            "command_results": [asdict(each) for each in cpo.command_results_sent],
+            "sent": [each.summary() for each in cpo.sent],
+            "received_tokens": [asdict(each) for each in cpo.received_tokens],
+            "list_requests": dict(cpo.list_requests),
+            "deviations": cpo.deviating,
+        }
 
-    async def _register(self, body: Document) -> Response:
-        versions_url, token_a = _text(body, "versions_url"), _text(body, "token_a")
-        return await self._handshake(self._cpo.register(versions_url, token_a))
+    async def _register(self, body: Document) -> Json:
+        return await self._handshake(self._cpo.register(_text(body, "versions_url"), _text(body, "token_a")))
 
-    async def _update(self, body: Document) -> Response:
+    async def _update(self, body: Document) -> Json:
         method, fields = _text(body, "method", default="PUT"), body.get("fields", [])
         if method not in ("PUT", "PATCH") or not isinstance(fields, list):
-            return _error(400, "method is PUT or PATCH, fields a list")
+            raise RequestError(400, 2000, "method is PUT or PATCH, fields a list")
         return await self._handshake(self._cpo.update_credentials(method, fields=fields))
 
-    async def _unregister(self, _: Document) -> Response:
+    async def _unregister(self) -> Json:
         return self._outcome([await self._cpo.unregister()], None)
 
-    async def _call(self, body: Document) -> Response:
+    async def _call(self, body: Document) -> Json:
         exchange = await self._cpo.call(
             _text(body, "method"),
             _text(body, "module"),
@@ -184,63 +117,35 @@ class Control:
             query=_texts(body, "query"),
             headers=_texts(body, "headers"),
         )
-        return plain_json(exchange.to_json())
+        return exchange.to_json()
 
-    async def _wait_idle(self, _: Document) -> Response:
-        await self._cpo.wait_idle()
-        return plain_json({})
+    def _change(self, body: Document) -> None:
+        evse_uid, connector_id = (_text(body, name, default="") or None for name in ("evse_uid", "connector_id"))
+        changes = _object(body, "changes")
+        self._cpo.change(_module(body), _text(body, "id"), changes, evse_uid=evse_uid, connector_id=connector_id)
 
-    async def _change(self, body: Document) -> Response:
-        self._cpo.change(
-            _module(body),
-            _text(body, "id"),
-            _object(body, "changes"),
-            evse_uid=_text(body, "evse_uid", default="") or None,
-            connector_id=_text(body, "connector_id", default="") or None,
-        )
-        return plain_json({})
-
-    async def _own(self, body: Document) -> Response:
+    def _own(self, body: Document) -> None:
         document = _object(body, "document")
         _text(document, "id")
         self._cpo.own(_module(body), document)
-        return plain_json({})
 
-    async def _withdraw(self, body: Document) -> Response:
-        self._cpo.withdraw(_module(body), *_ids(body))
-        return plain_json({})
-
-    async def _restore(self, body: Document) -> Response:
-        self._cpo.restore(_module(body), *_ids(body))
-        return plain_json({})
-
-    async def _misbehave(self, body: Document) -> Response:
+    def _misbehave(self, body: Document) -> None:
         preset = _text(body, "preset") if "preset" in body else None
         try:
             self._cpo.misbehave(preset, **_object(body, "deviations", default={}))
         except (TypeError, ValueError) as error:
-            return _error(400, str(error))
-        return plain_json({})
+            raise RequestError(400, 2000, str(error)) from None
 
-    async def _behave(self, _: Document) -> Response:
-        self._cpo.behave()
-        return plain_json({})
-
-    async def _handshake(self, handshake: Awaitable[list[Exchange]]) -> Response:
+    async def _handshake(self, handshake: Awaitable[list[Exchange]]) -> Json:
         try:
             return self._outcome(await handshake, None)
         except HandshakeError as error:
             return self._outcome(error.exchanges, f"{error.status_code}: {error}")
 
-    def _outcome(self, exchanges: Sequence[Exchange], error: str | None) -> Response:
+    def _outcome(self, exchanges: Sequence[Exchange], error: str | None) -> Json:
         """How a handshake ended; refused by the eMSP is not an error here, but seen in the last exchange."""
-        return plain_json(
-            {
-                "registered": self._cpo.registration.registered,
-                "error": error,
-                "exchanges": [each.to_json() for each in exchanges],
-            }
-        )
+        done = [each.to_json() for each in exchanges]
+        return {"registered": self._cpo.registered, "error": error, "exchanges": done}
 
 
 def _is_loopback(client: str | None) -> bool:
@@ -250,15 +155,8 @@ def _is_loopback(client: str | None) -> bool:
         return False
 
 
-def _error(status: int, message: str) -> Response:
+def _error(status: int, message: str) -> Answer:
     return plain_json({"error": message}, status)
-
-
-def _body(request: Request) -> Document:
-    body = request.json() if request.body else {}
-    if not isinstance(body, dict):
-        raise RequestError(400, 2000, "The body is not an object")
-    return body
 
 
 def _text(body: Document, name: str, default: str | None = None) -> str:
@@ -294,12 +192,3 @@ def _texts(body: Document, name: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise RequestError(400, 2000, f"Not an object: {name}")
     return {key: str(each) for key, each in value.items()}
-
-
-def _summary(exchange: Exchange) -> Document:
-    return {
-        "method": exchange.method,
-        "url": exchange.url,
-        "status": exchange.status,
-        "status_code": exchange.status_code,
-    }

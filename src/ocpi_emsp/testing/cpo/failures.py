@@ -30,7 +30,7 @@ from attrs import evolve
 
 from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import Request, RequestError, Response, utc_now
+from ocpi_emsp.testing.cpo.wire import Answer, Request, RequestError, utc_now
 
 HTML: Final = b"<html><body>Bad Gateway</body></html>"
 _BLANKS: Final = b" " * 65_536
@@ -56,14 +56,14 @@ class Failures:
         if token == self._rotated:
             raise RequestError(401, 2000, "The token is unknown")
 
-    def answer(self, module: str, request: Request, page: Callable[[], Response]) -> Response:
+    def answer(self, module: str, request: Request, page: Callable[[], Answer]) -> Answer:
         """The answer to the GET of a list: the page, or how it fails. Raises `RequestError`."""
         failure = self._settings.list_failure
         if failure is None or module not in self._settings.failing_modules or not self._strikes(failure, module):
             return page()
         match failure:
             case "html":
-                return Response(status=502, body=HTML, headers={"content-type": "text/html"})
+                return Answer(status=502, body=HTML, headers={"content-type": "text/html"})
             case "redirect-loop" | "redirect-foreign":
                 return self._redirect(failure, request)
             case "not-json":
@@ -110,11 +110,11 @@ class Failures:
         self._rotated = self._registration.server_token
         return True
 
-    def _redirect(self, failure: str, request: Request) -> Response:
+    def _redirect(self, failure: str, request: Request) -> Answer:
         origin = self._settings.url if failure == "redirect-loop" else self._settings.foreign_origin
         query = f"?{request.query_string}" if request.query_string else ""
         headers = {"location": f"{origin.rstrip('/')}{request.path}{query}"}
-        return Response(status=302, body=b"", headers=headers)
+        return Answer(status=302, body=b"", headers=headers)
 
     def _refusal(self, failure: str) -> RequestError:
         status, status_code, message = {
@@ -137,18 +137,18 @@ class Failures:
         return {"retry-after": str(seconds)}
 
 
-def _complete(page: Response) -> Response:
+def _complete(page: Answer) -> Answer:
     """A page with all its bytes in `body`."""
     return evolve(page, body=page.body + b"".join(page.rest or ()), rest=None)
 
 
-def _begun(page: Response) -> Response:
+def _begun(page: Answer) -> Answer:
     """A page that lacks only its last brace."""
     whole = _complete(page)
     return evolve(whole, body=whole.body[:-1])
 
 
-def _padded(page: Response, size: int) -> Response:
+def _padded(page: Answer, size: int) -> Answer:
     """A page whose objects have a vendor field more, so that it has `size` bytes or a few more."""
     objects = msgspec.json.decode(page.body, type=dict[str, msgspec.Raw])
     documents = msgspec.json.decode(objects.pop("data", b"[]"), type=list[msgspec.Raw])

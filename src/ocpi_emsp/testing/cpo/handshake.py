@@ -18,7 +18,7 @@ from ocpi_emsp.testing.cpo.fields import CREDENTIALS, check, problems
 from ocpi_emsp.testing.cpo.outgoing import Exchange, NotRegisteredError, Outgoing
 from ocpi_emsp.testing.cpo.registration import Registration, new_token
 from ocpi_emsp.testing.cpo.settings import MODULES, VERSION, Settings
-from ocpi_emsp.testing.cpo.wire import Document, Handler, Json, Request, RequestError, Response, answer, merge
+from ocpi_emsp.testing.cpo.wire import Answer, Document, Handler, Json, Request, RequestError, answer, merge
 
 
 class HandshakeError(Exception):
@@ -50,37 +50,34 @@ class Handshake:
 
     # As receiver
 
-    def resource(self, token: str) -> Mapping[str, Handler]:
-        """The methods of the credentials endpoint, for a request that presents `token`."""
+    def methods(self) -> Mapping[str, Handler]:
+        """The methods of the credentials endpoint."""
+        methods = {"GET": self._get, "POST": self._post, "PUT": self._put, "DELETE": self._delete}
+        return methods | ({"PATCH": self._patch} if self._settings.accept_credentials_patch else {})
 
-        async def get(_: Request) -> Response:
-            return answer(self.credentials(token))
+    async def _get(self, request: Request) -> Answer:
+        return answer(self._settings.now, self.credentials(request.state.token))
 
-        methods: dict[str, Handler] = {"GET": get, "POST": self._post, "PUT": self._put, "DELETE": self._delete}
-        if self._settings.accept_credentials_patch:
-            methods["PATCH"] = self._patch
-        return methods
-
-    async def _post(self, request: Request) -> Response:
+    async def _post(self, request: Request) -> Answer:
         if self._registration.registered:
             raise self._not_allowed("The client is already registered")
-        return await self._accept(request.json(), status=201)
+        return await self._accept(await request.document(), status=201)
 
-    async def _put(self, request: Request) -> Response:
+    async def _put(self, request: Request) -> Answer:
         self._require_registered_client()
-        return await self._accept(request.json(), status=200)
+        return await self._accept(await request.document(), status=200)
 
-    async def _patch(self, request: Request) -> Response:
+    async def _patch(self, request: Request) -> Answer:
         known = self._require_registered_client()
-        changes = request.json()
+        changes = await request.document()
         if not isinstance(changes, dict):
             raise RequestError(200, 2001, "The body is not an object")
         return await self._accept(merge(known, changes), status=200)
 
-    async def _delete(self, _: Request) -> Response:
+    async def _delete(self, _: Request) -> Answer:
         self._require_registered_client()
         self._registration.forget()
-        return answer()
+        return answer(self._settings.now)
 
     def _require_registered_client(self) -> Document:
         if self._registration.emsp is None:
@@ -92,16 +89,16 @@ class Handshake:
         allowed = f"GET, PUT{patch}, DELETE" if self._registration.registered else "GET, POST"
         return RequestError(405, 2000, message, {"allow": allowed})
 
-    async def _accept(self, body: Json, status: int) -> Response:
+    async def _accept(self, body: Json, status: int) -> Answer:
         """Takes the eMSP's credentials: fetches its endpoints and answers with a new token."""
         emsp = check(body, CREDENTIALS)
         try:
             endpoints = await self._discover(emsp["url"], emsp["token"], [])
         except HandshakeError as error:
-            return answer(status_code=error.status_code, message=str(error))
+            return answer(self._settings.now, status_code=error.status_code, message=str(error))
         token = new_token()
         self._registration.complete(server_token=token, client_token=emsp["token"], emsp=emsp, endpoints=endpoints)
-        return answer(self.credentials(token), status=status)
+        return answer(self._settings.now, self.credentials(token), status=status)
 
     # As initiator
 
@@ -124,7 +121,7 @@ class Handshake:
 
     async def unregister(self) -> Exchange:
         """Tells the eMSP that its credentials are invalid; see `SimulatedCpo.unregister`."""
-        exchange = await self._outgoing.call("DELETE", "credentials")
+        exchange = await self._outgoing.send("DELETE", self._outgoing.url("credentials"))
         if exchange.ok:
             self._registration.forget()
         return exchange

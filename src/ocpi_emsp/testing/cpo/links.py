@@ -34,7 +34,7 @@ def next_url(request: Request, settings: Settings, *, offset: int, limit: int, m
 
 
 def _url(request: Request, settings: Settings, offset: int, limit: int) -> str:
-    filters = {name: value for name, value in request.query.items() if name not in ("offset", "limit")}
+    filters = {name: value for name, value in request.query_params.items() if name not in ("offset", "limit")}
     if settings.next_link == "lost-filters":
         filters = {}
     if settings.next_link == "zero-limit":

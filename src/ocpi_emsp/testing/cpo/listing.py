@@ -21,7 +21,7 @@ from ocpi_emsp.testing.cpo.deviations import BIGGEST_PAGE
 from ocpi_emsp.testing.cpo.documents import deviates, listed
 from ocpi_emsp.testing.cpo.links import next_url
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import ABSENT, Request, RequestError, Response, answer, encode, parse_timestamp
+from ocpi_emsp.testing.cpo.wire import Answer, Request, RequestError, answer, encode, parse_timestamp
 
 _PIECE: Final = 1000
 """The objects that are written at once; a page of no more is not streamed."""
@@ -50,11 +50,11 @@ class Lists:
         """Lets the deviations that come once come again."""
         self._moved.clear()
 
-    def get(self, module: str, request: Request) -> Response:
+    def get(self, module: str, request: Request) -> Answer:
         """A page. Raises `RequestError` (200, 2001) for a parameter that is missing or wrong."""
         settings = self._settings
         collection = self._catalogue.collection(module)
-        if module == "sessions" and settings.require_date_from and "date_from" not in request.query:
+        if module == "sessions" and settings.require_date_from and "date_from" not in request.query_params:
             raise RequestError(200, 2001, "Missing required parameter: date_from")
         page = _page(request, collection, settings)
         response = _response(module, collection, page, settings)
@@ -73,7 +73,7 @@ class Lists:
 
 
 def _page(request: Request, collection: Collection, settings: Settings) -> Page:
-    query = request.query
+    query = request.query_params
     offset = _integer(query, "offset", default=0, least=0)
     limit = _limit(query, settings)
     matching = collection.matching(_moment(query, "date_from"), _moment(query, "date_to"))
@@ -104,13 +104,13 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
         raise RequestError(200, 2001, f"Parameter is not a DateTime: {name}") from None
 
 
-def _response(module: str, collection: Collection, page: Page, settings: Settings) -> Response:
+def _response(module: str, collection: Collection, page: Page, settings: Settings) -> Answer:
     if settings.empty_without_data and not page.positions:
-        return answer(ABSENT)
+        return answer(settings.now)
     objects = _objects(module, collection, page.positions, settings)
     if len(page.positions) <= _PIECE:
-        return answer(list(objects))
-    empty = answer([])
+        return answer(settings.now, list(objects))
+    empty = answer(settings.now, [])
     head, tail = empty.body.split(b"]", 1)
     return evolve(empty, body=head, rest=_pieces(objects, tail))
 

@@ -7,7 +7,7 @@ up in the eMSP's version details ("Interface endpoints"); a failed request is ne
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urljoin
 
 import httpx
@@ -15,10 +15,10 @@ from attrs import frozen
 
 from ocpi_emsp.testing.cpo.registration import Registration, authorization
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json, decode, encode
+from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json, decode_or_none, encode
 
 LOG_LENGTH: Final = 10_000
-"""How many entries each log keeps, so that a simulator that runs for days stays small."""
+"""How many entries each log holds, so that a simulator that runs for days stays small."""
 
 
 class NotRegisteredError(Exception):
@@ -63,19 +63,17 @@ class Exchange:
 
     def to_json(self) -> Document:
         """The exchange as a JSON object, for the control interface."""
-        request_body = self.request_body
-        return {
-            "method": self.method,
-            "url": self.url,
-            "request_body": request_body.decode("utf-8", "replace")
-            if isinstance(request_body, bytes)
-            else request_body,
-            "status": self.status,
-            "status_code": self.status_code,
+        sent = self.request_body
+        return self.summary() | {
+            "request_body": sent.decode("utf-8", "replace") if isinstance(sent, bytes) else sent,
             "headers": dict(self.headers),
             "body": self.body,
             "text": self.text,
         }
+
+    def summary(self) -> Document:
+        """The request and both statuses of its answer."""
+        return {"method": self.method, "url": self.url, "status": self.status, "status_code": self.status_code}
 
 
 def path_of(*segments: str) -> str:
@@ -97,13 +95,17 @@ class Outgoing:
         method: str,
         url: str,
         *,
-        token: str,
+        token: str | None = None,
         body: Json | Absent = ABSENT,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
-        """Sends one request; `bytes` as body are sent as they are. Raises `httpx.HTTPError` without an answer."""
-        sent: dict[str, str] = {"authorization": authorization(token, self._settings)}
+        """Sends one request, with the token of the registration unless another is given.
+
+        A body of `bytes` is sent as it is. Raises `NotRegisteredError` without a token and `httpx.HTTPError` without
+        an answer.
+        """
+        sent = {"authorization": authorization(token or self.token(), self._settings)}
         if body is not ABSENT:
             sent["content-type"] = "application/json"
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
@@ -116,29 +118,15 @@ class Outgoing:
             request_body=None if body is ABSENT else body,
             status=response.status_code,
             headers=response.headers,
-            body=_json_or_none(response),
+            body=decode_or_none(response.content),
             text=response.text,
         )
         self.log.append(exchange)
         return exchange
 
-    async def call(
-        self,
-        method: str,
-        module: str,
-        path: str = "",
-        *,
-        body: Json | Absent = ABSENT,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Exchange:
-        """Sends one request to a module of the eMSP; see `EmspCalls.call`."""
-        url = self._url(module) if not path else f"{self._url(module).rstrip('/')}/{path.removeprefix('/')}"
-        return await self.send(method, url, token=self.token(), body=body, query=query, headers=headers)
-
     def resolve(self, module: str, reference: str) -> str:
         """The absolute URL of a link that the eMSP returned, such as the Location of a CDR."""
-        return urljoin(self._url(module), reference)
+        return urljoin(self.url(module), reference)
 
     def token(self) -> str:
         """The token for the eMSP. Raises `NotRegisteredError`."""
@@ -152,19 +140,21 @@ class Outgoing:
         if client is not None:
             await client.aclose()
 
-    def _url(self, module: str) -> str:
+    def url(self, module: str, path: str = "") -> str:
+        """The URL of a path below a module of the eMSP. Raises `NotRegisteredError` or `EndpointMissingError`."""
         self.token()
         if module.startswith(("http://", "https://")):
-            return module
-        try:
-            return self._registration.endpoints[module]
-        except KeyError:
-            raise EndpointMissingError(f"The eMSP's version details do not list {module!r}") from None
+            url = module
+        elif module in self._registration.endpoints:
+            url = self._registration.endpoints[module]
+        else:
+            raise EndpointMissingError(f"The eMSP's version details do not list '{module}'")
+        return f"{url.rstrip('/')}/{path.removeprefix('/')}" if path else url
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
-            options: dict[str, Any] = {"timeout": self._settings.timeout, "trust_env": False}
-            self._client = httpx.AsyncClient(transport=self._settings.transport, **options)
+            settings = self._settings
+            self._client = httpx.AsyncClient(transport=settings.transport, timeout=settings.timeout, trust_env=False)
         return self._client
 
 
@@ -172,10 +162,3 @@ def _content(body: Json | Absent) -> bytes | None:
     if body is ABSENT:
         return None
     return body if isinstance(body, bytes) else encode(body)
-
-
-def _json_or_none(response: httpx.Response) -> Json:
-    try:
-        return decode(response.content)
-    except ValueError:
-        return None

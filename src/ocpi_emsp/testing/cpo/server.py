@@ -51,61 +51,44 @@ def run(
     served = cpo or SimulatedCpo()
 
     async def serve() -> None:
-        async with _served(served, host, port) as server:
-            with _stopping_on_signals(server):
-                on_ready(_ready(served))
-                await server.stopped
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with serving(served, host=host, port=port):
+            # Python delivers signals in the main thread only; elsewhere none stops the server.
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                for each in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(each, stopping.set)
+            on_ready(_ready(served))
+            await stopping.wait()
 
     asyncio.run(serve())
 
 
-@contextlib.asynccontextmanager
-async def serving(cpo: SimulatedCpo, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serves `cpo` in the running event loop; yields its base URL, which `cpo.url` is set to as well."""
-    async with _served(cpo, host, port):
-        yield cpo.url
-
-
 class _Server(uvicorn.Server):
-    """A uvicorn server that tells when it has started and leaves the process's signals alone."""
-
-    def __init__(self, config: uvicorn.Config, cpo: SimulatedCpo) -> None:
-        super().__init__(config)
-        self._cpo = cpo
-        self.ready = asyncio.Event()
-        self.stopped: asyncio.Future[None]
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
+    """A uvicorn server that leaves the process's signals alone."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
-    def stop(self) -> None:
-        """Lets the server finish what it answers, except what has no end, and end."""
-        self._cpo.stop_streams()
-        self.should_exit = True
-
 
 @contextlib.asynccontextmanager
-async def _served(cpo: SimulatedCpo, host: str, port: int) -> AsyncIterator[_Server]:
+async def serving(cpo: SimulatedCpo, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serves `cpo` in the running event loop; yields its base URL, which `cpo.url` is set to as well."""
     with contextlib.closing(_listen(host, port)) as listening:
         cpo.url = _base_url(listening)
-        server = _Server(_config(cpo), cpo)
+        server = _Server(_config(cpo))
         logging.getLogger("uvicorn.error").addFilter(_is_not_on_purpose)
-        server.stopped = asyncio.ensure_future(server.serve(sockets=[listening]))
-        ready = asyncio.ensure_future(server.ready.wait())
-        await asyncio.wait({server.stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if server.stopped.done():
-            raise RuntimeError("The server did not start") from server.stopped.exception()
+        ended = asyncio.ensure_future(server.serve(sockets=[listening]))
+        while not server.started:
+            if ended.done():
+                raise RuntimeError("The server did not start") from ended.exception()
+            await asyncio.sleep(0.002)
         try:
-            yield server
+            yield cpo.url
         finally:
-            server.stop()
-            await server.stopped
+            cpo.stop_streams()
+            server.should_exit = True
+            await ended
 
 
 def _is_not_on_purpose(record: logging.LogRecord) -> bool:
@@ -142,19 +125,3 @@ def _base_url(listening: socket.socket) -> str:
 def _ready(cpo: SimulatedCpo) -> Ready:
     invitation = cpo.invite()
     return Ready(invitation.versions_url, invitation.token_a, f"{cpo.url}/control")
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(server: _Server) -> Generator[None, None, None]:
-    """SIGTERM and SIGINT stop the server; only in the main thread, as Python delivers them only there."""
-    loop = asyncio.get_running_loop()
-    handled: list[signal.Signals] = []
-    with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, server.stop)
-            handled.append(each)
-    try:
-        yield
-    finally:
-        for each in handled:
-            loop.remove_signal_handler(each)

@@ -1,0 +1,186 @@
+"""What a test or a demo does to a running CPO, and what it sees of it.
+
+Rules of this module: a change is not sent to the eMSP, which finds out when it asks; what is named must be known.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+
+from ocpi_emsp.testing.cpo.calls import EmspCalls, UnknownObjectError
+from ocpi_emsp.testing.cpo.commands import CommandResult, Commands
+from ocpi_emsp.testing.cpo.deviations import DEVIATIONS, Deviations, deviations_of
+from ocpi_emsp.testing.cpo.handshake import Handshake
+from ocpi_emsp.testing.cpo.interface import Interface, Received
+from ocpi_emsp.testing.cpo.outgoing import Exchange
+from ocpi_emsp.testing.cpo.presets import preset as settings_of
+from ocpi_emsp.testing.cpo.registration import Invitation, new_token
+from ocpi_emsp.testing.cpo.tokens import ReceivedToken
+from ocpi_emsp.testing.cpo.wire import Document
+
+_NONE: Final = Deviations()
+
+
+@define(kw_only=True, slots=False, eq=False)
+class RunningCpo(EmspCalls):
+    """A CPO without a server: handshakes, logs, changes and deviations."""
+
+    _handshake: Handshake = field(init=False, repr=False)
+    _commands: Commands = field(init=False, repr=False)
+    _interface: Interface = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._handshake = Handshake(self, self.registration, self.outgoing)
+        self._commands = Commands(self)
+        self._interface = Interface(self, self._handshake, self._commands)
+
+    # Logs
+
+    @property
+    def registered(self) -> bool:
+        """Whether the CPO and an eMSP are registered with each other."""
+        return self.registration.registered
+
+    @property
+    def tokens(self) -> list[Document]:
+        """The eMSP's Token objects, pushed by it or fetched by `get_tokens`."""
+        return self.token_store.all()
+
+    @property
+    def received(self) -> Sequence[Received]:
+        """The latest OCPI requests received, oldest first."""
+        return self._interface.received
+
+    @property
+    def received_tokens(self) -> Sequence[ReceivedToken]:
+        """The latest Token objects received by PUT and PATCH, accepted or not, oldest first."""
+        return self._interface.received_tokens
+
+    @property
+    def sent(self) -> Sequence[Exchange]:
+        """The latest requests sent to the eMSP, oldest first."""
+        return self.outgoing.log
+
+    @property
+    def command_results_sent(self) -> Sequence[CommandResult]:
+        """The latest command results sent to a response_url, oldest first."""
+        return self._commands.results
+
+    async def wait_idle(self) -> None:
+        """Returns once every pending command result has been sent (and what follows from it)."""
+        await self._commands.tasks.wait_idle()
+
+    # Handshakes
+
+    def invite(self) -> Invitation:
+        """What to hand to an eMSP; the same until it is used, then a fresh one."""
+        if self.registration.invitation is None:
+            self.registration.invitation = new_token()
+        return Invitation(self.versions_url, self.registration.invitation)
+
+    async def register(self, versions_url: str, token_a: str) -> list[Exchange]:
+        """Registers at an eMSP with the token that it gave: versions, details of 2.1.1, POST credentials.
+
+        Returns every exchange; if the last one is not `ok`, the eMSP refused. Raises `HandshakeError` if the POST
+        could not be sent or was answered without credentials, and `httpx.HTTPError` if it got no answer.
+        """
+        return await self._handshake.register(versions_url, token_a)
+
+    async def update_credentials(self, method: str = "PUT", *, fields: Sequence[str] = ()) -> list[Exchange]:
+        """Fetches the eMSP's endpoints again and sends it a new token (all credentials, or only `fields`).
+
+        `method` is PUT, or PATCH, which the specification has not (credentials.md 1).
+
+        Returns and raises like `register`; also raises `NotRegisteredError`.
+        """
+        return await self._handshake.update(method, fields)
+
+    async def unregister(self) -> Exchange:
+        """DELETE credentials; if the eMSP agrees, all tokens are forgotten. Raises `NotRegisteredError`."""
+        return await self._handshake.unregister()
+
+    # Objects
+
+    def change(
+        self,
+        module: str,
+        object_id: str,
+        changes: Document,
+        *,
+        evse_uid: str | None = None,
+        connector_id: str | None = None,
+    ) -> None:
+        """Merges `changes` into an object, or into an EVSE or connector of a location; a `null` takes a field away.
+
+        Its `last_updated` (and that of its parents) becomes now, unless `changes` has one, so the next list from an
+        earlier date_from has it. Raises `UnknownObjectError`.
+        """
+        ids = [each for each in (object_id, evse_uid, connector_id) if each is not None]
+        self.known(module, *ids)
+        self.catalogue.change(module, changes, *ids)
+
+    def own(self, module: str, document: Document) -> None:
+        """Adds or replaces an object, by its `id`."""
+        self.catalogue.put(module, document)
+
+    def withdraw(self, module: str, *object_ids: str) -> None:
+        """Objects are no longer listed, nor known at all, until `restore`. Raises `UnknownObjectError`."""
+        self._require(module, object_ids)
+        self.catalogue.collection(module).hide(object_ids)
+
+    def restore(self, module: str, *object_ids: str) -> None:
+        """Withdrawn objects are there again as they were; all that are away unless some are named.
+
+        Raises `UnknownObjectError`.
+        """
+        self._require(module, object_ids)
+        self.catalogue.collection(module).show(object_ids or None)
+
+    # Deviations
+
+    def misbehave(self, preset: str | None = None, **deviations: Any) -> None:
+        """From now on the CPO deviates like this preset, with these deviations beside it, and in no other way.
+
+        What it was made with ends, too. Counting for failures begins anew. Raises `ValueError` for an unknown preset
+        or a value that cannot be, `TypeError` for an unknown deviation or a value of a wrong type; then nothing has
+        changed.
+        """
+        settings = (settings_of(preset) if preset is not None else {}) | deviations
+        unknown = sorted(settings.keys() - set(DEVIATIONS))
+        if unknown:
+            raise TypeError(f"no deviation is called {', '.join(unknown)}; there are {', '.join(DEVIATIONS)}")
+        before = deviations_of(self)
+        try:
+            self._set(deviations_of(_NONE) | settings)
+        except (TypeError, ValueError):
+            self._set(before)
+            raise
+        self._interface.failures.clear()
+        self._interface.lists.clear()
+
+    def behave(self) -> None:
+        """From now on the CPO obeys the specification. Objects that were withdrawn, vanished or added stay so."""
+        self.misbehave()
+
+    @property
+    def deviating(self) -> dict[str, Any]:
+        """The deviations that are not as the specification has it, as far as JSON can say them."""
+        deviations = {name: value for name, value in deviations_of(self).items() if not callable(value)}
+        return {name: value for name, value in deviations.items() if value != getattr(_NONE, name)}
+
+    @property
+    def list_requests(self) -> Mapping[str, int]:
+        """How many requests of lists came, by module; failed ones count."""
+        return Counter(self._interface.lists.requests)
+
+    def _set(self, deviations: Mapping[str, Any]) -> None:
+        for name, value in deviations.items():
+            setattr(self, name, value)
+
+    def _require(self, module: str, object_ids: tuple[str, ...]) -> None:
+        for object_id in object_ids:
+            if not self.catalogue.collection(module).has(object_id):
+                raise UnknownObjectError(f"{module} has no '{object_id}'")
