@@ -318,7 +318,7 @@ def test_a_cpo_that_lost_a_token_gets_it_by_put_when_its_patch_fails() -> None:
     with simulated("sync", {}) as pair:
         pair.emsp.tokens.put(token("A"))
         pair.emsp.push_tokens(*PARTY)
-        pair.cpo._interface.tokens._tokens.clear()
+        pair.cpo.token_store.clear()
         pair.emsp.tokens.put(token("A", valid=False))
         assert counts(pair.emsp.push_tokens(*PARTY)) == (1, 0, 0, 0)
         asked = [(each.method, each.status) for each in pair.received("tokens")]

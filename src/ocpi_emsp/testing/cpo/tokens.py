@@ -39,6 +39,10 @@ class Tokens:
         """All tokens, in the order in which they were first received."""
         return list(self._tokens.values())
 
+    def clear(self) -> None:
+        """Forgets all tokens."""
+        self._tokens.clear()
+
     def put_fetched(self, token: Document) -> None:
         """Adds or replaces a token that was fetched from the eMSP, if it has a uid."""
         emsp = self._registration.emsp or {}
