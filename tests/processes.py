@@ -20,6 +20,10 @@ LIFETIME = 150.0
 """Seconds that a process of a test may live; less than the timeout of a test in pyproject.toml."""
 
 
+class Killed(BaseException):
+    """This process ends here, as if it were killed: no handler of failures catches it."""
+
+
 @contextmanager
 def limited(process: subprocess.Popen[Any], seconds: float = LIFETIME) -> Iterator[None]:
     """`process` is killed after so many seconds, or with the block; what was killed too late is said in the output."""

@@ -22,10 +22,6 @@ from ocpi_emsp.ports import Kind, Query, Transaction
 from ocpi_emsp.storage import MemoryStore
 
 
-class Killed(BaseException):
-    """The process dies here."""
-
-
 @define
 class Mortal:
     """A store that this process cannot reach once it is dead; others can."""

@@ -23,6 +23,7 @@ from ocpi_emsp import (
 from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.settings import RateLimit
+from processes import Killed
 
 UNANSWERED, REFUSED = CommandState.UNANSWERED, CommandState.REFUSED
 
@@ -132,10 +133,6 @@ def test_an_address_that_the_policy_forbids_is_never_called() -> None:
     assert server.bodies == []
     (kept,) = cpo.emsp.commands.list()
     assert (kept.state, kept.error is not None) == (REFUSED, True)
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 def test_who_is_killed_between_sending_and_the_answer_loses_nothing() -> None:

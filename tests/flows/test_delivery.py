@@ -31,13 +31,10 @@ from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from processes import Killed
 
 T = TypeVar("T")
 LEASE = Limits().delivery.lease
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def minutes(heard: list[Event]) -> list[int]:

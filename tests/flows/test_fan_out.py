@@ -12,7 +12,7 @@ from attrs import evolve
 
 from client.support import MODES, Mode, facing, simulated, token
 from flows.support import FakeClock, peer
-from flows.tokens_desk import OFF, Killed, Sent, Town, counts, failing, made_store, passes, pushed, said, town
+from flows.tokens_desk import OFF, Sent, Town, counts, failing, made_store, passes, pushed, said, town
 from ocpi_emsp import Emsp, Limits, SupportMatrix, TokensPushed
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.parties import pending_push as push_wanted
@@ -20,6 +20,7 @@ from ocpi_emsp.flows.parties.party import find_party, party_key, put_party
 from ocpi_emsp.flows.tokens.push import fan_out
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction
 from ocpi_emsp.support import TO_CPO
+from processes import Killed
 
 SECONDS = 60.0
 TWO = ("NL-TNM", "DE-ABC")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from flows.lifecycle_desk import Killed, Scene, all_parties, opens, scene
+from flows.lifecycle_desk import Scene, all_parties, opens, scene
 from flows.support import Peer
 from ocpi_emsp import (
     AlreadyRegistered,
@@ -26,6 +26,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
 from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, Nobody, PartyChange, Refused
 from ocpi_emsp.flows.parties.party import PartyState, put_party
+from processes import Killed
 
 DOCS = Path(__file__).parents[2] / "docs" / "credentials.md"
 

@@ -19,7 +19,6 @@ from flows.tokens_desk import (
     PARTY,
     REFUSALS,
     Desk,
-    Killed,
     Sent,
     World,
     by_name,
@@ -38,6 +37,7 @@ from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.flows.tokens.push.report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
 from ocpi_emsp.wire import Request, Response
+from processes import Killed
 
 # --- failures -------------------------------------------------------------------------------------------------------
 

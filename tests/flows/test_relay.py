@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 
 from flows.support import Peer, make_emsp, peer
-from flows.test_delivery import LEASE, Killed, journalled, waiting_event, warnings
+from flows.test_delivery import LEASE, journalled, waiting_event, warnings
 from flows.test_events import LOCATION, SESSION, Flaky, pending, session
 from ocpi_emsp import (
     CommandResultReceived,
@@ -33,6 +33,7 @@ from ocpi_emsp.ports import EVENT, RELAY, Entry
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from processes import Killed
 
 RELAYED = (SessionReceived,)
 

@@ -13,12 +13,13 @@ from sqlalchemy import create_engine
 
 from client.support import token
 from flows.support import NOW
-from flows.tokens_desk import OURS, PARTY, Killed, Town, failing, invalidated, made_store, said, town, world
+from flows.tokens_desk import OURS, PARTY, Town, failing, invalidated, made_store, said, town, world
 from ocpi_emsp import InvalidObject, NotRegistered, Token, TokenType, WhitelistType
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.flows.tokens import store as our_tokens
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
+from processes import Killed
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 

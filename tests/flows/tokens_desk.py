@@ -25,10 +25,6 @@ OURS = ("IT", "BEC")
 Sent: TypeAlias = tuple[str, str]
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 Scripted: TypeAlias = httpx.Response | BaseException | None
 Script: TypeAlias = Callable[[Sent], Scripted]
 

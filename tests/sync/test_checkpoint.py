@@ -13,11 +13,8 @@ from client.support import MODES, Mode, page
 from ocpi_emsp import Endpoint, Limits, Party, StoreFailed, SyncEnded
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.settings import SyncLimits
+from processes import Killed
 from sync.support import NOW, OLD, Lie, Synced, change_party, location, moved, on_sqlite, session, synced, tariff
-
-
-class Killed(BaseException):
-    """What ends a process in the middle."""
 
 
 def killed_at(number: int) -> Lie:

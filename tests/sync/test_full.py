@@ -15,8 +15,9 @@ from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.settings import SyncLimits
+from processes import Killed
 from sync.support import NOW, OLD, Synced, location, moved, on_sqlite, session, synced, tariff
-from sync.test_checkpoint import Killed, failing, honest, killed_at
+from sync.test_checkpoint import failing, honest, killed_at
 
 
 @pytest.fixture(params=["memory", "sqlite"])

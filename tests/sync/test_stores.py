@@ -11,8 +11,9 @@ import pytest
 from client.support import MODES, Mode
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from processes import Killed
 from sync.support import NOW, OLD, Synced, cdr, location, moved, session, synced, tariff
-from sync.test_checkpoint import Killed, honest, killed_at
+from sync.test_checkpoint import honest, killed_at
 
 
 @contextmanager
