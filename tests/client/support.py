@@ -1,9 +1,9 @@
-"""An eMSP and its partner without a network: a simulated CPO in a loop of its own, or a server made by hand.
+"""An eMSP and its partner without a network: a simulated CPO in a loop of its own, or a scripted one.
 
 Calls are made by either client; the answers to both are the same, whoever carries them.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import anyio
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import define, field
+from attrs import define
 
 from ocpi_emsp import (
     AsyncClient,
@@ -32,16 +32,15 @@ from ocpi_emsp import (
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import Received, SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import decode, encode
+from scripted_cpo import Handler
 
 T = TypeVar("T")
 Mode: TypeAlias = Literal["sync", "async"]
 MODES: tuple[Mode, ...] = ("sync", "async")
-Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 TOKEN = "token-of-the-cpo"
 ORIGIN = "https://cpo.test"
 BASE = f"{ORIGIN}/cpo/2.1.1"
-MODULES = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -70,41 +69,7 @@ def make_emsp(**settings: Any) -> Emsp:
     return Emsp(**(values | settings))
 
 
-# --- a server made by hand ------------------------------------------------------------------------------------------
-
-
-def envelope(data: Any, status_code: Any = 1000) -> dict[str, Any]:
-    return {"data": data, "status_code": status_code, "timestamp": "2024-01-01T00:00:00Z"}
-
-
-def page(data: Any, link: str | None = None, *, total: Any = None, limit: Any = None) -> httpx.Response:
-    """A page of a list."""
-    given = {"link": link and f'<{link}>; rel="next"', "x-total-count": total, "x-limit": limit}
-    headers = {name: str(value) for name, value in given.items() if value is not None}
-    return httpx.Response(200, content=encode(envelope(data)), headers=headers)
-
-
-@define
-class Server:
-    """Answers a handshake, and everything else with ``answer``; remembers what it was asked."""
-
-    answer: Handler
-    modules: Sequence[str] = MODULES
-    asked: list[httpx.Request] = field(factory=list)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        match request.url.path:
-            case "/cpo/versions":
-                return httpx.Response(200, json=envelope([{"version": "2.1.1", "url": BASE}]))
-            case "/cpo/2.1.1":
-                endpoints = [{"identifier": name, "url": f"{BASE}/{name}"} for name in self.modules]
-                return httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": endpoints}))
-        self.asked.append(request)
-        return self.answer(request)
-
-    @property
-    def urls(self) -> list[str]:
-        return [str(request.url) for request in self.asked]
+# --- a scripted CPO -------------------------------------------------------------------------------------------------
 
 
 def in_turn(*responses: httpx.Response | Exception) -> Handler:

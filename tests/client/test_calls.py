@@ -11,22 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from client.support import (
-    BASE,
-    MODES,
-    MODULES,
-    TOKEN,
-    Handler,
-    Mode,
-    Server,
-    call,
-    drain,
-    envelope,
-    facing,
-    in_turn,
-    registered,
-    token,
-)
+from client.support import BASE, MODES, TOKEN, Mode, call, drain, facing, in_turn, registered, token
 from ocpi_emsp import (
     AnswerUnusable,
     CannotUseApi,
@@ -47,6 +32,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+from scripted_cpo import MODULES, Handler, ScriptedCpo, envelope
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
 
@@ -55,7 +41,7 @@ LOCATION = samples.location()
 
 def refused(mode: Mode, response: httpx.Response | Exception, **settings: Any) -> Exception:
     """What GET of a location raises that is answered so; nothing is asked twice."""
-    server = Server(in_turn(response))
+    server = ScriptedCpo(in_turn(response))
     with pytest.raises(OcpiError) as caught:
         call(registered(server, **settings), mode, "location", "LOC1")
     assert server.urls == [f"{BASE}/locations/LOC1"]
@@ -85,7 +71,7 @@ def test_an_error_of_either_layer_is_an_error(mode: Mode, status: int, status_co
 @pytest.mark.parametrize("status_code", [1000, "1000", 1001, 1999, 1000.0])
 def test_success_needs_both_layers(mode: Mode, status: int, status_code: Any) -> None:
     response = httpx.Response(status, json=envelope(LOCATION | {"energy_mix": None}, status_code))
-    location = call(registered(Server(in_turn(response))), mode, "location", "LOC1")
+    location = call(registered(ScriptedCpo(in_turn(response))), mode, "location", "LOC1")
     assert location.id == "LOC1"
 
 
@@ -224,7 +210,7 @@ def ok(data: Any = None) -> httpx.Response:
 
 def sent(mode: Mode, name: str, *args: Any, answer: Any = None, **kwargs: Any) -> httpx.Request:
     """The one request that a call makes."""
-    server = Server(in_turn(ok(answer)))
+    server = ScriptedCpo(in_turn(ok(answer)))
     call(registered(server), mode, name, *args, **kwargs)
     return server.asked[0]
 
@@ -261,7 +247,7 @@ def test_a_token_is_patched_by_its_changes_alone(mode: Mode) -> None:
 
 @pytest.mark.parametrize("ids", [("LOC1",), ("LOC/1", "E 1"), ("LOC1", "E*1", "ü")])
 def test_ids_are_encoded_in_the_url(mode: Mode, ids: tuple[str, ...]) -> None:
-    server = Server(in_turn(httpx.Response(404)))
+    server = ScriptedCpo(in_turn(httpx.Response(404)))
     with pytest.raises(PartnerRefused):
         call(registered(server), mode, ("location", "evse", "connector")[len(ids) - 1], *ids)
     path = server.asked[0].url.raw_path.decode().removeprefix("/cpo/2.1.1/locations/")
@@ -281,7 +267,7 @@ def nothing(request: httpx.Request) -> httpx.Response:
 )
 def test_an_invalid_token_is_not_sent(mode: Mode, args: Any, changes: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidObject) as caught:
-        call(registered(Server(nothing)), mode, "put_token", *args, **changes)
+        call(registered(ScriptedCpo(nothing)), mode, "put_token", *args, **changes)
     assert [each.pointer for each in caught.value.findings] == [pointer]
 
 
@@ -290,14 +276,14 @@ def test_an_invalid_token_is_not_sent(mode: Mode, args: Any, changes: dict[str, 
 )
 def test_a_patch_that_json_cannot_hold_is_not_sent(mode: Mode, value: Any) -> None:
     with pytest.raises(InvalidObject) as caught:
-        call(registered(Server(nothing)), mode, "patch_token", "T0", issuer=value)
+        call(registered(ScriptedCpo(nothing)), mode, "patch_token", "T0", issuer=value)
     assert [each.pointer for each in caught.value.findings] == ["/issuer"]
 
 
 @pytest.mark.parametrize("changes", [{}, {"type": "OTHER"}, {"valid": False, "vendor": 1}])
 def test_a_patch_of_what_identifies_a_token_is_not_sent(mode: Mode, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidObject, match="cannot be patched"):
-        call(registered(Server(nothing)), mode, "patch_token", "T0", **changes)
+        call(registered(ScriptedCpo(nothing)), mode, "patch_token", "T0", **changes)
 
 
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
@@ -329,7 +315,7 @@ def test_a_switched_off_call_is_not_sent(
     mode: Mode, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
 ) -> None:
     rows = [row for row in SupportMatrix.full().rows if row.direction == "CPO -> MSP" or row.module != module]
-    emsp = registered(Server(nothing), matrix=SupportMatrix(tuple(rows)))
+    emsp = registered(ScriptedCpo(nothing), matrix=SupportMatrix(tuple(rows)))
     with pytest.raises(NotSupported, match="the support matrix switches"):
         call(emsp, mode, name, *args, **kwargs)
 
@@ -338,7 +324,7 @@ def test_a_switched_off_call_is_not_sent(
 def test_a_call_to_a_module_that_the_partner_lacks_is_not_sent(
     mode: Mode, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], module: str
 ) -> None:
-    server = Server(nothing, modules=[each for each in MODULES if each != module])
+    server = ScriptedCpo(nothing, modules=[each for each in MODULES if each != module])
     with pytest.raises(MissingEndpoints, match=f"NL-TNM offers no {module} endpoint"):
         call(registered(server), mode, name, *args, **kwargs)
 
@@ -358,8 +344,8 @@ def test_a_call_to_a_party_that_is_not_registered_is_not_sent(
 def test_a_list_that_is_switched_off_or_missing_is_not_sent(mode: Mode, name: str) -> None:
     window = {"date_from": token().last_updated}
     off = SupportMatrix.full().switch(False, module=name, direction="MSP -> CPO", method="GET", path=f"/{name}")
-    assert isinstance(drain(registered(Server(nothing), matrix=off), mode, name, **window).error, NotSupported)
-    lacking = Server(nothing, modules=[each for each in MODULES if each != name])
+    assert isinstance(drain(registered(ScriptedCpo(nothing), matrix=off), mode, name, **window).error, NotSupported)
+    lacking = ScriptedCpo(nothing, modules=[each for each in MODULES if each != name])
     assert isinstance(drain(registered(lacking), mode, name, **window).error, MissingEndpoints)
 
 

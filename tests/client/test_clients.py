@@ -11,21 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from client.support import (
-    LONG_AGO,
-    MODES,
-    ORIGIN,
-    Mode,
-    Server,
-    envelope,
-    facing,
-    in_turn,
-    make_emsp,
-    page,
-    registered,
-    simulated,
-    token,
-)
+from client.support import LONG_AGO, MODES, ORIGIN, Mode, facing, in_turn, make_emsp, registered, simulated, token
 from ocpi_emsp import (
     AnswerUnusable,
     AsyncClient,
@@ -52,6 +38,7 @@ from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
 from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 from ocpi_emsp.testing.cpo import PRESETS, samples
+from scripted_cpo import ScriptedCpo, envelope, page
 
 both_modes = pytest.mark.parametrize("mode", MODES)
 
@@ -112,7 +99,7 @@ def test_a_client_closes_its_connections() -> None:
     made: list[httpx.Client] = []
 
     def make() -> httpx.Client:
-        made.append(httpx.Client(transport=httpx.MockTransport(Server(lambda _: httpx.Response(500)))))
+        made.append(httpx.Client(transport=httpx.MockTransport(ScriptedCpo(lambda _: httpx.Response(500)))))
         return made[-1]
 
     emsp = make_emsp(http_client=make)
@@ -124,7 +111,7 @@ def test_a_client_closes_its_connections() -> None:
 
 def test_a_blocking_client_works_where_a_loop_runs_already() -> None:
     """In a notebook, for example."""
-    emsp = registered(Server(in_turn(page([samples.location()], "?offset=1"), page([samples.location("LOC2")]))))
+    emsp = registered(ScriptedCpo(in_turn(page([samples.location()], "?offset=1"), page([samples.location("LOC2")]))))
 
     async def notebook() -> list[str]:
         with emsp.client("NL", "TNM") as client:
@@ -295,7 +282,7 @@ def test_a_handshake_that_fails_at_the_last_step_leaves_no_token_behind(status: 
         meanwhile.append(use(request.content, "POST", "/2.1.1/credentials"))
         return httpx.Response(status, json=envelope({"token": "only"}))
 
-    server = Server(refuse)
+    server = ScriptedCpo(refuse)
     emsp = facing(server)
     with pytest.raises(PartnerRefused if status == 500 else AnswerUnusable):
         emsp.register(f"{ORIGIN}/cpo/versions", token_a="a")

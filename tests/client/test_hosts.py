@@ -7,8 +7,9 @@ import anyio
 import httpx
 import pytest
 
-from client.support import Server, facing, register, token
+from client.support import facing, register, token
 from ocpi_emsp import Allowed, AuthorizationInfo, Emsp, Event, Request, Token
+from scripted_cpo import ScriptedCpo
 
 
 def nobody(request: httpx.Request) -> httpx.Response:
@@ -17,7 +18,7 @@ def nobody(request: httpx.Request) -> httpx.Response:
 
 def with_a_token() -> tuple[Emsp, Request]:
     """An eMSP with one token, and a request for its authorization."""
-    emsp = facing(Server(nobody))
+    emsp = facing(ScriptedCpo(nobody))
     emsp.tokens.put(token())
     return emsp, Request("POST", "/2.1.1/tokens/T0/authorize", headers={"authorization": f"Token {register(emsp)}"})
 

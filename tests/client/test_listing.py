@@ -8,25 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from client.support import (
-    BASE,
-    MODES,
-    TOKEN,
-    Drained,
-    Mode,
-    Server,
-    drain,
-    endless,
-    envelope,
-    in_turn,
-    page,
-    registered,
-    simulated,
-)
+from client.support import BASE, MODES, TOKEN, Drained, Mode, drain, endless, in_turn, registered, simulated
 from ocpi_emsp import AnswerUnusable, AsyncClient, Limits, PartnerRefused, TransportFailed, UnsafeUrl
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
+from scripted_cpo import ScriptedCpo, envelope, page
 
 both_modes = pytest.mark.parametrize("mode", MODES)
 pytestmark = both_modes
@@ -40,7 +27,7 @@ def locations(*numbers: int) -> list[Document]:
 
 def pull(mode: Mode, *responses: httpx.Response | Exception, **settings: Any) -> tuple[Drained, list[str]]:
     """What a list gives that is answered so, and the URLs that were asked for."""
-    server = Server(in_turn(*responses))
+    server = ScriptedCpo(in_turn(*responses))
     return drain(registered(server, **settings), mode), server.urls
 
 
@@ -223,7 +210,7 @@ def test_a_link_is_resolved_against_the_url_that_was_asked(mode: Mode, link: str
 
 
 def test_filters_that_a_link_loses_are_added_again(mode: Mode) -> None:
-    server = Server(in_turn(page(locations(1), "?offset=1&date_to=2023-01-01T00:00:00Z"), page(locations(2))))
+    server = ScriptedCpo(in_turn(page(locations(1), "?offset=1&date_to=2023-01-01T00:00:00Z"), page(locations(2))))
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
     drained = drain(registered(server), mode, date_from=start, date_to=end, limit=1)
     assert drained.notes == ["the next link lost date_from"]
@@ -274,7 +261,7 @@ class Shrinking:
 def test_a_shrinking_total_loses_no_object(mode: Mode, count: int, limit: int, taken: dict[int, list[int]]) -> None:
     """Repeat the previous GET with a lower offset (transport_and_format.md): what is behind has moved up."""
     shrinking = Shrinking(count, limit, taken)
-    drained = drain(registered(Server(shrinking)), mode)
+    drained = drain(registered(ScriptedCpo(shrinking)), mode)
     assert drained.error is None
     assert set(drained.ids) >= {f"LOC{number}" for number in shrinking.numbers}
     assert len(set(drained.ids)) == len(drained.ids)
@@ -290,7 +277,7 @@ def test_a_total_that_goes_up_and_down_comes_to_an_end(mode: Mode) -> None:
         link = f"?offset={offset + 1}" if offset < 5 else None
         return page(locations(offset + 1), link, total=next(totals))
 
-    drained = drain(registered(Server(flickering)), mode)
+    drained = drain(registered(ScriptedCpo(flickering)), mode)
     assert drained.error is None
     assert set(drained.ids) == {*FIVE, "LOC6"}
 
@@ -364,7 +351,7 @@ def test_a_list_without_an_end_is_ended(mode: Mode) -> None:
         offset = int(request.url.params.get("offset", "0"))
         return page(locations(offset), f"?offset={offset + 1}")
 
-    server = Server(without_end)
+    server = ScriptedCpo(without_end)
     drained = drain(registered(server, limits=Limits(http=HttpLimits(max_pages=4))), mode)
     assert isinstance(drained.error, AnswerUnusable)
     assert "more than 4 pages" in str(drained.error)

@@ -9,12 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from client.support import MODES, Mode, Server, call, drain, envelope, make_emsp, page, register, registered
+from client.support import MODES, Mode, call, drain, make_emsp, register, registered
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, SupportMatrix
 from ocpi_emsp.settings import RateLimit
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from scripted_cpo import ScriptedCpo, envelope, page
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
 
@@ -31,7 +32,7 @@ def slept(server: Callable[[httpx.Request], httpx.Response] = located, **setting
         waits.append(seconds)
         clock.advance(seconds=seconds)
 
-    return registered(Server(server), clock=clock, sleep=sleep, **settings), waits
+    return registered(ScriptedCpo(server), clock=clock, sleep=sleep, **settings), waits
 
 
 def set_pace(emsp: Emsp, mode: Mode, party_id: str = "TNM", **pace: Any) -> None:
@@ -125,7 +126,7 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
 
     emsp = make_emsp(
         rate_limit=RateLimit(slot_timeout=timedelta(milliseconds=10)),
-        http_client=lambda: httpx.Client(transport=httpx.MockTransport(Server(answer))),
+        http_client=lambda: httpx.Client(transport=httpx.MockTransport(ScriptedCpo(answer))),
         async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
     )
     register(emsp)
@@ -135,6 +136,6 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
 
 
 def test_the_time_really_passes(mode: Mode) -> None:
-    emsp = registered(Server(located), rate_limit=RateLimit(requests_per_second=Decimal(200)))
+    emsp = registered(ScriptedCpo(located), rate_limit=RateLimit(requests_per_second=Decimal(200)))
     for _ in range(3):
         assert call(emsp, mode, "location", "LOC1").id == "LOC1"

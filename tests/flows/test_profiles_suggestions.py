@@ -12,7 +12,8 @@ from ocpi_emsp.flows.parties.party import Profile
 from ocpi_emsp.flows.partner_health import profile_suggestions as module
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo import samples
-from sync.support import OWNER, Synced, raw_page, synced, tariff
+from scripted_cpo import page
+from sync.support import OWNER, Synced, synced, tariff
 
 WHO = ("NL", "TNM")
 
@@ -148,7 +149,7 @@ def without_x_limit(pair: Synced) -> None:
         answer.headers.pop("x-limit", None)
         return answer
 
-    pair.cpo.lie = lie
+    pair.cpo.answer = lie
 
 
 @pytest.mark.parametrize("partner", [honest, without_x_limit])
@@ -179,14 +180,14 @@ def test_the_smallest_of_all_modules_is_suggested() -> None:
             pair.cpo.lists["tariffs"].append(tariff(number))
             pair.cpo.lists["locations"].append(samples.location(f"LOC{number}"))
         pair.pull("locations")
-        pair.cpo.most = 4
+        pair.cpo.page_size = 4
         pair.pull("tariffs")
         assert suggested(pair) == {"page_limit": (4, 2)}
 
 
 def test_a_last_page_that_is_not_full_says_nothing() -> None:
     with synced() as pair:
-        pair.cpo.lie = lambda _: raw_page([tariff(1), tariff(2)], total=2)
+        pair.cpo.answer = lambda _: page([tariff(1), tariff(2)], total=2)
         pair.pull("tariffs")
         assert suggested(pair) == {}
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import MODES, Mode, Server, envelope, registered, simulated, token
+from client.support import MODES, Mode, registered, simulated, token
 from client.support import make_emsp as make_other
 from flows.support import NOW, FakeClock
 from flows.tokens_desk import (
@@ -28,6 +28,7 @@ from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
+from scripted_cpo import ScriptedCpo, envelope
 
 # --- what is sent ---------------------------------------------------------------------------------------------------
 
@@ -328,7 +329,7 @@ def test_a_cpo_that_lost_a_token_gets_it_by_put_when_its_patch_fails() -> None:
 def test_it_works_on_a_database_as_well(tmp_path: Any) -> None:
     store = SqlStore(f"sqlite:///{tmp_path}/emsp.db", auto_upgrade=True)
     desk, clock = Desk(), FakeClock()
-    emsp = registered(Server(desk), store=store, clock=clock)
+    emsp = registered(ScriptedCpo(desk), store=store, clock=clock)
     for uid in "AB":
         emsp.tokens.put(token(uid))
     desk.script = failing(("PUT", "A"), by=said(200, 2001, "\x00"))

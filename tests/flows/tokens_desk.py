@@ -10,7 +10,7 @@ import httpx
 import pytest
 from attrs import define, field
 
-from client.support import Server, envelope, facing, registered, token
+from client.support import facing, registered, token
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, SupportMatrix, Token, TokensPushed
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -19,6 +19,7 @@ from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.support import TO_CPO
+from scripted_cpo import ScriptedCpo, envelope
 
 PARTY = ("NL", "TNM")
 OURS = ("IT", "BEC")
@@ -130,7 +131,7 @@ class World:
 
 def world(**settings: Any) -> World:
     desk, clock, store = Desk(), FakeClock(), MemoryStore()
-    return World(registered(Server(desk), store=store, clock=clock, **settings), desk, clock, store)
+    return World(registered(ScriptedCpo(desk), store=store, clock=clock, **settings), desk, clock, store)
 
 
 def counts(report: TokensPushed) -> tuple[int, int, int, int]:

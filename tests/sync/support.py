@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, unquote
 
 import anyio
 import httpx
-from attrs import define, field
+from attrs import define
 
-from client.support import BASE, Mode, page, register
+from client.support import Mode, register
 from flows.support import FakeClock
 from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -24,9 +23,9 @@ from ocpi_emsp.ports import Key, Kind, Query, Record, Store
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
+from scripted_cpo import ScriptedCpo
 
 Document: TypeAlias = dict[str, Any]
-Lie: TypeAlias = Callable[[httpx.Request], httpx.Response | None]
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 OLD = datetime(2024, 1, 1, tzinfo=UTC)
@@ -53,79 +52,11 @@ def cdr(number: int, moment: datetime = OLD, **changes: Any) -> Document:
 
 
 @define
-class Cpo:
-    """Lists what it has, by the specification; ``lie`` may answer a request otherwise."""
-
-    lists: dict[str, list[Any]] = field(factory=lambda: {"locations": [], "sessions": [], "cdrs": [], "tariffs": []})
-    """Documents, or bytes that stand for one."""
-    most: int = 10
-    """Objects of a page."""
-    offered: Sequence[str] = ALL
-    asked: list[httpx.Request] = field(factory=list)
-    lie: Lie = lambda _: None
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        match request.url.path:
-            case "/cpo/versions":
-                return _data([{"version": "2.1.1", "url": BASE}])
-            case "/cpo/2.1.1":
-                names = (*self.offered, "credentials")
-                return _data(
-                    {"version": "2.1.1", "endpoints": [{"identifier": n, "url": f"{BASE}/{n}"} for n in names]}
-                )
-        self.asked.append(request)
-        return self.lie(request) or self.honest(request)
-
-    def honest(self, request: httpx.Request) -> httpx.Response:
-        module, _, object_id = request.url.path.removeprefix("/cpo/2.1.1/").partition("/")
-        if object_id:
-            found = [each for each in self.lists[module] if _id(each) == unquote(object_id)]
-            return _data(found[0]) if found else httpx.Response(404, json={"status_code": 2003, "timestamp": "x"})
-        query = dict(parse_qsl(request.url.query.decode()))
-        listed = [each for each in self.lists[module] if _in_window(each, query)]
-        offset, limit = int(query.get("offset", 0)), min(int(query.get("limit", self.most)), self.most)
-        items = listed[offset : offset + limit]
-        following = None
-        if offset + limit < len(listed):
-            kept = {name: value for name, value in query.items() if name.startswith("date_")}
-            following = str(request.url.copy_with(params=kept | {"offset": offset + limit, "limit": limit}))
-        return raw_page(items, following, total=len(listed), limit=limit)
-
-    def queries(self, module: str) -> list[dict[str, str]]:
-        """The parameters of every request for a list."""
-        path = f"/cpo/2.1.1/{module}"
-        return [dict(parse_qsl(each.url.query.decode())) for each in self.asked if each.url.path == path]
-
-
-def raw_page(items: list[Any], link: str | None = None, *, total: Any = None, limit: Any = None) -> httpx.Response:
-    """A page; an item that is bytes stands in it as it is."""
-    body = b",".join(item if isinstance(item, bytes) else encode(item) for item in items)
-    answer = page([], link, total=total, limit=limit)
-    content = answer.content.replace(b"[]", b"[" + body + b"]", 1)
-    kept = {name: value for name, value in answer.headers.items() if name != "content-length"}
-    return httpx.Response(200, content=content, headers=kept)
-
-
-def _data(data: Any) -> httpx.Response:
-    return httpx.Response(200, content=encode({"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}))
-
-
-def _id(item: Any) -> Any:
-    return item.get("id") if isinstance(item, dict) else None
-
-
-def _in_window(item: Any, query: dict[str, str]) -> bool:
-    moment = item.get("last_updated", "") if isinstance(item, dict) else ""
-    after = not moment or query.get("date_from", "") <= moment
-    return after and not (moment and "date_to" in query and moment >= query["date_to"])
-
-
-@define
 class Synced:
     """An eMSP, its CPO, and what the eMSP has of it."""
 
     emsp: Emsp
-    cpo: Cpo
+    cpo: ScriptedCpo
     clock: FakeClock
     store: Any
     mode: Mode
@@ -194,7 +125,8 @@ def synced(
     **settings: Any,
 ) -> Iterator[Synced]:
     """An eMSP at which NL-TNM is registered."""
-    cpo, clock, slept = Cpo(offered=offered), FakeClock(NOW), list[float]()
+    lists: dict[str, list[Any]] = {"locations": [], "sessions": [], "cdrs": [], "tariffs": []}
+    cpo, clock, slept = ScriptedCpo(lists=lists, modules=(*offered, "credentials")), FakeClock(NOW), list[float]()
     kept = MemoryStore() if store is None else store
 
     async def sleep(seconds: float) -> None:

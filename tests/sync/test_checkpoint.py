@@ -9,15 +9,16 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import MODES, Mode, page
+from client.support import MODES, Mode
 from ocpi_emsp import Endpoint, Limits, Party, StoreFailed, SyncEnded
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.settings import SyncLimits
 from processes import Killed
-from sync.support import NOW, OLD, Lie, Synced, change_party, location, moved, on_sqlite, session, synced, tariff
+from scripted_cpo import Reply, page
+from sync.support import NOW, OLD, Synced, change_party, location, moved, on_sqlite, session, synced, tariff
 
 
-def killed_at(number: int) -> Lie:
+def killed_at(number: int) -> Reply:
     """Every request is answered but the one with this number."""
     seen = 0
 
@@ -31,7 +32,7 @@ def killed_at(number: int) -> Lie:
     return lie
 
 
-def failing(status: int, *, after: int = 0, code: int | None = None) -> Lie:
+def failing(status: int, *, after: int = 0, code: int | None = None) -> Reply:
     """Requests beyond the first ``after`` are answered with this status."""
     seen = 0
 
@@ -95,7 +96,7 @@ def test_a_partner_whose_clock_is_behind_loses_nothing(date: str, behind: timede
             response.headers["date"] = date
             return response
 
-        pair.cpo.lie = dated
+        pair.cpo.answer = dated
         pair.pull()
         assert pair.checkpoint("locations").done_until == NOW - behind
         pair.clock.advance(hours=4)
@@ -115,13 +116,13 @@ def test_a_window_ends_at_the_second_that_the_partner_is_told() -> None:
 def test_a_sync_that_was_killed_goes_on_where_it_was(mode: Mode, number: int) -> None:
     with synced(mode) as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        pair.cpo.lie = killed_at(number)
+        pair.cpo.answer = killed_at(number)
         with pytest.raises(BaseException) as raised:  # noqa: PT011 # anyio wraps what is no Exception in a group
             pair.pull()
         assert raised.group_contains(Killed) if isinstance(raised.value, BaseExceptionGroup) else raised.type is Killed
         assert len(pair.ids(Kind.LOCATION)) == 10 * (number - 1)
         pair.cpo.asked.clear()
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         report = pair.pull()
         assert report.ended is SyncEnded.DONE
         assert report.created == 25 - 10 * (number - 1)
@@ -134,10 +135,10 @@ def test_a_sync_that_was_killed_goes_on_where_it_was(mode: Mode, number: int) ->
 def test_a_continued_window_is_followed_by_what_changed_since() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(15)]
-        pair.cpo.lie = killed_at(2)
+        pair.cpo.answer = killed_at(2)
         with pytest.raises(Killed):
             pair.pull()
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         pair.clock.advance(days=1)
         pair.cpo.lists["locations"].append(location(15, NOW + timedelta(hours=1)))
         report = pair.pull()
@@ -163,7 +164,7 @@ def test_a_sync_that_was_asked_to_stop_ends_after_the_page_in_hand() -> None:
 def test_a_failure_in_the_middle_keeps_what_was_stored_and_the_place(status: int, code: int | None) -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        pair.cpo.lie = failing(status, after=1, code=code)
+        pair.cpo.answer = failing(status, after=1, code=code)
         report = pair.sync(modules=["locations", "tariffs"])
         locations, tariffs = report.modules
         assert (locations.ended, locations.created) == (SyncEnded.FAILED, 10)
@@ -171,7 +172,7 @@ def test_a_failure_in_the_middle_keeps_what_was_stored_and_the_place(status: int
         assert tariffs.ended is SyncEnded.FAILED
         assert report.failed
         assert pair.checkpoint("locations").done_until is None
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         report = pair.sync(modules=["locations", "tariffs"])
         assert (report.ok, report.module("locations").created) == (True, 15)
 
@@ -179,7 +180,7 @@ def test_a_failure_in_the_middle_keeps_what_was_stored_and_the_place(status: int
 def test_a_place_that_the_partner_forgot_is_given_up() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        pair.cpo.lie = failing(500, after=1)
+        pair.cpo.answer = failing(500, after=1)
         pair.pull()
 
         def forgetful(_: httpx.Request) -> httpx.Response | None:
@@ -187,7 +188,7 @@ def test_a_place_that_the_partner_forgot_is_given_up() -> None:
             return httpx.Response(410, json={"status_code": 2000, "timestamp": "x"}) if is_first else None
 
         pair.cpo.asked.clear()
-        pair.cpo.lie = forgetful
+        pair.cpo.answer = forgetful
         report = pair.pull()
         assert (report.ended, report.created, report.unchanged) == (SyncEnded.DONE, 15, 10)
         assert "is gone" in report.notes[0]
@@ -196,9 +197,9 @@ def test_a_place_that_the_partner_forgot_is_given_up() -> None:
 def test_a_place_at_another_server_is_given_up() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        pair.cpo.lie = failing(500, after=1)
+        pair.cpo.answer = failing(500, after=1)
         pair.pull()
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         change_party(pair, lambda party: evolve(party, endpoints=_elsewhere(party)))
         pair.cpo.asked.clear()
         report = pair.pull()
@@ -223,7 +224,7 @@ def test_a_token_that_is_replaced_meanwhile_is_used() -> None:
                 return httpx.Response(401, json={"status_code": 2000, "timestamp": "x"})
             return None
 
-        pair.cpo.lie = rotating
+        pair.cpo.answer = rotating
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.DONE, 25)
         assert "token was replaced" in report.notes[0]
@@ -232,10 +233,10 @@ def test_a_token_that_is_replaced_meanwhile_is_used() -> None:
 def test_a_page_and_its_place_are_one_transaction(sqlite_with_schema: Path) -> None:
     with on_sqlite(sqlite_with_schema) as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(25)]
-        pair.cpo.lie = failing(500, after=1)
+        pair.cpo.answer = failing(500, after=1)
         pair.pull("tariffs")
         before = pair.checkpoint("tariffs"), pair.ids(Kind.TARIFF)
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ocpi_emsp.flows.sync.page._take", _fails_at("TAR15"))
             with pytest.raises(StoreFailed):
@@ -279,9 +280,9 @@ def test_since_begins_elsewhere_and_leaves_the_checkpoint_where_there_would_be_a
 def test_since_does_not_pass_what_a_killed_first_sync_owes() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        pair.cpo.lie = failing(500, after=1)
+        pair.cpo.answer = failing(500, after=1)
         pair.pull()
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         pair.pull(since=NOW - timedelta(days=1))
         assert pair.checkpoint("locations").done_until is None
         assert pair.pull().created == 15
@@ -297,7 +298,7 @@ def test_an_older_sync_of_the_same_module_sees_that_it_was_taken_over() -> None:
                 reports.append(pair.emsp.sync("NL", "TNM", modules=["locations"]))
             return None
 
-        pair.cpo.lie = second
+        pair.cpo.answer = second
         report = pair.pull()
         assert report.ended is SyncEnded.FAILED
         assert "another sync" in report.reason
@@ -308,7 +309,7 @@ def test_an_older_sync_of_the_same_module_sees_that_it_was_taken_over() -> None:
 
 def test_a_list_that_turns_in_circles_is_not_done() -> None:
     with synced() as pair:
-        pair.cpo.lie = lambda request: page([location(1)], str(request.url))
+        pair.cpo.answer = lambda request: page([location(1)], str(request.url))
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 1)
         assert "followed before" in report.reason
@@ -330,10 +331,10 @@ def test_a_killed_sync_and_an_undisturbed_one_end_alike(sqlite_with_schema: Path
         fill(undisturbed)
         undisturbed.sync()
         for number in (2, 3, 1, 2):
-            disturbed.cpo.lie = killed_at(number)
+            disturbed.cpo.answer = killed_at(number)
             with pytest.raises(Killed):
                 disturbed.sync()
-        disturbed.cpo.lie = honest
+        disturbed.cpo.answer = honest
         assert disturbed.sync().ok
         assert content(disturbed) == content(undisturbed)
 
@@ -348,11 +349,11 @@ def test_what_changes_while_it_is_listed_is_in_this_window_or_the_next() -> None
                 pair.cpo.lists["locations"][3] = changed
             return None
 
-        pair.cpo.lie = changing
+        pair.cpo.answer = changing
         report = pair.pull()
         assert len(pair.ids(Kind.LOCATION)) == 30
         assert "X-Total-Count fell" in report.notes[0]
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         pair.clock.advance(minutes=1)
         assert pair.pull().updated == 1
         assert pair.records(Kind.LOCATION)[3].last_updated > OLD

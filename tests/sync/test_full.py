@@ -154,7 +154,7 @@ def test_what_was_pushed_while_everything_was_listed_is_not_missing(pair: Synced
         return None
 
     pair.cpo.asked.clear()
-    pair.cpo.lie = pushing
+    pair.cpo.answer = pushing
     assert pair.pull(full=True).missing == 0
     assert pair.missing() == []
 
@@ -166,7 +166,7 @@ def test_what_changed_while_everything_was_listed_is_not_missing(pair: Synced) -
         return None
 
     pair.cpo.asked.clear()
-    pair.cpo.lie = changing
+    pair.cpo.answer = changing
     assert pair.pull(full=True).missing == 0
     assert pair.missing() == []
 
@@ -219,7 +219,7 @@ def test_the_share_is_a_setting() -> None:
 def test_a_list_that_was_not_read_to_its_end_marks_nothing(pair: Synced) -> None:
     del pair.cpo.lists["locations"][24]
     pair.cpo.asked.clear()
-    pair.cpo.lie = failing(500, after=2)
+    pair.cpo.answer = failing(500, after=2)
     assert pair.pull(full=True).ended is SyncEnded.FAILED
     assert pair.missing() == []
 
@@ -227,10 +227,10 @@ def test_a_list_that_was_not_read_to_its_end_marks_nothing(pair: Synced) -> None
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_full_sync_that_was_killed_is_continued_as_one(pair: Synced, number: int) -> None:
     del pair.cpo.lists["locations"][24]
-    pair.cpo.lie = killed_at(number)
+    pair.cpo.answer = killed_at(number)
     with pytest.raises(Killed):
         pair.pull(full=True)
-    pair.cpo.lie = honest
+    pair.cpo.answer = honest
     pair.clock.advance(minutes=10)
     report = pair.pull(full=True)
     assert (report.ended, report.missing, pair.missing()) == (SyncEnded.DONE, 1, ["LOC24"])
@@ -241,10 +241,10 @@ def test_a_full_sync_that_was_killed_is_continued_as_one(pair: Synced, number: i
 
 def test_a_plain_sync_finishes_the_full_one_that_was_killed(pair: Synced) -> None:
     del pair.cpo.lists["locations"][24]
-    pair.cpo.lie = killed_at(2)
+    pair.cpo.answer = killed_at(2)
     with pytest.raises(Killed):
         pair.pull(full=True)
-    pair.cpo.lie = honest
+    pair.cpo.answer = honest
     assert pair.pull().ended is SyncEnded.DONE
     assert pair.missing() == ["LOC24"]
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.support import BASE, MODES, TOKEN, Mode, page
+from client.support import BASE, MODES, TOKEN, Mode
 from ocpi_emsp import Limits, SyncEnded
 from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.settings import HttpLimits
-from sync.support import location, raw_page, synced, tariff
+from scripted_cpo import page
+from sync.support import location, synced, tariff
 
 LIST = f"{BASE}/locations"
 
@@ -31,46 +32,42 @@ def next_to(request: httpx.Request, **changes: Any) -> str:
 
 
 def no_links(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(offset(request)), total=6) if offset(request) < 6 else raw_page([], total=6)
+    return page(items(offset(request)), total=6) if offset(request) < 6 else page([], total=6)
 
 
 def loop(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(offset(request)), str(request.url), total=6)
+    return page(items(offset(request)), str(request.url), total=6)
 
 
 def zero_limit(request: httpx.Request) -> httpx.Response:
     following = next_to(request, offset=offset(request) + 2, limit=0) if offset(request) < 4 else None
     given_limit = request.url.params.get("limit")
-    return raw_page(items(offset(request)) if given_limit != "0" else [], following, total=6, limit=0)
+    return page(items(offset(request)) if given_limit != "0" else [], following, total=6, limit=0)
 
 
 def no_data(request: httpx.Request) -> httpx.Response:
     if offset(request) < 6:
-        return raw_page(items(offset(request)), next_to(request, offset=offset(request) + 2))
+        return page(items(offset(request)), next_to(request, offset=offset(request) + 2))
     return httpx.Response(200, json={"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
 
 
 def relative(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(offset(request)), f"?offset={offset(request) + 2}" if offset(request) < 4 else None)
+    return page(items(offset(request)), f"?offset={offset(request) + 2}" if offset(request) < 4 else None)
 
 
 def total_too_large(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(offset(request)), total=60) if offset(request) < 6 else raw_page([], total=60)
+    return page(items(offset(request)), total=60) if offset(request) < 6 else page([], total=60)
 
 
 def overlapping(request: httpx.Request) -> httpx.Response:
     """Each page begins with the last object of the page before."""
     start = offset(request)
-    return raw_page(
-        items(max(start - 1, 0), 3)[: 6 - start + 1], next_to(request, offset=start + 2) if start < 4 else None
-    )
+    return page(items(max(start - 1, 0), 3)[: 6 - start + 1], next_to(request, offset=start + 2) if start < 4 else None)
 
 
 def empty_in_between(request: httpx.Request) -> httpx.Response:
     start = offset(request)
-    return raw_page(
-        items(start) if start in (0, 2, 4) else [], next_to(request, offset=start + 1) if start < 5 else None
-    )
+    return page(items(start) if start in (0, 2, 4) else [], next_to(request, offset=start + 1) if start < 5 else None)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -90,7 +87,7 @@ def empty_in_between(request: httpx.Request) -> httpx.Response:
 )
 def test_everything_is_had_all_the_same(mode: Mode, lie: Callable[[httpx.Request], httpx.Response], noted: str) -> None:
     with synced(mode) as pair:
-        pair.cpo.lie = lie
+        pair.cpo.answer = lie
         report = pair.pull()
         assert report.ended is SyncEnded.DONE
         assert pair.ids(Kind.LOCATION) == [f"LOC{n}" for n in range(6)]
@@ -99,19 +96,19 @@ def test_everything_is_had_all_the_same(mode: Mode, lie: Callable[[httpx.Request
 
 
 def circle(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(offset(request)), next_to(request, offset=2 - offset(request)))
+    return page(items(offset(request)), next_to(request, offset=2 - offset(request)))
 
 
 def endless_pages(request: httpx.Request) -> httpx.Response:
-    return raw_page(items(0), next_to(request, offset=offset(request) + 2))
+    return page(items(0), next_to(request, offset=offset(request) + 2))
 
 
 def endless_empty(request: httpx.Request) -> httpx.Response:
-    return raw_page([], next_to(request, offset=offset(request) + 2))
+    return page([], next_to(request, offset=offset(request) + 2))
 
 
 def ignores_offset(_: httpx.Request) -> httpx.Response:
-    return raw_page(items(0), total=6)
+    return page(items(0), total=6)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -129,7 +126,7 @@ def test_what_turns_in_circles_ends_and_is_not_done(
     mode: Mode, lie: Callable[[httpx.Request], httpx.Response], most: int, reason: str
 ) -> None:
     with synced(mode) as pair:
-        pair.cpo.lie = lie
+        pair.cpo.answer = lie
         report = pair.pull()
         assert report.ended is SyncEnded.FAILED
         assert reason in report.reason
@@ -140,7 +137,7 @@ def test_what_turns_in_circles_ends_and_is_not_done(
 @pytest.mark.parametrize("mode", MODES)
 def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: Mode) -> None:
     with synced(mode) as pair:
-        pair.cpo.lie = lambda _: raw_page(items(0), "https://evil.test/cpo/2.1.1/locations?offset=2", total=6)
+        pair.cpo.answer = lambda _: page(items(0), "https://evil.test/cpo/2.1.1/locations?offset=2", total=6)
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 2)
         assert "another origin" in report.reason
@@ -150,11 +147,11 @@ def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: 
 
 def test_a_list_without_an_end_is_ended() -> None:
     with synced(limits=Limits(http=HttpLimits(max_pages=5))) as pair:
-        pair.cpo.lie = lambda request: raw_page(items(offset(request)), next_to(request, offset=offset(request) + 2))
+        pair.cpo.answer = lambda request: page(items(offset(request)), next_to(request, offset=offset(request) + 2))
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 10)
         assert "more than 5 pages" in report.reason
-        pair.cpo.lie = lambda request: raw_page(items(offset(request)))
+        pair.cpo.answer = lambda request: page(items(offset(request)))
         assert pair.pull().ended is SyncEnded.DONE, "the next sync goes on where this one was"
         assert len(pair.ids(Kind.LOCATION)) == 12
 
@@ -168,7 +165,7 @@ def test_a_list_that_shrinks_loses_nothing_that_stays(count: int, most: int, tak
     """Before a page is given, some objects are taken off the list: those that are never taken are all had."""
     with synced() as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(count)]
-        pair.cpo.most = most
+        pair.cpo.page_size = most
         gone: set[str] = set()
 
         def shrinking(_: httpx.Request) -> httpx.Response | None:
@@ -177,14 +174,14 @@ def test_a_list_that_shrinks_loses_nothing_that_stays(count: int, most: int, tak
             pair.cpo.lists["tariffs"] = [each for each in pair.cpo.lists["tariffs"] if each["id"] not in ids]
             return None
 
-        pair.cpo.lie = shrinking
+        pair.cpo.answer = shrinking
         pair.pull("tariffs")
         assert {f"TAR{n}" for n in range(count)} - gone <= set(pair.ids(Kind.TARIFF))
 
 
 def test_data_that_is_no_list_is_named() -> None:
     with synced() as pair:
-        pair.cpo.lie = lambda _: page({"id": "LOC1"})
+        pair.cpo.answer = lambda _: page({"id": "LOC1"})
         report = pair.pull()
         assert (report.ended, "data is no list" in report.reason) == (SyncEnded.FAILED, True)
 
@@ -203,7 +200,7 @@ def test_data_that_is_no_list_is_named() -> None:
 def test_what_is_no_answer_ends_the_module_and_not_the_others(answer: httpx.Response, reason: str) -> None:
     with synced() as pair:
         pair.cpo.lists["tariffs"] = [tariff(1)]
-        pair.cpo.lie = lambda request: answer if request.url.path.endswith("/locations") else None
+        pair.cpo.answer = lambda request: answer if request.url.path.endswith("/locations") else None
         report = pair.sync(modules=["locations", "tariffs"])
         assert report.module("locations").ended is SyncEnded.FAILED
         assert reason in report.module("locations").reason

@@ -10,7 +10,8 @@ from flows.support import register
 from ocpi_emsp import Event, EvseRemoved, SyncEnded
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.ports import Key, Kind, Record, Store
-from sync.support import NOW, OLD, OWNER, Synced, cdr, location, moved, on_sqlite, raw_page, session, synced, tariff
+from scripted_cpo import page
+from sync.support import NOW, OLD, OWNER, Synced, cdr, location, moved, on_sqlite, session, synced, tariff
 
 ABC, XYZ = ("DE", "ABC"), ("FR", "XYZ")
 HUB = OWNER
@@ -46,7 +47,7 @@ def test_a_sync_asks_for_pages_of_the_page_limit_below_a_slash(mode: Mode) -> No
     with synced(mode) as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(5)]
         pair.emsp.parties.set_profile(*OWNER, page_limit=2, trailing_slash=True)
-        pair.cpo.lie = lambda request: slashed(pair, request)
+        pair.cpo.answer = lambda request: slashed(pair, request)
         assert pair.pull("tariffs").created == 5
         assert [each.url.path for each in pair.cpo.asked] == ["/cpo/2.1.1/tariffs/"] * 3
         assert [each.url.params["limit"] for each in pair.cpo.asked] == ["2"] * 3
@@ -59,7 +60,7 @@ def slashed(pair: Synced, request: Any) -> Any:
     offset, limit = int(request.url.params.get("offset", 0)), int(request.url.params["limit"])
     more = offset + limit < len(listed)
     following = str(request.url.copy_set_param("offset", offset + limit)) if more else None
-    return raw_page(listed[offset : offset + limit], following, total=len(listed))
+    return page(listed[offset : offset + limit], following, total=len(listed))
 
 
 def test_a_larger_page_limit_counts_as_well() -> None:
@@ -97,7 +98,7 @@ def test_pulled_timestamps_without_a_zone_are_in_the_partys(mode: Mode) -> None:
 def test_a_rejection_of_a_pull_has_what_was_received() -> None:
     with synced() as pair:
         bad = b'{"id": "SES1", "last_updated": "2024-05-01T12:00:00"}'
-        pair.cpo.lie = lambda _: raw_page([bad])
+        pair.cpo.answer = lambda _: page([bad])
         pair.emsp.parties.set_profile(*OWNER, time_zone="Europe/Amsterdam")
         assert pair.pull("sessions").rejected == 1
         (rejection,) = pair.emsp.rejections.list()

@@ -87,10 +87,10 @@ def test_a_sync_that_is_killed_at_every_request_ends_alike(store: Any) -> None:
             each.cpo.lists["cdrs"] = [cdr(n) for n in range(12)]
         expected.sync(full=True)
         for number in (1, 2, 1, 2, 2, 3):
-            pair.cpo.lie = killed_at(number)
+            pair.cpo.answer = killed_at(number)
             with pytest.raises(Killed):
                 pair.sync(full=True)
-        pair.cpo.lie = honest
+        pair.cpo.answer = honest
         assert pair.sync(full=True).ok
         of_interest = [[(key, document) for key, document, *_ in records] for records in content(pair).values()]
         assert of_interest == [[(key, document) for key, document, *_ in each] for each in content(expected).values()]

@@ -200,7 +200,7 @@ def test_a_listener_that_fails_ends_nothing_and_is_told() -> None:
 def test_a_page_of_very_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocpi_emsp.flows.sync.page.CHUNK", 7)
     with synced() as pair:
-        pair.cpo.most = 1000
+        pair.cpo.page_size = 1000
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(100)]
         report = pair.pull("tariffs")
         assert (counts(report), report.pages) == ({"created": 100}, 1)
@@ -305,7 +305,7 @@ def takes_tokens(request: httpx.Request) -> httpx.Response | None:
 def test_tokens_are_pushed_out() -> None:
     with synced() as pair:
         pair.emsp.tokens.put(token("T1"))
-        pair.cpo.lie = takes_tokens
+        pair.cpo.answer = takes_tokens
         assert counts(pair.pull("tokens")) == {"created": 1}
         assert [each.method for each in pair.cpo.asked] == ["PUT"]
         assert counts(pair.pull("tokens")) == {"unchanged": 1}
@@ -314,7 +314,7 @@ def test_tokens_are_pushed_out() -> None:
 def test_a_party_that_went_and_came_back_gets_the_tokens_again() -> None:
     with synced() as pair:
         pair.emsp.tokens.put(token("T1"))
-        pair.cpo.lie = takes_tokens
+        pair.cpo.answer = takes_tokens
         pair.pull("tokens")
         assert pair.push("DELETE", "credentials", None) == 200
         register(pair.emsp)

@@ -79,7 +79,7 @@ def test_an_object_that_the_cpo_does_not_know_either_is_done_with(pair: Synced) 
 def test_a_wish_that_fails_stays_and_holds_up_nothing(pair: Synced, answer: httpx.Response) -> None:
     pair.cpo.lists["locations"] = [location(1), location(2, NOW)]
     pair.push("PATCH", "locations/*/LOC1", {"name": "x"})
-    pair.cpo.lie = lambda request: answer if "/LOC1" in request.url.path else None
+    pair.cpo.answer = lambda request: answer if "/LOC1" in request.url.path else None
     report = pair.pull()
     assert (report.ended, pair.ids(Kind.LOCATION)) == (SyncEnded.DONE, ["LOC2"])
     assert "'LOC1' was not given" in report.notes[0]
@@ -108,11 +108,11 @@ def test_what_has_no_single_get_widens_the_window(module: str) -> None:
         pair.sync()
         pair.clock.advance(hours=1)
         assert pair.push("PATCH", f"{module}/*/X1", {"last_updated": "2024-06-01T12:59:00Z"}) == 404
-        pair.cpo.lie = lambda _: httpx.Response(500)
+        pair.cpo.answer = lambda _: httpx.Response(500)
         pair.sync(modules=[module])
         assert wished(pair) == [(module, "X1")]
         pair.clock.advance(hours=1)
-        pair.cpo.lie = lambda _: None
+        pair.cpo.answer = lambda _: None
         pair.cpo.asked.clear()
         assert pair.sync(modules=[module]).ok
         assert wished(pair) == []
