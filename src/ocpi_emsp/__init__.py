@@ -338,7 +338,7 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and must not ta
             for module in map(import_module, _SERVING):
                 if name in vars(module):
                     return globals().setdefault(name, vars(module)[name])
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -59,7 +59,7 @@ def run(flow: Coroutine[Any, Any, T]) -> T:
         value: T = end.value
         return value
     flow.close()
-    raise FlowSuspended("a port of the sync shell suspended: use the async shell, or a port that does not")
+    raise FlowSuspended("a sync call reached a port that awaits an event loop: use emsp.aio, or blocking ports")
 
 
 def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
@@ -314,7 +314,7 @@ class HookThreads:
 
     def __init__(self, most: int) -> None:
         if most < 1:
-            raise ValueError(f"hooks need at least one thread, not {most}")
+            raise ValueError(f"invalid number of hook threads {most}: expected 1 or more")
         self.most = most
         self._begin()
 
@@ -368,7 +368,7 @@ class HookThreads:
 def _of_hook(error: BaseException) -> BaseException:
     """What a hook raised, as it may be raised where the hook is awaited: others would mean something else there."""
     passes = isinstance(error, Exception | SystemExit | KeyboardInterrupt) and not isinstance(error, StopIteration)
-    return error if passes else RuntimeError(f"it raised {error!r}")
+    return error if passes else RuntimeError(f"the hook raised {type(error).__name__}: {error}")
 
 
 @frozen
@@ -382,7 +382,7 @@ class Deadline:
 
     def passed(self, future: Future[Any] | None = None) -> DeadlinePassed:
         """What is raised then; ``future``: of a plain hook, which was cancelled where no thread began it."""
-        why = ": all threads of hooks are taken" if future is not None and future.cancelled() else ""
+        why = ": all hook threads are busy" if future is not None and future.cancelled() else ""
         return DeadlinePassed(f"no answer within {self.seconds:g} s{why}")
 
     def check_room(self) -> None:
@@ -391,7 +391,7 @@ class Deadline:
             return
         self.left.difference_update([task for task in tuple(self.left) if task.get_loop().is_closed()])
         if len(self.left) >= self.threads.most:
-            raise DeadlinePassed(f"{len(self.left)} calls before it were cancelled and have not ended yet")
+            raise DeadlinePassed(f"{len(self.left)} cancelled calls are still running")
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Cancel it, and wait for it no longer: what it awaits may not let itself be cancelled."""

@@ -71,7 +71,7 @@ class SupportMatrix:
         """The matrix of a CSV with the columns module, direction, methods, path, supported (yes/no), notes."""
         reader = csv.DictReader(io.StringIO(text))
         if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise ValueError(f"a support matrix has the columns {', '.join(_COLUMNS)}")
+            raise ValueError(f"invalid support matrix: expected the columns {', '.join(_COLUMNS)}")
         return cls(tuple(_row(values, reader.line_num) for values in reader))
 
     def to_csv(self) -> str:
@@ -105,22 +105,22 @@ class SupportMatrix:
         """The same matrix with one row switched. Raises ValueError where there is no such row."""
         covered = [row for row in self.rows if row.covers(module, direction, method, path)]
         if not covered:
-            raise ValueError(f"the support matrix has no row for {direction} {method} {path}")
+            raise ValueError(f"unknown support matrix row {direction} {method} {path}")
         return SupportMatrix(tuple(evolve(row, supported=supported) if row in covered else row for row in self.rows))
 
 
 def _row(values: dict[str, str], line: int) -> SupportRow:
     rules = {
-        f"a row has {len(_COLUMNS)} cells": len(values) == len(_COLUMNS),
-        "supported is yes or no": values["supported"] in ("yes", "no"),
-        f"direction is {FROM_CPO} or {TO_CPO}": values["direction"] in (FROM_CPO, TO_CPO),
-        f"methods are {', '.join(sorted(_METHODS))}, separated by |": _METHODS.issuperset(
+        f"expected {len(_COLUMNS)} cells": len(values) == len(_COLUMNS),
+        "expected yes or no in supported": values["supported"] in ("yes", "no"),
+        f"expected {FROM_CPO} or {TO_CPO} in direction": values["direction"] in (FROM_CPO, TO_CPO),
+        f"expected {', '.join(sorted(_METHODS))}, separated by |, in methods": _METHODS.issuperset(
             (values["methods"] or "").split("|")
         ),
     }
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
-        raise ValueError(f"line {line} of the support matrix: {'; '.join(broken)}")
+        raise ValueError(f"invalid support matrix in line {line}: {'; '.join(broken)}")
     return SupportRow(
         values["module"],
         values["direction"],

@@ -138,19 +138,19 @@ def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(mode: Mode)
 
 
 @pytest.mark.parametrize(
-    "raised",
+    ("raised", "reason"),
     [
-        httpx.ConnectError("refused"),
-        httpx.ReadTimeout(""),
-        httpx.RemoteProtocolError("peer closed connection"),
-        httpx.DecodingError("not gzip"),
-        httpx.InvalidURL("no host"),
+        (httpx.ConnectError("refused"), "cannot connect: refused"),
+        (httpx.ReadTimeout(""), "waiting for the response timed out"),
+        (httpx.RemoteProtocolError("peer closed connection"), "the response is not valid HTTP: peer closed connection"),
+        (httpx.DecodingError("not gzip"), "cannot decode the response: not gzip"),
+        (httpx.InvalidURL("no host"), "invalid URL: no host"),
+        (httpx.StreamError("odd"), "the request failed: odd"),
     ],
 )
-def test_no_answer_names_method_url_and_reason(mode: Mode, raised: Exception) -> None:
+def test_no_answer_names_method_url_and_reason(mode: Mode, raised: Exception, reason: str) -> None:
     error = refused(mode, raised)
     assert isinstance(error, TransportFailed)
-    reason = f"{type(raised).__name__}: {raised}".removesuffix(": ")
     assert str(error) == f"GET {BASE}/locations/LOC1: {reason}"
     assert (error.method, error.url) == ("GET", f"{BASE}/locations/LOC1")
     assert error.__cause__ is raised
@@ -182,7 +182,7 @@ def test_a_refused_connection_fails_without_the_token(mode: Mode) -> None:
     request = Request("GET", f"http://127.0.0.1:{port}/x", headers={"authorization": "Token secret"})
     with pytest.raises(TransportFailed) as caught:
         send(mode, request)
-    assert str(caught.value).startswith(f"GET http://127.0.0.1:{port}/x: ConnectError")
+    assert str(caught.value).startswith(f"GET http://127.0.0.1:{port}/x: cannot connect: ")
     assert "secret" not in str(caught.value)
 
 
@@ -192,7 +192,7 @@ def test_a_token_that_no_header_can_carry_fails_without_showing(mode: Mode, bad:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
         with pytest.raises(TransportFailed) as caught:
             send(mode, Request("GET", url, headers={"authorization": f"Token {bad}"}))
-    assert str(caught.value) in (f"GET {url}: LocalProtocolError", f"GET {url}: UnicodeEncodeError")
+    assert str(caught.value) == f"GET {url}: the token or URL cannot be sent in a header"
 
 
 @pytest.mark.parametrize("url", ["http://", "nonsense", "gopher://x/", "http://a\x00b/"])

@@ -89,7 +89,7 @@ def desk(answer: Callable[[httpx.Request], httpx.Response], *, namespace: str = 
     emsp.tokens.put(token("A"))
     app = procrastinate.App(connector=queue)
     reports: list[SyncReport] = []
-    app.add_tasks_from(tasks(emsp, told=reports.append, **options), namespace=namespace)
+    app.add_tasks_from(tasks(emsp, on_report=reports.append, **options), namespace=namespace)
     return Desk(app, queue, store, reports)
 
 

@@ -85,7 +85,7 @@ def test_the_job_of_a_killed_worker_is_taken_over(postgres_url: str, tmp_path: P
         (report,) = other.synced
         assert (report["ok"], report["modules"][0]["created"]) == (True, LOCATIONS - 1), "the first page was stored"
         assert [offset for _, offset in cpos.asked[:4]] == [0, 1, 1, 2], "it went on where the first one was"
-        assert 'job.taken_over reason="its worker is gone"' in other.log
+        assert 'job.taken_over reason="the worker died"' in other.log
 
         async def count() -> int:
             async with lift_store(store, in_place).transaction(read_only=True) as tx:

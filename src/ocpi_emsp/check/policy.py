@@ -23,7 +23,7 @@ ACTIONS = (IGNORE, *(severity.value for severity in Severity))
 def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for rule, action in actions.items():
         if action not in ACTIONS:
-            raise ValueError(f"rule {rule!r} can be {', '.join(ACTIONS)}, not {action!r}")
+            raise ValueError(f"invalid action '{action}' for the rule '{rule}': expected {', '.join(ACTIONS)}")
     return tuple(sorted(actions.items()))
 
 

@@ -76,7 +76,7 @@ async def _work(
         await _look_at_schema(emsp, url, upgrades=arguments.upgrade)
         printer.begin(emsp, times, arguments.concurrency)
         await run_worker(
-            emsp, url, stop=printer.stop, concurrency=arguments.concurrency, settings=times, told=printer.end
+            emsp, url, stop=printer.stop, concurrency=arguments.concurrency, settings=times, on_report=printer.end
         )
     finally:
         await store.async_dispose()

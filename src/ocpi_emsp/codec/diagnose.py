@@ -163,7 +163,7 @@ def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
         case inspect.DateTimeType():
             return read_datetime
         case _:
-            raise TypeError(f"no reading for {node!r}")
+            raise TypeError(f"no reader for {node}")
 
 
 def _scalar(read: _Scalar, clause: str) -> _Reader:

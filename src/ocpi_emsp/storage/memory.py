@@ -83,7 +83,7 @@ class MemoryStore:
         for place in {_location(key) for key, record in records.items() if record and key.kind == Kind.EVSE}:
             location = Key(Kind.LOCATION, *place)
             if records.get(location, stored.get(location)) is None:
-                raise CannotStore(f"an EVSE of location {location.id!r}, which is not there")
+                raise CannotStore(f"an EVSE refers to the unknown location '{location.id}'")
 
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)
@@ -118,7 +118,7 @@ class _MemoryTransaction:
 
     async def __aenter__(self) -> _MemoryTransaction:
         if not self._store._lock.acquire(timeout=self._store._lock_timeout):
-            raise StoreFailed("a transaction was begun inside another one")
+            raise StoreFailed("a transaction cannot be started inside another one")
         return self
 
     async def __aexit__(

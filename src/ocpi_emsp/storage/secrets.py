@@ -56,7 +56,8 @@ class FernetBox:
             return self._fernet.decrypt(sealed)
         except (InvalidToken, TypeError) as error:
             raise StoreFailed(
-                f"a party's token was sealed with another key: give the key of then in {VARIABLE}, or in the key file"
+                "a party's token was encrypted with another key: "
+                f"provide the key it was encrypted with in {VARIABLE} or the key file"
             ) from error
 
 
@@ -82,9 +83,9 @@ class KeyFileBox:
             try:
                 self._box = FernetBox(key or _read_or_make(self._path))
             except ValueError as error:
-                raise StoreFailed(f"{source} holds no key: 32 bytes in URL-safe base64") from error
+                raise StoreFailed(f"invalid key in {source}: expected 32 bytes in URL-safe base64") from error
             except OSError as error:
-                raise StoreFailed(f"the key file {source} cannot be used: {error.strerror}") from error
+                raise StoreFailed(f"cannot use the key file {source}: {error.strerror}") from error
         return self._box
 
 

@@ -26,6 +26,21 @@ _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 """UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""
 _PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.ProxyError, httpx.RemoteProtocolError)
 """What may be over a little later; RemoteProtocolError is also a connection that ends within an answer."""
+_WORDS: dict[type[Exception], str] = {
+    httpx.ConnectTimeout: "connecting timed out",
+    httpx.ReadTimeout: "waiting for the response timed out",
+    httpx.WriteTimeout: "sending the request timed out",
+    httpx.PoolTimeout: "waiting for a free connection timed out",
+    httpx.ConnectError: "cannot connect",
+    httpx.ProxyError: "the proxy failed",
+    httpx.NetworkError: "the connection broke",
+    httpx.RemoteProtocolError: "the response is not valid HTTP",
+    httpx.DecodingError: "cannot decode the response",
+    httpx.InvalidURL: "invalid URL",
+    httpx.UnsupportedProtocol: "invalid URL",
+    httpx.LocalProtocolError: "the token or URL cannot be sent in a header",
+    UnicodeError: "the token or URL cannot be sent in a header",
+}
 
 
 def default_client(timeout: float, connect: float | None = None) -> httpx.Client:
@@ -112,7 +127,7 @@ class AsyncHttpxSend:
 def _check_size(request: Request, body: bytearray, limit: int) -> None:
     if len(body) > limit:
         raise TransportFailed(
-            f"{request.method} {request.url}: the answer is over the limit of {limit} bytes",
+            f"{request.method} {request.url}: the response exceeds the limit of {limit} bytes",
             method=request.method,
             url=request.url,
         )
@@ -120,7 +135,7 @@ def _check_size(request: Request, body: bytearray, limit: int) -> None:
 
 def _too_slow(request: Request, total: float | None) -> TransportFailed:
     """Not to be repeated: it would take as long again."""
-    message = f"{request.method} {request.url}: the answer took longer than the limit of {total} seconds"
+    message = f"{request.method} {request.url}: the response took longer than the limit of {total} s"
     return TransportFailed(message, method=request.method, url=request.url)
 
 
@@ -129,10 +144,10 @@ def _response(answer: httpx.Response, body: bytearray) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> TransportFailed:
+    what = next((words for kind, words in _WORDS.items() if isinstance(error, kind)), "the request failed")
     quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
-    reason = f"{type(error).__name__}: {error}" if quoted else type(error).__name__
     return TransportFailed(
-        f"{request.method} {request.url}: {reason}",
+        f"{request.method} {request.url}: {what}{f': {error}' if quoted else ''}",
         method=request.method,
         url=request.url,
         retryable=isinstance(error, _PASSING) and not any(map(_is_refused_certificate, _causes(error))),

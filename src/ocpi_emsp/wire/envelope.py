@@ -59,7 +59,7 @@ def _status_code(parts: Members) -> int:
     try:
         return msgspec.convert(msgspec.json.decode(parts["status_code"]), int, strict=False)
     except (KeyError, msgspec.DecodeError):
-        raise InvalidObject("no OCPI envelope: status_code is missing or no integer") from None
+        raise InvalidObject("not an OCPI envelope: status_code is missing or not an integer") from None
 
 
 def _text(parts: Members, name: str) -> str | None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode
 from attrs import evolve, frozen
 
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.codec.readings import UNREADABLE, read_datetime
+from ocpi_emsp.codec.readings import UNREADABLE, read_datetime, shown
 from ocpi_emsp.errors import InvalidParameter
 from ocpi_emsp.findings import Finding, Severity
 
@@ -62,7 +62,7 @@ def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
         after=_number(given, "after", 0, 0, findings) if "after" in given else None,
     )
     if findings:
-        raise InvalidParameter("a parameter cannot be read", findings=findings)
+        raise InvalidParameter("invalid query parameter", findings=findings)
     return page
 
 
@@ -73,7 +73,12 @@ def _moment(given: Mapping[str, str], name: str, findings: list[Finding]) -> dat
     text = re.sub(r" (\d\d:?\d\d)$", r"+\1", given[name])
     moment = read_datetime(text, lambda _rule, _message: None)
     if moment is UNREADABLE:
-        findings.append(_finding(name, f"{name} is no timestamp: {given[name][:40]!r}"))
+        findings.append(
+            _finding(
+                name,
+                f"invalid {name} {shown(given[name][:40])}: expected a timestamp, for example 2024-05-01T00:00:00Z",
+            )
+        )
         return None
     assert isinstance(moment, datetime)
     return moment
@@ -84,7 +89,7 @@ def _number(given: Mapping[str, str], name: str, default: int, least: int, findi
         return default
     if _WHOLE_NUMBER.fullmatch(given[name]) and int(given[name]) >= least:
         return int(given[name])
-    findings.append(_finding(name, f"{name} is no whole number of at least {least}: {given[name][:40]!r}"))
+    findings.append(_finding(name, f"invalid {name} {shown(given[name][:40])}: expected an integer of {least} or more"))
     return default
 
 

@@ -40,7 +40,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """``app``, for Procrastinate's own command: of the settings that ``ocpi-emsp worker`` would take without flags."""
     if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return _app()
 
 
@@ -61,4 +61,4 @@ def _app() -> procrastinate.App:
         return make_app(emsp, url)
     except (CommandFailed, ValueError) as error:
         logs.error("worker.no_app", error=error)  # Procrastinate's command does not say why
-        raise AttributeError(f"there is no app: {error}") from error
+        raise AttributeError(f"cannot create the app: {error}") from error

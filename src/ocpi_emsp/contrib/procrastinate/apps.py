@@ -10,7 +10,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
 from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
-from ocpi_emsp.contrib.procrastinate.tasks import Told, tasks
+from ocpi_emsp.contrib.procrastinate.tasks import ReportListener, tasks
 from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.storage.sql.engine import usable_url
 
@@ -26,7 +26,7 @@ def make_app(
     *,
     settings: WorkerSettings | None = None,
     publish: PublishFunction | None = None,
-    told: Told | None = None,
+    on_report: ReportListener | None = None,
 ) -> App:
     """A Procrastinate app with our tasks (:func:`tasks`) on the PostgreSQL of this URL, which is that of the store.
 
@@ -36,7 +36,7 @@ def make_app(
         conninfo=conninfo(url), min_size=1, max_size=_CONNECTIONS, timeout=float(_CONNECT_SECONDS)
     )
     app = App(connector=connector)
-    app.add_tasks_from(tasks(emsp, settings=settings, publish=publish, told=told), namespace="")
+    app.add_tasks_from(tasks(emsp, settings=settings, publish=publish, on_report=on_report), namespace="")
     return app
 
 
@@ -44,7 +44,9 @@ def conninfo(url: str) -> str:
     """A store's URL in the words of libpq. Raises ValueError for another database than PostgreSQL."""
     parsed = usable_url(url)
     if not parsed.drivername.startswith("postgresql"):
-        raise ValueError(f"{parsed.drivername} has no queue: Procrastinate needs postgresql+psycopg://...")
+        raise ValueError(
+            f"invalid store '{parsed.drivername}': Procrastinate requires postgresql+psycopg://user@host/db"
+        )
     _, arguments = parsed.get_dialect()().create_connect_args(parsed)
     arguments.pop("context", None)  # how SQLAlchemy wants values adapted
     return psycopg.conninfo.make_conninfo(**{"connect_timeout": _CONNECT_SECONDS, **arguments})

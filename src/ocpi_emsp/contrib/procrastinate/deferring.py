@@ -87,7 +87,7 @@ def _asked(
     wanted = {module.lower() for module in modules}
     unknown = sorted(wanted - set(MODULES))
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: the modules of a sync are {', '.join(MODULES)}")
+        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
     deferrers = []
     for module in MODULES:
         if module in wanted:

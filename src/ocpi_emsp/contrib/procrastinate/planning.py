@@ -75,5 +75,5 @@ def divisor_up_to(seconds: float) -> int:
 def cron(every: int) -> str:
     """The line for croniter. Raises ValueError for seconds that a minute is no multiple of."""
     if every not in _DIVISORS:
-        raise ValueError(f"{every} seconds: a minute is no multiple of it")
+        raise ValueError(f"invalid interval of {every} s: expected a divisor of 60, for example 5")
     return "* * * * *" if every == _MINUTE else f"* * * * * */{every}"

@@ -20,7 +20,7 @@ from procrastinate.exceptions import ConnectorException
 from ocpi_emsp import logs
 from ocpi_emsp.contrib.procrastinate.apps import make_app
 from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
-from ocpi_emsp.contrib.procrastinate.tasks import Told
+from ocpi_emsp.contrib.procrastinate.tasks import ReportListener
 from ocpi_emsp.emsp import Emsp, PublishFunction
 
 _POLL = 2.0
@@ -42,7 +42,7 @@ async def run_worker(
     grace: timedelta = _GRACE,
     settings: WorkerSettings | None = None,
     publish: PublishFunction | None = None,
-    told: Told | None = None,
+    on_report: ReportListener | None = None,
 ) -> None:
     """Run jobs, up to ``concurrency`` syncs at once, until ``stop`` is set; the arguments of :func:`make_app`.
 
@@ -51,13 +51,13 @@ async def run_worker(
     """
     settings = settings or WorkerSettings()
     while not stop.is_set():
-        syncs, upkeep = (make_app(emsp, url, settings=settings, publish=publish, told=told) for _ in range(2))
+        syncs, upkeep = (make_app(emsp, url, settings=settings, publish=publish, on_report=on_report) for _ in range(2))
         try:
             async with syncs.open_async(), upkeep.open_async():
                 await _run(stop, grace, settings, {QUEUE: (syncs, concurrency), UPKEEP: (upkeep, _UPKEEP)})
         except (ConnectorException, psycopg.Error) as error:
             cause = error.__cause__ or error
-            logs.warning("worker.database_failed", error=str(cause).partition("\n")[0] or type(cause).__name__)
+            logs.warning("worker.database_failed", error=str(cause).partition("\n")[0])
         if not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _REST)
@@ -88,7 +88,7 @@ async def _run(
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopping, *workers}, return_when=asyncio.FIRST_COMPLETED)
-        logs.info("worker.stopping", syncs="end after the page in hand")
+        logs.info("worker.stopping", syncs="end after the current page")
     finally:
         for task in (stopping, *workers):
             task.cancel()  # a worker that is cancelled ends in order

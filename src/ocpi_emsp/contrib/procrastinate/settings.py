@@ -36,7 +36,7 @@ STOP: Final = "ocpi_emsp_stop"
 def _at_least(shortest: timedelta) -> Any:
     def check(_instance: Any, attribute: Attribute[Any], value: timedelta | None) -> None:
         if value is not None and value < shortest:
-            raise ValueError(f"{attribute.name} is {value}, it is {shortest} or more")
+            raise ValueError(f"invalid {attribute.name} {value}: expected {shortest} or more")
 
     return check
 
@@ -44,7 +44,7 @@ def _at_least(shortest: timedelta) -> Any:
 def _modules(_instance: Any, _attribute: Attribute[Any], value: tuple[str, ...]) -> None:
     unknown = sorted(set(value) - set(MODULES))
     if unknown or not value:
-        raise ValueError(f"{', '.join(unknown) or 'nothing'}: the modules of a sync are {', '.join(MODULES)}")
+        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
 
 
 def _seconds_of_a_minute(_instance: Any, _attribute: Attribute[Any], value: int) -> None:

@@ -41,12 +41,13 @@ from ocpi_emsp.contrib.procrastinate.settings import (
     WorkerSettings,
 )
 from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
 from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.resources.relay import AsyncRelay
 
-Told: TypeAlias = Callable[[SyncReport], object]
+ReportListener: TypeAlias = Callable[[SyncReport], object]
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::bigint AS now"
 _PAGE = 500
@@ -59,19 +60,19 @@ def tasks(
     *,
     settings: WorkerSettings | None = None,
     publish: PublishFunction | None = None,
-    told: Told | None = None,
+    on_report: ReportListener | None = None,
 ) -> Blueprint:
-    """Our tasks for a Procrastinate app of yours: ``app.add_tasks_from(tasks(emsp), namespace="")``.
+    """Return the tasks for a Procrastinate app of the host: ``app.add_tasks_from(tasks(emsp), namespace="")``.
 
     ``publish`` gets the ``relayed`` events of the eMSP, as for :meth:`Emsp.async_relay`; without it nothing is relayed.
-    ``told`` gets the report of each sync and push, also of those that failed; it is plain, does not block and does not
-    raise. Workers run the queues ``ocpi_emsp`` and ``ocpi_emsp_upkeep``; the app's tables lie in any PostgreSQL.
+    ``on_report`` receives the report of each sync and push, failed ones included; it must be plain, and neither block
+    nor raise. Workers run the queues ``ocpi_emsp`` and ``ocpi_emsp_upkeep``; the app's tables lie in any PostgreSQL.
     """
     settings = settings or WorkerSettings()
     blueprint = Blueprint()
     retry = SyncRetries(settings)
     relay = emsp.async_relay(publish) if publish is not None else None
-    work = _Work(emsp, settings, relay, told)
+    work = _Work(emsp, settings, relay, on_report)
     work.tasks = {
         SYNC: blueprint.task(name=SYNC, queue=QUEUE, retry=retry, pass_context=True)(work.sync),
         PUSH_TOKENS: blueprint.task(name=PUSH_TOKENS, queue=QUEUE, retry=retry, pass_context=True)(work.push_tokens),
@@ -99,7 +100,7 @@ class _Work:
     _emsp: Emsp
     _settings: WorkerSettings
     _relay: AsyncRelay | None
-    _told: Told | None
+    _on_report: ReportListener | None
     tasks: dict[str, Task[..., object, ...]] = field(factory=dict)
     _planned: dict[Pair, int] = field(factory=dict)
     """The last turn of each pair that is planned, as far as this process knows: it is not asked for twice."""
@@ -121,12 +122,12 @@ class _Work:
         """
         ends = turn_ends(context.job, self._settings)
         if ends is not None and ends <= datetime.now(UTC):
-            return "left out: the next turn has come"
+            return "skipped: the next sync is due"
         report = await self._emsp.async_sync(
             country_code, party_id, modules=(module,), full=full, stop=lambda: _is_stopping(context)
         )
-        if self._told is not None:
-            self._told(report)
+        if self._on_report is not None:
+            self._on_report(report)
         (ended,) = report.modules
         text = _line(ended)
         party = f"{report.country_code}-{report.party_id}"
@@ -149,7 +150,7 @@ class _Work:
         """
         report = await self._emsp.async_tokens.fan_out_to(country_code, party_id, stop=lambda: _is_stopping(context))
         if report is None:
-            return "nothing to do, or another process does it"
+            return "nothing to push, or another process is pushing"
         return f"{report.ended}, {report.put} put, {report.patched} patched, {report.failed} failed"
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
@@ -157,11 +158,11 @@ class _Work:
     async def relay(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # Procrastinate gives it
         """Relay what is due. Raises RelayFailed, StoreFailed; the journal says when the events are due again."""
         if self._relay is None:
-            raise TypeError("there is nothing to publish with")
+            raise TypeError("publish is not set: pass publish= to tasks()")
         events = 0
         while not _is_stopping(context) and (published := await self._relay.once()):
             events += published
-        return f"{events} events"
+        return counted(events, "event")
 
     async def fan_out(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
         """Defer a push to each party that changed tokens wait for. Raises StoreFailed, ConnectorException."""
@@ -171,7 +172,7 @@ class _Work:
             for each in waiting:
                 if each.is_due:
                     deferred += await self._defer_changes(context.app, each.country_code, each.party_id)
-        return f"{deferred} deferred"
+        return f"{counted(deferred, 'job')} deferred"
 
     async def _defer_changes(self, app: App, country_code: str, party_id: str) -> bool:
         """Defer a push of changes; False where one waits already."""
@@ -189,7 +190,7 @@ class _Work:
 
     async def expire(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
         """Deal with the deadlines of commands and reservations that passed. Raises StoreFailed."""
-        return f"{await self._emsp.async_commands.expire()} deadlines"
+        return counted(await self._emsp.async_commands.expire(), "deadline")
 
     async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
         """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""
@@ -204,7 +205,7 @@ class _Work:
                 break
             deferred += await self._defer(context.app, turn)
             self._planned[turn.pair] = turn.at
-        return f"{deferred} deferred"
+        return f"{counted(deferred, 'job')} deferred"
 
     async def _defer(self, app: App, turn: Turn) -> bool:
         """Defer the job of a turn; False where another planner did so."""
@@ -248,20 +249,20 @@ class _Work:
             for job in await manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=seconds):
                 await self._take_over(context.app, job)
                 taken += 1
-        return f"{taken} taken over"
+        return f"{counted(taken, 'job')} retried"
 
     async def _take_over(self, app: App, job: Job) -> None:
         manager = app.job_manager
         if job.attempts >= self._settings.deaths:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
-            logs.error("job.given_up", reason="its worker is gone", attempts=job.attempts, job=job.call_string)
+            logs.error("job.given_up", reason="the worker died", attempts=job.attempts, job=job.call_string)
             return
         try:
             await manager.retry_job(job)
-            logs.warning("job.taken_over", reason="its worker is gone", job=job.call_string)
+            logs.warning("job.taken_over", reason="the worker died", job=job.call_string)
         except UniqueViolation:
             await manager.finish_job(job, Status.FAILED, delete_job=False)
-            logs.warning("job.dropped", reason="its worker is gone, one that does the same waits", job=job.call_string)
+            logs.warning("job.dropped", reason="the worker died; the same job is queued", job=job.call_string)
 
     async def tidy(self, context: JobContext, timestamp: int) -> None:  # noqa: ARG002
         """Delete jobs that ended long ago. Raises ConnectorException."""

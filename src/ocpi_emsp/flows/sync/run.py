@@ -80,7 +80,7 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
     asked = {module.lower() for module in modules}
     unknown = sorted(asked - set(MODULES))
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: the modules of a sync are {', '.join(MODULES)}")
+        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
     if full and since is not None:
         raise ValueError("a full sync has no beginning: since is for another")
     if since is not None and since.tzinfo is None:

@@ -60,9 +60,9 @@ def stamp(connection: Connection, names: Names) -> None:
     than this version, or where a table or a column is missing.
     """
     with _alone(connection):
-        _require_known(connection, names, _revision(connection, names))
+        _require_known(connection, _revision(connection, names))
         if missing := _missing(connection, names):
-            raise _mismatch(connection, f"there is no {missing[0]}", "a migration of the host has to make it first")
+            raise _mismatch(connection, f"{missing[0]} is missing", "create it in a migration of the host first")
         _context(connection, names).stamp(_scripts(), "head")
 
 
@@ -74,9 +74,9 @@ def check(connection: Connection, names: Names) -> None:
             _require_new(connection, names)
     if revision == latest():
         return
-    _require_known(connection, names, revision)
-    there = "there is no schema" if revision is None else f"the schema is revision {revision}"
-    raise _mismatch(connection, there, f"{_command(names)} brings it up to date")
+    _require_known(connection, revision)
+    there = "the schema does not exist" if revision is None else f"the schema has revision {revision}"
+    raise _mismatch(connection, there, f"run {_command(names)}")
 
 
 def current(connection: Connection, names: Names) -> str | None:
@@ -188,7 +188,7 @@ def _revision(connection: Connection, names: Names) -> str | None:
 def _upgrade(connection: Connection, names: Names, to: str) -> None:
     with _alone(connection):
         revision = _revision(connection, names)
-        _require_known(connection, names, revision)
+        _require_known(connection, revision)
         if revision is None:
             _require_new(connection, names)
             _create_schema(connection, names)
@@ -203,13 +203,13 @@ def _create_schema(connection: Connection, names: Names) -> None:
         connection.execute(CreateSchema(names.schema))
 
 
-def _require_known(connection: Connection, names: Names, revision: str | None) -> None:
+def _require_known(connection: Connection, revision: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if revision is not None and revision not in known:
         raise _mismatch(
             connection,
-            f"the schema is revision {revision}, which this version does not know",
-            f"install the newer ocpi-emsp that made it; {_command(names)} leads to no older one",
+            f"the schema has revision {revision}, which this version does not know",
+            "install the newer ocpi-emsp that created it (a schema cannot be downgraded)",
         )
 
 
@@ -217,13 +217,13 @@ def _require_new(connection: Connection, names: Names) -> None:
     if ours := _ours(connection, names):
         raise _mismatch(
             connection,
-            f"there is a table {min(ours)}, but no revision",
-            f"a host whose migrations make our tables calls ocpi_emsp.storage.migrations.stamp, not {_command(names)}",
+            f"the table {min(ours)} exists, but no revision is recorded",
+            "if the host's own migrations create the tables, call ocpi_emsp.storage.migrations.stamp",
         )
 
 
 def _mismatch(connection: Connection, there: str, then: str) -> SchemaMismatch:
-    return SchemaMismatch(f"{describe(connection.engine)}: {there}; revision {latest()} is needed: {then}")
+    return SchemaMismatch(f"{describe(connection.engine)}: {there}; expected revision {latest()}: {then}")
 
 
 def _command(names: Names) -> str:

@@ -37,11 +37,13 @@ def usable_url(text: str | URL) -> URL:
     try:
         url = make_url(text)
     except sql.ArgumentError:
-        raise ValueError(f"{text!r} is no database URL, such as sqlite:///emsp.db") from None
+        raise ValueError(f"invalid store '{text}': expected a database URL, for example sqlite:///emsp.db") from None
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
-        raise ValueError(f"{url.drivername!r} is no database that is known: sqlite:///FILE or postgresql+psycopg://...")
+        raise ValueError(
+            f"invalid store '{url.drivername}': expected sqlite:///FILE or postgresql+psycopg://user@host/db"
+        )
     return url
 
 
@@ -131,7 +133,7 @@ def translation(engine: Engine, error: Exception) -> Exception:
     """What becomes of something that a driver or SQLAlchemy raised; anything else stays as it is."""
     driver = error.orig if isinstance(error, sql.DBAPIError) else error
     if isinstance(driver, engine.dialect.loaded_dbapi.Error):
-        cause = (str(driver).strip().splitlines() or [type(driver).__name__])[0]
+        cause = (str(driver).strip().splitlines() or ["the driver gave no reason"])[0]
         return refused(cause) if _refuses_a_value(engine, driver) else StoreFailed(f"{describe(engine)}: {cause}")
     if isinstance(error, UnicodeError | OverflowError):
         return refused(str(error))
@@ -152,9 +154,13 @@ def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
 def refused(cause: str) -> CannotStore:
     """The refusal of something that the database cannot hold."""
     finding = Finding(
-        pointer="", rule="store.refused", severity=Severity.ERROR, message=f"cannot be stored: {cause}", clause=_CLAUSE
+        pointer="",
+        rule="store.refused",
+        severity=Severity.ERROR,
+        message=f"the value cannot be stored: {cause}",
+        clause=_CLAUSE,
     )
-    return CannotStore("the database refuses it", findings=(finding,))
+    return CannotStore("the database rejected the value", findings=(finding,))
 
 
 def begin(connection: Connection, *, read_only: bool) -> None:

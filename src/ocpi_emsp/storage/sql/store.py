@@ -96,7 +96,7 @@ class SqlStore:
             return self._blocking
         if isinstance(self._native, AsyncEngine):
             return self._native.sync_engine
-        raise TypeError("there is no engine")
+        raise TypeError("the store has neither a URL nor an Engine for this mode")
 
     def __str__(self) -> str:
         return describe(self._engine)
@@ -180,7 +180,7 @@ class SqlStore:
     def _blocking_transaction(self, *, read_only: bool) -> Iterator[SqlTransaction]:
         host = self._host.get()
         if isinstance(host, AsyncConnection):
-            raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection")
+            raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection: pass a Connection")
         if host is not None:
             with self._savepoint(host) as tx:
                 yield tx
@@ -197,7 +197,7 @@ class SqlStore:
             yield
             return
         if not self._writing.acquire(timeout=self._timeout):
-            raise StoreFailed(f"{self}: another transaction holds the database for {self._timeout:g} seconds")
+            raise StoreFailed(f"{self}: another transaction has locked the database for {self._timeout:g} s")
         try:
             yield
         finally:
@@ -206,7 +206,7 @@ class SqlStore:
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         if self._blocking is None:
-            raise StoreFailed("an AsyncEngine serves async hosts only: give a URL, or an Engine beside it")
+            raise StoreFailed("an AsyncEngine serves async hosts only: pass a URL or an Engine instead")
         with translated(self._blocking):
             connection = self._blocking.connect()
         try:
@@ -225,7 +225,7 @@ class SqlStore:
             yield host, True
             return
         if host is not None or self._native is None:
-            raise StoreFailed("an async host cannot join the transaction of a blocking Connection")
+            raise StoreFailed("an async host cannot join the transaction of a Connection: pass an AsyncConnection")
         engine = self._native if isinstance(self._native, AsyncEngine) else self._native.here()
         with translated(engine.sync_engine):
             connection = await engine.connect()

@@ -74,7 +74,7 @@ class Answer:
             envelope = json.loads(response.content, parse_float=Decimal)
         except ValueError:
             envelope = None
-        assert isinstance(envelope, dict), f"HTTP {response.status_code} without an OCPI envelope: {text[:500]!r}"
+        assert isinstance(envelope, dict), f"HTTP {response.status_code} without an OCPI envelope: {text[:500]}"
         assert type(envelope.get("status_code")) is int, f"no status_code in {text[:500]}"
         assert isinstance(envelope.get("timestamp"), str), f"no timestamp in {text[:500]}"
         assert response.is_success or envelope["status_code"] >= 2000, f"HTTP {response.status_code} with {text[:500]}"
@@ -117,7 +117,7 @@ class Connection:
         url = f"{base_of(self.backend.app)}{self.backend.base}/2.1.1/{path}"
         response = self.call(httpx.Request(method, url, headers=headers, content=body))
         if response.status_code == 401:
-            pytest.fail(f"the backend does not know the token: {response.text[:300]}")
+            pytest.fail(f"the backend rejects the token: {response.text[:300]}")
         return Answer.of(response)
 
     def push(self, payload: Payload) -> Answer:
@@ -198,7 +198,7 @@ _PLACES: st.SearchStrategy[bytes] = st.just(b"") | st.builds(
 
 def _require(answer: Answer) -> None:
     if answer.unserved:
-        pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+        pytest.skip(f"not supported by the backend: {answer.text[:200]}")
     assert answer.accepted, answer.text[:500]
 
 
@@ -249,7 +249,7 @@ class BackendContract:
         def push(payload: Payload) -> None:
             answer = ocpi_connection.push(payload)
             if answer.http_status == 405:
-                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+                pytest.skip(f"not supported by the backend: {answer.text[:200]}")
             _judge(payload, answer, backend.policy)
 
         # The listed ones come first: what fails always is reported at once, with a small payload.
@@ -266,7 +266,7 @@ class BackendContract:
         def push(body: bytes) -> None:
             answer = ocpi_connection.push(Payload(kind=kind, sort="invalid", name="anything", document=body))
             if answer.http_status == 405:
-                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+                pytest.skip(f"not supported by the backend: {answer.text[:200]}")
             assert not answer.accepted, answer.text[:500]
 
         push()
@@ -279,7 +279,7 @@ class BackendContract:
         def ask(query: str, body: bytes) -> None:
             answer = ocpi_connection.send("POST", f"tokens/nobody-has-this-token/authorize{query}", body)
             if answer.http_status == 405:
-                pytest.skip(f"the backend does not serve this: {answer.text[:200]}")
+                pytest.skip(f"not supported by the backend: {answer.text[:200]}")
             assert not answer.accepted, answer.text[:500]
 
         ask()

@@ -99,7 +99,7 @@ class ContractTools:
     @pytest.fixture
     def store(self) -> AnyStore:
         """The store to be tested."""
-        raise NotImplementedError("give the fixture `store`")
+        raise NotImplementedError("define the fixture `store`")
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Await a function in the loop of the test, or in a new one."""

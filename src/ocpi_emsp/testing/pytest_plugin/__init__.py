@@ -35,13 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a payload file, or a folder of them (JSON, JSON lines); every payload becomes a test; repeatable",
+        help="payload file or folder (JSON, JSON lines); each payload becomes a test; repeatable",
     )
     group.addoption(
         "--ocpi-policy",
         choices=("tolerant", "strict"),
         default="tolerant",
-        help="what a payload fails for: tolerant, the default: errors; strict: warnings too",
+        help="which findings fail a payload: tolerant (default): errors; strict: warnings too",
     )
 
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have the files collected as well as what was asked for."""
     config.addinivalue_line(
         "markers",
-        f"{_MARK}(*kinds, sort=None, policy=None): which examples the fixture {_FIXTURE} goes through; "
+        f"{_MARK}(*kinds, sort=None, policy=None): which examples the fixture {_FIXTURE} provides; "
         "sort is valid, quirky or invalid, or several of them",
     )
     files = sorted(file for path in config.getoption("--ocpi-files") for file in _files(Path(path)))
@@ -62,10 +62,10 @@ def _files(path: Path) -> list[Path]:
         found = [file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()]
         if found:
             return found
-        raise pytest.UsageError(f"--ocpi-files {path}: there is no file that ends in {', '.join(_SUFFIXES)}")
+        raise pytest.UsageError(f"--ocpi-files {path}: no file ends in {', '.join(_SUFFIXES)}")
     if path.is_file():
         return [path]
-    raise pytest.UsageError(f"--ocpi-files {path}: there is no such file or folder")
+    raise pytest.UsageError(f"--ocpi-files {path}: no such file or folder")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> PayloadFile | None:

@@ -16,7 +16,7 @@ import pytest
 from ocpi_emsp.check import Policy, check
 from ocpi_emsp.cli.kinds import GUESSED, Unclear, guess
 from ocpi_emsp.cli.payloads import Part, read_parts
-from ocpi_emsp.findings import Report
+from ocpi_emsp.findings import Report, counted
 
 
 class Refused(Exception):
@@ -52,7 +52,7 @@ class PayloadItem(pytest.Item):
         kind, report = _checked(self._part)
         self.user_properties.append(("ocpi_kind", kind))
         if policy.refused(policy.judge(report)):
-            raise Refused(f"{kind} refused\n{_listed(report)}")
+            raise Refused(f"{kind} rejected\n{_listed(report)}")
         if report.findings:
             self.add_report_section("call", "findings", _listed(report))
 
@@ -70,16 +70,16 @@ class PayloadItem(pytest.Item):
 
 def _checked(part: Part) -> tuple[str, Report]:
     if part.too_long:
-        raise Refused("the line is longer than any payload")
+        raise Refused("the line is too long")
     try:
         kind = part.kind or guess(part.document)
     except Unclear:
         names = ", ".join(model.__name__ for model in GUESSED)
-        raise Refused(f"its kind is not clear; it is none of {names}") from None
+        raise Refused(f"unknown kind of object: expected one of {names}") from None
     # Bytes that are no JSON are none as any kind.
     return (kind.__name__ if kind else "document"), check(part.document, kind or GUESSED[0])
 
 
 def _listed(report: Report) -> str:
-    more = [f"{report.more} more findings are not listed"] if report.more else []
+    more = [f"{counted(report.more, 'more finding')} not listed"] if report.more else []
     return "\n".join([*map(str, report), *more])

@@ -57,7 +57,7 @@ class Builder:
             return _PLAIN[self, kind]
         unknown = given.keys() - fields.keys()
         if unknown:
-            raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+            raise TypeError(f"unknown fields of {kind.__name__}: {', '.join(sorted(unknown))}")
         fixed = {
             name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in given.items()
         }

@@ -67,7 +67,7 @@ def _scalars(node: inspect.Type) -> st.SearchStrategy[Any]:
             return _timestamps()
         case inspect.EnumType(cls=cls):
             return st.sampled_from([member.value for member in cls])
-    raise TypeError(f"no values for {node!r}")
+    raise TypeError(f"no strategy for {node}")
 
 
 def _strings(node: inspect.StrType) -> st.SearchStrategy[str]:

@@ -207,4 +207,4 @@ def scalars(node: inspect.Type, name: str, extra: inspect.Type | None = None) ->
             return st.sampled_from(list(cls))
         case inspect.RawType():
             return st.sampled_from((Raw(b"[]"), Raw(b"{}"), Raw(b'[{"id":"1"}]')))
-    raise TypeError(f"no values for {node!r}")
+    raise TypeError(f"no strategy for {node}")
