@@ -172,9 +172,8 @@ def test_a_worker_outlives_a_database_that_restarts(private_postgres: PrivatePos
         async with app.open_async():
             await upgrade(app)
         settings = WorkerSettings(modules=("tokens",))
-        worker = asyncio.create_task(
-            run_worker(emsp, url, stop=stop, settings=settings, on_report=lambda _: done.set())
-        )
+        running = run_worker(emsp, url, stop=stop, settings=settings, on_report=lambda _: done.set())
+        worker = asyncio.create_task(running)
         try:
             await ask()
             await anyio.to_thread.run_sync(private_postgres.restart, "immediate")

@@ -73,12 +73,8 @@ def _moment(given: Mapping[str, str], name: str, findings: list[Finding]) -> dat
     text = re.sub(r" (\d\d:?\d\d)$", r"+\1", given[name])
     moment = read_datetime(text, lambda _rule, _message: None)
     if moment is UNREADABLE:
-        findings.append(
-            _finding(
-                name,
-                f"invalid {name} {shown(given[name][:40])}: expected a timestamp, for example 2024-05-01T00:00:00Z",
-            )
-        )
+        expected = "expected a timestamp, for example 2024-05-01T00:00:00Z"
+        findings.append(_finding(name, f"invalid {name} {shown(given[name][:40])}: {expected}"))
         return None
     assert isinstance(moment, datetime)
     return moment

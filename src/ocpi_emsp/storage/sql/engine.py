@@ -157,7 +157,7 @@ def refused(cause: str) -> CannotStore:
         pointer="",
         rule="store.refused",
         severity=Severity.ERROR,
-        message=f"the value cannot be stored: {cause}",
+        message=f"not storable: {cause}",
         clause=_CLAUSE,
     )
     return CannotStore("the database rejected the value", findings=(finding,))
