@@ -48,11 +48,11 @@ T = TypeVar("T")
 
 
 class FlowSuspended(RuntimeError):
-    """A flow under a sync host waited for something that only an event loop can give."""
+    """A sync call waited for something that only an event loop can provide."""
 
 
 def run(flow: Coroutine[Any, Any, T]) -> T:
-    """The result of a flow whose ports never suspend. Raises what the flow raises, FlowSuspended where it waits."""
+    """The result of a flow whose ports never suspend. Raises what the flow raises, FlowSuspended if it waits."""
     try:
         flow.send(None)
     except StopIteration as end:
@@ -339,7 +339,7 @@ class HookThreads:
         return future
 
     def withdraw(self, future: Future[Any]) -> None:
-        """Nobody waits for it any more: it is not begun, where it was not, and not kept."""
+        """Drop a call that has not started, since its caller has stopped waiting."""
         if future.cancel():
             with self._changed:
                 self._calls = deque(call for call in self._calls if call[0] is not future)
@@ -386,7 +386,7 @@ class Deadline:
         return DeadlinePassed(f"no answer within {self.seconds:g} s{why}")
 
     def check_room(self) -> None:
-        """Raises DeadlinePassed where as many are left as may hang at once: memory for more has no bound."""
+        """Raises DeadlinePassed if as many are left as may hang at once: memory for more has no bound."""
         if len(self.left) < self.threads.most:
             return
         self.left.difference_update([task for task in tuple(self.left) if task.get_loop().is_closed()])

@@ -90,7 +90,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Returns the current time, aware, in UTC."""
         return datetime.now(UTC)
 
 

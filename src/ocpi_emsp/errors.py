@@ -16,7 +16,7 @@ from ocpi_emsp.findings import Finding
 
 
 class OcpiError(Exception):
-    """Every error that this library raises on purpose."""
+    """Base class of every error of this library."""
 
     http_status: ClassVar[int] = 500
     status_code: ClassVar[int] = 3000
@@ -28,37 +28,37 @@ class OcpiError(Exception):
 
 
 class StoreFailed(OcpiError):
-    """The store cannot be reached, or failed: nothing of the transaction is written, as far as we know."""
+    """The store is unreachable or failed; its transaction is most likely not written."""
 
     command_uid: str | None = None
-    """Of a command that was sent, and whose answer could not be stored: it is not to be sent again."""
+    """The command that was sent but whose response could not be stored; do not send it again."""
 
 
 class SchemaMismatch(StoreFailed):
-    """The database's schema is not the one of this version of the library."""
+    """The schema of the database does not match this version of the library."""
 
 
 # --- a partner's request that is refused ----------------------------------------------------------------------------
 
 
 class Refusal(OcpiError):
-    """A request from a partner that cannot be served; answered with its statuses (status_codes.md)."""
+    """A request of a partner that we answer with an error (status_codes.md)."""
 
     http_status = 400
     status_code = 2000
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Headers that the answer needs beside the envelope."""
+        """Headers of the response in addition to those of the envelope."""
         return ()
 
 
 class NotJson(Refusal):
-    """The bytes are no JSON document that can be read (status_codes.md: HTTP 400)."""
+    """The bytes are not a readable JSON document (status_codes.md: HTTP 400)."""
 
 
 class InvalidObject(Refusal):
-    """Readable JSON that is not a usable object; ``findings`` names every deviation (2001)."""
+    """Valid JSON that is not a usable object; ``findings`` lists every deviation (2001)."""
 
     http_status = 200
     status_code = 2001
@@ -68,19 +68,19 @@ class InvalidObject(Refusal):
 
 
 class CannotStore(InvalidObject):
-    """An object, key or entry that the store cannot hold: nothing of its transaction is kept."""
+    """An object, key or entry that the store cannot save; its transaction is rolled back."""
 
 
 class AlreadyRegistered(InvalidObject):
-    """There is a registration with this party: it can be renewed or ended, not replaced."""
+    """The party is already registered: renew or end the registration instead."""
 
 
 class InvalidParameter(InvalidObject):
-    """A query parameter that cannot be read (2001)."""
+    """An invalid query parameter (2001)."""
 
 
 class NotAuthenticated(Refusal):
-    """No token, or a token that belongs to nobody (transport_and_format.md, request format: HTTP 401)."""
+    """The token is missing or unknown (transport_and_format.md, request format: HTTP 401)."""
 
     http_status = 401
 
@@ -102,7 +102,7 @@ class UnknownLocation(UnknownObject):
 
 
 class MethodNotAllowed(Refusal):
-    """The path exists, the method is not served on it (HTTP 405 with Allow)."""
+    """The path does not support the method (HTTP 405 with Allow)."""
 
     http_status = 405
 
@@ -116,13 +116,13 @@ class MethodNotAllowed(Refusal):
 
 
 class BodyTooLarge(Refusal):
-    """The request's body is over the configured limit (HTTP 413)."""
+    """The request body exceeds the configured limit (HTTP 413)."""
 
     http_status = 413
 
 
 class NotEnoughInformation(Refusal):
-    """An authorization request that says too little; an authorize hook may raise it (mod_tokens.md 2.2.2: 2002)."""
+    """An authorization request lacks information; an authorize hook may raise it (mod_tokens.md 2.2.2: 2002)."""
 
     http_status = 200
     status_code = 2002
@@ -149,7 +149,7 @@ class UnsupportedVersion(RegistrationFailed):
 
 
 class MissingEndpoints(RegistrationFailed):
-    """The partner's version details lack endpoints that are needed (3003)."""
+    """The partner's version details lack required endpoints (3003)."""
 
     status_code = 3003
 
@@ -158,23 +158,23 @@ class MissingEndpoints(RegistrationFailed):
 
 
 class NotSupported(OcpiError):
-    """The support matrix switches this call off; nothing was sent."""
+    """The support matrix disables this call; nothing was sent."""
 
 
 class NotRegistered(OcpiError):
-    """There is no completed registration with this party, so there is nothing to call."""
+    """The party is not registered, so it cannot be called."""
 
 
 class UnknownCommand(OcpiError):
-    """We have sent this party no command with this id, or it was deleted."""
+    """No command with this id was sent to the party, or it was deleted."""
 
 
 class UnsafeUrl(OcpiError):
-    """A URL that the url policy forbids (plain http, or another origin); nothing was sent to it."""
+    """A URL that the URL policy forbids (plain http, or another origin); nothing was sent to it."""
 
 
 class PartnerError(OcpiError):
-    """A call to a partner that did not do what it should. ``http_status`` is what we would answer ourselves."""
+    """A call to a partner failed. ``http_status`` is what we answer if a request of ours depends on it."""
 
     def __init__(self, message: str, *, method: str = "", url: str = "", findings: Sequence[Finding] = ()) -> None:
         super().__init__(message, findings=findings)
@@ -182,14 +182,14 @@ class PartnerError(OcpiError):
         self.url = url
         self.command_uid: str | None = None
         """Of the command that the call was about, which may have arrived: ``emsp.commands.pending(country_code,
-        party_id, uid)`` awaits what becomes of it. None where the call was about no command."""
+        party_id, uid)`` awaits what becomes of it. None if the call was about no command."""
 
 
 class TransportFailed(PartnerError):
-    """No answer: connection, TLS, timeout, or an answer larger than the limit.
+    """No response: connection, TLS, timeout, or a response larger than the limit.
 
-    ``retryable``: the same GET may succeed a little later, as after a reset or a timeout; not after a refused
-    certificate, or an answer over a limit.
+    ``retryable``: the same GET may succeed later, as after a reset or a timeout; not after a rejected certificate or a
+    response over a limit.
     """
 
     def __init__(self, message: str, *, method: str = "", url: str = "", retryable: bool = False) -> None:
@@ -198,9 +198,9 @@ class TransportFailed(PartnerError):
 
 
 class PartnerUnavailable(TransportFailed):
-    """Not called for now: the partner failed too often in a row, asked for a longer rest, or has no free slot.
+    """Calls to the partner are suspended: repeated failures, a Retry-After, or no free slot of its rate limit.
 
-    ``until``: when it may be called again, where that is known.
+    ``until``: when calls resume, if known.
     """
 
     def __init__(self, message: str, *, method: str = "", url: str = "", until: datetime | None = None) -> None:
@@ -209,11 +209,11 @@ class PartnerUnavailable(TransportFailed):
 
 
 class AnswerUnusable(PartnerError):
-    """An answer that is no OCPI envelope, or whose data cannot be read."""
+    """A response that is not an OCPI envelope, or whose data is unusable."""
 
 
 class PartnerRefused(PartnerError):
-    """The partner answered with an HTTP or OCPI error (both layers are judged)."""
+    """The partner responded with an HTTP or an OCPI error."""
 
     def __init__(
         self, message: str, *, method: str, url: str, answered_http: int, answered_code: int | None, data: bytes = b""

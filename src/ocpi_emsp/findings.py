@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 
 class Severity(StrEnum):
-    """How bad a deviation is. Ordered by :attr:`rank`: note < warning < error."""
+    """The severity of a deviation, ordered by :attr:`rank`: note < warning < error."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -32,7 +32,7 @@ _RANKS = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 @frozen(kw_only=True)
 class Rule:
-    """What a finding's ``rule`` id means: its severity, the clause it rests on, and a sentence for people."""
+    """The rule behind a finding: its severity, the clause it is based on, and a description."""
 
     id: str
     severity: Severity
@@ -67,7 +67,7 @@ class Finding:
 
 
 MAX_FINDINGS = 1000
-"""Findings that one report holds: enough for any mail to a partner, and a bound on memory for hostile input."""
+"""The most findings of one report: enough for any partner, and a bound on memory for hostile input."""
 
 
 @frozen
@@ -76,7 +76,7 @@ class Report:
 
     findings: tuple[Finding, ...] = ()
     more: int = field(default=0)
-    """How many findings beyond those listed were counted."""
+    """The number of findings beyond those listed."""
 
     @classmethod
     def of(cls, findings: Iterable[Finding], limit: int = MAX_FINDINGS) -> Report:
@@ -88,12 +88,12 @@ class Report:
 
     @property
     def severity(self) -> Severity | None:
-        """The worst severity found, or None where nothing was found."""
+        """The worst severity found, or None if nothing was found."""
         return max((finding.severity for finding in self.findings), key=lambda severity: severity.rank, default=None)
 
     @property
     def ok(self) -> bool:
-        """True where no finding is an error: a typed view of the document exists."""
+        """True if no finding is an error: a typed view of the document exists."""
         return self.severity is not Severity.ERROR
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
@@ -109,9 +109,9 @@ class Report:
 
 @define
 class Collector:
-    """Takes findings one by one and keeps the worst ``limit`` of them, those of the first pointers; counts the rest.
+    """Collect findings: the worst ``limit`` of them, by first pointers, are stored; the rest is counted.
 
-    It never holds more than twice as many as it will report, however many come. Errors are cut last.
+    It never stores more than twice ``limit``. Errors are cut last.
     """
 
     limit: int = MAX_FINDINGS
@@ -123,7 +123,7 @@ class Collector:
     _hidden_count: int = field(default=0, init=False)
 
     def append(self, finding: Finding) -> None:
-        """Take one finding."""
+        """Add a finding."""
         self._count += 1
         if self._last is None or _worst_first(finding) <= self._last:
             self._kept.append(finding)
@@ -131,16 +131,16 @@ class Collector:
                 self._cut()
 
     def hide(self, pointer: str, rule: str) -> None:
-        """Leave out the finding of ``rule`` that was taken at ``pointer``: a worse one was taken, and implies it.
+        """Leave out the finding of ``rule`` at ``pointer``: a worse finding implies it.
 
-        As soon as ``limit`` worse ones were taken, none of those that they imply can be among the kept.
+        Once ``limit`` worse findings are stored, none of those that they imply can be among them.
         """
         self._hidden_count += 1
         if len(self._hidden) < self.limit:
             self._hidden.add((pointer, rule))
 
     def report(self) -> Report:
-        """What was taken so far."""
+        """Return the report of all findings added so far."""
         self._kept = [each for each in self._kept if (each.pointer, each.rule) not in self._hidden]
         self._cut()
         kept = sorted(self._kept, key=lambda finding: (finding.pointer, finding.rule))

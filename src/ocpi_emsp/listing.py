@@ -13,7 +13,7 @@ from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
 T = TypeVar("T")
 
 _KEPT_REJECTED = 1000
-"""Unusable objects that a listing remembers: enough to report, and a bound on memory."""
+"""The most unusable objects that a listing stores: enough to report, and a bound on memory."""
 
 
 class Listing(Generic[T]):
@@ -22,14 +22,14 @@ class Listing(Generic[T]):
     def __init__(self, pages: Iterator[FetchedPage[T]]) -> None:
         self._pages = pages
         self.total: int | None = None
-        """X-Total-Count of the last page, where the partner says it."""
+        """X-Total-Count of the last page, if the partner sends it."""
         self.rejected: list[RejectedItem] = []
-        """Objects without a usable reading so far, the first thousand."""
+        """Unusable objects so far, at most one thousand."""
         self.notes: list[str] = []
-        """What was wrong with the pages themselves so far."""
+        """Findings about the pages themselves so far."""
 
     def pages(self) -> Iterator[FetchedPage[T]]:
-        """The pages that are left."""
+        """Iterate over the remaining pages."""
         for page in self._pages:
             _remember(self, page)
             yield page
@@ -49,7 +49,7 @@ class AsyncListing(Generic[T]):
         self.notes: list[str] = []
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:
-        """The pages that are left."""
+        """Iterate over the remaining pages."""
         async for page in self._pages:
             _remember(self, page)
             yield page

@@ -26,27 +26,27 @@ _OF_DRIVERS: Final = re.compile(r"(/tokens/)[^\s?#]+", re.IGNORECASE)
 
 
 def debug(event: str, **values: object) -> None:
-    """What is of use while something is looked for: each page of a sync, each partner's call that succeeded."""
+    """Log details for debugging: each page of a sync, each successful call."""
     _write(logging.DEBUG, event, values)
 
 
 def info(event: str, **values: object) -> None:
-    """What happened, as it should: one line for a request, a command, a sync."""
+    """Log a normal event: one line per request, command or sync."""
     _write(logging.INFO, event, values)
 
 
 def warning(event: str, *, trace: BaseException | None = None, **values: object) -> None:
-    """What went wrong and is tried again, or is a partner's fault."""
+    """Log a failure that is retried, or that is a partner's fault."""
     _write(logging.WARNING, event, values, trace)
 
 
 def error(event: str, *, trace: BaseException | None = None, **values: object) -> None:
-    """What went wrong and needs somebody."""
+    """Log a failure that needs an operator."""
     _write(logging.ERROR, event, values, trace)
 
 
 def shows_info() -> bool:
-    """Whether :func:`info` writes: for who has to gather the values."""
+    """Return whether :func:`info` writes anything, before expensive values are computed."""
     return log.isEnabledFor(logging.INFO)
 
 

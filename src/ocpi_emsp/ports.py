@@ -54,7 +54,7 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.PUSHED: "pushed_tokens",
     Kind.RESERVATION: "reservations",
 }
-"""Every kind, and what its records are called together; a location comes before its EVSEs."""
+"""Every kind and the plural name of its records; a location comes before its EVSEs."""
 
 
 class Key(NamedTuple):
@@ -79,21 +79,21 @@ class Record:
 
     key: Key
     document: bytes
-    """A JSON text in UTF-8, kept byte for byte."""
+    """The JSON text in UTF-8, stored byte for byte."""
     last_updated: datetime
     received_at: datetime
     view: Any = field(default=None, eq=False, repr=False)
-    """The typed view of the document, where a flow has it at hand: a store takes the columns for queries from it."""
+    """The typed view of the document, if the flow has it: a store fills its query columns from it."""
     revision: int = field(default=0, eq=False)
-    """How often the record was put: 1 for a new one. The store counts."""
+    """The number of puts of the record: 1 for a new one. Set by the store."""
     sequence: int = field(default=0, eq=False)
-    """Its place among the records of its kind, in the order of their first put. The store numbers."""
+    """The position among the records of its kind, in the order of their first put. Set by the store."""
     missing_since: datetime | None = field(default=None, eq=False)
-    """Since when its owner does not list it; None: it is listed. A put of a fresh record takes this back."""
+    """Since when its owner no longer lists it; None if it is listed. A put of a fresh record resets it."""
     missed: int = field(default=0, eq=False)
-    """How many full syncs in a row did not list it."""
+    """The number of full syncs in a row that did not list it."""
     correlation_id: str = field(default="", eq=False)
-    """Under which the last change came; empty where it came under none."""
+    """The correlation id of the last change; empty if it had none."""
 
     @cached_property
     def content_hash(self) -> str:
@@ -121,7 +121,7 @@ class Query:
     offset: int = 0
     limit: int = 100
     count: bool = True
-    """Whether the total is wanted; without it, ``Page.total`` is 0."""
+    """Whether to count; otherwise ``Page.total`` is 0."""
 
 
 @frozen
@@ -138,17 +138,17 @@ RELAY: Final = "relay"
 """Events for a relay, which hands them to a broker."""
 REJECTION: Final = "rejection"
 RESYNC: Final = "resync"
-"""What the next sync of a party has to pull: an object, or a window. An id made of the wish keeps it one entry."""
+"""What the next sync of a party has to pull: an object, or a window. One entry per request, by its id."""
 DEADLINE: Final = "deadline"
-"""Commands that are open, and reservations that end: what becomes of them at ``due`` if nothing happens before."""
+"""Deadlines of open commands and of reservations, at ``due``."""
 START: Final = "start"
-"""START_SESSION commands whose session is looked for."""
+"""START_SESSION commands that wait for their session."""
 FAN_OUT: Final = "fan_out"
-"""Parties that our tokens have to be pushed to. An id made of the party keeps it one entry."""
+"""Parties with pending token pushes; one entry per party, by its id."""
 AUTHORIZATION: Final = "authorization"
-"""What was decided on real-time authorizations; a store keeps the newest of them."""
+"""Decisions on real-time authorizations; a store keeps the newest of them."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
-"""Where events go that were tried too often."""
+"""Events that failed too often."""
 TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, START, FAN_OUT, AUTHORIZATION, *DEAD.values())
 
 
@@ -169,16 +169,16 @@ class Entry:
     attempts: int = 0
     error: str = ""
     due: datetime | None = None
-    """Not to be delivered before: somebody has it in hand, or it failed and is tried again then."""
+    """Not delivered before: another process has leased it, or it failed and is retried then."""
     sequence: int = field(default=0, eq=False)
-    """Its place in the journal. The store numbers."""
+    """The position in the journal. Set by the store."""
 
 
 class Transaction(Protocol):
-    """All or nothing. What is read is locked until the end; two transactions on one record run one after the other.
+    """An atomic unit: what it reads is locked until its end, so two transactions on one record run in sequence.
 
-    That holds for a record that does not exist yet, too. A read-only transaction locks nothing and cannot write.
-    A document, key or entry that the store cannot hold is CannotStore (an InvalidObject), at the call or at the commit.
+    That includes records that do not exist yet. A read-only transaction locks nothing and cannot write.
+    Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -187,11 +187,11 @@ class Transaction(Protocol):
     async def put(self, record: Record) -> None:
         """Insert or replace; a replaced record keeps its place in the order.
 
-        An EVSE's location is there at the commit, or InvalidObject is raised.
+        Raises InvalidObject if an EVSE has no location at the commit.
         """
 
     async def delete(self, key: Key) -> None:
-        """Remove the record, if it is there; a location goes with its EVSEs."""
+        """Remove the record, if it exists; a location with its EVSEs."""
 
     async def children(self, key: Key) -> Sequence[Record]:
         """The EVSEs of a location, oldest first."""
@@ -217,20 +217,20 @@ class Transaction(Protocol):
         """Entries of one topic, oldest first, ``after`` a sequence; of one object, or one owner, where it is given."""
 
     async def settle(self, entry_id: str) -> None:
-        """Remove an entry: it is delivered, or done with."""
+        """Remove an entry that is delivered or obsolete."""
 
 
 class Store(Protocol):
-    """Where objects live. The context manager commits at the end, and rolls back where the block raises.
+    """A store of objects. The context manager commits at its end and rolls back if the block raises.
 
-    Raises StoreFailed where the store cannot be reached.
+    Raises StoreFailed if the store cannot be reached.
     """
 
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
 
 
 def is_joined(tx: Transaction) -> bool:
-    """True for a part of the host's own transaction: it may be rolled back yet, so nothing of it is delivered."""
+    """Return True for a part of the host's transaction: it may be rolled back, so no event is delivered yet."""
     return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
 
 
@@ -258,7 +258,7 @@ class BlockingTransaction(Protocol):
 
 @runtime_checkable
 class BlockingStore(Protocol):
-    """A store whose driver blocks; the bridge lifts it into a :class:`Store`, with threads only under an async host."""
+    """A store whose driver blocks; an async host calls it in threads."""
 
     def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[BlockingTransaction]: ...
 
@@ -268,7 +268,7 @@ Mode: TypeAlias = Literal["sync", "async"]
 
 @runtime_checkable
 class DualModeStore(Protocol):
-    """A store that has a driver for each mode of host, or for one of them."""
+    """A store with a driver for sync hosts, for async hosts, or for both."""
 
     def for_mode(self, mode: Mode) -> Store | BlockingStore: ...
 
@@ -278,32 +278,32 @@ AnyStore: TypeAlias = Store | BlockingStore | DualModeStore
 
 @runtime_checkable
 class Announcing(Protocol):
-    """A store that says when a command was written, in whichever process: whoever awaits it need not look so often."""
+    """A store that notifies about written commands across processes, so that waiting needs less polling."""
 
     def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener`` with the id of each command that is written from now on, from any thread, at least once
-        while the database is reached; ``""`` says that some may have been missed. Gives what ends it.
+        while the database is connected; ``""`` means that some may have been missed. Returns a function that ends it.
         """
 
 
 class Clock(Protocol):
-    """The time, aware, in UTC."""
+    """Returns the current time, aware, in UTC."""
 
     def now(self) -> datetime: ...
 
 
 class Send(Protocol):
-    """One HTTP exchange. Raises TransportFailed where there is no answer."""
+    """One HTTP exchange. Raises TransportFailed if there is no answer."""
 
     async def __call__(self, request: Request) -> Response: ...
 
 
 class DeadlinePassed(Exception):
-    """What was called did not answer in its time. Raised by who waits for it, never by what is called."""
+    """A hook did not answer in time. Raised by the caller, never by the hook."""
 
 
 class Sleep(Protocol):
-    """Lets so many seconds pass."""
+    """Waits for a number of seconds."""
 
     async def __call__(self, seconds: float) -> None: ...
 
@@ -320,35 +320,35 @@ class Measurement(NamedTuple):
 
 
 class Span(Protocol):
-    """Something that takes time, while it does."""
+    """A running span."""
 
     def set(self, attributes: Attributes) -> None:
-        """Say more of it; ``error.type`` says that it failed."""
+        """Set attributes; ``error.type`` marks a failure."""
 
     def headers(self) -> Mapping[str, str]:
-        """What whoever is called gets along, to go on with the same trace; names in lower case."""
+        """Return the headers that propagate the trace; names in lower case."""
 
 
 Role: TypeAlias = Literal["server", "client", "internal"]
 
 
 class Telemetry(Protocol):
-    """Where traces and numbers go. What it raises is noted once, and disturbs nothing.
+    """A sink for traces and metrics. An exception that it raises is logged once and ignored.
 
-    It is called from any thread and task, does not block, and is the same for both modes. docs/observability.md has
-    the names.
+    It is called from any thread and task, by sync and async hosts, and must not block. docs/observability.md lists the
+    names.
     """
 
     def span(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Span]:
-        """A span around a block; ``headers``: of the request that is served, with the trace that it belongs to."""
+        """Open a span around a block; ``headers``: those of the served request, which carry its trace."""
 
     def count(self, name: str, value: int, attributes: Attributes) -> None:
         """Add to a counter."""
 
     def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
-        """How long something took."""
+        """Record a duration in seconds."""
 
     def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
-        """Ask ``read`` for the values whenever they are wanted. It reads the store, blocks, and does not raise."""
+        """Call ``read`` for the values at each collection. It reads the store, blocks, and does not raise."""

@@ -31,7 +31,7 @@ class Route:
     row: str | None
 
     def on(self, matrix: SupportMatrix) -> bool:
-        """True where the matrix switches this route on."""
+        """True if the matrix switches this route on."""
         return self.row is None or matrix.supports(self.module, self.direction, self.method, self.row)
 
     def url(self, endpoint: str, *, trailing_slash: bool = False, **params: str) -> str:

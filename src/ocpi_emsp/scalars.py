@@ -87,7 +87,7 @@ class OpenEnum(StrEnum):
 
     @property
     def known(self) -> bool:
-        """True where the specification lists this value."""
+        """True if the specification lists this value."""
         return self._value_ in type(self)._value2member_map_
 
     def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:

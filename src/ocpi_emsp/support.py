@@ -33,7 +33,7 @@ class SupportRow:
     notes: str = ""
 
     def covers(self, module: str, direction: str, method: str, path: str) -> bool:
-        """True where this row is about the call."""
+        """Return True if this row covers the call."""
         return (
             (self.module, self.direction, self.path) == (module, direction, path)
             and method in self.methods.split("|")
@@ -58,24 +58,24 @@ class SupportMatrix:
 
     @classmethod
     def default(cls) -> SupportMatrix:
-        """The published matrix of the first user."""
+        """Return the published default matrix."""
         return cls.from_csv(resources.files("ocpi_emsp").joinpath("support-matrix.csv").read_text("utf-8"))
 
     @classmethod
     def full(cls) -> SupportMatrix:
-        """Everything the specification gives an eMSP, and PATCH credentials beside it."""
+        """Return a matrix with everything that the specification has for an eMSP, and PATCH credentials."""
         return cls(tuple(evolve(row, supported=True) for row in cls.default().rows))
 
     @classmethod
     def from_csv(cls, text: str) -> SupportMatrix:
-        """The matrix of a CSV with the columns module, direction, methods, path, supported (yes/no), notes."""
+        """Return the matrix of a CSV with the columns module, direction, methods, path, supported (yes/no), notes."""
         reader = csv.DictReader(io.StringIO(text))
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise ValueError(f"invalid support matrix: expected the columns {', '.join(_COLUMNS)}")
         return cls(tuple(_row(values, reader.line_num) for values in reader))
 
     def to_csv(self) -> str:
-        """The matrix as CSV, as it is published."""
+        """Return the matrix as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -83,11 +83,11 @@ class SupportMatrix:
         return text.getvalue()
 
     def to_json(self) -> str:
-        """The matrix as a JSON list of rows, ``supported`` as a boolean."""
+        """Return the matrix as a JSON list of rows; ``supported`` is a boolean."""
         return json.dumps([asdict(row) for row in self.rows], indent=2)
 
     def to_markdown(self) -> str:
-        """The matrix as a Markdown table."""
+        """Return the matrix as a Markdown table."""
         lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
         for row in self._texts():
             cells = (str(cell).replace("|", "\\|") for cell in asdict(row).values())
@@ -98,11 +98,11 @@ class SupportMatrix:
         return [evolve(row, supported="yes" if row.supported else "no") for row in self.rows]  # type: ignore[arg-type] # a cell
 
     def supports(self, module: str, direction: str, method: str, path: str) -> bool:
-        """True where the row of this call is switched on; a call without a row is not."""
+        """Return True if the row of this call is enabled; calls without a row are not."""
         return (module, direction, method, path) in self._switched_on
 
     def switch(self, supported: bool, *, module: str, direction: str, method: str, path: str) -> SupportMatrix:
-        """The same matrix with one row switched. Raises ValueError where there is no such row."""
+        """Return this matrix with one row changed. Raises ValueError if the row is unknown."""
         covered = [row for row in self.rows if row.covers(module, direction, method, path)]
         if not covered:
             raise ValueError(f"unknown support matrix row {direction} {method} {path}")

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 DRAIN = 8
-"""How many times the body limit is read and dropped before the answer, so that the partner hears 413."""
+"""How many times the body limit is read and dropped before the answer, so that the partner receives 413."""

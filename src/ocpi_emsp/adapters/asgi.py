@@ -22,7 +22,7 @@ Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class AsgiApp:
-    """Mount it at any prefix; ``base`` is the path of the public URL."""
+    """Application to mount at any prefix; ``base`` is the path of the public URL."""
 
     def __init__(self, handle: Handle, base: str, limit: int) -> None:
         self._handle = handle
@@ -46,7 +46,7 @@ class AsgiApp:
         return Request(scope["method"], below_base, scope["query_string"].decode("latin-1"), headers, body)
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """The body, cut behind the limit; None where the partner is gone."""
+        """The body, cut behind the limit; None if the partner is gone."""
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             whole: bytes = message.get("body", b"")

@@ -24,7 +24,7 @@ _CHUNK = 65536
 
 
 class WsgiApp:
-    """Mount it at any prefix; ``base`` is the path of the public URL."""
+    """Application to mount at any prefix; ``base`` is the path of the public URL."""
 
     def __init__(self, handle: Handle, base: str, limit: int) -> None:
         self._handle = handle

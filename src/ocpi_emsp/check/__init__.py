@@ -43,10 +43,10 @@ _WALK = Walk(OBJECT_RULES)
 
 
 def check(data: Any, kind: type[Any], *, now: datetime | None = None, limit: int = MAX_FINDINGS) -> Report:
-    """Every finding of ``data`` (bytes, str or parsed JSON) as a ``kind``; never raises on bad data.
+    """Return every finding of ``data`` (bytes, str or parsed JSON) read as a ``kind``; never raises on bad data.
 
-    ``now`` is the present (aware; the clock's by default), for what must not lie in the future or the past. At most
-    ``limit`` findings are listed, the worst ones; the rest is counted. Raises ValueError for a limit below 1.
+    ``now`` (aware; default: the current time) is what dates in the future or the past are compared with. The worst
+    ``limit`` findings are listed, the rest is counted. Raises ValueError if ``limit`` is below 1.
     """
     return examine(data, kind, now=now, limit=limit)[1]
 
@@ -54,7 +54,7 @@ def check(data: Any, kind: type[Any], *, now: datetime | None = None, limit: int
 def examine(
     data: Any, kind: type[T], *, now: datetime | None = None, limit: int = MAX_FINDINGS
 ) -> tuple[T | None, Report]:
-    """The typed view where there is one, and every finding; see :func:`check`."""
+    """Return the typed view, if there is one, and every finding; see :func:`check`."""
     if limit < 1:
         raise ValueError(f"invalid limit {limit}: expected 1 or more")
     try:
@@ -82,10 +82,10 @@ def accept(
     now: datetime | None = None,
     accepted: Callable[[Finding], None] | None = None,
 ) -> T:
-    """The typed view of a received object. Raises NotJson; InvalidObject with all findings where the policy refuses.
+    """Return the typed view of a received object. Raises NotJson, or InvalidObject if the policy rejects it.
 
-    ``accepted`` hears each warning that the policy lets pass. No semantic rule is run where the policy needs none: of
-    themselves they are no errors.
+    ``accepted`` is called with each warning that the policy accepts. Semantic rules are only run if the policy needs
+    them: none of them is an error by itself.
     """
     if not policy.needs_rules:
         value = decode_strict(kind, data)

@@ -17,7 +17,7 @@ from ocpi_emsp.findings import Finding, Report, Severity
 
 IGNORE = "ignore"
 ACTIONS = (IGNORE, *(severity.value for severity in Severity))
-"""What a rule may be made: ignored, or counted as one of the severities."""
+"""What a policy can do with a rule: ignore it, or count it as one of the severities."""
 
 
 def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -29,16 +29,16 @@ def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 @frozen
 class Policy:
-    """What is refused: findings of the severity ``refuses`` and worse, after ``actions`` changed single rules.
+    """What to reject: findings of the severity ``refuses`` and worse, after ``actions`` have changed single rules.
 
-    Raises ValueError for an action that does not exist.
+    Raises ValueError if an action is unknown.
     """
 
     refuses: Severity
     actions: Any = field(factory=dict, converter=_read_actions)
-    """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, kept as sorted pairs."""
+    """By rule id: ``ignore``, ``note``, ``warning`` or ``error``; given as a mapping, stored as sorted pairs."""
     needs_rules: bool = field(init=False, eq=False, repr=False)
-    """False where everything that the strict lane reads is accepted, so that no rule has to be run for it."""
+    """False if everything that the strict lane reads is accepted, so no rule has to be run for it."""
 
     @needs_rules.default
     def _needs_rules(self) -> bool:
@@ -47,20 +47,20 @@ class Policy:
 
     @classmethod
     def tolerant(cls) -> Policy:
-        """Refuses what leaves no usable value (the default)."""
+        """Reject errors only: values that are unusable (the default)."""
         return cls(Severity.ERROR)
 
     @classmethod
     def strict(cls) -> Policy:
-        """Refuses warnings too."""
+        """Reject warnings too."""
         return cls(Severity.WARNING)
 
     def with_rule(self, rule: str, action: str) -> Policy:
-        """The same policy with one rule changed: ``ignore``, ``note``, ``warning`` or ``error``."""
+        """Return this policy with one rule changed to ``ignore``, ``note``, ``warning`` or ``error``."""
         return evolve(self, actions={**dict(self.actions), rule: action})
 
     def judge(self, report: Report) -> Report:
-        """The report as this policy counts it: ignored rules are gone, the others have their severity."""
+        """Return the report under this policy: without ignored rules, with changed severities."""
         if not self.actions:
             return report
         actions = dict(self.actions)
@@ -68,16 +68,16 @@ class Policy:
         return Report(tuple(finding for finding in judged if finding is not None), report.more)
 
     def refused(self, report: Report) -> bool:
-        """True where a judged report has a finding that this policy refuses."""
+        """Return True if a judged report has a finding that this policy rejects."""
         return bool(report.at_least(self.refuses))
 
     def as_json(self) -> dict[str, Any]:
-        """The policy as plain JSON, to be stored."""
+        """Return the policy as plain JSON."""
         return {"refuses": self.refuses.value, "rules": dict(self.actions)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Policy:
-        """The policy of :meth:`as_json`. Raises ValueError for what is none."""
+        """Return the policy of :meth:`as_json`. Raises ValueError if it is invalid."""
         return cls(Severity(data["refuses"]), data.get("rules", {}))
 
 

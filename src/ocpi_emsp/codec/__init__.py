@@ -35,10 +35,10 @@ T = TypeVar("T")
 
 
 def decode(kind: type[T], data: Any) -> T:
-    """The typed view of a document, read tolerantly.
+    """Return the typed view of a document, read tolerantly.
 
-    ``data`` is bytes, str, or JSON that is parsed already (dict; decimals as Decimal or float).
-    Raises NotJson, or InvalidObject with all findings where a deviation leaves no usable value.
+    ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float).
+    Raises NotJson, or InvalidObject with all findings if a deviation leaves no usable value.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         data = bytes(data)
@@ -53,7 +53,7 @@ def decode(kind: type[T], data: Any) -> T:
 
 
 def untyped(data: Any) -> Any:
-    """The untyped document of bytes, str or parsed JSON; floats are taken by their shortest digits. Raises NotJson."""
+    """Return the untyped document of bytes, str or parsed JSON; floats by their shortest digits. Raises NotJson."""
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         return parse(bytes(data))
     if isinstance(data, str):

@@ -17,12 +17,12 @@ _DIGITS = 4000
 
 
 def same_content(one: bytes, other: bytes) -> bool:
-    """True where both JSON documents say the same."""
+    """Return True if both JSON documents have the same content."""
     return one == other or _content(one) == _content(other)
 
 
 def content_hash(document: bytes) -> str:
-    """A hash that two documents share where they say the same."""
+    """Return a hash that documents with the same content share."""
     return hashlib.blake2b(_content(document), digest_size=16).hexdigest()
 
 

@@ -45,10 +45,10 @@ class Diagnosis(Generic[T]):
 
 
 class Findings(Protocol):
-    """Where findings go: a list, or what bounds them (:class:`ocpi_emsp.findings.Collector`)."""
+    """A list of findings, or a bounded :class:`ocpi_emsp.findings.Collector`."""
 
     def append(self, finding: Finding, /) -> None:
-        """Take one finding."""
+        """Add a finding."""
 
 
 def diagnose(kind: type[T], document: Any) -> Diagnosis[T]:
@@ -58,7 +58,7 @@ def diagnose(kind: type[T], document: Any) -> Diagnosis[T]:
 
 
 def diagnose_into(findings: Findings, kind: type[T], document: Any) -> T | None:
-    """The typed view of :func:`diagnose`; the findings go where the caller says."""
+    """Like :func:`diagnose`, but add the findings to those of the caller."""
     reader = _READERS.get(kind) or _compile(kind)
     value = reader(document, (), findings)
     return None if value is UNREADABLE else value

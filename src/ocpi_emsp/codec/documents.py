@@ -69,7 +69,7 @@ def malformed(error: Exception) -> NotJson:
 
 
 def parsed(value: Any) -> Any:
-    """The untyped document of JSON that someone parsed already; a float stands for its shortest digits."""
+    """Return the untyped document of parsed JSON; a float counts by its shortest digits."""
     try:
         json.dumps(value, allow_nan=False, default=str)
         return parse(dump(value))

@@ -27,12 +27,12 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 def members(data: bytes | msgspec.Raw) -> Members:
-    """The members of a JSON object, undecoded. Raises NotJson; InvalidObject where it is no object."""
+    """Return the members of a JSON object, undecoded. Raises NotJson, or InvalidObject if it is not an object."""
     return _cut(_MEMBERS, bytes(data), "object")
 
 
 def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
-    """The items of a JSON array, undecoded; none for null. Raises NotJson; InvalidObject where it is no array."""
+    """Return the items of a JSON array, undecoded. Raises NotJson, or InvalidObject if it is not an array or null."""
     return _cut(_ITEMS, bytes(data), "array") or []
 
 
@@ -106,7 +106,7 @@ def _only(key: str) -> msgspec.json.Decoder[Any]:
 
 
 def identity(item: bytes | msgspec.Raw, key: str) -> str:
-    """The text of the member ``key`` of an item, a number by its digits. Raises InvalidObject where there is none."""
+    """The text of the member ``key`` of an item, a number by its digits. Raises InvalidObject if there is none."""
     value = bytes(getattr(_cut(_only(key), bytes(item), "object"), key))
     if value.startswith(b'"'):
         return msgspec.json.decode(value, type=str)

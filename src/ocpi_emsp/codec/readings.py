@@ -45,7 +45,7 @@ _MAX_SHOWN = 60
 
 
 def shown(value: Any) -> str:
-    """A value as a message may quote it: short, on one line."""
+    """Return a value as messages quote it: short, on one line."""
     text = repr(str(value)) if isinstance(value, str) else str(Decimal(value) if type(value) is int else value)
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
 
@@ -122,7 +122,7 @@ def read_boolean(value: Any, report: Report) -> Any:
 
 
 def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
-    """A member: listed, listed in another case, or unlisted with its text kept."""
+    """A member: listed, listed in another case, or unlisted with its text."""
     if not isinstance(value, str):
         return _wrong_type(value, f"a {enum.__name__}", report)
     member = enum.of(value)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def decode_strict(kind: type[T], data: bytes) -> T | None:
-    """The model, or None where the diagnosing lane has to look. Raises NotJson for bytes that are no JSON."""
+    """Return the model, or None if the diagnosing lane is needed. Raises NotJson if the bytes are not JSON."""
     require_utf8(data)
     value = decode_part(kind, data)
     if value is not None and may_have_offset(data):
@@ -56,7 +56,7 @@ _NEGATIVE_OFFSET = re.compile(rb"-\d\d[:\d]")
 
 
 def may_have_offset(data: bytes) -> bool:
-    """False where no timestamp has an offset; an escape may hide one."""
+    """False if no timestamp has an offset; an escape may hide one."""
     return b"+" in data or _NEGATIVE_OFFSET.search(data) is not None or b"\\" in data
 
 
@@ -77,7 +77,7 @@ def _compile(kind: type[Any]) -> _Compiled:
 
 
 def _leaves(schema: inspect.Type, leaf: type[inspect.Type]) -> _Leaves | None:
-    """A function that lists every leaf of one type in a value of ``schema``; None where the schema has none.
+    """A function that lists every leaf of one type in a value of ``schema``; None if the schema has none.
 
     For the numbers of a CDR: ``lambda v: (v.total_cost, *[x1.volume for x0 in v.charging_periods for x1 ...], ...)``.
     """

@@ -53,7 +53,7 @@ def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
 
 
 def zone_finding(added: int, time_zone: str) -> Finding:
-    """What is said of a document whose timestamps got a zone."""
+    """Return the finding of a document whose timestamps were given a zone."""
     return Finding(
         pointer="",
         rule=DATETIME_ZONE.id,
@@ -79,7 +79,7 @@ _DATES = frozenset({"date_from", "date_to"})
 
 @cache
 def zone_of(time_zone: str) -> tzinfo:
-    """The zone of an IANA name. Raises ValueError where there is none of this name."""
+    """Return the zone of an IANA name. Raises ValueError if the name is unknown."""
     zone = tz.gettz(time_zone) if time_zone in time_zones() else None
     if zone is None:
         raise ValueError(f"invalid time zone '{time_zone}': expected an IANA name, for example Europe/Amsterdam")

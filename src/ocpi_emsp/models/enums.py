@@ -18,7 +18,7 @@ class VersionNumber(OpenEnum):
 
 
 class ModuleID(OpenEnum):
-    """Modules; custom modules are allowed and kept. (version_information_endpoint.md#moduleid-enum)"""
+    """Modules; custom modules are allowed. (version_information_endpoint.md#moduleid-enum)"""
 
     CDRS = "cdrs"
     COMMANDS = "commands"

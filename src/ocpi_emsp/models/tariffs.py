@@ -15,7 +15,7 @@ from ocpi_emsp.scalars import DateTime, Number, String3, String10, String36, Tim
 
 @frozen(kw_only=True)
 class PriceComponent:
-    """A price per unit (excluding VAT), billed in blocks of ``step_size`` (Wh or seconds; 0 is no rounding)."""
+    """A price per unit (excluding VAT), billed in blocks of ``step_size`` (Wh or seconds; 0 means no rounding)."""
 
     clause: ClassVar[str] = "mod_tariffs.md#42-pricecomponent-class"
 

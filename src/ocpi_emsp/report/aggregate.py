@@ -27,7 +27,7 @@ MAX_PLACES = 10
 MAX_TEXT = 200
 """Characters of a pointer or a source: one is for people to find the place, not to repeat a hostile name."""
 UNREADABLE = "(unreadable)"
-"""The kind of a document whose kind nobody told and whose bytes do not tell either."""
+"""The kind of a document whose kind is neither given nor clear from its content."""
 
 _INDEX = re.compile(r"/\d+(?=/|$)", re.ASCII)
 
@@ -56,7 +56,7 @@ class RuleCount:
     clause: str
     """The specification's file and anchor: that of the first finding, since a rule of the schema cites its object."""
     sentence: str
-    """What the rule says, for people."""
+    """The description of the rule."""
     kind: str
     """Of the first document that broke it."""
     pointer: str
@@ -64,7 +64,7 @@ class RuleCount:
     source: str
     """Where the first finding was made: a file, with the line or entry."""
     sample: str | None
-    """The value at the pointer, in short; None where it is the absence that is wrong, or the document is not known."""
+    """The value at the pointer, shortened; None if it is missing, or the document is unknown."""
     count: int = 0
     first_seen: datetime | None = None
     last_seen: datetime | None = None
@@ -112,15 +112,15 @@ class RuleCount:
 
 @define
 class PartnerReport:
-    """What a partner's documents deviate in, rule by rule. ``refuses`` is the severity that makes one a refused one."""
+    """The deviations of a partner's documents, by rule. ``refuses`` is the severity from which one is rejected."""
 
     refuses: Severity = Severity.ERROR
     documents: Counter[str] = field(factory=Counter, init=False)
-    """How many documents of each kind were looked at."""
+    """The number of documents by kind."""
     accepted: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)
     more: int = field(default=0, init=False)
-    """Findings beyond the most that one document's report lists; they are in no rule's count."""
+    """Findings beyond those that the report of a document lists; no rule counts them."""
     first_seen: datetime | None = field(default=None, init=False)
     last_seen: datetime | None = field(default=None, init=False)
     _rules: dict[str, RuleCount] = field(factory=dict, init=False, repr=False)
@@ -137,11 +137,11 @@ class PartnerReport:
         accepted: bool | None = None,
         more: int | None = None,
     ) -> None:
-        """One document's findings. Nothing of it is kept but a short sample of each new rule's first finding.
+        """Add the findings of one document; only a short sample of each new rule's first finding is stored.
 
         ``document`` is what the findings' pointers lead into (bytes, str or parsed JSON), ``below`` the pointer of the
-        document in its source, ``at`` when it was received (aware). Whether it was accepted follows from ``refuses``
-        unless ``accepted`` tells; ``more`` is taken from a :class:`~ocpi_emsp.findings.Report`.
+        document in its source, ``at`` when it was received (aware). ``accepted`` defaults to what follows from
+        ``refuses``; ``more`` is that of a :class:`~ocpi_emsp.findings.Report`.
         """
         name = kind if isinstance(kind, str) else kind.__name__ if kind is not None else UNREADABLE
         worst = -1
@@ -164,20 +164,20 @@ class PartnerReport:
 
     @property
     def rules(self) -> list[RuleCount]:
-        """Every rule that was broken: the worst first, then the most frequent."""
+        """The broken rules: the worst first, then the most frequent."""
         return sorted(self._rules.values(), key=lambda each: (-each.severity.rank, -each.count, each.rule))
 
     @property
     def total(self) -> int:
-        """How many documents were looked at."""
+        """The number of documents."""
         return self.accepted + self.refused
 
     def findings_of(self, severity: Severity) -> int:
-        """How many findings there are of the rules of this severity."""
+        """Return the number of findings of this severity."""
         return sum(each.count for each in self._rules.values() if each.severity is severity)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as a JSON document; timestamps as ISO 8601 texts."""
+        """Return the report as a JSON document; timestamps as ISO 8601 texts."""
         return {
             "documents": {
                 "total": self.total,

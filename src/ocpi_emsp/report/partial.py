@@ -22,7 +22,7 @@ _REQUIRED = "field.required"
 
 
 def check_partial(document: bytes, kind: type[Any], **options: Any) -> Report:
-    """The findings of a PATCH body of an object of this kind; ``options`` are those of :func:`ocpi_emsp.check`."""
+    """Return the findings of a PATCH body of a ``kind``; ``options`` are those of :func:`ocpi_emsp.check`."""
     report = check(document, kind, **options)
     if all(finding.rule != _REQUIRED for finding in report):
         return report

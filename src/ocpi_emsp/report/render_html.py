@@ -33,7 +33,7 @@ _COLUMNS = ("severity", "count", "rule", "first at", "sample", "clause")
 
 
 def to_html(report: PartnerReport, *, title: str = words.TITLE) -> str:
-    """The report as a page; as a text of UTF-8, so it is to be written."""
+    """Return the report as an HTML page, to be written in UTF-8."""
     return "".join(_page(report, title))
 
 

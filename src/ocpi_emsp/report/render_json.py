@@ -8,5 +8,5 @@ from ocpi_emsp.report.aggregate import PartnerReport
 
 
 def to_json(report: PartnerReport, *, indent: int | None = 2) -> str:
-    """One JSON document in ASCII, with a newline at its end; :meth:`PartnerReport.as_json` gives its shape."""
+    """Return the report as one JSON document in ASCII; :meth:`PartnerReport.as_json` has its shape."""
     return json.dumps(report.as_json(), indent=indent) + "\n"

@@ -13,7 +13,7 @@ from ocpi_emsp.report.escapes import as_code, in_markdown
 
 
 def to_markdown(report: PartnerReport, *, title: str = words.TITLE) -> str:
-    """The report as one Markdown document."""
+    """Return the report as one Markdown document."""
     lines = [f"# {in_markdown(title)}", "", *(f"* {in_markdown(line)}" for line in words.summary(report)), ""]
     if not report.rules:
         return "\n".join([*lines, words.NOTHING, ""])

@@ -20,7 +20,7 @@ _GAP = "  "
 
 
 def to_text(report: PartnerReport, *, title: str = words.TITLE, table: Table | None = None) -> str:
-    """The report for a terminal or a plain mail; ``table`` draws the table (aligned columns unless given)."""
+    """Return the report as plain text; ``table`` draws the table (default: aligned columns)."""
     lines = [*map(printable, (title, *words.summary(report))), ""]
     if not report.rules:
         return "\n".join([*lines, words.NOTHING, ""])

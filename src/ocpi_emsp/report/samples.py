@@ -22,7 +22,7 @@ _MISSING = object()
 
 
 def sample_at(document: Any, pointer: str, kind: str) -> str | None:
-    """The value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None where none is."""
+    """The value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None if none is."""
     if kind == "Credentials" and pointer == "/token":
         return HIDDEN
     if isinstance(document, bytes | bytearray | memoryview | str):

@@ -10,7 +10,7 @@ NOTHING = "Nothing deviates from the specification."
 
 
 def summary(report: PartnerReport) -> list[str]:
-    """What was looked at, how it ended, and when."""
+    """Return the number of documents, their results, and the period."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.documents.items()))
     found = ", ".join(counted(report.findings_of(severity), severity) for severity in reversed(Severity))
     lines = [
@@ -19,7 +19,7 @@ def summary(report: PartnerReport) -> list[str]:
         f"{found}, of {counted(len(report.rules), 'rule')}.",
     ]
     if report.more:
-        lines.append(f"{counted(report.more, 'more finding')} of single documents beyond the limit: not counted here.")
+        lines.append(f"{counted(report.more, 'more finding')} beyond the limit of single documents: not counted here.")
     if report.first_seen is not None:
         lines.append(f"Received from {moment(report.first_seen)} to {moment(report.last_seen)}.")
     return lines

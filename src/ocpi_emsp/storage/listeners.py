@@ -18,7 +18,7 @@ Listener: TypeAlias = Callable[[str], None]
 
 
 class Listeners:
-    """Those of one store, in this process."""
+    """The listeners of one store in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,19 +29,19 @@ class Listeners:
         return len(self._listeners)
 
     def add(self, listener: Listener) -> Callable[[], None]:
-        """Tell this one, too; gives what ends it, which may be called again."""
+        """Add a listener; returns a function that removes it, which may be called again."""
         number = next(self._numbers)
         with self._lock:
             self._listeners[number] = listener
         return partial(self._remove, number)
 
     def clear(self) -> None:
-        """Tell nobody any more."""
+        """Remove all listeners."""
         with self._lock:
             self._listeners.clear()
 
     def tell(self, uid: str) -> None:
-        """Tell everybody of a command; ``""``: some may have been missed."""
+        """Notify all listeners of a command; ``""``: some may have been missed."""
         with self._lock:
             listeners = list(self._listeners.values())
         for listener in listeners:

@@ -25,14 +25,14 @@ from ocpi_emsp.storage.listeners import Listener, Listeners
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _SECONDS_TO_LOCK = 30.0
-"""A transaction takes microseconds; one that waits this long waits for itself."""
+"""A transaction takes microseconds; one that waits this long is in a deadlock."""
 
 
 class MemoryStore:
-    """Objects in dicts.
+    """A store in memory, for one process only.
 
-    ``keep_rejections`` bounds what hostile or broken partners can make it hold, ``keep_authorizations`` how many
-    decisions; a transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
+    The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are stored, which bounds the memory.
+    A transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class MemoryStore:
         return _MemoryTransaction(self, read_only)
 
     def announce(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with the id of each command that is written, right after its commit and in its thread."""
+        """Call ``listener`` with the id of each written command, right after its commit and in its thread."""
         return self._listeners.add(listener)
 
     def _commit(self, records: dict[Key, Record | None], journal: dict[str, Entry | None]) -> None:
@@ -236,7 +236,7 @@ class _MemoryTransaction:
 
 
 def _owned(key: Key) -> Key:
-    """The key with its owner in upper case, as records are kept."""
+    """The key with its owner in upper case, as records are stored."""
     if key.country_code.isupper() and key.party_id.isupper():
         return key
     return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())

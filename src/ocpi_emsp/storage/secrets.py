@@ -22,17 +22,17 @@ VARIABLE = "OCPI_EMSP_SECRET_KEY"
 
 
 class SecretBox(Protocol):
-    """Seals what must not be readable in the database."""
+    """Encrypts secrets that are stored in the database."""
 
     def seal(self, secret: bytes) -> str:
-        """The sealed text of a secret."""
+        """Return the encrypted text of a secret."""
 
     def open(self, sealed: str) -> bytes:
-        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key, or altered."""
+        """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
 
 
 class FernetBox:
-    """Seals with a key of 32 bytes in URL-safe base64, such as :meth:`new_key` makes. Raises ValueError for another."""
+    """Encrypts with a key of 32 bytes in URL-safe base64 (see :meth:`new_key`). Raises ValueError if it is invalid."""
 
     def __init__(self, key: str) -> None:
         self._fernet = Fernet(key)
@@ -44,11 +44,11 @@ class FernetBox:
         return Fernet.generate_key().decode()
 
     def seal(self, secret: bytes) -> str:
-        """The sealed text of a secret."""
+        """Return the encrypted text of a secret."""
         return self._fernet.encrypt(secret).decode()
 
     def open(self, sealed: str) -> bytes:
-        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key, or altered."""
+        """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
         return self._open(sealed)
 
     def _decrypt(self, sealed: str) -> bytes:
@@ -62,18 +62,18 @@ class FernetBox:
 
 
 class KeyFileBox:
-    """Seals with the key in the environment, or else with the one in ``path``, which is made where it is missing."""
+    """Encrypts with the key in OCPI_EMSP_SECRET_KEY, or else with the one in ``path``, which is created if missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._box: FernetBox | None = None
 
     def seal(self, secret: bytes) -> str:
-        """The sealed text of a secret. Raises StoreFailed where there is no usable key."""
+        """Return the encrypted text of a secret. Raises StoreFailed if there is no usable key."""
         return self._opened().seal(secret)
 
     def open(self, sealed: str) -> bytes:
-        """The secret of a sealed text. Raises StoreFailed where it was sealed with another key."""
+        """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
         return self._opened().open(sealed)
 
     def _opened(self) -> FernetBox:

@@ -44,9 +44,9 @@ _WORDS: dict[type[Exception], str] = {
 
 
 def default_client(timeout: float, connect: float | None = None) -> httpx.Client:
-    """A client with bounded waits; the environment's proxies apply, its .netrc does not: it would replace the token.
+    """Return a client with timeouts; it uses the environment's proxies but not .netrc, which would replace the token.
 
-    ``timeout``: seconds for each read and write; ``connect``: seconds for a connection, where it is another time.
+    ``timeout``: seconds for each read and write; ``connect``: seconds for a connection, if different.
     """
     return httpx.Client(timeout=_timeouts(timeout, connect), follow_redirects=False, auth=_no_auth)
 
@@ -65,7 +65,7 @@ def _no_auth(request: httpx.Request) -> httpx.Request:
 
 
 class HttpxSend:
-    """Sends with a blocking client; never suspends. ``limit``: bytes of an answer; ``total``: seconds for it."""
+    """Send with a blocking client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
 
     def __init__(self, client: httpx.Client, limit: int, total: float | None = None) -> None:
         self._client = client
@@ -94,7 +94,7 @@ class HttpxSend:
 
 
 class AsyncHttpxSend:
-    """Sends with an async client. ``limit``: bytes of an answer; ``total``: seconds for it."""
+    """Send with an async client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
 
     def __init__(self, client: httpx.AsyncClient, limit: int, total: float | None = None) -> None:
         self._client = client

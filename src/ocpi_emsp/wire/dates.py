@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 
 def http_date(text: str | None) -> datetime | None:
-    """The moment of a Date or Retry-After header; None where there is none, or none that can be read."""
+    """The moment of a Date or Retry-After header; None if there is none, or none that can be read."""
     if text is None:
         return None
     try:

@@ -25,7 +25,7 @@ _SUCCESS = b'"status_code":1000,"status_message":"Success","timestamp":"'
 
 
 def success(now: datetime, data: bytes | None = None, message: str = "Success") -> bytes:
-    """An envelope with status_code 1000; ``data`` is JSON, None leaves the member out."""
+    """Return an envelope with status_code 1000; ``data`` is JSON, None omits it."""
     if message != "Success":
         return _envelope(1000, message, now, data)
     start = b"{" if data is None else b'{"data":' + data + b","
@@ -45,7 +45,7 @@ def _envelope(status_code: int, message: str, now: datetime, data: bytes | None)
 
 
 def read_envelope(body: bytes) -> Envelope:
-    """The envelope of an answer. Raises NotJson, or InvalidObject where there is no readable status_code."""
+    """Return the envelope of a response. Raises NotJson, or InvalidObject if status_code is missing or invalid."""
     parts = members(body)
     return Envelope(
         data=parts.get("data", msgspec.Raw()),

@@ -51,7 +51,7 @@ class PageRequest:
 
 
 def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
-    """The request of a list's query string, with a limit of at most ``cap``. Raises InvalidParameter with findings."""
+    """Return the page that a query string asks for, with a limit of at most ``cap``. Raises InvalidParameter."""
     given = dict(parse_qsl(query, keep_blank_values=True))
     findings: list[Finding] = []
     page = PageRequest(

@@ -25,7 +25,7 @@ def presented_token(header: str | None) -> str:
 
 
 def from_base64(token: str) -> str | None:
-    """The token that this is the base64 of, or None where it is none."""
+    """Return the decoded token, or None if it is not base64."""
     try:
         return base64.b64decode(token, validate=True).decode("ascii")
     except (binascii.Error, ValueError):

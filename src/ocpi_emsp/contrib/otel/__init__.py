@@ -56,7 +56,7 @@ class OtelTelemetry:
     def span(
         self, name: str, role: Role, attributes: Attributes, headers: Mapping[str, str] | None = None
     ) -> Iterator[_Span]:
-        """A span around a block, which is the current one meanwhile."""
+        """Open a span around a block and make it the current one."""
         within = trace.get_current_span().get_span_context().is_valid
         parent = propagate.extract(headers) if headers is not None and not within else None
         with self._tracer.start_as_current_span(
@@ -75,15 +75,15 @@ class OtelTelemetry:
                 raise
 
     def count(self, name: str, value: int, attributes: Attributes) -> None:
-        """Add to a counter. Raises KeyError for a name that is in no table."""
+        """Add to a counter. Raises KeyError if the name is unknown."""
         self._counters[name].add(value, attributes)
 
     def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
-        """Record how long something took. Raises KeyError for a name that is in no table."""
+        """Record a duration in seconds. Raises KeyError if the name is unknown."""
         self._histograms[name].record(seconds, attributes)
 
     def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
-        """Ask ``read`` at each collection, and those of other eMSPs. Raises KeyError for a name that is in no table."""
+        """Call ``read`` at each collection. Raises KeyError if the name is unknown."""
         with self._lock:
             readers = self._readers.setdefault(name, [])
             readers.append(read)
@@ -104,7 +104,7 @@ class _Span:
             self._span.set_status(Status(StatusCode.ERROR))
 
     def headers(self) -> Mapping[str, str]:
-        """What the configured propagator sends along."""
+        """Return the headers of the configured propagator."""
         carrier: dict[str, str] = {}
         propagate.inject(carrier, trace.set_span_in_context(self._span))
         return {name.lower(): value for name, value in carrier.items()}

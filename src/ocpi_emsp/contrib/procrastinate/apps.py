@@ -28,9 +28,9 @@ def make_app(
     publish: PublishFunction | None = None,
     on_report: ReportListener | None = None,
 ) -> App:
-    """A Procrastinate app with our tasks (:func:`tasks`) on the PostgreSQL of this URL, which is that of the store.
+    """Return a Procrastinate app with our tasks (:func:`tasks`) on the PostgreSQL database of the store.
 
-    It is not open, and nothing is connected. Raises ValueError for the URL of another database.
+    It is not open yet. Raises ValueError if the URL is of another database.
     """
     connector = PsycopgConnector(
         conninfo=conninfo(url), min_size=1, max_size=_CONNECTIONS, timeout=float(_CONNECT_SECONDS)
@@ -53,7 +53,7 @@ def conninfo(url: str) -> str:
 
 
 async def upgrade(app: App) -> bool:
-    """Make Procrastinate's tables where they are not there; True where this did so. The app is open.
+    """Create Procrastinate's tables if they are missing; returns True if it did. The app must be open.
 
     Tables of an older Procrastinate are left as they are: its documentation says how they are migrated. Raises
     ConnectorException.

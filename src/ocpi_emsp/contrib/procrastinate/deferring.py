@@ -19,7 +19,7 @@ from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, SYNC
 from ocpi_emsp.flows.sync.run import MODULES
 
 ASKED = 10
-"""The priority of what somebody asked for."""
+"""The priority of requested jobs."""
 TOKENS = "tokens"
 
 
@@ -50,10 +50,10 @@ def defer_sync(
     full: bool = False,
     namespace: str = "",
 ) -> list[int]:
-    """Have a party synced soon: a job for each module, before those that are planned; the ids of the new jobs.
+    """Request a sync of a party: one job per module, ahead of planned ones. Returns the ids of the new jobs.
 
-    A module that is asked for already, and waits, is left out. ``namespace``: that of ``app.add_tasks_from``. The app
-    is open. Raises ValueError for an unknown module, ConnectorException of Procrastinate.
+    A module whose request is already queued is skipped. ``namespace``: that of ``app.add_tasks_from``. The app must be
+    open. Raises ValueError if a module is unknown, ConnectorException of Procrastinate.
     """
     asked = _asked(app, country_code, party_id, modules, full, namespace)
     return [
@@ -110,6 +110,6 @@ def _waiting(job: Job) -> dict[str, Any]:
 
 
 def _waits(jobs: Iterable[Job], wanted: Job) -> bool:
-    """True where a job that does the same waits. No queueing lock does this: a retry of a running one would break it,
+    """True if a job that does the same waits. No queueing lock does this: a retry of a running one would break it,
     and Procrastinate leaves such a job as running for ever."""
     return any(job.task_kwargs == wanted.task_kwargs for job in jobs)

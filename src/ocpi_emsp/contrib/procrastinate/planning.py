@@ -52,7 +52,7 @@ def is_full(turn: Turn, period: int, full_every: int | None) -> bool:
 
 
 def due(pairs: Iterable[Pair], period: int, now: int, planned: Mapping[Pair, int]) -> list[Turn]:
-    """The turns of now that are not planned, oldest first; ``planned``: the last turn of each pair that is."""
+    """Return the current turns that are not planned yet, oldest first; ``planned``: the last planned turn per pair."""
     turns = (Turn(last_turn(pair, period, now), pair) for pair in pairs)
     return sorted(turn for turn in turns if turn.at > planned.get(turn.pair, -1))
 
@@ -73,7 +73,7 @@ def divisor_up_to(seconds: float) -> int:
 
 
 def cron(every: int) -> str:
-    """The line for croniter. Raises ValueError for seconds that a minute is no multiple of."""
+    """Return the croniter expression. Raises ValueError if the seconds are not a divisor of 60."""
     if every not in _DIVISORS:
         raise ValueError(f"invalid interval of {every} s: expected a divisor of 60, for example 5")
     return "* * * * *" if every == _MINUTE else f"* * * * * */{every}"

@@ -27,11 +27,11 @@ _STORE = 2.0
 
 
 class SyncFailed(OcpiError):
-    """A sync that did not come to its end; the message names the reasons. The next one goes on where this one was."""
+    """A sync failed; the message has the reason. The next one continues from its checkpoint."""
 
 
 class SyncStopped(OcpiError):
-    """A sync that was asked to stop, since its worker ends; another worker goes on."""
+    """A sync was stopped because its worker ends; another worker continues it."""
 
 
 @frozen
@@ -61,6 +61,6 @@ class SyncRetries(BaseRetryStrategy):
 
 
 def turn_ends(job: Job, settings: WorkerSettings) -> datetime | None:
-    """When the next turn of this job's party and module begins; None for a job that somebody asked for."""
+    """When the next turn of this job's party and module begins; None for a requested job."""
     turn = job.task_kwargs.get("timestamp")
     return datetime.fromtimestamp(turn, UTC) + settings.period if isinstance(turn, int) else None

@@ -46,8 +46,8 @@ async def run_worker(
 ) -> None:
     """Run jobs, up to ``concurrency`` syncs at once, until ``stop`` is set; the arguments of :func:`make_app`.
 
-    Returns when nothing is under way any more: a sync has ``grace`` to come to the end of its page. Outlives a database
-    that fails. Raises ValueError for the URL of another database.
+    Returns when no job runs any more: a sync has ``grace`` to finish its page. Survives database failures. Raises
+    ValueError if the URL is of another database.
     """
     settings = settings or WorkerSettings()
     while not stop.is_set():

@@ -53,7 +53,7 @@ def _seconds_of_a_minute(_instance: Any, _attribute: Attribute[Any], value: int)
 
 @frozen(kw_only=True)
 class WorkerSettings:
-    """When what is done. Raises ValueError for a number with which nothing would ever be done."""
+    """Intervals and retries of a worker. Raises ValueError if a value is out of range."""
 
     period: timedelta = field(default=timedelta(hours=4), validator=_at_least(timedelta(seconds=5)))
     """Each party and module is synced once in this time: OCPI says that partners are polled in hours."""

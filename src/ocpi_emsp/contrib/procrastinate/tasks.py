@@ -116,7 +116,7 @@ class _Work:
         full: bool = False,
         timestamp: int | None = None,  # noqa: ARG002 # read with the job
     ) -> str:
-        """Sync one module of a party; ``timestamp``: the turn that this is, None where somebody asked for it.
+        """Sync one module of a party; ``timestamp``: the turn that this is, None if it was requested.
 
         Raises SyncFailed, SyncStopped, NotRegistered, ValueError, StoreFailed.
         """
@@ -175,7 +175,7 @@ class _Work:
         return f"{counted(deferred, 'job')} deferred"
 
     async def _defer_changes(self, app: App, country_code: str, party_id: str) -> bool:
-        """Defer a push of changes; False where one waits already."""
+        """Defer a push of changes; False if one waits already."""
         deferrer = self.tasks[PUSH_CHANGES].configure(
             lock=lock_of(Pair(country_code, party_id, TOKENS)),
             queueing_lock=changes_of(country_code, party_id),
@@ -208,7 +208,7 @@ class _Work:
         return f"{counted(deferred, 'job')} deferred"
 
     async def _defer(self, app: App, turn: Turn) -> bool:
-        """Defer the job of a turn; False where another planner did so."""
+        """Defer the job of a turn; False if another planner did so."""
         pair = turn.pair
         full = planning.is_full(turn, self._settings.seconds, self._settings.full_seconds)
         name, arguments = job_arguments(pair, full=full)

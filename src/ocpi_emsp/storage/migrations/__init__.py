@@ -44,10 +44,10 @@ class Names:
 
 
 def upgrade(connection: Connection, names: Names) -> None:
-    """Create the schema, or bring it up to date; who comes second waits, and finds it done.
+    """Create or upgrade the schema; concurrent calls wait for the first one.
 
-    It commits, unless the connection is in a transaction already. Raises SchemaMismatch where the database is newer
-    than this version, or where tables are there without a revision.
+    It commits, unless the connection is in a transaction already. Raises SchemaMismatch if the database is newer
+    than this version, or if tables exist without a revision.
     """
     if current(connection, names) != latest():
         _upgrade(connection, names, "head")
@@ -56,8 +56,8 @@ def upgrade(connection: Connection, names: Names) -> None:
 def stamp(connection: Connection, names: Names) -> None:
     """Record that the tables are those of this version, after the host's own migrations made or changed them.
 
-    It commits, unless the connection is in a transaction already. Raises SchemaMismatch where the database is newer
-    than this version, or where a table or a column is missing.
+    It commits, unless the connection is in a transaction already. Raises SchemaMismatch if the database is newer
+    than this version, or if a table or a column is missing.
     """
     with _alone(connection):
         _require_known(connection, _revision(connection, names))
@@ -67,7 +67,7 @@ def stamp(connection: Connection, names: Names) -> None:
 
 
 def check(connection: Connection, names: Names) -> None:
-    """Raises SchemaMismatch where the schema is not the one of this version."""
+    """Check the schema. Raises SchemaMismatch if it is of another version."""
     with _reading(connection):
         revision = _revision(connection, names)
         if revision is None:
@@ -80,13 +80,13 @@ def check(connection: Connection, names: Names) -> None:
 
 
 def current(connection: Connection, names: Names) -> str | None:
-    """The revision of the schema, or None where there is none."""
+    """Return the revision of the schema, or None if it does not exist."""
     with _reading(connection):
         return _revision(connection, names)
 
 
 def latest() -> str:
-    """The revision that this version of the library needs."""
+    """Return the revision that this version of the library requires."""
     head = _scripts().get_current_head()
     if head is None:
         raise RuntimeError("the migration scripts are not installed")
@@ -94,7 +94,7 @@ def latest() -> str:
 
 
 def is_empty(connection: Connection, names: Names) -> bool:
-    """True where none of our tables is there; in SQLite, where a file may be the host's, no table at all."""
+    """True if none of our tables is there; in SQLite, where a file may be the host's, no table at all."""
     with _reading(connection):
         ours = _ours(connection, names)
         return not (inspect(connection).get_table_names(names.schema) if _is_sqlite(connection) else ours)

@@ -48,7 +48,7 @@ def usable_url(text: str | URL) -> URL:
 
 
 def has_async_driver(url: URL) -> bool:
-    """True where async hosts need no threads; SQLite has them unless aiosqlite is named."""
+    """True if async hosts need no threads; SQLite has them unless aiosqlite is named."""
     return url.drivername in ASYNC_DRIVERS
 
 
@@ -143,7 +143,7 @@ def translation(engine: Engine, error: Exception) -> Exception:
 
 
 def _refuses_a_value(engine: Engine, error: BaseException) -> bool:
-    """True where the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
+    """True if the value is at fault; PostgreSQL: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits)."""
     driver = engine.dialect.loaded_dbapi
     if isinstance(error, (driver.IntegrityError, getattr(driver, "DataError", sqlite3.DataError))):
         return True

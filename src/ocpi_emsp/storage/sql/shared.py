@@ -42,7 +42,7 @@ class Shared:
         }
         """The topics that have a table of their own; the journal has the others."""
         self.keep = keep
-        """How many of the newest entries of such a topic are kept."""
+        """The number of newest entries that such a topic stores."""
         self.lock = Prepared(LOCK, dialect)
         self.notify = Prepared(NOTIFY, dialect)
         self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"

@@ -63,7 +63,7 @@ class ObjectStatements:
         return PARENTS.get(self.kind)
 
     def by_place(self, query: Query) -> bool:
-        """True where an offset is a place: all tokens of one owner."""
+        """True if an offset is a place: all tokens of one owner."""
         whole = all(getattr(query, name) is None for name in _RANGES) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 

@@ -53,14 +53,14 @@ _DRIVERS_THAT_LISTEN = ("psycopg", "psycopg_async")
 class SqlStore:
     """Objects in SQLite (``sqlite:///emsp.db``) or PostgreSQL (``postgresql+psycopg://user@host/db``).
 
-    ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it serves hosts of its mode then.
-    ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` seals the tokens that we
+    ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it then serves hosts of its mode.
+    ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` encrypts the tokens we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
-    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are kept. What
-    waits for a connection or a lock longer than ``lock_timeout`` seconds raises StoreFailed. ``auto_upgrade`` brings an
-    older schema up to date. With ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
+    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are stored.
+    Waiting longer than ``lock_timeout`` seconds for a connection or a lock raises StoreFailed. ``auto_upgrade``
+    upgrades an older schema. With ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
 
-    Raises ValueError for a URL of another database. Its transactions raise StoreFailed and SchemaMismatch.
+    Raises ValueError if the URL is of another database. Its transactions raise StoreFailed and SchemaMismatch.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class SqlStore:
     # --- the port -----------------------------------------------------------------------------------------------
 
     def for_mode(self, mode: Mode) -> Store | BlockingStore:
-        """What serves hosts of this mode; an AsyncEngine alone cannot serve a sync one: its flows would suspend."""
+        """Return the driver for hosts of this mode. Raises TypeError if an AsyncEngine has to serve a sync host."""
         native = self._native is not None and (mode == "async" or self._blocking is None)
         return _NativeSqlStore(self) if native else _BlockingSqlStore(self)
 
     @contextmanager
     def joined(self, connection: Connection | AsyncConnection) -> Iterator[None]:
-        """Inside the block, transactions of this context are savepoints of ``connection``, which the host commits.
+        """Make transactions inside the block savepoints of ``connection``, which the host commits.
 
         Their events wait in the journal: call ``emsp.redeliver()`` after the commit.
         """
@@ -126,9 +126,9 @@ class SqlStore:
             self._host.reset(token)
 
     def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``listener`` with the id of each command that is written from now on, in any process; see
+        """Call ``listener`` with the id of each command written from now on, in any process; see
         :class:`ocpi_emsp.ports.Announcing`. It is called in a thread of its own, with ``""`` each time that the
-        connection is there (again). Nothing is said on SQLite, and with a driver other than psycopg.
+        connection is (re-)established. SQLite and drivers other than psycopg do not notify.
         """
         return self._announcements.listen(listener) if self._announcements is not None else _nothing
 
@@ -146,18 +146,18 @@ class SqlStore:
             self._on_schema(connection, migrations.upgrade)
 
     def check_schema(self) -> None:
-        """Raises SchemaMismatch where the schema is not the one of this version, StoreFailed without a database."""
+        """Check the schema. Raises SchemaMismatch if it is of another version, StoreFailed if the database fails."""
         with self._connected() as connection:
             self._on_schema(connection, migrations.check)
 
     def schema_revision(self) -> str | None:
-        """The revision of the schema in the database, or None where there is none."""
+        """Return the revision of the schema in the database, or None if it does not exist."""
         with self._connected() as connection:
             return self._on_schema(connection, migrations.current)
 
     def dispose(self) -> None:
-        """Close the connections of the blocking engine; the next transaction opens new ones. Who listens is told
-        nothing more.
+        """Close the connections of the blocking engine; the next transaction opens new ones. Listeners
+        are no longer notified.
         """
         if self._announcements is not None:
             self._announcements.close()
@@ -165,8 +165,8 @@ class SqlStore:
             self._blocking.dispose()
 
     async def async_dispose(self) -> None:
-        """Close the connections of the blocking engine, and those of the running event loop. Who listens is told
-        nothing more.
+        """Close the connections of the blocking engine, and those of the running event loop. Listeners
+        are no longer notified.
         """
         if self._announcements is not None:
             await in_thread(self._announcements.close)

@@ -46,7 +46,7 @@ class SqlTransaction:
         self._advisory = not read_only and connection.dialect.name == "postgresql"
         self._pending: dict[Key, Record] = {}
         self._pending_children: set[tuple[str, str, str]] = set()
-        """The locations of EVSEs that are kept back: a sync that reads many locations sends its EVSEs together."""
+        """The locations of EVSEs that are not sent yet: a sync of many locations sends its EVSEs together."""
         self._seen: dict[Key, Record | None] = {}
 
     # --- records ------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class SqlTransaction:
             self._pending_children.add((key.country_code, key.party_id, key.parent))
 
     def delete(self, key: Key) -> None:
-        """Remove the record, if it is there; a location goes with its EVSEs."""
+        """Remove the record, if it exists; a location with its EVSEs."""
         self._require_writable()
         self.flush()
         key = owned(key)
@@ -255,7 +255,7 @@ class SqlTransaction:
         return [_entry(row) for row in self._do(statement.rows, values)]
 
     def settle(self, entry_id: str) -> None:
-        """Remove an entry: it is delivered, or done with."""
+        """Remove an entry that is delivered or obsolete."""
         self._require_writable()
         for journal in self._journals():
             if self._do(journal.settle.execute, {"entry_id": entry_id}):
@@ -300,7 +300,7 @@ class SqlTransaction:
 
 
 def owned(key: Key) -> Key:
-    """The key with its owner in upper case, as records are kept."""
+    """The key with its owner in upper case, as records are stored."""
     if key.country_code.isupper() and key.party_id.isupper():
         return key
     return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())

@@ -82,7 +82,7 @@ def _as_received(*_: Any, **__: Any) -> str:
 
 
 class GeneratedDocument(Computed):
-    """The generated column ``document``: on PostgreSQL stored, so that what is no JSONB is refused when it is put; on
+    """The generated column ``document``: on PostgreSQL stored, so that invalid JSONB is rejected at the put; on
     SQLite the text itself, which takes no room."""
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ class Backend:
 
 @frozen
 class Answer:
-    """An answer that is no 5xx and an OCPI envelope."""
+    """A response with an OCPI envelope and without a 5xx status."""
 
     http_status: int
     envelope: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Answer:
 
     @classmethod
     def of(cls, response: httpx.Response) -> Answer:
-        """The answer. Raises AssertionError where it is none that a partner can read."""
+        """The answer. Raises AssertionError if it is none that a partner can read."""
         text = response.text
         assert response.status_code < 500, f"HTTP {response.status_code}: {text[:500]}"
         try:
@@ -87,7 +87,7 @@ class Answer:
 
     @property
     def unserved(self) -> bool:
-        """True where the backend does not have this path or method."""
+        """True if the backend does not have this path or method."""
         return self.http_status in (404, 405)
 
     @property
@@ -98,7 +98,7 @@ class Answer:
         return [pointer for pointer in found if isinstance(pointer, str)]
 
     def names(self, pointer: str) -> bool:
-        """True where the answer says which field is meant: by a finding, or in its text."""
+        """True if the answer says which field is meant: by a finding, or in its text."""
         field_name = next((step for step in reversed(pointer.split("/")) if step and not step.isdigit()), "")
         return pointer in self.pointers or (field_name != "" and field_name in self.text)
 
@@ -225,7 +225,7 @@ def _judge(payload: Payload, answer: Answer, policy: Policy) -> None:
 
 
 class BackendContract:
-    """Subclass it, and give it the backend: a class attribute ``backend``, or a fixture ``ocpi_backend``."""
+    """Tests of a backend: subclass it and set ``backend``, or override the fixture ``ocpi_backend``."""
 
     backend: Backend
 
@@ -243,7 +243,7 @@ class BackendContract:
     @each_sort
     @each_kind
     def test_payloads(self, ocpi_connection: Connection, kind: type[Any], sort: Sort) -> None:
-        """Valid and quirky payloads are stored, invalid ones are refused with the broken field's name."""
+        """Valid and quirky payloads are stored, invalid ones are rejected with the name of the field."""
         backend = ocpi_connection.backend
 
         def push(payload: Payload) -> None:
@@ -259,7 +259,7 @@ class BackendContract:
 
     @each_kind
     def test_anything(self, ocpi_connection: Connection, kind: type[Any]) -> None:
-        """Whatever comes, an envelope goes back."""
+        """Any request is answered with an envelope."""
 
         @self._settings(ocpi_connection)
         @given(JSON.map(dump) | st.binary(max_size=50))
@@ -272,12 +272,12 @@ class BackendContract:
         push()
 
     def test_authorize(self, ocpi_connection: Connection) -> None:
-        """Whatever a CPO asks about a driver whom nobody knows, an envelope goes back, and it does not allow."""
+        """An authorization request for an unknown driver returns an envelope that does not allow charging."""
 
         @self._settings(ocpi_connection)
         @given(st.sampled_from(("", "?type=OTHER", "?type=FOO", "?type=rfid&type=RFID")), _PLACES | JSON.map(dump))
         def ask(query: str, body: bytes) -> None:
-            answer = ocpi_connection.send("POST", f"tokens/nobody-has-this-token/authorize{query}", body)
+            answer = ocpi_connection.send("POST", f"tokens/unknown-token/authorize{query}", body)
             if answer.http_status == 405:
                 pytest.skip(f"not supported by the backend: {answer.text[:200]}")
             assert not answer.accepted, answer.text[:500]
@@ -297,6 +297,6 @@ class BackendContract:
 
 @contextmanager
 def connected(backend: Backend) -> Iterator[Connection]:
-    """Requests to the backend, for tests of one's own."""
+    """Return the connection to a backend, for your own tests."""
     with calling(backend.app) as call:
         yield Connection(backend, call)

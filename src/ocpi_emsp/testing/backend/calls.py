@@ -49,7 +49,7 @@ def _is_asgi(app: Any) -> bool:
 
 @asynccontextmanager
 async def _lifespan(app: Any) -> AsyncIterator[None]:
-    """Starts an ASGI application and stops it. Raises RuntimeError where it says that it cannot start."""
+    """Starts an ASGI application and stops it. Raises RuntimeError if it says that it cannot start."""
     answered, stop = anyio.Event(), anyio.Event()
     messages = iter(("lifespan.startup",))
     failures: list[str] = []

@@ -23,7 +23,7 @@ def command(uid: str, document: bytes = b"{}") -> Record:
 
 
 class Heard:
-    """A listener that remembers."""
+    """A listener that records notifications."""
 
     def __init__(self) -> None:
         self._said: list[str] = []
@@ -36,7 +36,7 @@ class Heard:
 
     @property
     def said(self) -> list[str]:
-        """What was said since it was last cleared."""
+        """The notifications since the last clear."""
         with self._changed:
             return list(self._said)
 
@@ -46,7 +46,7 @@ class Heard:
             self._said.clear()
 
     def hears(self, uid: str, seconds: float | None = None) -> bool:
-        """Whether it is said within this time; by default, within what anything may take."""
+        """Return whether the notification arrives within this time (default: the general timeout)."""
         with self._changed:
             return self._changed.wait_for(lambda: uid in self._said, SECONDS if seconds is None else seconds)
 
@@ -147,14 +147,14 @@ class AnnouncingContract(ContractTools):
         end_all(ends)
 
     def begun(self, store: AnyStore, heard: Heard, other: AnyStore) -> Callable[[], None]:
-        """Listen; returns when what is written is heard, and forgets what was said until then."""
+        """Listen; returns once notifications arrive, and clears those received until then."""
         end = announcing(store).announce(heard)
         for _ in range(_TRIES):
             self.put(other, command("marker"))
             if heard.hears("marker", SECONDS / _TRIES):
                 break
         else:
-            raise AssertionError("nothing is heard")
+            raise AssertionError("no notification arrives")
         self.put(other, command("begun"))
         assert heard.hears("begun")  # in order: no marker comes after it
         heard.clear()
@@ -168,6 +168,6 @@ def announcing(store: AnyStore) -> Announcing:
 
 
 def end_all(ends: list[Callable[[], None]]) -> None:
-    """Nobody listens any more."""
+    """End all listeners."""
     for end in ends:
         end()

@@ -78,7 +78,7 @@ class Model:
         ]
 
     def is_whole(self) -> bool:
-        """True where every EVSE has its location."""
+        """True if every EVSE has its location."""
         return all(key.kind != Kind.EVSE or _location(key) in self.records for key in self.records)
 
     def settle(self, entry_id: str) -> None:
@@ -395,7 +395,7 @@ async def _clear(tx: Transaction) -> None:
 
 
 def compare(contract: ContractTools, store: AnyStore, *, examples: int, steps: int, **options: Any) -> None:
-    """Compare the store with the model; raises AssertionError with the shortest sequence that tells them apart.
+    """Compare the store with the model; raises AssertionError with the shortest sequence in which they differ.
 
     ``options`` are further settings of Hypothesis.
     """

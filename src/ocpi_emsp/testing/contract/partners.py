@@ -61,7 +61,7 @@ class Answer:
 
     @property
     def is_stored(self) -> bool:
-        """True where the object was taken, and not kept as it was."""
+        """True if the object was accepted and changed."""
         return self.status_code == 1000 and not self.message.startswith("Kept as stored")
 
 
@@ -180,7 +180,7 @@ class Partner:
         return answers
 
     def knows(self, token: str) -> bool:
-        """True where a request with this token is served."""
+        """True if a request with this token is served."""
         answer = self.send(self.request("GET", "credentials", token=token))
         assert answer.http_status in (200, 401), answer
         return answer.http_status == 200
@@ -196,5 +196,5 @@ class Partner:
 
 
 def is_async(contract: ContractTools) -> bool:
-    """True where the contract is about async hosts."""
+    """True if the contract is about async hosts."""
     return contract.mode == "async"

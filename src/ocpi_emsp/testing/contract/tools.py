@@ -76,7 +76,7 @@ class ContractTools:
     """The host that the store works for: with ``async`` a blocking store is called in worker threads."""
     one_loop: ClassVar[bool] = False
     """Whether everything of a test runs in one event loop; otherwise each thread of a test has one of its own."""
-    patience: ClassVar[float] = 0.2
+    pause_seconds: ClassVar[float] = 0.2
     """Seconds that a transaction leaves another one time to see what it must not see."""
 
     _portal: BlockingPortal | None = None
@@ -128,8 +128,8 @@ class ContractTools:
                 done.result()
 
     async def pause(self, event: threading.Event) -> None:
-        """Wait for an event inside a transaction, but not longer than the patience: others may wait for us."""
-        await anyio.to_thread.run_sync(event.wait, self.patience)
+        """Wait for an event inside a transaction, but not longer than ``pause_seconds``: others may wait for us."""
+        await anyio.to_thread.run_sync(event.wait, self.pause_seconds)
 
     def put(self, store: AnyStore, *records: Record) -> None:
         """Store records, in one transaction."""

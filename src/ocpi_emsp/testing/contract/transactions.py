@@ -1,7 +1,7 @@
 """The rules of transactions: all or nothing, and one after the other where they meet.
 
 Rules of this module: what may not happen is looked for while the other transaction is open for sure: it has set an
-event, and waits for another one that the looker sets, or for its patience.
+event, and waits for another one that the looker sets, or for ``pause_seconds``.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Payload:
         return frozenset(place for place, _ in self.places)
 
     def refused_by(self, policy: Policy) -> bool:
-        """True where the policy refuses the document for one of the rules."""
+        """True if the policy refuses the document for one of the rules."""
         return any(_refuses(policy, rule) for rule in self.rules)
 
     @property

@@ -20,7 +20,7 @@ from ocpi_emsp.findings import Report, counted
 
 
 class Refused(Exception):
-    """A payload that the policy refuses, or whose kind is not clear."""
+    """A payload that the policy rejects, or whose kind is unknown."""
 
 
 class PayloadFile(pytest.File):

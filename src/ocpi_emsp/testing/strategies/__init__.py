@@ -38,7 +38,7 @@ def from_model(kind: type[T], /, **overrides: Any) -> st.SearchStrategy[T]:
     """Valid, realistic models of ``kind``.
 
     An override fixes a field: a strategy, or a value that stands for itself; the other fields agree with it as far as
-    they can. Raises TypeError for what is no model, and for a field that the model does not have.
+    they can. Raises TypeError if ``kind`` is not a model or a field is unknown.
     """
     return _BUILDER.model(kind, overrides)
 

@@ -25,7 +25,7 @@ _SCHEMAS: dict[type[Any], Mapping[str, inspect.Field]] = {}
 
 
 def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
-    """The fields of a model by name, in their order. Raises TypeError for what is no model."""
+    """The fields of a model by name, in their order. Raises TypeError if ``kind`` is not a model."""
     if kind not in _SCHEMAS:
         node = inspect.type_info(kind)
         if not isinstance(node, inspect.DataclassType):

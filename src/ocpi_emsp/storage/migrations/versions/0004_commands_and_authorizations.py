@@ -41,7 +41,7 @@ def upgrade(*, op: Operations, names: Names) -> None:
 
 
 def correlation_id() -> sa.Column[Any]:
-    """Under which the last change came; nobody knows for what is there already."""
+    """The correlation id of the last change; unknown for existing rows."""
     return sa.Column("correlation_id", sa.Text, nullable=False, server_default=sa.text("''"))
 
 
@@ -66,7 +66,7 @@ def fill_states(op: Operations, names: Names) -> None:
 
 
 def changed(sequence: int, received: str, acknowledgement: str | None, result: str | None) -> dict[str, Any]:
-    """The command with its state; a document that is no object stays as it is."""
+    """The command with its state; a document that is not an object stays as it is."""
     state = state_of(acknowledgement, result)
     document = received.encode()
     try:
@@ -84,7 +84,7 @@ def changed(sequence: int, received: str, acknowledgement: str | None, result: s
 
 
 def state_of(acknowledgement: str | None, result: str | None) -> str:
-    """How far a command is, by what came back."""
+    """The state of a command, by its results."""
     if result is not None:
         return "ANSWERED"
     if acknowledgement is None:
