@@ -85,8 +85,8 @@ def test_a_flow_that_suspends_is_an_error_that_says_so_and_is_cleaned_up() -> No
         finally:
             cleaned.append("up")
 
-    suspended = flow()  # held, so that nobody else cleans up
-    with pytest.raises(FlowSuspended, match="use the async shell"):
+    suspended = flow()  # held, so that the garbage collector does not clean up
+    with pytest.raises(FlowSuspended, match="an event loop"):
         run(suspended)
     assert cleaned == ["up"]
 

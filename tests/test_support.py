@@ -100,7 +100,7 @@ def test_a_row_of_two_methods_is_switched_as_a_whole() -> None:
 
 
 def test_what_has_no_row_cannot_be_switched() -> None:
-    with pytest.raises(ValueError, match="no row for CPO -> MSP GET /versions"):
+    with pytest.raises(ValueError, match="unknown support matrix row CPO -> MSP GET /versions"):
         DEFAULT.switch(False, module="versions", direction=FROM_CPO, method="GET", path="/versions")
 
 
@@ -112,7 +112,7 @@ GOOD = "tokens,CPO -> MSP,GET,/tokens,yes,\n"
 
 @pytest.mark.parametrize("text", ["", "module,direction\n", HEADER.replace("supported", "on"), GOOD, "\n" + GOOD])
 def test_the_columns_are_named_where_they_are_others(text: str) -> None:
-    with pytest.raises(ValueError, match="columns module, direction, methods, path, supported, notes"):
+    with pytest.raises(ValueError, match="expected the columns module, direction, methods, path, supported, notes"):
         SupportMatrix.from_csv(text)
 
 
@@ -131,7 +131,7 @@ def test_the_columns_are_named_where_they_are_others(text: str) -> None:
     ],
 )
 def test_an_error_names_its_line(text: str, line: int) -> None:
-    with pytest.raises(ValueError, match=f"line {line} of the support matrix"):
+    with pytest.raises(ValueError, match=f"invalid support matrix in line {line}: "):
         SupportMatrix.from_csv(HEADER + text)
 
 

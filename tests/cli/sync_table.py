@@ -244,10 +244,10 @@ TABLE: dict[str, Expected] = {
     "reset": Expected(retries=1),
     "reset-always": Expected(**FIRST_PAGE, retries=RETRIES, asked=6, reason="without sending complete message body"),
     "huge-page": Expected(
-        **FAILED, **NOTHING, asked=1, limits=SMALL, reason="the answer is over the limit of 200000 bytes"
+        **FAILED, **NOTHING, asked=1, limits=SMALL, reason="the response exceeds the limit of 200000 bytes"
     ),
     "endless-body": Expected(
-        **FAILED, **NOTHING, asked=1, limits=SMALL, reason="the answer is over the limit of 200000 bytes"
+        **FAILED, **NOTHING, asked=1, limits=SMALL, reason="the response exceeds the limit of 200000 bytes"
     ),
     "slow-body": Expected(
         **FAILED,
@@ -255,7 +255,7 @@ TABLE: dict[str, Expected] = {
         asked=1,
         limits=SMALL,
         deviations={"drip_seconds": 0.01},
-        reason="the answer took longer than the limit of 0.2 seconds",
+        reason="the response took longer than the limit of 0.2 s",
     ),
     "redirect-loop": Expected(**FAILED, **NOTHING, asked=1, reason="answered HTTP 302 without an OCPI envelope"),
     "redirect-foreign": Expected(**FAILED, **NOTHING, asked=1, reason="answered HTTP 302 without an OCPI envelope"),

@@ -72,7 +72,7 @@ def test_an_older_schema_is_said_and_upgraded(command: Command, url: str) -> Non
     at = ("--store", url)
     ended = command("db", "check", *at)
     assert (ended.status, ended.out) == (1, "")
-    wanted = f"the schema is revision 0001; revision {LATEST} is needed: `ocpi-emsp db upgrade` brings it up to date\n"
+    wanted = f"the schema has revision 0001; expected revision {LATEST}: run `ocpi-emsp db upgrade`\n"
     assert ended.err.endswith(wanted)
     assert command("db", "check", "--json", *at).status == 1
     assert command("db", "current", *at) == Ended(0, "0001\n", "")
@@ -87,7 +87,7 @@ def test_a_newer_schema_is_not_touched(command: Command) -> None:
     for action in ("check", "upgrade"):
         ended = command("db", action)
         assert (ended.status, ended.out) == (1, ""), action
-        assert "the schema is revision 9999, which this version does not know" in ended.err
+        assert "the schema has revision 9999, which this version does not know" in ended.err
     assert command("db", "current") == Ended(0, "9999\n", "")
 
 

@@ -188,7 +188,7 @@ def test_a_page_of_100000_that_is_too_large_is_refused_by_name(server: Server, w
     locations = modules["locations"]
     assert (locations["ended"], locations["created"], locations["retries"]) == ("failed", 0, 0)
     assert "/locations?" in locations["reason"]
-    assert "the answer is over the limit of 67108864 bytes" in locations["reason"]
+    assert "the response exceeds the limit of 67108864 bytes" in locations["reason"]
     many.cpo.behave()
     many.cpo.catalogue.locations.hide(range(COUNT, 100_000))
     status, modules = many.sync()

@@ -361,7 +361,7 @@ def test_a_list_without_an_end_is_ended(mode: Mode) -> None:
 def test_an_answer_over_the_limit_is_not_read(mode: Mode) -> None:
     drained, _ = pull(mode, page(locations(*range(20))), limits=Limits(http=HttpLimits(response_body=5000)))
     assert isinstance(drained.error, TransportFailed)
-    assert str(drained.error) == f"GET {BASE}/locations: the answer is over the limit of 5000 bytes"
+    assert str(drained.error) == f"GET {BASE}/locations: the response exceeds the limit of 5000 bytes"
     exact = page(locations(1))
     drained, _ = pull(mode, exact, limits=Limits(http=HttpLimits(response_body=len(exact.content))))
     assert drained.ids == ["LOC1"]

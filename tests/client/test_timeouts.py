@@ -163,7 +163,7 @@ def test_a_server_that_falls_silent_is_left_and_may_be_asked_again(mode: Mode, b
 def test_a_body_that_never_ends_slowly_is_left_for_good(mode: Mode, behaviour: Behaviour) -> None:
     with served(behaviour) as url:
         error = failure(mode, url, total=0.2)
-    assert str(error) == f"GET {url}: the answer took longer than the limit of 0.2 seconds"
+    assert str(error) == f"GET {url}: the response took longer than the limit of 0.2 s"
     assert not error.retryable
 
 
@@ -204,7 +204,7 @@ def test_an_answer_over_the_limit_is_not_asked_for_again(mode: Mode) -> None:
 
     with served(flood) as url:
         error = failure(mode, url)
-    assert "over the limit of 1000000 bytes" in str(error)
+    assert "exceeds the limit of 1000000 bytes" in str(error)
     assert not error.retryable
 
 
@@ -259,7 +259,7 @@ def registering(mode: Mode, url: str, limits: Limits) -> str:
     ("behaviour", "limits", "said"),
     [
         (answer_nothing, Limits(http=HttpLimits(read_timeout=0.1)), "waiting for the response timed out"),
-        (drip_a_body, Limits(http=HttpLimits(total_timeout=0.2)), "longer than the limit of 0.2 seconds"),
+        (drip_a_body, Limits(http=HttpLimits(total_timeout=0.2)), "longer than the limit of 0.2 s"),
     ],
 )
 def test_an_emsp_sets_the_times(mode: Mode, behaviour: Behaviour, limits: Limits, said: str) -> None:

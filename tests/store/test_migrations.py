@@ -237,7 +237,7 @@ def test_an_old_database_with_data_is_upgraded(database: Database, revision: str
     tables = sorted({table for table, *_ in OBJECTS} | {"parties", "journal", "rejections"})
     before = {table: database.rows(table) for table in tables}
     database.at(revision)
-    assert database.refusal().startswith(f"the schema is revision {revision}; revision 0004 is needed")
+    assert database.refusal().startswith(f"the schema has revision {revision}; expected revision 0004")
     with opened(database, auto_upgrade=True) as store:
         assert_readable(store)
         assert store.schema_revision() == migrations.latest()
@@ -446,9 +446,9 @@ def test_the_scripts_are_one_chain_and_know_nothing_of_the_tables_of_today() -> 
 
 def test_a_database_without_a_schema_is_refused(database: Database) -> None:
     assert database.revision() is None
-    needed = f"there is no schema; revision {migrations.latest()} is needed: "
-    assert database.refusal() == f"{needed}{how(database)} brings it up to date"
-    with opened(database) as store, pytest.raises(SchemaMismatch, match="there is no schema"):
+    needed = f"the schema does not exist; expected revision {migrations.latest()}: "
+    assert database.refusal() == f"{needed}run {how(database)}"
+    with opened(database) as store, pytest.raises(SchemaMismatch, match="the schema does not exist"):
         store.check_schema()
 
 
@@ -459,8 +459,8 @@ def how(database: Database) -> str:
 def test_an_older_schema_is_refused(database: Database) -> None:
     database.at("0001")
     assert database.revision() == "0001"
-    needed = f"the schema is revision 0001; revision {migrations.latest()} is needed: "
-    assert database.refusal() == f"{needed}{how(database)} brings it up to date"
+    needed = f"the schema has revision 0001; expected revision {migrations.latest()}: "
+    assert database.refusal() == f"{needed}run {how(database)}"
     with opened(database) as store, pytest.raises(SchemaMismatch, match="revision 0001"), transaction(store):
         """The first transaction looks."""
 
@@ -471,9 +471,8 @@ def test_a_newer_schema_is_refused_by_everything(database: Database) -> None:
     database.run("UPDATE {}version SET version_num = '9999'")
     for act in (migrations.check, migrations.upgrade, migrations.stamp):
         assert database.refusal(act) == (
-            "the schema is revision 9999, which this version does not know; revision "
-            f"{migrations.latest()} is needed: install the newer ocpi-emsp that made it; "
-            f"{how(database)} leads to no older one"
+            "the schema has revision 9999, which this version does not know; expected revision "
+            f"{migrations.latest()}: install the newer ocpi-emsp that created it (a schema cannot be downgraded)"
         )
     assert database.revision() == "9999"
 
@@ -483,9 +482,9 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
     database.run("DROP TABLE {}version")
     for act in (migrations.check, migrations.upgrade):
         assert database.refusal(act) == (
-            f"there is a table {database.names.prefix}authorizations, but no revision; revision "
-            f"{migrations.latest()} is needed: a host whose migrations make our tables calls "
-            f"ocpi_emsp.storage.migrations.stamp, not {how(database)}"
+            f"the table {database.names.prefix}authorizations exists, but no revision is recorded; expected revision "
+            f"{migrations.latest()}: if the host's own migrations create the tables, "
+            "call ocpi_emsp.storage.migrations.stamp"
         )
     assert database.refusal(migrations.stamp) == ""
     assert database.refusal() == ""
@@ -495,11 +494,11 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
 def test_tables_that_lack_something_are_not_stamped(database: Database) -> None:
     database.at("0001")
     refusal = database.refusal(migrations.stamp)
-    assert refusal.startswith(f"there is no {database.names.prefix}authorizations.sequence; revision ")
+    assert refusal.startswith(f"{database.names.prefix}authorizations.sequence is missing; expected revision ")
     assert database.revision() == "0001"
     database.upgrade()
     database.run("ALTER TABLE {}cdr_conflicts DROP COLUMN missed")
-    assert f"there is no {database.names.prefix}cdr_conflicts.missed" in database.refusal(migrations.stamp)
+    assert f"{database.names.prefix}cdr_conflicts.missed is missing" in database.refusal(migrations.stamp)
 
 
 def test_an_empty_database_is_known(database: Database) -> None:
@@ -741,7 +740,7 @@ def fill_today(store: SqlStore) -> None:
 def test_without_the_stamp_the_tables_of_a_host_are_refused(host: Host) -> None:
     host.revision()
     host.upgrade()
-    assert "but no revision" in host.database.refusal()
+    assert "but no revision is recorded" in host.database.refusal()
 
 
 def test_a_revision_of_a_host_calls_ours(host: Host) -> None:

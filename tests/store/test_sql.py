@@ -270,7 +270,7 @@ def test_another_key_is_a_clear_error(url: str) -> None:
     put(store, party())
     store.dispose()
     other = SqlStore(url, secrets=FernetBox(FernetBox.new_key()))
-    with pytest.raises(StoreFailed, match=f"sealed with another key: give the key of then in {VARIABLE}"):
+    with pytest.raises(StoreFailed, match=f"another key: provide the key it was encrypted with in {VARIABLE}"):
         got(other)
     other.dispose()
 
@@ -293,7 +293,7 @@ def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.
 def test_a_key_that_is_none_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv(VARIABLE, key)
     store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
-    with pytest.raises(StoreFailed, match=f"{VARIABLE} holds no key"):
+    with pytest.raises(StoreFailed, match=f"invalid key in {VARIABLE}"):
         put(store, party())
     store.dispose()
 
@@ -499,9 +499,9 @@ def test_an_id_that_the_database_refuses_is_no_fault_of_ours(store: SqlStore) ->
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "no database URL"),
-        ("mysql://localhost/x", "'mysql' is no database that is known"),
-        ("postgresql+asyncpg://localhost/x", "'postgresql.asyncpg' is no database that is known"),
+        ("nonsense", "invalid store: expected a database URL"),
+        ("mysql://localhost/x", "invalid store 'mysql'"),
+        ("postgresql+asyncpg://localhost/x", "invalid store 'postgresql.asyncpg'"),
     ],
 )
 def test_a_url_of_another_database_is_an_error(url: str, message: str) -> None:

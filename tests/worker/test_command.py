@@ -28,10 +28,10 @@ SHELL = ("procrastinate", "--app=ocpi_emsp.contrib.procrastinate.app", "shell")
         (("--concurrency", "0"), "at least 1"),
         (("--concurrency", "33"), "33 is too many: at most 32"),
         (("--period", "4"), "'4' is no time such as 90m, 4h or 1d"),
-        (("--period", "4s"), "period is 0:00:04, it is 0:00:05 or more"),
+        (("--period", "4s"), "invalid period 0:00:04: expected 0:00:05 or more"),
         (("--store", "memory"), "is memory"),
         (("--store", "sqlite:///emsp.db"), "workers share their jobs in PostgreSQL, and this store is on sqlite"),
-        (("--take-over-after", "0s"), "take_over_after is 0:00:00"),
+        (("--take-over-after", "0s"), "invalid take_over_after 0:00:00"),
     ],
 )
 def test_wrong_usage_is_a_sentence(

@@ -37,7 +37,7 @@ def usable_url(text: str | URL) -> URL:
     try:
         url = make_url(text)
     except sql.ArgumentError:
-        raise ValueError(f"invalid store '{text}': expected a database URL, for example sqlite:///emsp.db") from None
+        raise ValueError("invalid store: expected a database URL, for example sqlite:///emsp.db") from None
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
