@@ -11,7 +11,8 @@ import pytest
 from attrs import define, field
 
 from crash.forks import SECONDS
-from crash.support import WORKERS, Load, Outcome, Trouble, prepared, serving, until
+from crash.outcome import Outcome
+from crash.support import WORKERS, Load, Trouble, prepared, serving, until
 from postgres import PrivatePostgres, StopMode
 
 STOPS: tuple[StopMode, ...] = ("fast", "immediate", "immediate", "fast")

@@ -12,8 +12,9 @@ import pytest
 from attrs import define, evolve
 from sqlalchemy import event
 
+from crash.outcome import Outcome
 from crash.server import make_emsp, register, request
-from crash.support import EVSES, Document, Outcome, Push, location, moment
+from crash.support import EVSES, Document, Push, location, moment
 from ocpi_emsp import Emsp, LocationReceived, Response
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump

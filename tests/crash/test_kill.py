@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from crash.support import Kills, Load, Outcome, prepared, serving, until
+from crash.outcome import Outcome
+from crash.support import Kills, Load, prepared, serving, until
 
 KILLS = 20
 

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.support import Answer, Peer, peer
-from ocpi_emsp import Decision, Emsp, Token, TokenType, WhitelistType
+from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Decision, Emsp, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import RESYNC
 from ocpi_emsp.testing.cpo import samples
 
 AUTHORIZE = "tokens/T0/authorize"
 PLACE = {"location_id": "LOC1", "evse_uids": ["E1", "E2"]}
+EVSE_1 = {"location_id": "LOC1", "evse_uids": ["E1"]}
 
 
 def token(uid: str = "T0", **changes: Any) -> Token:
@@ -70,3 +71,15 @@ def wished(cpo: Peer) -> list[tuple[str, str]]:
         return [(entry.name, entry.details["id"]) for entry in entries]
 
     return run(read())
+
+
+def listening(cpo: Peer) -> list[AuthorizationRequest]:
+    """What a hook is asked that allows everything."""
+    asked: list[AuthorizationRequest] = []
+
+    @cpo.emsp.authorize
+    def decide(request: AuthorizationRequest) -> AuthorizationInfo:
+        asked.append(request)
+        return request.allow()
+
+    return asked

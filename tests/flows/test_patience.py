@@ -1,144 +1,31 @@
 """Retries, breaks and the pace of calls. The ports are played: a clock, a sleep that moves it, a partner by rote."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flows.calls_desk import GET, OK, RESET, SECOND, TOO_LARGE, Interrupted, Stage, busy, cpo, stage
 from flows.support import FakeClock
 from ocpi_emsp import (
-    BusinessDetails,
     Limits,
     PartnerUnavailable,
     Party,
-    Policy,
     Request,
     Response,
-    SupportMatrix,
     TransportFailed,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp._rate_limiter import make_pace
-from ocpi_emsp.flows.calls.retries import RETRIED, paced_send, patient_send, retry_after
-from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.limits import Budget, Health, jittered
-from ocpi_emsp.flows.core.settings import Identity
-from ocpi_emsp.flows.parties.party import PartyState, Profile, put_party
-from ocpi_emsp.ports import Send
+from ocpi_emsp.flows.calls.retries import RETRIED, paced_send, retry_after
+from ocpi_emsp.flows.core.limits import jittered
+from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.settings import AuthorizeLimits, HttpLimits, RateLimit, RetryPolicy, SyncLimits
-from ocpi_emsp.storage import MemoryStore
-
-GET = Request("GET", "https://cpo.test/locations")
-RESET = TransportFailed("GET https://cpo.test/locations: reset", retryable=True)
-TOO_LARGE = TransportFailed("GET https://cpo.test/locations: over the limit")
-OK = Response(200)
-SECOND = timedelta(seconds=1)
-
-
-class Interrupted(BaseException):
-    """Whatever ends a call from our side."""
-
-
-@define
-class Partner:
-    """Answers by rote, the last answer for ever; remembers when it was asked."""
-
-    clock: FakeClock
-    answers: list[Response | BaseException | Callable[[], object]]
-    asked: list[datetime] = field(factory=list)
-
-    async def __call__(self, request: Request) -> Response:
-        assert request.url == GET.url
-        self.asked.append(self.clock.now())
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, BaseException):
-            raise answer
-        if not isinstance(answer, Response):
-            answer()
-            return OK
-        return answer
-
-    def then(self, *answers: Response | BaseException | Callable[[], object]) -> None:
-        """Answer so from now on, and forget what was asked."""
-        self.answers, self.asked = list(answers), []
-
-
-@define
-class Stage:
-    """A context, the partner behind it and what was slept."""
-
-    context: Context
-    clock: FakeClock
-    partner: Partner
-    slept: list[float]
-
-    def budget(self) -> Budget:
-        return Budget(self.context.retry_policy)
-
-    def send(self, party: Party | None = None, budget: Budget | None = None) -> Send:
-        return patient_send(self.context, party or cpo(), budget or self.budget())
-
-    def call(self, request: Request = GET, *, budget: Budget | None = None, party: Party | None = None) -> Response:
-        return run(self.send(party, budget)(request))
-
-    def fail(self, times: int = 1) -> None:
-        """Calls that fail after all their tries."""
-        for _ in range(times):
-            with pytest.raises(TransportFailed):
-                self.call()
-
-
-def cpo(party_id: str = "TNM", **profile: Any) -> Party:
-    return Party(
-        country_code="NL", party_id=party_id, state=PartyState.REGISTERED, token="t", profile=Profile(**profile)
-    )
-
-
-def stage(*answers: Response | BaseException | Callable[[], object], **settings: Any) -> Stage:
-    clock, slept = FakeClock(), list[float]()
-    partner = Partner(clock, list(answers))
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        clock.advance(seconds=seconds)
-
-    rates = {name: settings.pop(name) for name in ("requests_per_second", "concurrent_requests") if name in settings}
-    # One thread: who waits for a slot, waits for itself.
-    rate_limit = RateLimit(slot_timeout=settings.pop("slot_timeout", SECOND), **rates)
-    policy = RetryPolicy(**settings)
-    context = Context(
-        identity=Identity(
-            country_code="IT", party_id="BEC", business_details=BusinessDetails(name="Be"), url="https://emsp.test"
-        ),
-        matrix=SupportMatrix.full(),
-        limits=Limits(),
-        url_policy="https",
-        policy=Policy.tolerant(),
-        required_modules=frozenset(),
-        store=MemoryStore(),
-        clock=clock,
-        sleep=sleep,
-        pace=make_pace("sync", Health.of(policy)),
-        retry_policy=policy,
-        rate_limit=rate_limit,
-        send=partner,
-        authorize=None,
-        listeners=(),
-        relayed=(),
-    )
-    return Stage(context, clock, partner, slept)
-
-
-def busy(after: str, status: int = 503) -> Response:
-    return Response(status, [("retry-after", after)])
-
 
 # --- what is retried ------------------------------------------------------------------------------------------------
 
@@ -334,121 +221,6 @@ def test_a_sync_waits_so_long() -> None:
     assert played.call(budget=budget).status == 429
     assert budget.waited == 600 * SECOND
     assert (len(played.partner.asked), budget.retries, budget.refused) == (4, 3, 1)
-
-
-# --- the circuit breaker --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("failure", [RESET, TOO_LARGE], ids=["reset", "too large"])
-def test_a_party_that_fails_five_calls_is_not_called_for_a_minute(failure: TransportFailed) -> None:
-    played = stage(failure)
-    played.fail(5)
-    played.partner.then(OK)
-    again = played.clock.now() + 60 * SECOND
-    with pytest.raises(PartnerUnavailable, match="NL-TNM did not answer") as caught:
-        played.call()
-    assert caught.value.until == again
-    assert not caught.value.retryable
-    assert played.partner.asked == []
-    played.clock.time = again
-    assert played.call() is OK
-
-
-@pytest.mark.parametrize("status", [500, 501, 503])
-def test_a_server_error_is_a_failed_call(status: int) -> None:
-    played = stage(Response(status))
-    for _ in range(5):
-        played.call()
-    with pytest.raises(PartnerUnavailable):
-        played.call()
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 408, 425, 429])
-def test_a_partner_that_answers_is_well(status: int) -> None:
-    played = stage(Response(status))
-    for _ in range(12):
-        assert played.call().status == status
-
-
-def test_only_failures_in_a_row_count() -> None:
-    played = stage(RESET)
-    for _ in range(4):
-        played.partner.then(RESET)
-        played.fail(4)
-        played.partner.then(OK)
-        played.call()
-
-
-def test_each_probe_that_fails_doubles_the_rest_up_to_a_quarter_of_an_hour() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    for minutes in (1, 2, 4, 8, 15, 15):
-        played.clock.advance(minutes=minutes, seconds=-1)
-        played.partner.then(RESET)
-        with pytest.raises(PartnerUnavailable):
-            played.call()
-        assert played.partner.asked == []
-        played.clock.advance(seconds=1)
-        with pytest.raises(TransportFailed, match="reset"):
-            played.call()
-        assert len(played.partner.asked) == 1  # a probe has no retries
-    played.clock.advance(minutes=15)
-    played.partner.then(OK)
-    played.call()
-    played.partner.then(RESET)
-    played.fail(5)
-    with pytest.raises(PartnerUnavailable) as caught:
-        played.call()
-    assert caught.value.until == played.clock.now() + 60 * SECOND
-
-
-def test_one_probe_is_let_through_at_a_time() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    played.clock.advance(minutes=1)
-
-    def meanwhile() -> None:
-        with pytest.raises(PartnerUnavailable, match="another call tries it now"):
-            played.call()
-
-    played.partner.then(meanwhile, OK)
-    assert played.call() is OK
-    assert len(played.partner.asked) == 1
-    assert played.call() is OK
-
-
-def test_a_probe_that_is_given_up_lets_another_one_through() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    played.clock.advance(minutes=1)
-    played.partner.then(Interrupted(), OK)
-    with pytest.raises(Interrupted):
-        played.call()
-    assert played.call() is OK
-
-
-def test_a_probe_that_is_asked_to_wait_has_found_the_partner_well() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    played.clock.advance(minutes=1)
-    played.partner.then(busy("30", 429), OK)
-    assert played.call() is OK
-    assert played.slept[-1] == 30
-
-
-def test_a_clock_that_goes_back_shuts_nobody_out() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    played.clock.advance(days=-1)
-    played.partner.then(OK)
-    assert played.call() is OK
-
-
-def test_another_party_is_called_all_the_same() -> None:
-    played = stage(RESET)
-    played.fail(5)
-    played.partner.then(OK)
-    assert played.call(party=cpo("XYZ")) is OK
 
 
 # --- the pace -------------------------------------------------------------------------------------------------------

@@ -1,104 +1,31 @@
 """Which CDR belongs to which session, and what is found where they do not fit (PARTNER-QUIRKS.md row 9)."""
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
-from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
 
-from flows.support import NOW, Peer, make_emsp, peer, stamp, without
-from ocpi_emsp import Emsp, Reconciliation, SessionStatus
-from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.cdrs import matching as reconcile_match
+from flows.reconcile_desk import (
+    START,
+    Stored,
+    at_zone,
+    cdr,
+    differing,
+    ended,
+    pairs,
+    place,
+    reconciled,
+    record,
+    session,
+)
+from flows.support import NOW, Peer, make_emsp, peer, stamp
+from ocpi_emsp import Reconciliation
 from ocpi_emsp.flows.cdrs import reconcile as flow
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.wire import Document, encode, parse_timestamp
-
-START = datetime(2024, 5, 20, 8, tzinfo=UTC)
-"""When the sessions of the tests start: in the default period of the clock's NOW."""
-
-
-def session(session_id: str = "S1", *, at: float = 0, kwh: str = "12.5", **changes: Any) -> Document:
-    """A completed session of an hour and a quarter, so many hours after START; ``...`` leaves a member out."""
-    made = samples.session(session_id, start=START + timedelta(hours=at), kwh=Decimal(kwh))
-    return changed(made, changes)
-
-
-def cdr(cdr_id: str = "C1", *, of: Document | None = None, **changes: Any) -> Document:
-    """The CDR of a completed session."""
-    return changed(samples.cdr(cdr_id, of=of or session()), changes)
-
-
-def changed(document: Document, changes: dict[str, Any]) -> Document:
-    left_out = [name for name, value in changes.items() if value is ...]
-    return without({**document, **changes}, *left_out)
-
-
-def place(location: str = "LOC1", evse: int | None = 0, **changes: Any) -> Document:
-    """A location with one EVSE, or with none."""
-    whole = samples.location(location)
-    if evse is None:
-        return {**whole, "evses": []}
-    used = samples.relevant(whole, whole["evses"][evse]["uid"])
-    return {**used, "evses": [changed(used["evses"][0], changes)]}
-
-
-@frozen
-class Stored:
-    """Documents of a party in a store."""
-
-    emsp: Emsp
-    store: MemoryStore
-
-    @classmethod
-    def of(cls, *records: Record) -> "Stored":
-        store = MemoryStore()
-        stored = cls(make_emsp(store=store), store)
-        stored.put(*records)
-        return stored
-
-    def put(self, *records: Record) -> None:
-        async def write() -> None:
-            async with self.store.transaction() as tx:
-                for record in records:
-                    await tx.put(record)
-
-        run(write())
-
-    def reconciled(self, **asked: Any) -> Reconciliation:
-        return self.emsp.reconcile("NL", "TNM", **asked)
-
-
-def record(kind: str, document: Document | bytes, *, record_id: str = "", parent: str = "") -> Record:
-    """A document as a CPO's push stores it."""
-    if isinstance(document, bytes):
-        return Record(Key(kind, "NL", "TNM", record_id, parent), document, START, START)
-    key_id = document["id"] if kind == Kind.SESSION else document["id"].upper()
-    return Record(
-        Key(kind, "NL", "TNM", key_id, parent), encode(document), parse_timestamp(document["last_updated"]), NOW
-    )
-
-
-def reconciled(sessions: Sequence[Document], cdrs: Sequence[Document], **asked: Any) -> Reconciliation:
-    records = [*(record(Kind.SESSION, each) for each in sessions), *(record(Kind.CDR, each) for each in cdrs)]
-    return Stored.of(*records).reconciled(**asked)
-
-
-def pairs(found: Reconciliation) -> list[tuple[str, str, str]]:
-    return [(each.cdr.id, each.session.id, each.how) for each in found.matched]
-
-
-def differing(found: Reconciliation) -> list[tuple[str, Any, Any]]:
-    return [(each.what, each.cdr_value, each.session_value) for each in found.differences]
-
+from ocpi_emsp.testing.cpo.wire import Document
 
 # --- by id ----------------------------------------------------------------------------------------------------------
 
@@ -167,194 +94,6 @@ def test_another_driver_or_place_under_equal_ids_is_a_difference() -> None:
     assert differing(reconciled([session("A")], [cdr("A", location=place(evse=1))])) == [
         ("evse", "LOC1/LOC1-E2", "LOC1/LOC1-E1")
     ]
-
-
-# --- by score -------------------------------------------------------------------------------------------------------
-
-
-def test_other_ids_match_by_driver_evse_and_time() -> None:
-    found = reconciled([session()], [cdr()])
-    assert pairs(found) == [("C1", "S1", "score")]
-    assert next(iter(found.matched)).score == 1.0
-    assert found.ok
-
-
-def test_two_sessions_of_one_driver_at_one_evse_are_told_apart() -> None:
-    morning, noon = session("S1"), session("S2", at=1.5)
-    found = reconciled([noon, morning], [cdr("C1", of=noon), cdr("C2", of=morning)])
-    assert pairs(found) == [("C2", "S1", "score"), ("C1", "S2", "score")]
-    assert found.ok
-
-
-def test_of_overlapping_sessions_each_gets_its_own() -> None:
-    long = session("LONG", kwh="30", end_datetime=stamp(START + timedelta(hours=3)))
-    short = session("SHORT", at=0.5)
-    cdrs = [cdr("C-SHORT", of=short), cdr("C-LONG", of=long)]
-    found = reconciled([short, long], cdrs)
-    assert pairs(found) == [("C-LONG", "LONG", "score"), ("C-SHORT", "SHORT", "score")]
-
-
-def test_a_session_is_taken_by_one_cdr_only() -> None:
-    found = reconciled([session()], [cdr("C1"), cdr("C2", total_energy=Decimal(12))])
-    assert pairs(found) == [("C1", "S1", "score")]
-    assert [each.id for each in found.cdrs_without_session] == ["C2"]
-
-
-def test_equal_scores_are_decided_by_the_ids() -> None:
-    sessions, cdrs = [session("S2"), session("S1")], [cdr("C2"), cdr("C1")]
-    expected = [("C1", "S1", "score"), ("C2", "S2", "score")]
-    assert pairs(reconciled(sessions, cdrs)) == pairs(reconciled(sessions[::-1], cdrs[::-1])) == expected
-
-
-def test_equal_scores_are_decided_by_the_distance_of_the_starts() -> None:
-    """Both overlap by half: the one starts an hour and a half before, the other one 15 minutes after."""
-    end = timedelta(hours=1)
-    early = session("A", at=-1, end_datetime=stamp(START + end))
-    late = session("B", at=0.5, end_datetime=stamp(START + end))
-    found = reconciled([early, late], [cdr(of=session(end_datetime=stamp(START + end)))])
-    assert pairs(found) == [("C1", "B", "score")]
-
-
-def test_another_driver_has_no_part_in_it() -> None:
-    found = reconciled([session()], [cdr(auth_id="NOBODY")])
-    assert pairs(found) == []
-    assert [each.id for each in found.cdrs_without_session] == ["C1"]
-    assert [each.id for each in found.sessions_without_cdr] == ["S1"]
-    assert not found.ok
-
-
-def test_a_drivers_auth_id_compares_without_case() -> None:
-    assert pairs(reconciled([session()], [cdr(auth_id="de8acc12e46l89")])) == [("C1", "S1", "score")]
-
-
-def at_zone(document: Document, hours: float) -> Document:
-    """Its times as a clock of another zone shows them, still said to be UTC."""
-    by = timedelta(hours=hours)
-    start, stop = (parse_timestamp(document[name]) + by for name in ("start_date_time", "stop_date_time"))
-    return {**document, "start_date_time": stamp(start), "stop_date_time": stamp(stop)}
-
-
-@pytest.mark.parametrize("hours", [-9.5, -1, 1, 2, 5.5, 14])
-def test_times_that_a_zone_shifted_are_recognised_and_named(hours: float) -> None:
-    found = reconciled([session()], [at_zone(cdr(), hours)])
-    assert pairs(found) == [("C1", "S1", "score")]
-    assert [each.what for each in found.differences] == ["time"]
-
-
-@pytest.mark.parametrize(
-    ("shifted", "of"),
-    [
-        (2.2, session()),
-        (15, session()),
-        (2, session(kwh="0.5")),
-        (-2, session(end_datetime=...)),
-    ],
-    ids=["no zone", "no zone is so far", "any session has that little energy", "no end"],
-)
-def test_times_that_no_zone_explains_are_no_match(shifted: float, of: Document) -> None:
-    ended = {**of, "end_datetime": session()["end_datetime"]}
-    found = reconciled([of], [at_zone(cdr(of=ended), shifted)])
-    assert pairs(found) == []
-
-
-def test_the_session_whose_times_fit_goes_before_one_that_a_zone_would_explain() -> None:
-    sessions = [session("EARLIER", at=-2), session("RIGHT")]
-    assert pairs(reconciled(sessions, [cdr()])) == [("C1", "RIGHT", "score")]
-
-
-def test_an_offset_is_only_another_way_to_write_a_time() -> None:
-    local = cdr(start_date_time="2024-05-20T10:00:00+02:00", stop_date_time="2024-05-20T11:15:00+02:00")
-    found = reconciled([session()], [local])
-    assert (pairs(found), found.ok) == ([("C1", "S1", "score")], True)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "agreement"),
-    [
-        (place(), place(), 1.0),
-        (place(), place(connectors=[samples.connector("2")]), 0.7),
-        (place(), place(connectors=[samples.connector("1"), samples.connector("2")]), 0.9),
-        (place(), place("loc1", evse_id="nltnme0000011", uid="other"), 1.0),
-        (place(evse_id=...), place(evse_id=...), 1.0),
-        (place(), place(evse_id="NL*TNM*ERENAMED"), 1.0),
-        (place(), place(evse=None), 0.5),
-        (place(evse=None), place(evse=None), 0.5),
-        (place(), {**place(), "evses": samples.location()["evses"]}, 0.5),
-        (place(), place("LOC2", evse=None), 0.0),
-        (place(), place(evse=1), 0.0),
-        (place(evse_id=...), place("LOC2", evse_id=..., uid="LOC1-E1"), 0.0),
-    ],
-    ids=[
-        "same", "another connector", "two connectors", "the EVSE id alone", "the uid alone", "another EVSE id",
-        "no EVSE", "no EVSEs", "two EVSEs", "no EVSE elsewhere", "another EVSE", "the uid of another location",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_score_counts_how_far_the_places_agree(
-    one: Document, other: Document, agreement: float, turned: bool
-) -> None:
-    one, other = (other, one) if turned else (one, other)
-    found = reconciled([session(location=one)], [cdr(location=other)])
-    scores = [each.score for each in found.matched]
-    assert scores == ([round(0.7 + 0.3 * agreement, 3)] if agreement else [])
-
-
-@pytest.mark.parametrize(
-    ("changes", "score"),
-    [
-        ({"total_energy": Decimal("12.6")}, 1.0),
-        ({"total_energy": Decimal(25)}, 0.85),
-        ({"total_energy": Decimal(0)}, 0.7),
-        ({"total_energy": Decimal(-1)}, 0.7),
-        ({"total_energy": Decimal("1e999999")}, 0.7),
-        ({"total_energy": Decimal("1e-999999")}, 0.7),
-        ({"start_date_time": "2024-05-20T08:01:00Z"}, 1.0),
-        ({"stop_date_time": "2024-05-20T10:30:00Z"}, 0.8),
-        ({"start_date_time": "2024-05-20T09:15:00Z", "stop_date_time": "2024-05-20T08:00:00Z"}, 1.0),
-    ],
-    ids=str,
-)
-def test_the_score_counts_how_far_energy_and_time_agree(changes: Document, score: float) -> None:
-    found = reconciled([session()], [cdr(**changes)])
-    assert [each.score for each in found.matched] == [score]
-
-
-def test_what_reaches_no_threshold_is_no_match() -> None:
-    """Half of the time, half of the energy, and the location alone: 0.15 + 0.2 + 0.15."""
-    half: Document = {
-        "stop_date_time": "2024-05-20T10:30:00Z",
-        "total_energy": Decimal(25),
-        "location": place(evse=None),
-    }
-    assert pairs(reconciled([session()], [cdr(**half)])) == []
-
-
-def test_a_session_that_is_not_over_matches_by_its_start_and_its_energy_says_nothing() -> None:
-    active = session(status="ACTIVE", end_datetime=..., total_cost=..., kwh="0")
-    found = reconciled([active], [cdr()])
-    assert [each.score for each in found.matched] == [round(0.3 + 0.4 * 0.8 + 0.3 * 0.5, 3)]
-    assert differing(found) == [("kwh", Decimal("12.5"), Decimal(0))]
-    assert pairs(reconciled([session(status="ACTIVE", end_datetime=..., at=30)], [cdr()])) == []
-
-
-def test_many_sessions_of_one_driver_at_one_evse_cost_a_bounded_number_of_comparisons(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A hundred hostile CDRs that each overlap with every session."""
-    monkeypatch.setattr(reconcile_match, "NEIGHBOURS", 2)
-    compared: Counter[str] = Counter()
-    real = reconcile_match.score_of
-
-    def counted(one: Any, other: Any) -> float:
-        compared[one.id] += 1
-        return real(one, other)
-
-    monkeypatch.setattr(reconcile_match, "score_of", counted)
-    sessions = [session(f"S{number:03}", at=number / 10) for number in range(40)]
-    cdrs = [cdr(f"C{number:03}", of=sessions[number], stop_date_time="2024-06-20T08:00:00Z") for number in range(40)]
-    reconciled(sessions, cdrs)
-    assert len(compared) == 40
-    assert max(compared.values()) == 4
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------
@@ -493,11 +232,6 @@ def test_what_cannot_be_decoded_any_more_is_listed_as_such() -> None:
 # --- the period -----------------------------------------------------------------------------------------------------
 
 
-def ended(at: datetime, session_id: str = "S1") -> Document:
-    """A session that was last updated at this time."""
-    return {**session(session_id), "last_updated": stamp(at)}
-
-
 def test_the_last_35_days_are_reviewed_unless_told() -> None:
     edge = NOW - timedelta(days=35)
     found = reconciled([ended(edge, "IN"), ended(edge - timedelta(seconds=1), "OUT")], [])
@@ -632,62 +366,3 @@ def test_the_awaited_twin_says_the_same() -> None:
     found = anyio.run(awaited)
     assert found == stored.reconciled(completed_for=timedelta(hours=1), limit=5)
     assert found.differences.count == 1
-
-
-# --- any data -------------------------------------------------------------------------------------------------------
-
-IDS = [*"abcABC", "1", "2"]
-STATUSES = [each.value for each in SessionStatus]
-
-
-@st.composite
-def session_documents(draw: st.DrawFn, session_id: str) -> Document:
-    made = session(session_id, at=draw(st.integers(0, 8)) / 2, kwh=str(draw(st.integers(0, 3))))
-    return changed(
-        made,
-        {
-            "auth_id": draw(st.sampled_from(["ANN", "ann", "BOB"])),
-            "location": draw(st.sampled_from(PLACES)),
-            "status": draw(st.sampled_from(STATUSES)),
-            **({"end_datetime": ...} if draw(st.booleans()) else {}),
-        },
-    )
-
-
-PLACES = [place(), place(evse=1), place(evse=None), place("LOC2")]
-
-
-@st.composite
-def cdr_documents(draw: st.DrawFn, cdr_id: str) -> Document:
-    of = draw(session_documents(cdr_id))
-    return cdr(cdr_id, of={**session(), **of})
-
-
-@st.composite
-def stores(draw: st.DrawFn) -> list[Record]:
-    records = []
-    for each in draw(st.sets(st.sampled_from(IDS))):
-        broken = draw(st.integers(0, 9)) == 0
-        document = draw(session_documents(each))
-        records.append(record(Kind.SESSION, b"{}" if broken else document, record_id=each))
-    for each in draw(st.sets(st.sampled_from([each.upper() for each in IDS] + ["C7", "C8"]))):
-        broken = draw(st.integers(0, 9)) == 0
-        records.append(record(Kind.CDR, b"{}" if broken else draw(cdr_documents(each)), record_id=each))
-    return records
-
-
-@given(stores(), st.randoms(use_true_random=False))
-def test_every_cdr_and_session_is_in_one_place_whatever_came_first(records: list[Record], random: Any) -> None:
-    found = Stored.of(*records).reconciled(limit=None)
-    unreadable = [(each.kind, each.id) for each in found.unreadable]
-    cdrs = [each.cdr.id for each in found.matched] + [each.id for each in found.cdrs_without_session]
-    sessions = [each.session.id for each in found.matched]
-    sessions += [each.id for each in (*found.sessions_without_cdr, *found.sessions_not_due)]
-    placed = [(Kind.CDR, each) for each in cdrs] + [(Kind.SESSION, each) for each in sessions] + unreadable
-    assert sorted(placed) == sorted((each.key.kind, each.key.id) for each in records)
-    assert (found.cdrs, found.sessions) == (len(cdrs), len(sessions))
-    assert found.matched_by_id + found.matched_by_score == found.matched.count
-    assert all(0.6 <= each.score <= 1 for each in found.matched)
-    shuffled = list(records)
-    random.shuffle(shuffled)
-    assert Stored.of(*shuffled).reconciled(limit=None) == found

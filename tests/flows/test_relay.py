@@ -1,91 +1,38 @@
 """Relays: batches for a broker, at least once, in order per object, whatever the broker refuses (docs/events.md)."""
 
 import json
-import logging
 import random
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import anyio
 import pytest
 from attrs import evolve
 
+from flows.delivery_desk import LEASE, journalled
+from flows.relay_desk import RELAYED, Broker, change, journal, push, waiting
 from flows.support import Peer, make_emsp, peer
-from flows.test_delivery import LEASE, journalled, waiting_event, warnings
 from flows.test_events import LOCATION, SESSION, Flaky, pending, session
 from ocpi_emsp import (
     CommandResultReceived,
     Event,
     Limits,
-    LocationReceived,
     OcpiError,
     PartyRegistered,
     PendingEvent,
     RelayedEvent,
     SessionReceived,
 )
-from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.events.relay import RelayFailed
-from ocpi_emsp.ports import EVENT, RELAY, Entry
+from ocpi_emsp.ports import RELAY
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from processes import Killed
 
-RELAYED = (SessionReceived,)
-
-
-class Broker:
-    """Takes batches, unless an event in it is refused."""
-
-    def __init__(self, *refused: str, down: bool = False) -> None:
-        self.refused = set(refused)
-        self.down = down
-        self.batches: list[list[RelayedEvent]] = []
-        self.calls = 0
-
-    def __call__(self, events: list[RelayedEvent]) -> None:
-        self.calls += 1
-        if self.down:
-            raise ConnectionError("no broker")
-        if self.refused & {event.key.id for event in events}:
-            raise ValueError("too large")
-        self.batches.append(events)
-
-    @property
-    def taken(self) -> list[tuple[str, int]]:
-        """Session and change of every event, in the order of their arrival."""
-        return [change(event) for batch in self.batches for event in batch]
-
-
-def change(event: RelayedEvent) -> tuple[str, int]:
-    assert isinstance(event.event, SessionReceived)
-    return event.key.id, int(event.event.session.kwh)
-
-
-def push(cpo: Peer, *changes: tuple[str, int]) -> None:
-    """Change sessions, in this order."""
-    for session_id, minute in changes:
-        cpo.put(f"sessions/*/{session_id}", session(minute, id=session_id))
-
-
-def waiting(cpo: Peer) -> list[PendingEvent]:
-    return cpo.emsp.events.list(topic="relay", limit=10_000)
-
 
 def dead(cpo: Peer) -> list[PendingEvent]:
     return cpo.emsp.events.list(topic="relay", dead=True)
-
-
-def journal(cpo: Peer, topic: str) -> Sequence[Entry]:
-    async def read() -> Sequence[Entry]:
-        async with cpo.store.transaction(read_only=True) as tx:
-            return await tx.entries(topic)
-
-    return run(read())
 
 
 def drained(once: Callable[[], int]) -> int:
@@ -413,98 +360,3 @@ def test_whatever_fails_the_changes_of_an_object_arrive_in_order(seed: int) -> N
         step()
     assert dead(cpo) == []
     assert arrived == pushed
-
-
-# --- modes and loops ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_publish_may_be_plain_or_async_in_either_mode(asynchronous: bool) -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
-    broker = Broker()
-
-    async def publish(events: list[RelayedEvent]) -> None:
-        await anyio.lowlevel.checkpoint()
-        broker(events)
-
-    function: Callable[[list[RelayedEvent]], object] = publish if asynchronous else broker
-    push(cpo, ("S1", 1))
-    assert cpo.emsp.relay(function).once() == 1
-    push(cpo, ("S1", 2))
-    assert anyio.run(cpo.emsp.async_relay(function).once) == 1
-    assert broker.taken == [("S1", 1), ("S1", 2)]
-    broker.down = True
-    push(cpo, ("S1", 3))
-    with pytest.raises(RelayFailed):
-        anyio.run(cpo.emsp.async_relay(function).once)
-    assert [event.error for event in waiting(cpo)] == ["ConnectionError: no broker"]
-
-
-def test_a_relay_runs_until_it_is_stopped_and_outlives_an_outage(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "ocpi_emsp")
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(first_wait=timedelta(0))))
-    push(cpo, ("S1", 1), ("S2", 1))
-    stop = threading.Event()
-    broker = Broker(down=True)
-
-    def publish(events: list[RelayedEvent]) -> None:
-        broker.down = broker.calls < 3
-        broker(events)
-        if len(broker.taken) == 2:
-            stop.set()
-
-    cpo.emsp.relay(publish).run(stop, every=0)
-    assert broker.taken == [("S1", 1), ("S2", 1)]
-    error = "publishing 2 events raised ConnectionError: no broker"
-    assert warnings(caplog) == [f'loop.failed what="relaying events" error="{error}"']
-    assert 'loop.recovered what="relaying events"' in caplog.text
-
-
-def test_an_async_relay_runs_until_it_is_cancelled() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
-    push(cpo, ("S1", 1), ("S2", 1))
-    broker = Broker()
-
-    async def serve() -> None:
-        done = anyio.Event()
-
-        async def publish(events: list[RelayedEvent]) -> None:
-            broker(events)
-            if len(broker.taken) == 2:
-                done.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: cpo.emsp.async_relay(publish, batch=1).run(every=0))
-            with anyio.fail_after(10):
-                await done.wait()
-            tasks.cancel_scope.cancel()
-
-    anyio.run(serve)
-    assert broker.taken == [("S1", 1), ("S2", 1)]
-
-
-def test_a_relay_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    cpo, _ = waiting_event(2)
-    stop = threading.Event()
-    stop_soon = iter([False, True])
-
-    class Stopping(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            if next(stop_soon):
-                stop.set()
-            return stop.wait(timeout)
-
-        def is_set(self) -> bool:
-            return stop.is_set()
-
-    cpo.emsp.relay(Broker()).run(Stopping(), every=0)
-    assert warnings(caplog) == ['loop.failed what="relaying events" error="the database is away"']
-    assert [entry.topic for entry in journal(cpo, EVENT)] == [EVENT]
-
-
-def test_a_location_is_relayed_whole() -> None:
-    cpo = peer(listen=False, relayed=(LocationReceived,))
-    cpo.put(LOCATION, samples.location())
-    broker = Broker()
-    cpo.emsp.relay(broker).once()
-    assert json.loads(broker.batches[0][0].to_json())["document"] == samples.location()

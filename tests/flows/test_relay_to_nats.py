@@ -17,9 +17,9 @@ from nats.aio.msg import Msg
 from nats.js.api import PubAck
 from nats.js.client import JetStreamContext
 
+from flows.delivery_desk import journalled
+from flows.relay_desk import journal, push
 from flows.support import Peer, peer
-from flows.test_delivery import journalled
-from flows.test_relay import journal, push
 from ocpi_emsp import Emsp, SessionReceived
 from ocpi_emsp.ports import RELAY
 from processes import limited

@@ -1,8 +1,7 @@
-"""What is particular to SqlStore: columns for queries, sealed tokens, hosts with an engine of their own."""
+"""What is particular to SqlStore: columns for queries, sealed tokens, pages, databases that cannot be used."""
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,13 +10,10 @@ from typing import Any
 import anyio
 import pytest
 from attrs import evolve
-from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Connection, Engine, Integer, MetaData, cast, create_engine, event, func, inspect, select, text
-from sqlalchemy import Table as SqlTable
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Integer, cast, create_engine, select
 
-from flows.support import Answer, at, make_emsp, register
-from ocpi_emsp import Emsp, Event, InvalidObject, Policy, Request, SupportMatrix, Token, TokenType, WhitelistType
+from flows.support import at, make_emsp, register
+from ocpi_emsp import Policy, SupportMatrix, Token, TokenType, WhitelistType
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
@@ -31,31 +27,9 @@ from ocpi_emsp.testing.contract import LOCATION, entry, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from store.sql import created
+from store.sql_rows import push, read, write
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new database of each kind."""
-    if request.param == "postgresql":
-        found: str = request.getfixturevalue("postgres_url")
-        return found
-    return f"sqlite:///{tmp_path / 'emsp.db'}"
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[SqlStore]:
-    """A store with its schema."""
-    opened = created(url)
-    yield opened
-    opened.dispose()
-
-
-def push(emsp: Emsp, token: str, method: str, path: str, body: Any = None) -> Answer:
-    """A request of NL-TNM."""
-    content = b"" if body is None else body if isinstance(body, bytes) else encode(body)
-    return Answer.of(emsp.handle(Request(method, f"/2.1.1/{path}", "", {"authorization": f"Token {token}"}, content)))
 
 
 def row(store: SqlStore, url: str, kind: str) -> Any:
@@ -65,27 +39,6 @@ def row(store: SqlStore, url: str, kind: str) -> Any:
         found = connection.execute(select(store.tables.objects[kind])).one()
     engine.dispose()
     return found
-
-
-def write(store: SqlStore, *records: Record) -> None:
-    """Store records, in one transaction."""
-
-    async def work() -> None:
-        async with lift_store(store, in_place).transaction() as tx:
-            for each in records:
-                await tx.put(each)
-
-    run(work())
-
-
-def read(store: SqlStore, key: Key) -> Record | None:
-    """A record."""
-
-    async def work() -> Record | None:
-        async with lift_store(store, in_place).transaction(read_only=True) as tx:
-            return await tx.get(key)
-
-    return run(work())
 
 
 # --- columns --------------------------------------------------------------------------------------------------------
@@ -296,133 +249,6 @@ def test_a_key_that_is_none_is_a_clear_error(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(StoreFailed, match=f"invalid key in {VARIABLE}"):
         put(store, party())
     store.dispose()
-
-
-# --- hosts ----------------------------------------------------------------------------------------------------------
-
-_host = SqlTable("orders", MetaData(), SqlColumn("id", Integer, primary_key=True))
-
-
-@pytest.fixture(params=["as it comes", "with the recipe"])
-def host(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
-    """The host's own engine; on SQLite also one that begins its transactions itself, as SQLAlchemy's recipe has it."""
-    created(url).dispose()
-    engine = create_engine(url)
-    if request.param == "with the recipe" and engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    _host.create(engine)
-    yield engine
-    engine.dispose()
-
-
-def test_a_hosts_engine_serves(host: Engine) -> None:
-    store = SqlStore(host)
-    write(store, record(document=b'{"a":1}'))
-    write(store, record(document=b'{"a":2}'))
-    assert read(store, LOCATION) == record(document=b'{"a":2}')
-
-
-def orders(connection: Connection) -> int:
-    return connection.execute(select(func.count()).select_from(_host)).scalar_one()
-
-
-def test_a_transaction_of_the_host_is_joined(host: Engine) -> None:
-    store = SqlStore(host)
-    with host.begin() as connection, store.joined(connection):
-        connection.execute(_host.insert())
-        write(store, record())
-        assert read(store, LOCATION) == record()
-    assert read(store, LOCATION) == record()
-    with host.connect() as connection:
-        assert orders(connection) == 1
-
-
-def test_what_joined_goes_when_the_host_rolls_back(host: Engine) -> None:
-    store = SqlStore(host)
-    with host.connect() as connection:
-        transaction = connection.begin()
-        with store.joined(connection):
-            write(store, record())
-            connection.execute(_host.insert())
-        transaction.rollback()
-        assert orders(connection) == 0
-    assert read(store, LOCATION) is None
-
-
-def test_a_joined_transaction_that_fails_leaves_the_hosts_own_work(host: Engine) -> None:
-    store = SqlStore(host)
-    with host.begin() as connection, store.joined(connection):
-        connection.execute(_host.insert())
-        with pytest.raises(InvalidObject):
-            write(store, record(), record(Key(Kind.TARIFF, "NL", "TNM", "T1"), b"\xff"))
-    with host.connect() as connection:
-        assert orders(connection) == 1
-    assert read(store, LOCATION) is None
-
-
-def test_nothing_is_delivered_before_the_host_commits(host: Engine) -> None:
-    """A listener must not hear of what may be rolled back yet."""
-    store = SqlStore(host)
-    emsp = make_emsp(store=store)
-    token = register(emsp)
-    heard: list[str] = []
-    emsp.on(Event)(lambda event: heard.append(type(event).__name__))
-    with host.connect() as connection:
-        for end in (connection.rollback, connection.commit):
-            with store.joined(connection):
-                answer = push(emsp, token, "POST", "cdrs", {**samples.cdr(), "last_updated": at(1)})
-            assert answer.both == (201, 1000)
-            assert heard == []
-            end()
-    assert emsp.redeliver() == 1
-    assert heard == ["CdrReceived"]
-
-
-def test_an_async_host_joins_as_well(url: str) -> None:
-    created(url).dispose()
-    drivers = {"sqlite:": "sqlite+aiosqlite:", "postgresql+psycopg:": "postgresql+psycopg:"}
-    name = url.partition(":")[0] + ":"
-
-    async def scenario() -> list[Record | None]:
-        engine = create_async_engine(url.replace(name, drivers[name], 1))
-        store = SqlStore(engine)
-        native = lift_store(store, in_place)
-        seen: list[Record | None] = []
-        async with engine.connect() as connection:
-            for end in (connection.rollback, connection.commit):
-                with store.joined(connection):
-                    async with native.transaction() as tx:
-                        await tx.put(record())
-                await end()
-                async with native.transaction(read_only=True) as tx:
-                    seen.append(await tx.get(LOCATION))
-        await engine.dispose()
-        return seen
-
-    assert anyio.run(scenario) == [None, record()]
-
-
-def test_an_async_engine_alone_serves_no_sync_host(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'emsp.db'}"
-    store = SqlStore(create_async_engine(url))
-    with pytest.raises(StoreFailed, match="async hosts only"):
-        store.upgrade()
-
-
-def test_a_schema_and_a_prefix(postgres_url: str) -> None:
-    engine = create_engine(postgres_url)
-    with engine.begin() as connection:
-        connection.execute(text("CREATE SCHEMA charging"))
-    first, second = created(postgres_url, schema="charging", prefix="emsp_"), created(postgres_url)
-    write(first, record(document=b"1"))
-    write(second, record(document=b"2"))
-    found = [read(store, LOCATION) for store in (first, second)]
-    assert [each.document for each in found if each] == [b"1", b"2"]
-    assert "emsp_locations" in inspect(engine).get_table_names(schema="charging")
-    assert "ocpi_locations" in inspect(engine).get_table_names()
-    for each in (first, second, engine):
-        each.dispose()
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------

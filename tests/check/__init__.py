@@ -1,0 +1,1 @@
+"""A package only so that its modules find rule_cases.py."""

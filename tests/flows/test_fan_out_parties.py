@@ -1,0 +1,204 @@
+"""Which parties get our tokens, and what is tried again with one that fails."""
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from client.support import MODES, Mode, simulated, token
+from flows.fan_out_desk import TWO, entries, waits, while_pushing
+from flows.support import FakeClock, peer
+from flows.tokens_desk import OFF, counts, failing, pushed, said, town
+from ocpi_emsp import SupportMatrix, TokensPushed
+from ocpi_emsp.flows.parties import pending_push as push_wanted
+from ocpi_emsp.flows.parties.party import find_party, put_party
+from ocpi_emsp.ports import Transaction
+from ocpi_emsp.support import TO_CPO
+
+# --- who gets tokens ------------------------------------------------------------------------------------------------
+
+
+def test_a_party_whose_profile_switches_pushes_off_gets_nothing() -> None:
+    it = town("NL-TNM")
+    it.join("DE-ABC", push_tokens=False)
+    it.put("A")
+    assert it.waiting() == ["NL-TNM"]
+    it.emsp.tokens.fan_out()
+    report = it.emsp.push_tokens("DE", "ABC")
+    assert (report.ended, report.why) == (
+        "done",
+        "nothing was pushed: the party's profile switches pushes of tokens off",
+    )
+    assert list(it.taken()) == ["NL-TNM"]
+
+
+def test_whoever_is_switched_off_or_gone_meanwhile_does_not_wait_any_longer() -> None:
+    it = town(*TWO, "BE-XYZ")
+    it.put("A")
+    it.join("NL-TNM", push_tokens=False)
+    it.leave("DE-ABC")
+    assert list(pushed(it.emsp.tokens.fan_out())) == ["BE-XYZ"]
+    assert entries(it) == []
+
+
+def test_whoever_is_switched_off_during_a_push_gets_no_other_token() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.put("B")
+    while_pushing(it, "NL-TNM", lambda: it.join("NL-TNM", push_tokens=False))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, report.why) == ("failed", "the profile of NL-TNM switches pushes of tokens off now")
+    assert it.taken() == {"NL-TNM": [("PUT", "A")]}
+    assert it.emsp.tokens.fan_out(at_once=True) == []
+    assert it.waiting() == []
+
+
+@pytest.mark.parametrize("by", ["matrix", "profile"])
+def test_a_party_that_takes_tokens_from_now_on_gets_all_of_them(by: str) -> None:
+    it = town("NL-TNM")
+    without = SupportMatrix.full().switch(False, module="tokens", direction=TO_CPO, method="PUT", path="/tokens/:path")
+    it.emsp.set_matrix("NL", "TNM", without)
+    it.put("A")
+    it.emsp.tokens.fan_out()
+    assert (it.taken(), it.waiting()) == ({}, [])
+    it.emsp.set_matrix("NL", "TNM", without)
+    assert it.waiting() == []
+    if by == "matrix":
+        it.emsp.set_matrix("NL", "TNM", None)
+    else:
+        it.emsp.parties.set_profile("NL", "TNM", matrix=SupportMatrix.full())
+    assert it.waiting() == ["NL-TNM"]
+    it.emsp.tokens.fan_out()
+    assert (it.taken(), it.waiting()) == ({"NL-TNM": [("PUT", "A")]}, [])
+
+
+def test_a_party_that_is_only_invited_is_not_pushed_to() -> None:
+    cpo = peer()
+    cpo.emsp.invite("DE", "ABC")
+    cpo.emsp.tokens.put(token("A"))
+    assert [each.country_code for each in cpo.emsp.tokens.waiting()] == ["NL"]
+
+
+def test_a_party_without_a_tokens_endpoint_is_said_and_waits_for_nothing() -> None:
+    cpo = peer()
+    cpo.emsp.tokens.put(token("A"))
+    (report,) = cpo.emsp.tokens.fan_out(at_once=True)
+    assert report.why == "nothing was pushed: NL-TNM offers no tokens endpoint"
+    assert cpo.emsp.tokens.waiting() == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_party_that_registers_gets_all_tokens_once_it_had_time_to_take_our_answer(mode: Mode) -> None:
+    with simulated(mode, {}) as pair:
+        (waiting,) = pair.emsp.tokens.waiting()
+        assert waiting.due is not None
+        assert waiting.due - waiting.at == push_wanted.AFTER_REGISTERING
+        pair.emsp.tokens.put(token("A"))
+
+        def push(**options: Any) -> list[TokensPushed]:
+            if mode == "sync":
+                return pair.emsp.tokens.fan_out(**options)
+            return pair.portal.call(lambda: pair.emsp.async_tokens.fan_out(**options))
+
+        (report,) = push(at_once=True)
+        assert (counts(report), [each["uid"] for each in pair.cpo.tokens]) == ((1, 0, 0, 0), ["A"])
+        assert pair.emsp.tokens.waiting() == []
+
+
+# --- a party that fails ---------------------------------------------------------------------------------------------
+
+
+def test_a_party_that_is_down_holds_up_nobody_and_is_tried_again() -> None:
+    it = town(*TWO)
+    for number in range(5):
+        it.put(f"T{number}")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    reports = {f"{each.country_code}-{each.party_id}": each for each in it.emsp.tokens.fan_out()}
+    assert (reports["NL-TNM"].ended, counts(reports["DE-ABC"])) == ("failed", (5, 0, 0, 0))
+    attempts, error, in_hand = waits(it, "NL-TNM")
+    assert (attempts, in_hand, it.waiting()) == (1, False, ["NL-TNM"])
+    assert "3 times in a row" in error
+    it.clock.advance(hours=1)
+    it.emsp.tokens.fan_out()
+    assert waits(it, "NL-TNM")[0] == 2
+    it.clock.advance(hours=1)
+    it.desks["NL-TNM"].obey()
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (5, 0, 0, 0)}
+    assert it.waiting() == []
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_one_that_is_down_is_not_asked_more_often_since_something_changed() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    it.emsp.tokens.fan_out()
+    (before,) = entries(it)
+    it.emsp.tokens.put(token("B"))
+    assert entries(it) == [before]
+    assert it.emsp.tokens.fan_out() == []
+    it.taken()
+    (report,) = it.emsp.tokens.fan_out(at_once=True)
+    assert (report.ended, it.taken()["NL-TNM"]) == ("failed", [("PUT", "B"), ("PUT", "A")])
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_a_single_token_that_is_refused_waits_and_no_change_waits_for_it() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.put("B")
+    it.desks["NL-TNM"].script = failing(("PUT", "A"), by=said(200, 2001, "no"))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, counts(report)) == ("done", (1, 0, 0, 1))
+    assert waits(it, "NL-TNM")[0] == 1
+    assert "1 tokens failed: PUT https://nl-tnm.test" in waits(it, "NL-TNM")[1]
+    assert it.emsp.tokens.fan_out() == []
+    it.emsp.tokens.invalidate("B")
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 1, 0, 1)}
+    assert waits(it, "NL-TNM")[0] == 2
+
+
+@pytest.mark.usefixtures("no_jitter")
+def test_the_waits_grow_up_to_an_hour() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: OFF
+    seconds = []
+    for _ in range(9):
+        assert len(it.emsp.tokens.fan_out()) == 1
+        (waiting,) = it.emsp.tokens.waiting()
+        assert waiting.due is not None
+        seconds.append((waiting.due - it.clock.now()).total_seconds())
+        it.clock.time = waiting.due
+    assert seconds == [1, 4, 16, 64, 256, 1024, 3600, 3600, 3600]
+
+
+def test_whatever_goes_wrong_with_one_party_the_others_get_theirs() -> None:
+    it = town(*TWO)
+    it.put("A")
+    it.desks["NL-TNM"].script = lambda _: ValueError("a bug")
+    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 0, 0, 0), "DE-ABC": (1, 0, 0, 0)}
+    assert waits(it, "NL-TNM") == (1, "ValueError: a bug", False)
+
+
+def test_an_endpoint_that_must_not_be_called_is_a_failure_like_any() -> None:
+    it = town("NL-TNM")
+    it.put("A")
+    it.emsp = it.worker()
+    it.write(lambda tx: _with_plain_url(tx, it.clock))
+    (report,) = it.emsp.tokens.fan_out()
+    assert (report.ended, waits(it, "NL-TNM")[0]) == ("failed", 1)
+    assert "forbids 'http://nl-tnm.test" in report.why
+
+
+async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:
+    party = await find_party(tx, "NL", "TNM")
+    assert party is not None
+    plain = tuple(evolve(each, url=each.url.replace("https", "http")) for each in party.endpoints)
+    await put_party(tx, evolve(party, endpoints=plain), clock.now())
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wait is as long as it may be."""
+    monkeypatch.setattr("ocpi_emsp.flows.core.limits.random.uniform", lambda _least, most: most)
