@@ -18,6 +18,7 @@ SRC = Path(__file__).parent.parent / "src"
 PACKAGE = "ocpi_emsp"
 
 LAYERS = (
+    "_extras",
     "logs",
     "findings",
     "errors",
@@ -346,9 +347,23 @@ def test_the_core_imports_without_any_extra() -> None:
     assert printed == "imported\n"
 
 
-def test_the_blocker_blocks() -> None:
-    with pytest.raises(AssertionError, match="No module named 'pytest'"):
-        python("import ocpi_emsp.testing.contract")
+@pytest.mark.parametrize(
+    ("imported", "extra"),
+    [
+        ("from ocpi_emsp.storage import SqlStore", "sql"),
+        ("from ocpi_emsp.storage import FernetBox", "sql"),
+        ("import ocpi_emsp.contrib.otel", "otel"),
+        ("import ocpi_emsp.contrib.procrastinate", "worker"),
+        ("import ocpi_emsp.testing.backend", "testing"),
+        ("import ocpi_emsp.testing.contract", "testing"),
+        ("import ocpi_emsp.testing.payloads", "testing"),
+        ("import ocpi_emsp.testing.strategies", "testing"),
+    ],
+)
+def test_without_an_extra_the_error_says_how_to_install_it(imported: str, extra: str) -> None:
+    assert f"is not installed: pip install 'ocpi-emsp[{extra}]'\n" in python(
+        f"try: {imported}\nexcept ModuleNotFoundError as error: print(error)"
+    )
 
 
 def test_checking_a_document_loads_neither_an_http_client_nor_a_store() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ocpi_emsp._extras import extra
 from ocpi_emsp.storage.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _LATE = {
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(_LATE[name]), name)
+    with extra("sql"):
+        return getattr(import_module(_LATE[name]), name)
 
 
 def __dir__() -> list[str]:

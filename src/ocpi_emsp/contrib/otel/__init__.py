@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from opentelemetry import propagate, trace
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
-
+from ocpi_emsp._extras import extra
 from ocpi_emsp.contrib.otel.instruments import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS
 from ocpi_emsp.ports import Attributes, Measurement, Role
+
+with extra("otel"):
+    from opentelemetry import propagate, trace
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+    from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 __all__ = ["OtelTelemetry"]
 

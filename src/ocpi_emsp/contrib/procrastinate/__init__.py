@@ -11,15 +11,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import procrastinate
-
 from ocpi_emsp import logs
-from ocpi_emsp.contrib.procrastinate.apps import make_app, upgrade
-from ocpi_emsp.contrib.procrastinate.deferring import async_defer_sync, defer_sync
-from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncStopped
-from ocpi_emsp.contrib.procrastinate.running import run_worker
-from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
-from ocpi_emsp.contrib.procrastinate.tasks import tasks
+from ocpi_emsp._extras import extra
+
+with extra("worker"):
+    import procrastinate
+
+    from ocpi_emsp.contrib.procrastinate.apps import make_app, upgrade
+    from ocpi_emsp.contrib.procrastinate.deferring import async_defer_sync, defer_sync
+    from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncStopped
+    from ocpi_emsp.contrib.procrastinate.running import run_worker
+    from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
+    from ocpi_emsp.contrib.procrastinate.tasks import tasks
 
 __all__ = [
     "QUEUE",

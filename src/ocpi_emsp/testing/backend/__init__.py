@@ -23,18 +23,22 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import pytest
 from attrs import define, field, frozen
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from ocpi_emsp._extras import extra
 from ocpi_emsp.check import Policy
 from ocpi_emsp.codec import dump, parse
 from ocpi_emsp.errors import NotJson
 from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
-from ocpi_emsp.testing.backend.calls import Call, base_of, calling
-from ocpi_emsp.testing.payloads import PUSHED, SORTS, Payload, Sort, examples, payloads
-from ocpi_emsp.testing.strategies import JSON
+
+with extra("testing"):
+    import pytest
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import strategies as st
+
+    from ocpi_emsp.testing.backend.calls import Call, base_of, calling
+    from ocpi_emsp.testing.payloads import PUSHED, SORTS, Payload, Sort, examples, payloads
+    from ocpi_emsp.testing.strategies import JSON
 
 __all__ = ["Answer", "Backend", "BackendContract", "Connection", "connected"]
 

@@ -29,27 +29,30 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ocpi_emsp._extras import extra
 from ocpi_emsp.ports import AnyStore
-from ocpi_emsp.testing.contract.announcing import AnnouncingContract, Heard, command
-from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
-from ocpi_emsp.testing.contract.journal import JournalRules
-from ocpi_emsp.testing.contract.pages import PageRules
-from ocpi_emsp.testing.contract.records import RecordRules
-from ocpi_emsp.testing.contract.tools import (
-    BASE,
-    LOCATION,
-    ContractTools,
-    Undo,
-    Work,
-    entry,
-    evse,
-    ids,
-    pushed,
-    record,
-    session,
-    token,
-)
-from ocpi_emsp.testing.contract.transactions import TransactionRules
+
+with extra("testing"):
+    from ocpi_emsp.testing.contract.announcing import AnnouncingContract, Heard, command
+    from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
+    from ocpi_emsp.testing.contract.journal import JournalRules
+    from ocpi_emsp.testing.contract.pages import PageRules
+    from ocpi_emsp.testing.contract.records import RecordRules
+    from ocpi_emsp.testing.contract.tools import (
+        BASE,
+        LOCATION,
+        ContractTools,
+        Undo,
+        Work,
+        entry,
+        evse,
+        ids,
+        pushed,
+        record,
+        session,
+        token,
+    )
+    from ocpi_emsp.testing.contract.transactions import TransactionRules
 
 __all__ = [
     "BASE",

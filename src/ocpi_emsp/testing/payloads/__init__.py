@@ -24,18 +24,23 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 from attrs import frozen
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from msgspec import inspect
 
+from ocpi_emsp._extras import extra
 from ocpi_emsp.check import EXAMPLES, RULES, Policy, check
 from ocpi_emsp.codec import dump, encode, parse
 from ocpi_emsp.findings import Finding, Report, Severity
 from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
-from ocpi_emsp.testing.payloads.mutations import Mutation, mutations
-from ocpi_emsp.testing.payloads.quirks import QUIRKS, quirks
-from ocpi_emsp.testing.strategies import from_model, full
-from ocpi_emsp.testing.strategies.schema import present, schema
+
+with extra("testing"):
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import strategies as st
+
+    from ocpi_emsp.check.registry import bare
+    from ocpi_emsp.testing.payloads.mutations import Mutation, mutations
+    from ocpi_emsp.testing.payloads.quirks import QUIRKS, quirks
+    from ocpi_emsp.testing.strategies import from_model, full
+    from ocpi_emsp.testing.strategies.schema import schema
 
 __all__ = ["PUSHED", "QUIRKS", "SORTS", "Mutation", "Payload", "Sort", "examples", "mutations", "payloads", "quirks"]
 
@@ -182,7 +187,7 @@ def _backwards(_kind: type[Any], document: Any) -> bytes:
 def _with_nulls(kind: type[Any], document: Any) -> bytes:
     """What is absent is said to be null, or an empty list."""
     absent = {name: field.type for name, field in schema(kind).items() if name not in document and not field.required}
-    lists = {name for name, node in absent.items() if isinstance(present(node), inspect.VarTupleType)}
+    lists = {name for name, node in absent.items() if isinstance(bare(node), inspect.VarTupleType)}
     return dump({**document, **{name: [] if name in lists else None for name in absent}})
 
 

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 from attrs import frozen
 from msgspec import inspect
 
+from ocpi_emsp.check.registry import bare
 from ocpi_emsp.findings import pointer
-from ocpi_emsp.testing.strategies.schema import present, reading, schema
+from ocpi_emsp.testing.strategies.schema import reading, schema
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -68,7 +69,7 @@ def mutations(kind: type[Any], document: Any) -> list[Mutation]:
 
 
 def _mutations(node: inspect.Type, value: Any, path: Path) -> Iterator[Mutation]:
-    match inner := present(node):
+    match inner := bare(node):
         case _ if value is None:
             return
         case inspect.DataclassType(cls=cls):
@@ -98,7 +99,7 @@ def _of_object(fields: Mapping[str, inspect.Field], value: dict[str, Any], path:
             continue
         if field.required:
             yield _one("missing member", (*path, name), DROP, "field.required")
-            if not isinstance(present(field.type), inspect.VarTupleType):
+            if not isinstance(bare(field.type), inspect.VarTupleType):
                 yield _one("null member", (*path, name), None, "field.required")
         yield from _mutations(field.type, value[name], (*path, name))
 

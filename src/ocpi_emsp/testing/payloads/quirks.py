@@ -18,10 +18,11 @@ from typing import Any
 from msgspec import inspect
 
 from ocpi_emsp import models
+from ocpi_emsp.check.registry import bare
 from ocpi_emsp.testing.payloads.mutations import Mutation, Path
 from ocpi_emsp.testing.strategies.places import PLACES
 from ocpi_emsp.testing.strategies.scalars import NAMED, SPECIAL, identifiers
-from ocpi_emsp.testing.strategies.schema import present, reading, schema
+from ocpi_emsp.testing.strategies.schema import reading, schema
 
 QUIRKS: tuple[int, ...] = (2, 3, 11, 12, 14, 16, 20)
 """The rows that live in a document; the others live in a request, a list, a PATCH or a command."""
@@ -40,7 +41,7 @@ def _of_object(kind: type[Any], document: dict[str, Any], path: Path) -> Iterato
     yield _quirk(16, "vendor field", (*path, "x_vendor"), {"colour": "green"}, "field.unknown")
     yield from _OBJECTS.get(kind, _nothing)(document, path)
     for name, field in schema(kind).items():
-        inner, below = present(field.type), (*path, name)
+        inner, below = bare(field.type), (*path, name)
         if name in document:
             yield from _of_value(field.type, document[name], below, name)
         elif isinstance(inner, inspect.VarTupleType) and not field.required and name not in _COUNTED:
@@ -56,7 +57,7 @@ def _nothing(_document: dict[str, Any], _path: Path) -> Iterator[Mutation]:
 
 
 def _of_value(node: inspect.Type, value: Any, path: Path, name: str) -> Iterator[Mutation]:
-    match inner := present(node):
+    match inner := bare(node):
         case inspect.DataclassType(cls=cls):
             yield from _of_object(cls, value, path)
         case inspect.VarTupleType(item_type=item):

@@ -21,13 +21,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-from hypothesis import strategies as st
-
 from ocpi_emsp import models
-from ocpi_emsp.testing.strategies import plans_charging, plans_exchange, plans_locations  # noqa: F401 # they register
-from ocpi_emsp.testing.strategies.build import Builder
-from ocpi_emsp.testing.strategies.documents import JSON, documents
-from ocpi_emsp.testing.strategies.schema import KINDS
+from ocpi_emsp._extras import extra
+
+with extra("testing"):
+    from hypothesis import strategies as st
+
+    from ocpi_emsp.testing.strategies import plans_charging, plans_exchange, plans_locations  # noqa: F401 # they register
+    from ocpi_emsp.testing.strategies.build import Builder
+    from ocpi_emsp.testing.strategies.documents import JSON, documents
+    from ocpi_emsp.testing.strategies.schema import KINDS
 
 T = TypeVar("T")
 

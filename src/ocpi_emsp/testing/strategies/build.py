@@ -16,8 +16,9 @@ from attrs import frozen
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from ocpi_emsp.check.registry import bare
 from ocpi_emsp.testing.strategies.scalars import scalars
-from ocpi_emsp.testing.strategies.schema import present, schema
+from ocpi_emsp.testing.strategies.schema import schema
 
 Members: TypeAlias = dict[str, Any]
 Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Mapping[str, Any]], Mapping[str, Any]]"
@@ -72,11 +73,11 @@ class Builder:
 
     def node(self, node: inspect.Type, name: str) -> st.SearchStrategy[Any]:
         """Values of one field that is there."""
-        match inner := present(node):
+        match inner := bare(node):
             case inspect.DataclassType(cls=cls):
                 return self.model(cls)
             case inspect.VarTupleType(item_type=item):
-                return self.items(self.node(item, name), unique=not isinstance(present(item), inspect.DataclassType))
+                return self.items(self.node(item, name), unique=not isinstance(bare(item), inspect.DataclassType))
         return scalars(inner, name, node)
 
     def items(

@@ -14,7 +14,8 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from ocpi_emsp.testing.strategies.schema import present, schema
+from ocpi_emsp.check.registry import bare
+from ocpi_emsp.testing.strategies.schema import schema
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -43,7 +44,7 @@ def _values(node: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.Metadata(type=inner):
             return _values(inner)
         case inspect.UnionType():
-            return st.none() | _values(present(node))
+            return st.none() | _values(bare(node))
         case inspect.VarTupleType(item_type=item, min_length=least):
             return st.lists(_values(item), min_size=least or 0, max_size=2)
         case inspect.DataclassType(cls=cls):

@@ -34,16 +34,6 @@ def schema(kind: type[Any]) -> Mapping[str, inspect.Field]:
     return _SCHEMAS[kind]
 
 
-def present(node: inspect.Type) -> inspect.Type:
-    """The type of a field without its metadata and without None."""
-    match node:
-        case inspect.Metadata(type=inner):
-            return present(inner)
-        case inspect.UnionType(types=types):
-            return present(next(member for member in types if not isinstance(member, inspect.NoneType)))
-    return node
-
-
 def reading(node: inspect.Type) -> str | None:
     """The reading that a scalar's annotation names (``extra={"reading": ...}``), or None."""
     match node:
