@@ -32,6 +32,8 @@ LAYERS = (
     "routes",
     "ports",
     "events",
+    "_bridge",
+    "storage",  # it knows no flow
     "flows.core",
     "flows.parties",
     "flows.calls",
@@ -49,10 +51,8 @@ LAYERS = (
     "flows.partner_health",
     "flows",  # the package itself
     "settings",
-    "_bridge",
     "_rate_limiter",
     "transports",
-    "storage",
     "background",
     "_command_waiter",
     "resources",

@@ -10,8 +10,8 @@ from attrs import evolve
 
 from ocpi_emsp import PartnerUnavailable
 from ocpi_emsp._bridge import run
-from ocpi_emsp._rate_limiter import make_pace
-from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
+from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp.flows.core.limits import Health, PartyId, RateLimiter
 from ocpi_emsp.ports import Mode
 from ocpi_emsp.settings import RetryPolicy
 
@@ -24,11 +24,11 @@ LONGER = 2 * LONG
 """Seconds that a call waits for its slot there: it has to be woken, its time does not end before that."""
 
 
-def make(mode: Mode) -> Pace:
-    return make_pace(mode, Health.of(RetryPolicy()))
+def make(mode: Mode) -> RateLimiter:
+    return make_rate_limiter(mode, Health.of(RetryPolicy()))
 
 
-async def is_full(pace: Pace, slots: int, party: PartyId = TNM) -> bool:
+async def is_full(pace: RateLimiter, slots: int, party: PartyId = TNM) -> bool:
     """True where the party has no free slot."""
     try:
         async with pace.slot(party, slots, SOON):
@@ -37,14 +37,14 @@ async def is_full(pace: Pace, slots: int, party: PartyId = TNM) -> bool:
         return True
 
 
-async def says_that_it_is_full(pace: Pace) -> None:
+async def says_that_it_is_full(pace: RateLimiter) -> None:
     async with pace.slot(TNM, 1, LONG):
-        with pytest.raises(PartnerUnavailable, match=r"NL-TNM: all of the 1 slots .* taken for 0\.01 s"):
+        with pytest.raises(PartnerUnavailable, match=r"NL-TNM: no slot was free for 0\.01 s"):
             async with pace.slot(TNM, 1, SOON):
                 raise AssertionError
 
 
-async def slots_in_either_shell(pace: Pace) -> None:
+async def slots_in_either_shell(pace: RateLimiter) -> None:
     """One flow at a time: what holds in both shells."""
     async with pace.slot(TNM, 2, LONG):
         assert not await is_full(pace, 2)

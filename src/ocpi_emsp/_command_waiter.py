@@ -1,11 +1,11 @@
 """Waiting for what becomes of a command, in either mode: in the caller's thread, or in its task.
 
 Rules of this module:
-- whoever waits looks at the store, and then waits for a bell, which this process rings after a commit, and a store that
-  announces what other processes wrote; and for a clock: seldom where a store was heard to announce, often elsewhere;
-- it looks once before that, so that who need not wait costs no subscription;
-- a bell only says that it is worth while to look, so one too many does no harm;
-- whoever waits longest finds the deadline itself: no wait depends on a worker;
+- a waiter reads the store, and then waits for a wake-up: by this process after a commit, by a store that announces what
+  other processes wrote, or by a timer, which is slow where the store is known to announce and fast elsewhere;
+- it reads once before that, so that a result that is there already costs no subscription;
+- a wake-up only means that it is worth while to read, so one too many does no harm;
+- a waiter finds the deadline itself: no wait depends on a worker;
 - a thread or task costs nothing while it waits; the store is subscribed to once, while anybody waits.
 """
 
@@ -38,13 +38,13 @@ _LONGEST_LOOK: Final = 2.0
 _LOOKS: Final = 200
 """Looks of a process in one second: with more than 400 that wait, each looks less often."""
 _ANNOUNCED_LOOK: Final = 10.0
-"""Where the store was heard to announce: its word may be lost with a connection, and a clock may be set."""
+"""Where the store is known to announce: an announcement may be lost with a connection, and a clock may be set."""
 _SHORTEST: Final = 0.05
 """Below a clock's steps: a deadline that is due this moment is found at the next look."""
 
 
 class _Waiter(Protocol):
-    """What a bell wakes; from any thread."""
+    """What a wake-up reaches; from any thread."""
 
     def wake(self) -> None: ...
     def rearm(self) -> None: ...
@@ -92,26 +92,26 @@ _WAITERS: Final[dict[Mode, tuple[Callable[[], _Waiter], Lift]]] = {
 }
 
 
-class Bells:
-    """The bell of each process: a forked child has no waiters of its parent's, and no subscription."""
+class WakeUps:
+    """The waiters of each process: a forked child has no waiters of its parent's, and no subscription."""
 
     def __init__(self, store: object) -> None:
         self._store = store
-        self._of_process: dict[int, Bell] = {}
+        self._of_process: dict[int, WakeUp] = {}
 
-    def here(self) -> Bell:
+    def here(self) -> WakeUp:
         """The one of this process."""
         pid = os.getpid()
         # setdefault is one step: after a fork, two threads may be the first
-        return self._of_process.get(pid) or self._of_process.setdefault(pid, Bell(self._store))
+        return self._of_process.get(pid) or self._of_process.setdefault(pid, WakeUp(self._store))
 
-    def ring(self, uid: str) -> None:
-        """See :meth:`Bell.ring`."""
-        self.here().ring(uid)
+    def notify(self, uid: str) -> None:
+        """See :meth:`WakeUp.notify`."""
+        self.here().notify(uid)
 
 
-class Bell:
-    """Wakes whoever waits for a command in this process."""
+class WakeUp:
+    """Wakes the callers that wait for a command in this process."""
 
     def __init__(self, store: object) -> None:
         self._store = store if isinstance(store, Announcing) else None
@@ -122,21 +122,21 @@ class Bell:
         self._end: Callable[[], None] | None = None
         self._is_announced = False
 
-    def ring(self, uid: str) -> None:
+    def notify(self, uid: str) -> None:
         """Something became of this command; an empty id: perhaps of any. From any thread."""
         with self._lock:
-            rung = self._waiting.get(uid, ()) if uid else [each for found in self._waiting.values() for each in found]
-            woken = list(rung)
+            found = self._waiting.get(uid, ()) if uid else [each for some in self._waiting.values() for each in some]
+            woken = list(found)
         for waiter in woken:
             waiter.wake()
 
     def pause(self, looked: int) -> float:
-        """The seconds until the next look of somebody who has looked so often."""
+        """The seconds until the next look of a waiter that has looked so often."""
         alone = min(_FIRST_LOOK * 2.0 ** min(looked, 10), _LONGEST_LOOK)
         return max(_ANNOUNCED_LOOK if self._is_announced else alone, self._count / _LOOKS)
 
     @asynccontextmanager
-    async def heard(self, uid: str, mode: Mode) -> AsyncIterator[_Waiter]:
+    async def waiting(self, uid: str, mode: Mode) -> AsyncIterator[_Waiter]:
         """A waiter that is woken from now on, until the end of the block."""
         make, lift = _WAITERS[mode]
         waiter = make()
@@ -181,7 +181,7 @@ class Bell:
 
     def _announced(self, uid: str) -> None:
         self._is_announced = True
-        self.ring(uid)
+        self.notify(uid)
 
 
 T = TypeVar("T")
@@ -194,7 +194,7 @@ class Waiting:
     """How the pending commands of one mode wait."""
 
     context: Callable[[], Context]
-    bells: Bells
+    wake_ups: WakeUps
     mode: Mode
 
     async def outcome(self, key: Key, timeout: float | None) -> CommandResponseType:
@@ -208,7 +208,7 @@ class Waiting:
     async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
         """What ``look`` finds in a command, once it finds something."""
         if timeout is not None and math.isnan(timeout):
-            raise ValueError("nobody can wait for nan seconds")
+            raise ValueError("invalid timeout 'nan': expected a number of seconds, for example 30")
         end = None if timeout is None else time.monotonic() + timeout
         context = self.context()
         sent = await current(context, key)
@@ -216,8 +216,8 @@ class Waiting:
             return found[0]
         if timeout is not None and timeout <= 0:
             raise _nothing(sent, timeout)
-        bell = self.bells.here()
-        async with bell.heard(key.id, self.mode) as waiter:
+        wake_up = self.wake_ups.here()
+        async with wake_up.waiting(key.id, self.mode) as waiter:
             looked = 0
             while True:
                 waiter.rearm()
@@ -225,7 +225,7 @@ class Waiting:
                 sent = await current(context, key)
                 if found := look(context, sent):
                     return found[0]
-                seconds = _until_deadline(context, sent, bell.pause(looked))
+                seconds = _until_deadline(context, sent, wake_up.pause(looked))
                 if end is not None and timeout is not None:
                     left = end - time.monotonic()
                     if left <= 0:
@@ -240,7 +240,7 @@ class Waiting:
 
 
 def _nothing(sent: SentCommand, timeout: float) -> TimeoutError:
-    return TimeoutError(f"nothing became of {sent.command} {sent.uid} within {timeout:g} seconds")
+    return TimeoutError(f"no result of {sent.command} {sent.uid} within {timeout:g} seconds")
 
 
 def _outcome(_: Context, sent: SentCommand) -> tuple[CommandResponseType] | None:

@@ -1,4 +1,4 @@
-"""The Pace port for both shells: who waits for a slot, and where a party's state lives.
+"""The RateLimiter port for both modes: waiting for a slot, and the state of each party.
 
 Rules of this module:
 - a lock is held for a pure function or a count, never while something is sent or waited for;
@@ -18,15 +18,15 @@ import anyio
 
 from ocpi_emsp._bridge import PerLoop, at_most
 from ocpi_emsp.errors import PartnerUnavailable
-from ocpi_emsp.flows.core.limits import Health, Pace, PartyId
+from ocpi_emsp.flows.core.limits import Health, PartyId, RateLimiter
 from ocpi_emsp.ports import Mode
 
 T = TypeVar("T")
 
 
-def make_pace(mode: Mode, initial: Health) -> Pace:
+def make_rate_limiter(mode: Mode, initial: Health) -> RateLimiter:
     """The port for a shell; ``initial``: what is assumed of every party."""
-    return _SyncPace(initial) if mode == "sync" else _AsyncPace(initial)
+    return _SyncRateLimiter(initial) if mode == "sync" else _AsyncRateLimiter(initial)
 
 
 class _States:
@@ -43,7 +43,7 @@ class _States:
         return given
 
 
-class _SyncPace(_States):
+class _SyncRateLimiter(_States):
     """For threads."""
 
     def __init__(self, initial: Health) -> None:
@@ -65,7 +65,7 @@ class _SyncPace(_States):
                 self._freed.notify_all()  # each waits for its own party's
 
 
-class _AsyncPace(_States):
+class _AsyncRateLimiter(_States):
     """For tasks."""
 
     def __init__(self, initial: Health) -> None:
@@ -91,4 +91,4 @@ class _AsyncPace(_States):
 
 
 def _no_slot(party: PartyId, slots: int, seconds: float) -> PartnerUnavailable:
-    return PartnerUnavailable(f"{'-'.join(party)}: all of the {slots} slots for requests were taken for {seconds:g} s")
+    return PartnerUnavailable(f"{'-'.join(party)}: no slot was free for {seconds:g} s (concurrent_requests is {slots})")

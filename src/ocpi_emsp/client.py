@@ -21,7 +21,7 @@ from ocpi_emsp._command_waiter import Waiting
 from ocpi_emsp.flows.calls import fetch_one as fetch
 from ocpi_emsp.flows.calls.fetch_one import FetchedPage
 from ocpi_emsp.flows.commands import send as command
-from ocpi_emsp.flows.commands.send import Answered
+from ocpi_emsp.flows.commands.send import CommandAcknowledgement
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials import discovery as partner_api
 from ocpi_emsp.flows.credentials import register
@@ -267,7 +267,7 @@ class Client:
         )
         return self._pending(run(flow))
 
-    def _pending(self, answered: Answered) -> PendingCommand:
+    def _pending(self, answered: CommandAcknowledgement) -> PendingCommand:
         return PendingCommand(command=answered.command, findings=answered.findings, waiting=self._waiting)
 
 
@@ -475,5 +475,5 @@ class AsyncClient:
         )
         return self._pending(await flow)
 
-    def _pending(self, answered: Answered) -> AsyncPendingCommand:
+    def _pending(self, answered: CommandAcknowledgement) -> AsyncPendingCommand:
         return AsyncPendingCommand(command=answered.command, findings=answered.findings, waiting=self._waiting)

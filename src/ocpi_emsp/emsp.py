@@ -18,8 +18,8 @@ import httpx
 from attrs import evolve, frozen
 
 from ocpi_emsp import _bridge
-from ocpi_emsp._command_waiter import Bells, Waiting
-from ocpi_emsp._rate_limiter import make_pace
+from ocpi_emsp._command_waiter import Waiting, WakeUps
+from ocpi_emsp._rate_limiter import make_rate_limiter
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.background import Seldom, async_keep_doing, keep_doing
@@ -28,7 +28,7 @@ from ocpi_emsp.client import AsyncClient, Client
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
-from ocpi_emsp.flows.calls.retries import paced_send
+from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.cdrs.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
 from ocpi_emsp.flows.cdrs.reconcile_report import Reconciliation
 from ocpi_emsp.flows.commands.states import SentCommand
@@ -41,8 +41,8 @@ from ocpi_emsp.flows.core.authorize_hook import (
     by_whitelist,
     fallback_of,
 )
-from ocpi_emsp.flows.core.context import Context, UrlPolicy
-from ocpi_emsp.flows.core.limits import Health, Pace
+from ocpi_emsp.flows.core.context import Backlog, Context, UrlPolicy
+from ocpi_emsp.flows.core.limits import Health, RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.credentials import register
@@ -167,7 +167,10 @@ class Emsp:
             "async": sleep or _bridge.rest,
         }
         healthy = Health.of(self._retry_policy)
-        self._pace: dict[Mode, Pace] = {"sync": make_pace("sync", healthy), "async": make_pace("async", healthy)}
+        self._rate_limiter: dict[Mode, RateLimiter] = {
+            "sync": make_rate_limiter("sync", healthy),
+            "async": make_rate_limiter("async", healthy),
+        }
         timeouts = self.limits.http.read_timeout, self.limits.http.connect_timeout
         self._http_client = http_client or (lambda: default_client(*timeouts))
         self._async_http_client = async_http_client or (lambda: default_async_client(*timeouts))
@@ -180,6 +183,7 @@ class Emsp:
             "async": _bridge.lift_store(store, _bridge.in_thread),
         }
         self._contexts: dict[Mode, Context] = {}
+        self._backlog = Backlog()
         self._telemetry = GuardedTelemetry(telemetry)
         observe(self._telemetry, lambda: self._context("sync"), _bridge.run)
         reach = Reach(lambda: self._context("sync"), self._calling)
@@ -190,9 +194,9 @@ class Emsp:
         self.async_parties = AsyncParties(async_reach)
         self.rejections = Rejections(reach.context)
         self.async_rejections = AsyncRejections(async_reach.context)
-        self._bells = Bells(store)
-        self._waiting = Waiting(reach.context, self._bells, "sync")
-        self._async_waiting = Waiting(async_reach.context, self._bells, "async")
+        self._wake_ups = WakeUps(store)
+        self._waiting = Waiting(reach.context, self._wake_ups, "sync")
+        self._async_waiting = Waiting(async_reach.context, self._wake_ups, "async")
         self.commands = Commands(self._waiting)
         self.async_commands = AsyncCommands(self._async_waiting)
         self.reservations = Reservations(reach.context)
@@ -361,7 +365,7 @@ class Emsp:
         """Calls to a registered CPO, blocking; use it as a context manager."""
         http = self._http_client()
         context = self._context("sync", HttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout))
-        context = evolve(context, send=paced_send(context, country_code, party_id))
+        context = evolve(context, send=rate_limited_send(context, country_code, party_id))
         return Client(context, country_code, party_id, http.close, self._waiting)
 
     def async_client(self, country_code: str, party_id: str) -> AsyncClient:
@@ -370,7 +374,7 @@ class Emsp:
         context = self._context(
             "async", AsyncHttpxSend(http, self.limits.http.response_body, self.limits.http.total_timeout)
         )
-        context = evolve(context, send=paced_send(context, country_code, party_id))
+        context = evolve(context, send=rate_limited_send(context, country_code, party_id))
         return AsyncClient(context, country_code, party_id, http.aclose, self._async_waiting)
 
     def command(self, country_code: str, party_id: str, uid: str) -> SentCommand | None:
@@ -609,23 +613,24 @@ class Emsp:
             store=self._stores[mode],
             clock=self._clock,
             sleep=self._sleep[mode],
-            pace=self._pace[mode],
+            rate_limiter=self._rate_limiter[mode],
             retry_policy=self._retry_policy,
             rate_limit=self._rate_limit,
+            backlog=self._backlog,
             send=send,
             authorize=self._authorize.get(mode),
             authorize_fallback=self._authorize_fallback,
             listeners=[(event, lift(listener)) for event, listener in self._listeners],
             relayed=self._relayed,
             telemetry=self._telemetry,
-            ring=self._bells.ring,
+            notify=self._wake_ups.notify,
         )
 
 
 def _paced(context: Context, country_code: str | None, party_id: str | None) -> Context:
     if country_code is None or party_id is None:
         return context
-    return evolve(context, send=paced_send(context, country_code, party_id))
+    return evolve(context, send=rate_limited_send(context, country_code, party_id))
 
 
 def _sync_one_shot(emsp: Emsp) -> Callable[[Request], Awaitable[Response]]:

@@ -162,6 +162,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def worst(findings: Iterable[Finding]) -> Finding | None:
+    """The first finding of the highest severity, or None."""
+    return max(findings, key=lambda each: each.severity.rank, default=None)
+
+
 def pointer(path: Sequence[str | int]) -> str:
     """The RFC 6901 pointer of a path of member names and array indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

@@ -20,7 +20,7 @@ from ocpi_emsp.cli import export_store, import_store, stores
 from ocpi_emsp.cli.portable import record_line
 from ocpi_emsp.codec import encode
 from ocpi_emsp.flows.commands.reservations import Reservation
-from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.parties.party import issue
 from ocpi_emsp.models import CommandType, TokenType
 from ocpi_emsp.ports import (
@@ -63,7 +63,7 @@ RESERVATION = Reservation(
     command="U1",
     asked_at=filled.AT,
 )
-LOOKOUT = Lookout(
+LOOKOUT = PendingMatch(
     command=CommandType.START_SESSION,
     uid="U2",
     country_code="NL",

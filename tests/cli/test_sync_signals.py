@@ -64,8 +64,8 @@ def test_a_signal_stops_it_after_the_page_in_hand_and_the_next_run_goes_on(
     assert first.startswith(
         "NL-TNM  locations  stopped  4 created, 0 updated, 0 unchanged, 0 stale, 0 rejected; 2 pages"
     )
-    assert first.endswith(": it was asked to stop")
-    assert out.splitlines()[1] == "NL-TNM  tariffs    stopped  it was asked to stop"
+    assert first.endswith(": stopped on request")
+    assert out.splitlines()[1] == "NL-TNM  tariffs    stopped  stopped on request"
     assert out.splitlines()[-1].startswith("NL-TNM  in all     not done  4 created")
     assert stored(command) == 4
     asked = len(cpos.asked)

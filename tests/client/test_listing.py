@@ -213,7 +213,7 @@ def test_filters_that_a_link_loses_are_added_again(mode: Mode) -> None:
     server = ScriptedCpo(in_turn(page(locations(1), "?offset=1&date_to=2023-01-01T00:00:00Z"), page(locations(2))))
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
     drained = drain(registered(server), mode, date_from=start, date_to=end, limit=1)
-    assert drained.notes == ["the next link lost date_from"]
+    assert drained.notes == ["the next link lacks date_from"]
     assert parse_qs(urlsplit(server.urls[1]).query) == {
         "offset": ["1"],
         "date_to": ["2023-01-01T00:00:00Z"],
@@ -333,7 +333,7 @@ def test_a_page_without_data_is_empty(mode: Mode) -> None:
 def test_data_that_is_no_list_is_named(mode: Mode, data: Any) -> None:
     drained, _ = pull(mode, page(data))
     assert isinstance(drained.error, AnswerUnusable)
-    assert str(drained.error) == f"GET {BASE}/locations: data is no list"
+    assert str(drained.error) == f"GET {BASE}/locations: data is not a list"
 
 
 def test_a_failure_in_the_middle_keeps_what_was_given(mode: Mode) -> None:

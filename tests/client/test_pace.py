@@ -132,7 +132,7 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
     register(emsp)
     set_pace(emsp, mode, concurrent_requests=1)
     assert call(emsp, mode, "location", "LOC1").id == "LOC1"
-    assert refused == ["NL-TNM: all of the 1 slots for requests were taken for 0.01 s"]
+    assert refused == ["NL-TNM: no slot was free for 0.01 s (concurrent_requests is 1)"]
 
 
 def test_the_time_really_passes(mode: Mode) -> None:

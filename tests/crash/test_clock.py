@@ -35,7 +35,7 @@ def test_objects_are_ordered_by_their_own_time(back: timedelta) -> None:
     cpo.clock.time -= back
     cpo.put(SESSION, session(4))
     assert kept(cpo) == (4, at(4))
-    assert cpo.put(SESSION, session(3)).message.startswith("Kept as stored")
+    assert cpo.put(SESSION, session(3)).message.startswith("Not stored")
     assert kept(cpo) == (4, at(4))
     cpo.clock.time -= back
     assert cpo.push("PATCH", SESSION, {"kwh": 5}).both == (200, 1000)

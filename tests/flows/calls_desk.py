@@ -19,8 +19,8 @@ from ocpi_emsp import (
     TransportFailed,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp._rate_limiter import make_pace
-from ocpi_emsp.flows.calls.retries import patient_send
+from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp.flows.calls.retries import retrying_send
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.limits import Budget, Health
 from ocpi_emsp.flows.core.settings import Identity
@@ -77,7 +77,7 @@ class Stage:
         return Budget(self.context.retry_policy)
 
     def send(self, party: Party | None = None, budget: Budget | None = None) -> Send:
-        return patient_send(self.context, party or cpo(), budget or self.budget())
+        return retrying_send(self.context, party or cpo(), budget or self.budget())
 
     def call(self, request: Request = GET, *, budget: Budget | None = None, party: Party | None = None) -> Response:
         return run(self.send(party, budget)(request))
@@ -119,7 +119,7 @@ def stage(*answers: Response | BaseException | Callable[[], object], **settings:
         store=MemoryStore(),
         clock=clock,
         sleep=sleep,
-        pace=make_pace("sync", Health.of(policy)),
+        rate_limiter=make_rate_limiter("sync", Health.of(policy)),
         retry_policy=policy,
         rate_limit=rate_limit,
         send=partner,

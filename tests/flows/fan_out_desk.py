@@ -16,7 +16,7 @@ def entries(it: Town) -> list[Entry]:
 def waits(it: Town, name: str) -> tuple[int, str, bool]:
     """How often the pushes to a party failed, why, and whether it is in hand."""
     (found,) = [each for each in it.emsp.tokens.waiting() if f"{each.country_code}-{each.party_id}" == name]
-    return found.attempts, found.error, found.in_hand
+    return found.attempts, found.error, found.leased
 
 
 def while_pushing(it: Town, name: str, act: Callable[[], object]) -> None:

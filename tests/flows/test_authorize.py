@@ -80,7 +80,7 @@ def test_uid_and_type_name_the_token(path: str, query: str, both: tuple[int, int
 @pytest.mark.parametrize(
     ("path", "query", "said"),
     [
-        (AUTHORIZE, "type=FOO", "there is no token type 'FOO': it is OTHER or RFID"),
+        (AUTHORIZE, "type=FOO", "invalid token type 'FOO': expected OTHER or RFID"),
         (AUTHORIZE, "type=OTHER", "token 'T0' of type OTHER is not known, but one of type RFID is"),
         ("tokens/T9/authorize", "", "token 'T9' of type RFID is not known"),
         ("tokens/%00%ff/authorize", "", "of type RFID is not known"),
@@ -297,7 +297,7 @@ def test_a_store_that_cannot_take_notes_keeps_no_driver_waiting(caplog: pytest.L
     cpo = desk(store=store)
     store.full = True
     assert ask(cpo, PLACE, headers={"x-correlation-id": "c-1"}).data == {"allowed": "ALLOWED", "location": PLACE}
-    [record] = [each for each in caplog.records if "authorization.unnoted" in each.message]
+    [record] = [each for each in caplog.records if "authorization.not_recorded" in each.message]
     assert record.levelname == "ERROR"
     assert "correlation_id=c-1" in record.message
     assert cpo.emsp.authorizations.list() == []

@@ -16,7 +16,7 @@ def test_a_party_that_fails_five_calls_is_not_called_for_a_minute(failure: Trans
     played.fail(5)
     played.partner.then(OK)
     again = played.clock.now() + 60 * SECOND
-    with pytest.raises(PartnerUnavailable, match="NL-TNM did not answer") as caught:
+    with pytest.raises(PartnerUnavailable, match="the circuit breaker of NL-TNM is open") as caught:
         played.call()
     assert caught.value.until == again
     assert not caught.value.retryable
@@ -79,7 +79,7 @@ def test_one_probe_is_let_through_at_a_time() -> None:
     played.clock.advance(minutes=1)
 
     def meanwhile() -> None:
-        with pytest.raises(PartnerUnavailable, match="another call tries it now"):
+        with pytest.raises(PartnerUnavailable, match="another call probes it now"):
             played.call()
 
     played.partner.then(meanwhile, OK)

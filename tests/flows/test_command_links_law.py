@@ -13,7 +13,7 @@ from flows.command_desk import E1, E2, desk
 from flows.support import NOW
 from ocpi_emsp import Limits, SentCommand, Session
 from ocpi_emsp.codec import decode
-from ocpi_emsp.flows.commands.session_match import Lookout, fitting
+from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting
 from ocpi_emsp.models import CommandType
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -24,8 +24,8 @@ moments = st.integers(-600, 600).map(lambda minute: NOW + timedelta(seconds=30 *
 began = st.tuples(
     st.sampled_from(AUTH_IDS), st.sampled_from(LOCATIONS), st.lists(st.sampled_from(EVSES), unique=True), moments
 )
-lookouts = st.builds(
-    Lookout,
+pending_matches = st.builds(
+    PendingMatch,
     command=st.just(CommandType.START_SESSION),
     uid=st.uuids().map(str),
     country_code=st.just("NL"),
@@ -45,8 +45,8 @@ def session_of(facts: Began) -> Session:
     return decode(Session, encode(samples.started_session("SES1", at=at, auth_id=auth_id, start=start)))
 
 
-@given(st.lists(lookouts, max_size=6), began)
-def test_what_fits_is_said_by_token_location_evse_and_time(made: list[Lookout], facts: Began) -> None:
+@given(st.lists(pending_matches, max_size=6), began)
+def test_what_fits_is_said_by_token_location_evse_and_time(made: list[PendingMatch], facts: Began) -> None:
     auth_id, location_id, uids, start = facts
     expected = {
         each.uid
@@ -64,9 +64,9 @@ def test_what_fits_is_said_by_token_location_evse_and_time(made: list[Lookout], 
             assert abs(start - better.since) <= abs(start - worse.since)
 
 
-@given(lookouts)
-def test_a_lookout_survives_the_journal(made: Lookout) -> None:
-    assert Lookout.of(made.entry(NOW, "corr")) == made
+@given(pending_matches)
+def test_a_lookout_survives_the_journal(made: PendingMatch) -> None:
+    assert PendingMatch.of(made.entry(NOW, "corr")) == made
 
 
 Step: TypeAlias = tuple[str, Any]

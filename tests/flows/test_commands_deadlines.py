@@ -76,7 +76,7 @@ def test_a_result_after_the_deadline_is_recorded_and_told() -> None:
     assert (late.state, late.result, late.result_at) == (CommandState.LATE, ACCEPTED, NOW + timedelta(minutes=3))
     assert pending.result() == ACCEPTED
     assert cpo.push("POST", callback(pending), "ACCEPTED").message == "Success"
-    assert "Kept as stored" in cpo.push("POST", callback(pending), "REJECTED").message
+    assert "Not stored" in cpo.push("POST", callback(pending), "REJECTED").message
     timed_out, came = cpo.events
     assert isinstance(timed_out, CommandTimedOut)
     assert isinstance(came, CommandResultReceived)

@@ -62,7 +62,7 @@ def test_a_second_url_that_a_registration_refuses_is_said(url: str) -> None:
     said, sentence = outcome(found, "endpoints")
     assert said is CheckOutcome.FAILED
     assert "locations: " in sentence
-    rows = {each.row.module: each.works for each in found.outlook if each.row.direction == "MSP -> CPO"}
+    rows = {each.row.module: each.works for each in found.expected_support if each.row.direction == "MSP -> CPO"}
     assert rows["locations"] is Works.NO
 
 

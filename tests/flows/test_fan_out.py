@@ -65,10 +65,10 @@ def test_what_is_rolled_back_or_refused_is_pushed_to_nobody(monkeypatch: pytest.
     it = town("NL-TNM")
 
     async def failing_want(tx: Transaction, _now: Any) -> None:
-        await push_wanted.want_pushes(tx, _now)
+        await push_wanted.request_pushes(tx, _now)
         raise StoreFailed("gone")
 
-    monkeypatch.setattr("ocpi_emsp.flows.tokens.store.want_pushes", failing_want)
+    monkeypatch.setattr("ocpi_emsp.flows.tokens.store.request_pushes", failing_want)
     with pytest.raises(StoreFailed):
         it.put("A")
     assert (it.emsp.tokens.get("A"), it.waiting()) == (None, [])

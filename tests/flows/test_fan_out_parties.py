@@ -27,7 +27,7 @@ def test_a_party_whose_profile_switches_pushes_off_gets_nothing() -> None:
     report = it.emsp.push_tokens("DE", "ABC")
     assert (report.ended, report.why) == (
         "done",
-        "nothing was pushed: the party's profile switches pushes of tokens off",
+        "nothing was pushed: push_tokens is off in the party's profile",
     )
     assert list(it.taken()) == ["NL-TNM"]
 
@@ -47,7 +47,7 @@ def test_whoever_is_switched_off_during_a_push_gets_no_other_token() -> None:
     it.put("B")
     while_pushing(it, "NL-TNM", lambda: it.join("NL-TNM", push_tokens=False))
     (report,) = it.emsp.tokens.fan_out()
-    assert (report.ended, report.why) == ("failed", "the profile of NL-TNM switches pushes of tokens off now")
+    assert (report.ended, report.why) == ("failed", "push_tokens was switched off in the profile of NL-TNM")
     assert it.taken() == {"NL-TNM": [("PUT", "A")]}
     assert it.emsp.tokens.fan_out(at_once=True) == []
     assert it.waiting() == []
@@ -115,8 +115,8 @@ def test_a_party_that_is_down_holds_up_nobody_and_is_tried_again() -> None:
     it.desks["NL-TNM"].script = lambda _: OFF
     reports = {f"{each.country_code}-{each.party_id}": each for each in it.emsp.tokens.fan_out()}
     assert (reports["NL-TNM"].ended, counts(reports["DE-ABC"])) == ("failed", (5, 0, 0, 0))
-    attempts, error, in_hand = waits(it, "NL-TNM")
-    assert (attempts, in_hand, it.waiting()) == (1, False, ["NL-TNM"])
+    attempts, error, leased = waits(it, "NL-TNM")
+    assert (attempts, leased, it.waiting()) == (1, False, ["NL-TNM"])
     assert "3 times in a row" in error
     it.clock.advance(hours=1)
     it.emsp.tokens.fan_out()
@@ -143,6 +143,22 @@ def test_one_that_is_down_is_not_asked_more_often_since_something_changed() -> N
 
 
 @pytest.mark.usefixtures("no_jitter")
+def test_a_push_that_waits_logs_its_reason_without_a_token_or_a_partners_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    it = town("NL-TNM", "DE-ABC")
+    it.put("DRIVER1")
+    it.desks["NL-TNM"].script = failing(("PUT", "DRIVER1"), by=said(200, 2001, "DRIVER1 is odd"))
+    it.desks["DE-ABC"].script = lambda _: OFF
+    it.emsp.tokens.fan_out()
+    lines = [line for line in caplog.messages if line.startswith("push.waits")]
+    assert [line.partition(" reason=")[2] for line in lines] == [
+        '"the partner answered HTTP 200, status_code 2001"',
+        '"cannot connect: refused"',
+    ]
+    assert "DRIVER1" not in "".join(lines)
+
+
 def test_a_single_token_that_is_refused_waits_and_no_change_waits_for_it() -> None:
     it = town("NL-TNM")
     it.put("A")
@@ -151,7 +167,7 @@ def test_a_single_token_that_is_refused_waits_and_no_change_waits_for_it() -> No
     (report,) = it.emsp.tokens.fan_out()
     assert (report.ended, counts(report)) == ("done", (1, 0, 0, 1))
     assert waits(it, "NL-TNM")[0] == 1
-    assert "1 tokens failed: PUT https://nl-tnm.test" in waits(it, "NL-TNM")[1]
+    assert "1 token failed: PUT https://nl-tnm.test" in waits(it, "NL-TNM")[1]
     assert it.emsp.tokens.fan_out() == []
     it.emsp.tokens.invalidate("B")
     assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 1, 0, 1)}
@@ -188,7 +204,7 @@ def test_an_endpoint_that_must_not_be_called_is_a_failure_like_any() -> None:
     it.write(lambda tx: _with_plain_url(tx, it.clock))
     (report,) = it.emsp.tokens.fan_out()
     assert (report.ended, waits(it, "NL-TNM")[0]) == ("failed", 1)
-    assert "forbids 'http://nl-tnm.test" in report.why
+    assert "invalid URL 'http://nl-tnm.test" in report.why
 
 
 async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:

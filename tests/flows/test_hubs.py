@@ -9,7 +9,7 @@ from attrs import evolve
 from flows.support import Peer, at, peer
 from ocpi_emsp import CdrReceived, Event, LocationReceived, ResyncWanted, SessionReceived
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.parties.pending_resync import Wish, wishes
+from ocpi_emsp.flows.parties.pending_resync import ResyncRequest, resync_requests
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.testing.cpo import samples
 
@@ -119,10 +119,10 @@ def test_the_hubs_own_rules_judge_what_comes_over_its_connection(hub: Peer) -> N
     assert stored(hub, Kind.SESSION, "SES1") == [ABC]
 
 
-def wished(hub: Peer, module: str) -> list[Wish]:
-    async def read() -> list[Wish]:
+def wished(hub: Peer, module: str) -> list[ResyncRequest]:
+    async def read() -> list[ResyncRequest]:
         async with hub.store.transaction(read_only=True) as tx:
-            return list(await wishes(tx, HUB, module))
+            return list(await resync_requests(tx, HUB, module))
 
     return run(read())
 

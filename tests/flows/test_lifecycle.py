@@ -367,7 +367,7 @@ def test_unregistering_tells_the_partner_where_the_matrix_has_it() -> None:
 
 def test_where_the_matrix_has_no_delete_the_party_can_be_forgotten_here() -> None:
     here = scene(matrix=SupportMatrix.default())
-    with pytest.raises(NotSupported, match=r"tell=False \(--no-tell\) forgets NL-TNM here only"):
+    with pytest.raises(NotSupported, match=r"to forget NL-TNM here only, use tell=False \(--no-tell\)"):
         here.emsp.parties.unregister("NL", "TNM")
     assert here.emsp.parties.get("NL", "TNM") is not None
     here.emsp.parties.unregister("NL", "TNM", tell=False)

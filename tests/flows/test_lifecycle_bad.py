@@ -24,7 +24,7 @@ from ocpi_emsp import (
 )
 from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
-from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, Nobody, PartyChange, Refused
+from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, PartyChange, Refused, UnknownParty
 from ocpi_emsp.flows.parties.party import PartyState, put_party
 from processes import Killed
 
@@ -162,7 +162,7 @@ CREDENTIALS = ("credentials", f"{BASE}/credentials")
         (offers(CREDENTIALS, CREDENTIALS), []),
         (
             offers(CREDENTIALS, ("Credentials", "https://tnm.test/other")),
-            [f"credentials is listed with 2 URLs, the first is taken: {BASE}/credentials"],
+            [f"credentials is listed with 2 URLs, the first one is used: {BASE}/credentials"],
         ),
         (
             offers(CREDENTIALS, ("locations", "https://cdn.test/l"), ("CDRs", "https://cdn.test/c")),
@@ -193,7 +193,7 @@ def test_an_event_says_the_same_after_a_renewal_of_the_cpo() -> None:
 @pytest.mark.parametrize(
     ("details", "error", "says"),
     [
-        (offers(CREDENTIALS, version="2.2"), UnsupportedVersion, "those of 2.2"),
+        (offers(CREDENTIALS, version="2.2"), UnsupportedVersion, "name version 2.2"),
         (offers(("credentials", "/cpo/2.1.1/credentials")), CannotUseApi, "not absolute: '/cpo/2.1.1/credentials'"),
         (offers(("credentials", "https://emsp.test/ocpi/emsp/2.1.1/credentials")), CannotUseApi, "our own URL"),
         (offers(CREDENTIALS, *[("tokens", f"https://t.test/{n}") for n in range(MOST_ENDPOINTS)]), CannotUseApi, "201"),
@@ -214,8 +214,11 @@ def test_endpoints_that_cannot_be_taken(details: Any, error: type[OcpiError], sa
     ("versions", "notes"),
     [
         ([("2.1.1", BASE), ("2.1.1", BASE)], []),
-        ([("2.1.1", BASE), ("2.1.1", "https://x.test/")], ["version 2.1.1 is listed with 2 URLs, the first is taken"]),
-        ([(None, "x"), ("2.1.1", BASE)], ["1 entries of the versions cannot be read"]),
+        (
+            [("2.1.1", BASE), ("2.1.1", "https://x.test/")],
+            ["version 2.1.1 is listed with 2 URLs, the first one is used"],
+        ),
+        ([(None, "x"), ("2.1.1", BASE)], ["1 listed version cannot be read"]),
         ([(f"9.{n}", "https://x.test/") for n in range(5000)] + [("2.1.1", BASE)], []),
     ],
     ids=["twice", "two-urls", "unreadable", "huge"],
@@ -238,7 +241,7 @@ def test_a_huge_list_of_other_versions_is_not_repeated() -> None:
 
 def test_we_are_not_invited_and_not_answered_as_ourselves() -> None:
     here = scene(registered=False)
-    with pytest.raises(InvalidObject, match="IT-BEC is ourselves"):
+    with pytest.raises(InvalidObject, match="IT-BEC is our own party"):
         here.emsp.invite("it", "bec")
     token_a = here.emsp.invite("NL", "TNM").token_a
     body = here.cpo.credentials(url="https://emsp.test/ocpi/emsp/versions")
@@ -265,7 +268,9 @@ def test_every_change_is_in_every_row() -> None:
 
 @pytest.mark.parametrize("change", THEIRS)
 @pytest.mark.parametrize("state", [UNKNOWN, *PartyState], ids=lambda state: state.name)
-def test_what_a_partner_asks_is_answered_as_the_table_says(state: PartyState | Nobody, change: PartyChange) -> None:
+def test_what_a_partner_asks_is_answered_as_the_table_says(
+    state: PartyState | UnknownParty, change: PartyChange
+) -> None:
     here = scene(registered=state is PartyState.REGISTERED)
     token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.invite("NL", "TNM").token_a
     if state is UNKNOWN:

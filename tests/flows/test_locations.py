@@ -189,7 +189,7 @@ def test_what_is_older_than_stored_is_kept_as_stored(cpo: Peer, path: str, newer
     cpo.taken()
     answer = cpo.push("PUT", path, older)
     assert answer.both == (200, 1000)
-    assert answer.message.startswith("Kept as stored")
+    assert answer.message.startswith("Not stored")
     assert at(9) in answer.message
     assert cpo.data(LOCATION) == before
     assert cpo.taken() == []
@@ -207,7 +207,7 @@ def test_times_are_compared_as_moments_and_kept_as_received(cpo: Peer, path: str
     document = {LOCATION: location(), EVSE: evse(), CONNECTOR: connector()}[path]
     cpo.put(path, document | {"last_updated": at(4)})
     assert cpo.push("PUT", path, document | {"last_updated": spelled, "vendor": 1}).message == "Success"
-    assert cpo.push("PUT", path, document | {"last_updated": at(4)}).message.startswith("Kept as stored")
+    assert cpo.push("PUT", path, document | {"last_updated": at(4)}).message.startswith("Not stored")
     assert cpo.data(path)["vendor"] == 1
     assert cpo.data(LOCATION)["last_updated"] == at(5)
     assert cpo.push("PUT", path, document | {"last_updated": at(6)}).message == "Success"

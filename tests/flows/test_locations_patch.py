@@ -74,7 +74,7 @@ def test_an_older_patch_is_kept_as_stored(cpo: Peer, path: str) -> None:
     older: dict[str, Any] = {LOCATION: {"name": "Older"}, EVSE: {"status": "RESERVED"}, CONNECTOR: {"amperage": 1}}
     answer = cpo.push("PATCH", path, older[path] | {"last_updated": at(8)})
     assert answer.both == (200, 1000)
-    assert answer.message.startswith("Kept as stored")
+    assert answer.message.startswith("Not stored")
     assert cpo.data(LOCATION) == before
     assert cpo.taken() == []
 

@@ -22,7 +22,7 @@ from ocpi_emsp import (
     TransportFailed,
 )
 from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.calls.retries import RETRIED, paced_send, retry_after
+from ocpi_emsp.flows.calls.retries import RETRIED, rate_limited_send, retry_after
 from ocpi_emsp.flows.core.limits import jittered
 from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.settings import AuthorizeLimits, HttpLimits, RateLimit, RetryPolicy, SyncLimits
@@ -92,7 +92,7 @@ def test_no_slot_is_held_while_a_call_waits_for_its_next_try() -> None:
 
     async def sleep(seconds: float) -> None:
         await waited(seconds)
-        others.append(await paced_send(played.context, "NL", "TNM")(GET))
+        others.append(await rate_limited_send(played.context, "NL", "TNM")(GET))
 
     played.context = evolve(played.context, sleep=sleep)
     assert played.call() is OK
@@ -182,12 +182,12 @@ def test_retry_after_may_say_anything(word: str) -> None:
 
 def test_a_partner_that_wants_a_longer_rest_gets_it() -> None:
     played = stage(busy("600", 429), OK)
-    with pytest.raises(PartnerUnavailable, match="NL-TNM wants to be asked again after 2024-06-01T12:10:00Z") as caught:
+    with pytest.raises(PartnerUnavailable, match="NL-TNM asked to retry after 2024-06-01T12:10:00Z") as caught:
         played.call()
     assert caught.value.until == played.clock.now() + 600 * SECOND
     assert (caught.value.method, caught.value.url) == ("GET", GET.url)
     played.clock.advance(seconds=599)
-    with pytest.raises(PartnerUnavailable, match="called after 2024-06-01T12:10:00Z"):
+    with pytest.raises(PartnerUnavailable, match="calls resume after 2024-06-01T12:10:00Z"):
         played.call()
     assert (len(played.partner.asked), played.slept) == (1, [])
     played.clock.advance(seconds=1)
@@ -239,7 +239,7 @@ def gaps(moments: Iterable[datetime]) -> list[float]:
 
 
 def paced(played: Stage, party_id: str = "tnm") -> Response:
-    return run(paced_send(played.context, "nl", party_id)(GET))
+    return run(rate_limited_send(played.context, "nl", party_id)(GET))
 
 
 def test_requests_keep_the_rate_of_the_party() -> None:
@@ -304,7 +304,7 @@ def test_a_call_has_one_slot_however_it_is_wrapped() -> None:
     once = cpo(concurrent_requests=1)
     put(played, once)
     for _ in range(3):
-        played.context = evolve(played.context, send=paced_send(played.context, "NL", "TNM"))
+        played.context = evolve(played.context, send=rate_limited_send(played.context, "NL", "TNM"))
         assert played.call(party=once) is OK
         played.context = evolve(played.context, send=played.send(once))
         assert paced(played) is OK
@@ -314,7 +314,7 @@ def test_a_call_without_a_free_slot_says_so() -> None:
     played = stage(OK, slot_timeout=timedelta(microseconds=1), concurrent_requests=1)
 
     def meanwhile() -> None:
-        with pytest.raises(PartnerUnavailable, match="NL-TNM: all of the 1 slots"):
+        with pytest.raises(PartnerUnavailable, match="NL-TNM: no slot was free"):
             paced(played)
 
     played.partner.then(meanwhile)

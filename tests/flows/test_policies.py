@@ -87,7 +87,7 @@ def test_policies_are_data() -> None:
 def test_a_policy_needs_a_party_and_rules_that_exist(cpo: Peer) -> None:
     with pytest.raises(NotRegistered):
         cpo.emsp.set_policy("FR", "XXX", Policy.strict())
-    with pytest.raises(ValueError, match=r"no rule string\.lenght"):
+    with pytest.raises(ValueError, match=r"invalid rule 'string\.lenght'"):
         cpo.emsp.set_policy("NL", "TNM", Policy.strict().with_rule("string.lenght", "ignore"))
 
 

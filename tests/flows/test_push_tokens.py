@@ -195,7 +195,7 @@ def test_without_the_get_row_a_failed_patch_is_followed_by_put_alone() -> None:
     report = it.push(verify=True)
     assert (counts(report), report.verified) == ((1, 0, 0, 0), 0)
     assert it.desk.taken() == [("PATCH", "A"), ("PUT", "A")]
-    assert report.why == "nothing was verified: the support matrix switches GET tokens off"
+    assert report.why == "nothing was verified: GET tokens is off in the support matrix"
     assert report.ended == "done"
 
 
@@ -267,7 +267,7 @@ def test_what_the_party_has_otherwise_is_a_failure_and_put_the_next_time() -> No
         TokenFailure(
             "A",
             "RFID",
-            "the party has another token: visual_number is missing there and 'DF-1' here; "
+            "the partner has another token: visual_number is missing there and 'DF-1' here; "
             "valid is false there and true here",
         ),
     )

@@ -173,7 +173,7 @@ def test_a_stored_token_that_is_not_valid_by_our_own_rules_is_a_failure_of_it_al
 
 
 def test_the_report_names_a_bounded_number_of_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_KEPT_FAILURES", 2)
+    monkeypatch.setattr(module, "_LISTED_FAILURES", 2)
     it = world()
     for uid in "ABCD":
         it.put(uid)
@@ -258,7 +258,7 @@ def test_stopping_between_two_tokens_and_going_on() -> None:
     for uid in "ABC":
         it.put(uid, valid=uid != "C")
     report = it.push(stop=lambda: len(it.desk.log) == 2)
-    assert (counts(report), report.ended, report.why) == ((2, 0, 0, 0), "stopped", "it was asked to stop")
+    assert (counts(report), report.ended, report.why) == ((2, 0, 0, 0), "stopped", "stopped on request")
     assert it.desk.taken() == [("PUT", "C"), ("PUT", "A")]
     it.clock.advance(hours=5)
     assert counts(it.push()) == (1, 0, 2, 0)
@@ -284,12 +284,12 @@ def test_a_party_that_is_not_called_for_now_ends_the_push_and_fails_no_token() -
     it.put("A")
 
     async def send(request: Request) -> Response:
-        raise PartnerUnavailable("it is called after", url=request.url)
+        raise PartnerUnavailable("calls resume after", url=request.url)
 
     party = it.read(lambda tx: find_party(tx, *PARTY))
     context = evolve(it.emsp._context("sync"), send=send)
     report = run(module.push_tokens(context, party))
-    assert (counts(report), report.ended, report.why) == ((0, 0, 0, 0), "failed", "it is called after")
+    assert (counts(report), report.ended, report.why) == ((0, 0, 0, 0), "failed", "calls resume after")
     assert counts(it.push()) == (1, 0, 0, 0)
 
 

@@ -104,7 +104,7 @@ def test_a_relayed_event_says_everything_and_its_bytes_never_change() -> None:
         broker(events)
 
     relay = cpo.emsp.relay(publish)
-    with pytest.raises(RelayFailed, match="publishing 1 events raised ConnectionError: no broker"):
+    with pytest.raises(RelayFailed, match="publishing 1 event failed: ConnectionError: no broker"):
         relay.once()
     broker.down = False
     cpo.clock.advance(seconds=1)

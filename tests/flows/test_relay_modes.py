@@ -61,7 +61,7 @@ def test_a_relay_runs_until_it_is_stopped_and_outlives_an_outage(caplog: pytest.
 
     cpo.emsp.relay(publish).run(stop, every=0)
     assert broker.taken == [("S1", 1), ("S2", 1)]
-    error = "publishing 2 events raised ConnectionError: no broker"
+    error = "publishing 2 events failed: ConnectionError: no broker"
     assert warnings(caplog) == [f'loop.failed what="relaying events" error="{error}"']
     assert 'loop.recovered what="relaying events"' in caplog.text
 

@@ -27,6 +27,16 @@ def cpo() -> Peer:
     return known
 
 
+def test_a_refusal_names_its_error_and_not_an_earlier_note(caplog: pytest.LogCaptureFixture) -> None:
+    answer = peer().push(
+        "PUT", SESSION, {**session(), "auth_id": "\u00e4", "start_datetime": "2024-05-01T10:00:00", "status": 7}
+    )
+    assert answer.code == 2001
+    assert [each["severity"] for each in answer.data] != ["error"]
+    assert "/status" in answer.message
+    assert "rule=value.type pointer=/status" in caplog.text
+
+
 def test_a_session_is_created_updated_and_read() -> None:
     cpo = peer()
     assert cpo.push("GET", SESSION).both == (404, 2000)
@@ -51,7 +61,7 @@ def test_an_older_session_is_kept_as_stored(cpo: Peer) -> None:
     cpo.put(SESSION, session(5))
     cpo.taken()
     answer = cpo.push("PUT", SESSION, session(4, kwh=Decimal(1)))
-    assert (answer.both, answer.message.startswith("Kept as stored")) == ((200, 1000), True)
+    assert (answer.both, answer.message.startswith("Not stored")) == ((200, 1000), True)
     assert cpo.data(SESSION) == session(5)
     assert cpo.taken() == []
 
@@ -77,7 +87,7 @@ def test_a_final_status_stays(cpo: Peer, final: str, later: str, method: str) ->
         assert cpo.data(SESSION) == (session(9, **change) if method == "PUT" else stored | change)
         assert cpo.taken() == ["SessionReceived"]
     else:
-        assert answer.message == f"Kept as stored: the session is {final}, which is final"
+        assert answer.message == f"Not stored: the session is {final}, which is final"
         assert cpo.data(SESSION) == stored
         assert cpo.taken() == []
 

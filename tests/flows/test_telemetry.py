@@ -9,7 +9,7 @@ from attrs import evolve
 from flows.support import CPO_TOKEN, FakeClock, Peer, envelope, make_emsp, peer, register, serve
 from flows.telling import IDS, TOKEN, Seen, Told
 from ocpi_emsp import OcpiError, Request
-from ocpi_emsp.flows.calls.call_log import Called
+from ocpi_emsp.flows.calls.call_log import LoggedCall
 from ocpi_emsp.ports import Attributes
 from ocpi_emsp.routes import INCOMING, MODULES
 from ocpi_emsp.testing.cpo import samples
@@ -163,7 +163,7 @@ def test_modules_that_a_partner_makes_up_are_no_attributes(seen: Seen, told: Tol
 )
 def test_a_call_of_whatever_url_is_of_the_module_that_it_lies_under(told_of: Peer, url: str, module: str) -> None:
     party = told_of.emsp.parties.get("NL", "TNM")
-    assert Called.begin(told_of.emsp._context("sync"), Request("GET", url), party, "").module == module
+    assert LoggedCall.begin(told_of.emsp._context("sync"), Request("GET", url), party, "").module == module
 
 
 def test_a_call_that_fails_says_how(told_of: Peer, told: Told, seen: Seen) -> None:

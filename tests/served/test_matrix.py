@@ -176,7 +176,7 @@ def test_the_result_of_a_command(partner: Partner, sent_command: SentCommand, bo
     assert partner.ocpi("POST", path, content=body).both == (200, 1000)
     other = partner.ocpi("POST", path, {"result": "ACCEPTED"})
     assert other.both == (200, 1000)
-    assert "Kept as stored" in other.message
+    assert "Not stored" in other.message
     assert partner.emsp.command("NL", "TNM", sent_command.uid) == settled
     [event] = partner.heard(CommandResultReceived)
     assert (event.uid, event.result) == (sent_command.uid, CommandResponseType.REJECTED)

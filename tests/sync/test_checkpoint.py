@@ -191,7 +191,7 @@ def test_a_place_that_the_partner_forgot_is_given_up() -> None:
         pair.cpo.answer = forgetful
         report = pair.pull()
         assert (report.ended, report.created, report.unchanged) == (SyncEnded.DONE, 15, 10)
-        assert "is gone" in report.notes[0]
+        assert "cannot be continued" in report.notes[0]
 
 
 def test_a_place_at_another_server_is_given_up() -> None:

@@ -183,7 +183,7 @@ def test_an_object_without_an_id_makes_what_vanished_unknown(pair: Synced) -> No
     pair.cpo.lists["locations"][4] = location(4) | {"id": None}
     report = pair.pull(full=True)
     assert (report.ended, report.missing, pair.missing()) == (SyncEnded.FAILED, 0, [])
-    assert "no id" in report.reason
+    assert "without an id" in report.reason
     assert pair.checkpoint("locations").window is None, "what was listed is done with"
 
 
@@ -191,7 +191,7 @@ def test_too_much_at_once_is_refused_and_said(pair: Synced) -> None:
     del pair.cpo.lists["locations"][10:]
     report = pair.pull(full=True)
     assert (report.ended, report.missing, pair.missing()) == (SyncEnded.FAILED, 0, [])
-    assert report.reason == "15 of 25 locations are not listed any more (60%, allowed 20%): none is marked missing"
+    assert report.reason == "15 of 25 locations are no longer listed (60%, allowed 20%): none is marked missing"
     assert pair.checkpoint("locations").done_until == NOW + timedelta(days=7)
 
 

@@ -75,12 +75,12 @@ def empty_in_between(request: httpx.Request) -> httpx.Response:
     ("lie", "noted"),
     [
         (empty_in_between, ""),
-        (loop, "went on by offset"),
+        (loop, "the sync continues by offset"),
         (no_data, ""),
-        (no_links, "went on by offset"),
+        (no_links, "the sync continues by offset"),
         (overlapping, ""),
-        (relative, "lost date_to"),
-        (total_too_large, "went on by offset"),
+        (relative, "lacks date_to"),
+        (total_too_large, "the sync continues by offset"),
         (zero_limit, "limit=0"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -183,16 +183,16 @@ def test_data_that_is_no_list_is_named() -> None:
     with synced() as pair:
         pair.cpo.answer = lambda _: page({"id": "LOC1"})
         report = pair.pull()
-        assert (report.ended, "data is no list" in report.reason) == (SyncEnded.FAILED, True)
+        assert (report.ended, "data is not a list" in report.reason) == (SyncEnded.FAILED, True)
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (httpx.Response(200, content=b"<html>Bad gateway</html>"), "not JSON"),
-        (httpx.Response(200, content=b'{"data": [{"id": "LOC'), "not JSON"),
+        (httpx.Response(200, content=b"<html>Bad gateway</html>"), "invalid JSON"),
+        (httpx.Response(200, content=b'{"data": [{"id": "LOC'), "invalid JSON"),
         (httpx.Response(302, headers={"location": LIST}), "HTTP 302"),
-        (httpx.Response(200, content=b"\xff\xfe"), "not UTF-8"),
+        (httpx.Response(200, content=b"\xff\xfe"), "invalid UTF-8"),
         (httpx.Response(200, json={"data": []}), "status_code"),
     ],
     ids=["html", "cut", "redirect", "bytes", "no status_code"],

@@ -74,7 +74,7 @@ def test_a_party_that_keeps_failing_is_left_alone_for_a_while() -> None:
         pair.cpo.answer = lambda _: envelope(503)
         report = pair.sync()
         assert len(pair.cpo.asked) == 3, "the fourth module is not asked for any more"
-        assert "it is called after" in report.module("cdrs").reason
+        assert "calls resume after" in report.module("cdrs").reason
         pair.cpo.answer = honest
         assert pair.sync().failed
         assert len(pair.cpo.asked) == 3

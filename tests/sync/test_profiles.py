@@ -182,7 +182,7 @@ def test_an_object_that_names_its_owner_is_believed_where_that_one_is_allowed() 
         report = pair.pull("tariffs")
         assert (report.created, report.rejected) == (2, 1)
         assert [owners(pair, Kind.TARIFF, f"TAR{n}") for n in range(3)] == [[ABC], [HUB], []]
-        assert "it belongs to BE-QQQ, and was listed by NL-TNM" in str(report.rejections[0].findings)
+        assert "it belongs to BE-QQQ, but was listed by NL-TNM" in str(report.rejections[0].findings)
 
 
 def test_a_hub_never_writes_an_object_of_a_party_that_is_registered_itself() -> None:
@@ -254,7 +254,7 @@ def test_too_much_of_all_parties_together_is_a_broken_list() -> None:
         pair.cpo.lists["tariffs"] = [tariff(0)]
         report = pair.pull("tariffs", full=True)
         assert (report.ended, report.missing) == (SyncEnded.FAILED, 0)
-        assert "9 of 10 tariffs are not listed any more" in report.reason
+        assert "9 of 10 tariffs are no longer listed" in report.reason
 
 
 def test_the_page_of_a_hub_on_a_database(tmp_path: Path) -> None:

@@ -252,9 +252,9 @@ def test_a_row_that_the_matrix_switches_off_is_skipped() -> None:
 @pytest.mark.parametrize(
     ("parameters", "error"),
     [
-        ({"modules": ["commands"]}, "commands: the modules"),
-        ({"since": datetime(2024, 1, 1)}, "time zone"),  # that is the mistake
-        ({"since": NOW, "full": True}, "full sync"),
+        ({"modules": ["commands"]}, "invalid modules 'commands': expected some of locations"),
+        ({"since": datetime(2024, 1, 1)}, "expected a time with a zone"),  # that is the mistake
+        ({"since": NOW, "full": True}, "since cannot be combined with full=True"),
     ],
 )
 def test_what_makes_no_sense_is_refused(parameters: Any, error: str) -> None:

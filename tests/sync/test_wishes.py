@@ -28,8 +28,8 @@ def pair() -> Iterator[Synced]:
 def wished(pair: Synced) -> list[tuple[str, str]]:
     async def read() -> list[tuple[str, str]]:
         async with lift_store(pair.store, in_place).transaction(read_only=True) as tx:
-            found = [await resync.wishes(tx, ("NL", "TNM"), module) for module in sorted(resync.PULLED)]
-        return [(wish.module, wish.id) for wishes in found for wish in wishes]
+            found = [await resync.resync_requests(tx, ("NL", "TNM"), module) for module in sorted(resync.PULLED)]
+        return [(wish.module, wish.id) for resync_requests in found for wish in resync_requests]
 
     return run(read())
 
@@ -82,7 +82,7 @@ def test_a_wish_that_fails_stays_and_holds_up_nothing(pair: Synced, answer: http
     pair.cpo.answer = lambda request: answer if "/LOC1" in request.url.path else None
     report = pair.pull()
     assert (report.ended, pair.ids(Kind.LOCATION)) == (SyncEnded.DONE, ["LOC2"])
-    assert "'LOC1' was not given" in report.notes[0]
+    assert "'LOC1' was not sent" in report.notes[0]
     assert wished(pair) == [("locations", "LOC1")]
 
 

@@ -248,7 +248,7 @@ def test_a_push_of_changes_that_fails_waits_as_the_journal_says() -> None:
     (job,) = pushes(host)
     assert (job["status"], job["attempts"]) == ("succeeded", 1)
     (waiting,) = make_emsp(host.store).tokens.waiting()
-    assert (waiting.attempts, waiting.in_hand) == (1, False)
+    assert (waiting.attempts, waiting.leased) == (1, False)
     assert "503" in waiting.error
 
 

@@ -109,7 +109,7 @@ def _print(diagnosis: Diagnosis) -> None:
     output.write(output.table(("", "check", diagnosis.versions_url), checks) + "\n")
     rows = [
         (each.works.value, each.row.module, each.row.direction, each.row.methods, each.row.path, each.why)
-        for each in diagnosis.outlook
+        for each in diagnosis.expected_support
     ]
     output.write(output.table(("works", "module", "direction", "methods", "path", "why"), rows))
     for each in diagnosis.suggestions:

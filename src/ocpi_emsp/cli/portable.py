@@ -26,7 +26,7 @@ from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.flows.commands.reservations import Reservation
-from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.serving.rejections import rejection_of
@@ -299,7 +299,7 @@ def _read_decision(entry: Entry) -> Any:
 
 _DETAILS: Mapping[str, Callable[[Entry], Any]] = {
     REJECTION: rejection_of,
-    START: Lookout.of,
+    START: PendingMatch.of,
     AUTHORIZATION: _read_decision,
 }
 """What reads the details of an entry beyond its owner."""

@@ -148,7 +148,7 @@ def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:
     for report in pushed:
         print_report(report)
     for each in waiting:
-        why = "another process pushes to it" if each.in_hand else "waits for a push"
+        why = "another process pushes to it" if each.leased else "waits for a push"
         output.write(output.printable(f"{_party(each)}  {why}") + "\n")
     output.flush()
     if not pushed and not waiting:

@@ -22,7 +22,7 @@ from ocpi_emsp.errors import (
     OcpiError,
     PartnerRefused,
 )
-from ocpi_emsp.flows.calls.call_log import Called, without_secrets
+from ocpi_emsp.flows.calls.call_log import LoggedCall, without_secrets
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, matrix_of
 from ocpi_emsp.models import Envelope
@@ -30,7 +30,7 @@ from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import Request, Response, authorization, read_envelope
 
 _WHY_OFF = {"commands.UNLOCK_CONNECTOR": ": it is for help-desk operators only (mod_commands.md 4.2)"}
-"""What a row that is off by default is not meant for."""
+"""Why a row is off by default."""
 
 
 def require(context: Context, party: Party, route: Route) -> str:
@@ -49,7 +49,7 @@ def require(context: Context, party: Party, route: Route) -> str:
 def url_of(context: Context, party: Party, route: Route, **params: str) -> str:
     """The URL of a route at the party. Raises what :func:`require` raises.
 
-    That of the credentials is what the partner gave us itself: nobody adds a slash to it.
+    That of the credentials is the partner's own, and gets no slash.
     """
     with_slash = party.profile.trailing_slash and route.module != "credentials"
     return route.url(require(context, party, route), trailing_slash=with_slash, **params)
@@ -94,7 +94,7 @@ def outgoing_request(
 
 
 async def exchange(context: Context, request: Request, party: Party | None = None, module: str = "") -> Response:
-    """Send one request, where the url policy allows it, and note it: whom it goes to, and what it is about.
+    """Send one request, where the url policy allows it, and log it with the party and module that it is about.
 
     Without a ``module``, that of a ``party`` shows by its endpoints. Its X-Correlation-ID is the context's, where that
     has one. Raises UnsafeUrl, TransportFailed.
@@ -102,15 +102,15 @@ async def exchange(context: Context, request: Request, party: Party | None = Non
     context.check_url(request.url)
     if context.correlation_id:
         request = _with_headers(request, {**request.headers, "x-correlation-id": context.correlation_id})
-    noted = Called.begin(context, request, party, module)
-    with noted.span() as span:
+    logged = LoggedCall.begin(context, request, party, module)
+    with logged.span() as span:
         try:
             # The trace's headers come first: none of them replaces the token.
             response = await context.send(_with_headers(request, {**span.headers(), **request.headers}))
         except OcpiError as error:
-            noted.failed(error, span)
+            logged.failed(error, span)
             raise
-        noted.answered(response, span)
+        logged.answered(response, span)
         return response
 
 

@@ -1,7 +1,7 @@
-"""What is noted of a call to a partner: a line of the log, a span, and numbers.
+"""What is recorded of a call to a partner: a log line, a span, and metrics.
 
 Rules of this module:
-- what the partner said in words is not noted: it may quote our token;
+- the partner's words are not recorded: they may quote our token;
 - the time is that of the whole call: with its turn, its retries and their waits where the context has them.
 """
 
@@ -31,8 +31,8 @@ _CODES: Final = frozenset({1000, *range(2000, 2005), *range(3000, 3004)})
 
 
 @define
-class Called:
-    """A call on its way, and what is noted of it."""
+class LoggedCall:
+    """A call on its way, and what is recorded of it."""
 
     context: Context
     request: Request
@@ -43,7 +43,7 @@ class Called:
     status_code: int | None = None
 
     @classmethod
-    def begin(cls, context: Context, request: Request, party: Party | None, module: str) -> Called:
+    def begin(cls, context: Context, request: Request, party: Party | None, module: str) -> LoggedCall:
         """A call that is about to be made."""
         return cls(context, request, module or _module(party, request.url), party, context.clock.now())
 

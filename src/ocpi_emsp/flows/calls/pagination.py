@@ -80,7 +80,7 @@ async def walk(
         if page.following is None:
             return
         following = page.following
-    raise AnswerUnusable(f"more than {context.limits.http.max_pages} pages", method="GET", url=following)
+    raise AnswerUnusable(f"the list has more than {context.limits.http.max_pages} pages", method="GET", url=following)
 
 
 def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
@@ -88,7 +88,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     try:
         documents = items(data) if data else []
     except (InvalidObject, NotJson):
-        message = f"GET {request.url}: data is no list"
+        message = f"GET {request.url}: data is not a list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
     total = _count(response.header("x-total-count"))
     problem: OcpiError | None = None
@@ -113,7 +113,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
 
 @define
 class _Trail:
-    """Where a list has been. URLs and pages are kept by their hash, so that a million objects take little room."""
+    """Where a list has been. URLs and pages are stored by their hash, so that a million objects take little room."""
 
     filters: Mapping[str, str]
     first: str
@@ -126,7 +126,7 @@ class _Trail:
     def follow(
         self, request: Request, link: str | None, data: bytes, count: int, total: int | None, notes: list[str]
     ) -> str | None:
-        """The URL of the next page, or None at the end; what had to be mended goes to ``notes``.
+        """The URL of the next page, or None at the end; corrections go to ``notes``.
 
         Raises UnsafeUrl, AnswerUnusable where the list cannot be followed any further.
         """
@@ -153,12 +153,12 @@ class _Trail:
             raise CircularList(seen, method="GET", url=url)
         if offset + count >= total:
             if followed is not None:
-                notes.append(f"{seen}; X-Total-Count is {total}, so this was the end")
+                notes.append(f"{seen}; X-Total-Count is {total}, so the list ends here")
             return None
         onward = _with(urlsplit(url), offset=str(offset + count))
         if _place(onward) in self.urls:
             raise CircularList(seen, method="GET", url=url)
-        notes.append(f"{seen}; X-Total-Count is {total}, so it went on by offset")
+        notes.append(f"{seen}; X-Total-Count is {total}, so the sync continues by offset")
         return onward
 
     def _step_back(self, url: str, before: int | None, now: int | None, notes: list[str]) -> str | None:
@@ -172,7 +172,7 @@ class _Trail:
         self.stepped.add((back, now))
         self.urls.clear()
         self.pages.clear()
-        notes.append(f"X-Total-Count fell from {before} to {now}; went back to {back}")
+        notes.append(f"X-Total-Count fell from {before} to {now}; continued from {back}")
         return back
 
     def _require_progress(self, url: str, data: bytes, count: int, goes_on: bool) -> None:
@@ -184,14 +184,14 @@ class _Trail:
         self.pages.add(hash(data))
 
     def _next(self, url: str, link: str | None, notes: list[str]) -> str | None:
-        """Where the next link leads to, mended. Raises UnsafeUrl, AnswerUnusable."""
+        """Where the next link leads to, corrected. Raises UnsafeUrl, AnswerUnusable."""
         if link is None:
             return None
         try:
             target = _behind_tls(urlsplit(urljoin(url, link)), urlsplit(url), notes)
             same_origin = _origin(target) == _origin(urlsplit(url))
         except ValueError:
-            message = f"GET {url}: the next link is no URL: {link[:200]}"
+            message = f"GET {url}: the next link is not a URL: {link[:200]}"
             raise AnswerUnusable(message, method="GET", url=url) from None
         if not same_origin:
             leads = target.geturl()[:200]
@@ -199,7 +199,7 @@ class _Trail:
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         lost = {name: value for name, value in self.filters.items() if name.startswith("date_") and name not in query}
         if lost:
-            notes.append(f"the next link lost {', '.join(lost)}")
+            notes.append(f"the next link lacks {', '.join(lost)}")
         if query.get("limit") == "0":
             notes.append("the next link asks for no objects (limit=0)")
             lost["limit"] = self.filters.get("limit", "")
@@ -225,8 +225,8 @@ def offset_of(url: str) -> int | None:
 def _with(url: SplitResult, **changes: str) -> str:
     """The URL with other parameters; one that is empty is left out."""
     query = dict(parse_qsl(url.query, keep_blank_values=True)) | changes
-    kept = {name: value for name, value in query.items() if value or name not in changes}
-    return urlunsplit(url._replace(query=urlencode(kept, safe=":")))
+    filters = {name: value for name, value in query.items() if value or name not in changes}
+    return urlunsplit(url._replace(query=urlencode(filters, safe=":")))
 
 
 def _behind_tls(target: SplitResult, asked: SplitResult, notes: list[str]) -> SplitResult:

@@ -1,9 +1,9 @@
-"""What is noted of a request that is served: its ids, a line of the log, a span, and numbers.
+"""What is recorded of a served request: its ids, a log line, a span, and metrics.
 
 Rules of this module:
-- X-Correlation-ID and X-Request-ID are taken from the request where they are short and printable, and made otherwise;
-- a number has few different attributes: no path, no id, and no method that somebody made up;
-- no token, no payload and no message of a refusal is noted: only what kind of refusal, and the first rule.
+- X-Correlation-ID and X-Request-ID are those of the request where short and printable, else made;
+- a metric has few different attributes: no path, no id, and no method outside HTTP;
+- no token, no payload and no message of a refusal is recorded: only its kind, and the rule of the worst finding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attrs import define
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import Refusal
-from ocpi_emsp.findings import Finding
+from ocpi_emsp.findings import Finding, worst
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, GuardedSpan, GuardedTelemetry
 from ocpi_emsp.flows.parties.party import Party
@@ -33,8 +33,8 @@ OTHER: Final = "_OTHER"
 
 
 @define
-class Answered:
-    """A request on its way, and what is noted of it."""
+class LoggedRequest:
+    """A request on its way, and what is recorded of it."""
 
     context: Context
     request: Request
@@ -49,7 +49,7 @@ class Answered:
     status_code: int = 1000
 
     @classmethod
-    def begin(cls, context: Context, request: Request) -> Answered:
+    def begin(cls, context: Context, request: Request) -> LoggedRequest:
         """A request that came in just now."""
         request_id = _given(request, "x-request-id")
         correlation_id = _given(request, "x-correlation-id") or request_id or _made()
@@ -76,7 +76,7 @@ class Answered:
     def refused(self, refusal: Refusal) -> None:
         """It was refused."""
         self.refusal, self.status_code = refusal, refusal.status_code
-        first = next(iter(refusal.findings), None)
+        finding = worst(refusal.findings)
         logs.warning(
             "request.refused",
             method=self.request.method,
@@ -85,8 +85,8 @@ class Answered:
             status=refusal.http_status,
             status_code=refusal.status_code,
             error=type(refusal).__name__,
-            rule=first.rule if first else None,
-            pointer=first.pointer if first else None,
+            rule=finding.rule if finding else None,
+            pointer=finding.pointer if finding else None,
             findings=len(refusal.findings) or None,
             correlation_id=self.correlation_id,
         )

@@ -1,10 +1,10 @@
-"""Calls that bear with a partner: its turn, its pace, its breaks, and retries of a GET.
+"""Calls within a partner's limits: slots, rate, circuit breaker, and retries of a GET.
 
 Rules of this module (docs/spec-choices.md; transport_and_format.md, offline behaviour):
 - only a GET is sent again: what a POST, PUT, PATCH or DELETE did is unknown, and messages are not queued;
 - only what may pass is retried: a connection that failed, and the statuses of RETRIED; an OCPI error never;
 - a call has at most one slot, and none while it waits for its next try;
-- a partner's own word on when to ask again (Retry-After, RFC 9110 10.2.3) is kept.
+- a partner's Retry-After (RFC 9110 10.2.3) is respected.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ _LONGEST_ASKED = timedelta(days=365)
 _Outcome: TypeAlias = Response | TransportFailed
 
 
-def patient_send(context: Context, party: Party, budget: Budget) -> Send:
+def retrying_send(context: Context, party: Party, budget: Budget) -> Send:
     """The Send port of a sync: GETs are retried within ``budget``, a party that keeps failing is not called.
 
-    Use it as ``evolve(context, send=patient_send(context, party, budget))``; the budget says afterwards how many
+    Use it as ``evolve(context, send=retrying_send(context, party, budget))``; the budget says afterwards how many
     retries there were and how long they waited. Raises PartnerUnavailable where the party is not called for now,
     TransportFailed where the last try had no answer; a last answer such as 503 is given as it is.
     """
-    return _PatientSend(context, _bare(context.send), party, budget)
+    return _RetryingSend(context, _bare(context.send), party, budget)
 
 
-def paced_send(context: Context, country_code: str, party_id: str) -> Send:
+def rate_limited_send(context: Context, country_code: str, party_id: str) -> Send:
     """The Send port of a client: the party's rate and its concurrent requests, nothing is retried or held back.
 
-    Whoever calls by hand wants the answer at once. The party's profile is read for every request, so a change of it
+    A caller of a client wants the answer at once. The party's profile is read for every request, so a change of it
     counts at once. Raises PartnerUnavailable where the party has no free slot for too long.
     """
-    return _PacedSend(context, _bare(context.send), (country_code.upper(), party_id.upper()))
+    return _RateLimitedSend(context, _bare(context.send), (country_code.upper(), party_id.upper()))
 
 
 def _bare(send: Send) -> Send:
     """The port behind a wrapper of this module: a call that held two slots could wait for itself."""
-    return send.inner if isinstance(send, _PatientSend | _PacedSend) else send
+    return send.inner if isinstance(send, _RetryingSend | _RateLimitedSend) else send
 
 
 def _key(party: Party) -> PartyId:
@@ -65,10 +65,10 @@ async def _turn(context: Context, key: PartyId, profile: Profile) -> AsyncIterat
     limit = context.rate_limit
     slots = profile.concurrent_requests or limit.concurrent_requests
     rate = profile.requests_per_second or limit.requests_per_second
-    async with context.pace.slot(key, slots, limit.slot_timeout.total_seconds()):
+    async with context.rate_limiter.slot(key, slots, limit.slot_timeout.total_seconds()):
         if rate is not None:
             interval = timedelta(seconds=float(1 / rate))
-            wait = context.pace.step(key, lambda health: _take(health, context.clock.now(), interval, slots))
+            wait = context.rate_limiter.step(key, lambda health: _take(health, context.clock.now(), interval, slots))
             if wait:
                 await context.sleep(wait.total_seconds())
         yield
@@ -80,7 +80,7 @@ def _take(health: Health, now: datetime, interval: timedelta, slots: int) -> tup
 
 
 @frozen
-class _PacedSend:
+class _RateLimitedSend:
     """A Send at the pace of one party."""
 
     context: Context
@@ -96,7 +96,7 @@ class _PacedSend:
 
 
 @frozen
-class _PatientSend:
+class _RetryingSend:
     """A Send with retries, behind the circuit breaker of one party."""
 
     context: Context
@@ -140,7 +140,7 @@ class _PatientSend:
         asked = retry_after(outcome, now) if isinstance(outcome, Response) else None
         if asked is not None and asked > policy.longest_retry_after:
             self._note(lambda breaker, now: breaker.held(now, asked))
-            raise _unavailable(request, f"{self.party} wants to be asked again after", now + asked)
+            raise _unavailable(request, f"{self.party} asked to retry after", now + asked)
         if failures >= policy.attempts or (is_probe and _is_failure(outcome)):
             return None
         chosen = jittered(policy.first_wait, policy.growth, policy.longest_wait, failures)
@@ -149,19 +149,21 @@ class _PatientSend:
     def _admit(self, request: Request) -> bool:
         """Pass the party's breaker; True for its probe. Raises PartnerUnavailable."""
         now = self.context.clock.now()
-        breaker = self.context.pace.step(_key(self.party), lambda health: _admitted(health, now))
+        breaker = self.context.rate_limiter.step(_key(self.party), lambda health: _admitted(health, now))
         if breaker.may_call(now):
             return breaker.opened_at is not None
         if breaker.is_probing:
-            raise _unavailable(request, f"{self.party} did not answer before, and another call tries it now")
+            raise _unavailable(request, f"the circuit breaker of {self.party} is open, and another call probes it now")
         raise _unavailable(
-            request, f"{self.party} did not answer or asked for a rest; it is called after", breaker.until
+            request,
+            f"the circuit breaker of {self.party} is open (repeated failures, or Retry-After); calls resume after",
+            breaker.until,
         )
 
     def _note(self, change: Callable[[Breaker, datetime], Breaker]) -> None:
         """Change the party's breaker."""
         now = self.context.clock.now()
-        self.context.pace.step(
+        self.context.rate_limiter.step(
             _key(self.party), lambda health: (evolve(health, breaker=change(health.breaker, now)), None)
         )
 

@@ -2,9 +2,9 @@
 
 Rules of this module (docs/spec-choices.md row 9):
 - a CDR never changes: the same content again gets the same answer and the same Location header; another content
-  under a known id is kept beside the first and reported, never in its place;
+  under a known id is stored beside the first and reported, never in its place;
 - ids compare without case (CiString); a CDR has no owner in its URL: it is the connection's party, or on a hub's the
-  one that owners.py finds.
+  one that hub_owners.py finds.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ async def post(incoming: Incoming) -> Response:
         raise conflict(incoming.request.body)
     incoming.touched.append(stored.record.key)
     url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=identity(stored.record.document, "id"))
-    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.said))
+    return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.message))
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
-    """Keep the CDR that the body holds; gives the one that stands under its id.
+    """Store the CDR that the body holds; gives the one that stands under its id.
 
     Raises NotJson, InvalidObject before anything is written.
     """
@@ -84,7 +84,7 @@ def _same(first: bytes, document: bytes) -> bool:
 def conflict(document: bytes) -> InvalidObject:
     """Why a CDR does not replace the one that was received under its id before."""
     known = f"a CDR {identity(document, 'id')!r} with another content was received before"
-    message = f"{known}; it stands, this one is kept beside it"
+    message = f"{known}; it stays, this one is stored beside it"
     finding = Finding(
         pointer="/id",
         rule="cdr.conflict",

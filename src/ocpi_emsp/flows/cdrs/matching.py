@@ -1,7 +1,7 @@
 """Which session belongs to a CDR, and in what the two differ. Pure functions on summaries.
 
 Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Session can have different ids"):
-- three steps, and a session that was taken is out of the next one:
+- three steps, and a paired session is out of the next one:
   1. equal ids (CiString), where the times agree, and the driver or the place: a CPO may number both from 1 upwards;
   2. the best score first, from ``THRESHOLD`` upwards;
   3. equal ids that are left, where the driver or the place agrees: a clock that was wrong hides no pair;
@@ -76,24 +76,24 @@ class _Matching:
     cdrs: Sequence[CdrSummary]
     sessions: Sequence[SessionSummary]
     pairs: dict[int, CdrMatch] = field(factory=dict, init=False)
-    taken: set[int] = field(factory=set, init=False)
+    paired: set[int] = field(factory=set, init=False)
 
     def take(self, cdr: int, session: int, score: float) -> None:
         """Pair the two; equal ids say more than a score."""
         one, other = self.cdrs[cdr], self.sessions[session]
         self.pairs[cdr] = CdrMatch(one, other, "id") if _same_id(one, other) else CdrMatch(one, other, "score", score)
-        self.taken.add(session)
+        self.paired.add(session)
 
     def by_id(self, fits: Callable[[CdrSummary, SessionSummary], bool]) -> None:
         """Pair what is free, has equal ids and fits; of sessions whose ids differ in case, one of the same case."""
         found = defaultdict(list)
         for number, session in enumerate(self.sessions):
-            if number not in self.taken:
+            if number not in self.paired:
                 found[session.id.upper()].append(number)
         for number, cdr in enumerate(self.cdrs):
             if number in self.pairs:
                 continue
-            same_id = [each for each in found.get(cdr.id.upper(), ()) if each not in self.taken]
+            same_id = [each for each in found.get(cdr.id.upper(), ()) if each not in self.paired]
             fitting = [each for each in same_id if fits(cdr, self.sessions[each])]
             same_case = [each for each in fitting if self.sessions[each].id == cdr.id]
             for each in (same_case or fitting)[:1]:
@@ -102,7 +102,7 @@ class _Matching:
     def by_score(self) -> None:
         """Pair what is free, the best score first; of equal ones that with equal ids."""
         for each in sorted(self._candidates()):
-            if each.cdr not in self.pairs and each.session not in self.taken:
+            if each.cdr not in self.pairs and each.session not in self.paired:
                 self.take(each.cdr, each.session, -each.negative_score)
 
     def _candidates(self) -> Iterator[_Candidate]:
@@ -130,7 +130,7 @@ class _Matching:
         index: dict[Hashable, list[_Start]] = defaultdict(list)
         for number, session in enumerate(self.sessions):
             driver = _driver(session.auth_id)
-            if number in self.taken or driver not in drivers:
+            if number in self.paired or driver not in drivers:
                 continue
             for place in _places_to_stand_at(session.place):
                 index[driver, place].append((session.start_datetime, number))
@@ -199,7 +199,7 @@ _SEPARATORS = re.compile(r"[*-]")
 
 
 def place_agreement(one: ChargingPlace, other: ChargingPlace) -> float:
-    """1 for the same connector; of the same EVSE 0.9 for one that is not told, 0.7 for another one.
+    """1 for the same connector; of the same EVSE 0.9 where one of them names none, 0.7 for another one.
 
     0.5 for the same location where one of the two names no EVSE; 0 for different places.
     """

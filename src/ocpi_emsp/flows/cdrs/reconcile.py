@@ -5,7 +5,7 @@ Rules of this module:
   meanwhile the CDR may be missed, which is no finding yet, and never the other way round;
 - under review is what was last updated in the period; the other side of a pair may lie before or after it, so what was
   last updated within ``MARGIN`` of the period is looked at as well, and is never missing anything itself;
-- memory grows with the period (and its margin) and not with the store: of a document a summary is kept;
+- memory grows with the period (and its margin) and not with the store: of a document only a summary is held;
 - which session belongs to a CDR is decided in reconcile_match.py.
 """
 
@@ -39,7 +39,7 @@ from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
 from ocpi_emsp.ports import Kind, Query, Record
 
 PERIOD: Final = timedelta(days=35)
-"""What is reviewed unless told: a month and some days, since CDRs may be sent once a month (mod_cdrs.md)."""
+"""The period that is reviewed by default: a month and some days, since CDRs may be sent once a month (mod_cdrs.md)."""
 MARGIN: Final = timedelta(days=35)
 """How far from the period the other side of a pair is looked for: for the same reason."""
 COMPLETED_FOR: Final = timedelta(hours=24)
@@ -111,8 +111,8 @@ def _by_start(pair: CdrMatch) -> tuple[datetime, str, str]:
 
 def _lonely(all_of_them: list[T], paired: list[T], period: _Period) -> list[T]:
     """Those under review that are in no pair, in the order of their starts."""
-    taken = {id(each) for each in paired}  # by identity: a summary says no more than what is compared
-    found = [each for each in all_of_them if period.has(each) and id(each) not in taken]
+    used = {id(each) for each in paired}  # by identity: a summary says no more than what is compared
+    found = [each for each in all_of_them if period.has(each) and id(each) not in used]
     return sorted(found, key=lambda each: (_start(each), each.id))
 
 
@@ -148,7 +148,7 @@ class _Period:
 
     @classmethod
     def of(cls, date_from: datetime | None, date_to: datetime | None, now: datetime) -> _Period:
-        """The last ``PERIOD`` before the end, unless told. Raises ValueError."""
+        """The last ``PERIOD`` before the end by default. Raises ValueError."""
         for name, moment in (("date_from", date_from), ("date_to", date_to)):
             if moment is not None and moment.tzinfo is None:
                 raise ValueError(f"{name} has no time zone: {moment}")

@@ -3,7 +3,7 @@
 Rules of this module:
 - names are those of the specification (mod_cdrs.md 3.1, mod_sessions.md 3.1); a number is the exact Decimal of its
   document, and a value that the document does not have is None, never 0;
-- of a document only what is compared is kept: a period of a large party has to fit into memory;
+- of a document only what is compared is held: a period of a large party has to fit into memory;
 - a list holds so many items and counts the rest.
 """
 
@@ -35,7 +35,7 @@ class Bounded(Generic[T]):
 
     @classmethod
     def of(cls, found: Iterable[T], limit: int | None) -> Bounded[T]:
-        """The first ``limit`` of what was found, all of it for None; the rest is counted and not kept."""
+        """The first ``limit`` of what was found, all of it for None; the rest is only counted."""
         items, count = [], 0
         for item in found:
             if limit is None or count < limit:
@@ -249,7 +249,7 @@ class Reconciliation:
 
     @property
     def ok(self) -> bool:
-        """True where nothing was found that somebody should look at."""
+        """True where nothing was found."""
         return not any(found.count for found in self.findings.values())
 
     def summary(self) -> dict[str, Any]:

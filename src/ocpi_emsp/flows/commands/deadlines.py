@@ -3,7 +3,7 @@
 Rules of this module (docs/commands.md):
 - an open command has one entry in the journal, written with it and settled with its end: its deadline survives a
   restart, and any worker finds it;
-- whoever finds a deadline due locks the command first and looks at it then: two workers expire it once;
+- a worker that finds a deadline due locks the command first and reads it then: two workers expire it once;
 - one that cannot be dealt with is put off, and holds no other back.
 """
 
@@ -57,7 +57,7 @@ async def current(context: Context, key: Key) -> SentCommand:
     if sent is not None and _is_over(context, sent):
         sent = await _time_out(context, key) or sent
     if sent is None:
-        raise UnknownCommand(f"there is no command {key.id!r} of {key.country_code}-{key.party_id}")
+        raise UnknownCommand(f"unknown command {key.id!r} of {key.country_code}-{key.party_id}")
     return sent
 
 
@@ -86,7 +86,7 @@ async def expire(context: Context) -> Expired:
 async def stored(
     context: Context, tx: Transaction, sent: SentCommand, now: datetime, correlation_id: str = ""
 ) -> list[Entry]:
-    """Store a command after a change, with what follows from it; events in hand, to deliver after the commit.
+    """Store a command after a change, with what follows from it; gives leased events, to deliver after the commit.
 
     ``correlation_id``: of the request that changed it; without one, the command's own.
     """
@@ -97,10 +97,10 @@ async def stored(
     return await reservations.settled(context, tx, sent, now, correlation_id)
 
 
-async def hand_out(context: Context, in_hand: Sequence[Entry]) -> None:
-    """Deliver events of a command. A listener that raises hides nothing of the command: its event is kept."""
+async def deliver_logged(context: Context, leased: Sequence[Entry]) -> None:
+    """Deliver events of a command. A listener that raises hides nothing of the command: its event waits."""
     try:
-        await deliver(context, in_hand)
+        await deliver(context, leased)
     except ListenerFailed as error:
         logs.warning("event.undelivered", error=error.message, trace=error)
 
@@ -128,7 +128,7 @@ def is_due(context: Context, since: datetime, due: datetime) -> bool:
 
 
 async def _deal_with(context: Context, entry: Entry) -> int:
-    """1 where the deadline was dealt with here, 0 where somebody else did, or it was put off."""
+    """1 where the deadline was dealt with here, 0 where another worker did, or it was put off."""
     try:
         if entry.key is not None and entry.key.kind == Kind.COMMAND:
             return await _time_out(context, entry.key) is not None
@@ -150,20 +150,20 @@ async def _time_out(context: Context, key: Key) -> SentCommand | None:
         if not _is_over(context, sent):
             return None
         sent = sent.changed(CommandChange.DEADLINE)
-        in_hand = await stored(context, tx, sent, now)
+        leased = await stored(context, tx, sent, now)
         name = sent.command.value
         event = await emit(context, tx, CommandTimedOut, key, sent.correlation_id, uid=sent.uid, command=name)
-    context.ring(sent.uid)
+    context.notify(sent.uid)
     party, correlation_id = f"{key.country_code}-{key.party_id}", sent.correlation_id
     logs.info("command.timed_out", party=party, command=name, uid=sent.uid, correlation_id=correlation_id)
-    await hand_out(context, [event, *in_hand] if event is not None else in_hand)
+    await deliver_logged(context, [event, *leased] if event is not None else leased)
     return sent
 
 
 async def _end_reservation(context: Context, entry: Entry) -> int:
     async with context.store.transaction() as tx:
-        in_hand = await reservations.expire(context, tx, entry, context.clock.now())
-    await hand_out(context, in_hand)
+        leased = await reservations.expire(context, tx, entry, context.clock.now())
+    await deliver_logged(context, leased)
     return 1
 
 

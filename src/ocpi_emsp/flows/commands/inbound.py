@@ -1,10 +1,10 @@
 """The eMSP interface of the commands module: the charge point's result of a command (mod_commands.md 2.2).
 
 Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
-- the id in the URL is one that we made and nobody can guess; only the party that got the command may answer it;
+- the id in the URL is ours and cannot be guessed; only the party that received the command may answer it;
 - ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike;
-- a result is taken before the acknowledgement and after the deadline as well;
-- the first result stands; the same again is answered alike, another one is kept out and says so.
+- a result is accepted before the acknowledgement and after the deadline as well;
+- the first result stands; the same again is answered alike, another one is refused with a message.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def result(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         sent = await get_command(tx, key)
         if sent is None or sent.command.lower() != incoming.params["command"].lower():
-            raise UnknownObject("this command is not known")
+            raise UnknownObject("unknown command: expected the response_url of a command that was sent to this party")
         name, said = sent.command.value, response.result.value
         if sent.result is not None:
             if sent.result == response.result:
@@ -37,11 +37,11 @@ async def result(incoming: Incoming) -> Response:
             logs.warning("command.contradicted", party=incoming.party, command=name, uid=key.id, said=said)
             return incoming.reply(Stored.kept(f"the result {sent.result} was received before"))
         settled = sent.changed(CommandChange.RESULT, result=response.result, result_at=incoming.now)
-        incoming.in_hand.extend(await stored(incoming.context, tx, settled, incoming.now, incoming.correlation_id))
+        incoming.leased.extend(await stored(incoming.context, tx, settled, incoming.now, incoming.correlation_id))
         await pull_unknown_session(tx, settled, settled.result, incoming.now)
         late = settled.state == CommandState.LATE
         await incoming.emit(tx, CommandResultReceived, key, uid=key.id, command=name, result=said, late=late)
-    incoming.context.ring(key.id)
+    incoming.context.notify(key.id)
     logs.info(
         "command.result",
         party=incoming.party,

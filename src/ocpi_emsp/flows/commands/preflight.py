@@ -1,4 +1,4 @@
-"""What speaks against a command before it is sent: the location, the EVSE, the token, the session that it is about.
+"""Problems of a command, known before it is sent: its location, EVSE, token or session.
 
 Rules of this module (mod_commands.md 3; docs/reservations-and-sessions.md lists the rules):
 - a finding names the place in the command, and the clause; an error keeps the command from being sent, unless the
@@ -59,7 +59,7 @@ _TABLE = (
         "The EVSE lists no capabilities at all, which many CPOs leave out.",
     ),
     ("connector.unknown", Severity.ERROR, "", "The EVSE has no such connector."),
-    ("token.unknown", Severity.WARNING, "mod_tokens.md#32-token-object", "The token is none of those kept here."),
+    ("token.unknown", Severity.WARNING, "mod_tokens.md#32-token-object", "The token is not stored here."),
     ("token.invalid", Severity.ERROR, "mod_tokens.md#32-token-object", "The token is not valid."),
     ("expiry.past", Severity.ERROR, "mod_commands.md#32-reservenow-object", "The reservation ends in the past."),
     ("session.unknown", Severity.ERROR, "", "The CPO has sent no such session."),
@@ -88,7 +88,7 @@ _ENDED = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 
 async def check_command(context: Context, tx: Transaction, party: Party, command: Command) -> list[Finding]:
-    """What speaks against sending ``command`` to ``party``, by what is stored; none where nothing does."""
+    """The problems of sending ``command`` to ``party``, by what is stored; none where there are none."""
     check = _Check(tx, party, command)
     if isinstance(command, StopSession):
         await check.session(command.session_id)
@@ -195,7 +195,7 @@ class _Check:
         if all(evse.capabilities for evse in evses):
             self.found("capability.missing", pointer, f"{needed} is not among the capabilities of {named}")
         else:
-            self.found("capability.unlisted", pointer, f"no capabilities are listed, so nothing says {needed}: {named}")
+            self.found("capability.unlisted", pointer, f"no capabilities are listed, so {needed} is uncertain: {named}")
 
 
 def _named(evses: Sequence[Evse]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode, encode
 from ocpi_emsp.events import ReservationChanged
-from ocpi_emsp.flows.commands.session_match import Lookout
+from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
@@ -147,8 +147,8 @@ async def settled(
 ) -> list[Entry]:
     """What a changed command means for its reservation; to be called after every change of a command, as it is stored.
 
-    Gives the events that are in hand, for ``deliver`` after the commit. What looks for the session of a START_SESSION
-    that was refused stays until its time is over (:func:`ocpi_emsp.flows.commands.session_link.forget_old`).
+    Gives the leased events, for ``deliver`` after the commit. The pending match of a refused START_SESSION stays until
+    its time is over (:func:`ocpi_emsp.flows.commands.session_link.forget_old`).
     """
     new = _asked_by(sent)
     if new is None or sent.outcome is None:
@@ -164,7 +164,7 @@ async def settled(
         return []
     if reservation.state == ReservationState.ACTIVE:
         await tx.append(_deadline(reservation, sent.correlation_id, now))
-        await tx.append(_lookout(reservation).entry(now, sent.correlation_id))
+        await tx.append(_pending_match(reservation).entry(now, sent.correlation_id))
     return await _emit(context, tx, reservation, correlation_id)
 
 
@@ -211,9 +211,9 @@ def _asked_by(sent: SentCommand) -> Reservation | None:
 
 
 async def expire(context: Context, tx: Transaction, entry: Entry, now: datetime) -> list[Entry]:
-    """End the reservation of a DEADLINE entry that is due. Gives the events in hand, for ``deliver`` after the commit.
+    """End the reservation of a DEADLINE entry that is due. Gives the leased events, for ``deliver``.
 
-    ``tx`` has locked nothing yet: the reservation comes before its entry. Whoever comes second finds nothing to do.
+    ``tx`` has locked nothing yet: the reservation comes before its entry. The second worker finds nothing to do.
     """
     reservation = await _get(tx, entry.key) if entry.key else None
     if reservation is None or reservation.state != ReservationState.ACTIVE:
@@ -230,18 +230,20 @@ async def expire(context: Context, tx: Transaction, entry: Entry, now: datetime)
 
 
 async def used(
-    context: Context, tx: Transaction, lookout: Lookout, session_id: str, correlation_id: str
+    context: Context, tx: Transaction, pending_match: PendingMatch, session_id: str, correlation_id: str
 ) -> list[Entry] | None:
-    """The session that a reservation was waiting for began: the events in hand; None where it stands on another command
-    by now, or none began.
+    """Record that the session of a reservation began; gives the leased events, or None where the reservation belongs to
+    another command by now, or none began.
 
-    One that is EXPIRED is USED as well: the session began in time, and was heard of later.
+    One that is EXPIRED is USED as well: the session began in time, and arrived later.
     """
-    if lookout.reservation_id is None:
+    if pending_match.reservation_id is None:
         return None
-    key = reservation_key(lookout.country_code, lookout.party_id, lookout.location_id, lookout.reservation_id)
+    key = reservation_key(
+        pending_match.country_code, pending_match.party_id, pending_match.location_id, pending_match.reservation_id
+    )
     reservation = await _get(tx, key)
-    if reservation is None or reservation.command != lookout.uid:
+    if reservation is None or reservation.command != pending_match.uid:
         return None
     if reservation.state not in (ReservationState.ACTIVE, ReservationState.EXPIRED):
         return None
@@ -251,8 +253,8 @@ async def used(
     return await _emit(context, tx, begun, correlation_id)
 
 
-def _lookout(reservation: Reservation) -> Lookout:
-    return Lookout(
+def _pending_match(reservation: Reservation) -> PendingMatch:
+    return PendingMatch(
         command=CommandType.RESERVE_NOW,
         uid=reservation.command,
         country_code=reservation.country_code,

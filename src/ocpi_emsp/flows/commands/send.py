@@ -1,9 +1,9 @@
 """Commands that we send (mod_commands.md 2.1).
 
 Rules of this module (docs/commands.md):
-- a command is checked, then stored, then sent: its result may come before the acknowledgement, and whoever is killed
-  in between leaves it with a deadline;
-- ``response_url`` holds an id that nobody can guess;
+- a command is checked, then stored, then sent: its result may come before the acknowledgement, and a process that
+  is killed in between leaves it with a deadline;
+- ``response_url`` holds an id that cannot be guessed;
 - the acknowledgement is ``{"result": ...}`` or the bare text; both are read;
 - what the CPO surely did not take is REFUSED; where that is not sure, it is UNANSWERED, and its result is awaited;
 - it is sent once: a command that failed may have been carried out.
@@ -34,13 +34,14 @@ from ocpi_emsp.flows.calls.call import call, require
 from ocpi_emsp.flows.commands import reservations
 from ocpi_emsp.flows.commands import session_link as command_links
 from ocpi_emsp.flows.commands import states as command_state
-from ocpi_emsp.flows.commands.deadlines import hand_out, stored, watch
+from ocpi_emsp.flows.commands.deadlines import deliver_logged, stored, watch
 from ocpi_emsp.flows.commands.preflight import check_command
 from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand, command_key, put_command, read_command
 from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.journal import error_text
 from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.models import (
     CommandResponse,
     CommandResponseType,
@@ -62,13 +63,13 @@ _TYPES: dict[type[Command], CommandType] = {
     UnlockConnector: CommandType.UNLOCK_CONNECTOR,
 }
 _RESULT = route("commands.result")
-_KEPT = ("location_id", "evse_uid", "connector_id", "reservation_id", "expiry_date", "session_id")
+_SUBJECT = ("location_id", "evse_uid", "connector_id", "reservation_id", "expiry_date", "session_id")
 _LONGEST_ERROR = 500
 _LONGEST_SAID = 255
 
 
 @frozen(kw_only=True)
-class Answered:
+class CommandAcknowledgement:
     """A command that the CPO answered, as it stood then."""
 
     command: SentCommand
@@ -116,13 +117,15 @@ async def reserve_now(
     evse_uid: str | None = None,
     timeout: float | None = None,
     force: bool = False,
-) -> Answered:
+) -> CommandAcknowledgement:
     """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
 
     Raises ValueError for an ``expiry_date`` without a zone.
     """
     if expiry_date.tzinfo is None:
-        raise ValueError(f"expiry_date has no time zone: {expiry_date}")
+        raise ValueError(
+            f"invalid expiry_date '{expiry_date}': expected a time with a zone, for example 2024-05-01T12:00:00+00:00"
+        )
     uid = new_id()
     command = ReserveNow(
         response_url=response_url(context, ReserveNow, uid),
@@ -144,7 +147,7 @@ async def start_session(
     evse_uid: str | None = None,
     timeout: float | None = None,
     force: bool = False,
-) -> Answered:
+) -> CommandAcknowledgement:
     """START_SESSION."""
     uid = new_id()
     url = response_url(context, StartSession, uid)
@@ -154,7 +157,7 @@ async def start_session(
 
 async def stop_session(
     context: Context, party: Party, *, session_id: str, timeout: float | None = None, force: bool = False
-) -> Answered:
+) -> CommandAcknowledgement:
     """STOP_SESSION."""
     uid = new_id()
     command = StopSession(response_url=response_url(context, StopSession, uid), session_id=session_id)
@@ -170,7 +173,7 @@ async def unlock_connector(
     connector_id: str,
     timeout: float | None = None,
     force: bool = False,
-) -> Answered:
+) -> CommandAcknowledgement:
     """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2)."""
     uid = new_id()
     command = UnlockConnector(
@@ -187,13 +190,13 @@ async def unlock_connector(
 
 async def send_command(
     context: Context, party: Party, uid: str, command: Command, *, timeout: float | None, force: bool
-) -> Answered:
+) -> CommandAcknowledgement:
     """Send a command; the acknowledgement is in the answer, the result comes later to ``response_url``.
 
     ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
     NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
-    ``command_uid`` under which the command is kept; StoreFailed, which has it where the command was sent; UnsafeUrl;
-    ValueError for a timeout without sense.
+    ``command_uid`` under which the command is stored; StoreFailed, which has it where the command was sent; UnsafeUrl;
+    ValueError if ``timeout`` is not positive.
     """
     kind = _TYPES[type(command)]
     require(context, party, outgoing(f"commands.{kind.value}"))
@@ -207,12 +210,13 @@ async def send_command(
         if isinstance(error, PartnerError):
             error.command_uid = uid
         change = CommandChange.REJECTED if _is_refusal(error) else CommandChange.NO_ANSWER
-        await _note(context, sent, change, error=error_text(error))
+        await _record(context, sent, change, error=error_text(error))
         raise
     is_accepted = acknowledgement == CommandResponseType.ACCEPTED
     change = CommandChange.ACCEPTED if is_accepted else CommandChange.REJECTED
-    answered = await _note(context, sent, change, acknowledgement=acknowledgement)
-    return Answered(command=answered, findings=findings)
+    answered = await _record(context, sent, change, acknowledgement=acknowledgement)
+    await log_backlog(context)
+    return CommandAcknowledgement(command=answered, findings=findings)
 
 
 async def _checked(context: Context, party: Party, command: Command, *, force: bool) -> tuple[Finding, ...]:
@@ -221,7 +225,9 @@ async def _checked(context: Context, party: Party, command: Command, *, force: b
         findings = tuple(await check_command(context, tx, party, command))
     if not force and any(finding.severity is Severity.ERROR for finding in findings):
         name = _TYPES[type(command)].value
-        raise InvalidObject(f"this {name} cannot succeed; it is not sent, unless it is forced", findings=findings)
+        raise InvalidObject(
+            f"this {name} cannot succeed and was not sent; force=True (--force) sends it", findings=findings
+        )
     return findings
 
 
@@ -252,21 +258,23 @@ async def _store(context: Context, party: Party, uid: str, command: Command, tim
 def _deadline(context: Context, now: datetime, timeout: float | None) -> datetime:
     """A full second, so that it is stored as it is; never earlier than asked for."""
     if timeout is not None and not timeout > 0:
-        raise ValueError(f"a command has more than {timeout} seconds to its deadline")
+        raise ValueError(f"invalid timeout '{timeout}': expected seconds above 0, for example 120")
     try:
         due = now + (context.limits.commands.result_timeout if timeout is None else timedelta(seconds=timeout))
         return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
     except OverflowError:
-        raise ValueError(f"a deadline in {timeout} seconds is no date") from None
+        raise ValueError(
+            f"invalid timeout '{timeout}': expected seconds within the calendar, for example 120"
+        ) from None
 
 
 def _subject(command: Command) -> dict[str, Any]:
-    """What a command is about, as it is kept."""
-    kept: dict[str, Any] = {name: getattr(command, name) for name in _KEPT if hasattr(command, name)}
+    """What a command is about, as it is stored."""
+    subject: dict[str, Any] = {name: getattr(command, name) for name in _SUBJECT if hasattr(command, name)}
     if isinstance(command, StartSession | ReserveNow):
         token = command.token
-        kept |= {"token_uid": token.uid, "token_type": token.type, "auth_id": token.auth_id}
-    return kept
+        subject |= {"token_uid": token.uid, "token_type": token.type, "auth_id": token.auth_id}
+    return subject
 
 
 async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -> CommandResponseType:
@@ -301,14 +309,14 @@ def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
     return error.answered_http >= 400 or 2000 <= (error.answered_code or 0) < 3000
 
 
-async def _note(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
+async def _record(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
     """The command after the CPO's answer, or the lack of one; its result may be there already."""
     try:
-        answered, in_hand = await _write_down(context, sent, change, values)
+        answered, leased = await _write_down(context, sent, change, values)
     except StoreFailed as error:
         error.command_uid = sent.uid
         raise
-    context.ring(sent.uid)
+    context.notify(sent.uid)
     said = answered.acknowledgement.value if answered.acknowledgement else answered.error
     logs.info(
         "command.answered",
@@ -318,7 +326,7 @@ async def _note(context: Context, sent: SentCommand, change: CommandChange, **va
         said=said,
         correlation_id=sent.correlation_id,
     )
-    await hand_out(context, in_hand)
+    await deliver_logged(context, leased)
     return answered
 
 
@@ -329,14 +337,14 @@ async def _write_down(
     async with context.store.transaction() as tx:
         known = await command_state.get_command(tx, sent.key) or sent
         answered = known.changed(change, **values)
-        in_hand = await stored(context, tx, answered, now)
+        leased = await stored(context, tx, answered, now)
         await pull_unknown_session(tx, answered, answered.acknowledgement, now)
-    return answered, in_hand
+    return answered, leased
 
 
 async def pull_unknown_session(
     tx: Transaction, sent: SentCommand, said: CommandResponseType | None, now: datetime
 ) -> None:
-    """Where a party does not know the session that it told us of, the next sync looks what became of that."""
+    """Request a resync of a session that the party itself sent and does not know any more."""
     if said == CommandResponseType.UNKNOWN_SESSION and sent.session_id is not None:
-        await wish(tx, (sent.key.country_code, sent.key.party_id), "sessions", sent.session_id, now)
+        await request_resync(tx, (sent.key.country_code, sent.key.party_id), "sessions", sent.session_id, now)

@@ -1,13 +1,13 @@
 """From command to session: the session that a START_SESSION brought about is found, and linked to it.
 
-Rules of this module (mod_commands.md 1; the law of matching is in lookouts.py):
+Rules of this module (mod_commands.md 1; the law of matching is in pending_matches.py):
 - a session is looked at once, when it is new: nothing links two sessions to a command, or two commands to a session;
 - a command that was refused leads to no session; one without an answer, or whose deadline passed, may;
 - a session that begins during a reservation of the same driver uses it, whether a command began it or not;
-- what is looked for stays for as long as a session may be heard of; a refusal changes nothing about that, since a
-  result may follow it, and since whoever holds a command must not wait for a lookout;
-- a transaction reads sessions first, then lookouts, then commands, then reservations. One of several sessions looks
-  for their commands when it has read them all (:attr:`Incoming.fresh`).
+- a pending match stays for as long as a session may arrive; a refusal changes nothing about that, since a result may
+  follow it, and since a transaction that locks a command must not wait for a pending match;
+- a transaction reads sessions first, then pending matches, then commands, then reservations. One with several sessions
+  looks for their commands when it has read them all (:attr:`Incoming.fresh`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from attrs import evolve
 
 from ocpi_emsp.events import CommandLedToSession
 from ocpi_emsp.flows.commands.reservations import used
-from ocpi_emsp.flows.commands.session_match import Lookout, fitting, lookouts_at, place
+from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting, matches_at, place
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand, command_key, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.request import Incoming
@@ -34,17 +34,17 @@ _PAGE = 100
 
 async def look_for(tx: Transaction, sent: SentCommand) -> None:
     """Look for the session of a START_SESSION that is about to be sent, in the transaction that stores it."""
-    lookout = _lookout(sent)
-    if lookout is not None and sent.sent_at is not None:
-        await tx.append(lookout.entry(sent.sent_at, sent.correlation_id))
+    pending_match = _pending_match(sent)
+    if pending_match is not None and sent.sent_at is not None:
+        await tx.append(pending_match.entry(sent.sent_at, sent.correlation_id))
 
 
-def _lookout(sent: SentCommand) -> Lookout | None:
+def _pending_match(sent: SentCommand) -> PendingMatch | None:
     if sent.command != CommandType.START_SESSION or sent.sent_at is None:
         return None
     if sent.auth_id is None or sent.location_id is None:
         return None
-    return Lookout(
+    return PendingMatch(
         command=sent.command,
         uid=sent.uid,
         country_code=sent.country_code,
@@ -58,12 +58,12 @@ def _lookout(sent: SentCommand) -> Lookout | None:
 
 
 async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
-    """Find what a new session was looked for by: a command, and a reservation. One read where nobody looks.
+    """Link a new session to the command and the reservation that wait for it. One read where none does.
 
     Commands are sent to the party of the connection; behind a hub, the session may be another's.
     """
-    lookouts = await lookouts_at(tx, place(*incoming.party.owner, session.location.id))
-    near = fitting(lookouts, session, incoming.context.limits)
+    pending_matches = await matches_at(tx, place(*incoming.party.owner, session.location.id))
+    near = fitting(pending_matches, session, incoming.context.limits)
     await _link_command(incoming, tx, session, [each for each in near if each.command == CommandType.START_SESSION])
     await _use_reservation(incoming, tx, session, [each for each in near if each.command == CommandType.RESERVE_NOW])
 
@@ -71,38 +71,38 @@ async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
 async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
     """:func:`link` for each new session of a transaction of many.
 
-    One read for all of them, and one for each that was looked for; one for each where the party has many lookouts.
+    One read for all of them, and one for each that matches; one for each where the party has many pending matches.
     """
     if not incoming.fresh:
         return
     entries = await tx.entries(START, limit=_PAGE, owner=incoming.party.owner)
-    lookouts = [Lookout.of(entry) for entry in entries]
-    has_more = len(lookouts) == _PAGE
+    pending_matches = [PendingMatch.of(entry) for entry in entries]
+    has_more = len(pending_matches) == _PAGE
     for session in sorted(incoming.fresh, key=lambda each: (each.location.id, each.start_datetime)):
-        if has_more or fitting(lookouts, session, incoming.context.limits):
+        if has_more or fitting(pending_matches, session, incoming.context.limits):
             await link(incoming, tx, session)
 
 
-async def _link_command(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[Lookout]) -> None:
-    for lookout in near:
-        sent = await get_command(tx, command_key(lookout.country_code, lookout.party_id, lookout.uid))
+async def _link_command(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[PendingMatch]) -> None:
+    for pending_match in near:
+        sent = await get_command(tx, command_key(pending_match.country_code, pending_match.party_id, pending_match.uid))
         if sent is None or sent.session_id is not None:
-            await tx.settle(lookout.entry_id)
+            await tx.settle(pending_match.entry_id)
         elif may_lead_to_a_session(sent):
             await put_command(tx, evolve(sent, session_id=session.id), incoming.now, incoming.correlation_id)
-            await tx.settle(lookout.entry_id)
+            await tx.settle(pending_match.entry_id)
             await incoming.emit(
                 tx, CommandLedToSession, sent.key, uid=sent.uid, command=sent.command.value, session_id=session.id
             )
             return
 
 
-async def _use_reservation(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[Lookout]) -> None:
-    for lookout in near:
-        events = await used(incoming.context, tx, lookout, session.id, incoming.correlation_id)
-        await tx.settle(lookout.entry_id)  # it is used, or stands on another command by now
+async def _use_reservation(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[PendingMatch]) -> None:
+    for pending_match in near:
+        events = await used(incoming.context, tx, pending_match, session.id, incoming.correlation_id)
+        await tx.settle(pending_match.entry_id)  # it is used, or stands on another command by now
         if events is not None:
-            incoming.in_hand.extend(events)
+            incoming.leased.extend(events)
             return
 
 
@@ -112,7 +112,7 @@ def may_lead_to_a_session(sent: SentCommand) -> bool:
 
 
 async def forget_old(context: Context) -> int:
-    """Drop the lookouts whose session would have been heard of by now; their number.
+    """Delete the pending matches whose session would have arrived by now; their number.
 
     Commands are over in about the order in which they were sent, so that it looks no further than to the first one that
     is too young; reservations that run are passed over, and commands with a deadline that is far away.
@@ -122,10 +122,10 @@ async def forget_old(context: Context) -> int:
     while entries := await _page(context, after):
         after = entries[-1].sequence
         for entry in entries:
-            lookout = Lookout.of(entry)
-            if lookout.is_over(now, context.limits):
+            pending_match = PendingMatch.of(entry)
+            if pending_match.is_over(now, context.limits):
                 forgotten += await _forget(context, entry.id)
-            elif lookout.command == CommandType.START_SESSION and lookout.is_young(now, context.limits):
+            elif pending_match.command == CommandType.START_SESSION and pending_match.is_young(now, context.limits):
                 return forgotten
     return forgotten
 
@@ -136,7 +136,7 @@ async def _page(context: Context, after: int) -> Sequence[Entry]:
 
 
 async def _forget(context: Context, entry_id: str) -> bool:
-    """A transaction for each: whoever links sessions takes lookouts in another order."""
+    """Delete in a transaction for each: a flow that links sessions locks pending matches in another order."""
     async with context.store.transaction() as tx:
         is_there = await tx.entry(entry_id) is not None
         await tx.settle(entry_id)

@@ -3,8 +3,8 @@
 Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
 - OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do;
 - a session names its token by ``auth_id`` alone, and may name no EVSE: what is not said speaks against nothing;
-- a lookout is a journal entry of topic START under the key of its location: a new session costs one look in an index;
-- its id is made of the command, and nobody changes it: whoever holds it locked waits for nothing but commands.
+- a pending match is a journal entry of topic START under the key of its location: a new session costs one index lookup;
+- its id is made of the command, and it never changes: a transaction that locks it waits for nothing but commands.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _PAGE = 100
-"""Lookouts that are read at once: more at one location within a day are rare."""
+"""Pending matches that are read at once: more at one location within a day are rare."""
 
 
 @frozen(kw_only=True)
-class Lookout:
-    """A session that is looked for."""
+class PendingMatch:
+    """A session that a command or a reservation waits for."""
 
     command: CommandType
     """START_SESSION, or RESERVE_NOW: then it is the session that uses the reservation."""
@@ -71,8 +71,8 @@ class Lookout:
         )
 
     @classmethod
-    def of(cls, entry: Entry) -> Lookout:
-        """The lookout of a journal entry."""
+    def of(cls, entry: Entry) -> PendingMatch:
+        """Read a journal entry."""
         details = {name: value for name, value in entry.details.items() if name != "correlation_id"}
         times = {name: datetime.fromisoformat(details[name]) for name in ("since", "until")}
         return cls(command=CommandType.of(entry.name), **{**details, **times})
@@ -83,7 +83,7 @@ class Lookout:
         return later(self.until, limits.commands.session_window if is_start else limits.commands.clock_skew)
 
     def is_over(self, now: datetime, limits: Limits) -> bool:
-        """True where the session is not looked for any more, however late it is heard of."""
+        """True where the session is too late, whenever it arrives."""
         return now > later(self.last_start(limits), limits.commands.session_delay)
 
     def is_young(self, now: datetime, limits: Limits) -> bool:
@@ -97,7 +97,7 @@ class Lookout:
         )
 
     def fits(self, session: Session, limits: Limits) -> bool:
-        """True where the session may be the one that is looked for."""
+        """True where the session may be the one."""
         evses = _evses(session)
         return (
             session.auth_id == self.auth_id
@@ -111,9 +111,9 @@ class Lookout:
         return self.evse_uid not in _evses(session), abs(session.start_datetime - self.since)
 
 
-def fitting(lookouts: Iterable[Lookout], session: Session, limits: Limits) -> list[Lookout]:
+def fitting(pending_matches: Iterable[PendingMatch], session: Session, limits: Limits) -> list[PendingMatch]:
     """Those that the session fits, the nearest first; of two equally near ones, the one that was sent first."""
-    found = [each for each in lookouts if each.fits(session, limits)]
+    found = [each for each in pending_matches if each.fits(session, limits)]
     return sorted(found, key=lambda each: (*each.distance(session), each.since))
 
 
@@ -127,17 +127,17 @@ def _evses(session: Session) -> frozenset[str]:
 
 
 def place(country_code: str, party_id: str, location_id: str) -> Key:
-    """What the lookouts at a location are found by; the party is the one that the commands are sent to."""
+    """The key of the pending matches at a location; the party is the one that the commands are sent to."""
     return Key(Kind.LOCATION, country_code.upper(), party_id.upper(), location_id)
 
 
-async def lookouts_at(tx: Transaction, key: Key) -> Sequence[Lookout]:
-    """Every lookout at a location, in the order of their commands."""
-    found: list[Lookout] = []
+async def matches_at(tx: Transaction, key: Key) -> Sequence[PendingMatch]:
+    """Every pending match at a location, in the order of their commands."""
+    found: list[PendingMatch] = []
     after = 0
     while True:
         entries = await tx.entries(START, key, _PAGE, after=after)
-        found.extend(Lookout.of(entry) for entry in entries)
+        found.extend(PendingMatch.of(entry) for entry in entries)
         if len(entries) < _PAGE:
             return found
         after = entries[-1].sequence

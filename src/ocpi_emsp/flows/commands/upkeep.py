@@ -1,4 +1,4 @@
-"""What is due, for the loop that runs beside a server or in a worker: events, deadlines, searches that are over.
+"""What is due, for the loop beside a server or in a worker: events, deadlines, pending matches that are over.
 
 Rules of this module: each is done at most once, however many processes run it on one store.
 """
@@ -18,7 +18,7 @@ class Done:
     """What a round came to."""
 
     number: int
-    """Of events, deadlines and searches that were dealt with."""
+    """Of events, deadlines and pending matches that were handled."""
     looked: int
     """The deadlines that were looked at: all that are open, or none."""
 
@@ -26,8 +26,7 @@ class Done:
 async def do_what_is_due(context: Context, *, look: bool, tidy: bool) -> Done:
     """Deliver the events that are due; with ``look``, deal with the deadlines that passed. Raises StoreFailed.
 
-    With ``tidy``, nobody looks any more for the session of a START_SESSION whose time is over: once in a few minutes
-    is enough.
+    With ``tidy``, pending matches whose time is over are deleted: once in a few minutes is enough.
     """
     delivered = await redeliver(context)
     expired = await expire(context) if look else Expired(0, 0)

@@ -84,7 +84,7 @@ class AuthorizationRequest:
     def refuse(self, allowed: Allowed = Allowed.NOT_ALLOWED, info: DisplayText | None = None) -> AuthorizationInfo:
         """BLOCKED, EXPIRED, NO_CREDIT or NOT_ALLOWED. Raises ValueError for ALLOWED."""
         if allowed == Allowed.ALLOWED:
-            raise ValueError("allow() allows, refuse() does not")
+            raise ValueError("invalid allowed 'ALLOWED': refuse() expects a refusal, for example Allowed.BLOCKED")
         return AuthorizationInfo(allowed=allowed, info=info)
 
     # --- what of an answer can be given ---------------------------------------------------------------------------
@@ -132,6 +132,11 @@ class AuthorizationRequest:
         return self.references.connector_ids or None if self.references else ()
 
 
+def _name(given: object) -> str:
+    """What a caller gave, for a message."""
+    return str(getattr(given, "__qualname__", type(given).__name__))
+
+
 def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
     return (names,) if isinstance(names, str) else None if names is None else tuple(names)
 
@@ -139,10 +144,10 @@ def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
 def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) -> tuple[str, ...]:
     """What is named of what is known, in the order of that. Raises Nonsense where nothing is."""
     among = frozenset(named)
-    kept = tuple(dict.fromkeys(named if known is None else (each for each in known if each in among)))
-    if named and not kept:
+    allowed = tuple(dict.fromkeys(named if known is None else (each for each in known if each in among)))
+    if named and not allowed:
         raise Nonsense(f"it names {what} of which none was asked for")
-    return kept
+    return allowed
 
 
 def sendable(request: AuthorizationRequest, answer: object) -> tuple[AuthorizationInfo, bytes]:
@@ -162,7 +167,7 @@ def _encoded(request: AuthorizationRequest, info: AuthorizationInfo) -> bytes:
     try:
         return encode_valid(info)
     except InvalidObject:
-        # Ids over their length are kept as CPOs send them (docs/spec-choices.md 20): they get their own ids back.
+        # Ids over their length are stored as CPOs send them (docs/spec-choices.md 20): they get their own ids back.
         if info.location is None or not request.is_about(info.location):
             raise
         encode_valid(evolve(info, location=None))
@@ -181,7 +186,9 @@ def arguments_of(hook: Callable[..., Any]) -> Arguments:
     try:
         signature = inspect.signature(hook)
     except ValueError as error:
-        raise TypeError(f"the parameters of {hook!r} cannot be read: wrap it in a function") from error
+        raise TypeError(
+            f"invalid authorize hook '{_name(hook)}': expected a function with readable parameters, for example a def"
+        ) from error
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [each for each in signature.parameters.values() if each.kind in kinds]
     required = [each for each in positional if each.default is each.empty]
@@ -189,7 +196,9 @@ def arguments_of(hook: Callable[..., Any]) -> Arguments:
     try:
         signature.bind(*[None] * (2 if is_pair else 1))
     except TypeError as error:
-        raise TypeError(f"an authorize hook takes an AuthorizationRequest, {hook!r} does not: {error}") from error
+        raise TypeError(
+            f"invalid authorize hook '{_name(hook)}': expected a function of an AuthorizationRequest: {error}"
+        ) from error
     return _token_and_references if is_pair else _request
 
 
@@ -241,10 +250,15 @@ def fallback_of(fallback: AuthorizeFallback) -> FallbackFunction | None:
         return None
     if isinstance(fallback, Allowed):
         if not fallback.known:
-            raise ValueError(f"{fallback.value!r} is no value of Allowed")
+            raise ValueError(
+                f"invalid authorize_fallback '{fallback.value}': expected a value of Allowed, for example NOT_ALLOWED"
+            )
         allowed = fallback
         return lambda request: request.allow() if allowed is Allowed.ALLOWED else request.refuse(allowed)
     given: object = fallback
     if not callable(given) or inspect.iscoroutinefunction(given):
-        raise TypeError(f"authorize_fallback is an Allowed, a plain function or None, not {fallback!r}")
+        raise TypeError(
+            f"invalid authorize_fallback '{_name(fallback)}': expected an Allowed, a plain function or None, "
+            "for example Allowed.NO_CREDIT"
+        )
     return fallback

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.check import Policy
 from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
-from ocpi_emsp.flows.core.limits import Pace
+from ocpi_emsp.flows.core.limits import RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
 from ocpi_emsp.ports import Clock, Send, Sleep, Store
@@ -24,8 +25,17 @@ ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
 UrlPolicy: TypeAlias = Literal["https", "loopback"]
 
 
-def _for_nobody(_uid: str) -> None:
-    """Nobody awaits a command."""
+@define
+class Backlog:
+    """What a process knows of entries that wait for a delivery."""
+
+    looked_at: datetime | None = None
+    logged: set[str] = field(factory=set)
+    """The topics whose backlog was logged."""
+
+
+def _no_waiter(_uid: str) -> None:
+    """Notify nothing: no caller awaits a command."""
 
 
 @frozen(kw_only=True)
@@ -41,7 +51,7 @@ class Context:
     store: Store
     clock: Clock
     sleep: Sleep
-    pace: Pace
+    rate_limiter: RateLimiter
     retry_policy: RetryPolicy
     rate_limit: RateLimit
     send: Send
@@ -52,16 +62,18 @@ class Context:
     correlation_id: str = ""
     """What the calls are a part of that are made with this context; empty: each is on its own."""
     telemetry: GuardedTelemetry = SILENT
-    ring: Callable[[str], None] = _for_nobody
-    """Called with the id of a command once a change of it is committed: whoever awaits it in this process looks."""
+    notify: Callable[[str], None] = _no_waiter
+    """Called with the id of a command once a change of it is committed: it wakes those who await it in this process."""
+    backlog: Backlog = field(factory=Backlog)
+    """Shared by all contexts of an eMSP."""
 
-    def hears(self, event: type[Event]) -> bool:
-        """True where someone is told of this event: a listener, or a relay."""
+    def has_receiver(self, event: type[Event]) -> bool:
+        """True where this event is journalled: for a listener, or for a relay."""
         return self.has_listener(event) or any(issubclass(event, kind) for kind in self.relayed)
 
     def has_listener(self, event: type[Event]) -> bool:
-        """True where someone in this process listens to this event."""
-        return any(issubclass(event, heard) for heard, _ in self.listeners)
+        """True where this process has a listener for this event."""
+        return any(issubclass(event, kind) for kind, _ in self.listeners)
 
     def correlated(self) -> Context:
         """The same with a correlation id: what is done with it belongs together."""
@@ -73,12 +85,12 @@ class Context:
         host = _AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition("@")[2]
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         if not _has_usable_port(url):
-            raise UnsafeUrl(f"{url[:200]!r} has a port that does not exist")
+            raise UnsafeUrl(f"invalid URL '{url[:200]}': its port does not exist")
         if scheme.lower() == "https" and name:
             return url
         if scheme.lower() == "http" and self.url_policy == "loopback" and _is_loopback(name):
             return url
-        raise UnsafeUrl(f"the url policy {self.url_policy!r} forbids {url[:200]!r}")
+        raise UnsafeUrl(f"invalid URL '{url[:200]}': url_policy='{self.url_policy}' forbids it")
 
 
 _AUTHORITY_END = re.compile(r"[/?#\\]")
@@ -102,7 +114,7 @@ def new_token() -> str:
 
 
 def new_id() -> str:
-    """An id that nobody can guess."""
+    """An id that cannot be guessed."""
     return _no_option(secrets.token_urlsafe(18))
 
 

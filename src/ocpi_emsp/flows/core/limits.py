@@ -2,7 +2,7 @@
 
 Rules of this module:
 - state is frozen; a step is a pure function of it and of the time, and gives what is next;
-- a time that lies ahead of every time that is ever set was set by a clock that has gone back since: it binds nobody.
+- a time that lies ahead of every time that is ever set was set by a clock that has gone back since: it is ignored.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Bucket:
     """When the next token is there."""
 
     def take(self, now: datetime, interval: timedelta, slots: int) -> tuple[Bucket, timedelta]:
-        """The bucket once a token was taken, and how long to wait for that token.
+        """The bucket once a token was used, and how long to wait for that token.
 
         ``interval``: between two tokens; ``slots``: how many may wait at once, so no wait is longer than they take.
         """
@@ -147,13 +147,13 @@ class Health:
         return cls(breaker=Breaker.of(policy))
 
 
-class Pace(Protocol):
+class RateLimiter(Protocol):
     """Keeps the state of every party for all clients of one shell; safe in threads and tasks."""
 
     def slot(self, party: PartyId, slots: int, seconds: float) -> AbstractAsyncContextManager[None]:
         """One of the party's slots. Raises PartnerUnavailable where none is free within so many seconds.
 
-        Whoever has one must not ask for another: two such callers could wait for each other.
+        A caller that has one must not ask for another: two such callers could wait for each other.
         """
 
     def step(self, party: PartyId, function: Callable[[Health], tuple[Health, T]]) -> T:

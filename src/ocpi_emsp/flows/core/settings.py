@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -55,7 +56,7 @@ class Identity:
 
 
 def check_rate(rate: Decimal | None, setting: str = "requests_per_second") -> None:
-    """Raises ValueError for a rate that cannot be kept."""
+    """Raise ValueError if requests can never be sent at this rate."""
     if rate is not None:
         _check(
             setting,
@@ -68,7 +69,7 @@ def check_rate(rate: Decimal | None, setting: str = "requests_per_second") -> No
 
 
 def check_slots(slots: int | None, setting: str = "concurrent_requests") -> None:
-    """Raises ValueError for a number of concurrent requests with which none is ever sent."""
+    """Raise ValueError if no request can be sent with this number of concurrent ones."""
     if slots is not None:
         _check(setting, slots, int, lambda it: it >= 1, "a whole number of 1 or more", "4")
 
@@ -88,34 +89,29 @@ def _check(
 
 
 def _is(
-    kind: type | tuple[type, ...], is_usable: Callable[[Any], bool], expected: str, *, optional: bool = False
+    kind: type | tuple[type, ...], expected: str, is_usable: Callable[[Any], bool] = lambda _: True, example: str = ""
 ) -> Callable[[object, Attribute[Any], Any], None]:
     """A validator: the default stands in its message as the example."""
 
     def validate(instance: object, attribute: Attribute[Any], value: Any) -> None:
         default = attribute.default
-        example = f"timedelta(seconds={default.total_seconds():g})" if isinstance(default, timedelta) else str(default)
-        if value is not None or not optional:
-            _check(f"{type(instance).__name__}.{attribute.name}", value, kind, is_usable, expected, example)
+        shown = f"timedelta(seconds={default.total_seconds():g})" if isinstance(default, timedelta) else str(default)
+        _check(f"{type(instance).__name__}.{attribute.name}", value, kind, is_usable, expected, example or shown)
 
     return validate
 
 
-_COUNT = _is(int, lambda it: it >= 1, "a whole number of 1 or more")
-_COUNT_OR_0 = _is(int, lambda it: it >= 0, "a whole number of 0 or more")
-_SECONDS = _is((int, float), lambda it: it > 0, "seconds above 0")
-_SECONDS_OR_NONE = _is((int, float), lambda it: it > 0, "seconds above 0, or None", optional=True)
-_SHARE = _is((int, float), lambda it: 0 <= it <= 1, "a share from 0 to 1")
-_TIME = _is(timedelta, lambda it: it > _ZERO, "a timedelta above 0")
-_WAIT = _is(timedelta, lambda it: it >= _ZERO, "a timedelta of 0 or more")
+_COUNT = _is(int, "a whole number of 1 or more", lambda it: it >= 1)
+_COUNT_OR_0 = _is(int, "a whole number of 0 or more", lambda it: it >= 0)
+_SECONDS = _is((int, float), "seconds above 0", lambda it: it > 0)
+_SECONDS_OR_NONE = _is((int, float, NoneType), "seconds above 0, or None", lambda it: it is None or it > 0)
+_SHARE = _is((int, float), "a share from 0 to 1", lambda it: 0 <= it <= 1)
+_TIME = _is(timedelta, "a timedelta above 0", lambda it: it > _ZERO)
+_WAIT = _is(timedelta, "a timedelta of 0 or more", lambda it: it >= _ZERO)
 
 
-def _part(kind: type) -> Callable[[object, Attribute[Any], Any], None]:
-    def validate(instance: object, attribute: Attribute[Any], value: Any) -> None:
-        setting = f"{type(instance).__name__}.{attribute.name}"
-        _check(setting, value, kind, lambda _: True, f"the class {kind.__name__}", f"{kind.__name__}()")
-
-    return validate
+def _part(kind: type) -> Any:
+    return field(factory=kind, validator=_is(kind, f"the class {kind.__name__}", example=f"{kind.__name__}()"))
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------
@@ -225,12 +221,12 @@ class Limits:
     Raises ValueError or TypeError for a value with which nothing could work.
     """
 
-    http: HttpLimits = field(factory=HttpLimits, validator=_part(HttpLimits))
-    credentials: CredentialLimits = field(factory=CredentialLimits, validator=_part(CredentialLimits))
-    authorize: AuthorizeLimits = field(factory=AuthorizeLimits, validator=_part(AuthorizeLimits))
-    commands: CommandLimits = field(factory=CommandLimits, validator=_part(CommandLimits))
-    delivery: DeliveryLimits = field(factory=DeliveryLimits, validator=_part(DeliveryLimits))
-    sync: SyncLimits = field(factory=SyncLimits, validator=_part(SyncLimits))
+    http: HttpLimits = _part(HttpLimits)  # noqa: RUF009 # a field, no value
+    credentials: CredentialLimits = _part(CredentialLimits)  # noqa: RUF009 # a field, no value
+    authorize: AuthorizeLimits = _part(AuthorizeLimits)  # noqa: RUF009 # a field, no value
+    commands: CommandLimits = _part(CommandLimits)  # noqa: RUF009 # a field, no value
+    delivery: DeliveryLimits = _part(DeliveryLimits)  # noqa: RUF009 # a field, no value
+    sync: SyncLimits = _part(SyncLimits)  # noqa: RUF009 # a field, no value
 
 
 # --- calls to a partner ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The Telemetry port, guarded: what it raises is noted once, and no request knows of it.
+"""The Telemetry port, guarded: what it raises is logged once, and no request fails.
 
 Rules of this module:
 - without a telemetry nothing is made and nothing is called; ``on`` says whether it is worth while to gather attributes;
@@ -75,7 +75,7 @@ class GuardedTelemetry:
         """What ``function`` gives, or ``otherwise`` where it raises; the first time is logged."""
         try:
             return function(*arguments)
-        except Exception as error:  # noqa: BLE001 # whatever a telemetry raises: it is noted, and disturbs nobody
+        except Exception as error:  # noqa: BLE001 # whatever a telemetry raises: it is logged, and no request fails
             if not self._has_failed:
                 self._has_failed = True
                 logs.warning("telemetry.failed", trace=error, error=type(error).__name__)
@@ -109,7 +109,7 @@ class GuardedSpan:
             self._telemetry.safely(lambda: begun[1].set(attributes), None)
 
     def headers(self) -> Mapping[str, str]:
-        """What whoever is called gets along: what an HTTP header can hold, the names in lower case."""
+        """Headers for the called partner: what an HTTP header can hold, the names in lower case."""
         begun, nothing = self._begun, dict[str, str]()
         return nothing if begun is None else self._telemetry.safely(lambda: _usable(begun[1].headers()), nothing)
 

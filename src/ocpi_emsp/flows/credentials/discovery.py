@@ -29,6 +29,7 @@ from ocpi_emsp.errors import (
     UnsafeUrl,
     UnsupportedVersion,
 )
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.pagination import same_origin
 from ocpi_emsp.flows.core.context import Context
@@ -105,7 +106,7 @@ def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
             bad.append(error)
     if bad and not any(_is_ours(each) for each in versions):
         raise AnswerUnusable(f"the versions cannot be read: {bad[0].message}", findings=bad[0].findings)
-    return versions, [f"{len(bad)} entries of the versions cannot be read"] if bad else []
+    return versions, [f"{counted(len(bad), 'listed version')} cannot be read"] if bad else []
 
 
 def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:
@@ -116,7 +117,7 @@ def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:
             f"OCPI 2.1.1 is not offered; the partner's versions: {_named(each.version.value for each in versions)}"
         )
     others = len(set(urls)) - 1
-    return urls[0], [f"version 2.1.1 is listed with {others + 1} URLs, the first is taken"] if others else []
+    return urls[0], [f"version 2.1.1 is listed with {others + 1} URLs, the first one is used"] if others else []
 
 
 def _is_ours(version: Version) -> bool:
@@ -196,19 +197,19 @@ def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endp
 def require_version(details: VersionDetail) -> None:
     """Raises UnsupportedVersion for the details of another version: its endpoints mean something else."""
     if details.version != VersionNumber.V2_1_1:
-        raise UnsupportedVersion(f"the details of 2.1.1 say that they are those of {details.version.value[:40]}")
+        raise UnsupportedVersion(f"the version details of 2.1.1 name version {details.version.value[:40]}")
 
 
 def require_few(endpoints: Sequence[Endpoint]) -> None:
     """Raises AnswerUnusable for more endpoints than a partner can have."""
     if len(endpoints) > MOST_ENDPOINTS:
-        raise AnswerUnusable(f"the details name {len(endpoints)} endpoints, at most {MOST_ENDPOINTS} are taken")
+        raise AnswerUnusable(f"the details name {len(endpoints)} endpoints, at most {MOST_ENDPOINTS} are accepted")
 
 
 def require_absolute(endpoint: Endpoint) -> None:
     """Raises AnswerUnusable for a relative URL: there is no rule what it is relative to."""
     if "://" not in endpoint.url:
-        raise AnswerUnusable(f"the URL of {endpoint.identifier!s:.40} is not absolute: {endpoint.url[:200]!r}")
+        raise AnswerUnusable(f"the URL of {endpoint.identifier!s:.40} is not absolute: '{endpoint.url[:200]}'")
 
 
 def duplicates(endpoints: Iterable[Endpoint]) -> list[str]:
@@ -218,7 +219,7 @@ def duplicates(endpoints: Iterable[Endpoint]) -> list[str]:
         urls.setdefault(endpoint.identifier.lower(), []).append(endpoint.url)
     several = {module: found for module, found in urls.items() if len(set(found)) > 1}
     return [
-        f"{module[:40]} is listed with {len(set(found))} URLs, the first is taken: {found[0]}"
+        f"{module[:40]} is listed with {len(set(found))} URLs, the first one is used: {found[0]}"
         for module, found in several.items()
     ]
 
@@ -235,7 +236,7 @@ def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
 def require_foreign(identity: Identity, url: str) -> None:
     """Raises CannotUseApi for a URL of ours: we would do the handshake with ourselves."""
     if is_our_url(identity, url):
-        raise CannotUseApi(f"{url[:200]} is our own URL: give the partner's")
+        raise CannotUseApi(f"{url[:200]} is our own URL: provide the versions URL of the partner")
 
 
 def is_our_url(identity: Identity, url: str) -> bool:
@@ -244,7 +245,7 @@ def is_our_url(identity: Identity, url: str) -> bool:
         if not same_origin(identity.url, url):
             return False
         path, base = urlsplit(url).path.rstrip("/"), urlsplit(identity.url).path.rstrip("/")
-    except ValueError:  # it is no URL; whoever wants to call it says so
+    except ValueError:  # it is no URL; the call to it raises
         return False
     details = urlsplit(identity.endpoint("")).path.rstrip("/")
     return path in (base, f"{base}/versions", details) or path.startswith(f"{details}/")

@@ -43,7 +43,7 @@ async def put(incoming: Incoming) -> Response:
 
 
 async def patch(incoming: Incoming) -> Response:
-    """Like PUT, with the members that are left out taken from what is stored."""
+    """Like PUT, with the missing members filled in from the stored credentials."""
     party = incoming.party
     require(party.state, PartyChange.THEIR_PATCH, party, allow=_allowed(incoming))
     stored = Credentials(

@@ -40,7 +40,7 @@ from ocpi_emsp.flows.parties.party import (
     put_party,
     reissue,
 )
-from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, want_push
+from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, request_push
 from ocpi_emsp.models import Credentials, ModuleID
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.routes import outgoing
@@ -58,7 +58,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
     await sweep(context)
     key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
     if _is_us(context, key.country_code, key.party_id):
-        raise InvalidObject(f"{key.country_code}-{key.party_id} is ourselves: invite a partner")
+        raise InvalidObject(f"{key.country_code}-{key.party_id} is our own party: invite a partner")
     async with context.store.transaction() as tx:
         party = await find_party(tx, country_code, party_id)
         state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
@@ -136,7 +136,7 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
             party = evolve(party, profile=_kept(known, party.profile))
         await delete_party(tx, pending)
         await put_party(tx, party, context.clock.now(), context.correlation_id)
-        await want_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
+        await request_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
         event = await emit(context, tx, PartyRegistered, party.key, context.correlation_id, **offer.said)
     return party, event
 
@@ -184,12 +184,12 @@ async def accept_credentials(
                 issued=reissue(current, token, now),
             )
             await put_party(tx, updated, now, correlation_id)
-            await want_push(tx, updated, now, wait=AFTER_REGISTERING)
+            await request_push(tx, updated, now, wait=AFTER_REGISTERING)
             kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
             event = await emit(context, tx, kind, updated.key, correlation_id, **offer.said)
         await deliver(context, [event])
         return our_credentials(context, token)
-    raise CannotUseApi(f"the credentials of {party} change faster than they can be tried")
+    raise CannotUseApi(f"the credentials of {party} change faster than they can be verified")
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:

@@ -4,7 +4,7 @@ Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
 - what happens to a party goes through the table of handshake.py;
 - our fresh token is stored before it is sent, since the partner calls back with it before it answers;
 - a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves
-  both tokens of ours working: the partner may have taken the new one, and shows by its use whether it did;
+  both tokens of ours valid: the partner may have accepted the new one, and its next request shows whether it did;
 - where two renewals cross, ours and the partner's or two of ours, the newer of the partner's two tokens counts.
 """
 
@@ -46,7 +46,7 @@ from ocpi_emsp.flows.parties.party import (
     reissue,
     withdraw,
 )
-from ocpi_emsp.flows.parties.pending_push import want_push
+from ocpi_emsp.flows.parties.pending_push import request_push
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import outgoing
@@ -150,7 +150,7 @@ async def _begin(context: Context, party: Party, token: str) -> tuple[Party, Par
 
 
 class _OfAnotherParty(AnswerUnusable):
-    """Credentials of somebody else: our fresh token is in the wrong hands."""
+    """Credentials of another party: our fresh token is in the wrong hands."""
 
 
 async def _exchanged(context: Context, party: Party, method: str, token: str) -> Credentials:
@@ -180,7 +180,7 @@ def _was_refused(error: BaseException) -> bool:
 
 
 async def _undo(context: Context, before: Party, begun: Party, token: str, *, was_refused: bool) -> None:
-    """What was there before; our fresh token stays beside it where the partner may have taken it."""
+    """What was there before; our fresh token stays beside it where the partner may have accepted it."""
     if not was_refused:
         logs.warning("party.renewal_unknown", party=before, correlation_id=context.correlation_id)
         return
@@ -231,7 +231,7 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
             return current
         updated = evolve(current, endpoints=offer.endpoints, versions_url=offer.versions_url)
         await put_party(tx, updated, context.clock.now(), context.correlation_id)
-        await want_push(tx, updated, context.clock.now())
+        await request_push(tx, updated, context.clock.now())
     return updated
 
 
@@ -321,11 +321,11 @@ async def unregister_party(context: Context, country_code: str, party_id: str, *
     try:
         await unregister(context, party)
     except NotSupported as error:
-        raise NotSupported(f"{error.message}; tell=False (--no-tell) forgets {party} here only") from error
+        raise NotSupported(f"{error.message}; to forget {party} here only, use tell=False (--no-tell)") from error
 
 
 async def _forget(context: Context, party: Party) -> Entry | None:
-    """The event for ``deliver``: nobody is told of an invitation that is taken back, nor of the same end twice."""
+    """The event for ``deliver``: no listener is notified of a withdrawn invitation, nor twice of one end."""
     async with context.store.transaction() as tx:
         was_there = await delete_party(tx, party)
         if not was_there or party.state is not PartyState.REGISTERED:

@@ -44,14 +44,14 @@ class Refused(Enum):
     NO_REGISTRATION = "refused here: there is no registration"
 
 
-class Nobody(Enum):
+class UnknownParty(Enum):
     """A partner that is not known, or not any more."""
 
     UNKNOWN = "unknown"
 
 
-UNKNOWN = Nobody.UNKNOWN
-Standing = PartyState | Nobody
+UNKNOWN = UnknownParty.UNKNOWN
+Standing = PartyState | UnknownParty
 _S, _C, _R = PartyState, PartyChange, Refused
 
 TRANSITIONS: Mapping[Standing, Mapping[PartyChange, Standing | Refused]] = {
@@ -126,7 +126,7 @@ def after(
     """The state that a party has after a change that leaves it known. Raises what :func:`require` raises."""
     state = require(standing, change, who, allow=allow)
     if not isinstance(state, PartyState):
-        raise NotRegistered(f"{who} is not known any more")
+        raise NotRegistered(f"{who} is no longer known")
     return state
 
 
@@ -156,8 +156,8 @@ def _error(refused: Refused, who: object, allow: Sequence[str]) -> OcpiError:
             return NotAuthenticated("the token is not known")
         case Refused.HAS_A_REGISTRATION:
             return AlreadyRegistered(
-                f"{who} is registered already: update renews the registration, unregister ends it, and where the "
-                "partner has lost its data, unregister(tell=False) (--no-tell) forgets it here only"
+                f"{who} is registered already: update renews the registration, unregister ends it; where the partner "
+                "lost its data, unregister with tell=False (--no-tell) forgets it here only"
             )
         case Refused.NO_REGISTRATION:
             return NotRegistered(f"there is no registration with {who}")

@@ -1,9 +1,9 @@
-"""Events that wait in the journal, for whoever looks after the eMSP: listed, shown, and the dead ones tried again.
+"""Administration of the outbox: pending events and dead letters are listed, shown, and tried again.
 
 Rules of this module:
 - a dead letter that is tried again goes back to its place: it comes before what its object has waiting, and after what
   was delivered meanwhile;
-- it waits while the object's next event is in somebody's hand.
+- it waits while the object's next event is leased.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Rules of this module:
 - an event leaves the journal once every listener took it: at least once, in order per object;
 - a process leases the event that it delivers, and the object's next one in the transaction that settles it; one that
   another process leases, or that waits for another try, holds back the later ones of its object;
-- a listener that raises fails the request that delivers (500 / 3000): the object is stored, whole, and the event kept;
-- an event that nobody in this process listens to is left to the process where somebody does.
+- a listener that raises fails the request that delivers (500 / 3000): the object is stored, whole, and the event waits;
+- an event without a listener in this process is left to a process that has one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ocpi_emsp.ports import EVENT, Entry, Key
 
 
 class ListenerFailed(OcpiError):
-    """A listener raised; the event is kept for another try."""
+    """A listener raised; the event waits for another try."""
 
 
 @define
@@ -34,18 +34,18 @@ class _Outcome:
     """The first."""
 
 
-async def deliver(context: Context, in_hand: Iterable[Entry | None], touched: Iterable[Key] = ()) -> None:
-    """Deliver entries that are in hand and committed, what follows them, and what waits for the ``touched`` objects.
+async def deliver(context: Context, leased: Iterable[Entry | None], touched: Iterable[Key] = ()) -> None:
+    """Deliver entries that are leased and committed, what follows them, and what waits for the ``touched`` objects.
 
     Raises ListenerFailed once all were tried, where one failed.
     """
     outcome, done = _Outcome(), set[Key]()
-    for entry in in_hand:
+    for entry in leased:
         if entry is not None and entry.key is not None:
             done.add(entry.key)
             # A network call or a slow listener may have come in between.
-            is_held = not is_due(context, entry)
-            await _drain(context, entry if is_held else await _take(context, entry.key), outcome)
+            is_leased = not is_due(context, entry)
+            await _drain(context, entry if is_leased else await _take(context, entry.key), outcome)
     for key in dict.fromkeys(touched):
         if context.listeners and key not in done:
             await _drain(context, await _take(context, key), outcome)
@@ -71,10 +71,10 @@ async def _take(context: Context, key: Key) -> Entry | None:
 
 
 async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> None:
-    """Deliver an entry in hand and those of its object that follow, until one fails or none is left."""
+    """Deliver a leased entry and those of its object that follow, until one fails or none is left."""
     while entry is not None:
         try:
-            await _tell(context, entry)
+            await _notify(context, entry)
         except UnreadableEvent as error:
             entry = await _finish(context, entry, error)
         except Exception as error:  # noqa: BLE001 # whatever a listener raises: it is noted and reported
@@ -87,16 +87,16 @@ async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> No
             entry = await _finish(context, entry, None)
 
 
-async def _tell(context: Context, entry: Entry) -> None:
+async def _notify(context: Context, entry: Entry) -> None:
     """Raises what a listener raises, UnreadableEvent."""
     event = event_of(entry)
-    for heard, listener in context.listeners:
-        if isinstance(event, heard):
+    for kind, listener in context.listeners:
+        if isinstance(event, kind):
             await listener(event)
 
 
 async def _finish(context: Context, entry: Entry, error: Exception | None) -> Entry | None:
-    """Settle an entry, or note why it failed; the object's next one, in hand, where it is that one's turn."""
+    """Settle an entry, or record why it failed; gives the object's next one, leased, where it may be delivered."""
     async with context.store.transaction() as tx:
         if error is None:
             await tx.settle(entry.id)

@@ -43,7 +43,7 @@ async def emit(
     Gives the leased entry, for ``deliver`` after the commit: this one, or one of the object that waited before it.
     None where no listener is registered, or another process leases the object's events.
     """
-    if not context.hears(event):
+    if not context.has_receiver(event):
         return None
     owner = {"country_code": key.country_code, "party_id": key.party_id, "correlation_id": correlation_id}
     entry = Entry(

@@ -1,13 +1,13 @@
 """Events for a broker: batches from the journal to a callable that publishes them.
 
 Rules of this module:
-- nothing is published inside a transaction: entries are taken in hand in one, published, and settled in another; one
+- nothing is published inside a transaction: entries are leased in one, published, and settled in another; one
   that is published and not settled, since the process died, is published again: at least once;
-- in order per object, with any number of relays: a later entry is never taken while an older one of its object is in
-  another relay's hand or waits for another try;
+- in order per object, with any number of relays: a later entry is never leased while an older one of its object is
+  leased by another relay or waits for another try;
 - what failed in a batch is published alone from then on, and only what failed alone becomes a dead letter: an event
   that the broker refuses costs its neighbours one try;
-- what cannot be read is a dead letter at once, and stops nobody.
+- an unreadable entry is a dead letter at once, and holds up no other.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import TypeAlias
 
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import RelayedEvent, UnreadableEvent
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.journal import fail, is_due, lease, page
+from ocpi_emsp.flows.events.journal import error_text, fail, is_due, lease, page
 from ocpi_emsp.ports import RELAY, Entry, Key
 
 PublishHook: TypeAlias = Callable[[list[RelayedEvent]], Awaitable[object]]
 
 
 class RelayFailed(OcpiError):
-    """A batch could not be published; its events are kept for another try."""
+    """A batch could not be published; its events stay for another try."""
 
 
 async def relay_once(context: Context, publish: PublishHook, batch: int) -> int:
@@ -60,20 +61,20 @@ async def _due(context: Context, batch: int) -> list[Entry]:
 
 
 async def _take(context: Context, chosen: Sequence[Entry]) -> list[Entry]:
-    """Those of the entries that are still the first of their object and due, in hand."""
+    """Those of the entries that are still the first of their object and due, leased."""
     by_key: dict[Key | None, set[str]] = {}
     for entry in chosen:
         by_key.setdefault(entry.key, set()).add(entry.id)
-    taken: list[Entry] = []
+    found: list[Entry] = []
     if by_key:
         async with context.store.transaction() as tx:
             for key, ids in by_key.items():
                 for entry in await tx.entries(RELAY, key, len(ids)):
-                    held = await lease(context, tx, entry) if entry.id in ids else None
-                    if held is None:
+                    leased = await lease(context, tx, entry) if entry.id in ids else None
+                    if leased is None:
                         break
-                    taken.append(held)
-    return sorted(taken, key=lambda entry: entry.sequence)
+                    found.append(leased)
+    return sorted(found, key=lambda entry: entry.sequence)
 
 
 async def _publish(
@@ -83,7 +84,7 @@ async def _publish(
         await publish(events)
     except Exception as error:
         await _fail(context, entries, error)
-        raise RelayFailed(f"publishing {len(events)} events raised {type(error).__name__}: {error}") from error
+        raise RelayFailed(f"publishing {counted(len(events), 'event')} failed: {error_text(error)}") from error
     async with context.store.transaction() as tx:
         for entry in entries:
             await tx.settle(entry.id)

@@ -4,7 +4,7 @@ Rules of this module:
 - a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push), or
   those that its connection is allowed: the owner of an object is the one in the URL;
 - an object's id in the body is the one in the URL (2001 otherwise);
-- what is kept as stored although something else was received is answered 1000 and says why (docs/spec-choices.md 15).
+- where the stored object stays although another one was received, the answer is 1000 and says why (spec-choices.md 15).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Outcome(Enum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-    """It says what the stored one says; told apart from UPDATED only where :meth:`Incoming.compares` says so."""
+    """It equals the stored one; distinguished from UPDATED only where :meth:`Incoming.compares` is true."""
     STALE = "stale"
     """The stored one is newer, or final, and stays."""
     CONFLICT = "conflict"
-    """A CDR under an id that another content has; it is kept beside that one."""
+    """A CDR under an id that another content has; it is stored beside that one."""
 
 
 @frozen
@@ -79,7 +79,7 @@ class Incoming:
     params: Mapping[str, str]
     correlation_id: str
     now: datetime
-    in_hand: list[Entry] = field(factory=list)
+    leased: list[Entry] = field(factory=list)
     """Events that are delivered once the flow is done."""
     touched: list[Key] = field(factory=list)
     """Objects of which the events that wait are delivered then, too."""
@@ -123,7 +123,7 @@ class Incoming:
     def require_id(self, member: str, found: str, wanted: str) -> None:
         """Raises InvalidObject where the id in the body is not the one in the URL."""
         if found != wanted:
-            message = f"{member} is {found!r}, the URL says {wanted!r}"
+            message = f"{member} is {found!r}, expected {wanted!r} as in the URL"
             finding = Finding(
                 pointer=f"/{member}", rule="url.id", severity=Severity.ERROR, message=message, clause=_ID_CLAUSE
             )
@@ -131,24 +131,24 @@ class Incoming:
 
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""
-        return self.pulled or self.context.hears(event)
+        return self.pulled or self.context.has_receiver(event)
 
     async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
         """Journal an event of this request and have it delivered after the flow."""
         entry = await emit(self.context, tx, event, key, self.correlation_id, body, **details)
         if entry is not None:
-            self.in_hand.append(entry)
+            self.leased.append(entry)
 
     def reply(self, stored: Stored) -> Response:
         """201 for a new object, 200 for a known one, and for one that stays as it is stored (status_codes.md)."""
         if stored.outcome is Outcome.STALE:
-            return Response(200, [JSON], success(self.now, message=f"Kept as stored: {stored.reason}"))
+            return Response(200, [JSON], success(self.now, message=f"Not stored: {stored.reason}"))
         status = 201 if stored.outcome is Outcome.CREATED else 200
-        return Response(status, [JSON], success(self.now, message=self.said))
+        return Response(status, [JSON], success(self.now, message=self.message))
 
     @property
-    def said(self) -> str:
-        """What the envelope of a success says: which deviation was let pass, if any."""
+    def message(self) -> str:
+        """The status_message of a success: it names the first accepted deviation, if any."""
         if not self.deviations:
             return "Success"
         first, *more = self.deviations
@@ -156,7 +156,7 @@ class Incoming:
         return f"Success, although {first.pointer}: {first.message} [{first.rule}]{others}"
 
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
-        """The journal entry that keeps what was refused, raw, without the token, with its findings."""
+        """The journal entry that stores what was refused, raw, without the token, with its findings."""
         headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
         return Entry(
             id=entry_id,
@@ -164,7 +164,7 @@ class Incoming:
             name=route.name,
             key=None,
             at=self.now,
-            # Credentials hold a token, which is kept nowhere but with its party.
+            # Credentials hold a token, which is stored nowhere but with its party.
             body=b"" if route.module == "credentials" else self.request.body,
             details={
                 "country_code": self.party.country_code,

@@ -1,7 +1,7 @@
 """What sessions and tariffs share: client owned objects that are one record each.
 
 Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
-- older than stored is kept as stored; the same content under a new ``last_updated`` is stored without an event;
+- an object older than stored is ignored; the same content under a new ``last_updated`` is stored without an event;
 - a PATCH without ``last_updated`` gets the receipt time, and never moves an object back;
 - a PATCH of an unknown object is 404, and the next sync pulls that object.
 """
@@ -17,7 +17,7 @@ from ocpi_emsp.codec.patch import Members, join, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncWanted
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
-from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
@@ -49,7 +49,7 @@ async def store_object(
 
 def older(old: Record, stored: datetime) -> Stored:
     """What was received is older than what is stored, which stays."""
-    return Stored(Outcome.STALE, f"it was last updated {wire_time(stored)}, this is older", old)
+    return Stored(Outcome.STALE, f"it was last updated {wire_time(stored)}, the received one is older", old)
 
 
 def differs(old: Record | None, new: Record) -> bool:
@@ -58,18 +58,18 @@ def differs(old: Record | None, new: Record) -> bool:
 
 
 async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
-    """The record that a PATCH is about; where there is none, a resync is wanted."""
+    """The record that a PATCH is about; where there is none, a resync is requested."""
     record = await tx.get(key)
     if record is None:
-        await want_resync(incoming, tx, key)
+        await request_resync_of(incoming, tx, key)
     return record
 
 
-async def want_resync(incoming: Incoming, tx: Transaction, key: Key) -> None:
-    """Say that the object, or the location that it belongs to, should be pulled."""
+async def request_resync_of(incoming: Incoming, tx: Transaction, key: Key) -> None:
+    """Request a pull of the object, or of the location that it belongs to."""
     module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
     object_id = key.parent or key.id
-    await wish(tx, incoming.party.owner, module, object_id, incoming.now, incoming.owner)
+    await request_resync(tx, incoming.party.owner, module, object_id, incoming.now, incoming.owner)
     await incoming.emit(tx, ResyncWanted, key, module=module, id=object_id)
 
 

@@ -4,7 +4,7 @@ Rules of this module (docs/spec-choices.md rows 4, 6, 15, 18; the shared ones ar
 - EVSEs are records of their own, so that a status change rewrites one EVSE; a location is assembled when it is read;
 - a change of an EVSE or connector moves the ``last_updated`` of everything around it forward, never back;
 - a location is as new as its newest EVSE, as stored and as received: not every CPO moves the one with the other;
-- an EVSE that a PUT of its location leaves out becomes REMOVED as of that PUT, and says so; an older one is kept;
+- an EVSE that a PUT of its location leaves out becomes REMOVED as of that PUT, with an event; a later one stays;
 - an EVSE or connector of an unknown location is 404 / 2003.
 """
 
@@ -22,7 +22,7 @@ from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject, UnknownLocation, UnknownObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
-from ocpi_emsp.flows.inbound.upsert import differs, known, older, raw_time, receipt, stamped, want_resync
+from ocpi_emsp.flows.inbound.upsert import differs, known, older, raw_time, receipt, request_resync_of, stamped
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -137,7 +137,7 @@ async def patch_connector(incoming: Incoming) -> Response:
             incoming.require_id("id", connector.id, incoming.params["connector_id"])
             return incoming.reply(await _store_connector(incoming, tx, location, record, connector, document))
         if record is not None:
-            await want_resync(incoming, tx, record.key)
+            await request_resync_of(incoming, tx, record.key)
         unknown = await _unknown_evse(incoming, tx) if record is None else _unknown_connector(incoming)
     raise unknown
 
@@ -157,7 +157,7 @@ def _stamped_below(patch: bytes | msgspec.Raw, moment: datetime) -> Members:
 
 @frozen
 class _Pushed:
-    """A location as received, taken apart: its document without EVSEs, and a record for each EVSE."""
+    """A location as received, split: its document without EVSEs, and a record for each EVSE."""
 
     location: Location
     shell: bytes
@@ -231,7 +231,7 @@ async def _store_location(
         return Stored.over(old)
     if not changed and not differs(old, record):
         return Stored(Outcome.UNCHANGED, record=record)
-    if incoming.context.hears(LocationReceived):
+    if incoming.context.has_receiver(LocationReceived):
         whole = assemble(record, await tx.children(key))
         await incoming.emit(tx, LocationReceived, key, whole, created=old is None)
     return Stored.over(old)
@@ -246,19 +246,19 @@ async def _store_evses(
     """
     known_evses = {record.key: record for record in stored}
     left_out, latest, changed = dict(known_evses), moment, False
-    heard = incoming.compares(LocationReceived)
+    compares = incoming.compares(LocationReceived)
     for record in pushed:
         left_out.pop(record.key, None)
         old = known_evses.get(record.key)
         if old is not None and (old.document == record.document or record.last_updated < old.last_updated):
             latest = max(latest, old.last_updated)
             continue
-        changed = changed or (heard and differs(old, record))
+        changed = changed or (compares and differs(old, record))
         known_evses[record.key] = record
         await tx.put(record)
     for record in left_out.values():
         removed = await _remove(incoming, tx, record, moment)
-        changed = changed or (heard and removed)
+        changed = changed or (compares and removed)
         latest = max(latest, record.last_updated)
     return changed, latest
 
@@ -296,7 +296,7 @@ async def _store_evse(
     await tx.put(record)
     if evse.last_updated > location.last_updated:
         await tx.put(evolve(location, last_updated=evse.last_updated, correlation_id=incoming.correlation_id))
-    if incoming.context.hears(EvseReceived) and differs(old, record):
+    if incoming.context.has_receiver(EvseReceived) and differs(old, record):
         created = old is None
         await incoming.emit(tx, EvseReceived, key, document, location_id=key.parent, created=created)
     return Stored.over(old)

@@ -1,7 +1,7 @@
 """Whose an object is that comes over a hub's connection: the connection's own party, or one that it is allowed.
 
 Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
-- a party that has a registration of its own is written by its own connection alone, whoever allows another one;
+- a party that has a registration of its own is written by its own connection alone, although another profile allows it;
 - a push says the owner in its URL; a CDR, and what is pulled, says none in 2.1.1, so that it is looked for:
   - an object that names its ``country_code`` and ``party_id`` (the 2.2 habit) is believed where they are allowed;
   - one whose id exactly one allowed party has is that party's, so that pushes and pulls meet;

@@ -1,8 +1,8 @@
-"""Partners: what is known of each, and which token is whose.
+"""Parties: what is stored of each partner, and which token belongs to which.
 
 Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
 - a token that we only compare is stored as its SHA-256; the one that we present stands in the party's
-  document, which a store that lasts has to seal (see SqlStore);
+  document, which a durable store has to seal (see SqlStore);
 - a replaced token works until the new one is first used, or the grace time ends;
 - a party is identified by country_code and party_id, compared without case;
 - a transaction that writes reads the party before its tokens: two of them then lock in one order.
@@ -56,7 +56,7 @@ class IssuedToken:
     sha256: str
     issued_at: DateTime
     offered: bool = False
-    """It stands in a PUT of ours without a usable answer yet: the party may have taken it, or not. Until one of the two
+    """It was sent in a PUT without a usable answer yet: the party may have accepted it, or not. Until one of the two
     shows, it ends no other token and time ends none for it."""
 
 
@@ -72,16 +72,16 @@ class RuleAction:
 
 @frozen(kw_only=True, slots=False)
 class Profile:
-    """How a partner wants to be talked to, as data."""
+    """How a partner is called and answered where that differs from the eMSP's own settings."""
 
     clause: ClassVar[str] = _CLAUSE
 
     base64_token: bool = False
     """It expects the token in base64 (the 2.2 habit)."""
     refuses: str | None = None
-    """The severity from which on its payloads are refused; None for the eMSP's own policy."""
+    """The severity from which its payloads are refused; None for the eMSP's own policy."""
     actions: tuple[RuleAction, ...] = ()
-    """Rules that count for it as something else."""
+    """Rules that have another severity for it."""
     matrix: str | None = None
     """What is served to it and called at it, as the CSV of a support matrix; None for the eMSP's own."""
     append_charging_periods: bool = False
@@ -134,7 +134,9 @@ def with_policy(profile: Profile, policy: Policy | None) -> Profile:
     actions = dict(policy.actions) if policy else {}
     unknown = sorted(set(actions) - set(RULES))
     if unknown:
-        raise ValueError(f"there is no rule {', '.join(unknown)}")
+        raise ValueError(
+            f"invalid rule '{unknown[0]}': expected one of ocpi_emsp.check.RULES, for example {min(RULES)}"
+        )
     return evolve(
         profile,
         refuses=policy.refuses.value if policy else None,
@@ -334,9 +336,9 @@ def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -
     place = [each.sha256 for each in issued].index(sha256)
     used = issued[place]
     # The party reads our versions with an offered token before it answers: that use settles nothing.
-    in_hand = used.offered and now - used.issued_at <= context.limits.credentials.handshake_timeout
-    settled = issued[: place + 1] if in_hand else (evolve(used, offered=False),)
-    # One that was offered, and not used for so long while an earlier one was, was never taken.
+    is_unsettled = used.offered and now - used.issued_at <= context.limits.credentials.handshake_timeout
+    settled = issued[: place + 1] if is_unsettled else (evolve(used, offered=False),)
+    # One that was offered, and not used for so long while an earlier one was, was never accepted.
     later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
     given = [each.issued_at for each in later if not each.offered]
     if given and now - given[-1] > grace:

@@ -1,10 +1,10 @@
-"""Which parties our tokens have to be pushed to: one entry of the journal for each, written with the change.
+"""Push requests: one journal entry for each party that our tokens have to be pushed to, written with the change.
 
 Rules of this module:
 - an entry says that something changed, not what: a push finds that out, so a thousand changes are one entry;
-- a change writes only what nobody wrote before it: one that waits already stays as it is, one that is in hand learns
-  that there is more, and one that waits after single tokens failed need not wait any longer;
-- whoever writes an entry has what it needs from the tokens already: entries are the last thing that is locked.
+- a change writes only what no change wrote before: an entry that waits stays as it is, a leased one is marked as
+  changed, and one that waits after single tokens failed becomes due;
+- a transaction reads the tokens before it writes an entry: entries are locked last.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _PAGE = 500
 
 
 @frozen(kw_only=True)
-class Want:
-    """What an entry says of its party's pushes."""
+class PushRequest:
+    """The state of a party's pushes, as its entry holds it."""
 
     push: str = ""
-    """Which push has it in hand; empty: none has."""
+    """The id of the push that leases it; empty: none does."""
     changed: bool = False
-    """Something changed since that push took it in hand."""
+    """Something changed since that push leased it."""
     answers: bool = False
-    """The last push came to its end: what failed were single tokens."""
+    """The last push ran to its end: only single tokens failed."""
 
     @classmethod
-    def of(cls, entry: Entry) -> Want:
-        """What the entry says; what is missing there is not so."""
+    def of(cls, entry: Entry) -> PushRequest:
+        """Read the state of an entry; a missing member is False."""
         said = entry.details
         return cls(
             push=str(said.get("push", "")),
@@ -48,7 +48,7 @@ class Want:
         )
 
     def on(self, entry: Entry) -> Entry:
-        """The entry, saying this."""
+        """The entry with this state."""
         said = {"push": self.push, "changed": self.changed, "answers": self.answers}
         return evolve(entry, details={**entry.details, **said})
 
@@ -58,38 +58,38 @@ def entry_id(country_code: str, party_id: str) -> str:
     return f"fan-out-{country_code.upper()}-{party_id.upper()}"
 
 
-def is_wanted(party: Party) -> bool:
+def gets_tokens(party: Party) -> bool:
     """True where our tokens are pushed to the party."""
     return party.state is PartyState.REGISTERED and party.profile.push_tokens
 
 
-async def want_push(tx: Transaction, party: Party, now: datetime, *, wait: timedelta = timedelta(0)) -> None:
-    """Have our tokens pushed to a party, as far as it does not have them; not before the ``wait`` is over."""
-    if is_wanted(party):
+async def request_push(tx: Transaction, party: Party, now: datetime, *, wait: timedelta = timedelta(0)) -> None:
+    """Request a push of our tokens to a party; not before the ``wait`` is over."""
+    if gets_tokens(party):
         old = await tx.entry(entry_id(party.country_code, party.party_id))
         await _write(tx, party, old, now, now + wait if wait else None)
 
 
-async def want_push_if_switched_on(
+async def request_push_if_enabled(
     tx: Transaction, before: Party, party: Party, matrix: SupportMatrix, now: datetime
 ) -> None:
-    """Have all our tokens pushed to a party whose profile lets us do so now, and did not ``before``."""
+    """Request a push of all tokens to a party whose profile allows it now, and did not ``before``."""
     if _may_push(party, matrix) and not _may_push(before, matrix):
-        await want_push(tx, party, now)
+        await request_push(tx, party, now)
 
 
 def _may_push(party: Party, matrix: SupportMatrix) -> bool:
-    return is_wanted(party) and outgoing("tokens.put").on(matrix_of(party.profile, matrix))
+    return gets_tokens(party) and outgoing("tokens.put").on(matrix_of(party.profile, matrix))
 
 
-async def want_pushes(tx: Transaction, now: datetime) -> None:
-    """Have our tokens pushed to every party that gets them.
+async def request_pushes(tx: Transaction, now: datetime) -> None:
+    """Request a push to every party that gets our tokens.
 
     A party that registers meanwhile has an entry of its own, which waits longer than a transaction takes.
     """
     old = {entry.id: entry async for entry in _entries(tx)}
     async for party in _parties(tx):
-        if is_wanted(party):
+        if gets_tokens(party):
             await _write(tx, party, old.get(entry_id(party.country_code, party.party_id)), now, None)
 
 
@@ -100,7 +100,7 @@ async def _write(tx: Transaction, party: Party, old: Entry | None, now: datetime
     if old is None:
         await tx.append(_entry(party, now, due))
         return
-    want = Want.of(old)
+    want = PushRequest.of(old)
     if want.push:
         if not want.changed:
             await tx.append(evolve(want, changed=True).on(old))

@@ -1,8 +1,8 @@
-"""What the next sync has to pull, because a push of it was lost: noted when that happens, done with once it was pulled.
+"""Resync requests: what the next sync has to pull because a push of it was lost.
 
 Rules of this module (transport_and_format.md, offline behaviour: what was lost is pulled; docs/spec-choices.md row 15):
-- a wish is for one object, or, with an empty id, for what changed in the module since the moment of the wish;
-- the same wish twice is one; a party that wishes for too many objects gets a window instead: the notes are bounded.
+- a request is for one object, or, with an empty id, for what changed in the module since the moment of the request;
+- the same request twice is one; too many of a party become one for a window: their number is bounded.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from attrs import frozen
 from ocpi_emsp.ports import RESYNC, Entry, Transaction
 
 MOST = 100
-"""Objects of a party that are wished for at once: pulling more of them one by one costs more than a window."""
+"""Objects of a party that are requested at once: pulling more of them one by one costs more than a window."""
 PULLED = frozenset({"locations", "sessions", "cdrs", "tariffs"})
 
 
 @frozen(kw_only=True)
-class Wish:
-    """Something to pull."""
+class ResyncRequest:
+    """An object, or a window, to pull."""
 
     entry_id: str
     module: str
@@ -33,7 +33,7 @@ class Wish:
     """Whose it is: the party that is pulled, or one behind its connection."""
 
 
-async def wish(
+async def request_resync(
     tx: Transaction,
     owner: tuple[str, str],
     module: str,
@@ -41,7 +41,7 @@ async def wish(
     now: datetime,
     of: tuple[str, str] | None = None,
 ) -> None:
-    """Note that an object, or with an empty id a window of the module, has to be pulled from a party.
+    """Record that an object, or with an empty id a window of the module, has to be pulled from a party.
 
     ``of`` is whose object it is, where it is another's that comes over the party's connection.
     """
@@ -52,16 +52,16 @@ async def wish(
     of = of if object_id and of is not None and of != owner else None
     entry_id = _id(owner, module, object_id, *(of or ()))
     if await tx.entry(entry_id) is not None:
-        return  # the moment of the first wish is the earlier one
+        return  # the moment of the first request is the earlier one
     details = {"country_code": owner[0], "party_id": owner[1], "id": object_id, **({"of": list(of)} if of else {})}
     await tx.append(Entry(id=entry_id, topic=RESYNC, name=module, key=None, at=now, details=details))
 
 
-async def wishes(tx: Transaction, owner: tuple[str, str], module: str) -> Sequence[Wish]:
+async def resync_requests(tx: Transaction, owner: tuple[str, str], module: str) -> Sequence[ResyncRequest]:
     """What has to be pulled of a party's module."""
     entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
     return [
-        Wish(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at, of=_of(entry, owner))
+        ResyncRequest(entry_id=entry.id, module=entry.name, id=entry.details["id"], at=entry.at, of=_of(entry, owner))
         for entry in entries
         if entry.name == module
     ]

@@ -1,9 +1,9 @@
 """The profile of a party: read, and changed field by field.
 
 Rules of this module (docs/profiles.md has a row for each field):
-- what a profile cannot hold is refused before anything is stored, and the error names the field;
+- an invalid value is refused before anything is stored, and the error names the field;
 - None takes a field back to its default;
-- a party that is registered itself is behind nobody's connection.
+- a party with a registration of its own is not behind another connection.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from attrs import evolve, fields
@@ -19,7 +20,7 @@ from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec.zones import zone_of
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.settings import check_rate, check_slots
+from ocpi_emsp.flows.core.settings import MIN_RATE, check_rate, check_slots
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -31,7 +32,7 @@ from ocpi_emsp.flows.parties.party import (
     put_party,
     with_policy,
 )
-from ocpi_emsp.flows.parties.pending_push import want_push_if_switched_on
+from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
 from ocpi_emsp.models import ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.support import SupportMatrix
@@ -60,7 +61,7 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
             await _require_unregistered(tx, changed)
         if changed != party:
             await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
-        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
+        await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
     return changed.profile
 
 
@@ -71,7 +72,7 @@ async def set_matrix(context: Context, country_code: str, party_id: str, matrix:
         profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
         await _put_profile(context, tx, party, profile)
         changed = evolve(party, profile=profile)
-        await want_push_if_switched_on(tx, party, changed, context.matrix, context.clock.now())
+        await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
 
 
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
@@ -107,26 +108,28 @@ async def _put_profile(context: Context, tx: Transaction, party: Party, profile:
 
 def _require_policy(profile: Profile) -> None:
     if profile.actions and profile.refuses is None:
-        raise ValueError("actions: they change a policy of the party's own; say what it refuses as well")
+        raise ValueError(
+            "invalid actions: they need a policy of the party's own, so set refuses as well, for example 'error'"
+        )
 
 
 def _require_foreign(context: Context, party: Party) -> None:
     if context.identity.owner in owners(party):
         raise ValueError(
-            f"allowed_parties: {'-'.join(context.identity.owner)} is ourselves: nobody sends objects of ours"
+            f"invalid allowed_parties '{'-'.join(context.identity.owner)}': expected another party than the eMSP itself"
         )
 
 
 async def _require_unregistered(tx: Transaction, party: Party) -> None:
     own, *allowed = owners(party)
     if len(allowed) < len(party.profile.allowed_parties):
-        raise ValueError(f"allowed_parties: {'-'.join(own)} is the party itself")
+        raise ValueError(
+            f"invalid allowed_parties '{'-'.join(own)}': expected another party than the one of the profile"
+        )
     for each in allowed:
         other = await find_party(tx, *each)
         if other is not None and other.state is PartyState.REGISTERED:
-            raise ValueError(
-                f"allowed_parties: {other} has a registration of its own, which alone may send its objects"
-            )
+            raise ValueError(f"invalid allowed_parties '{other}': expected a party without a registration of its own")
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
@@ -135,15 +138,21 @@ _Value: TypeAlias = Callable[[Any], Any]
 
 
 def read_value(name: str, value: Any) -> Any:
-    """A value as the profile holds it. Raises ValueError that names the field."""
+    """Read a value for a field. Raises ValueError that names the field."""
     if name not in DEFAULTS:
-        raise ValueError(f"{name}: there is no such field in a profile; it has {', '.join(sorted(DEFAULTS))}")
+        closest = get_close_matches(name, DEFAULTS, n=len(DEFAULTS), cutoff=0)
+        raise ValueError(
+            f"invalid profile field '{name}': expected one of {', '.join(closest)}, for example {closest[0]}"
+        )
     if value is None:
         return DEFAULTS[name]
     try:
         return _READERS[name](value)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        if str(error).startswith("invalid "):
+            raise ValueError(str(error) if name in str(error) else f"invalid {name}: {error}") from None
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple | dict) else value
+        raise ValueError(f"invalid {name} '{str(shown)[:200]}': {error}") from None
 
 
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Profile)}
@@ -152,22 +161,22 @@ DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Profil
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"it is true or false, not {value!r}")
+        raise ValueError("expected True or False, for example True")
     return value
 
 
 def _page_limit(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"a page has at least one object, not {value!r}")
+        raise ValueError("expected a whole number of 1 or more, for example 100")
     return value
 
 
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"a list of texts is required, not {value!r}")
+        raise ValueError("expected a list of texts, for example ['NL-ABC'] or ['locations']")
     texts = list(value)
     if not all(isinstance(each, str) for each in texts):
-        raise ValueError(f"a list of texts is required, not {value!r}")
+        raise ValueError("expected a list of texts, for example ['NL-ABC'] or ['locations']")
     return texts
 
 
@@ -175,9 +184,9 @@ def _parties(value: Any) -> tuple[str, ...]:
     codes = list(dict.fromkeys(each.upper() for each in _texts(value)))
     for code in codes:
         if not _PARTY.fullmatch(code):
-            raise ValueError(f'{code!r} is no party, such as "NL-ABC": country_code and party_id')
+            raise ValueError("expected CC-XXX, for example NL-ABC")
     if len(codes) > MOST_ALLOWED:
-        raise ValueError(f"{len(codes)} parties, at most {MOST_ALLOWED} share a connection")
+        raise ValueError(f"expected at most {MOST_ALLOWED} parties on one connection, for example ['NL-ABC']")
     return tuple(codes)
 
 
@@ -186,7 +195,7 @@ def _modules(value: Any) -> tuple[str, ...]:
     unknown = [each for each in modules if not ModuleID.of(each).known]
     if unknown:
         raise ValueError(
-            f"there is no module {', '.join(unknown)}; there are {', '.join(each.value for each in ModuleID)}"
+            f"expected modules among {', '.join(each.value for each in ModuleID)}, for example ['locations']"
         )
     return modules
 
@@ -205,7 +214,7 @@ def _severity(value: Any) -> str:
     try:
         return Severity(value).value
     except ValueError:
-        raise ValueError(f"a severity is {', '.join(each.value for each in Severity)}, not {value!r}") from None
+        raise ValueError(f"expected one of {', '.join(each.value for each in Severity)}, for example error") from None
 
 
 def _actions(value: Any) -> tuple[RuleAction, ...]:
@@ -213,27 +222,29 @@ def _actions(value: Any) -> tuple[RuleAction, ...]:
         try:
             value = {each.rule: each.action for each in value}
         except (AttributeError, TypeError):
-            raise ValueError(f"a mapping of rules to what they count as is required, not {value!r}") from None
+            raise ValueError(
+                "expected a mapping of rules to severities, for example {'token.unknown': 'note'}"
+            ) from None
     unknown = sorted(str(rule) for rule in set(value) - set(RULES))
     if unknown:
-        raise ValueError(f"there is no rule {', '.join(unknown)}")
+        raise ValueError(f"expected rules of ocpi_emsp.check.RULES, for example {min(RULES)}")
     return tuple(RuleAction(rule=rule, action=action) for rule, action in Policy(Severity.ERROR, value).actions)
 
 
 def _rate(value: Any) -> Decimal:
     if isinstance(value, bool):
-        raise ValueError(f"a number is required, not {value!r}")
+        raise ValueError(f"expected a number of {MIN_RATE} or more, for example 2")
     try:
         rate = Decimal(str(value))
     except InvalidOperation:
-        raise ValueError(f"a number is required, not {value!r}") from None
+        raise ValueError(f"expected a number of {MIN_RATE} or more, for example 2") from None
     check_rate(rate)
     return rate
 
 
 def _slots(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"a whole number is required, not {value!r}")
+        raise ValueError("expected a whole number of 1 or more, for example 4")
     check_slots(value)
     return value
 

@@ -1,7 +1,7 @@
-"""What the doctor found out about a partner, as data.
+"""What a diagnosis found out about a partner, as data.
 
-Rules of this module: nothing here calls anybody; a sentence names what was seen, no token; an outlook is about one row
-of the support matrix, in its order.
+Rules of this module: nothing here calls a partner; a sentence names what was seen, no token; expected support is about
+one row of the support matrix, in its order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CheckOutcome(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and somebody should know."""
+    """It works, with an oddity worth knowing."""
     FAILED = "failed"
     SKIPPED = "skipped"
     """It could not be made, because of an earlier one or of the token."""
@@ -50,7 +50,7 @@ class Check:
 
 
 @frozen
-class Outlook:
+class ExpectedSupport:
     """Whether one row of the support matrix would work with this partner, and why."""
 
     row: SupportRow
@@ -77,9 +77,9 @@ class Diagnosis:
     versions_url: str
     at: datetime
     checks: tuple[Check, ...]
-    outlook: tuple[Outlook, ...]
+    expected_support: tuple[ExpectedSupport, ...]
     suggestions: tuple[Suggestion, ...]
-    """What the party's profile could say. Nobody sets it but you."""
+    """What the party's profile could say. It is not set by itself."""
 
     @property
     def reachable(self) -> bool:
@@ -90,7 +90,7 @@ class Diagnosis:
     def ok(self) -> bool:
         """True where no check failed, and nothing that our matrix switches on is known not to work."""
         return not any(check.outcome is CheckOutcome.FAILED for check in self.checks) and not any(
-            each.works is Works.NO for each in self.outlook
+            each.works is Works.NO for each in self.expected_support
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -104,6 +104,6 @@ class Diagnosis:
                 {"name": check.name, "outcome": check.outcome.value, "sentence": check.sentence}
                 for check in self.checks
             ],
-            "matrix": [each.as_json() for each in self.outlook],
+            "matrix": [each.as_json() for each in self.expected_support],
             "suggestions": [each.as_json() for each in self.suggestions],
         }

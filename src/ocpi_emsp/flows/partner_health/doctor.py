@@ -48,7 +48,7 @@ from ocpi_emsp.flows.credentials.discovery import (
 )
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
-from ocpi_emsp.flows.partner_health.matrix_outlook import Seen, outlook
+from ocpi_emsp.flows.partner_health.expected_support import Seen, expected_support
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
 from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
 from ocpi_emsp.routes import Route, outgoing
@@ -62,7 +62,7 @@ SKEW = timedelta(seconds=60)
 """How far the partner's clock may be off: a request takes seconds, and syncs overlap by minutes."""
 EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
 """From when on sessions are asked for, as in a first sync: before OCPI."""
-_NOBODYS = "OCPI-EMSP-DOCTOR"
+_UNKNOWN_TOKEN = "OCPI-EMSP-DOCTOR"
 """The uid of a token that no partner has: to know of none is a good answer."""
 _NAMED = 5
 """Rules that a sentence names."""
@@ -96,7 +96,7 @@ async def examine(
         versions_url=versions_url,
         at=context.clock.now(),
         checks=tuple(visit.checks),
-        outlook=tuple(outlook(matrix_of(profile, context.matrix), visit.seen)),
+        expected_support=tuple(expected_support(matrix_of(profile, context.matrix), visit.seen)),
         suggestions=tuple(visit.suggested.values()),
     )
 
@@ -109,7 +109,7 @@ async def examine_party(context: Context, country_code: str, party_id: str) -> D
 
 
 @define
-class _Heard:
+class _LastAnswer:
     """Sends, and remembers what was answered, for what the flows do not pass on."""
 
     context: Context
@@ -151,13 +151,13 @@ class _Visit:
 
     async def look(self) -> None:
         """Make every check, each after what it needs."""
-        heard = _Heard(self.context)
-        self.context = evolve(self.context, send=heard)
+        last_answer = _LastAnswer(self.context)
+        self.context = evolve(self.context, send=last_answer)
         url = self.party.versions_url or ""
         if not self._may_call(url):
             self.skip("the versions URL is not called")
             return
-        versions = await self._versions(url, heard)
+        versions = await self._versions(url, last_answer)
         if versions is None:
             self.skip("there is no usable answer from the versions URL")
             return
@@ -168,7 +168,7 @@ class _Visit:
         self._endpoints(url, details.endpoints)
         await self._credentials()
         for module, kind in LISTS.items():
-            await self._list(module, kind, heard)
+            await self._list(module, kind, last_answer)
         self._paging()
         await self._tokens()
 
@@ -184,7 +184,7 @@ class _Visit:
         self.note("url", _OK, f"the url policy allows {url[:200]}")
         return True
 
-    async def _versions(self, url: str, heard: _Heard) -> msgspec.Raw | None:
+    async def _versions(self, url: str, last_answer: _LastAnswer) -> msgspec.Raw | None:
         """The data of the versions, with the token as it is, or where that is not known in base64; or the other way."""
         wanted = self.party.profile.base64_token
         failure: PartnerError | None = None
@@ -197,7 +197,7 @@ class _Visit:
                 if not _is_locked_out(error):
                     break
                 continue
-            self._answered(url, heard)
+            self._answered(url, last_answer)
             self._encoding(wanted, as_base64)
             return data
         self._present(wanted)
@@ -205,7 +205,7 @@ class _Visit:
         if isinstance(failure, TransportFailed):
             self.note("reachable", _FAILED, failure.message)
             return None
-        self._answered(url, heard)
+        self._answered(url, last_answer)
         if _is_locked_out(failure):
             self.note("token", _FAILED, f"the token is known neither raw nor in base64: {failure.message}")
         else:
@@ -216,22 +216,22 @@ class _Visit:
     def _present(self, as_base64: bool) -> None:
         self.party = evolve(self.party, profile=evolve(self.party.profile, base64_token=as_base64))
 
-    def _answered(self, url: str, heard: _Heard) -> None:
+    def _answered(self, url: str, last_answer: _LastAnswer) -> None:
         """What any answer shows: that there is one, TLS, the clock."""
         self.note("reachable", _OK, f"{urlsplit(url).netloc} answers")
         if urlsplit(url).scheme.lower() == "https":
             self.note("tls", _OK, "https, and the certificate is valid")
         else:
-            self.note("tls", _WARNING, "plain http: whoever is on the way reads the token")
-        self._clock(heard)
+            self.note("tls", _WARNING, "plain http: anyone on the network path reads the token")
+        self._clock(last_answer)
 
-    def _clock(self, heard: _Heard) -> None:
+    def _clock(self, last_answer: _LastAnswer) -> None:
         now, stamps = self.context.clock.now(), dict[str, datetime]()
-        date = http_date(heard.header("date"))
+        date = http_date(last_answer.header("date"))
         if date is not None:
             stamps["the Date header"] = date
         try:
-            stamped = read_envelope(heard.last.body if heard.last else b"").timestamp
+            stamped = read_envelope(last_answer.last.body if last_answer.last else b"").timestamp
         except (NotJson, InvalidObject):
             stamped = None
         if stamped is not None and stamped > _NO_TIME:
@@ -358,7 +358,7 @@ class _Visit:
         """The objects of a page that a sync asks for, as the profile has it."""
         return self.party.profile.page_limit or self.context.limits.sync.page_size
 
-    async def _list(self, module: str, kind: type[Any], heard: _Heard) -> None:
+    async def _list(self, module: str, kind: type[Any], last_answer: _LastAnswer) -> None:
         route = outgoing(f"{module}.list")
         why_not = self._why_not(module, route)
         if why_not is not None:
@@ -372,7 +372,7 @@ class _Visit:
         except (PartnerError, UnsafeUrl) as error:
             self._refused(module, error)
             return
-        self._read_headers(module, page, heard)
+        self._read_headers(module, page, last_answer)
         self._judge_page(module, kind, page, slash)
 
     async def _first_page(self, module: str, route: Route, filters: Mapping[str, str]) -> tuple[ListPage, str]:
@@ -399,17 +399,17 @@ class _Visit:
         finally:
             await pages.aclose()
 
-    def _read_headers(self, module: str, page: ListPage, heard: _Heard) -> None:
+    def _read_headers(self, module: str, page: ListPage, last_answer: _LastAnswer) -> None:
         """What the paging headers say, and whether it fits."""
         asked, count = self._asked, len(page.documents)
-        limit = heard.header("x-limit") or ""
+        limit = last_answer.header("x-limit") or ""
         notes = list(page.notes)
-        absent = [name for name in ("X-Total-Count", "X-Limit") if heard.header(name.lower()) is None]
+        absent = [name for name in ("X-Total-Count", "X-Limit") if last_answer.header(name.lower()) is None]
         if absent:
             notes.append(f"no {' and no '.join(absent)}")
         if count > asked:
             notes.append(f"{count} objects where {asked} were asked for")
-        if page.total is not None and page.total > count and heard.header("link") is None:
+        if page.total is not None and page.total > count and last_answer.header("link") is None:
             notes.append(f"no Link although {page.total} objects are more than this page's {count}")
         if limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) < asked:
             self.limits[module] = int(limit[:9])
@@ -463,16 +463,16 @@ class _Visit:
             trailing_slash=self.party.profile.trailing_slash,
             country_code=self.context.identity.country_code,
             party_id=self.context.identity.party_id,
-            token_uid=_NOBODYS,
+            token_uid=_UNKNOWN_TOKEN,
         )
         try:
             await self._get(url)
-            said = "a token that nobody has was answered"
+            said = "an unknown token was answered"
         except PartnerRefused as error:
             if error.answered_code is None or error.answered_http not in (200, 404):
                 self._refused("tokens", error)
                 return
-            said = f"a token that nobody has is not known (HTTP {error.answered_http}, {error.answered_code})"
+            said = f"an unknown token was refused (HTTP {error.answered_http}, {error.answered_code})"
         except PartnerError as error:
             self._refused("tokens", error)
             return

@@ -1,4 +1,4 @@
-"""What is read from the store when somebody wants the numbers: how far syncs are behind, and what is awaited.
+"""Gauges, read from the store on demand: how far syncs are behind, and which commands are awaited.
 
 Rules of this module:
 - a reading is bounded: so many records at most, however many there are; nothing is locked;
@@ -64,7 +64,7 @@ def _lag(record: Record, now: datetime) -> Measurement | None:
 
 
 async def _is_registered(tx: Transaction, owner: tuple[str, str], known: dict[tuple[str, str], bool]) -> bool:
-    """False for a party whose registration ended: nobody syncs it any more."""
+    """False for a party whose registration ended: it is not synced any more."""
     if owner not in known:
         party = await find_party(tx, *owner)
         known[owner] = party is not None and party.state is PartyState.REGISTERED

@@ -4,11 +4,11 @@ Rules of this module (transport_and_format.md, status_codes.md, the status table
 - every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
   correlation id and no internals;
 - in this order: token, body limit, path, method and matrix, registration, ownership, then the flow;
-- what is refused for its findings is kept, raw, without the token (a rejection);
+- what is refused for its findings is stored, raw, without the token (a rejection);
 - timestamps without a zone get that of the party's profile before anything else looks at them;
-- what is lost by our fault (500) is noted, and pulled by the next sync (transport_and_format.md, offline behaviour);
-- a correlation id is taken from the request or made, travels with the change, and is echoed; no token is ever logged
-  (answered.py).
+- what is lost by our fault (500) becomes a resync request (transport_and_format.md, offline behaviour);
+- a correlation id is that of the request, or made, travels with the change, and is echoed; no token is ever logged
+  (request_log.py).
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ from ocpi_emsp.errors import (
     StoreFailed,
     UnknownObject,
 )
-from ocpi_emsp.flows.calls.request_log import Answered
+from ocpi_emsp.findings import worst
+from ocpi_emsp.flows.calls.request_log import LoggedRequest
 from ocpi_emsp.flows.cdrs import inbound as cdrs
 from ocpi_emsp.flows.commands import inbound as commands
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.credentials import inbound as credentials
 from ocpi_emsp.flows.credentials import inbound_versions as versions
+from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
 from ocpi_emsp.flows.inbound.request import JSON, Incoming
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write
 from ocpi_emsp.flows.parties.party import Caller, PartyState, authenticate, matrix_of
-from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.flows.tokens import inbound_authorize as authorize
@@ -91,27 +93,28 @@ _CALLS_BACK = frozenset({"credentials"})
 
 async def dispatch(context: Context, request: Request) -> Response:
     """Answer one request; never raises for what a partner, a hook or a store did."""
-    noted = Answered.begin(context, request)
-    with noted.span() as span:
+    logged = LoggedRequest.begin(context, request)
+    with logged.span() as span:
         try:
-            response = await _serve(context, request, noted)
+            response = await _serve(context, request, logged)
         except Refusal as refusal:
-            noted.refused(refusal)
+            logged.refused(refusal)
             response = refused(context, refusal)
         except Exception as error:  # noqa: BLE001 # whatever a hook or a store raises: it is logged and answered
             # An outage of the database fails every request: its sentence says it all.
-            noted.failed(error, trace=not isinstance(error, StoreFailed))
-            message = f"internal error, correlation id {noted.correlation_id}"
+            logged.failed(error, trace=not isinstance(error, StoreFailed))
+            message = f"internal error, correlation id {logged.correlation_id}"
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
-        return noted.done(response, span)
+        await log_backlog(context)
+        return logged.done(response, span)
 
 
-async def _serve(context: Context, request: Request, noted: Answered) -> Response:
-    caller = await authenticate(context, request.headers.get("authorization"), noted.correlation_id)
-    noted.party = caller.party
+async def _serve(context: Context, request: Request, logged: LoggedRequest) -> Response:
+    caller = await authenticate(context, request.headers.get("authorization"), logged.correlation_id)
+    logged.party = caller.party
     if len(request.body) > context.limits.http.request_body:
         raise BodyTooLarge(f"the body is over the limit of {context.limits.http.request_body} bytes")
-    return await serve_as(context, caller, request, noted.correlation_id, keep=True, noted=noted)
+    return await serve_as(context, caller, request, logged.correlation_id, keep=True, logged=logged)
 
 
 async def serve_as(
@@ -121,10 +124,10 @@ async def serve_as(
     correlation_id: str,
     *,
     keep: bool,
-    noted: Answered | None = None,
+    logged: LoggedRequest | None = None,
 ) -> Response:
     """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
-    matched = match(request.url) if noted is None else noted.matched
+    matched = match(request.url) if logged is None else logged.matched
     if matched is None:
         raise UnknownObject("there is nothing at this path")
     route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
@@ -132,18 +135,18 @@ async def serve_as(
     if route.module in _CALLS_BACK:
         context = evolve(context, correlation_id=correlation_id)
     incoming = _read_in_zone(Incoming(context, caller, request, matched.params, correlation_id, context.clock.now()))
-    if noted is not None:
-        noted.deviations = incoming.deviations
+    if logged is not None:
+        logged.deviations = incoming.deviations
     try:
         response = await FLOWS[route.name](incoming)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
             await _reject(evolve(incoming, request=request), route, error)
         if not isinstance(error, Refusal | ListenerFailed):
-            await _wish(incoming, route)
-        await deliver(context, await committed(context, incoming.in_hand), incoming.touched)
+            await _request_resync(incoming, route)
+        await deliver(context, await committed(context, incoming.leased), incoming.touched)
         raise
-    await deliver(context, incoming.in_hand, incoming.touched)
+    await deliver(context, incoming.leased, incoming.touched)
     return response
 
 
@@ -185,23 +188,23 @@ def _read_in_zone(incoming: Incoming) -> Incoming:
 
 
 async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | NotJson) -> None:
-    """Keep what was refused, raw, with its findings."""
+    """Store what was refused, raw, with its findings."""
     async with incoming.context.store.transaction() as tx:
         await tx.append(incoming.rejection(route, refusal, new_id()))
 
 
-async def _wish(incoming: Incoming, route: Route) -> None:
-    """Have what was lost by our own fault pulled by the next sync, where the store can take a note of that."""
+async def _request_resync(incoming: Incoming, route: Route) -> None:
+    """Request a resync of what was lost by our own fault, where the store can record that."""
     if route.method not in ("PUT", "PATCH", "POST"):
         return
     found = (incoming.params.get(name) for name in ("location_id", "session_id", "tariff_id"))
     object_id = next((value for value in found if value is not None), "")
     try:
         async with incoming.context.store.transaction() as tx:
-            await wish(tx, incoming.party.owner, route.module, object_id, incoming.now, incoming.owner)
+            await request_resync(tx, incoming.party.owner, route.module, object_id, incoming.now, incoming.owner)
     except StoreFailed as error:  # the window that the next sync pulls anyway reaches back to the last one
         logs.warning(
-            "resync.unnoted",
+            "resync.not_recorded",
             party=incoming.party,
             module=route.module,
             id=object_id,
@@ -212,8 +215,8 @@ async def _wish(incoming: Incoming, route: Route) -> None:
 
 def refused(context: Context, refusal: Refusal) -> Response:
     """The answer that a refusal carries."""
-    first = next(iter(refusal.findings), None)
-    message = refusal.message if first is None else f"{refusal.message}: {first.pointer} {first.message}"
+    finding = worst(refusal.findings)
+    message = refusal.message if finding is None else f"{refusal.message}: {finding.pointer} {finding.message}"
     headers = [JSON, *refusal.headers]
     body = failure(refusal.status_code, message, context.clock.now(), refusal.findings)
     return Response(refusal.http_status, headers, body)

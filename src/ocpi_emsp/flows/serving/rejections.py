@@ -1,9 +1,9 @@
-"""Rejections: what was refused, kept raw; listed, shown, and replayed.
+"""Rejections: refused requests, stored raw; listed, shown, and replayed.
 
 Rules of this module:
-- a rejection is replayed as the party that sent it, with the policy that is in force now, or with a corrected body;
+- a rejection is replayed as the party that sent it, under the current policy, or with a corrected body;
 - one that is accepted then is done with and leaves the journal; one that is refused again stays as it was;
-- credentials were not kept: they hold a token.
+- credentials are not stored: they hold a token.
 """
 
 from __future__ import annotations

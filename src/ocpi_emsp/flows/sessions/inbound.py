@@ -1,8 +1,8 @@
-"""The eMSP interface of the sessions module (mod_sessions.md 2.2). The rules are in objects.py.
+"""The eMSP interface of the sessions module (mod_sessions.md 2.2). The rules are in upsert.py.
 
 Beside those (docs/spec-choices.md row 15): COMPLETED and INVALID are final. A later document with another status is
-kept out; one with the same status is stored, since a late cost or meter value would be lost otherwise. A new session is
-linked to the command that brought it about (command_links.py).
+ignored; one with the same status is stored, since a late cost or meter value would be lost otherwise. A new session is
+linked to the command that brought it about (session_link.py).
 """
 
 from __future__ import annotations

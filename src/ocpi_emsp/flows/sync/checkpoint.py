@@ -1,12 +1,12 @@
 """Up to where a party's module is pulled, and where a pull that is under way stands.
 
 Rules of this module:
-- ``done_until`` moves only when a whole window was listed, and everything in it was stored or kept as a rejection;
+- ``done_until`` moves only when a whole window was listed, and everything in it was stored, also as a rejection;
 - a window is closed, ``[date_from, date_to)``: what changes while it is listed leaves it, and is in the next one;
 - the next window begins an overlap before the end of the last one, in the partner's time where its clock is behind
   ours: what it stamps is older than our now;
 - the place within a window is saved with each page, in the page's own transaction;
-- whoever opens a window takes it over: an older pull of the same module sees that and stops.
+- the sync that opens a window takes it over: an older pull of the same module sees that and stops.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Window:
     behind: int = 0
     """Seconds that the partner's clock is behind ours, by the Date of its answers."""
     unnamed: int = 0
-    """Listed objects without an id: what they are cannot be known, so nothing is taken for vanished."""
+    """Listed objects without an id: what they are cannot be known, so nothing counts as vanished."""
 
 
 @frozen(kw_only=True)
@@ -91,7 +91,7 @@ async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now:
 
 
 def whole_second(moment: datetime) -> datetime:
-    """A moment as the wire has it: a window ends where the partner is told that it ends."""
+    """A moment as the wire has it: a window ends where the request says that it ends."""
     return moment.astimezone(UTC).replace(microsecond=0)
 
 

@@ -2,12 +2,12 @@
 
 Rules of this module:
 - an object that was pulled goes the way of one that was pushed: the same reading, the same rules, the same events;
-- the good objects of a page are stored although others are bad; a bad one is kept as a rejection, which can be replayed
+- the good objects of a page are stored although others are bad; a bad one becomes a rejection, which can be replayed
   as the push that it could have been; the same bad object again is the same rejection;
 - a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
   the last;
-- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is taken from nobody else; of
-  several parties behind one connection, owners.py finds the one that it belongs to;
+- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
+  several parties behind one connection, hub_owners.py finds the one that it belongs to;
 - timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
 """
@@ -31,6 +31,7 @@ from ocpi_emsp.flows.calls.request_log import count_findings
 from ocpi_emsp.flows.cdrs import inbound as cdrs
 from ocpi_emsp.flows.commands.session_link import link_fresh
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.locations import inbound as locations
@@ -56,7 +57,7 @@ Save: TypeAlias = Callable[[Transaction, bool], Awaitable[None]]
 
 @frozen
 class Source:
-    """How the objects of a module are taken in: by the route that receives them, and what that does."""
+    """How the objects of a module are stored: the route that receives them, and its store function."""
 
     module: str
     kind: str
@@ -92,10 +93,10 @@ class Pull:
     tally: Tally
     correlation_id: str
     full: bool = False
-    wished: Mapping[str, Owner] = field(factory=dict)
-    """Whose the objects are that were wished for, by their ids."""
+    requested: Mapping[str, Owner] = field(factory=dict)
+    """The owners of the requested objects, by their ids."""
     of: Owner | None = None
-    """Whose the object in hand is, where it is not the party's own."""
+    """The owner of the current object, where it is not the party itself."""
 
     @cached_property
     def caller(self) -> Caller:
@@ -109,7 +110,7 @@ class Pull:
 
     @property
     def owner(self) -> Owner:
-        """The codes of the party whose objects are taken in."""
+        """The codes of the party whose objects are stored."""
         return self.of or self.connection
 
     def for_owner(self, owner: Owner) -> Pull:
@@ -132,7 +133,7 @@ class Pull:
             params,
             self.correlation_id,
             page.now,
-            in_hand=page.in_hand,
+            leased=page.leased,
             fresh=page.fresh,
             pulled=True,
         )
@@ -154,8 +155,8 @@ class Page:
 
     url: str
     now: datetime
-    in_hand: list[Entry] = field(factory=list)
-    taken: list[Stored | RejectedObject] = field(factory=list)
+    leased: list[Entry] = field(factory=list)
+    results: list[Stored | RejectedObject] = field(factory=list)
     found: list[Finding] = field(factory=list)
     """What deviates in its objects."""
     fresh: list[Session] = field(factory=list)
@@ -200,7 +201,7 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Pull]:
     async with pull.context.store.transaction(read_only=True) as tx:
         among = await open_owners(tx, pull.party)
         for each in zoned:
-            owner = pull.wished.get(id_of(each.document))
+            owner = pull.requested.get(id_of(each.document))
             if owner is None or owner not in among:
                 owner = await owner_of(tx, among, pull.source.kind, each.document)
             owned.append(pull.for_owner(owner))
@@ -213,7 +214,7 @@ async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: S
     async with pull.context.store.transaction() as tx:
         await save(tx, last)
         for each in listed:
-            page.taken.append(await _take(each, tx, page))
+            page.results.append(await _take(each, tx, page))
         await link_fresh(pull.incoming(b"", "", page), tx)
     await after_commit(pull, page)
 
@@ -225,22 +226,23 @@ async def _store_alone(pull: Pull, document: msgspec.Raw, url: str, save: Save) 
         listed = await _read(pull, [document])
         page = Page(url, pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
-            page.taken.extend([await _reject(each, tx, page, error) for each in listed])
+            page.results.extend([await _reject(each, tx, page, error) for each in listed])
         await after_commit(pull, page)
 
 
 async def after_commit(pull: Pull, page: Page) -> None:
     """Count what was stored, and deliver its events."""
-    for taken in page.taken:
-        if isinstance(taken, RejectedObject):
-            pull.tally.reject(taken)
+    for result in page.results:
+        if isinstance(result, RejectedObject):
+            pull.tally.reject(result)
         else:
-            pull.tally.outcome(taken.outcome)
+            pull.tally.outcome(result.outcome)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
     try:
-        await deliver(pull.context, page.in_hand)
+        await deliver(pull.context, page.leased)
     except ListenerFailed as error:
         pull.tally.note(f"{error}; the objects are stored, the event is tried again")
+    await log_backlog(pull.context)
 
 
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
@@ -294,7 +296,7 @@ def _require_owner(pull: Pull, document: bytes) -> None:
     """Raises InvalidObject where the object says that it belongs to another party."""
     said = said_owner(document)
     if said is not None and said != pull.owner:
-        message = f"it belongs to {'-'.join(said)}, and was listed by {pull.party}"
+        message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
         finding = Finding(
             pointer="/party_id", rule="pull.owner", severity=Severity.ERROR, message=message, clause=_OWNER_CLAUSE
         )

@@ -20,6 +20,7 @@ from attrs import define, evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
 from ocpi_emsp.flows.core.context import Context, new_id
@@ -44,7 +45,7 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest
 
 Stop: TypeAlias = Callable[[], bool]
-Told: TypeAlias = Callable[[], None]
+OnProgress: TypeAlias = Callable[[], None]
 
 _TICK, _DAY = 60, 24 * 3600
 """Seconds."""
@@ -66,12 +67,12 @@ class _Work:
     key: Key
     window: Window
     is_saved: bool
-    """False for a window of somebody's choice that leaves a gap after the last one: no checkpoint knows of it."""
+    """False for a window of the caller's choice that leaves a gap after the last one: no checkpoint knows of it."""
     continues: bool
     """The window is one that an earlier sync did not finish."""
     is_resumed: bool
     """The next page is one that an earlier sync was to ask for."""
-    told: Told
+    on_progress: OnProgress
     stop: Stop
     problem: str = ""
     done: Window | None = None
@@ -91,7 +92,7 @@ class _Work:
         now, run = self.context.clock.now(), self.pull.correlation_id
         checkpoint = await get_checkpoint(tx, self.key)
         if checkpoint.window is None or checkpoint.window.run != self.window.run:
-            raise TakenOver("another sync of this module began after this one, and goes on in its place")
+            raise TakenOver("another sync of this module began later and took over")
         checkpoint = evolve(checkpoint, given=self.given or checkpoint.given)
         if window is not None:
             await put_checkpoint(tx, self.key, evolve(checkpoint, window=window), now, run)
@@ -103,21 +104,21 @@ class _Work:
 
 
 async def pull_module(
-    pull: Pull, *, since: datetime | None, told: Told, stop: Stop, full: bool
+    pull: Pull, *, since: datetime | None, on_progress: OnProgress, stop: Stop, full: bool
 ) -> tuple[SyncEnded, str]:
     """Pull one module; how it ended, and why it is not done. Raises what a partner did, StoreFailed, TakenOver."""
-    work = await _open(pull, since, full, told, stop)
+    work = await _open(pull, since, full, on_progress, stop)
     ended, reason = await _work_off(work)
     if ended is SyncEnded.DONE and work.continues:
         # That was an earlier sync's window; what changed since then is in the next one.
-        ended, reason = await _work_off(await _open(work.pull, None, False, told, stop))
+        ended, reason = await _work_off(await _open(work.pull, None, False, on_progress, stop))
     return ended, reason
 
 
 async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
     pull = work.pull
     if pull.source.kind == Kind.LOCATION and work.is_saved:
-        await _pull_wished(work)
+        await _pull_requested(work)
     while work.window.phase is not Phase.MISSING:
         phase = work.window.phase
         if not await _list(work):
@@ -132,15 +133,15 @@ async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
 # --- windows --------------------------------------------------------------------------------------------------------
 
 
-async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop: Stop) -> _Work:
+async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnProgress, stop: Stop) -> _Work:
     """Go on with the window that was not finished, or open the next one."""
     url = url_of(pull.context, pull.party, outgoing(f"{pull.source.module}.list"))
     now = whole_second(pull.context.clock.now())
     key = checkpoint_key(*pull.connection, pull.source.module)
     async with pull.context.store.transaction() as tx:
         checkpoint = await get_checkpoint(tx, key)
-        wishes = await resync.wishes(tx, pull.connection, pull.source.module)
-        wished = [wish.at for wish in wishes]
+        resync_requests = await resync.resync_requests(tx, pull.connection, pull.source.module)
+        requested = [request.at for request in resync_requests]
         left = checkpoint.window
         continues = left is not None and since is None and (left.full or not full)
         leaves_gap = since is not None and _leaves_gap(checkpoint, since)
@@ -149,11 +150,13 @@ async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop
             if window.next is not None and not same_origin(window.next, url):
                 window = evolve(window, next=None, total=None)
         else:
-            window = _next_window(pull, checkpoint, since, full, now, min(wished, default=None))
+            window = _next_window(pull, checkpoint, since, full, now, min(requested, default=None))
         if not leaves_gap:
             await put_checkpoint(tx, key, evolve(checkpoint, window=window), now, pull.correlation_id)
     pull.tally.offset = (offset_of(window.next) or 0) if window.next else 0
-    pull = evolve(pull, full=window.full, wished={wish.id: wish.of for wish in wishes if wish.id})
+    pull = evolve(
+        pull, full=window.full, requested={request.id: request.of for request in resync_requests if request.id}
+    )
     return _Work(
         pull=pull,
         url=url,
@@ -162,7 +165,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, told: Told, stop
         is_saved=not leaves_gap,
         continues=continues,
         is_resumed=window.next is not None,
-        told=told,
+        on_progress=on_progress,
         stop=stop,
     )
 
@@ -176,12 +179,12 @@ def _leaves_gap(checkpoint: Checkpoint, since: datetime) -> bool:
 
 
 def _next_window(
-    pull: Pull, checkpoint: Checkpoint, since: datetime | None, full: bool, now: datetime, wished: datetime | None
+    pull: Pull, checkpoint: Checkpoint, since: datetime | None, full: bool, now: datetime, requested: datetime | None
 ) -> Window:
     overlap = pull.context.limits.sync.overlap
     date_from = since
     if since is None and not full and checkpoint.done_until is not None:
-        date_from = min(checkpoint.done_until, wished or checkpoint.done_until) - overlap
+        date_from = min(checkpoint.done_until, requested or checkpoint.done_until) - overlap
     if date_from is None and pull.source.kind == Kind.SESSION:
         date_from = EPOCH
     last, apart = checkpoint.full_at, pull.context.limits.sync.missed_syncs_apart
@@ -207,7 +210,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         return None
     if window.phase is Phase.LIST:
         date_from = window.started_at - work.context.limits.sync.overlap
-        # Open at its end: what changes while it is listed stays in it, and is not taken for vanished.
+        # Open at its end: what changes while it is listed stays in it, and does not count as vanished.
         return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None)
     return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
 
@@ -257,7 +260,7 @@ async def _pages(work: _Work) -> bool:
                 total=page.total,
                 correlation_id=work.pull.correlation_id,
             )
-            work.told()
+            work.on_progress()
             if following is None:
                 return True
             work.window = following
@@ -295,7 +298,7 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
         if party.token != work.pull.party.token:
             work.tokens += 1
             work.pull = evolve(work.pull, party=party)
-            work.pull.tally.note("the token was replaced; went on with the new one")
+            work.pull.tally.note("the token was replaced; the sync continues with the new one")
             return True
     is_expired = error.answered_http in (400, 404, 410, 422) or (
         error.answered_http == 200 and 2000 <= (error.answered_code or 0) < 3000
@@ -303,46 +306,46 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
     if work.is_resumed and is_expired:
         work.is_resumed = False
         work.window = evolve(work.window, next=None, total=None)
-        work.pull.tally.note(f"the place where the last sync was is gone ({error.message}); began the window again")
+        work.pull.tally.note(f"the last sync cannot be continued ({error.message}); the window begins again")
         return True
     return False
 
 
-# --- what is wished for ---------------------------------------------------------------------------------------------
+# --- requested objects ----------------------------------------------------------------------------------------------
 
 
-async def _pull_wished(work: _Work) -> None:
-    """Pull the locations that are wished for, one by one; what fails is wished for still, and holds up no list."""
+async def _pull_requested(work: _Work) -> None:
+    """Pull the requested locations one by one; the request of one that fails stays, and holds up no list."""
     route = outgoing("locations.get_location")
     async with work.context.store.transaction(read_only=True) as tx:
-        wished = [wish for wish in await resync.wishes(tx, work.pull.connection, "locations") if wish.id]
-    for wish in wished:
+        requests = await resync.resync_requests(tx, work.pull.connection, "locations")
+    for request in filter(lambda each: each.id, requests):
         try:
-            envelope = await call(work.context, work.pull.party, route, params={"location_id": wish.id})
+            envelope = await call(work.context, work.pull.party, route, params={"location_id": request.id})
             documents = [msgspec.Raw(bytes(envelope.data))]
         except PartnerError as error:
             if not (isinstance(error, PartnerRefused) and error.answered_http in (200, 404)):
-                work.pull.tally.note(f"location {wish.id!r} was not given: {error.message}")
+                work.pull.tally.note(f"location {request.id!r} was not sent: {error.message}")
                 continue
-            work.pull.tally.note(f"location {wish.id!r} is not known to the CPO")
+            work.pull.tally.note(f"location {request.id!r} is not known to the CPO")
             documents = []
 
-        async def settle(tx: Transaction, last: bool, entry_id: str = wish.entry_id) -> None:
+        async def settle(tx: Transaction, last: bool, entry_id: str = request.entry_id) -> None:
             await work.save(tx, work.window)
             if last:
                 await tx.settle(entry_id)
 
-        of_wish = evolve(work.pull, wished={wish.id: wish.of})
-        await store_page(of_wish, documents, f"{work.url.rstrip('/')}/{wish.id}", settle)
+        of_request = evolve(work.pull, requested={request.id: request.of})
+        await store_page(of_request, documents, f"{work.url.rstrip('/')}/{request.id}", settle)
 
 
 async def _settle(tx: Transaction, work: _Work) -> None:
-    """The wishes that the window fulfilled are done with."""
+    """Settle the resync requests that the window fulfilled."""
     window, overlap = work.window, work.context.limits.sync.overlap
-    for wish in await resync.wishes(tx, work.pull.connection, work.pull.source.module):
-        begins = window.full or window.date_from is None or window.date_from <= wish.at - overlap
-        if begins and wish.at < (window.date_to or window.started_at):
-            await tx.settle(wish.entry_id)
+    for request in await resync.resync_requests(tx, work.pull.connection, work.pull.source.module):
+        begins = window.full or window.date_from is None or window.date_from <= request.at - overlap
+        if begins and request.at < (window.date_to or window.started_at):
+            await tx.settle(request.entry_id)
 
 
 # --- what vanished --------------------------------------------------------------------------------------------------
@@ -352,7 +355,7 @@ async def _mark_missing(work: _Work) -> tuple[SyncEnded, str]:
     window, tally = work.window, work.pull.tally
     refusal = ""
     if window.unnamed:
-        refusal = f"{window.unnamed} objects have no id, so what vanished cannot be told: none is marked missing"
+        refusal = f"{counted(window.unnamed, 'listed object')} without an id: none is marked missing"
     elif not window.marked:
         refusal = await vanished.too_many(work.pull, window.started_at)
     if not refusal:

@@ -12,7 +12,7 @@ from attrs import asdict, define, field, frozen
 from ocpi_emsp.findings import Finding
 from ocpi_emsp.flows.inbound.request import Outcome
 
-KEPT = 100
+MOST_LISTED = 100
 """Rejected objects and notes of a module that a report holds: enough to act on, and a bound on memory."""
 
 
@@ -23,14 +23,14 @@ class SyncEnded(Enum):
     FAILED = "failed"
     """The next sync goes on where this one was."""
     STOPPED = "stopped"
-    """It was asked to stop, after the page in hand."""
+    """It was asked to stop, after the current page."""
     SKIPPED = "skipped"
     """The support matrix or the party does not have it."""
 
 
 @frozen(kw_only=True)
 class RejectedObject:
-    """An object that was not taken; it is kept whole among ``emsp.rejections``."""
+    """An object that was refused; it is stored whole among ``emsp.rejections``."""
 
     id: str
     """Empty where it has none."""
@@ -137,7 +137,7 @@ def _module_json(module: ModuleReport) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class SyncProgress:
-    """Where the sync of a module is, told after each page and at its end."""
+    """Where the sync of a module is, reported after each page and at its end."""
 
     country_code: str
     party_id: str
@@ -173,18 +173,18 @@ class Tally:
         self.counts[name] = self.counts.get(name, 0) + count
 
     def outcome(self, outcome: Outcome) -> None:
-        """Count an object that was taken."""
+        """Count an object that was stored or compared."""
         self.add(outcome.value)
 
     def reject(self, rejected: RejectedObject) -> None:
         """Count an object that was not."""
         self.add("rejected")
-        if len(self.rejections) < KEPT:
+        if len(self.rejections) < MOST_LISTED:
             self.rejections.append(rejected)
 
     def note(self, *notes: str) -> None:
         """Say what was wrong with the list."""
-        self.notes.extend(notes[: max(0, KEPT - len(self.notes))])
+        self.notes.extend(notes[: max(0, MOST_LISTED - len(self.notes))])
 
     def note_once(self, note: str) -> None:
         """Say what is true of every page."""

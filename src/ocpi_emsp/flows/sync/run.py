@@ -20,7 +20,7 @@ from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, Ocpi
 from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.calls.call_log import without_drivers
 from ocpi_emsp.flows.calls.request_log import milliseconds
-from ocpi_emsp.flows.calls.retries import patient_send
+from ocpi_emsp.flows.calls.retries import retrying_send
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import Budget
 from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
@@ -63,10 +63,10 @@ async def sync(
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     budget = Budget(context.retry_policy)
     context = evolve(context, sleep=_until(stop, context.sleep)) if stop else context
-    patient = evolve(context, send=patient_send(context, party, budget))
+    retrying = evolve(context, send=retrying_send(context, party, budget))
     reports = []
     for module in wanted:
-        reports.append(await _Run(patient, party, module, budget, watch, stop or _never).report(since, full=full))
+        reports.append(await _Run(retrying, party, module, budget, watch, stop or _never).report(since, full=full))
     return SyncReport(
         country_code=party.country_code,
         party_id=party.party_id,
@@ -80,11 +80,13 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
     asked = {module.lower() for module in modules}
     unknown = sorted(asked - set(MODULES))
     if unknown:
-        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
+        raise ValueError(
+            f"invalid modules '{', '.join(unknown)}': expected some of {', '.join(MODULES)}, for example {MODULES[0]}"
+        )
     if full and since is not None:
-        raise ValueError("a full sync has no beginning: since is for another")
+        raise ValueError("since cannot be combined with full=True")
     if since is not None and since.tzinfo is None:
-        raise ValueError("since has no time zone")
+        raise ValueError(f"invalid since '{since}': expected a time with a zone, for example 2024-05-01T00:00:00+00:00")
     return [module for module in MODULES if module in asked]
 
 
@@ -168,7 +170,7 @@ class _Run:
             require(self._context, self._party, outgoing("tokens.put"))
             return self._pushed(await push_tokens(self._context, self._party, full=full, stop=self._stop))
         pull = Pull(self._context, self._party, SOURCES[self._module], self._tally, self._context.correlation_id)
-        return await pull_module(pull, since=since, full=full, told=self._tell, stop=self._stop)
+        return await pull_module(pull, since=since, full=full, on_progress=self._tell, stop=self._stop)
 
     def _pushed(self, pushed: TokensPushed) -> tuple[SyncEnded, str]:
         """Tokens in the words of a sync."""

@@ -25,7 +25,7 @@ GOES_MISSING = frozenset({Kind.LOCATION, Kind.TARIFF})
 _PAGE = 100
 
 SaveMarked = Callable[[Transaction, int], Awaitable[None]]
-"""Saves the sequence of the last record that was looked at. Raises where somebody else took the pull over."""
+"""Saves the sequence of the last record that was looked at. Raises where another sync took the pull over."""
 
 
 async def too_many(pull: Pull, since: datetime) -> str:
@@ -38,7 +38,7 @@ async def too_many(pull: Pull, since: datetime) -> str:
     share, most = new / present if present else 0.0, pull.context.limits.sync.vanishing_share
     if share <= most:
         return ""
-    gone = f"{new} of {present} {pull.source.module} are not listed any more"
+    gone = f"{new} of {present} {pull.source.module} are no longer listed"
     return f"{gone} ({share:.0%}, allowed {most:.0%}): none is marked missing"
 
 
@@ -81,7 +81,7 @@ async def _unlisted(pull: Pull, since: datetime, after: int = 0) -> AsyncIterato
 
 
 async def _read(pull: Pull, since: datetime, after: int) -> Sequence[Record]:
-    """The next records of all owners together, by their sequence: a place in them is one number, whoever's they are."""
+    """The next records of all owners together, by their sequence: a place in them is one number."""
     query = Query(kind=pull.source.kind, received_to=since, after=after, limit=_PAGE, count=False)
     async with pull.context.store.transaction(read_only=True) as tx:
         pages = [await tx.page(_of(query, owner)) for owner in await open_owners(tx, pull.party)]

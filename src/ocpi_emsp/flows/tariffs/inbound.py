@@ -1,4 +1,4 @@
-"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2). The rules are in objects.py."""
+"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2). The rules are in upsert.py."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - every request for an authorization leaves one entry, also one that is refused (unknown token, too little information);
-- a decision that cannot be noted is given all the same: a driver waits for it;
+- a decision that cannot be recorded is answered all the same: a driver waits for it;
 - what a partner makes arbitrarily long or many is cut: an entry stays below some kilobytes.
 """
 
@@ -27,10 +27,10 @@ DecidedBy: TypeAlias = Literal["hook", "token", "fallback", "request"]
 """The authorize hook, the stored token where there is no hook, the fallback. ``request``: it could not be decided."""
 
 _LONGEST = 128
-"""Characters that are kept of an id: ids have up to 39 (mod_tokens.md 4.2), ours of a correlation up to 128."""
+"""Characters that are stored of an id: ids have up to 39 (mod_tokens.md 4.2), ours of a correlation up to 128."""
 _LONGEST_REASON = 500
 _MOST = 100
-"""Names that are kept: a location has no more EVSEs."""
+"""Names that are stored: a location has no more EVSEs."""
 
 
 @frozen(kw_only=True)
@@ -81,7 +81,7 @@ class Case:
     reasons: list[str] = field(factory=list)
 
     def because(self, reason: str) -> None:
-        """Note what there is to know of the decision."""
+        """Add a reason to the decision."""
         self.reasons.append(" ".join(reason.split()))
 
     async def decided(self, info: AuthorizationInfo) -> None:
@@ -107,7 +107,7 @@ class Case:
                 await tx.append(self._entry(outcome, allowed))
         except Exception as error:  # noqa: BLE001 # whatever a store raises: the driver gets the answer
             logs.error(
-                "authorization.unnoted",
+                "authorization.not_recorded",
                 trace=error,
                 party=incoming.party,
                 correlation_id=incoming.correlation_id,

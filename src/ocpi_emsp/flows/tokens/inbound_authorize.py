@@ -28,12 +28,12 @@ from ocpi_emsp.errors import (
     UnknownLocation,
     UnknownObject,
 )
-from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.locations.inbound import assemble
 from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
-from ocpi_emsp.flows.parties.pending_resync import wish
+from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
 from ocpi_emsp.models import (
     AuthorizationInfo,
@@ -55,7 +55,7 @@ _MOST_FINDINGS = 100
 
 
 class _NoAnswer(OcpiError):
-    """Nobody of ours answered: our fault (500 / 3000)."""
+    """Neither hook nor fallback answered: our fault (500 / 3000)."""
 
 
 async def authorize(incoming: Incoming) -> Response:
@@ -64,7 +64,8 @@ async def authorize(incoming: Incoming) -> Response:
     try:
         info, data = await _decide(case)
     except Refusal as refusal:
-        case.because(refusal.message + "".join(f": {finding.message}" for finding in refusal.findings[:1]))
+        finding = worst(refusal.findings)
+        case.because(refusal.message + (f": {finding.message}" if finding else ""))
         await case.refused(refusal.http_status, refusal.status_code)
         raise
     except _NoAnswer as error:
@@ -168,7 +169,7 @@ async def _read(case: Case) -> _Stored:
 async def _read_token(case: Case, tx: Transaction) -> Token:
     identity, uid = case.incoming.context.identity, case.token_uid
     if not TokenType.of(case.token_type).known:
-        raise UnknownObject(f"there is no token type {case.token_type[:50]!r}: it is {' or '.join(TokenType)}")
+        raise UnknownObject(f"invalid token type {case.token_type[:50]!r}: expected {' or '.join(TokenType)}")
     if not _may_be_stored(uid):
         raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
     record = await tx.get(identity.token_key(uid, case.token_type))
@@ -191,12 +192,12 @@ def _may_be_stored(name: str) -> bool:
 
 
 async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
-    """Have the next sync pull it, where the store can take a note of that. Raises UnknownLocation."""
+    """Request a resync of it, where the store can record that. Raises UnknownLocation."""
     try:
         async with incoming.context.store.transaction() as tx:
-            await wish(tx, incoming.party.owner, "locations", location_id, incoming.now)
+            await request_resync(tx, incoming.party.owner, "locations", location_id, incoming.now)
     except (StoreFailed, InvalidObject) as error:
-        logs.warning("resync.unnoted", party=incoming.party, module="locations", id=location_id, error=error)
+        logs.warning("resync.not_recorded", party=incoming.party, module="locations", id=location_id, error=error)
     raise UnknownLocation(f"location {location_id[:100]!r} is not known")
 
 
@@ -283,6 +284,6 @@ def _leave_out(
             )
             for place, name in enumerate(asked[:_MOST_FINDINGS])
         )
-        raise InvalidObject("nothing that is named is there", findings=findings)
+        raise InvalidObject("none of the named EVSEs and connectors is there", findings=findings)
     for sentence in list(missing.values())[:_MOST_FINDINGS]:
         case.because(f"left out: {sentence}")

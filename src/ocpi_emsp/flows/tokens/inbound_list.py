@@ -2,8 +2,8 @@
 
 Rules of this module:
 - the list is ours: oldest first, paged, with Link, X-Total-Count and X-Limit; a link goes on after the last token that
-  was given, so one that leaves the window meanwhile shifts nothing; whoever counts offsets is served by them;
-- real-time authorization is in authorize.py.
+  was given, so one that leaves the window meanwhile shifts nothing; a partner that counts offsets is served by them;
+- real-time authorization is in inbound_authorize.py.
 """
 
 from __future__ import annotations

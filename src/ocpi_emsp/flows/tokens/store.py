@@ -1,11 +1,11 @@
-"""Our drivers' tokens, kept here: put, changed, read, and what parties do not have of them (mod_tokens.md 1.1, 3.2).
+"""Our drivers' tokens: stored, changed, read, and which of them failed at a party (mod_tokens.md 1.1, 3.2).
 
 Rules of this module:
 - uid and type together are a token; neither changes; none is deleted, since OCPI has no way to say so;
-- what is kept is valid by the specification, or refused with every finding;
+- a stored token is valid by the specification; another one is refused with every finding;
 - a change has a later ``last_updated`` than what it changes, or a partner that pulls by date would never see it;
-- what says the same is no change; a later ``last_updated`` alone is kept, and pushed to nobody;
-- every change is noted for each party that gets our tokens, in the transaction of the change.
+- equal content is no change; a later ``last_updated`` alone is stored, and not pushed;
+- every change requests a push to each party that gets our tokens, in the transaction of the change.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from ocpi_emsp.codec.encode import document
 from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.parties.party import PartyState, load_party
-from ocpi_emsp.flows.parties.pending_push import want_pushes
+from ocpi_emsp.flows.parties.pending_push import request_pushes
 from ocpi_emsp.flows.tokens.push.client import PATCHED
-from ocpi_emsp.flows.tokens.push.state import look_from, read_had
+from ocpi_emsp.flows.tokens.push.state import look_from, read_pushed_token
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 
@@ -43,7 +44,7 @@ class FailedToken:
     uid: str
     type: str
     error: str
-    """What the party said; empty where the push was cut off, and nobody knows what it did."""
+    """What the party said; empty where the push was cut off, and its effect is unknown."""
     failures: int
     """How often in a row it failed."""
     at: datetime
@@ -53,17 +54,18 @@ class FailedToken:
 
 
 async def put_token_here(context: Context, token: Token) -> Token:
-    """Keep a token, new or changed; as it is kept. Raises InvalidObject where it breaks the specification."""
+    """Store a token; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
     body = encode_valid(token)
     async with context.store.transaction() as tx:
-        kept, is_changed = await _put(context, tx, body)
+        stored, is_changed = await _put(context, tx, body)
         if is_changed:
-            await want_pushes(tx, context.clock.now())
-    return kept
+            await request_pushes(tx, context.clock.now())
+    await log_backlog(context)
+    return stored
 
 
 async def put_tokens_here(context: Context, tokens: Iterable[Token]) -> int:
-    """Keep many; how many of them are new or changed. Raises InvalidObject where one breaks the specification.
+    """Store many; how many of them are new or changed. Raises InvalidObject where one breaks the specification.
 
     They are read and stored some hundred at a time: of those that stand in one batch with a bad one none is stored.
     """
@@ -74,12 +76,13 @@ async def put_tokens_here(context: Context, tokens: Iterable[Token]) -> int:
             for body in sorted(batch, key=lambda each: _key_of(context, each)):  # all writers lock in one order
                 changed += (await _put(context, tx, body))[1]
             if changed > before:
-                await want_pushes(tx, context.clock.now())
+                await request_pushes(tx, context.clock.now())
+    await log_backlog(context)
     return changed
 
 
 async def patch_token_here(context: Context, uid: str, token_type: TokenType, changes: dict[str, Any]) -> Token:
-    """Change members of a token; as it is kept then. ``last_updated`` is now, unless it is among them.
+    """Change members of a token; gives it as it is stored then. ``last_updated`` is now, unless it is among them.
 
     Raises UnknownObject; InvalidObject for a member that there is not or that cannot change, and for a value that
     breaks the specification.
@@ -92,10 +95,11 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
         now = context.clock.now()
         whole = {**document(decode(Token, record.document)), "last_updated": document(now), **patch}
         patched = valid_token({name: value for name, value in whole.items() if value is not None})
-        kept, is_changed = await _put(context, tx, encode_valid(patched), stamps="last_updated" not in changes)
+        stored, is_changed = await _put(context, tx, encode_valid(patched), stamps="last_updated" not in changes)
         if is_changed:
-            await want_pushes(tx, now)
-    return kept
+            await request_pushes(tx, now)
+    await log_backlog(context)
+    return stored
 
 
 async def stored_token(context: Context, uid: str, token_type: TokenType) -> Token | None:
@@ -153,15 +157,15 @@ async def failed_tokens(
 
 
 def _failed(record: Record) -> FailedToken | None:
-    had = read_had(record)
-    if had is None or not had.is_pending:
+    pushed = read_pushed_token(record)
+    if pushed is None or not pushed.is_pending:
         return None
     return FailedToken(
         uid=record.key.id,
         type=record.key.parent,
-        error=had.error,
-        failures=had.failures,
-        at=had.at,
+        error=pushed.error,
+        failures=pushed.failures,
+        at=pushed.at,
         sequence=record.sequence,
     )
 
@@ -170,7 +174,7 @@ def _failed(record: Record) -> FailedToken | None:
 
 
 async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool = False) -> tuple[Token, bool]:
-    """Store a token that is valid; as it is kept, and whether it says something new.
+    """Store a valid token; gives it as it is stored, and whether its content is new.
 
     With ``stamps`` its ``last_updated`` is ours, and no reason to store it.
     """
@@ -217,11 +221,11 @@ def valid_token(plain: Any) -> Token:
     values = plain.items() if isinstance(plain, dict) else ()
     nul = [name for name, value in values if isinstance(value, str) and "\0" in value]
     if nul:  # PostgreSQL would refuse it later, with all that is stored together with it
-        raise InvalidObject(f"{', '.join(nul)} of this Token has a NUL; it is not kept")
+        raise InvalidObject(f"{', '.join(nul)} of this Token has a NUL character: remove it")
     diagnosis = diagnose(Token, plain)
     wrong = Report.of(diagnosis.findings).at_least(Severity.WARNING)
     if diagnosis.value is None or wrong:
-        raise InvalidObject("this Token breaks the specification; it is not kept", findings=tuple(wrong))
+        raise InvalidObject("this Token breaks the specification", findings=tuple(wrong))
     return diagnosis.value
 
 

@@ -13,15 +13,43 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.commands.states import SentCommand
-from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.scalars import DateTime
 from ocpi_emsp.support import SupportMatrix
 
 Columns = dict[str, Any]
+
+
+class _Command(msgspec.Struct):
+    """What the columns need of a stored command."""
+
+    command: str
+    state: str
+    acknowledgement: str | None = None
+    result: str | None = None
+    deadline: DateTime | None = None
+    session_id: str | None = None
+
+
+class _Profile(msgspec.Struct, frozen=True):
+    refuses: str | None = None
+    actions: tuple[dict[str, str], ...] = ()
+    matrix: str | None = None
+
+
+class _Party(msgspec.Struct):
+    """What the columns need of a stored party."""
+
+    state: str
+    versions_url: str | None = None
+    endpoints: tuple[dict[str, str], ...] = ()
+    profile: _Profile = _Profile()
+    issued: tuple[dict[str, Any], ...] = ()
 
 
 def projection(record: Record) -> Columns:
@@ -33,8 +61,9 @@ def projection(record: Record) -> Columns:
     view = record.view
     if not isinstance(view, model):
         try:
-            view = decode(model, record.document)
-        except OcpiError:
+            is_ours = model in (_Command, _Party)
+            view = msgspec.json.decode(record.document, type=model) if is_ours else decode(model, record.document)
+        except (OcpiError, msgspec.MsgspecError):
             return dict.fromkeys(names)
     return project(record.key, view)
 
@@ -91,26 +120,19 @@ def _token(_: Key, token: Token) -> Columns:
     }
 
 
-def _command(_: Key, command: SentCommand) -> Columns:
-    return {
-        "command": command.command.value,
-        "acknowledgement": command.acknowledgement.value if command.acknowledgement else None,
-        "result": command.result.value if command.result else None,
-        "state": command.state.value,
-        "deadline": command.deadline,
-        "session_id": command.session_id,
-    }
+def _command(_: Key, command: _Command) -> Columns:
+    return msgspec.structs.asdict(command)
 
 
-def _party(_: Key, party: Party) -> Columns:
+def _party(_: Key, party: _Party) -> Columns:
     profile = party.profile
     return {
-        "state": party.state.value,
+        "state": party.state,
         "versions_url": party.versions_url,
-        "endpoints": [{"identifier": each.identifier, "url": each.url} for each in party.endpoints],
-        "policy": {"refuses": profile.refuses, "actions": {each.rule: each.action for each in profile.actions}},
+        "endpoints": [{"identifier": each["identifier"], "url": each["url"]} for each in party.endpoints],
+        "policy": {"refuses": profile.refuses, "actions": {each["rule"]: each["action"] for each in profile.actions}},
         "matrix": json.loads(SupportMatrix.from_csv(profile.matrix).to_json()) if profile.matrix else None,
-        "token_hashes": [each.sha256 for each in party.issued],
+        "token_hashes": [each["sha256"] for each in party.issued],
     }
 
 
@@ -122,9 +144,9 @@ _PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Key, Any], Columns], tuple
     Kind.CDR: (Cdr, _cdr, ("auth_id", "start_date_time", "stop_date_time", "currency", "total_cost")),
     Kind.TOKEN: (Token, _token, ("uid", "auth_id", "valid", "whitelist")),
     Kind.COMMAND: (
-        SentCommand,
+        _Command,
         _command,
         ("command", "acknowledgement", "result", "state", "deadline", "session_id"),
     ),
-    Kind.PARTY: (Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
+    Kind.PARTY: (_Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
 }

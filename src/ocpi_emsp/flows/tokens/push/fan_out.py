@@ -1,13 +1,13 @@
-"""Our tokens to every party that does not have them as they are now: whose turn it is, and what became of it.
+"""Pushes of our tokens to every party that lacks a change: which party is next, and how its push ended.
 
 Rules of this module:
-- a party is pushed to by one at a time: whoever does has its entry in hand until the lease ends, and says before each
-  request that it still does; of a process that died, the lease ends by itself, and another one goes on;
+- only one process pushes to a party at a time: it leases the party's entry, and renews the lease before each request;
+  when the process dies, the lease ends by itself, and another one continues;
 - a request may take longer than the lease. Two push then, for this one request: the one that lost its lease stops, and
-  has the party pushed to once more, since nobody knows which of their requests the party took last;
+  requests one more push, since which of their requests the party processed last is unknown;
 - an entry is settled once everything was tried, nothing failed and nothing changed meanwhile; so is that of a party
   that is gone, or gets no tokens any more;
-- a party that fails waits, longer each time, and holds up nobody else; it is never given up. A change ends the wait of
+- a party that fails waits, longer each time, and holds up no other; it is never given up. A change ends the wait of
   one that answered: what it refused were single tokens. One that is down is not asked more often for that.
 """
 
@@ -22,11 +22,12 @@ from attrs import define, evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, StoreFailed
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import backoff, is_due, page
 from ocpi_emsp.flows.parties.party import find_party
-from ocpi_emsp.flows.parties.pending_push import Want, entry_id, is_wanted, want_push
-from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to, short
+from ocpi_emsp.flows.parties.pending_push import PushRequest, entry_id, gets_tokens, request_push
+from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to, reason_of, short
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
 
@@ -34,8 +35,8 @@ _FRESH = 2 / 3
 """The share of the lease that is left where a request begins: a party that does not answer takes no longer."""
 
 Push: TypeAlias = Callable[[Context], Awaitable[TokensPushed]]
-Reaching: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
-"""Awaits a push with a context whose calls reach the party with these codes."""
+CallParty: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
+"""Awaits a push with a context whose calls call_party the party with these codes."""
 
 
 class PushTakenOver(OcpiError):
@@ -44,22 +45,22 @@ class PushTakenOver(OcpiError):
 
 @frozen(kw_only=True)
 class WaitingPush:
-    """A party that does not have all of our tokens as they are now, as far as we know."""
+    """A party that does not have the current state of all tokens, as far as is known."""
 
     country_code: str
     party_id: str
     at: datetime
     """Since when."""
-    in_hand: bool
-    """It is being pushed to."""
+    leased: bool
+    """A process pushes to it now."""
     is_due: bool
-    """Nobody pushes to it, and it waits for no other try."""
+    """No process pushes to it, and it waits for no other try."""
     attempts: int
     """How many pushes to it failed in a row."""
     error: str
     """Why the last one did."""
     due: datetime | None
-    """When it is tried again, at the latest where it is in hand; None: as soon as possible."""
+    """When it is tried again, at the latest where it is leased; None: as soon as possible."""
     sequence: int
     """Its place: the list goes on ``after`` it."""
 
@@ -75,7 +76,7 @@ def _waiting(context: Context, entry: Entry) -> WaitingPush:
         country_code=entry.details["country_code"],
         party_id=entry.details["party_id"],
         at=entry.at,
-        in_hand=bool(Want.of(entry).push) and not due,
+        leased=bool(PushRequest.of(entry).push) and not due,
         is_due=due,
         attempts=entry.attempts,
         error=entry.error,
@@ -85,7 +86,7 @@ def _waiting(context: Context, entry: Entry) -> WaitingPush:
 
 
 async def fan_out_once(
-    context: Context, reach: Reaching, *, at_once: bool = False, stop: Stop | None = None
+    context: Context, call_party: CallParty, *, at_once: bool = False, stop: Stop | None = None
 ) -> list[TokensPushed]:
     """Push to each party that waits for it and is due, one after the other; ``at_once`` to those that are not, too.
 
@@ -101,36 +102,36 @@ async def fan_out_once(
                 continue
             seen.add(entry.id)  # one that is wanted again meanwhile has its turn in the next round
             owner = entry.details["country_code"], entry.details["party_id"]
-            report = await fan_out_to(context, reach, *owner, at_once=at_once, stop=stop)
+            report = await fan_out_to(context, call_party, *owner, at_once=at_once, stop=stop)
             reports += [report] if report is not None else []
     return reports
 
 
 async def fan_out_to(
     context: Context,
-    reach: Reaching,
+    call_party: CallParty,
     country_code: str,
     party_id: str,
     *,
     at_once: bool = False,
     stop: Stop | None = None,
 ) -> TokensPushed | None:
-    """Push to one party that waits for it; None where it does not, or somebody else has it in hand. See above."""
+    """Push to one party that waits for it; None where it does not wait, or another process leases it."""
     entry = await _take(context, country_code, party_id, at_once)
     if entry is None:
         return None
-    started, hold = context.clock.now(), _Hold(context, entry, _held_until(entry))
+    started, renew = context.clock.now(), _LeaseRenewal(context, entry, _held_until(entry))
 
     async def push(calling: Context) -> TokensPushed:
-        return await push_tokens_to(calling, country_code, party_id, stop=stop, hold=hold)
+        return await push_tokens_to(calling, country_code, party_id, stop=stop, renew=renew)
 
     try:
-        report = await reach(country_code, party_id, push)
+        report = await call_party(country_code, party_id, push)
     except PushTakenOver:
         await _taken_over(context, entry)
         return None
     except StoreFailed:
-        raise  # nothing can be noted now: the lease ends
+        raise  # nothing can be stored now: the lease ends
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one party: the others get their tokens
         if not isinstance(error, OcpiError):
             logs.error("push.failed", party=_name(entry), error=type(error).__name__, trace=error)
@@ -159,6 +160,7 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
         duration=max(0.0, duration),
         ended="failed",
         why=short(error.message if isinstance(error, OcpiError) else f"{type(error).__name__}: {error}"),
+        reason=type(error).__name__ if not isinstance(error, OcpiError) else short(reason_of(error)),
     )
 
 
@@ -166,19 +168,19 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
 
 
 async def _take(context: Context, country_code: str, party_id: str, at_once: bool) -> Entry | None:
-    """The party's entry, in hand from now on; None where it has none, or that is not free."""
+    """The party's entry, leased from now on; None where it has none, or that is not free."""
     async with context.store.transaction() as tx:
-        party = await find_party(tx, country_code, party_id)  # whoever registers it locks it before the entry, too
+        party = await find_party(tx, country_code, party_id)  # a registration locks it before the entry, too
         entry = await tx.entry(entry_id(country_code, party_id))
         if entry is None or is_joined(tx) or not _is_free(context, entry, at_once=at_once):
             return None
-        if party is None or not is_wanted(party):
+        if party is None or not gets_tokens(party):
             await tx.settle(entry.id)
             return None
-        taken = evolve(entry, due=context.clock.now() + context.limits.delivery.lease)
-        taken = Want(push=new_id(), answers=Want.of(entry).answers).on(taken)
-        await tx.append(taken)
-        return taken
+        leased = evolve(entry, due=context.clock.now() + context.limits.delivery.lease)
+        leased = PushRequest(push=new_id(), answers=PushRequest.of(entry).answers).on(leased)
+        await tx.append(leased)
+        return leased
 
 
 async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
@@ -187,7 +189,7 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
         current = await _mine(tx, entry)
         if current is None:
             raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
-        is_changed = Want.of(current).changed
+        is_changed = PushRequest.of(current).changed
         if report.ended == "done" and not report.failed:
             if not is_changed:
                 await tx.settle(entry.id)
@@ -200,10 +202,15 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
             wait = backoff(context.limits, attempts)
             due = None if is_changed and report.ended == "done" else context.clock.now() + wait
             current = evolve(current, attempts=attempts, error=_why(report), due=due)
-        await tx.append(Want(answers=report.ended == "done").on(current))
+        await tx.append(PushRequest(answers=report.ended == "done").on(current))
     if current.due is not None:  # which tokens, and what the party said of them, belongs into no log
         logs.warning(
-            "push.waits", party=_name(entry), ended=report.ended, tokens=report.failed, attempts=current.attempts
+            "push.waits",
+            party=_name(entry),
+            ended=report.ended,
+            tokens=report.failed,
+            attempts=current.attempts,
+            reason=report.reason or None,
         )
 
 
@@ -213,26 +220,26 @@ async def _taken_over(context: Context, entry: Entry) -> None:
     async with context.store.transaction() as tx:
         party = await find_party(tx, entry.details["country_code"], entry.details["party_id"])
         if party is not None:
-            await want_push(tx, party, context.clock.now())
+            await request_push(tx, party, context.clock.now())
 
 
 async def _let_go(context: Context, entry: Entry) -> None:
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
         if current is not None:
-            await tx.append(Want(answers=Want.of(current).answers).on(evolve(current, due=None)))
+            await tx.append(PushRequest(answers=PushRequest.of(current).answers).on(evolve(current, due=None)))
 
 
 @define
-class _Hold:
-    """Says that a push is still under way, before the lease ends."""
+class _LeaseRenewal:
+    """Renews the lease of a push before it ends."""
 
     _context: Context
     _entry: Entry
     _until: datetime
 
     async def __call__(self) -> None:
-        """Raises PushTakenOver where another process has the party in hand now."""
+        """Raises PushTakenOver where another process leases the party now."""
         limits, now = self._context.limits, self._context.clock.now()
         if self._until - now > limits.delivery.lease * _FRESH:
             return
@@ -245,9 +252,9 @@ class _Hold:
 
 
 async def _mine(tx: Transaction, entry: Entry) -> Entry | None:
-    """The entry as it is now, where it is still in this push's hand."""
+    """The entry as it is now, where this push still leases it."""
     current = await tx.entry(entry.id)
-    return current if current is not None and Want.of(current).push == Want.of(entry).push else None
+    return current if current is not None and PushRequest.of(current).push == PushRequest.of(entry).push else None
 
 
 def _held_until(entry: Entry) -> datetime:
@@ -256,14 +263,14 @@ def _held_until(entry: Entry) -> datetime:
 
 
 def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
-    return is_due(context, entry) or (at_once and not Want.of(entry).push)
+    return is_due(context, entry) or (at_once and not PushRequest.of(entry).push)
 
 
 def _why(report: TokensPushed) -> str:
     """Why the party waits, in a sentence."""
     if report.why:
         return report.why
-    return f"{report.failed} tokens failed" + (f": {report.failures[0].error}" if report.failures else "")
+    return f"{counted(report.failed, 'token')} failed" + (f": {report.failures[0].error}" if report.failures else "")
 
 
 def _name(entry: Entry) -> str:

@@ -2,14 +2,14 @@
 
 Rules of this module:
 - what a party has of a token is a record of its own, written right after each answer, so a push that was killed goes on
-  where it was; before a request the record says that nothing is known, since nobody knows what an unanswered one did;
+  where it was; before a request the record becomes unknown, since an unanswered one may have succeeded;
 - new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else,
-  and those that come during a long push are not kept waiting for its end;
+  and those that arrive during a long push do not wait for its end;
 - a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
   (transport_and_format.md, PATCH); one without an answer is not: what failed is the connection, so the next push tells;
 - no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
-- a token that changed while it was sent may have been sent by another push before: both went out, and nobody knows
-  which one the party took last, so it is pushed to again;
+- a token that changed while it was sent may have been sent by another push before: which one
+  the party processed last is unknown, so it is pushed again;
 - tokens are read in pages, twice over, and never held as a list; no transaction is open during a request.
 """
 
@@ -29,6 +29,7 @@ from ocpi_emsp.errors import (
     NotJson,
     NotRegistered,
     NotSupported,
+    OcpiError,
     PartnerError,
     PartnerRefused,
     PartnerUnavailable,
@@ -38,10 +39,17 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, load_party, matrix_of
-from ocpi_emsp.flows.parties.pending_push import is_wanted, want_push
+from ocpi_emsp.flows.parties.pending_push import gets_tokens, request_push
 from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_token
 from ocpi_emsp.flows.tokens.push.report import Ended, PushProgress, TokenFailure, TokensPushed
-from ocpi_emsp.flows.tokens.push.state import Had, content_of, look_from, pushed_key, read_had, save_checkpoint
+from ocpi_emsp.flows.tokens.push.state import (
+    PushedToken,
+    content_of,
+    look_from,
+    pushed_key,
+    read_pushed_token,
+    save_checkpoint,
+)
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Send, Transaction
 from ocpi_emsp.report.escapes import printable
@@ -56,15 +64,15 @@ _OVERTAKING = timedelta(seconds=10)
 """How often a push looks for new invalidations, and how much further back than its last look: clocks differ."""
 _OUTAGES = (429, 502, 503, 504)
 """An HTTP status that speaks of the party's server, not of the token (RFC 9110 15.6, RFC 6585 4)."""
-_KEPT_FAILURES = 1000
+_LISTED_FAILURES = 1000
 """Failures that a report names: enough to see what is wrong, and a bound on memory."""
 _LONGEST_ERROR = 500
-"""Characters of an error that are kept: a partner's message has no bound."""
+"""Characters of an error that are stored: a partner's message has no bound."""
 
 Watch: TypeAlias = Callable[[PushProgress], object]
 Stop: TypeAlias = Callable[[], bool]
-Hold: TypeAlias = Callable[[], Awaitable[None]]
-"""Called before each request and each page: whoever pushes says that it still does. What it raises ends the push."""
+RenewLease: TypeAlias = Callable[[], Awaitable[None]]
+"""Called before each request and each page, to renew the lease of the push. What it raises ends the push."""
 
 
 async def push_tokens(
@@ -75,18 +83,18 @@ async def push_tokens(
     full: bool = False,
     watch: Watch | None = None,
     stop: Stop | None = None,
-    hold: Hold | None = None,
+    renew: RenewLease | None = None,
 ) -> TokensPushed:
     """Send a party what changed of our tokens since the last push, and what failed before.
 
     ``full`` looks at every token. ``verify`` asks for each token that was sent, and a difference is a failure of it.
-    ``watch`` is called after each token, ``stop`` is asked between two, ``hold`` before whatever takes time. Raises
+    ``watch`` is called after each token, ``stop`` is asked between two, ``renew`` before whatever takes time. Raises
     NotRegistered, UnsafeUrl, StoreFailed; what the party does wrong is in the report.
     """
     started = context.clock.now()
     context = context.correlated()
-    if hold is not None:
-        context = evolve(context, send=_held(context.send, hold))
+    if renew is not None:
+        context = evolve(context, send=_renewing(context.send, renew))
     matrix = matrix_of(party.profile, context.matrix)
     can_get = outgoing("tokens.get").on(matrix)
     push = _Push(
@@ -97,11 +105,11 @@ async def push_tokens(
         verify=verify and can_get,
         watch=watch,
         stop=stop,
-        hold=hold,
+        renew=renew,
         looked=started,
     )
     if not party.profile.push_tokens:
-        return push.report(started, "done", "nothing was pushed: the party's profile switches pushes of tokens off")
+        return push.report(started, "done", "nothing was pushed: push_tokens is off in the party's profile")
     try:
         context.check_url(require(context, party, outgoing("tokens.put")))
     except (NotSupported, MissingEndpoints) as error:
@@ -111,7 +119,7 @@ async def push_tokens(
     if ended == "done":
         await save_checkpoint(context, party, started)
         if verify and not can_get:
-            why = "nothing was verified: the support matrix switches GET tokens off"
+            why = "nothing was verified: GET tokens is off in the support matrix"
     return push.report(started, ended, why)
 
 
@@ -123,18 +131,18 @@ async def push_tokens_to(
     verify: bool = False,
     full: bool = False,
     stop: Stop | None = None,
-    hold: Hold | None = None,
+    renew: RenewLease | None = None,
 ) -> TokensPushed:
     """:func:`push_tokens` to the party with these codes. Raises NotRegistered where there is none."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
-    return await push_tokens(context, party, verify=verify, full=full, stop=stop, hold=hold)
+    return await push_tokens(context, party, verify=verify, full=full, stop=stop, renew=renew)
 
 
-def _held(send: Send, hold: Hold) -> Send:
-    """``send``, after a word of whoever holds the push."""
+def _renewing(send: Send, renew: RenewLease) -> Send:
+    """``send``, each time after the lease was renewed."""
 
     async def held(request: Request) -> Response:
-        await hold()
+        await renew()
         return await send(request)
 
     return held
@@ -153,7 +161,7 @@ def _token_or_none(record: Record | None) -> Token | None:
 
 _End: TypeAlias = tuple[Ended, str]
 """How a push ends, and why."""
-_STOPPED: Final[_End] = ("stopped", "it was asked to stop")
+_STOPPED: Final[_End] = ("stopped", "stopped on request")
 
 
 class _Page(NamedTuple):
@@ -182,7 +190,7 @@ class _Push:
     verify: bool
     watch: Watch | None
     stop: Stop | None
-    hold: Hold | None
+    renew: RenewLease | None
     since: datetime | None = None
     id: str = field(factory=new_id)
     progress: PushProgress = field(factory=PushProgress)
@@ -193,9 +201,11 @@ class _Push:
     """When invalidations were looked for."""
     is_answered: bool = False
     """The party answered anything at all."""
+    reason: str = ""
+    """Why the last failure happened, as far as a log may say it."""
 
     async def run(self) -> _End:
-        """Send everything. What failed before goes after the rest, or three such tokens would hold up all others."""
+        """Send everything. What failed before goes after the rest, or three such tokens would renew up all others."""
         for invalidations in (True, False):
             for source in (self._changed, self._pending):
                 if end := await self._each(source, invalidations):
@@ -207,8 +217,8 @@ class _Push:
     async def _each(self, source: Callable[[int, bool], Awaitable[_Page]], invalidations: bool) -> _End | None:
         after: int | None = 0
         while after is not None:
-            if self.hold is not None:
-                await self.hold()
+            if self.renew is not None:
+                await self.renew()
             page = await source(after, invalidations)
             for key in page.keys:
                 if not invalidations and (end := await self._overtake()):
@@ -253,6 +263,7 @@ class _Push:
             duration=max(0.0, (self.context.clock.now() - started).total_seconds()),
             ended=ended,
             why=short(why),
+            reason=short(self.reason),
         )
 
     def _count(self, **more: int) -> None:
@@ -277,12 +288,12 @@ class _Push:
                 token = _token_or_none(record)
                 if invalidations and (token is None or token.valid):
                     continue
-                had = await self._had(tx, record.key)
-                if had and (had.is_pending or (had.push == self.id and newer_than is None)):
+                pushed = await self._pushed_token(tx, record.key)
+                if pushed and (pushed.is_pending or (pushed.push == self.id and newer_than is None)):
                     continue
-                if had and token and had.equals(token):
+                if pushed and token and pushed.equals(token):
                     unchanged += not invalidations
-                elif not invalidations or had is None or had.valid:
+                elif not invalidations or pushed is None or pushed.valid:
                     keys.append(record.key)
         if unchanged:
             self._count(unchanged=unchanged)
@@ -299,8 +310,8 @@ class _Push:
         async with self.context.store.transaction(read_only=True) as tx:
             records = (await tx.page(query)).records
             for record in records:
-                had = read_had(record)
-                if had is None or not had.is_pending or had.push == self.id:
+                pushed = read_pushed_token(record)
+                if pushed is None or not pushed.is_pending or pushed.push == self.id:
                     continue
                 key = self.context.identity.token_key(record.key.id, record.key.parent)
                 stored = await tx.get(key)
@@ -320,8 +331,8 @@ class _Push:
             count=False,
         )
 
-    async def _had(self, tx: Transaction, key: Key) -> Had | None:
-        return read_had(await tx.get(pushed_key(self.party, key)))
+    async def _pushed_token(self, tx: Transaction, key: Key) -> PushedToken | None:
+        return read_pushed_token(await tx.get(pushed_key(self.party, key)))
 
     # one token
 
@@ -335,16 +346,17 @@ class _Push:
             self.is_answered = True
             wrong = differences(job.token, await self._fetch(job)) if self.verify else ""
         except (MissingEndpoints, NotRegistered, NotSupported, PartnerUnavailable, UnsafeUrl) as error:
+            self.reason = reason_of(error)
             return error.message  # it was not sent, whatever the token is
         except PartnerError as error:
-            await self._fail(key, error.message)
+            await self._fail(key, error.message, reason_of(error))
             return self._verdict(error)
         except (InvalidObject, NotJson) as error:
-            await self._fail(key, str(error))
+            await self._fail(key, str(error), "the stored token cannot be sent")
             return ""
         self.silent = 0
         if wrong:
-            await self._fail(key, f"the party has another token: {wrong}")
+            await self._fail(key, f"the partner has another token: {wrong}", "the partner has another token")
             return ""
         await self._took(job)
         self._count(**{how: 1, "verified": int(self.verify)})
@@ -358,20 +370,20 @@ class _Push:
         async with self.context.store.transaction(read_only=True) as tx:
             record = await tx.get(key)
             party = await get_party(tx, self.party.country_code, self.party.party_id)
-            had = await self._had(tx, key)
+            pushed = await self._pushed_token(tx, key)
             has_twin = await _has_twin(tx, key)
-        if not is_wanted(party):
-            raise NotRegistered(f"the profile of {self.party} switches pushes of tokens off now")
+        if not gets_tokens(party):
+            raise NotRegistered(f"push_tokens was switched off in the profile of {self.party}")
         if record is None:
             return None
         token = decode(Token, record.document)
         encode_valid(token)
-        if had and had.equals(token):
+        if pushed and pushed.equals(token):
             self._count(unchanged=1)
             return None
-        if had and not had.is_pending:
-            await self._note(key, content=None, valid=None, failures=had.failures, error=had.error)
-        only_valid = had is not None and had.content == content_of(token)
+        if pushed and not pushed.is_pending:
+            await self._note(key, content=None, valid=None, failures=pushed.failures, error=pushed.error)
+        only_valid = pushed is not None and pushed.content == content_of(token)
         patch = only_valid and self.can_patch and not has_twin
         return _Job(key=key, party=party, token=token, stored=record.content_hash, patch=patch)
 
@@ -414,24 +426,24 @@ class _Push:
             self.silent, self.is_answered = 0, True
         return f"{_SILENT} times in a row: {error.message}" if self.silent == _SILENT else ""
 
-    async def _fail(self, key: Key, error: str) -> None:
-        """Remember a failure. What the party has now is not known, so the next push will PUT."""
-        error = short(error)
+    async def _fail(self, key: Key, error: str, reason: str) -> None:
+        """Record a failure. What the partner has now is not known, so the next push will PUT."""
+        error, self.reason = short(error), reason
         async with self.context.store.transaction(read_only=True) as tx:
-            had = await self._had(tx, key)
-        failures = had.failures + 1 if had else 1
+            pushed = await self._pushed_token(tx, key)
+        failures = pushed.failures + 1 if pushed else 1
         await self._note(key, content=None, valid=None, failures=failures, error=error)
-        if len(self.failures) < _KEPT_FAILURES:
+        if len(self.failures) < _LISTED_FAILURES:
             self.failures.append(TokenFailure(key.id, key.parent, error))
         self._count(failed=1)
 
     async def _took(self, job: _Job) -> None:
-        """Remember that the party took a token; it is pushed to again where that is not the token's state any more."""
+        """Record that the party has a token; it is pushed again where the token changed meanwhile."""
         async with self.context.store.transaction() as tx:
             record = await tx.get(job.key)
             await tx.put(self._record(job.key, content=content_of(job.token), valid=job.token.valid))
             if record is not None and record.content_hash != job.stored:
-                await want_push(tx, job.party, self.context.clock.now())
+                await request_push(tx, job.party, self.context.clock.now())
 
     async def _note(
         self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
@@ -443,9 +455,9 @@ class _Push:
         self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
     ) -> Record:
         now = self.context.clock.now()
-        had = Had(content=content, valid=valid, at=now, push=self.id, failures=failures, error=error)
+        pushed = PushedToken(content=content, valid=valid, at=now, push=self.id, failures=failures, error=error)
         correlation_id = self.context.correlation_id
-        return Record(pushed_key(self.party, key), had.document(), now, now, correlation_id=correlation_id)
+        return Record(pushed_key(self.party, key), pushed.document(), now, now, correlation_id=correlation_id)
 
 
 async def _has_twin(tx: Transaction, key: Key) -> bool:
@@ -459,6 +471,22 @@ def _is_unauthorized(error: PartnerError) -> bool:
     return isinstance(error, PartnerRefused) and error.answered_http == 401
 
 
+def reason_of(error: OcpiError) -> str:
+    """Why a request failed, without the partner's words and without a URL: both may name a driver's token."""
+    if isinstance(error, PartnerRefused):
+        code = "no OCPI envelope" if error.answered_code is None else f"status_code {error.answered_code}"
+        return f"the partner answered HTTP {error.answered_http}, {code}"
+    if isinstance(error, AnswerUnusable):
+        return "the partner's answer cannot be read"
+    if isinstance(error, UnsafeUrl):
+        return "the URL policy forbids the partner's tokens endpoint"
+    return (
+        error.message.removeprefix(f"{error.method} {error.url}: ")
+        if isinstance(error, PartnerError)
+        else error.message
+    )
+
+
 def short(text: str) -> str:
-    """An error as it is kept: without what a database or a terminal does not take, and bounded."""
+    """An error as it is stored: printable, and bounded."""
     return printable(text)[:_LONGEST_ERROR]

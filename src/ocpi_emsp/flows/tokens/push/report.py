@@ -52,3 +52,5 @@ class TokensPushed:
     """``done``: everything was tried; ``failed``, ``stopped``: the next push goes on with the rest."""
     why: str = ""
     """Why it ended before everything was tried, or what was left out."""
+    reason: str = ""
+    """Why the last failure happened, without a partner's words or a token: fit for a log."""

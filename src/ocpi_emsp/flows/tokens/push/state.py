@@ -1,8 +1,8 @@
-"""What a party has of our tokens, as far as we know, and when all of them were tried last.
+"""What a party has of our tokens, as far as is known, and when all of them were tried last.
 
 Rules of this module:
 - a record that cannot be read says nothing: the token counts as never sent, and without a checkpoint all are looked at;
-- what is not known is said so: a request without an answer may have done what it should.
+- unknown is a state of its own: a request without an answer may have succeeded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ transaction may take its time. An unchanged token costs no request."""
 
 
 @frozen(kw_only=True)
-class Had:
+class PushedToken:
     """What a party has of a token: the document of a PUSHED record."""
 
     content: str | None
@@ -46,7 +46,7 @@ class Had:
 
     @property
     def is_pending(self) -> bool:
-        """True where the last try failed, or nobody knows how it ended."""
+        """True where the last try failed, or its end is unknown."""
         return self.content is None
 
     def equals(self, token: Token) -> bool:
@@ -70,10 +70,10 @@ def pushed_key(party: Party, token: Key) -> Key:
     return Key(Kind.PUSHED, party.country_code, party.party_id, token.id, token.parent)
 
 
-def read_had(record: Record | None) -> Had | None:
+def read_pushed_token(record: Record | None) -> PushedToken | None:
     """What the record says; None where there is none, or none that can be read."""
     try:
-        return msgspec.json.decode(record.document, type=Had) if record else None
+        return msgspec.json.decode(record.document, type=PushedToken) if record else None
     except msgspec.MsgspecError:
         return None
 

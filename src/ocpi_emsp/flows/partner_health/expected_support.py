@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from ocpi_emsp.flows.partner_health.diagnosis import Outlook, Works
+from ocpi_emsp.flows.partner_health.diagnosis import ExpectedSupport, Works
 from ocpi_emsp.support import TO_CPO, SupportMatrix, SupportRow
 
 
@@ -26,11 +26,11 @@ class Seen:
     """What became of the GET of a module."""
 
 
-def outlook(matrix: SupportMatrix, seen: Seen) -> Iterator[Outlook]:
+def expected_support(matrix: SupportMatrix, seen: Seen) -> Iterator[ExpectedSupport]:
     """Each row, and whether it would work."""
     for row in matrix.rows:
         works, why = _judged(row, seen)
-        yield Outlook(row, works, why)
+        yield ExpectedSupport(row, works, why)
 
 
 def _judged(row: SupportRow, seen: Seen) -> tuple[Works, str]:
