@@ -62,7 +62,7 @@ class Answer:
     @property
     def is_stored(self) -> bool:
         """True if the object was accepted and changed."""
-        return self.status_code == 1000 and not self.message.startswith("Kept as stored")
+        return self.status_code == 1000 and "stored: " not in self.message  # "not stored: why"
 
 
 @define

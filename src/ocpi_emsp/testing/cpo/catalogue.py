@@ -40,8 +40,8 @@ class Generator:
 class Collection:
     """Documents of one kind, oldest first: the generated ones, as changed, and then those added.
 
-    A position numbers a document for good; only changed documents are kept in memory. A document that is hidden is
-    not known to anybody until it is shown again.
+    A position numbers a document for good; only changed documents are stored in memory. A hidden document is unknown
+    until it is shown again.
     """
 
     def __init__(self, generator: Generator, unlisted_share: Callable[[], float]) -> None:
@@ -95,7 +95,7 @@ class Collection:
     def matching(self, date_from: datetime | None, date_to: datetime | None) -> Sequence[int]:
         """The positions of the documents that match the filters, in order.
 
-        Kept until the next change, as a crawl asks for them page by page.
+        Cached until the next change, as a crawl asks for them page by page.
         """
         key = (date_from, date_to, self._unlisted_share())
         if key not in self._matches:

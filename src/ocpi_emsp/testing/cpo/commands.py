@@ -25,7 +25,7 @@ ACCEPTED = "ACCEPTED"
 
 @frozen(kw_only=True)
 class CommandResult:
-    """A result that was sent; `error` tells why it did not arrive."""
+    """A result that was sent; `error` is why it did not arrive."""
 
     command: str
     response_url: str

@@ -54,7 +54,7 @@ def _is_pattern(_: object, attribute: "Attribute[Any]", text: str) -> None:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{attribute.name} is no regular expression: {error}") from None
+        raise ValueError(f"invalid {attribute.name}: expected a regular expression ({error})") from None
 
 
 _IS_PATTERN: Final[Any] = _is_pattern

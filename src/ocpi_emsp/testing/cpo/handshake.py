@@ -120,7 +120,7 @@ class Handshake:
         return exchanges
 
     async def unregister(self) -> Exchange:
-        """Tells the eMSP that its credentials are invalid; see `SimulatedCpo.unregister`."""
+        """Ends the registration with DELETE credentials; see `SimulatedCpo.unregister`."""
         exchange = await self._outgoing.send("DELETE", self._outgoing.url("credentials"))
         if exchange.ok:
             self._registration.forget()

@@ -21,7 +21,7 @@ from ocpi_emsp.testing.cpo.wire import Request
 
 
 def next_url(request: Request, settings: Settings, *, offset: int, limit: int, more: bool) -> str | None:
-    """The URL of the page after the one at `offset`; None where there is none. `more` tells what is true."""
+    """The URL of the page after the one at `offset`; None where there is none. `more` is the truth."""
     following = offset + limit
     match settings.next_link:
         case "endless-pages" | "endless-empty":

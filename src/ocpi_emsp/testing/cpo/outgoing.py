@@ -46,7 +46,7 @@ class Exchange:
 
     @property
     def status_code(self) -> int | None:
-        """The OCPI status_code of the envelope; None if the answer is no envelope."""
+        """The OCPI status_code of the envelope; None if the response is not an envelope."""
         code = self.body.get("status_code") if isinstance(self.body, dict) else None
         return code if isinstance(code, int) else None
 

@@ -119,7 +119,7 @@ class Request(starlette.requests.Request):
 
 @frozen(kw_only=True)
 class Answer:
-    """An HTTP response to send; `status_code` is OCPI's, None where the answer is no envelope.
+    """An HTTP response to send; `status_code` is OCPI's, None if the response is not an envelope.
 
     Pieces of `rest` follow the `body`, `pause` seconds apart. If the answer is `cut`, the connection is closed in the
     middle of the body.
