@@ -144,3 +144,13 @@ def test_a_schema_and_a_prefix(postgres_url: str) -> None:
     assert "ocpi_locations" in inspect(engine).get_table_names()
     for each in (first, second, engine):
         each.dispose()
+
+
+def test_stores_of_urls_share_what_is_compiled_and_an_engine_of_a_host_has_its_own(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'emsp.db'}"
+    one, two, other = SqlStore(url), SqlStore(url), SqlStore(url, prefix="other_")
+    engine = create_engine(url)
+    assert one.tables is two.tables
+    assert one.tables is not other.tables
+    assert SqlStore(engine).tables is not one.tables
+    engine.dispose()

@@ -1,7 +1,8 @@
 """What all transactions of a store have in common.
 
 Rules of this module:
-- made once for each store;
+- what SQLAlchemy compiles takes a tenth of a second, so stores of one kind of URL and one prefix share it; an engine of
+  a host may be set up otherwise, and has its own;
 - a party's document stands in the database without the token that we present, the whole of it is sealed beside;
 - the channel on which commands are announced belongs to these tables alone: two stores in one database do not hear
   each other.
@@ -11,40 +12,84 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
+from attrs import Factory, field, frozen
 from sqlalchemy import Dialect
 
 from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION
 from ocpi_emsp.storage.secrets import SecretBox
 from ocpi_emsp.storage.sql.prepared import Prepared
-from ocpi_emsp.storage.sql.statements import LOCK, NOTIFY, journal_statements, object_statements
-from ocpi_emsp.storage.sql.tables import make_tables
+from ocpi_emsp.storage.sql.statements import (
+    LOCK,
+    NOTIFY,
+    JournalStatements,
+    ObjectStatements,
+    journal_statements,
+    object_statements,
+)
+from ocpi_emsp.storage.sql.tables import Tables, make_tables
 
 _NULL = msgspec.Raw(b"null")
+
+
+@frozen
+class Shape:
+    """What decides how tables and statements look."""
+
+    dialect: Dialect = field(eq=False)
+    schema: str | None
+    prefix: str
+    kind: type[Dialect] = field(init=False, default=Factory(lambda self: type(self.dialect), takes_self=True))
+
+
+@frozen
+class Statements:
+    """The tables, and what is said to a database about them."""
+
+    tables: Tables
+    objects: Mapping[str, ObjectStatements]
+    journal: JournalStatements
+    beside: Mapping[str, JournalStatements]
+    """The topics that have a table of their own; the journal has the others."""
+    lock: Prepared
+    notify: Prepared
+
+
+def compiled(shape: Shape) -> Statements:
+    """The statements for a dialect."""
+    tables = make_tables(schema=shape.schema, prefix=shape.prefix)
+    return Statements(
+        tables,
+        object_statements(tables, shape.dialect),
+        journal_statements(tables.journal, shape.dialect),
+        {
+            REJECTION: journal_statements(tables.rejections, shape.dialect),
+            AUTHORIZATION: journal_statements(tables.authorizations, shape.dialect),
+        },
+        Prepared(LOCK, shape.dialect),
+        Prepared(NOTIFY, shape.dialect),
+    )
+
+
+compiled_once = lru_cache(maxsize=8)(compiled)
 
 
 class Shared:
     """What all transactions of a store have in common: statements, limits, the secret box."""
 
-    def __init__(
-        self, dialect: Dialect, schema: str | None, prefix: str, keep: Mapping[str, int], secrets: SecretBox
-    ) -> None:
-        tables = make_tables(schema=schema, prefix=prefix)
-        self.tables = tables
-        self.name = f"{schema or ''}.{prefix}"
-        self.objects = object_statements(tables, dialect)
-        self.journal = journal_statements(tables.journal, dialect)
-        self.beside = {
-            REJECTION: journal_statements(tables.rejections, dialect),
-            AUTHORIZATION: journal_statements(tables.authorizations, dialect),
-        }
-        """The topics that have a table of their own; the journal has the others."""
+    def __init__(self, statements: Statements, shape: Shape, keep: Mapping[str, int], secrets: SecretBox) -> None:
+        self.tables = statements.tables
+        self.name = f"{shape.schema or ''}.{shape.prefix}"
+        self.objects = statements.objects
+        self.journal = statements.journal
+        self.beside = statements.beside
         self.keep = keep
         """The number of newest entries that such a topic stores."""
-        self.lock = Prepared(LOCK, dialect)
-        self.notify = Prepared(NOTIFY, dialect)
+        self.lock = statements.lock
+        self.notify = statements.notify
         self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.secrets = secrets
 

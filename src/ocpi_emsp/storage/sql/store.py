@@ -41,7 +41,7 @@ from ocpi_emsp.storage.sql.engine import (
     translated,
     usable_url,
 )
-from ocpi_emsp.storage.sql.shared import Shared
+from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
@@ -84,7 +84,9 @@ class SqlStore:
         self._auto_upgrade = auto_upgrade
         self._snapshots = snapshots
         keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
-        self._shared = Shared(engine.dialect, schema, prefix, keep, secrets or KeyFileBox(_key_file(engine.url)))
+        shape = Shape(engine.dialect, schema, prefix)
+        statements = compiled_once(shape) if isinstance(url_or_engine, str | URL) else compiled(shape)
+        self._shared = Shared(statements, shape, keep, secrets or KeyFileBox(_key_file(engine.url)))
         self._announcements = self._made_announcements()
         self._writing = threading.Lock()
         self._checked = False
