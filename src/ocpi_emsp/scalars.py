@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeAlias
 
+from attrs import Attribute, Converter
 from msgspec import Meta
 
 String2: TypeAlias = Annotated[str, Meta(max_length=2)]
@@ -62,6 +63,29 @@ Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=99999)]
 
 DateTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
 """An aware UTC timestamp; written as ``YYYY-MM-DDTHH:MM:SSZ`` (types.md 1.2)."""
+
+
+def aware(moment: object, name: str) -> datetime:
+    """The time, which has a zone. Raises ValueError if it has none."""
+    if isinstance(moment, datetime) and moment.utcoffset() is not None:
+        return moment
+    raise ValueError(f"invalid {name} '{moment}': expected a time with a zone, for example datetime.now(UTC)")
+
+
+def aware_times(_: type[Any], fields: list[Attribute[Any]]) -> list[Attribute[Any]]:
+    """Refuse a naive time in every DateTime field of a class: its ``field_transformer``.
+
+    By converters: msgspec refuses such a time itself, and runs validators of attrs, which would make it slower.
+    """
+    return [each.evolve(converter=_AWARE) if "DateTime" in str(each.type) else each for each in fields]
+
+
+def _aware(moment: DateTime | None, field: Attribute[Any]) -> datetime | None:
+    return None if moment is None is field.default else aware(moment, field.name)
+
+
+_AWARE: Any = Converter(_aware, takes_field=True)
+
 
 Number: TypeAlias = Decimal
 """A JSON number, exact (types.md 1.4)."""

@@ -61,7 +61,6 @@ def dimension(volume: Decimal) -> CdrDimension:
         (MOMENT, "2015-06-29T20:39:09Z"),
         (datetime(2015, 6, 29, 22, 39, 9, tzinfo=CEST), "2015-06-29T20:39:09Z"),
         (datetime(2016, 1, 1, 1, tzinfo=CEST), "2015-12-31T23:00:00Z"),
-        (datetime(2015, 6, 29, 20, 39, 9), "2015-06-29T20:39:09Z"),
         (datetime(2015, 6, 29, 20, 39, 9, 999_999, tzinfo=UTC), "2015-06-29T20:39:09Z"),
         (datetime(2015, 6, 29, tzinfo=UTC), "2015-06-29T00:00:00Z"),
         (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00Z"),

@@ -255,8 +255,8 @@ def test_the_other_side_of_a_pair_may_lie_outside_of_the_period() -> None:
 @pytest.mark.parametrize(
     ("asked", "problem"),
     [
-        ({"date_from": datetime(2024, 1, 1)}, "date_from has no time zone"),
-        ({"date_to": datetime(2024, 1, 1)}, "date_to has no time zone"),
+        ({"date_from": datetime(2024, 1, 1)}, "invalid date_from '2024-01-01 00:00:00': expected a time with a zone"),
+        ({"date_to": datetime(2024, 1, 1)}, "invalid date_to '2024-01-01 00:00:00': expected a time with a zone"),
         ({"date_from": NOW, "date_to": NOW}, "date_to has to be after date_from"),
         ({"completed_for": timedelta(hours=-1)}, "completed_for must not be negative"),
         ({"kwh_tolerance": Decimal(-1)}, "kwh_tolerance must be"),

@@ -142,8 +142,6 @@ def test_a_patch_may_say_the_time_and_one_that_is_not_later_is_ours(it: Town) ->
     assert it.emsp.tokens.patch("A", issuer="C", last_updated="2024-06-01T11:59:50Z").last_updated == NOW - seconds(10)
     assert it.emsp.tokens.patch("A", issuer="D", last_updated=stored.last_updated).last_updated == NOW
     assert it.emsp.tokens.patch("A", issuer="E").last_updated == NOW + seconds(1), "the clock stands still"
-    naive = (NOW + seconds(9)).replace(tzinfo=None)
-    assert it.emsp.tokens.patch("A", last_updated=naive).last_updated == NOW + seconds(9)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +164,7 @@ def test_a_patch_may_say_the_time_and_one_that_is_not_later_is_ours(it: Town) ->
         ({"language": "deu"}, ["/language"]),
         ({"last_updated": None}, ["/last_updated"]),
         ({"last_updated": "soon"}, ["/last_updated"]),
+        ({"last_updated": NOW.replace(tzinfo=None)}, []),
         ({"valid": False, "issuer": 5, "auth_id": "y" * 37}, ["/auth_id", "/issuer"]),
     ],
     ids=lambda value: ",".join(value) or "nothing",

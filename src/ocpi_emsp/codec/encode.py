@@ -22,6 +22,7 @@ from ocpi_emsp.codec.documents import dump, parse
 from ocpi_emsp.codec.strict import decode_strict
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Report, Severity
+from ocpi_emsp.scalars import aware
 
 
 def make_converter() -> Converter:
@@ -46,8 +47,8 @@ def _number(number: Any) -> Any:
 
 
 def wire_time(moment: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SSZ``; a naive moment is taken as UTC, a fraction is cut off (types.md 1.2)."""
-    utc = moment if moment.tzinfo in (None, UTC) else moment.astimezone(UTC)
+    """``YYYY-MM-DDTHH:MM:SSZ``; a fraction is cut off (types.md 1.2). Raises ValueError if the time has no zone."""
+    utc = moment if moment.tzinfo is UTC else aware(moment, "time").astimezone(UTC)
     return utc.isoformat(timespec="seconds")[:19] + "Z"
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 from ocpi_emsp.models.enums import AuthMethod, CdrDimensionType
 from ocpi_emsp.models.locations import Location
 from ocpi_emsp.models.tariffs import Tariff
-from ocpi_emsp.scalars import CiString36, DateTime, Number, String3, String36, String255
+from ocpi_emsp.scalars import CiString36, DateTime, Number, String3, String36, String255, aware_times
 
 
 @frozen(kw_only=True)
@@ -23,7 +23,7 @@ class CdrDimension:
     volume: Number
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=aware_times)
 class ChargingPeriod:
     """A part of a session; it ends where the next one starts."""
 
@@ -33,7 +33,7 @@ class ChargingPeriod:
     dimensions: Annotated[tuple[CdrDimension, ...], Meta(min_length=1)]
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Cdr:
     """A charge detail record (CDR object), the only billing-relevant object: kWh, hours, cost excluding VAT."""
 

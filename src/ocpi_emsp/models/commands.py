@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ocpi_emsp.models.enums import CommandResponseType
 from ocpi_emsp.models.tokens import Token
-from ocpi_emsp.scalars import DateTime, String36, String39, Url
+from ocpi_emsp.scalars import DateTime, String36, String39, Url, aware_times
 
 
 @frozen(kw_only=True)
@@ -20,7 +20,7 @@ class CommandResponse:
     result: CommandResponseType
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class ReserveNow:
     """Reserve an EVSE of a location until ``expiry_date``."""
 

@@ -3,7 +3,8 @@
 Rules of the models package:
 - one module per chapter; fields in the order of the chapter's table, names and lengths as there;
 - frozen, kw_only attrs classes; a ``*`` list is an empty tuple when absent, every other optional field is None;
-- no behaviour and no Python-level validators: the constraints in the annotations are checked at C speed;
+- no behaviour and no Python-level validators: the constraints in the annotations are checked at C speed; only what
+  Python code itself makes is checked for time zones (:func:`ocpi_emsp.scalars.aware_times`);
 - ``clause`` is the table's place in the specification;
 - a class that has optional fields has no slots: msgspec fills a missing optional field three times faster that way
   (docs/architecture.md); a class with only required fields has them.

@@ -7,13 +7,13 @@ from typing import ClassVar
 import msgspec
 from attrs import frozen
 
-from ocpi_emsp.scalars import DateTime
+from ocpi_emsp.scalars import DateTime, aware_times
 
 _ABSENT = msgspec.Raw()
 """A default, not a factory: with a factory msgspec refuses every value of a Raw field of an attrs class."""
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Envelope:
     """The response envelope. ``data`` is the undecoded JSON of the answer, empty where the member is absent."""
 

@@ -38,6 +38,7 @@ from ocpi_emsp.scalars import (
     TimeOfDay,
     Url,
     Weekday,
+    aware_times,
 )
 
 
@@ -106,7 +107,7 @@ class RegularHours:
     period_end: TimeOfDay
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=aware_times)
 class ExceptionalPeriod:
     """One exceptional opening or closing."""
 
@@ -128,7 +129,7 @@ class Hours:
     exceptional_closings: tuple[ExceptionalPeriod, ...] = ()
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class StatusSchedule:
     """A planned status; informational."""
 
@@ -139,7 +140,7 @@ class StatusSchedule:
     status: Status
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Connector:
     """A socket or cable of an EVSE; ``voltage`` in V, ``amperage`` in A."""
 
@@ -156,7 +157,7 @@ class Connector:
     last_updated: DateTime
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Evse:
     """One EVSE (EVSE object): the part that charges one vehicle at a time."""
 
@@ -177,7 +178,7 @@ class Evse:
     last_updated: DateTime
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Location:
     """A charging location with its EVSEs; ``charging_when_closed`` absent means true."""
 

@@ -9,10 +9,10 @@ from attrs import frozen
 from ocpi_emsp.models.cdrs import ChargingPeriod
 from ocpi_emsp.models.enums import AuthMethod, SessionStatus
 from ocpi_emsp.models.locations import Location
-from ocpi_emsp.scalars import DateTime, Number, String3, String36, String255
+from ocpi_emsp.scalars import DateTime, Number, String3, String36, String255, aware_times
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Session:
     """One charging session; ``total_cost`` absent means no price information, not free of charge."""
 

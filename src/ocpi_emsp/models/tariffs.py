@@ -10,7 +10,7 @@ from msgspec import Meta
 from ocpi_emsp.models.common import DisplayText
 from ocpi_emsp.models.enums import DayOfWeek, TariffDimensionType
 from ocpi_emsp.models.locations import EnergyMix
-from ocpi_emsp.scalars import DateTime, Number, String3, String10, String36, TimeOfDay, Url
+from ocpi_emsp.scalars import DateTime, Number, String3, String10, String36, TimeOfDay, Url, aware_times
 
 
 @frozen(kw_only=True)
@@ -53,7 +53,7 @@ class TariffElement:
     restrictions: TariffRestrictions | None = None
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Tariff:
     """A tariff: the first element whose restrictions match is used."""
 

@@ -8,10 +8,10 @@ from attrs import frozen
 
 from ocpi_emsp.models.common import DisplayText
 from ocpi_emsp.models.enums import Allowed, TokenType, WhitelistType
-from ocpi_emsp.scalars import DateTime, String2, String36, String39, String64
+from ocpi_emsp.scalars import DateTime, String2, String36, String39, String64, aware_times
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True, slots=False, field_transformer=aware_times)
 class Token:
     """A driver's token; ``uid`` and ``type`` together are unique within the eMSP."""
 

@@ -21,18 +21,19 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime, shown
 from ocpi_emsp.errors import InvalidParameter
 from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.scalars import DateTime, aware_times
 
 _CLAUSE = "transport_and_format.md#paginated-request"
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*?\brel\s*=\s*"?next(?![\w-])', re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=aware_times)
 class PageRequest:
     """Which objects of a list: last updated in ``[date_from, date_to)``, ``limit`` of them from ``offset`` on."""
 
-    date_from: datetime | None = None
-    date_to: datetime | None = None
+    date_from: DateTime | None = None
+    date_to: DateTime | None = None
     offset: int = 0
     limit: int | None = None
     after: int | None = None

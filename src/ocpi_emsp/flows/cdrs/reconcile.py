@@ -37,6 +37,7 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
 from ocpi_emsp.ports import Kind, Query, Record
+from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)
 """The period that is reviewed by default: a month and some days, since CDRs may be sent once a month (mod_cdrs.md)."""
@@ -150,8 +151,8 @@ class _Period:
     def of(cls, date_from: datetime | None, date_to: datetime | None, now: datetime) -> _Period:
         """The last ``PERIOD`` before the end by default. Raises ValueError."""
         for name, moment in (("date_from", date_from), ("date_to", date_to)):
-            if moment is not None and moment.tzinfo is None:
-                raise ValueError(f"{name} has no time zone: {moment}")
+            if moment is not None:
+                aware(moment, name)
         if date_from is None:
             date_from = _moved(date_to or now, -PERIOD)
         if date_to is not None and date_to <= date_from:

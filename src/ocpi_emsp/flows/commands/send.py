@@ -122,10 +122,6 @@ async def reserve_now(
 
     Raises ValueError for an ``expiry_date`` without a zone.
     """
-    if expiry_date.tzinfo is None:
-        raise ValueError(
-            f"invalid expiry_date '{expiry_date}': expected a time with a zone, for example 2024-05-01T12:00:00+00:00"
-        )
     uid = new_id()
     command = ReserveNow(
         response_url=response_url(context, ReserveNow, uid),

@@ -31,6 +31,7 @@ from ocpi_emsp.flows.tokens.push.party_run import push_tokens
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.ports import Sleep
 from ocpi_emsp.routes import outgoing
+from ocpi_emsp.scalars import aware
 
 MODULES = (*SOURCES, "tokens")
 """What is synced, in this order: tariffs and sessions come before the CDRs that speak of them."""
@@ -85,8 +86,8 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
         )
     if full and since is not None:
         raise ValueError("since cannot be combined with full=True")
-    if since is not None and since.tzinfo is None:
-        raise ValueError(f"invalid since '{since}': expected a time with a zone, for example 2024-05-01T00:00:00+00:00")
+    if since is not None:
+        aware(since, "since")
     return [module for module in MODULES if module in asked]
 
 
