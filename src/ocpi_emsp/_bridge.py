@@ -288,13 +288,14 @@ async def _awaiting(awaitable: Awaitable[T]) -> T:
 
 
 def _run_async(function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run an async function; not by anyio.run, which refuses where sniffio, if installed, knows of a loop around it."""
+    running = _called(function, *args)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return anyio.run(function, *args)
+        return asyncio.run(running)
     with ThreadPoolExecutor(1) as thread:
-        running: Callable[[], T] = partial(anyio.run, function, *args)
-        return thread.submit(copy_context().run, running).result()
+        return thread.submit(copy_context().run, asyncio.run, running).result()
 
 
 # --- hooks that have a deadline ---------------------------------------------------------------------------------------
@@ -440,7 +441,7 @@ async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: An
     return task.result()
 
 
-async def _called(hook: Callable[..., Any], *args: Any) -> Any:
+async def _called(hook: Callable[..., Awaitable[T]], *args: Any) -> T:
     return await hook(*args)
 
 
