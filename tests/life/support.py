@@ -13,8 +13,6 @@ import itertools
 import json
 import queue
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +21,8 @@ from typing import Any
 import httpx
 from attrs import define, field
 
+from forked import Forked, forked
 from ocpi_emsp.storage import SqlStore
-from processes import limited
 
 SECONDS = 60.0
 """What anything here may take before it counts as hanging."""
@@ -48,7 +46,7 @@ class Worker:
     _numbers: Iterator[int] = field(factory=lambda: itertools.count(1))
     _answers: dict[int, queue.Queue[tuple[str, Any]]] = field(factory=dict)
     _running: contextlib.ExitStack | None = None
-    _process: subprocess.Popen[str] | None = None
+    _process: Forked | None = None
 
     def start(self) -> None:
         """Returns when it serves."""
@@ -57,20 +55,9 @@ class Worker:
 
     def launch(self) -> None:
         """Returns when its process runs."""
-        line = [sys.executable, str(WORKER), self.store, str(self.listening.fileno()), self.public]
         self._running = contextlib.ExitStack()
-        self._process = self._running.enter_context(
-            subprocess.Popen(
-                line,
-                cwd=self.folder,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                pass_fds=(self.listening.fileno(),),
-                env={"PYTHONPATH": str(WORKER.parent.parent), "PATH": "/usr/bin:/bin"},
-            )
-        )
-        self._running.enter_context(limited(self._process))
+        program = forked(WORKER, self.store, self.listening, self.public, folder=self.folder)
+        self._process = self._running.enter_context(program)
         self._answers[0] = queue.Queue()
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
@@ -79,8 +66,7 @@ class Worker:
         kind, _ = self._answers[0].get(timeout=SECONDS)
         assert kind == "ready"
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
+    def _read(self, process: Forked) -> None:
         for line in process.stdout:
             number, kind, value = json.loads(line)
             if kind == "event":
@@ -95,7 +81,6 @@ class Worker:
         number = next(self._numbers)
         self._answers[number] = queue.Queue()
         assert self._process is not None
-        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([number, name, arguments]) + "\n")
         self._process.stdin.flush()
         return number
@@ -121,9 +106,6 @@ class Worker:
         """End it, if it runs."""
         running, self._running = self._running, None
         if running is not None:
-            if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
             running.close()
 
 
@@ -179,12 +161,9 @@ class Scene:
 
 def launched_cpo(stack: contextlib.ExitStack, folder: Path, *argv: str) -> Callable[[], Cpo]:
     """A simulated CPO whose process runs; gives it once it serves."""
-    line = [sys.executable, "-m", "ocpi_emsp", "simulate-cpo", *argv]
-    process = stack.enter_context(subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, text=True))
-    stack.enter_context(limited(process))
+    process = stack.enter_context(forked("ocpi_emsp", "simulate-cpo", *argv, folder=folder))
 
     def serving() -> Cpo:
-        assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         control = httpx.Client(base_url=ready["control_url"] + "/", timeout=SECONDS, trust_env=False)
         return Cpo(ready["versions_url"], ready["token_a"], stack.enter_context(control))
