@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import httpx
 from attrs import define, field
 
+import scripted_cpo
 from cli import filled
 from ocpi_emsp.codec import encode
 from ocpi_emsp.flows.parties.party import Party, PartyState, party_key
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.storage import SqlStore
+from scripted_cpo import ScriptedCpo
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 SECONDS = 60.0
@@ -40,74 +42,62 @@ class Hold:
     go: threading.Event = field(factory=threading.Event)
 
 
-@define
-class Cpos:
-    """What each party lists, by its code and the module; whom nobody filled lists nothing."""
+def _nothing() -> dict[str, list[Any]]:
+    return defaultdict(list)
 
+
+@define
+class Cpos(ScriptedCpo):
+    """What each party lists, by its code and the module, such as "NL-TNM/locations"; nothing, unless it is filled."""
+
+    lists: dict[str, list[Any]] = field(factory=_nothing)
+    page_size: int = PAGE
+    ignores_dates: bool = True
+    root: str = ""
     url: str = ""
-    lists: dict[tuple[str, str], Sequence[Any]] = field(factory=dict)
     holds: dict[Place, Hold] = field(factory=dict)
     broken: set[Place] = field(factory=set)
     """Pages that are answered with HTTP 500."""
-    asked: list[Place] = field(factory=list)
-    filters: list[Mapping[str, str]] = field(factory=list)
-    """Of each request."""
+
+    def __attrs_post_init__(self) -> None:
+        self.answer = self._answer
 
     def hold(self, party: str, module: str, offset: int) -> Hold:
         held = self.holds[party, module, offset] = Hold()
         return held
 
-    def answer(self, place: Place, filters: Mapping[str, str]) -> tuple[Sequence[Any], Mapping[str, str]]:
-        """A page, and its headers."""
-        self.asked.append(place)
-        self.filters.append(filters)
-        party, module, offset = place
+    @property
+    def places(self) -> list[Place]:
+        """The pages that were asked for."""
+        return [self._place(each) for each in self.asked]
+
+    @property
+    def filters(self) -> list[dict[str, str]]:
+        """The parameters of each request."""
+        return [self.query(each) for each in self.asked]
+
+    def _place(self, request: httpx.Request) -> Place:
+        _, party, module = self.path(request).split("/")
+        return party, module, int(self.query(request).get("offset", "0"))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response | None:
+        place = self._place(request)
         if (hold := self.holds.get(place)) is not None:
             hold.reached.set()
             assert hold.go.wait(SECONDS)
-        listed = self.lists.get((party, module), ())
-        headers = {"X-Total-Count": str(len(listed)), "X-Limit": str(PAGE)}
-        following = offset + PAGE
-        if following < len(listed):
-            query = urlencode({**filters, "offset": following})
-            headers["Link"] = f'<{self.url}/{party}/{module}?{query}>; rel="next"'
-        return listed[offset:following], headers
+        return httpx.Response(500) if place in self.broken else None
 
 
 @contextlib.contextmanager
 def served() -> Iterator[Cpos]:
     """CPOs that answer until the block ends."""
     cpos = Cpos()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            _, party, module = url.path.split("/")
-            filters = dict(parse_qsl(url.query))
-            place = party, module, int(filters.get("offset", "0"))
-            data, headers = cpos.answer(place, filters)
-            body = json.dumps({"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}).encode()
-            with contextlib.suppress(ConnectionError):  # who asked may have been killed
-                self.send_response(500 if place in cpos.broken else 200)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        cpos.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with scripted_cpo.served(cpos) as cpos.url:
         try:
             yield cpos
         finally:
             for hold in cpos.holds.values():
                 hold.go.set()
-            server.shutdown()
-            thread.join(SECONDS)
 
 
 def know(database: str, cpos_url: str, *parties: str) -> None:

@@ -46,7 +46,7 @@ def test_every_registered_party_is_synced_into_one_sqlite_file(cpos: Cpos, comma
     parties = ("BE-ABC", "DE-ABC", "FR-ABC", "NL-TNM")
     know(URL, cpos.url, *parties)
     for number, party in enumerate(parties):
-        cpos.lists[party, "locations"] = locations(20 + number)
+        cpos.lists[f"{party}/locations"] = locations(20 + number)
     assert command("invite", "IT", "XYZ", *WHO, "--url", "https://emsp.example.com").status == 0
     ended = command("sync", *WHO)
     assert (ended.status, ended.err) == (0, "")
@@ -67,7 +67,7 @@ def test_every_registered_party_is_synced_into_one_sqlite_file(cpos: Cpos, comma
 
 def test_the_json_of_it_is_one_document(cpos: Cpos, command: Command) -> None:
     know(URL, cpos.url, "DE-ABC", "NL-TNM")
-    cpos.lists["DE-ABC", "locations"] = [*locations(3), {"id": "BAD"}]
+    cpos.lists["DE-ABC/locations"] = [*locations(3), {"id": "BAD"}]
     ended = command(
         "sync", "DE-ABC", "NL-TNM", "FR-ABC", "--module", "locations", "--module", "tariffs", "--json", *WHO
     )
@@ -88,7 +88,7 @@ def test_the_json_of_it_is_one_document(cpos: Cpos, command: Command) -> None:
 
 def test_a_party_that_is_not_registered_stops_no_other(cpos: Cpos, command: Command) -> None:
     know(URL, cpos.url, "NL-TNM")
-    cpos.lists["NL-TNM", "locations"] = locations(1)
+    cpos.lists["NL-TNM/locations"] = locations(1)
     ended = command("sync", "FR-ABC", "NL-TNM", *WHO)
     assert (ended.status, ended.err) == (1, "ocpi-emsp: FR-ABC: there is no registration with FR-ABC\n")
     assert ended.out.endswith("2 parties: 1 done, 1 with rejections or not done\n")
@@ -98,7 +98,7 @@ def test_a_party_that_is_not_registered_stops_no_other(cpos: Cpos, command: Comm
 def test_a_party_that_cannot_be_reached_stops_no_other(cpos: Cpos, command: Command) -> None:
     know(URL, cpos.url, "NL-TNM")
     know(URL, NOWHERE, "DE-ABC")
-    cpos.lists["NL-TNM", "locations"] = locations(1)
+    cpos.lists["NL-TNM/locations"] = locations(1)
     ended = command("sync", *WHO)
     assert (ended.status, ended.err) == (3, "")
     (lost,) = [line for line in ended.out.splitlines() if line.startswith("DE-ABC  locations")]
@@ -111,7 +111,7 @@ def test_a_party_that_cannot_be_reached_stops_no_other(cpos: Cpos, command: Comm
 
 def test_rejections_and_notes_are_shown_up_to_five(cpos: Cpos, command: Command) -> None:
     know(URL, cpos.url, "NL-TNM")
-    cpos.lists["NL-TNM", "locations"] = [*({"id": f"BAD\x1b[2J{number}"} for number in range(7)), *locations(1)]
+    cpos.lists["NL-TNM/locations"] = [*({"id": f"BAD\x1b[2J{number}"} for number in range(7)), *locations(1)]
     ended = command("sync", "--module", "locations", *WHO)
     assert (ended.status, ended.err) == (1, "")
     assert "\x1b" not in ended.out
@@ -128,7 +128,7 @@ def test_rejections_and_notes_are_shown_up_to_five(cpos: Cpos, command: Command)
 
 def test_a_module_that_fails_in_the_middle_is_no_outage(cpos: Cpos, command: Command) -> None:
     know(URL, cpos.url, "NL-TNM")
-    cpos.lists["NL-TNM", "locations"] = locations(5)
+    cpos.lists["NL-TNM/locations"] = locations(5)
     cpos.broken.add(("NL-TNM", "locations", 2))
     ended = command("sync", *WHO)
     assert (ended.status, ended.err) == (1, "")

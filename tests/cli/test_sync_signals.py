@@ -29,7 +29,7 @@ def cpos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cpos]:
     monkeypatch.setenv("OCPI_EMSP_STORE", "sqlite:///emsp.db")
     with served() as running:
         know("sqlite:///emsp.db", running.url, "NL-TNM")
-        running.lists["NL-TNM", "locations"] = locations(5)
+        running.lists["NL-TNM/locations"] = locations(5)
         yield running
 
 
@@ -70,7 +70,7 @@ def test_a_signal_stops_it_after_the_page_in_hand_and_the_next_run_goes_on(
     assert stored(command) == 4
     asked = len(cpos.asked)
     assert command("sync", *WHO).status == 0
-    assert cpos.asked[asked] == ("NL-TNM", "locations", 4), "it goes on where it was"
+    assert cpos.places[asked] == ("NL-TNM", "locations", 4), "it goes on where it was"
     assert stored(command) == 5
 
 
@@ -141,7 +141,7 @@ def test_a_signal_ends_the_wait_for_the_next_round(
     stop: signal.Signals, status: int, cpos: Cpos, start: Start, command: Command
 ) -> None:
     know("sqlite:///emsp.db", cpos.url, "DE-ABC")
-    cpos.lists["DE-ABC", "locations"] = [{"id": "BAD"}]
+    cpos.lists["DE-ABC/locations"] = [{"id": "BAD"}]
     running = start("sync", "--every", "4h", "--json", *WHO)
     assert running.stdout is not None
     reports: list[dict[str, Any]] = [json.loads(running.stdout.readline()) for _ in range(2)]

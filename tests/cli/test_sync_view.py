@@ -142,7 +142,7 @@ def cpos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cpos]:
     monkeypatch.setenv("TERM", "xterm")
     with served() as running:
         know("sqlite:///emsp.db", running.url, "NL-TNM")
-        running.lists["NL-TNM", "locations"] = [*locations(5), {"id": "BAD\x1b[2J"}]
+        running.lists["NL-TNM/locations"] = [*locations(5), {"id": "BAD\x1b[2J"}]
         yield running
 
 

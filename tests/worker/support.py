@@ -5,22 +5,20 @@ The CPOs only list locations: what the tests ask is who was asked when, and what
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import itertools
 import json
-import socket
 import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs
 
+import httpx
 import psycopg
-import uvicorn
 from attrs import define, field
 from psycopg.rows import dict_row
 
@@ -32,8 +30,8 @@ from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.wire import encode
 from processes import limited
+from scripted_cpo import ScriptedCpo, served
 
 SECONDS = 30.0
 """What anything here may take before it counts as hanging."""
@@ -42,75 +40,56 @@ LOCATIONS = 3
 """Of each CPO, one on each page."""
 
 PartyId: TypeAlias = tuple[str, str]
-Hold: TypeAlias = Callable[[PartyId, int], Awaitable[None]]
+Hold: TypeAlias = Callable[[PartyId, int], None]
 
 
-async def _hold_nothing(party: PartyId, offset: int) -> None: ...
+def _hold_nothing(_party: PartyId, _offset: int) -> None: ...
+
+
+def _locations() -> dict[str, list[Any]]:
+    return defaultdict(lambda: [samples.location(f"LOC{number}", index=number) for number in range(LOCATIONS)])
 
 
 @define
-class Cpos:
-    """Every CPO that there could be: the path says which one is asked."""
+class Cpos(ScriptedCpo):
+    """Every CPO that there could be, each with the same locations: the path says which one is asked."""
 
     hold: Hold = _hold_nothing
-    """Awaited before a page is answered."""
-    pages: int = 1
-    """On which a list is."""
-    asked: list[tuple[PartyId, int]] = field(factory=list)
-    """Whose list was asked for, from which offset on."""
+    """Called before a page is answered."""
+    lists: dict[str, list[Any]] = field(factory=_locations)
+    page_size: int = LOCATIONS
+    root: str = ""
     base: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        self.answer = self._wait
 
     def url(self, party: PartyId, module: str = "locations") -> str:
         return f"{self.base}/{'/'.join(party)}/{module}"
 
-    def lists(self) -> Counter[PartyId]:
+    @property
+    def pages(self) -> list[tuple[PartyId, int]]:
+        """Whose list was asked for, from which offset on."""
+        return [self._page_of(each) for each in self.asked if each.url.path.endswith("/locations")]
+
+    def begun(self) -> Counter[PartyId]:
         """How often each CPO's list was begun."""
-        return Counter(party for party, offset in self.asked if offset == 0)
+        return Counter(party for party, offset in self.pages if offset == 0)
 
-    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
-        assert scope["type"] == "http"
-        country_code, party_id, module = scope["path"].strip("/").split("/")
-        query = parse_qs(scope["query_string"].decode())
-        offset = int(query.get("offset", ["0"])[0])
-        party = country_code, party_id
-        if module == "locations":
-            self.asked.append((party, offset))
-            await self.hold(party, offset)
-        await self._answer(send, party, offset)
+    def _wait(self, request: httpx.Request) -> None:
+        if request.url.path.endswith("/locations"):
+            self.hold(*self._page_of(request))
 
-    async def _answer(self, send: Any, party: PartyId, offset: int) -> None:
-        most = LOCATIONS // self.pages
-        numbers = range(offset, min(offset + most, LOCATIONS))
-        body = {
-            "data": [samples.location(f"LOC{number}", index=number) for number in numbers],
-            "status_code": 1000,
-            "timestamp": "2024-01-01T00:00:00Z",
-        }
-        headers = [(b"content-type", b"application/json"), (b"x-total-count", str(LOCATIONS).encode())]
-        if offset + most < LOCATIONS:
-            following = f'<{self.url(party)}?offset={offset + most}&limit={most}>; rel="next"'
-            headers.append((b"link", following.encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": encode(body)})
+    def _page_of(self, request: httpx.Request) -> tuple[PartyId, int]:
+        country_code, party_id, _ = request.url.path.strip("/").split("/")
+        return (country_code, party_id), int(self.query(request).get("offset", "0"))
 
 
 @contextlib.contextmanager
 def serving(cpos: Cpos) -> Iterator[None]:
-    """The CPOs answer at ``cpos.base``, in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        cpos.base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(
-            cpos, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, ws="none"
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            thread.join(SECONDS)
-    assert not thread.is_alive(), "uvicorn did not stop"
+    """The CPOs answer at ``cpos.base``, in threads."""
+    with served(cpos) as cpos.base:
+        yield
 
 
 def make_emsp(store: AnyStore, **options: Any) -> Emsp:
@@ -254,13 +233,11 @@ class Gate:
     """Opens once so many are waiting at it."""
 
     def __init__(self, needed: int) -> None:
+        self._arrivals = itertools.count(1)
         self._needed = needed
-        self._waiting = 0
-        self._open = asyncio.Event()
+        self._open = threading.Event()
 
-    async def wait(self) -> None:
-        self._waiting += 1
-        if self._waiting >= self._needed:
+    def wait(self) -> None:
+        if next(self._arrivals) >= self._needed:
             self._open.set()
-        await asyncio.wait_for(self._open.wait(), SECONDS)
-        self._waiting -= 1
+        assert self._open.wait(SECONDS)

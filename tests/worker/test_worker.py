@@ -7,8 +7,6 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-import anyio.to_thread
-
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.contrib.procrastinate.planning import Pair, last_turn
 from ocpi_emsp.ports import Kind, Query
@@ -30,8 +28,8 @@ def test_two_workers_sync_each_of_20_parties_once_per_period(postgres_url: str, 
     parties = [("NL", f"P{number:02}") for number in range(20)]
     gate = Gate(2)
 
-    async def hold(_party: PartyId, _offset: int) -> None:
-        await gate.wait()  # each worker does one job at a time: two lists at once are two workers
+    def hold(_party: PartyId, _offset: int) -> None:
+        gate.wait()  # each worker does one job at a time: two lists at once are two workers
 
     cpos = Cpos(hold=hold)
     with store_on(postgres_url) as store, serving(cpos), workers(postgres_url, tmp_path) as start:
@@ -40,7 +38,7 @@ def test_two_workers_sync_each_of_20_parties_once_per_period(postgres_url: str, 
         both = [start(*argv), start(*argv)]
         for worker in both:
             worker.wait_until_ready()
-        until(lambda: all(cpos.lists()[party] >= 2 for party in parties), "every party was synced twice")
+        until(lambda: all(cpos.begun()[party] >= 2 for party in parties), "every party was synced twice")
         assert [worker.end(signal.SIGTERM) for worker in both] == [0, 0]
         jobs = rows(postgres_url, JOBS)
     for party in parties:
@@ -52,18 +50,18 @@ def test_two_workers_sync_each_of_20_parties_once_per_period(postgres_url: str, 
     synced = [Counter(report["party_id"] for report in worker.synced if report["ok"]) for worker in both]
     assert all(synced), "both worked"
     assert sum(synced, Counter()) == Counter(job["args"]["party_id"] for job in done)
-    assert sum(cpos.lists().values()) - len(done) in (0, 1, 2), "one list for each job, and what the signal met"
+    assert sum(cpos.begun().values()) - len(done) in (0, 1, 2), "one list for each job, and what the signal met"
 
 
 def test_the_job_of_a_killed_worker_is_taken_over(postgres_url: str, tmp_path: Path) -> None:
     held, killed = threading.Event(), threading.Event()
 
-    async def hold(_party: PartyId, offset: int) -> None:
+    def hold(_party: PartyId, offset: int) -> None:
         if offset == 1:
             held.set()
-            assert await anyio.to_thread.run_sync(killed.wait, SECONDS)
+            assert killed.wait(SECONDS)
 
-    cpos = Cpos(hold=hold, pages=LOCATIONS)
+    cpos = Cpos(hold=hold, page_size=1)
     with store_on(postgres_url) as store, serving(cpos), workers(postgres_url, tmp_path) as start:
         (now,) = rows(postgres_url, "SELECT extract(epoch FROM now())::bigint AS now")
         party = _whose_turn_lasts(now["now"])
@@ -84,7 +82,7 @@ def test_the_job_of_a_killed_worker_is_taken_over(postgres_url: str, tmp_path: P
         assert (job["lock"], first.synced) == (f"sync/NL-{party[1]}/locations", [])
         (report,) = other.synced
         assert (report["ok"], report["modules"][0]["created"]) == (True, LOCATIONS - 1), "the first page was stored"
-        assert [offset for _, offset in cpos.asked[:4]] == [0, 1, 1, 2], "it went on where the first one was"
+        assert [offset for _, offset in cpos.pages[:4]] == [0, 1, 1, 2], "it went on where the first one was"
         assert 'job.taken_over reason="the worker died"' in other.log
 
         async def count() -> int:
@@ -104,12 +102,12 @@ def _whose_turn_lasts(now: int) -> PartyId:
 def test_a_worker_that_ends_leaves_its_sync_after_the_page_in_hand(postgres_url: str, tmp_path: Path) -> None:
     held, ending = threading.Event(), threading.Event()
 
-    async def hold(_party: PartyId, offset: int) -> None:
+    def hold(_party: PartyId, offset: int) -> None:
         if offset == 1:
             held.set()
-            assert await anyio.to_thread.run_sync(ending.wait, SECONDS)
+            assert ending.wait(SECONDS)
 
-    cpos = Cpos(hold=hold, pages=LOCATIONS)
+    cpos = Cpos(hold=hold, page_size=1)
     with store_on(postgres_url) as store, serving(cpos), workers(postgres_url, tmp_path) as start:
         (now,) = rows(postgres_url, "SELECT extract(epoch FROM now())::bigint AS now")
         register(store, cpos, [_whose_turn_lasts(now["now"])])
