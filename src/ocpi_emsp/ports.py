@@ -234,6 +234,11 @@ def is_joined(tx: Transaction) -> bool:
     return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
 
 
+def is_of_one_process(tx: Transaction) -> bool:
+    """Return True where other processes see nothing of what this one stores."""
+    return getattr(tx, "of_one_process", False) is True
+
+
 class BlockingTransaction(Protocol):
     """:class:`Transaction` for a driver that blocks; each method means the same."""
 

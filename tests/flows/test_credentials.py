@@ -10,6 +10,7 @@ from attrs import evolve
 
 from flows.support import CPO_TOKEN, URL, FakeClock, Peer, cpo_server, credentials, envelope, make_emsp, peer, serve
 from ocpi_emsp import Event, InvalidObject, Limits
+from ocpi_emsp.flows.parties.party import _warn_of_one_process
 from ocpi_emsp.settings import CredentialLimits
 from ocpi_emsp.storage import MemoryStore
 
@@ -264,3 +265,17 @@ def test_no_token_shows_in_a_repr() -> None:
     cpo = peer()
     assert CPO_TOKEN not in repr(cpo.party())
     assert cpo.token not in repr(cpo.party())
+
+
+# --- several processes ----------------------------------------------------------------------------------------------
+
+
+def test_a_memory_store_says_once_that_it_is_of_one_process(caplog: pytest.LogCaptureFixture) -> None:
+    """Two stores stand for two processes behind one port: what one is told of a partner, the other does not know."""
+    _warn_of_one_process.cache_clear()
+    here, there = invited(), invited()
+    asked = [here, with_token(there, here.token), with_token(there, "unknown"), with_token(here, "unknown")]
+    assert [each.push("GET", "credentials").status for each in asked] == [200, 401, 401, 401]
+    (line,) = (each.message for each in caplog.records if each.message.startswith("store.one_process"))
+    assert "MemoryStore is for one process only" in line
+    assert here.token not in caplog.text

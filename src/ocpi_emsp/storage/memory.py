@@ -29,8 +29,9 @@ _SECONDS_TO_LOCK = 30.0
 
 
 class MemoryStore:
-    """A store in memory, for one process only.
+    """A store in memory, for one process only: another one (``uvicorn --workers 2``) has its own parties and objects.
 
+    The log says so once (``store.one_process``), when a token is not known.
     The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are stored, which bounds the memory.
     A transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
     """
@@ -109,6 +110,8 @@ class MemoryStore:
 
 class _MemoryTransaction:
     __slots__ = ("_journal", "_read_only", "_records", "_store")
+
+    of_one_process = True
 
     def __init__(self, store: MemoryStore, read_only: bool) -> None:
         self._store = store

@@ -13,19 +13,20 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import msgspec
 from attrs import evolve, field, frozen
 
+from ocpi_emsp import logs
 from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
-from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, is_of_one_process
 from ocpi_emsp.scalars import DateTime, OpenEnum
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import from_base64, presented_token
@@ -305,7 +306,16 @@ async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
         party = await _owner(tx, token) if token is not None else None
         if party is not None and token is not None:
             return party, token
+    if is_of_one_process(tx):
+        _warn_of_one_process()
     raise NotAuthenticated("the token is not known")
+
+
+@cache
+def _warn_of_one_process() -> None:
+    """Once in each process: where several share a port, parties are known to one of them only."""
+    reason = "a token is not known, and MemoryStore is for one process only: use SqlStore if several serve"
+    logs.warning("store.one_process", reason=reason)
 
 
 async def _owner(tx: Transaction, token: str) -> Party | None:
