@@ -65,6 +65,7 @@ def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command)
         "failures": [],
         "ended": "done",
         "why": "",
+        "reason": "",
     }
     assert tokens_of(one) == {"A": True, "B": False}
     assert tokens_of(other) == {"A": True, "B": True}
@@ -98,7 +99,7 @@ def test_a_party_that_is_not_registered_is_said(cpo: Cpo, command: Command) -> N
     assert tokens_of(there) == {"A": True}
     ended = command("push-tokens", "--url-policy", "https", *WHO[:-2])
     assert (ended.status, ended.out) == (1, "")
-    assert "ocpi-emsp: NL-TNM: the url policy 'https' forbids 'http://127.0.0.1" in ended.err
+    assert "ocpi-emsp: NL-TNM: invalid URL 'http://127.0.0.1" in ended.err
 
 
 def test_tokens_that_fail_are_named_up_to_ten(cpo: Cpo, command: Command) -> None:
