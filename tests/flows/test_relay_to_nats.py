@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +87,12 @@ async def relayed(cpo: Peer, url: str, relay: Relaying) -> list[Msg]:
         push(cpo, ("S1", 3))
         return await receive(client, 5)
     finally:
-        relaying.cancel()
-        with suppress(asyncio.CancelledError):
-            await relaying
+        while not relaying.done():
+            # Again: asyncio.wait_for of Python 3.11 loses a cancellation that comes at once with an acknowledgement.
+            relaying.cancel()
+            await asyncio.wait([relaying], timeout=0.1)
+        if not relaying.cancelled():
+            relaying.result()
         await client.close()
 
 
