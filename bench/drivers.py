@@ -16,8 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from measure import Result, compare
-from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Request, Token, TokenType, WhitelistType
+from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Token
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import AuthorizeLimits
+from ocpi_emsp.wire import Request
 from put_location import call_asgi, registered
 from samples import location
 
@@ -71,7 +73,7 @@ def _command(emsp: Emsp, token: str) -> Callable[[], object]:
     headers = {"authorization": f"Token {token}"}
 
     def call() -> object:
-        with emsp.client("NL", "TNM") as cpo:
+        with emsp.partner("NL-TNM").client() as cpo:
             pending = cpo.start_session(token=_TOKEN, location_id="LOC1", force=True)
         path = f"/2.1.1/commands/START_SESSION/{pending.uid}"
         emsp.handle(Request("POST", path, headers=headers, body=b'{"result":"ACCEPTED"}'))

@@ -32,10 +32,12 @@ from samples import cdr, location
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from ocpi_emsp import Emsp, Request, Token, TokenType, WhitelistType
+from ocpi_emsp import Emsp, Token
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.wire import Request
 from postgres import PrivatePostgres
 
 SIZES: tuple[int, ...] = (1_000, 100_000, 1_000_000)
@@ -259,7 +261,7 @@ def postgresql() -> Iterator[list[Filled]]:
 def _emsp(store: SqlStore, stack: ExitStack) -> Emsp:
     """An eMSP with NL-TNM registered, one token, and one location with ten EVSEs."""
     emsp = Emsp(country_code="IT", party_id="BEC", name="Be Charge", url="https://e.example/ocpi/emsp", store=store)
-    stack.callback(store.dispose)
+    stack.callback(store.close)
 
     async def register() -> None:
         async with lift_store(store, in_place).transaction() as tx:

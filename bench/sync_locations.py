@@ -32,11 +32,12 @@ from attrs import frozen
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from ocpi_emsp import Emsp, SyncEnded
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from postgres import PrivatePostgres
@@ -129,7 +130,7 @@ def registered(store: AnyStore, url: str) -> Emsp:
 
 def pull(emsp: Emsp, **parameters: Any) -> int:
     """Our side: one sync; how many objects it listed."""
-    report = emsp.sync("NL", "TNM", modules=["locations"], **parameters).module("locations")
+    report = emsp.partner("NL-TNM").sync(modules=["locations"], **parameters).module("locations")
     assert report.ended is SyncEnded.DONE, report
     return report.created + report.updated + report.unchanged
 
@@ -187,7 +188,7 @@ def opened(url: str) -> Iterator[AnyStore]:
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 # --- speed ----------------------------------------------------------------------------------------------------------

@@ -18,12 +18,13 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ocpi_emsp import Emsp, Event, Request, SupportMatrix, check, decode, models
+from ocpi_emsp import Emsp, SupportMatrix, check, decode, models
 from ocpi_emsp.codec import dump, encode, parse
 from ocpi_emsp.errors import InvalidObject, NotAuthenticated, NotJson
+from ocpi_emsp.events import Event
 from ocpi_emsp.routes import match
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.wire import from_base64, next_link, presented_token, read_envelope, read_page_request
+from ocpi_emsp.wire import Request, from_base64, next_link, presented_token, read_envelope, read_page_request
 
 Case: TypeAlias = Mapping[str, str]
 Target: TypeAlias = Callable[[Case], None]
@@ -160,7 +161,7 @@ def _registered() -> tuple[Emsp, str]:
         "party_id": "TNM",
         "country_code": "NL",
     }
-    headers = {"authorization": f"Token {emsp.invite('NL', 'TNM').token_a}"}
+    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a}"}
     answer = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=dump(credentials)))
     return emsp, str(parse(answer.body)["data"]["token"])
 

@@ -75,7 +75,7 @@ def sqlite_with_schema(tmp_path: Path, _sqlite_with_schema: Path) -> Path:
 def _create_schema(url: str) -> None:
     store = SqlStore(url)
     store.upgrade()
-    store.dispose()
+    store.close()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 from attrs import fields_dict
 
-from ocpi_emsp import Event, SupportMatrix
-from ocpi_emsp.events import EVENTS
+from ocpi_emsp import SupportMatrix
+from ocpi_emsp.events import EVENTS, Event
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.support import CPO_TOKEN, NOW, Answer, credentials, envelope, make_emsp, register, serve
-from ocpi_emsp import Emsp, OcpiError, Request, Token, logs
+from ocpi_emsp import Emsp, OcpiError, Token, logs
 from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.testing.cpo.samples import location
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "ocpi_emsp"
@@ -204,7 +205,7 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
     """Traffic of every kind, both ways, good and bad."""
     token_c = register(emsp, "DE", "ONE")
     cpo.secrets.add(token_c)
-    invited = emsp.invite("FR", "THR")
+    invited = emsp.parties.invite("FR-THR")
     cpo.secrets.add(invited.token_a)
 
     def request(method: str, path: str, body: Any = None, token: str = token_c, **headers: str) -> Answer:
@@ -212,7 +213,7 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
         sent = {"authorization": f"Token {token}", **{name.replace("_", "-"): value for name, value in headers.items()}}
         return Answer.of(emsp.handle(Request(method, path, "", sent, content)))
 
-    emsp.register(f"{BASE}/versions", token_a=TOKEN_A)
+    emsp.parties.register(f"{BASE}/versions", token_a=TOKEN_A)
     emsp.tokens.put(driver())
     assert request("PUT", "/2.1.1/locations/DE/ONE/LOC1", location("LOC1")).code == 1000
     assert request("PUT", "/2.1.1/locations/DE/ONE/LOC1", {"id": "LOC1"}).code == 2001
@@ -224,16 +225,16 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
     cpo.secrets.add("token-of-refused-credentials")
     assert request("POST", f"/2.1.1/tokens/{UID}/authorize", {"location_id": "LOC1"}).code < 3000
     assert request("POST", "/2.1.1/tokens/nobody/authorize").status == 404
-    with emsp.client("DE", "TWO") as client:
+    with emsp.partner("DE-TWO").client() as client:
         client.start_session(token=driver(), location_id="DE-LOC", force=True)
-    emsp.sync("DE", "TWO")
+    emsp.partner("DE-TWO").sync()
     for fails in ("quoting", "html", "gone"):
         cpo.fails = fails
         emsp.tokens.put_many(evolve(driver(), uid=f"{UID}-{fails}-{number}") for number in range(5))
-        emsp.sync("DE", "TWO", modules=["tokens"])
-        emsp.sync("DE", "TWO")
-        emsp.push_tokens("DE", "TWO", full=True)
-        with emsp.client("DE", "TWO") as client:
+        emsp.partner("DE-TWO").sync(modules=["tokens"])
+        emsp.partner("DE-TWO").sync()
+        emsp.partner("DE-TWO").push_tokens(full=True)
+        with emsp.partner("DE-TWO").client() as client:
             for call in (
                 client.credentials,
                 lambda: client.start_session(token=driver(), location_id="DE-LOC", force=True),

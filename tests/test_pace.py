@@ -8,9 +8,9 @@ import anyio.lowlevel
 import pytest
 from attrs import evolve
 
-from ocpi_emsp import PartnerUnavailable
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp.errors import PartnerUnavailable
 from ocpi_emsp.flows.core.limits import Health, PartyId, RateLimiter
 from ocpi_emsp.ports import Mode
 from ocpi_emsp.settings import RetryPolicy

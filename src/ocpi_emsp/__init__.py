@@ -1,10 +1,12 @@
 """The eMSP side of OCPI 2.1.1 as a library: receive, call, check.
 
 >>> from ocpi_emsp import Emsp
->>> from ocpi_emsp.storage import MemoryStore
 >>> emsp = Emsp(country_code="IT", party_id="BEC", name="Be Charge",
-...             url="https://ocpi.example.com/ocpi/emsp", store=MemoryStore())
+...             url="https://ocpi.example.com/ocpi/emsp", store="memory")
 >>> app = emsp.asgi()
+
+More is in ``ocpi_emsp.models`` (enums and parts), ``.events``, ``.errors``, ``.resources`` (what an Emsp gives),
+``.settings`` and ``.ports``.
 """
 
 from __future__ import annotations
@@ -14,331 +16,54 @@ from typing import TYPE_CHECKING
 
 from ocpi_emsp.check import Policy, check
 from ocpi_emsp.codec import decode, encode
-from ocpi_emsp.errors import (
-    AlreadyRegistered,
-    AnswerUnusable,
-    CannotStore,
-    CannotUseApi,
-    InvalidObject,
-    MissingEndpoints,
-    NotEnoughInformation,
-    NotJson,
-    NotRegistered,
-    NotSupported,
-    OcpiError,
-    PartnerError,
-    PartnerRefused,
-    PartnerUnavailable,
-    Refusal,
-    RegistrationFailed,
-    SchemaMismatch,
-    StoreFailed,
-    TransportFailed,
-    UnknownCommand,
-    UnsafeUrl,
-    UnsupportedVersion,
-)
-from ocpi_emsp.findings import Finding, Report, Severity
-from ocpi_emsp.models import (
-    AdditionalGeoLocation,
-    Allowed,
-    AuthMethod,
-    AuthorizationInfo,
-    BusinessDetails,
-    Capability,
-    Cdr,
-    CdrDimension,
-    CdrDimensionType,
-    ChargingPeriod,
-    CommandResponse,
-    CommandResponseType,
-    CommandType,
-    Connector,
-    ConnectorFormat,
-    ConnectorType,
-    Credentials,
-    DayOfWeek,
-    DisplayText,
-    Endpoint,
-    EnergyMix,
-    EnergySource,
-    EnergySourceCategory,
-    Envelope,
-    EnvironmentalImpact,
-    EnvironmentalImpactCategory,
-    Evse,
-    ExceptionalPeriod,
-    Facility,
-    GeoLocation,
-    Hours,
-    Image,
-    ImageCategory,
-    Location,
-    LocationReferences,
-    LocationType,
-    ModuleID,
-    ParkingRestriction,
-    PowerType,
-    PriceComponent,
-    RegularHours,
-    ReserveNow,
-    Session,
-    SessionStatus,
-    StartSession,
-    Status,
-    StatusSchedule,
-    StopSession,
-    Tariff,
-    TariffDimensionType,
-    TariffElement,
-    TariffRestrictions,
-    Token,
-    TokenType,
-    UnlockConnector,
-    Version,
-    VersionDetail,
-    VersionNumber,
-    WhitelistType,
-)
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.findings import Finding, Report
+from ocpi_emsp.models import Allowed, AuthorizationInfo, Cdr, Connector, Evse, Location, Session, Tariff, Token
+from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.support import SupportMatrix
-from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
-    from ocpi_emsp.client import AsyncClient, Client
-    from ocpi_emsp.emsp import Emsp, Invitation
-    from ocpi_emsp.events import (
-        CdrConflict,
-        CdrReceived,
-        CommandLedToSession,
-        CommandResultReceived,
-        CommandTimedOut,
-        Event,
-        EvseReceived,
-        EvseRemoved,
-        LocationReceived,
-        PartyRegistered,
-        PartyUnregistered,
-        PartyUpdated,
-        RelayedEvent,
-        ReservationChanged,
-        ResyncWanted,
-        SessionReceived,
-        TariffDeleted,
-        TariffReceived,
-    )
-    from ocpi_emsp.flows.cdrs.reconcile_report import (
-        CdrDifference,
-        CdrMatch,
-        CdrSummary,
-        ConflictingCdr,
-        Reconciliation,
-        SessionSummary,
-        UnreadableDocument,
-    )
-    from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
-    from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+    from ocpi_emsp.emsp import Emsp
     from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
     from ocpi_emsp.flows.core.settings import Limits
-    from ocpi_emsp.flows.events.admin import PendingEvent
-    from ocpi_emsp.flows.parties.party import Party, Profile
-    from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
-    from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
-    from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
-    from ocpi_emsp.flows.tokens.authorization_records import Decision
-    from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
-    from ocpi_emsp.flows.tokens.push.report import TokenFailure, TokensPushed
-    from ocpi_emsp.flows.tokens.store import FailedToken
-    from ocpi_emsp.listing import AsyncListing, Listing
-    from ocpi_emsp.ports import Measurement, Span, Telemetry
-    from ocpi_emsp.resources.commands import AsyncPendingCommand, PendingCommand
-    from ocpi_emsp.resources.relay import AsyncRelay, Relay
 
 __all__ = [
-    "AdditionalGeoLocation",
     "Allowed",
-    "AlreadyRegistered",
-    "AnswerUnusable",
-    "AsyncClient",
-    "AsyncListing",
-    "AsyncPendingCommand",
-    "AsyncRelay",
-    "AuthMethod",
     "AuthorizationInfo",
     "AuthorizationRequest",
-    "BusinessDetails",
-    "CannotStore",
-    "CannotUseApi",
-    "Capability",
     "Cdr",
-    "CdrConflict",
-    "CdrDifference",
-    "CdrDimension",
-    "CdrDimensionType",
-    "CdrMatch",
-    "CdrReceived",
-    "CdrSummary",
-    "ChargingPeriod",
-    "Client",
-    "CommandLedToSession",
-    "CommandResponse",
-    "CommandResponseType",
-    "CommandResultReceived",
-    "CommandState",
-    "CommandTimedOut",
-    "CommandType",
-    "ConflictingCdr",
     "Connector",
-    "ConnectorFormat",
-    "ConnectorType",
-    "Credentials",
-    "DayOfWeek",
-    "Decision",
-    "Diagnosis",
-    "DisplayText",
     "Emsp",
-    "Endpoint",
-    "EnergyMix",
-    "EnergySource",
-    "EnergySourceCategory",
-    "Envelope",
-    "EnvironmentalImpact",
-    "EnvironmentalImpactCategory",
-    "Event",
     "Evse",
-    "EvseReceived",
-    "EvseRemoved",
-    "ExceptionalPeriod",
-    "Facility",
-    "FailedToken",
     "Finding",
-    "GeoLocation",
-    "Hours",
-    "Image",
-    "ImageCategory",
-    "InvalidObject",
-    "Invitation",
     "Limits",
-    "Listing",
     "Location",
-    "LocationReceived",
-    "LocationReferences",
-    "LocationType",
-    "Measurement",
-    "MissingEndpoints",
-    "ModuleID",
-    "ModuleReport",
-    "NotEnoughInformation",
-    "NotJson",
-    "NotRegistered",
-    "NotSupported",
     "OcpiError",
-    "ParkingRestriction",
-    "PartnerError",
-    "PartnerRefused",
-    "PartnerUnavailable",
-    "Party",
-    "PartyRegistered",
-    "PartyUnregistered",
-    "PartyUpdated",
-    "PendingCommand",
-    "PendingEvent",
+    "PartyId",
     "Policy",
-    "PowerType",
-    "PriceComponent",
-    "Profile",
-    "Reconciliation",
-    "Refusal",
-    "RegistrationFailed",
-    "RegularHours",
-    "RejectedObject",
-    "Relay",
-    "RelayedEvent",
     "Report",
-    "Request",
-    "Reservation",
-    "ReservationChanged",
-    "ReservationState",
-    "ReserveNow",
-    "Response",
-    "ResyncWanted",
-    "SchemaMismatch",
-    "SentCommand",
     "Session",
-    "SessionReceived",
-    "SessionStatus",
-    "SessionSummary",
-    "Severity",
-    "Span",
-    "StartSession",
-    "Status",
-    "StatusSchedule",
-    "StopSession",
-    "StoreFailed",
-    "Suggestion",
     "SupportMatrix",
-    "SyncEnded",
-    "SyncProgress",
-    "SyncReport",
     "Tariff",
-    "TariffDeleted",
-    "TariffDimensionType",
-    "TariffElement",
-    "TariffReceived",
-    "TariffRestrictions",
-    "Telemetry",
     "Token",
-    "TokenFailure",
-    "TokenType",
-    "TokensPushed",
-    "TransportFailed",
-    "UnknownCommand",
-    "UnlockConnector",
-    "UnreadableDocument",
-    "UnsafeUrl",
-    "UnsupportedVersion",
-    "Version",
-    "VersionDetail",
-    "VersionNumber",
-    "WaitingPush",
-    "WhitelistType",
     "check",
     "decode",
     "encode",
 ]
 
-_SERVING = (
-    "ocpi_emsp.ports",
-    "ocpi_emsp.events",
-    "ocpi_emsp.flows.commands.states",
-    "ocpi_emsp.flows.tokens.authorization_records",
-    "ocpi_emsp.flows.core.authorize_hook",
-    "ocpi_emsp.flows.core.settings",
-    "ocpi_emsp.flows.tokens.push.fan_out",
-    "ocpi_emsp.flows.tokens.store",
-    "ocpi_emsp.flows.partner_health.diagnosis",
-    "ocpi_emsp.flows.events.admin",
-    "ocpi_emsp.flows.parties.party",
-    "ocpi_emsp.flows.tokens.push.report",
-    "ocpi_emsp.flows.cdrs.reconcile_report",
-    "ocpi_emsp.flows.commands.reservations",
-    "ocpi_emsp.flows.partner_health.profile_suggestions",
-    "ocpi_emsp.flows.sync.report",
-    "ocpi_emsp.resources.commands",
-    "ocpi_emsp.resources.relay",
-    "ocpi_emsp.listing",
-    "ocpi_emsp.client",
-    "ocpi_emsp.emsp",
-)
-"""Modules whose names are imported when they are first used: checking documents needs no HTTP client."""
+_SERVING = {
+    "AuthorizationRequest": "ocpi_emsp.flows.core.authorize_hook",
+    "Emsp": "ocpi_emsp.emsp",
+    "Limits": "ocpi_emsp.flows.core.settings",
+}
+"""Names that are imported when they are first used: checking documents needs no HTTP client."""
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
 
     def __getattr__(name: str) -> object:
-        if name in __all__:
-            for module in map(import_module, _SERVING):
-                if name in vars(module):
-                    return globals().setdefault(name, vars(module)[name])
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        if name in _SERVING:
+            return globals().setdefault(name, getattr(import_module(_SERVING[name]), name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -207,8 +207,8 @@ class Waiting:
 
     async def _until(self, key: Key, timeout: float | None, look: _Look[T]) -> T:
         """What ``look`` finds in a command, once it finds something."""
-        if timeout is not None and math.isnan(timeout):
-            raise ValueError("invalid timeout 'nan': expected a number of seconds, for example 30")
+        if timeout is not None and (math.isnan(timeout) or timeout < 0):
+            raise ValueError(f"invalid timeout '{timeout:g}': expected seconds of 0 or more, for example 30")
         end = None if timeout is None else time.monotonic() + timeout
         context = self.context()
         sent = await current(context, key)

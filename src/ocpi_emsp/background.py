@@ -1,6 +1,6 @@
-"""The loops that do what is due.
+"""The loops that do what is due, in threads or in tasks.
 
-Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nobody would start them
+Rules of this module: they wait here, and outlive whatever fails, a bug of ours too, since nothing would start them
 again: one warning per outage, with the traceback.
 """
 
@@ -8,10 +8,57 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+from attrs import frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp._bridge import rest
+from ocpi_emsp._bridge import rest, run
+
+
+@frozen
+class Loop:
+    """Something that is done again and again: ``once`` gives the number of what it did."""
+
+    what: str
+    once: Callable[[], Coroutine[Any, Any, int]]
+    every: float
+
+
+@contextmanager
+def in_threads(loops: Sequence[Loop], stop: threading.Event) -> Iterator[None]:
+    """Run each loop in a thread of its own until the end of the block, which waits for the current rounds."""
+    threads = [
+        threading.Thread(target=_keep_running, args=(loop, stop), name=f"ocpi-emsp {loop.what}", daemon=True)
+        for loop in loops
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _keep_running(loop: Loop, stop: threading.Event) -> None:
+    keep_doing(lambda: run(loop.once()), loop.what, stop, loop.every)
+
+
+@asynccontextmanager
+async def in_tasks(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    """Run each loop in a task of its own until the end of the block, which cancels the current rounds."""
+    async with anyio.create_task_group() as group:
+        for loop in loops:
+            group.start_soon(keep_awaiting, loop.once, loop.what, loop.every)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()
 
 
 def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:
@@ -20,18 +67,18 @@ def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every:
     while not stop.is_set():
         try:
             seconds = pace.after(once())
-        except Exception as error:  # noqa: BLE001 # it is said, and tried again
+        except Exception as error:  # noqa: BLE001 # it is logged, and tried again
             seconds = pace.failed(error)
         stop.wait(seconds)
 
 
-async def async_keep_doing(once: Callable[[], Awaitable[int]], what: str, every: float) -> None:
+async def keep_awaiting(once: Callable[[], Awaitable[int]], what: str, every: float) -> None:
     """:func:`keep_doing`, until it is cancelled."""
     pace = _Pace(what, every)
     while True:
         try:
             seconds = pace.after(await once())
-        except Exception as error:  # noqa: BLE001 # it is said, and tried again
+        except Exception as error:  # noqa: BLE001 # it is logged, and tried again
             seconds = pace.failed(error)
         await rest(seconds)
 
@@ -44,7 +91,7 @@ class Seldom:
         self._next = 0.0
 
     def is_due(self) -> bool:
-        """True where it is time again; the next time counts from now on."""
+        """True if it is time again; the next time counts from now on."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -57,7 +104,7 @@ class Seldom:
 
 
 class _Pace:
-    """How long a loop rests, and what it says: an outage is one warning, however long it lasts."""
+    """How long a loop rests, and what it logs: an outage is one warning, however long it lasts."""
 
     longest = 60.0
     """Seconds: an outage is over within a minute of its end, and costs one try a minute."""

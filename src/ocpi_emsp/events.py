@@ -19,7 +19,30 @@ from attrs import field, fields_dict, frozen
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Location, Session, Tariff
+from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import Entry, Key
+
+__all__ = [
+    "CdrConflict",
+    "CdrReceived",
+    "CommandLedToSession",
+    "CommandResultReceived",
+    "CommandTimedOut",
+    "Event",
+    "EvseReceived",
+    "EvseRemoved",
+    "LocationReceived",
+    "PartyRegistered",
+    "PartyUnregistered",
+    "PartyUpdated",
+    "RelayedEvent",
+    "ReservationChanged",
+    "ResyncRequested",
+    "SessionReceived",
+    "TariffDeleted",
+    "TariffReceived",
+    "UnreadableEvent",
+]
 
 
 @frozen(kw_only=True)
@@ -33,6 +56,11 @@ class Event:
     party_id: str
     at: datetime
     correlation_id: str
+
+    @property
+    def party(self) -> PartyId:
+        """Whose object it is, such as ``NL-TNM``."""
+        return PartyId.received(self.country_code, self.party_id)
 
 
 @frozen(kw_only=True)
@@ -141,7 +169,7 @@ class ReservationChanged(Event):
     location_id: str
     evse_uid: str | None
     state: str
-    """One of :class:`ocpi_emsp.ReservationState`."""
+    """One of :class:`ocpi_emsp.resources.ReservationState`."""
     uid: str
     """Of the command that it stands on."""
     session_id: str | None
@@ -149,7 +177,7 @@ class ReservationChanged(Event):
 
 
 @frozen(kw_only=True)
-class ResyncWanted(Event):
+class ResyncRequested(Event):
     """A partner changed an object that is not known here: it should be pulled (``module`` and ``id`` say which)."""
 
     module: str
@@ -192,13 +220,15 @@ EVENTS: dict[str, type[Event]] = {
         CommandTimedOut,
         CommandLedToSession,
         ReservationChanged,
-        ResyncWanted,
+        ResyncRequested,
         PartyRegistered,
         PartyUpdated,
         PartyUnregistered,
     )
 }
 
+_OLD_NAMES = {"ResyncWanted": "ResyncRequested"}
+"""What events of version 0.1 are called now: they may still wait in a journal."""
 _READINGS: dict[str, Any] = {"notes": tuple, "command": CommandType.of, "result": CommandResponseType.of}
 
 
@@ -206,12 +236,18 @@ class UnreadableEvent(OcpiError):
     """A journalled event that cannot be read, such as one of a newer version."""
 
 
+def kind_of(name: str) -> type[Event] | None:
+    """The class of the events that are journalled under this name, or None."""
+    return EVENTS.get(_OLD_NAMES.get(name, name))
+
+
 def event_of(entry: Entry) -> Event:
     """The event of a journal entry. Raises UnreadableEvent."""
-    if entry.name not in EVENTS:
+    kind = kind_of(entry.name)
+    if kind is None:
         raise UnreadableEvent(f"there is no event {entry.name!r} in this version")
     try:
-        return _event(EVENTS[entry.name], entry)
+        return _event(kind, entry)
     except Exception as error:
         raise UnreadableEvent(f"{entry.name} cannot be read: {type(error).__name__}: {error}") from error
 
@@ -245,6 +281,11 @@ class RelayedEvent:
     event: Event
     _entry: Entry = field(repr=False)
 
+    @property
+    def party(self) -> PartyId:
+        """Whose object it is, such as ``NL-TNM``."""
+        return self.event.party
+
     @classmethod
     def of(cls, entry: Entry) -> RelayedEvent:
         """The event of a journal entry. Raises UnreadableEvent."""
@@ -253,7 +294,7 @@ class RelayedEvent:
             raise UnreadableEvent(f"{entry.name} names no object")
         return cls(
             id=entry.id,
-            name=entry.name,
+            name=type(event).__name__,
             country_code=event.country_code,
             party_id=event.party_id,
             at=entry.at,

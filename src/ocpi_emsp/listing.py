@@ -1,35 +1,109 @@
-"""The objects of a partner's list, as a client gives them, in both modes.
+"""What is listed, lazily, in both modes: objects that are stored here, and those of a partner.
 
-Rules of this module: nothing is requested before it is wanted, and what is remembered of a list is bounded.
+Rules of this module: nothing is read or requested before it is wanted, and what is remembered of a list is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
+from ocpi_emsp._bridge import iterate
 from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
 
 T = TypeVar("T")
 
 _KEPT_REJECTED = 1000
-"""The most unusable objects that a listing stores: enough to report, and a bound on memory."""
+"""Unusable objects that a listing remembers: enough to report, and a bound on memory."""
+_PAGE = 500
+"""Stored objects that are read at once: few enough for little memory, many enough that a page costs nothing."""
+_FEW = 20
+"""Read at least, however few are wanted: not every one may be selected."""
+
+
+class Numbered(Protocol):
+    """What is listed by its place in the store."""
+
+    @property
+    def sequence(self) -> int: ...
+
+
+class Items(Generic[T]):
+    """Stored objects, oldest first: read page by page as they are wanted, in constant memory."""
+
+    def __init__(
+        self,
+        read: Callable[[int, int], Awaitable[Sequence[Numbered]]],
+        *,
+        after: int,
+        limit: int | None,
+        select: Callable[[Any], T | None] = lambda found: found,
+        page: int = _PAGE,
+    ) -> None:
+        """``read`` gives a page of so many objects after a place; ``select`` what is given of one, None for nothing.
+
+        Raises ValueError for a negative ``limit``.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"invalid limit '{limit}': expected 0 or more, for example 100")
+        self.after = after
+        """The place of the last one that was given: another list goes on ``after`` it."""
+        self._read = read
+        self._left = limit
+        self._select = select
+        self._page = page
+
+    async def source(self) -> AsyncIterator[T]:
+        """The objects that are left."""
+        while self._left is None or self._left > 0:
+            wanted = self._page if self._left is None else min(self._page, max(self._left, _FEW))
+            page = await self._read(wanted, self.after)
+            if not page:
+                return
+            for each in page:
+                self.after = each.sequence
+                selected = self._select(each)
+                if selected is None:
+                    continue
+                self._left = None if self._left is None else self._left - 1
+                yield selected
+                if self._left == 0:
+                    return
+
+    def __iter__(self) -> Iterator[T]:
+        return iterate(self.source())
+
+
+class AsyncItems(Generic[T]):
+    """:class:`Items`, awaited."""
+
+    def __init__(self, items: Items[T]) -> None:
+        self._items = items
+
+    @property
+    def after(self) -> int:
+        """See :attr:`Items.after`."""
+        return self._items.after
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._items.source()
 
 
 class Listing(Generic[T]):
-    """The objects of a list, lazily: a page is requested when its first object is wanted."""
+    """The objects of a partner's list, lazily: a page is requested when its first object is wanted."""
 
-    def __init__(self, pages: Iterator[FetchedPage[T]]) -> None:
-        self._pages = pages
+    def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
+        self.source = source
         self.total: int | None = None
-        """X-Total-Count of the last page, if the partner sends it."""
+        """X-Total-Count of the last page, where the partner says it."""
         self.rejected: list[RejectedItem] = []
-        """Unusable objects so far, at most one thousand."""
+        """Objects without a usable reading so far, the first thousand."""
         self.notes: list[str] = []
-        """Findings about the pages themselves so far."""
+        """What was wrong with the pages themselves so far."""
+        self._pages = iterate(source)
 
     def pages(self) -> Iterator[FetchedPage[T]]:
-        """Iterate over the remaining pages."""
+        """The pages that are left."""
         for page in self._pages:
             _remember(self, page)
             yield page
@@ -42,15 +116,15 @@ class Listing(Generic[T]):
 class AsyncListing(Generic[T]):
     """:class:`Listing`, awaited."""
 
-    def __init__(self, pages: AsyncIterator[FetchedPage[T]]) -> None:
-        self._pages = pages
+    def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
+        self.source = source
         self.total: int | None = None
         self.rejected: list[RejectedItem] = []
         self.notes: list[str] = []
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:
-        """Iterate over the remaining pages."""
-        async for page in self._pages:
+        """The pages that are left."""
+        async for page in self.source:
             _remember(self, page)
             yield page
 

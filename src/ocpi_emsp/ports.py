@@ -20,6 +20,45 @@ from attrs import field, frozen
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.wire import Request, Response
 
+__all__ = [
+    "AUTHORIZATION",
+    "DEAD",
+    "DEADLINE",
+    "EVENT",
+    "FAN_OUT",
+    "NAMES",
+    "REJECTION",
+    "RELAY",
+    "RESYNC",
+    "START",
+    "SYNC",
+    "TOPICS",
+    "Announcing",
+    "AnyStore",
+    "Attributes",
+    "BlockingStore",
+    "BlockingTransaction",
+    "Clock",
+    "DeadlinePassed",
+    "DualModeStore",
+    "Entry",
+    "Key",
+    "Kind",
+    "Measurement",
+    "Mode",
+    "Page",
+    "Query",
+    "Record",
+    "Role",
+    "Send",
+    "Sleep",
+    "Span",
+    "Store",
+    "Telemetry",
+    "Transaction",
+    "is_joined",
+]
+
 
 class Kind:
     """What a record is. Plain strings: a key is hashed on every request."""
@@ -145,11 +184,13 @@ START: Final = "start"
 """START_SESSION commands that wait for their session."""
 FAN_OUT: Final = "fan_out"
 """Parties with pending token pushes; one entry per party, by its id."""
+SYNC: Final = "sync"
+"""When a party is synced next; one entry per party, by its id."""
 AUTHORIZATION: Final = "authorization"
 """Decisions on real-time authorizations; a store keeps the newest of them."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
 """Events that failed too often."""
-TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, START, FAN_OUT, AUTHORIZATION, *DEAD.values())
+TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, START, FAN_OUT, SYNC, AUTHORIZATION, *DEAD.values())
 
 
 @frozen(kw_only=True)
@@ -226,7 +267,8 @@ class Store(Protocol):
     Raises StoreFailed if the store cannot be reached.
     """
 
-    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]: ...
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction."""
 
 
 def is_joined(tx: Transaction) -> bool:
@@ -242,13 +284,27 @@ def is_of_one_process(tx: Transaction) -> bool:
 class BlockingTransaction(Protocol):
     """:class:`Transaction` for a driver that blocks; each method means the same."""
 
-    def get(self, key: Key) -> Record | None: ...
-    def put(self, record: Record) -> None: ...
-    def delete(self, key: Key) -> None: ...
-    def children(self, key: Key) -> Sequence[Record]: ...
-    def page(self, query: Query) -> Page: ...
-    def append(self, entry: Entry) -> None: ...
-    def entry(self, entry_id: str) -> Entry | None: ...
+    def get(self, key: Key) -> Record | None:
+        """See :meth:`Transaction.get`."""
+
+    def put(self, record: Record) -> None:
+        """See :meth:`Transaction.put`."""
+
+    def delete(self, key: Key) -> None:
+        """See :meth:`Transaction.delete`."""
+
+    def children(self, key: Key) -> Sequence[Record]:
+        """See :meth:`Transaction.children`."""
+
+    def page(self, query: Query) -> Page:
+        """See :meth:`Transaction.page`."""
+
+    def append(self, entry: Entry) -> None:
+        """See :meth:`Transaction.append`."""
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """See :meth:`Transaction.entry`."""
+
     def entries(
         self,
         topic: str,
@@ -257,15 +313,19 @@ class BlockingTransaction(Protocol):
         *,
         owner: tuple[str, str] | None = None,
         after: int = 0,
-    ) -> Sequence[Entry]: ...
-    def settle(self, entry_id: str) -> None: ...
+    ) -> Sequence[Entry]:
+        """See :meth:`Transaction.entries`."""
+
+    def settle(self, entry_id: str) -> None:
+        """See :meth:`Transaction.settle`."""
 
 
 @runtime_checkable
 class BlockingStore(Protocol):
     """A store whose driver blocks; an async host calls it in threads."""
 
-    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[BlockingTransaction]: ...
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[BlockingTransaction]:
+        """Open a transaction."""
 
 
 Mode: TypeAlias = Literal["sync", "async"]
@@ -275,7 +335,8 @@ Mode: TypeAlias = Literal["sync", "async"]
 class DualModeStore(Protocol):
     """A store with a driver for sync hosts, for async hosts, or for both."""
 
-    def for_mode(self, mode: Mode) -> Store | BlockingStore: ...
+    def for_mode(self, mode: Mode) -> Store | BlockingStore:
+        """Return the driver for hosts of this mode."""
 
 
 AnyStore: TypeAlias = Store | BlockingStore | DualModeStore
@@ -294,7 +355,8 @@ class Announcing(Protocol):
 class Clock(Protocol):
     """Returns the current time, aware, in UTC."""
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """Return the current time."""
 
 
 class Send(Protocol):

@@ -216,5 +216,12 @@ def below(path: str, *bases: str) -> str:
     return path
 
 
+def is_below(path: str, base: str) -> bool:
+    """True if the raw path lies below the public base, which may be empty: then one of our paths begins it."""
+    if not path.startswith(base):
+        return False
+    return path[len(base) :][:1] in ("", "/") if base else path.lower().startswith(_ROOTS)
+
+
 _ROOTS = ("/versions", f"/{VERSION}")
 _LONGEST_ROOT = max(map(len, _ROOTS))

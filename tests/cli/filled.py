@@ -49,7 +49,7 @@ def fill(url: str) -> None:
     for body in (b'{"id": "LOC2"}', b"no JSON \xff"):
         refused = emsp_on(store).handle(put_location(body))
         assert refused.status in (200, 400)
-    store.dispose()
+    store.close()
 
 
 def put_location(body: bytes, location_id: str = "LOC2") -> Request:

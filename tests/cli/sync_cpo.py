@@ -117,4 +117,4 @@ def know(database: str, cpos_url: str, *parties: str) -> None:
                 endpoints=tuple(Endpoint(identifier=ModuleID(module), url=url) for module, url in urls.items()),
             )
             tx.put(filled.record(party_key(country_code, party_id), encode(party)))
-    store.dispose()
+    store.close()

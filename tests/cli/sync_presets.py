@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from cli import filled
 from cli.conftest import SECONDS, Command
 from client.support import token
-from ocpi_emsp import Emsp, Request, SupportMatrix
+from ocpi_emsp import Emsp, SupportMatrix
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
@@ -34,6 +34,7 @@ from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore, metadata
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
+from ocpi_emsp.wire import Request
 
 Document: TypeAlias = dict[str, Any]
 T = TypeVar("T")

@@ -110,7 +110,7 @@ def new_token(world: World) -> None:
     emsp = world.emsp()
     with waitress_server(lambda environ, start: emsp.wsgi()(environ, start)) as origin:
         emsp = world.emsp(f"{origin}/ocpi/emsp")
-        with emsp.client("NL", "TNM") as client:
+        with emsp.partner("NL-TNM").client() as client:
             before = world.party().token
             client.put_credentials()
             assert world.party().token != before

@@ -49,7 +49,7 @@ def test_of_several_evses_their_number(database: str, command: Command) -> None:
     store = SqlStore(database)
     with stores.writing(store) as tx:
         tx.append(several)
-    store.dispose()
+    store.close()
     assert "LOC1 (3 EVSEs)" in command("authorizations", "list").out.splitlines()[-1]
 
 
@@ -58,7 +58,7 @@ def test_a_list_goes_on_page_after_page(database: str, command: Command, monkeyp
     with stores.writing(store) as tx:
         for number in range(120):
             tx.append(filled.decision(f"A{number:03}", "BLOCKED", filled.OWNER))
-    store.dispose()
+    store.close()
     monkeypatch.setattr(listing, "PAGE", 7)
     lines = command("authorizations", "list", "--json").out.splitlines()
     ids = ["decided", "unknown", *(f"A{number:03}" for number in range(120))]

@@ -41,7 +41,7 @@ def control(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.
     emsp = filled.emsp_on(store)
     emsp.tokens.put(token("A"))
     emsp.tokens.put(token("B", valid=False))
-    store.dispose()
+    store.close()
     with httpx.Client(base_url=ready["control_url"] + "/", timeout=SECONDS, trust_env=False) as client:
         yield client
 

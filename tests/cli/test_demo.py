@@ -21,7 +21,7 @@ from ocpi_emsp.cli import demo
 from ocpi_emsp.cli.demo import handshakes, parties, pulls, pushes, rows, stage
 from ocpi_emsp.cli.demo.rows import ALWAYS_ON, Call, Result, Rows, Seen
 from ocpi_emsp.cli.errors import Outside
-from ocpi_emsp.client import AsyncClient
+from ocpi_emsp.resources.client import AsyncClient
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 
 MATRIX = SupportMatrix.default()
@@ -105,7 +105,7 @@ def test_our_emsp_is_on_a_sqlite_file_that_is_gone_afterwards(monkeypatch: pytes
 
     async def files() -> set[str]:
         async with stage.staged(MATRIX) as staged:
-            await staged.emsp.async_invite("NL", "TNM")
+            await staged.emsp.aio.parties.invite("NL-TNM")
             return {path.name for path in tmp_path.glob("ocpi-emsp-demo-*/*")}
 
     assert "demo.db" in asyncio.run(files())

@@ -112,7 +112,7 @@ def stored(url: str, kind: str) -> list[Record]:
     store = SqlStore(url)
     with stores.reading(store) as tx:
         found = list(tx.page(Query(kind=kind, limit=1000)).records)
-    store.dispose()
+    store.close()
     return found
 
 
@@ -120,7 +120,7 @@ def waiting(url: str, topic: str) -> list[Entry]:
     store = SqlStore(url)
     with stores.reading(store) as tx:
         found = list(tx.entries(topic))
-    store.dispose()
+    store.close()
     return found
 
 
@@ -207,7 +207,7 @@ def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
         for each in (*pushed, evse, session):
             tx.put(each)
         tx.append(wish)
-    store.dispose()
+    store.close()
     assert command("db", "upgrade", "--store", postgres_url).status == 0
     for source, target in ((database, postgres_url), (postgres_url, OTHER)):
         exported = command("export", "--output", "all", "--store", source)
@@ -236,7 +236,7 @@ def test_what_issue_6_added_survives(database: str, command: Command, postgres_u
             tx.put(record)
         for each in entries:
             tx.append(each)
-    store.dispose()
+    store.close()
     assert command("db", "upgrade", "--store", postgres_url).status == 0
     for source, target in ((database, postgres_url), (postgres_url, OTHER)):
         exported = command("export", "--output", "all", "--store", source)
@@ -256,7 +256,7 @@ def test_an_object_that_an_older_export_has_is_not_missing(database: str, comman
     store = SqlStore(database)
     with stores.writing(store) as tx:
         tx.put(lost)
-    store.dispose()
+    store.close()
     assert stored(database, Kind.TARIFF)[0].missed == 3
     assert command("import", given(tmp_path / "given", line(document={"id": "12"}, id="12"))).status == 0
     (found,) = stored(database, Kind.TARIFF)
@@ -275,7 +275,7 @@ def test_the_postgresql_export_shows_one_moment(
         with stores.writing(store) as other:
             other.put(filled.record(filled.owned(Kind.LOCATION, "LATER"), b"{}"))
             other.delete(filled.owned(Kind.SESSION, "101"))
-        store.dispose()
+        store.close()
         return export(tx)
 
     monkeypatch.setattr(export_store, "_export", while_somebody_writes)
@@ -302,9 +302,9 @@ def test_what_is_imported_works(database: str, command: Command, tmp_path: Path)
     emsp = filled.emsp_on(store)
     location = filled.example("locations/location-LOC1.json")
     assert emsp.handle(filled.put_location(location, "LOC1")).status in (200, 201)
-    assert len(emsp.rejections.list()) == 2
+    assert len(list(emsp.rejections.list())) == 2
     assert [event.id for event in emsp.events.list(dead=True)] == ["dead"]
-    store.dispose()
+    store.close()
     assert issue(filled.TOKEN, filled.AT).sha256 in (tmp_path / "all").read_text("utf-8")
     assert filled.SECRET.encode() not in (tmp_path / "other.db").read_bytes()
     assert database
@@ -447,7 +447,7 @@ def test_a_database_that_fails_on_the_way_is_3_and_says_how_far_it_got(
         if begun["times"] == 2:
             (tmp_path / "emsp.db").unlink()
             (tmp_path / "emsp.db").mkdir()
-            store.dispose()
+            store.close()
         return writing(store)
 
     monkeypatch.setattr(import_store, "BATCH", 1)
@@ -470,14 +470,14 @@ def test_an_entry_without_an_object_and_without_a_due_time_survives(database: st
     store = SqlStore(database)
     with stores.writing(store) as tx:
         tx.append(Entry(id="plain", topic="event", name="X", key=None, at=filled.AT, details=ENTRY["details"]))
-    store.dispose()
+    store.close()
     exported = command("export", "--output", "all")
     assert exported.status == 0
     assert command("import", "all", "--store", OTHER).status == 0
     other = SqlStore(OTHER)
     with stores.reading(other) as tx:
         found = tx.entry("plain")
-    other.dispose()
+    other.close()
     assert found is not None
     assert (found.key, found.due, found.at) == (None, None, filled.AT)
 

@@ -27,7 +27,7 @@ def add(url: str, kind: str, ids: list[str], *, owner: tuple[str, str] = filled.
     with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for each in ids:
             tx.put(filled.record(Key(kind, *owner, each, parent), json.dumps({"id": each}).encode()))
-    store.dispose()
+    store.close()
 
 
 @pytest.mark.usefixtures("database")
@@ -178,7 +178,7 @@ def test_a_document_that_deviates_leaves_cells_empty(
     store = SqlStore(database)
     with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         tx.put(filled.record(Key(kind, *filled.OWNER, "ODD", parent), document))
-    store.dispose()
+    store.close()
     ended = command(plural, "list")
     assert (ended.status, ended.err) == (0, "")
     assert "ODD" in ended.out.splitlines()[-1]

@@ -35,7 +35,7 @@ def store_tokens(*tokens: Any) -> None:
     store = SqlStore("sqlite:///ocpi-emsp.db")
     for each in tokens:
         filled.emsp_on(store).tokens.put(each)
-    store.dispose()
+    store.close()
 
 
 def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command) -> None:
@@ -112,7 +112,7 @@ def test_tokens_that_fail_are_named_up_to_ten(cpo: Cpo, command: Command) -> Non
         for number in range(12):
             key = Key(Kind.TOKEN, *filled.OURS, f"BAD{number}", "RFID")
             tx.put(filled.record(key, b'{"uid": "BAD"}'))
-    store.dispose()
+    store.close()
     ended = command("push-tokens", *WHO)
     assert (ended.status, ended.out) == (1, "NL-TNM  1 put, 0 patched, 0 unchanged, 12 failed\n")
     said = ended.err.splitlines()

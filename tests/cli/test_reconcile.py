@@ -35,7 +35,7 @@ def put(url: str, *records: tuple[str, Document], parent: str = "", gone: tuple[
         for kind, document in records:
             key = filled.owned(kind, document["id"], parent)
             tx.put(Record(key, encode(document), parse_timestamp(document["last_updated"]), filled.AT))
-    store.dispose()
+    store.close()
 
 
 def session(session_id: str, hours: int = 0, **changes: Any) -> Document:

@@ -12,7 +12,7 @@ import pytest
 
 from cli import filled
 from cli.conftest import Command
-from ocpi_emsp.cli import listing, rejections
+from ocpi_emsp.cli import listing
 from ocpi_emsp.storage import SqlStore
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge")
@@ -90,7 +90,7 @@ def test_a_replay_with_a_corrected_body_is_accepted_and_leaves_the_list(
 def test_all_of_a_party_are_replayed(
     refused: list[str], command: Command, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rejections, "PAGE", 1)
+    monkeypatch.setattr("ocpi_emsp.listing._PAGE", 1)
     ended = command("rejections", "replay", "--all", "--party", "NL-TNM", *WHO, "--json")
     assert ended.status == 1
     answers = [json.loads(line) for line in ended.out.splitlines()]
@@ -101,7 +101,7 @@ def test_all_of_a_party_are_replayed(
     store = SqlStore(database)
     with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         tx.delete(filled.records()[0].key)
-    store.dispose()
+    store.close()
     ended = command("rejections", "replay", "--all", *WHO)
     assert ended.status == 1
     assert f"{refused[0]}: refused again: there is no registration with NL-TNM" in ended.out

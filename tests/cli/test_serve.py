@@ -16,7 +16,8 @@ import pytest
 
 from cli.conftest import SECONDS, Command, Start
 from ocpi_emsp.cli import serve
-from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.flows.commands.upkeep import Done
+from ocpi_emsp.resources import running
 from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
 
@@ -86,26 +87,26 @@ def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytes
 def test_events_that_wait_are_delivered_beside_the_requests(
     fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    announce, begun = serve._announce, []
+    announce, begun = serve._announce, list[str]()
 
-    async def keep_delivering(emsp: Emsp, *, every: float = 1.0) -> None:
-        begun.append((str(emsp.identity.country_code), every))
+    async def deliver(context: Any, **_: bool) -> Done:
+        begun.append(str(context.identity.country_code))
         if fails:
             raise RuntimeError("a bug")
-        await anyio.sleep_forever()
+        return Done(0, 0)
 
     def announced(*args: Any, **kwargs: Any) -> None:
         announce(*args, **kwargs)
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Emsp, "async_keep_delivering", keep_delivering)
+    monkeypatch.setattr(running, "do_what_is_due", deliver)
     monkeypatch.setattr(serve, "_announce", announced)
     ended = command("serve", *LOCAL, "--store", "memory")
     assert ended.status == 0
-    assert begun == [("IT", 1.0)]
+    assert begun == ["IT"]
     assert "everything is kept in memory and is gone when this process ends" in ended.err
-    assert ('ERROR ocpi_emsp loop.ended what="delivering events"' in ended.err) is fails
+    assert ('WARNING ocpi_emsp loop.failed what="delivering events"' in ended.err) is fails
     assert not list(tmp_path.iterdir())
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from cli.conftest import Command
 from cli.sync_cpo import WHO, Cpos, know, locations, served
-from ocpi_emsp import Emsp, StoreFailed, _bridge
+from ocpi_emsp import Emsp, _bridge
 from ocpi_emsp.cli.sync_arguments import MODULES as ARGUMENTS
+from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.sync.run import MODULES
 
 NOWHERE = "http://127.0.0.1:1"

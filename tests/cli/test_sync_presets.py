@@ -70,7 +70,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
     store = SqlStore(f"sqlite:///{tmp_path_factory.mktemp('presets') / 'emsp.db'}")
     store.upgrade()
     yield store
-    store.dispose()
+    store.close()
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_sync_ends_and_the_next_one_has_everything(
     assert foreign.requests == [], "nothing was asked for there"
     wrong = {module: first[module] | found for module, found in world.listed().items()}
     check_stored(world, wrong, {module: len(had[module]) + expected.of(module).created for module in KINDS})
-    assert len(world.emsp().rejections.list(limit=1000)) == len(KINDS) * expected.rejected
+    assert len(list(world.emsp().rejections.list(limit=1000))) == len(KINDS) * expected.rejected
 
     world.cpo.behave()
     expected.well(world)
@@ -268,4 +268,4 @@ def test_the_command_is_a_process(
     world.cpo.behave()
     assert world.sync("--full")[0] == 0
     assert world.stored() == world.listed()
-    store.dispose()
+    store.close()

@@ -16,7 +16,8 @@ import pytest
 
 from cli.conftest import SECONDS, Command, Ended, Start, registering, tokens_of
 from client.support import token
-from ocpi_emsp import TokenType, encode
+from ocpi_emsp import encode
+from ocpi_emsp.models import TokenType
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 Cpo: TypeAlias = Callable[..., Any]

@@ -13,25 +13,21 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import define
 
-from ocpi_emsp import (
+from ocpi_emsp import Emsp, SupportMatrix, Token
+from ocpi_emsp.models import CommandResponseType, TokenType, WhitelistType
+from ocpi_emsp.resources import (
     AsyncClient,
     AsyncListing,
     AsyncPendingCommand,
     Client,
-    CommandResponseType,
-    Emsp,
     Listing,
     Party,
     PendingCommand,
-    Request,
-    SupportMatrix,
-    Token,
-    TokenType,
-    WhitelistType,
 )
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import Received, SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import decode, encode
+from ocpi_emsp.wire import Request
 from scripted_cpo import Handler
 
 T = TypeVar("T")
@@ -90,7 +86,7 @@ def facing(server: Handler, **settings: Any) -> Emsp:
     """An eMSP whose every request is answered by ``server``."""
     return make_emsp(
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)),
-        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(server)),
+        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(server)),
         **settings,
     )
 
@@ -111,7 +107,7 @@ def register(emsp: Emsp) -> str:
         "party_id": "TNM",
         "country_code": "NL",
     }
-    headers = {"authorization": f"Token {emsp.invite('NL', 'TNM').token_a}"}
+    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a}"}
     response = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials)))
     assert response.status == 201, response.body
     return str(decode(response.body)["data"]["token"])
@@ -135,7 +131,7 @@ def drain(emsp: Emsp, mode: Mode, name: str = "locations", **parameters: Any) ->
     """Every object of a list of NL-TNM; an error ends it and is kept."""
     if mode == "async":
         return anyio.run(lambda: drain_async(emsp, name, **parameters))
-    with emsp.client("NL", "TNM") as client:
+    with emsp.partner("NL-TNM").client() as client:
         listing: Listing[Any] = getattr(client, name)(**parameters)
         ids: list[str] = []
         error = None
@@ -147,7 +143,7 @@ def drain(emsp: Emsp, mode: Mode, name: str = "locations", **parameters: Any) ->
 
 
 async def drain_async(emsp: Emsp, name: str, **parameters: Any) -> Drained:
-    async with emsp.async_client("NL", "TNM") as client:
+    async with emsp.aio.partner("NL-TNM").client() as client:
         listing: AsyncListing[Any] = getattr(client, name)(**parameters)
         ids: list[str] = []
         error = None
@@ -167,11 +163,11 @@ def _drained(listing: Listing[Any] | AsyncListing[Any], ids: list[str], error: E
 def call(emsp: Emsp, mode: Mode, name: str, *args: Any, **kwargs: Any) -> Any:
     """The result of one method of a client of NL-TNM."""
     if mode == "sync":
-        with emsp.client("NL", "TNM") as client:
+        with emsp.partner("NL-TNM").client() as client:
             return getattr(client, name)(*args, **kwargs)
 
     async def run() -> Any:
-        async with emsp.async_client("NL", "TNM") as client:
+        async with emsp.aio.partner("NL-TNM").client() as client:
             return await getattr(client, name)(*args, **kwargs)
 
     return anyio.run(run)
@@ -209,8 +205,12 @@ class Pair:
         """The handshake that the eMSP starts."""
         url = self.cpo.versions_url
         if self.mode == "sync":
-            return self.emsp.register(url, token_a=token_a, base64_token=base64_token)
-        return self.portal.call(lambda: self.emsp.async_register(url, token_a=token_a, base64_token=base64_token))
+            return self.emsp.parties.register(url, token_a=token_a, base64_token=base64_token)
+
+        async def run() -> Party:
+            return await self.emsp.aio.parties.register(url, token_a=token_a, base64_token=base64_token)
+
+        return self.portal.call(run)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """The result of one method of the eMSP's client."""
@@ -229,19 +229,23 @@ class Pair:
 
     def awaited(self, use: Callable[[AsyncClient], Awaitable[T]]) -> T:
         async def run() -> T:
-            async with self.emsp.async_client("NL", "TNM") as client:
+            async with self.emsp.aio.partner("NL-TNM").client() as client:
                 return await use(client)
 
         return self.portal.call(run)
 
     def client(self) -> Client:
-        return self.emsp.client("NL", "TNM")
+        return self.emsp.partner("NL-TNM").client()
 
     def outcome(self, pending: PendingCommand | AsyncPendingCommand) -> CommandResponseType:
         """What became of a command, awaited in its mode."""
         if isinstance(pending, PendingCommand):
             return pending.result(timeout=10)
-        return self.portal.call(pending.result, 10)
+
+        async def run() -> CommandResponseType:
+            return await pending.result(10)
+
+        return self.portal.call(run)
 
     def received(self, module: str) -> list[Received]:
         """The requests that the CPO got for a module."""
@@ -255,7 +259,7 @@ def simulated(mode: Mode, settings: Mapping[str, Any], *, base64_token: bool = F
     with start_blocking_portal() as portal:
         emsp = make_emsp(
             http_client=lambda: httpx.Client(transport=PortalTransport(portal, cpo.app)),
-            async_http_client=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=cpo.app)),
+            aio_http_client=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=cpo.app)),
         )
         cpo.transport = httpx.ASGITransport(app=emsp.asgi())
         pair = Pair(emsp, cpo, portal, mode)

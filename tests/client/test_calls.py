@@ -12,26 +12,23 @@ import httpx
 import pytest
 
 from client.support import BASE, MODES, TOKEN, Mode, call, drain, facing, in_turn, registered, token
-from ocpi_emsp import (
+from ocpi_emsp import Limits, OcpiError, SupportMatrix
+from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
     InvalidObject,
-    Limits,
     MissingEndpoints,
     NotRegistered,
     NotSupported,
-    OcpiError,
     PartnerRefused,
-    Party,
-    Request,
-    Response,
-    SupportMatrix,
     TransportFailed,
 )
-from ocpi_emsp._bridge import run
+from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+from ocpi_emsp.wire import Request, Response
 from scripted_cpo import MODULES, Handler, ScriptedCpo, envelope
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
@@ -337,7 +334,7 @@ def test_a_call_to_a_party_that_is_not_registered_is_not_sent(
     for _ in ("unknown", "only invited"):
         with pytest.raises(NotRegistered, match="there is no registration with NL-TNM"):
             call(emsp, mode, name, *args, **kwargs)
-        emsp.invite("NL", "TNM")
+        emsp.parties.invite("NL-TNM")
 
 
 @pytest.mark.parametrize("name", ["locations", "sessions", "cdrs", "tariffs"])
@@ -352,8 +349,8 @@ def test_a_list_that_is_switched_off_or_missing_is_not_sent(mode: Mode, name: st
 def start_registration(mode: Mode, server: Handler, url: str, **settings: Any) -> Party:
     emsp = facing(server, **settings)
     if mode == "sync":
-        return emsp.register(url, token_a="a")
-    return anyio.run(lambda: emsp.async_register(url, token_a="a"))
+        return emsp.parties.register(url, token_a="a")
+    return anyio.run(lambda: emsp.aio.parties.register(url, token_a="a"))
 
 
 @pytest.mark.parametrize(

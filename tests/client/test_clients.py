@@ -12,32 +12,21 @@ import httpx
 import pytest
 
 from client.support import LONG_AGO, MODES, ORIGIN, Mode, facing, in_turn, make_emsp, registered, simulated, token
-from ocpi_emsp import (
+from ocpi_emsp import Emsp, resources
+from ocpi_emsp.emsp import AsyncEmsp
+from ocpi_emsp.errors import (
     AnswerUnusable,
-    AsyncClient,
-    AsyncListing,
-    AsyncPendingCommand,
     CannotUseApi,
-    Client,
-    CommandResponseType,
-    Emsp,
-    Event,
-    Listing,
     MissingEndpoints,
     NotRegistered,
     PartnerRefused,
-    PendingCommand,
-    Request,
     UnsupportedVersion,
 )
-from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
-from ocpi_emsp.resources.commands import AsyncCommands, Commands
-from ocpi_emsp.resources.events import AsyncEvents, Events
-from ocpi_emsp.resources.parties import AsyncParties, Parties
-from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
-from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
-from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
+from ocpi_emsp.events import Event
+from ocpi_emsp.models import CommandResponseType
+from ocpi_emsp.resources import Client, Relay
 from ocpi_emsp.testing.cpo import PRESETS, samples
+from ocpi_emsp.wire import Request
 from scripted_cpo import ScriptedCpo, envelope, page
 
 both_modes = pytest.mark.parametrize("mode", MODES)
@@ -45,54 +34,57 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 
 # --- one interface, two modes -------------------------------------------------------------------------------------
 
+OF_ONE_MODE = {"authorize", "on", "asgi", "wsgi", "aio", "identity", "matrix", "limits", "joined"}
+"""Of an Emsp: what is set up once for both modes."""
+TWINS = {Emsp: AsyncEmsp} | {
+    getattr(resources, name): getattr(resources, f"Async{name}")
+    for name in resources.__all__
+    if f"Async{name}" in resources.__all__
+}
 
-def methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
-    return {name: member for name, member in vars(kind).items() if inspect.isfunction(member) and name[0] != "_"}
+
+def members(kind: type[Any]) -> dict[str, Callable[..., Any]]:
+    return {name: member for name, member in inspect.getmembers(kind) if name[0] != "_" and name not in OF_ONE_MODE}
 
 
-@pytest.mark.parametrize(
-    ("plain", "awaited"),
-    [
-        (Client, AsyncClient),
-        (Listing, AsyncListing),
-        (Tokens, AsyncTokens),
-        (Rejections, AsyncRejections),
-        (Authorizations, AsyncAuthorizations),
-        (Commands, AsyncCommands),
-        (PendingCommand, AsyncPendingCommand),
-        (Events, AsyncEvents),
-        (Parties, AsyncParties),
-        (Reservations, AsyncReservations),
-    ],
-)
-def test_both_modes_have_the_same_methods(plain: type[Any], awaited: type[Any]) -> None:
-    assert list(methods(plain)) == list(methods(awaited))
-    for name, method in methods(plain).items():
-        twin = methods(awaited)[name]
-        taken = dict(inspect.signature(method).parameters)
-        if name.startswith("keep_"):
-            del taken["stop"]  # a task is cancelled instead
-        assert dict(inspect.signature(twin).parameters) == taken, name
+def parameters(method: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(method).parameters.values())
+
+
+def test_every_resource_has_a_twin() -> None:
+    assert {"Client", "Partner", "PendingCommand", "Tokens", "Cdrs", "Relay", "Listing", "Items"} <= {
+        kind.__name__ for kind in TWINS
+    }
+
+
+@pytest.mark.parametrize(("plain", "awaited"), TWINS.items(), ids=lambda kind: kind.__name__)
+def test_both_modes_have_the_same_members(plain: type[Any], awaited: type[Any]) -> None:
+    own = {name for name in members(plain) if name not in ("source", "after")}  # what a list is read from
+    assert own == {name for name in members(awaited) if name not in ("source", "after")}
+    for name in own:
+        method, twin = members(plain)[name], members(awaited)[name]
+        if not inspect.isfunction(method):
+            assert method is twin, f"{name} is inherited"
+            continue
+        taken = [each for each in parameters(method) if (plain, each.name) != (Relay, "stop")]  # a task is cancelled
+        assert parameters(twin) == taken, name
         returned = str(inspect.signature(method).return_annotation)
-        expected = re.sub(r"(Listing\[|Iterator\[|PendingCommand)", r"Async\1", returned)
+        lazy = re.match(r"(Listing|Items|Client|Partner|Relay|Iterator|AbstractContextManager)\b", returned)
+        expected = re.sub(r"^(?=(Listing|Items|Client|Partner|PendingCommand|Relay|Iterator)\b)", "Async", returned)
         assert str(inspect.signature(twin).return_annotation) == expected, name
-        lazy = "Listing[" in returned or "Iterator[" in returned
         assert inspect.iscoroutinefunction(twin) == (not lazy), name
         assert not inspect.iscoroutinefunction(method), name
         assert (method.__doc__ or "").strip(), name
+        assert (twin.__doc__ or "").strip(), name
 
 
-def test_every_blocking_method_of_an_emsp_has_an_awaited_twin() -> None:
-    own = methods(Emsp)
-    twins = {name.removeprefix("async_"): twin for name, twin in own.items() if name.startswith("async_")}
-    without_twin = {"authorize", "on", "asgi", "wsgi", "handle", "handle_async"}
-    assert set(twins) == {name for name in own if not name.startswith("async_")} - without_twin
-    for name, twin in twins.items():
-        wanted = dict(inspect.signature(own[name]).parameters)
-        if name == "keep_delivering":
-            del wanted["stop"]  # the awaited one is cancelled
-        assert dict(inspect.signature(twin).parameters) == wanted, name
-        assert inspect.iscoroutinefunction(twin) == (name not in ("client", "relay")), name
+def test_an_emsp_and_its_awaited_side_have_the_same_resources() -> None:
+    emsp = make_emsp()
+    assert members(type(emsp)).keys() == members(type(emsp.aio)).keys()
+    own = {name for name in vars(emsp) if name[0] != "_"} - OF_ONE_MODE
+    assert own == {name for name in vars(emsp.aio) if name[0] != "_"}
+    for name in own:
+        assert TWINS[type(getattr(emsp, name))] is type(getattr(emsp.aio, name)), name
 
 
 def test_a_client_closes_its_connections() -> None:
@@ -103,7 +95,7 @@ def test_a_client_closes_its_connections() -> None:
         return made[-1]
 
     emsp = make_emsp(http_client=make)
-    with emsp.client("NL", "TNM") as client:
+    with emsp.partner("NL-TNM").client() as client:
         assert not made[0].is_closed
         assert isinstance(client, Client)
     assert made[0].is_closed
@@ -114,7 +106,7 @@ def test_a_blocking_client_works_where_a_loop_runs_already() -> None:
     emsp = registered(ScriptedCpo(in_turn(page([samples.location()], "?offset=1"), page([samples.location("LOC2")]))))
 
     async def notebook() -> list[str]:
-        with emsp.client("NL", "TNM") as client:
+        with emsp.partner("NL-TNM").client() as client:
             return [location.id for location in client.locations()]
 
     assert anyio.run(notebook) == ["LOC1", "LOC2"]
@@ -147,7 +139,7 @@ def test_every_command_works(mode: Mode) -> None:
     with simulated(mode, PRESETS["bare-command-result"]) as pair:
         expiry = datetime.now(UTC) + timedelta(hours=1)
         pair.emsp.tokens.put(token())
-        assert pair.emsp.sync("NL", "TNM", modules=("locations", "sessions")).ok
+        assert pair.emsp.partner("NL-TNM").sync(modules=("locations", "sessions")).ok
         sent = [
             pair.call("start_session", token=token(), location_id="LOC1"),
             pair.call("reserve_now", token=token(), location_id="LOC1", expiry_date=expiry, reservation_id=1),
@@ -158,7 +150,7 @@ def test_every_command_works(mode: Mode) -> None:
         assert [each.findings for each in sent] == [()] * 4
         assert [pair.outcome(each) for each in sent] == [CommandResponseType.ACCEPTED] * 4
         pair.portal.call(pair.cpo.wait_idle)
-        settled = [pair.emsp.command("NL", "TNM", each.uid) for each in sent]
+        settled = [pair.emsp.commands.get("NL-TNM", each.uid) for each in sent]
         assert [each and each.result for each in settled] == [CommandResponseType.ACCEPTED] * 4
         assert [each.status for each in pair.cpo.command_results_sent] == [200] * 4
 
@@ -285,6 +277,6 @@ def test_a_handshake_that_fails_at_the_last_step_leaves_no_token_behind(status: 
     server = ScriptedCpo(refuse)
     emsp = facing(server)
     with pytest.raises(PartnerRefused if status == 500 else AnswerUnusable):
-        emsp.register(f"{ORIGIN}/cpo/versions", token_a="a")
+        emsp.parties.register(f"{ORIGIN}/cpo/versions", token_a="a")
     assert meanwhile == [200, 200, 401, 401, 401]
     assert use(server.asked[0].content) == 401

@@ -8,7 +8,10 @@ import httpx
 import pytest
 
 from client.support import facing, register, token
-from ocpi_emsp import Allowed, AuthorizationInfo, Emsp, Event, Request, Token
+from flows.support import drained
+from ocpi_emsp import Allowed, AuthorizationInfo, Emsp, Token
+from ocpi_emsp.events import Event
+from ocpi_emsp.wire import Request
 from scripted_cpo import ScriptedCpo
 
 
@@ -40,7 +43,7 @@ def test_an_emsp_serves_under_both_hosts_with_hooks_of_both_modes(host: str, hoo
     emsp.authorize(decide_later if hook_is_async else decide)
 
     async def serve_async() -> bytes:
-        return (await emsp.handle_async(request)).body
+        return (await emsp.aio.handle(request)).body
 
     async def serve_inside() -> bytes:
         return emsp.handle(request).body
@@ -64,26 +67,26 @@ def test_both_shells_of_one_emsp_share_its_store_and_listeners() -> None:
     emsp.on(Event)(heard.append)
 
     async def host() -> int:
-        await emsp.handle_async(Request("PUT", "/2.1.1/tariffs/NL/TNM/T", headers=request.headers, body=b"{"))
-        return await emsp.async_redeliver()
+        await emsp.aio.handle(Request("PUT", "/2.1.1/tariffs/NL/TNM/T", headers=request.headers, body=b"{"))
+        return await emsp.aio.redeliver()
 
     assert anyio.run(host) == 0
-    assert anyio.run(lambda: emsp.async_tokens.get("T0")) == emsp.tokens.get("T0") == token()
-    assert [each.uid for each in anyio.run(lambda: emsp.async_tokens.list())] == ["T0"]
-    assert len(emsp.rejections.list()) == 1
-    assert anyio.run(emsp.async_rejections.list) == emsp.rejections.list()
+    assert anyio.run(lambda: emsp.aio.tokens.get("T0")) == emsp.tokens.get("T0") == token()
+    assert [each.uid for each in anyio.run(drained, emsp.aio.tokens.list())] == ["T0"]
+    assert len(list(emsp.rejections.list())) == 1
+    assert anyio.run(drained, emsp.aio.rejections.list()) == list(emsp.rejections.list())
 
 
 def test_a_token_that_was_put_by_either_shell_is_there_for_both() -> None:
     emsp, _ = with_a_token()
-    anyio.run(emsp.async_tokens.put, token("T1"))
+    anyio.run(emsp.aio.tokens.put, token("T1"))
     assert [each.uid for each in emsp.tokens.list()] == ["T0", "T1"]
 
 
 def test_an_invitation_of_either_shell_is_the_same_kind() -> None:
     emsp, _ = with_a_token()
-    plain = emsp.invite("DE", "ABC")
-    awaited = anyio.run(lambda: emsp.async_invite("DE", "ABC"))
+    plain = emsp.parties.invite("DE-ABC")
+    awaited = anyio.run(lambda: emsp.aio.parties.invite("DE-ABC"))
     assert plain.versions_url == awaited.versions_url == "https://emsp.test/ocpi/emsp/versions"
     assert plain.token_a != awaited.token_a
-    assert anyio.run(lambda: emsp.async_command("NL", "TNM", "nobody")) is None
+    assert anyio.run(lambda: emsp.aio.commands.get("NL-TNM", "nobody")) is None

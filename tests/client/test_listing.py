@@ -1,7 +1,7 @@
 """Lists of a CPO, page by page (transport_and_format.md pagination; PARTNER-QUIRKS.md rows 8 and 13)."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from client.support import BASE, MODES, TOKEN, Drained, Mode, drain, endless, in_turn, registered, simulated
-from ocpi_emsp import AnswerUnusable, AsyncClient, Limits, PartnerRefused, TransportFailed, UnsafeUrl
+from ocpi_emsp import Limits
+from ocpi_emsp.errors import AnswerUnusable, PartnerRefused, TransportFailed, UnsafeUrl
+from ocpi_emsp.resources import AsyncClient
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
@@ -108,7 +110,8 @@ def test_the_other_lists_are_pulled_alike(mode: Mode, name: str, first: str) -> 
 
 def test_a_window_is_sent_as_it_was_asked_for(mode: Mode) -> None:
     with simulated(mode, {"locations": 5}) as pair:
-        drained = pair.drain(date_from=datetime(2024, 1, 1, 0, 1, tzinfo=UTC), date_to=datetime(2024, 1, 1, 0, 3))
+        begin = datetime(2024, 1, 1, 0, 1, tzinfo=UTC)
+        drained = pair.drain(date_from=begin, date_to=begin + timedelta(minutes=2))
         assert drained.ids == ["LOC2", "LOC3"]
         (asked,) = pair.received("locations")
         assert asked.query == "date_from=2024-01-01T00:01:00Z&date_to=2024-01-01T00:03:00Z"

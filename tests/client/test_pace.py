@@ -11,7 +11,8 @@ import pytest
 
 from client.support import MODES, Mode, call, drain, make_emsp, register, registered
 from flows.support import FakeClock
-from ocpi_emsp import Emsp, NotRegistered, NotSupported, PartnerUnavailable, SupportMatrix
+from ocpi_emsp import Emsp, PartyId, SupportMatrix
+from ocpi_emsp.errors import NotRegistered, NotSupported, PartnerUnavailable
 from ocpi_emsp.settings import RateLimit
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -35,11 +36,12 @@ def slept(server: Callable[[httpx.Request], httpx.Response] = located, **setting
     return registered(ScriptedCpo(server), clock=clock, sleep=sleep, **settings), waits
 
 
-def set_pace(emsp: Emsp, mode: Mode, party_id: str = "TNM", **pace: Any) -> None:
+def set_pace(emsp: Emsp, mode: Mode, party_id: str = "TNM", **given: Any) -> None:
+    pace = {"requests_per_second": None, "concurrent_requests": None} | given
     if mode == "sync":
-        emsp.set_pace("nl", party_id, **pace)
+        emsp.partner(PartyId("nl", party_id)).set_profile(**pace)
     else:
-        anyio.run(lambda: emsp.async_set_pace("nl", party_id, **pace))
+        anyio.run(lambda: emsp.aio.partner(PartyId("nl", party_id)).set_profile(**pace))
 
 
 def test_a_party_without_a_limit_is_called_at_once(mode: Mode) -> None:
@@ -65,7 +67,7 @@ def test_a_change_counts_from_the_next_page_on(mode: Mode) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         offset = int(request.url.params.get("offset", 0))
         if offset == 1:
-            emsp.set_pace("NL", "TNM", requests_per_second=Decimal(4))
+            emsp.partner("NL-TNM").set_profile(requests_per_second=Decimal(4))
         return page([samples.location(f"LOC{offset}")], f"?offset={offset + 1}" if offset < 3 else None)
 
     emsp, waits = slept(answer)
@@ -75,7 +77,7 @@ def test_a_change_counts_from_the_next_page_on(mode: Mode) -> None:
 
 def test_the_rest_of_a_profile_stays(mode: Mode) -> None:
     emsp, _ = slept()
-    emsp.set_matrix("NL", "TNM", SupportMatrix(()))
+    emsp.partner("NL-TNM").set_matrix(SupportMatrix(()))
     set_pace(emsp, mode, concurrent_requests=2, requests_per_second=Decimal("2.5"))
     with pytest.raises(NotSupported):
         call(emsp, mode, "location", "LOC1")
@@ -112,13 +114,13 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
     refused: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        with pytest.raises(PartnerUnavailable) as caught, emsp.client("NL", "TNM") as other:
+        with pytest.raises(PartnerUnavailable) as caught, emsp.partner("NL-TNM").client() as other:
             other.location("LOC1")
         refused.append(str(caught.value))
         return located(request)
 
     async def answer_later(request: httpx.Request) -> httpx.Response:
-        async with emsp.async_client("NL", "TNM") as other:
+        async with emsp.aio.partner("NL-TNM").client() as other:
             with pytest.raises(PartnerUnavailable) as caught:
                 await other.location("LOC1")
         refused.append(str(caught.value))
@@ -127,7 +129,7 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
     emsp = make_emsp(
         rate_limit=RateLimit(slot_timeout=timedelta(milliseconds=10)),
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(ScriptedCpo(answer))),
-        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
+        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
     )
     register(emsp)
     set_pace(emsp, mode, concurrent_requests=1)

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from client.support import MODES, Mode, make_emsp
-from ocpi_emsp import CannotUseApi, Limits, Request, Response, TransportFailed
+from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import CannotUseApi, TransportFailed
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+from ocpi_emsp.wire import Request, Response
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
 
@@ -246,9 +248,9 @@ def registering(mode: Mode, url: str, limits: Limits) -> str:
 
     def register() -> None:
         if mode == "sync":
-            emsp.register(url, token_a="A")
+            emsp.parties.register(url, token_a="A")
         else:
-            anyio.run(lambda: emsp.async_register(url, token_a="A"))
+            anyio.run(lambda: emsp.aio.parties.register(url, token_a="A"))
 
     with pytest.raises(CannotUseApi) as caught:
         register()

@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
-from ocpi_emsp import Token, TokenType, WhitelistType, decode, models
+from ocpi_emsp import Token, decode, models
 from ocpi_emsp.codec import encode, wire_time
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.wire.paging import PageRequest
 
 NAIVE = datetime(2024, 5, 1, 12, 0)

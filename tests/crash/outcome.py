@@ -34,7 +34,7 @@ class Outcome:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.store.dispose()
+        self.store.close()
 
     def read(self, work: Callable[[Transaction], Any]) -> Any:
         """The result of a transaction."""
@@ -65,10 +65,10 @@ class Outcome:
         for worker in workers:
             self._check_worker(worker)
         check_events(workers, heard)
-        assert self.emsp.events.list() == []
-        assert self.emsp.events.list(dead=True) == []
+        assert list(self.emsp.events.list()) == []
+        assert list(self.emsp.events.list(dead=True)) == []
         assert self.records(Kind.CDR_CONFLICT) == []
-        assert self.emsp.rejections.list() == []
+        assert list(self.emsp.rejections.list()) == []
 
     def check_parsed(self) -> None:
         """Every object is one, and no EVSE is without its location."""

@@ -30,26 +30,18 @@ from attrs import define
 from waitress.server import create_server  # type: ignore[import-untyped] # waitress ships no types
 
 from crash.forks import fork_for_each_message
-from ocpi_emsp import (
-    Emsp,
-    Event,
-    EvseReceived,
-    Limits,
-    OcpiError,
-    Request,
-    SupportMatrix,
-    SyncEnded,
-    SyncProgress,
-    SyncReport,
-)
+from ocpi_emsp import Emsp, Limits, OcpiError, SupportMatrix
 from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.events import Event, EvseReceived
 from ocpi_emsp.flows.parties.party import Party, PartyState, checkpoint_key, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.resources import SyncEnded, SyncProgress, SyncReport
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 TOKEN: Final = "token-of-the-partner"
 BASE: Final = "http://127.0.0.1/ocpi/emsp"
@@ -110,7 +102,7 @@ def make_emsp(store: AnyStore) -> Emsp:
         limits=LIMITS,
         url_policy="loopback",
         http_client=lambda: httpx.Client(transport=transport),
-        async_http_client=lambda: httpx.AsyncClient(transport=transport),
+        aio_http_client=lambda: httpx.AsyncClient(transport=transport),
     )
 
 
@@ -164,7 +156,7 @@ def _warm_up() -> None:
     ):
         answer = emsp.handle(request("PUT", path, encode(document)))
         assert answer.status == 201, answer
-    store.dispose()
+    store.close()
 
 
 def serve(emsp: Emsp, store: SqlStore, host: str, events: str, listening: socket.socket) -> None:
@@ -197,14 +189,14 @@ async def _serve_async(emsp: Emsp, puller: Emsp, journal: int, listening: socket
             answered.clear()
             page = OnePage()
             with failing():
-                check(await puller.async_sync("NL", "TNM", modules=["tariffs"], watch=page.watch, stop=page.stop))
+                check(await puller.aio.partner("NL-TNM").sync(modules=["tariffs"], watch=page.watch, stop=page.stop))
 
     emsp.on(Event)(listener)
     server = uvicorn.Server(uvicorn.Config(counted, **UVICORN))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(emsp.async_keep_delivering(every=EVERY))
         tasks.create_task(keep_pulling())
-        tasks.create_task(server.serve([listening]))
+        async with emsp.aio.running(push=False, every=EVERY):
+            await server.serve([listening])
 
 
 def _serve_threads(emsp: Emsp, puller: Emsp, journal: int, listening: socket.socket) -> None:
@@ -223,12 +215,12 @@ def _serve_threads(emsp: Emsp, puller: Emsp, journal: int, listening: socket.soc
             answered.clear()
             page = OnePage()
             with failing():
-                check(puller.sync("NL", "TNM", modules=["tariffs"], watch=page.watch, stop=page.stop))
+                check(puller.partner("NL-TNM").sync(modules=["tariffs"], watch=page.watch, stop=page.stop))
 
     emsp.on(Event)(listener)
-    threading.Thread(target=emsp.keep_delivering, kwargs={"every": EVERY}, daemon=True).start()
     threading.Thread(target=keep_pulling, daemon=True).start()
-    create_server(counted, map={}, sockets=[listening], threads=THREADS).run()
+    with emsp.running(push=False, every=EVERY):
+        create_server(counted, map={}, sockets=[listening], threads=THREADS).run()
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def prepared(url: str) -> SqlStore:
     store = SqlStore(url)
     store.upgrade()
     register(store)
-    store.dispose()
+    store.close()
     return store
 
 

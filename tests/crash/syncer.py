@@ -23,7 +23,8 @@ from attrs import define, frozen
 from sqlalchemy import event
 
 from crash.forks import fork_for_each_message
-from ocpi_emsp import Emsp, Event, Limits, SupportMatrix
+from ocpi_emsp import Emsp, Limits, SupportMatrix
+from ocpi_emsp.events import Event
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.storage.sql import prepared
@@ -88,7 +89,7 @@ def make_emsp(store: SqlStore, now: datetime) -> Emsp:
         limits=Limits(sync=SyncLimits(overlap=timedelta(minutes=15), missed_syncs=1)),
         url_policy="loopback",
         clock=Clock(now),
-        relayed=[Event],
+        outbox_events=[Event],
         http_client=lambda: httpx.Client(trust_env=False, verify=False),
     )
 
@@ -103,7 +104,7 @@ def sync(store: SqlStore, order: Order) -> None:
     """Sync, and say what became of it."""
     statements = Statements(order.dies_at)
     statements.attach(store)
-    report = make_emsp(store, order.now).sync("NL", "TNM", full=order.full)
+    report = make_emsp(store, order.now).partner("NL-TNM").sync(full=order.full)
     assert report.ok, report
     REPORT.write_bytes(msgspec.json.encode({"statements": statements.count, "unchanged": report.unchanged}))
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from flows.support import NOW, Peer, at, credentials, peer, stamp
-from ocpi_emsp import Event, SessionReceived
+from ocpi_emsp.events import Event, SessionReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -79,7 +79,7 @@ def test_an_event_in_the_hand_of_a_dead_process_is_delivered() -> None:
     cpo.clock.time -= timedelta(days=1)
     cpo.put(SESSION, session(2))
     assert [event.session.kwh for event in heard if isinstance(event, SessionReceived)] == [1, 1, 2]
-    assert cpo.emsp.events.list() == []
+    assert list(cpo.emsp.events.list()) == []
 
 
 def test_an_event_that_failed_waits_at_most_for_the_longest_wait() -> None:
@@ -100,4 +100,4 @@ def test_an_event_that_failed_waits_at_most_for_the_longest_wait() -> None:
     assert len(heard) == 2
     cpo.clock.time += timedelta(minutes=1)
     assert cpo.emsp.redeliver() == 1
-    assert cpo.emsp.events.list() == []
+    assert list(cpo.emsp.events.list()) == []

@@ -90,7 +90,7 @@ def test_a_server_outlives_its_database(private_postgres: PrivatePostgres, host:
         happening = thread.submit(trouble.run, load)
         workers = load.push()
         happening.result()
-        until(lambda: not outcome.emsp.events.list(limit=1), "delivering what waits")
+        until(lambda: not list(outcome.emsp.events.list(limit=1)), "delivering what waits")
         print(f"{trouble.good} pushes were answered, {trouble.bad} failed, of these after a start: {trouble.late}")
         # Connections of before the stop are told by the first of them that is used, or each by its own use.
         assert max(trouble.late) <= 2 * WORKERS

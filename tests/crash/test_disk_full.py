@@ -15,11 +15,13 @@ from sqlalchemy import event
 from crash.outcome import Outcome
 from crash.server import make_emsp, register, request
 from crash.support import EVSES, Document, Push, location, moment
-from ocpi_emsp import Emsp, LocationReceived, Response
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
+from ocpi_emsp.events import LocationReceived
 from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.wire import Response
 
 Handle: TypeAlias = Callable[[Emsp, Push], Response]
 
@@ -56,7 +58,7 @@ def _sync(emsp: Emsp, push: Push) -> Response:
 
 
 def _async(emsp: Emsp, push: Push) -> Response:
-    return anyio.run(emsp.handle_async, request(push.method, push.path, push.body))
+    return anyio.run(emsp.aio.handle, request(push.method, push.path, push.body))
 
 
 @pytest.fixture(params=[_sync, _async], ids=["sync", "async"])
@@ -72,7 +74,7 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
     made = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     register(made)
     yield made
-    made.dispose()
+    made.close()
 
 
 def code(response: Response) -> tuple[int, int]:
@@ -124,7 +126,7 @@ def test_pushes_fail_while_the_disk_is_full_and_succeed_after_that(
     _check_stored(outcome, [big(1), *refused], missing=[])
     emsp.redeliver()
     assert set(heard) == {f"BIG{number}" for number in range(1, 6)}
-    assert emsp.events.list() == []
+    assert list(emsp.events.list()) == []
 
 
 def _check_stored(outcome: Outcome, there: list[Push], missing: list[Push]) -> None:
@@ -149,7 +151,7 @@ def test_what_is_refused_is_a_500_where_it_cannot_be_kept(
     assert_failed(handle(emsp, broken), caplog, "full")
     disk.clear()
     assert code(handle(emsp, broken)) == (200, 2001)
-    assert len(emsp.rejections.list()) == 2
+    assert len(list(emsp.rejections.list())) == 2
 
 
 def test_a_file_that_can_only_be_read_is_read(
@@ -164,7 +166,7 @@ def test_a_file_that_can_only_be_read_is_read(
 
     run(give_token())
     assert code(handle(make_emsp(store), big(1))) == (201, 1000)
-    store.dispose()
+    store.close()
     read_only = SqlStore(f"sqlite:///file:{tmp_path / 'emsp.db'}?mode=ro&uri=true")
     emsp = make_emsp(read_only)
     for _ in range(2):
@@ -172,6 +174,6 @@ def test_a_file_that_can_only_be_read_is_read(
         newer = big(1).body.replace(b"00:00:01Z", b"00:00:02Z")
         assert_failed(handle(emsp, evolve(big(1), body=newer)), caplog, "readonly")
         assert_failed(handle(emsp, big(2)), caplog, "readonly")
-    read_only.dispose()
+    read_only.close()
     outcome = Outcome(store)
     _check_stored(outcome, [big(1)], missing=[big(2)])

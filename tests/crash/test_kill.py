@@ -26,7 +26,7 @@ def test_what_was_answered_survives_every_kill(url: str, host: str, kills: int, 
     with Outcome(prepared(url)) as outcome, serving(url, host, tmp_path) as server:
         trouble = Kills(server, Random(f"{kills}-{host}"), kills)
         workers = Load(server.port, trouble, seed=kills).push()
-        until(lambda: not outcome.emsp.events.list(limit=1), "delivering what waits")
+        until(lambda: not list(outcome.emsp.events.list(limit=1)), "delivering what waits")
         server.kill()
         answered = sum(len(worker.accepted) for worker in workers)
         unknown = sum(len(worker.unknown) for worker in workers)

@@ -179,7 +179,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         url = str(request.getfixturevalue("postgres_with_schema"))
     store = SqlStore(url)
     yield Database(url, tmp_path, store)
-    store.dispose()
+    store.close()
 
 
 # --- the test -------------------------------------------------------------------------------------------------------

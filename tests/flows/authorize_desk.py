@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.support import Answer, Peer, peer
-from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Decision, Emsp, Token, TokenType, WhitelistType
+from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Token
 from ocpi_emsp._bridge import run
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import RESYNC
+from ocpi_emsp.resources import Decision
 from ocpi_emsp.testing.cpo import samples
 
 AUTHORIZE = "tokens/T0/authorize"
@@ -59,7 +61,7 @@ def ask(cpo: Peer, place: Any = None, **kwargs: Any) -> Answer:
 
 def last(emsp: Emsp) -> Decision:
     """The newest decision."""
-    return emsp.authorizations.list()[-1]
+    return list(emsp.authorizations.list())[-1]
 
 
 def wished(cpo: Peer) -> list[tuple[str, str]]:

@@ -8,26 +8,21 @@ import pytest
 from attrs import define, field
 
 from flows.support import FakeClock
-from ocpi_emsp import (
-    BusinessDetails,
-    Limits,
-    Party,
-    Policy,
-    Request,
-    Response,
-    SupportMatrix,
-    TransportFailed,
-)
+from ocpi_emsp import Limits, Policy, SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.flows.calls.retries import retrying_send
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.limits import Budget, Health
 from ocpi_emsp.flows.core.settings import Identity
 from ocpi_emsp.flows.parties.party import PartyState, Profile
+from ocpi_emsp.models import BusinessDetails
 from ocpi_emsp.ports import Send
+from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import RateLimit, RetryPolicy
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.wire import Request, Response
 
 GET = Request("GET", "https://cpo.test/locations")
 RESET = TransportFailed("GET https://cpo.test/locations: reset", retryable=True)
@@ -125,7 +120,7 @@ def stage(*answers: Response | BaseException | Callable[[], object], **settings:
         send=partner,
         authorize=None,
         listeners=(),
-        relayed=(),
+        outbox_events=(),
     )
     return Stage(context, clock, partner, slept)
 

@@ -9,9 +9,11 @@ import httpx
 from attrs import define, field
 
 from flows.support import NOW, Peer, cpo_server, envelope, peer, serve
-from ocpi_emsp import Reservation, SentCommand, Token, TokenType, WhitelistType
+from ocpi_emsp import PartyId, Token
 from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import DEADLINE, START, Entry
+from ocpi_emsp.resources import Reservation, SentCommand
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 
@@ -71,7 +73,7 @@ class Desk:
     def start(self, evse_uid: str | None = None, auth_id: str = "IT-BEC-1", **settings: Any) -> SentCommand:
         """Send a START_SESSION; the command as the acknowledgement left it."""
         values: dict[str, Any] = {"token": token(auth_id), "location_id": "LOC1", "evse_uid": evse_uid}
-        with self.cpo.emsp.client(*PARTY) as client:
+        with self.cpo.emsp.partner(PartyId(*PARTY)).client() as client:
             return client.start_session(**(values | settings)).command
 
     def reserve(
@@ -89,7 +91,7 @@ class Desk:
             "expiry_date": until or self.cpo.clock.now() + timedelta(hours=1),
             "reservation_id": reservation_id,
         }
-        with self.cpo.emsp.client(*PARTY) as client:
+        with self.cpo.emsp.partner(PartyId(*PARTY)).client() as client:
             return client.reserve_now(**(values | settings)).command
 
     def result(self, sent: SentCommand, result: str = "ACCEPTED") -> None:
@@ -123,13 +125,13 @@ class Desk:
 
     def stored(self, sent: SentCommand) -> SentCommand:
         """A command as it is stored."""
-        stored = self.cpo.emsp.commands.get(*PARTY, sent.uid)
+        stored = self.cpo.emsp.commands.get(PartyId(*PARTY), sent.uid)
         assert stored is not None
         return stored
 
     def reservation(self, reservation_id: int = 7) -> Reservation:
         """A reservation at LOC1."""
-        found = self.cpo.emsp.reservations.get(*PARTY, "LOC1", reservation_id)
+        found = self.cpo.emsp.reservations.get(PartyId(*PARTY), "LOC1", reservation_id)
         assert found is not None
         return found
 

@@ -9,15 +9,9 @@ import httpx
 from attrs import define, field
 
 from flows.support import NOW, URL, FakeClock, Peer, at, cpo_server, envelope, peer
-from ocpi_emsp import (
-    CommandResponseType,
-    Emsp,
-    PendingCommand,
-    SentCommand,
-    Token,
-    TokenType,
-    WhitelistType,
-)
+from ocpi_emsp import Emsp, Token
+from ocpi_emsp.models import CommandResponseType, TokenType, WhitelistType
+from ocpi_emsp.resources import PendingCommand, SentCommand
 from ocpi_emsp.testing.cpo import samples
 
 ACCEPTED, REJECTED, TIMEOUT = CommandResponseType.ACCEPTED, CommandResponseType.REJECTED, CommandResponseType.TIMEOUT
@@ -65,7 +59,7 @@ class CommandServer:
         return httpx.Client(transport=httpx.MockTransport(self))
 
     def async_client(self) -> httpx.AsyncClient:
-        """The ``async_http_client``."""
+        """The ``aio_http_client``."""
         return httpx.AsyncClient(transport=httpx.MockTransport(self))
 
     @property
@@ -76,7 +70,7 @@ class CommandServer:
 
 def known(server: CommandServer, **settings: Any) -> Peer:
     """A registered CPO whose location LOC1 and session SES1 are stored, and our token T0."""
-    settings = {"http_client": server.client, "async_http_client": server.async_client, **settings}
+    settings = {"http_client": server.client, "aio_http_client": server.async_client, **settings}
     cpo = peer(**settings)
     place = samples.location()
     cpo.put("locations/*/LOC1", {**place, "last_updated": at(0)})
@@ -89,13 +83,13 @@ def known(server: CommandServer, **settings: Any) -> Peer:
 
 def start(emsp: Emsp, **options: Any) -> PendingCommand:
     """A START_SESSION for NL-TNM."""
-    with emsp.client("NL", "TNM") as cpo:
+    with emsp.partner("NL-TNM").client() as cpo:
         return cpo.start_session(token=token(), location_id="LOC1", evse_uid="LOC1-E1", **options)
 
 
 def stop(emsp: Emsp) -> PendingCommand:
     """A STOP_SESSION for NL-TNM."""
-    with emsp.client("NL", "TNM") as cpo:
+    with emsp.partner("NL-TNM").client() as cpo:
         return cpo.stop_session(session_id="SES1")
 
 
@@ -112,7 +106,7 @@ def path_of(body: dict[str, Any]) -> str:
 
 def stored(cpo: Peer, uid: str) -> SentCommand:
     """A command as it is stored."""
-    sent = cpo.emsp.commands.get("NL", "TNM", uid)
+    sent = cpo.emsp.commands.get("NL-TNM", uid)
     assert sent is not None
     return sent
 

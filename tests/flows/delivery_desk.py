@@ -10,13 +10,10 @@ from attrs import define, evolve, field
 
 from flows.support import Peer, make_emsp, peer
 from flows.test_events import SESSION, Flaky, session
-from ocpi_emsp import (
-    Event,
-    Limits,
-    SessionReceived,
-    StoreFailed,
-)
+from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.events import Event, SessionReceived
 from ocpi_emsp.ports import Entry, Store, Transaction
 from ocpi_emsp.storage import MemoryStore
 

@@ -9,17 +9,14 @@ import httpx
 from attrs import define, field
 
 from flows.support import FakeClock, Peer, envelope, make_emsp
-from ocpi_emsp import (
-    Emsp,
-    Event,
-    OcpiError,
-    Request,
-    StoreFailed,
-)
+from ocpi_emsp import Emsp, OcpiError
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import Party, PartyState, read_party
 from ocpi_emsp.ports import Kind, Query, Transaction
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.wire import Request
 
 
 @define
@@ -123,12 +120,12 @@ class Scene:
     emsp: Emsp
 
     def register(self) -> Party:
-        party = self.emsp.register("https://tnm.test/cpo/versions", token_a="token-a-of-the-cpo")
+        party = self.emsp.parties.register("https://tnm.test/cpo/versions", token_a="token-a-of-the-cpo")
         self.cpo.taken = self.cpo.taken[-1:]
         return party
 
     def party(self) -> Party:
-        found = self.emsp.parties.get("nl", "tnm")
+        found = self.emsp.parties.get("nl-tnm")
         assert found is not None
         return found
 
@@ -139,7 +136,7 @@ class Scene:
 
     def reaches_it(self) -> bool:
         """Whether the CPO lets us in."""
-        with self.emsp.client("NL", "TNM") as client:
+        with self.emsp.partner("NL-TNM").client() as client:
             try:
                 return bool(client.versions())
             except OcpiError:

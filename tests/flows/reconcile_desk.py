@@ -8,9 +8,10 @@ from typing import Any
 from attrs import frozen
 
 from flows.support import NOW, make_emsp, stamp, without
-from ocpi_emsp import Emsp, Reconciliation
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.resources import Reconciliation
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode, parse_timestamp
@@ -67,7 +68,7 @@ class Stored:
         run(write())
 
     def reconciled(self, **asked: Any) -> Reconciliation:
-        return self.emsp.reconcile("NL", "TNM", **asked)
+        return self.emsp.partner("NL-TNM").reconcile(**asked)
 
 
 def record(kind: str, document: Document | bytes, *, record_id: str = "", parent: str = "") -> Record:

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 
 from flows.support import Peer
 from flows.test_events import session
-from ocpi_emsp import (
-    PendingEvent,
-    RelayedEvent,
-    SessionReceived,
-)
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import RelayedEvent, SessionReceived
 from ocpi_emsp.ports import Entry
+from ocpi_emsp.resources import PendingEvent
 
 RELAYED = (SessionReceived,)
 
@@ -50,7 +47,7 @@ def push(cpo: Peer, *changes: tuple[str, int]) -> None:
 
 
 def waiting(cpo: Peer) -> list[PendingEvent]:
-    return cpo.emsp.events.list(topic="relay", limit=10_000)
+    return list(cpo.emsp.events.list(topic="relay", limit=10_000))
 
 
 def journal(cpo: Peer, topic: str) -> Sequence[Entry]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from flows.command_desk import E1, E2, Desk
 from flows.support import NOW
-from ocpi_emsp import ReservationChanged, ReservationState, SentCommand
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import ReservationChanged
 from ocpi_emsp.flows.commands.reservations import expire
 from ocpi_emsp.ports import Entry
+from ocpi_emsp.resources import ReservationState, SentCommand
 
 ASKED, ACTIVE, REFUSED, EXPIRED, USED = ReservationState
 HOUR = timedelta(hours=1)
@@ -35,7 +36,7 @@ def replaced(made: Desk, **changes: Any) -> tuple[SentCommand, SentCommand]:
 
 
 def _expire(made: Desk, entry: Entry) -> list[Entry]:
-    context = made.cpo.emsp._context("sync")
+    context = made.cpo.emsp._contexts()
 
     async def act() -> list[Entry]:
         async with context.store.transaction() as tx:

@@ -7,18 +7,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 from attrs import define, evolve, field, frozen
 
-from ocpi_emsp import Emsp, Event, Request, Response, SupportMatrix
+from ocpi_emsp import Emsp, PartyId, SupportMatrix
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import Party, find_party, put_party
+from ocpi_emsp.resources import AsyncItems
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request, Response
 
+T = TypeVar("T")
 URL = "https://emsp.test/ocpi/emsp"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 CPO_TOKEN = "token-of-the-cpo"
@@ -90,6 +94,11 @@ class Answer:
     def findings(self) -> list[tuple[str, str]]:
         """Pointer and rule of every error in ``data``."""
         return [(each["pointer"], each["rule"]) for each in self.data if each["severity"] == "error"]
+
+
+async def drained(items: AsyncItems[T]) -> list[T]:
+    """All that an awaited list gives."""
+    return [each async for each in items]
 
 
 def cpo_server(request: httpx.Request) -> httpx.Response:
@@ -228,7 +237,7 @@ def make_emsp(**settings: Any) -> Emsp:
 
 def register(emsp: Emsp, country_code: str = "NL", party_id: str = "TNM") -> str:
     """Register a CPO by its own POST credentials; the token that it got."""
-    invitation = emsp.invite(country_code, party_id)
+    invitation = emsp.parties.invite(PartyId(country_code, party_id))
     request = Request(
         "POST",
         "/2.1.1/credentials",

@@ -8,10 +8,10 @@ import httpx
 from attrs import define, field
 
 from flows.support import NOW, cpo_server, credentials, envelope
-from ocpi_emsp import Measurement, Token
+from ocpi_emsp import Token
 from ocpi_emsp._bridge import run
 from ocpi_emsp.models import TokenType, WhitelistType
-from ocpi_emsp.ports import Attributes, Query, Record, Role
+from ocpi_emsp.ports import Attributes, Measurement, Query, Record, Role
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode

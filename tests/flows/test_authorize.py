@@ -6,16 +6,9 @@ import pytest
 
 from flows.authorize_desk import AUTHORIZE, EVSE_1, PLACE, ask, desk, last, listening, location, token, wished
 from flows.support import NOW
-from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    AuthorizationRequest,
-    LocationReferences,
-    Token,
-    TokenType,
-    WhitelistType,
-)
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Token
 from ocpi_emsp._bridge import run
+from ocpi_emsp.models import LocationReferences, TokenType, WhitelistType
 from ocpi_emsp.ports import Entry, Key, Kind, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
@@ -300,7 +293,7 @@ def test_a_store_that_cannot_take_notes_keeps_no_driver_waiting(caplog: pytest.L
     [record] = [each for each in caplog.records if "authorization.not_recorded" in each.message]
     assert record.levelname == "ERROR"
     assert "correlation_id=c-1" in record.message
-    assert cpo.emsp.authorizations.list() == []
+    assert list(cpo.emsp.authorizations.list()) == []
     assert ask(cpo, PLACE, query="type=OTHER").both == (404, 2000)
 
 

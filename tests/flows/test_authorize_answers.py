@@ -7,14 +7,9 @@ import pytest
 
 from flows.authorize_desk import EVSE_1, PLACE, ask, desk, last, listening, location
 from flows.support import Peer
-from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    AuthorizationRequest,
-    DisplayText,
-    LocationReferences,
-    NotEnoughInformation,
-)
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest
+from ocpi_emsp.errors import NotEnoughInformation
+from ocpi_emsp.models import DisplayText, LocationReferences
 
 NO_CREDIT = DisplayText(language="en", text="No credit")
 
@@ -127,4 +122,4 @@ def test_a_hook_that_knows_too_little_is_2002() -> None:
     decision = last(cpo.emsp)
     assert (decision.outcome, decision.decided_by, decision.reason) == ("200/2002", "hook", "the location is needed")
     assert ask(cpo, PLACE).data["location"] == PLACE
-    assert cpo.emsp.rejections.list() == []
+    assert list(cpo.emsp.rejections.list()) == []

@@ -20,9 +20,10 @@ from attrs import define, field
 
 from flows.authorize_desk import AUTHORIZE, last, token
 from flows.support import Answer, make_emsp, register
-from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Request, _bridge
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, _bridge
 from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from ocpi_emsp.wire import Request
 from processes import limited
 
 SHORT = 0.05
@@ -84,7 +85,7 @@ def ask(host: str, emsp: Emsp, request: Request) -> Answer:
 
     async def serve_async() -> Answer:
         with anyio.fail_after(SECONDS):
-            return Answer.of(await emsp.handle_async(request))
+            return Answer.of(await emsp.aio.handle(request))
 
     async def serve_inside() -> Answer:
         return Answer.of(emsp.handle(request))
@@ -169,20 +170,20 @@ def test_hanging_hooks_do_not_use_up_the_threads_of_the_store(
     answers: list[Any] = []
 
     async def one() -> None:
-        answers.append(Answer.of(await emsp.handle_async(request)).data)
+        answers.append(Answer.of(await emsp.aio.handle(request)).data)
 
     async def host() -> None:
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as group:
                 for _ in range(50):
                     group.start_soon(one)
-        await store.async_dispose()
+        await store.aclose()
 
     anyio.run(host)
     assert answers == [{"allowed": "NO_CREDIT"}] * 50
     assert backend.calls <= 3
-    assert len(emsp.authorizations.list()) == 50
-    store.dispose()
+    assert len(list(emsp.authorizations.list())) == 50
+    store.close()
 
 
 def test_a_request_that_is_given_up_gives_up_its_hook(released: threading.Event) -> None:
@@ -193,15 +194,15 @@ def test_a_request_that_is_given_up_gives_up_its_hook(released: threading.Event)
     async def host() -> None:
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as group:
-                group.start_soon(emsp.handle_async, request)
-                group.start_soon(emsp.handle_async, request)
+                group.start_soon(emsp.aio.handle, request)
+                group.start_soon(emsp.aio.handle, request)
                 while backend.calls == 0:
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
 
     anyio.run(host)
     released.set()
-    assert emsp.authorizations.list() == []
+    assert list(emsp.authorizations.list()) == []
     assert ask("sync", emsp, request).data == {"allowed": "ALLOWED"}
     assert backend.calls == 2, "the second request was given up before a thread was free"
 
@@ -234,7 +235,7 @@ def test_an_async_hook_that_cannot_be_cancelled_keeps_nobody_waiting(
 
     async def inside() -> None:
         """A loop that ends waits for its tasks and threads, so they are let go of in it."""
-        answer = await emsp.handle_async(request) if host == "async" else emsp.handle(request)
+        answer = await emsp.aio.handle(request) if host == "async" else emsp.handle(request)
         answers.append(Answer.of(answer).data)
         released.set()
 
@@ -259,11 +260,11 @@ def test_async_hooks_that_cannot_be_cancelled_are_a_bounded_number(released: thr
     async def host() -> None:
         with anyio.fail_after(SECONDS):
             for _ in range(5):
-                assert Answer.of(await emsp.handle_async(request)).data == {"allowed": "NO_CREDIT"}
+                assert Answer.of(await emsp.aio.handle(request)).data == {"allowed": "NO_CREDIT"}
             assert backend.calls == 3
             assert "3 calls before it were cancelled and have not ended yet" in last(emsp).reason
             released.set()
-            while Answer.of(await emsp.handle_async(request)).data != {"allowed": "ALLOWED"}:
+            while Answer.of(await emsp.aio.handle(request)).data != {"allowed": "ALLOWED"}:
                 await anyio.lowlevel.checkpoint()
 
     anyio.run(host)
@@ -274,7 +275,7 @@ def test_what_an_event_loop_left_undone_when_it_was_closed_counts_no_longer(rele
     emsp, request = make(backend, threads=1)
     for _ in range(2):
         loop = asyncio.new_event_loop()
-        assert Answer.of(loop.run_until_complete(emsp.handle_async(request))).data == {"allowed": "NO_CREDIT"}
+        assert Answer.of(loop.run_until_complete(emsp.aio.handle(request))).data == {"allowed": "NO_CREDIT"}
         loop.close()
     assert backend.calls == 2
 
@@ -392,7 +393,7 @@ def test_no_more_hooks_run_at_once_than_there_are_threads() -> None:
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as group:
                 for _ in range(100):
-                    group.start_soon(emsp.handle_async, request)
+                    group.start_soon(emsp.aio.handle, request)
 
     anyio.run(host)
     assert [each.decided_by for each in emsp.authorizations.list()] == ["hook"] * 100

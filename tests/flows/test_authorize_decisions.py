@@ -9,19 +9,14 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from flows.authorize_desk import AUTHORIZE, PLACE, location, token
-from flows.support import NOW, Answer, FakeClock, make_emsp, register
-from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    AuthorizationRequest,
-    Decision,
-    Emsp,
-    NotEnoughInformation,
-    Request,
-    TokenType,
-)
+from flows.support import NOW, Answer, FakeClock, drained, make_emsp, register
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp
+from ocpi_emsp.errors import NotEnoughInformation
+from ocpi_emsp.models import TokenType
+from ocpi_emsp.resources import Decision
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 
 @pytest.fixture
@@ -44,8 +39,8 @@ def store(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[An
     )
     sql = SqlStore(url)
     yield sql
-    portal.call(sql.async_dispose)
-    sql.dispose()
+    portal.call(sql.aclose)
+    sql.close()
 
 
 class Asking:
@@ -64,7 +59,7 @@ class Asking:
         request = Request(method, f"/2.1.1/{path}", query, headers, b"" if body is None else encode(body))
         if self.portal is None:
             return Answer.of(self.emsp.handle(request))
-        return Answer.of(self.portal.call(self.emsp.handle_async, request))
+        return Answer.of(self.portal.call(self.emsp.aio.handle, request))
 
     def ask(self, place: Any = None, **kwargs: Any) -> Answer:
         return self("POST", AUTHORIZE, place, **kwargs)
@@ -93,8 +88,8 @@ def test_every_request_leaves_a_decision(store: Any, portal: BlockingPortal, hos
     asking.ask({"location_id": "LOC9"})
     asking.ask(PLACE, query="type=OTHER")
     asking.ask({})
-    decisions = asking.emsp.authorizations.list()
-    assert decisions == portal.call(asking.emsp.async_authorizations.list)
+    decisions = list(asking.emsp.authorizations.list())
+    assert decisions == portal.call(drained, asking.emsp.aio.authorizations.list())
     assert [(each.outcome, each.decided_by) for each in decisions] == [
         ("ALLOWED", "hook"),
         ("BLOCKED", "fallback"),
@@ -135,14 +130,14 @@ def test_decisions_are_listed_by_party_and_page_by_page(store: Any) -> None:
             asking.ask(party=party)
     kept = asking.emsp.authorizations
     assert [each.party_id for each in kept.list()] == ["TNM"] * 3 + ["ABC"] * 2
-    assert len(kept.list("nl", "tnm")) == 3
-    assert len(kept.list("DE", "ABC", limit=1)) == 1
-    assert kept.list("FR", "XYZ") == []
-    pages = [kept.list(limit=2)]
-    while following := kept.list(limit=2, after=pages[-1][-1].sequence):
+    assert len(list(kept.list("nl-tnm"))) == 3
+    assert len(list(kept.list("DE-ABC", limit=1))) == 1
+    assert list(kept.list("FR-XYZ")) == []
+    pages = [list(kept.list(limit=2))]
+    while following := list(kept.list(limit=2, after=pages[-1][-1].sequence)):
         pages.append(following)
     assert [len(page) for page in pages] == [2, 2, 1]
-    assert [each for page in pages for each in page] == kept.list()
+    assert [each for page in pages for each in page] == list(kept.list())
 
 
 @pytest.mark.parametrize("uid", ["%00", "%F0%9F%94%8B", "x" * 5000, "%22%5C"])
@@ -162,7 +157,7 @@ def test_what_no_database_holds_is_not_known(store: Any) -> None:
     asking = Asking(store)
     assert asking("POST", "tokens/T%000/authorize").both == (404, 2000)
     assert asking.ask({"location_id": "LOC1\0"}).both == (404, 2003)
-    assert outcomes(asking.emsp.authorizations.list()) == ["404/2000", "404/2003"]
+    assert outcomes(list(asking.emsp.authorizations.list())) == ["404/2000", "404/2003"]
 
 
 def test_a_clock_that_was_put_back_makes_no_answer_that_came_before_its_question(store: Any) -> None:
@@ -174,7 +169,7 @@ def test_a_clock_that_was_put_back_makes_no_answer_that_came_before_its_question
         return request.refuse()
 
     asking.ask()
-    assert asking.emsp.authorizations.list()[0].latency_ms == 0.0
+    assert next(iter(asking.emsp.authorizations.list())).latency_ms == 0.0
 
 
 def test_a_store_keeps_the_newest() -> None:
@@ -182,15 +177,15 @@ def test_a_store_keeps_the_newest() -> None:
     for _ in range(5):
         asking.ask()
     asking.ask(query="type=OTHER")
-    assert outcomes(asking.emsp.authorizations.list()) == ["ALLOWED", "ALLOWED", "404/2000"]
+    assert outcomes(list(asking.emsp.authorizations.list())) == ["ALLOWED", "ALLOWED", "404/2000"]
 
 
 def test_decisions_outlive_the_process(sqlite_with_schema: Path) -> None:
     store = SqlStore(f"sqlite:///{sqlite_with_schema}")
     Asking(store).ask(PLACE)
-    store.dispose()
+    store.close()
     again = SqlStore(f"sqlite:///{sqlite_with_schema}")
     emsp: Emsp = make_emsp(store=again)
     [decision] = emsp.authorizations.list()
     assert (decision.allowed, decision.evse_uids) == (Allowed.ALLOWED, ("E1", "E2"))
-    again.dispose()
+    again.close()

@@ -8,18 +8,9 @@ import pytest
 
 from flows.authorize_desk import PLACE, ask, desk, last, token
 from flows.support import Peer, make_emsp
-from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    AuthorizationRequest,
-    DisplayText,
-    InvalidObject,
-    LocationReferences,
-    NotEnoughInformation,
-    Refusal,
-    WhitelistType,
-)
-from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest
+from ocpi_emsp.errors import InvalidObject, NotEnoughInformation, Refusal, UnknownObject
+from ocpi_emsp.models import DisplayText, LocationReferences, WhitelistType
 
 SECRET = "the database at 10.0.0.7 is down"
 
@@ -80,7 +71,7 @@ def test_the_fallback_answers_in_the_place_of_nonsense(answer: str, caplog: pyte
     assert record.message.startswith("authorization.failed party=NL-TNM correlation_id=c-1 by=hook error=")
     assert record.exc_info is not None
     assert cpo.token not in caplog.text
-    assert cpo.emsp.rejections.list() == []
+    assert list(cpo.emsp.rejections.list()) == []
     # Nothing of what went wrong is the partner's business.
     assert SECRET not in given.text
 
@@ -124,7 +115,7 @@ def is_our_fault(cpo: Peer, decided_by: str) -> str:
     assert SECRET not in answer.text
     decision = last(cpo.emsp)
     assert (decision.outcome, decision.allowed, decision.decided_by) == ("500/3000", None, decided_by)
-    assert cpo.emsp.rejections.list() == []
+    assert list(cpo.emsp.rejections.list()) == []
     return decision.reason
 
 

@@ -6,8 +6,8 @@ from flows.commands_desk import CommandServer, known, start
 from flows.support import Peer, peer
 from flows.test_events import SESSION, session
 from flows.tokens_desk import town
-from ocpi_emsp import Event, SessionReceived
 from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.events import Event, SessionReceived
 
 
 def logged(caplog: pytest.LogCaptureFixture, work: str) -> list[str]:
@@ -45,7 +45,7 @@ def test_events_that_no_process_delivers_are_logged_once(caplog: pytest.LogCaptu
 
 
 def test_a_new_outage_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
-    cpo = peer(listen=False, relayed=[Event])
+    cpo = peer(listen=False, outbox_events=[Event])
     batches: list[int] = []
     for minute in (1, 2):
         cpo.push("PUT", SESSION, session(minute))
@@ -65,7 +65,7 @@ def test_a_new_outage_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_what_another_process_delivers_right_now_is_no_backlog(caplog: pytest.LogCaptureFixture) -> None:
     """One event is leased, and the others wait behind it for minutes."""
-    cpo = peer(listen=False, relayed=[Event])
+    cpo = peer(listen=False, outbox_events=[Event])
     cpo.push("PUT", SESSION, session(1))
     cpo.clock.advance(seconds=61)
     looked: list[list[str]] = []

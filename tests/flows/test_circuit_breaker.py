@@ -3,11 +3,8 @@
 import pytest
 
 from flows.calls_desk import OK, RESET, SECOND, TOO_LARGE, Interrupted, busy, cpo, stage
-from ocpi_emsp import (
-    PartnerUnavailable,
-    Response,
-    TransportFailed,
-)
+from ocpi_emsp.errors import PartnerUnavailable, TransportFailed
+from ocpi_emsp.wire import Response
 
 
 @pytest.mark.parametrize("failure", [RESET, TOO_LARGE], ids=["reset", "too large"])

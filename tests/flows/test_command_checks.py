@@ -9,9 +9,13 @@ import pytest
 
 from flows.command_desk import E1, E2, PARTY, Desk, desk, token
 from flows.support import NOW, at, without
-from ocpi_emsp import Capability, Client, Finding, InvalidObject, Severity, TokenType
+from ocpi_emsp import Finding, PartyId
 from ocpi_emsp.check import RULES
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.commands.preflight import COMMAND_RULES, NEEDS
+from ocpi_emsp.models import Capability, TokenType
+from ocpi_emsp.resources import Client
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -44,13 +48,13 @@ def found(d: Desk, send: Send) -> list[Finding]:
     before = len(d.answers.bodies)
     findings, was_sent = _tried(d, send)
     assert was_sent == all(finding.severity is not Severity.ERROR for finding in findings)
-    assert len(d.answers.bodies) == len(d.cpo.emsp.commands.list()) == before + was_sent
+    assert len(d.answers.bodies) == len(list(d.cpo.emsp.commands.list())) == before + was_sent
     return findings
 
 
 def _tried(d: Desk, send: Send) -> tuple[list[Finding], bool]:
     try:
-        with d.cpo.emsp.client(*PARTY) as client:
+        with d.cpo.emsp.partner(PartyId(*PARTY)).client() as client:
             return list(send(client).findings), True
     except InvalidObject as error:
         return list(error.findings), False
@@ -286,7 +290,7 @@ def test_every_finding_is_given_at_once() -> None:
 )
 def test_an_error_can_be_overridden_and_is_still_told(send: Send) -> None:
     made = desk()
-    with made.cpo.emsp.client(*PARTY) as client:
+    with made.cpo.emsp.partner(PartyId(*PARTY)).client() as client:
         pending = send(client)
     assert [finding.severity for finding in pending.findings] == [Severity.ERROR]
     assert len(made.answers.bodies) == 1

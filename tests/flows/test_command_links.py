@@ -15,9 +15,12 @@ from sqlalchemy import create_engine, event
 
 from flows.command_desk import E1, E2, PARTY, Desk, desk
 from flows.support import NOW
-from ocpi_emsp import CommandLedToSession, CommandState, Limits, PartnerRefused, TransportFailed
+from ocpi_emsp import Limits, PartyId
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import PartnerRefused, TransportFailed
+from ocpi_emsp.events import CommandLedToSession
 from ocpi_emsp.ports import START
+from ocpi_emsp.resources import CommandState
 from ocpi_emsp.settings import CommandLimits
 from ocpi_emsp.storage import SqlStore
 
@@ -274,7 +277,7 @@ def test_a_journal_that_was_brought_back_links_no_command_twice() -> None:
 def test_no_session_is_looked_for_after_another_command(send: str) -> None:
     made = desk()
     made.session("SES0")
-    with made.cpo.emsp.client(*PARTY) as client:
+    with made.cpo.emsp.partner(PartyId(*PARTY)).client() as client:
         match send:
             case "stop":
                 client.stop_session(session_id="SES0")
@@ -297,11 +300,11 @@ def test_sessions_that_are_pulled_are_linked() -> None:
     made.answers.sessions += [made.began("SES1", evse_uid=E1, start=NOW + MINUTE)]
     made.pass_time(hours=4)
     made.taken()
-    assert made.cpo.emsp.sync(*PARTY, modules=["sessions"]).module("sessions").created == 5
+    assert made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"]).module("sessions").created == 5
     assert [made.linked(each) for each in (first, second, third)] == ["SES1", "SES2", None]
     assert made.taken() == ["CommandLedToSession", "CommandLedToSession"]
     assert made.looked_for() == 1
-    made.cpo.emsp.sync(*PARTY, modules=["sessions"], full=True)
+    made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"], full=True)
     assert made.taken() == []
 
 
@@ -375,11 +378,11 @@ def test_a_page_of_new_sessions_costs_one_look_and_one_for_each_that_was_looked_
     sent = [on_sqlite.start(E1) for _ in range(commands)]
     old = [on_sqlite.began(f"SES{n}", start=NOW - timedelta(days=n)) for n in range(39, 0, -1)]
     on_sqlite.answers.sessions += [*old, on_sqlite.began("SES0")]
-    on_sqlite.cpo.emsp.sync(*PARTY, modules=["sessions"])
+    on_sqlite.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
     assert len(looks) == expected
     assert [on_sqlite.linked(each) for each in sent[:1]] == ["SES0"][:commands]
     before = len(looks)
-    on_sqlite.cpo.emsp.sync(*PARTY, modules=["sessions"], full=True)
+    on_sqlite.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"], full=True)
     assert len(looks) == before
 
 
@@ -405,7 +408,7 @@ def test_sessions_results_and_a_sync_at_once_link_each_command_to_one_session(po
             acts: list[Callable[[], object]] = [
                 *(partial(made.cpo.put, f"sessions/*/{each['id']}", each) for each in reversed(sessions)),
                 *(partial(made.result, each) for each in sent),
-                partial(made.cpo.emsp.sync, *PARTY, modules=["sessions"]),
+                partial(made.cpo.emsp.partner("-".join(PARTY)).sync, modules=["sessions"]),
             ]
             with ThreadPoolExecutor(len(acts)) as pool:
                 for done in [pool.submit(act) for act in acts]:
@@ -414,4 +417,4 @@ def test_sessions_results_and_a_sync_at_once_link_each_command_to_one_session(po
             assert {made.stored(each).state for each in sent} == {CommandState.ANSWERED}
             assert made.looked_for() == 0
     finally:
-        store.dispose()
+        store.close()

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from flows.command_desk import E1, E2, desk
 from flows.support import NOW
-from ocpi_emsp import Limits, SentCommand, Session
+from ocpi_emsp import Limits, Session
 from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting
 from ocpi_emsp.models import CommandType
+from ocpi_emsp.resources import SentCommand
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 

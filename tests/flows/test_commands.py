@@ -22,18 +22,13 @@ from flows.commands_desk import (
     token,
 )
 from flows.support import NOW, URL, Peer, make_emsp, register
-from ocpi_emsp import (
-    CommandResponseType,
-    CommandResultReceived,
-    CommandState,
-    CommandType,
-    InvalidObject,
-    NotSupported,
-    SentCommand,
-    SupportMatrix,
-)
+from ocpi_emsp import SupportMatrix
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import InvalidObject, NotSupported
+from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.flows.parties.pending_resync import resync_requests
+from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.resources import CommandState, SentCommand
 
 # --- sending --------------------------------------------------------------------------------------------------------
 
@@ -41,7 +36,7 @@ from ocpi_emsp.flows.parties.pending_resync import resync_requests
 def test_each_command_goes_to_its_url_with_a_response_url_of_its_own() -> None:
     server = CommandServer()
     cpo = known(server)
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         sent = [
             client.reserve_now(
                 token=token(),
@@ -78,7 +73,7 @@ def test_each_command_goes_to_its_url_with_a_response_url_of_its_own() -> None:
 def test_what_a_command_is_about_is_stored_with_it() -> None:
     server = CommandServer()
     cpo = known(server)
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         reserve = client.reserve_now(
             token=token(), location_id="LOC1", expiry_date=NOW + timedelta(hours=1, microseconds=5), reservation_id=7
         ).command
@@ -104,31 +99,31 @@ def test_an_acknowledgement_is_an_object_or_the_bare_text(data: Any) -> None:
     assert (sent.command, pending.acknowledgement, sent.result) == (CommandType.START_SESSION, "REJECTED", None)
     assert sent.state == CommandState.REFUSED
     assert pending.result() == REJECTED
-    assert cpo.emsp.command("nl", "tnm", sent.uid) == sent
+    assert cpo.emsp.commands.get("nl-tnm", sent.uid) == sent
 
 
 def test_what_is_not_sent_is_not_stored_either() -> None:
     server = CommandServer()
     emsp = make_emsp(matrix=SupportMatrix.default(), http_client=server.client)
     register(emsp)
-    with emsp.client("NL", "TNM") as client:
+    with emsp.partner("NL-TNM").client() as client:
         with pytest.raises(NotSupported, match="UNLOCK_CONNECTOR"):
             client.unlock_connector(location_id="LOC1", evse_uid="E1", connector_id="1")
         with pytest.raises(InvalidObject) as caught:
             client.start_session(token=token("x" * 37), location_id="LOC1")
     assert [each.pointer for each in caught.value.findings] == ["/token/uid"]
     assert server.bodies == []
-    assert emsp.commands.list() == []
+    assert list(emsp.commands.list()) == []
 
 
 def test_what_the_checks_find_keeps_a_command_from_being_sent_unless_it_is_forced() -> None:
     server = CommandServer()
     cpo = known(server)
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         with pytest.raises(InvalidObject, match="START_SESSION") as caught:
             client.start_session(token=token(), location_id="NOWHERE")
         assert [each.pointer for each in caught.value.findings] == ["/location_id"]
-        assert (server.bodies, cpo.emsp.commands.list()) == ([], [])
+        assert (server.bodies, list(cpo.emsp.commands.list())) == ([], [])
         pending = client.start_session(token=token(), location_id="NOWHERE", force=True)
         warned = client.start_session(token=token("T9"), location_id="LOC1")
     assert pending.findings == caught.value.findings
@@ -143,7 +138,7 @@ def test_a_deadline_without_sense_is_refused_before_anything_is_sent(timeout: fl
     cpo = known(server)
     with pytest.raises(ValueError, match=r"^invalid timeout '.*': expected seconds .*, for example 120$"):
         start(cpo.emsp, timeout=timeout)
-    assert (server.bodies, cpo.emsp.commands.list()) == ([], [])
+    assert (server.bodies, list(cpo.emsp.commands.list())) == ([], [])
 
 
 def test_commands_are_listed_oldest_first_from_any_place_on() -> None:
@@ -151,9 +146,9 @@ def test_commands_are_listed_oldest_first_from_any_place_on() -> None:
     sent = [start(cpo.emsp).uid for _ in range(3)]
     first, *others = cpo.emsp.commands.list()
     assert [first.uid, *(each.uid for each in others)] == sent
-    assert cpo.emsp.commands.list(after=first.sequence) == others
-    assert cpo.emsp.commands.list("nl", "tnm", limit=1) == [first]
-    assert cpo.emsp.commands.list("DE", "ABC") == []
+    assert list(cpo.emsp.commands.list(after=first.sequence)) == others
+    assert list(cpo.emsp.commands.list("nl-tnm", limit=1)) == [first]
+    assert list(cpo.emsp.commands.list("DE-ABC")) == []
 
 
 # --- results --------------------------------------------------------------------------------------------------------
@@ -221,7 +216,7 @@ def test_only_the_party_that_got_the_command_may_answer_it() -> None:
     cpo = known(CommandServer())
     sent = start(cpo.emsp)
     assert cpo.other().push("POST", callback(sent), {"result": "ACCEPTED"}).both == (404, 2000)
-    assert cpo.emsp.command("DE", "ABC", sent.uid) is None
+    assert cpo.emsp.commands.get("DE-ABC", sent.uid) is None
     assert stored(cpo, sent.uid) == sent.command
     assert "CommandResultReceived" not in cpo.taken()
 

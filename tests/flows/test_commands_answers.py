@@ -10,18 +10,18 @@ from attrs import evolve
 
 from flows.commands_desk import ACCEPTED, REJECTED, TIMEOUT, CommandServer, callback, known, start, stored
 from flows.support import envelope
-from ocpi_emsp import (
+from ocpi_emsp import OcpiError
+from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import (
     AnswerUnusable,
-    CommandState,
-    OcpiError,
     PartnerError,
     PartnerRefused,
     PartnerUnavailable,
     TransportFailed,
     UnsafeUrl,
 )
-from ocpi_emsp._bridge import run
 from ocpi_emsp.flows.parties.party import put_party
+from ocpi_emsp.resources import CommandState
 from ocpi_emsp.settings import RateLimit
 from processes import Killed
 
@@ -73,7 +73,7 @@ def test_an_answer_that_is_none_is_raised_and_the_command_is_kept(
     assert kept.error is not None
     assert kept.error.startswith(kind.__name__)
     assert "\0" not in kept.error
-    pending = cpo.emsp.commands.pending("NL", "TNM", server.uid)
+    pending = cpo.emsp.commands.pending("NL-TNM", server.uid)
     if state == REFUSED:
         assert pending.result() == REJECTED
     else:
@@ -92,7 +92,7 @@ def test_a_command_without_an_answer_times_out_like_any_other() -> None:
         start(cpo.emsp)
     cpo.clock.advance(minutes=2)
     assert cpo.emsp.commands.expire() == 1
-    assert cpo.emsp.commands.pending("NL", "TNM", server.uid).result() == TIMEOUT
+    assert cpo.emsp.commands.pending("NL-TNM", server.uid).result() == TIMEOUT
     assert cpo.taken() == ["CommandTimedOut"]
 
 
@@ -162,4 +162,4 @@ def test_who_is_killed_before_the_answer_still_gets_the_result() -> None:
     with pytest.raises(Killed):
         start(cpo.emsp)
     assert cpo.push("POST", callback(stored(cpo, server.uid)), {"result": "ACCEPTED"}).both == (200, 1000)
-    assert cpo.emsp.commands.pending("NL", "TNM", server.uid).result() == ACCEPTED
+    assert cpo.emsp.commands.pending("NL-TNM", server.uid).result() == ACCEPTED

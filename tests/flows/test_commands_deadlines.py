@@ -11,16 +11,11 @@ from attrs import evolve
 
 from flows.commands_desk import ACCEPTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, stored, token
 from flows.support import NOW, FakeClock, make_emsp
-from ocpi_emsp import (
-    CommandResultReceived,
-    CommandState,
-    CommandTimedOut,
-    CommandType,
-    Event,
-    ReservationState,
-)
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import CommandResultReceived, CommandTimedOut, Event
+from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import DEADLINE, Entry
+from ocpi_emsp.resources import CommandState, ReservationState
 from ocpi_emsp.storage import MemoryStore, SqlStore
 
 
@@ -121,7 +116,7 @@ def test_the_clocks_of_two_workers_may_differ_by_a_minute() -> None:
     assert cpo.emsp.commands.expire() == 0
 
 
-@pytest.mark.parametrize("work", ["expire", "keep_delivering", "async_keep_delivering"])
+@pytest.mark.parametrize("work", ["expire", "running", "aio.running"])
 def test_any_worker_finds_the_deadlines(work: str) -> None:
     cpo = known(CommandServer())
     pending = start(cpo.emsp)
@@ -134,25 +129,18 @@ def test_any_worker_finds_the_deadlines(work: str) -> None:
         told.set()
 
     async def deliver() -> None:
-        with anyio.move_on_after(SECONDS):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(worker.async_keep_delivering)
-                await anyio.to_thread.run_sync(told.wait, SECONDS)
-                tasks.cancel_scope.cancel()
+        async with worker.aio.running():
+            await anyio.to_thread.run_sync(told.wait, SECONDS)
 
     match work:
         case "expire":
             assert worker.commands.expire() == 1
-        case "async_keep_delivering":
+        case "aio.running":
             anyio.run(deliver)
         case _:
-            stop = threading.Event()
-            thread = threading.Thread(target=worker.keep_delivering, args=(stop,), daemon=True)
-            thread.start()
-            assert told.wait(SECONDS)
-            stop.set()
-            thread.join(SECONDS)
-            assert not thread.is_alive()
+            with worker.running():
+                assert told.wait(SECONDS)
+            assert not [each for each in threading.enumerate() if each.name.startswith("ocpi-emsp deliver")]
     assert [type(event) for event in heard] == [CommandTimedOut]
     assert stored(cpo, pending.uid).state == CommandState.TIMED_OUT
 
@@ -230,19 +218,19 @@ def test_a_listener_that_fails_loses_neither_the_deadline_nor_the_event(caplog: 
 
 def test_a_reservation_ends_by_the_same_loop() -> None:
     cpo = known(CommandServer())
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         pending = client.reserve_now(
             token=token(), location_id="LOC1", expiry_date=NOW + timedelta(hours=1), reservation_id=7
         )
     cpo.push("POST", callback(pending), "ACCEPTED")
     cpo.clock.advance(minutes=59)
     cpo.emsp.commands.expire()
-    reservation = cpo.emsp.reservations.get("NL", "TNM", "LOC1", 7)
+    reservation = cpo.emsp.reservations.get("NL-TNM", "LOC1", 7)
     assert reservation is not None
     assert reservation.state == ReservationState.ACTIVE
     cpo.clock.advance(minutes=1)
     assert cpo.emsp.commands.expire() == 1
-    reservation = cpo.emsp.reservations.get("NL", "TNM", "LOC1", 7)
+    reservation = cpo.emsp.reservations.get("NL-TNM", "LOC1", 7)
     assert reservation is not None
     assert reservation.state == ReservationState.EXPIRED
 
@@ -283,18 +271,18 @@ def test_two_workers_that_find_the_same_deadline_expire_it_once(url: str) -> Non
     assert sorted(heard) == sorted(sent)
     assert {each.state for each in cpo.emsp.commands.list()} == {CommandState.TIMED_OUT}
     for store in stores:
-        store.dispose()
+        store.close()
 
 
 def test_a_deadline_survives_a_restart(url: str) -> None:
     store = SqlStore(url)
     uid = start(known(CommandServer(), store=store).emsp).uid
-    store.dispose()
+    store.close()
     store = SqlStore(url)
     after = make_emsp(store=store, clock=FakeClock(NOW + timedelta(minutes=2)))
     events: list[Event] = []
     after.on(Event)(events.append)
-    assert after.commands.pending("NL", "TNM", uid).result() == TIMEOUT
+    assert after.commands.pending("NL-TNM", uid).result() == TIMEOUT
     assert [type(event) for event in events] == [CommandTimedOut]
     assert after.commands.expire() == 0
-    store.dispose()
+    store.close()

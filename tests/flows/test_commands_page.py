@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from command_states import BEGIN, END, drawing
-from ocpi_emsp import CommandState, PendingCommand
 from ocpi_emsp.events import EVENTS
 from ocpi_emsp.flows.commands.states import OPEN, TRANSITIONS, CommandChange, after
+from ocpi_emsp.resources import CommandState, PendingCommand
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
 
 ROOT = Path(__file__).parents[2]

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from attrs import define
 
-import ocpi_emsp.emsp
 from flows.command_desk import E1, PARTY, Desk, desk
 from flows.support import NOW
-from ocpi_emsp import CommandState, NotSupported, ReservationState, StoreFailed, SupportMatrix
-from ocpi_emsp.errors import AnswerUnusable
+from ocpi_emsp import PartyId, SupportMatrix
+from ocpi_emsp.errors import AnswerUnusable, NotSupported, StoreFailed
 from ocpi_emsp.flows.commands.upkeep import Done, do_what_is_due
+from ocpi_emsp.resources import CommandState, ReservationState, running
 from ocpi_emsp.storage import MemoryStore
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_a_command_that_may_take_until_the_end_of_time_is_linked_and_awaited() -
     made = desk()
     sent = made.start(timeout=(LAST - NOW).total_seconds())
     assert sent.deadline == LAST
-    pending = made.cpo.emsp.commands.pending(*PARTY, sent.uid)
+    pending = made.cpo.emsp.commands.pending(PartyId(*PARTY), sent.uid)
     with pytest.raises(TimeoutError):
         pending.session(timeout=0)
     made.session()
@@ -66,7 +66,7 @@ def test_an_expiry_date_without_a_zone_is_refused_before_anything_is_sent() -> N
     with pytest.raises(ValueError, match=r"invalid expiry_date .*: expected a time with a zone"):
         made.reserve(until=datetime(2030, 1, 1))
     assert not made.answers.bodies
-    assert made.cpo.emsp.commands.list() == []
+    assert list(made.cpo.emsp.commands.list()) == []
 
 
 @pytest.mark.parametrize("said", UNREADABLE)
@@ -76,7 +76,7 @@ def test_a_result_without_sense_is_refused_and_the_command_stays_open(said: str)
     answer = made.cpo.push("POST", f"commands/{sent.command}/{sent.uid}", {"result": said})
     assert answer.both == (200, 2001)
     assert len(answer.text) < 500
-    assert len(made.cpo.emsp.rejections.list(*PARTY)) == 1
+    assert len(list(made.cpo.emsp.rejections.list(PartyId(*PARTY)))) == 1
     assert made.stored(sent).is_open
     made.result(sent)
     assert made.stored(sent).state == CommandState.ANSWERED
@@ -95,7 +95,7 @@ def test_an_acknowledgement_without_sense_may_have_been_one(said: str) -> None:
 
 def test_nobody_waits_for_a_time_that_is_no_number() -> None:
     made = desk()
-    pending = made.cpo.emsp.commands.pending(*PARTY, made.start().uid)
+    pending = made.cpo.emsp.commands.pending(PartyId(*PARTY), made.start().uid)
     with pytest.raises(ValueError, match="nan"):
         pending.result(timeout=float("nan"))
 
@@ -103,7 +103,7 @@ def test_nobody_waits_for_a_time_that_is_no_number() -> None:
 def test_unlock_connector_says_what_it_is_for() -> None:
     made = desk(matrix=SupportMatrix.default())
     with (
-        made.cpo.emsp.client(*PARTY) as client,
+        made.cpo.emsp.partner(PartyId(*PARTY)).client() as client,
         pytest.raises(NotSupported, match=r"help-desk operators only \(mod_commands\.md 4\.2\)"),
     ):
         client.unlock_connector(location_id="LOC1", evse_uid=E1, connector_id="1")
@@ -135,7 +135,7 @@ def test_of_two_reservations_in_one_second_the_first_does_not_hide_the_second() 
 
 def test_a_clock_that_was_set_back_holds_nobody_who_waits_for_a_session() -> None:
     made = desk()
-    pending = made.cpo.emsp.commands.pending(*PARTY, made.start().uid)
+    pending = made.cpo.emsp.commands.pending(PartyId(*PARTY), made.start().uid)
     made.cpo.clock.advance(days=-365)
     assert pending.session(timeout=5) is None
 
@@ -155,10 +155,11 @@ def test_with_many_open_deadlines_a_loop_looks_less_often(
             stop.set()
         return await do_what_is_due(context, look=look, tidy=tidy)
 
-    monkeypatch.setattr(ocpi_emsp.emsp, "do_what_is_due", watched)
-    monkeypatch.setattr(ocpi_emsp.emsp, "_DEADLINES", 0.001)
-    made.cpo.emsp.keep_delivering(stop, every=0.001)
-    assert seen == looks
+    monkeypatch.setattr(running, "do_what_is_due", watched)
+    monkeypatch.setattr(running, "_DEADLINES", 0.001)
+    with made.cpo.emsp.running(every=0.001):
+        assert stop.wait(10)
+    assert seen[:3] == looks
 
 
 # --- a store that fails ---------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def test_who_need_not_wait_subscribes_to_nothing() -> None:
     store = Subscribed()
     made = desk(store=store)
     sent = made.start()
-    pending = made.cpo.emsp.commands.pending(*PARTY, sent.uid)
+    pending = made.cpo.emsp.commands.pending(PartyId(*PARTY), sent.uid)
     with pytest.raises(TimeoutError):
         pending.result(timeout=0)
     made.result(sent)
@@ -248,7 +249,7 @@ class Noting(MemoryStore):
 subscribed, waits = [], threading.Event()
 made = desk(store=Noting())
 sent = made.start()
-pending = made.cpo.emsp.commands.pending(*PARTY, sent.uid)
+pending = made.cpo.emsp.commands.pending("-".join(PARTY), sent.uid)
 threading.Thread(target=pending.result, daemon=True).start()
 assert waits.wait(10)
 child = os.fork()

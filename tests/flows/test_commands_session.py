@@ -11,7 +11,8 @@ import pytest
 
 from flows.command_desk import E1, PARTY, Desk, desk
 from flows.support import NOW
-from ocpi_emsp import SentCommand
+from ocpi_emsp import PartyId
+from ocpi_emsp.resources import SentCommand
 
 SECONDS = 20.0
 """What a wait may take before it counts as hanging."""
@@ -22,11 +23,11 @@ both_modes = pytest.mark.parametrize("mode", ["async", "sync"])
 def session(made: Desk, mode: Mode, uid: str, timeout: float | None = SECONDS) -> str | None:
     """The session of a command, awaited in a mode."""
     if mode == "sync":
-        return made.cpo.emsp.commands.pending(*PARTY, uid).session(timeout)
+        return made.cpo.emsp.commands.pending(PartyId(*PARTY), uid).session(timeout)
 
     async def awaited() -> str | None:
         with anyio.fail_after(2 * SECONDS):
-            return await (await made.cpo.emsp.async_commands.pending(*PARTY, uid)).session(timeout)
+            return await (await made.cpo.emsp.aio.commands.pending(PartyId(*PARTY), uid)).session(timeout)
 
     return anyio.run(awaited)
 

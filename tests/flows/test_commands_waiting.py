@@ -14,18 +14,13 @@ from attrs import frozen
 
 from flows.commands_desk import ACCEPTED, REJECTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, token
 from flows.support import NOW, Peer, make_emsp
-from ocpi_emsp import (
-    AsyncPendingCommand,
-    CommandResponseType,
-    CommandTimedOut,
-    Emsp,
-    Event,
-    PendingCommand,
-    UnknownCommand,
-    _command_waiter,
-)
+from ocpi_emsp import Emsp, PartyId, _command_waiter
 from ocpi_emsp.emsp import SystemClock
+from ocpi_emsp.errors import UnknownCommand
+from ocpi_emsp.events import CommandTimedOut, Event
+from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.ports import Transaction
+from ocpi_emsp.resources import AsyncPendingCommand, PendingCommand
 from ocpi_emsp.storage import MemoryStore, SqlStore
 
 T = TypeVar("T")
@@ -84,15 +79,15 @@ def outcome(
 ) -> CommandResponseType:
     """What became of a command, awaited in a mode; ``store``: whose connections close with the event loop."""
     if mode == "sync":
-        return emsp.commands.pending("NL", "TNM", uid).result(timeout)
+        return emsp.commands.pending("NL-TNM", uid).result(timeout)
 
     async def awaited() -> CommandResponseType:
-        pending = await emsp.async_commands.pending("NL", "TNM", uid)
+        pending = await emsp.aio.commands.pending("NL-TNM", uid)
         try:
             return await pending.result(timeout)
         finally:
             if store is not None:
-                await store.async_dispose()
+                await store.aclose()
 
     return bounded(awaited)
 
@@ -187,18 +182,18 @@ def test_an_async_client_gives_what_can_be_awaited() -> None:
     cpo = known(CommandServer())
 
     async def session() -> None:
-        async with cpo.emsp.async_client("NL", "TNM") as client:
+        async with cpo.emsp.aio.partner("NL-TNM").client() as client:
             pending = await client.start_session(token=token(), location_id="LOC1")
         assert isinstance(pending, AsyncPendingCommand)
         assert (pending.acknowledgement, pending.findings) == (ACCEPTED, ())
-        assert await pending.refresh() == pending.command == await cpo.emsp.async_commands.get("NL", "TNM", pending.uid)
+        assert await pending.refresh() == pending.command == await cpo.emsp.aio.commands.get("NL-TNM", pending.uid)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_push, cpo, callback(pending.command))
             assert await pending == ACCEPTED
         assert await pending == ACCEPTED
         assert (await pending.refresh()).result == ACCEPTED
-        assert await cpo.emsp.async_commands.list() == cpo.emsp.commands.list()
-        assert await cpo.emsp.async_commands.expire() == 0
+        assert [each async for each in cpo.emsp.aio.commands.list()] == list(cpo.emsp.commands.list())
+        assert await cpo.emsp.aio.commands.expire() == 0
 
     bounded(session)
 
@@ -209,7 +204,7 @@ async def _push(cpo: Peer, path: str) -> None:
 
 def test_a_pending_command_outlives_its_client() -> None:
     cpo = known(CommandServer())
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         pending = client.start_session(token=token(), location_id="LOC1")
     assert isinstance(pending, PendingCommand)
     cpo.push("POST", callback(pending), "ACCEPTED")
@@ -224,7 +219,7 @@ def test_many_tasks_wait_with_one_subscription() -> None:
     results: list[CommandResponseType] = []
 
     async def wait(pending: PendingCommand) -> None:
-        twin = await cpo.emsp.async_commands.pending("NL", "TNM", pending.uid)
+        twin = await cpo.emsp.aio.commands.pending("NL-TNM", pending.uid)
         results.append(await twin)
 
     async def session() -> int:
@@ -263,7 +258,7 @@ def test_a_task_that_is_cancelled_leaves_nothing_behind() -> None:
 
 
 async def _awaited(emsp: Emsp, uid: str) -> CommandResponseType:
-    return await (await emsp.async_commands.pending("NL", "TNM", uid))
+    return await (await emsp.aio.commands.pending("NL-TNM", uid))
 
 
 def test_ctrl_c_leaves_nothing_behind() -> None:
@@ -316,8 +311,8 @@ def test_a_command_that_nobody_sent_is_an_error(mode: Mode) -> None:
 
     def ask(country_code: str, party_id: str, wanted: str) -> object:
         if mode == "sync":
-            return cpo.emsp.commands.pending(country_code, party_id, wanted)
-        return bounded(lambda: cpo.emsp.async_commands.pending(country_code, party_id, wanted))
+            return cpo.emsp.commands.pending(PartyId(country_code, party_id), wanted)
+        return bounded(lambda: cpo.emsp.aio.commands.pending(PartyId(country_code, party_id), wanted))
 
     with pytest.raises(UnknownCommand, match="'nobody' of NL-TNM"):
         ask("NL", "TNM", "nobody")
@@ -365,4 +360,4 @@ def test_the_result_may_arrive_at_the_one_that_did_not_send(url: str, mode: Mode
     # And after a restart, at either.
     assert outcome(cpo.emsp, mode, uid, 0, others) == ACCEPTED
     for store in (mine, others):
-        store.dispose()
+        store.close()

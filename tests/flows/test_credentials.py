@@ -9,7 +9,9 @@ import pytest
 from attrs import evolve
 
 from flows.support import CPO_TOKEN, URL, FakeClock, Peer, cpo_server, credentials, envelope, make_emsp, peer, serve
-from ocpi_emsp import Event, InvalidObject, Limits
+from ocpi_emsp import Limits
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import _warn_of_one_process
 from ocpi_emsp.settings import CredentialLimits
 from ocpi_emsp.storage import MemoryStore
@@ -26,7 +28,7 @@ def invited(server: Callable[[httpx.Request], httpx.Response] = cpo_server, **se
     clock, events = FakeClock(), list[Event]()
     emsp = make_emsp(clock=clock, store=(store := MemoryStore()), http_client=serve(server), **settings)
     emsp.on(Event)(events.append)
-    return Peer(emsp, clock, store, emsp.invite("FR", "ABC").token_a, "FR", "ABC", events)
+    return Peer(emsp, clock, store, emsp.parties.invite("FR-ABC").token_a, "FR", "ABC", events)
 
 
 # --- registration ---------------------------------------------------------------------------------------------------
@@ -80,11 +82,11 @@ def test_registering_again_is_405() -> None:
 
 def test_a_second_invitation_replaces_the_first_until_the_party_is_registered() -> None:
     cpo = invited()
-    again = with_token(cpo, cpo.emsp.invite("FR", "ABC").token_a)
+    again = with_token(cpo, cpo.emsp.parties.invite("FR-ABC").token_a)
     assert cpo.push("GET", "credentials").status == 401
     assert again.push("POST", "credentials", credentials("FR", "ABC")).status == 201
     with pytest.raises(InvalidObject, match="FR-ABC is registered already"):
-        cpo.emsp.invite("fr", "abc")
+        cpo.emsp.parties.invite("fr-abc")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_a_party_that_unregisters_is_forgotten_and_its_objects_stay() -> None:
     assert cpo.push("DELETE", "credentials").both == (200, 1000)
     assert cpo.push("GET", "credentials").status == 401
     assert cpo.taken() == ["PartyUnregistered"]
-    again = cpo.emsp.invite("NL", "TNM")
+    again = cpo.emsp.parties.invite("NL-TNM")
     assert with_token(cpo, again.token_a).push("POST", "credentials", credentials()).status == 201
 
 

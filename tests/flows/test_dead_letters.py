@@ -8,15 +8,11 @@ import pytest
 from attrs import evolve
 
 from flows.delivery_desk import LEASE, another, journalled, minutes
-from flows.support import Peer, peer
+from flows.support import Peer, drained, peer
 from flows.test_events import SESSION, Flaky, pending, session
-from ocpi_emsp import (
-    Event,
-    InvalidObject,
-    Limits,
-    SessionReceived,
-    StoreFailed,
-)
+from ocpi_emsp import Limits, PartyId
+from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.events import Event, SessionReceived
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.testing.cpo.wire import encode
 
@@ -51,7 +47,7 @@ def test_an_event_that_fails_too_often_is_a_dead_letter_and_the_next_ones_go_on(
     for minute in (1, 2, 3):
         cpo.push("PUT", SESSION, session(minute))
     assert exhausted(cpo, 1) == 0
-    assert cpo.emsp.events.list(dead=True) == []
+    assert list(cpo.emsp.events.list(dead=True)) == []
     assert exhausted(cpo, 1) == 2
     assert minutes(heard) == [2, 3]
     (dead,) = cpo.emsp.events.list(dead=True)
@@ -60,9 +56,9 @@ def test_an_event_that_fails_too_often_is_a_dead_letter_and_the_next_ones_go_on(
     assert (dead.country_code, dead.party_id) == ("NL", "TNM")
     assert dead.document == encode(session(1))
     assert f"event.dead topic=event name=SessionReceived id={dead.id}" in caplog.text
-    assert cpo.emsp.events.list() == []
+    assert list(cpo.emsp.events.list()) == []
     assert exhausted(cpo, 3) == 0, "it stays where it is"
-    assert cpo.emsp.events.show(dead.id) == dead
+    assert cpo.emsp.events.get(dead.id) == dead
 
 
 def test_a_dead_letter_in_a_request_lets_the_requests_own_event_go_on() -> None:
@@ -72,7 +68,7 @@ def test_a_dead_letter_in_a_request_lets_the_requests_own_event_go_on() -> None:
     cpo.clock.advance(hours=1)
     assert cpo.push("PUT", SESSION, session(2)).status == 500, "a listener raised"
     assert minutes(heard) == [2]
-    assert len(cpo.emsp.events.list(dead=True)) == 1
+    assert len(list(cpo.emsp.events.list(dead=True))) == 1
 
 
 def test_a_dead_letter_is_tried_again_from_the_start() -> None:
@@ -92,8 +88,8 @@ def test_a_dead_letter_is_tried_again_from_the_start() -> None:
     other = another(cpo)
     other.emsp.on(Event)(other.events.append)
     assert other.emsp.redeliver() == 1
-    assert other.emsp.events.list() == other.emsp.events.list(dead=True) == []
-    assert other.emsp.events.show(dead.id) is None
+    assert list(other.emsp.events.list()) == list(other.emsp.events.list(dead=True)) == []
+    assert other.emsp.events.get(dead.id) is None
 
 
 def test_a_dead_letter_waits_while_its_object_is_in_hand() -> None:
@@ -123,12 +119,12 @@ def test_many_dead_letters_are_listed_in_pages_and_all_tried_again() -> None:
     for number in range(120):
         cpo.push("PUT", f"sessions/*/S{number}", session(1, id=f"S{number}"))
     events, after = list[str](), 0
-    while page := cpo.emsp.events.list(dead=True, limit=50, after=after):
+    while page := list(cpo.emsp.events.list(dead=True, limit=50, after=after)):
         events += [event.key.id for event in page if event.key]
         after = page[-1].sequence
     assert events == [f"S{number}" for number in range(120)]
     assert cpo.emsp.events.retry_all() == 120
-    assert len(cpo.emsp.events.list(limit=1000)) == 120
+    assert len(list(cpo.emsp.events.list(limit=1000))) == 120
 
 
 def test_events_are_listed_by_party() -> None:
@@ -136,19 +132,19 @@ def test_events_are_listed_by_party() -> None:
     other = cpo.other()
     cpo.emsp.on(SessionReceived)(Flaky())
     for each in (cpo, other, cpo):
-        each.push("PUT", SESSION, session(len(cpo.emsp.events.list())))
+        each.push("PUT", SESSION, session(len(list(cpo.emsp.events.list()))))
     owners = {
-        wanted: [event.party_id for event in cpo.emsp.events.list(*wanted)]
-        for wanted in ((), ("nl", "tnm"), ("DE", "ABC"), ("DE",), ("DE", "TNM"))
+        wanted: [event.party_id for event in cpo.emsp.events.list(wanted)]
+        for wanted in (None, "nl-tnm", "DE-ABC", "DE-TNM", PartyId("de", "abc"))
     }
     assert owners == {
-        (): ["TNM", "ABC", "TNM"],
-        ("nl", "tnm"): ["TNM", "TNM"],
-        ("DE", "ABC"): ["ABC"],
-        ("DE",): ["ABC"],
-        ("DE", "TNM"): [],
+        None: ["TNM", "ABC", "TNM"],
+        "nl-tnm": ["TNM", "TNM"],
+        "DE-ABC": ["ABC"],
+        "DE-TNM": [],
+        PartyId("DE", "ABC"): ["ABC"],
     }
-    assert anyio.run(cpo.emsp.async_events.list, "NL", "TNM") == cpo.emsp.events.list("NL", "TNM")
+    assert anyio.run(drained, cpo.emsp.aio.events.list("NL-TNM")) == list(cpo.emsp.events.list("NL-TNM"))
 
 
 def test_the_async_accessor_does_the_same() -> None:
@@ -158,12 +154,12 @@ def test_the_async_accessor_does_the_same() -> None:
         cpo.push("PUT", f"sessions/*/S{number}", session(1, id=f"S{number}"))
 
     async def look() -> None:
-        events = cpo.emsp.async_events
-        first, _ = await events.list(dead=True)
-        assert await events.show(first.id) == first
+        events = cpo.emsp.aio.events
+        first, _ = await drained(events.list(dead=True))
+        assert await events.get(first.id) == first
         assert await events.retry(first.id)
         assert await events.retry_all() == 1
-        assert await events.list(dead=True) == []
+        assert await drained(events.list(dead=True)) == []
 
     anyio.run(look)
 
@@ -172,10 +168,10 @@ def test_a_rejection_is_no_event() -> None:
     cpo = peer()
     cpo.push("PUT", SESSION, b"{")
     (rejection,) = cpo.emsp.rejections.list()
-    assert cpo.emsp.events.show(rejection.id) is None
+    assert cpo.emsp.events.get(rejection.id) is None
     assert not cpo.emsp.events.retry(rejection.id)
-    assert cpo.emsp.rejections.list(after=rejection.sequence) == []
-    assert cpo.emsp.rejections.show(rejection.id) == rejection
+    assert list(cpo.emsp.rejections.list(after=rejection.sequence)) == []
+    assert cpo.emsp.rejections.get(rejection.id) == rejection
 
 
 def test_an_event_is_no_rejection() -> None:
@@ -183,7 +179,7 @@ def test_an_event_is_no_rejection() -> None:
     cpo.emsp.on(SessionReceived)(Flaky())
     cpo.push("PUT", SESSION, session(1))
     (event,) = cpo.emsp.events.list()
-    assert cpo.emsp.rejections.show(event.id) is None
+    assert cpo.emsp.rejections.get(event.id) is None
 
 
 @pytest.mark.parametrize("change", [{"name": "CarFlewAway"}, {"body": b"{}"}, {"body": b""}, {"details": {"x": 1}}])
@@ -228,4 +224,4 @@ def test_whatever_a_listener_raises_is_its_own_failure(error: Exception) -> None
 
     assert cpo.push("PUT", SESSION, session(1)).both == (500, 3000)
     assert [event.attempts for event in cpo.emsp.events.list()] == [1]
-    assert cpo.emsp.rejections.list() == []
+    assert list(cpo.emsp.rejections.list()) == []

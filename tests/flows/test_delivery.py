@@ -12,21 +12,15 @@ import pytest
 from flows.delivery_desk import AWAY, LEASE, Watched, another, minutes, waiting_event, warnings
 from flows.support import at, peer
 from flows.test_events import LOCATION, SESSION, Flaky, pending, session
-from ocpi_emsp import (
-    Event,
-    EvseRemoved,
-    Limits,
-    LocationReceived,
-    Request,
-    SessionReceived,
-    TariffDeleted,
-    TariffReceived,
-)
+from ocpi_emsp import Limits
+from ocpi_emsp.background import keep_doing
+from ocpi_emsp.events import Event, EvseRemoved, LocationReceived, SessionReceived, TariffDeleted, TariffReceived
 from ocpi_emsp.ports import EVENT
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 from processes import Killed
 
 T = TypeVar("T")
@@ -118,13 +112,13 @@ def test_a_request_that_is_dropped_in_an_async_listener_loses_nothing() -> None:
         heard.append(event)
 
     sent = {"authorization": f"Token {cpo.token}"}
-    coroutine = cpo.emsp.handle_async(Request("PUT", "/2.1.1/sessions/NL/TNM/SES1", "", sent, encode(session(1))))
+    coroutine = cpo.emsp.aio.handle(Request("PUT", "/2.1.1/sessions/NL/TNM/SES1", "", sent, encode(session(1))))
     coroutine.send(None)
     coroutine.close()
     hangs[0] = False
-    assert anyio.run(cpo.emsp.async_redeliver) == 0
+    assert anyio.run(cpo.emsp.aio.redeliver) == 0
     cpo.clock.advance(seconds=LEASE.total_seconds())
-    assert anyio.run(cpo.emsp.async_redeliver) == 1
+    assert anyio.run(cpo.emsp.aio.redeliver) == 1
     assert minutes(heard) == [1]
 
 
@@ -278,7 +272,8 @@ def test_a_loop_delivers_and_outlives_what_fails(error: Exception, caplog: pytes
     cpo, listener = waiting_event(3, error)
     stop = threading.Event()
     cpo.emsp.on(SessionReceived)(lambda _: stop.set())
-    cpo.emsp.keep_delivering(stop, every=0)
+    with cpo.emsp.running(push=False, every=0):
+        assert stop.wait(10)
     assert minutes(listener.heard) == [1]
     assert pending(cpo) == []
     assert warnings(caplog) == [f'loop.failed what="delivering events" error="{error}"']
@@ -295,13 +290,11 @@ def test_an_async_loop_does_so_too(caplog: pytest.LogCaptureFixture) -> None:
         async def listen(_: SessionReceived) -> None:
             heard.set()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: cpo.emsp.async_keep_delivering(every=0))
+        async with cpo.emsp.aio.running(push=False, every=0):
             with anyio.fail_after(10):
                 await heard.wait()
                 while pending(cpo):
                     await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
 
     anyio.run(serve)
     assert minutes(listener.heard) == [1]
@@ -313,6 +306,6 @@ def test_a_loop_that_was_stopped_before_does_nothing() -> None:
     cpo, listener = waiting_event(0)
     stop = threading.Event()
     stop.set()
-    cpo.emsp.keep_delivering(stop)
+    keep_doing(cpo.emsp.redeliver, "delivering events", stop, 1.0)
     assert listener.heard == []
     assert [entry.topic for entry in pending(cpo)] == [EVENT]

@@ -16,8 +16,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import evolve
 
 from flows.support import FakeClock, envelope, make_emsp, peer, serve
-from ocpi_emsp import Emsp, Limits, NotRegistered, SupportMatrix
+from ocpi_emsp import Emsp, Limits, SupportMatrix
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Works
 from ocpi_emsp.settings import HttpLimits
@@ -68,7 +69,7 @@ def doctor(**settings: Any) -> Emsp:
 
 def look(versions_url: str, token: str = TOKEN, **settings: Any) -> Diagnosis:
     as_base64 = settings.pop("base64_token", False)
-    return doctor(**settings).parties.doctor(versions_url, token, base64_token=as_base64)
+    return doctor(**settings).parties.diagnose(versions_url, token=token, base64_token=as_base64)
 
 
 def outcomes(diagnosis: Diagnosis) -> dict[str, CheckOutcome]:
@@ -229,13 +230,13 @@ def test_the_token_of_an_invitation_opens_little_and_that_says_nothing(portal: B
 def test_a_registered_party_is_looked_at_with_its_own_token_and_matrix() -> None:
     here = peer()
     with pytest.raises(NotRegistered):
-        here.emsp.parties.examine("XX", "XXX")
-    found = here.emsp.parties.examine("nl", "tnm")
+        here.emsp.partner("XX-XXX").diagnose()
+    found = here.emsp.partner("nl-tnm").diagnose()
     assert found.versions_url == "https://tnm.test/cpo/versions"
     assert outcomes(found)["endpoints"] is OK
     assert outcomes(found)["locations"] is FAILED, "a party that is registered has to let us in"
-    here.emsp.set_matrix("NL", "TNM", SupportMatrix.default())
-    assert row(here.emsp.parties.examine("NL", "TNM"), "credentials", "DELETE")[0] is Works.OFF
+    here.emsp.partner("NL-TNM").set_matrix(SupportMatrix.default())
+    assert row(here.emsp.partner("NL-TNM").diagnose(), "credentials", "DELETE")[0] is Works.OFF
 
 
 def test_other_endpoints_than_those_that_are_stored_are_said() -> None:
@@ -248,7 +249,7 @@ def test_other_endpoints_than_those_that_are_stored_are_said() -> None:
             await put_party(tx, changed, here.clock.now())
 
     run(write())
-    found = here.emsp.parties.examine("NL", "TNM")
+    found = here.emsp.partner("NL-TNM").diagnose()
     assert outcomes(found)["endpoints"] is WARNING
     assert "party update takes these" in sentence(found, "endpoints")
     assert here.party().endpoints == changed.endpoints, "nothing is stored"
@@ -467,4 +468,4 @@ def test_nothing_is_stored_and_a_look_works_without_a_store() -> None:
             raise AssertionError("a look needs no store")
 
     emsp = make_emsp(store=NoStore(), http_client=cpo_with(details(CREDENTIALS)))
-    assert outcomes(emsp.parties.doctor("https://cpo.test/versions", TOKEN))["details"] is OK
+    assert outcomes(emsp.parties.diagnose("https://cpo.test/versions", token=TOKEN))["details"] is OK

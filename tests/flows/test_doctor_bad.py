@@ -41,7 +41,7 @@ def cpo(
 
 
 def look(http_client: Any) -> Diagnosis:
-    return make_emsp(http_client=http_client).parties.doctor(VERSIONS, "T")
+    return make_emsp(http_client=http_client).parties.diagnose(VERSIONS, token="T")
 
 
 def outcome(diagnosis: Diagnosis, name: str) -> tuple[CheckOutcome, str]:
@@ -73,7 +73,7 @@ def test_a_party_is_asked_as_its_profile_says_and_what_that_says_is_not_suggeste
     here = peer(http_client=cpo(endpoints, requests=requests))
     here.set_profile(page_limit=50, trailing_slash=True)
     requests.clear()
-    found = here.emsp.parties.examine("NL", "TNM")
+    found = here.emsp.partner("NL-TNM").diagnose()
     assert "GET https://cpo.test/locations/?limit=50" in requests
     assert outcome(found, "tokens")[0] is CheckOutcome.OK
     assert outcome(found, "paging") == (CheckOutcome.OK, "pages of 50 are given")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from flows.support import Peer, at, peer
-from ocpi_emsp import Event, EvseReceived, LocationReceived, PartyRegistered, SessionReceived
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import Event, EvseReceived, LocationReceived, PartyRegistered, SessionReceived
 from ocpi_emsp.ports import EVENT, Entry
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document

@@ -37,18 +37,18 @@ def test_every_change_reaches_every_party(store: Any) -> None:
     it = town(*TWO, store=store)
     it.put("A")
     assert it.waiting() == ["NL-TNM", "DE-ABC"]
-    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (1, 0, 0, 0), "DE-ABC": (1, 0, 0, 0)}
+    assert pushed(it.emsp.tokens.push_pending()) == {"NL-TNM": (1, 0, 0, 0), "DE-ABC": (1, 0, 0, 0)}
     assert (it.waiting(), it.taken()) == ([], {name: [("PUT", "A")] for name in TWO})
     it.clock.advance(seconds=1)
     it.emsp.tokens.patch("A", issuer="Other")
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     it.clock.advance(seconds=1)
     it.emsp.tokens.invalidate("A")
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert it.taken() == {name: [("PUT", "A"), ("PATCH", "A")] for name in TWO}
     for desk in it.desks.values():
         assert (desk.tokens["A"]["issuer"], desk.tokens["A"]["valid"]) == ("Other", False)
-    assert it.emsp.tokens.fan_out() == []
+    assert it.emsp.tokens.push_pending() == []
 
 
 def test_a_thousand_changes_are_one_entry_for_each_party_and_written_once() -> None:
@@ -81,7 +81,7 @@ def test_parties_are_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     it.put("A")
     it.put("B")
     assert it.waiting() == names
-    assert list(pushed(it.emsp.tokens.fan_out())) == names
+    assert list(pushed(it.emsp.tokens.push_pending())) == names
 
 
 # --- something changes meanwhile ------------------------------------------------------------------------------------
@@ -92,11 +92,11 @@ def test_what_changes_during_a_push_is_pushed_by_the_next_although_the_clock_sta
     it.put("A")
     it.put("B")
     while_pushing(it, "NL-TNM", lambda: it.emsp.tokens.invalidate("A"))
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert it.waiting() == ["NL-TNM"]
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert (it.waiting(), it.desks["NL-TNM"].tokens["A"]["valid"]) == ([], False)
-    assert it.emsp.tokens.fan_out() == []
+    assert it.emsp.tokens.push_pending() == []
 
 
 def test_an_old_state_that_arrives_last_is_overtaken_again() -> None:
@@ -107,13 +107,13 @@ def test_an_old_state_that_arrives_last_is_overtaken_again() -> None:
     def overtaken(_: Sent) -> None:
         it.desks["NL-TNM"].obey()
         it.emsp.tokens.invalidate("A")
-        it.worker().tokens.fan_out()
+        it.worker().tokens.push_pending()
         assert not valid_at(it, "NL-TNM")
 
     it.desks["NL-TNM"].script = overtaken
-    it.emsp.push_tokens("NL", "TNM")
+    it.emsp.partner("NL-TNM").push_tokens()
     assert valid_at(it, "NL-TNM"), "the older request came last"
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert not valid_at(it, "NL-TNM")
     assert it.waiting() == []
 
@@ -134,11 +134,11 @@ def test_one_party_is_pushed_to_by_one_at_a_time_and_the_others_by_whoever_comes
 
     def beside() -> None:
         assert waits(it, "NL-TNM") == (0, "", True)
-        assert other.tokens.fan_out_to("NL", "TNM", at_once=True) is None
-        seen.update(pushed(other.tokens.fan_out(at_once=True)))
+        assert other.partner("NL-TNM").push_pending(at_once=True) is None
+        seen.update(pushed(other.tokens.push_pending(at_once=True)))
 
     while_pushing(it, "NL-TNM", beside)
-    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (2, 0, 0, 0)}
+    assert pushed(it.emsp.tokens.push_pending()) == {"NL-TNM": (2, 0, 0, 0)}
     assert seen == {"DE-ABC": (2, 0, 0, 0)}
     assert it.waiting() == []
 
@@ -151,10 +151,10 @@ def test_a_long_push_keeps_its_party_however_long_it_takes() -> None:
 
     def slow(_: Sent) -> None:
         it.clock.advance(seconds=LEASE.total_seconds() * 0.6)
-        assert other.tokens.fan_out() == []
+        assert other.tokens.push_pending() == []
 
     it.desks["NL-TNM"].script = slow
-    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (10, 0, 0, 0)}
+    assert pushed(it.emsp.tokens.push_pending()) == {"NL-TNM": (10, 0, 0, 0)}
     assert it.waiting() == []
 
 
@@ -166,14 +166,14 @@ def test_whoever_was_silent_for_too_long_leaves_the_party_to_the_next(caplog: py
 
     def stalled() -> None:
         it.clock.advance(seconds=LEASE.total_seconds())
-        assert pushed(other.tokens.fan_out()) == {"NL-TNM": (3, 0, 0, 0)}
+        assert pushed(other.tokens.push_pending()) == {"NL-TNM": (3, 0, 0, 0)}
 
     while_pushing(it, "NL-TNM", stalled)
-    assert it.emsp.tokens.fan_out() == [], "the other one reports"
+    assert it.emsp.tokens.push_pending() == [], "the other one reports"
     assert it.taken()["NL-TNM"] == [("PUT", "A"), ("PUT", "A"), ("PUT", "B"), ("PUT", "C")]
     assert "push.taken_over" in caplog.text
     assert it.waiting() == ["NL-TNM"], "nobody knows which A came last"
-    assert pushed(it.emsp.tokens.fan_out()) == {"NL-TNM": (0, 0, 3, 0)}
+    assert pushed(it.emsp.tokens.push_pending()) == {"NL-TNM": (0, 0, 3, 0)}
     assert it.waiting() == []
 
 
@@ -189,15 +189,15 @@ def test_the_last_request_of_one_that_was_taken_over_is_not_the_last_word() -> N
         it.clock.advance(seconds=LEASE.total_seconds())
         it.emsp.tokens.invalidate("A")
         lost, it.desks["NL-TNM"].lost = it.desks["NL-TNM"].lost, passes
-        other.tokens.fan_out()
+        other.tokens.push_pending()
         assert it.waiting() == []
         it.desks["NL-TNM"].lost = lost
 
     it.desks["NL-TNM"].script = stalled
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     it.desks["NL-TNM"].obey()
     assert valid_at(it, "NL-TNM"), "the older request came last"
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert not valid_at(it, "NL-TNM")
     assert it.waiting() == []
 
@@ -215,13 +215,13 @@ def test_an_invalidation_does_not_wait_for_the_end_of_a_long_push(monkeypatch: p
                 it.emsp.tokens.invalidate(uid)
 
     it.desks["NL-TNM"].script = slow
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     log = it.taken()["NL-TNM"]
     first, then = log[:5], log[5:14]
     assert first == [("PUT", f"T{number}") for number in range(5)]
     assert {("PATCH", "T0"), ("PATCH", "T2"), ("PUT", "T90"), ("PUT", "T93")} <= {*then}
     assert len(log) == 102, "no token is sent twice in vain"
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert it.waiting() == []
     invalid = [uid for uid, each in it.desks["NL-TNM"].tokens.items() if not each["valid"]]
     assert invalid == ["T0", "T2", "T90", "T93"]
@@ -238,14 +238,14 @@ def test_of_a_process_that_died_another_goes_on_where_it_was(store: Any, monkeyp
     monkeypatch.setattr(fan_out, "_let_go", gone)
     it.desks["NL-TNM"].script = lambda sent: Killed() if sent[1] == "B" else None
     with pytest.raises(Killed):
-        it.emsp.tokens.fan_out()
+        it.emsp.tokens.push_pending()
     it.desks["NL-TNM"].obey()
     next_one = it.worker()
     it.clock.advance(seconds=LEASE.total_seconds() - 1)
-    assert next_one.tokens.fan_out(at_once=True) == []
+    assert next_one.tokens.push_pending(at_once=True) == []
     it.clock.advance(seconds=1)
     it.taken()
-    assert pushed(next_one.tokens.fan_out()) == {"NL-TNM": (2, 0, 1, 0)}
+    assert pushed(next_one.tokens.push_pending()) == {"NL-TNM": (2, 0, 1, 0)}
     assert (it.taken(), it.waiting()) == ({"NL-TNM": [("PUT", "B"), ("PUT", "C")]}, [])
 
 
@@ -255,19 +255,19 @@ def test_one_that_is_cancelled_or_stopped_gives_its_party_back_at_once() -> None
         it.put(uid)
     it.desks["NL-TNM"].script = lambda sent: Killed() if sent[1] == "B" else None
     with pytest.raises(Killed):
-        it.emsp.tokens.fan_out()
+        it.emsp.tokens.push_pending()
     it.desks["NL-TNM"].obey()
     asked = iter((False, False, True))
-    (report,) = it.worker().tokens.fan_out(stop=lambda: next(asked, True))
+    (report,) = it.worker().tokens.push_pending(stop=lambda: next(asked, True))
     assert (report.ended, waits(it, "NL-TNM")) == ("stopped", (0, "", False))
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     assert (set(it.desks["NL-TNM"].tokens), it.waiting()) == ({"A", "B", "C"}, [])
 
 
 def test_nothing_is_pushed_where_it_is_stopped_before() -> None:
     it = town("NL-TNM")
     it.put("A")
-    assert it.emsp.tokens.fan_out(stop=lambda: True) == []
+    assert it.emsp.tokens.push_pending(stop=lambda: True) == []
     assert it.waiting() == ["NL-TNM"]
 
 
@@ -304,8 +304,8 @@ def test_threads_that_put_and_push_at_once_end_with_every_party_having_everythin
     def push() -> None:
         emsp = worker()
         begin.wait(SECONDS)
-        while not done.is_set() or emsp.tokens.waiting():
-            emsp.tokens.fan_out()
+        while not done.is_set() or list(emsp.tokens.waiting()):
+            emsp.tokens.push_pending()
 
     with ThreadPoolExecutor(4) as threads:
         pushing = [threads.submit(push) for _ in range(2)]
@@ -329,16 +329,10 @@ def test_threads_that_put_and_push_at_once_end_with_every_party_having_everythin
 
 def test_the_loop_pushes_until_it_is_stopped() -> None:
     it = town("NL-TNM")
-    stop = threading.Event()
-    loop = threading.Thread(target=it.emsp.tokens.keep_pushing, args=(stop,), kwargs={"every": 0.01})
     arrived = threading.Event()
     it.desks["NL-TNM"].script = lambda sent: arrived.set() if sent == ("PUT", "B") else None
-    loop.start()
-    try:
+    with it.emsp.running(every=0.01):
         it.put("A")
         it.put("B")
         assert arrived.wait(SECONDS)
-    finally:
-        stop.set()
-        loop.join(SECONDS)
-    assert not loop.is_alive()
+    assert not [each for each in threading.enumerate() if each.name.startswith("ocpi-emsp push")]

@@ -7,8 +7,9 @@ import pytest
 from attrs import evolve
 
 from flows.support import Peer, at, peer
-from ocpi_emsp import CdrReceived, Event, LocationReceived, ResyncWanted, SessionReceived
+from ocpi_emsp import PartyId
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import CdrReceived, Event, LocationReceived, ResyncRequested, SessionReceived
 from ocpi_emsp.flows.parties.pending_resync import ResyncRequest, resync_requests
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.testing.cpo import samples
@@ -30,7 +31,7 @@ OBJECTS: dict[str, Any] = {
 def hub() -> Peer:
     """NL-TNM, by whose connection DE-ABC and FR-XYZ come too."""
     made = peer()
-    made.emsp.parties.set_profile(*HUB, allowed_parties=["DE-ABC", "FR-XYZ"])
+    made.emsp.partner(PartyId(*HUB)).set_profile(allowed_parties=["DE-ABC", "FR-XYZ"])
     return made
 
 
@@ -104,17 +105,17 @@ def test_a_party_that_registers_is_refused_to_the_hub_from_then_on(hub: Peer) ->
 
 
 def test_an_invited_party_is_still_behind_the_hub(hub: Peer) -> None:
-    hub.emsp.invite(*ABC)
+    hub.emsp.parties.invite(PartyId(*ABC))
     assert behind(hub, ABC).push("PUT", "sessions/*/SES1", SESSION).both == (201, 1000)
 
 
 def test_the_hubs_own_rules_judge_what_comes_over_its_connection(hub: Peer) -> None:
-    hub.emsp.parties.set_profile(*HUB, refuses="warning")
+    hub.emsp.partner(PartyId(*HUB)).set_profile(refuses="warning")
     answer = behind(hub, ABC).push("PUT", "sessions/*/SES1", {**SESSION, "status": "CHARGING"})
     assert answer.code == 2001
-    (rejection,) = hub.emsp.rejections.list(*HUB)
+    (rejection,) = hub.emsp.rejections.list(PartyId(*HUB))
     assert rejection.path == "/2.1.1/sessions/DE/ABC/SES1"
-    hub.emsp.parties.set_profile(*HUB, refuses=None)
+    hub.emsp.partner(PartyId(*HUB)).set_profile(refuses=None)
     assert hub.emsp.rejections.replay(rejection).status == 201
     assert stored(hub, Kind.SESSION, "SES1") == [ABC]
 
@@ -131,7 +132,7 @@ def test_what_a_patch_did_not_find_is_wished_for_from_the_connection(hub: Peer) 
     assert behind(hub, ABC).push("PATCH", "locations/*/LOC9", {"name": "new"}).status == 404
     assert hub.push("PATCH", "locations/*/LOC9", {"name": "new"}).status == 404
     assert [(wish.id, wish.of) for wish in wished(hub, "locations")] == [("LOC9", ABC), ("LOC9", HUB)]
-    assert [owner_of(event) for event in hub.events if isinstance(event, ResyncWanted)] == [ABC, HUB]
+    assert [owner_of(event) for event in hub.events if isinstance(event, ResyncRequested)] == [ABC, HUB]
 
 
 # --- CDRs, which say no owner ---------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def test_a_cdr_goes_to_the_one_that_has_its_location(hub: Peer) -> None:
     path = post(hub)
     assert stored(hub, Kind.CDR, "CDR1") == [ABC]
     assert hub.data(path)["id"] == "CDR1"
-    assert hub.emsp.reconcile(*ABC, date_from=datetime(2015, 1, 1, tzinfo=UTC)).cdrs == 1
+    assert hub.emsp.partner(PartyId(*ABC)).reconcile(date_from=datetime(2015, 1, 1, tzinfo=UTC)).cdrs == 1
 
 
 @pytest.mark.parametrize("holders", [(HUB, ABC), (ABC, XYZ)])
@@ -213,7 +214,7 @@ def test_the_same_cdr_id_at_another_partys_location_is_another_cdr(hub: Peer) ->
 @pytest.mark.parametrize("body", [b"no json", b"[]", b'{"id": 1', b'{"id": ["x"]}', b'{"location": 3, "id": "CDR1"}'])
 def test_a_cdr_that_nobody_can_read_is_the_hubs_rejection(hub: Peer, body: bytes) -> None:
     assert hub.push("POST", "cdrs", body).status in (200, 400)
-    (rejection,) = hub.emsp.rejections.list(*HUB)
+    (rejection,) = hub.emsp.rejections.list(PartyId(*HUB))
     assert rejection.body == body
 
 
@@ -231,7 +232,7 @@ def test_an_unknown_cdr_is_404(hub: Peer) -> None:
 def test_one_party_reads_nothing_for_an_owner() -> None:
     """A connection of one party costs what it did: its POST opens one transaction that looks, and one that writes."""
     alone, hub = peer(listen=False), peer(listen=False)
-    hub.emsp.parties.set_profile(*HUB, allowed_parties=["DE-ABC"])
+    hub.emsp.partner(PartyId(*HUB)).set_profile(allowed_parties=["DE-ABC"])
     assert transactions(hub) == transactions(alone) + 1
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from flows.support import CPO_TOKEN, Peer, at, credentials, envelope, make_emsp, peer, serve
 from flows.telling import IDS, TOKEN, Seen, records
-from ocpi_emsp import Emsp, Policy, Request, Severity
+from ocpi_emsp import Emsp, Policy
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.ports import NAMES, Kind
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 # --- ids of a request -----------------------------------------------------------------------------------------------
 
@@ -109,11 +111,11 @@ def test_the_rejection_has_the_id() -> None:
 
 
 CHANGES: dict[str, Callable[[Emsp], object]] = {
-    "invite": lambda emsp: emsp.invite("DE", "NEW"),
-    "matrix": lambda emsp: emsp.set_matrix("NL", "TNM", emsp.matrix),
-    "pace": lambda emsp: emsp.set_pace("NL", "TNM", concurrent_requests=3),
-    "policy": lambda emsp: emsp.set_policy("NL", "TNM", Policy(Severity.WARNING)),
-    "profile": lambda emsp: emsp.parties.set_profile("NL", "TNM", page_limit=7),
+    "invite": lambda emsp: emsp.parties.invite("DE-NEW"),
+    "matrix": lambda emsp: emsp.partner("NL-TNM").set_matrix(emsp.matrix),
+    "pace": lambda emsp: emsp.partner("NL-TNM").set_profile(concurrent_requests=3),
+    "policy": lambda emsp: emsp.partner("NL-TNM").set_policy(Policy(Severity.WARNING)),
+    "profile": lambda emsp: emsp.partner("NL-TNM").set_profile(page_limit=7),
 }
 
 
@@ -144,7 +146,7 @@ def cpo(seen: Seen) -> Peer:
 
 def test_the_calls_during_a_handshake_go_on_with_the_id(seen: Seen) -> None:
     emsp = make_emsp(http_client=serve(seen))
-    invited = emsp.invite("NL", "TNM")
+    invited = emsp.parties.invite("NL-TNM")
     headers = {"authorization": f"Token {invited.token_a}", **IDS}
     emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials())))
     correlation, requests = seen.ids()
@@ -154,7 +156,7 @@ def test_the_calls_during_a_handshake_go_on_with_the_id(seen: Seen) -> None:
 
 def test_the_calls_of_our_own_handshake_belong_together(seen: Seen) -> None:
     emsp = make_emsp(http_client=serve(seen), store=(store := MemoryStore()))
-    emsp.register("https://tnm.test/cpo/versions", token_a=CPO_TOKEN)
+    emsp.parties.register("https://tnm.test/cpo/versions", token_a=CPO_TOKEN)
     correlation, requests = seen.ids()
     assert len(correlation) == 3
     assert len(set(correlation)) == 1
@@ -164,7 +166,7 @@ def test_the_calls_of_our_own_handshake_belong_together(seen: Seen) -> None:
 
 
 def test_each_call_of_a_client_is_on_its_own(cpo: Peer, seen: Seen) -> None:
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         for _ in range(3):
             client.credentials()
     correlation, requests = seen.ids()
@@ -172,7 +174,7 @@ def test_each_call_of_a_client_is_on_its_own(cpo: Peer, seen: Seen) -> None:
 
 
 def test_a_sync_of_a_module_is_one_id_which_its_objects_get(cpo: Peer, seen: Seen) -> None:
-    cpo.emsp.sync("NL", "TNM", modules=["locations", "tariffs"])
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations", "tariffs"])
     (locations, tariffs), _ = seen.ids()
     assert locations != tariffs
     stored = records(cpo.store, Kind.LOCATION, Kind.EVSE)
@@ -194,9 +196,9 @@ def test_what_vanished_has_the_id_of_the_sync_that_missed_it(cpo: Peer, seen: Se
         seen(request)
         return httpx.Response(200, content=encode(envelope(listed)))
 
-    cpo.emsp._http_client = serve(lists)
+    cpo.emsp._contexts.setup.http_client = serve(lists)
     seen.ids()
-    report = cpo.emsp.sync("NL", "TNM", modules=["locations"], full=True)
+    report = cpo.emsp.partner("NL-TNM").sync(modules=["locations"], full=True)
     assert report.modules[0].missing == 1, report
     correlation, _ = seen.ids()
     gone = next(record for record in records(cpo.store, Kind.LOCATION) if record.key.id == "GONE")
@@ -207,7 +209,7 @@ def test_a_token_and_what_was_pushed_of_it(cpo: Peer, seen: Seen) -> None:
     cpo.emsp.tokens.put(TOKEN)
     (token,) = records(cpo.store, Kind.TOKEN)
     assert len(token.correlation_id) == 24
-    cpo.emsp.push_tokens("NL", "TNM")
+    cpo.emsp.partner("NL-TNM").push_tokens()
     correlation, _ = seen.ids()
     (pushed,) = records(cpo.store, Kind.PUSHED)
     assert [pushed.correlation_id] == list(dict.fromkeys(correlation))
@@ -215,7 +217,7 @@ def test_a_token_and_what_was_pushed_of_it(cpo: Peer, seen: Seen) -> None:
 
 def test_a_command_is_stored_with_the_id_that_it_was_sent_under(cpo: Peer, seen: Seen) -> None:
     cpo.put("locations/*/LOC1", samples.location("LOC1"))
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         client.start_session(token=TOKEN, location_id="LOC1", force=True)
     correlation, _ = seen.ids()
     (command,) = records(cpo.store, Kind.COMMAND)

@@ -1,6 +1,5 @@
 """The life of a registration: renewed by either side, or both at once, moved, ended."""
 
-import inspect
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,30 +10,13 @@ import pytest
 
 from flows.lifecycle_desk import Scene, emsp_with, opens, scene
 from flows.support import Peer, envelope
-from ocpi_emsp import (
-    AnswerUnusable,
-    CannotUseApi,
-    Limits,
-    NotRegistered,
-    NotSupported,
-    OcpiError,
-    PartyUpdated,
-    SupportMatrix,
-    TransportFailed,
-)
+from ocpi_emsp import Limits, OcpiError, SupportMatrix
+from ocpi_emsp.errors import AnswerUnusable, CannotUseApi, NotRegistered, NotSupported, TransportFailed
+from ocpi_emsp.events import PartyUpdated
 from ocpi_emsp.flows.parties.party import Party, PartyState
-from ocpi_emsp.resources.parties import AsyncParties, Parties
 from ocpi_emsp.settings import CredentialLimits
 
 # --- both modes ---------------------------------------------------------------------------------------------------
-
-
-def test_both_modes_have_the_same_methods() -> None:
-    names = [name for name, _ in inspect.getmembers(Parties, inspect.isfunction) if not name.startswith("_")]
-    assert {"doctor", "examine", "get", "list", "rotate", "unregister", "update"} <= set(names)
-    for name in names:
-        assert inspect.signature(getattr(Parties, name)) == inspect.signature(getattr(AsyncParties, name)), name
-        assert inspect.iscoroutinefunction(getattr(AsyncParties, name)), name
 
 
 def test_a_registration_through_its_life_awaited() -> None:
@@ -43,21 +25,21 @@ def test_a_registration_through_its_life_awaited() -> None:
         here.cpo,
         here.store,
         here.clock,
-        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(here.cpo)),
+        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(here.cpo)),
     )
 
     async def live() -> None:
-        parties = emsp.async_parties
-        assert [str(party) for party in await parties.list()] == ["NL-TNM"]
-        first = await parties.get("NL", "TNM")
-        second = await parties.rotate("NL", "TNM")
-        third = await parties.update("NL", "TNM")
+        parties, partner = emsp.aio.parties, emsp.aio.partner("NL-TNM")
+        assert [str(party) async for party in parties.list()] == ["NL-TNM"]
+        first = await parties.get("NL-TNM")
+        second = await partner.rotate()
+        third = await partner.update()
         assert first is not None
         assert len({first.token, second.token, third.token}) == 3
-        assert (await parties.examine("NL", "TNM")).reachable
-        assert (await parties.doctor("https://tnm.test/cpo/versions", here.cpo.taken[-1])).reachable
-        await parties.unregister("NL", "TNM")
-        assert await parties.list() == []
+        assert (await partner.diagnose()).reachable
+        assert (await parties.diagnose("https://tnm.test/cpo/versions", token=here.cpo.taken[-1])).reachable
+        await partner.unregister()
+        assert [party async for party in parties.list()] == []
 
     anyio.run(live)
 
@@ -67,23 +49,23 @@ def test_a_registration_through_its_life_awaited() -> None:
 
 def test_parties_are_listed_page_by_page_and_show_no_token() -> None:
     here = scene()
-    here.emsp.invite("FR", "ABC", required_modules=["CDRs"])
+    here.emsp.parties.invite("FR-ABC", required_modules=["CDRs"])
     first, second = here.emsp.parties.list()
     assert (str(first), first.state) == ("NL-TNM", PartyState.REGISTERED)
     assert (str(second), second.state) == ("FR-ABC", PartyState.INVITED)
     assert second.profile.required_modules == ("cdrs",)
-    assert here.emsp.parties.list(limit=1) == [first]
-    assert here.emsp.parties.list(after=first.sequence, limit=1) == [second]
-    assert here.emsp.parties.list(after=second.sequence) == []
-    assert here.emsp.parties.get("fr", "abc") == second
-    assert here.emsp.parties.get("XX", "XXX") is None
+    assert list(here.emsp.parties.list(limit=1)) == [first]
+    assert list(here.emsp.parties.list(after=first.sequence, limit=1)) == [second]
+    assert list(here.emsp.parties.list(after=second.sequence)) == []
+    assert here.emsp.parties.get("fr-abc") == second
+    assert here.emsp.parties.get("XX-XXX") is None
     assert not [token for token in here.cpo.taken if token in repr(first)]
 
 
 def test_a_handshake_under_way_is_no_party_yet() -> None:
     here = scene(registered=False)
     listed: list[list[Party]] = []
-    here.cpo.before["POST /2.1.1/credentials"] = lambda _: listed.append(here.emsp.parties.list(limit=1))
+    here.cpo.before["POST /2.1.1/credentials"] = lambda _: listed.append(list(here.emsp.parties.list(limit=1)))
     here.register()
     assert listed == [[]]
     assert [str(party) for party in here.emsp.parties.list(limit=1)] == ["NL-TNM"]
@@ -95,7 +77,7 @@ def test_a_handshake_under_way_is_no_party_yet() -> None:
 def test_rotating_exchanges_both_tokens_and_reads_the_endpoints_again() -> None:
     here = scene()
     before = here.party()
-    rotated = here.emsp.parties.rotate("nl", "tnm")
+    rotated = here.emsp.partner("nl-tnm").rotate()
     assert here.cpo.requests == [
         "PUT https://tnm.test/cpo/2.1.1/credentials",
         "GET https://tnm.test/cpo/versions",
@@ -111,7 +93,7 @@ def test_rotating_exchanges_both_tokens_and_reads_the_endpoints_again() -> None:
 
 def test_the_old_token_ends_with_the_grace_time() -> None:
     here = scene(limits=Limits(credentials=CredentialLimits(token_grace=timedelta(hours=5))))
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     here.clock.advance(hours=4)
     assert opens(here.emsp, here.cpo.ours[0])
     here.clock.advance(hours=2)
@@ -130,8 +112,8 @@ def only(*methods: str) -> SupportMatrix:
 
 def test_where_the_matrix_has_only_patch_a_renewal_is_one() -> None:
     here = scene(matrix=only("PATCH"))
-    here.emsp.parties.rotate("NL", "TNM")
-    here.emsp.parties.update("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
+    here.emsp.partner("NL-TNM").update()
     assert [each.partition(" ")[0] for each in here.cpo.requests].count("PATCH") == 2
 
 
@@ -139,7 +121,7 @@ def test_where_the_matrix_has_only_patch_a_renewal_is_one() -> None:
 def test_what_the_matrix_switches_off_is_not_sent(name: str) -> None:
     here = scene(matrix=only())
     with pytest.raises(NotSupported, match="PUT and PATCH"):
-        getattr(here.emsp.parties, name)("NL", "TNM")
+        getattr(here.emsp.partner("NL-TNM"), name)()
     assert here.cpo.requests == []
 
 
@@ -148,16 +130,16 @@ def test_what_the_matrix_switches_off_is_not_sent(name: str) -> None:
 def test_who_is_not_registered_is_not_called(name: str, state: str) -> None:
     here = scene(registered=False)
     if state == "invited":
-        here.emsp.invite("NL", "TNM")
+        here.emsp.parties.invite("NL-TNM")
     with pytest.raises(NotRegistered, match="there is no registration with NL-TNM"):
-        getattr(here.emsp.parties, name)("NL", "TNM")
+        getattr(here.emsp.partner("NL-TNM"), name)()
     assert here.cpo.requests == []
 
 
 def test_a_partner_that_moved_is_updated_where_it_is_now() -> None:
     here = scene()
     here.cpo.base = "https://new.test/cpo"
-    updated = here.emsp.parties.update("NL", "TNM", versions_url="https://new.test/cpo/versions")
+    updated = here.emsp.partner("NL-TNM").update(versions_url="https://new.test/cpo/versions")
     assert here.cpo.requests == [
         "GET https://new.test/cpo/versions",
         "GET https://new.test/cpo/2.1.1",
@@ -177,7 +159,7 @@ def test_a_partner_that_names_its_old_url_is_taken_where_it_answers() -> None:
         return httpx.Response(404) if request.url.host == "tnm.test" else None
 
     here.cpo.before["GET /versions"] = gone
-    updated = here.emsp.parties.update("NL", "TNM", versions_url="https://new.test/cpo/versions")
+    updated = here.emsp.partner("NL-TNM").update(versions_url="https://new.test/cpo/versions")
     assert updated.versions_url == "https://new.test/cpo/versions"
     assert updated.endpoint("locations") == "https://new.test/cpo/2.1.1/locations"
     assert here.reaches_it()
@@ -197,7 +179,7 @@ def test_an_update_to_a_url_that_cannot_be_used_changes_nothing(url: str, error:
     here.cpo.before["GET /nothing/versions"] = lambda _: httpx.Response(500)
     before = here.party()
     with pytest.raises(error):
-        here.emsp.parties.update("NL", "TNM", versions_url=url)
+        here.emsp.partner("NL-TNM").update(versions_url=url)
     assert here.party() == before
     assert not [each for each in here.cpo.requests if not each.startswith("GET")]
 
@@ -214,7 +196,7 @@ def test_an_answer_of_somebody_else_changes_nothing_and_ends_the_token_that_was_
 
     here.cpo.before["PUT /2.1.1/credentials"] = answer
     with pytest.raises(AnswerUnusable, match="NL-TNM answered with the credentials of NL-XYZ"):
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
     assert here.party() == before
     assert opens(here.emsp, here.cpo.ours[0])
     assert not opens(here.emsp, here.cpo.ours[1])
@@ -238,13 +220,13 @@ def test_a_rotation_that_the_cpo_took_and_whose_answer_is_lost() -> None:
     here = scene()
     here.cpo.before["PUT /2.1.1/credentials"] = lost(here, after_it_took=True)
     with pytest.raises(TransportFailed):
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
     old, new = here.cpo.ours
     assert opens(here.emsp, old)
     assert opens(here.emsp, new)
     # It takes our old presentation of its token for a while, as we do: the rotation can be run again.
     here.cpo.before.clear()
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert here.reaches_it()
     assert opens(here.emsp, here.cpo.ours[-1])
     assert not opens(here.emsp, old)
@@ -255,7 +237,7 @@ def test_a_rotation_that_never_reached_the_cpo_locks_nobody_out() -> None:
     here = scene()
     here.cpo.before["PUT /2.1.1/credentials"] = lost(here, after_it_took=False)
     with pytest.raises(TransportFailed):
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
     for _ in range(4):
         here.clock.advance(days=1)
         assert opens(here.emsp, here.cpo.ours[0])
@@ -296,7 +278,7 @@ def test_both_sides_rotate_at_once(keeps: int, kept: str, days: int) -> None:
     here.cpo.keeps = keeps
     old = here.cpo.ours[-1]
     here.cpo.before["PUT /2.1.1/credentials"] = crossed(here, renewals)
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert renewals == [1000]
     _, from_its_renewal, from_our_put = here.cpo.ours
     goes_on_with = from_our_put if kept == "ours" else from_its_renewal
@@ -307,7 +289,7 @@ def test_both_sides_rotate_at_once(keeps: int, kept: str, days: int) -> None:
     assert here.reaches_it()
     if days:
         assert not opens(here.emsp, old)
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert here.reaches_it()
     assert opens(here.emsp, here.cpo.ours[-1])
 
@@ -325,7 +307,7 @@ def test_the_token_of_our_put_counts_only_where_it_still_opens() -> None:
         return answer
 
     here.cpo.before["PUT /2.1.1/credentials"] = answers_late
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert here.party().token == here.cpo.taken[-1]
     assert here.reaches_it()
 
@@ -339,7 +321,7 @@ def test_our_rotation_within_the_cpos_ends_the_token_that_the_cpos_brought() -> 
     def rotate(_: httpx.Request) -> httpx.Response | None:
         here.cpo.before.clear()
         brought = here.cpo.taken[-1]
-        rotated.append(here.emsp.parties.rotate("NL", "TNM"))
+        rotated.append(here.emsp.partner("NL-TNM").rotate())
         here.cpo.taken = [token for token in here.cpo.taken if token != brought]
         return None
 
@@ -358,9 +340,9 @@ def test_our_rotation_within_the_cpos_ends_the_token_that_the_cpos_brought() -> 
 
 def test_unregistering_tells_the_partner_where_the_matrix_has_it() -> None:
     here = scene()
-    here.emsp.parties.unregister("NL", "TNM")
+    here.emsp.partner("NL-TNM").unregister()
     assert here.cpo.requests == ["DELETE https://tnm.test/cpo/2.1.1/credentials"]
-    assert here.emsp.parties.get("NL", "TNM") is None
+    assert here.emsp.parties.get("NL-TNM") is None
     assert not opens(here.emsp, here.cpo.ours[-1])
     assert [type(event).__name__ for event in here.events] == ["PartyUnregistered"]
 
@@ -368,18 +350,18 @@ def test_unregistering_tells_the_partner_where_the_matrix_has_it() -> None:
 def test_where_the_matrix_has_no_delete_the_party_can_be_forgotten_here() -> None:
     here = scene(matrix=SupportMatrix.default())
     with pytest.raises(NotSupported, match=r"to forget NL-TNM here only, use tell=False \(--no-tell\)"):
-        here.emsp.parties.unregister("NL", "TNM")
-    assert here.emsp.parties.get("NL", "TNM") is not None
-    here.emsp.parties.unregister("NL", "TNM", tell=False)
+        here.emsp.partner("NL-TNM").unregister()
+    assert here.emsp.parties.get("NL-TNM") is not None
+    here.emsp.partner("NL-TNM").unregister(tell=False)
     assert here.cpo.requests == []
-    assert here.emsp.parties.get("NL", "TNM") is None
+    assert here.emsp.parties.get("NL-TNM") is None
     assert not opens(here.emsp, here.cpo.ours[-1])
 
 
 def test_an_invitation_is_taken_back() -> None:
     here = scene(registered=False)
-    token_a = here.emsp.invite("NL", "TNM").token_a
-    here.emsp.parties.unregister("NL", "TNM", tell=False)
+    token_a = here.emsp.parties.invite("NL-TNM").token_a
+    here.emsp.partner("NL-TNM").unregister(tell=False)
     assert not opens(here.emsp, token_a, "/versions")
     assert here.events == []
 
@@ -389,5 +371,5 @@ def test_a_partner_that_does_not_let_us_go_stays() -> None:
     before = here.party()
     here.cpo.before["DELETE /2.1.1/credentials"] = lambda _: httpx.Response(500)
     with pytest.raises(OcpiError):
-        here.emsp.parties.unregister("NL", "TNM")
+        here.emsp.partner("NL-TNM").unregister()
     assert here.party() == before

@@ -11,18 +11,17 @@ from attrs import evolve
 
 from flows.lifecycle_desk import Scene, all_parties, opens, scene
 from flows.support import Peer
-from ocpi_emsp import (
+from ocpi_emsp import OcpiError
+from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import (
     AlreadyRegistered,
     CannotUseApi,
     InvalidObject,
     MissingEndpoints,
-    OcpiError,
-    PartyRegistered,
-    PartyUpdated,
     StoreFailed,
     UnsupportedVersion,
 )
-from ocpi_emsp._bridge import run
+from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
 from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, PartyChange, Refused, UnknownParty
 from ocpi_emsp.flows.parties.party import PartyState, put_party
@@ -67,7 +66,7 @@ def test_a_registration_that_is_killed_can_be_run_again(name: str, after_it_took
         here.register()
     posted = name.startswith("POST")
     assert len(here.stored(PartyState.REGISTERING)) == posted
-    assert here.emsp.parties.list() == []
+    assert list(here.emsp.parties.list()) == []
     here.cpo.taken.append("token-a-of-the-cpo")
     here.clock.advance(minutes=30)
     assert str(here.register()) == "NL-TNM"
@@ -75,7 +74,7 @@ def test_a_registration_that_is_killed_can_be_run_again(name: str, after_it_took
     # What the killed one left is no longer than a handshake lasts, so it may still be one that is under way.
     assert len(here.stored(PartyState.REGISTERING)) == posted
     here.clock.advance(hours=2)
-    here.emsp.invite("FR", "ABC")
+    here.emsp.parties.invite("FR-ABC")
     assert here.stored(PartyState.REGISTERING) == []
     if after_it_took:
         assert not opens(here.emsp, here.cpo.ours[0], "/versions")
@@ -97,13 +96,13 @@ def test_a_rotation_that_is_killed_can_be_run_again(after_it_took: bool) -> None
     here.cpo.keeps = 3
     old = here.cpo.ours[-1]
     with killed_at(here, "PUT /2.1.1/credentials", after_it_took=after_it_took):
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
     assert here.party().state is PartyState.REGISTERED
     assert opens(here.emsp, old)
     assert opens(here.emsp, here.cpo.ours[-1])
     here.clock.advance(days=2)
     assert opens(here.emsp, here.cpo.ours[-1])
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert here.reaches_it()
     assert opens(here.emsp, here.cpo.ours[-1])
 
@@ -113,7 +112,7 @@ def test_a_rotation_that_is_killed_can_be_run_again(after_it_took: bool) -> None
 def test_we_die_while_the_cpo_waits_for_our_answer(name: str, method: str) -> None:
     """What was there before is there, and the CPO can send it again."""
     here = scene(registered=method != "POST")
-    token = here.cpo.ours[-1] if method != "POST" else here.emsp.invite("NL", "TNM").token_a
+    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a
     before = all_parties(here.store)
     body = here.cpo.credentials()
     cpo = Peer(here.emsp, here.clock, here.store.kept, token)
@@ -130,7 +129,7 @@ def test_we_die_while_the_cpo_waits_for_our_answer(name: str, method: str) -> No
 @pytest.mark.parametrize("method", ["PATCH", "POST", "PUT"])
 def test_a_cpo_that_fails_at_a_request_of_ours_is_told_why(name: str, method: str) -> None:
     here = scene(registered=method != "POST")
-    token = here.cpo.ours[-1] if method != "POST" else here.emsp.invite("NL", "TNM").token_a
+    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a
     before = all_parties(here.store)
 
     def fail(request: httpx.Request) -> httpx.Response | None:
@@ -242,8 +241,8 @@ def test_a_huge_list_of_other_versions_is_not_repeated() -> None:
 def test_we_are_not_invited_and_not_answered_as_ourselves() -> None:
     here = scene(registered=False)
     with pytest.raises(InvalidObject, match="IT-BEC is our own party"):
-        here.emsp.invite("it", "bec")
-    token_a = here.emsp.invite("NL", "TNM").token_a
+        here.emsp.parties.invite("it-bec")
+    token_a = here.emsp.parties.invite("NL-TNM").token_a
     body = here.cpo.credentials(url="https://emsp.test/ocpi/emsp/versions")
     answer = Peer(here.emsp, here.clock, here.store.kept, token_a).push("POST", "credentials", body)
     assert answer.both == (200, 3001)
@@ -272,16 +271,16 @@ def test_what_a_partner_asks_is_answered_as_the_table_says(
     state: PartyState | UnknownParty, change: PartyChange
 ) -> None:
     here = scene(registered=state is PartyState.REGISTERED)
-    token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.invite("NL", "TNM").token_a
+    token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.parties.invite("NL-TNM").token_a
     if state is UNKNOWN:
-        here.emsp.parties.unregister("NL", "TNM", tell=False)
+        here.emsp.partner("NL-TNM").unregister(tell=False)
     if state is PartyState.REGISTERING:
         set_state(here, state)
     expected = TRANSITIONS[state][change]
     answer = Peer(here.emsp, here.clock, here.store.kept, token).push(
         THEIRS[change], "credentials", here.cpo.credentials()
     )
-    found = here.emsp.parties.get("NL", "TNM")
+    found = here.emsp.parties.get("NL-TNM")
     if isinstance(expected, Refused):
         assert str(answer.status) == expected.value[:3]
         assert (UNKNOWN if found is None else found.state) is state
@@ -303,7 +302,7 @@ def set_state(here: Scene, state: PartyState) -> None:
 def test_a_registration_is_not_replaced_by_an_invitation_or_a_handshake() -> None:
     here = scene()
     with pytest.raises(AlreadyRegistered, match="NL-TNM is registered already: update renews the registration"):
-        here.emsp.invite("NL", "TNM")
+        here.emsp.parties.invite("NL-TNM")
     here.cpo.taken.append("token-a-of-the-cpo")
     before = here.party()
     with pytest.raises(AlreadyRegistered):

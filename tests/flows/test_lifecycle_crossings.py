@@ -5,9 +5,11 @@ import pytest
 
 from flows.lifecycle_desk import opens, scene
 from flows.support import envelope
-from ocpi_emsp import AlreadyRegistered, CannotUseApi, PartnerRefused, PartyUnregistered, Request, TransportFailed
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import AlreadyRegistered, CannotUseApi, PartnerRefused, TransportFailed
+from ocpi_emsp.events import PartyUnregistered
 from ocpi_emsp.flows.credentials.renew import update_credentials
+from ocpi_emsp.wire import Request
 
 PUT = "PUT /2.1.1/credentials"
 
@@ -27,13 +29,13 @@ def test_a_refused_renewal_that_began_before_another_ended_locks_nobody_out() ->
 
     def rotate_elsewhere(_: httpx.Request) -> None:
         here.cpo.before.pop("GET /versions")
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
         assert opens(here.emsp, here.cpo.ours[-1])
         here.cpo.before[PUT] = refuse
 
     here.cpo.before["GET /versions"] = rotate_elsewhere
     with pytest.raises(PartnerRefused):
-        here.emsp.parties.update("NL", "TNM")
+        here.emsp.partner("NL-TNM").update()
     here.clock.advance(hours=3)
     assert opens(here.emsp, here.cpo.ours[-1])
     assert len(here.party().issued) == 1
@@ -50,7 +52,7 @@ def test_a_token_that_the_cpo_took_works_however_often_its_renewal_is_tried_agai
     here.cpo.before[PUT] = take_and_lose
     for _ in range(5):
         with pytest.raises(TransportFailed):
-            here.emsp.parties.rotate("NL", "TNM")
+            here.emsp.partner("NL-TNM").rotate()
         here.cpo.before[PUT] = lose
     here.clock.advance(hours=2)
     assert opens(here.emsp, here.cpo.ours[-1]), "the one that it took"
@@ -91,7 +93,7 @@ def test_two_workers_rotate_at_once_and_the_later_answer_is_the_one_that_is_kept
         late = here.cpo.take(request)
         answered_first.append(late.json()["data"]["token"])
         here.cpo.taken.insert(0, here.party().token or "")
-        here.emsp.parties.rotate("NL", "TNM")
+        here.emsp.partner("NL-TNM").rotate()
         # The CPO ends older tokens once a newer one is used; here it still takes both, until that happens.
         here.cpo.taken = [answered_first[0], here.cpo.taken[-1]]
         here.cpo.before["GET /versions"] = end_older
@@ -102,7 +104,7 @@ def test_two_workers_rotate_at_once_and_the_later_answer_is_the_one_that_is_kept
         here.cpo.taken = here.cpo.taken[here.cpo.taken.index(token) :]
 
     here.cpo.before[PUT] = answer_late
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     assert here.party().token not in answered_first
     assert here.reaches_it()
 
@@ -125,7 +127,7 @@ def test_the_cpos_own_renewal_ends_after_our_put_that_it_answered_meanwhile() ->
         own.append(here.cpo.taken[-1])
 
     here.cpo.before[PUT] = renew
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     here.cpo.taken = own
     assert len(waited) == 1
     assert here.party().token == own[0]
@@ -149,7 +151,7 @@ def test_a_third_renewal_while_two_are_compared() -> None:
         here.cpo.taken = [here.cpo.taken[-1], token_of_our_put]
 
     here.cpo.before[PUT] = renew
-    here.emsp.parties.rotate("NL", "TNM")
+    here.emsp.partner("NL-TNM").rotate()
     here.cpo.taken = here.cpo.taken[-1:]
     assert here.reaches_it()
 
@@ -161,8 +163,8 @@ def test_a_rotation_goes_to_where_the_cpos_own_renewal_says() -> None:
     here.cpo.details = moved
     here.cpo.renew()
     here.cpo.requests.clear()
-    with here.emsp._calling() as context:
-        run(update_credentials(context, read_before, "PUT"))
+    context, _ = here.emsp._contexts.connected()
+    run(update_credentials(context, read_before, "PUT"))
     assert [each for each in here.cpo.requests if each.startswith("PUT")] == ["PUT https://tnm.test/cpo/new"]
 
 
@@ -175,19 +177,19 @@ def test_an_end_is_told_once_where_both_sides_end_it() -> None:
         assert here.emsp.handle(sent).status == 200
 
     here.cpo.before["DELETE /2.1.1/credentials"] = delete_too
-    here.emsp.parties.unregister("NL", "TNM")
+    here.emsp.partner("NL-TNM").unregister()
     assert [type(event) for event in here.events] == [PartyUnregistered]
 
 
 def test_what_was_set_for_an_invited_party_stays_whoever_begins() -> None:
     here = scene(registered=False)
-    here.emsp.invite("NL", "TNM", base64_token=True, required_modules=["locations"])
-    here.emsp.parties.set_profile("NL", "TNM", page_limit=50, base64_token=False)
-    here.emsp.invite("NL", "TNM")
-    profile = here.emsp.parties.profile("NL", "TNM")
+    here.emsp.parties.invite("NL-TNM", base64_token=True, required_modules=["locations"])
+    here.emsp.partner("NL-TNM").set_profile(page_limit=50, base64_token=False)
+    here.emsp.parties.invite("NL-TNM")
+    profile = here.emsp.partner("NL-TNM").profile()
     assert (profile.page_limit, profile.required_modules) == (50, ("locations",))
     here.register()
-    assert here.emsp.parties.profile("NL", "TNM") == profile
+    assert here.emsp.partner("NL-TNM").profile() == profile
 
 
 def test_details_of_ours_are_not_read() -> None:
@@ -204,7 +206,7 @@ def test_a_cpo_that_lost_its_data_can_be_forgotten_and_registered_again() -> Non
     with pytest.raises(AlreadyRegistered, match=r"lost its data, unregister with tell=False \(--no-tell\)"):
         here.register()
     here.cpo.taken = ["token-a-of-the-cpo"]
-    here.emsp.parties.unregister("NL", "TNM", tell=False)
+    here.emsp.partner("NL-TNM").unregister(tell=False)
     here.register()
     assert here.reaches_it()
 
@@ -213,5 +215,5 @@ def test_a_cpo_that_lost_its_data_can_be_forgotten_and_registered_again() -> Non
 def test_modules_that_nobody_can_offer_are_refused_before_anything_is_stored(modules: list[str]) -> None:
     here = scene(registered=False)
     with pytest.raises(ValueError, match="invalid required_modules 'locat"):
-        here.emsp.invite("NL", "TNM", required_modules=modules)
-    assert here.emsp.parties.list() == []
+        here.emsp.parties.invite("NL-TNM", required_modules=modules)
+    assert list(here.emsp.parties.list()) == []

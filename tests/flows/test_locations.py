@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.support import Peer, at, peer, uids, without
-from ocpi_emsp import EvseReceived, EvseRemoved, LocationReceived, ResyncWanted
+from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived, ResyncRequested
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 
@@ -120,7 +120,7 @@ def test_what_is_not_known_is_404(cpo: Peer, method: str, path: str, code: int) 
 def test_a_patch_of_what_is_not_known_wants_a_resync(cpo: Peer, path: str, resynced: str) -> None:
     cpo.push("PATCH", path, {"status": "CHARGING"})
     (event,) = cpo.events
-    assert isinstance(event, ResyncWanted)
+    assert isinstance(event, ResyncRequested)
     assert (event.module, event.id) == ("locations", resynced)
 
 
@@ -169,7 +169,7 @@ def test_a_body_that_is_no_location_changes_nothing(cpo: Peer, body: Any, both: 
     before = cpo.data(LOCATION)
     assert cpo.push("PUT", LOCATION, body).both == both
     assert cpo.data(LOCATION) == before
-    assert len(cpo.emsp.rejections.list()) == 1
+    assert len(list(cpo.emsp.rejections.list())) == 1
 
 
 # --- order in time --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flows.support import NOW, Peer, at, peer, stamp, uids
-from ocpi_emsp import EvseReceived, EvseRemoved, LocationReceived
+from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.testing.cpo import samples
 
 LOCATION = "locations/*/LOC1"

@@ -4,7 +4,8 @@ import anyio
 import pytest
 
 from flows.support import Peer, at, peer
-from ocpi_emsp import NotRegistered, NotSupported, SupportMatrix
+from ocpi_emsp import SupportMatrix
+from ocpi_emsp.errors import NotRegistered, NotSupported
 from ocpi_emsp.support import FROM_CPO, TO_CPO
 from ocpi_emsp.testing.cpo import samples
 
@@ -29,35 +30,35 @@ def cpo() -> Peer:
 
 def test_a_row_is_off_for_one_party_only(cpo: Peer) -> None:
     other = cpo.other()
-    cpo.emsp.set_matrix("nl", "tnm", without_tariffs())
+    cpo.emsp.partner("nl-tnm").set_matrix(without_tariffs())
     assert cpo.push("PUT", PATH, TARIFF).both == (405, 2000)
     assert other.push("PUT", PATH, TARIFF).both == (201, 1000)
 
 
 def test_the_version_details_follow(cpo: Peer) -> None:
     before = {each["identifier"] for each in cpo.push("GET", "").data["endpoints"]}
-    cpo.emsp.set_matrix("NL", "TNM", without_tariffs())
+    cpo.emsp.partner("NL-TNM").set_matrix(without_tariffs())
     after = {each["identifier"] for each in cpo.push("GET", "").data["endpoints"]}
     assert before - after == {"tariffs"}
 
 
 def test_what_is_off_is_not_called(cpo: Peer) -> None:
-    cpo.emsp.set_matrix("NL", "TNM", without_tariffs())
-    with cpo.emsp.client("NL", "TNM") as client, pytest.raises(NotSupported):
+    cpo.emsp.partner("NL-TNM").set_matrix(without_tariffs())
+    with cpo.emsp.partner("NL-TNM").client() as client, pytest.raises(NotSupported):
         client.location("LOC1")
 
 
 def test_none_takes_the_matrix_of_the_emsp(cpo: Peer) -> None:
-    cpo.emsp.set_matrix("NL", "TNM", without_tariffs())
-    cpo.emsp.set_matrix("NL", "TNM", None)
+    cpo.emsp.partner("NL-TNM").set_matrix(without_tariffs())
+    cpo.emsp.partner("NL-TNM").set_matrix(None)
     assert cpo.push("PUT", PATH, TARIFF).both == (201, 1000)
 
 
 def test_an_async_host_sets_it_as_well(cpo: Peer) -> None:
-    anyio.run(cpo.emsp.async_set_matrix, "NL", "TNM", without_tariffs())
+    anyio.run(cpo.emsp.aio.partner("NL-TNM").set_matrix, without_tariffs())
     assert cpo.push("PUT", PATH, TARIFF).both == (405, 2000)
 
 
 def test_a_party_that_is_not_there(cpo: Peer) -> None:
     with pytest.raises(NotRegistered):
-        cpo.emsp.set_matrix("DE", "XYZ", None)
+        cpo.emsp.partner("DE-XYZ").set_matrix(None)

@@ -13,19 +13,15 @@ from hypothesis import strategies as st
 
 from flows.calls_desk import GET, OK, RESET, SECOND, TOO_LARGE, Interrupted, Stage, busy, cpo, stage
 from flows.support import FakeClock
-from ocpi_emsp import (
-    Limits,
-    PartnerUnavailable,
-    Party,
-    Request,
-    Response,
-    TransportFailed,
-)
+from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import PartnerUnavailable, TransportFailed
 from ocpi_emsp.flows.calls.retries import RETRIED, rate_limited_send, retry_after
 from ocpi_emsp.flows.core.limits import jittered
 from ocpi_emsp.flows.parties.party import put_party
+from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import AuthorizeLimits, HttpLimits, RateLimit, RetryPolicy, SyncLimits
+from ocpi_emsp.wire import Request, Response
 
 # --- what is retried ------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ import json
 import anyio
 import pytest
 
-from flows.support import Peer, at, peer
-from ocpi_emsp import NotRegistered, Policy, Severity
+from flows.support import Peer, at, drained, peer
+from ocpi_emsp import Policy
+from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -28,7 +30,7 @@ LONG = {"meter_id": "m" * 256}
 
 def test_a_party_may_be_refused_for_warnings_while_others_are_not(cpo: Peer) -> None:
     other = cpo.other()
-    cpo.emsp.set_policy("nl", "tnm", Policy.strict())
+    cpo.emsp.partner("nl-tnm").set_policy(Policy.strict())
     assert cpo.push("PUT", SESSION, session(**LONG)).both == (200, 2001)
     assert other.push("PUT", SESSION, session(**LONG)).both == (201, 1000)
 
@@ -36,9 +38,9 @@ def test_a_party_may_be_refused_for_warnings_while_others_are_not(cpo: Peer) -> 
 def test_the_default_policy_is_the_emsps(cpo: Peer) -> None:
     strict = peer(policy=Policy.strict())
     assert strict.push("PUT", SESSION, session(**LONG)).code == 2001
-    strict.emsp.set_policy("NL", "TNM", Policy.tolerant())
+    strict.emsp.partner("NL-TNM").set_policy(Policy.tolerant())
     assert strict.push("PUT", SESSION, session(**LONG)).code == 1000
-    strict.emsp.set_policy("NL", "TNM", None)
+    strict.emsp.partner("NL-TNM").set_policy(None)
     assert strict.push("PUT", SESSION, session(**LONG)).code == 2001
     assert cpo.push("PUT", SESSION, session(**LONG)).code == 1000
 
@@ -54,23 +56,23 @@ def test_the_default_policy_is_the_emsps(cpo: Peer) -> None:
     ],
 )
 def test_single_rules_can_be_made_something_else(cpo: Peer, policy: Policy, code: int) -> None:
-    cpo.emsp.set_policy("NL", "TNM", policy)
+    cpo.emsp.partner("NL-TNM").set_policy(policy)
     assert cpo.push("PUT", SESSION, session(**LONG)).code == code
 
 
 def test_a_rule_of_sense_made_an_error_is_enforced_on_what_the_strict_lane_reads(cpo: Peer) -> None:
     backwards = session(start_datetime=at(10), end_datetime=at(5), status="COMPLETED")
     assert cpo.push("PUT", SESSION, backwards).code == 1000
-    found = cpo.emsp.report("NL", "TNM").rules
+    found = cpo.emsp.partner("NL-TNM").report().rules
     (rule,) = [each.rule for each in found if "end_datetime" in each.pointer]
-    cpo.emsp.set_policy("NL", "TNM", Policy.tolerant().with_rule(rule, "error"))
+    cpo.emsp.partner("NL-TNM").set_policy(Policy.tolerant().with_rule(rule, "error"))
     answer = cpo.push("PUT", "sessions/*/SES2", {**backwards, "id": "SES2"})
     assert answer.code == 2001
     assert rule in [each["rule"] for each in answer.data if each["severity"] == "error"]
 
 
 def test_an_error_without_a_value_cannot_be_ignored(cpo: Peer) -> None:
-    cpo.emsp.set_policy("NL", "TNM", Policy.tolerant().with_rule("field.required", "ignore"))
+    cpo.emsp.partner("NL-TNM").set_policy(Policy.tolerant().with_rule("field.required", "ignore"))
     broken = session()
     del broken["kwh"]
     answer = cpo.push("PUT", SESSION, broken)
@@ -86,29 +88,29 @@ def test_policies_are_data() -> None:
 
 def test_a_policy_needs_a_party_and_rules_that_exist(cpo: Peer) -> None:
     with pytest.raises(NotRegistered):
-        cpo.emsp.set_policy("FR", "XXX", Policy.strict())
+        cpo.emsp.partner("FR-XXX").set_policy(Policy.strict())
     with pytest.raises(ValueError, match=r"invalid rule 'string\.lenght'"):
-        cpo.emsp.set_policy("NL", "TNM", Policy.strict().with_rule("string.lenght", "ignore"))
+        cpo.emsp.partner("NL-TNM").set_policy(Policy.strict().with_rule("string.lenght", "ignore"))
 
 
 def test_a_rejection_is_accepted_when_it_is_replayed_under_another_policy(cpo: Peer) -> None:
-    cpo.emsp.set_policy("NL", "TNM", Policy.strict())
+    cpo.emsp.partner("NL-TNM").set_policy(Policy.strict())
     cpo.push("PUT", SESSION, session(**LONG))
-    (rejection,) = cpo.emsp.rejections.list("nl", "tnm")
+    (rejection,) = cpo.emsp.rejections.list("nl-tnm")
     assert (rejection.method, rejection.route) == ("PUT", "sessions.put")
     assert [finding.rule for finding in rejection.findings if finding.severity is Severity.WARNING] == ["string.length"]
-    assert cpo.emsp.rejections.show(rejection.id) == rejection
-    assert cpo.emsp.rejections.list("DE", "ABC") == []
+    assert cpo.emsp.rejections.get(rejection.id) == rejection
+    assert list(cpo.emsp.rejections.list("DE-ABC")) == []
 
     refused = cpo.emsp.rejections.replay(rejection)
     assert json.loads(refused.body)["status_code"] == 2001
-    assert cpo.emsp.rejections.list() == [rejection], "refused again: neither lost nor doubled"
+    assert list(cpo.emsp.rejections.list()) == [rejection], "refused again: neither lost nor doubled"
 
-    cpo.emsp.set_policy("NL", "TNM", Policy.tolerant())
+    cpo.emsp.partner("NL-TNM").set_policy(Policy.tolerant())
     accepted = cpo.emsp.rejections.replay(rejection)
     assert (accepted.status, json.loads(accepted.body)["status_code"]) == (201, 1000)
-    assert cpo.emsp.rejections.list() == []
-    assert cpo.emsp.rejections.show(rejection.id) is None
+    assert list(cpo.emsp.rejections.list()) == []
+    assert cpo.emsp.rejections.get(rejection.id) is None
     assert cpo.data(SESSION)["meter_id"] == LONG["meter_id"]
 
 
@@ -117,11 +119,11 @@ def test_a_rejection_is_accepted_with_a_corrected_body(cpo: Peer) -> None:
     cpo.push("PUT", SESSION, broken)
     (rejection,) = cpo.emsp.rejections.list()
     corrected = rejection.body.replace(b'"much"', b"12.5")
-    answer = anyio.run(lambda: cpo.emsp.async_rejections.replay(rejection, body=corrected))
+    answer = anyio.run(lambda: cpo.emsp.aio.rejections.replay(rejection, body=corrected))
     assert answer.status == 201
     assert cpo.data(SESSION)["kwh"] == 12.5
-    assert anyio.run(cpo.emsp.async_rejections.list) == []
-    assert anyio.run(cpo.emsp.async_rejections.show, rejection.id) is None
+    assert anyio.run(drained, cpo.emsp.aio.rejections.list()) == []
+    assert anyio.run(cpo.emsp.aio.rejections.get, rejection.id) is None
 
 
 def test_a_rejection_of_a_party_that_is_gone_cannot_be_replayed(cpo: Peer) -> None:
@@ -142,16 +144,16 @@ def test_the_report_counts_what_was_received_and_what_was_refused(cpo: Peer) -> 
     cpo.push("PUT", "tariffs/*/TAR1", {**samples.tariff(), "last_updated": at(0)})
     other.push("PUT", SESSION, session(**LONG))
 
-    report = cpo.emsp.report("NL", "TNM")
+    report = cpo.emsp.partner("NL-TNM").report()
     rules = {each.rule: each for each in report.rules}
     assert (rules["string.length"].count, rules["string.length"].pointer) == (2, "/meter_id")
     assert (rules["string.length"].first_seen, rules["string.length"].last_seen) == (first, cpo.clock.now())
     assert rules["value.type"].count == 1
     assert (report.accepted, report.refused) == (3, 1)
     assert report.documents == {"Session": 3, "Tariff": 1}
-    assert anyio.run(cpo.emsp.async_report, "nl", "tnm").as_json() == report.as_json()
-    assert not cpo.emsp.report("FR", "XXX").total
-    anyio.run(cpo.emsp.async_set_policy, "NL", "TNM", None)
+    assert anyio.run(cpo.emsp.aio.partner("nl-tnm").report).as_json() == report.as_json()
+    assert not cpo.emsp.partner("FR-XXX").report().total
+    anyio.run(cpo.emsp.aio.partner("NL-TNM").set_policy, None)
 
 
 def test_what_is_let_pass_is_named_in_the_answer(cpo: Peer) -> None:

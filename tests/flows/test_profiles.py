@@ -13,8 +13,9 @@ from attrs import evolve
 
 from client.support import token
 from flows.support import Peer, at, credentials, envelope, peer, serve, stamp
-from ocpi_emsp import NotRegistered, SupportMatrix, codec
+from ocpi_emsp import PartyId, SupportMatrix, codec
 from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS, MOST_ALLOWED
 from ocpi_emsp.testing.cpo import samples
@@ -57,26 +58,26 @@ VALUES: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_a_field_is_set_kept_and_taken_back(cpo: Peer, name: str) -> None:
     given, kept = VALUES[name]
-    parties = cpo.emsp.parties
-    assert getattr(parties.set_profile(*WHO, **{name: given}), name) == kept
-    assert parties.profile("nl", "tnm") == evolve(Profile(), **{name: kept})
+    partner = cpo.emsp.partner("nl-tnm")
+    assert getattr(partner.set_profile(**{name: given}), name) == kept
+    assert partner.profile() == evolve(Profile(), **{name: kept})
     back: dict[str, Any] = {name: None}
-    assert parties.set_profile(*WHO, **back) == Profile()
-    assert parties.profile(*WHO) == Profile()
+    assert partner.set_profile(**back) == Profile()
+    assert partner.profile() == Profile()
 
 
 def test_rules_count_as_something_else_with_a_policy_of_the_partys_own(cpo: Peer) -> None:
     actions = {"string.length": "ignore", "datetime.zone": "error"}
-    profile = cpo.emsp.parties.set_profile(*WHO, refuses="warning", actions=actions)
+    profile = cpo.emsp.partner(PartyId(*WHO)).set_profile(refuses="warning", actions=actions)
     assert {each.rule: each.action for each in profile.actions} == actions
     answer = cpo.push("PUT", "sessions/*/SES1", {**SESSION, "last_updated": "2024-05-01T00:00:00"})
     assert ("/last_updated", "datetime.zone") in answer.findings
 
 
 def test_a_field_that_is_not_named_stays(cpo: Peer) -> None:
-    cpo.emsp.parties.set_profile(*WHO, page_limit=7)
-    cpo.emsp.set_matrix(*WHO, SupportMatrix.full())
-    assert cpo.emsp.parties.set_profile(*WHO, trailing_slash=True).page_limit == 7
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(page_limit=7)
+    cpo.emsp.partner(PartyId(*WHO)).set_matrix(SupportMatrix.full())
+    assert cpo.emsp.partner(PartyId(*WHO)).set_profile(trailing_slash=True).page_limit == 7
     assert cpo.party().profile.matrix is not None
 
 
@@ -123,7 +124,7 @@ def test_what_a_profile_cannot_hold_is_refused_by_name_and_changes_nothing(
     cpo: Peer, name: str, value: Any, why: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(why)) as caught:
-        cpo.emsp.parties.set_profile(*WHO, base64_token=True, **{name: value})
+        cpo.emsp.partner(PartyId(*WHO)).set_profile(base64_token=True, **{name: value})
     assert str(caught.value).startswith("invalid ")
     assert name in str(caught.value)
     assert cpo.party().profile == Profile()
@@ -132,20 +133,21 @@ def test_what_a_profile_cannot_hold_is_refused_by_name_and_changes_nothing(
 def test_a_registered_party_is_behind_nobodys_connection(cpo: Peer) -> None:
     cpo.other("DE", "ABC")
     with pytest.raises(ValueError, match="'DE-ABC': expected a party without a registration of its own"):
-        cpo.emsp.parties.set_profile(*WHO, allowed_parties=["FR-XYZ", "DE-ABC"])
+        cpo.emsp.partner(PartyId(*WHO)).set_profile(allowed_parties=["FR-XYZ", "DE-ABC"])
 
 
 def test_a_party_that_is_not_there(cpo: Peer) -> None:
-    for call in (cpo.emsp.parties.profile, cpo.emsp.parties.set_profile, cpo.emsp.parties.suggestions):
+    partner = cpo.emsp.partner("de-xyz")
+    for call in (partner.profile, partner.set_profile, partner.suggestions):
         with pytest.raises(NotRegistered, match="DE-XYZ"):
-            call("de", "xyz")
+            call()
 
 
 def test_an_async_host_does_the_same(cpo: Peer) -> None:
     async def work() -> tuple[Profile, Profile, list[Any]]:
-        parties = cpo.emsp.async_parties
-        changed = await parties.set_profile(*WHO, page_limit=5)
-        return changed, await parties.profile(*WHO), await parties.suggestions(*WHO)
+        partner = cpo.emsp.aio.partner(PartyId(*WHO))
+        changed = await partner.set_profile(page_limit=5)
+        return changed, await partner.profile(), await partner.suggestions()
 
     changed, read, suggested = anyio.run(work)
     assert (changed.page_limit, read, suggested) == (5, changed, [])
@@ -200,7 +202,7 @@ def calling(paths: list[str], endpoint: str = "{}", location: Any = None) -> Any
 
 
 def call_everything(cpo: Peer) -> None:
-    with cpo.emsp.client(*WHO) as client:
+    with cpo.emsp.partner(PartyId(*WHO)).client() as client:
         client.location("LOC1")
         list(client.locations())
         list(client.sessions(date_from=cpo.clock.now(), limit=50))
@@ -212,7 +214,7 @@ def test_a_trailing_slash_ends_every_url_that_we_build() -> None:
     cpo = peer(http_client=calling(paths))
     call_everything(cpo)
     before = list(paths)
-    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(trailing_slash=True)
     paths.clear()
     call_everything(cpo)
     assert not any(path.partition("?")[0].endswith("/") for path in before)
@@ -224,8 +226,8 @@ def test_a_trailing_slash_ends_every_url_that_we_build() -> None:
 def test_a_query_of_the_endpoint_stays_behind_the_path() -> None:
     paths: list[str] = []
     cpo = peer(http_client=calling(paths, "{}/?tenant=1"))
-    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
-    with cpo.emsp.client(*WHO) as client:
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(trailing_slash=True)
+    with cpo.emsp.partner(PartyId(*WHO)).client() as client:
         client.location("LOC1")
         list(client.locations(limit=2))
     assert paths == ["/cpo/locations/LOC1/?tenant=1", "/cpo/locations/?tenant=1&limit=2"]
@@ -234,8 +236,8 @@ def test_a_query_of_the_endpoint_stays_behind_the_path() -> None:
 def test_the_credentials_endpoint_is_called_as_the_partner_gave_it() -> None:
     paths: list[str] = []
     cpo = peer(http_client=calling(paths))
-    cpo.emsp.parties.set_profile(*WHO, trailing_slash=True)
-    with cpo.emsp.client(*WHO) as client:
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(trailing_slash=True)
+    with cpo.emsp.partner(PartyId(*WHO)).client() as client:
         client.credentials()
         client.put_credentials()
     assert len(paths) > 1
@@ -246,8 +248,8 @@ def test_the_credentials_endpoint_is_called_as_the_partner_gave_it() -> None:
 def test_a_client_asks_for_no_more_objects_than_the_page_limit(asked: int | None, sent: str) -> None:
     paths: list[str] = []
     cpo = peer(http_client=calling(paths))
-    cpo.emsp.parties.set_profile(*WHO, page_limit=7)
-    with cpo.emsp.client(*WHO) as client:
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(page_limit=7)
+    with cpo.emsp.partner(PartyId(*WHO)).client() as client:
         list(client.locations(limit=asked))
     assert paths == [f"/cpo/locations?limit={sent}"]
 
@@ -268,7 +270,7 @@ def test_a_client_asks_for_no_more_objects_than_the_page_limit(asked: int | None
     ids=["winter", "summer", "twice", "skipped", "UTC", "offset"],
 )
 def test_a_pushed_timestamp_without_a_zone_is_in_the_partys(cpo: Peer, local: str, kept: str) -> None:
-    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="Europe/Amsterdam")
     body = {**SESSION, "start_datetime": local, "vendor": {"seen": "2024-05-01T12:00:00"}}
     answer = cpo.push("PUT", "sessions/*/SES1", body)
     assert answer.both == (201, 1000)
@@ -284,7 +286,7 @@ def test_without_a_zone_nothing_changes(cpo: Peer) -> None:
 
 
 def test_a_patch_is_read_in_the_zone_and_told_from_what_is_newer(cpo: Peer) -> None:
-    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="Europe/Amsterdam")
     cpo.put("sessions/*/SES1", {**SESSION, "last_updated": "2024-05-01T10:00:00Z"})
     older = cpo.push("PATCH", "sessions/*/SES1", {"kwh": 1, "last_updated": "2024-05-01T11:59:59"})
     assert older.message.startswith("Not stored")
@@ -294,7 +296,7 @@ def test_a_patch_is_read_in_the_zone_and_told_from_what_is_newer(cpo: Peer) -> N
 
 
 def test_a_rejection_keeps_what_was_received(cpo: Peer) -> None:
-    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="Europe/Amsterdam")
     body = b'{"id": "SES1", "last_updated": "2024-05-01T12:00:00"}'
     assert cpo.push("PUT", "sessions/*/SES1", body).code == 2001
     (rejection,) = cpo.emsp.rejections.list()
@@ -303,7 +305,7 @@ def test_a_rejection_keeps_what_was_received(cpo: Peer) -> None:
 
 def test_the_dates_of_a_query_are_in_the_zone_too(cpo: Peer) -> None:
     cpo.emsp.tokens.put(evolve(token("T1"), last_updated=datetime(2024, 5, 1, 12, tzinfo=UTC)))
-    cpo.emsp.parties.set_profile(*WHO, time_zone="America/New_York")
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="America/New_York")
     before, after = "2024-05-01T08:00:00", "2024-05-01T08:00:01"
     found = {
         query: len(cpo.push("GET", "tokens", query=query).data)
@@ -321,8 +323,8 @@ def test_the_dates_of_a_query_are_in_the_zone_too(cpo: Peer) -> None:
 def test_a_client_reads_in_the_zone() -> None:
     location = samples.location("LOC1") | {"last_updated": "2024-05-01T12:00:00"}
     cpo = peer(http_client=calling([], location=location))
-    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Amsterdam")
-    with cpo.emsp.client(*WHO) as client:
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="Europe/Amsterdam")
+    with cpo.emsp.partner(PartyId(*WHO)).client() as client:
         read = [client.location("LOC1"), *client.locations()]
     assert [each.last_updated.isoformat() for each in read] == ["2024-05-01T10:00:00+00:00"] * 2
 
@@ -339,10 +341,10 @@ def test_equal_ids_are_a_pair_where_the_profile_says_so(cpo: Peer) -> None:
     assert cpo.push("POST", "cdrs", billed).code == 1000
 
     def pairs() -> list[tuple[str, str]]:
-        return [(pair.cdr.id, pair.session.id) for pair in cpo.emsp.reconcile(*WHO).matched]
+        return [(pair.cdr.id, pair.session.id) for pair in cpo.emsp.partner(PartyId(*WHO)).reconcile().matched]
 
     assert pairs() == [("S2", "S1")]
-    cpo.emsp.parties.set_profile(*WHO, cdr_id_is_session_id=True)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(cdr_id_is_session_id=True)
     assert pairs() == [("S2", "S2")]
-    found = cpo.emsp.reconcile(*WHO)
+    found = cpo.emsp.partner(PartyId(*WHO)).reconcile()
     assert {each.what for each in found.differences} >= {"auth_id", "evse", "time"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.support import Peer, peer
-from ocpi_emsp import Limits, SupportMatrix
+from ocpi_emsp import Limits, PartyId, SupportMatrix
 from ocpi_emsp.flows.parties.party import Profile
 from ocpi_emsp.flows.partner_health import profile_suggestions as module
 from ocpi_emsp.settings import SyncLimits
@@ -25,9 +25,9 @@ def cpo() -> Peer:
 
 def suggested(cpo: Peer | Synced) -> dict[str, tuple[Any, int]]:
     """Value and evidence of each suggestion; nothing of it is applied."""
-    before = cpo.emsp.parties.profile(*WHO)
-    found = cpo.emsp.parties.suggestions(*WHO)
-    assert cpo.emsp.parties.profile(*WHO) == before
+    before = cpo.emsp.partner(PartyId(*WHO)).profile()
+    found = cpo.emsp.partner(PartyId(*WHO)).suggestions()
+    assert cpo.emsp.partner(PartyId(*WHO)).profile() == before
     assert all(each.why for each in found)
     return {each.name: (each.value, each.evidence) for each in found}
 
@@ -56,7 +56,7 @@ def test_a_token_in_base64(cpo: Peer) -> None:
     token = base64.b64encode(cpo.token.encode()).decode()
     cpo.push("GET", "tokens", authorization=f"Token {token}")
     assert suggested(cpo) == {"base64_token": (True, 1)}
-    cpo.emsp.parties.set_profile(*WHO, base64_token=True)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(base64_token=True)
     assert suggested(cpo) == {}
 
 
@@ -80,7 +80,7 @@ def test_timestamps_without_a_zone(cpo: Peer, zones: list[str], value: str | Non
     for number in range(2):
         cpo.put(f"sessions/*/SES{number}", naive(session(number)))
     assert suggested(cpo)["time_zone"] == (value, 2)
-    cpo.emsp.parties.set_profile(*WHO, time_zone="Europe/Rome")
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(time_zone="Europe/Rome")
     assert "time_zone" not in suggested(cpo)
 
 
@@ -92,7 +92,7 @@ def test_cdrs_with_the_ids_of_their_sessions(cpo: Peer) -> None:
     assert suggested(cpo) == {}, "two may be an accident"
     post_cdr(cpo, 2)
     assert suggested(cpo) == {"cdr_id_is_session_id": (True, 3)}
-    cpo.emsp.parties.set_profile(*WHO, cdr_id_is_session_id=True)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(cdr_id_is_session_id=True)
     assert suggested(cpo) == {}
 
 
@@ -109,18 +109,18 @@ def test_sessions_without_locations(cpo: Peer) -> None:
     assert suggested(cpo) == {}
     put_sessions(cpo, 3)
     assert suggested(cpo) == {"without_locations": (True, 3)}
-    cpo.emsp.parties.set_profile(*WHO, without_locations=True)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(without_locations=True)
     assert suggested(cpo) == {}
     cpo.put("locations/*/LOC1", samples.location())
     assert suggested(cpo) == {"without_locations": (False, 1)}
 
 
 def test_what_comes_for_an_allowed_party_counts(cpo: Peer) -> None:
-    cpo.emsp.parties.set_profile(*WHO, allowed_parties=["DE-ABC"])
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(allowed_parties=["DE-ABC"])
     for number in range(3):
         assert cpo.push("PUT", f"sessions/DE/ABC/SES{number}", session(number)).code == 1000
     assert suggested(cpo) == {"without_locations": (True, 3)}
-    cpo.emsp.parties.set_profile(*WHO, allowed_parties=None)
+    cpo.emsp.partner(PartyId(*WHO)).set_profile(allowed_parties=None)
     assert suggested(cpo) == {}
 
 
@@ -160,7 +160,7 @@ def test_pages_that_are_smaller_than_asked_for(partner: Callable[[Synced], None]
         pair.pull("tariffs")
         assert pair.checkpoint("tariffs").given == 10
         assert suggested(pair) == {"page_limit": (10, 1)}
-        pair.emsp.parties.set_profile(*OWNER, page_limit=10)
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(page_limit=10)
         assert suggested(pair) == {}
         pair.pull("tariffs", full=True)
         assert pair.checkpoint("tariffs").given == 10, "what was learned stays known"
@@ -194,12 +194,12 @@ def test_a_last_page_that_is_not_full_says_nothing() -> None:
 
 def test_a_suggestion_as_json(cpo: Peer) -> None:
     put_sessions(cpo, 3)
-    (found,) = cpo.emsp.parties.suggestions(*WHO)
+    (found,) = cpo.emsp.partner(PartyId(*WHO)).suggestions()
     assert found.as_json() == {
         "name": "without_locations",
         "value": True,
         "why": "it sends sessions, and no location of it is known",
         "evidence": 3,
     }
-    assert cpo.emsp.parties.profile(*WHO) == Profile()
+    assert cpo.emsp.partner(PartyId(*WHO)).profile() == Profile()
     assert cpo.emsp.matrix == SupportMatrix.full()

@@ -23,10 +23,13 @@ from flows.tokens_desk import (
     said,
     world,
 )
-from ocpi_emsp import NotRegistered, TokenFailure, TokensPushed, TokenType, UnsafeUrl, encode
+from ocpi_emsp import PartyId, encode
+from ocpi_emsp.errors import NotRegistered, UnsafeUrl
 from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.flows.tokens.push import party_run as module
+from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import Key, Kind
+from ocpi_emsp.resources import TokenFailure, TokensPushed
 from ocpi_emsp.storage import SqlStore
 from scripted_cpo import ScriptedCpo, envelope
 
@@ -89,7 +92,7 @@ def test_each_party_has_its_own_state() -> None:
     party = it.read(lambda tx: find_party(tx, *PARTY))
     it.read(lambda tx: put_party(tx, evolve(party, country_code="DE", issued=()), NOW))
     assert counts(it.push()) == (1, 0, 0, 0)
-    assert counts(it.emsp.push_tokens("de", "tnm")) == (1, 0, 0, 0)
+    assert counts(it.emsp.partner("de-tnm").push_tokens()) == (1, 0, 0, 0)
     assert counts(it.push()) == (0, 0, 1, 0)
 
 
@@ -206,7 +209,7 @@ def test_without_the_put_row_nothing_is_pushed_and_it_is_said() -> None:
     assert (counts(report), it.desk.taken(), report.ended) == ((0, 0, 0, 0), [], "done")
     assert report.why == ("nothing was pushed: the support matrix switches PUT /tokens/:path (MSP -> CPO) off")
     it.clock.advance(hours=2)
-    it.emsp.set_matrix(*PARTY, None)
+    it.emsp.partner(PartyId(*PARTY)).set_matrix(None)
     assert counts(it.push()) == (0, 1, 0, 0), "nothing was forgotten meanwhile"
 
 
@@ -221,7 +224,7 @@ def test_a_party_without_the_module_gets_nothing_and_it_is_said() -> None:
 
 def test_whoever_is_not_registered_gets_nothing() -> None:
     with pytest.raises(NotRegistered, match="DE-ABC"):
-        make_other().push_tokens("DE", "ABC")
+        make_other().partner("DE-ABC").push_tokens()
 
 
 def test_an_endpoint_that_the_url_policy_forbids_is_not_called() -> None:
@@ -302,8 +305,12 @@ def test_a_simulated_cpo_gets_our_tokens(mode: Mode) -> None:
 
         def push(**options: Any) -> TokensPushed:
             if mode == "sync":
-                return pair.emsp.push_tokens(*PARTY, **options)
-            return pair.portal.call(lambda: pair.emsp.async_push_tokens(*PARTY, **options))
+                return pair.emsp.partner(PartyId(*PARTY)).push_tokens(**options)
+
+            async def run() -> TokensPushed:
+                return await pair.emsp.aio.partner(PartyId(*PARTY)).push_tokens(**options)
+
+            return pair.portal.call(run)
 
         report = push(verify=True)
         assert (counts(report), report.verified, report.failures) == ((2, 0, 0, 0), 2, ())
@@ -318,10 +325,10 @@ def test_a_simulated_cpo_gets_our_tokens(mode: Mode) -> None:
 def test_a_cpo_that_lost_a_token_gets_it_by_put_when_its_patch_fails() -> None:
     with simulated("sync", {}) as pair:
         pair.emsp.tokens.put(token("A"))
-        pair.emsp.push_tokens(*PARTY)
+        pair.emsp.partner(PartyId(*PARTY)).push_tokens()
         pair.cpo.token_store.clear()
         pair.emsp.tokens.put(token("A", valid=False))
-        assert counts(pair.emsp.push_tokens(*PARTY)) == (1, 0, 0, 0)
+        assert counts(pair.emsp.partner(PartyId(*PARTY)).push_tokens()) == (1, 0, 0, 0)
         asked = [(each.method, each.status) for each in pair.received("tokens")]
         assert asked == [("PUT", 201), ("PATCH", 404), ("GET", 404), ("PUT", 201)]
 
@@ -333,14 +340,14 @@ def test_it_works_on_a_database_as_well(tmp_path: Any) -> None:
     for uid in "AB":
         emsp.tokens.put(token(uid))
     desk.script = failing(("PUT", "A"), by=said(200, 2001, "\x00"))
-    assert counts(emsp.push_tokens(*PARTY)) == (1, 0, 0, 1)
+    assert counts(emsp.partner(PartyId(*PARTY)).push_tokens()) == (1, 0, 0, 1)
     clock.advance(hours=5)
     desk.obey()
 
     async def both() -> TokensPushed:
-        emsp._async_http_client = lambda: httpx.AsyncClient(transport=httpx.MockTransport(desk))
-        return await emsp.async_push_tokens(*PARTY)
+        emsp._contexts.setup.aio_http_client = lambda: httpx.AsyncClient(transport=httpx.MockTransport(desk))
+        return await emsp.aio.partner(PartyId(*PARTY)).push_tokens()
 
     assert counts(anyio.run(both)) == (1, 0, 1, 0)
     assert set(desk.tokens) == {"A", "B"}
-    store.dispose()
+    store.close()

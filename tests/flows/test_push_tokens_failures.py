@@ -29,13 +29,14 @@ from flows.tokens_desk import (
     said,
     world,
 )
-from ocpi_emsp import TokensPushed, encode
+from ocpi_emsp import encode
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerUnavailable
 from ocpi_emsp.flows.parties.party import delete_party, find_party, put_party
 from ocpi_emsp.flows.tokens.push import party_run as module
 from ocpi_emsp.flows.tokens.push.report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
+from ocpi_emsp.resources import TokensPushed
 from ocpi_emsp.wire import Request, Response
 from processes import Killed
 
@@ -271,7 +272,7 @@ def test_whoever_watches_sees_every_token_and_the_duration_is_in_seconds() -> No
         it.put(uid)
     it.desk.script = failing(("PUT", "B"), by=said(200, 2001))
     it.desk.lost = lambda _: it.clock.advance(seconds=2)
-    context = it.emsp._context("sync")
+    context = it.emsp._contexts()
     party = it.read(lambda tx: find_party(tx, *PARTY))
     seen = list[PushProgress]()
     report = run(module.push_tokens(context, party, watch=seen.append))
@@ -287,7 +288,7 @@ def test_a_party_that_is_not_called_for_now_ends_the_push_and_fails_no_token() -
         raise PartnerUnavailable("calls resume after", url=request.url)
 
     party = it.read(lambda tx: find_party(tx, *PARTY))
-    context = evolve(it.emsp._context("sync"), send=send)
+    context = evolve(it.emsp._contexts(), send=send)
     report = run(module.push_tokens(context, party))
     assert (counts(report), report.ended, report.why) == ((0, 0, 0, 0), "failed", "calls resume after")
     assert counts(it.push()) == (1, 0, 0, 0)

@@ -21,9 +21,9 @@ from flows.reconcile_desk import (
     session,
 )
 from flows.support import NOW, Peer, make_emsp, peer, stamp
-from ocpi_emsp import Reconciliation
 from ocpi_emsp.flows.cdrs import reconcile as flow
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.resources import Reconciliation
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -191,7 +191,7 @@ def test_a_conflicting_duplicate_is_listed_beside_the_first_one(cpo: Peer) -> No
     assert cpo.push("PUT", "sessions/*/S1", session()).code == 1000
     assert cpo.push("POST", "cdrs", cdr()).code == 1000
     assert cpo.push("POST", "cdrs", cdr(total_cost=Decimal("9.99"))).code == 2001
-    found = cpo.emsp.reconcile("nl", "tnm")
+    found = cpo.emsp.partner("nl-tnm").reconcile()
     (conflict,) = found.conflicts
     assert conflict.first is not None
     assert (conflict.first.total_cost, conflict.other.total_cost) == (Decimal("4.25"), Decimal("9.99"))
@@ -342,8 +342,8 @@ def test_other_parties_have_no_part_in_it(cpo: Peer) -> None:
     other = cpo.other()
     assert cpo.push("POST", "cdrs", cdr()).code == 1000
     assert other.push("PUT", "sessions/*/S1", session()).code == 1000
-    assert pairs(cpo.emsp.reconcile("NL", "TNM")) == []
-    assert [each.id for each in cpo.emsp.reconcile("DE", "ABC").sessions_without_cdr] == ["S1"]
+    assert pairs(cpo.emsp.partner("NL-TNM").reconcile()) == []
+    assert [each.id for each in cpo.emsp.partner("DE-ABC").reconcile().sessions_without_cdr] == ["S1"]
 
 
 def test_nothing_is_written() -> None:
@@ -354,14 +354,14 @@ def test_nothing_is_written() -> None:
             assert read_only
             return stored.store.transaction(read_only=True)
 
-    assert make_emsp(store=ReadOnly()).reconcile("NL", "TNM").matched.count == 1
+    assert make_emsp(store=ReadOnly()).partner("NL-TNM").reconcile().matched.count == 1
 
 
 def test_the_awaited_twin_says_the_same() -> None:
     stored = Stored.of(record(Kind.SESSION, session()), record(Kind.CDR, cdr(total_energy=Decimal(1))))
 
     async def awaited() -> Reconciliation:
-        return await stored.emsp.async_reconcile("NL", "TNM", completed_for=timedelta(hours=1), limit=5)
+        return await stored.emsp.aio.partner("NL-TNM").reconcile(completed_for=timedelta(hours=1), limit=5)
 
     found = anyio.run(awaited)
     assert found == stored.reconciled(completed_for=timedelta(hours=1), limit=5)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.reconcile_desk import Stored, cdr, changed, place, record, session
-from ocpi_emsp import SessionStatus
+from ocpi_emsp.models import SessionStatus
 from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.testing.cpo.wire import Document
 

@@ -13,18 +13,11 @@ from flows.delivery_desk import LEASE, journalled
 from flows.relay_desk import RELAYED, Broker, change, journal, push, waiting
 from flows.support import Peer, make_emsp, peer
 from flows.test_events import LOCATION, SESSION, Flaky, pending, session
-from ocpi_emsp import (
-    CommandResultReceived,
-    Event,
-    Limits,
-    OcpiError,
-    PartyRegistered,
-    PendingEvent,
-    RelayedEvent,
-    SessionReceived,
-)
+from ocpi_emsp import Limits, OcpiError
+from ocpi_emsp.events import CommandResultReceived, Event, PartyRegistered, RelayedEvent, SessionReceived
 from ocpi_emsp.flows.events.relay import RelayFailed
 from ocpi_emsp.ports import RELAY
+from ocpi_emsp.resources import PendingEvent
 from ocpi_emsp.settings import DeliveryLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -32,7 +25,7 @@ from processes import Killed
 
 
 def dead(cpo: Peer) -> list[PendingEvent]:
-    return cpo.emsp.events.list(topic="relay", dead=True)
+    return list(cpo.emsp.events.list(topic="relay", dead=True))
 
 
 def drained(once: Callable[[], int]) -> int:
@@ -52,7 +45,7 @@ def drained(once: Callable[[], int]) -> int:
 
 
 def test_what_is_relayed_is_journalled_where_nobody_listens() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1))
     cpo.put(LOCATION, samples.location())
     assert [event.name for event in waiting(cpo)] == ["SessionReceived"]
@@ -69,7 +62,7 @@ def test_nothing_is_journalled_for_a_relay_where_nothing_is_relayed() -> None:
 
 
 def test_listeners_and_a_relay_try_on_their_own() -> None:
-    cpo = peer(listen=False, relayed=(Event,))
+    cpo = peer(listen=False, outbox_events=(Event,))
     cpo.emsp.on(SessionReceived)(Flaky())
     assert cpo.push("PUT", SESSION, session(1)).status == 500
     assert [event.attempts for event in cpo.emsp.events.list()] == [1]
@@ -82,7 +75,7 @@ def test_listeners_and_a_relay_try_on_their_own() -> None:
 
 
 def test_another_process_may_relay() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1))
     broker = Broker()
     assert make_emsp(store=cpo.store, clock=cpo.clock).relay(broker).once() == 1
@@ -93,7 +86,7 @@ def test_another_process_may_relay() -> None:
 
 
 def test_a_relayed_event_says_everything_and_its_bytes_never_change() -> None:
-    cpo = peer(listen=False, relayed=(SessionReceived,))
+    cpo = peer(listen=False, outbox_events=(SessionReceived,))
     document = session(1) | {"x-vendor": {"kept": [1.50, None]}}
     cpo.push("PUT", SESSION, document, headers={"x-correlation-id": "c-1"})
     broker = Broker(down=True)
@@ -129,7 +122,7 @@ def test_a_relayed_event_says_everything_and_its_bytes_never_change() -> None:
 
 
 def test_an_event_without_a_document_has_none() -> None:
-    cpo = peer(listen=False, relayed=(PartyRegistered, CommandResultReceived))
+    cpo = peer(listen=False, outbox_events=(PartyRegistered, CommandResultReceived))
     broker = Broker()
     assert cpo.emsp.relay(broker).once() == 1
     ((event,),) = broker.batches
@@ -139,7 +132,7 @@ def test_an_event_without_a_document_has_none() -> None:
 
 
 def test_an_evse_says_where_it_belongs() -> None:
-    cpo = peer(listen=False, relayed=(Event,))
+    cpo = peer(listen=False, outbox_events=(Event,))
     cpo.put(LOCATION, samples.location())
     cpo.put("locations/*/LOC1/LOC1-E1", samples.evse() | {"status": "BLOCKED", "last_updated": "2024-05-30T00:00:00Z"})
     broker = Broker()
@@ -153,7 +146,7 @@ def test_an_evse_says_where_it_belongs() -> None:
 
 
 def test_batches_are_in_order_and_no_larger_than_asked_for() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     changes = [(f"S{number % 3}", number) for number in range(250)]
     push(cpo, *changes)
     broker = Broker()
@@ -167,13 +160,13 @@ def test_batches_are_in_order_and_no_larger_than_asked_for() -> None:
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_has_an_event(batch: int) -> None:
     emsp = make_emsp()
-    for relay in (emsp.relay, emsp.async_relay):
-        with pytest.raises(ValueError, match="at least one event"):
+    for relay in (emsp.relay, emsp.aio.relay):
+        with pytest.raises(ValueError, match="expected 1 or more events"):
             relay(print, batch=batch)
 
 
 def test_an_event_that_the_broker_refuses_costs_its_neighbours_one_try() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=3)))
+    cpo = peer(listen=False, outbox_events=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=3)))
     push(cpo, ("S1", 1), ("BAD", 1), ("S2", 1), ("BAD", 2), ("S1", 2))
     broker = Broker("BAD")
     relay = cpo.emsp.relay(broker)
@@ -199,7 +192,7 @@ def test_an_event_that_the_broker_refuses_costs_its_neighbours_one_try() -> None
 
 
 def test_what_failed_in_a_batch_only_is_no_dead_letter() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=1)))
+    cpo = peer(listen=False, outbox_events=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=1)))
     push(cpo, ("S1", 1), ("S2", 1))
     broker = Broker(down=True)
     relay = cpo.emsp.relay(broker)
@@ -213,7 +206,7 @@ def test_what_failed_in_a_batch_only_is_no_dead_letter() -> None:
 
 
 def test_an_event_that_failed_is_published_alone_whatever_stands_beside_it() -> None:
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=2)))
+    cpo = peer(listen=False, outbox_events=RELAYED, limits=Limits(delivery=DeliveryLimits(attempts=2)))
     push(cpo, ("BAD", 1), ("S1", 1))
     broker = Broker("BAD")
     one = cpo.emsp.relay(broker, batch=1)
@@ -236,7 +229,7 @@ def test_an_event_that_failed_is_published_alone_whatever_stands_beside_it() -> 
 
 
 def test_an_event_that_failed_does_not_take_a_new_one_with_it() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("BAD", 1))
     broker = Broker("BAD")
     relay = cpo.emsp.relay(broker)
@@ -251,7 +244,7 @@ def test_an_event_that_failed_does_not_take_a_new_one_with_it() -> None:
 
 @pytest.mark.parametrize("change", [{"name": "CarFlewAway"}, {"body": b"{}"}])
 def test_an_event_that_cannot_be_read_stops_nobody(change: dict[str, Any]) -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1), ("S1", 2), ("S2", 1))
     journalled(cpo, evolve(journal(cpo, RELAY)[0], **change))
     broker = Broker()
@@ -267,7 +260,7 @@ def test_an_event_that_cannot_be_read_stops_nobody(change: dict[str, Any]) -> No
 
 
 def test_two_relays_share_the_objects_and_keep_the_order() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1), ("S2", 1), ("S1", 2), ("S3", 1))
     second = Broker()
     first = Broker()
@@ -285,7 +278,7 @@ def test_two_relays_share_the_objects_and_keep_the_order() -> None:
 
 
 def test_a_relay_that_dies_while_it_publishes_loses_nothing() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1), ("S1", 2))
     seen: list[str] = []
 
@@ -307,7 +300,7 @@ def test_a_relay_that_dies_while_it_publishes_loses_nothing() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_relay_that_is_slower_than_its_lease_brings_nothing_back(fails: bool) -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1))
 
     def publish(_: list[RelayedEvent]) -> None:
@@ -328,7 +321,7 @@ def test_a_relay_that_is_slower_than_its_lease_brings_nothing_back(fails: bool) 
 def test_whatever_fails_the_changes_of_an_object_arrive_in_order(seed: int) -> None:
     """Two relays, one inside the other's publishing, a broker that fails now and then, and changes all the time."""
     chance = random.Random(seed)
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     arrived: dict[str, list[int]] = defaultdict(list)
     number = 0
 

@@ -13,11 +13,8 @@ from flows.delivery_desk import waiting_event, warnings
 from flows.relay_desk import RELAYED, Broker, journal, push, waiting
 from flows.support import peer
 from flows.test_events import LOCATION
-from ocpi_emsp import (
-    Limits,
-    LocationReceived,
-    RelayedEvent,
-)
+from ocpi_emsp import Limits
+from ocpi_emsp.events import LocationReceived, RelayedEvent
 from ocpi_emsp.flows.events.relay import RelayFailed
 from ocpi_emsp.ports import EVENT
 from ocpi_emsp.settings import DeliveryLimits
@@ -26,7 +23,7 @@ from ocpi_emsp.testing.cpo import samples
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_publish_may_be_plain_or_async_in_either_mode(asynchronous: bool) -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     broker = Broker()
 
     async def publish(events: list[RelayedEvent]) -> None:
@@ -37,18 +34,18 @@ def test_publish_may_be_plain_or_async_in_either_mode(asynchronous: bool) -> Non
     push(cpo, ("S1", 1))
     assert cpo.emsp.relay(function).once() == 1
     push(cpo, ("S1", 2))
-    assert anyio.run(cpo.emsp.async_relay(function).once) == 1
+    assert anyio.run(cpo.emsp.aio.relay(function).once) == 1
     assert broker.taken == [("S1", 1), ("S1", 2)]
     broker.down = True
     push(cpo, ("S1", 3))
     with pytest.raises(RelayFailed):
-        anyio.run(cpo.emsp.async_relay(function).once)
+        anyio.run(cpo.emsp.aio.relay(function).once)
     assert [event.error for event in waiting(cpo)] == ["ConnectionError: no broker"]
 
 
 def test_a_relay_runs_until_it_is_stopped_and_outlives_an_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ocpi_emsp")
-    cpo = peer(listen=False, relayed=RELAYED, limits=Limits(delivery=DeliveryLimits(first_wait=timedelta(0))))
+    cpo = peer(listen=False, outbox_events=RELAYED, limits=Limits(delivery=DeliveryLimits(first_wait=timedelta(0))))
     push(cpo, ("S1", 1), ("S2", 1))
     stop = threading.Event()
     broker = Broker(down=True)
@@ -67,7 +64,7 @@ def test_a_relay_runs_until_it_is_stopped_and_outlives_an_outage(caplog: pytest.
 
 
 def test_an_async_relay_runs_until_it_is_cancelled() -> None:
-    cpo = peer(listen=False, relayed=RELAYED)
+    cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1), ("S2", 1))
     broker = Broker()
 
@@ -80,7 +77,7 @@ def test_an_async_relay_runs_until_it_is_cancelled() -> None:
                 done.set()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: cpo.emsp.async_relay(publish, batch=1).run(every=0))
+            tasks.start_soon(lambda: cpo.emsp.aio.relay(publish, batch=1).run(every=0))
             with anyio.fail_after(10):
                 await done.wait()
             tasks.cancel_scope.cancel()
@@ -109,7 +106,7 @@ def test_a_relay_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_location_is_relayed_whole() -> None:
-    cpo = peer(listen=False, relayed=(LocationReceived,))
+    cpo = peer(listen=False, outbox_events=(LocationReceived,))
     cpo.put(LOCATION, samples.location())
     broker = Broker()
     cpo.emsp.relay(broker).once()

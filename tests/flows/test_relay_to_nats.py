@@ -19,7 +19,8 @@ from nats.js.client import JetStreamContext
 from flows.delivery_desk import journalled
 from flows.relay_desk import journal, push
 from flows.support import Peer, peer
-from ocpi_emsp import Emsp, SessionReceived
+from ocpi_emsp import Emsp
+from ocpi_emsp.events import SessionReceived
 from ocpi_emsp.ports import RELAY
 from processes import limited
 
@@ -115,7 +116,7 @@ def acknowledged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("acknowledged")
 def test_the_documented_relay_publishes_in_order_and_the_broker_takes_nothing_twice(nats_url: str) -> None:
     relay = documented(containing="relay_to_nats")["relay_to_nats"]
-    cpo = peer(listen=False, relayed=(SessionReceived,))
+    cpo = peer(listen=False, outbox_events=(SessionReceived,))
     messages = asyncio.run(asyncio.wait_for(relayed(cpo, nats_url, relay), 4 * SECONDS))
     subject = "ocpi.SessionReceived"
     assert [consumed(message) for message in messages] == [

@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 
 from flows.command_desk import E1, E2, PARTY, Desk, desk
 from flows.reservations_desk import ACTIVE, ASKED, EXPIRED, HOUR, REFUSED, USED, _expire, replaced, states
-from flows.support import NOW, FakeClock, make_emsp
-from ocpi_emsp import Reservation, ReservationChanged, ReservationState, SentCommand, TokenType
+from flows.support import NOW, FakeClock, drained, make_emsp
+from ocpi_emsp import PartyId
 from ocpi_emsp._bridge import run
+from ocpi_emsp.events import ReservationChanged
 from ocpi_emsp.flows.commands.reservations import OVER, new_reservation_id
 from ocpi_emsp.flows.commands.states import CommandState
+from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import DEADLINE, Key, Kind, Record
+from ocpi_emsp.resources import Reservation, ReservationState, SentCommand
 from ocpi_emsp.storage import SqlStore
 
 DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
@@ -173,7 +176,7 @@ def test_a_session_that_began_in_time_and_is_heard_of_later_uses_it() -> None:
     made.pass_time(hours=5)
     assert made.reservation().state == EXPIRED
     made.answers.sessions.append(made.began("SES1", start=NOW + timedelta(minutes=30)))
-    made.cpo.emsp.sync(*PARTY, modules=["sessions"])
+    made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
     assert states(made) == [ACTIVE, EXPIRED, USED]
 
 
@@ -234,7 +237,7 @@ def test_two_workers_expire_a_reservation_once(postgres_with_schema: str) -> Non
         assert {each.state for each in made.cpo.emsp.reservations.list()} == {EXPIRED}
         assert made.deadlines() == 0
     finally:
-        store.dispose()
+        store.close()
 
 
 def test_a_worker_that_comes_second_finds_nothing_to_do() -> None:
@@ -252,12 +255,12 @@ def test_a_restart_loses_no_reservation(tmp_path: Path) -> None:
     before = SqlStore(url, auto_upgrade=True)
     made = desk(store=before)
     made.result(made.reserve())
-    before.dispose()
+    before.close()
     after = SqlStore(url)
     emsp = make_emsp(store=after, clock=FakeClock(NOW + HOUR))
     assert emsp.commands.expire() == 1
     assert [each.state for each in emsp.reservations.list()] == [EXPIRED]
-    after.dispose()
+    after.close()
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------
@@ -267,26 +270,26 @@ def test_reservations_are_listed_by_party_and_page_by_page() -> None:
     made = desk()
     for number in range(1, 6):
         made.reserve(number)
-    listed = made.cpo.emsp.reservations.list(*PARTY, limit=3)
+    listed = list(made.cpo.emsp.reservations.list(PartyId(*PARTY), limit=3))
     assert [each.reservation_id for each in listed] == [1, 2, 3]
-    rest = made.cpo.emsp.reservations.list("nl", "tnm", after=listed[-1].sequence)
+    rest = list(made.cpo.emsp.reservations.list("nl-tnm", after=listed[-1].sequence))
     assert [each.reservation_id for each in rest] == [4, 5]
-    assert made.cpo.emsp.reservations.list("DE", "ABC") == []
-    assert made.cpo.emsp.reservations.get("nl", "tnm", "LOC1", 3) == listed[2]
-    assert made.cpo.emsp.reservations.get(*PARTY, "LOC1", 99) is None
-    assert made.cpo.emsp.reservations.get(*PARTY, "LOC2", 3) is None
+    assert list(made.cpo.emsp.reservations.list("DE-ABC")) == []
+    assert made.cpo.emsp.reservations.get("nl-tnm", "LOC1", 3) == listed[2]
+    assert made.cpo.emsp.reservations.get(PartyId(*PARTY), "LOC1", 99) is None
+    assert made.cpo.emsp.reservations.get(PartyId(*PARTY), "LOC2", 3) is None
 
 
 def test_both_modes_say_the_same() -> None:
     made = desk()
     made.reserve(1)
-    things = made.cpo.emsp.async_reservations
+    things = made.cpo.emsp.aio.reservations
 
     async def ask() -> tuple[Reservation | None, list[Reservation]]:
-        return await things.get(*PARTY, "LOC1", 1), await things.list(*PARTY)
+        return await things.get("-".join(PARTY), "LOC1", 1), await drained(things.list("-".join(PARTY)))
 
     one, all_ = anyio.run(ask)
-    assert [one] == all_ == made.cpo.emsp.reservations.list()
+    assert [one] == all_ == list(made.cpo.emsp.reservations.list())
 
 
 def test_a_new_id_is_a_positive_integer_of_31_bits() -> None:
@@ -309,7 +312,7 @@ def test_a_command_of_an_older_version_says_too_little_and_harms_nothing() -> No
 
     run(write())
     assert made.cpo.push("POST", "commands/RESERVE_NOW/OLD", {"result": "ACCEPTED"}).both == (200, 1000)
-    assert made.cpo.emsp.reservations.list() == []
+    assert list(made.cpo.emsp.reservations.list()) == []
 
 
 # --- any order ------------------------------------------------------------------------------------------------------

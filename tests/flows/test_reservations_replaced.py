@@ -9,8 +9,8 @@ import pytest
 from flows.command_desk import E1, E2, desk
 from flows.reservations_desk import ACTIVE, ASKED, EXPIRED, HOUR, REFUSED, USED, _expire, replaced, states
 from flows.support import NOW
-from ocpi_emsp import ReservationState
 from ocpi_emsp.ports import DEADLINE, Kind
+from ocpi_emsp.resources import ReservationState
 
 
 def test_what_stands_stays_until_its_replacement_is_accepted() -> None:
@@ -147,7 +147,7 @@ def test_the_same_id_at_another_location_is_another_reservation() -> None:
     made = desk()
     made.result(made.reserve(7))
     made.reserve(7, location_id="LOC2", force=True)
-    kept = made.cpo.emsp.reservations.list()
+    kept = list(made.cpo.emsp.reservations.list())
     assert [(each.location_id, each.reservation_id, each.state) for each in kept] == [
         ("LOC1", 7, ACTIVE),
         ("LOC2", 7, ASKED),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.support import NOW, Peer, at, peer, stamp
-from ocpi_emsp import ResyncWanted, SessionReceived
+from ocpi_emsp.events import ResyncRequested, SessionReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -142,7 +142,7 @@ def test_null_clears_and_is_an_error_on_a_required_field(cpo: Peer) -> None:
 def test_a_patch_of_an_unknown_session_wants_a_resync(cpo: Peer) -> None:
     assert cpo.push("PATCH", "sessions/*/SES9", {"kwh": 1}).both == (404, 2000)
     (event,) = cpo.events
-    assert isinstance(event, ResyncWanted)
+    assert isinstance(event, ResyncRequested)
     assert (event.module, event.id, event.country_code, event.party_id) == ("sessions", "SES9", "NL", "TNM")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.support import NOW, Peer, at, peer, stamp
-from ocpi_emsp import ResyncWanted, TariffDeleted, TariffReceived
+from ocpi_emsp.events import ResyncRequested, TariffDeleted, TariffReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -80,7 +80,7 @@ def test_null_clears_and_is_an_error_on_a_required_field(cpo: Peer) -> None:
 def test_a_patch_of_an_unknown_tariff_wants_a_resync(cpo: Peer) -> None:
     assert cpo.push("PATCH", "tariffs/*/TAR9", {"currency": "DKK"}).both == (404, 2000)
     (event,) = cpo.events
-    assert isinstance(event, ResyncWanted)
+    assert isinstance(event, ResyncRequested)
     assert (event.module, event.id) == ("tariffs", "TAR9")
 
 

@@ -8,12 +8,13 @@ from attrs import evolve
 
 from flows.support import CPO_TOKEN, FakeClock, Peer, envelope, make_emsp, peer, register, serve
 from flows.telling import IDS, TOKEN, Seen, Told
-from ocpi_emsp import OcpiError, Request
+from ocpi_emsp import OcpiError
 from ocpi_emsp.flows.calls.call_log import LoggedCall
 from ocpi_emsp.ports import Attributes
 from ocpi_emsp.routes import INCOMING, MODULES
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_refused_request_says_which_rules(told_of: Peer, told: Told) -> None:
     found = [(value, about) for name, value, about in told.counts if name == "ocpi.findings"]
     assert {about["ocpi.module"] for _, about in found} == {"tariffs"}
     assert {about["ocpi.severity"] for _, about in found} == {"error", "warning"}
-    assert sum(value for value, _ in found) == len(told_of.emsp.rejections.list()[0].findings)
+    assert sum(value for value, _ in found) == len(next(iter(told_of.emsp.rejections.list())).findings)
     assert "error.type" not in told.spans[0][2], "what a partner does wrong is no error of ours"
 
 
@@ -112,7 +113,7 @@ def test_our_own_fault_is_an_error(told_of: Peer, told: Told) -> None:
 
 
 def test_a_call_is_a_span_with_the_headers_of_the_trace_and_our_token(told_of: Peer, told: Told, seen: Seen) -> None:
-    with told_of.emsp.client("NL", "TNM") as client:
+    with told_of.emsp.partner("NL-TNM").client() as client:
         client.credentials()
     (sent,) = seen.headers
     assert (sent["traceparent"], sent["authorization"]) == ("t-1", f"Token {CPO_TOKEN}")
@@ -141,8 +142,8 @@ def test_modules_that_a_partner_makes_up_are_no_attributes(seen: Seen, told: Tol
 
     cpo = peer(http_client=serve(hostile), telemetry=told)
     told.clear()
-    cpo.emsp.sync("NL", "TNM", modules=["locations"])
-    with cpo.emsp.client("NL", "TNM") as client:
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations"])
+    with cpo.emsp.partner("NL-TNM").client() as client:
         client.credentials()
         client.start_session(token=TOKEN, location_id="L", force=True)
     modules = [about["ocpi.module"] for name, _, about in told.counts if name == "ocpi.client.requests"]
@@ -162,20 +163,20 @@ def test_modules_that_a_partner_makes_up_are_no_attributes(seen: Seen, told: Tol
     ],
 )
 def test_a_call_of_whatever_url_is_of_the_module_that_it_lies_under(told_of: Peer, url: str, module: str) -> None:
-    party = told_of.emsp.parties.get("NL", "TNM")
-    assert LoggedCall.begin(told_of.emsp._context("sync"), Request("GET", url), party, "").module == module
+    party = told_of.emsp.parties.get("NL-TNM")
+    assert LoggedCall.begin(told_of.emsp._contexts(), Request("GET", url), party, "").module == module
 
 
 def test_a_call_that_fails_says_how(told_of: Peer, told: Told, seen: Seen) -> None:
     seen.status = 502
-    with told_of.emsp.client("NL", "TNM") as client, pytest.raises(OcpiError):
+    with told_of.emsp.partner("NL-TNM").client() as client, pytest.raises(OcpiError):
         client.credentials()
 
     def gone(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("gone")
 
-    told_of.emsp._http_client = serve(gone)
-    with told_of.emsp.client("NL", "TNM") as client, pytest.raises(OcpiError):
+    told_of.emsp._contexts.setup.http_client = serve(gone)
+    with told_of.emsp.partner("NL-TNM").client() as client, pytest.raises(OcpiError):
         client.credentials()
     failed = [(about.get("http.response.status_code"), about["error.type"]) for _, _, about in told.spans]
     assert failed == [(502, "AnswerUnusable"), (None, "TransportFailed")]
@@ -184,7 +185,7 @@ def test_a_call_that_fails_says_how(told_of: Peer, told: Told, seen: Seen) -> No
 
 
 def test_a_sync_is_a_span_for_each_module_around_its_calls(told_of: Peer, told: Told) -> None:
-    told_of.emsp.sync("NL", "TNM", modules=["locations", "tariffs"])
+    told_of.emsp.partner("NL-TNM").sync(modules=["locations", "tariffs"])
     assert [(name, role) for name, role, _ in told.spans] == [
         ("sync locations", "internal"),
         ("GET locations", "client"),
@@ -203,8 +204,8 @@ def test_a_sync_is_a_span_for_each_module_around_its_calls(told_of: Peer, told: 
 
 def test_findings_of_pulled_objects_are_counted(told_of: Peer, told: Told) -> None:
     listed = [{"id": "BAD"}, {**samples.location("LOC1"), "country": "NL"}]
-    told_of.emsp._http_client = serve(lambda _: httpx.Response(200, content=encode(envelope(listed))))
-    told_of.emsp.sync("NL", "TNM", modules=["locations"])
+    told_of.emsp._contexts.setup.http_client = serve(lambda _: httpx.Response(200, content=encode(envelope(listed))))
+    told_of.emsp.partner("NL-TNM").sync(modules=["locations"])
     severities = {about["ocpi.severity"] for name, _, about in told.counts if name == "ocpi.findings"}
     assert severities == {"error", "warning"}
 
@@ -214,19 +215,19 @@ def test_the_lag_of_a_sync_grows_until_the_next_one(told_of: Peer, told: Told, s
         return [(each.value, each.attributes) for each in told.gauges["ocpi.sync.lag"]()]
 
     assert lag() == []
-    told_of.emsp.sync("NL", "TNM", modules=["locations"])
+    told_of.emsp.partner("NL-TNM").sync(modules=["locations"])
     about = {"ocpi.party": "NL-TNM", "ocpi.module": "locations"}
     assert lag() == [(0.0, about)]
     told_of.clock.advance(hours=1)
     assert lag() == [(3600.0, about)]
     seen.status = 503
-    told_of.emsp._retry_policy = evolve(told_of.emsp._retry_policy, attempts=1)
-    told_of.emsp._contexts.clear()
-    told_of.emsp.sync("NL", "TNM", modules=["locations"])
+    told_of.emsp._contexts.setup.retry_policy = evolve(told_of.emsp._contexts.setup.retry_policy, attempts=1)
+    told_of.emsp._contexts.setup.changes += 1
+    told_of.emsp.partner("NL-TNM").sync(modules=["locations"])
     assert lag() == [(3600.0, about)], "one that failed changes nothing"
     seen.status = 200
     told_of.clock.advance(hours=1)
-    told_of.emsp.sync("NL", "TNM", modules=["locations"])
+    told_of.emsp.partner("NL-TNM").sync(modules=["locations"])
     assert lag()[0][0] < 7200
     told_of.push("DELETE", "credentials")
     assert lag() == [], "nobody syncs a party that is gone"
@@ -237,7 +238,7 @@ def test_pending_commands_are_counted_until_their_result(told_of: Peer, told: To
         return [(each.value, each.attributes) for each in told.gauges["ocpi.commands.pending"]()]
 
     assert pending() == []
-    with told_of.emsp.client("NL", "TNM") as client:
+    with told_of.emsp.partner("NL-TNM").client() as client:
         sent = [client.start_session(token=TOKEN, location_id="L", force=True).command.uid for _ in range(3)]
     assert pending() == [(3, {"ocpi.party": "NL-TNM"})]
     told_of.push("POST", f"commands/START_SESSION/{sent[0]}", {"result": "ACCEPTED"})
@@ -249,7 +250,7 @@ def test_a_clock_that_is_put_back_makes_no_negative_time(told: Told) -> None:
     emsp = make_emsp(telemetry=told, clock=clock, http_client=serve(Seen()))
     token = register(emsp)
     told.clear()
-    store = emsp._context("sync").store
+    store = emsp._contexts().store
     transaction = store.transaction
 
     def slow(**options: Any) -> Any:

@@ -28,10 +28,10 @@ def test_a_telemetry_that_fails_disturbs_nothing_and_is_noted_once(
     cpo = peer(http_client=serve(seen), telemetry=Broken(*where))
     assert cpo.push("PUT", "tariffs/*/TAR1", samples.tariff("TAR1")).both == (201, 1000)
     assert cpo.push("PUT", "tariffs/*/TAR1", {}).both == (200, 2001)
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         assert client.credentials().party_id == "TNM"
     seen.status = 502
-    with cpo.emsp.client("NL", "TNM") as client, pytest.raises(OcpiError):
+    with cpo.emsp.partner("NL-TNM").client() as client, pytest.raises(OcpiError):
         client.credentials()
     noted = [record for record in caplog.records if record.getMessage().startswith("telemetry.failed")]
     assert [record.levelno for record in noted] == [logging.WARNING] * bool(where)
@@ -53,7 +53,7 @@ def test_a_telemetry_that_fails_disturbs_nothing_and_is_noted_once(
 def test_headers_that_are_none_are_not_sent(seen: Seen, given: Any, sent: dict[str, str]) -> None:
     cpo = peer(http_client=serve(seen), telemetry=Carrying(given))
     seen.headers.clear()
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         assert client.credentials().party_id == "TNM"
     (headers,) = seen.headers
     assert headers.get_list("authorization") == [f"Token {CPO_TOKEN}"]
@@ -88,7 +88,7 @@ def test_a_telemetry_that_is_none_disturbs_nothing(
 ) -> None:
     cpo = peer(http_client=serve(seen), telemetry=telemetry)
     assert cpo.push("PUT", "tariffs/*/TAR1", samples.tariff("TAR1")).both == (201, 1000)
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         assert client.credentials().party_id == "TNM"
     assert len([record for record in caplog.records if record.getMessage().startswith("telemetry.failed")]) == 1
 
@@ -96,7 +96,7 @@ def test_a_telemetry_that_is_none_disturbs_nothing(
 def test_a_gauge_gives_nothing_where_the_store_fails(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     emsp = make_emsp(telemetry=told)
-    emsp._context("sync").store.transaction = None  # type: ignore[method-assign, assignment] # a bug of ours
+    emsp._contexts().store.transaction = None  # type: ignore[method-assign, assignment] # a bug of ours
     assert [told.gauges[name]() for name in sorted(told.gauges)] == [(), ()]
     assert len([record for record in caplog.records if "telemetry.failed" in record.getMessage()]) == 1
 

@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.support import NOW, URL, Answer, Peer, peer, stamp
-from ocpi_emsp import (
-    Limits,
-    Token,
-    TokenType,
-    WhitelistType,
-)
+from ocpi_emsp import Limits, Token
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import HttpLimits
 
 START = datetime(2024, 5, 1, tzinfo=UTC)

@@ -12,11 +12,12 @@ from attrs import evolve
 from sqlalchemy import create_engine
 
 from client.support import token
-from flows.support import NOW
+from flows.support import NOW, drained
 from flows.tokens_desk import OURS, PARTY, Town, failing, invalidated, made_store, said, town, world
-from ocpi_emsp import InvalidObject, NotRegistered, Token, TokenType, WhitelistType
-from ocpi_emsp.errors import UnknownObject
+from ocpi_emsp import PartyId, Token
+from ocpi_emsp.errors import InvalidObject, NotRegistered, UnknownObject
 from ocpi_emsp.flows.tokens import store as our_tokens
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 from processes import Killed
@@ -74,7 +75,7 @@ def test_what_says_the_same_changes_nothing_but_a_later_time_is_kept(it: Town) -
     it.join("NL-TNM")
     first = it.emsp.tokens.put(token("A", last_updated=NOW))
     revision = record_of(it, "A").revision
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     for moment in (NOW, NOW - seconds(9)):
         assert it.emsp.tokens.put(token("A", last_updated=moment)) == first
     assert record_of(it, "A").revision == revision
@@ -107,7 +108,7 @@ def test_a_token_that_breaks_the_specification_is_not_stored(it: Town) -> None:
     with pytest.raises(InvalidObject) as caught:
         it.emsp.tokens.put(token("x" * 37, auth_id="y" * 37))
     assert [each.pointer for each in caught.value.findings] == ["/auth_id", "/uid"]
-    assert it.emsp.tokens.list() == []
+    assert list(it.emsp.tokens.list()) == []
 
 
 # --- patch and invalidate -------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def test_a_patch_may_say_the_time_and_one_that_is_not_later_is_ours(it: Town) ->
 def test_what_a_patch_cannot_say_is_refused_and_changes_nothing(changes: dict[str, Any], pointers: list[str]) -> None:
     it = town("NL-TNM")
     it.emsp.tokens.put(token("A"))
-    it.emsp.tokens.fan_out()
+    it.emsp.tokens.push_pending()
     with pytest.raises(InvalidObject) as caught:
         it.emsp.tokens.patch("A", **changes)
     assert sorted(each.pointer for each in caught.value.findings) == pointers
@@ -193,38 +194,38 @@ def test_there_is_nothing_to_patch_where_there_is_no_token(it: Town) -> None:
 
 def test_pages_go_on_after_a_token_whatever_changed_meanwhile(it: Town) -> None:
     it.emsp.tokens.put_many(token(f"T{number}") for number in range(5))
-    assert [each.uid for each in it.emsp.tokens.list(offset=1, limit=2)] == ["T1", "T2"]
-    uids, after = list[str](), None
-    while page := it.emsp.tokens.list(limit=2, after=after):
-        uids += [each.uid for each in page]
-        after = page[-1]
-        it.emsp.tokens.patch(after.uid, issuer="Other")
-    assert uids == ["T0", "T1", "T2", "T3", "T4"]
-    with pytest.raises(UnknownObject):
-        it.emsp.tokens.list(after=token("T9"))
+    pages, after = list[list[str]](), 0
+    while page := list(tokens := it.emsp.tokens.list(limit=2, after=after)):
+        pages.append([each.uid for each in page])
+        after = tokens.after
+        it.emsp.tokens.patch(page[-1].uid, issuer="Other")
+    assert pages == [["T0", "T1"], ["T2", "T3"], ["T4"]]
 
 
 def test_an_async_host_has_the_same_tokens(it: Town) -> None:
     it.join("NL-TNM")
 
     async def use() -> None:
-        tokens = it.worker().async_tokens
+        tokens = it.worker().aio.tokens
         assert await tokens.put(token("A")) == token("A")
         assert await tokens.put_many([token("A"), token("B")]) == 1
         assert (await tokens.patch("A", issuer="Other")).issuer == "Other"
         assert (await tokens.invalidate("B")).valid is False
-        assert [each.uid for each in await tokens.list(after=await tokens.get("A"))] == ["B"]
-        assert [each.party_id for each in await tokens.waiting()] == ["TNM"]
-        (report,) = await tokens.fan_out()
-        assert (report.put, await tokens.fan_out_to("NL", "TNM"), await tokens.waiting()) == (2, None, [])
-        assert await tokens.failures("NL", "TNM") == []
+        first = tokens.list(limit=1)
+        assert [each.uid async for each in first] == ["A"]
+        assert [each.uid async for each in tokens.list(after=first.after)] == ["B"]
+        assert [each.party_id async for each in tokens.waiting()] == ["TNM"]
+        (report,) = await tokens.push_pending()
+        again = await it.worker().aio.partner("NL-TNM").push_pending()
+        assert (report.put, again, await drained(tokens.waiting())) == (2, None, [])
+        assert await drained(tokens.failures("NL-TNM")) == []
 
     async def use_and_close() -> None:
         try:
             await use()
         finally:
             if isinstance(it.store, SqlStore):
-                await it.store.async_dispose()
+                await it.store.aclose()
 
     anyio.run(use_and_close)
 
@@ -240,18 +241,18 @@ def test_failures_name_the_tokens_of_a_party_and_how_often_they_failed() -> None
     it.push()
     began = it.clock.now()
     it.push()
-    found = it.emsp.tokens.failures("nl", "tnm")
+    found = list(it.emsp.tokens.failures("nl-tnm"))
     assert [(each.uid, each.type, each.failures, each.at >= began) for each in found] == [
         ("A", "RFID", 2, True),
         ("C", "RFID", 2, True),
     ]
     assert "2001: no" in found[0].error
-    (second,) = it.emsp.tokens.failures(*PARTY, after=found[0].sequence)
+    (second,) = it.emsp.tokens.failures(PartyId(*PARTY), after=found[0].sequence)
     assert second == found[1]
-    assert it.emsp.tokens.failures(*PARTY, limit=1) == found[:1]
+    assert list(it.emsp.tokens.failures(PartyId(*PARTY), limit=1)) == found[:1]
     it.desk.obey()
     it.push()
-    assert it.emsp.tokens.failures(*PARTY) == []
+    assert list(it.emsp.tokens.failures(PartyId(*PARTY))) == []
 
 
 def test_a_token_whose_push_was_cut_off_is_among_the_failures() -> None:
@@ -259,13 +260,13 @@ def test_a_token_whose_push_was_cut_off_is_among_the_failures() -> None:
     it.desk.script = lambda _: Killed()
     with pytest.raises(Killed):
         it.push()
-    (cut_off,) = it.emsp.tokens.failures(*PARTY)
+    (cut_off,) = it.emsp.tokens.failures(PartyId(*PARTY))
     assert (cut_off.uid, cut_off.failures, cut_off.error) == ("A", 0, "")
 
 
 def test_whoever_is_not_registered_has_no_failures() -> None:
     with pytest.raises(NotRegistered):
-        town().emsp.tokens.failures("DE", "ABC")
+        list(town().emsp.tokens.failures("DE-ABC"))
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_put_is_a_part_of_the_hosts_own_transaction(is_kept: bool, sqlite_with
         transaction = connection.begin()
         with store.joined(connection):
             it.put("A")
-            assert it.emsp.tokens.fan_out() == [], "it may be rolled back yet"
+            assert it.emsp.tokens.push_pending() == [], "it may be rolled back yet"
         if is_kept:
             transaction.commit()
         else:
@@ -297,6 +298,6 @@ def test_a_put_is_a_part_of_the_hosts_own_transaction(is_kept: bool, sqlite_with
     assert ([each.uid for each in it.emsp.tokens.list()], it.waiting()) == (
         (["A"], ["NL-TNM"]) if is_kept else ([], [])
     )
-    assert len(it.emsp.tokens.fan_out()) == is_kept
+    assert len(it.emsp.tokens.push_pending()) == is_kept
     engine.dispose()
-    store.dispose()
+    store.close()

@@ -12,11 +12,12 @@ from attrs import define, field
 
 from client.support import facing, registered, token
 from flows.support import FakeClock
-from ocpi_emsp import Emsp, SupportMatrix, Token, TokensPushed
+from ocpi_emsp import Emsp, PartyId, SupportMatrix, Token
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, delete_party, find_party, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.resources import TokensPushed
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.support import TO_CPO
 from scripted_cpo import ScriptedCpo, envelope
@@ -104,7 +105,7 @@ class World:
 
     def push(self, **options: Any) -> TokensPushed:
         self.clock.advance(seconds=1)
-        return self.emsp.push_tokens(*PARTY, **options)
+        return self.emsp.partner(PartyId(*PARTY)).push_tokens(**options)
 
     def pushed(self, uid: str) -> dict[str, Any]:
         """What is known of what the party has."""
@@ -126,7 +127,7 @@ class World:
         matrix = SupportMatrix.full()
         for method in methods:
             matrix = matrix.switch(False, module="tokens", direction=TO_CPO, method=method, path="/tokens/:path")
-        self.emsp.set_matrix(*PARTY, matrix)
+        self.emsp.partner(PartyId(*PARTY)).set_matrix(matrix)
 
 
 def world(**settings: Any) -> World:
@@ -185,7 +186,7 @@ def made_store(request: pytest.FixtureRequest) -> Iterator[Any]:
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 @define

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from ocpi_emsp import Emsp, Policy, Request, SupportMatrix
+from ocpi_emsp import Emsp, Policy, SupportMatrix
 from ocpi_emsp.codec import dump, parse
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.backend import Backend
+from ocpi_emsp.wire import Request
 
 BASE = "/ocpi/emsp"
 _CPO = "https://cpo.test/versions"
@@ -37,7 +38,7 @@ def emsp_and_token() -> tuple[Emsp, str]:
         matrix=SupportMatrix.full(),
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(_cpo)),
     )
-    invitation = emsp.invite("NL", "TNM")
+    invitation = emsp.parties.invite("NL-TNM")
     credentials = {
         "token": "token-of-the-cpo",
         "url": _CPO,

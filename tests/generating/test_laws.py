@@ -8,12 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generating.support import emsp_and_token
-from ocpi_emsp import Emsp, Evse, Location, Report, Request, Session, Severity, Tariff, check, decode, encode
+from ocpi_emsp import Emsp, Evse, Location, Report, Session, Tariff, check, decode, encode
 from ocpi_emsp.check import RULES
 from ocpi_emsp.codec import decode_strict, diagnose, dump, parse
 from ocpi_emsp.errors import NotJson
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.testing.payloads import Payload, mutations, payloads
 from ocpi_emsp.testing.strategies import JSON, KINDS, documents, from_model
+from ocpi_emsp.wire import Request
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
 few = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))

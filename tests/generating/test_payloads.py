@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ocpi_emsp import Location, Policy, Report, Severity, Token, check
+from ocpi_emsp import Location, Policy, Report, Token, check
 from ocpi_emsp.check import EXAMPLES, RULES, accept
 from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.testing.payloads import PUSHED, QUIRKS, SORTS, Payload, Sort, examples, mutations, payloads, quirks
 from ocpi_emsp.testing.strategies import KINDS, locations
 

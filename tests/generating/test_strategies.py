@@ -9,27 +9,20 @@ import pytest
 from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
-from ocpi_emsp import (
-    Cdr,
-    Connector,
+from ocpi_emsp import Cdr, Connector, Evse, Location, Session, Tariff, check, encode
+from ocpi_emsp.codec import decode_strict, dump
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.models import (
     ConnectorFormat,
     ConnectorType,
     Envelope,
-    Evse,
     GeoLocation,
     Hours,
-    Location,
     PowerType,
     RegularHours,
-    Session,
     SessionStatus,
-    Tariff,
     TariffRestrictions,
-    check,
-    encode,
 )
-from ocpi_emsp.codec import decode_strict, dump
-from ocpi_emsp.findings import Severity
 from ocpi_emsp.testing import strategies
 from ocpi_emsp.testing.strategies import KINDS, documents, from_model, full
 from ocpi_emsp.testing.strategies.scalars import FIRST

@@ -176,7 +176,7 @@ def scene(url: str, folder: Path, *argv: str) -> Iterator[Scene]:
     """Two workers and a CPO that is registered with them, whose locations they have; a token A is stored."""
     store = SqlStore(url)
     store.upgrade()
-    store.dispose()
+    store.close()
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         public = f"http://127.0.0.1:{sockets[1].getsockname()[1]}/ocpi/emsp"

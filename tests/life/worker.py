@@ -22,10 +22,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from ocpi_emsp import Allowed, Emsp, Event, Limits, Token, TokenType, WhitelistType
+from ocpi_emsp import Allowed, Emsp, Limits, PartyId, Token
 from ocpi_emsp.cli.server import serving
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
+from ocpi_emsp.events import Event
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import AuthorizeLimits, CommandLimits, DeliveryLimits, HttpLimits
 from ocpi_emsp.storage import SqlStore
 
@@ -102,47 +104,47 @@ class Doings:
         self._emsp = emsp
 
     def register(self, versions_url: str, token_a: str) -> str:
-        return str(self._emsp.register(versions_url, token_a=token_a))
+        return str(self._emsp.parties.register(versions_url, token_a=token_a))
 
     def rotate(self, country_code: str, party_id: str) -> str:
-        return str(self._emsp.parties.rotate(country_code, party_id))
+        return str(self._emsp.partner(PartyId(country_code, party_id)).rotate())
 
     def parties(self) -> list[str]:
         return [f"{party} {party.state.value}" for party in self._emsp.parties.list()]
 
     def sync(self, country_code: str, party_id: str, modules: list[str]) -> list[str]:
-        report = self._emsp.sync(country_code, party_id, modules=modules)
+        report = self._emsp.partner(PartyId(country_code, party_id)).sync(modules=modules)
         return [module.ended.value for module in report.modules]
 
     def start_session(self, party: Owner, token: str, location: str, evse: str, timeout: float = 60) -> str:
         found = self._emsp.tokens.get(token)
         assert found is not None
-        with self._emsp.client(*party) as cpo:
+        with self._emsp.partner(PartyId(*party)).client() as cpo:
             return cpo.start_session(token=found, location_id=location, evse_uid=evse, timeout=timeout).uid
 
     def stop_session(self, party: Owner, session_id: str) -> str:
-        with self._emsp.client(*party) as cpo:
+        with self._emsp.partner(PartyId(*party)).client() as cpo:
             return cpo.stop_session(session_id=session_id).uid
 
     def reserve_now(self, party: Owner, token: str, location: str, evse: str, seconds: float, number: int) -> str:
         found, until = self._emsp.tokens.get(token), datetime.now(UTC) + timedelta(seconds=seconds)
         assert found is not None
-        with self._emsp.client(*party) as cpo:
+        with self._emsp.partner(PartyId(*party)).client() as cpo:
             return cpo.reserve_now(
                 token=found, location_id=location, evse_uid=evse, expiry_date=until, reservation_id=number
             ).uid
 
     def result(self, party: Owner, uid: str, timeout: float = 30) -> str:
-        return self._emsp.commands.pending(*party, uid).result(timeout=timeout).value
+        return self._emsp.commands.pending(PartyId(*party), uid).result(timeout=timeout).value
 
     def command(self, party: Owner, uid: str) -> Any:
-        return plain(self._emsp.commands.get(*party, uid))
+        return plain(self._emsp.commands.get(PartyId(*party), uid))
 
     def commands(self) -> Any:
         return [plain(each) for each in self._emsp.commands.list()]
 
     def reservation(self, party: Owner, location: str, number: int) -> Any:
-        found = self._emsp.reservations.get(*party, location, number)
+        found = self._emsp.reservations.get(PartyId(*party), location, number)
         return None if found is None else plain(found)
 
     def put_token(self, uid: str) -> None:
@@ -155,7 +157,9 @@ class Doings:
         return [f"{each.country_code}-{each.party_id}" for each in self._emsp.tokens.waiting()]
 
     def set_pace(self, country_code: str, party_id: str, requests_per_second: int) -> None:
-        self._emsp.set_pace(country_code, party_id, requests_per_second=Decimal(requests_per_second))
+        self._emsp.partner(PartyId(country_code, party_id)).set_profile(
+            requests_per_second=Decimal(requests_per_second)
+        )
 
     def invalidate(self, uid: str) -> None:
         self._emsp.tokens.invalidate(uid)
@@ -170,20 +174,14 @@ async def main(url: str, descriptor: int, public: str) -> None:
     emsp = make_emsp(store, public)
     doings = Doings(emsp)
     loop = asyncio.get_running_loop()
-    due = [
-        asyncio.ensure_future(emsp.async_keep_delivering(every=EVERY)),
-        asyncio.ensure_future(emsp.async_tokens.keep_pushing(every=EVERY)),
-    ]
-    async with serving(emsp.asgi(), socket.socket(fileno=descriptor)):
+    app = emsp.asgi(background=False)
+    async with emsp.aio.running(every=EVERY), serving(app, socket.socket(fileno=descriptor)):
         say(0, "ready", public)
         with ThreadPoolExecutor(16) as threads:
             while line := await loop.run_in_executor(None, sys.stdin.readline):
                 number, name, arguments = json.loads(line)
                 threads.submit(do, number, getattr(doings, name), arguments)
-    for task in due:
-        task.cancel()
-    await asyncio.gather(*due, return_exceptions=True)
-    await store.async_dispose()
+    await store.aclose()
 
 
 def do(number: int, doing: Callable[..., Any], arguments: list[Any]) -> None:

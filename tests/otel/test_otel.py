@@ -21,11 +21,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from flows.support import CPO_TOKEN, Peer, cpo_server, credentials, envelope, peer, register, serve
 from flows.telling import TOKEN
-from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, OcpiError, Request
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, OcpiError, PartyId
 from ocpi_emsp.contrib.otel import OtelTelemetry
 from ocpi_emsp.contrib.otel.instruments import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -149,7 +150,7 @@ def test_our_own_fault_is_an_error_and_quotes_nothing(cpo: Peer, otel: Otel) -> 
 def test_nothing_secret_is_in_a_span_or_a_metric(cpo: Peer, otel: Otel) -> None:
     cpo.push("POST", "tokens/012345678/authorize", headers={"traceparent": PARENT})
     cpo.push("PUT", "credentials", credentials(token=CPO_TOKEN))
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         client.credentials()
     text = " ".join([*(span.to_json() for span in otel.spans()), repr(otel.metrics())])
     assert "credentials" in text
@@ -162,7 +163,7 @@ def test_nothing_secret_is_in_a_span_or_a_metric(cpo: Peer, otel: Otel) -> None:
 
 def test_a_call_is_a_span_and_carries_the_trace(cpo: Peer, otel: Otel) -> None:
     SENT.clear()
-    with cpo.emsp.client("NL", "TNM") as client:
+    with cpo.emsp.partner("NL-TNM").client() as client:
         client.credentials()
     (span,) = otel.spans()
     assert (span.kind, span.name) == (SpanKind.CLIENT, "GET credentials")
@@ -195,7 +196,7 @@ def test_what_the_propagator_carries_never_replaces_the_token(cpo: Peer) -> None
     SENT.clear()
     attached = context.attach(baggage.set_baggage("authorization", "no-token"))
     try:
-        with cpo.emsp.client("NL", "TNM") as client:
+        with cpo.emsp.partner("NL-TNM").client() as client:
             client.credentials()
     finally:
         context.detach(attached)
@@ -206,8 +207,8 @@ def test_a_call_that_fails_is_an_error(cpo: Peer, otel: Otel) -> None:
     def gone(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("gone")
 
-    cpo.emsp._http_client = serve(gone)
-    with cpo.emsp.client("NL", "TNM") as client, pytest.raises(OcpiError):
+    cpo.emsp._contexts.setup.http_client = serve(gone)
+    with cpo.emsp.partner("NL-TNM").client() as client, pytest.raises(OcpiError):
         client.credentials()
     (span,) = otel.spans()
     assert span.status.status_code is StatusCode.ERROR
@@ -216,7 +217,7 @@ def test_a_call_that_fails_is_an_error(cpo: Peer, otel: Otel) -> None:
 
 
 def test_a_sync_is_the_parent_of_its_calls(cpo: Peer, otel: Otel) -> None:
-    cpo.emsp.sync("NL", "TNM", modules=["locations"])
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations"])
     call, sync = otel.spans()
     assert (sync.name, sync.kind, call.name) == ("sync locations", SpanKind.INTERNAL, "GET locations")
     assert call.parent == sync.get_span_context()
@@ -228,7 +229,7 @@ def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Ote
     emsp = peer(
         telemetry=otel.telemetry,
         http_client=serve(answers),
-        async_http_client=lambda: httpx.AsyncClient(transport=async_http),
+        aio_http_client=lambda: httpx.AsyncClient(transport=async_http),
     ).emsp
     tokens = {party: register(emsp, "FR", party) for party in ("AAA", "BBB", "CCC")}
     otel.spans()
@@ -236,7 +237,7 @@ def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Ote
     async def renew(number: int, party: str, token: str) -> None:
         headers = {"authorization": f"Token {token}", "traceparent": f"00-{number:032x}-{SPAN}-01"}
         body = encode(credentials("FR", party))
-        answer = await emsp.handle_async(Request("PUT", "/2.1.1/credentials", headers=headers, body=body))
+        answer = await emsp.aio.handle(Request("PUT", "/2.1.1/credentials", headers=headers, body=body))
         assert answer.status == 200
 
     async def all_at_once() -> None:
@@ -278,7 +279,7 @@ def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, mode: str, plain
     async def all_at_once() -> None:
         async with anyio.create_task_group() as group:
             for each in wanted.items():
-                group.start_soon(emsp.handle_async, asked(*each))
+                group.start_soon(emsp.aio.handle, asked(*each))
 
     if mode == "async":
         anyio.run(all_at_once)
@@ -314,7 +315,7 @@ def test_requests_are_counted_and_timed(cpo: Peer, otel: Otel) -> None:
 
 
 def test_calls_are_counted_and_timed(cpo: Peer, otel: Otel) -> None:
-    cpo.emsp.sync("NL", "TNM", modules=["locations"])
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations"])
     metrics = otel.metrics()
     (point,) = [each for each in metrics["ocpi.client.requests"] if each.attributes["ocpi.module"] == "locations"]
     assert point.value == 1
@@ -326,7 +327,7 @@ def test_calls_are_counted_and_timed(cpo: Peer, otel: Otel) -> None:
 
 def test_the_gauges_are_read_when_they_are_collected(cpo: Peer, otel: Otel) -> None:
     assert "ocpi.sync.lag" not in otel.metrics()
-    cpo.emsp.sync("NL", "TNM", modules=["locations"])
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations"])
     cpo.clock.advance(minutes=5)
     (point,) = otel.metrics()["ocpi.sync.lag"]
     assert (point.value, dict(point.attributes)) == (300.0, {"ocpi.party": "NL-TNM", "ocpi.module": "locations"})
@@ -336,7 +337,7 @@ def test_one_telemetry_serves_several_emsps(otel: Otel, caplog: pytest.LogCaptur
     cpos = [peer(telemetry=otel.telemetry, http_client=serve(answers)) for _ in range(2)]
     others = [cpos[0], cpos[1].other("DE", "ABC")]
     for cpo in others:
-        cpo.emsp.sync(cpo.country_code, cpo.party_id, modules=["locations"])
+        cpo.emsp.partner(PartyId(cpo.country_code, cpo.party_id)).sync(modules=["locations"])
     parties = sorted(point.attributes["ocpi.party"] for point in otel.metrics()["ocpi.sync.lag"])
     assert parties == ["DE-ABC", "NL-TNM"]
     assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
@@ -345,7 +346,7 @@ def test_one_telemetry_serves_several_emsps(otel: Otel, caplog: pytest.LogCaptur
 def test_a_store_that_fails_gives_no_value_and_does_not_disturb_the_collection(
     cpo: Peer, otel: Otel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cpo.emsp.sync("NL", "TNM", modules=["locations"])
+    cpo.emsp.partner("NL-TNM").sync(modules=["locations"])
     cpo.store.transaction = None  # type: ignore[method-assign, assignment] # a bug of ours
     otel.metrics()
     metrics = otel.metrics()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ocpi_emsp import Finding, Location, Severity
+from ocpi_emsp import Finding, Location
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.report import PartnerReport
 
 HOSTILE = (

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from ocpi_emsp import Credentials, Location, Session, Severity, check
+from ocpi_emsp import Location, Session, check
 from ocpi_emsp.check import EXAMPLES, RULES
+from ocpi_emsp.findings import Severity
+from ocpi_emsp.models import Credentials
 from ocpi_emsp.report import PartnerReport, check_partial, to_html, to_json, to_markdown, to_text
 from report.support import finding
 

@@ -15,18 +15,10 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define, frozen
 
-from ocpi_emsp import (
-    AsyncClient,
-    AsyncListing,
-    AsyncPendingCommand,
-    Client,
-    CommandResponseType,
-    CommandType,
-    Emsp,
-    Listing,
-    NotRegistered,
-    PendingCommand,
-)
+from ocpi_emsp import Emsp, PartyId
+from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.resources import AsyncClient, AsyncListing, AsyncPendingCommand, Client, Listing, PendingCommand
 from ocpi_emsp.support import TO_CPO
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from served.cases import TOKEN, RowKey
@@ -53,22 +45,22 @@ class Caller:
     def register(self) -> Any:
         """Register at a CPO that has forgotten us, as we have it."""
         self.cpo.registration.forget()
-        if self.emsp.parties.get(self.cpo.country_code, self.cpo.party_id) is not None:
-            self.emsp.parties.unregister(self.cpo.country_code, self.cpo.party_id, tell=False)
+        if self.emsp.parties.get(PartyId(self.cpo.country_code, self.cpo.party_id)) is not None:
+            self.emsp.partner(PartyId(self.cpo.country_code, self.cpo.party_id)).unregister(tell=False)
         invitation = self.cpo.invite()
-        start = self.emsp.register if self.mode == "sync" else self.emsp.async_register
+        start = self.emsp.parties.register if self.mode == "sync" else self.emsp.aio.parties.register
         return start(invitation.versions_url, token_a=invitation.token_a)
 
     def do(self, run: Callable[[Caller], Any]) -> Any:
         """What `run` comes to, to the end."""
         if self.mode == "async":
             return anyio.run(self._do_async, run)
-        with self.emsp.client(self.cpo.country_code, self.cpo.party_id) as self._client:
+        with self.emsp.partner(PartyId(self.cpo.country_code, self.cpo.party_id)).client() as self._client:
             result = run(self)
             return list(result) if isinstance(result, Listing) else result
 
     async def _do_async(self, run: Callable[[Caller], Any]) -> Any:
-        async with self.emsp.async_client(self.cpo.country_code, self.cpo.party_id) as self._client:
+        async with self.emsp.aio.partner(PartyId(self.cpo.country_code, self.cpo.party_id)).client() as self._client:
             result = run(self)
             if isinstance(result, AsyncListing):
                 return [item async for item in result]
@@ -139,7 +131,7 @@ def _result_comes(command: CommandType) -> Check:
         assert result.status_code == 1000
         assert result.response_url == f"{caller.emsp.identity.url}/2.1.1/commands/{command.value}/{sent.uid}"
         assert len(sent.uid) >= 20
-        settled = caller.emsp.command("NL", "TNM", sent.uid)
+        settled = caller.emsp.commands.get("NL-TNM", sent.uid)
         assert settled is not None
         assert settled.result == CommandResponseType.ACCEPTED
 
@@ -152,8 +144,8 @@ def _put_token(caller: Caller) -> Any:
 
 def _pull(caller: Caller) -> Any:
     """What commands are about has to be known."""
-    pull = caller.emsp.sync if caller.mode == "sync" else caller.emsp.async_sync
-    return pull("NL", "TNM", modules=("locations", "sessions"))
+    emsp = caller.emsp if caller.mode == "sync" else caller.emsp.aio
+    return emsp.partner("NL-TNM").sync(modules=("locations", "sessions"))
 
 
 def _reserve(caller: Caller) -> Any:

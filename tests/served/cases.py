@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from ocpi_emsp import Token, TokenType, WhitelistType, decode
+from ocpi_emsp import Token, decode
+from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.support import FROM_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import samples

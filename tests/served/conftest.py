@@ -11,7 +11,8 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ocpi_emsp import Emsp, Event
+from ocpi_emsp import Emsp
+from ocpi_emsp.events import Event
 from ocpi_emsp.storage import MemoryStore
 from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register
 from served.support import SECONDS, Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host
@@ -93,7 +94,7 @@ def make_emsp(host: Host) -> MakeEmsp:
             "store": MemoryStore(),
             "url_policy": "loopback",
             "http_client": quick_client,
-            "async_http_client": quick_async_client,
+            "aio_http_client": quick_async_client,
         }
         emsp = Emsp(**{**settings, **options})
         host.mount(emsp)

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, cast
 from anyio.from_thread import BlockingPortal
 from attrs import define, field
 
-from ocpi_emsp import Emsp, Event
+from ocpi_emsp import Emsp, PartyId
+from ocpi_emsp.events import Event
 from ocpi_emsp.ports import Key
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
@@ -215,7 +216,7 @@ class Partner:
             matrix=matrix,
             url_policy="loopback",
             http_client=quick_client,
-            async_http_client=quick_async_client,
+            aio_http_client=quick_async_client,
         )
         self.host.mount(self.emsp)
 
@@ -239,7 +240,7 @@ class Partner:
 
 def invite(ocpi: Ocpi, emsp: Emsp, cpo: FakeCpo, *, base64_token: bool = False) -> Ocpi:
     """A client with a token A for the CPO."""
-    invitation = emsp.invite(cpo.country_code, cpo.party_id, base64_token=base64_token)
+    invitation = emsp.parties.invite(PartyId(cpo.country_code, cpo.party_id), base64_token=base64_token)
     assert invitation.versions_url == f"{ocpi.base}/versions"
     return ocpi.using(invitation.token_a)
 

@@ -14,24 +14,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ocpi_emsp import (
-    Allowed,
-    AuthorizationInfo,
-    AuthorizationRequest,
-    CdrReceived,
-    Event,
-    InvalidObject,
-    Limits,
-    LocationReceived,
-    LocationReferences,
-    NotEnoughInformation,
-    Refusal,
-    ResyncWanted,
-    TariffReceived,
-    Token,
-    decode,
-)
-from ocpi_emsp.models import Tariff
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Limits, Token, decode
+from ocpi_emsp.errors import InvalidObject, NotEnoughInformation, Refusal
+from ocpi_emsp.events import CdrReceived, Event, LocationReceived, ResyncRequested, TariffReceived
+from ocpi_emsp.models import LocationReferences, Tariff
 from ocpi_emsp.ports import EVENT, Kind, Record
 from ocpi_emsp.settings import AuthorizeLimits, DeliveryLimits
 from ocpi_emsp.storage import MemoryStore
@@ -115,7 +101,7 @@ def test_a_listener_that_raises(connect: Connect, asynchronous: bool) -> None:
 def redeliver(partner: Partner) -> int:
     """The eMSP's redelivery, in the mode of its server."""
     if partner.host.kind == "uvicorn":
-        return anyio.run(partner.emsp.async_redeliver)
+        return anyio.run(partner.emsp.aio.redeliver)
     return partner.emsp.redeliver()
 
 
@@ -160,7 +146,7 @@ def test_a_refusal_stays_refused_where_its_event_fails(connect: Connect) -> None
     """A PATCH to an unknown object wants a resync; a listener that cannot take that is still our fault."""
     partner = connect(limits=AT_ONCE)
     broken, heard = [True], list[Event]()
-    partner.emsp.on(ResyncWanted)(failing(False, broken, heard))
+    partner.emsp.on(ResyncRequested)(failing(False, broken, heard))
     is_our_fault(partner.ocpi("PATCH", partner.path("sessions", "SES9"), {"kwh": 1}))
     broken[0] = False
     assert redeliver(partner) == 1
@@ -174,7 +160,7 @@ def test_a_listener_that_cannot_read_something_does_not_blame_the_partner(partne
 
     partner.emsp.on(TariffReceived)(listen)
     is_our_fault(put_tariff(partner))
-    assert partner.emsp.rejections.list() == []
+    assert list(partner.emsp.rejections.list()) == []
 
 
 # --- authorize ------------------------------------------------------------------------------------------------------
@@ -267,7 +253,7 @@ def test_the_fallback_answers_where_an_authorize_hook_answers_nonsense(
     assert (given.both, given.data) == ((200, 1000), {"allowed": "NOT_ALLOWED"})
     assert SECRET not in given.text
     assert partner.objects == before
-    assert partner.emsp.rejections.list() == []
+    assert list(partner.emsp.rejections.list()) == []
     [decision] = partner.emsp.authorizations.list()
     assert (decision.decided_by, decision.correlation_id) == ("fallback", "corr-4711")
 
@@ -277,7 +263,7 @@ def test_the_fallback_answers_where_an_authorize_hook_answers_nonsense(
 def test_without_a_fallback_it_is_our_fault(asking: Callable[..., Partner], answer: str, asynchronous: bool) -> None:
     partner = asking(returning(NONSENSE[answer], asynchronous), authorize_fallback=None)
     is_our_fault(traced(partner.ocpi, "POST", AUTHORIZE, PLACE))
-    assert partner.emsp.rejections.list() == []
+    assert list(partner.emsp.rejections.list()) == []
     assert [decision.outcome for decision in partner.emsp.authorizations.list()] == ["500/3000"]
 
 

@@ -49,7 +49,7 @@ def is_unauthenticated(stocked: Partner, header: str) -> None:
     assert stocked.objects == before
     assert parties(stocked.store) == known
     assert stocked.events == []
-    assert stocked.emsp.rejections.list() == []
+    assert list(stocked.emsp.rejections.list()) == []
 
 
 def test_no_header(stocked: Partner) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from ocpi_emsp import Evse, EvseReceived, Limits, Location, ResyncWanted, Severity, Token, check
+from ocpi_emsp import Evse, Limits, Location, Token, check
+from ocpi_emsp.events import EvseReceived, ResyncRequested
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.support import SupportMatrix
@@ -203,7 +205,7 @@ def test_unknown_path(stocked: Partner, path: str) -> None:
     for method in ("GET", "PUT", "POST", "PATCH", "DELETE"):
         assert stocked.ocpi(method, path, LOCATION).both == (404, 2000), method
     assert stocked.objects == before
-    assert stocked.emsp.rejections.list() == []
+    assert list(stocked.emsp.rejections.list()) == []
 
 
 def test_methods_that_are_off(stocked: Partner) -> None:
@@ -352,7 +354,7 @@ def test_patch_of_an_unknown_object(
     assert stocked.ocpi("PATCH", stocked.path(module, *ids), {"last_updated": "2024-03-01T00:00:00Z"}).both == both
     assert stocked.objects == before
     [event] = stocked.events
-    assert isinstance(event, ResyncWanted)
+    assert isinstance(event, ResyncRequested)
     assert (event.country_code, event.party_id, event.module, event.id) == ("NL", "TNM", module, wanted)
 
 

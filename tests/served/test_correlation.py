@@ -11,8 +11,9 @@ import httpx
 import pytest
 from attrs import define
 
-from ocpi_emsp import Event, Limits
+from ocpi_emsp import Limits
 from ocpi_emsp.cli import stores
+from ocpi_emsp.events import Event
 from ocpi_emsp.ports import NAMES, Query
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
@@ -82,14 +83,14 @@ def database(
 
     async def dispose(_scope: object, _receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         """In the loop of the server, to which the connections belong."""
-        await store.async_dispose()
+        await store.aclose()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     if host.kind == "uvicorn":
         host.application = dispose
         assert http.get(host.origin).status_code == 204
-    store.dispose()
+    store.close()
 
 
 def stored(store: SqlStore) -> dict[str, str]:
@@ -132,7 +133,7 @@ def test_every_record_has_the_id_of_the_request_that_wrote_it(connect: Connect, 
     partner.emsp.tokens.put(TOKEN)
     for name in ("START_SESSION", "RESERVE_NOW"):
         partner.cpo.script[f"/2.1.1/commands/{name}"] = says({"result": "ACCEPTED"})
-    with partner.emsp.client("NL", "TNM") as client:
+    with partner.emsp.partner("NL-TNM").client() as client:
         until = clock.now() + timedelta(hours=1)
         reserved = client.reserve_now(
             token=TOKEN, location_id="LOC1", expiry_date=until, reservation_id=7, force=True
@@ -149,7 +150,7 @@ def test_every_record_has_the_id_of_the_request_that_wrote_it(connect: Connect, 
     }  # fmt: skip
 
     under("POST", f"/2.1.1/tokens/{TOKEN.uid}/authorize", {"location_id": "LOC1"}, number=10)
-    assert partner.emsp.authorizations.list()[-1].correlation_id == "c-10"
+    assert list(partner.emsp.authorizations.list())[-1].correlation_id == "c-10"
     partner.cpo.fresh_token()
     renewed = under("PUT", "/2.1.1/credentials", partner.cpo.credentials(), number=11)
     assert {name.split()[0] for name in renewed} == {"party", "credential"}

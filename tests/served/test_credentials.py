@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from ocpi_emsp import Emsp, InvalidObject, Limits, PartyRegistered, PartyUpdated
+from ocpi_emsp import Emsp, Limits
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.settings import CredentialLimits, HttpLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
@@ -64,7 +66,7 @@ def test_a_second_invitation_ends_the_first(make_emsp: MakeEmsp, ocpi: Ocpi, fak
     assert first("GET", "/versions").both == (401, 2000)
     register(second, fake_cpo)
     with pytest.raises(InvalidObject, match="NL-TNM is registered already"):
-        emsp.invite("nl", "tnm")
+        emsp.parties.invite("nl-tnm")
 
 
 # --- registering ----------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ocpi_emsp import CommandResponseType, CommandResultReceived
+from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.flows.commands.states import SentCommand
+from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 from served.calls import TO_CPO_CASES
 from served.cases import FROM_CPO_CASES, FromCpo, RowKey, put_location, rows, supported, without
@@ -169,7 +170,7 @@ def sent_command(partner: Partner) -> SentCommand:
 def test_the_result_of_a_command(partner: Partner, sent_command: SentCommand, body: bytes) -> None:
     path = f"/2.1.1/commands/START_SESSION/{sent_command.uid}"
     assert partner.ocpi("POST", path, content=body).both == (200, 1000)
-    settled = partner.emsp.command("NL", "TNM", sent_command.uid)
+    settled = partner.emsp.commands.get("NL-TNM", sent_command.uid)
     assert settled is not None
     assert settled.result == CommandResponseType.REJECTED
     # The same again is answered alike; another result is kept out and says so; neither is a second event.
@@ -177,7 +178,7 @@ def test_the_result_of_a_command(partner: Partner, sent_command: SentCommand, bo
     other = partner.ocpi("POST", path, {"result": "ACCEPTED"})
     assert other.both == (200, 1000)
     assert "Not stored" in other.message
-    assert partner.emsp.command("NL", "TNM", sent_command.uid) == settled
+    assert partner.emsp.commands.get("NL-TNM", sent_command.uid) == settled
     [event] = partner.heard(CommandResultReceived)
     assert (event.uid, event.result) == (sent_command.uid, CommandResponseType.REJECTED)
 

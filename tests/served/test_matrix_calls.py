@@ -9,7 +9,8 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define
 
-from ocpi_emsp import Emsp, MissingEndpoints, NotRegistered, NotSupported
+from ocpi_emsp import Emsp
+from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import TO_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
@@ -54,7 +55,7 @@ def caller(world: World, portal: BlockingPortal, logs: Logs) -> Iterator[MakeCal
             matrix=matrix,
             url_policy="loopback",
             http_client=quick_client,
-            async_http_client=quick_async_client,
+            aio_http_client=quick_async_client,
         )
         world.host.mount(emsp)
         made.append(Caller(mode, emsp, world.cpo, portal))

@@ -17,19 +17,18 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define, evolve, field
 
-from ocpi_emsp import (
+from ocpi_emsp import Emsp, OcpiError
+from ocpi_emsp.errors import (
     AlreadyRegistered,
     AnswerUnusable,
     CannotUseApi,
-    Emsp,
     MissingEndpoints,
-    OcpiError,
     PartnerError,
     PartnerRefused,
-    PartyRegistered,
     UnsupportedVersion,
 )
-from ocpi_emsp import Party as RegisteredParty
+from ocpi_emsp.events import PartyRegistered
+from ocpi_emsp.resources import Party as RegisteredParty
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
@@ -56,10 +55,10 @@ CREDENTIALS = "/2.1.1/credentials"
 def start(host: Host, emsp: Emsp, versions_url: str, token_a: str, **options: Any) -> RegisteredParty:
     """Our side of the handshake, in the mode of the server."""
     if host.kind == "waitress":
-        return emsp.register(versions_url, token_a=token_a, **options)
+        return emsp.parties.register(versions_url, token_a=token_a, **options)
 
     async def register() -> RegisteredParty:
-        return await emsp.async_register(versions_url, token_a=token_a, **options)
+        return await emsp.aio.parties.register(versions_url, token_a=token_a, **options)
 
     return anyio.run(register)
 
@@ -67,11 +66,11 @@ def start(host: Host, emsp: Emsp, versions_url: str, token_a: str, **options: An
 def renew(host: Host, emsp: Emsp, method: str) -> RegisteredParty:
     """PUT or PATCH of our credentials, in the mode of the server."""
     if host.kind == "waitress":
-        with emsp.client("NL", "TNM") as client:
+        with emsp.partner("NL-TNM").client() as client:
             return client.put_credentials() if method == "PUT" else client.patch_credentials()
 
     async def update() -> RegisteredParty:
-        async with emsp.async_client("NL", "TNM") as client:
+        async with emsp.aio.partner("NL-TNM").client() as client:
             return await (client.put_credentials() if method == "PUT" else client.patch_credentials())
 
     return anyio.run(update)
@@ -147,7 +146,7 @@ def test_a_cpo_registers_with_us(
 ) -> None:
     emsp = make_emsp(matrix=SupportMatrix.full())
     with simulated(portal, SimulatedCpo(**PRESETS[preset])) as cpo:
-        invitation = emsp.invite("NL", "TNM", base64_token=preset == "base64")
+        invitation = emsp.parties.invite("NL-TNM", base64_token=preset == "base64")
         logs.secret(invitation.token_a)
         exchanges = portal.call(cpo.register, invitation.versions_url, invitation.token_a)
         assert [(each.method, each.status) for each in exchanges] == [("GET", 200), ("GET", 200), ("POST", 201)]
@@ -159,7 +158,7 @@ def test_a_cpo_registers_with_us(
             works_both_ways(host, emsp, cpo, portal)
         remember(cpo, logs)
         assert portal.call(cpo.unregister).ok
-        assert emsp.invite("NL", "TNM").versions_url == invitation.versions_url
+        assert emsp.parties.invite("NL-TNM").versions_url == invitation.versions_url
 
 
 def works_both_ways(host: Host, emsp: Emsp, cpo: SimulatedCpo, portal: BlockingPortal) -> None:
@@ -254,7 +253,7 @@ def test_a_handshake_that_is_cancelled_leaves_nothing(
 
     async def cancelled() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: emsp.async_register(fake_cpo.versions_url, token_a=fake_cpo.token))
+            group.start_soon(lambda: emsp.aio.parties.register(fake_cpo.versions_url, token_a=fake_cpo.token))
             await anyio.to_thread.run_sync(posted.wait, SECONDS)
             group.cancel_scope.cancel()
 
@@ -339,7 +338,7 @@ def test_a_cpo_that_says_it_is_us_is_not_registered(
 def test_we_do_not_register_with_ourselves(host: Host, make_emsp: MakeEmsp, logs: Logs, path: str) -> None:
     """Nothing is sent: under a server with one thread we would wait for ourselves."""
     store = MemoryStore()
-    emsp = make_emsp(store=store, http_client=no_client, async_http_client=no_async_client)
+    emsp = make_emsp(store=store, http_client=no_client, aio_http_client=no_async_client)
     with pytest.raises(CannotUseApi, match="is our own URL"):
         start(host, emsp, host.url + path, logs.secret("some-token-of-theirs"))
     assert parties(store) == {}
@@ -397,11 +396,11 @@ def test_a_renewal_whose_answer_cannot_be_read_leaves_both_tokens(
     clock = FakeClock()
     partner = connect(clock=clock)
     assert works(partner.ocpi)
-    before, taker.failing = partner.emsp.parties.get("NL", "TNM"), FAILING[problem]
+    before, taker.failing = partner.emsp.parties.get("NL-TNM"), FAILING[problem]
     taker.meanwhile = lambda with_new: with_new("GET", "/versions")
     with pytest.raises(PartnerError):
         renew(partner.host, partner.emsp, method)
-    after = partner.emsp.parties.get("NL", "TNM")
+    after = partner.emsp.parties.get("NL-TNM")
     assert before is not None
     assert after is not None
     assert evolve(after, issued=()) == evolve(before, issued=())

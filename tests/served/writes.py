@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ocpi_emsp import CommandType
 from ocpi_emsp._bridge import run
 from ocpi_emsp.codec import encode
 from ocpi_emsp.flows.commands.states import SentCommand, command_key
+from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import Record
 from served.cases import TOKEN
 from served.partner import Partner
@@ -33,13 +33,13 @@ WRITES = {
 def refused(partner: Partner, write: str, content: bytes) -> Answer:
     """The answer to content that must leave everything as it was, and be kept as a rejection."""
     method, path = WRITES[write].split()
-    before, known, kept = partner.objects, parties(partner.store), len(partner.emsp.rejections.list())
+    before, known, kept = partner.objects, parties(partner.store), len(list(partner.emsp.rejections.list()))
     answer = partner.ocpi(method, path, content=content, headers={"x-correlation-id": "refuse-me"})
     assert partner.objects == before
     assert parties(partner.store) == known
     assert partner.events == []
     [*_, rejection] = partner.emsp.rejections.list()
-    assert len(partner.emsp.rejections.list()) == kept + 1
+    assert len(list(partner.emsp.rejections.list())) == kept + 1
     # A credentials object holds a token, which is kept nowhere but with its party.
     assert rejection.body == (b"" if "credentials" in write else content)
     assert (rejection.method, rejection.path) == (method, path)

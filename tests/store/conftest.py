@@ -26,7 +26,7 @@ def store(url: str) -> Iterator[SqlStore]:
     """A store with its schema."""
     opened = created(url)
     yield opened
-    opened.dispose()
+    opened.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "schema"])

@@ -108,7 +108,7 @@ def opened(database: Database, **settings: Any) -> Iterator[SqlStore]:
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 @contextmanager

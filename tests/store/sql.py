@@ -22,4 +22,4 @@ def opened(test: ContractTools, url: str) -> Iterator[SqlStore]:
     try:
         yield store
     finally:
-        test.call(store.async_dispose)
+        test.call(store.aclose)

@@ -3,11 +3,12 @@
 from typing import Any
 
 from flows.support import Answer
-from ocpi_emsp import Emsp, Request
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.ports import Key, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.wire import Request
 
 
 def push(emsp: Emsp, token: str, method: str, path: str, body: Any = None) -> Answer:

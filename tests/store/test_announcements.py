@@ -33,7 +33,7 @@ def store(postgres_with_schema: str) -> Iterator[SqlStore]:
     """A store on PostgreSQL, with its schema."""
     opened = SqlStore(postgres_with_schema)
     yield opened
-    opened.dispose()
+    opened.close()
     assert threads() == []
 
 
@@ -42,7 +42,7 @@ def other(postgres_with_schema: str) -> Iterator[SqlStore]:
     """Another store on the same database."""
     opened = SqlStore(postgres_with_schema)
     yield opened
-    opened.dispose()
+    opened.close()
 
 
 def put(store: SqlStore, *records: Record, undo: bool = False) -> None:
@@ -120,14 +120,14 @@ def test_all_listeners_share_a_thread_and_a_connection(
 def test_the_end_of_a_store_ends_its_thread_and_it_may_begin_again(store: SqlStore, other: SqlStore) -> None:
     first, second = Heard(), Heard()
     end = contract.begun(store, first, other)
-    store.dispose()
+    store.close()
     assert threads() == []
     contract.begun(store, second, other)
     end()
     put(other, command("1"))
     assert second.hears("1")
     assert "1" not in first.said
-    anyio.run(store.async_dispose)
+    anyio.run(store.aclose)
     assert threads() == []
 
 
@@ -137,7 +137,7 @@ def test_a_listener_may_end_itself_and_its_store(store: SqlStore, other: SqlStor
     def listener(uid: str) -> None:
         if uid == "last":
             end()
-            store.dispose()
+            store.close()
             done.set()
 
     end = store.announce(listener)
@@ -173,7 +173,7 @@ def test_stores_with_other_tables_do_not_hear_each_other(postgres_url: str) -> N
         assert each.hears("last")
         assert each.said == [str(number), "last"]
     for store in stores:
-        store.dispose()
+        store.close()
 
 
 # --- outages --------------------------------------------------------------------------------------------------------
@@ -212,8 +212,8 @@ def test_a_server_that_is_away_for_a_while_is_said_once(private_postgres: Privat
         other = SqlStore(url)  # those that idle in the pool of the first one were cut, too
         put(other, command("1"))
         assert heard.hears("1")
-        other.dispose()
-        store.dispose()
+        other.close()
+        store.close()
     assert threads() == []
 
 
@@ -223,7 +223,7 @@ def test_a_database_that_is_not_there_raises_nothing_and_ends_at_once() -> None:
     with warned() as warnings:
         end = store.announce(heard)
         assert warnings.came.wait(SECONDS)
-        store.dispose()
+        store.close()
     end()
     assert threads() == []
     assert heard.said == []
@@ -319,7 +319,7 @@ def test_a_host_with_an_async_engine_hears(other: SqlStore, postgres_with_schema
     contract.begun(store, heard, other)
     put(other, command("1"))
     assert heard.hears("1")
-    store.dispose()
+    store.close()
     assert threads() == []
 
 
@@ -330,7 +330,7 @@ def test_a_host_with_an_engine_hears_and_keeps_its_connections(other: SqlStore, 
         contract.begun(store, heard, other)
         put(other, command("1"))
         assert heard.hears("1")
-    store.dispose()
+    store.close()
     assert threads() == []
 
 
@@ -343,5 +343,5 @@ def test_nothing_is_said_on_sqlite(tmp_path: Path) -> None:
     assert threads() == []
     end()
     end()
-    store.dispose()
+    store.close()
     assert heard.said == []

@@ -13,13 +13,13 @@ from attrs import evolve
 from sqlalchemy import Integer, cast, create_engine, select
 
 from flows.support import at, make_emsp, register
-from ocpi_emsp import Policy, SupportMatrix, Token, TokenType, WhitelistType
+from ocpi_emsp import Policy, SupportMatrix, Token
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
-from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.models import CommandResponseType, CommandType, TokenType, WhitelistType
 from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
@@ -137,7 +137,7 @@ def test_the_oldest_rejections_and_decisions_go_first(topic: str, url: str) -> N
             return [each.id for each in await tx.entries(topic)]
 
     assert run(work()) == ["2", "3", "4"]
-    store.dispose()
+    store.close()
 
 
 def test_a_document_without_a_usable_view_leaves_the_columns_empty(store: SqlStore, url: str) -> None:
@@ -182,8 +182,8 @@ def test_a_party_has_its_columns(store: SqlStore, url: str) -> None:
     register(emsp)
     assert row(store, url, Kind.PARTY).matrix is None
     matrix = SupportMatrix.full()
-    emsp.set_matrix("NL", "TNM", matrix)
-    emsp.set_policy("NL", "TNM", Policy.strict())
+    emsp.partner("NL-TNM").set_matrix(matrix)
+    emsp.partner("NL-TNM").set_policy(Policy.strict())
     found = row(store, url, Kind.PARTY)
     assert found.matrix == json.loads(matrix.to_json())
     assert found.policy == {"refuses": "warning", "actions": {}}
@@ -199,7 +199,7 @@ def test_no_token_stands_in_the_database(store: SqlStore, url: str, tmp_path: Pa
     assert found.state == "REGISTERED"
     assert found.token_hashes == [each.sha256 for each in party().issued]
     if url.startswith("sqlite"):
-        store.dispose()
+        store.close()
         everything = b"".join(path.read_bytes() for path in tmp_path.glob("emsp.db*") if path.suffix != ".key")
         assert b"the-token-that-we-present" not in everything
         assert b"the-token-that-we-gave" not in everything
@@ -212,20 +212,20 @@ def test_the_key_file_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.Mo
     key = tmp_path / "emsp.db.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("emsp.db.key")] == ["emsp.db.key"]
-    store.dispose()
+    store.close()
     again = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     assert got(again) == party()
-    again.dispose()
+    again.close()
 
 
 def test_another_key_is_a_clear_error(url: str) -> None:
     store = created(url, secrets=FernetBox(FernetBox.new_key()))
     put(store, party())
-    store.dispose()
+    store.close()
     other = SqlStore(url, secrets=FernetBox(FernetBox.new_key()))
     with pytest.raises(StoreFailed, match=f"another key: provide the key it was encrypted with in {VARIABLE}"):
         got(other)
-    other.dispose()
+    other.close()
 
 
 def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,12 +234,12 @@ def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv(VARIABLE, key)
     store = SqlStore(url)
     put(store, party())
-    store.dispose()
+    store.close()
     assert not (tmp_path / "emsp.db.key").exists()
     monkeypatch.delenv(VARIABLE)
     again = SqlStore(url, secrets=FernetBox(key))
     assert got(again) == party()
-    again.dispose()
+    again.close()
 
 
 @pytest.mark.parametrize("key", ["short", "ü" * 44, "!" * 44])
@@ -248,7 +248,7 @@ def test_a_key_that_is_none_is_a_clear_error(tmp_path: Path, monkeypatch: pytest
     store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     with pytest.raises(StoreFailed, match=f"invalid key in {VARIABLE}"):
         put(store, party())
-    store.dispose()
+    store.close()
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_a_document_that_the_database_refuses_becomes_a_rejection(store: SqlStor
     answer = push(emsp, token, "PUT", f"tariffs/NL/TNM/{samples.tariff()['id']}", body)
     refused = url.startswith("postgresql") and not value.startswith(b'"x')
     assert answer.both == ((200, 2001) if refused else (201, 1000))
-    rejections = emsp.rejections.list()
+    rejections = list(emsp.rejections.list())
     assert [each.body for each in rejections] == ([body] if refused else [])
     if refused:
         assert answer.findings == [("", "store.refused")]
@@ -366,7 +366,7 @@ def test_a_file_that_somebody_holds_locked_is_a_clear_error(tmp_path: Path) -> N
     holder.close()
     write(store, record(document=b"2"))
     assert read(store, LOCATION) == record(document=b"2")
-    store.dispose()
+    store.close()
 
 
 def test_a_wal_file_and_full_durability(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_a_wal_file_and_full_durability(tmp_path: Path) -> None:
     with store._connected() as connection:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("synchronous", "foreign_keys")]
     assert found == [2, 1]  # FULL, on
-    store.dispose()
+    store.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite+aiosqlite://", "sqlite:///file::memory:?uri=true"])
@@ -399,7 +399,7 @@ def test_a_database_in_memory(url: str) -> None:
 
     assert {each.document for each in anyio.run(concurrently) if each} == {b"%d" % number for number in range(20)}
     assert read(store, LOCATION) is not None
-    store.dispose()
+    store.close()
 
 
 def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
@@ -413,7 +413,7 @@ def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
         ordered = connection.execute(select(table.c.total_cost).order_by(cast(table.c.total_cost, Integer))).scalars()
         assert [str(each) for each in ordered] == ["9", "10.5", "100"]
     engine.dispose()
-    store.dispose()
+    store.close()
 
 
 def test_the_queries_of_the_documentation_run(store: SqlStore, url: str) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import at, make_emsp, register
-from ocpi_emsp import Event, InvalidObject
 from ocpi_emsp._bridge import in_place, lift_store
-from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.events import Event
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import LOCATION, record
@@ -27,7 +27,7 @@ _host = SqlTable("orders", MetaData(), SqlColumn("id", Integer, primary_key=True
 @pytest.fixture(params=["as it comes", "with the recipe"])
 def host(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
     """The host's own engine; on SQLite also one that begins its transactions itself, as SQLAlchemy's recipe has it."""
-    created(url).dispose()
+    created(url).close()
     engine = create_engine(url)
     if request.param == "with the recipe" and engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
@@ -101,7 +101,7 @@ def test_nothing_is_delivered_before_the_host_commits(host: Engine) -> None:
 
 
 def test_an_async_host_joins_as_well(url: str) -> None:
-    created(url).dispose()
+    created(url).close()
     drivers = {"sqlite:": "sqlite+aiosqlite:", "postgresql+psycopg:": "postgresql+psycopg:"}
     name = url.partition(":")[0] + ":"
 
@@ -142,8 +142,9 @@ def test_a_schema_and_a_prefix(postgres_url: str) -> None:
     assert [each.document for each in found if each] == [b"1", b"2"]
     assert "emsp_locations" in inspect(engine).get_table_names(schema="charging")
     assert "ocpi_locations" in inspect(engine).get_table_names()
-    for each in (first, second, engine):
-        each.dispose()
+    first.close()
+    second.close()
+    engine.dispose()
 
 
 def test_stores_of_urls_share_what_is_compiled_and_an_engine_of_a_host_has_its_own(tmp_path: Path) -> None:

@@ -120,4 +120,4 @@ def test_a_new_postgresql_finds_a_record_by_its_identity(postgres_url: str, kind
         assert f"uq_{table.name}" in "\n".join(plan)
     finally:
         engine.dispose()
-        store.dispose()
+        store.close()

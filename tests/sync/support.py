@@ -15,14 +15,17 @@ from attrs import define
 
 from client.support import Mode, register
 from flows.support import FakeClock
-from ocpi_emsp import Emsp, Event, Party, Request, SupportMatrix, SyncReport
+from ocpi_emsp import Emsp, PartyId, SupportMatrix
 from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import checkpoint_key, find_party, put_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint, get_checkpoint
 from ocpi_emsp.ports import Key, Kind, Query, Record, Store
+from ocpi_emsp.resources import Party, SyncReport
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
+from ocpi_emsp.wire import Request
 from scripted_cpo import ScriptedCpo
 
 Document: TypeAlias = dict[str, Any]
@@ -65,15 +68,15 @@ class Synced:
 
     def sync(self, **parameters: Any) -> SyncReport:
         if self.mode == "sync":
-            return self.emsp.sync(*OWNER, **parameters)
+            return self.emsp.partner(PartyId(*OWNER)).sync(**parameters)
         return anyio.run(self._async_sync, parameters)
 
     async def _async_sync(self, parameters: dict[str, Any]) -> SyncReport:
         try:
-            return await self.emsp.async_sync(*OWNER, **parameters)
+            return await self.emsp.aio.partner(PartyId(*OWNER)).sync(**parameters)
         finally:  # the connections belong to this loop
             if isinstance(self.store, SqlStore):
-                await self.store.async_dispose()
+                await self.store.aclose()
 
     def pull(self, module: str = "locations", **parameters: Any) -> Any:
         """The report of one module."""
@@ -141,7 +144,7 @@ def synced(
         url="https://emsp.test/ocpi/emsp",
         store=kept,
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
-        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(cpo)),
+        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(cpo)),
         **(values | settings),
     )
     token = register(emsp)
@@ -158,7 +161,7 @@ def on_sqlite(path: Path, **settings: Any) -> Iterator[Synced]:
         with synced(store=store, **settings) as pair:
             yield pair
     finally:
-        store.dispose()
+        store.close()
 
 
 def change_party(pair: Synced, change: Callable[[Party], Party]) -> None:

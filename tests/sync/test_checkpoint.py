@@ -10,8 +10,11 @@ import pytest
 from attrs import evolve
 
 from client.support import MODES, Mode
-from ocpi_emsp import Endpoint, Limits, Party, StoreFailed, SyncEnded
+from ocpi_emsp import Limits
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.models import Endpoint
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.resources import Party, SyncEnded
 from ocpi_emsp.settings import SyncLimits
 from processes import Killed
 from scripted_cpo import Reply, page
@@ -295,7 +298,7 @@ def test_an_older_sync_of_the_same_module_sees_that_it_was_taken_over() -> None:
 
         def second(_: httpx.Request) -> httpx.Response | None:
             if len(pair.cpo.asked) == 2:
-                reports.append(pair.emsp.sync("NL", "TNM", modules=["locations"]))
+                reports.append(pair.emsp.partner("NL-TNM").sync(modules=["locations"]))
             return None
 
         pair.cpo.answer = second

@@ -10,10 +10,12 @@ import httpx
 import pytest
 from msgspec import json
 
-from ocpi_emsp import Event, Limits, SyncEnded
+from ocpi_emsp import Limits
 from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import SyncLimits
 from processes import Killed
 from sync.support import NOW, OLD, Synced, location, moved, on_sqlite, session, synced, tariff

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.support import BASE, MODES, TOKEN, Mode
-from ocpi_emsp import Limits, SyncEnded
+from ocpi_emsp import Limits
 from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import HttpLimits
 from scripted_cpo import page
 from sync.support import location, synced, tariff

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from client.support import token
-from ocpi_emsp import SyncEnded
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import RetryPolicy
 from sync.support import location, synced
 from sync.test_checkpoint import honest

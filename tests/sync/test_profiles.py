@@ -7,9 +7,11 @@ import pytest
 
 from client.support import MODES, Mode
 from flows.support import register
-from ocpi_emsp import Event, EvseRemoved, SyncEnded
+from ocpi_emsp import PartyId
 from ocpi_emsp._bridge import in_place, lift_store, run
+from ocpi_emsp.events import Event, EvseRemoved
 from ocpi_emsp.ports import Key, Kind, Record, Store
+from ocpi_emsp.resources import SyncEnded
 from scripted_cpo import page
 from sync.support import NOW, OLD, OWNER, Synced, cdr, location, moved, on_sqlite, session, synced, tariff
 
@@ -18,7 +20,7 @@ HUB = OWNER
 
 
 def behind(pair: Synced, *parties: str) -> None:
-    pair.emsp.parties.set_profile(*OWNER, allowed_parties=parties or ("DE-ABC", "FR-XYZ"))
+    pair.emsp.partner(PartyId(*OWNER)).set_profile(allowed_parties=parties or ("DE-ABC", "FR-XYZ"))
 
 
 def push(pair: Synced, owner: tuple[str, str], module: str, document: Any) -> None:
@@ -46,7 +48,7 @@ def owners(pair: Synced, kind: str, object_id: str) -> list[tuple[str, str]]:
 def test_a_sync_asks_for_pages_of_the_page_limit_below_a_slash(mode: Mode) -> None:
     with synced(mode) as pair:
         pair.cpo.lists["tariffs"] = [tariff(n) for n in range(5)]
-        pair.emsp.parties.set_profile(*OWNER, page_limit=2, trailing_slash=True)
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(page_limit=2, trailing_slash=True)
         pair.cpo.answer = lambda request: slashed(pair, request)
         assert pair.pull("tariffs").created == 5
         assert [each.url.path for each in pair.cpo.asked] == ["/cpo/2.1.1/tariffs/"] * 3
@@ -65,14 +67,14 @@ def slashed(pair: Synced, request: Any) -> Any:
 
 def test_a_larger_page_limit_counts_as_well() -> None:
     with synced() as pair:
-        pair.emsp.parties.set_profile(*OWNER, page_limit=1000)
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(page_limit=1000)
         pair.pull("tariffs")
         assert pair.cpo.queries("tariffs")[0]["limit"] == "1000"
 
 
 def test_a_location_that_is_wished_for_is_asked_for_with_a_slash() -> None:
     with synced() as pair:
-        pair.emsp.parties.set_profile(*OWNER, trailing_slash=True)
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(trailing_slash=True)
         assert pair.push("PATCH", "locations/*/LOC1", {"name": "new"}) == 404
         pair.pull()
         assert pair.cpo.asked[0].url.path == "/cpo/2.1.1/locations/LOC1/"
@@ -83,7 +85,7 @@ def test_pulled_timestamps_without_a_zone_are_in_the_partys(mode: Mode) -> None:
     with synced(mode) as pair:
         local = session(1) | {"start_datetime": "2024-05-01T12:00:00", "last_updated": "2024-05-01T12:00:00"}
         pair.cpo.lists["sessions"] = [local, session(2), session(3) | {"kwh": "nonsense"}]
-        pair.emsp.parties.set_profile(*OWNER, time_zone="Europe/Amsterdam")
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(time_zone="Europe/Amsterdam")
         report = pair.pull("sessions")
         assert (report.created, report.rejected) == (2, 1)
         assert report.notes == ("timestamps without a zone designator were read in Europe/Amsterdam",)
@@ -99,7 +101,7 @@ def test_a_rejection_of_a_pull_has_what_was_received() -> None:
     with synced() as pair:
         bad = b'{"id": "SES1", "last_updated": "2024-05-01T12:00:00"}'
         pair.cpo.answer = lambda _: page([bad])
-        pair.emsp.parties.set_profile(*OWNER, time_zone="Europe/Amsterdam")
+        pair.emsp.partner(PartyId(*OWNER)).set_profile(time_zone="Europe/Amsterdam")
         assert pair.pull("sessions").rejected == 1
         (rejection,) = pair.emsp.rejections.list()
         assert rejection.body == bad

@@ -22,7 +22,7 @@ def opened(url: str) -> Iterator[SqlStore]:
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 @pytest.fixture(params=["memory", "postgresql", "sqlite"])

@@ -9,8 +9,11 @@ import httpx
 import pytest
 
 from client.support import MODES, Mode, register, token
-from ocpi_emsp import Event, Limits, NotRegistered, SupportMatrix, SyncEnded
+from ocpi_emsp import Limits, SupportMatrix
+from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.events import Event
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo.wire import encode
 from sync.support import NOW, OLD, cdr, location, moved, on_sqlite, session, synced, tariff
@@ -133,7 +136,7 @@ def test_a_rejection_is_kept_once_and_replayed_as_the_push_that_it_could_have_be
         assert (kept.method, kept.path, kept.route) == ("PUT", "/2.1.1/locations/NL/TNM/LOC1", "locations.put_location")
         assert kept.body.startswith(b"{")
         assert pair.emsp.rejections.replay(kept, body=encode(location(1))).status == 201
-        assert pair.emsp.rejections.list() == []
+        assert list(pair.emsp.rejections.list()) == []
         assert pair.ids(Kind.LOCATION) == ["LOC1"]
 
 
@@ -241,7 +244,7 @@ def test_a_module_that_the_party_does_not_offer_is_skipped() -> None:
 def test_a_row_that_the_matrix_switches_off_is_skipped() -> None:
     with synced() as pair:
         rows = [line for line in SupportMatrix.full().to_csv().splitlines() if "tariffs" not in line.lower()]
-        pair.emsp.set_matrix("NL", "TNM", SupportMatrix.from_csv("\n".join(rows)))
+        pair.emsp.partner("NL-TNM").set_matrix(SupportMatrix.from_csv("\n".join(rows)))
         report = pair.sync()
         assert report.module("tariffs").ended is SyncEnded.SKIPPED
         assert report.module("locations").ended is SyncEnded.DONE
@@ -264,7 +267,7 @@ def test_what_makes_no_sense_is_refused(parameters: Any, error: str) -> None:
 
 def test_an_unknown_party_is_refused() -> None:
     with synced() as pair, pytest.raises(NotRegistered):
-        pair.emsp.sync("DE", "XXX")
+        pair.emsp.partner("DE-XXX").sync()
 
 
 def test_progress_is_told_after_every_page_and_at_the_end() -> None:

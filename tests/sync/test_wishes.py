@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from ocpi_emsp import SyncEnded
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties import pending_resync as resync
 from ocpi_emsp.ports import Kind
+from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.storage import MemoryStore
 from sync.support import NOW, Synced, location, moved, session, synced, tariff
 

@@ -130,7 +130,7 @@ def store_on(url: str) -> Iterator[SqlStore]:
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 def rows(url: str, query: str) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def test_a_missing_schema_is_named_with_what_makes_it(postgres_url: str, tmp_pat
     assert "ocpi-emsp db upgrade" in said
     store = SqlStore(postgres_url)
     store.upgrade()
-    store.dispose()
+    store.close()
     status, said = python(*argv, folder=tmp_path)
     assert status == 3
     assert "no tables of Procrastinate: `ocpi-emsp worker --upgrade` makes them" in said

@@ -40,7 +40,7 @@ def on_queue(url: str, work: Callable[[procrastinate.App, SqlStore], Awaitable[N
                 with anyio.fail_after(SECONDS):
                     await work(app, store)
         finally:
-            await store.async_dispose()
+            await store.aclose()
 
     with store_on(url) as store:
         anyio.run(run)
@@ -186,7 +186,7 @@ def test_a_worker_outlives_a_database_that_restarts(private_postgres: PrivatePos
         finally:
             stop.set()
             await asyncio.wait_for(worker, SECONDS)
-            await store.async_dispose()
+            await store.aclose()
 
     with store_on(url) as store, serving(cpos):
         emsp = make_emsp(store)

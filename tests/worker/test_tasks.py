@@ -19,7 +19,7 @@ from procrastinate.testing import InMemoryConnector
 
 from client.support import token
 from flows.support import FakeClock
-from ocpi_emsp import Event, SyncReport
+from ocpi_emsp import PartyId
 from ocpi_emsp.contrib.procrastinate import (
     QUEUE,
     STOP,
@@ -34,7 +34,9 @@ from ocpi_emsp.contrib.procrastinate import (
 from ocpi_emsp.contrib.procrastinate.apps import conninfo, make_app
 from ocpi_emsp.contrib.procrastinate.retries import SyncRetries
 from ocpi_emsp.errors import NotRegistered, StoreFailed, UnsafeUrl
+from ocpi_emsp.events import Event
 from ocpi_emsp.flows.commands.states import CommandState
+from ocpi_emsp.resources import SyncReport
 from ocpi_emsp.settings import RetryPolicy
 from ocpi_emsp.storage import MemoryStore
 from worker.support import Cpos, make_emsp, register
@@ -81,8 +83,8 @@ def desk(answer: Callable[[httpx.Request], httpx.Response], *, namespace: str = 
     emsp = make_emsp(
         store,
         retry_policy=RetryPolicy(attempts=1),
-        async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer)),
-        relayed=[Event],
+        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer)),
+        outbox_events=[Event],
     )
     cpos = Cpos(base="http://127.0.0.1:9")
     register(store, cpos, [OWNER], "locations", "tokens")
@@ -236,7 +238,7 @@ def test_a_party_that_waits_for_changed_tokens_has_one_job_for_all_of_them() -> 
     assert job["args"] == {"country_code": "NL", "party_id": "TNM"}
     assert (job["lock"], job["queueing_lock"], job["priority"]) == ("sync/NL-TNM/tokens", "changes/NL-TNM", 10)
     host.work()
-    assert (job["status"], emsp.tokens.waiting()) == ("succeeded", [])
+    assert (job["status"], list(emsp.tokens.waiting())) == ("succeeded", [])
     assert look(host, "ocpi_emsp.fan_out") == "succeeded"
     assert len(pushes(host)) == 1, "nothing waits any more"
 
@@ -271,7 +273,7 @@ def test_deadlines_that_passed_are_dealt_with() -> None:
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=accepted))),
     )
     register(host.store, Cpos(base="http://127.0.0.1:9"), [OWNER], "commands")
-    with emsp.client(*OWNER) as client:
+    with emsp.partner(PartyId(*OWNER)).client() as client:
         command = client.stop_session(session_id="S1", force=True)
     assert look(host, "ocpi_emsp.expire") == "succeeded"
     assert command.refresh().state is CommandState.TIMED_OUT, "the clock of the worker is years ahead of that one"

@@ -1,17 +1,18 @@
 """The eMSP as an ASGI 3 application (https://asgi.readthedocs.io/en/latest/specs/www.html).
 
 Rules of this module: translate, nothing else. A body over the limit is read to a bound and dropped, so that the
-partner hears 413 instead of a reset connection.
+partner gets 413 instead of a reset connection. The lifespan runs the background work around that of the fallback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from ocpi_emsp.adapters import DRAIN
-from ocpi_emsp.routes import below
+from ocpi_emsp.routes import below, is_below
 from ocpi_emsp.wire import Request, Response
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -19,19 +20,33 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
+Running: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+AsgiApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+"""Any ASGI application; frameworks type the three arguments in their own ways."""
 
 
 class AsgiApp:
     """Application to mount at any prefix; ``base`` is the path of the public URL."""
 
-    def __init__(self, handle: Handle, base: str, limit: int) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        base: str,
+        limit: int,
+        running: Running | None = None,
+        fallback: AsgiApplication | None = None,
+    ) -> None:
         self._handle = handle
         self._base = base
         self._limit = limit
+        self._running: Running = running or nullcontext
+        self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(scope, receive, send)
+        elif self._fallback is not None and not is_below(_raw_path(scope), self._base):
+            await self._fallback(scope, receive, send)
         elif scope["type"] == "http":
             body = await self._body(receive)
             if body is not None:
@@ -39,10 +54,28 @@ class AsgiApp:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ours around that of the fallback, unless that refuses to have one before it receives anything."""
+        received = 0
+
+        async def receiving() -> Message:
+            nonlocal received
+            received += 1
+            return await receive()
+
+        async with self._running():
+            if self._fallback is not None:
+                try:
+                    await self._fallback(scope, receiving, send)
+                    return
+                except Exception:
+                    if received:
+                        raise
+            await _complete(receive, send)
+
     def _request(self, scope: Scope, body: bytes) -> Request:
-        path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        below_base = below(path, self._base, scope.get("root_path", ""))
+        below_base = below(_raw_path(scope), self._base, scope.get("root_path", ""))
         return Request(scope["method"], below_base, scope["query_string"].decode("latin-1"), headers, body)
 
     async def _body(self, receive: Receive) -> bytes | None:
@@ -69,7 +102,13 @@ async def _answer(send: Send, response: Response) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+def _raw_path(scope: Scope) -> str:
+    path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return path.decode("latin-1")
+
+
+async def _complete(receive: Receive, send: Send) -> None:
+    """Say that startup and shutdown are complete, as they come."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from ocpi_emsp.adapters import DRAIN
-from ocpi_emsp.routes import below
+from ocpi_emsp.routes import below, is_below
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 Handle: TypeAlias = Callable[[Request], Response]
+WsgiApplication: TypeAlias = "WSGIApplication"
 
 _CHUNK = 65536
 
@@ -26,12 +27,15 @@ _CHUNK = 65536
 class WsgiApp:
     """Application to mount at any prefix; ``base`` is the path of the public URL."""
 
-    def __init__(self, handle: Handle, base: str, limit: int) -> None:
+    def __init__(self, handle: Handle, base: str, limit: int, fallback: WsgiApplication | None = None) -> None:
         self._handle = handle
         self._base = base
         self._limit = limit
+        self._fallback = fallback
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._fallback is not None and not is_below(_raw_path(environ), self._base):
+            return self._fallback(environ, start_response)
         response = self._handle(self._request(environ))
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         start_response(f"{response.status} {_phrase(response.status)}", headers)

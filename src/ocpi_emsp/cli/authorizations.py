@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import asdict
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.listing import print_list, write_lines
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
@@ -25,10 +26,10 @@ def run(arguments: Namespace) -> int:
     """List them."""
     with opened(arguments) as store:
         authorizations = emsp_of_nobody(store).authorizations
-        owner = arguments.party or (None, None)
+        party = PartyId(*arguments.party) if arguments.party else None
 
         def page(after: int, limit: int) -> list[Decision]:
-            return authorizations.list(*owner, limit=limit, after=after)
+            return list(authorizations.list(party, limit=limit, after=after))
 
         def write(page: Sequence[Decision]) -> None:
             if arguments.json:

@@ -13,15 +13,16 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.stores import emsp_of
-from ocpi_emsp.client import Client
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import PartnerError, StoreFailed
 from ocpi_emsp.models import CommandResponseType, Token, TokenType
+from ocpi_emsp.resources.client import Client
 from ocpi_emsp.resources.commands import PendingCommand
 
 _Send: TypeAlias = Callable[[Client, Emsp, Namespace], PendingCommand]
@@ -33,8 +34,8 @@ def run(arguments: Namespace) -> int:
     with emsp_of(arguments, url_needed_for=needed) as emsp:
         if arguments.action == "show":
             country_code, party_id = arguments.party
-            return _ended(emsp.commands.pending(country_code, party_id, arguments.uid), arguments)
-        with emsp.client(*arguments.party) as cpo:
+            return _ended(emsp.commands.pending(PartyId(country_code, party_id), arguments.uid), arguments)
+        with emsp.partner(PartyId(*arguments.party)).client() as cpo:
             try:
                 pending = _SENDERS[arguments.action](cpo, emsp, arguments)
             except (PartnerError, StoreFailed) as error:

@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
     try:
         return _ACTIONS[arguments.action](store, as_json=arguments.json)
     finally:
-        store.dispose()
+        store.close()
 
 
 def _upgrade(store: SqlStore, *, as_json: bool) -> int:

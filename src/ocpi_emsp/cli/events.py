@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.listing import print_list, write_lines
@@ -38,10 +39,10 @@ def run(arguments: Namespace) -> int:
 
 
 def _list(events: Events, arguments: Namespace) -> None:
-    owner = arguments.party or (None, None)
+    party = PartyId(*arguments.party) if arguments.party else None
 
     def page(after: int, limit: int) -> list[PendingEvent]:
-        return events.list(*owner, topic=arguments.topic, dead=arguments.dead, limit=limit, after=after)
+        return list(events.list(party, topic=arguments.topic, dead=arguments.dead, limit=limit, after=after))
 
     def write(page: Sequence[PendingEvent]) -> None:
         if arguments.json:
@@ -67,7 +68,7 @@ def _row(event: PendingEvent) -> tuple[str, ...]:
 
 
 def _show(events: Events, arguments: Namespace) -> None:
-    event = events.show(arguments.id)
+    event = events.get(arguments.id)
     if event is None:
         raise CommandFailed(f"no event {arguments.id!r} waits or is dead")
     document = msgspec.Raw(event.document or b"null")

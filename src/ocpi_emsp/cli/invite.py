@@ -9,6 +9,7 @@ from argparse import Namespace
 
 from attrs import asdict
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.stores import emsp_of
 
@@ -17,9 +18,8 @@ def run(arguments: Namespace) -> int:
     """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
     country_code, party_id = arguments.invited, arguments.invited_party
     with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
-        invitation = emsp.invite(
-            country_code,
-            party_id,
+        invitation = emsp.parties.invite(
+            PartyId(country_code, party_id),
             base64_token=arguments.base64_token,
             required_modules=arguments.required_modules,
         )

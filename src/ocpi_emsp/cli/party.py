@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import party as party_of
@@ -58,7 +59,7 @@ def _examine_url(arguments: Namespace) -> Diagnosis:
     if arguments.token is None:
         raise Usage("a versions URL is looked at with a token that the partner gave us: give it as --token")
     with _quick(arguments, _settings(arguments), MemoryStore()) as emsp:
-        return emsp.parties.doctor(arguments.partner, arguments.token, base64_token=arguments.base64)
+        return emsp.parties.diagnose(arguments.partner, token=arguments.token, base64_token=arguments.base64)
 
 
 def _examine_party(arguments: Namespace) -> Diagnosis:
@@ -69,7 +70,7 @@ def _examine_party(arguments: Namespace) -> Diagnosis:
     if arguments.token is not None:
         raise Usage("a registered party is looked at with the token that it gave us: leave --token out")
     with opened(arguments) as store, _quick(arguments, _settings(arguments), store) as emsp:
-        return emsp.parties.examine(*codes)
+        return emsp.partner(PartyId(*codes)).diagnose()
 
 
 def _settings(arguments: Namespace) -> Settings:
@@ -123,13 +124,13 @@ _CALLED_BACK = "the party calls us back"
 
 def _rotate(arguments: Namespace) -> int:
     with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
-        party = emsp.parties.rotate(*arguments.party)
+        party = emsp.partner(PartyId(*arguments.party)).rotate()
     return _done(arguments, party, "fresh tokens exchanged with")
 
 
 def _update(arguments: Namespace) -> int:
     with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
-        party = emsp.parties.update(*arguments.party, versions_url=arguments.versions_url)
+        party = emsp.partner(PartyId(*arguments.party)).update(versions_url=arguments.versions_url)
     return _done(arguments, party, "updated")
 
 
@@ -145,7 +146,7 @@ def _done(arguments: Namespace, party: Party, what: str) -> int:
 def _unregister(arguments: Namespace) -> int:
     country_code, party_id = arguments.party
     with emsp_of(arguments) as emsp:
-        emsp.parties.unregister(country_code, party_id, tell=not arguments.no_tell)
+        emsp.partner(PartyId(country_code, party_id)).unregister(tell=not arguments.no_tell)
     if arguments.json:
         result: dict[str, Any] = {"country_code": country_code, "party_id": party_id, "told": not arguments.no_tell}
         output.write_json(result, indent=None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
@@ -22,12 +23,12 @@ def run(arguments: Namespace) -> int:
 
     changes = _changes(arguments)
     with opened(arguments) as store:
-        parties = emsp_of_nobody(store).parties
+        partner = emsp_of_nobody(store).partner(PartyId(*arguments.party))
         try:
-            profile = parties.set_profile(*arguments.party, **changes) if changes else parties.profile(*arguments.party)
+            profile = partner.set_profile(**changes) if changes else partner.profile()
         except ValueError as error:
             raise Usage(str(error)) from None
-        suggestions = [each.as_json() for each in parties.suggestions(*arguments.party)] if arguments.suggest else None
+        suggestions = [each.as_json() for each in partner.suggestions()] if arguments.suggest else None
     values = {name: _plain(getattr(profile, name)) for name in DEFAULTS}
     name = "-".join(arguments.party)
     if arguments.json:

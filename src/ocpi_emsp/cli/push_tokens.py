@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import asdict
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside
 from ocpi_emsp.cli.stores import emsp_of, registered
@@ -46,7 +47,7 @@ def run(arguments: Namespace) -> int:
 def _push(emsp: Emsp, party: tuple[str, str], arguments: Namespace) -> TokensPushed | None:
     """The report; None where nothing could be tried, which is said."""
     try:
-        return emsp.push_tokens(*party, verify=arguments.verify, full=arguments.full)
+        return emsp.partner(PartyId(*party)).push_tokens(verify=arguments.verify, full=arguments.full)
     except (NotRegistered, UnsafeUrl) as error:
         output.say(f"{'-'.join(party)}: {error.message}")
         return None

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
@@ -61,8 +62,7 @@ def _reconciled(emsp: Emsp, arguments: Namespace) -> Reconciliation:
     asked: dict[str, Any] = {name: getattr(arguments, name) for name in ("kwh_tolerance", "cost_tolerance")}
     default_limit = arguments.default_limit if arguments.format == "table" else None
     try:
-        return emsp.reconcile(
-            *arguments.party,
+        return emsp.partner(PartyId(*arguments.party)).reconcile(
             date_from=arguments.date_from,
             date_to=arguments.date_to,
             completed_for=timedelta(hours=arguments.hours),

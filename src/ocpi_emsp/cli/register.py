@@ -19,7 +19,7 @@ from ocpi_emsp.flows.parties.party import Party
 def run(arguments: Namespace) -> int:
     """Register, and print with whom; 3 where the CPO fails us."""
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
-        party = emsp.register(
+        party = emsp.parties.register(
             arguments.versions_url,
             token_a=arguments.token_a,
             base64_token=arguments.base64_token,

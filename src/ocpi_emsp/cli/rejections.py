@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
 from ocpi_emsp.cli.listing import print_list, write_lines
-from ocpi_emsp.cli.stores import PAGE, emsp_of, opened, reading
+from ocpi_emsp.cli.stores import emsp_of, opened, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered
@@ -172,15 +173,12 @@ def _replay(arguments: Namespace) -> int:
 
 def _chosen(emsp: Emsp, arguments: Namespace) -> Iterator[Rejection]:
     if not arguments.all:
-        rejection = emsp.rejections.show(arguments.id)
+        rejection = emsp.rejections.get(arguments.id)
         if rejection is None:
             raise CommandFailed(f"there is no rejection {arguments.id!r}")
         yield rejection
         return
-    owner, after = arguments.party or (None, None), 0
-    while page := emsp.rejections.list(*owner, limit=PAGE, after=after):
-        yield from page
-        after = page[-1].sequence
+    yield from emsp.rejections.list(PartyId(*arguments.party) if arguments.party else None)
 
 
 def _replay_one(emsp: Emsp, rejection: Rejection, body: bytes | None) -> _Replayed:

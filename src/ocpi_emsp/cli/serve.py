@@ -19,22 +19,18 @@ import signal
 import socket
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 from attrs import asdict, frozen
 
-from ocpi_emsp import logs
+from ocpi_emsp import PartyId, logs
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.settings import MEMORY, read_settings, store_url
 from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import MemoryStore
-
-_PUSHERS = 4
-"""Parties that are pushed to at once."""
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -71,7 +67,7 @@ def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:
         return MemoryStore(), _nothing
     store = open_store(url, auto_upgrade=auto_upgrade)
     output.say(f"everything is kept in {store}")
-    return store, store.async_dispose
+    return store, store.aclose
 
 
 async def _nothing() -> None:
@@ -84,10 +80,8 @@ async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, clo
     end = asyncio.Event()
     try:
         with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
-            loops = {"delivering events": [emsp.async_keep_delivering()]}
-            if not arguments.no_push:
-                loops["pushing tokens"] = [emsp.async_tokens.keep_pushing() for _ in range(_PUSHERS)]
-            async with _beside(loops), serving(emsp.asgi(), listening):
+            app = emsp.asgi(background=False)
+            async with emsp.aio.running(push=not arguments.no_push), serving(app, listening):
                 invited = [await _invite(emsp, *party) for party in dict.fromkeys(arguments.invite)]
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()
@@ -95,30 +89,8 @@ async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, clo
         await close()
 
 
-@contextlib.asynccontextmanager
-async def _beside(loops: dict[str, list[Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
-    """Run loops until the block ends; where one ends before, that is logged."""
-    tasks = set[asyncio.Task[None]]()
-    for what, several in loops.items():
-        for loop in several:
-            task = asyncio.create_task(loop)
-            task.add_done_callback(partial(_say_why_it_ended, what))
-            tasks.add(task)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-def _say_why_it_ended(what: str, task: asyncio.Future[None]) -> None:
-    if not task.cancelled():
-        logs.error("loop.ended", trace=task.exception(), what=what)
-
-
 async def _invite(emsp: Emsp, country_code: str, party_id: str) -> Invited:
-    invitation = await emsp.async_invite(country_code, party_id)
+    invitation = await emsp.aio.parties.invite(PartyId(country_code, party_id))
     return Invited(country_code=country_code, party_id=party_id, **asdict(invitation))
 
 

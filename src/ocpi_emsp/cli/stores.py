@@ -98,7 +98,7 @@ def opened(arguments: Namespace, *, makes: bool = False, snapshot: bool = False)
     try:
         yield store
     finally:
-        store.dispose()
+        store.close()
 
 
 def reading(store: SqlStore) -> AbstractContextManager[BlockingTransaction]:

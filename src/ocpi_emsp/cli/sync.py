@@ -115,8 +115,7 @@ class _Syncs:
         self._view.begin(party)
         report: SyncReport | OcpiError
         try:
-            report = self._emsp.sync(
-                *party,
+            report = self._emsp.partner("-".join(party)).sync(
                 modules=self._modules,
                 since=arguments.since,
                 full=arguments.full,

@@ -23,7 +23,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
 from ocpi_emsp.cli.inputs import STDIN
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.cli.push_tokens import print_report, status_of
-from ocpi_emsp.cli.stores import PAGE, emsp_of
+from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
         if not arguments.json:
             output.write(output.printable(_said(done)) + "\n")
             output.flush()
-        pushed = [] if arguments.no_push else emsp.tokens.fan_out(at_once=True)
+        pushed = [] if arguments.no_push else emsp.tokens.push_pending(at_once=True)
         waiting = _waiting(emsp, pushed)
     if arguments.json:
         told = {"parties": [asdict(each) for each in pushed], "waiting": [_as_json(each) for each in waiting]}
@@ -158,11 +158,7 @@ def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:
 def _waiting(emsp: Emsp, pushed: list[TokensPushed]) -> list[WaitingPush]:
     """The parties that were not pushed to, and do not have everything."""
     done = {_party(each) for each in pushed}
-    found, after = list[WaitingPush](), 0
-    while page := emsp.tokens.waiting(limit=PAGE, after=after):
-        found += (each for each in page if _party(each) not in done)
-        after = page[-1].sequence
-    return found
+    return [each for each in emsp.tokens.waiting() if _party(each) not in done]
 
 
 def _party(each: TokensPushed | WaitingPush) -> str:

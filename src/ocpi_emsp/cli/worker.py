@@ -79,7 +79,7 @@ async def _work(
             emsp, url, stop=printer.stop, concurrency=arguments.concurrency, settings=times, on_report=printer.end
         )
     finally:
-        await store.async_dispose()
+        await store.aclose()
     if printer.failure is not None:
         raise printer.failure
 

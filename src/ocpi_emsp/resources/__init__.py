@@ -1,6 +1,115 @@
-"""What is kept for the backend, and what it does with it, thing by thing. Each thing in two modes.
+"""The resources of :class:`ocpi_emsp.Emsp`, and what they give: ``emsp.tokens`` is a Tokens, and so on.
 
 Rules of this package:
-- each method is one line over a flow; the context is asked for at every call, so that hooks which were registered
-  meanwhile count.
+- a method is written once, as a flow (modes.py), and is a line or two over those of ``flows``;
+- a party is given as ``"NL-TNM"`` or a PartyId, and checked at the call.
 """
+
+from ocpi_emsp.flows.cdrs.reconcile_report import (
+    CdrDifference,
+    CdrMatch,
+    CdrSummary,
+    ConflictingCdr,
+    Reconciliation,
+    SessionSummary,
+    UnreadableDocument,
+)
+from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
+from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+from ocpi_emsp.flows.events.admin import PendingEvent
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile
+from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis
+from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.flows.serving.rejections import Rejection
+from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
+from ocpi_emsp.flows.tokens.authorization_records import Decision
+from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
+from ocpi_emsp.flows.tokens.push.report import TokenFailure, TokensPushed
+from ocpi_emsp.flows.tokens.store import FailedToken
+from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
+from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
+from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
+from ocpi_emsp.resources.client import AsyncClient, Client
+from ocpi_emsp.resources.commands import AsyncCommands, AsyncPendingCommand, Commands, PendingCommand
+from ocpi_emsp.resources.events import AsyncEvents, Events
+from ocpi_emsp.resources.locations import AsyncEvses, AsyncLocations, Evses, Locations
+from ocpi_emsp.resources.parties import AsyncParties, Invitation, Parties
+from ocpi_emsp.resources.partner import AsyncPartner, Partner
+from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
+from ocpi_emsp.resources.relay import AsyncRelay, Relay
+from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
+from ocpi_emsp.resources.sessions import AsyncSessions, Sessions
+from ocpi_emsp.resources.stored import ReceivedDocument
+from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
+from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
+
+__all__ = [
+    "AsyncAuthorizations",
+    "AsyncCdrs",
+    "AsyncClient",
+    "AsyncCommands",
+    "AsyncEvents",
+    "AsyncEvses",
+    "AsyncItems",
+    "AsyncListing",
+    "AsyncLocations",
+    "AsyncParties",
+    "AsyncPartner",
+    "AsyncPendingCommand",
+    "AsyncRejections",
+    "AsyncRelay",
+    "AsyncReservations",
+    "AsyncSessions",
+    "AsyncTariffs",
+    "AsyncTokens",
+    "Authorizations",
+    "CdrDifference",
+    "CdrMatch",
+    "CdrSummary",
+    "Cdrs",
+    "Check",
+    "CheckOutcome",
+    "Client",
+    "CommandState",
+    "Commands",
+    "ConflictingCdr",
+    "Decision",
+    "Diagnosis",
+    "Events",
+    "Evses",
+    "FailedToken",
+    "Invitation",
+    "Items",
+    "Listing",
+    "Locations",
+    "ModuleReport",
+    "Parties",
+    "Partner",
+    "Party",
+    "PartyState",
+    "PendingCommand",
+    "PendingEvent",
+    "Profile",
+    "ReceivedDocument",
+    "Reconciliation",
+    "RejectedObject",
+    "Rejection",
+    "Rejections",
+    "Relay",
+    "Reservation",
+    "ReservationState",
+    "Reservations",
+    "SentCommand",
+    "SessionSummary",
+    "Sessions",
+    "Suggestion",
+    "SyncEnded",
+    "SyncProgress",
+    "SyncReport",
+    "Tariffs",
+    "TokenFailure",
+    "Tokens",
+    "TokensPushed",
+    "UnreadableDocument",
+    "WaitingPush",
+]

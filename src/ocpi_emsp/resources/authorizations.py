@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable
-
-from ocpi_emsp._bridge import run
-from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.tokens.authorization_records import Decision, list_decisions
+from ocpi_emsp.listing import Items
+from ocpi_emsp.party_id import PartyLike, codes_of
+from ocpi_emsp.resources.contexts import Resource
+from ocpi_emsp.resources.modes import awaited_items
 
 
-class Authorizations:
+class Authorizations(Resource):
     """What CPOs asked of our tokens, and what they were answered: the newest decisions."""
 
-    def __init__(self, context: Callable[[], Context]) -> None:
-        self._context = context
-
-    def list(
-        self, country_code: str | None = None, party_id: str | None = None, *, limit: int = 100, after: int = 0
-    ) -> builtins.list[Decision]:
-        """Decisions, oldest first, on what one party asked where its codes are given, ``after`` a ``sequence``."""
-        return run(list_decisions(self._context(), country_code, party_id, limit, after))
+    def list(self, party: PartyLike | None = None, *, limit: int | None = None, after: int = 0) -> Items[Decision]:
+        """List decisions, oldest first, on what one party asked where it is given, ``after`` a ``sequence``."""
+        context, codes = self._contexts(), codes_of(party)
+        return Items(lambda size, place: list_decisions(context, *codes, size, place), after=after, limit=limit)
 
 
-class AsyncAuthorizations:
+class AsyncAuthorizations(Resource):
     """:class:`Authorizations`, awaited."""
 
-    def __init__(self, context: Callable[[], Context]) -> None:
-        self._context = context
-
-    async def list(
-        self, country_code: str | None = None, party_id: str | None = None, *, limit: int = 100, after: int = 0
-    ) -> builtins.list[Decision]:
-        """Decisions, oldest first, on what one party asked where its codes are given, ``after`` a ``sequence``."""
-        return await list_decisions(self._context(), country_code, party_id, limit, after)
+    list = awaited_items(Authorizations.list)

@@ -1,44 +1,161 @@
-"""What the things of this package are given: contexts, with connections to partners where they need them."""
+"""What resources are given: contexts in one mode, with connections to partners where they need them.
+
+Rules of this module: a context is asked for at every call, so that hooks which were registered meanwhile count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import define, evolve, field
 
-from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp import _bridge
+from ocpi_emsp._command_waiter import Waiting, WakeUps
+from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp.check import Policy
+from ocpi_emsp.events import Event
+from ocpi_emsp.flows.calls.retries import rate_limited_send
+from ocpi_emsp.flows.core.authorize_hook import Arguments, FallbackFunction, asking
+from ocpi_emsp.flows.core.context import Backlog, Context, UrlPolicy
+from ocpi_emsp.flows.core.limits import Health
+from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
+from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
+from ocpi_emsp.party_id import PartyId
+from ocpi_emsp.ports import AnyStore, Clock, Mode, Send, Sleep
+from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.transports.httpx import (
+    AsyncClientFactory,
+    AsyncHttpxSend,
+    ClientFactory,
+    HttpxSend,
+    default_async_client,
+    default_client,
+)
+from ocpi_emsp.wire import Request, Response
+
+Close: TypeAlias = Callable[[], Awaitable[None]]
 
 
-class Calling(Protocol):
-    """Opens connections for as long as a block lasts; paced for the party with these codes, where they are given."""
+@define(kw_only=True)
+class Setup:
+    """What an eMSP is made of, for both modes; hooks are registered here."""
 
-    def __call__(
-        self, country_code: str | None = None, party_id: str | None = None
-    ) -> AbstractContextManager[Context]: ...
+    identity: Identity
+    matrix: SupportMatrix
+    limits: Limits
+    url_policy: UrlPolicy
+    policy: Policy
+    required_modules: frozenset[str]
+    store: AnyStore
+    outbox_events: tuple[type[Event], ...]
+    authorize_fallback: FallbackFunction | None
+    retry_policy: RetryPolicy
+    rate_limit: RateLimit
+    clock: Clock
+    sleep: Sleep | None
+    telemetry: GuardedTelemetry
+    http_client: ClientFactory | None
+    aio_http_client: AsyncClientFactory | None
+    wake_ups: WakeUps = field(init=False)
+    backlog: Backlog = field(factory=Backlog, init=False)
+    deadline: _bridge.Deadline | None = field(init=False)
+    authorize: tuple[Callable[..., Any], Arguments] | None = field(default=None, init=False)
+    """The hook, and what it is called with."""
+    listeners: list[tuple[type[Event], Callable[..., Any]]] = field(factory=list, init=False)
+    changes: int = field(default=0, init=False)
+    """How often a hook was registered."""
+
+    def __attrs_post_init__(self) -> None:
+        self.wake_ups = WakeUps(self.store)
+        self.deadline = _bridge.deadline_of(self.limits.authorize.timeout, self.limits.authorize.threads)
 
 
-class AsyncCalling(Protocol):
-    """:class:`Calling`, for an async host."""
+class Contexts:
+    """Makes the contexts of one mode."""
 
-    def __call__(
-        self, country_code: str | None = None, party_id: str | None = None
-    ) -> AbstractAsyncContextManager[Context]: ...
+    def __init__(self, setup: Setup, mode: Mode) -> None:
+        self.setup = setup
+        self.mode: Mode = mode
+        self.waiting = Waiting(self, setup.wake_ups, mode)
+        self._store = _bridge.lift_store(setup.store, _bridge.in_place if mode == "sync" else _bridge.in_thread)
+        self._rate_limiter = make_rate_limiter(mode, Health.of(setup.retry_policy))
+        self._made: tuple[int, Context] | None = None
+
+    def __call__(self) -> Context:
+        """For what calls no partner, or a single time."""
+        made = self._made
+        if made is None or made[0] != self.setup.changes:
+            made = self._made = (self.setup.changes, self._make(self._send_once))
+        return made[1]
+
+    @asynccontextmanager
+    async def calling(self, party: PartyId | None = None) -> AsyncIterator[Context]:
+        """Connections for a block; paced for one party, where it is given."""
+        context, close = self.connected(party)
+        try:
+            yield context
+        finally:
+            await close()
+
+    def connected(self, party: PartyId | None = None) -> tuple[Context, Close]:
+        """Connections, and what closes them."""
+        send, close = self._open()
+        context = self._make(send)
+        return context if party is None else evolve(context, send=rate_limited_send(context, *party)), close
+
+    async def _send_once(self, request: Request) -> Response:
+        """Send a request with a client of its own: for the few calls that a handler makes."""
+        send, close = self._open()
+        try:
+            return await send(request)
+        finally:
+            await close()
+
+    def _open(self) -> tuple[Send, Close]:
+        http = self.setup.limits.http
+        timeouts = http.read_timeout, http.connect_timeout
+        if self.mode == "sync":
+            client = self.setup.http_client() if self.setup.http_client else default_client(*timeouts)
+            return HttpxSend(client, http.response_body, http.total_timeout), partial(_bridge.in_place, client.close)
+        aio_client = self.setup.aio_http_client() if self.setup.aio_http_client else default_async_client(*timeouts)
+        return AsyncHttpxSend(aio_client, http.response_body, http.total_timeout), aio_client.aclose
+
+    def _make(self, send: Send) -> Context:
+        setup, is_sync = self.setup, self.mode == "sync"
+        lift = _bridge.hook_for_sync if is_sync else _bridge.hook_for_async
+        authorize = None
+        if setup.authorize is not None:
+            hook, arguments = setup.authorize
+            authorize = asking(_bridge.hook_in_time(self.mode, hook, setup.deadline), arguments)
+        return Context(
+            identity=setup.identity,
+            matrix=setup.matrix,
+            limits=setup.limits,
+            url_policy=setup.url_policy,
+            policy=setup.policy,
+            required_modules=setup.required_modules,
+            store=self._store,
+            clock=setup.clock,
+            sleep=setup.sleep or (_bridge.sleep_in_place if is_sync else _bridge.rest),
+            rate_limiter=self._rate_limiter,
+            retry_policy=setup.retry_policy,
+            rate_limit=setup.rate_limit,
+            send=send,
+            authorize=authorize,
+            authorize_fallback=setup.authorize_fallback,
+            listeners=[(event, lift(listener)) for event, listener in setup.listeners],
+            outbox_events=setup.outbox_events,
+            telemetry=setup.telemetry,
+            notify=setup.wake_ups.notify,
+            backlog=setup.backlog,
+        )
 
 
-@frozen
-class Reach:
-    """For a sync host."""
+class Resource:
+    """What every resource of one mode has."""
 
-    context: Callable[[], Context]
-    """For what calls no partner, or a single time."""
-    calling: Calling
-
-
-@frozen
-class AsyncReach:
-    """For an async host."""
-
-    context: Callable[[], Context]
-    calling: AsyncCalling
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts

@@ -5,53 +5,47 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ocpi_emsp._bridge import hook_for_async, hook_for_sync, run
-from ocpi_emsp.background import async_keep_doing, keep_doing
-from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp._bridge import hook_for_async, hook_for_sync
+from ocpi_emsp.background import keep_awaiting, keep_doing
 from ocpi_emsp.flows.events.relay import relay_once
+from ocpi_emsp.resources.contexts import Contexts, Resource
+from ocpi_emsp.resources.modes import awaited, blocking
+
+_WHAT = "relaying events"
 
 
-class Relay:
+class _Publishing(Resource):
+    def __init__(self, contexts: Contexts, publish: Callable[..., object], batch: int) -> None:
+        super().__init__(contexts)
+        if batch < 1:
+            raise ValueError(f"invalid batch '{batch}': expected 1 or more events, for example 100")
+        if not callable(publish):
+            raise TypeError(f"invalid publish '{publish}': expected a function of a list, for example broker.send")
+        self._publish = (hook_for_sync if contexts.mode == "sync" else hook_for_async)(publish)
+        self._batch = batch
+
+
+class Relay(_Publishing):
     """Hands journalled events to a function that publishes them, batch by batch; made by :meth:`Emsp.relay`."""
 
-    def __init__(self, context: Callable[[], Context], publish: Callable[..., object], batch: int) -> None:
-        self._context = context
-        self._publish = hook_for_sync(publish)
-        self._batch = _checked(batch)
+    @blocking
+    async def once(self) -> int:
+        """Publish one batch of what is due; the number of its events, 0 if nothing is due.
 
-    def once(self) -> int:
-        """Publish one batch of what is due; the number of its events, 0 where nothing is due.
-
-        Raises RelayFailed, an OcpiError, where ``publish`` raised: the events are kept; StoreFailed.
+        Raises RelayFailed, an OcpiError, if ``publish`` raised: the events stay stored; StoreFailed.
         """
-        return run(relay_once(self._context(), self._publish, self._batch))
+        return await relay_once(self._contexts(), self._publish, self._batch)
 
     def run(self, stop: threading.Event | None = None, *, every: float = 1.0) -> None:
         """Publish until ``stop`` is set, looking ``every`` so many seconds; outlives a broker or store that fails."""
-        keep_doing(self.once, "relaying events", stop or threading.Event(), every)
+        keep_doing(self.once, _WHAT, stop or threading.Event(), every)
 
 
-class AsyncRelay:
-    """:class:`Relay`, awaited; made by :meth:`Emsp.async_relay`."""
+class AsyncRelay(_Publishing):
+    """:class:`Relay`, awaited; made by ``emsp.aio.relay``."""
 
-    def __init__(self, context: Callable[[], Context], publish: Callable[..., object], batch: int) -> None:
-        self._context = context
-        self._publish = hook_for_async(publish)
-        self._batch = _checked(batch)
-
-    async def once(self) -> int:
-        """Publish one batch of what is due; the number of its events, 0 where nothing is due.
-
-        Raises RelayFailed, an OcpiError, where ``publish`` raised: the events are kept; StoreFailed.
-        """
-        return await relay_once(self._context(), self._publish, self._batch)
+    once = awaited(Relay.once)
 
     async def run(self, *, every: float = 1.0) -> None:
         """Publish until it is cancelled, looking ``every`` so many seconds; outlives a broker or store that fails."""
-        await async_keep_doing(self.once, "relaying events", every)
-
-
-def _checked(batch: int) -> int:
-    if batch < 1:
-        raise ValueError(f"a batch has at least one event, not {batch}")
-    return batch
+        await keep_awaiting(self.once, _WHAT, every)

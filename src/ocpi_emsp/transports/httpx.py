@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import httpx
 
 from ocpi_emsp._bridge import at_most
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.wire import Request, Response
+
+ClientFactory: TypeAlias = Callable[[], httpx.Client]
+AsyncClientFactory: TypeAlias = Callable[[], httpx.AsyncClient]
 
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 """UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli.demo.parties import Misbehaved
 from ocpi_emsp.cli.demo.rows import DETAILS, GET_CREDENTIALS, THEIR_DETAILS, THEIR_VERSIONS, VERSIONS, Call, Seen
 from ocpi_emsp.cli.demo.stage import Act, Stage
@@ -26,7 +27,7 @@ def _ours(method: str) -> Call:
 @REGISTRATION.scene(VERSIONS, DETAILS, _theirs("POST"))
 async def cpo_registers(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     """A CPO that we invited runs the handshake towards us."""
-    invitation = await stage.emsp.async_invite(stage.tnm.country_code, stage.tnm.party_id)
+    invitation = await stage.emsp.aio.parties.invite(PartyId(stage.tnm.country_code, stage.tnm.party_id))
     versions, details, post = await stage.tnm.register(invitation.versions_url, invitation.token_a)
     offered = [each["version"] for each in versions.data or ()]
     yield VERSIONS, versions.seen(f"{stage.tnm} reads our versions: {', '.join(offered)}", effect=offered == ["2.1.1"])
@@ -43,7 +44,7 @@ async def we_register(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     since = len(stage.recorder.answers)
 
     async def register() -> str:
-        party = await stage.emsp.async_register(stage.abc.versions_url, token_a=stage.abc.token_a)
+        party = await stage.emsp.aio.parties.register(stage.abc.versions_url, token_a=stage.abc.token_a)
         if str(party) != str(stage.abc):
             raise Misbehaved(f"the CPO says that it is {party}")
         return f"we register with {party} with the token A that it gave us"

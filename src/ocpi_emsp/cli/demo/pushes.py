@@ -108,7 +108,7 @@ async def patch_tariff(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
 async def get_tokens(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     """Our tokens, page after page."""
     for token in TOKENS:
-        await stage.emsp.async_tokens.put(token)
+        await stage.emsp.aio.tokens.put(token)
     pages = [await stage.tnm.call("GET", "tokens", query={"limit": "2"})]
     while (following := _next(pages[-1])) is not None and len(pages) < _MOST_PAGES:
         pages.append(await stage.tnm.call("GET", following))

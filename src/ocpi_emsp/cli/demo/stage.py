@@ -17,11 +17,11 @@ from typing import TypeAlias
 import httpx
 from attrs import frozen
 
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli.demo.parties import Cpo, Misbehaved, listening, started
 from ocpi_emsp.cli.demo.recorder import Heard, Recorder
 from ocpi_emsp.cli.demo.rows import Call, Seen
 from ocpi_emsp.cli.server import base_url, listen, serving
-from ocpi_emsp.client import AsyncClient
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
@@ -29,6 +29,7 @@ from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
 from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import Allowed, AuthorizationInfo
+from ocpi_emsp.resources.client import AsyncClient
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
@@ -74,7 +75,7 @@ class Stage:
     async def reaches(self, cpo: Cpo) -> bool:
         """Whether a CPO takes the token that we have for it."""
         try:
-            async with self.emsp.async_client(cpo.country_code, cpo.party_id) as client:
+            async with self.emsp.aio.partner(PartyId(cpo.country_code, cpo.party_id)).client() as client:
                 return bool(await client.versions())
         except OcpiError:
             return False
@@ -121,7 +122,7 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-emsp-demo-"))
         store = SqlStore(f"sqlite:///{folder}/demo.db")
-        stack.push_async_callback(store.async_dispose)
+        stack.push_async_callback(store.aclose)
         address = stack.enter_context(listen("127.0.0.1", 0))
         emsp = Emsp(
             country_code="IT",
@@ -132,16 +133,16 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
             store=store,
             matrix=matrix,
             limits=Limits(http=HttpLimits(read_timeout=CONTROL_SECONDS)),
-            async_http_client=recorder.client,
+            aio_http_client=recorder.client,
         )
         emsp.authorize(allow_everyone)
         emsp.on(Event)(heard)
-        await stack.enter_async_context(serving(emsp.asgi(), address))
+        await stack.enter_async_context(serving(emsp.asgi(background=False), address))
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=CONTROL_SECONDS, trust_env=False))
         sizes = ("--locations", "5", "--sessions", "5", "--cdrs", "5", *cpo_options)
         first, second = await stack.enter_async_context(
             started(("--party", "NL-TNM", *sizes), ("--party", "DE-ABC", *sizes))
         )
         tnm, abc = await listening(first, "NL", "TNM", http), await listening(second, "DE", "ABC", http)
-        client = await stack.enter_async_context(emsp.async_client("DE", "ABC"))
+        client = await stack.enter_async_context(emsp.aio.partner("DE-ABC").client())
         yield Stage(emsp=emsp, recorder=recorder, heard=heard, tnm=tnm, abc=abc, client=client)

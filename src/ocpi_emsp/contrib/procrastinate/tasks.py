@@ -19,8 +19,7 @@ from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 from procrastinate.tasks import Task
 
-from ocpi_emsp import logs
-from ocpi_emsp.codec import decode
+from ocpi_emsp import PartyId, logs
 from ocpi_emsp.contrib.procrastinate import planning
 from ocpi_emsp.contrib.procrastinate.deferring import ASKED, TOKENS, changes_of, job_arguments, lock_of
 from ocpi_emsp.contrib.procrastinate.planning import Pair, Turn
@@ -44,7 +43,6 @@ from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
-from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.resources.relay import AsyncRelay
 
 ReportListener: TypeAlias = Callable[[SyncReport], object]
@@ -64,14 +62,14 @@ def tasks(
 ) -> Blueprint:
     """Return the tasks for a Procrastinate app of the host: ``app.add_tasks_from(tasks(emsp), namespace="")``.
 
-    ``publish`` gets the ``relayed`` events of the eMSP, as for :meth:`Emsp.async_relay`; without it nothing is relayed.
+    ``publish`` gets the ``outbox_events`` of the eMSP, as for ``emsp.aio.relay``; without it nothing is relayed.
     ``on_report`` receives the report of each sync and push, failed ones included; it must be plain, and neither block
     nor raise. Workers run the queues ``ocpi_emsp`` and ``ocpi_emsp_upkeep``; the app's tables lie in any PostgreSQL.
     """
     settings = settings or WorkerSettings()
     blueprint = Blueprint()
     retry = SyncRetries(settings)
-    relay = emsp.async_relay(publish) if publish is not None else None
+    relay = emsp.aio.relay(publish) if publish is not None else None
     work = _Work(emsp, settings, relay, on_report)
     work.tasks = {
         SYNC: blueprint.task(name=SYNC, queue=QUEUE, retry=retry, pass_context=True)(work.sync),
@@ -123,8 +121,8 @@ class _Work:
         ends = turn_ends(context.job, self._settings)
         if ends is not None and ends <= datetime.now(UTC):
             return "skipped: the next sync is due"
-        report = await self._emsp.async_sync(
-            country_code, party_id, modules=(module,), full=full, stop=lambda: _is_stopping(context)
+        report = await self._emsp.aio.partner(PartyId(country_code, party_id)).sync(
+            modules=(module,), full=full, stop=lambda: _is_stopping(context)
         )
         if self._on_report is not None:
             self._on_report(report)
@@ -148,7 +146,9 @@ class _Work:
 
         What the party does wrong is no failure of the job: the journal keeps it, and says when it is tried again.
         """
-        report = await self._emsp.async_tokens.fan_out_to(country_code, party_id, stop=lambda: _is_stopping(context))
+        report = await self._emsp.aio.partner(PartyId(country_code, party_id)).push_pending(
+            stop=lambda: _is_stopping(context)
+        )
         if report is None:
             return "nothing to push, or another process is pushing"
         return f"{report.ended}, {report.put} put, {report.patched} patched, {report.failed} failed"
@@ -167,7 +167,7 @@ class _Work:
     async def fan_out(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
         """Defer a push to each party that changed tokens wait for. Raises StoreFailed, ConnectorException."""
         deferred, after = 0, 0
-        while waiting := await self._emsp.async_tokens.waiting(limit=_PAGE, after=after):
+        while waiting := [each async for each in self._emsp.aio.tokens.waiting(limit=_PAGE, after=after)]:
             after = waiting[-1].sequence
             for each in waiting:
                 if each.is_due:
@@ -190,7 +190,7 @@ class _Work:
 
     async def expire(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
         """Deal with the deadlines of commands and reservations that passed. Raises StoreFailed."""
-        return counted(await self._emsp.async_commands.expire(), "deadline")
+        return counted(await self._emsp.aio.commands.expire(), "deadline")
 
     async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
         """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""
@@ -226,12 +226,9 @@ class _Work:
 
     async def _pairs(self) -> set[Pair]:
         """Every planned module that a registered party has."""
-        pairs, after = set[Pair](), 0
-        async with self._emsp._context("async").store.transaction(read_only=True) as tx:
-            while records := (await tx.page(Query(kind=Kind.PARTY, after=after, limit=_PAGE, count=False))).records:
-                after = records[-1].sequence
-                for record in records:
-                    pairs |= self._pairs_of(decode(Party, record.document))
+        pairs = set[Pair]()
+        async for party in self._emsp.aio.parties.list():
+            pairs |= self._pairs_of(party)
         return pairs
 
     def _pairs_of(self, party: Party) -> set[Pair]:

@@ -72,7 +72,7 @@ async def reconcile(
 ) -> Reconciliation:
     """Match the CDRs of a party that were last updated in ``[date_from, date_to)`` to its sessions, and compare them.
 
-    See ``Emsp.reconcile``. Raises ValueError, StoreFailed.
+    See ``Partner.reconcile``. Raises ValueError, StoreFailed.
     """
     now = context.clock.now()
     period = _Period.of(date_from, date_to, now)

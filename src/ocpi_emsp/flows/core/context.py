@@ -57,7 +57,7 @@ class Context:
     send: Send
     authorize: AuthorizeHook | None
     listeners: Sequence[tuple[type[Event], ListenerHook]]
-    relayed: Sequence[type[Event]]
+    outbox_events: Sequence[type[Event]]
     authorize_fallback: FallbackFunction | None = None
     correlation_id: str = ""
     """What the calls are a part of that are made with this context; empty: each is on its own."""
@@ -69,7 +69,7 @@ class Context:
 
     def has_receiver(self, event: type[Event]) -> bool:
         """True where this event is journalled: for a listener, or for a relay."""
-        return self.has_listener(event) or any(issubclass(event, kind) for kind in self.relayed)
+        return self.has_listener(event) or any(issubclass(event, kind) for kind in self.outbox_events)
 
     def has_listener(self, event: type[Event]) -> bool:
         """True where this process has a listener for this event."""

@@ -16,7 +16,7 @@ from datetime import timedelta
 from attrs import evolve
 
 from ocpi_emsp import logs
-from ocpi_emsp.events import EVENTS, Event, UnreadableEvent
+from ocpi_emsp.events import Event, UnreadableEvent, kind_of
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import jittered
 from ocpi_emsp.flows.core.settings import Limits
@@ -55,7 +55,7 @@ async def emit(
         body=body,
         details={**owner, **details},
     )
-    if any(issubclass(event, kind) for kind in context.relayed):
+    if any(issubclass(event, kind) for kind in context.outbox_events):
         await tx.append(evolve(entry, id=new_id(), topic=RELAY))
     return await _append(context, tx, entry) if context.has_listener(event) else None
 
@@ -73,7 +73,7 @@ async def _append(context: Context, tx: Transaction, entry: Entry) -> Entry | No
 
 async def lease(context: Context, tx: Transaction, entry: Entry) -> Entry | None:
     """The entry, leased from now on; None where it is not due, or this process has no listener for it."""
-    kind = EVENTS.get(entry.name)
+    kind = kind_of(entry.name)
     # One of an unknown kind is leased as well: it can only be put aside.
     is_ours = entry.topic == RELAY or kind is None or context.has_listener(kind)
     if not is_ours or not is_due(context, entry) or is_joined(tx):

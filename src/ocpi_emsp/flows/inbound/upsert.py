@@ -15,7 +15,7 @@ import msgspec
 from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.patch import Members, join, members
 from ocpi_emsp.errors import UnknownObject
-from ocpi_emsp.events import Event, ResyncWanted
+from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -70,7 +70,7 @@ async def request_resync_of(incoming: Incoming, tx: Transaction, key: Key) -> No
     module = "locations" if key.kind in (Kind.LOCATION, Kind.EVSE) else f"{key.kind}s"
     object_id = key.parent or key.id
     await request_resync(tx, incoming.party.owner, module, object_id, incoming.now, incoming.owner)
-    await incoming.emit(tx, ResyncWanted, key, module=module, id=object_id)
+    await incoming.emit(tx, ResyncRequested, key, module=module, id=object_id)
 
 
 def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:

@@ -26,6 +26,7 @@ from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.models import BusinessDetails, Endpoint
+from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, is_of_one_process
 from ocpi_emsp.scalars import DateTime, OpenEnum
 from ocpi_emsp.support import SupportMatrix
@@ -171,6 +172,11 @@ class Party:
         return party_key(self.country_code, self.party_id)
 
     @property
+    def id(self) -> PartyId:
+        """What names it, such as ``NL-TNM``."""
+        return PartyId.received(self.country_code, self.party_id)
+
+    @property
     def owner(self) -> tuple[str, str]:
         """Its country_code and party_id, as keys have them."""
         return self.country_code.upper(), self.party_id.upper()
@@ -202,6 +208,11 @@ def party_key(country_code: str, party_id: str) -> Key:
 def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
     """The key of the checkpoint of one of its modules."""
     return Key(Kind.CHECKPOINT, country_code, party_id, module)
+
+
+def sync_entry_id(country_code: str, party_id: str) -> str:
+    """The id of the entry that says when it is synced next."""
+    return f"sync-{country_code.upper()}-{party_id.upper()}"
 
 
 @lru_cache(maxsize=1024)
@@ -254,6 +265,7 @@ async def delete_party(tx: Transaction, party: Party) -> bool:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
     await tx.delete(checkpoint_key(party.country_code, party.party_id, "tokens"))
+    await tx.settle(sync_entry_id(party.country_code, party.party_id))
     query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
     while pushed := (await tx.page(query)).records:
         for record in pushed:

@@ -55,7 +55,7 @@ async def sync(
     watch: Watch | None = None,
     stop: Stop | None = None,
 ) -> SyncReport:
-    """Pull what a party has, and push our tokens to it; see :meth:`ocpi_emsp.Emsp.sync`.
+    """Pull what a party has, and push our tokens to it; see :meth:`ocpi_emsp.resources.Partner.sync`.
 
     Raises NotRegistered, StoreFailed; ValueError for an unknown module, a naive ``since``, or one of a full sync.
     """

@@ -157,7 +157,7 @@ class SqlStore:
         with self._connected() as connection:
             return self._on_schema(connection, migrations.current)
 
-    def dispose(self) -> None:
+    def close(self) -> None:
         """Close the connections of the blocking engine; the next transaction opens new ones. Listeners
         are no longer notified.
         """
@@ -166,13 +166,13 @@ class SqlStore:
         if self._blocking is not None:
             self._blocking.dispose()
 
-    async def async_dispose(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections of the blocking engine, and those of the running event loop. Listeners
         are no longer notified.
         """
         if self._announcements is not None:
             await in_thread(self._announcements.close)
-        self.dispose()
+        self.close()
         if self._native is not None:
             await (self._native if isinstance(self._native, AsyncEngine) else self._native.here()).dispose()
 

@@ -1,7 +1,7 @@
 """An eMSP on a store, and a CPO that is its partner: no network, many requests at once.
 
 Rules of this module:
-- requests go in through ``Emsp.handle`` and ``Emsp.handle_async``, as a server calls them: each worker is a thread of
+- requests go in through ``Emsp.handle`` and ``emsp.aio.handle``, as a server calls them: each worker is a thread of
   the sync host, or a task in the loop of the async host;
 - the clock stands still, so that answers that are alike are equal.
 """
@@ -125,10 +125,12 @@ class Partner:
             matrix=SupportMatrix.full(),
             clock=StandingClock(),
             http_client=lambda: httpx.Client(transport=httpx.MockTransport(site.answer)),
-            async_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(site.answer_async)),
+            aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(site.answer_async)),
         )
         invite = (
-            contract.call(lambda: emsp.async_invite("NL", "TNM")) if is_async(contract) else emsp.invite("NL", "TNM")
+            contract.call(lambda: emsp.aio.parties.invite("NL-TNM"))
+            if is_async(contract)
+            else emsp.parties.invite("NL-TNM")
         )
         return cls(contract, store, emsp, site, invite.token_a)
 
@@ -172,7 +174,7 @@ class Partner:
 
         async def worker(queue: Sequence[Request], into: list[Response]) -> None:
             for request in queue:
-                into.append(await self.emsp.handle_async(request))
+                into.append(await self.emsp.aio.handle(request))
 
         async with anyio.create_task_group() as group:
             for queue, into in zip(queues, answers, strict=True):

@@ -1,0 +1,71 @@
+"""What was received, as it is stored: found by its key, and read page by page.
+
+Rules of this module: a page is a transaction of its own, so a long list blocks no writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.ports import Key, Query, Record, Transaction
+
+Whole: TypeAlias = Callable[[Transaction, Record], Awaitable[Record]]
+"""Makes a record whole: a location lies in parts."""
+Reader: TypeAlias = Callable[[int, int], Awaitable[Sequence[Record]]]
+"""Reads so many records after a sequence."""
+
+
+async def as_stored(_: Transaction, record: Record) -> Record:
+    """The record: it lies in one part."""
+    return record
+
+
+async def find(context: Context, key: Key, whole: Whole = as_stored) -> Record | None:
+    """The record, or None."""
+    async with context.store.transaction(read_only=True) as tx:
+        record = await tx.get(key)
+        return None if record is None else await whole(tx, record)
+
+
+def reader(
+    context: Context,
+    kind: str,
+    owner: tuple[str | None, str | None],
+    *,
+    date_from: datetime | None = None,
+    date_to: datetime | None = None,
+    whole: Whole = as_stored,
+) -> Reader:
+    """Reads records of a kind, oldest first, last updated in ``[date_from, date_to)``. Raises ValueError, TypeError for
+    a moment without a zone.
+    """
+    for name, moment in (("date_from", date_from), ("date_to", date_to)):
+        require_zone(name, moment)
+
+    async def read(limit: int, after: int) -> Sequence[Record]:
+        query = Query(
+            kind=kind,
+            country_code=owner[0],
+            party_id=owner[1],
+            date_from=date_from,
+            date_to=date_to,
+            after=after,
+            limit=limit,
+            count=False,
+        )
+        async with context.store.transaction(read_only=True) as tx:
+            return [await whole(tx, record) for record in (await tx.page(query)).records]
+
+    return read
+
+
+def require_zone(name: str, moment: datetime | None) -> None:
+    """Raises ValueError for a moment without a zone, TypeError for what is no moment."""
+    expected = "expected a datetime with a time zone, for example datetime(2024, 5, 1, tzinfo=UTC)"
+    if moment is not None and not isinstance(moment, datetime):
+        raise TypeError(f"invalid {name} '{moment}': {expected}")
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"invalid {name} '{moment}': {expected}")

@@ -1,0 +1,68 @@
+"""A method of a resource is written once, as the flow that it is, and called in two modes.
+
+Rules of this module:
+- ``blocking`` runs the flow in place, ``awaited`` leaves it to the caller's event loop; both keep its signature;
+- the twin of a class has the same attributes, made for its own mode: nothing is inherited, nothing generated.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from ocpi_emsp._bridge import run
+from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[S, P], T]:
+    """The method for a sync host: the flow is run to its end in the caller's thread."""
+
+    @wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(method(self, *args, **kwargs))
+
+    return call
+
+
+def awaited(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """The twin of a ``blocking`` method, for an async host: the flow itself."""
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", inspect.unwrap(method))
+
+
+def as_twin(method: Callable[..., object], call: Callable[..., object]) -> None:
+    """Give ``call`` the signature of ``method``, with the class of the other mode as what it gives."""
+    signature = inspect.signature(method)
+    twin = signature.replace(return_annotation=f"Async{signature.return_annotation}")
+    call.__signature__ = twin  # type: ignore[attr-defined] # what inspect.signature looks for first
+
+
+def awaited_items(method: Callable[Concatenate[Any, P], Items[T]]) -> Callable[Concatenate[Any, P], AsyncItems[T]]:
+    """The twin of a method that gives stored objects."""
+
+    @wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncItems[T]:
+        return AsyncItems(method(self, *args, **kwargs))
+
+    as_twin(method, call)
+    return call
+
+
+def awaited_listing(
+    method: Callable[Concatenate[Any, P], Listing[T]],
+) -> Callable[Concatenate[Any, P], AsyncListing[T]]:
+    """The twin of a method that lists what a partner has."""
+
+    @wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncListing[T]:
+        return AsyncListing(method(self, *args, **kwargs).source)
+
+    as_twin(method, call)
+    return call

@@ -1,0 +1,230 @@
+"""What concerns one partner: its data, its profile, and the credentials that are exchanged with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from ocpi_emsp.check import Policy
+from ocpi_emsp.flows.cdrs.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
+from ocpi_emsp.flows.cdrs.reconcile_report import Reconciliation
+from ocpi_emsp.flows.credentials import renew as lifecycle
+from ocpi_emsp.flows.parties import profile as party_profile
+from ocpi_emsp.flows.parties.party import Party, Profile
+from ocpi_emsp.flows.partner_health import doctor, profile_suggestions
+from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
+from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.flows.partner_health.report import partner_report
+from ocpi_emsp.flows.sync.report import SyncReport
+from ocpi_emsp.flows.sync.run import MODULES, Stop, Watch, sync
+from ocpi_emsp.flows.tokens.push.fan_out import fan_out_to
+from ocpi_emsp.flows.tokens.push.party_run import push_tokens_to
+from ocpi_emsp.flows.tokens.push.report import TokensPushed
+from ocpi_emsp.party_id import PartyId, PartyLike
+from ocpi_emsp.report import PartnerReport
+from ocpi_emsp.resources.client import AsyncClient, Client
+from ocpi_emsp.resources.contexts import Contexts, Resource
+from ocpi_emsp.resources.modes import awaited, blocking
+from ocpi_emsp.resources.tokens import pushing
+from ocpi_emsp.support import SupportMatrix
+
+
+class _OnePartner(Resource):
+    def __init__(self, contexts: Contexts, party: PartyLike) -> None:
+        super().__init__(contexts)
+        self.party = PartyId.of(party)
+
+
+class Partner(_OnePartner):
+    """One partner, which need not be registered yet; made by ``emsp.partner("NL-TNM")``.
+
+    Each method raises NotRegistered if the partner has to be registered for it, and is not.
+    """
+
+    def client(self) -> Client:
+        """Make a client for calls to it; use it as a context manager."""
+        context, close = self._contexts.connected(self.party)
+        return Client(context, self.party, close, self._contexts.waiting)
+
+    # --- its data -----------------------------------------------------------------------------------------------
+
+    @blocking
+    async def sync(
+        self,
+        *,
+        modules: Iterable[str] = MODULES,
+        since: datetime | None = None,
+        full: bool = False,
+        watch: Watch | None = None,
+        stop: Stop | None = None,
+    ) -> SyncReport:
+        """Pull what changed at the CPO since the last sync, and push our tokens to it (:meth:`push_tokens`).
+
+        ``since`` begins elsewhere. ``full`` lists everything, and marks what the CPO does not list any more. ``watch``
+        is called after every page, and ``stop`` asked: if it is true, the sync ends after the current page. Both are
+        plain functions that do not block. One that ended early, or was killed, is continued by the next. What the CPO
+        does wrong is in the report. Raises NotRegistered, StoreFailed; ValueError for an unknown module, or a
+        ``since`` without a zone or in a full sync.
+        """
+        async with self._contexts.calling() as context:
+            return await sync(context, *self.party, modules=modules, since=since, full=full, watch=watch, stop=stop)
+
+    @blocking
+    async def push_tokens(
+        self, *, verify: bool = False, full: bool = False, stop: Callable[[], bool] | None = None
+    ) -> TokensPushed:
+        """Send it what changed of our tokens since the last push, and what failed then; invalidations first.
+
+        ``full`` looks at every token; ``verify`` asks the party for each one that was sent, and compares; ``stop`` is
+        asked between two tokens. What the party does wrong is in the report (mod_tokens.md 2.1). Raises NotRegistered,
+        UnsafeUrl, StoreFailed.
+        """
+        async with self._contexts.calling(self.party) as context:
+            return await push_tokens_to(context, *self.party, verify=verify, full=full, stop=stop)
+
+    @blocking
+    async def push_pending(
+        self, *, at_once: bool = False, stop: Callable[[], bool] | None = None
+    ) -> TokensPushed | None:
+        """Push to it what ``emsp.tokens.push_pending`` would; None if nothing waits, or another process pushes to it.
+
+        Raises StoreFailed.
+        """
+        contexts = self._contexts
+        return await fan_out_to(contexts(), pushing(contexts), *self.party, at_once=at_once, stop=stop)
+
+    @blocking
+    async def reconcile(
+        self,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        completed_for: timedelta = COMPLETED_FOR,
+        kwh_tolerance: Decimal = KWH_TOLERANCE,
+        cost_tolerance: Decimal = COST_TOLERANCE,
+        limit: int | None = LIMIT,
+    ) -> Reconciliation:
+        """Compare its CDRs with its sessions: what is missing on either side, conflicts, and what differs.
+
+        Under review is what was last updated in ``[date_from, date_to)``, by default in the last 35 days; a month more
+        on either side is searched for the other half of a pair. A CDR is matched by id, else by auth_id, EVSE and time
+        (docs/reconcile.md). A session without a CDR is missing it once it is COMPLETED for ``completed_for``. Each
+        list holds ``limit`` items, all with None, and counts the rest. Nothing is written; memory grows with the
+        period: about 1 KB for each CDR and session. Raises ValueError for a period or tolerance that makes no sense,
+        StoreFailed.
+        """
+        return await reconcile(
+            self._contexts(),
+            *self.party,
+            date_from=date_from,
+            date_to=date_to,
+            completed_for=completed_for,
+            kwh_tolerance=kwh_tolerance,
+            cost_tolerance=cost_tolerance,
+            limit=limit,
+        )
+
+    @blocking
+    async def report(self) -> PartnerReport:
+        """Report its deviations, rule by rule: those of its stored objects, and of what was refused."""
+        return await partner_report(self._contexts(), *self.party)
+
+    # --- how it is talked to --------------------------------------------------------------------------------------
+
+    @blocking
+    async def profile(self) -> Profile:
+        """Get its profile (docs/profiles.md). Raises NotRegistered."""
+        return await party_profile.get_profile(self._contexts(), *self.party)
+
+    @blocking
+    async def set_profile(self, /, **changes: Any) -> Profile:
+        """Change fields of its profile, by name; None takes one back to its default. Gives the changed profile.
+
+        Raises NotRegistered; ValueError that names the field, for one that does not exist or cannot have this value.
+        """
+        return await party_profile.set_profile(self._contexts(), *self.party, changes)
+
+    @blocking
+    async def suggestions(self) -> list[Suggestion]:
+        """Suggest values for its profile, by what it was seen to do; nothing is applied. Raises NotRegistered."""
+        return await profile_suggestions.suggestions(self._contexts(), *self.party)
+
+    @blocking
+    async def set_policy(self, policy: Policy | None) -> None:
+        """Set which of its payloads are refused; None takes the eMSP's own policy.
+
+        Raises NotRegistered, ValueError for a rule that does not exist.
+        """
+        await party_profile.set_policy(self._contexts(), *self.party, policy)
+
+    @blocking
+    async def set_matrix(self, matrix: SupportMatrix | None) -> None:
+        """Set what is served to it and called at it; None takes the eMSP's own matrix. Raises NotRegistered."""
+        await party_profile.set_matrix(self._contexts(), *self.party, matrix)
+
+    @blocking
+    async def diagnose(self) -> Diagnosis:
+        """Check it with its token and its matrix, only reading (GET): what works, and what would not.
+
+        Raises NotRegistered; what the partner does wrong is in the diagnosis.
+        """
+        async with self._contexts.calling() as context:
+            return await doctor.examine_party(context, *self.party)
+
+    # --- its registration -----------------------------------------------------------------------------------------
+
+    @blocking
+    async def update(self, *, versions_url: str | None = None) -> Party:
+        """Read its versions and endpoints again, and PUT our credentials with a fresh token to where they say.
+
+        For a partner with a new versions URL, or with other endpoints at its old one. Our old token works until the new
+        one is first used, or the grace time ends. Raises NotRegistered, NotSupported, PartnerError, CannotUseApi,
+        UnsupportedVersion, MissingEndpoints: the registration stays as it was.
+        """
+        async with self._contexts.calling(self.party) as context:
+            return await lifecycle.update(context, *self.party, versions_url)
+
+    @blocking
+    async def rotate(self) -> Party:
+        """Exchange fresh tokens with it, both ways, by PUT (PATCH if the matrix has only that).
+
+        Raises NotRegistered, NotSupported, PartnerError: the old tokens keep working.
+        """
+        async with self._contexts.calling(self.party) as context:
+            return await lifecycle.rotate(context, *self.party)
+
+    @blocking
+    async def unregister(self, *, tell: bool = True) -> None:
+        """DELETE our credentials at it and forget it; what it sent us stays.
+
+        Without ``tell`` it is forgotten here only: for one that is gone, an invitation to take back, or if the matrix
+        switches DELETE off. Raises NotRegistered, NotSupported, PartnerError: then the party stays as it was.
+        """
+        async with self._contexts.calling(self.party) as context:
+            await lifecycle.unregister_party(context, *self.party, tell=tell)
+
+
+class AsyncPartner(_OnePartner):
+    """:class:`Partner`, awaited; made by ``emsp.aio.partner("NL-TNM")``."""
+
+    def client(self) -> AsyncClient:
+        """Make a client for calls to it; use it as an async context manager."""
+        context, close = self._contexts.connected(self.party)
+        return AsyncClient(context, self.party, close, self._contexts.waiting)
+
+    sync = awaited(Partner.sync)
+    push_tokens = awaited(Partner.push_tokens)
+    push_pending = awaited(Partner.push_pending)
+    reconcile = awaited(Partner.reconcile)
+    report = awaited(Partner.report)
+    profile = awaited(Partner.profile)
+    set_profile = awaited(Partner.set_profile)
+    suggestions = awaited(Partner.suggestions)
+    set_policy = awaited(Partner.set_policy)
+    set_matrix = awaited(Partner.set_matrix)
+    diagnose = awaited(Partner.diagnose)
+    update = awaited(Partner.update)
+    rotate = awaited(Partner.rotate)
+    unregister = awaited(Partner.unregister)

@@ -1,0 +1,95 @@
+"""What is done in the background: events, deadlines of commands, pushes of tokens, and syncs if they are asked for.
+
+Rules of this module: each is done at most once at a time, however many processes run it on one store: events, pushes
+and syncs are leased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from ocpi_emsp.background import Loop, Seldom
+from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.flows.commands.upkeep import do_what_is_due
+from ocpi_emsp.flows.credentials.renew import list_parties
+from ocpi_emsp.flows.parties.party import PartyState
+from ocpi_emsp.flows.sync.run import sync
+from ocpi_emsp.flows.sync.schedule import take_turn
+from ocpi_emsp.flows.tokens.push.fan_out import fan_out_once
+from ocpi_emsp.resources.contexts import Contexts
+from ocpi_emsp.resources.tokens import pushing
+
+AT_ONCE = 4
+"""Parties that are pushed to, and synced, at once: a slow one holds up no other."""
+_SYNC_ROUND = 5.0
+"""Seconds between two looks whose turn it is to be synced."""
+_DEADLINES = 5000
+"""Deadlines that a loop looks at in a second: with more that are open, it looks less often. Whoever awaits a command
+finds its deadline all the same."""
+_TIDY_SECONDS = 300.0
+"""How often searches for sessions are looked through whose time is over: nothing waits for that."""
+_PARTIES = 500
+
+Once: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
+
+
+def background(
+    contexts: Contexts, stop: Callable[[], bool], sync_every: timedelta | None, push: bool, every: float
+) -> list[Loop]:
+    """The loops of one eMSP. Raises ValueError or TypeError for a time that makes no sense."""
+    if not every >= 0:
+        raise ValueError(f"invalid every '{every}': expected seconds of 0 or more, for example 1")
+    loops = [Loop("delivering events", _delivering(contexts), every)]
+    if push:
+        loops += [Loop("pushing tokens", _pushing(contexts, stop), every)] * AT_ONCE
+    if sync_every is not None:
+        _require_time(sync_every)
+        loops += [Loop("syncing partners", _syncing(contexts, stop, sync_every), _SYNC_ROUND)] * AT_ONCE
+    return loops
+
+
+def _require_time(sync_every: object) -> None:
+    expected = "expected a timedelta above 0, for example timedelta(hours=4)"
+    if not isinstance(sync_every, timedelta):
+        raise TypeError(f"invalid sync_every '{sync_every}': {expected}")
+    if sync_every <= timedelta(0):
+        raise ValueError(f"invalid sync_every '{sync_every}': {expected}")
+
+
+def _delivering(contexts: Contexts) -> Once:
+    looks, tidy = Seldom(0.0), Seldom(_TIDY_SECONDS)
+
+    async def once() -> int:
+        done = await do_what_is_due(contexts(), look=looks.is_due(), tidy=tidy.is_due())
+        looks.rest(done.looked / _DEADLINES)
+        return done.number
+
+    return once
+
+
+def _pushing(contexts: Contexts, stop: Callable[[], bool]) -> Once:
+    async def once() -> int:
+        return len(await fan_out_once(contexts(), pushing(contexts), stop=stop))
+
+    return once
+
+
+def _syncing(contexts: Contexts, stop: Callable[[], bool], every: timedelta) -> Once:
+    async def once() -> int:
+        done = after = 0
+        while parties := await list_parties(contexts(), after, _PARTIES):
+            after = parties[-1].sequence
+            for party in parties:
+                if stop():
+                    return done
+                if party.state is PartyState.REGISTERED and await take_turn(contexts(), *party.owner, every):
+                    async with contexts.calling() as context:
+                        with suppress(NotRegistered):  # it was unregistered meanwhile
+                            await sync(context, *party.owner, stop=stop)
+                    done += 1
+        return done
+
+    return once
