@@ -92,6 +92,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "opentelemetry": ("contrib.otel",),
     "procrastinate": ("contrib.procrastinate", "cli.worker"),
     "psycopg": ("contrib.procrastinate", "cli.worker"),
+    "django": ("contrib.django",),
     "cryptography": ("storage.secrets",),
     "alembic": ("storage.migrations",),
     "hypothesis": (
@@ -112,6 +113,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 EXTRAS = (
     "alembic",
     "cryptography",
+    "django",
     "hypothesis",
     "opentelemetry",
     "procrastinate",

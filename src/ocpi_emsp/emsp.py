@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -259,8 +259,10 @@ class Emsp(Resource):
     def joined(self, connection: Any) -> AbstractContextManager[None]:
         """Make what is called inside the block part of the transaction of ``connection``, which the host commits.
 
-        Its events are journalled, and delivered after the host's commit: by :meth:`running` or :meth:`redeliver`.
-        Raises TypeError if the store has no transactions to join.
+        It is a Connection or Session of SQLAlchemy, or a connection of sqlite3 or psycopg; for Django, see
+        ``ocpi_emsp.contrib.django``. The schema has to be there already. Events are journalled, and delivered after
+        the host's commit: by :meth:`running` or :meth:`redeliver`. Raises TypeError for anything else, and if the store
+        has no transactions to join.
         """
         return joinable(self._contexts.setup.store).joined(connection)
 
@@ -305,6 +307,10 @@ class AsyncEmsp(Resource):
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> AsyncRelay:
         """See :meth:`Emsp.relay`."""
         return AsyncRelay(self._contexts, publish, batch)
+
+    def joined(self, connection: Any) -> AbstractAsyncContextManager[None]:
+        """Do as :meth:`Emsp.joined`, for an AsyncConnection or AsyncSession of SQLAlchemy as well."""
+        return joinable(self._contexts.setup.store).ajoined(connection)
 
     def partner(self, party: PartyLike) -> AsyncPartner:
         """See :meth:`Emsp.partner`."""

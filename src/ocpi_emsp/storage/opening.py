@@ -5,7 +5,7 @@ Rules of this module: no part of a URL that is refused is repeated but its schem
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from ocpi_emsp.ports import AnyStore, Mode
@@ -27,6 +27,7 @@ class JoinableStore(Protocol):
     """A store that can be a part of the host's transactions."""
 
     def joined(self, connection: Any) -> AbstractContextManager[None]: ...
+    def ajoined(self, connection: Any) -> AbstractAsyncContextManager[None]: ...
 
 
 def open_store(url: str) -> AnyStore:

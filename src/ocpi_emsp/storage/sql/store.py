@@ -41,6 +41,7 @@ from ocpi_emsp.storage.sql.engine import (
     translated,
     usable_url,
 )
+from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
@@ -116,12 +117,24 @@ class SqlStore:
         return _NativeSqlStore(self) if native else _BlockingSqlStore(self)
 
     @contextmanager
-    def joined(self, connection: Connection | AsyncConnection) -> Iterator[None]:
+    def joined(self, connection: object) -> Iterator[None]:
         """Make transactions inside the block savepoints of ``connection``, which the host commits.
 
-        Their events wait in the journal: call ``emsp.redeliver()`` after the commit.
+        It is a Connection or Session of SQLAlchemy, or a connection of the driver: sqlite3's or psycopg's. Events wait
+        in the journal until the commit. Raises TypeError for anything else.
         """
-        token = self._host.set(connection)
+        with self._joined(joinable(self._engine, connection)):
+            yield
+
+    @asynccontextmanager
+    async def ajoined(self, connection: object) -> AsyncIterator[None]:
+        """Do as :meth:`joined`, for an AsyncConnection or AsyncSession as well."""
+        with self._joined(await awaited_joinable(self._engine, connection)):
+            yield
+
+    @contextmanager
+    def _joined(self, host: Connection | AsyncConnection) -> Iterator[None]:
+        token = self._host.set(host)
         try:
             yield
         finally:
