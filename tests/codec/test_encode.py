@@ -241,8 +241,12 @@ def test_what_json_cannot_hold_is_refused(name: str) -> None:
 def test_what_nests_too_deeply_is_refused() -> None:
     deep: list[Any] = []
     deep.append(deep)
-    with pytest.raises(InvalidObject, match="nested too deeply"):
-        dump(deep)
+    odd: Any = Decimal("NaN")
+    for _ in range(1000):  # no depth for msgspec
+        odd = [odd]
+    for document in (deep, odd):
+        with pytest.raises(InvalidObject, match="nested too deeply"):
+            dump(document)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity, sNaN"])

@@ -375,7 +375,7 @@ class Odd:
 def test_a_class_that_is_no_model_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="expected a model class"):
         diagnose(int, 1)
-    with pytest.raises(TypeError, match="no reading"):
+    with pytest.raises(TypeError, match="no reader for"):
         diagnose(Odd, {"volume": 1})
 
 

@@ -106,7 +106,10 @@ def dump(document: Any) -> bytes:
 
 def _not_writable(document: Any) -> InvalidObject | None:
     """The error for a document that JSON cannot hold, or None."""
-    findings = tuple(_unwritable(document))
+    try:
+        findings = tuple(_unwritable(document))
+    except RecursionError:  # msgspec goes deeper than Python code
+        return InvalidObject("cannot be written as JSON: nested too deeply")
     places = [finding.message + (f" at {finding.pointer}" if finding.pointer else "") for finding in findings]
     return InvalidObject(f"cannot be written as JSON: {places[0]}", findings=findings) if findings else None
 
