@@ -319,7 +319,7 @@ def test_a_partner_that_hangs() -> None:
         (200, b"<html>Welcome</html>", "invalid JSON"),
         (502, b"<html>Bad Gateway</html>", "HTTP 502"),
         (200, b'{"status_code": 3000, "timestamp": "2024-01-01T00:00:00Z"}', "3000"),
-        (200, b"{}", "no OCPI envelope"),
+        (200, b"{}", "not an OCPI envelope"),
         (200, b'{"status_code": 1000, "data": {"version": "2.1.1"}}', "cannot be read"),
         (200, b'{"status_code": 1000, "data": [{"version": "2.2", "url": "https://x/"}]}', "2.2"),
     ],
