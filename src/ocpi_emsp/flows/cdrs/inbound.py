@@ -13,6 +13,7 @@ from attrs import evolve
 
 from ocpi_emsp.codec.content import content_hash, same_content
 from ocpi_emsp.codec.patch import identity, join, members
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.findings import Finding, Severity
@@ -83,7 +84,7 @@ def _same(first: bytes, document: bytes) -> bool:
 
 def conflict(document: bytes) -> InvalidObject:
     """Why a CDR does not replace the one that was received under its id before."""
-    known = f"a CDR {identity(document, 'id')!r} with another content was received before"
+    known = f"a CDR {shown(identity(document, 'id'))} with another content was received before"
     message = f"{known}; it stays, this one is stored beside it"
     finding = Finding(
         pointer="/id",

@@ -48,7 +48,7 @@ _SAME_MOMENT = timedelta(minutes=1)
 _ZONE_STEP, _LARGEST_ZONE = timedelta(minutes=30), timedelta(hours=14)
 _FARTHEST = _LARGEST_ZONE + _SAME_MOMENT
 _SAME_KWH, _TELLING_KWH = Decimal("0.1"), Decimal(1)
-"""How exact a meter's value is; and the least energy that tells one session from another."""
+"""How exact a meter's value is; and the least energy that distinguishes sessions."""
 _RATIO = Context(prec=9, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 

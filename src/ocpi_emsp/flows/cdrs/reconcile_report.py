@@ -54,7 +54,7 @@ class Bounded(Generic[T]):
 
 @frozen
 class ChargingPlace:
-    """Where was charged. What a location with more or less than one EVSE or connector does not tell is None."""
+    """Where a session took place; None for what the location leaves open, with several EVSEs or connectors."""
 
     location_id: str
     evse_uid: str | None = None
@@ -102,7 +102,7 @@ class CdrSummary:
 
 @frozen(kw_only=True)
 class SessionSummary:
-    """What is compared of a session: kWh, and the cost excluding VAT, which a session need not tell."""
+    """The compared values of a session: kWh, and the cost excluding VAT, which is optional."""
 
     id: str
     status: SessionStatus
@@ -174,7 +174,7 @@ class ConflictingCdr:
     """A CDR that came with the id of another one and another content; the first one stands."""
 
     content_hash: str
-    """That of the other one, which tells several from each other."""
+    """The content hash of the other CDR, which distinguishes several."""
     other: CdrSummary
     first: CdrSummary | None
     """None where it is not in the store, or cannot be read."""

@@ -10,6 +10,7 @@ Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
 from __future__ import annotations
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.flows.commands.deadlines import stored
@@ -24,7 +25,7 @@ async def result(incoming: Incoming) -> Response:
     """The result of a command that we sent."""
     response = incoming.accept(CommandResponse, as_object(incoming.request.body.strip()))
     if not is_readable(response.result):
-        raise InvalidObject(f"the result is empty, too long or not printable: {response.result.value[:80]!r}")
+        raise InvalidObject(f"the result is empty, too long or not printable: {shown(response.result.value)}")
     key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])
     async with incoming.context.store.transaction() as tx:
         sent = await get_command(tx, key)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import field, frozen
 
 from ocpi_emsp.codec import decode, wire_time
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import Finding, Rule, Severity
 from ocpi_emsp.flows.commands.states import Command
 from ocpi_emsp.flows.core.context import Context
@@ -74,7 +75,7 @@ COMMAND_RULES: Mapping[str, Rule] = {
 }
 """Every rule that a finding about a command may name, by id; without a clause it is that of the command's object.
 
-They are no rules of :data:`ocpi_emsp.check.RULES`: those look at a document alone, these at what is stored beside it.
+The rules of :data:`ocpi_emsp.check.RULES` look at a document alone, these also at what is stored.
 """
 
 NEEDS: Mapping[type[Command], Capability] = {
@@ -173,7 +174,7 @@ class _Check:
         if isinstance(self.command, UnlockConnector):
             wanted = self.command.connector_id
             if all(connector.id != wanted for connector in evse.connectors):
-                self.found("connector.unknown", "/connector_id", f"EVSE {evse.uid!r} has no connector {wanted!r}")
+                self.found("connector.unknown", "/connector_id", f"EVSE {evse.uid!r} has no connector {shown(wanted)}")
 
     def _any_of(self, evses: Sequence[Evse]) -> None:
         """The EVSEs that the CPO may choose from: the best of them count."""

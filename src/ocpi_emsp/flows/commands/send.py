@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, encode, encode_valid
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     AnswerUnusable,
     InvalidObject,
@@ -282,7 +283,7 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
     if not is_readable(result):
-        raise AnswerUnusable(f"the acknowledgement cannot be read: {result.value!r}"[:_LONGEST_ERROR])
+        raise AnswerUnusable(f"the acknowledgement cannot be read: {shown(result.value)}"[:_LONGEST_ERROR])
     return result
 
 

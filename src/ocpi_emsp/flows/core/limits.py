@@ -157,7 +157,7 @@ class RateLimiter(Protocol):
         """
 
     def step(self, party: PartyId, function: Callable[[Health], tuple[Health, T]]) -> T:
-        """Replace the party's state by what the function makes of it, atomically; gives what else the function gives.
+        """Replace the party's state by what the function makes of it, atomically; return its other result.
 
         The function is pure and short.
         """

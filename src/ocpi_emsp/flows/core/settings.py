@@ -20,7 +20,7 @@ from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.routes import VERSION
 
 MIN_RATE = Decimal("0.01")
-"""Requests per second at least: with fewer, a list of a few pages takes longer than anybody waits for it."""
+"""The lowest requests per second: with fewer, a list of a few pages takes too long."""
 _ZERO = timedelta(0)
 
 

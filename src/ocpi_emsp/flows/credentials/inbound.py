@@ -10,6 +10,7 @@ Rules of this module (docs/spec-choices.md row 19):
 from __future__ import annotations
 
 from ocpi_emsp.codec import encode, merge_patch
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import PartyUnregistered
 from ocpi_emsp.findings import Finding, Severity
@@ -71,7 +72,7 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
     for member in ("country_code", "party_id"):
         found, wanted = getattr(theirs, member), getattr(incoming.party, member)
         if found.upper() != wanted:
-            message = f"{member} is {found!r}, this token belongs to {incoming.party}"
+            message = f"{member} is {shown(found)}, this token belongs to {incoming.party}"
             finding = Finding(
                 pointer=f"/{member}", rule="credentials.party", severity=Severity.ERROR, message=message, clause=_CLAUSE
             )

@@ -17,7 +17,7 @@ from attrs import define
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import UnreadableEvent, event_of
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.journal import fail, is_due, lease_first, page
+from ocpi_emsp.flows.events.journal import error_text, fail, is_due, lease_first, page
 from ocpi_emsp.ports import EVENT, Entry, Key
 
 
@@ -78,7 +78,7 @@ async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> No
         except UnreadableEvent as error:
             entry = await _finish(context, entry, error)
         except Exception as error:  # noqa: BLE001 # whatever a listener raises: it is noted and reported
-            failure = ListenerFailed(f"a listener of {entry.name} raised {type(error).__name__}")
+            failure = ListenerFailed(f"a listener of {entry.name} raised {error_text(error)}")
             failure.__cause__ = error
             outcome.failure = outcome.failure or failure
             entry = await _finish(context, entry, error)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity
@@ -123,7 +124,7 @@ class Incoming:
     def require_id(self, member: str, found: str, wanted: str) -> None:
         """Raises InvalidObject where the id in the body is not the one in the URL."""
         if found != wanted:
-            message = f"{member} is {found!r}, expected {wanted!r} as in the URL"
+            message = f"{member} is {shown(found)}, expected {shown(wanted)} as in the URL"
             finding = Finding(
                 pointer=f"/{member}", rule="url.id", severity=Severity.ERROR, message=message, clause=_ID_CLAUSE
             )

@@ -164,7 +164,7 @@ class Party:
     sends_base64: bool = False
     """It was seen to send its token in base64."""
     sequence: int = field(default=0, eq=False)
-    """Its place among the parties, where it was listed; it is no part of what is stored."""
+    """Its position among the parties, if listed; it is not stored."""
 
     @property
     def key(self) -> Key:
@@ -299,7 +299,7 @@ class Caller:
 async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:
     """The party behind an Authorization header. Raises NotAuthenticated.
 
-    What its use tells of a token is stored with the ``correlation_id`` of the request.
+    A change of state that the token's use implies is stored with the ``correlation_id`` of the request.
     """
     presented = presented_token(header)
     async with context.store.transaction(read_only=True) as tx:

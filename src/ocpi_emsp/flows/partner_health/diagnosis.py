@@ -35,7 +35,7 @@ class Works(StrEnum):
     """It was tried."""
     NO = "no"
     UNTRIED = "untried"
-    """It cannot be tried by reading alone, or not with this token; nothing is known against it unless that is said."""
+    """It cannot be tried read-only, or not with this token; no problem is known unless the reason names one."""
     OFF = "off"
     """Our matrix switches it off."""
 

@@ -209,7 +209,7 @@ class _Visit:
         if _is_locked_out(failure):
             self.note("token", _FAILED, f"the token is known neither raw nor in base64: {failure.message}")
         else:
-            self.note("token", _SKIPPED, "there is no usable answer that would tell")
+            self.note("token", _SKIPPED, "unknown: no usable response")
         self.note("versions", _FAILED, failure.message)
         return None
 
@@ -237,7 +237,7 @@ class _Visit:
         if stamped is not None and stamped > _NO_TIME:
             stamps["the envelope's timestamp"] = stamped
         if not stamps:
-            self.note("clock", _WARNING, "neither a Date header nor a timestamp tells its time")
+            self.note("clock", _WARNING, "unknown: neither a Date header nor a timestamp")
             return
         off = {what: stamp - now for what, stamp in stamps.items()}
         said = ", ".join(f"{what} is {_apart(by)}" for what, by in off.items())

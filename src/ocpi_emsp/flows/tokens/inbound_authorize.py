@@ -18,6 +18,7 @@ from attrs import frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     InvalidObject,
     NotEnoughInformation,
@@ -261,7 +262,7 @@ def _asked_connectors(
     found = tuple((uid, connector) for uid, connector in there if connector.id in asked)
     ids = {connector.id for _, connector in found}
     missing = {
-        each: f"connector {each[:100]!r} is at none of these EVSEs"
+        each: f"connector {shown(each)} is at none of these EVSEs"
         for each in references.connector_ids
         if each not in ids
     }

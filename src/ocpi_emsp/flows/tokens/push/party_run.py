@@ -474,7 +474,7 @@ def _is_unauthorized(error: PartnerError) -> bool:
 def reason_of(error: OcpiError) -> str:
     """Why a request failed, without the partner's words and without a URL: both may name a driver's token."""
     if isinstance(error, PartnerRefused):
-        code = "no OCPI envelope" if error.answered_code is None else f"status_code {error.answered_code}"
+        code = "not an OCPI envelope" if error.answered_code is None else f"status_code {error.answered_code}"
         return f"the partner answered HTTP {error.answered_http}, {code}"
     if isinstance(error, AnswerUnusable):
         return "the partner's answer cannot be read"
