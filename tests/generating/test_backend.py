@@ -67,7 +67,7 @@ BROKEN = {
     "takes everything": (_answering(200, {"status_code": 1000, "timestamp": _NOW}), "was not refused"),
     "names nothing": (_answering(200, {"status_code": 2001, "timestamp": _NOW}), "is not named"),
     "refuses everything": (_answering(200, {"status_code": 2001, "timestamp": _NOW}), "2001"),
-    "unknown token": (_answering(401, {"status_code": 2000, "timestamp": _NOW}), "does not know the token"),
+    "unknown token": (_answering(401, {"status_code": 2000, "timestamp": _NOW}), "rejects the token"),
 }
 
 

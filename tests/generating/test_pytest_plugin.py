@@ -50,7 +50,7 @@ def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
             "*page.json::/data/0 PASSED*",
         ]
     )
-    result.stdout.fnmatch_lines(["error at (document)*json.syntax*", "its kind is not clear*"])
+    result.stdout.fnmatch_lines(["error at (document)*json.syntax*", "*unknown kind of object*"])
     result.stdout.fnmatch_lines(["Location rejected", "error at /last_updated: 'yesterday' is not a timestamp*"])
     assert "Traceback" not in result.stdout.str()
 
@@ -68,7 +68,7 @@ def test_a_path_without_payloads_is_an_error(pytester: pytest.Pytester, path: st
     pytester.mkdir("empty")
     result = pytester.runpytest_inprocess("--ocpi-files", path)
     assert result.ret is pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--ocpi-files {path}: there is no*"])
+    result.stderr.fnmatch_lines([f"*--ocpi-files {path}: no *"])
 
 
 def test_the_fixture_goes_through_the_examples(pytester: pytest.Pytester) -> None:
