@@ -47,7 +47,7 @@ class Shape:
 
 @frozen
 class Statements:
-    """The tables, and what is said to a database about them."""
+    """The tables and the statements on them."""
 
     tables: Tables
     objects: Mapping[str, ObjectStatements]
