@@ -69,7 +69,7 @@ class ScriptedCpo:
     """Lists everything, whatever date_from and date_to are."""
     root: str = "/cpo"
     versions: Sequence[str] = ("2.1.1",)
-    token: str | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
     base64: bool = False
     script: dict[str, Reply] = field(factory=dict)
     requests: list[httpx.Request] = field(factory=list)
@@ -78,7 +78,7 @@ class ScriptedCpo:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        if self.token is not None and request.headers.get("authorization") != f"Token {self.presented(self.token)}":
+        if self.token and request.headers.get("authorization") != f"Token {self.presented(self.token)}":
             return reply(None, 2000, status=401)
         path = self.path(request)
         replies = [self.script.get(f"{request.method} {path}"), self.script.get(path)]

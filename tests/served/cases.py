@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp import Token, decode
 from ocpi_emsp.models import TokenType, WhitelistType
@@ -15,7 +15,7 @@ from ocpi_emsp.support import FROM_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import decode as parse
 from ocpi_emsp.testing.cpo.wire import encode
-from served.partner import FakeCpo, Partner, invite
+from served.partner import Partner, invite
 from served.support import Answer, Document
 
 RowKey: TypeAlias = tuple[str, str, str, str]
@@ -125,8 +125,7 @@ def _credentials(method: str, **changes: Any) -> Callable[[Partner], Answer]:
 
 
 def _register_another(partner: Partner) -> Answer:
-    known = partner.cpo
-    cpo = FakeCpo(known.origin, known.name, known.logs, "DE", "ABC", token=known.token)
+    cpo = evolve(partner.cpo, country_code="DE", party_id="ABC")
     return invite(partner.ocpi, partner.emsp, cpo)("POST", "/2.1.1/credentials", cpo.credentials())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from ocpi_emsp import Emsp
 from ocpi_emsp.events import Event
 from ocpi_emsp.storage import MemoryStore
-from served.partner import Connect, FakeCpo, FakeCpoServer, MakeEmsp, Partner, invite, register
-from served.support import SECONDS, Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host
+from scripted_cpo import served
+from served.partner import Connect, FakeCpo, FakeCpos, MakeEmsp, Partner, invite, register
+from served.support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +40,11 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 
 @pytest.fixture(scope="session")
-def fake_cpos() -> Iterator[FakeCpoServer]:
-    """The server of the fake CPOs."""
-    with FakeCpoServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join(SECONDS)
-    assert not thread.is_alive(), "the fake CPOs did not stop"
+def fake_cpos() -> Iterator[FakeCpos]:
+    """Where the scripted CPOs are."""
+    cpos = FakeCpos()
+    with served(cpos) as cpos.origin:
+        yield cpos
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +72,7 @@ def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Logs]:
 
 
 @pytest.fixture
-def fake_cpo(fake_cpos: FakeCpoServer, logs: Logs) -> FakeCpo:
+def fake_cpo(fake_cpos: FakeCpos, logs: Logs) -> FakeCpo:
     """NL-TNM, as a test wants it to be."""
     return fake_cpos.add(logs)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
+import httpx
 from anyio.from_thread import BlockingPortal
 from attrs import define, field
 
@@ -19,55 +18,44 @@ from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
-from ocpi_emsp.testing.cpo.wire import encode
+from scripted_cpo import Handler, ScriptedCpo, reply
 from served.support import (
-    SECONDS,
     Document,
     Host,
     Json,
     Logs,
     Ocpi,
     Stored,
-    encoded,
     objects,
     quick_async_client,
     quick_client,
 )
 
-Scripted: TypeAlias = tuple[int, str, bytes]
-"""HTTP status, content type, body."""
-ENDED: Scripted = (200, "application/json", b'{"status_code":1000,"timestamp":"2024-01-01T00:00:00Z"}')
-MODULES = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
+ENDED = httpx.Response(200, json={"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
 
 
-def envelope(data: Json = None, *, status: int = 200, code: int = 1000) -> Scripted:
-    """An OCPI envelope."""
-    document = {"data": data, "status_code": code, "status_message": "", "timestamp": "2024-01-01T00:00:00Z"}
-    return status, "application/json", encode(document)
-
-
-def html(status: int) -> Callable[[Document], Scripted]:
+def html(status: int) -> Handler:
     """A page of some proxy."""
-    return lambda _: (status, "text/html", b"<html><body>Bad Gateway</body></html>")
+    return lambda _: httpx.Response(status, html="<html><body>Bad Gateway</body></html>")
 
 
-def json_of(content: bytes) -> Callable[[Document], Scripted]:
+def json_of(content: bytes) -> Handler:
     """Anything, said to be JSON."""
-    return lambda _: (200, "application/json", content)
+    return lambda _: httpx.Response(200, content=content, headers={"content-type": "application/json"})
 
 
-def says(data: Any = None, *, status: int = 200, code: int = 1000) -> Callable[[Document], Scripted]:
+def says(data: Any = None, *, status: int = 200, code: int = 1000) -> Handler:
     """An envelope."""
-    return lambda _: envelope(data, status=status, code=code)
+    return lambda _: reply(data, code, status=status)
 
 
-def offers(*endpoints: tuple[str, str]) -> Callable[[Document], Scripted]:
+def offers(*endpoints: tuple[str, str]) -> Handler:
     """Version details."""
     listed = [{"identifier": identifier, "url": url} for identifier, url in endpoints]
     return says({"version": "2.1.1", "endpoints": listed})
 
 
-UNUSABLE: dict[str, tuple[str, Callable[[Document], Scripted]]] = {
+UNUSABLE: dict[str, tuple[str, Handler]] = {
     "html": ("/versions", html(200)),
     "html-502": ("/versions", html(502)),
     "html-details": ("/2.1.1", html(200)),
@@ -88,29 +76,20 @@ UNUSABLE: dict[str, tuple[str, Callable[[Document], Scripted]]] = {
 }
 
 
-@define
-class FakeCpo:
-    """The versions, version details and credentials endpoints of a CPO; `script` replaces the answer of a path.
-
-    `token` is what the eMSP has to present. `requests` says what came: method, path, Authorization, body.
-    """
+@define(kw_only=True)
+class FakeCpo(ScriptedCpo):
+    """A scripted CPO with credentials, at an origin of its own."""
 
     origin: str
-    name: str
     logs: Logs
     country_code: str = "NL"
     party_id: str = "TNM"
-    token: str = field(repr=False, default="")
-    versions: tuple[str, ...] = ("2.0", "2.1.1")
-    modules: tuple[str, ...] = MODULES
-    base64: bool = False
-    script: dict[str, Callable[[Document], Scripted]] = field(factory=dict)
-    requests: list[tuple[str, str, str, bytes]] = field(factory=list)
+    versions: Sequence[str] = ("2.0", "2.1.1")
 
     @property
     def url(self) -> str:
         """The base of its paths."""
-        return f"{self.origin}/{self.name}"
+        return f"{self.origin}{self.root}"
 
     @property
     def versions_url(self) -> str:
@@ -133,64 +112,23 @@ class FakeCpo:
         }
         return {**document, **changes}
 
-    def answer(self, method: str, path: str, authorization: str, body: bytes) -> Scripted:
-        """What it says to a request."""
-        self.requests.append((method, path, authorization, body))
-        written = encoded(self.token) if self.base64 else self.token
-        if authorization != f"Token {written}":
-            return envelope(status=401, code=2000)
-        if path in self.script:
-            return self.script[path](json.loads(body) if body else {})
-        if path == "/versions":
-            return envelope([{"version": each, "url": f"{self.url}/{each}"} for each in self.versions])
-        if path == "/2.1.1":
-            endpoints = [{"identifier": each, "url": f"{self.url}/2.1.1/{each}"} for each in self.modules]
-            return envelope({"version": "2.1.1", "endpoints": endpoints})
-        return envelope(status=404, code=2000)
 
-    @property
-    def paths(self) -> list[str]:
-        """Method and path of every request, oldest first."""
-        return [f"{method} {path}" for method, path, _, _ in self.requests]
+@define
+class FakeCpos:
+    """Any number of scripted CPOs at one origin, each below its name."""
 
+    origin: str = ""
+    cpos: dict[str, FakeCpo] = field(factory=dict)
 
-class FakeCpoServer(ThreadingHTTPServer):
-    """Serves any number of fake CPOs, each below its name; one thread per request, so a CPO may call back."""
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        return self.cpos[request.url.path.split("/")[1]](request)
 
-    daemon_threads = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _FakeCpoHandler)
-        self.cpos: dict[str, FakeCpo] = {}
-
-    def add(self, logs: Logs, country_code: str = "NL", party_id: str = "TNM") -> FakeCpo:
-        """A new fake CPO."""
-        origin, name = f"http://127.0.0.1:{self.server_address[1]}", f"cpo{len(self.cpos) + 1}"
-        cpo = self.cpos[name] = FakeCpo(origin, name, logs, country_code, party_id)
+    def add(self, logs: Logs) -> FakeCpo:
+        """A new scripted CPO."""
+        name = f"cpo{len(self.cpos) + 1}"
+        cpo = self.cpos[name] = FakeCpo(origin=self.origin, root=f"/{name}", logs=logs)
         cpo.fresh_token()
         return cpo
-
-
-class _FakeCpoHandler(BaseHTTPRequestHandler):
-    wbufsize = -1  # headers and body in one packet
-    timeout = SECONDS  # of a client that says nothing: closing the server waits for all
-
-    def handle_request(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        name, _, path = self.path.lstrip("/").partition("/")
-        cpos = cast(FakeCpoServer, self.server).cpos
-        authorization = self.headers.get("authorization") or ""
-        status, kind, content = cpos[name].answer(self.command, f"/{path}", authorization, body)
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815 # the names http.server looks for
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
 
 
 @define

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from attrs import evolve
 
 from ocpi_emsp import Limits, check
 from ocpi_emsp.models import Tariff
@@ -18,7 +19,7 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from served.cases import TOKEN, post_cdr, put_location, put_session, put_tariff
-from served.partner import Connect, FakeCpo, Partner, invite
+from served.partner import Connect, Partner, invite
 from served.support import Ocpi, encoded, parties
 from served.writes import WRITES, refused, store_command
 
@@ -131,7 +132,7 @@ def test_json_that_is_no_object(stocked: Partner, content: bytes) -> None:
 
 
 def test_the_first_credentials_are_refused_alike(partner: Partner) -> None:
-    other = FakeCpo(partner.cpo.origin, partner.cpo.name, partner.cpo.logs, "DE", "ABC", token=partner.cpo.token)
+    other = evolve(partner.cpo, country_code="DE", party_id="ABC")
     invited = invite(partner.ocpi, partner.emsp, other)
     known = parties(partner.store)
     for content, both in ((b"{", (400, 2000)), (b"", (400, 2000)), (b"[]", (200, 2001)), (b"{}", (200, 2001))):

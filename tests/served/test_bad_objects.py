@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from ocpi_emsp import Evse, Limits, Location, Token, check
 from ocpi_emsp.events import EvseReceived, ResyncRequested
@@ -17,7 +18,7 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from served.cases import TOKEN, post_cdr, put_location, put_session, put_tariff, stored
-from served.partner import Connect, FakeCpo, Partner, invite
+from served.partner import Connect, Partner, invite
 from served.support import Answer, Document
 from served.writes import WRITES, refused
 
@@ -164,7 +165,7 @@ def test_another_party_reads_nothing(connect: Connect) -> None:
     partner = connect(matrix=SupportMatrix.full())
     put_location(partner)
     post_cdr(partner)
-    other = FakeCpo(partner.cpo.origin, partner.cpo.name, partner.cpo.logs, "DE", "ABC", token=partner.cpo.token)
+    other = evolve(partner.cpo, country_code="DE", party_id="ABC")
     answer = invite(partner.ocpi, partner.emsp, other)("POST", "/2.1.1/credentials", other.credentials())
     theirs = partner.ocpi.using(answer.data["token"])
     assert theirs("GET", "/2.1.1/locations/NL/TNM/LOC1").both == (404, 2000)

@@ -173,7 +173,7 @@ def test_patch_merges(partner: Partner) -> None:
     partner.cpo.fresh_token()
     second = fresh("PATCH", CREDENTIALS, {"token": partner.cpo.token})
     assert second.both == (200, 1000)
-    presented = [authorization for _, _, authorization, _ in partner.cpo.requests[-2:]]
+    presented = [each.headers["authorization"] for each in partner.cpo.requests[-2:]]
     assert presented == [f"Token {partner.cpo.token}"] * 2
     assert partner.cpo.token != before
     stored = b"".join(parties(partner.store).values())

@@ -6,6 +6,7 @@ of the ones that succeed, both ways.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,7 @@ from ocpi_emsp.resources import Party as RegisteredParty
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
+from scripted_cpo import Handler, reply
 from served.calls import BEFORE_ALL, Caller
 from served.partner import (
     UNUSABLE,
@@ -39,8 +41,6 @@ from served.partner import (
     FakeCpo,
     MakeEmsp,
     Partner,
-    Scripted,
-    envelope,
     html,
     json_of,
     says,
@@ -85,19 +85,20 @@ class Taker:
 
     cpo: FakeCpo
     ocpi: Ocpi
-    failing: Callable[[Document], Scripted] | None = None
+    failing: Handler | None = None
     changes: Document = field(factory=dict)
     meanwhile: Callable[[Ocpi], object] = lambda _: None
     offered: list[Ocpi] = field(factory=list)
 
-    def __call__(self, document: Document) -> Scripted:
+    def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a POST, PUT or PATCH."""
+        document = json.loads(request.content)
         self.offered.append(self.ocpi.using(document["token"]))
         self.meanwhile(self.offered[-1])
         if self.failing is not None:
-            return self.failing(document)
+            return self.failing(request)
         self.cpo.fresh_token()
-        return envelope(self.cpo.credentials(**self.changes))
+        return reply(self.cpo.credentials(**self.changes))
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_the_token_that_we_offer_opens_little_until_the_end(
     assert fake_cpo.token not in repr(party)
 
 
-FAILING: dict[str, Callable[[Document], Scripted]] = {
+FAILING: dict[str, Handler] = {
     "html": html(200),
     "html-502": html(502),
     "500": says(status=500, code=3000),
