@@ -63,7 +63,7 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and must not ta
     def __getattr__(name: str) -> object:
         if name in _SERVING:
             return globals().setdefault(name, getattr(import_module(_SERVING[name]), name))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -85,7 +85,7 @@ def test_a_reader_that_goes_away_ends_it(postgres_url: str, tmp_path: Path) -> N
             register(store, cpos, [("NL", "TNM")])
             app = make_app(make_emsp(store), postgres_url)
             with app.open():
-                defer_sync(app, "NL", "TNM", modules=["locations"])
+                defer_sync(app, "NL-TNM", modules=["locations"])
             assert worker.stderr is not None
             assert b"the reader of the output went away" in worker.stderr.read()
         assert worker.returncode == 3
@@ -138,7 +138,7 @@ def test_its_own_shell_shows_the_jobs(postgres_url: str, tmp_path: Path) -> None
     app = make_app(make_emsp(MemoryStore()), postgres_url)
     with app.open():
         app.schema_manager.apply_schema()
-        (job_id,) = defer_sync(app, "NL", "TNM", modules=["locations"])
+        (job_id,) = defer_sync(app, "NL-TNM", modules=["locations"])
     environment = {
         "OCPI_EMSP_STORE": postgres_url,
         "OCPI_EMSP_COUNTRY_CODE": "IT",

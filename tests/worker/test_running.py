@@ -16,7 +16,7 @@ from ocpi_emsp.contrib.procrastinate import (
     QUEUE,
     UPKEEP,
     WorkerSettings,
-    async_defer_sync,
+    aio,
     make_app,
     run_worker,
     upgrade,
@@ -68,7 +68,7 @@ async def status(app: procrastinate.App, job: Job | int) -> tuple[str | None, in
 
 def test_a_job_that_kills_its_workers_is_given_up(postgres_url: str) -> None:
     async def work(app: procrastinate.App, _: SqlStore) -> None:
-        await async_defer_sync(app, *OWNER, modules=["locations"])
+        await aio.defer_sync(app, "-".join(OWNER), modules=["locations"])
         job = await die(app)
         for attempts in (1, 2):
             await do(app, TAKE_OVER)
@@ -95,7 +95,7 @@ def test_a_planner_that_died_is_not_in_the_way_of_the_next(postgres_url: str) ->
 
 def test_jobs_that_ended_long_ago_are_deleted(postgres_url: str) -> None:
     async def work(app: procrastinate.App, _: SqlStore) -> None:
-        kept, old, waiting = await async_defer_sync(app, *OWNER, modules=["locations", "cdrs", "sessions"])
+        kept, old, waiting = await aio.defer_sync(app, "-".join(OWNER), modules=["locations", "cdrs", "sessions"])
         for job_id in (kept, old):
             await app.job_manager.finish_job_by_id_async(job_id, Status.FAILED, delete_job=False)
         await app.connector.execute_query_async(
@@ -140,7 +140,7 @@ def test_a_page_that_takes_too_long_is_given_up_at_the_end(postgres_url: str) ->
     async def work(app: procrastinate.App, store: SqlStore) -> None:
         loops.append(asyncio.get_running_loop())
         register(store, cpos, [OWNER])
-        (job_id,) = await async_defer_sync(app, *OWNER, modules=["locations"])
+        (job_id,) = await aio.defer_sync(app, "-".join(OWNER), modules=["locations"])
         settings = WorkerSettings(modules=("tokens",))
         worker = run_worker(make_emsp(store), postgres_url, stop=stop, settings=settings, grace=timedelta(seconds=0.1))
         running = asyncio.create_task(worker)
@@ -166,7 +166,7 @@ def test_a_worker_outlives_a_database_that_restarts(private_postgres: PrivatePos
         app = make_app(emsp, url)
         async with app.open_async():
             await upgrade(app)
-            await async_defer_sync(app, *OWNER, modules=["locations"])
+            await aio.defer_sync(app, "-".join(OWNER), modules=["locations"])
         await asyncio.wait_for(done.wait(), SECONDS)
         done.clear()
 

@@ -27,7 +27,7 @@ from ocpi_emsp.contrib.procrastinate import (
     SyncFailed,
     SyncStopped,
     WorkerSettings,
-    async_defer_sync,
+    aio,
     defer_sync,
     tasks,
 )
@@ -112,9 +112,9 @@ def planned(**more: Any) -> dict[str, Any]:
 def test_a_sync_that_somebody_asks_for_has_a_job_for_each_module() -> None:
     host = desk(empty_list)
     with host.app.open():
-        ids = defer_sync(host.app, "nl", "tnm", modules=["tokens", "Locations"], full=True)
-        assert defer_sync(host.app, "NL", "TNM", modules=["locations"], full=True) == [], "that one waits already"
-        (other,) = defer_sync(host.app, "NL", "TNM", modules=["locations"])
+        ids = defer_sync(host.app, "nl-tnm", modules=["tokens", "Locations"], full=True)
+        assert defer_sync(host.app, "NL-TNM", modules=["locations"], full=True) == [], "that one waits already"
+        (other,) = defer_sync(host.app, "NL-TNM", modules=["locations"])
     pull, push = (host.job(job_id) for job_id in ids)
     party = {"country_code": "NL", "party_id": "TNM"}
     assert (pull["task_name"], pull["args"]) == ("ocpi_emsp.sync", {**party, "module": "locations", "full": True})
@@ -131,7 +131,7 @@ def test_a_sync_that_somebody_asks_for_has_a_job_for_each_module() -> None:
 def test_a_module_that_does_not_exist_is_not_deferred() -> None:
     host = desk(empty_list)
     with pytest.raises(ValueError, match="invalid modules 'vendor'"):
-        defer_sync(host.app, "NL", "TNM", modules=["vendor"])
+        defer_sync(host.app, "NL-TNM", modules=["vendor"])
 
 
 def test_the_tasks_have_the_namespace_of_the_host() -> None:
@@ -139,7 +139,7 @@ def test_the_tasks_have_the_namespace_of_the_host() -> None:
 
     async def ask() -> list[int]:
         async with host.app.open_async():
-            twice = [await async_defer_sync(host.app, "NL", "TNM", modules=["locations"], namespace="ev") for _ in "12"]
+            twice = [await aio.defer_sync(host.app, "NL-TNM", modules=["locations"], namespace="ev") for _ in "12"]
             return twice[0] + twice[1]
 
     (job_id,) = anyio.run(ask)

@@ -18,7 +18,7 @@ with extra("worker"):
     import procrastinate
 
     from ocpi_emsp.contrib.procrastinate.apps import make_app, upgrade
-    from ocpi_emsp.contrib.procrastinate.deferring import async_defer_sync, defer_sync
+    from ocpi_emsp.contrib.procrastinate.deferring import defer_sync
     from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncStopped
     from ocpi_emsp.contrib.procrastinate.running import run_worker
     from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
@@ -31,7 +31,6 @@ __all__ = [
     "SyncFailed",
     "SyncStopped",
     "WorkerSettings",
-    "async_defer_sync",
     "defer_sync",
     "make_app",
     "run_worker",

@@ -17,6 +17,7 @@ from procrastinate.utils import add_namespace
 from ocpi_emsp.contrib.procrastinate.planning import Pair
 from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, SYNC
 from ocpi_emsp.flows.sync.run import MODULES
+from ocpi_emsp.party_id import PartyId, PartyLike
 
 ASKED = 10
 """The priority of requested jobs."""
@@ -43,8 +44,7 @@ def job_arguments(pair: Pair, *, full: bool) -> tuple[str, dict[str, Any]]:
 
 def defer_sync(
     app: procrastinate.App,
-    country_code: str,
-    party_id: str,
+    party: PartyLike,
     *,
     modules: Iterable[str] = MODULES,
     full: bool = False,
@@ -53,9 +53,10 @@ def defer_sync(
     """Request a sync of a party: one job per module, ahead of planned ones. Returns the ids of the new jobs.
 
     A module whose request is already queued is skipped. ``namespace``: that of ``app.add_tasks_from``. The app must be
-    open. Raises ValueError if a module is unknown, ConnectorException of Procrastinate.
+    open. ``aio.defer_sync`` is the awaited twin. Raises ValueError if a party or module is invalid, ConnectorException
+    of Procrastinate.
     """
-    asked = _asked(app, country_code, party_id, modules, full, namespace)
+    asked = _asked(app, PartyId.of(party), modules, full, namespace)
     return [
         deferrer.defer()
         for deferrer in asked
@@ -63,17 +64,16 @@ def defer_sync(
     ]
 
 
-async def async_defer_sync(
+async def awaited_defer_sync(
     app: procrastinate.App,
-    country_code: str,
-    party_id: str,
+    party: PartyLike,
     *,
     modules: Iterable[str] = MODULES,
     full: bool = False,
     namespace: str = "",
 ) -> list[int]:
     """:func:`defer_sync`, awaited."""
-    asked = _asked(app, country_code, party_id, modules, full, namespace)
+    asked = _asked(app, PartyId.of(party), modules, full, namespace)
     return [
         await deferrer.defer_async()
         for deferrer in asked
@@ -82,7 +82,7 @@ async def async_defer_sync(
 
 
 def _asked(
-    app: procrastinate.App, country_code: str, party_id: str, modules: Iterable[str], full: bool, namespace: str
+    app: procrastinate.App, party: PartyId, modules: Iterable[str], full: bool, namespace: str
 ) -> list[JobDeferrer]:
     wanted = {module.lower() for module in modules}
     unknown = sorted(wanted - set(MODULES))
@@ -91,7 +91,7 @@ def _asked(
     deferrers = []
     for module in MODULES:
         if module in wanted:
-            pair = Pair(country_code.upper(), party_id.upper(), module)
+            pair = Pair(*party, module)
             name, arguments = job_arguments(pair, full=full)
             deferrers.append(
                 app.configure_task(

@@ -63,7 +63,7 @@ def reader(
 
 
 def require_zone(name: str, moment: datetime | None) -> None:
-    """Raises ValueError for a moment without a zone, TypeError for what is no moment."""
+    """Raises ValueError for a moment without a zone, TypeError for anything but a datetime."""
     expected = "expected a datetime with a time zone, for example datetime(2024, 5, 1, tzinfo=UTC)"
     if moment is not None and not isinstance(moment, datetime):
         raise TypeError(f"invalid {name} '{moment}': {expected}")

@@ -1,0 +1,147 @@
+"""What an eMSP is given is checked when it is given, by a sentence that says what is expected."""
+
+import functools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from client.support import make_emsp, registered, token
+from ocpi_emsp import Emsp, PartyId
+from ocpi_emsp.events import CdrReceived
+from ocpi_emsp.storage import MemoryStore, SqlStore
+from scripted_cpo import ScriptedCpo
+
+GOOD: dict[str, Any] = {
+    "country_code": "IT", "party_id": "BEC", "name": "Be", "url": "https://emsp.test/ocpi", "store": "memory",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        (
+            {"store": "mysql://user:secret@host/db"},
+            ValueError,
+            "invalid store 'mysql://…': expected memory, or a",
+        ),
+        ({"store": "emsp.db"}, ValueError, "invalid store 'emsp.db': expected memory, or a URL of"),
+        ({"store": 3}, TypeError, "invalid store '3': expected a URL or a store, for example sqlite:///emsp.db"),
+        ({"url_policy": "any"}, ValueError, "invalid url_policy 'any': expected https or loopback, for example https"),
+        ({"url": "emsp.test"}, ValueError, "invalid url 'emsp.test': expected the absolute public base"),
+        ({"country_code": "ITA"}, ValueError, "invalid country_code 'ITA': expected 2 characters, for example IT"),
+        ({"party_id": "BE"}, ValueError, "invalid party_id 'BE': expected 3 characters, for example BEC"),
+        ({"policy": "strict"}, TypeError, "invalid policy 'strict': expected an object of the class Policy"),
+        ({"matrix": "full"}, TypeError, "invalid matrix 'full': expected an object of the class SupportMatrix"),
+        ({"limits": 3}, TypeError, "invalid limits '3': expected an object of the class Limits"),
+        ({"required_modules": ["vendor"]}, ValueError, "invalid required_modules 'vendor': expected some of cdrs"),
+        (
+            {"outbox_events": ("CdrReceived",)},
+            TypeError,
+            "invalid outbox_events 'CdrReceived': expected a class of ocpi_emsp.events, for example CdrReceived",
+        ),
+    ],
+)
+def test_a_setting_is_refused_with_its_name(given: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as caught:
+        Emsp(**(GOOD | given))
+    assert str(caught.value).startswith(said)
+    assert "secret" not in str(caught.value)
+
+
+def calls(emsp: Emsp) -> dict[str, Callable[[], object]]:
+    partner = emsp.partner("NL-TNM")
+    with partner.client() as cpo:
+        pass
+    on: Any = emsp.on
+    return {
+        "invalid event 'CdrReceived': expected a class of ocpi_emsp.events": lambda: on("CdrReceived"),
+        "invalid listener '3': expected a function of one argument": lambda: on(CdrReceived)(3),
+        "invalid listener 'nothing': expected a function of one argument, the event, but its parameters are ()": (
+            lambda: on(CdrReceived)(nothing)
+        ),
+        "invalid party 'NLD-TNM': expected CC-XXX, for example NL-TNM": lambda: emsp.parties.invite("NLD-TNM"),
+        "invalid party 'TNM': expected CC-XXX, for example NL-TNM": lambda: emsp.partner("TNM"),
+        "invalid profile field 'page_limt': expected one of page_limit": lambda: partner.set_profile(page_limt=50),
+        "invalid date_from '2024-01-01 00:00:00': expected": lambda: cpo.locations(date_from=datetime(2024, 1, 1)),
+        "invalid date_to '2024-01-01 00:00:00': expected": lambda: partner.reconcile(date_to=datetime(2024, 1, 1)),
+        "invalid since '2024-01-01 00:00:00': expected": lambda: partner.sync(since=datetime(2024, 1, 1)),
+        "invalid batch '0': expected 1 or more events": lambda: emsp.relay(print, batch=0),
+        "invalid sync_every '0:00:00': expected a timedelta above 0": lambda: running(emsp, sync_every=timedelta(0)),
+        "invalid sync_every '4': expected a timedelta above 0": lambda: running(emsp, sync_every=4),
+        "invalid every '-1': expected seconds of 0 or more": lambda: running(emsp, every=-1),
+        "invalid limit '-1': expected 0 or more": lambda: emsp.parties.list(limit=-1),
+    }
+
+
+def nothing() -> None:
+    """No listener: it takes no event."""
+
+
+def running(emsp: Emsp, **settings: Any) -> None:
+    with emsp.running(**settings):
+        raise AssertionError("it runs")
+
+
+@pytest.mark.parametrize("said", calls(make_emsp()))
+def test_a_call_is_refused_at_once(said: str) -> None:
+    emsp = registered(ScriptedCpo(lambda _: pytest.fail("nothing is sent")))
+    with pytest.raises((ValueError, TypeError)) as caught:
+        calls(emsp)[said]()
+    assert str(caught.value).startswith(said)
+
+
+def test_the_wait_for_a_command_has_no_negative_end() -> None:
+    emsp = make_emsp()
+    with pytest.raises(ValueError, match="invalid timeout '-1'"):
+        emsp._contexts.waiting.outcome(None, -1).send(None)  # type: ignore[arg-type]
+
+
+def test_listeners_may_be_functions_methods_and_partials() -> None:
+    emsp = make_emsp()
+    heard: list[Any] = []
+
+    class Billing:
+        def bill(self, event: CdrReceived) -> None:
+            heard.append(event)
+
+        async def note(self, event: CdrReceived) -> None:
+            heard.append(event)
+
+    def two(number: int, event: CdrReceived) -> None:
+        heard.append((number, event))
+
+    for listener in (Billing().bill, Billing().note, functools.partial(two, 1), heard.append, print):
+        assert emsp.on(CdrReceived)(listener) is listener
+
+
+def test_a_party_is_named_in_one_way() -> None:
+    party = PartyId("nl", "tnm")
+    assert (str(party), party, party == PartyId.parse(" nl-Tnm "), hash(party)) == (
+        "NL-TNM", ("NL", "TNM"), True, hash(PartyId("NL", "TNM")),
+    )  # fmt: skip
+    assert PartyId.received("nld", "t-m") == ("NLD", "T-M")
+    assert str(make_emsp().partner(PartyId.received("NLD", "TNM")).party) == "NLD-TNM"
+    for text in ("", "TNM", "NL_TNM", "NL-TNMX", "NLTNM", "NL-T M", "NL-TNM\n1"):
+        with pytest.raises(ValueError, match=r"expected CC-XXX, for example NL-TNM"):
+            PartyId.parse(text)
+
+
+def test_a_store_is_given_as_a_url_and_closed_by_the_emsp(tmp_path: Any) -> None:
+    emsp = Emsp(**GOOD | {"store": f"sqlite:///{tmp_path / 'emsp.db'}"})
+    emsp.tokens.put(token())
+    emsp.close()
+    assert [each.uid for each in emsp.tokens.list()] == [token().uid], "the next call opens it again"
+    emsp.close()
+    assert Emsp(**GOOD).tokens.put(token()) == token()
+    given = MemoryStore()
+    Emsp(**GOOD | {"store": given}).close()
+
+
+def test_a_store_that_was_given_is_not_closed(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
+    monkeypatch.setattr(SqlStore, "close", lambda _: pytest.fail("it is its owner's"))
+    Emsp(**GOOD | {"store": store}).close()
+    monkeypatch.undo()
+    store.close()
