@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from ocpi_emsp import _bridge
-from ocpi_emsp.adapters.asgi import AsgiApp, AsgiApplication
+from ocpi_emsp.adapters.asgi import AsgiApp
+from ocpi_emsp.adapters.lifespan import AsgiApplication
 from ocpi_emsp.adapters.wsgi import WsgiApp, WsgiApplication
 from ocpi_emsp.background import in_tasks, in_threads
 from ocpi_emsp.check import Policy

@@ -14,36 +14,6 @@ from typing import ClassVar
 
 from ocpi_emsp.findings import Finding
 
-__all__ = [
-    "AlreadyRegistered",
-    "AnswerUnusable",
-    "BodyTooLarge",
-    "CannotStore",
-    "CannotUseApi",
-    "InvalidObject",
-    "InvalidParameter",
-    "MethodNotAllowed",
-    "MissingEndpoints",
-    "NotAuthenticated",
-    "NotEnoughInformation",
-    "NotJson",
-    "NotRegistered",
-    "NotSupported",
-    "PartnerError",
-    "PartnerRefused",
-    "PartnerUnavailable",
-    "Refusal",
-    "RegistrationFailed",
-    "SchemaMismatch",
-    "StoreFailed",
-    "TransportFailed",
-    "UnknownCommand",
-    "UnknownLocation",
-    "UnknownObject",
-    "UnsafeUrl",
-    "UnsupportedVersion",
-]
-
 
 class OcpiError(Exception):
     """Base class of every error of this library."""

@@ -22,28 +22,6 @@ from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Locati
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import Entry, Key
 
-__all__ = [
-    "CdrConflict",
-    "CdrReceived",
-    "CommandLedToSession",
-    "CommandResultReceived",
-    "CommandTimedOut",
-    "Event",
-    "EvseReceived",
-    "EvseRemoved",
-    "LocationReceived",
-    "PartyRegistered",
-    "PartyUnregistered",
-    "PartyUpdated",
-    "RelayedEvent",
-    "ReservationChanged",
-    "ResyncRequested",
-    "SessionReceived",
-    "TariffDeleted",
-    "TariffReceived",
-    "UnreadableEvent",
-]
-
 
 @frozen(kw_only=True)
 class Event:

@@ -20,45 +20,6 @@ from attrs import field, frozen
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.wire import Request, Response
 
-__all__ = [
-    "AUTHORIZATION",
-    "DEAD",
-    "DEADLINE",
-    "EVENT",
-    "FAN_OUT",
-    "NAMES",
-    "REJECTION",
-    "RELAY",
-    "RESYNC",
-    "START",
-    "SYNC",
-    "TOPICS",
-    "Announcing",
-    "AnyStore",
-    "Attributes",
-    "BlockingStore",
-    "BlockingTransaction",
-    "Clock",
-    "DeadlinePassed",
-    "DualModeStore",
-    "Entry",
-    "Key",
-    "Kind",
-    "Measurement",
-    "Mode",
-    "Page",
-    "Query",
-    "Record",
-    "Role",
-    "Send",
-    "Sleep",
-    "Span",
-    "Store",
-    "Telemetry",
-    "Transaction",
-    "is_joined",
-]
-
 
 class Kind:
     """What a record is. Plain strings: a key is hashed on every request."""

@@ -1,28 +1,22 @@
 """The eMSP as an ASGI 3 application (https://asgi.readthedocs.io/en/latest/specs/www.html).
 
 Rules of this module: translate, nothing else. A body over the limit is read to a bound and dropped, so that the
-partner gets 413 instead of a reset connection. The lifespan runs the background work around that of the fallback.
+partner gets 413 instead of a reset connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import TypeAlias
 from urllib.parse import quote
 
 from ocpi_emsp.adapters import DRAIN
+from ocpi_emsp.adapters.lifespan import AsgiApplication, Receive, Running, Scope, Send, lifespan
 from ocpi_emsp.routes import below, is_below
 from ocpi_emsp.wire import Request, Response
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
-Running: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
-AsgiApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-"""Any ASGI application; frameworks type the three arguments in their own ways."""
 
 
 class AsgiApp:
@@ -44,7 +38,7 @@ class AsgiApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await lifespan(self._running, self._fallback, scope, receive, send)
         elif self._fallback is not None and not is_below(_raw_path(scope), self._base):
             await self._fallback(scope, receive, send)
         elif scope["type"] == "http":
@@ -53,25 +47,6 @@ class AsgiApp:
                 await _answer(send, await self._handle(self._request(scope, body)))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ours around that of the fallback, unless that refuses to have one before it receives anything."""
-        received = 0
-
-        async def receiving() -> Message:
-            nonlocal received
-            received += 1
-            return await receive()
-
-        async with self._running():
-            if self._fallback is not None:
-                try:
-                    await self._fallback(scope, receiving, send)
-                    return
-                except Exception:
-                    if received:
-                        raise
-            await _complete(receive, send)
 
     def _request(self, scope: Scope, body: bytes) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -105,12 +80,3 @@ async def _answer(send: Send, response: Response) -> None:
 def _raw_path(scope: Scope) -> str:
     path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return path.decode("latin-1")
-
-
-async def _complete(receive: Receive, send: Send) -> None:
-    """Say that startup and shutdown are complete, as they come."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -41,9 +41,7 @@ from ocpi_emsp.contrib.procrastinate.settings import (
 )
 from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.findings import counted
-from ocpi_emsp.flows.parties.party import Party, PartyState
-from ocpi_emsp.flows.sync.report import ModuleReport, SyncEnded, SyncReport
-from ocpi_emsp.resources.relay import AsyncRelay
+from ocpi_emsp.resources import AsyncRelay, ModuleReport, Party, PartyState, SyncEnded, SyncReport
 
 ReportListener: TypeAlias = Callable[[SyncReport], object]
 
