@@ -86,6 +86,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "testing.cpo",
     ),
     "cattrs": ("codec.encode",),
+    "click": ("cli",),
     "dateutil": ("codec.readings", "codec.zones"),
     "httpx": ("transports.httpx", "testing.cpo", "testing.contract", "testing.backend", "cli"),
     # extras

@@ -12,7 +12,6 @@ from ocpi_emsp import models
 from ocpi_emsp.check import CHAPTERS, EXAMPLES, RULES, Example, Policy, accept, check, examine
 from ocpi_emsp.check.common import DATED, NUMBERS, URLS
 from ocpi_emsp.check.examples import KINDS, base
-from ocpi_emsp.check.page import rules_page
 from ocpi_emsp.check.rules import OBJECT_RULES
 from ocpi_emsp.codec import decode_strict, dump
 from ocpi_emsp.codec.rules import SCHEMA_RULES
@@ -124,13 +123,6 @@ def test_an_example_reads_as_base_and_change() -> None:
 def test_base_documents_are_not_shared() -> None:
     base(models.Location)["evses"][0]["connectors"].clear()
     assert base(models.Connector)["id"] == "1"
-
-
-def test_the_published_page_is_generated_from_the_registry() -> None:
-    page = (ROOT / "docs/rules.md").read_text(encoding="utf-8")
-    assert page == rules_page(), "python -m ocpi_emsp.check.page > docs/rules.md"
-    for id_ in RULES:
-        assert page.count(f"| `{id_}` |") == 1
 
 
 # --- the present ----------------------------------------------------------------------------------------------------

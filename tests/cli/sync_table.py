@@ -176,7 +176,7 @@ TABLE: dict[str, Expected] = {
     "empty-without-data": Expected(before=synced, created=0, pages=1, modules={"tokens": KNOWN}),
     "page-of-100000": Expected(pages=1),
     "shrinking-total": Expected(
-        pages=4, unchanged=5, notes=("X-Total-Count fell from 12 to 10; went back to ",), left=2
+        pages=4, unchanged=5, notes=("X-Total-Count fell from 12 to 10; continued from ",), left=2
     ),
     "growing-total": Expected(created=COUNT + 2),
     "duplicates": Expected(unchanged=2),

@@ -70,7 +70,12 @@ def test_a_list_goes_on_page_after_page(database: str, command: Command, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"), [((), "ACTION"), (("list", "--limit", "0"), "at least 1"), (("list", "--party", "X"), "no party")]
+    ("argv", "said"),
+    [
+        ((), "ACTION"),
+        (("list", "--limit", "0"), "expected a whole number from 1"),
+        (("list", "--party", "X"), "invalid party 'X'"),
+    ],
 )
 @pytest.mark.usefixtures("database")
 def test_what_is_wrong_is_usage(argv: tuple[str, ...], said: str, command: Command) -> None:

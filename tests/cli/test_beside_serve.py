@@ -50,7 +50,7 @@ async def pushed(cpo: SimulatedCpo, push: Callable[[], Awaitable[Exchange]]) -> 
 
 
 def test_an_invitation_of_another_process_works_at_the_server(server: str, process: Command) -> None:
-    invited = process("invite", "nl", "tnm", *WHO, "--json")
+    invited = process("invite", "nl-tnm", *WHO, "--json")
     assert (invited.status, invited.err) == (0, "")
     invitation = json.loads(invited.out)
     assert set(invitation) == {"versions_url", "token_a"}
@@ -67,7 +67,7 @@ def test_an_invitation_of_another_process_works_at_the_server(server: str, proce
 
     assert [json.loads(line)["id"] for line in process("locations", "list", "--json").out.splitlines()] == ["LOC1"]
     assert "REGISTERED" in process("parties", "list").out
-    again = process("invite", "NL", "TNM", *WHO)
+    again = process("invite", "NL-TNM", *WHO)
     assert (again.status, again.out) == (1, "")
     assert "NL-TNM is registered already" in again.err
 
@@ -131,7 +131,7 @@ def test_registering_in_words(server: str, process: Command) -> None:
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("registered with NL-TNM, ")
     assert "; its modules: " in ended.out
-    words = process("invite", "DE", "ABC", *WHO).out.splitlines()
+    words = process("invite", "DE-ABC", *WHO).out.splitlines()
     assert words[0] == "invitation for DE-ABC"
     assert words[1].split() == ["versions", "URL", f"{server}/versions"]
     assert words[2].split()[:2] == ["token", "A"]
@@ -140,14 +140,26 @@ def test_registering_in_words(server: str, process: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [
-        (("invite", "NL", "TNM", *WHO), 2, "an invitation names our versions URL: give our public URL as --url"),
-        (("register", "http://127.0.0.1:1/v", "--token-a", "T", *WHO), 2, "the CPO calls us back: give our public URL"),
-        (("invite", "NL", "TNM", "--url", "https://e.example.com"), 2, "nobody says who we are"),
-        (("invite", "NLD", "TNM"), 2, "'NLD' is no country code such as NL"),
-        (("invite", "NL", "TN"), 2, "'TN' is no party id such as TNM"),
-        (("invite", "NL", "TNM", *WHO, "--url", "nonsense"), 2, "url must be the absolute public base"),
+        (("invite", "NL-TNM", *WHO), 2, "Missing public URL (an invitation names our versions URL): set --url"),
+        (
+            ("register", "http://127.0.0.1:1/v", "--token-a", "T", *WHO),
+            2,
+            "Missing public URL (the CPO calls us back): set --url",
+        ),
+        (("invite", "NL-TNM", "--url", "https://e.example.com"), 2, "Missing eMSP identity"),
+        (("invite", "NLD-TNM"), 2, "invalid party 'NLD-TNM': expected CC-XXX"),
+        (("invite", "NL-TN"), 2, "invalid party 'NL-TN': expected CC-XXX"),
+        (
+            ("invite", "NL-TNM", *WHO, "--url", "nonsense"),
+            2,
+            "invalid url 'nonsense': expected the absolute public base",
+        ),
         (("register", "https://c/v", *WHO), 2, "--token-a"),
-        (("register", "ftp://c/v", "--token-a", "T", *WHO, "--url", "https://e.example.com"), 3, "cannot be used"),
+        (
+            ("register", "ftp://c/v", "--token-a", "T", *WHO, "--url", "https://e.example.com"),
+            2,
+            "invalid URL 'ftp://c/v'",
+        ),
         (
             ("register", "http://127.0.0.1:1/v", "--token-a", "T", *WHO, "--url", "https://e.example.com"),
             3,

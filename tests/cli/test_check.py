@@ -23,6 +23,7 @@ LONG_NAME: dict[str, Any] = {**LOCATION, "name": "x" * 256}
 """A warning at /name."""
 NO_CITY: dict[str, Any] = {name: value for name, value in LOCATION.items() if name != "city"}
 """An error at /city."""
+CDR = json.loads((EXAMPLES / "cdrs" / "cdr.json").read_text())
 ENVELOPE = {"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
 
 
@@ -205,16 +206,29 @@ def test_a_kind_that_is_not_clear_is_asked_for(content: Any, tmp_path: Path, com
     path = file(tmp_path, json.dumps(content))
     ended = command("check", path)
     assert ended.status == 2
-    assert ended.err.startswith(f"ocpi-emsp: {path}: its kind is not clear; say --as KIND: Location, Evse, ")
+    assert ended.err.startswith(f"ocpi-emsp: {path}: unclear kind of object: set --as KIND: Location, Evse, ")
     assert ended.err.count("\n") == 1
     assert command("check", path, "--as", "location").status == 1
 
 
 def test_a_kind_that_gets_unclear_within_a_file_leaves_whole_json(tmp_path: Path, command: Command) -> None:
     ended = command("check", file(tmp_path, "{broken\n" + lines({"a": 1}), "a.jsonl"), "--format", "json")
-    assert ended.status == 2
-    assert "line 2: its kind is not clear" in ended.err
+    assert ended.status == 1
+    assert "line 2: unclear kind of object" in ended.err
     assert (only(ended)["ok"], only(ended)["kind"]) == (False, None)
+
+
+def test_a_file_is_checked_on_behind_a_line_whose_kind_is_unclear(tmp_path: Path, command: Command) -> None:
+    path = file(tmp_path, lines({"a": 1}, LOCATION, CDR, {"b": 1}, NO_CITY), "mixed.jsonl")
+    ended = command("check", path)
+    assert ended.status == 1
+    assert f"{path}: line 5: error at /city" in ended.out
+    assert ended.out.splitlines()[-1] == f"{path}: refused: 1 error, 2 warnings, 1 note"
+    assert ended.err.startswith(
+        f"ocpi-emsp: {path}: line 1: unclear kind of object (and of 1 more document): set --as KIND: "
+    )
+    ended = command("check", file(tmp_path, lines({"a": 1}, LOCATION), "good.jsonl"), "--format", "json")
+    assert (ended.status, only(ended)["ok"], only(ended)["kind"]) == (1, False, "Location")
 
 
 def test_members_of_a_partners_own_do_not_hide_the_kind(tmp_path: Path, command: Command) -> None:
@@ -268,7 +282,7 @@ def test_kinds_go_by_many_spellings(name: str, kind: str, tmp_path: Path, comman
 def test_an_unknown_kind_is_a_usage_error(command: Command) -> None:
     ended = command("check", "x.json", "--as", "status")
     assert ended.status == 2
-    assert "there is no such kind; the kinds are AdditionalGeoLocation" in ended.err
+    assert "expected one of AdditionalGeoLocation" in ended.err
 
 
 def test_files_that_cannot_be_read_leave_the_others(tmp_path: Path, command: Command) -> None:

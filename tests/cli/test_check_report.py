@@ -45,9 +45,7 @@ def test_a_folder_is_added_up(folder: Path, command: Command) -> None:
     rules = reported(ended.out)
     assert rules["field.required"] == (2, "/city", f"{folder}/b/deep/x.NDJSON: line 1")
     assert rules["string.length"] == (2, "/name", f"{folder}/a.json")
-    skipped = (
-        f"skipped, since they are no *.json, *.jsonl, *.ndjson or *.har: {folder}/b/image.png, {folder}/readme.txt"
-    )
+    skipped = f"skipped files other than *.json, *.jsonl, *.ndjson and *.har: {folder}/b/image.png, {folder}/readme.txt"
     assert ended.err == f"ocpi-emsp: {skipped}\n"
 
 
@@ -113,19 +111,26 @@ def test_documents_of_no_clear_kind_leave_the_others(tmp_path: Path, command: Co
     content = lines({"a": 1}, LOCATION, CDR, {"b": 1})
     path = file(tmp_path, content, "mixed.jsonl")
     ended = command("check", path, "--report", "--format", "json")
-    assert ended.status == 2
-    assert "mixed.jsonl: line 1: its kind, and that of 1 more documents, is not clear" in ended.err
+    assert ended.status == 1
+    assert "mixed.jsonl: line 1: unclear kind of object (and of 1 more document)" in ended.err
     assert json.loads(ended.out)["documents"]["total"] == 2
     ended = command("check", str(tmp_path))
     assert ended.status == 1
-    assert ended.err == f"ocpi-emsp: of no clear kind (say --as KIND): {path}: line 1\n"
+    assert ended.err == f"ocpi-emsp: unclear kind of object (set --as KIND): {path}: line 1\n"
 
 
 def test_nothing_to_check(tmp_path: Path, command: Command) -> None:
     file(tmp_path, "text", "a.txt")
     ended = command("check", str(tmp_path))
     assert ended.status == 2
-    assert ended.err.splitlines()[-1] == "ocpi-emsp: there is nothing to check"
+    said = f"ocpi-emsp: nothing to check: no *.json, *.jsonl, *.ndjson or *.har in {tmp_path}"
+    assert ended.err.splitlines()[-1] == said
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert command("check", str(empty)).status == 2
+    location = file(tmp_path, LOCATION, "location.json")
+    ended = command("check", str(empty), location)
+    assert (ended.status, ended.err) == (1, said.replace(str(tmp_path), str(empty)) + "\n")
 
 
 def test_what_cannot_be_read_in_a_folder_is_named(folder: Path, command: Command) -> None:

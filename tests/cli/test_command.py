@@ -134,12 +134,28 @@ def test_what_speaks_against_a_command_is_said_and_can_be_overridden(control: ht
     ("argv", "status", "said"),
     [
         (("show", "NL-TNM", "unknown", *WHO), 1, "unknown"),
-        (("start-session", "NL-TNM", "--token", "A", "--location", "L", *WHO), 2, "give our public URL as --url"),
+        (
+            ("start-session", "NL-TNM", "--token", "A", "--location", "L", *WHO),
+            2,
+            "Missing public URL (the CPO posts the result to our server): set --url",
+        ),
         (("start-session", "NL-TNM", "--token", "A", *WHO), 2, "--location"),
-        (("start-session", "NLTNM", "--token", "A", *PLACE), 2, "is no party such as NL-TNM"),
-        (("reserve-now", "NL-TNM", "--token", "A", *PLACE, "--until", "soon"), 2, "is no time such as"),
-        (("start-session", "NL-TNM", "--token", "A", *PLACE, "--wait", "0"), 2, "at least 1"),
-        (("start-session", "NL-TNM", "--token", "A", *PLACE, "--wait", "99999"), 2, "86400 seconds at most"),
+        (
+            ("start-session", "NLTNM", "--token", "A", *PLACE),
+            2,
+            "invalid party 'NLTNM': expected CC-XXX, for example NL-TNM",
+        ),
+        (
+            ("reserve-now", "NL-TNM", "--token", "A", *PLACE, "--until", "soon"),
+            2,
+            "--until: invalid time 'soon': expected ISO 8601, for example 2024-05-01",
+        ),
+        (("start-session", "NL-TNM", "--token", "A", *PLACE, "--wait", "0"), 2, "expected a whole number from 1"),
+        (
+            ("start-session", "NL-TNM", "--token", "A", *PLACE, "--wait", "99999"),
+            2,
+            "--wait: invalid number '99999': expected a whole number from 1 to 86400",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(database: str, command: Command, argv: tuple[str, ...], status: int, said: str) -> None:

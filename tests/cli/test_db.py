@@ -118,9 +118,9 @@ def test_the_database_is_the_one_that_the_settings_name(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "the following arguments are required: ACTION"),
-        (("down",), "invalid choice: 'down'"),
-        (("check", "--store", "memory"), "--store is memory"),
+        ((), "ACTION ..."),
+        (("down",), "No such command 'down'"),
+        (("check", "--store", "memory"), "invalid --store memory"),
         (("upgrade", "--store", "sqlite://"), "a SQLite database in memory is gone with this command"),
         (("upgrade", "--store", "sqlite+aiosqlite:///:memory:"), "a SQLite database in memory is gone"),
         (("current", "--store", "mysql://emsp:hunter2@db/emsp"), "it is sqlite:///FILE or postgresql+psycopg://"),

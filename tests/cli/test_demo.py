@@ -15,10 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 from cli.conftest import Command
 from ocpi_emsp.cli import demo
-from ocpi_emsp.cli.demo import handshakes, parties, pulls, pushes, rows, stage
+from ocpi_emsp.cli.demo import handshakes, parties, pulls, pushes, rows, stage, story
 from ocpi_emsp.cli.demo.rows import ALWAYS_ON, Call, Result, Rows, Seen
 from ocpi_emsp.cli.errors import Outside
 from ocpi_emsp.resources.client import AsyncClient
@@ -82,8 +83,9 @@ def test_every_row_of_the_matrix_behaves_as_it_says(process: Command) -> None:
 
 
 def test_people_can_read_it_and_no_token_is_in_it(
-    command: Command, processes: list[asyncio.subprocess.Process]
+    command: Command, processes: list[asyncio.subprocess.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     ended = command("demo")
     lines = ended.out.splitlines()
     assert ended.status == 0, ended.out
@@ -97,7 +99,27 @@ def test_people_can_read_it_and_no_token_is_in_it(
 
 
 def test_the_full_matrix_can_be_played_too() -> None:
-    assert failed(play(FULL, FULL)) == set()
+    result = play(FULL, FULL)
+    assert failed(result) == set()
+    _is_a_story(result)
+
+
+def test_a_narrow_terminal_gets_a_story_without_a_cut_path() -> None:
+    result = play(MATRIX, MATRIX)
+    _is_a_story(result)
+    (broken,) = [evolve(row, ok=False, what_happened="x" * 76 + " why") for row in result.rows[:1]]
+    told = story.text(Result(rows=(broken,), seconds=1.0), 80)
+    assert f"\u2717 {broken.method} {broken.path} " in told
+    assert "    why\n" in told
+
+
+def _is_a_story(result: Result) -> None:
+    """At most 60 lines of at most 80 characters; each row with its mark, method and path."""
+    told = story.text(result, 80).splitlines()
+    assert len(told) <= 60
+    assert max(map(len, told)) <= 80
+    rows = [line.split()[:3] for line in told if line.startswith("\u2713")]
+    assert sorted(rows) == sorted(["\u2713", row.method, row.path] for row in result.rows)
 
 
 def test_our_emsp_is_on_a_sqlite_file_that_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

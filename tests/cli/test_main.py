@@ -10,12 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 
 import ocpi_emsp
 from cli.conftest import Command, Ended
 from ocpi_emsp.check import check
 from ocpi_emsp.cli import main, matrix, output
+from ocpi_emsp.cli.commands import Commands
 from ocpi_emsp.cli.errors import reason
 from ocpi_emsp.errors import (
     CannotUseApi,
@@ -40,20 +42,29 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "COMMAND"),
-        (("nonsense",), "invalid choice"),
-        (("matrix", "--format", "xml"), "invalid choice"),
-        (("matrix", "--ful"), "unrecognized arguments"),
+        (("nonsense",), "No such command 'nonsense'"),
+        (("matrix", "--format", "xml"), "--format: invalid value 'xml': expected markdown, csv or json"),
+        (("matrix", "--ful"), "No such option '--ful'. Did you mean '--full'? (see ocpi-emsp matrix --help)"),
         (("check",), "PATH"),
-        (("check", "x", "--limit", "0"), "at least 1"),
-        (("rules", "--format", "html"), "invalid choice"),
-        (("simulate-cpo", "--port", "65536"), "the highest is 65535"),
+        (("check", "x", "--limit", "0"), "--limit: invalid number '0': expected a whole number from 1"),
+        (("rules", "--format", "html"), "invalid value 'html': expected text, json or markdown"),
+        (
+            ("simulate-cpo", "--port", "65536"),
+            "--port: invalid number '65536': expected a whole number from 0 to 65535",
+        ),
         (("simulate-cpo", "--port", "-1"), "--port"),
-        (("simulate-cpo", "--host", "ü" * 100), "is no host name"),
-        (("simulate-cpo", "--locations", "many"), "no number from 0 upwards"),
-        (("simulate-cpo", "--party", "NLTNM"), "no party such as NL-TNM"),
+        (("simulate-cpo", "--host", "ü" * 100), "expected a host name or an address"),
+        (("simulate-cpo", "--locations", "many"), "--locations: invalid number 'many': expected a whole number from 0"),
+        (("simulate-cpo", "--party", "NLTNM"), "--party: invalid party 'NLTNM': expected CC-XXX, for example NL-TNM"),
         (("simulate-cpo", "--token-a", "two words"), "printable ASCII"),
-        (("serve", "--url-policy", "any"), "invalid choice"),
+        (("invite", "NL", "TNM"), "PARTY: invalid party 'NL': expected CC-XXX, for example NL-TNM"),
+        (("register", "notaurl", "--token-a", "t"), "VERSIONS_URL: invalid URL 'notaurl': expected an absolute URL"),
+        (("register", "https://cpo.example.com/versions"), "Missing option '--token-a'"),
+        (("sync", "--since", "2024-05-01", "--full"), "--since cannot be combined with --full"),
+        (("events", "retry"), "expected one of ID and --all"),
+        (("rejections", "replay", "1", "--all"), "expected one of ID and --all"),
+        (("db",), "upgrade"),
+        (("serve", "--url-policy", "any"), "--url-policy: invalid value 'any': expected https or loopback"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(argv: Sequence[str], said: str, command: Command) -> None:
@@ -61,6 +72,64 @@ def test_wrong_usage_ends_with_2_and_says_why(argv: Sequence[str], said: str, co
     assert ended.status == 2
     assert said in ended.err
     assert ended.out == ""
+
+
+def test_help_groups_the_commands_and_is_what_no_argument_prints(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = command()
+    assert (ended.status, ended.err) == (0, "")
+    assert ended == command("--help")
+    headings = re.findall(r"^(\w+):", ended.out, re.MULTILINE)
+    assert headings == ["Usage", "Options", "Run", "Partners", "Data", "Check", "Operate"]
+    assert "ocpi-emsp check location.json" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 90  # an example is one line, to be copied
+
+
+def test_every_command_and_action_has_a_help_with_a_sentence(command: Command) -> None:
+    commands = Commands()
+    context = click.Context(commands, info_name="ocpi-emsp")
+    seen = 0
+    for name in commands.list_commands(context):
+        made = commands.get_command(context, name)
+        assert made is not None
+        actions = made.commands.values() if isinstance(made, click.Group) else [made]
+        for each in actions:
+            seen += 1
+            path = [name] if each is made else [name, str(each.name)]
+            ended = command(*path, "--help")
+            assert ended.status == 0, path
+            assert ended.out.startswith(f"Usage: ocpi-emsp {' '.join(path)} [OPTIONS]"), path
+            assert str(each.help).endswith("."), path
+    assert seen > 50
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("ocpi-emsp ser", ["serve"]),
+        ("ocpi-emsp party di", ["diagnose"]),
+        ("ocpi-emsp matrix --f", ["--full", "--format"]),
+        ("ocpi-emsp serve --url-policy l", ["loopback"]),
+    ],
+)
+def test_a_shell_completes_commands_actions_options_and_words(
+    line: str, completed: list[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_OCPI_EMSP_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    ended = command()
+    assert ended.out.splitlines() == [f"plain,{word}" for word in completed]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_asks_this_command(shell: str, command: Command) -> None:
+    ended = command("completion", shell)
+    assert ended.status == 0
+    assert f"_OCPI_EMSP_COMPLETE={shell}_complete" in ended.out
+    assert command("completion", "tcsh").status == 2
 
 
 def test_help_and_version_end_with_0(command: Command) -> None:

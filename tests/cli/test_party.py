@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cli.conftest import Command, Start
-from ocpi_emsp.cli.store_arguments import MODULES
+from ocpi_emsp.cli.declared.partners import MODULES
 from ocpi_emsp.models import ModuleID
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
@@ -51,8 +51,11 @@ def test_a_look_at_a_partner_needs_neither_a_database_nor_an_identity(
     cpo: Cpo, command: Command, tmp_path: Path
 ) -> None:
     ready = cpo(registered=False)
-    ended = command("party", "doctor", ready["versions_url"], "--token", ready["token_a"], *LOOPBACK)
+    ended = command("party", "diagnose", ready["versions_url"], "--token", ready["token_a"], *LOOPBACK)
     assert ended.status == 0, ended.err
+    told = ended.out.splitlines()
+    assert len(told) <= 70
+    assert [line for line in told if len(line) > 80 and len(line.split()) > 1] == [], "a URL alone is never cut"
     assert "the token is known raw" in ended.out
     assert "it says that it is NL-TNM" in ended.out
     assert "/commands/UNLOCK_CONNECTOR" in ended.out
@@ -63,7 +66,7 @@ def test_a_look_at_a_partner_needs_neither_a_database_nor_an_identity(
 def test_a_look_as_json(cpo: Cpo, command: Command) -> None:
     ready = cpo("--preset", "base64", registered=False)
     ended = command(
-        "party", "doctor", ready["versions_url"], "--token", ready["token_a"], "--base64", "--json", *LOOPBACK
+        "party", "diagnose", ready["versions_url"], "--token", ready["token_a"], "--base64", "--json", *LOOPBACK
     )
     found = json.loads(ended.out)
     assert (ended.status, found["ok"], found["reachable"]) == (0, True, True)
@@ -75,7 +78,7 @@ def test_a_look_as_json(cpo: Cpo, command: Command) -> None:
 
 def test_a_token_that_is_wrong_is_1(cpo: Cpo, command: Command) -> None:
     ready = cpo(registered=False)
-    ended = command("party", "doctor", ready["versions_url"], "--token", "a-wrong-token", *LOOPBACK)
+    ended = command("party", "diagnose", ready["versions_url"], "--token", "a-wrong-token", *LOOPBACK)
     assert ended.status == 1
     assert "the token is known neither raw nor in base64" in ended.out
 
@@ -83,7 +86,7 @@ def test_a_token_that_is_wrong_is_1(cpo: Cpo, command: Command) -> None:
 def test_a_partner_that_is_down_is_3(command: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
-    ended = command("party", "doctor", url, "--token", "T", *LOOPBACK)
+    ended = command("party", "diagnose", url, "--token", "T", *LOOPBACK)
     assert ended.status == 3
     assert "reachable" in ended.out
 
@@ -92,7 +95,7 @@ def test_a_partner_that_hangs_is_3_after_the_timeout(command: Command) -> None:
     """The connection is made, since the system accepts it, and nobody answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
-        ended = command("party", "doctor", url, "--token", "T", "--timeout", "0.2", "--json", *LOOPBACK)
+        ended = command("party", "diagnose", url, "--token", "T", "--timeout", "0.2", "--json", *LOOPBACK)
     assert ended.status == 3
     assert json.loads(ended.out)["reachable"] is False
 
@@ -100,13 +103,13 @@ def test_a_partner_that_hangs_is_3_after_the_timeout(command: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("doctor", "https://cpo.example.com/versions"), "give it as --token"),
-        (("doctor", "cpo"), "neither a versions URL nor a party"),
-        (("doctor", "NL-TNM", "--token", "T"), "leave --token out"),
-        (("doctor", "https://c/v", "--token", "T", "--timeout", "0"), "no time from 0.05 to 600 seconds"),
-        (("doctor", "https://c/v", "--token", "T", "--timeout", "nan"), "no time from 0.05 to 600 seconds"),
-        (("doctor", "https://c/v", "--token", "a b"), "printable ASCII"),
-        (("rotate", "TNM"), "no party such as NL-TNM"),
+        (("diagnose", "https://cpo.example.com/versions"), "give it as --token"),
+        (("diagnose", "cpo"), "invalid partner 'cpo': expected a versions URL or a party such as NL-TNM"),
+        (("diagnose", "NL-TNM", "--token", "T"), "leave --token out"),
+        (("diagnose", "https://c/v", "--token", "T", "--timeout", "0"), "expected seconds from 0.05 to 600"),
+        (("diagnose", "https://c/v", "--token", "T", "--timeout", "nan"), "expected seconds from 0.05 to 600"),
+        (("diagnose", "https://c/v", "--token", "a b"), "printable ASCII"),
+        (("rotate", "TNM"), "invalid party"),
         ((), "ACTION"),
     ],
 )
@@ -125,7 +128,7 @@ def test_who_is_not_registered_is_1(action: str, command: Command, database: str
 
 def test_a_registration_through_its_life(cpo: Cpo, command: Command) -> None:
     ready = cpo("--page-limit", "2")
-    looked = command("party", "doctor", "NL-TNM", *WHO)
+    looked = command("party", "diagnose", "NL-TNM", *WHO)
     assert looked.status == 0, looked.out
     assert "profile: page_limit = 2 would fit" in looked.out
     rotated = command("party", "rotate", "NL-TNM", *WHO)
@@ -159,11 +162,11 @@ def test_an_update_to_a_partner_that_is_not_there_changes_nothing(cpo: Cpo, comm
 def test_a_renewal_needs_our_public_url(command: Command, database: str) -> None:
     ended = command("party", "rotate", "NL-TNM", *WHO, "--store", database)
     assert ended.status == 2
-    assert "the party calls us back: give our public URL" in ended.err
+    assert "Missing public URL (the party calls us back): set --url" in ended.err
 
 
 def test_the_help_says_how_it_ends(command: Command) -> None:
-    ended: Any = command("party", "doctor", "--help")
+    ended: Any = command("party", "diagnose", "--help")
     assert ended.status == 0
     assert "3 the partner does not answer" in " ".join(ended.out.split())
 
@@ -172,7 +175,7 @@ def test_a_look_says_what_failed_once(process: Command) -> None:
     """Nothing sets up logging in this process, so that Python itself would print what is logged."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
-    ended = process("party", "doctor", url, "--token", "T", *LOOPBACK)
+    ended = process("party", "diagnose", url, "--token", "T", *LOOPBACK)
     assert ended.status == 3
     assert "reachable" in ended.out
     assert ended.err == ""
@@ -187,6 +190,6 @@ def test_modules_can_be_required(cpo: Cpo, command: Command) -> None:
     refused = command(*again, "--require", "locatons")
     assert refused.status == 2
     assert "locatons" in refused.err
-    assert command("invite", "FR", "ABC", *WHO, "--require", "Tariffs", "--require", "cdrs").status == 0
+    assert command("invite", "FR-ABC", *WHO, "--require", "Tariffs", "--require", "cdrs").status == 0
     invited = json.loads(command("party", "profile", "FR-ABC", "--json").out)["profile"]
     assert invited["required_modules"] == ["tariffs", "cdrs"]

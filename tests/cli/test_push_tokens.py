@@ -41,7 +41,7 @@ def store_tokens(*tokens: Any) -> None:
 def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command) -> None:
     one, _ = cpo("--party", "NL-TNM")
     other, _ = cpo("--party", "DE-ABC")
-    assert command("invite", "BE", "XYZ", *WHO).status == 0, "who is only invited gets nothing"
+    assert command("invite", "BE-XYZ", *WHO).status == 0, "who is only invited gets nothing"
     store_tokens(token("A"), token("B"))
     ended = command("push-tokens", *WHO)
     assert (ended.status, ended.err) == (0, "")

@@ -206,17 +206,17 @@ def test_a_party_of_which_nothing_is_there_is_named(command: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ((), "required: PARTY"),
-        (("NL_TNM",), "is no party such as NL-TNM"),
-        (("NL-TNM", "--from", "yesterday"), "'yesterday' is no time such as"),
-        (("NL-TNM", "--to", "0001-01-01T00:00:00+14:00"), "is no time such as"),
+        ((), "Missing argument 'PARTY'"),
+        (("NL_TNM",), "invalid party 'NL_TNM': expected CC-XXX"),
+        (("NL-TNM", "--from", "yesterday"), "--from: invalid time 'yesterday': expected ISO 8601"),
+        (("NL-TNM", "--to", "0001-01-01T00:00:00+14:00"), "--to: invalid time '0001-01-01T00:00:00+14:00'"),
         (("NL-TNM", "--from", "2024-05-02", "--to", "2024-05-01"), "date_to has to be after date_from"),
-        (("NL-TNM", "--hours", "-1"), "'-1' is no number from 0 upwards"),
-        (("NL-TNM", "--kwh-tolerance", "NaN"), "'NaN' is no number from 0 upwards"),
-        (("NL-TNM", "--cost-tolerance=-0.1"), "'-0.1' is no number from 0 upwards"),
-        (("NL-TNM", "--cost-tolerance", "much"), "'much' is no number from 0 upwards"),
-        (("NL-TNM", "--limit", "0"), "at least 1"),
-        (("NL-TNM", "--format", "xml"), "invalid choice: 'xml'"),
+        (("NL-TNM", "--hours", "-1"), "--hours: invalid number '-1': expected a whole number from 0"),
+        (("NL-TNM", "--kwh-tolerance", "NaN"), "invalid number 'NaN': expected a number from 0"),
+        (("NL-TNM", "--cost-tolerance=-0.1"), "invalid number '-0.1': expected a number from 0"),
+        (("NL-TNM", "--cost-tolerance", "much"), "invalid number 'much': expected a number from 0"),
+        (("NL-TNM", "--limit", "0"), "expected a whole number from 1"),
+        (("NL-TNM", "--format", "xml"), "--format: invalid value 'xml': expected table, json or csv"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(argv: tuple[str, ...], said: str, command: Command) -> None:

@@ -111,9 +111,9 @@ def test_all_of_a_party_are_replayed(
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [
-        (("replay", "x"), 2, "nobody says who we are"),
-        (("replay", *WHO), 2, "one of the arguments ID --all is required"),
-        (("replay", "x", "--all", *WHO), 2, "not allowed with argument"),
+        (("replay", "x"), 2, "Missing eMSP identity"),
+        (("replay", *WHO), 2, "expected one of ID and --all"),
+        (("replay", "x", "--all", *WHO), 2, "expected one of ID and --all"),
         (("replay", "--all", "--body", "f", *WHO), 2, "--body corrects one rejection"),
         (("replay", "x", "--body", "nothing", *WHO), 2, "nothing: cannot be read: No such file"),
         (("replay", "x", "--body", "\0", *WHO), 2, "cannot be read: embedded null byte"),
@@ -163,7 +163,7 @@ def test_events_are_listed_by_topic(command: Command, monkeypatch: pytest.Monkey
         assert [event["id"] for event in listed(command, *argv)] == found
         assert [row.split()[0] for row in command(*argv).out.splitlines()] == ["id", *found]
         assert listed(command, *argv, "--party", "DE-ABC") == []
-    assert command("events", "list", "--party", "DE-ABC").err == "ocpi-emsp: no event waits\n"
+    assert command("events", "list", "--party", "DE-ABC").err == "ocpi-emsp: no event is pending\n"
     assert command("events", "list", "--dead", "--party", "DE-ABC").err == "ocpi-emsp: no event is dead\n"
     (dead,) = listed(command, "events", "list", "--dead")
     assert dead == {
@@ -200,5 +200,5 @@ def test_a_dead_event_is_tried_again(command: Command) -> None:
     ended = command("events", "retry", "dead")
     assert (ended.status, ended.out, ended.err) == (1, "", "ocpi-emsp: there is no dead event 'dead'\n")
     assert command("events", "retry", "--all").out == "0 events are tried again\n"
-    assert command("events", "retry", "--all", "--topic", "relay").out == "1 events are tried again\n"
+    assert command("events", "retry", "--all", "--topic", "relay").out == "1 event is tried again\n"
     assert command("events", "retry").status == 2

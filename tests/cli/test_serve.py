@@ -49,7 +49,7 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
     server.send_signal(signal.SIGTERM)
     out, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, out) == (0, "")
-    assert "everything is kept in sqlite:///ocpi-emsp.db\n" in err
+    assert "stores everything in sqlite:///ocpi-emsp.db\n" in err
     assert "request.answered method=PUT path=/2.1.1/locations/NL/TNM/LOC1 status=201" in err
     assert "Traceback" not in err
     for secret in (first["token_a"], second["token_a"], handshake[-1].data["token"]):
@@ -105,7 +105,7 @@ def test_events_that_wait_are_delivered_beside_the_requests(
     ended = command("serve", *LOCAL, "--store", "memory")
     assert ended.status == 0
     assert begun == ["IT"]
-    assert "everything is kept in memory and is gone when this process ends" in ended.err
+    assert "stores everything in memory: it is lost when this process ends" in ended.err
     assert ('WARNING ocpi_emsp loop.failed what="delivering events"' in ended.err) is fails
     assert not list(tmp_path.iterdir())
 

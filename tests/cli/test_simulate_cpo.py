@@ -12,7 +12,7 @@ import pytest
 
 from cli.conftest import SECONDS, Command, Start
 from ocpi_emsp.cli import simulate_cpo
-from ocpi_emsp.cli.arguments import parser
+from ocpi_emsp.cli.commands import arguments_of
 from ocpi_emsp.testing.cpo import PRESETS
 
 
@@ -32,7 +32,7 @@ def test_it_prints_one_json_line_and_ends_in_order(end: signal.Signals, start: S
 
 
 def settings(*argv: str) -> dict[str, Any]:
-    return simulate_cpo._settings(parser().parse_args(["simulate-cpo", *argv]))
+    return simulate_cpo._settings(arguments_of("simulate-cpo", argv))
 
 
 def test_the_arguments_are_those_of_the_simulated_cpo() -> None:

@@ -17,7 +17,7 @@ WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--ur
 SERVE = ("serve", *WHO, "--port", "0")
 COMMANDS = {
     "serve": SERVE,
-    "invite": ("invite", "NL", "TNM", *WHO),
+    "invite": ("invite", "NL-TNM", *WHO),
     "register": ("register", "https://cpo.example.com/versions", "--token-a", "T", *WHO),
     "list": ("locations", "list"),
     "show": ("parties", "show", "NL-TNM"),
@@ -93,7 +93,7 @@ def test_a_command_that_only_looks_makes_no_database(name: str, command: Command
         ("mysql://me:secret@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
         ("postgresql://me:secret@host:port/x", "this postgresql URL names no database that is known"),
         ("postgresql://me:secret/x", "this postgresql URL names no database that is known"),
-        ("nonsense:secret", "--store is no database URL"),
+        ("nonsense:secret", "invalid --store: expected a database URL"),
     ],
 )
 @pytest.mark.parametrize("name", ["serve", "list", "import"])
@@ -107,7 +107,7 @@ def test_a_url_of_no_database_is_a_usage_error(name: str, url: str, said: str, c
 def test_memory_is_for_the_server_alone(command: Command) -> None:
     ended = command(*COMMANDS["list"], "--store", "memory")
     assert (ended.status, ended.out) == (2, "")
-    assert "--store is memory, which only the server that has it can see" in ended.err
+    assert "invalid --store memory: only the server that holds it sees it" in ended.err
 
 
 @pytest.mark.parametrize(("package", "said"), [("sqlalchemy", "this command needs sqlalchemy"), ("psycopg", "psycopg")])
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_written_is_read_and_refuses_changes(command: Comm
     store = ("--store", "sqlite:///file:emsp.db?mode=ro&uri=true")
     for name in ("list", "show", "rejections", "report", "export"):
         assert command(*COMMANDS[name], *store).status == 0
-    ended = command("invite", "DE", "ABC", *WHO, *store)
+    ended = command("invite", "DE-ABC", *WHO, *store)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.endswith("attempt to write a readonly database\n")
     assert command("events", "retry", "dead", *store).status == 3

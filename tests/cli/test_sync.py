@@ -12,10 +12,11 @@ import pytest
 
 from cli.conftest import Command
 from cli.sync_cpo import WHO, Cpos, know, locations, served
-from ocpi_emsp import Emsp, _bridge
-from ocpi_emsp.cli.sync_arguments import MODULES as ARGUMENTS
+from ocpi_emsp import _bridge
+from ocpi_emsp.cli.declared.partners import SYNCED as ARGUMENTS
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.sync.run import MODULES
+from ocpi_emsp.resources import Partner
 
 NOWHERE = "http://127.0.0.1:1"
 URL = "sqlite:///emsp.db"
@@ -48,7 +49,7 @@ def test_every_registered_party_is_synced_into_one_sqlite_file(cpos: Cpos, comma
     know(URL, cpos.url, *parties)
     for number, party in enumerate(parties):
         cpos.lists[f"{party}/locations"] = locations(20 + number)
-    assert command("invite", "IT", "XYZ", *WHO, "--url", "https://emsp.example.com").status == 0
+    assert command("invite", "IT-XYZ", *WHO, "--url", "https://emsp.example.com").status == 0
     ended = command("sync", *WHO)
     assert (ended.status, ended.err) == (0, "")
     lines = ended.out.splitlines()
@@ -106,7 +107,7 @@ def test_a_party_that_cannot_be_reached_stops_no_other(cpos: Cpos, command: Comm
     assert lost.startswith("DE-ABC  locations  failed   0 created, 0 updated, 0 unchanged, 0 stale, 0 rejected, 4 retr")
     assert "127.0.0.1:1" in lost
     assert "DE-ABC  in all     not done" in ended.out
-    assert ended.out.endswith("2 parties: 1 done, 1 of which nothing could be had\n")
+    assert ended.out.endswith("2 parties: 1 done, 1 failed\n")
     assert ids(command, "NL-TNM") == {"LOC0"}
 
 
@@ -149,7 +150,7 @@ def test_a_store_that_fails_is_said(cpos: Cpos, command: Command, monkeypatch: p
         raise StoreFailed("the disk is full")
 
     know(URL, cpos.url, "DE-ABC", "NL-TNM")
-    monkeypatch.setattr(Emsp, "sync", fails)
+    monkeypatch.setattr(Partner, "sync", fails)
     ended = command("sync", "--json", *WHO)
     assert ended.status == 3
     assert sorted(ended.err.splitlines()) == [
@@ -191,22 +192,25 @@ def test_since_says_where_it_begins(cpos: Cpos, command: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("--every", "0m"), "too often: at least 1m"),
-        (("--every", "1.5h"), "'1.5h' is no time such as 90m, 4h or 1d"),
-        (("--every", "14400"), "'14400' is no time such as 90m, 4h or 1d: a number with s, m, h or d"),
-        (("--every", "4H"), "'4H' is no time"),
-        (("--every", "59s"), "59s is too often: at least 1m, and OCPI advises hours"),
-        (("--every", "9999999d"), "is no time"),
+        (("--every", "0m"), "invalid period '0m': expected at least 1m"),
+        (
+            ("--every", "1.5h"),
+            "--every: invalid duration '1.5h': expected a number with s, m, h or d, for example 90m, 4h or 1d",
+        ),
+        (("--every", "14400"), "invalid duration '14400': expected a number with s, m, h or d"),
+        (("--every", "4H"), "invalid duration '4H'"),
+        (("--every", "59s"), "invalid period '59s': expected at least 1m (OCPI advises hours)"),
+        (("--every", "9999999d"), "invalid duration '9999999d'"),
         (("--every", "4h", "--since", "2024-05-01"), "--since is for one run"),
-        (("--every", "4h", "--splay", "10"), "'10' is no part such as 10%"),
-        (("--every", "4h", "--splay", "101%"), "'101%' is no part such as 10%"),
-        (("--full", "--since", "2024-05-01"), "not allowed with argument --full"),
-        (("--module", "chargers"), "invalid choice: 'chargers' (choose from"),
-        (("--parallel", "0"), "it has to be at least 1"),
-        (("--parallel", "33"), "33 is too many: at most 32"),
-        (("--since", "yesterday"), "'yesterday' is no time"),
+        (("--every", "4h", "--splay", "10"), "invalid part '10': expected a number up to 100 with %, for example 10%"),
+        (("--every", "4h", "--splay", "101%"), "invalid part '101%'"),
+        (("--full", "--since", "2024-05-01"), "--since cannot be combined with --full"),
+        (("--module", "chargers"), "--module: invalid value 'chargers': expected locations, tariffs"),
+        (("--parallel", "0"), "invalid number '0': expected a whole number from 1 to 32"),
+        (("--parallel", "33"), "invalid number '33': expected a whole number from 1 to 32"),
+        (("--since", "yesterday"), "invalid time 'yesterday'"),
         (("--splay", "10%"), "--splay is a part of the period that --every says"),
-        (("NLTNM",), "'NLTNM' is no party such as NL-TNM"),
+        (("NLTNM",), "invalid party 'NLTNM': expected CC-XXX, for example NL-TNM"),
     ],
 )
 def test_what_is_wrong_is_said(argv: tuple[str, ...], said: str, database: str, command: Command) -> None:

@@ -19,7 +19,7 @@ from cli.conftest import SECONDS, Command, Start
 from cli.sync_cpo import WHO, Cpos, Hold, know, locations, served
 from processes import limited
 
-SAID = "ocpi-emsp: stops after the page in hand; once more ends it at once\n"
+SAID = "ocpi-emsp: stopping after the current page; interrupt again to end at once\n"
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_terminal_has_its_cursor_again_after_the_second_signal(cpos: Cpos, tmp
         with contextlib.suppress(OSError):  # that is how it ends
             while data := os.read(ours, 65_536):
                 shown.append(data)
-                if b"stops after the page in hand" in b"".join(shown):
+                if b"stopping after the current page" in b"".join(shown):
                     told.set()
 
     reader = threading.Thread(target=read)

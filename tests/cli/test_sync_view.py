@@ -80,7 +80,7 @@ def test_a_party_goes_from_module_to_module() -> None:
     board.begin(DE)
     board.end(NL, failed=True)
     assert texts(board) == [("DE-ABC", "locations", "no page yet")]
-    assert board.sum() == "1 of 2 parties, 1 of them not without fault, 1 running; 4,510 objects, 1,128/s, 3 rejected"
+    assert board.sum() == "1 of 2 parties, 1 failed, 1 running; 4,510 objects, 1,128/s, 3 rejected"
     board.end(DE, failed=False)
     board.expect(1)
     assert board.sum() == "0 of 1 parties, 0 running; 0 objects, 0 rejected"

@@ -81,9 +81,12 @@ def test_a_token_a_list_and_json_lines_are_read(
     count = 1 if name == "one.json" else 2
     ended = put(content, name=name)
     assert (ended.status, ended.err) == (0, "ocpi-emsp: no party waits for a push\n")
-    assert ended.out == f"{count} tokens kept, {count} of them new or changed; 0 left out\n"
+    assert ended.out == f"{count} token{'' if count == 1 else 's'} stored, {count} new or changed; 0 left out\n"
     assert list(kept(command)) == ["A RFID", "B RFID"][:count]
-    assert put(content, name=name).out == f"{count} tokens kept, 0 of them new or changed; 0 left out\n"
+    assert (
+        put(content, name=name).out
+        == f"{count} token{'' if count == 1 else 's'} stored, 0 new or changed; 0 left out\n"
+    )
 
 
 @pytest.mark.usefixtures("home")
@@ -99,7 +102,7 @@ def test_what_breaks_the_specification_is_named_with_its_place_and_the_others_ar
 ) -> None:
     bad = [document("x" * 37), document(valid="yes", issuer=None), {}, "A", 7, document(whitelist="SOMETIMES")]
     ended = put(lines(document("A"), *bad) + "{broken\n" + lines([document("B"), document(last_updated="soon")]))
-    assert (ended.status, ended.out) == (1, "2 tokens kept, 2 of them new or changed; 8 left out\n")
+    assert (ended.status, ended.out) == (1, "2 tokens stored, 2 new or changed; 8 left out\n")
     said = [line.removeprefix("ocpi-emsp: tokens.json: ").split(" [")[0] for line in ended.err.splitlines()]
     assert [line.partition(": ")[0] for line in said if line.startswith("line")] == sorted(
         line.partition(": ")[0] for line in said if line.startswith("line")
@@ -114,15 +117,15 @@ def test_a_nul_is_named_before_a_database_refuses_all_that_comes_with_it(
     put: Callable[..., Ended], command: Command
 ) -> None:
     ended = put(lines(document("A"), document("N\0"), document("B", issuer="\0")))
-    assert (ended.status, ended.out) == (1, "1 tokens kept, 1 of them new or changed; 2 left out\n")
-    assert "tokens.json: line 2: uid of this Token has a NUL; it is not kept\n" in ended.err
-    assert "tokens.json: line 3: issuer of this Token has a NUL; it is not kept\n" in ended.err
+    assert (ended.status, ended.out) == (1, "1 token stored, 1 new or changed; 2 left out\n")
+    assert "tokens.json: line 2: uid of this Token has a NUL character: remove it\n" in ended.err
+    assert "tokens.json: line 3: issuer of this Token has a NUL character: remove it\n" in ended.err
     assert list(kept(command)) == ["A RFID"]
 
 
 def test_more_than_twenty_that_are_left_out_are_counted(put: Callable[..., Ended]) -> None:
     ended = put(lines(*({"uid": str(number)} for number in range(25)), document("A")))
-    assert (ended.status, ended.out) == (1, "1 tokens kept, 1 of them new or changed; 25 left out\n")
+    assert (ended.status, ended.out) == (1, "1 token stored, 1 new or changed; 25 left out\n")
     places = {line.split(": ")[2] for line in ended.err.splitlines() if ": line " in line}
     assert places == {f"line {number}" for number in range(1, 21)}
     assert "ocpi-emsp: 5 more tokens were left out\n" in ended.err
@@ -133,7 +136,7 @@ def test_a_file_without_a_token_is_said(content: str | bytes, put: Callable[...,
     ended = put(content)
     assert ended.status == (0 if content == "[]" else 1)
     assert "Traceback" not in ended.err
-    assert ended.out.startswith("0 tokens kept")
+    assert ended.out.startswith("0 tokens stored")
     assert kept(command) == {}
 
 
@@ -144,7 +147,7 @@ def test_a_file_that_cannot_be_read_is_a_matter_of_usage(command: Command) -> No
         assert (ended.status, ended.out) == (2, "")
         assert "cannot be read" in ended.err
     assert command("tokens", "put", *WHO).status == 2
-    assert command("tokens", "put", "nowhere.json").status == 2, "nobody says who we are"
+    assert command("tokens", "put", "nowhere.json").status == 2, "there is no identity"
 
 
 def test_a_large_file_takes_little_memory(home: Path, command: Command) -> None:
@@ -220,7 +223,7 @@ def test_what_is_put_and_invalidated_is_at_every_party_at_once(
     ended = put(lines(document("A"), document("B")))
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.splitlines() == [
-        "2 tokens kept, 2 of them new or changed; 0 left out",
+        "2 tokens stored, 2 new or changed; 0 left out",
         "NL-TNM  2 put, 0 patched, 0 unchanged, 0 failed",
         "DE-ABC  2 put, 0 patched, 0 unchanged, 0 failed",
     ]

@@ -19,18 +19,18 @@ from ocpi_emsp.storage import MemoryStore, SqlStore
 from processes import limited
 from worker.support import SECONDS, WHO, Cpos, make_emsp, register, serving, store_on
 
-SHELL = ("procrastinate", "--app=ocpi_emsp.contrib.procrastinate.app", "shell")
+SHELL = ("procrastinate", "--app=ocpi_emsp.cli.worker.app", "shell")
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("--concurrency", "0"), "at least 1"),
-        (("--concurrency", "33"), "33 is too many: at most 32"),
-        (("--period", "4"), "'4' is no time such as 90m, 4h or 1d"),
+        (("--concurrency", "0"), "invalid number '0': expected a whole number from 1 to 32"),
+        (("--concurrency", "33"), "invalid number '33': expected a whole number from 1 to 32"),
+        (("--period", "4"), "invalid duration '4': expected a number with s, m, h or d"),
         (("--period", "4s"), "invalid period 0:00:04: expected 0:00:05 or more"),
-        (("--store", "memory"), "is memory"),
-        (("--store", "sqlite:///emsp.db"), "workers share their jobs in PostgreSQL, and this store is on sqlite"),
+        (("--store", "memory"), "invalid --store memory"),
+        (("--store", "sqlite:///emsp.db"), "invalid store on sqlite: workers share their jobs in PostgreSQL"),
         (("--take-over-after", "0s"), "invalid take_over_after 0:00:00"),
     ],
 )
@@ -155,4 +155,4 @@ def test_its_own_command_says_what_setting_is_missing(tmp_path: Path) -> None:
     cleared = dict.fromkeys(("OCPI_EMSP_COUNTRY_CODE", "OCPI_EMSP_PARTY_ID", "OCPI_EMSP_NAME", "OCPI_EMSP_STORE"), "")
     status, said = python(*SHELL, folder=tmp_path, **cleared)
     assert status == 2
-    assert "nobody says who we are" in " ".join(said.split())
+    assert "Missing eMSP identity" in " ".join(said.split())

@@ -1,8 +1,8 @@
 """The ocpi-emsp command.
 
 Rules of this package:
-- exit status: 0 done, 1 done with refusals or failures, 2 usage, 3 the outside failed; 130 interrupted;
-- what a command was asked for goes to stdout, messages go to stderr; ``--json`` prints one JSON document on stdout;
+- exit status: 0 done, 1 done with refusals or failures, 2 usage, 3 external failure; 130 interrupted;
+- the result of a command goes to stdout, messages go to stderr; ``--json`` prints one JSON document on stdout;
 - a command's module is imported when the command runs, an optional package inside the command that needs it;
 - a problem is one line on stderr, never a traceback; log lines are for those that serve, which print them themselves.
 """
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import sys
 from collections.abc import Iterator, Sequence
-from importlib import import_module
+
+import click
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.arguments import parser
+from ocpi_emsp.cli.commands import Commands
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.settings import source
 from ocpi_emsp.errors import OcpiError, PartnerError, RegistrationFailed, StoreFailed, UnsafeUrl
 
 __all__ = ["main"]
@@ -26,9 +30,16 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` (the process's arguments unless given) asks for; the exit status."""
+    """Run the command that ``argv`` (default: the process's arguments) asks for; return the exit status."""
     try:
-        return _run(argv)
+        if instruction := os.environ.get("_OCPI_EMSP_COMPLETE"):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(Commands(), {}, "ocpi-emsp", "_OCPI_EMSP_COMPLETE", instruction)
+        with _unlogged():
+            status = _run(sys.argv[1:] if argv is None else list(argv))
+        output.flush()
+        return status
     except CommandFailed as failure:
         output.say(str(failure))
         return failure.status
@@ -39,21 +50,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: list[str]) -> int:
+    commands = Commands()
     try:
-        arguments = parser().parse_args(argv)
-    except SystemExit as end:  # argparse has printed the help, or what is wrong with the usage
-        output.flush()
-        return end.code if isinstance(end.code, int) else Usage.status
-    with _unlogged():
-        status: int = import_module(arguments.module).run(arguments)
-    output.flush()
-    return status
+        with commands.make_context("ocpi-emsp", argv) as context:
+            status: int = commands.invoke(context)
+            return status
+    except click.exceptions.Exit as end:  # the help, or the version, is printed
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as missing:
+        print(missing.format_message(), file=sys.stderr)
+        return Usage.status
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "ocpi-emsp"
+        raise Usage(f"{_sentence(error)} (see {path} --help)") from None
+
+
+def _sentence(error: click.UsageError) -> str:
+    """What is wrong with an argument, and where it was given."""
+    with error.ctx.scope(cleanup=False) if error.ctx else contextlib.nullcontext():
+        if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and error.param:
+            name = error.param.name or ""
+            is_option = isinstance(error.param, click.Option)
+            given = source(name) if error.param.envvar else error.param.opts[-1] if is_option else name.upper()
+            return f"{given}: {error.message}"
+        return error.format_message().rstrip(".")
 
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """A log line that nobody asked for is printed nowhere, rather than on stderr by Python itself."""
+    """Print log lines nowhere unless a command asks for them: Python itself would print them on stderr."""
     log, handler = logging.getLogger("ocpi_emsp"), logging.NullHandler()
     log.addHandler(handler)
     try:
@@ -63,7 +89,7 @@ def _unlogged() -> Iterator[None]:
 
 
 def _say(failure: OcpiError) -> int:
-    """Say what the library refused or what failed it; the exit status."""
+    """Print why the library failed; return the exit status."""
     output.say(failure.message)
     for finding in failure.findings:
         output.say(str(finding))

@@ -6,27 +6,26 @@ somebody who stood at a plug.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import asdict
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.tokens.authorization_records import Decision
+from ocpi_emsp.resources import Decision
 
 _COLUMNS = ("at", "party", "token", "type", "place", "outcome", "decided by", "ms", "reason")
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """List them."""
     with opened(arguments) as store:
         authorizations = emsp_of_nobody(store).authorizations
-        party = PartyId(*arguments.party) if arguments.party else None
+        party = arguments.party
 
         def page(after: int, limit: int) -> list[Decision]:
             return list(authorizations.list(party, limit=limit, after=after))

@@ -5,7 +5,7 @@ Rules of this module:
 - a pointer is one into the file's document, or into that of its line; documents are checked as they are read, so a
   file of any number of lines needs the memory of one;
 - the kind of a document is told by ``--as``, by a HAR file's URL, or guessed document by document; one that is not
-  clear is of the file's kind, as long as the file had only one;
+  clear is of the file's kind, as long as the file had only one, else it is named and left out;
 - what an envelope lacks is a warning at most: its data can be read all the same;
 - one file that cannot be read does not keep the others from being checked; the exit status tells.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -26,6 +25,7 @@ from ocpi_emsp.cli import har, output, progress
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.inputs import STDIN, Inputs, Source, require_readable_once
 from ocpi_emsp.cli.kinds import GUESSED, KINDS, Unclear, guess, kind_named
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.cli.quick import check_quickly
 from ocpi_emsp.cli.sinks import JsonSink, ReportSink, Sink, TextSink
@@ -38,7 +38,7 @@ _ALWAYS_REPORTS = ("markdown", "html")
 _BUFFER = 256 * 1024
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Check every file; 0 where all are accepted, 1 where one is refused, 2 where one cannot be checked."""
     kind = _kind(arguments.kind)
     require_readable_once(arguments.paths)
@@ -59,11 +59,11 @@ def _kind(name: str | None) -> type[Any] | None:
         return None
     kind = kind_named(name)
     if kind is None:
-        raise Usage(f"--as {name}: there is no such kind; the kinds are {', '.join(KINDS)}")
+        raise Usage(f"invalid --as '{name}': expected one of {', '.join(KINDS)}")
     return kind
 
 
-def _sink(arguments: Namespace, inputs: Inputs) -> Sink:
+def _sink(arguments: Arguments, inputs: Inputs) -> Sink:
     always = arguments.format in _ALWAYS_REPORTS
     if always and arguments.report is False:
         raise Usage(f"--format {arguments.format} is a report: it cannot list the findings one by one")
@@ -83,7 +83,7 @@ def _check_all(inputs: Inputs, checker: Checker, advance: progress.Advance) -> i
                 inputs.unclear.add(problem.place)
             elif source.named:
                 output.say(str(problem))
-                worst = problem.status
+                worst = max(worst, 1 if isinstance(problem, NotClear) and problem.partly else problem.status)
             else:
                 inputs.fail(str(problem))
         else:
@@ -99,13 +99,14 @@ def _say_what_was_left_out(inputs: Inputs, checker: Checker) -> int:
     if more > 0:
         output.say(f"{more} more files cannot be checked")
     if inputs.unclear.count:
-        output.say(f"of no clear kind (say --as KIND): {inputs.unclear}")
+        output.say(f"unclear kind of object (set --as KIND): {inputs.unclear}")
     if inputs.skipped.count:
-        output.say(f"skipped, since they are no *.json, *.jsonl, *.ndjson or *.har: {inputs.skipped}")
+        output.say(f"skipped files other than *.json, *.jsonl, *.ndjson and *.har: {inputs.skipped}")
+    if inputs.empty.count:
+        output.say(f"nothing to check: no *.json, *.jsonl, *.ndjson or *.har in {inputs.empty}")
     if not (checker.files or inputs.failed):
-        output.say("there is nothing to check")
         return Usage.status
-    return 1 if inputs.failed or inputs.unclear.count else 0
+    return 1 if inputs.failed or inputs.unclear.count or inputs.empty.count else 0
 
 
 @define
@@ -123,7 +124,7 @@ class Checker:
         """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
         name = source.path
         self.files += 1
-        kinds = _Kinds(self._told, name, strict=not isinstance(self.sink, ReportSink))
+        kinds = _Kinds(self._told, name)
         ok = True
         try:
             with _open(name) as stream:
@@ -131,8 +132,9 @@ class Checker:
                     ok = self._part(name, part, kinds) and ok
         except OSError as error:
             raise Usage(f"{name}: cannot be read: {reason(error)}") from None
+        if kinds.checked or not kinds.unclear:
+            self.sink.checked(name, kinds.name, ok and not kinds.unclear)
         kinds.require_clear()
-        self.sink.checked(name, kinds.name, ok)
         return ok
 
     def _parts(self, stream: BinaryIO, name: str) -> Iterator[Part]:
@@ -145,7 +147,7 @@ class Checker:
         except har.NotHar as problem:
             raise Usage(f"{name}: {problem}") from None
         if archive.without == archive.entries:
-            raise Usage(f"{name}: none of its {archive.entries} entries holds an OCPI payload")
+            raise Usage(f"{name}: no OCPI payload in its {archive.entries} entries")
         if archive.without:
             output.say(f"{name}: {archive.without} of {archive.entries} entries hold no OCPI payload")
 
@@ -179,13 +181,16 @@ def _softened(report: Report) -> Report:
 
 
 class NotClear(Usage):
-    """Documents of a file whose kind is not clear; ``place`` is the first of them."""
+    """Documents of a file whose kind is not clear; ``place`` is the first of them.
 
-    def __init__(self, place: str, count: int) -> None:
+    ``partly`` where others of the file were checked.
+    """
+
+    def __init__(self, place: str, count: int, *, partly: bool) -> None:
         names = ", ".join(model.__name__ for model in GUESSED)
-        what = "its kind is" if count == 1 else f"its kind, and that of {count - 1} more documents, is"
-        super().__init__(f"{place}: {what} not clear; say --as KIND: {names}, ...")
-        self.place = place
+        more = "" if count == 1 else f" (and of {count - 1} more document{'' if count == 2 else 's'})"
+        super().__init__(f"{place}: unclear kind of object{more}: set --as KIND: {names}, ...")
+        self.place, self.partly = place, partly
 
 
 @define
@@ -194,11 +199,11 @@ class _Kinds:
 
     _told: type[Any] | None
     _file: str
-    _strict: bool
-    """The first document that is not clear ends the file."""
     _seen: set[type[Any]] = field(factory=set, init=False)
     _enveloped: bool = field(default=False, init=False)
-    _unclear: int = field(default=0, init=False)
+    checked: int = field(default=0, init=False)
+    """Documents whose kind is clear, or that are no JSON whatever their kind."""
+    unclear: int = field(default=0, init=False)
     _first: str = field(default="", init=False)
 
     def of(self, part: Part) -> type[Any] | None:
@@ -212,6 +217,7 @@ class _Kinds:
                 kind = guess(part.document)
             except Unclear:
                 kind = self._only(part)
+        self.checked += 1
         if kind is None:
             return next(iter(self._seen)) if len(self._seen) == 1 else None
         self._seen.add(kind)
@@ -220,17 +226,17 @@ class _Kinds:
     def _only(self, part: Part) -> type[Any]:
         if len(self._seen) == 1:
             return next(iter(self._seen))
-        self._unclear += 1
+        self.unclear += 1
         self._first = self._first or part.place
-        if self._strict:
-            self.require_clear()
         raise Unclear
 
     def require_clear(self) -> None:
         """Raises Usage where the kind of a document was not clear."""
-        if not self._unclear:
+        if not self.unclear:
             return
-        raise NotClear(f"{self._file}: {self._first}" if self._first else self._file, self._unclear)
+        raise NotClear(
+            f"{self._file}: {self._first}" if self._first else self._file, self.unclear, partly=bool(self.checked)
+        )
 
     @property
     def name(self) -> str | None:

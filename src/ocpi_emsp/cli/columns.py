@@ -17,24 +17,15 @@ from ocpi_emsp.errors import NotJson
 from ocpi_emsp.ports import Kind, Record
 
 Cells: TypeAlias = Sequence[str]
-_Rows: TypeAlias = Callable[[Record, Any, Sequence[Record]], Cells]
-
-COLUMNS: Mapping[str, Cells] = {
-    Kind.PARTY: ("party", "state", "name", "modules", "versions URL"),
-    Kind.LOCATION: ("party", "id", "name", "city", "country", "EVSEs", "last updated"),
-    Kind.EVSE: ("party", "location", "uid", "EVSE id", "status", "connectors", "last updated"),
-    Kind.SESSION: ("party", "id", "status", "auth_id", "start", "kWh", "cost", "location"),
-    Kind.CDR: ("party", "id", "auth_id", "start", "stop", "kWh", "cost"),
-    Kind.TARIFF: ("party", "id", "currency", "elements", "last updated"),
-    Kind.TOKEN: ("uid", "type", "auth_id", "valid", "whitelist", "issuer", "last updated"),
-    Kind.RESERVATION: ("party", "location", "id", "EVSE", "state", "until", "token", "command", "session"),
-    Kind.COMMAND: ("party", "uid", "command", "sent", "state", "CPO said", "result", "token", "place", "session"),
-}
+_Cell: TypeAlias = "str | Callable[[Record, Any, Sequence[Record]], str]"
+"""A path into the document, such as ``location/id``; or what makes the cell of record, document and children."""
 
 
 def cells(record: Record, children: Sequence[Record] = ()) -> Cells:
     """The row of a record; ``children`` are a location's EVSEs."""
-    return _ROWS[record.key.kind](record, _read(record.document), children)
+    document = _read(record.document)
+    columns = _COLUMNS[record.key.kind].values()
+    return [_text(document, cell) if isinstance(cell, str) else cell(record, document, children) for cell in columns]
 
 
 def _read(document: bytes) -> Any:
@@ -44,138 +35,128 @@ def _read(document: bytes) -> Any:
         return None
 
 
-def _at(document: Any, *path: str) -> Any:
-    for name in path:
+def _at(document: Any, path: str) -> Any:
+    for name in path.split("/"):
         document = document.get(name) if isinstance(document, dict) else None
     return document
 
 
-def _text(document: Any, *path: str) -> str:
-    value = _at(document, *path)
+def _text(document: Any, path: str) -> str:
+    value = _at(document, path)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if isinstance(value, str | int | Decimal) else ""
 
 
-def _count(document: Any, *path: str) -> str:
-    value = _at(document, *path)
-    return str(len(value)) if isinstance(value, list) else "0"
+def _count(path: str) -> _Cell:
+    """How many a list has."""
+
+    def count(_: Record, document: Any, __: Sequence[Record]) -> str:
+        value = _at(document, path)
+        return str(len(value)) if isinstance(value, list) else "0"
+
+    return count
 
 
-def _owner(record: Record) -> str:
-    return f"{record.key.country_code}-{record.key.party_id}"
+def _joined(by: str, *paths: str) -> _Cell:
+    """Several values in one cell."""
+    return lambda _, document, __: by.join(filter(None, (_text(document, path) for path in paths)))
 
 
-def _updated(record: Record) -> str:
-    return wire_time(record.last_updated)
-
-
-def _cost(document: Any, currency: str) -> str:
-    return f"{_text(document, 'total_cost')} {_text(document, currency)}".strip()
-
-
-def _party(record: Record, document: Any, _: Sequence[Record]) -> Cells:
+def _modules(_: Record, document: Any, __: Sequence[Record]) -> str:
     listed = _at(document, "endpoints")
-    modules = [_text(each, "identifier") for each in listed] if isinstance(listed, list) else []
-    # One that we are registering with has no codes yet.
-    owner = _owner(record) if record.key.country_code else ""
-    name = _text(document, "business_details", "name")
-    return owner, _text(document, "state"), name, " ".join(modules), _text(document, "versions_url")
+    return " ".join(_text(each, "identifier") for each in listed) if isinstance(listed, list) else ""
 
 
-def _location(record: Record, document: Any, evses: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.id,
-        *(_text(document, name) for name in ("name", "city", "country")),
-        _statuses(evses),
-        _updated(record),
-    )
-
-
-def _statuses(evses: Sequence[Record]) -> str:
+def _statuses(_: Record, __: Any, evses: Sequence[Record]) -> str:
     counts = Counter(_text(_read(evse.document), "status") for evse in evses)
     return ", ".join(f"{number} {status}".rstrip() for status, number in counts.most_common()) or "0"
 
 
-def _evse(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.parent,
-        record.key.id,
-        _text(document, "evse_id"),
-        _text(document, "status"),
-        _count(document, "connectors"),
-        _updated(record),
-    )
+def _owner(record: Record, _: Any, __: Sequence[Record]) -> str:
+    """The party; one that we are registering with has no codes yet."""
+    return f"{record.key.country_code}-{record.key.party_id}" if record.key.country_code else ""
 
 
-def _session(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.id,
-        *(_text(document, name) for name in ("status", "auth_id", "start_datetime", "kwh")),
-        _cost(document, "currency"),
-        _text(document, "location", "id"),
-    )
+def _id(record: Record, _: Any, __: Sequence[Record]) -> str:
+    return record.key.id
 
 
-def _cdr(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.id,
-        *(_text(document, name) for name in ("auth_id", "start_date_time", "stop_date_time", "total_energy")),
-        _cost(document, "currency"),
-    )
+def _parent(record: Record, _: Any, __: Sequence[Record]) -> str:
+    return record.key.parent
 
 
-def _tariff(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.id,
-        _text(document, "currency"),
-        _count(document, "elements"),
-        _updated(record),
-    )
+def _updated(record: Record, _: Any, __: Sequence[Record]) -> str:
+    return wire_time(record.last_updated)
 
 
-def _token(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        record.key.id,
-        record.key.parent,
-        *(_text(document, name) for name in ("auth_id", "valid", "whitelist", "issuer")),
-        _updated(record),
-    )
+def _same(*names: str) -> dict[str, _Cell]:
+    """Columns that are called as their member."""
+    return {name: name for name in names}
 
 
-def _reservation(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    return (
-        _owner(record),
-        record.key.parent,
-        record.key.id,
-        *(_text(document, name) for name in ("evse_uid", "state", "expiry_date", "token_uid", "command", "session_id")),
-    )
-
-
-def _command(record: Record, document: Any, _: Sequence[Record]) -> Cells:
-    place = (_text(document, name) for name in ("location_id", "evse_uid", "connector_id"))
-    return (
-        _owner(record),
-        record.key.id,
-        *(_text(document, name) for name in ("command", "sent_at", "state", "acknowledgement", "result", "token_uid")),
-        "/".join(filter(None, place)),
-        _text(document, "session_id"),
-    )
-
-
-_ROWS: Mapping[str, _Rows] = {
-    Kind.PARTY: _party,
-    Kind.LOCATION: _location,
-    Kind.EVSE: _evse,
-    Kind.SESSION: _session,
-    Kind.CDR: _cdr,
-    Kind.TARIFF: _tariff,
-    Kind.TOKEN: _token,
-    Kind.RESERVATION: _reservation,
-    Kind.COMMAND: _command,
+_PARTY: dict[str, _Cell] = {"party": _owner}
+_OWN: dict[str, _Cell] = {"party": _owner, "id": _id}
+_UPDATED: dict[str, _Cell] = {"last updated": _updated}
+_COST = _joined(" ", "total_cost", "currency")
+_COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
+    Kind.PARTY: {
+        **_PARTY,
+        "state": "state",
+        "name": "business_details/name",
+        "modules": _modules,
+        "versions URL": "versions_url",
+    },
+    Kind.LOCATION: {**_OWN, **_same("name", "city", "country"), "EVSEs": _statuses, **_UPDATED},
+    Kind.EVSE: {
+        **_PARTY,
+        "location": _parent,
+        "uid": _id,
+        "EVSE id": "evse_id",
+        "status": "status",
+        "connectors": _count("connectors"),
+        **_UPDATED,
+    },
+    Kind.SESSION: {
+        **_OWN,
+        **_same("status", "auth_id"),
+        "start": "start_datetime",
+        "kWh": "kwh",
+        "cost": _COST,
+        "location": "location/id",
+    },
+    Kind.CDR: {
+        **_OWN,
+        "auth_id": "auth_id",
+        "start": "start_date_time",
+        "stop": "stop_date_time",
+        "kWh": "total_energy",
+        "cost": _COST,
+    },
+    Kind.TARIFF: {**_OWN, "currency": "currency", "elements": _count("elements"), **_UPDATED},
+    Kind.TOKEN: {"uid": _id, "type": _parent, **_same("auth_id", "valid", "whitelist", "issuer"), **_UPDATED},
+    Kind.RESERVATION: {
+        **_PARTY,
+        "location": _parent,
+        "id": _id,
+        "EVSE": "evse_uid",
+        "state": "state",
+        "until": "expiry_date",
+        "token": "token_uid",
+        "command": "command",
+        "session": "session_id",
+    },
+    Kind.COMMAND: {
+        **_PARTY,
+        "uid": _id,
+        "command": "command",
+        "sent": "sent_at",
+        "state": "state",
+        "CPO said": "acknowledgement",
+        "result": "result",
+        "token": "token_uid",
+        "place": _joined("/", "location_id", "evse_uid", "connector_id"),
+        "session": "session_id",
+    },
 }
+COLUMNS: Mapping[str, Cells] = {kind: tuple(columns) for kind, columns in _COLUMNS.items()}

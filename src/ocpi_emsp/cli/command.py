@@ -9,33 +9,30 @@ Rules of this module:
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import PartnerError, StoreFailed
 from ocpi_emsp.models import CommandResponseType, Token, TokenType
-from ocpi_emsp.resources.client import Client
-from ocpi_emsp.resources.commands import PendingCommand
+from ocpi_emsp.resources import Client, PendingCommand
 
-_Send: TypeAlias = Callable[[Client, Emsp, Namespace], PendingCommand]
+_Send: TypeAlias = Callable[[Client, Emsp, Arguments], PendingCommand]
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Send the command, or look at one, and wait for its result where that is asked for."""
     needed = None if arguments.action == "show" else "the CPO posts the result to our server"
     with emsp_of(arguments, url_needed_for=needed) as emsp:
         if arguments.action == "show":
-            country_code, party_id = arguments.party
-            return _ended(emsp.commands.pending(PartyId(country_code, party_id), arguments.uid), arguments)
-        with emsp.partner(PartyId(*arguments.party)).client() as cpo:
+            return _ended(emsp.commands.pending(arguments.party, arguments.uid), arguments)
+        with emsp.partner(arguments.party).client() as cpo:
             try:
                 pending = _SENDERS[arguments.action](cpo, emsp, arguments)
             except (PartnerError, StoreFailed) as error:
@@ -48,7 +45,7 @@ def run(arguments: Namespace) -> int:
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
-def _start_session(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingCommand:
+def _start_session(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
     return cpo.start_session(
         token=_token(emsp, arguments),
         location_id=arguments.location,
@@ -58,7 +55,7 @@ def _start_session(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingComm
     )
 
 
-def _reserve_now(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingCommand:
+def _reserve_now(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
     return cpo.reserve_now(
         token=_token(emsp, arguments),
         location_id=arguments.location,
@@ -70,7 +67,7 @@ def _reserve_now(cpo: Client, emsp: Emsp, arguments: Namespace) -> PendingComman
     )
 
 
-def _stop_session(cpo: Client, _: Emsp, arguments: Namespace) -> PendingCommand:
+def _stop_session(cpo: Client, _: Emsp, arguments: Arguments) -> PendingCommand:
     return cpo.stop_session(session_id=arguments.session_id, timeout=arguments.timeout, force=arguments.force)
 
 
@@ -81,17 +78,17 @@ _SENDERS: dict[str, _Send] = {
 }
 
 
-def _token(emsp: Emsp, arguments: Namespace) -> Token:
+def _token(emsp: Emsp, arguments: Arguments) -> Token:
     token = emsp.tokens.get(arguments.token, TokenType.of(arguments.type))
     if token is None:
-        raise CommandFailed(f"there is no token {arguments.token!r} of type {arguments.type} in the store")
+        raise CommandFailed(f"there is no token '{arguments.token}' of type {arguments.type} in the store")
     return token
 
 
 # --- what became of it ----------------------------------------------------------------------------------------------
 
 
-def _ended(pending: PendingCommand, arguments: Namespace) -> int:
+def _ended(pending: PendingCommand, arguments: Arguments) -> int:
     for finding in pending.findings:
         output.say(str(finding))
     if not arguments.json:

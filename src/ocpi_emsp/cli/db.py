@@ -7,13 +7,12 @@ Rules of this module:
 
 from __future__ import annotations
 
-import os
-from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import store_url
 from ocpi_emsp.cli.stores import Words, unopened_store
 from ocpi_emsp.errors import SchemaMismatch
@@ -28,9 +27,9 @@ _WORDS = Words(
 )
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Do what was asked for."""
-    store = unopened_store(store_url(arguments, os.environ), _WORDS, makes=arguments.action == "upgrade")
+    store = unopened_store(store_url(arguments), _WORDS, makes=arguments.action == "upgrade")
     try:
         return _ACTIONS[arguments.action](store, as_json=arguments.json)
     finally:

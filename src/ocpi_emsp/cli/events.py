@@ -6,26 +6,26 @@ event is to be tried again.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.events.admin import PendingEvent
-from ocpi_emsp.resources.events import Events
+from ocpi_emsp.resources import Events, PendingEvent
 
 _COLUMNS = ("id", "at", "party", "event", "object", "failures", "next try", "last error")
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """List, show or retry; 1 where there is no such event."""
+    if arguments.action == "retry":
+        require_one(arguments, "id", "all")
     with opened(arguments) as store:
         events = emsp_of_nobody(store).events
         match arguments.action:
@@ -38,8 +38,8 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _list(events: Events, arguments: Namespace) -> None:
-    party = PartyId(*arguments.party) if arguments.party else None
+def _list(events: Events, arguments: Arguments) -> None:
+    party = arguments.party
 
     def page(after: int, limit: int) -> list[PendingEvent]:
         return list(events.list(party, topic=arguments.topic, dead=arguments.dead, limit=limit, after=after))
@@ -50,7 +50,7 @@ def _list(events: Events, arguments: Namespace) -> None:
         else:
             output.write(output.table(_COLUMNS, [_row(event) for event in page]))
 
-    print_list(arguments, page, write, "no event is dead" if arguments.dead else "no event waits")
+    print_list(arguments, page, write, "no event is dead" if arguments.dead else "no event is pending")
 
 
 def _row(event: PendingEvent) -> tuple[str, ...]:
@@ -67,10 +67,10 @@ def _row(event: PendingEvent) -> tuple[str, ...]:
     )
 
 
-def _show(events: Events, arguments: Namespace) -> None:
+def _show(events: Events, arguments: Arguments) -> None:
     event = events.get(arguments.id)
     if event is None:
-        raise CommandFailed(f"no event {arguments.id!r} waits or is dead")
+        raise CommandFailed(f"no event '{arguments.id}' waits or is dead")
     document = msgspec.Raw(event.document or b"null")
     if arguments.json:
         output.write_bytes(msgspec.json.encode({**_as_json(event), "document": document}) + b"\n")
@@ -101,10 +101,11 @@ def _as_json(event: PendingEvent) -> dict[str, Any]:
     }
 
 
-def _retry(events: Events, arguments: Namespace) -> None:
+def _retry(events: Events, arguments: Arguments) -> None:
     if arguments.all:
-        output.write(f"{events.retry_all(topic=arguments.topic)} events are tried again\n")
+        count = events.retry_all(topic=arguments.topic)
+        output.write(f"{count} event{' is' if count == 1 else 's are'} tried again\n")
     elif events.retry(arguments.id):
         output.write(output.printable(f"{arguments.id} is tried again") + "\n")
     else:
-        raise CommandFailed(f"there is no dead event {arguments.id!r}")
+        raise CommandFailed(f"there is no dead event '{arguments.id}'")

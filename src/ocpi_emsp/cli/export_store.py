@@ -8,21 +8,21 @@ Rules of this module:
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.portable import end_line, entry_line, header_line, record_line
 from ocpi_emsp.cli.stores import PAGE, opened, pages, reading
 from ocpi_emsp.ports import NAMES, TOPICS, BlockingTransaction, Entry, Query
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Write the export."""
     with opened(arguments, snapshot=True) as store, reading(store) as tx:
-        output.say("the export holds secrets: the tokens that open partners; keep it where nobody else can read it")
+        output.say("the export holds secrets: the tokens that open partners; store it where only you can read it")
         with output.to_file(arguments.output, private=True):
             counts = _export(tx)
     output.say(f"exported {summary(counts)}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from attrs import define, field
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.export_store import summary
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.portable import VERSION, BadLine, End, read_header, read_line
 from ocpi_emsp.cli.stores import opened, writing
 from ocpi_emsp.errors import InvalidObject, StoreFailed
@@ -41,7 +41,7 @@ class _Stopped(Exception):
     """A bad line, where nothing is to be imported behind it."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Import; 1 where a line could not be imported, or lines are missing."""
     with _opened_file(arguments.file) as stream:
         _require_header(stream.readline(LONGEST), arguments.file)

@@ -61,6 +61,8 @@ class Inputs:
     """Files in folders that are none of ours."""
     unclear: Named = field(factory=Named, init=False)
     """Files in folders with a document whose kind is not clear."""
+    empty: Named = field(factory=Named, init=False)
+    """Folders that were given and hold no file of ours."""
     problems: list[str] = field(factory=list, init=False)
     """Why files and folders within folders cannot be read; the first few."""
     failed: int = field(default=0, init=False)
@@ -75,8 +77,11 @@ class Inputs:
         """Every file to check, as it is needed."""
         for path in self.paths:
             if path != STDIN and _is_folder(path):
-                for found in self._below(path):
+                count, failed = 0, self.failed
+                for count, found in enumerate(self._below(path), 1):  # noqa: B007 # the last one is read below
                     yield Source(found, named=False)
+                if not count and self.failed == failed:
+                    self.empty.add(path)
             else:
                 yield Source(path, named=True)
 

@@ -5,23 +5,21 @@ Rules of this module: an earlier token A of the same CPO stops working; the toke
 
 from __future__ import annotations
 
-from argparse import Namespace
-
 from attrs import asdict
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
-    country_code, party_id = arguments.invited, arguments.invited_party
+    country_code, party_id = arguments.party
     with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
         invitation = emsp.parties.invite(
-            PartyId(country_code, party_id),
+            arguments.party,
             base64_token=arguments.base64_token,
-            required_modules=arguments.required_modules,
+            required_modules=arguments.required_modules or None,
         )
     if arguments.json:
         output.write_json(asdict(invitation), indent=None)

@@ -7,12 +7,12 @@ all; a reader that has seen enough ends the list.
 from __future__ import annotations
 
 import contextlib
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import ReaderGone
+from ocpi_emsp.cli.options import PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.stores import PAGE
 
 
@@ -28,14 +28,14 @@ T = TypeVar("T", bound=Numbered)
 
 
 def print_list(
-    arguments: Namespace,
+    arguments: Arguments,
     page: Callable[[int, int], Sequence[T]],
     write: Callable[[Sequence[T]], None],
     nothing: str,
 ) -> None:
     """Write every page; ``page`` gives so many ``after`` a sequence (in this order), ``nothing`` is said of no item."""
     with contextlib.suppress(ReaderGone):
-        limit = arguments.limit or (None if arguments.json else arguments.default_limit)
+        limit = arguments.limit or (None if arguments.json else PERSON_LIMIT)
         written, after = 0, 0
         while (size := PAGE if limit is None else min(PAGE, limit - written)) and (items := page(after, size)):
             write(items)

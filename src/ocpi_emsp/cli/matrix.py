@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.support import SupportMatrix
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the matrix."""
     matrix = SupportMatrix.full() if arguments.full else SupportMatrix.default()
     texts = {

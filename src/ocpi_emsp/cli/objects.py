@@ -9,7 +9,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,6 +19,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.columns import COLUMNS, cells
 from ocpi_emsp.cli.errors import CommandFailed, Usage
 from ocpi_emsp.cli.listing import print_list
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
@@ -60,7 +60,7 @@ KINDS = {
 }
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """List or show; 1 where an object is not there."""
     with opened(arguments) as store:
         if arguments.action == "show":
@@ -73,7 +73,7 @@ def run(arguments: Namespace) -> int:
 # --- list -----------------------------------------------------------------------------------------------------------
 
 
-def _list(store: SqlStore, arguments: Namespace) -> None:
+def _list(store: SqlStore, arguments: Arguments) -> None:
     kind, owner = KINDS[arguments.kind], arguments.party or (None, None)
 
     def page(after: int, limit: int) -> list[_Found]:
@@ -97,7 +97,7 @@ def _with_evses(tx: BlockingTransaction, record: Record) -> _Found:
 # --- show -----------------------------------------------------------------------------------------------------------
 
 
-def _show(store: SqlStore, arguments: Namespace) -> None:
+def _show(store: SqlStore, arguments: Arguments) -> None:
     found = _find_one(store, arguments)
     document = _document(found)
     if arguments.json:
@@ -109,7 +109,7 @@ def _show(store: SqlStore, arguments: Namespace) -> None:
     output.write_text(msgspec.json.format(document, indent=2).decode())  # it keeps the digits of numbers
 
 
-def _find_one(store: SqlStore, arguments: Namespace) -> _Found:
+def _find_one(store: SqlStore, arguments: Arguments) -> _Found:
     kind = KINDS[arguments.kind]
     with reading(store) as tx:
         keys = [key for owner in _owners(tx, kind, arguments.party) for key in _keys(kind, owner, arguments)]
@@ -121,11 +121,11 @@ def _find_one(store: SqlStore, arguments: Namespace) -> _Found:
         return _with_evses(tx, records[0])
 
 
-def _not_there(kind: str, arguments: Namespace) -> str:
+def _not_there(kind: str, arguments: Arguments) -> str:
     if kind == Kind.PARTY:
         return f"there is no party {'-'.join(arguments.party)}"
     whose = f" of {'-'.join(arguments.party)}" if arguments.party else ""
-    return f"there is no {kind} {arguments.id!r}{whose}"
+    return f"there is no {kind} '{arguments.id}'{whose}"
 
 
 def _name(key: Key) -> str:
@@ -145,7 +145,7 @@ def _owners(tx: BlockingTransaction, kind: str, owner: _Owner | None) -> Iterato
     yield from dict.fromkeys((key.country_code, key.party_id) for key in (*(record.key for record in first), *known))
 
 
-def _keys(kind: str, owner: _Owner, arguments: Namespace) -> Iterator[Key]:
+def _keys(kind: str, owner: _Owner, arguments: Arguments) -> Iterator[Key]:
     if kind == Kind.PARTY:
         yield party_key(*owner)
     elif kind in (Kind.EVSE, Kind.RESERVATION):
@@ -158,13 +158,13 @@ def _keys(kind: str, owner: _Owner, arguments: Namespace) -> Iterator[Key]:
         yield Key(kind, *owner, arguments.id)
 
 
-def _at_location(arguments: Namespace) -> tuple[str, str]:
+def _at_location(arguments: Arguments) -> tuple[str, str]:
     """The location and the id there; the first slash is the one between them."""
     if arguments.location is not None:
         return arguments.location, arguments.id
     location, slash, own_id = arguments.id.partition("/")
     if not slash:
-        raise Usage(f"{arguments.id!r} names no location: say LOCATION/{arguments.id}, or --location LOCATION")
+        raise Usage(f"invalid id '{arguments.id}': expected LOCATION/{arguments.id}, or --location LOCATION")
     return location, own_id
 
 

@@ -1,51 +1,61 @@
 """What the arguments of several commands have in common: how values are read, and options that many commands take.
 
-Nothing heavy is imported here: a value that needs more than its spelling is judged where it is used.
+Rules of this module:
+- click reads the arguments; a command's module is imported when the command runs, so a value that needs more than its
+  spelling is judged where it is used;
+- a setting comes from its flag, then OCPI_EMSP_*, then ./ocpi-emsp.toml; one that is empty is not set.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-from datetime import timedelta
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
 
-Actions: TypeAlias = "argparse._SubParsersAction[Any]"
+import click
+from click.core import ParameterSource
 
-_PARTY = re.compile(r"([A-Za-z]{2})-([A-Za-z0-9]{3})", re.ASCII)
-_HIGHEST_PORT = 65_535
+from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.settings import file_settings
+from ocpi_emsp.party_id import PartyId
+
+PERSON_LIMIT = 100
+"""Rows of a table unless a limit is given: what a person reads."""
 MOST_CONNECTIONS = 32
 """Connections to the database that a store has at most."""
+SHORTEST_PERIOD = 60.0
+"""Seconds of a sync's period at least: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15
+minutes again, and below a minute a partner would see a run in every other second of a party with few objects."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+_PERCENT = re.compile(r"([0-9]{1,3})%")
+TIMES = "such as 2024-05-01 or 2024-05-01T12:00:00Z"
+_SETTINGS = "Settings come from flags, then from the environment, then from ./ocpi-emsp.toml."
+_HTTP = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
+
+
+class Arguments(SimpleNamespace):
+    """The values of a command's arguments and options, by name."""
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def party(text: str) -> tuple[str, str]:
-    """Country code and party id of a text such as ``NL-TNM``."""
-    match = _PARTY.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no party such as NL-TNM")
-    return match[1].upper(), match[2].upper()
+def invalid(what: str, text: str, expected: str) -> click.BadParameter:
+    """The error for a value that is spelt wrong."""
+    return click.BadParameter(f"invalid {what} '{text}': expected {expected}")
 
 
-def country_code(text: str) -> str:
-    """A country code alone, such as ``NL``."""
-    return _part_of_party(text, f"{text}-XXX", 0, "country code such as NL")
-
-
-def party_id(text: str) -> str:
-    """A party id alone, such as ``TNM``."""
-    return _part_of_party(text, f"XX-{text}", 1, "party id such as TNM")
-
-
-def _part_of_party(text: str, whole: str, index: int, what: str) -> str:
-    match = _PARTY.fullmatch(whole)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
-    return match[index + 1].upper()
+def party(text: str) -> PartyId:
+    """The party that a text such as ``NL-TNM`` names."""
+    try:
+        return PartyId.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def host(text: str) -> str:
@@ -53,107 +63,253 @@ def host(text: str) -> str:
     try:
         text.encode("idna")
     except UnicodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no host name") from None
+        raise invalid("host", text, "a host name or an address, for example 127.0.0.1") from None
     return text
 
 
-def port(text: str) -> int:
-    """A TCP port; 0 is a free one."""
-    number = count(text)
-    if number > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port: the highest is {_HIGHEST_PORT}")
-    return number
+def versions_url(text: str) -> str:
+    """An absolute http or https URL."""
+    if _HTTP.fullmatch(text) is None:
+        raise invalid("URL", text, "an absolute URL, for example https://cpo.example.com/ocpi/cpo/versions")
+    return text
 
 
-def count(text: str) -> int:
-    """A number from 0 upwards."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 upwards")
-    return int(text)
+def whole(least: int, most: int = 999_999_999, *, name: str = "n", why: str = "") -> Callable[[object], int]:
+    """What reads a whole number between two bounds."""
+
+    def read(value: object) -> int:
+        text = str(value)
+        if text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most:
+            return int(text)
+        bounds = f"from {least} to {most}" if most < 999_999_999 else f"from {least}"
+        raise invalid("number", text, f"a whole number {bounds}{why}")
+
+    read.__name__ = name  # what the help calls a value
+    return read
 
 
-def at_least_one(text: str) -> int:
-    """A number from 1 upwards."""
-    number = count(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("it has to be at least 1")
-    return number
-
-
-def connections(text: str) -> int:
-    """How many at once, where each has a connection to the database."""
-    number = at_least_one(text)
-    if number > MOST_CONNECTIONS:
-        raise argparse.ArgumentTypeError(
-            f"{number} is too many: at most {MOST_CONNECTIONS}, each needs a connection to the database"
-        )
-    return number
+port = whole(0, 65_535, name="port")
+count = whole(0)
+at_least_one = whole(1)
+seconds = whole(1, 86_400, name="seconds")
+connections = whole(1, MOST_CONNECTIONS, why=" (each needs a connection to the database)")
 
 
 def duration(text: str) -> timedelta:
     """The time of a text such as ``4h``."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90m, 4h or 1d: a number with s, m, h or d")
+        raise invalid("duration", text, "a number with s, m, h or d, for example 90m, 4h or 1d")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def duration_or_never(text: str) -> timedelta | None:
+    """A duration; None for ``never``."""
+    return None if text == "never" else duration(text)
+
+
+def period(text: str) -> float:
+    """Seconds of a time such as ``4h``."""
+    length = duration(text).total_seconds()
+    if length < SHORTEST_PERIOD:
+        raise invalid("period", text, "at least 1m (OCPI advises hours), for example 4h")
+    return length
+
+
+def percent(text: str) -> float:
+    """The part of a whole, from 0 to 1, of a text such as ``10%``."""
+    match = _PERCENT.fullmatch(text)
+    if match is None or int(match[1]) > 100:
+        raise invalid("part", text, "a number up to 100 with %, for example 10%")
+    return int(match[1]) / 100
+
+
+def time(text: str) -> datetime:
+    """A date or a time; without a zone it is UTC."""
+    try:
+        given = datetime.fromisoformat(text)
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid("time", text, "ISO 8601, for example 2024-05-01 or 2024-05-01T12:00:00Z") from None
+
+
+def amount(text: str) -> Decimal:
+    """A number from 0 upwards, exact."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount.is_signed():
+        raise invalid("number", text, "a number from 0, for example 0.5")
+    return amount
+
+
+def timeout(text: str) -> float:
+    """Seconds of a wait, fractions included."""
+    try:
+        length = float(text)
+    except ValueError:
+        length = 0.0
+    if not 0.05 <= length <= 600:
+        raise invalid("time", text, "seconds from 0.05 to 600, for example 10")
+    return length
 
 
 def token(text: str) -> str:
     """A token that an Authorization header can carry (credentials.md 2.1: at most 64 printable ASCII characters)."""
     if not (0 < len(text) <= 64 and text.isascii() and text.isprintable() and " " not in text):
-        raise argparse.ArgumentTypeError("a token has 1 to 64 printable ASCII characters, no space")
+        raise click.BadParameter("invalid token: expected 1 to 64 printable ASCII characters without a space")
     return text
 
 
-# --- options --------------------------------------------------------------------------------------------------------
+class Choice(click.Choice[str]):
+    """One of several words."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
+        """What is said of another word."""
+        words = list(map(str, self.choices))
+        return f"invalid value '{value}': expected {', '.join(words[:-1])} or {words[-1]}"
 
 
-def add_json(command: argparse.ArgumentParser) -> None:
-    """``--json`` of a command with one result."""
-    command.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
+# --- arguments and options ------------------------------------------------------------------------------------------
 
 
-def add_format(command: argparse.ArgumentParser, default: str, *others: str) -> None:
+class Argument(click.Argument):
+    """A positional argument with a line in the help."""
+
+    def __init__(self, name: str, about: str = "", **options: Any) -> None:
+        super().__init__([name], **options)
+        self.about = about
+
+
+class Setting(click.Option):
+    """An option that the environment or the file may give instead."""
+
+    def __init__(self, name: str, about: str, **options: Any) -> None:
+        environment = f"OCPI_EMSP_{name.strip('-').replace('-', '_').upper()}"
+        super().__init__([name], help=about, envvar=environment, show_envvar=True, **options)
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """The value, and where it comes from."""
+        name = str(self.name)
+        given = {key: value for key, value in opts.items() if (key, value) != (name, "")}
+        value, source = super().consume_value(ctx, given)
+        if source is ParameterSource.DEFAULT and not ctx.resilient_parsing and (stored := file_settings().get(name)):
+            return stored, ParameterSource.DEFAULT_MAP
+        return value, source
+
+
+def option(names: str, about: str, **options: Any) -> click.Option:
+    """An option; its default stands in the help. ``names`` may end with the name of its value."""
+    return click.Option(names.split(), help=about, show_default=True, **options)
+
+
+def flag(name: str, about: str) -> click.Option:
+    """An option without a value."""
+    return click.Option([name], is_flag=True, help=about)
+
+
+def choice(name: str, about: str, *words: str) -> click.Option:
+    """An option with one of several words as its value; the first is the default."""
+    return option(name, about, type=Choice(words), default=words[0])
+
+
+def repeated(names: str, about: str, **options: Any) -> click.Option:
+    """An option that may be given several times."""
+    return option(names, f"{about}; may be repeated", multiple=True, **options)
+
+
+def formats(*words: str) -> click.Option:
     """``--format``."""
-    command.add_argument("--format", choices=(default, *others), default=default, help=f"default: {default}")
+    return choice("--format", "how it is printed", *words)
 
 
-def add_listening(command: argparse.ArgumentParser, default_port: int) -> None:
-    """Where a server listens."""
-    command.add_argument("--host", type=host, default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    command.add_argument("--port", type=port, default=default_port, help=f"0 is a free one (default: {default_port})")
-
-
-def add_store(command: argparse.ArgumentParser, *, memory_allowed: bool = False) -> None:
-    """``--store``."""
-    memory = ", or memory" if memory_allowed else ""
-    command.add_argument(
-        "--store",
-        metavar="URL",
-        help="the database, such as postgresql+psycopg://user@host/database"
-        f"{memory} (default: OCPI_EMSP_STORE, then store of ./ocpi-emsp.toml, then sqlite:///ocpi-emsp.db)",
-    )
-
-
-def add_identity(command: argparse.ArgumentParser) -> None:
-    """Who we are, and where we are reached."""
-    command.add_argument("--url", help="public base of our paths, such as https://ocpi.example.com/ocpi/emsp")
-    command.add_argument("--country-code", metavar="CC", help="our country code, such as IT")
-    command.add_argument("--party-id", metavar="ID", help="our party id, such as BEC")
-    command.add_argument("--name", help="our name, as partners see it")
-    command.add_argument(
+json = flag("--json", "print one JSON document on stdout and nothing else")
+lines = flag("--json", "print JSON lines on stdout and nothing else")
+store = Setting(
+    "--store",
+    "the database, such as postgresql+psycopg://user@host/database",
+    metavar="URL",
+    default="sqlite:///ocpi-emsp.db",
+    show_default=True,
+)
+identity = (
+    Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL"),
+    Setting("--country-code", "our country code, such as IT", metavar="CC"),
+    Setting("--party-id", "our party id, such as BEC", metavar="ID"),
+    Setting("--name", "our name, as partners see it", metavar="NAME"),
+    Setting(
         "--url-policy",
-        choices=("https", "loopback"),
-        help="which URLs of partners are called; loopback also allows http to this machine (default: https)",
-    )
-    command.epilog = (
-        "What no flag says is taken from OCPI_EMSP_URL, OCPI_EMSP_COUNTRY_CODE, OCPI_EMSP_PARTY_ID, OCPI_EMSP_NAME, "
-        "OCPI_EMSP_URL_POLICY and OCPI_EMSP_STORE, then from url, country_code, party_id, name, url_policy and store "
-        "of ./ocpi-emsp.toml."
+        "which URLs of partners are called; loopback also allows http to this machine",
+        type=Choice(["https", "loopback"]),
+        default="https",
+        show_default=True,
+    ),
+)
+the_party = Argument("party", "the partner, such as NL-TNM", type=party)
+parties = Argument(
+    "parties", "such as NL-TNM (default: every registered one)", type=party, nargs=-1, metavar="[PARTY]..."
+)
+of_party = option("--party", "of this party alone, such as NL-TNM", type=party)
+limit = option("--limit", f"how many at most (default: {PERSON_LIMIT}; all with --json)", type=at_least_one)
+output = option("--output", "write to this file instead of standard output", metavar="FILE")
+an_id = Argument("id", "of the entry; one that begins with - stands behind --")
+token_type = choice("--type", "the token's type", "RFID", "OTHER")
+
+
+def listening(default_port: int) -> tuple[click.Option, ...]:
+    """Where a server listens."""
+    return (
+        option("--host", "address to listen on", type=host, default="127.0.0.1"),
+        option("--port", "0 is a free one", type=port, default=default_port),
     )
 
 
-def add_action(actions: Actions, name: str, summary: str) -> argparse.ArgumentParser:
-    """A subcommand such as ``list``."""
-    action: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-    return action
+def require_one(arguments: Arguments, *names: str) -> None:
+    """Raise Usage unless exactly one of two arguments is given."""
+    if sum(bool(getattr(arguments, name)) for name in names) != 1:
+        raise Usage(f"expected one of {' and '.join('--all' if name == 'all' else name.upper() for name in names)}")
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+class Command(click.Command):
+    """A command whose module is imported when it runs."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Arguments and options, each below its own heading."""
+        arguments = [each for each in self.params if isinstance(each, Argument) and each.about]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl([(each.make_metavar(ctx), each.about) for each in arguments])
+        records = [each.get_help_record(ctx) for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records if record is not None])
+
+
+def command(
+    module: str, summary: str, *params: click.Parameter, name: str | None = None, epilog: str = "", **constants: str
+) -> Command:
+    """A command that ``module`` runs; one with a ``name`` is an action of a group. ``constants`` are arguments, too."""
+    action = {} if name is None else {"action": name}
+    if any(isinstance(each, Setting) for each in params):
+        epilog = f"{epilog} {_SETTINGS}".strip()
+
+    def run(**given: Any) -> int:
+        status: int = import_module(f"ocpi_emsp.cli.{module}").run(Arguments(**action, **constants, **given))
+        return status
+
+    return Command(name, callback=run, params=list(params), help=summary, short_help=summary, epilog=epilog)
+
+
+def group(summary: str, *actions: click.Command) -> click.Group:
+    """A command with actions."""
+    return click.Group(
+        commands=actions, help=summary, short_help=summary, subcommand_metavar="ACTION ...", no_args_is_help=True
+    )
+
+
+def listed(module: str, summary: str, *params: click.Parameter, **constants: str) -> Command:
+    """``list`` of a group."""
+    return command(module, summary, of_party, limit, store, lines, *params, name="list", **constants)

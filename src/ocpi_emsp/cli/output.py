@@ -12,26 +12,35 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import stat
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ocpi_emsp.cli.errors import Outside, ReaderGone, Usage, reason
 from ocpi_emsp.report.escapes import printable
 
 __all__ = [
+    "WIDE",
+    "beside",
     "flush",
+    "mark",
     "printable",
     "require",
     "say",
     "table",
     "to_file",
+    "width",
     "write",
     "write_bytes",
     "write_json",
     "write_text",
 ]
+
+WIDE: Final = 140
+"""Columns from which on a table of many columns is readable."""
 
 
 def write(text: str) -> None:
@@ -114,6 +123,32 @@ def require(package: str, extra: str) -> None:
         raise Usage(f"this command needs {package}, which is not installed: pip install 'ocpi-emsp[{extra}]'")
 
 
+def width() -> int:
+    """Columns of the terminal, or COLUMNS; 80 in a pipe."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def mark(ok: bool) -> str:
+    """A tick, or a cross; in ASCII where the output has no other."""
+    tick, cross = "\u2713", "\u2717"
+    try:
+        tick.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        tick, cross = "ok", "FAILED"
+    return tick if ok else cross
+
+
+def beside(start: str, sentence: str, width: int) -> Iterator[str]:
+    """The two on one line; a sentence that does not fit there stands below, and nothing is cut."""
+    if len(start) + 1 + len(sentence) <= width:
+        yield f"{start} {sentence}"
+        return
+    yield start
+    yield from textwrap.wrap(
+        sentence, width, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for people: drawn by rich on a terminal, aligned columns anywhere else."""
     if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
@@ -125,10 +160,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    drawn = Table(*columns)
+    drawn = Table(*(Column(name, overflow="fold") for name in columns))  # what is too long is wrapped, never cut
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console = Console(file=sys.stdout)

@@ -6,24 +6,23 @@ Rules of this module: what is set and unset at once is one change; nothing that 
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the profile as it is then."""
     from ocpi_emsp.flows.parties.profile import DEFAULTS
 
     changes = _changes(arguments)
     with opened(arguments) as store:
-        partner = emsp_of_nobody(store).partner(PartyId(*arguments.party))
+        partner = emsp_of_nobody(store).partner(arguments.party)
         try:
             profile = partner.set_profile(**changes) if changes else partner.profile()
         except ValueError as error:
@@ -77,13 +76,13 @@ def _plain(value: Any) -> Any:
 # --- values of the command line -------------------------------------------------------------------------------------
 
 
-def _changes(arguments: Namespace) -> dict[str, Any]:
+def _changes(arguments: Arguments) -> dict[str, Any]:
     """What is to be changed, read as far as its spelling goes. Raises Usage."""
     changes: dict[str, Any] = dict.fromkeys(arguments.unset)
     for text in arguments.changes:
         name, equals, value = text.partition("=")
         if not equals:
-            raise Usage(f"{text!r} is no field and value such as page_limit=50")
+            raise Usage(f"invalid setting '{text}': expected NAME=VALUE, for example page_limit=50")
         if name in changes:
             raise Usage(f"{name} is set or unset more than once")
         try:
@@ -95,13 +94,13 @@ def _changes(arguments: Namespace) -> dict[str, Any]:
 
 def _flag(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError(f"it is true or false, not {text!r}")
+        raise ValueError(f"invalid value '{text}': expected true or false")
     return text == "true"
 
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError(f"a number is required, not {text!r}")
+        raise ValueError(f"invalid value '{text}': expected a whole number")
     return int(text)
 
 

@@ -25,12 +25,9 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
-from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.serving.rejections import rejection_of
-from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.ports import (
     AUTHORIZATION,
     DEAD,
@@ -45,6 +42,7 @@ from ocpi_emsp.ports import (
     Kind,
     Record,
 )
+from ocpi_emsp.resources import Decision, Party, Reservation
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
@@ -207,7 +205,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
 
 def _record(line: _RecordLine) -> Record:
     if line.kind not in NAMES:
-        raise BadLine(f"there is no kind {line.kind!r}")
+        raise BadLine(f"invalid kind '{line.kind}': expected one of an export")
     document = bytes(line.document)
     if bool(document) == (line.document_text is not None):
         raise BadLine("it has either a document or a document_text")
@@ -261,7 +259,7 @@ _READERS: Mapping[str, Callable[[bytes], Any]] = {
 
 def _entry(line: _EntryLine) -> Entry:
     if line.topic not in TOPICS:
-        raise BadLine(f"there is no topic {line.topic!r}")
+        raise BadLine(f"invalid topic '{line.topic}': expected one of an export")
     for name in (*_OWNER, "correlation_id") if line.topic in _EVENTS else _OWNER:
         if not isinstance(line.details.get(name), str):
             raise BadLine(f"its details have no {name}")
@@ -313,4 +311,4 @@ def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # said below
-    raise BadLine(f"its {name} is no time with a zone: {text!r}")
+    raise BadLine(f"invalid {name} '{text}': expected a time with its zone")

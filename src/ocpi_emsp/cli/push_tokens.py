@@ -6,24 +6,24 @@ was pushed before Ctrl-C or a kill is not pushed again.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 from attrs import asdict
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered, UnsafeUrl
-from ocpi_emsp.flows.tokens.push.report import TokensPushed
+from ocpi_emsp.party_id import PartyId
+from ocpi_emsp.resources import TokensPushed
 
 _NAMED = 10
 """Failures of a party that people are told one by one; ``--json`` has more."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Push to each party; 1 where a token failed, 3 where a party could not be reached or let us in no more."""
     parties = list(dict.fromkeys(arguments.parties)) or registered(arguments)
     status, reports = 0, list[dict[str, Any]]()
@@ -44,10 +44,10 @@ def run(arguments: Namespace) -> int:
     return status
 
 
-def _push(emsp: Emsp, party: tuple[str, str], arguments: Namespace) -> TokensPushed | None:
+def _push(emsp: Emsp, party: PartyId, arguments: Arguments) -> TokensPushed | None:
     """The report; None where nothing could be tried, which is said."""
     try:
-        return emsp.partner(PartyId(*party)).push_tokens(verify=arguments.verify, full=arguments.full)
+        return emsp.partner(party).push_tokens(verify=arguments.verify, full=arguments.full)
     except (NotRegistered, UnsafeUrl) as error:
         output.say(f"{'-'.join(party)}: {error.message}")
         return None
@@ -70,6 +70,7 @@ def print_report(report: TokensPushed) -> None:
     output.write(output.printable(f"{party}  {counts}{verified}{ended}{why}") + "\n")
     output.flush()
     for failure in report.failures[:_NAMED]:
-        output.say(f"{party}: token {failure.uid!r} ({failure.type}): {failure.error}")
+        output.say(f"{party}: token '{failure.uid}' ({failure.type}): {failure.error}")
     if report.failed > _NAMED:
-        output.say(f"{party}: {report.failed - _NAMED} more tokens failed")
+        more = report.failed - _NAMED
+        output.say(f"{party}: {more} more token{'' if more == 1 else 's'} failed")

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import csv
 import io
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.options import PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import dump, wire_time
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.cdrs.reconcile_report import (
+from ocpi_emsp.resources import (
     CdrDifference,
     CdrMatch,
     CdrSummary,
@@ -47,8 +46,10 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print what was found; 1 where there is something."""
+    if arguments.json:
+        arguments.format = "json"
     with opened(arguments) as store:
         found = _reconciled(emsp_of_nobody(store), arguments)
     _WRITERS[arguments.format](found)
@@ -58,11 +59,11 @@ def run(arguments: Namespace) -> int:
     return 0 if found.ok else 1
 
 
-def _reconciled(emsp: Emsp, arguments: Namespace) -> Reconciliation:
+def _reconciled(emsp: Emsp, arguments: Arguments) -> Reconciliation:
     asked: dict[str, Any] = {name: getattr(arguments, name) for name in ("kwh_tolerance", "cost_tolerance")}
-    default_limit = arguments.default_limit if arguments.format == "table" else None
+    default_limit = PERSON_LIMIT if arguments.format == "table" else None
     try:
-        return emsp.partner(PartyId(*arguments.party)).reconcile(
+        return emsp.partner(arguments.party).reconcile(
             date_from=arguments.date_from,
             date_to=arguments.date_to,
             completed_for=timedelta(hours=arguments.hours),

@@ -6,24 +6,24 @@ printed.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 from attrs import asdict
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
-from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.resources import Party
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Register, and print with whom; 3 where the CPO fails us."""
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
         party = emsp.parties.register(
             arguments.versions_url,
             token_a=arguments.token_a,
             base64_token=arguments.base64_token,
-            required_modules=arguments.required_modules,
+            required_modules=arguments.required_modules or None,
         )
     if arguments.json:
         output.write_json(as_json(party), indent=None)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import base64
 import sys
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
 from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of, opened, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered
-from ocpi_emsp.flows.serving.rejections import Rejection, rejection_of
+from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.ports import REJECTION
+from ocpi_emsp.resources import Rejection
 from ocpi_emsp.wire.envelope import read_envelope
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "at", "party", "request", "findings", "why")
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """List, show or replay; 1 where one is not there, or is refused again."""
     if arguments.action == "replay":
         return _replay(arguments)
@@ -49,7 +49,7 @@ def run(arguments: Namespace) -> int:
 # --- list and show --------------------------------------------------------------------------------------------------
 
 
-def _list(store: SqlStore, arguments: Namespace) -> None:
+def _list(store: SqlStore, arguments: Arguments) -> None:
     def page(after: int, limit: int) -> list[Rejection]:
         with reading(store) as tx:
             entries = tx.entries(REJECTION, limit=limit, owner=arguments.party, after=after)
@@ -83,7 +83,7 @@ def _get(store: SqlStore, rejection_id: str) -> Rejection:
     with reading(store) as tx:
         entry = tx.entry(rejection_id)
     if entry is None or entry.topic != REJECTION:
-        raise CommandFailed(f"there is no rejection {rejection_id!r}")
+        raise CommandFailed(f"there is no rejection '{rejection_id}'")
     return rejection_of(entry)
 
 
@@ -155,7 +155,8 @@ class _Replayed:
         return f"{self.id}: {how}{answered}: {self.message}"
 
 
-def _replay(arguments: Namespace) -> int:
+def _replay(arguments: Arguments) -> int:
+    require_one(arguments, "id", "all")
     if arguments.all and arguments.body is not None:
         raise Usage("--body corrects one rejection: name it instead of --all")
     body = None if arguments.body is None else _read(arguments.body)
@@ -171,14 +172,14 @@ def _replay(arguments: Namespace) -> int:
     return status
 
 
-def _chosen(emsp: Emsp, arguments: Namespace) -> Iterator[Rejection]:
+def _chosen(emsp: Emsp, arguments: Arguments) -> Iterator[Rejection]:
     if not arguments.all:
         rejection = emsp.rejections.get(arguments.id)
         if rejection is None:
-            raise CommandFailed(f"there is no rejection {arguments.id!r}")
+            raise CommandFailed(f"there is no rejection '{arguments.id}'")
         yield rejection
         return
-    yield from emsp.rejections.list(PartyId(*arguments.party) if arguments.party else None)
+    yield from emsp.rejections.list(arguments.party)
 
 
 def _replay_one(emsp: Emsp, rejection: Rejection, body: bytes | None) -> _Replayed:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ocpi_emsp.check import EXAMPLES, RULES
-from ocpi_emsp.check.page import rules_page
+from ocpi_emsp.check import CHAPTERS, EXAMPLES, RULES
+from ocpi_emsp.check.schema import NOT_JSON
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.findings import Rule
 
+_SPECIFICATION = "https://github.com/ocpi/ocpi/blob/release-2.1.1-bugfixes/"
+
+_HEAD = """# Rules
+
+Every finding names its rule. This page is generated from the registry of the rules:
+
+    ocpi-emsp rules --format markdown > docs/rules.md
+
+An **error** leaves no usable value and is refused by the tolerant policy; a **warning** deviates with one clear reading
+and is refused by the strict policy; a **note** is harmless. An example is a valid document with one change; it breaks
+its rule and no other. Where no clause is named, it is that of the object in which the finding lies.
+"""
 _OBJECTS = "the object's"
 """The clause of a rule of the schema, which holds for every object."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Print the rules in the order of the specification; Markdown is the page of the documentation."""
     match arguments.format:
         case "json":
             output.write_json([_as_json(rule) for rule in RULES.values()])
         case "markdown":
-            output.write(rules_page())
+            output.write(_page())
         case _:
             output.write("\n".join(_text(rule) for rule in RULES.values()))
     return 0
@@ -51,3 +64,31 @@ def _lines(rule: Rule) -> Iterator[str]:
     yield f"{rule.id}  {rule.severity}  {rule.clause or _OBJECTS}"
     yield f"    {rule.sentence}"
     yield f"    example: {output.printable(str(EXAMPLES[rule.id]))}"
+
+
+def _page() -> str:
+    """The page of the documentation: one table per chapter, in the order of the specification."""
+    parts = [_HEAD, *_table("JSON and the schema", "", (NOT_JSON, *SCHEMA_RULES))]
+    for chapter in CHAPTERS:
+        parts += _table(chapter.title, chapter.file, (object_rule.rule for object_rule in chapter.rules))
+    return "\n".join(parts) + "\n"
+
+
+def _table(title: str, file: str, rules: Iterable[Rule]) -> Iterator[str]:
+    yield f"## {title}\n"
+    if file:
+        yield f"[{file}]({_SPECIFICATION}{file})\n"
+    yield "| rule | severity | what it says | clause | example |"
+    yield "|---|---|---|---|---|"
+    for rule in rules:
+        cells = (f"`{rule.id}`", rule.severity.value, rule.sentence, _clause(rule), _example_cell(rule))
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _clause(rule: Rule) -> str:
+    return f"[{rule.clause}]({_SPECIFICATION}{rule.clause})" if rule.clause else _OBJECTS
+
+
+def _example_cell(rule: Rule) -> str:
+    return "`" + str(EXAMPLES[rule.id]).replace("|", "\\|") + "`"

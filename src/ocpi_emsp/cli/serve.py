@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
-from argparse import Namespace
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
 
@@ -26,7 +24,9 @@ from attrs import asdict, frozen
 
 from ocpi_emsp import PartyId, logs
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.settings import MEMORY, read_settings, store_url
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
+from ocpi_emsp.cli.signals import on_signals
 from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
@@ -45,17 +45,18 @@ class Invited:
     token_a: str
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    settings = read_settings(arguments, os.environ)
+    require_identity(arguments)
     output.require("uvicorn", "server")
     from ocpi_emsp.cli.server import base_url, listen
 
-    store, close = _store(store_url(arguments, os.environ, memory_allowed=True), arguments.auto_upgrade)
+    store, close = _store(store_url(arguments, memory_allowed=True), arguments.auto_upgrade)
     with _log_on_stderr(), listen(arguments.host, arguments.port) as listening:
-        emsp = make_emsp(settings, settings.url or base_url(listening) + BASE_PATH, store)
-        if settings.url is None and arguments.host in ("0.0.0.0", "::", ""):
-            output.say(f"only this machine reaches {emsp.identity.url}: --url says what partners are told")
+        emsp = make_emsp(arguments, arguments.url or base_url(listening) + BASE_PATH, store)
+        if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):
+            output.say(f"only this machine reaches {emsp.identity.url}: set --url to the public URL for partners")
+        output.say(f"listening on {base_url(listening)}")
         asyncio.run(_serve(emsp, listening, arguments, close))
     return 0
 
@@ -63,10 +64,10 @@ def run(arguments: Namespace) -> int:
 def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:
     """The store, and what closes it in the event loop that used it."""
     if url == MEMORY:
-        output.say("everything is kept in memory and is gone when this process ends")
+        output.say("stores everything in memory: it is lost when this process ends")
         return MemoryStore(), _nothing
     store = open_store(url, auto_upgrade=auto_upgrade)
-    output.say(f"everything is kept in {store}")
+    output.say(f"stores everything in {store}")
     return store, store.aclose
 
 
@@ -74,24 +75,24 @@ async def _nothing() -> None:
     """There is nothing to close."""
 
 
-async def _serve(emsp: Emsp, listening: socket.socket, arguments: Namespace, close: Close) -> None:
-    from ocpi_emsp.cli.server import on_signals, serving
+async def _serve(emsp: Emsp, listening: socket.socket, arguments: Arguments, close: Close) -> None:
+    from ocpi_emsp.cli.server import serving
 
     end = asyncio.Event()
     try:
         with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
             app = emsp.asgi(background=False)
             async with emsp.aio.running(push=not arguments.no_push), serving(app, listening):
-                invited = [await _invite(emsp, *party) for party in dict.fromkeys(arguments.invite)]
+                invited = [await _invite(emsp, party) for party in dict.fromkeys(arguments.invite)]
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()
     finally:
         await close()
 
 
-async def _invite(emsp: Emsp, country_code: str, party_id: str) -> Invited:
-    invitation = await emsp.aio.parties.invite(PartyId(country_code, party_id))
-    return Invited(country_code=country_code, party_id=party_id, **asdict(invitation))
+async def _invite(emsp: Emsp, party: PartyId) -> Invited:
+    invitation = await emsp.aio.parties.invite(party)
+    return Invited(country_code=party.country_code, party_id=party.party_id, **asdict(invitation))
 
 
 def _announce(emsp: Emsp, invited: list[Invited], *, as_json: bool) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, Final
 
 import uvicorn
@@ -76,19 +75,3 @@ async def serving(app: Any, listening: socket.socket) -> AsyncIterator[None]:
         ready.cancel()
         server.should_exit = True
         await stopped
-
-
-@contextlib.contextmanager
-def on_signals(act: Callable[[signal.Signals], object], *signals: signal.Signals) -> Generator[None, None, None]:
-    """Call ``act`` in the event loop when one of these signals arrives; in the main thread, as Python has it."""
-    loop = asyncio.get_running_loop()
-    handled: list[signal.Signals] = []
-    with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-        for each in signals:
-            loop.add_signal_handler(each, act, each)
-            handled.append(each)
-    try:
-        yield
-    finally:
-        for each in handled:
-            loop.remove_signal_handler(each)

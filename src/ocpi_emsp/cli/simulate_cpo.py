@@ -6,18 +6,18 @@ With --list-presets it only prints their names.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.cli.options import Arguments
 
 _COUNTS = ("locations", "evses", "sessions", "cdrs")
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Serve until SIGTERM or Ctrl-C, or list the presets."""
     for package in ("starlette", "uvicorn"):
         output.require(package, "server")
@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _settings(arguments: Namespace) -> dict[str, Any]:
+def _settings(arguments: Arguments) -> dict[str, Any]:
     """The arguments of the simulated CPO: those of the preset, and what was asked for beside it."""
     from ocpi_emsp.testing.cpo.presets import preset
 

@@ -9,22 +9,22 @@ Rules of this module:
 from __future__ import annotations
 
 import contextlib
-import os
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve, frozen
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
-from ocpi_emsp.cli.settings import DEFAULT_STORE, Settings, read_settings, store_url
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.settings import DEFAULT_STORE, require_identity, store_url
 from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
-from ocpi_emsp.flows.parties.party import Party, PartyState
+from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Kind, Query, Record
+from ocpi_emsp.resources import Party, PartyState
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -34,6 +34,10 @@ PAGE = 500
 """Records that are read at once: few enough for little memory, many enough that a page costs nothing."""
 _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
 """For commands that show no URL of ours to anybody."""
+
+
+ANYONE = Arguments(country_code="XX", party_id="XXX", name="nobody", url_policy="https")
+"""An identity for what does not depend on who we are."""
 
 
 @frozen(kw_only=True)
@@ -92,9 +96,9 @@ def unopened_store(
 
 
 @contextlib.contextmanager
-def opened(arguments: Namespace, *, makes: bool = False, snapshot: bool = False) -> Iterator[SqlStore]:
+def opened(arguments: Arguments, *, makes: bool = False, snapshot: bool = False) -> Iterator[SqlStore]:
     """The store that the arguments name, closed with the block; see :func:`open_store`."""
-    store = open_store(store_url(arguments, os.environ), makes=makes, snapshot=snapshot)
+    store = open_store(store_url(arguments), makes=makes, snapshot=snapshot)
     try:
         yield store
     finally:
@@ -119,48 +123,48 @@ def pages(tx: BlockingTransaction, query: Query) -> Iterator[Sequence[Record]]:
         query = evolve(query, after=records[-1].sequence)
 
 
-def registered(arguments: Namespace) -> list[tuple[str, str]]:
+def registered(arguments: Arguments) -> list[PartyId]:
     """The codes of every registered party in the store that the arguments name."""
-    found = list[tuple[str, str]]()
+    found = list[PartyId]()
     with opened(arguments) as store, reading(store) as tx:
         for page in pages(tx, Query(kind=Kind.PARTY)):
             parties = (decode(Party, record.document) for record in page)
-            found += [(each.country_code, each.party_id) for each in parties if each.state is PartyState.REGISTERED]
+            found += [each.id for each in parties if each.state is PartyState.REGISTERED]
     return found
 
 
-def make_emsp(settings: Settings, url: str, store: AnyStore) -> Emsp:
-    """The eMSP of these settings. Raises Usage for an identity that no partner could accept."""
+def make_emsp(identity: Arguments, url: str, store: AnyStore, **options: Any) -> Emsp:
+    """The eMSP with this identity. Raises Usage for an identity that no partner could accept."""
     try:
         return Emsp(
-            country_code=settings.country_code,
-            party_id=settings.party_id,
-            name=settings.name,
+            country_code=identity.country_code,
+            party_id=identity.party_id,
+            name=identity.name,
             url=url,
-            url_policy=settings.url_policy,
+            url_policy=identity.url_policy,
             store=store,
+            **options,
         )
     except ValueError as error:
         raise Usage(str(error)) from None
 
 
 @contextlib.contextmanager
-def emsp_of(arguments: Namespace, *, url_needed_for: str | None = None, makes: bool = False) -> Iterator[Emsp]:
+def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: bool = False) -> Iterator[Emsp]:
     """The eMSP that the arguments name, on its store. Raises Usage, Outside, StoreFailed.
 
     ``url_needed_for`` says what our public URL is told for; without it, no partner gets to see a URL of ours.
     """
-    settings = read_settings(arguments, os.environ)
-    if settings.url is None and url_needed_for is not None:
-        raise Usage(f"{url_needed_for}: give our public URL as --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
+    require_identity(arguments)
+    if arguments.url is None and url_needed_for is not None:
+        raise Usage(f"Missing public URL ({url_needed_for}): set --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
     with opened(arguments, makes=makes) as store:
-        yield make_emsp(settings, settings.url or _ANY_URL, store)
+        yield make_emsp(arguments, arguments.url or _ANY_URL, store)
 
 
 def emsp_of_nobody(store: AnyStore) -> Emsp:
     """An eMSP for what does not depend on who we are."""
-    nobody = Settings(country_code="XX", party_id="XXX", name="nobody", url=None, url_policy="https")
-    return make_emsp(nobody, _ANY_URL, store)
+    return make_emsp(ANYONE, _ANY_URL, store)
 
 
 def _blocking(store: SqlStore) -> BlockingStore:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -21,27 +20,29 @@ from attrs import define, field
 
 from ocpi_emsp.cli import INTERRUPTED, output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of, registered
+from ocpi_emsp.cli.sync_board import Board
 from ocpi_emsp.cli.sync_lines import SHOWN, lines
 from ocpi_emsp.cli.sync_run import Plan, Runner, Work
 from ocpi_emsp.cli.sync_schedule import PartyId
-from ocpi_emsp.cli.sync_view import View, view
+from ocpi_emsp.cli.sync_view import view
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError, StoreFailed
-from ocpi_emsp.flows.sync.report import SyncReport
 from ocpi_emsp.flows.sync.run import MODULES
+from ocpi_emsp.resources import SyncReport
 
 _SPLAY = 0.1
 """Of the period: 200 parties every four hours begin seven seconds after each other, on average."""
 _WORDS = {
     0: "done",
     CommandFailed.status: "with rejections or not done",
-    Outside.status: "of which nothing could be had",
+    Outside.status: "failed",
 }
 """Of the parties with an exit status."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Sync; 1 where something was rejected or is not done, 3 where nothing could be had of a party, 130 for Ctrl-C."""
     plan = _plan(arguments)
     modules = tuple(dict.fromkeys(arguments.modules or MODULES))
@@ -51,7 +52,7 @@ def run(arguments: Namespace) -> int:
             parties=syncs.parties,
             sync=syncs.sync,
             overrun=syncs.overrun,
-            stopping=lambda: output.say("stops after the page in hand; once more ends it at once"),
+            stopping=lambda: output.say("stopping after the current page; interrupt again to end at once"),
             at_once=shown.abandon,
         )
         runner = syncs.runner = Runner(plan, work)
@@ -69,10 +70,12 @@ def status(report: SyncReport) -> int:
     return 0 if report.ok else CommandFailed.status
 
 
-def _plan(arguments: Namespace) -> Plan:
+def _plan(arguments: Arguments) -> Plan:
     every = arguments.every
     if every is None and arguments.splay is not None:
         raise Usage("--splay is a part of the period that --every says")
+    if arguments.since is not None and arguments.full:
+        raise Usage("--since cannot be combined with --full")
     if arguments.since is not None and every is not None:
         raise Usage("--since is for one run; with --every each run begins where the last one ended")
     if arguments.since is not None and arguments.since > datetime.now(UTC):
@@ -86,9 +89,9 @@ class _Syncs:
     """The syncs of this command, called from many threads; what is printed is printed by one at a time."""
 
     _emsp: Emsp
-    _arguments: Namespace
+    _arguments: Arguments
     _modules: tuple[str, ...]
-    _view: View
+    _view: Board
     runner: Runner = field(init=False)
     status: int = field(default=0, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
@@ -133,7 +136,7 @@ class _Syncs:
     def overrun(self, party: PartyId) -> None:
         """Say that a party is left out."""
         with self._lock:
-            output.say(f"{'-'.join(party)}: its last run is not over, so it is left out of this one")
+            output.say(f"{'-'.join(party)}: skipped: previous run still in progress")
 
     def end(self) -> None:
         """Print what stands at the end of all."""

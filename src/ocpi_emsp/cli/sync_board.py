@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from attrs import define, field, frozen
 
 from ocpi_emsp.cli.sync_schedule import PartyId
-from ocpi_emsp.flows.sync.report import SyncProgress
+from ocpi_emsp.resources import SyncProgress
 
 
 @frozen(kw_only=True)
@@ -106,6 +106,9 @@ class Board:
             self._ended += 1
             self._failed += failed
 
+    def abandon(self) -> None:
+        """The process is ended now."""
+
     def rows(self, height: int) -> list[Row]:
         """As many rows as fit into so many lines; a party's modules stay together."""
         with self._lock:
@@ -126,6 +129,6 @@ class Board:
         with self._lock:
             seconds, running = self._clock() - self._began, len(self._running)
             rate = f", {self._objects / seconds:,.0f}/s" if seconds > 0 and running else ""
-            failed = f", {self._failed:,} of them not without fault" if self._failed else ""
+            failed = f", {self._failed:,} failed" if self._failed else ""
             parties = f"{self._ended:,} of {self._expected:,} parties{failed}, {running:,} running"
             return f"{parties}; {self._objects:,} objects{rate}, {self._rejected:,} rejected"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.cli.output import printable
-from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncReport
+from ocpi_emsp.resources import ModuleReport, RejectedObject, SyncEnded, SyncReport
 
 SHOWN = 5
 """Notes and rejections of a module that are shown: enough to see what it is about."""

@@ -14,14 +14,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import define
 
 from ocpi_emsp.cli import progress
 from ocpi_emsp.cli.sync_board import Board, Row
-from ocpi_emsp.cli.sync_schedule import PartyId
-from ocpi_emsp.flows.sync.report import SyncProgress
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
@@ -32,31 +30,12 @@ _BAR = 24
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 
-class View(Protocol):
-    """What is told where the syncs are; from many threads."""
-
-    def expect(self, count: int) -> None:
-        """A round of so many parties begins."""
-
-    def begin(self, party: PartyId) -> None:
-        """The sync of a party begins."""
-
-    def tell(self, progress: SyncProgress) -> None:
-        """A page of a party is stored, or a module is done with."""
-
-    def end(self, party: PartyId, *, failed: bool) -> None:
-        """The sync of a party is done with."""
-
-    def abandon(self) -> None:
-        """The process is ended now."""
-
-
 @contextlib.contextmanager
-def view(modules: Sequence[str], *, as_json: bool) -> Iterator[View]:
+def view(modules: Sequence[str], *, as_json: bool) -> Iterator[Board]:
     """A view of syncs of these modules, while the block lasts."""
     stdout_is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if not progress.wanted() or (as_json and stdout_is_terminal):
-        yield _Nothing()
+        yield Board(modules, time.monotonic)
         return
     from rich.console import Console
     from rich.live import Live
@@ -65,20 +44,6 @@ def view(modules: Sequence[str], *, as_json: bool) -> Iterator[View]:
     live = _Live(modules, time.monotonic)
     with Live(drawing(live), console=console, transient=True, redirect_stdout=stdout_is_terminal):
         yield live
-
-
-class _Nothing:
-    """Shows nothing."""
-
-    def expect(self, count: int) -> None: ...
-
-    def begin(self, party: PartyId) -> None: ...
-
-    def tell(self, progress: SyncProgress) -> None: ...
-
-    def end(self, party: PartyId, *, failed: bool) -> None: ...
-
-    def abandon(self) -> None: ...
 
 
 class _Live(Board):

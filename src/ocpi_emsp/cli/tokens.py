@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,22 +20,22 @@ from attrs import asdict, define, field
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
 from ocpi_emsp.cli.inputs import STDIN
+from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.cli.push_tokens import print_report, status_of
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
-from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
-from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.flows.tokens.store import valid_token
 from ocpi_emsp.models import Token, TokenType
+from ocpi_emsp.resources import TokensPushed, WaitingPush
 
 _MAX_NAMED = 20
 """Tokens that people are told one by one."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Put or invalidate, then push; 1 where a token was left out or not taken, 3 where a party was not reached."""
     with emsp_of(arguments, makes=arguments.action == "put") as emsp:
         status = 0
@@ -116,7 +115,7 @@ def _put(emsp: Emsp, file: str) -> tuple[dict[str, Any], int]:
     try:
         changed = emsp.tokens.put_many(reading.tokens())
     except StoreFailed:
-        output.say(f"the database failed; {reading.good} tokens were read until then, and those that were kept stay")
+        output.say(f"the database failed; {reading.good} tokens were read until then; those already stored stay stored")
         raise
     if reading.refused > _MAX_NAMED:
         output.say(f"{reading.refused - _MAX_NAMED} more tokens were left out")
@@ -141,7 +140,10 @@ def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
 def _said(done: dict[str, Any]) -> str:
     if "uid" in done:
         return f"token {done['uid']} ({done['type']}) is not valid since {done['last_updated']}"
-    return f"{done['kept']} tokens kept, {done['changed']} of them new or changed; {done['refused']} left out"
+    kept = done["kept"]
+    return (
+        f"{kept} token{'' if kept == 1 else 's'} stored, {done['changed']} new or changed; {done['refused']} left out"
+    )
 
 
 def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:

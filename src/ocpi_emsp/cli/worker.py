@@ -11,55 +11,59 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sys
-from argparse import Namespace
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from ocpi_emsp import logs
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import Outside, Usage
-from ocpi_emsp.cli.settings import read_settings, store_url
+from ocpi_emsp.cli.commands import arguments_of
+from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.settings import require_identity, store_url
+from ocpi_emsp.cli.signals import on_signals
 from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
-from ocpi_emsp.cli.worker_arguments import NEVER
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.sync.report import SyncReport
+from ocpi_emsp.resources import SyncReport
 
 if TYPE_CHECKING:
+    import procrastinate
+
     from ocpi_emsp.contrib.procrastinate import WorkerSettings
     from ocpi_emsp.storage import SqlStore
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Work until SIGTERM or Ctrl-C."""
-    settings = read_settings(arguments, os.environ)
-    url = store_url(arguments, os.environ)
+    require_identity(arguments)
+    url = store_url(arguments)
     if not url.startswith("postgresql"):
         raise Usage(
-            "workers share their jobs in PostgreSQL, and this store is on "
-            f"{url.partition(':')[0]}: give --store postgresql+psycopg://user@host/database"
+            f"invalid store on {url.partition(':')[0]}: workers share their jobs in PostgreSQL; "
+            "set --store postgresql+psycopg://user@host/database"
         )
     output.require("procrastinate", "worker")
     times = _times(arguments)
     store = open_store(url, auto_upgrade=arguments.upgrade)
-    output.say(f"everything is kept in {store}")
-    emsp = make_emsp(settings, settings.url or f"http://127.0.0.1{BASE_PATH}", store)
+    output.say(f"stores everything in {store}")
+    emsp = make_emsp(arguments, arguments.url or f"http://127.0.0.1{BASE_PATH}", store)
     with _log_on_stderr():
         asyncio.run(_work(_Printer(arguments.json), emsp, store, url, times, arguments))
     return 0
 
 
-def _times(arguments: Namespace) -> WorkerSettings:
+def _times(arguments: Arguments) -> WorkerSettings:
     from ocpi_emsp.contrib.procrastinate import WorkerSettings
 
     try:
         return WorkerSettings(
             period=arguments.period,
-            full_every=None if arguments.full_every == NEVER else arguments.full_every,
+            full_every=arguments.full_every,
             take_over_after=arguments.take_over_after,
         )
     except ValueError as error:
@@ -67,28 +71,21 @@ def _times(arguments: Namespace) -> WorkerSettings:
 
 
 async def _work(
-    printer: _Printer, emsp: Emsp, store: SqlStore, url: str, times: WorkerSettings, arguments: Namespace
+    printer: _Printer, emsp: Emsp, store: SqlStore, url: str, times: WorkerSettings, arguments: Arguments
 ) -> None:
     from ocpi_emsp.contrib.procrastinate import run_worker
 
     try:
-        _stop_at_signals(printer.stop)
-        await _look_at_schema(emsp, url, upgrades=arguments.upgrade)
-        printer.begin(emsp, times, arguments.concurrency)
-        await run_worker(
-            emsp, url, stop=printer.stop, concurrency=arguments.concurrency, settings=times, on_report=printer.end
-        )
+        with on_signals(lambda _: printer.stop.set(), signal.SIGTERM, signal.SIGINT):
+            await _look_at_schema(emsp, url, upgrades=arguments.upgrade)
+            printer.begin(emsp, times, arguments.concurrency)
+            await run_worker(
+                emsp, url, stop=printer.stop, concurrency=arguments.concurrency, settings=times, on_report=printer.end
+            )
     finally:
         await store.aclose()
     if printer.failure is not None:
         raise printer.failure
-
-
-def _stop_at_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):  # in a thread, or on Windows
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, stop.set)
 
 
 async def _look_at_schema(emsp: Emsp, url: str, *, upgrades: bool) -> None:
@@ -165,3 +162,25 @@ def _log_on_stderr() -> Iterator[None]:
         for name, level in before.items():
             logging.getLogger(name).removeHandler(handler)
             logging.getLogger(name).setLevel(level)
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, for Procrastinate's own command: with the settings that this command takes without flags."""
+    if name != "app":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return _app()
+
+
+@lru_cache(maxsize=1)
+def _app() -> procrastinate.App:
+    from ocpi_emsp.contrib.procrastinate import make_app
+    from ocpi_emsp.storage import SqlStore
+
+    try:
+        arguments = arguments_of("worker")
+        require_identity(arguments)
+        url = store_url(arguments)
+        return make_app(make_emsp(arguments, arguments.url or f"http://127.0.0.1{BASE_PATH}", SqlStore(url)), url)
+    except (CommandFailed, ValueError) as error:
+        logs.error("worker.no_app", error=error)  # Procrastinate's command does not say why
+        raise AttributeError(f"there is no app: {error}") from error

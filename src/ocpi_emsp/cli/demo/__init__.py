@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.demo.rows import COLUMNS, Result, Rows
+from ocpi_emsp.cli.demo.rows import Result, Rows
+from ocpi_emsp.cli.demo.story import text
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.signals import on_signals
 from ocpi_emsp.support import SupportMatrix
 
 SECONDS = 60.0
@@ -26,7 +28,7 @@ SCENE_SECONDS = 15.0
 """The bound of one scene: more than the calls in it may take."""
 
 
-def run(arguments: Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Play the demo and print what happened."""
     output.require("starlette", "server")
     output.require("uvicorn", "server")
@@ -39,7 +41,7 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         output.write_json(result.as_json())
     else:
-        output.write(_text(result))
+        output.write(text(result, output.width()))
     return 1 if result.failed else 0
 
 
@@ -49,7 +51,6 @@ async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_option
     ``cpo_options`` are arguments of ``simulate-cpo`` for both CPOs. Raises Outside where a party does not start.
     """
     from ocpi_emsp.cli.demo.stage import staged
-    from ocpi_emsp.cli.server import on_signals
 
     begun, rows = time.monotonic(), Rows(expected)
     parties: tuple[tuple[str, str], ...] = ()
@@ -83,11 +84,3 @@ async def _play(stage: Any, rows: Rows) -> None:
             rows.fail(scene.calls, f"nothing within {SCENE_SECONDS:g} seconds")
         except Exception as error:  # noqa: BLE001 # whatever goes wrong in a scene is that scene's result
             rows.fail(scene.calls, str(error) or type(error).__name__)
-
-
-def _text(result: Result) -> str:
-    width = max((len(name) for name, _ in result.parties), default=0)
-    parties = "".join(f"{name.ljust(width)}  {url}\n" for name, url in result.parties)
-    total = len(result.rows)
-    summary = f"{total} rows, {total - result.failed} as the matrix says, {result.failed} not; {result.seconds} s\n"
-    return f"{parties}\n{output.table(COLUMNS, list(result.cells()))}\n{summary}"

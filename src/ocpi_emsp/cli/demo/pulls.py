@@ -16,7 +16,7 @@ from ocpi_emsp.cli.demo.stage import Act, Stage
 from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.listing import AsyncListing
 from ocpi_emsp.models import CommandResponseType, Token, TokenType, WhitelistType
-from ocpi_emsp.resources.commands import AsyncPendingCommand
+from ocpi_emsp.resources import AsyncPendingCommand
 from ocpi_emsp.support import TO_CPO
 from ocpi_emsp.testing.cpo import samples
 
@@ -117,7 +117,7 @@ async def patch_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
 
     async def patch() -> str:
         await stage.client.patch_token(TOKENS[0].uid, valid=False)
-        return f"we say that token {TOKENS[0].uid} is not valid any more"
+        return f"we say that token {TOKENS[0].uid} is invalid"
 
     yield PATCH_TOKEN, await stage.ours("we patch a token", "PATCH", patch)
 

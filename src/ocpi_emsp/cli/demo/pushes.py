@@ -124,7 +124,7 @@ async def authorize(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     exchange = await stage.tnm.call("POST", "tokens", f"{uid}/authorize", body=place)
     answer = exchange.data if isinstance(exchange.data, dict) else {}
     right = answer.get("allowed") == "ALLOWED" and (answer.get("location") or {}).get("location_id") == LOCATION
-    what = f"{stage.tnm} asks whether {uid} may charge at {LOCATION}: {answer.get('allowed', 'no answer')}"
+    what = f"{stage.tnm} asks for {uid} at {LOCATION}: {answer.get('allowed', 'no answer')}"
     yield AUTHORIZE, exchange.seen(what if exchange.ok else what.partition(":")[0], effect=right)
 
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import httpx
 from attrs import frozen
 
-from ocpi_emsp import PartyId
+from ocpi_emsp import AuthorizationRequest, Limits, PartyId
 from ocpi_emsp.cli.demo.parties import Cpo, Misbehaved, listening, started
 from ocpi_emsp.cli.demo.recorder import Heard, Recorder
 from ocpi_emsp.cli.demo.rows import Call, Seen
@@ -26,10 +26,8 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
-from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
-from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import Allowed, AuthorizationInfo
-from ocpi_emsp.resources.client import AsyncClient
+from ocpi_emsp.resources import AsyncClient
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix

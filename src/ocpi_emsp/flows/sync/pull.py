@@ -122,7 +122,7 @@ async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
     while work.window.phase is not Phase.MISSING:
         phase = work.window.phase
         if not await _list(work):
-            return SyncEnded.STOPPED, "it was asked to stop"
+            return SyncEnded.STOPPED, "stopped on request"
         if work.problem:
             return SyncEnded.FAILED, work.problem
         if work.window.phase is phase:

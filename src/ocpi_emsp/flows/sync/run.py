@@ -158,7 +158,7 @@ class _Run:
 
     async def _judged(self, since: datetime | None, *, full: bool) -> tuple[SyncEnded, str]:
         if self._stop():
-            return SyncEnded.STOPPED, "it was asked to stop"
+            return SyncEnded.STOPPED, "stopped on request"
         try:
             return await self._do(since, full=full)
         except _SKIPPED as error:

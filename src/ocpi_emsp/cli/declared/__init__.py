@@ -1,0 +1,1 @@
+"""The arguments of every command. Nothing heavy is imported here: values are judged where they are used."""
