@@ -280,7 +280,7 @@ with store.for_mode("sync").blocking_transaction() as tx:
 assert heard.hears("after the child")
 assert heard.said == ["after the child"], "the parent's connection was lost"
 assert sum(thread.name == "ocpi-emsp-announcements" for thread in threading.enumerate()) == 1
-store.dispose()
+store.close()
 """
 
 

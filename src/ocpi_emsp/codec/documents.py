@@ -53,7 +53,12 @@ def parse(data: bytes | str) -> Any:
         raise NotJson(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
     except UnicodeEncodeError as error:
         raise NotJson(f"invalid UTF-8: {error.reason} at character {error.start}") from None
-    except (ValueError, InvalidOperation, RecursionError) as error:
+    except (
+        ValueError,
+        InvalidOperation,
+        RecursionError,
+        msgspec.DecodeError,
+    ) as error:  # msgspec 0.20
         raise malformed(error) from None
     return document
 

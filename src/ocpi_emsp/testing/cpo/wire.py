@@ -46,7 +46,10 @@ def encode(value: Json) -> bytes:
 
 def decode(text: bytes | str) -> Json:
     """The value of a JSON text, decimals exact. Raises `ValueError` if it is not JSON."""
-    return _decoder.decode(text)
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError as error:  # no ValueError in msgspec 0.20
+        raise ValueError(str(error)) from error
 
 
 def decode_or_none(text: bytes) -> Json:
