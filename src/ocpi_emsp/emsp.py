@@ -212,10 +212,9 @@ class Emsp(Resource):
     def _base(self) -> str:
         return urlsplit(self.identity.url).path
 
-    @blocking
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
-        return await dispatch(self._contexts(), request)
+        return _bridge.run(dispatch(self._contexts(), request))  # without a step between: every request comes here
 
     # --- events and background work -------------------------------------------------------------------------------
 
@@ -293,9 +292,12 @@ class AsyncEmsp(Resource):
         self.rejections = AsyncRejections(contexts)
         self.events = AsyncEvents(contexts)
 
-    handle = awaited(Emsp.handle)
     redeliver = awaited(Emsp.redeliver)
     close = awaited(Emsp.close)
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request from a partner."""
+        return await dispatch(self._contexts(), request)
 
     @asynccontextmanager
     async def running(
