@@ -177,7 +177,7 @@ class Emsp(Resource):
     def on(self, event: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Register a listener for a kind of event, plain or async; ``Event`` stands for every kind.
 
-        Raises TypeError for what is no event, and for a listener that does not take one argument.
+        Raises TypeError if ``event`` is not an event class, or the listener does not take one argument.
         """
         kind = _event("event", event)
 
@@ -253,7 +253,7 @@ class Emsp(Resource):
     # --- partners and the store -----------------------------------------------------------------------------------
 
     def partner(self, party: PartyLike) -> Partner:
-        """Get what concerns one partner, such as ``"NL-TNM"``. Raises ValueError or TypeError for what is no party."""
+        """Get what concerns one partner, such as ``"NL-TNM"``. Raises ValueError or TypeError for an invalid party."""
         return Partner(self._contexts, party)
 
     def joined(self, connection: Any) -> AbstractContextManager[None]:

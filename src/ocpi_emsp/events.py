@@ -105,7 +105,7 @@ class CdrReceived(Event):
 
 @frozen(kw_only=True)
 class CdrConflict(Event):
-    """A CDR arrived under an id that is taken by another content; it is kept beside the first, which stands."""
+    """A CDR arrived under the id of another one with other content; it is stored beside the first, which stands."""
 
     model = ("cdr", Cdr)
     cdr: Cdr

@@ -143,7 +143,7 @@ def test_what_cannot_be_read_in_a_folder_is_named(folder: Path, command: Command
     assert ended.status == 1
     assert json.loads(ended.out)["documents"]["total"] == 6
     assert ended.err.splitlines()[:3] == [
-        f"ocpi-emsp: {folder}/bad.har: it is no HAR file: there is no log with entries in it",
+        f"ocpi-emsp: {folder}/bad.har: not a HAR file: expected an object with log.entries",
         f"ocpi-emsp: {folder}/gone.json: cannot be read: No such file or directory",
         f"ocpi-emsp: {folder}/self.json: cannot be read: Too many levels of symbolic links",
     ]

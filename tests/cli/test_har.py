@@ -219,7 +219,7 @@ def test_what_is_no_har_is_said(content: bytes, tmp_path: Path, command: Command
     path = file(tmp_path, content, "a.har")
     ended = command("check", path)
     assert ended.status == 2
-    assert ended.err == f"ocpi-emsp: {path}: it is no HAR file: there is no log with entries in it\n"
+    assert ended.err == f"ocpi-emsp: {path}: not a HAR file: expected an object with log.entries\n"
 
 
 def test_a_har_without_ocpi_is_said(tmp_path: Path, command: Command) -> None:

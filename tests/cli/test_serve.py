@@ -139,7 +139,7 @@ def test_the_url_is_one_that_reaches_this_machine(
     ended = command("serve", *LOCAL, "--host", host, "--json", "--invite", "NL-TNM")
     assert ended.status == 0
     assert json.loads(ended.out)["url"].startswith(base)
-    assert ("only this machine reaches" in ended.err) is warned
+    assert ("only this machine can connect to" in ended.err) is warned
     assert logging.getLogger("ocpi_emsp").level == level
     if host == "127.0.0.1":
         ended = command("serve", *LOCAL, "--url", "https://ocpi.example.com/ocpi/emsp/")

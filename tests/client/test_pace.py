@@ -1,4 +1,4 @@
-"""How often a party is called by clients, as said by ``emsp.set_pace`` and ``patience``."""
+"""How often a client calls a party: its own rate and slots, and the eMSP's ``rate_limit``."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -24,7 +24,7 @@ class Outside(CommandFailed):
 
 
 class ReaderGone(Outside):
-    """Nobody reads what is printed any more. A list ends there: its reader has seen enough."""
+    """The reader of stdout has gone. A list ends there: its reader has seen enough."""
 
 
 def reason(error: OSError) -> str:

@@ -28,7 +28,7 @@ NAME = ".har"
 
 
 class NotHar(Exception):
-    """A file that is no HTTP archive."""
+    """A file that is not an HTTP archive."""
 
 
 @define
@@ -44,7 +44,7 @@ class Har:
         """The documents in order. Raises NotHar."""
         entries = _entries(self._data)
         if entries is None:
-            raise NotHar("it is no HAR file: there is no log with entries in it")
+            raise NotHar("not a HAR file: expected an object with log.entries")
         for entry in entries:
             self.entries += 1
             found = False

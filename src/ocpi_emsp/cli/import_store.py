@@ -84,7 +84,7 @@ def _require_header(line: bytes, path: str) -> None:
 
 @define
 class Import:
-    """An import under way: what came in, and what did not."""
+    """An import under way: the lines imported, and those rejected."""
 
     _store: SqlStore
     _file: str

@@ -42,7 +42,7 @@ GUESSED: tuple[type[Any], ...] = (
     models.StopSession,
     models.UnlockConnector,
 )
-"""What partners exchange on its own, so what a file may hold without being told."""
+"""Objects that partners exchange on their own, so a file may hold them without --as."""
 
 _REQUIRED = 0.6
 """How many of its required members a guessed kind needs: a location without half of them is left to ``--as``."""
@@ -66,7 +66,7 @@ def kind_named(name: str) -> type[Any] | None:
 
 
 def guess(document: bytes) -> type[Any] | None:
-    """The kind of a document; None where the bytes are no JSON. Raises Unclear."""
+    """The kind of a document; None if the bytes are not JSON. Raises Unclear."""
     try:
         names = members(document).keys()
     except NotJson:

@@ -33,7 +33,10 @@ def print_list(
     write: Callable[[Sequence[T]], None],
     nothing: str,
 ) -> None:
-    """Write every page; ``page`` gives so many ``after`` a sequence (in this order), ``nothing`` is said of no item."""
+    """Write every page; ``page`` gives so many ``after`` a sequence (in this order).
+
+    ``nothing`` is printed for an empty list.
+    """
     with contextlib.suppress(ReaderGone):
         limit = arguments.limit or (None if arguments.json else PERSON_LIMIT)
         written, after = 0, 0

@@ -166,7 +166,7 @@ class Choice(click.Choice[str]):
     """One of several words."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
-        """What is said of another word."""
+        """The message for a word that is not a choice."""
         words = list(map(str, self.choices))
         return f"invalid value '{value}': expected {', '.join(words[:-1])} or {words[-1]}"
 

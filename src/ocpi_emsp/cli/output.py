@@ -44,7 +44,7 @@ WIDE: Final = 140
 
 
 def write(text: str) -> None:
-    """Text to stdout, as it is. Raises Outside where nobody takes it."""
+    """Text to stdout, as it is. Raises Outside if it cannot be written."""
     try:
         try:
             sys.stdout.write(text)
@@ -62,7 +62,7 @@ def write_text(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Bytes to stdout, whatever its encoding is. Raises Outside where nobody takes them."""
+    """Bytes to stdout, whatever its encoding is. Raises Outside if they cannot be written."""
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -71,7 +71,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def flush() -> None:
-    """Hand over what was written. Raises Outside where nobody takes it."""
+    """Hand over what was written. Raises Outside if it cannot be written."""
     try:
         sys.stdout.flush()
     except OSError as error:

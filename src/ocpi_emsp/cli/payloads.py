@@ -40,7 +40,7 @@ class Part:
     envelope: bool = False
     """The envelope itself, without its data."""
     kind: type[Any] | None = None
-    """What it is, where its surroundings tell."""
+    """Its kind, if its surroundings name it."""
     partial: bool = False
     """The body of a PATCH: only what is there is checked."""
     at: datetime | None = None
@@ -48,7 +48,7 @@ class Part:
     entry: str = ""
     """Its place in a file that has neither lines nor one document: a request or a response of a HAR file."""
     too_long: bool = False
-    """A line of more than :data:`MAX_LINE` bytes, or an object of more than :data:`MAX_DOCUMENT`: it is not kept."""
+    """A line of more than :data:`MAX_LINE` bytes, or an object of more than :data:`MAX_DOCUMENT`: it is not stored."""
 
     @property
     def place(self) -> str:

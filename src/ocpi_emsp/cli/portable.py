@@ -231,9 +231,9 @@ def _require_usable(key: Key, document: bytes) -> None:
         _READERS.get(key.kind, members)(document)
     except OcpiError as error:
         findings = "".join(f"; {finding}" for finding in error.findings)
-        raise BadLine(f"its document is no {key.kind}: {error.message}{findings}") from None
+        raise BadLine(f"its document is not a valid {key.kind}: {error.message}{findings}") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadLine(f"its document is no {key.kind}: {error}") from None
+        raise BadLine(f"its document is not a valid {key.kind}: {error}") from None
 
 
 def _read_party(document: bytes) -> Any:
@@ -266,7 +266,7 @@ def _entry(line: _EntryLine) -> Entry:
     try:
         body = base64.b64decode(line.body, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadLine(f"its body is no base64: {error}") from None
+        raise BadLine(f"its body is not valid base64: {error}") from None
     entry = Entry(
         id=line.id,
         topic=line.topic,

@@ -85,7 +85,7 @@ def _write_table(found: Reconciliation) -> None:
     output.flush()
     for name, listed in found.findings.items():
         if listed.more:
-            output.say(f"{listed.more} more rows {_FINDINGS[name]!r} are not listed: --limit says how many to list")
+            output.say(f"{listed.more} more rows '{_FINDINGS[name]}' are not listed: --limit says how many to list")
 
 
 def _summary(found: Reconciliation) -> Iterator[str]:

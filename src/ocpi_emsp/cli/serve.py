@@ -55,7 +55,9 @@ def run(arguments: Arguments) -> int:
     with _log_on_stderr(), listen(arguments.host, arguments.port) as listening:
         emsp = make_emsp(arguments, arguments.url or base_url(listening) + BASE_PATH, store)
         if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):
-            output.say(f"only this machine reaches {emsp.identity.url}: set --url to the public URL for partners")
+            output.say(
+                f"only this machine can connect to {emsp.identity.url}: set --url to the public URL for partners"
+            )
         output.say(f"listening on {base_url(listening)}")
         asyncio.run(_serve(emsp, listening, arguments, close))
     return 0

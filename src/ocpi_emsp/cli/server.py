@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def base_url(listening: socket.socket) -> str:
-    """How this machine reaches the socket: ``http://127.0.0.1:8000``."""
+    """The base URL of the socket on this machine: ``http://127.0.0.1:8000``."""
     host, port = listening.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

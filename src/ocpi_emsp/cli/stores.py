@@ -153,7 +153,7 @@ def make_emsp(identity: Arguments, url: str, store: AnyStore, **options: Any) ->
 def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: bool = False) -> Iterator[Emsp]:
     """The eMSP that the arguments name, on its store. Raises Usage, Outside, StoreFailed.
 
-    ``url_needed_for`` says what our public URL is told for; without it, no partner gets to see a URL of ours.
+    ``url_needed_for`` names what our public URL is sent for; without it, no partner sees a URL of ours.
     """
     require_identity(arguments)
     if arguments.url is None and url_needed_for is not None:

@@ -28,7 +28,7 @@ class Row:
     listed: int = 0
     """Objects so far, those of an earlier run of the window among them."""
     total: int | None = None
-    """Objects that there are; None where nobody said so."""
+    """Objects in all; None if the partner did not say."""
 
 
 @define

@@ -49,7 +49,7 @@ class Work:
     overrun: Callable[[PartyId], object]
     """Say that a party is left out of a round, since its last run is not over."""
     stopping: Callable[[], object]
-    """Say that the first signal was heard. Called in the event loop, as the next one is."""
+    """Report the first signal. Called in the event loop, as the next one is."""
     at_once: Callable[[], object]
     """Called before the process is ended by a second signal; must not wait for anything."""
 

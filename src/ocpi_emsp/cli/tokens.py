@@ -68,7 +68,7 @@ class Reading:
     refused: int = field(default=0, init=False)
 
     def tokens(self) -> Iterator[Token]:
-        """Every token that can be kept; the others are named. Raises Usage where the file cannot be read."""
+        """Every token that can be stored; the others are reported. Raises Usage where the file cannot be read."""
         try:
             with _open(self._file) as stream:
                 for part in read_parts(stream, self._file):

@@ -199,8 +199,8 @@ class Partner(_OnePartner):
     async def unregister(self, *, tell: bool = True) -> None:
         """DELETE our credentials at it and forget it; what it sent us stays.
 
-        Without ``tell`` it is forgotten here only: for one that is gone, an invitation to take back, or if the matrix
-        switches DELETE off. Raises NotRegistered, NotSupported, PartnerError: then the party stays as it was.
+        With ``tell=False`` it is forgotten here only: for one that is gone, an invitation to take back, or if the
+        matrix switches DELETE off. Raises NotRegistered, NotSupported, PartnerError: then the party stays as it was.
         """
         async with self._contexts.calling(self.party) as context:
             await lifecycle.unregister_party(context, *self.party, tell=tell)

@@ -158,7 +158,7 @@ def commands(summary: str) -> click.Command:
         option("--evse", "its EVSE (default: the charge point chooses)", metavar="UID"),
     )
     sending = (
-        o.flag("--force", "send it although the location, EVSE, token or session speaks against it"),
+        o.flag("--force", "send it although a check of the location, EVSE, token or session failed"),
         option("--timeout", "how long the charge point may take (default: 120)", type=o.seconds),
     )
     common = (

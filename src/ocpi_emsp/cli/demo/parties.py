@@ -29,7 +29,7 @@ END_SECONDS = 3.0
 
 
 class Misbehaved(Exception):
-    """A party of the demo did not do what it was told; the text says what."""
+    """A party of the demo did not do what the demo asked of it; the text says what."""
 
 
 @frozen(kw_only=True)

@@ -87,11 +87,11 @@ class Heard:
             self._news.notify_all()
 
     def has(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
-        """Whether an event of this kind that matches was heard."""
+        """Whether an event of this kind that matches was received."""
         return any(isinstance(event, kind) and matches(event) for event in self._events)
 
     async def wait_for(self, kind: type[E], matches: Callable[[E], bool], seconds: float) -> bool:
-        """Whether such an event is heard within so many seconds."""
+        """Whether such an event is received within so many seconds."""
         try:
             async with asyncio.timeout(seconds), self._news:
                 return await self._news.wait_for(lambda: self.has(kind, matches))

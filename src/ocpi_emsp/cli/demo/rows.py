@@ -38,7 +38,7 @@ ALWAYS_ON = (VERSIONS, DETAILS, GET_CREDENTIALS, COMMAND_RESULT, THEIR_VERSIONS,
 
 @frozen(kw_only=True)
 class Seen:
-    """What a call did, as far as anybody can see. ``what`` says it in words."""
+    """The visible outcome of a call; ``what`` describes it."""
 
     what: str
     http_status: int | None = None

@@ -33,7 +33,7 @@ from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
 
 CONTROL_SECONDS = 10.0
-"""How long a CPO may need for what it is told: a handshake is several requests."""
+"""How long a CPO may need to carry out an instruction: a handshake is several requests."""
 
 
 @frozen(kw_only=True)
@@ -49,7 +49,7 @@ class Stage:
     """Our client for ``abc``."""
 
     async def ours(self, what: str, method: str, action: Callable[[], Awaitable[str]]) -> Seen:
-        """What one of our own calls did; ``action`` makes it, judges its effect, and says what came of it."""
+        """The outcome of one of our own calls; ``action`` makes it, judges its effect and describes it."""
         sent, since = self.recorder.sent, len(self.recorder.answers)
         error, not_supported = "", False
         try:

@@ -82,24 +82,6 @@ async def set_policy(context: Context, country_code: str, party_id: str, policy:
         await _put_profile(context, tx, party, with_policy(party.profile, policy))
 
 
-async def set_pace(
-    context: Context,
-    country_code: str,
-    party_id: str,
-    requests_per_second: Decimal | None,
-    concurrent_requests: int | None,
-) -> None:
-    """Store how often a party is called. Raises NotRegistered, ValueError for a pace at which nothing is sent."""
-    check_rate(requests_per_second)
-    check_slots(concurrent_requests)
-    async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        profile = evolve(
-            party.profile, requests_per_second=requests_per_second, concurrent_requests=concurrent_requests
-        )
-        await _put_profile(context, tx, party, profile)
-
-
 async def _put_profile(context: Context, tx: Transaction, party: Party, profile: Profile) -> None:
     """A change of our own making has an id of its own."""
     correlation_id = context.correlated().correlation_id

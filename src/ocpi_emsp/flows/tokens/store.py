@@ -109,27 +109,6 @@ async def stored_token(context: Context, uid: str, token_type: TokenType) -> Tok
     return decode(Token, record.document) if record else None
 
 
-async def stored_tokens(context: Context, offset: int, limit: int, after: Token | None = None) -> list[Token]:
-    """A page of our tokens, oldest first, ``after`` one of them. Raises UnknownObject where that is none of ours."""
-    identity = context.identity
-    query = Query(
-        kind=Kind.TOKEN,
-        country_code=identity.country_code,
-        party_id=identity.party_id,
-        offset=offset,
-        limit=limit,
-        count=False,
-    )
-    async with context.store.transaction(read_only=True) as tx:
-        if after is not None:
-            last = await tx.get(_key(context, after.uid, after.type))
-            if last is None:
-                raise UnknownObject(f"there is no token {after.uid!r} of type {after.type.value}")
-            query = evolve(query, after=last.sequence)
-        page = await tx.page(query)
-    return [decode(Token, record.document) for record in page.records]
-
-
 async def failed_tokens(
     context: Context, country_code: str, party_id: str, limit: int, after: int
 ) -> list[FailedToken]:
