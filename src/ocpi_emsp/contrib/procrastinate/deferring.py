@@ -16,7 +16,7 @@ from procrastinate.utils import add_namespace
 
 from ocpi_emsp.contrib.procrastinate.planning import Pair
 from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, SYNC
-from ocpi_emsp.flows.sync.run import MODULES
+from ocpi_emsp.flows.sync.run import MODULES, require_modules
 from ocpi_emsp.party_id import PartyId, PartyLike
 
 ASKED = 10
@@ -85,9 +85,7 @@ def _asked(
     app: procrastinate.App, party: PartyId, modules: Iterable[str], full: bool, namespace: str
 ) -> list[JobDeferrer]:
     wanted = {module.lower() for module in modules}
-    unknown = sorted(wanted - set(MODULES))
-    if unknown:
-        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
+    require_modules(wanted)
     deferrers = []
     for module in MODULES:
         if module in wanted:

@@ -12,7 +12,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import ge
 
 from ocpi_emsp.contrib.procrastinate.planning import cron
-from ocpi_emsp.flows.sync.run import MODULES
+from ocpi_emsp.flows.sync.run import MODULES, require_modules
 
 QUEUE: Final = "ocpi_emsp"
 """What calls partners, and may take hours."""
@@ -42,9 +42,9 @@ def _at_least(shortest: timedelta) -> Any:
 
 
 def _modules(_instance: Any, _attribute: Attribute[Any], value: tuple[str, ...]) -> None:
-    unknown = sorted(set(value) - set(MODULES))
-    if unknown or not value:
-        raise ValueError(f"invalid modules '{', '.join(unknown)}': expected {', '.join(MODULES)}")
+    if not value:
+        raise ValueError(f"invalid modules '': expected some of {', '.join(MODULES)}, for example {MODULES[0]}")
+    require_modules(value)
 
 
 def _seconds_of_a_minute(_instance: Any, _attribute: Attribute[Any], value: int) -> None:

@@ -77,13 +77,18 @@ async def sync(
     )
 
 
-def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> list[str]:
-    asked = {module.lower() for module in modules}
-    unknown = sorted(asked - set(MODULES))
+def require_modules(modules: Iterable[str]) -> None:
+    """Raises ValueError if a module, by its id in lower case, is not one that a sync can pull or push."""
+    unknown = sorted(set(modules) - set(MODULES))
     if unknown:
         raise ValueError(
             f"invalid modules '{', '.join(unknown)}': expected some of {', '.join(MODULES)}, for example {MODULES[0]}"
         )
+
+
+def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> list[str]:
+    asked = {module.lower() for module in modules}
+    require_modules(asked)
     if full and since is not None:
         raise ValueError("since cannot be combined with full=True")
     if since is not None:
