@@ -11,14 +11,13 @@ from decimal import Decimal
 
 from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import above, differ, exceeds, hours, rounding, total
-from ocpi_emsp.check.registry import WARNING, Chapter, Hit
-from ocpi_emsp.check.sessions import not_one_connector, out_of_order, outside, volumes
+from ocpi_emsp.check.registry import Chapter, Hit, negative
+from ocpi_emsp.check.sessions import in_wh, not_one_connector, out_of_order, outside, volumes
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import Cdr, CdrDimension, CdrDimensionType
 
 CDRS = Chapter("CDRs", "mod_cdrs.md")
 
-_CDR = "mod_cdrs.md#31-cdr-object"
 _DIMENSION_TYPE = "mod_cdrs.md#43-cdrdimensiontype-enum"
 _PERIOD = "mod_cdrs.md#44-chargingperiod-class"
 
@@ -27,12 +26,7 @@ _A_WATT_HOUR = Decimal("0.001")
 
 
 @CDRS.rule(
-    "cdr.stop.order",
-    WARNING,
-    _CDR,
-    "The session of a CDR stops before it starts.",
-    Cdr,
-    example=broken(Cdr, stop_date_time="2015-06-29T20:00:00Z"),
+    "cdr.stop.order", "The session of a CDR stops before it starts.", broken(Cdr, stop_date_time="2015-06-29T20:00:00Z")
 )
 def cdr_order(cdr: Cdr) -> Iterator[Hit]:
     if cdr.stop_date_time < cdr.start_date_time:
@@ -41,24 +35,14 @@ def cdr_order(cdr: Cdr) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.location.evse",
-    WARNING,
-    _CDR,
     "The location of a CDR does not hold exactly the one used EVSE with its one used connector.",
-    Cdr,
-    example=broken_at(Cdr, "/location/evses", ...),
+    broken_at(Cdr, "/location/evses", ...),
 )
 def cdr_location(cdr: Cdr) -> Iterator[Hit]:
     yield from not_one_connector(cdr.location)
 
 
-@CDRS.rule(
-    "cdr.currency.tariff",
-    WARNING,
-    _CDR,
-    "The currency of a tariff differs from that of its CDR.",
-    Cdr,
-    example=broken(Cdr, currency="SEK"),
-)
+@CDRS.rule("cdr.currency.tariff", "The currency of a tariff differs from that of its CDR.", broken(Cdr, currency="SEK"))
 def cdr_currency(cdr: Cdr) -> Iterator[Hit]:
     for index, tariff in enumerate(cdr.tariffs):
         if tariff.currency != cdr.currency:
@@ -66,29 +50,12 @@ def cdr_currency(cdr: Cdr) -> Iterator[Hit]:
             yield ("tariffs", index, "currency"), message
 
 
-@CDRS.rule(
-    "cdr.negative",
-    WARNING,
-    _CDR,
-    "A total of a CDR is negative.",
-    Cdr,
-    example=broken(Cdr, total_cost=-1),
-)
+@CDRS.rule("cdr.negative", "A total of a CDR is negative.", broken(Cdr, total_cost=-1))
 def cdr_negative(cdr: Cdr) -> Iterator[Hit]:
-    for name in ("total_cost", "total_energy", "total_time", "total_parking_time"):
-        number = getattr(cdr, name)
-        if number is not None and number < 0:
-            yield (name,), f"{name} is {shown(number)}"
+    yield from negative(cdr, ("total_cost", "total_energy", "total_time", "total_parking_time"))
 
 
-@CDRS.rule(
-    "cdr.energy.total",
-    WARNING,
-    _CDR,
-    "total_energy is not the sum of the ENERGY volumes.",
-    Cdr,
-    example=broken(Cdr, total_energy=16),
-)
+@CDRS.rule("cdr.energy.total", "total_energy is not the sum of the ENERGY volumes.", broken(Cdr, total_energy=16))
 def cdr_energy(cdr: Cdr) -> Iterator[Hit]:
     found = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.ENERGY)]
     tolerance = max(_A_WATT_HOUR, rounding([*found, cdr.total_energy]))
@@ -99,11 +66,8 @@ def cdr_energy(cdr: Cdr) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.time.total",
-    WARNING,
-    _CDR,
     "total_time is not the time between start and stop, in hours.",
-    Cdr,
-    example=broken(Cdr, stop_date_time="2015-06-29T23:30:00Z"),
+    broken(Cdr, stop_date_time="2015-06-29T23:30:00Z"),
 )
 def cdr_time(cdr: Cdr) -> Iterator[Hit]:
     if cdr.stop_date_time >= cdr.start_date_time:
@@ -114,11 +78,9 @@ def cdr_time(cdr: Cdr) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.time.dimensions",
-    WARNING,
-    _DIMENSION_TYPE,
     "The TIME and PARKING_TIME volumes do not add up to total_time.",
-    Cdr,
-    example=broken_at(Cdr, "/charging_periods/0/dimensions/1/volume", 90),
+    broken_at(Cdr, "/charging_periods/0/dimensions/1/volume", 90),
+    clause=_DIMENSION_TYPE,
 )
 def cdr_time_dimensions(cdr: Cdr) -> Iterator[Hit]:
     charging = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.TIME)]
@@ -134,11 +96,8 @@ def cdr_time_dimensions(cdr: Cdr) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.parking.total",
-    WARNING,
-    _CDR,
     "total_parking_time is longer than total_time, or not the sum of the PARKING_TIME volumes.",
-    Cdr,
-    example=broken(Cdr, total_parking_time=1),
+    broken(Cdr, total_parking_time=1),
 )
 def cdr_parking(cdr: Cdr) -> Iterator[Hit]:
     parking = cdr.total_parking_time
@@ -153,14 +112,7 @@ def cdr_parking(cdr: Cdr) -> Iterator[Hit]:
         yield ("total_parking_time",), message
 
 
-@CDRS.rule(
-    "cdr_dimension.negative",
-    WARNING,
-    "mod_cdrs.md#42-cdrdimension-class",
-    "The volume of a dimension is negative.",
-    CdrDimension,
-    example=broken(CdrDimension, volume=-1),
-)
+@CDRS.rule("cdr_dimension.negative", "The volume of a dimension is negative.", broken(CdrDimension, volume=-1))
 def volume_negative(dimension: CdrDimension) -> Iterator[Hit]:
     if dimension.volume < 0:
         yield ("volume",), f"the volume {shown(dimension.volume)} is negative"
@@ -168,21 +120,15 @@ def volume_negative(dimension: CdrDimension) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.energy.unit",
-    WARNING,
-    _DIMENSION_TYPE,
     "total_energy and the ENERGY volumes of a CDR differ more than a hundredfold: one of them seems to be in Wh.",
-    Cdr,
-    example=broken_at(Cdr, "/charging_periods/0/dimensions/0/volume", 15342),
+    broken_at(Cdr, "/charging_periods/0/dimensions/0/volume", 15342),
+    clause=_DIMENSION_TYPE,
 )
 def cdr_energy_unit(cdr: Cdr) -> Iterator[Hit]:
     found = volumes(cdr.charging_periods, CdrDimensionType.ENERGY)
     sum_ = total(volume for _, volume in found)
     if _volumes_in_wh(cdr, sum_):
-        for path, volume in found:
-            yield (
-                path,
-                f"the ENERGY volume {shown(volume)} seems to be in Wh: total_energy is {shown(cdr.total_energy)}",
-            )
+        yield from in_wh(found, f"total_energy is {shown(cdr.total_energy)}")
     elif _total_in_wh(cdr, sum_):
         message = f"total_energy {shown(cdr.total_energy)} seems to be in Wh: the volumes add up to {shown(sum_)}"
         yield ("total_energy",), message
@@ -202,11 +148,9 @@ def _unit_suspected(cdr: Cdr, volume: Decimal) -> bool:
 
 @CDRS.rule(
     "cdr.periods.order",
-    WARNING,
-    _PERIOD,
     "The charging periods of a CDR are not sorted by their start.",
-    Cdr,
-    example=broken_at(Cdr, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
+    broken_at(Cdr, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
+    clause=_PERIOD,
 )
 def cdr_periods_order(cdr: Cdr) -> Iterator[Hit]:
     yield from out_of_order(cdr.charging_periods)
@@ -214,11 +158,9 @@ def cdr_periods_order(cdr: Cdr) -> Iterator[Hit]:
 
 @CDRS.rule(
     "cdr.periods.outside",
-    WARNING,
-    _PERIOD,
     "A charging period of a CDR starts before or after the session.",
-    Cdr,
-    example=broken_at(Cdr, "/charging_periods/1/start_date_time", "2015-06-29T23:10:00Z"),
+    broken_at(Cdr, "/charging_periods/1/start_date_time", "2015-06-29T23:10:00Z"),
+    clause=_PERIOD,
 )
 def cdr_periods_outside(cdr: Cdr) -> Iterator[Hit]:
     yield from outside(cdr.charging_periods, cdr.start_date_time, cdr.stop_date_time)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ocpi_emsp.check.examples import broken
 from ocpi_emsp.check.numbers import decimals
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Context, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Context, Hit
 from ocpi_emsp.codec.iso639 import LANGUAGES
 from ocpi_emsp.codec.iso4217 import CURRENCIES
 from ocpi_emsp.codec.readings import shown
@@ -116,11 +116,11 @@ def _values(value: Any, fields: Mapping[type[Any], tuple[str, ...]]) -> Iterator
 
 @TRANSPORT.rule(
     "url.https",
-    NOTE,
-    "transport_and_format.md#security-and-authentication",
     "An API URL does not use https; OCPI interfaces are protected by SSL.",
+    broken(Endpoint, url="http://cpo.example.com/ocpi/2.1.1/locations"),
     *API_URLS,
-    example=broken(Endpoint, url="http://cpo.example.com/ocpi/2.1.1/locations"),
+    severity=NOTE,
+    clause="transport_and_format.md#security-and-authentication",
 )
 def url_https(value: Any) -> Iterator[Hit]:
     for path, url in _values(value, URLS):
@@ -130,11 +130,10 @@ def url_https(value: Any) -> Iterator[Hit]:
 
 @TRANSPORT.rule(
     "identifier.empty",
-    WARNING,
-    "transport_and_format.md#client-owned-object-push",
     "An identifier is empty, so the object cannot be addressed by URL.",
+    broken(Location, id=""),
     *IDENTIFIERS,
-    example=broken(Location, id=""),
+    clause="transport_and_format.md#client-owned-object-push",
 )
 def identifier_empty(value: Any) -> Iterator[Hit]:
     for path, text in _values(value, IDENTIFIERS):
@@ -142,13 +141,13 @@ def identifier_empty(value: Any) -> Iterator[Hit]:
             yield path, "the identifier is empty"
 
 
-@TYPES.rule_with_context(
+@TYPES.rule(
     "last_updated.future",
-    WARNING,
-    "",
     "last_updated is more than one day in the future.",
+    broken(Tariff, last_updated="9998-12-31T00:00:00Z"),
     *DATED,
-    example=broken(Tariff, last_updated="9998-12-31T00:00:00Z"),
+    clause="",
+    with_context=True,
 )
 def last_updated_future(value: Any, context: Context) -> Iterator[Hit]:
     if value.last_updated - context.now > _A_DAY:
@@ -156,13 +155,7 @@ def last_updated_future(value: Any, context: Context) -> Iterator[Hit]:
 
 
 @TYPES.rule(
-    "language.unknown",
-    WARNING,
-    "types.md#13-displaytext-class",
-    "The language is not an ISO 639-1 code.",
-    DisplayText,
-    Token,
-    example=broken(DisplayText, language="xx"),
+    "language.unknown", "The language is not an ISO 639-1 code.", broken(DisplayText, language="xx"), DisplayText, Token
 )
 def language_unknown(value: DisplayText | Token) -> Iterator[Hit]:
     language = value.language
@@ -172,12 +165,7 @@ def language_unknown(value: DisplayText | Token) -> Iterator[Hit]:
 
 
 @TYPES.rule(
-    "text.markup",
-    WARNING,
-    "types.md#13-displaytext-class",
-    "A display text contains markup, which is not allowed.",
-    DisplayText,
-    example=broken(DisplayText, text="<b>Welcome</b>"),
+    "text.markup", "A display text contains markup, which is not allowed.", broken(DisplayText, text="<b>Welcome</b>")
 )
 def text_markup(value: DisplayText) -> Iterator[Hit]:
     if _MARKUP.search(value.text):
@@ -186,11 +174,11 @@ def text_markup(value: DisplayText) -> Iterator[Hit]:
 
 @TYPES.rule(
     "number.decimals",
-    NOTE,
-    "types.md#14-number-type",
     "A number has more than four decimals.",
+    broken(Session, total_cost=Decimal("8.50001")),
     *NUMBERS,
-    example=broken(Session, total_cost=Decimal("8.50001")),
+    severity=NOTE,
+    clause="types.md#14-number-type",
 )
 def number_decimals(value: Any) -> Iterator[Hit]:
     for path, number in _values(value, NUMBERS):
@@ -200,11 +188,10 @@ def number_decimals(value: Any) -> Iterator[Hit]:
 
 @TYPES.rule(
     "identifier.ascii",
-    WARNING,
-    "types.md#15-string-type",
     "An identifier contains characters outside printable ASCII.",
+    broken(Tariff, id="\u20ac12"),
     *IDENTIFIERS,
-    example=broken(Tariff, id="\u20ac12"),
+    clause="types.md#15-string-type",
     hides=NOT_ASCII.id,
 )
 def identifier_ascii(value: Any) -> Iterator[Hit]:
@@ -216,11 +203,10 @@ def identifier_ascii(value: Any) -> Iterator[Hit]:
 
 @TYPES.rule(
     "url.form",
-    WARNING,
-    "types.md#16-url-type",
     "A URL is not an absolute http or https URL without spaces.",
+    broken(BusinessDetails, website="www.example.com"),
     *URLS,
-    example=broken(BusinessDetails, website="www.example.com"),
+    clause="types.md#16-url-type",
 )
 def url_form(value: Any) -> Iterator[Hit]:
     for path, url in _values(value, URLS):
@@ -240,13 +226,12 @@ def _is_url(text: str) -> bool:
 
 @TYPES.rule(
     "currency.unknown",
-    WARNING,
-    "",
     "The currency is not an active ISO 4217 code.",
+    broken(Tariff, currency="EU"),
     Session,
     Cdr,
     Tariff,
-    example=broken(Tariff, currency="EU"),
+    clause="",
 )
 def currency_unknown(value: Session | Cdr | Tariff) -> Iterator[Hit]:
     if len(value.currency) <= 3 and value.currency not in CURRENCIES:

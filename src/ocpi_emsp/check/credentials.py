@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ocpi_emsp.check.examples import broken, broken_at
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, repeated
 from ocpi_emsp.codec.iso3166 import ALPHA3
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import Credentials, ModuleID, Version, VersionDetail, VersionNumber
@@ -22,12 +22,12 @@ _PARTY_ID = re.compile(r"[A-Za-z0-9]{3}", re.ASCII)
 
 @VERSIONS.rule(
     "version.deprecated",
-    NOTE,
-    "version_information_endpoint.md#versionnumber-enum",
     "Version 2.1 is deprecated and must not be used; 2.1.1 replaces it.",
+    broken(Version, version="2.1"),
     Version,
     VersionDetail,
-    example=broken(Version, version="2.1"),
+    severity=NOTE,
+    clause="version_information_endpoint.md#versionnumber-enum",
 )
 def version_deprecated(value: Version | VersionDetail) -> Iterator[Hit]:
     if value.version == VersionNumber.V2_1:
@@ -36,11 +36,9 @@ def version_deprecated(value: Version | VersionDetail) -> Iterator[Hit]:
 
 @VERSIONS.rule(
     "version_detail.credentials",
-    WARNING,
-    "version_information_endpoint.md#moduleid-enum",
     "The credentials endpoint is missing; every implementation must have it.",
-    VersionDetail,
-    example=broken_at(VersionDetail, "/endpoints/0", ...),
+    broken_at(VersionDetail, "/endpoints/0", ...),
+    clause="version_information_endpoint.md#moduleid-enum",
 )
 def detail_credentials(detail: VersionDetail) -> Iterator[Hit]:
     if all(endpoint.identifier.lower() != ModuleID.CREDENTIALS for endpoint in detail.endpoints):
@@ -49,28 +47,21 @@ def detail_credentials(detail: VersionDetail) -> Iterator[Hit]:
 
 @VERSIONS.rule(
     "endpoint.identifier.unique",
-    WARNING,
-    "version_information_endpoint.md#endpoint-class",
     "Two endpoints have the same identifier, so it is unclear which one serves the module.",
-    VersionDetail,
-    example=broken_at(VersionDetail, "/endpoints/1/identifier", "credentials"),
+    broken_at(VersionDetail, "/endpoints/1/identifier", "credentials"),
+    clause="version_information_endpoint.md#endpoint-class",
 )
 def endpoint_unique(detail: VersionDetail) -> Iterator[Hit]:
-    seen: set[str] = set()
-    for index, endpoint in enumerate(detail.endpoints):
-        identifier = endpoint.identifier.lower()
-        if identifier in seen:
-            yield ("endpoints", index, "identifier"), f"{shown(str(endpoint.identifier))} is already listed"
-        seen.add(identifier)
+    for index in repeated(endpoint.identifier.lower() for endpoint in detail.endpoints):
+        identifier = shown(str(detail.endpoints[index].identifier))
+        yield ("endpoints", index, "identifier"), f"{identifier} is already listed"
 
 
 @CREDENTIALS.rule(
     "credentials.token.whitespace",
-    WARNING,
-    "transport_and_format.md#request-format",
     "The token contains whitespace, which an Authorization header cannot carry.",
-    Credentials,
-    example=broken(Credentials, token="ebf3b399 779f"),
+    broken(Credentials, token="ebf3b399 779f"),
+    clause="transport_and_format.md#request-format",
 )
 def token_whitespace(credentials: Credentials) -> Iterator[Hit]:
     if credentials.token.strip() and any(character.isspace() for character in credentials.token):
@@ -78,12 +69,7 @@ def token_whitespace(credentials: Credentials) -> Iterator[Hit]:
 
 
 @CREDENTIALS.rule(
-    "credentials.party_id.form",
-    WARNING,
-    "credentials.md#21-credentials-object",
-    "The party_id is not three letters or digits.",
-    Credentials,
-    example=broken(Credentials, party_id="E-A"),
+    "credentials.party_id.form", "The party_id is not three letters or digits.", broken(Credentials, party_id="E-A")
 )
 def party_id_form(credentials: Credentials) -> Iterator[Hit]:
     if len(credentials.party_id) <= 3 and not _PARTY_ID.fullmatch(credentials.party_id):
@@ -92,11 +78,8 @@ def party_id_form(credentials: Credentials) -> Iterator[Hit]:
 
 @CREDENTIALS.rule(
     "credentials.country_code.unknown",
-    WARNING,
-    "credentials.md#21-credentials-object",
     "The country_code is not an ISO 3166-1 alpha-2 code.",
-    Credentials,
-    example=broken(Credentials, country_code="XX"),
+    broken(Credentials, country_code="XX"),
 )
 def country_code_unknown(credentials: Credentials) -> Iterator[Hit]:
     code = credentials.country_code

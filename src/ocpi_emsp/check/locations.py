@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from ocpi_emsp.check.examples import Example, broken, broken_at
-from ocpi_emsp.check.registry import WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import Chapter, Hit, repeated
 from ocpi_emsp.codec.iso3166 import ALPHA3
 from ocpi_emsp.codec.readings import shown, time_zones
 from ocpi_emsp.models import Connector, ConnectorType, Evse, GeoLocation, Location, PowerType
 
 LOCATIONS = Chapter("Locations", "mod_locations.md")
 
-_LOCATION = "mod_locations.md#31-location-object"
 _EVSE = "mod_locations.md#32-evse-object"
 _CONNECTOR = "mod_locations.md#33-connector-object"
 
@@ -53,11 +52,8 @@ _DIRECT_CURRENT = (ConnectorType.CHADEMO, ConnectorType.IEC_62196_T1_COMBO, Conn
 
 @LOCATIONS.rule(
     "location.country.unknown",
-    WARNING,
-    _LOCATION,
     "The country has three letters but is not an ISO 3166-1 alpha-3 code.",
-    Location,
-    example=broken(Location, country="XYZ"),
+    broken(Location, country="XYZ"),
 )
 def country_unknown(location: Location) -> Iterator[Hit]:
     country = location.country
@@ -68,11 +64,9 @@ def country_unknown(location: Location) -> Iterator[Hit]:
 
 @LOCATIONS.rule(
     "location.coordinates.swapped",
-    WARNING,
-    "mod_locations.md#412-geolocation-class",
     "Latitude and longitude seem to be swapped: only swapped they lie in the location's country.",
-    Location,
-    example=Example(Location, {"/coordinates/latitude": "3.729944", "/coordinates/longitude": "51.047599"}),
+    Example(Location, {"/coordinates/latitude": "3.729944", "/coordinates/longitude": "51.047599"}),
+    clause="mod_locations.md#412-geolocation-class",
 )
 def coordinates_swapped(location: Location) -> Iterator[Hit]:
     box = _BOXES.get(location.country.upper())
@@ -92,46 +86,31 @@ def _swapped(point: GeoLocation) -> GeoLocation:
 
 @LOCATIONS.rule(
     "evse.uid.unique",
-    WARNING,
-    _EVSE,
     "Two EVSEs of a location have the same uid.",
-    Location,
-    example=broken_at(Location, "/evses/1/uid", "3256"),
+    broken_at(Location, "/evses/1/uid", "3256"),
+    clause=_EVSE,
 )
 def evse_uid_unique(location: Location) -> Iterator[Hit]:
-    for index, uid in _repeated(evse.uid for evse in location.evses):
-        yield ("evses", index, "uid"), f"an earlier EVSE already has the uid {shown(uid)}"
+    for index in repeated(evse.uid for evse in location.evses):
+        yield ("evses", index, "uid"), f"an earlier EVSE already has the uid {shown(location.evses[index].uid)}"
 
 
 @LOCATIONS.rule(
     "evse.evse_id.unique",
-    WARNING,
-    _EVSE,
     "Two EVSEs of a location have the same evse_id; an EVSE whose EVSE-ID was reassigned is sent without one.",
-    Location,
-    example=broken_at(Location, "/evses/1/evse_id", "BE*BEC*E041503001"),
+    broken_at(Location, "/evses/1/evse_id", "BE*BEC*E041503001"),
+    clause=_EVSE,
 )
 def evse_id_unique(location: Location) -> Iterator[Hit]:
-    for index, evse_id in _repeated(evse.evse_id for evse in location.evses):
-        yield ("evses", index, "evse_id"), f"an earlier EVSE already has the evse_id {shown(evse_id)}"
-
-
-def _repeated(values: Iterator[str | None]) -> Iterator[tuple[int, str]]:
-    seen: set[str] = set()
-    for index, value in enumerate(values):
-        if value is not None and value in seen:
-            yield index, value
-        elif value is not None:
-            seen.add(value)
+    for index in repeated(evse.evse_id for evse in location.evses):
+        message = f"an earlier EVSE already has the evse_id {shown(location.evses[index].evse_id)}"
+        yield ("evses", index, "evse_id"), message
 
 
 @LOCATIONS.rule(
     "location.time_zone.unknown",
-    WARNING,
-    _LOCATION,
     "The time zone is not in the IANA time zone database.",
-    Location,
-    example=broken(Location, time_zone="CEST"),
+    broken(Location, time_zone="CEST"),
 )
 def time_zone_unknown(location: Location) -> Iterator[Hit]:
     if location.time_zone is not None and location.time_zone not in time_zones():
@@ -140,11 +119,8 @@ def time_zone_unknown(location: Location) -> Iterator[Hit]:
 
 @LOCATIONS.rule(
     "location.last_updated.rollup",
-    WARNING,
-    _LOCATION,
     "An EVSE was updated after its location, whose last_updated covers its EVSEs.",
-    Location,
-    example=broken(Location, last_updated="2015-06-29T20:39:08Z"),
+    broken(Location, last_updated="2015-06-29T20:39:08Z"),
 )
 def location_rollup(location: Location) -> Iterator[Hit]:
     newest = max(location.evses, key=lambda evse: evse.last_updated, default=None)
@@ -154,11 +130,8 @@ def location_rollup(location: Location) -> Iterator[Hit]:
 
 @LOCATIONS.rule(
     "evse.evse_id.form",
-    WARNING,
-    _EVSE,
     "The evse_id is not an eMI3 EVSE-ID such as BE*BEC*E041503001.",
-    Evse,
-    example=broken(Evse, evse_id="041503001"),
+    broken(Evse, evse_id="041503001"),
 )
 def evse_id_form(evse: Evse) -> Iterator[Hit]:
     if evse.evse_id is not None and not _EVSE_ID.fullmatch(evse.evse_id):
@@ -167,24 +140,19 @@ def evse_id_form(evse: Evse) -> Iterator[Hit]:
 
 @LOCATIONS.rule(
     "connector.id.unique",
-    WARNING,
-    _CONNECTOR,
     "Two connectors of an EVSE have the same id.",
-    Evse,
-    example=broken_at(Evse, "/connectors/1/id", "1"),
+    broken_at(Evse, "/connectors/1/id", "1"),
+    clause=_CONNECTOR,
 )
 def connector_id_unique(evse: Evse) -> Iterator[Hit]:
-    for index, id_ in _repeated(connector.id for connector in evse.connectors):
-        yield ("connectors", index, "id"), f"an earlier connector already has the id {shown(id_)}"
+    for index in repeated(connector.id for connector in evse.connectors):
+        yield ("connectors", index, "id"), f"an earlier connector already has the id {shown(evse.connectors[index].id)}"
 
 
 @LOCATIONS.rule(
     "evse.last_updated.rollup",
-    WARNING,
-    _EVSE,
     "A connector was updated after its EVSE, whose last_updated covers its connectors.",
-    Evse,
-    example=broken(Evse, last_updated="2015-06-29T20:39:08Z"),
+    broken(Evse, last_updated="2015-06-29T20:39:08Z"),
 )
 def evse_rollup(evse: Evse) -> Iterator[Hit]:
     newest = max(evse.connectors, key=lambda connector: connector.last_updated, default=None)
@@ -194,11 +162,9 @@ def evse_rollup(evse: Evse) -> Iterator[Hit]:
 
 @LOCATIONS.rule(
     "connector.power_type.direct",
-    WARNING,
-    "mod_locations.md#44-connectortype-enum",
     "A connector with a direct current standard has an alternating current power_type.",
-    Connector,
-    example=broken(Connector, standard="CHADEMO"),
+    broken(Connector, standard="CHADEMO"),
+    clause="mod_locations.md#44-connectortype-enum",
 )
 def power_type_direct(connector: Connector) -> Iterator[Hit]:
     if connector.standard in _DIRECT_CURRENT and connector.power_type in (PowerType.AC_1_PHASE, PowerType.AC_3_PHASE):
@@ -206,12 +172,7 @@ def power_type_direct(connector: Connector) -> Iterator[Hit]:
 
 
 @LOCATIONS.rule(
-    "connector.voltage.positive",
-    WARNING,
-    _CONNECTOR,
-    "The voltage of a connector is zero or negative.",
-    Connector,
-    example=broken(Connector, voltage=0),
+    "connector.voltage.positive", "The voltage of a connector is zero or negative.", broken(Connector, voltage=0)
 )
 def voltage_positive(connector: Connector) -> Iterator[Hit]:
     if connector.voltage <= 0:
@@ -219,12 +180,7 @@ def voltage_positive(connector: Connector) -> Iterator[Hit]:
 
 
 @LOCATIONS.rule(
-    "connector.amperage.positive",
-    WARNING,
-    _CONNECTOR,
-    "The amperage of a connector is zero or negative.",
-    Connector,
-    example=broken(Connector, amperage=-16),
+    "connector.amperage.positive", "The amperage of a connector is zero or negative.", broken(Connector, amperage=-16)
 )
 def amperage_positive(connector: Connector) -> Iterator[Hit]:
     if connector.amperage <= 0:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
 
 from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import differ, total
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, repeated
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import (
     AdditionalGeoLocation,
@@ -26,10 +26,7 @@ from ocpi_emsp.models import (
 
 PLACES = Chapter("Data types of locations", "mod_locations.md")
 
-_ENERGY_MIX = "mod_locations.md#45-energymix-class"
 _ENERGY_SOURCE = "mod_locations.md#46-energysource-class"
-_GEO_LOCATION = "mod_locations.md#412-geolocation-class"
-_HOURS = "mod_locations.md#413-hours-class"
 
 _NOT_GREEN = (
     EnergySourceCategory.NUCLEAR,
@@ -41,11 +38,8 @@ _NOT_GREEN = (
 
 @PLACES.rule(
     "energy_mix.green",
-    WARNING,
-    _ENERGY_MIX,
     "is_green_energy is true, but a source is not regenerative, or waste or emission is not zero.",
-    EnergyMix,
-    example=broken_at(EnergyMix, "/energy_sources/0/source", "COAL"),
+    broken_at(EnergyMix, "/energy_sources/0/source", "COAL"),
 )
 def energy_green(mix: EnergyMix) -> Iterator[Hit]:
     if mix.is_green_energy:
@@ -58,11 +52,9 @@ def energy_green(mix: EnergyMix) -> Iterator[Hit]:
 
 @PLACES.rule(
     "energy_mix.sources.sum",
-    WARNING,
-    _ENERGY_SOURCE,
     "The percentages of the energy sources do not add up to 100.",
-    EnergyMix,
-    example=broken_at(EnergyMix, "/energy_sources/0/percentage", 50),
+    broken_at(EnergyMix, "/energy_sources/0/percentage", 50),
+    clause=_ENERGY_SOURCE,
 )
 def energy_sum(mix: EnergyMix) -> Iterator[Hit]:
     shares = total(source.percentage for source in mix.energy_sources)
@@ -72,23 +64,16 @@ def energy_sum(mix: EnergyMix) -> Iterator[Hit]:
 
 @PLACES.rule(
     "energy_mix.sources.unique",
-    WARNING,
-    _ENERGY_SOURCE,
     "An energy source is listed twice.",
-    EnergyMix,
-    example=broken_at(EnergyMix, "/energy_sources/1/source", "SOLAR"),
+    broken_at(EnergyMix, "/energy_sources/1/source", "SOLAR"),
+    clause=_ENERGY_SOURCE,
 )
 def energy_sources_unique(mix: EnergyMix) -> Iterator[Hit]:
-    yield from _listed_twice("energy_sources", (each.source for each in mix.energy_sources))
+    yield from _listed_twice("energy_sources", [each.source for each in mix.energy_sources])
 
 
 @PLACES.rule(
-    "energy_source.percentage.range",
-    WARNING,
-    _ENERGY_SOURCE,
-    "A percentage is outside 0 to 100.",
-    EnergySource,
-    example=broken(EnergySource, percentage=101),
+    "energy_source.percentage.range", "A percentage is outside 0 to 100.", broken(EnergySource, percentage=101)
 )
 def percentage_range(source: EnergySource) -> Iterator[Hit]:
     if not 0 <= source.percentage <= 100:
@@ -97,31 +82,23 @@ def percentage_range(source: EnergySource) -> Iterator[Hit]:
 
 @PLACES.rule(
     "energy_mix.impact.unique",
-    WARNING,
-    "mod_locations.md#48-environmentalimpact-class",
     "An environmental impact is listed twice.",
-    EnergyMix,
-    example=broken_at(EnergyMix, "/environ_impact/1/source", "NUCLEAR_WASTE"),
+    broken_at(EnergyMix, "/environ_impact/1/source", "NUCLEAR_WASTE"),
+    clause="mod_locations.md#48-environmentalimpact-class",
 )
 def impacts_unique(mix: EnergyMix) -> Iterator[Hit]:
-    yield from _listed_twice("environ_impact", (each.source for each in mix.environ_impact))
+    yield from _listed_twice("environ_impact", [each.source for each in mix.environ_impact])
 
 
-def _listed_twice(name: str, sources: Iterable[str]) -> Iterator[Hit]:
-    seen: set[str] = set()
-    for index, source in enumerate(sources):
-        if source in seen:
-            yield (name, index, "source"), f"{shown(str(source))} is already listed"
-        seen.add(source)
+def _listed_twice(name: str, sources: Sequence[str]) -> Iterator[Hit]:
+    for index in repeated(sources):
+        yield (name, index, "source"), f"{shown(str(sources[index]))} is already listed"
 
 
 @PLACES.rule(
     "environmental_impact.negative",
-    WARNING,
-    "mod_locations.md#48-environmentalimpact-class",
     "An amount of waste or emission is negative.",
-    EnvironmentalImpact,
-    example=broken(EnvironmentalImpact, amount=-1),
+    broken(EnvironmentalImpact, amount=-1),
 )
 def impact_negative(impact: EnvironmentalImpact) -> Iterator[Hit]:
     if impact.amount < 0:
@@ -130,11 +107,8 @@ def impact_negative(impact: EnvironmentalImpact) -> Iterator[Hit]:
 
 @PLACES.rule(
     "exceptional_period.order",
-    WARNING,
-    "mod_locations.md#410-exceptionalperiod-class",
     "An exceptional period does not end after it begins.",
-    ExceptionalPeriod,
-    example=broken(ExceptionalPeriod, period_end="2014-06-21T08:00:00Z"),
+    broken(ExceptionalPeriod, period_end="2014-06-21T08:00:00Z"),
 )
 def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
     if period.period_end <= period.period_begin:
@@ -143,12 +117,10 @@ def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
 
 @PLACES.rule(
     "coordinate.range",
-    WARNING,
-    _GEO_LOCATION,
     "A latitude is outside -90 to 90, or a longitude outside -180 to 180.",
+    broken(GeoLocation, latitude="95.000000"),
     GeoLocation,
     AdditionalGeoLocation,
-    example=broken(GeoLocation, latitude="95.000000"),
 )
 def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
     for name, text, most in (("latitude", point.latitude, 90), ("longitude", point.longitude, 180)):
@@ -158,12 +130,10 @@ def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit
 
 @PLACES.rule(
     "coordinate.zero",
-    WARNING,
-    _GEO_LOCATION,
     "Latitude and longitude are both zero: a point in the Gulf of Guinea, and most likely a missing value.",
+    broken(GeoLocation, latitude="0.000000", longitude="0.000000"),
     GeoLocation,
     AdditionalGeoLocation,
-    example=broken(GeoLocation, latitude="0.000000", longitude="0.000000"),
 )
 def coordinate_zero(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
     if not Decimal(point.latitude) and not Decimal(point.longitude):
@@ -172,11 +142,8 @@ def coordinate_zero(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]
 
 @PLACES.rule(
     "hours.choice",
-    WARNING,
-    _HOURS,
     "Exactly one of regular_hours and twentyfourseven is required: both contradict each other, none is incomplete.",
-    Hours,
-    example=broken(Hours, twentyfourseven=True),
+    broken(Hours, twentyfourseven=True),
 )
 def hours_choice(hours: Hours) -> Iterator[Hit]:
     if hours.twentyfourseven and hours.regular_hours:
@@ -187,11 +154,9 @@ def hours_choice(hours: Hours) -> Iterator[Hit]:
 
 @PLACES.rule(
     "hours.flag",
-    NOTE,
-    _HOURS,
     "twentyfourseven is false and regular_hours is present; the specification asks for one of them.",
-    Hours,
-    example=broken(Hours, twentyfourseven=False),
+    broken(Hours, twentyfourseven=False),
+    severity=NOTE,
 )
 def hours_flag(hours: Hours) -> Iterator[Hit]:
     if hours.twentyfourseven is False and hours.regular_hours:
@@ -200,11 +165,9 @@ def hours_flag(hours: Hours) -> Iterator[Hit]:
 
 @PLACES.rule(
     "hours.regular.overlap",
-    NOTE,
-    _HOURS,
     "Regular hours of one weekday overlap.",
-    Hours,
-    example=broken_at(Hours, "/regular_hours/1/period_begin", "11:00"),
+    broken_at(Hours, "/regular_hours/1/period_begin", "11:00"),
+    severity=NOTE,
 )
 def hours_overlap(hours: Hours) -> Iterator[Hit]:
     last: dict[int, str] = {}
@@ -221,11 +184,8 @@ def _end(period: RegularHours) -> str:
 
 @PLACES.rule(
     "hours.exceptional.overlap",
-    WARNING,
-    _HOURS,
     "An exceptional closing overlaps an exceptional opening.",
-    Hours,
-    example=broken_at(Hours, "/exceptional_closings/0/period_begin", "2014-06-21T10:00:00Z"),
+    broken_at(Hours, "/exceptional_closings/0/period_begin", "2014-06-21T10:00:00Z"),
 )
 def exceptional_overlap(hours: Hours) -> Iterator[Hit]:
     openings = sorted((each.period_begin, each.period_end) for each in hours.exceptional_openings)
@@ -238,12 +198,7 @@ def exceptional_overlap(hours: Hours) -> Iterator[Hit]:
 
 
 @PLACES.rule(
-    "regular_hours.order",
-    WARNING,
-    "mod_locations.md#419-regularhours-class",
-    "A regular period does not end after it begins.",
-    RegularHours,
-    example=broken(RegularHours, period_end="07:00"),
+    "regular_hours.order", "A regular period does not end after it begins.", broken(RegularHours, period_end="07:00")
 )
 def regular_order(period: RegularHours) -> Iterator[Hit]:
     if period.period_end <= period.period_begin and period.period_end != "00:00":
@@ -252,11 +207,9 @@ def regular_order(period: RegularHours) -> Iterator[Hit]:
 
 @PLACES.rule(
     "hours.midnight",
-    WARNING,
-    "mod_locations.md#419-regularhours-class",
     "A period ends at 00:00, which is not after its begin; read as 24:00.",
-    Hours,
-    example=broken_at(Hours, "/regular_hours/1/period_end", "00:00"),
+    broken_at(Hours, "/regular_hours/1/period_end", "00:00"),
+    clause="mod_locations.md#419-regularhours-class",
 )
 def hours_midnight(hours: Hours) -> Iterator[Hit]:
     for index, period in enumerate(hours.regular_hours):
@@ -266,11 +219,8 @@ def hours_midnight(hours: Hours) -> Iterator[Hit]:
 
 @PLACES.rule(
     "status_schedule.order",
-    WARNING,
-    "mod_locations.md#421-statusschedule-class",
     "A planned status does not end after it begins.",
-    StatusSchedule,
-    example=broken(StatusSchedule, period_end="2015-06-30T00:00:00Z"),
+    broken(StatusSchedule, period_end="2015-06-30T00:00:00Z"),
 )
 def schedule_order(schedule: StatusSchedule) -> Iterator[Hit]:
     if schedule.period_end is not None and schedule.period_end <= schedule.period_begin:

@@ -3,7 +3,8 @@
 Rules of this module:
 - a rule is one small function over the typed view (normal form) of one object; it yields a path below the object and
   a sentence, and it is pure: the present comes in as :class:`Context`;
-- beside the function stand its id, severity, clause, a sentence for people and one example that breaks it;
+- beside the function stand its id, a sentence for people and one example that breaks it, of the model it looks at;
+  its severity is a warning and its clause that of the model, unless it says otherwise;
 - none is an ``error``, since a typed view exists: a backend can work with the object;
 - an empty clause stands for the clause of the object that the rule looks at;
 - a rule takes time in proportion to the size of its object, apart from sorting.
@@ -13,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 from msgspec import inspect
 
 from ocpi_emsp.check.examples import Example
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import Collector, Finding, Rule, Severity, pointer
 
 NOTE, WARNING = Severity.NOTE, Severity.WARNING
@@ -36,6 +38,7 @@ class Context:
 
 
 Find: TypeAlias = Callable[[Any, Context], Iterator[Hit]]
+_Function = TypeVar("_Function", bound=Callable[..., Iterator[Hit]])
 
 
 @frozen(kw_only=True)
@@ -62,35 +65,25 @@ class Chapter:
     def rule(
         self,
         id_: str,
-        severity: Severity,
-        clause: str,
         sentence: str,
-        *models: type[Any],
         example: Example,
+        *models: type[Any],
+        severity: Severity = WARNING,
+        clause: str | None = None,
         hides: str | None = None,
-    ) -> Callable[[Callable[[Any], Iterator[Hit]]], Callable[[Any], Iterator[Hit]]]:
-        """Register a function of one object."""
+        with_context: bool = False,
+    ) -> Callable[[_Function], _Function]:
+        """Register a function of one object, and of the :class:`Context` if it asks for that.
 
-        def register(find: Callable[[Any], Iterator[Hit]]) -> Callable[[Any], Iterator[Hit]]:
-            rule = Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
-            self.rules.append(
-                ObjectRule(
-                    rule=rule, models=models, example=example, find=lambda value, _context: find(value), hides=hides
-                )
-            )
-            return find
+        ``models`` and ``clause`` default to those of the example.
+        """
+        kind: Any = example.kind
+        rule = Rule(id=id_, severity=severity, clause=kind.clause if clause is None else clause, sentence=sentence)
 
-        return register
-
-    def rule_with_context(
-        self, id_: str, severity: Severity, clause: str, sentence: str, *models: type[Any], example: Example
-    ) -> Callable[[Find], Find]:
-        """Register a function of one object and the :class:`Context`."""
-
-        def register(find: Find) -> Find:
-            rule = Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
-            self.rules.append(ObjectRule(rule=rule, models=models, example=example, find=find))
-            return find
+        def register(function: _Function) -> _Function:
+            find: Find = function if with_context else lambda value, _context: function(value)
+            self.rules.append(ObjectRule(rule=rule, models=models or (kind,), example=example, find=find, hides=hides))
+            return function
 
         return register
 
@@ -147,6 +140,24 @@ class Walk:
             ),
         )
         return self._plans.setdefault(model, plan)
+
+
+def repeated(values: Iterable[str | None]) -> Iterator[int]:
+    """The places of values that stand at an earlier place as well."""
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if value is not None and value in seen:
+            yield index
+        elif value is not None:
+            seen.add(value)
+
+
+def negative(value: Any, names: Iterable[str]) -> Iterator[Hit]:
+    """Hits at the fields whose number is below zero."""
+    for name in names:
+        number = getattr(value, name)
+        if number is not None and number < 0:
+            yield (name,), f"{name} is {shown(number)}"
 
 
 def bare(node: inspect.Type) -> inspect.Type:

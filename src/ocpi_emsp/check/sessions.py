@@ -8,54 +8,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeAlias
 
 from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import exceeds, total
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import counted
 from ocpi_emsp.models import CdrDimensionType, ChargingPeriod, Location, Session, SessionStatus
 
 SESSIONS = Chapter("Sessions", "mod_sessions.md")
+Volume: TypeAlias = tuple[tuple[str | int, ...], Decimal]
 
-_SESSION = "mod_sessions.md#31-session-object"
 _STATUS = "mod_sessions.md#41-sessionstatus-enum"
 
 
 @SESSIONS.rule(
-    "session.end.order",
-    WARNING,
-    _SESSION,
-    "The session ends before it starts.",
-    Session,
-    example=broken(Session, end_datetime="2015-06-29T20:00:00Z"),
+    "session.end.order", "The session ends before it starts.", broken(Session, end_datetime="2015-06-29T20:00:00Z")
 )
 def session_order(session: Session) -> Iterator[Hit]:
     if session.end_datetime is not None and session.end_datetime < session.start_datetime:
         yield ("end_datetime",), "the session ends before it starts"
 
 
-@SESSIONS.rule(
-    "session.negative",
-    WARNING,
-    _SESSION,
-    "The energy or the cost of a session is negative.",
-    Session,
-    example=broken(Session, total_cost=-1),
-)
+@SESSIONS.rule("session.negative", "The energy or the cost of a session is negative.", broken(Session, total_cost=-1))
 def session_negative(session: Session) -> Iterator[Hit]:
-    for name, number in (("kwh", session.kwh), ("total_cost", session.total_cost)):
-        if number is not None and number < 0:
-            yield (name,), f"{name} is {shown(number)}"
+    yield from negative(session, ("kwh", "total_cost"))
 
 
 @SESSIONS.rule(
     "session.location.evse",
-    WARNING,
-    _SESSION,
     "The location of a session does not hold exactly the one used EVSE with its one used connector.",
-    Session,
-    example=broken_at(Session, "/location/evses", ...),
+    broken_at(Session, "/location/evses", ...),
 )
 def session_location(session: Session) -> Iterator[Hit]:
     yield from not_one_connector(session.location)
@@ -63,11 +47,9 @@ def session_location(session: Session) -> Iterator[Hit]:
 
 @SESSIONS.rule(
     "session.periods.order",
-    WARNING,
-    "mod_cdrs.md#44-chargingperiod-class",
     "The charging periods of a session are not sorted by their start.",
-    Session,
-    example=broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
+    broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
+    clause="mod_cdrs.md#44-chargingperiod-class",
 )
 def session_periods_order(session: Session) -> Iterator[Hit]:
     yield from out_of_order(session.charging_periods)
@@ -75,11 +57,9 @@ def session_periods_order(session: Session) -> Iterator[Hit]:
 
 @SESSIONS.rule(
     "session.periods.outside",
-    WARNING,
-    "mod_cdrs.md#44-chargingperiod-class",
     "A charging period starts before or after its session.",
-    Session,
-    example=broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T20:59:00Z"),
+    broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T20:59:00Z"),
+    clause="mod_cdrs.md#44-chargingperiod-class",
 )
 def session_periods_outside(session: Session) -> Iterator[Hit]:
     yield from outside(session.charging_periods, session.start_datetime, session.end_datetime)
@@ -87,29 +67,21 @@ def session_periods_outside(session: Session) -> Iterator[Hit]:
 
 @SESSIONS.rule(
     "session.energy.unit",
-    WARNING,
-    "mod_cdrs.md#43-cdrdimensiontype-enum",
     "The ENERGY volumes exceed the session's kwh more than a hundredfold: they seem to be in Wh.",
-    Session,
-    example=broken_at(Session, "/charging_periods/0/dimensions/0/volume", 15342),
+    broken_at(Session, "/charging_periods/0/dimensions/0/volume", 15342),
+    clause="mod_cdrs.md#43-cdrdimensiontype-enum",
 )
 def session_energy_unit(session: Session) -> Iterator[Hit]:
     found = volumes(session.charging_periods, CdrDimensionType.ENERGY)
     if session.kwh > 0 and exceeds(total(volume for _, volume in found), session.kwh, 100):
-        for path, volume in found:
-            yield (
-                path,
-                f"the ENERGY volume {shown(volume)} seems to be in Wh: the session's kwh is {shown(session.kwh)}",
-            )
+        yield from in_wh(found, f"the session's kwh is {shown(session.kwh)}")
 
 
 @SESSIONS.rule(
     "session.completed.end",
-    WARNING,
-    _STATUS,
     "The session is COMPLETED but has no end_datetime.",
-    Session,
-    example=broken(Session, end_datetime=...),
+    broken(Session, end_datetime=...),
+    clause=_STATUS,
 )
 def completed_end(session: Session) -> Iterator[Hit]:
     if session.status == SessionStatus.COMPLETED and session.end_datetime is None:
@@ -118,11 +90,10 @@ def completed_end(session: Session) -> Iterator[Hit]:
 
 @SESSIONS.rule(
     "session.running.end",
-    NOTE,
-    _STATUS,
     "The session is ACTIVE or PENDING but has an end_datetime.",
-    Session,
-    example=broken(Session, status="ACTIVE"),
+    broken(Session, status="ACTIVE"),
+    severity=NOTE,
+    clause=_STATUS,
 )
 def running_end(session: Session) -> Iterator[Hit]:
     if session.end_datetime is not None and session.status in (SessionStatus.ACTIVE, SessionStatus.PENDING):
@@ -131,11 +102,10 @@ def running_end(session: Session) -> Iterator[Hit]:
 
 @SESSIONS.rule(
     "session.pending.energy",
-    NOTE,
-    _STATUS,
     "The session is PENDING but has already delivered energy.",
-    Session,
-    example=broken(Session, status="PENDING", end_datetime=...),
+    broken(Session, status="PENDING", end_datetime=...),
+    severity=NOTE,
+    clause=_STATUS,
 )
 def pending_energy(session: Session) -> Iterator[Hit]:
     if session.status == SessionStatus.PENDING and session.kwh > 0:
@@ -174,7 +144,13 @@ def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime 
             yield ("charging_periods", index, "start_date_time"), "the period starts after the end of the session"
 
 
-def volumes(periods: tuple[ChargingPeriod, ...], kind: CdrDimensionType) -> list[tuple[tuple[str | int, ...], Decimal]]:
+def in_wh(found: list[Volume], compared: str) -> Iterator[Hit]:
+    """Hits at ENERGY volumes that seem to be in Wh; ``compared`` says beside what."""
+    for path, volume in found:
+        yield path, f"the ENERGY volume {shown(volume)} seems to be in Wh: {compared}"
+
+
+def volumes(periods: tuple[ChargingPeriod, ...], kind: CdrDimensionType) -> list[Volume]:
     """Place and volume of every dimension of one kind."""
     return [
         (("charging_periods", index, "dimensions", place, "volume"), dimension.volume)

@@ -6,42 +6,30 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-
-import attrs
+from itertools import chain
 
 from ocpi_emsp.check.examples import broken, broken_at
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import PriceComponent, Tariff, TariffDimensionType, TariffElement, TariffRestrictions
 
 TARIFFS = Chapter("Tariffs", "mod_tariffs.md")
 
-_TARIFF = "mod_tariffs.md#31-tariff-object"
-_COMPONENT = "mod_tariffs.md#42-pricecomponent-class"
-_RESTRICTIONS = "mod_tariffs.md#45-tariffrestrictions-class"
 
 _LIMITS = (("min_kwh", "max_kwh"), ("min_power", "max_power"), ("min_duration", "max_duration"))
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_NO_RESTRICTIONS = TariffRestrictions()
 _FREE = [{"price_components": [{"type": "ENERGY", "price": 0, "step_size": 1}]}]
 
 
 def _unrestricted(element: TariffElement) -> bool:
-    restrictions = element.restrictions
-    return restrictions is None or not any(given for _, given in _given(restrictions))
-
-
-def _given(restrictions: TariffRestrictions) -> Iterator[tuple[str, bool]]:
-    for attribute in attrs.fields(TariffRestrictions):
-        yield attribute.name, getattr(restrictions, attribute.name) not in (None, ())
+    return element.restrictions in (None, _NO_RESTRICTIONS)
 
 
 @TARIFFS.rule(
     "tariff.elements.hidden",
-    WARNING,
-    _TARIFF,
     "An element without restrictions precedes others of the same dimension, which therefore never apply.",
-    Tariff,
-    example=broken_at(Tariff, "/elements/0/restrictions", ...),
+    broken_at(Tariff, "/elements/0/restrictions", ...),
 )
 def elements_hidden(tariff: Tariff) -> Iterator[Hit]:
     always: dict[str, int] = {}
@@ -58,11 +46,9 @@ def elements_hidden(tariff: Tariff) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "tariff.elements.default",
-    NOTE,
-    _TARIFF,
     "The last element has restrictions, so there is no default price when no element matches.",
-    Tariff,
-    example=broken_at(Tariff, "/elements/1/restrictions", {"day_of_week": ["SUNDAY"]}),
+    broken_at(Tariff, "/elements/1/restrictions", {"day_of_week": ["SUNDAY"]}),
+    severity=NOTE,
 )
 def elements_default(tariff: Tariff) -> Iterator[Hit]:
     if tariff.elements and not _unrestricted(tariff.elements[-1]):
@@ -74,11 +60,8 @@ def elements_default(tariff: Tariff) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "tariff.free_of_charge",
-    WARNING,
-    _TARIFF,
     "Every price is zero but no component is FLAT: a free tariff is one FLAT component with price 0.",
-    Tariff,
-    example=broken(Tariff, elements=_FREE),
+    broken(Tariff, elements=_FREE),
 )
 def free_of_charge(tariff: Tariff) -> Iterator[Hit]:
     components = [component for element in tariff.elements for component in element.price_components]
@@ -88,26 +71,14 @@ def free_of_charge(tariff: Tariff) -> Iterator[Hit]:
         yield ("elements",), "every price is zero, but no component is FLAT"
 
 
-@TARIFFS.rule(
-    "price.negative",
-    WARNING,
-    _COMPONENT,
-    "The price of a component is negative.",
-    PriceComponent,
-    example=broken(PriceComponent, price=Decimal("-0.25")),
-)
+@TARIFFS.rule("price.negative", "The price of a component is negative.", broken(PriceComponent, price=Decimal("-0.25")))
 def price_negative(component: PriceComponent) -> Iterator[Hit]:
     if component.price < 0:
         yield ("price",), f"the price {shown(component.price)} is negative"
 
 
 @TARIFFS.rule(
-    "price.step_size.negative",
-    WARNING,
-    _COMPONENT,
-    "The step_size of a component is negative.",
-    PriceComponent,
-    example=broken(PriceComponent, step_size=-1),
+    "price.step_size.negative", "The step_size of a component is negative.", broken(PriceComponent, step_size=-1)
 )
 def step_size_negative(component: PriceComponent) -> Iterator[Hit]:
     if component.step_size < 0:
@@ -116,11 +87,9 @@ def step_size_negative(component: PriceComponent) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "price.step_size.zero",
-    NOTE,
-    _COMPONENT,
     "A step_size is zero; read as no rounding (a FLAT price has no steps).",
-    PriceComponent,
-    example=broken(PriceComponent, step_size=0),
+    broken(PriceComponent, step_size=0),
+    severity=NOTE,
 )
 def step_size_zero(component: PriceComponent) -> Iterator[Hit]:
     if component.step_size == 0 and component.type != TariffDimensionType.FLAT:
@@ -129,11 +98,8 @@ def step_size_zero(component: PriceComponent) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "restrictions.never",
-    WARNING,
-    _RESTRICTIONS,
     "A minimum is not below its maximum, so the element never applies.",
-    TariffRestrictions,
-    example=broken(TariffRestrictions, min_kwh=50),
+    broken(TariffRestrictions, min_kwh=50),
 )
 def restrictions_never(restrictions: TariffRestrictions) -> Iterator[Hit]:
     for lower, upper in _LIMITS:
@@ -144,26 +110,17 @@ def restrictions_never(restrictions: TariffRestrictions) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "restrictions.negative",
-    WARNING,
-    _RESTRICTIONS,
     "A minimum or maximum of energy, power or duration is negative.",
-    TariffRestrictions,
-    example=broken(TariffRestrictions, min_kwh=-1),
+    broken(TariffRestrictions, min_kwh=-1),
 )
 def restrictions_negative(restrictions: TariffRestrictions) -> Iterator[Hit]:
-    for name in (name for pair in _LIMITS for name in pair):
-        limit = getattr(restrictions, name)
-        if limit is not None and limit < 0:
-            yield (name,), f"{name} is {shown(limit)}"
+    yield from negative(restrictions, chain.from_iterable(_LIMITS))
 
 
 @TARIFFS.rule(
     "restrictions.times.equal",
-    WARNING,
-    _RESTRICTIONS,
     "start_time and end_time are equal, so the element never applies.",
-    TariffRestrictions,
-    example=broken(TariffRestrictions, end_time="09:00"),
+    broken(TariffRestrictions, end_time="09:00"),
 )
 def times_equal(restrictions: TariffRestrictions) -> Iterator[Hit]:
     if restrictions.start_time is not None and restrictions.start_time == restrictions.end_time:
@@ -172,11 +129,8 @@ def times_equal(restrictions: TariffRestrictions) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "restrictions.date.form",
-    WARNING,
-    _RESTRICTIONS,
     "A date is not written as YYYY-MM-DD.",
-    TariffRestrictions,
-    example=broken(TariffRestrictions, start_date="01-01-2015"),
+    broken(TariffRestrictions, start_date="01-01-2015"),
 )
 def date_form(restrictions: TariffRestrictions) -> Iterator[Hit]:
     for name, text in (("start_date", restrictions.start_date), ("end_date", restrictions.end_date)):
@@ -186,11 +140,8 @@ def date_form(restrictions: TariffRestrictions) -> Iterator[Hit]:
 
 @TARIFFS.rule(
     "restrictions.dates.order",
-    WARNING,
-    _RESTRICTIONS,
     "end_date (exclusive) is not after start_date, so the element never applies.",
-    TariffRestrictions,
-    example=broken(TariffRestrictions, end_date="2015-01-01"),
+    broken(TariffRestrictions, end_date="2015-01-01"),
 )
 def dates_order(restrictions: TariffRestrictions) -> Iterator[Hit]:
     start, end = _date(restrictions.start_date), _date(restrictions.end_date)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ocpi_emsp.check.examples import broken
-from ocpi_emsp.check.registry import NOTE, WARNING, Chapter, Hit
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Token, WhitelistType
 
@@ -21,11 +21,8 @@ _EMA_ID = re.compile(
 
 @TOKENS.rule(
     "authorization.location",
-    WARNING,
-    "mod_tokens.md#31-authorizationinfo-object",
     "A location is present although the driver may not charge there.",
-    AuthorizationInfo,
-    example=broken(AuthorizationInfo, allowed="BLOCKED"),
+    broken(AuthorizationInfo, allowed="BLOCKED"),
 )
 def authorization_location(info: AuthorizationInfo) -> Iterator[Hit]:
     if info.location is not None and info.allowed != Allowed.ALLOWED:
@@ -34,11 +31,9 @@ def authorization_location(info: AuthorizationInfo) -> Iterator[Hit]:
 
 @TOKENS.rule(
     "token.auth_id.form",
-    NOTE,
-    "mod_tokens.md#32-token-object",
     "The auth_id does not have the recommended form of an eMA-ID.",
-    Token,
-    example=broken(Token, auth_id="driver 1"),
+    broken(Token, auth_id="driver 1"),
+    severity=NOTE,
 )
 def auth_id_form(token: Token) -> Iterator[Hit]:
     if not _EMA_ID.fullmatch(token.auth_id):
@@ -47,11 +42,10 @@ def auth_id_form(token: Token) -> Iterator[Hit]:
 
 @TOKENS.rule(
     "token.always.invalid",
-    NOTE,
-    "mod_tokens.md#44-whitelisttype-enum",
     "The whitelist type is ALWAYS, but the token is not valid.",
-    Token,
-    example=broken(Token, whitelist="ALWAYS", valid=False),
+    broken(Token, whitelist="ALWAYS", valid=False),
+    severity=NOTE,
+    clause="mod_tokens.md#44-whitelisttype-enum",
 )
 def always_invalid(token: Token) -> Iterator[Hit]:
     if token.whitelist == WhitelistType.ALWAYS and not token.valid:
@@ -60,11 +54,9 @@ def always_invalid(token: Token) -> Iterator[Hit]:
 
 @TOKENS.rule(
     "location_references.connectors",
-    NOTE,
-    "mod_tokens.md#42-locationreferences-class",
     "connector_ids is present without evse_uids.",
-    LocationReferences,
-    example=broken(LocationReferences, evse_uids=...),
+    broken(LocationReferences, evse_uids=...),
+    severity=NOTE,
 )
 def references_connectors(references: LocationReferences) -> Iterator[Hit]:
     if references.connector_ids and not references.evse_uids:
