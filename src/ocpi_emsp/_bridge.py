@@ -21,7 +21,6 @@ from concurrent.futures import wait as wait_for
 from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import copy_context
 from functools import partial
-from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -192,10 +191,8 @@ class LiftedTransaction:
         self._tx = await self._lift(self._manager.__enter__)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._lift(self._manager.__exit__, kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> bool | None:
+        return await self._lift(self._manager.__exit__, *raised)
 
     @property
     def joined(self) -> bool:

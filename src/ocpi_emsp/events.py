@@ -184,26 +184,11 @@ class PartyUnregistered(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    event.__name__: event
-    for event in (
-        LocationReceived,
-        EvseReceived,
-        EvseRemoved,
-        SessionReceived,
-        TariffReceived,
-        TariffDeleted,
-        CdrReceived,
-        CdrConflict,
-        CommandResultReceived,
-        CommandTimedOut,
-        CommandLedToSession,
-        ReservationChanged,
-        ResyncRequested,
-        PartyRegistered,
-        PartyUpdated,
-        PartyUnregistered,
-    )
+    name: kind
+    for name, kind in globals().items()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 }
+"""The events above, by name."""
 
 _OLD_NAMES = {"ResyncWanted": "ResyncRequested"}
 """What events of version 0.1 are called now: they may still wait in a journal."""

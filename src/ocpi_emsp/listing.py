@@ -89,52 +89,54 @@ class AsyncItems(Generic[T]):
         return self._items.source()
 
 
-class Listing(Generic[T]):
-    """The objects of a partner's list, lazily: a page is requested when its first object is wanted."""
+class _Pages(Generic[T]):
+    """What both modes of a partner's list say of it."""
 
-    def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self.total: int | None = None
         """X-Total-Count of the last page, where the partner says it."""
         self.rejected: list[RejectedItem] = []
         """Objects without a usable reading so far, the first thousand."""
         self.notes: list[str] = []
         """What was wrong with the pages themselves so far."""
-        self._pages = iterate(source)
+
+    def _remember(self, page: FetchedPage[T]) -> FetchedPage[T]:
+        self.total = page.total
+        self.notes.extend(page.notes)
+        self.rejected.extend(page.rejected[: _KEPT_REJECTED - len(self.rejected)])
+        return page
+
+
+class Listing(_Pages[T]):
+    """The objects of a partner's list, lazily: a page is requested when its first object is wanted."""
+
+    def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
+        super().__init__()
+        self.source = source
+        self._left = iterate(source)
 
     def pages(self) -> Iterator[FetchedPage[T]]:
         """The pages that are left."""
-        for page in self._pages:
-            _remember(self, page)
-            yield page
+        return map(self._remember, self._left)
 
     def __iter__(self) -> Iterator[T]:
         for page in self.pages():
             yield from page.items
 
 
-class AsyncListing(Generic[T]):
+class AsyncListing(_Pages[T]):
     """:class:`Listing`, awaited."""
 
-    def __init__(self, source: AsyncIterator[FetchedPage[T]]) -> None:
-        self.source = source
-        self.total: int | None = None
-        self.rejected: list[RejectedItem] = []
-        self.notes: list[str] = []
+    def __init__(self, listing: Listing[T]) -> None:
+        super().__init__()
+        self._source = listing.source
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:
         """The pages that are left."""
-        async for page in self.source:
-            _remember(self, page)
-            yield page
+        async for page in self._source:
+            yield self._remember(page)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         async for page in self.pages():
             for item in page.items:
                 yield item
-
-
-def _remember(listing: Listing[T] | AsyncListing[T], page: FetchedPage[T]) -> None:
-    listing.total = page.total
-    listing.notes.extend(page.notes)
-    listing.rejected.extend(page.rejected[: _KEPT_REJECTED - len(listing.rejected)])

@@ -64,19 +64,12 @@ _OWNED = "{country_code}/{party_id}"
 _LOCATION, _EVSE = _OWNED + "/{location_id}", _OWNED + "/{location_id}/{evse_uid}"
 _CONNECTOR, _SESSION, _TARIFF = _EVSE + "/{connector_id}", _OWNED + "/{session_id}", _OWNED + "/{tariff_id}"
 _TOKEN = _OWNED + "/{token_uid}"
+_CHANGES = [(method.lower(), method, "", "/credentials") for method in ("POST", "PUT", "PATCH", "DELETE")]
 
 INCOMING: tuple[Route, ...] = (
     Route("versions.get", "GET", "versions", (), FROM_CPO, None),
     Route("version_details.get", "GET", VERSION, (), FROM_CPO, None),
-    *_routes(
-        FROM_CPO,
-        "credentials",
-        ("get", "GET", "", None),
-        ("post", "POST", "", "/credentials"),
-        ("put", "PUT", "", "/credentials"),
-        ("patch", "PATCH", "", "/credentials"),
-        ("delete", "DELETE", "", "/credentials"),
-    ),
+    *_routes(FROM_CPO, "credentials", ("get", "GET", "", None), *_CHANGES),
     *_routes(
         FROM_CPO,
         "locations",
@@ -118,15 +111,7 @@ INCOMING: tuple[Route, ...] = (
 )  # fmt: skip
 
 OUTGOING: tuple[Route, ...] = (
-    *_routes(
-        TO_CPO,
-        "credentials",
-        ("get", "GET", "", "/credentials"),
-        ("post", "POST", "", "/credentials"),
-        ("put", "PUT", "", "/credentials"),
-        ("patch", "PATCH", "", "/credentials"),
-        ("delete", "DELETE", "", "/credentials"),
-    ),
+    *_routes(TO_CPO, "credentials", ("get", "GET", "", "/credentials"), *_CHANGES),
     *_routes(
         TO_CPO,
         "locations",

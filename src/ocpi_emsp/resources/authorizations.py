@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ocpi_emsp.flows.tokens.authorization_records import Decision, list_decisions
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyLike, codes_of
@@ -14,8 +16,7 @@ class Authorizations(Resource):
 
     def list(self, party: PartyLike | None = None, *, limit: int | None = None, after: int = 0) -> Items[Decision]:
         """List decisions, oldest first, on what one party asked where it is given, ``after`` a ``sequence``."""
-        context, codes = self._contexts(), codes_of(party)
-        return Items(lambda size, place: list_decisions(context, *codes, size, place), after=after, limit=limit)
+        return Items(partial(list_decisions, self._contexts(), *codes_of(party)), after=after, limit=limit)
 
 
 class AsyncAuthorizations(Resource):

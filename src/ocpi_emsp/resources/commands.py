@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from attrs import field, frozen
@@ -125,8 +125,7 @@ class Commands(Resource):
 
     def list(self, party: PartyLike | None = None, *, after: int = 0, limit: int | None = None) -> Items[SentCommand]:
         """List commands, oldest first, of one party where it is given, ``after`` a command's ``sequence``."""
-        context, codes = self._contexts(), codes_of(party)
-        return Items(lambda size, place: command.list_commands(context, *codes, place, size), after=after, limit=limit)
+        return Items(partial(command.list_commands, self._contexts(), *codes_of(party)), after=after, limit=limit)
 
     @blocking
     async def expire(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+from functools import partial
 
 from ocpi_emsp.flows.events import admin as journal
 from ocpi_emsp.flows.events.admin import PendingEvent, Topic
@@ -29,11 +29,7 @@ class Events(Resource):
 
         Those of one party where it is given, ``after`` an event's ``sequence``.
         """
-        context, codes = self._contexts(), codes_of(party)
-
-        async def read(size: int, place: int) -> builtins.list[PendingEvent]:
-            return await journal.list_events(context, *codes, topic=topic, dead=dead, limit=size, after=place)
-
+        read = partial(journal.list_events, self._contexts(), *codes_of(party), topic=topic, dead=dead)
         return Items(read, after=after, limit=limit)
 
     @blocking

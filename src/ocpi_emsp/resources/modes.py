@@ -18,6 +18,8 @@ from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+L = TypeVar("L")
+A = TypeVar("A")
 
 
 def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[S, P], T]:
@@ -30,9 +32,7 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
     return call
 
 
-def awaited(
-    method: Callable[Concatenate[Any, P], T],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+def awaited(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """The twin of a ``blocking`` method, for an async host: the flow itself."""
     return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", inspect.unwrap(method))
 
@@ -44,25 +44,22 @@ def as_twin(method: Callable[..., object], call: Callable[..., object]) -> None:
     call.__signature__ = twin  # type: ignore[attr-defined] # what inspect.signature looks for first
 
 
-def awaited_items(method: Callable[Concatenate[Any, P], Items[T]]) -> Callable[Concatenate[Any, P], AsyncItems[T]]:
+def awaited_items(method: Callable[Concatenate[S, P], Items[T]]) -> Callable[Concatenate[Any, P], AsyncItems[T]]:
     """The twin of a method that gives stored objects."""
-
-    @wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncItems[T]:
-        return AsyncItems(method(self, *args, **kwargs))
-
-    as_twin(method, call)
-    return call
+    return _given_as(AsyncItems, method)
 
 
 def awaited_listing(
-    method: Callable[Concatenate[Any, P], Listing[T]],
+    method: Callable[Concatenate[S, P], Listing[T]],
 ) -> Callable[Concatenate[Any, P], AsyncListing[T]]:
     """The twin of a method that lists what a partner has."""
+    return _given_as(AsyncListing, method)
 
+
+def _given_as(kind: Callable[[L], A], method: Callable[Concatenate[S, P], L]) -> Callable[Concatenate[S, P], A]:
     @wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncListing[T]:
-        return AsyncListing(method(self, *args, **kwargs).source)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> A:
+        return kind(method(self, *args, **kwargs))
 
     as_twin(method, call)
     return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from attrs import frozen
 
@@ -69,8 +70,7 @@ class Parties(Resource):
 
     def list(self, *, after: int = 0, limit: int | None = None) -> Items[Party]:
         """List parties, oldest first, invited ones too, ``after`` a party's ``sequence``."""
-        context = self._contexts()
-        return Items(lambda size, place: lifecycle.list_parties(context, place, size), after=after, limit=limit)
+        return Items(partial(lifecycle.list_parties, self._contexts()), after=after, limit=limit)
 
     @blocking
     async def diagnose(self, versions_url: str, *, token: str, base64_token: bool = False) -> Diagnosis:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ocpi_emsp.flows.serving import rejections
 from ocpi_emsp.flows.serving.rejections import Rejection
 from ocpi_emsp.listing import Items
@@ -16,10 +18,8 @@ class Rejections(Resource):
 
     def list(self, party: PartyLike | None = None, *, limit: int | None = None, after: int = 0) -> Items[Rejection]:
         """List rejections, oldest first, of one party where it is given, ``after`` a rejection's ``sequence``."""
-        context, codes = self._contexts(), codes_of(party)
-        return Items(
-            lambda size, place: rejections.list_rejections(context, *codes, size, place), after=after, limit=limit
-        )
+        read = partial(rejections.list_rejections, self._contexts(), *codes_of(party))
+        return Items(read, after=after, limit=limit)
 
     @blocking
     async def get(self, rejection_id: str) -> Rejection | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ocpi_emsp.flows.commands import reservations
 from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.listing import Items
@@ -20,10 +22,8 @@ class Reservations(Resource):
 
     def list(self, party: PartyLike | None = None, *, after: int = 0, limit: int | None = None) -> Items[Reservation]:
         """List reservations, oldest first, of one party where it is given, ``after`` one's ``sequence``."""
-        context, codes = self._contexts(), codes_of(party)
-        return Items(
-            lambda size, place: reservations.list_reservations(context, *codes, place, size), after=after, limit=limit
-        )
+        read = partial(reservations.list_reservations, self._contexts(), *codes_of(party))
+        return Items(read, after=after, limit=limit)
 
 
 class AsyncReservations(Resource):

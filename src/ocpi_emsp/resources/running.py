@@ -80,7 +80,7 @@ def _pushing(contexts: Contexts, stop: Callable[[], bool]) -> Once:
 def _syncing(contexts: Contexts, stop: Callable[[], bool], every: timedelta) -> Once:
     async def once() -> int:
         done = after = 0
-        while parties := await list_parties(contexts(), after, _PARTIES):
+        while parties := await list_parties(contexts(), _PARTIES, after):
             after = parties[-1].sequence
             for party in parties:
                 if stop():

@@ -8,25 +8,16 @@ from ocpi_emsp.listing import Items
 from ocpi_emsp.models import Session, SessionStatus
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.resources.contexts import Resource
-from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
-from ocpi_emsp.resources.stored import ReceivedDocument, Shape
+from ocpi_emsp.resources.modes import awaited_items
+from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
 
-_SESSIONS = Shape(Kind.SESSION, Session)
+_SHAPE = Shape(Kind.SESSION, Session)
 
 
-class Sessions(Resource):
+class Sessions(Received[Session]):
     """Charging sessions."""
 
-    @blocking
-    async def get(self, party: PartyLike, session_id: str) -> Session | None:
-        """Get the session, or None."""
-        return await _SESSIONS.get(self._contexts, party, session_id)
-
-    @blocking
-    async def document(self, party: PartyLike, session_id: str) -> ReceivedDocument | None:
-        """Get the session as it was received, or None."""
-        return await _SESSIONS.document(self._contexts, party, session_id)
+    _shape = _SHAPE
 
     def list(
         self,
@@ -42,12 +33,11 @@ class Sessions(Resource):
 
         With a ``status``: those that have it.
         """
-        return _SESSIONS.list(self._contexts, party, date_from, date_to, limit, after, status)
+        return self._list(party, date_from, date_to, limit, after, lambda each: status in (None, each.status))
 
 
-class AsyncSessions(Resource):
+class AsyncSessions(AsyncReceived[Session]):
     """:class:`Sessions`, awaited."""
 
-    get = awaited(Sessions.get)
-    document = awaited(Sessions.document)
+    _shape = _SHAPE
     list = awaited_items(Sessions.list)

@@ -1,7 +1,8 @@
-"""What every resource of received objects does: get one, list them, show a document as it was received."""
+"""Resources of what partners sent: get one object, list them, show a document as it was received."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -12,10 +13,10 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.findings import Report
 from ocpi_emsp.flows.inbound.stored import Whole, as_stored, find, reader
 from ocpi_emsp.listing import Items
-from ocpi_emsp.models import SessionStatus, Status
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
 from ocpi_emsp.ports import Key, Record
-from ocpi_emsp.resources.contexts import Contexts
+from ocpi_emsp.resources.contexts import Resource
+from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 
 T = TypeVar("T")
 
@@ -46,49 +47,89 @@ class Shape(Generic[T]):
     model: type[T]
     whole: Whole = as_stored
 
-    async def get(self, contexts: Contexts, party: PartyLike, object_id: str, parent: str = "") -> T | None:
-        """The object, or None. Raises InvalidObject if it is stored and unreadable."""
-        record = await self._find(contexts, party, object_id, parent)
-        return None if record is None else self._read(record)
+    def read(self, record: Record) -> T:
+        """The typed view. Raises InvalidObject if the document is stored and unreadable."""
+        return decode(self.model, record.document)
 
-    async def document(
-        self, contexts: Contexts, party: PartyLike, object_id: str, parent: str = ""
-    ) -> ReceivedDocument | None:
-        """The object as it was received, or None."""
-        record = await self._find(contexts, party, object_id, parent)
+
+class Stored(Resource, Generic[T]):
+    """What both modes of a resource read with."""
+
+    _shape: Shape[T]
+
+    async def _get(self, party: PartyLike, object_id: str, parent: str = "") -> T | None:
+        record = await self._find(party, object_id, parent)
+        return None if record is None else self._shape.read(record)
+
+    async def _document(self, party: PartyLike, object_id: str, parent: str = "") -> ReceivedDocument | None:
+        record = await self._find(party, object_id, parent)
         if record is None:
             return None
         return ReceivedDocument(
             party=PartyId.received(record.key.country_code, record.key.party_id),
             document=record.document,
-            findings=check(record.document, self.model, now=contexts.setup.clock.now()),
+            findings=check(record.document, self._shape.model, now=self._contexts.setup.clock.now()),
             received_at=record.received_at,
             last_updated=record.last_updated,
             correlation_id=record.correlation_id,
         )
 
-    def list(
+    def _list(
         self,
-        contexts: Contexts,
         party: PartyLike | None,
         date_from: datetime | None,
         date_to: datetime | None,
         limit: int | None,
         after: int,
-        status: Status | SessionStatus | None = None,
+        select: Callable[[T], bool] = lambda _: True,
     ) -> Items[T]:
-        """The objects, oldest first. Raises ValueError or TypeError for an argument that makes no sense."""
+        shape = self._shape
 
-        def select(record: Record) -> T | None:
-            value = self._read(record)
-            return value if status is None or getattr(value, "status", None) == status else None
+        def selected(record: Record) -> T | None:
+            value = shape.read(record)
+            return value if select(value) else None
 
         owner = codes_of(party)
-        read = reader(contexts(), self.kind, owner, date_from=date_from, date_to=date_to, whole=self.whole)
-        return Items(read, after=after, limit=limit, select=select, page=_PAGE)
+        read = reader(self._contexts(), shape.kind, owner, date_from=date_from, date_to=date_to, whole=shape.whole)
+        return Items(read, after=after, limit=limit, select=selected, page=_PAGE)
 
-    async def _find(self, contexts: Contexts, party: PartyLike, object_id: str, parent: str) -> Record | None:
-        return await find(contexts(), Key(self.kind, *PartyId.of(party), object_id, parent), self.whole)
+    async def _find(self, party: PartyLike, object_id: str, parent: str) -> Record | None:
+        key = Key(self._shape.kind, *PartyId.of(party), object_id, parent)
+        return await find(self._contexts(), key, self._shape.whole)
 
-    def _read(self, record: Record) -> T:
-        return decode(self.model, record.document)
+
+class Received(Stored[T]):
+    """Objects of one kind, as partners sent them."""
+
+    @blocking
+    async def get(self, party: PartyLike, object_id: str) -> T | None:
+        """Get the object with this id, or None. Raises InvalidObject if what is stored cannot be read."""
+        return await self._get(party, object_id)
+
+    @blocking
+    async def document(self, party: PartyLike, object_id: str) -> ReceivedDocument | None:
+        """Get the object with this id as it was received, or None."""
+        return await self._document(party, object_id)
+
+    def list(
+        self,
+        party: PartyLike | None = None,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        limit: int | None = None,
+        after: int = 0,
+    ) -> Items[T]:
+        """List objects last updated in ``[date_from, date_to)``, in the order of their first receipt.
+
+        Raises ValueError or TypeError for an invalid party, or a moment without a time zone.
+        """
+        return self._list(party, date_from, date_to, limit, after)
+
+
+class AsyncReceived(Stored[T]):
+    """:class:`Received`, awaited."""
+
+    get = awaited(Received[T].get)
+    document = awaited(Received[T].document)
+    list = awaited_items(Received[T].list)

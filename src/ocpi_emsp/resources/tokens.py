@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ocpi_emsp.codec import decode
@@ -85,15 +86,12 @@ class Tokens(Resource):
 
         Raises NotRegistered.
         """
-        context, codes = self._contexts(), PartyId.of(party)
-        return Items(
-            lambda size, place: our_tokens.failed_tokens(context, *codes, size, place), after=after, limit=limit
-        )
+        read = partial(our_tokens.failed_tokens, self._contexts(), *PartyId.of(party))
+        return Items(read, after=after, limit=limit)
 
     def waiting(self, *, limit: int | None = None, after: int = 0) -> Items[WaitingPush]:
         """List the parties that our tokens have to be pushed to yet, and why they do not have them; oldest first."""
-        context = self._contexts()
-        return Items(lambda size, place: fan_out.waiting_pushes(context, size, place), after=after, limit=limit)
+        return Items(partial(fan_out.waiting_pushes, self._contexts()), after=after, limit=limit)
 
     @blocking
     async def push_pending(

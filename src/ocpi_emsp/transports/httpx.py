@@ -15,7 +15,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
 
@@ -25,6 +25,7 @@ from ocpi_emsp.wire import Request, Response
 
 ClientFactory: TypeAlias = Callable[[], httpx.Client]
 AsyncClientFactory: TypeAlias = Callable[[], httpx.AsyncClient]
+C = TypeVar("C")
 
 _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
 """UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""
@@ -68,42 +69,41 @@ def _no_auth(request: httpx.Request) -> httpx.Request:
     return request
 
 
-class HttpxSend:
-    """Send with a blocking client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
-
-    def __init__(self, client: httpx.Client, limit: int, total: float | None = None) -> None:
+class _Sending(Generic[C]):
+    def __init__(self, client: C, limit: int, total: float | None = None) -> None:
         self._client = client
         self._limit = limit
         self._total = total
 
+    def _check_size(self, request: Request, body: bytearray) -> None:
+        if len(body) > self._limit:
+            raise _error(request, f"the response exceeds the limit of {self._limit} bytes")
+
+    def _too_slow(self, request: Request) -> TransportFailed:
+        """Not to be repeated: it would take as long again."""
+        return _error(request, f"the response took longer than the limit of {self._total} s")
+
+
+class HttpxSend(_Sending[httpx.Client]):
+    """Send with a blocking client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
+
     async def __call__(self, request: Request) -> Response:
         end = None if self._total is None else time.monotonic() + self._total
         try:
-            with self._client.stream(
-                request.method,
-                request.url,
-                headers=request.headers,
-                content=request.body or None,
-                follow_redirects=False,
-            ) as answer:
+            with self._client.stream(**_sent(request)) as answer:
                 body = bytearray()
                 for chunk in answer.iter_bytes():
                     body += chunk
-                    _check_size(request, body, self._limit)
+                    self._check_size(request, body)
                     if end is not None and time.monotonic() > end:
-                        raise _too_slow(request, self._total)
+                        raise self._too_slow(request)
                 return _response(answer, body)
         except _ERRORS as error:
             raise _failed(request, error) from error
 
 
-class AsyncHttpxSend:
+class AsyncHttpxSend(_Sending[httpx.AsyncClient]):
     """Send with an async client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
-
-    def __init__(self, client: httpx.AsyncClient, limit: int, total: float | None = None) -> None:
-        self._client = client
-        self._limit = limit
-        self._total = total
 
     async def __call__(self, request: Request) -> Response:
         try:
@@ -111,36 +111,26 @@ class AsyncHttpxSend:
                 return await self._exchange(request)
         except _ERRORS as error:
             raise _failed(request, error) from error
-        raise _too_slow(request, self._total)
+        raise self._too_slow(request)
 
     async def _exchange(self, request: Request) -> Response:
-        async with self._client.stream(
-            request.method,
-            request.url,
-            headers=request.headers,
-            content=request.body or None,
-            follow_redirects=False,
-        ) as answer:
+        async with self._client.stream(**_sent(request)) as answer:
             body = bytearray()
             async for chunk in answer.aiter_bytes():
                 body += chunk
-                _check_size(request, body, self._limit)
+                self._check_size(request, body)
             return _response(answer, body)
 
 
-def _check_size(request: Request, body: bytearray, limit: int) -> None:
-    if len(body) > limit:
-        raise TransportFailed(
-            f"{request.method} {request.url}: the response exceeds the limit of {limit} bytes",
-            method=request.method,
-            url=request.url,
-        )
-
-
-def _too_slow(request: Request, total: float | None) -> TransportFailed:
-    """Not to be repeated: it would take as long again."""
-    message = f"{request.method} {request.url}: the response took longer than the limit of {total} s"
-    return TransportFailed(message, method=request.method, url=request.url)
+def _sent(request: Request) -> dict[str, Any]:
+    """The arguments of a client's ``stream``."""
+    return {
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers,
+        "content": request.body or None,
+        "follow_redirects": False,
+    }
 
 
 def _response(answer: httpx.Response, body: bytearray) -> Response:
@@ -150,12 +140,13 @@ def _response(answer: httpx.Response, body: bytearray) -> Response:
 def _failed(request: Request, error: Exception) -> TransportFailed:
     what = next((words for kind, words in _WORDS.items() if isinstance(error, kind)), "the request failed")
     quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
-    return TransportFailed(
-        f"{request.method} {request.url}: {what}{f': {error}' if quoted else ''}",
-        method=request.method,
-        url=request.url,
-        retryable=isinstance(error, _PASSING) and not any(map(_is_refused_certificate, _causes(error))),
-    )
+    passing = isinstance(error, _PASSING) and not any(map(_is_refused_certificate, _causes(error)))
+    return _error(request, f"{what}{f': {error}' if quoted else ''}", retryable=passing)
+
+
+def _error(request: Request, reason: str, *, retryable: bool = False) -> TransportFailed:
+    message = f"{request.method} {request.url}: {reason}"
+    return TransportFailed(message, method=request.method, url=request.url, retryable=retryable)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,7 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import procrastinate
@@ -56,10 +56,9 @@ def defer_sync(
     open. ``aio.defer_sync`` is the awaited twin. Raises ValueError if a party or module is invalid, ConnectorException
     of Procrastinate.
     """
-    asked = _asked(app, PartyId.of(party), modules, full, namespace)
     return [
         deferrer.defer()
-        for deferrer in asked
+        for deferrer in _asked(app, party, modules, full, namespace)
         if not _waits(app.job_manager.list_jobs(**_waiting(deferrer.job)), deferrer.job)
     ]
 
@@ -73,34 +72,24 @@ async def awaited_defer_sync(
     namespace: str = "",
 ) -> list[int]:
     """:func:`defer_sync`, awaited."""
-    asked = _asked(app, PartyId.of(party), modules, full, namespace)
     return [
         await deferrer.defer_async()
-        for deferrer in asked
+        for deferrer in _asked(app, party, modules, full, namespace)
         if not _waits(await app.job_manager.list_jobs_async(**_waiting(deferrer.job)), deferrer.job)
     ]
 
 
 def _asked(
-    app: procrastinate.App, party: PartyId, modules: Iterable[str], full: bool, namespace: str
-) -> list[JobDeferrer]:
-    wanted = {module.lower() for module in modules}
+    app: procrastinate.App, party: PartyLike, modules: Iterable[str], full: bool, namespace: str
+) -> Iterator[JobDeferrer]:
+    owner, wanted = PartyId.of(party), {module.lower() for module in modules}
     require_modules(wanted)
-    deferrers = []
     for module in MODULES:
         if module in wanted:
-            pair = Pair(*party, module)
+            pair = Pair(*owner, module)
             name, arguments = job_arguments(pair, full=full)
-            deferrers.append(
-                app.configure_task(
-                    add_namespace(name, namespace),
-                    queue=QUEUE,
-                    priority=ASKED,
-                    lock=lock_of(pair),
-                    task_kwargs=arguments,
-                )
-            )
-    return deferrers
+            task = add_namespace(name, namespace)
+            yield app.configure_task(task, queue=QUEUE, priority=ASKED, lock=lock_of(pair), task_kwargs=arguments)
 
 
 def _waiting(job: Job) -> dict[str, Any]:

@@ -104,7 +104,7 @@ async def get_reservation(
 
 
 async def list_reservations(
-    context: Context, country_code: str | None, party_id: str | None, after: int, limit: int
+    context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[Reservation]:
     """Reservations, oldest first, ``after`` a sequence."""
     query = Query(

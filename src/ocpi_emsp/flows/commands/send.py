@@ -93,7 +93,7 @@ async def get_command(context: Context, country_code: str, party_id: str, uid: s
 
 
 async def list_commands(
-    context: Context, country_code: str | None, party_id: str | None, after: int, limit: int
+    context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[SentCommand]:
     """Commands, oldest first, ``after`` a sequence, of one party where its codes are given."""
     query = Query(

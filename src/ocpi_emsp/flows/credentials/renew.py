@@ -60,16 +60,16 @@ requests, and one that keeps old tokens for a time does not get clearer by waiti
 # --- who is registered ----------------------------------------------------------------------------------------------
 
 
-async def list_parties(context: Context, after_sequence: int, limit: int) -> list[Party]:
+async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
     """Parties, oldest first, ``after`` a party's ``sequence``; not the placeholders of handshakes under way."""
     found = list[Party]()
     while len(found) < limit:
-        query = Query(kind=Kind.PARTY, after=after_sequence, limit=limit - len(found), count=False)
+        query = Query(kind=Kind.PARTY, after=after, limit=limit - len(found), count=False)
         async with context.store.transaction(read_only=True) as tx:
             records = (await tx.page(query)).records
         if not records:
             break
-        after_sequence = records[-1].sequence
+        after = records[-1].sequence
         parties = (evolve(read_party(each.document), sequence=each.sequence) for each in records)
         found += [party for party in parties if party.state is not PartyState.REGISTERING]
     return found

@@ -75,11 +75,11 @@ async def list_events(
     context: Context,
     country_code: str | None,
     party_id: str | None,
+    limit: int,
+    after: int,
     *,
     topic: Topic,
     dead: bool,
-    limit: int,
-    after: int,
 ) -> list[PendingEvent]:
     """Events of a topic that wait, or that are dead; oldest first, ``after`` a sequence."""
     entries = await select(context, DEAD[topic] if dead else topic, country_code, party_id, limit, after)
