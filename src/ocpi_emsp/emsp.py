@@ -22,7 +22,7 @@ from ocpi_emsp.check import Policy
 from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
-from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, arguments_of, by_whitelist, fallback_of
+from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
 from ocpi_emsp.flows.core.context import UrlPolicy
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
@@ -170,7 +170,7 @@ class Emsp(Resource):
         ``AuthorizeLimits.timeout``. Raises TypeError for a function that takes neither.
         """
         setup = self._contexts.setup
-        setup.authorize = hook, arguments_of(hook)
+        setup.authorize = hook, is_of_token_and_references(hook)
         setup.changes += 1
         return hook
 

@@ -17,6 +17,8 @@ from ocpi_emsp._command_waiter import Waiting
 from ocpi_emsp.flows.calls import fetch_one as fetch
 from ocpi_emsp.flows.calls.fetch_one import FetchedPage
 from ocpi_emsp.flows.commands import send as command
+from ocpi_emsp.flows.commands.reservations import new_reservation_id
+from ocpi_emsp.flows.commands.states import Command
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials import discovery as partner_api
 from ocpi_emsp.flows.credentials import register
@@ -25,7 +27,22 @@ from ocpi_emsp.flows.inbound.stored import require_zone
 from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
 from ocpi_emsp.flows.tokens.push import client as push
 from ocpi_emsp.listing import Listing
-from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff, Token, Version, VersionDetail
+from ocpi_emsp.models import (
+    Cdr,
+    Connector,
+    Credentials,
+    Evse,
+    Location,
+    ReserveNow,
+    Session,
+    StartSession,
+    StopSession,
+    Tariff,
+    Token,
+    UnlockConnector,
+    Version,
+    VersionDetail,
+)
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.resources.commands import PendingCommand, awaited_pending, pending_of
 from ocpi_emsp.resources.contexts import Close
@@ -54,13 +71,8 @@ class _Calls:
     ) -> T:
         return await flow(self._context, await self._registered(), *args, **kwargs)
 
-    async def _send(
-        self,
-        flow: Callable[Concatenate[Context, Party, P], Awaitable[command.CommandAcknowledgement]],
-        *args: P.args,
-        **kw: P.kwargs,
-    ) -> PendingCommand:
-        answered = await self._call(flow, *args, **kw)
+    async def _send(self, kind: type[Command], timeout: float | None, force: bool, **members: Any) -> PendingCommand:
+        answered = await self._call(command.send_command, kind, timeout=timeout, force=force, **members)
         return pending_of(self._waiting, answered.command, answered.findings)
 
     def _list(
@@ -141,17 +153,22 @@ class Client(_Calls):
     @blocking
     async def location(self, location_id: str) -> Location:
         """Get one location."""
-        return await self._call(fetch.location, location_id)
+        return await self._call(
+            fetch.fetch_object, outgoing("locations.get_location"), Location, location_id=location_id
+        )
 
     @blocking
     async def evse(self, location_id: str, evse_uid: str) -> Evse:
         """Get one EVSE."""
-        return await self._call(fetch.evse, location_id, evse_uid)
+        route = outgoing("locations.get_evse")
+        return await self._call(fetch.fetch_object, route, Evse, location_id=location_id, evse_uid=evse_uid)
 
     @blocking
     async def connector(self, location_id: str, evse_uid: str, connector_id: str) -> Connector:
         """Get one connector."""
-        return await self._call(fetch.connector, location_id, evse_uid, connector_id)
+        route = outgoing("locations.get_connector")
+        ids = {"location_id": location_id, "evse_uid": evse_uid, "connector_id": connector_id}
+        return await self._call(fetch.fetch_object, route, Connector, **ids)
 
     def sessions(
         self,
@@ -219,14 +236,14 @@ class Client(_Calls):
         a zone, too.
         """
         return await self._send(
-            command.reserve_now,
+            ReserveNow,
+            timeout,
+            force,
             token=token,
             location_id=location_id,
             expiry_date=expiry_date,
-            reservation_id=reservation_id,
+            reservation_id=new_reservation_id() if reservation_id is None else reservation_id,
             evse_uid=evse_uid,
-            timeout=timeout,
-            force=force,
         )
 
     @blocking
@@ -247,21 +264,14 @@ class Client(_Calls):
         command; UnsafeUrl; StoreFailed, with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not
         positive (docs/commands.md).
         """
-        return await self._send(
-            command.start_session,
-            token=token,
-            location_id=location_id,
-            evse_uid=evse_uid,
-            timeout=timeout,
-            force=force,
-        )
+        return await self._send(StartSession, timeout, force, token=token, location_id=location_id, evse_uid=evse_uid)
 
     @blocking
     async def stop_session(
         self, *, session_id: str, timeout: float | None = None, force: bool = False
     ) -> PendingCommand:
         """Send STOP_SESSION; see :meth:`start_session`."""
-        return await self._send(command.stop_session, session_id=session_id, timeout=timeout, force=force)
+        return await self._send(StopSession, timeout, force, session_id=session_id)
 
     @blocking
     async def unlock_connector(
@@ -275,12 +285,12 @@ class Client(_Calls):
     ) -> PendingCommand:
         """Send UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2); see :meth:`start_session`."""
         return await self._send(
-            command.unlock_connector,
+            UnlockConnector,
+            timeout,
+            force,
             location_id=location_id,
             evse_uid=evse_uid,
             connector_id=connector_id,
-            timeout=timeout,
-            force=force,
         )
 
 

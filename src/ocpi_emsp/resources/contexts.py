@@ -18,7 +18,7 @@ from ocpi_emsp._rate_limiter import make_rate_limiter
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
-from ocpi_emsp.flows.core.authorize_hook import Arguments, FallbackFunction, asking
+from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Backlog, Context, UrlPolicy
 from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
@@ -62,8 +62,8 @@ class Setup:
     wake_ups: WakeUps = field(init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
     deadline: _bridge.Deadline | None = field(init=False)
-    authorize: tuple[Callable[..., Any], Arguments] | None = field(default=None, init=False)
-    """The hook, and what it is called with."""
+    authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
+    """The hook, and True if it takes the token and the references."""
     listeners: list[tuple[type[Event], Callable[..., Any]]] = field(factory=list, init=False)
     changes: int = field(default=0, init=False)
     """How often a hook was registered."""
@@ -128,8 +128,8 @@ class Contexts:
         lift = _bridge.hook_for_sync if is_sync else _bridge.hook_for_async
         authorize = None
         if setup.authorize is not None:
-            hook, arguments = setup.authorize
-            authorize = asking(_bridge.hook_in_time(self.mode, hook, setup.deadline), arguments)
+            hook, is_pair = setup.authorize
+            authorize = asking(_bridge.hook_in_time(self.mode, hook, setup.deadline), is_pair=is_pair)
         return Context(
             identity=setup.identity,
             matrix=setup.matrix,

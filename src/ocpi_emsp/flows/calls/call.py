@@ -10,7 +10,6 @@ Rules of this module (status_codes.md; docs/spec-choices.md row 13):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from ocpi_emsp.errors import (
     AnswerUnusable,
@@ -61,12 +60,11 @@ async def call(
     route: Route,
     *,
     params: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Envelope:
     """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
     url = url_of(context, party, route, **(params or {}))
-    request = outgoing_request(route.method, url, party.token or "", query, body, as_base64=party.profile.base64_token)
+    request = outgoing_request(route.method, url, party.token or "", body, as_base64=party.profile.base64_token)
     return judge(request, await exchange(context, request, party, route.module))
 
 
@@ -74,12 +72,11 @@ def outgoing_request(
     method: str,
     url: str,
     token: str,
-    query: Mapping[str, str] | None = None,
     body: bytes = b"",
     *,
     as_base64: bool = False,
 ) -> Request:
-    """A request with token and correlation headers; ``query`` is added to what ``url`` has."""
+    """A request with token and correlation headers."""
     headers = {
         "authorization": authorization(token, as_base64=as_base64),
         "accept": "application/json",
@@ -88,8 +85,6 @@ def outgoing_request(
     }
     if body:
         headers["content-type"] = "application/json"
-    if query:
-        url += ("&" if "?" in url else "?") + urlencode(query, safe=":")
     return Request(method, url, headers=headers, body=body)
 
 

@@ -1,6 +1,6 @@
 """Objects that we pull from a partner.
 
-Rules of this module (transport_and_format.md, pagination; the rules of following a list are in walk.py):
+Rules of this module (transport_and_format.md, pagination; the rules of following a list are in pagination.py):
 - pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
 - an object that was given already is not given again;
 - a page is asked for as small, and a timestamp without a zone read in the zone, that the party's profile says.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
+import msgspec
 from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode
@@ -22,8 +23,7 @@ from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.pagination import CircularList, ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.models import Connector, Evse, Location
-from ocpi_emsp.routes import Route, outgoing
+from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import PageRequest
 
 T = TypeVar("T")
@@ -50,30 +50,18 @@ class FetchedPage(Generic[T]):
     """What was wrong with the page itself, and what was done about it."""
 
 
-async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], **params: str) -> T:
-    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read."""
-    envelope = await call(context, party, route, params=params)
+def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
+    """The object that a partner answered with. Raises AnswerUnusable."""
     try:
-        return decode(kind, in_zone(envelope.data, party.profile.time_zone).document)
+        return decode(kind, data)
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
 
 
-async def location(context: Context, party: Party, location_id: str) -> Location:
-    """One location of the party."""
-    return await fetch_object(context, party, outgoing("locations.get_location"), Location, location_id=location_id)
-
-
-async def evse(context: Context, party: Party, location_id: str, evse_uid: str) -> Evse:
-    """One EVSE of the party."""
-    route = outgoing("locations.get_evse")
-    return await fetch_object(context, party, route, Evse, location_id=location_id, evse_uid=evse_uid)
-
-
-async def connector(context: Context, party: Party, location_id: str, evse_uid: str, connector_id: str) -> Connector:
-    """One connector of the party."""
-    ids = {"location_id": location_id, "evse_uid": evse_uid, "connector_id": connector_id}
-    return await fetch_object(context, party, outgoing("locations.get_connector"), Connector, **ids)
+async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], /, **params: str) -> T:
+    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read."""
+    envelope = await call(context, party, route, params=params)
+    return read(kind, in_zone(envelope.data, party.profile.time_zone).document)
 
 
 async def fetch_pages(

@@ -55,10 +55,6 @@ def _bare(send: Send) -> Send:
     return send.inner if isinstance(send, _RetryingSend | _RateLimitedSend) else send
 
 
-def _key(party: Party) -> PartyId:
-    return party.country_code.upper(), party.party_id.upper()
-
-
 @asynccontextmanager
 async def _turn(context: Context, key: PartyId, profile: Profile) -> AsyncIterator[None]:
     """Holds one of the party's slots, from when its rate allows a request. Raises PartnerUnavailable."""
@@ -121,7 +117,7 @@ class _RetryingSend:
 
     async def _try(self, request: Request) -> tuple[_Outcome, bool]:
         """What one exchange gave, and whether it was the breaker's probe. Raises PartnerUnavailable."""
-        async with _turn(self.context, _key(self.party), self.party.profile):
+        async with _turn(self.context, self.party.owner, self.party.profile):
             is_probe = self._admit(request)
             try:
                 return await self.inner(request), is_probe
@@ -149,7 +145,7 @@ class _RetryingSend:
     def _admit(self, request: Request) -> bool:
         """Pass the party's breaker; True for its probe. Raises PartnerUnavailable."""
         now = self.context.clock.now()
-        breaker = self.context.rate_limiter.step(_key(self.party), lambda health: _admitted(health, now))
+        breaker = self.context.rate_limiter.step(self.party.owner, lambda health: _admitted(health, now))
         if breaker.may_call(now):
             return breaker.opened_at is not None
         if breaker.is_probing:
@@ -164,7 +160,7 @@ class _RetryingSend:
         """Change the party's breaker."""
         now = self.context.clock.now()
         self.context.rate_limiter.step(
-            _key(self.party), lambda health: (evolve(health, breaker=change(health.breaker, now)), None)
+            self.party.owner, lambda health: (evolve(health, breaker=change(health.breaker, now)), None)
         )
 
 

@@ -6,7 +6,7 @@ Rules of this module:
 - under review is what was last updated in the period; the other side of a pair may lie before or after it, so what was
   last updated within ``MARGIN`` of the period is looked at as well, and is never missing anything itself;
 - memory grows with the period (and its margin) and not with the store: of a document only a summary is held;
-- which session belongs to a CDR is decided in reconcile_match.py.
+- which session belongs to a CDR is decided in matching.py.
 """
 
 from __future__ import annotations

@@ -132,7 +132,10 @@ async def _deal_with(context: Context, entry: Entry) -> int:
     try:
         if entry.key is not None and entry.key.kind == Kind.COMMAND:
             return await _time_out(context, entry.key) is not None
-        return await _end_reservation(context, entry)
+        async with context.store.transaction() as tx:
+            leased = await reservations.expire(context, tx, entry, context.clock.now())
+        await deliver_logged(context, leased)
+        return 1
     except StoreFailed:
         raise
     except OcpiError as error:
@@ -158,13 +161,6 @@ async def _time_out(context: Context, key: Key) -> SentCommand | None:
     logs.info("command.timed_out", party=party, command=name, uid=sent.uid, correlation_id=correlation_id)
     await deliver_logged(context, [event, *leased] if event is not None else leased)
     return sent
-
-
-async def _end_reservation(context: Context, entry: Entry) -> int:
-    async with context.store.transaction() as tx:
-        leased = await reservations.expire(context, tx, entry, context.clock.now())
-    await deliver_logged(context, leased)
-    return 1
 
 
 async def _put_off(context: Context, entry: Entry, error: OcpiError) -> int:

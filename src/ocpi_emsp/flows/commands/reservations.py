@@ -24,8 +24,9 @@ from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
+from ocpi_emsp.flows.inbound.stored import find, reader
 from ocpi_emsp.models import CommandResponseType, CommandType, TokenType
-from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 
 
@@ -99,20 +100,15 @@ async def get_reservation(
     context: Context, country_code: str, party_id: str, location_id: str, reservation_id: int
 ) -> Reservation | None:
     """The reservation, or None."""
-    async with context.store.transaction(read_only=True) as tx:
-        return await _get(tx, reservation_key(country_code, party_id, location_id, reservation_id))
+    record = await find(context, reservation_key(country_code, party_id, location_id, reservation_id))
+    return _read(record) if record else None
 
 
 async def list_reservations(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[Reservation]:
     """Reservations, oldest first, ``after`` a sequence."""
-    query = Query(
-        kind=Kind.RESERVATION, country_code=country_code, party_id=party_id, after=after, limit=limit, count=False
-    )
-    async with context.store.transaction(read_only=True) as tx:
-        page = await tx.page(query)
-    return [_read(record) for record in page.records]
+    return [_read(each) for each in await reader(context, Kind.RESERVATION, (country_code, party_id))(limit, after)]
 
 
 async def _get(tx: Transaction, key: Key) -> Reservation | None:

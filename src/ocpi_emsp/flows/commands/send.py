@@ -11,7 +11,6 @@ Rules of this module (docs/commands.md):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,6 +40,7 @@ from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand,
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.journal import error_text
+from ocpi_emsp.flows.inbound.stored import find, reader
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.models import (
@@ -50,10 +50,9 @@ from ocpi_emsp.models import (
     ReserveNow,
     StartSession,
     StopSession,
-    Token,
     UnlockConnector,
 )
-from ocpi_emsp.ports import Entry, Kind, Query, Transaction
+from ocpi_emsp.ports import Kind, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.routes import outgoing
 
@@ -78,131 +77,46 @@ class CommandAcknowledgement:
     """What the checks before sending found."""
 
 
-def response_url(context: Context, kind: type[Command], uid: str) -> str:
-    """Where the result of a command comes in."""
-    return _RESULT.url(context.identity.endpoint("commands"), command=_TYPES[kind].value, uid=uid)
-
-
 # --- what was sent --------------------------------------------------------------------------------------------------
 
 
 async def get_command(context: Context, country_code: str, party_id: str, uid: str) -> SentCommand | None:
     """The command with this id, as it is stored now."""
-    async with context.store.transaction(read_only=True) as tx:
-        return await command_state.get_command(tx, command_key(country_code, party_id, uid))
+    record = await find(context, command_key(country_code, party_id, uid))
+    return read_command(record.document) if record else None
 
 
 async def list_commands(
     context: Context, country_code: str | None, party_id: str | None, limit: int, after: int
 ) -> list[SentCommand]:
     """Commands, oldest first, ``after`` a sequence, of one party where its codes are given."""
-    query = Query(
-        kind=Kind.COMMAND, country_code=country_code, party_id=party_id, after=after, limit=limit, count=False
-    )
-    async with context.store.transaction(read_only=True) as tx:
-        records = (await tx.page(query)).records
+    records = await reader(context, Kind.COMMAND, (country_code, party_id))(limit, after)
     return [evolve(read_command(record.document), sequence=record.sequence) for record in records]
-
-
-# --- the four commands ----------------------------------------------------------------------------------------------
-
-
-async def reserve_now(
-    context: Context,
-    party: Party,
-    *,
-    token: Token,
-    location_id: str,
-    expiry_date: datetime,
-    reservation_id: int | None = None,
-    evse_uid: str | None = None,
-    timeout: float | None = None,
-    force: bool = False,
-) -> CommandAcknowledgement:
-    """RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, none makes a new one.
-
-    Raises ValueError for an ``expiry_date`` without a zone.
-    """
-    uid = new_id()
-    command = ReserveNow(
-        response_url=response_url(context, ReserveNow, uid),
-        token=token,
-        expiry_date=expiry_date,
-        reservation_id=reservations.new_reservation_id() if reservation_id is None else reservation_id,
-        location_id=location_id,
-        evse_uid=evse_uid,
-    )
-    return await send_command(context, party, uid, command, timeout=timeout, force=force)
-
-
-async def start_session(
-    context: Context,
-    party: Party,
-    *,
-    token: Token,
-    location_id: str,
-    evse_uid: str | None = None,
-    timeout: float | None = None,
-    force: bool = False,
-) -> CommandAcknowledgement:
-    """START_SESSION."""
-    uid = new_id()
-    url = response_url(context, StartSession, uid)
-    command = StartSession(response_url=url, token=token, location_id=location_id, evse_uid=evse_uid)
-    return await send_command(context, party, uid, command, timeout=timeout, force=force)
-
-
-async def stop_session(
-    context: Context, party: Party, *, session_id: str, timeout: float | None = None, force: bool = False
-) -> CommandAcknowledgement:
-    """STOP_SESSION."""
-    uid = new_id()
-    command = StopSession(response_url=response_url(context, StopSession, uid), session_id=session_id)
-    return await send_command(context, party, uid, command, timeout=timeout, force=force)
-
-
-async def unlock_connector(
-    context: Context,
-    party: Party,
-    *,
-    location_id: str,
-    evse_uid: str,
-    connector_id: str,
-    timeout: float | None = None,
-    force: bool = False,
-) -> CommandAcknowledgement:
-    """UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2)."""
-    uid = new_id()
-    command = UnlockConnector(
-        response_url=response_url(context, UnlockConnector, uid),
-        location_id=location_id,
-        evse_uid=evse_uid,
-        connector_id=connector_id,
-    )
-    return await send_command(context, party, uid, command, timeout=timeout, force=force)
 
 
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
 async def send_command(
-    context: Context, party: Party, uid: str, command: Command, *, timeout: float | None, force: bool
+    context: Context, party: Party, kind: type[Command], /, *, timeout: float | None, force: bool, **members: Any
 ) -> CommandAcknowledgement:
-    """Send a command; the acknowledgement is in the answer, the result comes later to ``response_url``.
+    """Send a command with these members; its result comes later, to the ``response_url`` that it gets.
 
     ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
     NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
     ``command_uid`` under which the command is stored; StoreFailed, which has it where the command was sent; UnsafeUrl;
-    ValueError if ``timeout`` is not positive.
+    ValueError if ``timeout`` is not positive, and for a time without a zone.
     """
-    kind = _TYPES[type(command)]
-    require(context, party, outgoing(f"commands.{kind.value}"))
+    uid, name = new_id(), _TYPES[kind]
+    url = _RESULT.url(context.identity.endpoint("commands"), command=name.value, uid=uid)
+    command = kind(response_url=url, **members)
+    require(context, party, outgoing(f"commands.{name.value}"))
     body = encode_valid(command)
     findings = await _checked(context, party, command, force=force)
-    context = evolve(context, correlation_id=context.correlation_id or new_id())
+    context = context.correlated()
     sent = await _store(context, party, uid, command, timeout)
     try:
-        acknowledgement = await _ask(context, party, kind, body)
+        acknowledgement = await _ask(context, party, name, body)
     except (PartnerError, UnsafeUrl) as error:
         if isinstance(error, PartnerError):
             error.command_uid = uid
@@ -309,7 +223,12 @@ def _is_refusal(error: PartnerError | UnsafeUrl) -> bool:
 async def _record(context: Context, sent: SentCommand, change: CommandChange, **values: Any) -> SentCommand:
     """The command after the CPO's answer, or the lack of one; its result may be there already."""
     try:
-        answered, leased = await _write_down(context, sent, change, values)
+        now = context.clock.now()
+        async with context.store.transaction() as tx:
+            known = await command_state.get_command(tx, sent.key) or sent
+            answered = known.changed(change, **values)
+            leased = await stored(context, tx, answered, now)
+            await pull_unknown_session(tx, answered, answered.acknowledgement, now)
     except StoreFailed as error:
         error.command_uid = sent.uid
         raise
@@ -325,18 +244,6 @@ async def _record(context: Context, sent: SentCommand, change: CommandChange, **
     )
     await deliver_logged(context, leased)
     return answered
-
-
-async def _write_down(
-    context: Context, sent: SentCommand, change: CommandChange, values: Mapping[str, Any]
-) -> tuple[SentCommand, list[Entry]]:
-    now = context.clock.now()
-    async with context.store.transaction() as tx:
-        known = await command_state.get_command(tx, sent.key) or sent
-        answered = known.changed(change, **values)
-        leased = await stored(context, tx, answered, now)
-        await pull_unknown_session(tx, answered, answered.acknowledgement, now)
-    return answered, leased
 
 
 async def pull_unknown_session(

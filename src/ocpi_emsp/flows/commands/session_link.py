@@ -1,6 +1,6 @@
 """From command to session: the session that a START_SESSION brought about is found, and linked to it.
 
-Rules of this module (mod_commands.md 1; the law of matching is in pending_matches.py):
+Rules of this module (mod_commands.md 1; the law of matching is in session_match.py):
 - a session is looked at once, when it is new: nothing links two sessions to a command, or two commands to a session;
 - a command that was refused leads to no session; one without an answer, or whose deadline passed, may;
 - a session that begins during a reservation of the same driver uses it, whether a command began it or not;
@@ -21,9 +21,10 @@ from ocpi_emsp.flows.commands.reservations import used
 from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting, matches_at, place
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand, command_key, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.models import CommandResponseType, CommandType, Session
-from ocpi_emsp.ports import START, Entry, Transaction
+from ocpi_emsp.ports import START, Transaction
 
 REFUSALS = frozenset(
     {CommandResponseType.REJECTED, CommandResponseType.NOT_SUPPORTED, CommandResponseType.UNKNOWN_SESSION}
@@ -34,17 +35,9 @@ _PAGE = 100
 
 async def look_for(tx: Transaction, sent: SentCommand) -> None:
     """Look for the session of a START_SESSION that is about to be sent, in the transaction that stores it."""
-    pending_match = _pending_match(sent)
-    if pending_match is not None and sent.sent_at is not None:
-        await tx.append(pending_match.entry(sent.sent_at, sent.correlation_id))
-
-
-def _pending_match(sent: SentCommand) -> PendingMatch | None:
-    if sent.command != CommandType.START_SESSION or sent.sent_at is None:
-        return None
-    if sent.auth_id is None or sent.location_id is None:
-        return None
-    return PendingMatch(
+    if sent.sent_at is None or sent.auth_id is None or sent.location_id is None:
+        return
+    pending_match = PendingMatch(
         command=sent.command,
         uid=sent.uid,
         country_code=sent.country_code,
@@ -55,6 +48,7 @@ def _pending_match(sent: SentCommand) -> PendingMatch | None:
         since=sent.sent_at,
         until=sent.deadline or sent.sent_at,
     )
+    await tx.append(pending_match.entry(sent.sent_at, sent.correlation_id))
 
 
 async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
@@ -119,7 +113,7 @@ async def forget_old(context: Context) -> int:
     """
     forgotten, after = 0, 0
     now = context.clock.now()
-    while entries := await _page(context, after):
+    while entries := await page(context, START, after):
         after = entries[-1].sequence
         for entry in entries:
             pending_match = PendingMatch.of(entry)
@@ -128,11 +122,6 @@ async def forget_old(context: Context) -> int:
             elif pending_match.command == CommandType.START_SESSION and pending_match.is_young(now, context.limits):
                 return forgotten
     return forgotten
-
-
-async def _page(context: Context, after: int) -> Sequence[Entry]:
-    async with context.store.transaction(read_only=True) as tx:
-        return await tx.entries(START, limit=_PAGE, after=after)
 
 
 async def _forget(context: Context, entry_id: str) -> bool:

@@ -88,13 +88,8 @@ class PendingMatch:
 
     def is_young(self, now: datetime, limits: Limits) -> bool:
         """True where a START_SESSION with the usual deadline would not be over, nor any that was sent after it."""
-        return (
-            now
-            <= self.since
-            + limits.commands.result_timeout
-            + limits.commands.session_window
-            + limits.commands.session_delay
-        )
+        usual = limits.commands
+        return now <= self.since + usual.result_timeout + usual.session_window + usual.session_delay
 
     def fits(self, session: Session, limits: Limits) -> bool:
         """True where the session may be the one."""

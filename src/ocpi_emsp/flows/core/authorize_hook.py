@@ -178,11 +178,13 @@ def _encoded(request: AuthorizationRequest, info: AuthorizationInfo) -> bytes:
 
 AuthorizeHook: TypeAlias = Callable[[AuthorizationRequest], Awaitable[object]]
 """A hook for a flow. Raises DeadlinePassed, and whatever the backend's function raises."""
-Arguments: TypeAlias = Callable[[AuthorizationRequest], tuple[Any, ...]]
 
 
-def arguments_of(hook: Callable[..., Any]) -> Arguments:
-    """What a hook is called with, by its signature. Raises TypeError where it takes neither one argument nor two."""
+def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
+    """True for a hook of two arguments, by its signature; False for one of an AuthorizationRequest.
+
+    Raises TypeError where it takes neither.
+    """
     try:
         signature = inspect.signature(hook)
     except ValueError as error:
@@ -199,22 +201,16 @@ def arguments_of(hook: Callable[..., Any]) -> Arguments:
         raise TypeError(
             f"invalid authorize hook '{_name(hook)}': expected a function of an AuthorizationRequest: {error}"
         ) from error
-    return _token_and_references if is_pair else _request
+    return is_pair
 
 
-def _request(request: AuthorizationRequest) -> tuple[Any, ...]:
-    return (request,)
-
-
-def _token_and_references(request: AuthorizationRequest) -> tuple[Any, ...]:
-    return (request.token, request.references)
-
-
-def asking(lifted: Callable[..., Awaitable[object]], arguments: Arguments) -> AuthorizeHook:
-    """The hook as a flow calls it."""
+def asking(lifted: Callable[..., Awaitable[object]], *, is_pair: bool) -> AuthorizeHook:
+    """The hook as a flow calls it; ``is_pair``: it takes the token and the references."""
+    if not is_pair:
+        return lifted
 
     async def ask(request: AuthorizationRequest) -> object:
-        return await lifted(*arguments(request))
+        return await lifted(request.token, request.references)
 
     return ask
 

@@ -55,37 +55,9 @@ class Identity:
 # --- what a setting has to be ---------------------------------------------------------------------------------------
 
 
-def check_rate(rate: Decimal | None, setting: str = "requests_per_second") -> None:
-    """Raise ValueError if requests can never be sent at this rate."""
-    if rate is not None:
-        _check(
-            setting,
-            rate,
-            Decimal,
-            lambda it: it.is_finite() and it >= MIN_RATE,
-            f"a Decimal of {MIN_RATE} or more",
-            "2",
-        )
-
-
-def check_slots(slots: int | None, setting: str = "concurrent_requests") -> None:
-    """Raise ValueError if no request can be sent with this number of concurrent ones."""
-    if slots is not None:
-        _check(setting, slots, int, lambda it: it >= 1, "a whole number of 1 or more", "4")
-
-
-def _check(
-    setting: str,
-    value: Any,
-    kind: type | tuple[type, ...],
-    is_usable: Callable[[Any], bool],
-    expected: str,
-    example: str,
-) -> None:
-    is_kind = isinstance(value, kind) and not isinstance(value, bool)
-    if not is_kind or not is_usable(value):
-        error = ValueError if is_kind else TypeError
-        raise error(f"invalid {setting} '{value}': expected {expected}, for example {example}")
+def is_usable_rate(rate: Decimal) -> bool:
+    """True where requests can be sent at this rate."""
+    return rate.is_finite() and rate >= MIN_RATE
 
 
 def _is(
@@ -94,9 +66,14 @@ def _is(
     """A validator: the default stands in its message as the example."""
 
     def validate(instance: object, attribute: Attribute[Any], value: Any) -> None:
+        is_kind = isinstance(value, kind) and not isinstance(value, bool)
+        if is_kind and is_usable(value):
+            return
         default = attribute.default
         shown = f"timedelta(seconds={default.total_seconds():g})" if isinstance(default, timedelta) else str(default)
-        _check(f"{type(instance).__name__}.{attribute.name}", value, kind, is_usable, expected, example or shown)
+        setting = f"{type(instance).__name__}.{attribute.name}"
+        error = ValueError if is_kind else TypeError
+        raise error(f"invalid {setting} '{value}': expected {expected}, for example {example or shown}")
 
     return validate
 
@@ -105,6 +82,9 @@ _COUNT = _is(int, "a whole number of 1 or more", lambda it: it >= 1)
 _COUNT_OR_0 = _is(int, "a whole number of 0 or more", lambda it: it >= 0)
 _SECONDS = _is((int, float), "seconds above 0", lambda it: it > 0)
 _SECONDS_OR_NONE = _is((int, float, NoneType), "seconds above 0, or None", lambda it: it is None or it > 0)
+_RATE_OR_NONE = _is(
+    (Decimal, NoneType), f"a Decimal of {MIN_RATE} or more", lambda it: it is None or is_usable_rate(it), "2"
+)
 _SHARE = _is((int, float), "a share from 0 to 1", lambda it: 0 <= it <= 1)
 _TIME = _is(timedelta, "a timedelta above 0", lambda it: it > _ZERO)
 _WAIT = _is(timedelta, "a timedelta of 0 or more", lambda it: it >= _ZERO)
@@ -267,14 +247,10 @@ class RetryPolicy:
 class RateLimit:
     """How many requests a partner gets from all clients. Raises ValueError or TypeError as :class:`Limits` does."""
 
-    requests_per_second: Decimal | None = field(default=None)
+    requests_per_second: Decimal | None = field(default=None, validator=_RATE_OR_NONE)
     """Requests to one partner, evenly spaced; None for no such limit: the specification names none."""
     concurrent_requests: int = field(default=4, validator=_COUNT)
     """Requests to one partner at once: one per pulled module, so that no module waits for another."""
     slot_timeout: timedelta = field(default=timedelta(seconds=600), validator=_TIME)
     """How long a call waits while the allowed number of others is under way: twice ``HttpLimits.total_timeout``, so
     each of those has ended."""
-
-    @requests_per_second.validator
-    def _check_rate(self, _attribute: object, value: Decimal | None) -> None:
-        check_rate(value, "RateLimit.requests_per_second")

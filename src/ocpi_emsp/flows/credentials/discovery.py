@@ -10,7 +10,7 @@ Rules of this module (docs/spec-choices.md):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,13 +31,12 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.pagination import same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import Identity
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
-
-T = TypeVar("T")
 
 MOST_ENDPOINTS = 200
 """Endpoints of a version at most: 2.1.1 has eight modules, vendors add a few, and each request of a party reads all."""
@@ -76,20 +75,7 @@ def our_credentials(context: Context, token: str) -> Credentials:
     )
 
 
-def read(kind: type[T], data: msgspec.Raw) -> T:
-    """The object that a partner answered with. Raises AnswerUnusable."""
-    try:
-        return decode(kind, data)
-    except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
-
-
 # --- versions -------------------------------------------------------------------------------------------------------
-
-
-async def fetch_versions(context: Context, versions_url: str, token: str, *, as_base64: bool = False) -> list[Version]:
-    """The versions that a partner offers, those that can be read. Raises PartnerError, UnsafeUrl."""
-    return read_versions(await _get(context, versions_url, token, as_base64))[0]
 
 
 def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
@@ -124,13 +110,6 @@ def _is_ours(version: Version) -> bool:
     return version.version == VersionNumber.V2_1_1
 
 
-async def fetch_version_details(
-    context: Context, versions_url: str, token: str, *, as_base64: bool = False
-) -> VersionDetail:
-    """The details of 2.1.1. Raises UnsupportedVersion (what is offered), PartnerError, UnsafeUrl, CannotUseApi."""
-    return (await _details(context, versions_url, token, as_base64))[0]
-
-
 async def _details(context: Context, versions_url: str, token: str, as_base64: bool) -> tuple[VersionDetail, list[str]]:
     versions, notes = read_versions(await _get(context, versions_url, token, as_base64))
     url, more = details_url(versions)
@@ -139,17 +118,18 @@ async def _details(context: Context, versions_url: str, token: str, as_base64: b
 
 
 async def party_versions(context: Context, party: Party) -> list[Version]:
-    """The versions that a registered party offers."""
-    return await fetch_versions(context, *_reach(party), as_base64=party.profile.base64_token)
+    """The versions that a registered party offers, those that can be read. Raises PartnerError, UnsafeUrl."""
+    url, token = party.versions_url or "", party.token or ""
+    return read_versions(await _get(context, url, token, party.profile.base64_token))[0]
 
 
 async def party_version_details(context: Context, party: Party) -> VersionDetail:
-    """The endpoints of 2.1.1 that a registered party offers."""
-    return await fetch_version_details(context, *_reach(party), as_base64=party.profile.base64_token)
+    """The endpoints of 2.1.1 that a registered party offers.
 
-
-def _reach(party: Party) -> tuple[str, str]:
-    return party.versions_url or "", party.token or ""
+    Raises UnsupportedVersion naming what is offered, PartnerError, UnsafeUrl, CannotUseApi.
+    """
+    url, token = party.versions_url or "", party.token or ""
+    return (await _details(context, url, token, party.profile.base64_token))[0]
 
 
 async def _get(context: Context, url: str, token: str, as_base64: bool) -> msgspec.Raw:

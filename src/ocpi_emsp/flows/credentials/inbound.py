@@ -1,7 +1,7 @@
 """The eMSP interface of the credentials module (credentials.md 1).
 
 Rules of this module (docs/spec-choices.md row 19):
-- what may happen when is in the table of handshake.py: POST when registered and PUT, PATCH, DELETE when not are 405;
+- what may happen when is in the table of states.py: POST when registered and PUT, PATCH, DELETE when not are 405;
 - PATCH merges onto the credentials that are stored and then behaves as PUT;
 - a party keeps its country_code and party_id: they are the owner of everything that it sent;
 - GET answers with the token that the request carried: it is the one that works.

@@ -1,7 +1,7 @@
 """The first credentials handshake, both ways, and what a partner's renewal sets off (credentials.md 1 and 3).
 
 Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
-- what happens to a party goes through the table of handshake.py;
+- what happens to a party goes through the table of states.py;
 - our token is stored before our POST, since the partner calls back with it before it answers;
 - a handshake that fails leaves what was there before, and one whose process dies leaves a placeholder that is swept;
 - a handshake never takes the place of a registration, nor makes us our own partner.
@@ -23,8 +23,9 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import call, exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_id, new_token
-from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, usable_offer
 from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver

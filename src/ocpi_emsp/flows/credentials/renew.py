@@ -1,7 +1,7 @@
 """The life of a registration: who is registered, new endpoints, fresh tokens, the end (credentials.md 1.2 to 1.4).
 
 Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
-- what happens to a party goes through the table of handshake.py;
+- what happens to a party goes through the table of states.py;
 - our fresh token is stored before it is sent, since the partner calls back with it before it answers;
 - a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves
   both tokens of ours valid: the partner may have accepted the new one, and its next request shows whether it did;
@@ -27,8 +27,9 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.events import PartyUnregistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request, require
+from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_token
-from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, read, usable_offer
+from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, usable_offer
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
 from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver

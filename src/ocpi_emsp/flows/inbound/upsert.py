@@ -17,6 +17,7 @@ from ocpi_emsp.codec.patch import Members, join, members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.stored import find
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -24,8 +25,7 @@ from ocpi_emsp.wire import Response
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
     """The document as stored."""
-    async with incoming.context.store.transaction(read_only=True) as tx:
-        record = await tx.get(key)
+    record = await find(incoming.context, key)
     if record is None:
         raise UnknownObject(f"{key.kind} {key.id!r} is not known")
     return incoming.answer(record.document)

@@ -1,6 +1,6 @@
 """The eMSP interface of the locations module (mod_locations.md 2.2): Location, EVSE and Connector.
 
-Rules of this module (docs/spec-choices.md rows 4, 6, 15, 18; the shared ones are in objects.py):
+Rules of this module (docs/spec-choices.md rows 4, 6, 15, 18; the shared ones are in inbound/upsert.py):
 - EVSEs are records of their own, so that a status change rewrites one EVSE; a location is assembled when it is read;
 - a change of an EVSE or connector moves the ``last_updated`` of everything around it forward, never back;
 - a location is as new as its newest EVSE, as stored and as received: not every CPO moves the one with the other;
@@ -10,7 +10,7 @@ Rules of this module (docs/spec-choices.md rows 4, 6, 15, 18; the shared ones ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -27,6 +27,7 @@ from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
+_EVSES = tuple[Evse, ...]
 _KEYED = {"evses": "uid", "connectors": "id"}
 _NULL = msgspec.Raw(b"null")
 
@@ -50,7 +51,10 @@ async def get_evse(incoming: Incoming) -> Response:
 async def get_connector(incoming: Incoming) -> Response:
     """A connector as stored."""
     async with incoming.context.store.transaction(read_only=True) as tx:
-        return incoming.answer(bytes(_connector(incoming, await _evse(incoming, tx))))
+        connector = _find_connector(incoming, await _evse(incoming, tx))
+    if connector is None:
+        raise _unknown_connector(incoming)
+    return incoming.answer(bytes(connector))
 
 
 # --- PUT ------------------------------------------------------------------------------------------------------------
@@ -203,9 +207,6 @@ def _read_strictly(incoming: Incoming, stored: Sequence[Record]) -> _Pushed | No
     )
 
 
-_EVSES = tuple[Evse, ...]
-
-
 def _evse_record(incoming: Incoming, location: Key, evse: Evse, document: bytes) -> Record:
     key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
     correlation_id = incoming.correlation_id
@@ -346,25 +347,14 @@ async def _evse(incoming: Incoming, tx: Transaction) -> Record:
     return record
 
 
-def _connector(incoming: Incoming, evse: Record) -> msgspec.Raw:
-    connector = _find_connector(incoming, evse)
-    if connector is None:
-        raise _unknown_connector(incoming)
-    return connector
-
-
 def _find_connector(incoming: Incoming, evse: Record) -> msgspec.Raw | None:
-    wanted = incoming.params["connector_id"]
-    return next((connector for connector in _connectors(evse) if identity(connector, "id") == wanted), None)
+    wanted, stored = incoming.params["connector_id"], items(members(evse.document).get("connectors", _NULL))
+    return next((connector for connector in stored if identity(connector, "id") == wanted), None)
 
 
 def _unknown_connector(incoming: Incoming) -> UnknownObject:
     connector_id, evse_uid = incoming.params["connector_id"], incoming.params["evse_uid"]
     return UnknownObject(f"connector {connector_id!r} of EVSE {evse_uid!r} is not known")
-
-
-def _connectors(evse: Record) -> Iterator[msgspec.Raw]:
-    yield from items(members(evse.document).get("connectors", _NULL))
 
 
 async def _unknown_evse(incoming: Incoming, tx: Transaction) -> UnknownObject:

@@ -86,20 +86,20 @@ async def _owner_of_cdr(tx: Transaction, among: Sequence[Owner], cdr_id: str, do
         if same_content(record.document, document):
             return _owner(record)
     sessions = await _holding(tx, allowed, Kind.SESSION, cdr_id)
-    driver = _member(document, "auth_id")
-    of_session = _only(each for each, session in sessions.items() if _member(session.document, "auth_id") == driver)
+    driver = text_at(document, "auth_id")
+    of_session = _only(each for each, session in sessions.items() if text_at(session.document, "auth_id") == driver)
     found = of_session or await _owner_of_place(tx, among, document)
     return found or _only(each for each in known if each != own) or own
 
 
 async def _owner_of_place(tx: Transaction, among: Sequence[Owner], document: bytes) -> Owner | None:
     """The one party that has the location at which something happened."""
-    location = _member(document, "location", "id")
+    location = text_at(document, "location", "id")
     found = await _holding(tx, among, Kind.LOCATION, location) if location else {}
     return _only(found)
 
 
-def _member(document: bytes, *path: str) -> str:
+def text_at(document: bytes, *path: str) -> str:
     """The text of a member; empty where there is none."""
     *above, last = path
     try:

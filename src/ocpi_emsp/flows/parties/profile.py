@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec.zones import zone_of
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.settings import MIN_RATE, check_rate, check_slots
+from ocpi_emsp.flows.core.settings import MIN_RATE, is_usable_rate
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -28,6 +29,7 @@ from ocpi_emsp.flows.parties.party import (
     RuleAction,
     find_party,
     get_party,
+    load_party,
     owners,
     put_party,
     with_policy,
@@ -45,8 +47,7 @@ _PARTY = re.compile(r"[A-Z]{2}-[A-Z0-9]{3}")
 
 async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
     """The profile of a party. Raises NotRegistered."""
-    async with context.store.transaction(read_only=True) as tx:
-        return (await get_party(tx, country_code, party_id)).profile
+    return (await load_party(context, country_code, party_id)).profile
 
 
 async def set_profile(context: Context, country_code: str, party_id: str, changes: Mapping[str, Any]) -> Profile:
@@ -59,33 +60,27 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
         if "allowed_parties" in read:
             _require_foreign(context, changed)
             await _require_unregistered(tx, changed)
-        if changed != party:
-            await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
-        await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
+        await _put_changed(context, tx, party, changed)
     return changed.profile
 
 
 async def set_matrix(context: Context, country_code: str, party_id: str, matrix: SupportMatrix | None) -> None:
     """Store what is served to a party and called at it. Raises NotRegistered."""
-    async with context.store.transaction() as tx:
-        party = await get_party(tx, country_code, party_id)
-        profile = evolve(party.profile, matrix=matrix.to_csv() if matrix is not None else None)
-        await _put_profile(context, tx, party, profile)
-        changed = evolve(party, profile=profile)
-        await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
+    await set_profile(context, country_code, party_id, {"matrix": matrix})
 
 
 async def set_policy(context: Context, country_code: str, party_id: str, policy: Policy | None) -> None:
     """Store what of a party's payloads is refused. Raises NotRegistered, ValueError for an unknown rule."""
     async with context.store.transaction() as tx:
         party = await get_party(tx, country_code, party_id)
-        await _put_profile(context, tx, party, with_policy(party.profile, policy))
+        await _put_changed(context, tx, party, evolve(party, profile=with_policy(party.profile, policy)))
 
 
-async def _put_profile(context: Context, tx: Transaction, party: Party, profile: Profile) -> None:
+async def _put_changed(context: Context, tx: Transaction, party: Party, changed: Party) -> None:
     """A change of our own making has an id of its own."""
-    correlation_id = context.correlated().correlation_id
-    await put_party(tx, evolve(party, profile=profile), context.clock.now(), correlation_id)
+    if changed != party:
+        await put_party(tx, changed, context.clock.now(), context.correlated().correlation_id)
+    await request_push_if_enabled(tx, party, changed, context.matrix, context.clock.now())
 
 
 def _require_policy(profile: Profile) -> None:
@@ -147,17 +142,18 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _page_limit(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("expected a whole number of 1 or more, for example 100")
-    return value
+def _whole_number(example: int) -> _Value:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"expected a whole number of 1 or more, for example {example}")
+        return value
+
+    return read
 
 
 def _texts(value: Any) -> list[str]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError("expected a list of texts, for example ['NL-ABC'] or ['locations']")
-    texts = list(value)
-    if not all(isinstance(each, str) for each in texts):
+    texts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
+    if texts is None or not all(isinstance(each, str) for each in texts):
         raise ValueError("expected a list of texts, for example ['NL-ABC'] or ['locations']")
     return texts
 
@@ -214,21 +210,11 @@ def _actions(value: Any) -> tuple[RuleAction, ...]:
 
 
 def _rate(value: Any) -> Decimal:
-    if isinstance(value, bool):
-        raise ValueError(f"expected a number of {MIN_RATE} or more, for example 2")
-    try:
+    with suppress(InvalidOperation):
         rate = Decimal(str(value))
-    except InvalidOperation:
-        raise ValueError(f"expected a number of {MIN_RATE} or more, for example 2") from None
-    check_rate(rate)
-    return rate
-
-
-def _slots(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("expected a whole number of 1 or more, for example 4")
-    check_slots(value)
-    return value
+        if is_usable_rate(rate):
+            return rate
+    raise ValueError(f"expected a number of {MIN_RATE} or more, for example 2")
 
 
 _READERS: Mapping[str, _Value] = {
@@ -238,9 +224,9 @@ _READERS: Mapping[str, _Value] = {
     "matrix": _matrix,
     "append_charging_periods": _flag,
     "requests_per_second": _rate,
-    "concurrent_requests": _slots,
+    "concurrent_requests": _whole_number(4),
     "trailing_slash": _flag,
-    "page_limit": _page_limit,
+    "page_limit": _whole_number(100),
     "allowed_parties": _parties,
     "time_zone": _zone,
     "patches_sessions": _flag,

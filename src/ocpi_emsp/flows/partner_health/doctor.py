@@ -32,6 +32,7 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.discovery import (
@@ -39,7 +40,6 @@ from ocpi_emsp.flows.credentials.discovery import (
     duplicates,
     elsewhere,
     missing_modules,
-    read,
     read_versions,
     require_absolute,
     require_few,

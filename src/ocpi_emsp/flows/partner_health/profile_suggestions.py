@@ -16,12 +16,10 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
-from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, text_at
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key, get_party
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
@@ -127,7 +125,7 @@ def _time_zone(party: Party, seen: _Seen) -> Iterator[Suggestion]:
     naive = sum(1 for record in seen.documents() if naive_timestamps(record.document))
     if party.profile.time_zone is not None or not naive:
         return
-    said = {_text(record.document, "time_zone") for record in seen.records[Kind.LOCATION]} & time_zones()
+    said = {text_at(record.document, "time_zone") for record in seen.records[Kind.LOCATION]} & time_zones()
     zone = next(iter(said)) if len(said) == 1 else None
     locations = f"its locations are in {zone}" if zone else "which zone they are in is a question to the partner"
     why = f"timestamps without a zone are read as UTC; {locations}"
@@ -146,8 +144,8 @@ async def _cdr_ids(tx: Transaction, party: Party, seen: _Seen) -> list[Suggestio
 
 
 async def _has_its_session(tx: Transaction, cdr: Record) -> bool:
-    session = await tx.get(cdr.key._replace(kind=Kind.SESSION, id=_text(cdr.document, "id")))
-    return session is not None and _text(session.document, "auth_id") == _text(cdr.document, "auth_id")
+    session = await tx.get(cdr.key._replace(kind=Kind.SESSION, id=text_at(cdr.document, "id")))
+    return session is not None and text_at(session.document, "auth_id") == text_at(cdr.document, "auth_id")
 
 
 def _locations(party: Party, seen: _Seen) -> Iterator[Suggestion]:
@@ -158,11 +156,3 @@ def _locations(party: Party, seen: _Seen) -> Iterator[Suggestion]:
     if not party.profile.without_locations and sessions >= LEAST and not locations:
         why = "it sends sessions, and no location of it is known"
         yield Suggestion(name="without_locations", value=True, why=why, evidence=sessions)
-
-
-def _text(document: bytes, name: str) -> str:
-    """The text of a member; empty where it has none."""
-    try:
-        return identity(document, name)
-    except (InvalidObject, NotJson):
-        return ""

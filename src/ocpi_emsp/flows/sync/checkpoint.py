@@ -17,7 +17,6 @@ from typing import ClassVar
 from attrs import evolve, frozen
 
 from ocpi_emsp.codec import decode, encode
-from ocpi_emsp.flows.core.context import new_id
 from ocpi_emsp.ports import Key, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 
@@ -93,11 +92,6 @@ async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now:
 def whole_second(moment: datetime) -> datetime:
     """A moment as the wire has it: a window ends where the request says that it ends."""
     return moment.astimezone(UTC).replace(microsecond=0)
-
-
-def taken_over(window: Window) -> Window:
-    """The window of a pull that did not come to its end, continued."""
-    return evolve(window, run=new_id())
 
 
 def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoint:

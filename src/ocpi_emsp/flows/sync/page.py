@@ -35,7 +35,7 @@ from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.locations import inbound as locations
-from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of, said_owner
+from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of, said_owner, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
@@ -201,7 +201,7 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Pull]:
     async with pull.context.store.transaction(read_only=True) as tx:
         among = await open_owners(tx, pull.party)
         for each in zoned:
-            owner = pull.requested.get(id_of(each.document))
+            owner = pull.requested.get(text_at(each.document, "id"))
             if owner is None or owner not in among:
                 owner = await owner_of(tx, among, pull.source.kind, each.document)
             owned.append(pull.for_owner(owner))
@@ -236,7 +236,7 @@ async def after_commit(pull: Pull, page: Page) -> None:
         if isinstance(result, RejectedObject):
             pull.tally.reject(result)
         else:
-            pull.tally.outcome(result.outcome)
+            pull.tally.add(result.outcome.value)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
     try:
         await deliver(pull.context, page.leased)
@@ -275,21 +275,13 @@ async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: 
 async def _reject(listed: _Listed, tx: Transaction, page: Page, error: InvalidObject | NotJson) -> RejectedObject:
     pull, document = listed.pull, listed.received
     page.found.extend(error.findings)
-    object_id = id_of(document)
+    object_id = text_at(document, "id")
     named = (part.encode() for part in (*pull.connection, pull.source.module))
     digest = hashlib.sha256(b"\0".join((*named, document)))
     await tx.append(pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}"))
     if object_id:
         await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
     return RejectedObject(id=object_id, url=page.url, message=error.message, findings=tuple(error.findings))
-
-
-def id_of(document: bytes) -> str:
-    """The id of an object as received; empty where it has none."""
-    try:
-        return identity(document, "id")
-    except (InvalidObject, NotJson):
-        return ""
 
 
 def _require_owner(pull: Pull, document: bytes) -> None:

@@ -25,6 +25,7 @@ from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties import pending_resync as resync
+from ocpi_emsp.flows.parties.hub_owners import text_at
 from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
@@ -35,10 +36,9 @@ from ocpi_emsp.flows.sync.checkpoint import (
     finished,
     get_checkpoint,
     put_checkpoint,
-    taken_over,
     whole_second,
 )
-from ocpi_emsp.flows.sync.page import Pull, id_of, store_page
+from ocpi_emsp.flows.sync.page import Pull, store_page
 from ocpi_emsp.flows.sync.report import SyncEnded
 from ocpi_emsp.ports import Key, Kind, Transaction
 from ocpi_emsp.routes import outgoing
@@ -146,7 +146,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
         continues = left is not None and since is None and (left.full or not full)
         leaves_gap = since is not None and _leaves_gap(checkpoint, since)
         if left is not None and continues:
-            window = taken_over(left)
+            window = evolve(left, run=new_id())
             if window.next is not None and not same_origin(window.next, url):
                 window = evolve(window, next=None, total=None)
         else:
@@ -195,7 +195,7 @@ def _next_window(
 def _after(work: _Work, page: ListPage) -> Window | None:
     """Where the pull goes on after a page; None where the window is done, or cannot be."""
     window = work.window
-    unnamed = sum(not id_of(bytes(document)) for document in page.documents) if window.full else 0
+    unnamed = sum(not text_at(bytes(document), "id") for document in page.documents) if window.full else 0
     window = evolve(
         window,
         next=page.following,

@@ -10,7 +10,6 @@ from typing import Any
 from attrs import asdict, define, field, frozen
 
 from ocpi_emsp.findings import Finding
-from ocpi_emsp.flows.inbound.request import Outcome
 
 MOST_LISTED = 100
 """Rejected objects and notes of a module that a report holds: enough to act on, and a bound on memory."""
@@ -171,10 +170,6 @@ class Tally:
     def add(self, name: str, count: int = 1) -> None:
         """Count something."""
         self.counts[name] = self.counts.get(name, 0) + count
-
-    def outcome(self, outcome: Outcome) -> None:
-        """Count an object that was stored or compared."""
-        self.add(outcome.value)
 
     def reject(self, rejected: RejectedObject) -> None:
         """Count an object that was not."""
