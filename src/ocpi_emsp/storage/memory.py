@@ -138,13 +138,13 @@ class _MemoryTransaction:
                     self._store._listeners.tell(key.id)
 
     async def get(self, key: Key) -> Record | None:
-        key = _owned(key)
+        key = owned(key)
         if key in self._records:
             return self._records[key]
         return self._store._records.get(key.kind, {}).get(key)
 
     async def put(self, record: Record) -> None:
-        key = _owned(record.key)
+        key = owned(record.key)
         old = await self.get(key)
         sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._store._sequence), 1)
         numbered = Record(
@@ -164,14 +164,14 @@ class _MemoryTransaction:
         self._change(self._records, key, numbered)
 
     async def delete(self, key: Key) -> None:
-        key = _owned(key)
+        key = owned(key)
         if key.kind == Kind.LOCATION:
             for evse in await self.children(key):
                 self._change(self._records, evse.key, None)
         self._change(self._records, key, None)
 
     async def children(self, key: Key) -> Sequence[Record]:
-        location = _owned(key)[1:4]
+        location = owned(key)[1:4]
         evses = self._store._records.get(Kind.EVSE, {})
         found = {child: evses[child] for child in self._store._evses.get(location, ())}
         for child, record in self._records.items():
@@ -195,7 +195,7 @@ class _MemoryTransaction:
 
     async def append(self, entry: Entry) -> None:
         old = await self.entry(entry.id)
-        key = _owned(entry.key) if entry.key else None
+        key = owned(entry.key) if entry.key else None
         sequence = old.sequence if old else next(self._store._sequence)
         if old is None:
             self._journal.pop(entry.id, None)  # settled before: its place is the last one
@@ -217,7 +217,7 @@ class _MemoryTransaction:
         if self._journal:
             merged = {**self._store._journal[topic], **self._journal}
             journal = sorted(filter(None, merged.values()), key=lambda entry: entry.sequence)
-        key = _owned(key) if key else None
+        key = owned(key) if key else None
         owner = (owner[0].upper(), owner[1].upper()) if owner else None
         found = (
             entry
@@ -238,7 +238,7 @@ class _MemoryTransaction:
         changes[key] = value
 
 
-def _owned(key: Key) -> Key:
+def owned(key: Key) -> Key:
     """The key with its owner in upper case, as records are stored."""
     if key.country_code.isupper() and key.party_id.isupper():
         return key

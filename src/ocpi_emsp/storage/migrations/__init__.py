@@ -1,7 +1,8 @@
 """The schema and its versions, over Alembic.
 
 Rules of this package:
-- a script in ``versions`` is frozen once it is released: it spells its tables out, whatever tables.py becomes later;
+- a script in ``versions`` is frozen once it is released, as is parts.py, which they share: together they spell the
+  tables out, whatever tables.py becomes later;
 - a change of the schema is one transaction, which one process at a time has: it is done as a whole, or not at all;
   inside a transaction of the host it is a savepoint, and the host commits;
 - scripts get ``op`` and ``names`` as arguments: the ``op`` that ``alembic`` exports is one for the whole process, and

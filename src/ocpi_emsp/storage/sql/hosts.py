@@ -35,9 +35,5 @@ def _borrowed(engine: Engine, raw: object) -> Connection:
         engine.connect().close()  # what a dialect has to know of its server
     dialect = copy(engine.dialect)
     for name in ("do_commit", "do_rollback", "do_close"):
-        setattr(dialect, name, _left_to_the_host)
+        setattr(dialect, name, lambda _: None)
     return Engine(StaticPool(lambda: raw, dialect=dialect, reset_on_return=None), dialect, engine.url).connect()  # type: ignore[arg-type] # a DB-API connection
-
-
-def _left_to_the_host(_: object) -> None:
-    """The host does that."""

@@ -15,9 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
-
-Process = Callable[[Any], Any]
 
 
 class Prepared:
@@ -32,7 +29,7 @@ class Prepared:
         self._arrange = _arrange(compiled, dialect)
         columns = list(getattr(statement, "selected_columns", ()))
         self._row: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
-        processes = [_result_process(column.type, dialect) for column in columns]
+        processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self._converted = [(place, process) for place, process in enumerate(processes) if process is not None]
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
@@ -100,7 +97,3 @@ def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, 
     if compiled.positional:
         return arrange
     return lambda given: dict(zip(names, arrange(given), strict=True))
-
-
-def _result_process(type_: TypeEngine[Any], dialect: Dialect) -> Process | None:
-    return type_.dialect_impl(dialect).result_processor(dialect, None)

@@ -18,7 +18,7 @@ import msgspec
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
-from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.scalars import DateTime
 from ocpi_emsp.support import SupportMatrix
 
@@ -53,22 +53,22 @@ class _Party(msgspec.Struct):
 
 
 def projection(record: Record) -> Columns:
-    """The columns of a record's kind, by name; empty for a kind without any."""
+    """The columns of a record, by name; none for a kind without any, or without a view: they are empty then."""
     found = _PROJECTIONS.get(record.key.kind)
     if found is None:
         return {}
-    model, project, names = found
+    model, project = found
     view = record.view
     if not isinstance(view, model):
         try:
             is_ours = model in (_Command, _Party)
             view = msgspec.json.decode(record.document, type=model) if is_ours else decode(model, record.document)
         except (OcpiError, msgspec.MsgspecError):
-            return dict.fromkeys(names)
-    return project(record.key, view)
+            return {}
+    return project(view)
 
 
-def _location(_: Key, location: Location) -> Columns:
+def _location(location: Location) -> Columns:
     return {
         "country": location.country,
         "city": location.city,
@@ -85,11 +85,11 @@ def _degrees(text: str) -> float | None:
     return degrees if math.isfinite(degrees) else None
 
 
-def _evse(_: Key, evse: Evse) -> Columns:
+def _evse(evse: Evse) -> Columns:
     return {"status": evse.status.value, "evse_id": evse.evse_id}
 
 
-def _session(_: Key, session: Session) -> Columns:
+def _session(session: Session) -> Columns:
     return {
         "status": session.status.value,
         "auth_id": session.auth_id,
@@ -97,11 +97,11 @@ def _session(_: Key, session: Session) -> Columns:
     }
 
 
-def _tariff(_: Key, tariff: Tariff) -> Columns:
+def _tariff(tariff: Tariff) -> Columns:
     return {"currency": tariff.currency}
 
 
-def _cdr(_: Key, cdr: Cdr) -> Columns:
+def _cdr(cdr: Cdr) -> Columns:
     return {
         "auth_id": cdr.auth_id,
         "start_date_time": cdr.start_date_time,
@@ -111,7 +111,7 @@ def _cdr(_: Key, cdr: Cdr) -> Columns:
     }
 
 
-def _token(_: Key, token: Token) -> Columns:
+def _token(token: Token) -> Columns:
     return {
         "uid": token.uid,
         "auth_id": token.auth_id,
@@ -120,11 +120,7 @@ def _token(_: Key, token: Token) -> Columns:
     }
 
 
-def _command(_: Key, command: _Command) -> Columns:
-    return msgspec.structs.asdict(command)
-
-
-def _party(_: Key, party: _Party) -> Columns:
+def _party(party: _Party) -> Columns:
     profile = party.profile
     return {
         "state": party.state,
@@ -136,17 +132,13 @@ def _party(_: Key, party: _Party) -> Columns:
     }
 
 
-_PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Key, Any], Columns], tuple[str, ...]]] = {
-    Kind.LOCATION: (Location, _location, ("country", "city", "latitude", "longitude")),
-    Kind.EVSE: (Evse, _evse, ("status", "evse_id")),
-    Kind.SESSION: (Session, _session, ("status", "auth_id", "start_datetime")),
-    Kind.TARIFF: (Tariff, _tariff, ("currency",)),
-    Kind.CDR: (Cdr, _cdr, ("auth_id", "start_date_time", "stop_date_time", "currency", "total_cost")),
-    Kind.TOKEN: (Token, _token, ("uid", "auth_id", "valid", "whitelist")),
-    Kind.COMMAND: (
-        _Command,
-        _command,
-        ("command", "acknowledgement", "result", "state", "deadline", "session_id"),
-    ),
-    Kind.PARTY: (_Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
+_PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Columns]]] = {
+    Kind.LOCATION: (Location, _location),
+    Kind.EVSE: (Evse, _evse),
+    Kind.SESSION: (Session, _session),
+    Kind.TARIFF: (Tariff, _tariff),
+    Kind.CDR: (Cdr, _cdr),
+    Kind.TOKEN: (Token, _token),
+    Kind.COMMAND: (_Command, msgspec.structs.asdict),
+    Kind.PARTY: (_Party, _party),
 }

@@ -17,7 +17,6 @@ from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import (
-    ColumnElement,
     Dialect,
     Executable,
     Select,
@@ -130,11 +129,6 @@ BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed",
 """What a put writes also where the document stays as it is: columns, and attributes of a record."""
 
 
-def _sorted_by_sequence(table: Table) -> ColumnElement[Any]:
-    """The order of the first put, as something that no index has."""
-    return table.c.sequence + literal_column("0")
-
-
 def _record_columns(table: Table) -> tuple[Any, ...]:
     names = ("received", *BESIDE_THE_DOCUMENT, "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
@@ -203,7 +197,8 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
         records = records.where(*wanted).order_by(table.c.sequence)
         return (records.offset(bindparam("offset")) if query.offset else records), total
     # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.
-    found = select(table.c.sequence).where(*wanted).order_by(_sorted_by_sequence(table)).limit(bindparam("limit"))
+    unindexed = table.c.sequence + literal_column("0")
+    found = select(table.c.sequence).where(*wanted).order_by(unindexed).limit(bindparam("limit"))
     if query.offset:
         found = found.offset(bindparam("offset"))
     return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
@@ -197,12 +197,12 @@ class SqlStore:
         if isinstance(host, AsyncConnection):
             raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection: pass a Connection")
         if host is not None:
-            with self._savepoint(host) as tx:
+            with self._transaction(host, joined=True) as tx:
                 yield tx
             return
         with self._write_lock(read_only), self._connected() as connection:
             self._prepare(connection)
-            with self._transaction(connection, read_only) as tx:
+            with self._transaction(connection, read_only=read_only) as tx:
                 yield tx
 
     @contextmanager
@@ -253,13 +253,20 @@ class SqlStore:
     # --- both modes -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, connection: Connection, read_only: bool) -> Iterator[SqlTransaction]:
+    def _transaction(
+        self, connection: Connection, *, read_only: bool = False, joined: bool = False
+    ) -> Iterator[SqlTransaction]:
+        """A transaction, or in a ``joined`` connection, which is the host's, a savepoint."""
         engine = connection.engine
         with translated(engine):
-            isolated(connection, read_only=read_only, snapshots=self._snapshots)
-            transaction = connection.begin()
-            begin(connection, read_only=read_only)
-        tx = SqlTransaction(self._shared, connection, read_only=read_only)
+            if joined:
+                begin_joined(connection)
+                transaction: Transaction = connection.begin_nested()
+            else:
+                isolated(connection, read_only=read_only, snapshots=self._snapshots)
+                transaction = connection.begin()
+                begin(connection, read_only=read_only)
+        tx = SqlTransaction(self._shared, connection, read_only=read_only, joined=joined)
         try:
             yield tx
             tx.flush()
@@ -269,22 +276,6 @@ class SqlStore:
             raise
         with translated(engine):
             transaction.commit()
-
-    @contextmanager
-    def _savepoint(self, host: Connection) -> Iterator[SqlTransaction]:
-        with translated(host.engine):
-            begin_joined(host)
-            savepoint = host.begin_nested()
-        tx = SqlTransaction(self._shared, host, joined=True)
-        try:
-            yield tx
-            tx.flush()
-        except BaseException:
-            with translated(host.engine):
-                savepoint.rollback()
-            raise
-        with translated(host.engine):
-            savepoint.commit()
 
     def _prepare(self, connection: Connection) -> None:
         """Look at the schema, once."""
@@ -328,11 +319,9 @@ class _NativeSqlStore:
         store = self._store
         async with store._async_connection() as (connection, joined):
             lift = shielded(_Greenlet(connection))
-            if joined:
-                manager = store._savepoint(_blocking(connection))
-            else:
+            if not joined:
                 await lift(store._prepare, _blocking(connection))
-                manager = store._transaction(_blocking(connection), read_only)
+            manager = store._transaction(_blocking(connection), read_only=read_only and not joined, joined=joined)
             async with LiftedTransaction(manager, lift) as tx:
                 yield tx
 

@@ -164,7 +164,8 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
     for columns in _INDEXES.get(kind, ()):
         Index(f"ix_{name}_{'_'.join(columns)}", *(table.c[column] for column in columns))
     if kind == Kind.EVSE:
-        parents = metadata.tables[_qualified(metadata, prefix + NAMES[Kind.LOCATION])]
+        locations = prefix + NAMES[Kind.LOCATION]
+        parents = metadata.tables[f"{metadata.schema}.{locations}" if metadata.schema else locations]
         table.append_constraint(
             ForeignKeyConstraint(
                 [table.c.country_code, table.c.party_id, table.c.location_id],
@@ -176,10 +177,6 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
             )
         )
     return table
-
-
-def _qualified(metadata: MetaData, name: str) -> str:
-    return f"{metadata.schema}.{name}" if metadata.schema else name
 
 
 def _journal(metadata: MetaData, name: str) -> Table:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.engine import refused, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
@@ -99,15 +100,15 @@ class SqlTransaction:
         found = []
         children = statements.children if self._read_only else statements.children_locked
         for row in self._do(children.rows, values):
-            child = Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id)
-            record = self._record(child, row)
-            self._seen[child] = record
+            record = self._record(Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id), row)
+            self._seen[record.key] = record
             found.append(record)
         return sorted(found, key=lambda record: record.sequence)
 
     def page(self, query: Query) -> Page:
         """The records that match, oldest first; they are not locked."""
-        self._flush_kind(query.kind)
+        if any(key.kind == query.kind for key in self._pending):
+            self.flush()
         statements = self._shared.objects[query.kind]
         records, total = statements.page(query)
         values = _page_values(query)
@@ -134,10 +135,6 @@ class SqlTransaction:
             self._seen.pop(key, None)
             if key.kind == Kind.COMMAND and self._advisory:
                 self._announce(key.id)
-
-    def _flush_kind(self, kind: str) -> None:
-        if any(key.kind == kind for key in self._pending):
-            self.flush()
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
@@ -206,7 +203,8 @@ class SqlTransaction:
         """Add to the journal; an entry with the same id is replaced in its place."""
         self._require_writable()
         journal = self._journal(entry.topic)
-        owner = {name: _upper(entry.details.get(name)) for name in ("country_code", "party_id")}
+        codes = {name: entry.details.get(name) for name in ("country_code", "party_id")}
+        owner = {name: code.upper() if isinstance(code, str) else None for name, code in codes.items()}
         self._do(
             journal.append.execute,
             {
@@ -299,19 +297,8 @@ class SqlTransaction:
             raise StoreFailed("a read-only transaction cannot write")
 
 
-def owned(key: Key) -> Key:
-    """The key with its owner in upper case, as records are stored."""
-    if key.country_code.isupper() and key.party_id.isupper():
-        return key
-    return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())
-
-
 def _identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict[str, Any]:
-    values = {
-        f"{prefix}country_code": key.country_code,
-        f"{prefix}party_id": key.party_id,
-        f"{prefix}id": key.id,
-    }
+    values = {f"{prefix}country_code": key.country_code, f"{prefix}party_id": key.party_id, f"{prefix}id": key.id}
     if statements.parent:
         values[prefix + statements.parent] = key.parent
     return values
@@ -333,10 +320,6 @@ def _page_values(query: Query) -> dict[str, Any]:
         "offset": query.offset,
     }
     return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}
-
-
-def _upper(code: object) -> str | None:
-    return code.upper() if isinstance(code, str) else None
 
 
 def _key_text(key: Key | None) -> str | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import sqlalchemy as sa
 from alembic.operations import Operations
 
-from ocpi_emsp.storage.sql.types import ExactDecimal, GeneratedDocument, JsonDocument, UtcDateTime
+from ocpi_emsp.storage.migrations import parts
+from ocpi_emsp.storage.sql.types import ExactDecimal, JsonDocument, UtcDateTime
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.migrations import Names
@@ -29,8 +30,8 @@ def upgrade(*, op: Operations, names: Names) -> None:
     create_objects(op, names, "credentials", [])
     create_objects(op, names, "cdr_conflicts", [])
     create_objects(op, names, "checkpoints", [])
-    create_journal(op, names, "journal")
-    create_journal(op, names, "rejections")
+    parts.create_entries(op, names, "journal")
+    parts.create_entries(op, names, "rejections")
 
 
 def create_parties(op: Operations, names: Names) -> None:
@@ -103,63 +104,12 @@ def create_charging(op: Operations, names: Names) -> None:
 def create_objects(
     op: Operations, names: Names, kind: str, columns: Columns, indexes: Indexes = (), *constraints: sa.Constraint
 ) -> sa.Table:
-    """A table of objects, with what all of them have."""
+    """A table of objects with its indexes."""
     name = names.prefix + kind
     identity = ("country_code", "party_id", *([PARENTS[kind]] if kind in PARENTS else []), "id")
-    table = op.create_table(
-        name,
-        sequence(),
-        *(sa.Column(each, sa.Text, nullable=False) for each in identity),
-        sa.Column("received", sa.Text, nullable=False),
-        sa.Column("document", JsonDocument, GeneratedDocument()),
-        sa.Column("last_updated", UtcDateTime, nullable=False),
-        sa.Column("received_at", UtcDateTime, nullable=False),
-        sa.Column("content_hash", sa.Text, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
-        *columns,
-        sa.UniqueConstraint(*identity, name=f"uq_{name}"),
-        *constraints,
-        schema=names.schema,
-        sqlite_autoincrement=True,
-    )
-    create_index(op, names, name, "owner_sequence", "country_code", "party_id", "sequence")
-    create_index(op, names, name, "owner_updated", "country_code", "party_id", "last_updated", "id")
+    unique = sa.UniqueConstraint(*identity, name=f"uq_{name}")
+    table = parts.create_objects(op, names, name, identity, *columns, unique, *constraints)
+    parts.create_owner_indexes(op, names, name)
     for indexed in indexes:
-        create_index(op, names, name, "_".join(indexed), *indexed)
+        parts.create_index(op, names, name, "_".join(indexed), *indexed)
     return table
-
-
-def create_journal(op: Operations, names: Names, kind: str) -> None:
-    """A table of entries."""
-    name = names.prefix + kind
-    op.create_table(
-        name,
-        sequence(),
-        sa.Column("id", sa.Text, nullable=False, unique=True),
-        sa.Column("topic", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("country_code", sa.Text),
-        sa.Column("party_id", sa.Text),
-        sa.Column("key", sa.Text),
-        sa.Column("at", UtcDateTime, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("details", sa.Text, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("error", sa.Text, nullable=False),
-        schema=names.schema,
-        sqlite_autoincrement=True,
-    )
-    create_index(op, names, name, "topic", "topic", "sequence")
-    create_index(op, names, name, "key", "key", "topic", "sequence")
-    create_index(op, names, name, "owner", "country_code", "party_id", "topic", "sequence")
-
-
-def sequence() -> sa.Column[Any]:
-    """The order of creation; a number is used once."""
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    return sa.Column("sequence", number, sa.Identity(), primary_key=True)
-
-
-def create_index(op: Operations, names: Names, table: str, name: str, *columns: str) -> None:
-    """An index of a table."""
-    op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)

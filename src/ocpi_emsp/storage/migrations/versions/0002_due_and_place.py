@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from alembic.operations import Operations
 
-from ocpi_emsp.storage.sql.types import GeneratedDocument, JsonDocument, UtcDateTime
+from ocpi_emsp.storage.migrations.parts import create_index, create_objects
+from ocpi_emsp.storage.sql.types import UtcDateTime
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.migrations import Names
@@ -78,28 +79,21 @@ def place(tokens: sa.TableClause) -> sa.Label[int]:
 
 def create_tokens(op: Operations, names: Names, name: str) -> sa.Table:
     """The tokens as they are from this revision on, without their indexes."""
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    columns: list[sa.Column[Any]] = [
-        sa.Column("sequence", number, sa.Identity(), primary_key=True),
-        *(sa.Column(each, sa.Text, nullable=False) for each in IDENTITY),
-        sa.Column("received", sa.Text, nullable=False),
-        sa.Column("document", JsonDocument, GeneratedDocument()),
-        sa.Column("last_updated", UtcDateTime, nullable=False),
-        sa.Column("received_at", UtcDateTime, nullable=False),
-        sa.Column("content_hash", sa.Text, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
+    return create_objects(
+        op,
+        names,
+        name,
+        IDENTITY,
         sa.Column("uid", sa.Text),
         sa.Column("auth_id", sa.Text),
         sa.Column("valid", sa.Boolean),
         sa.Column("whitelist", sa.Text),
         sa.Column("place", sa.BigInteger, nullable=False),
-    ]
-    unique = sa.UniqueConstraint(*IDENTITY, name=f"uq_{names.prefix}tokens")
-    return op.create_table(name, *columns, unique, schema=names.schema, sqlite_autoincrement=True)
+        sa.UniqueConstraint(*IDENTITY, name=f"uq_{names.prefix}tokens"),
+    )
 
 
 def create_indexes(op: Operations, names: Names, indexes: Mapping[str, tuple[str, ...]]) -> None:
     """Indexes of the tokens."""
-    table = f"{names.prefix}tokens"
     for name, columns in indexes.items():
-        op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)
+        create_index(op, names, f"{names.prefix}tokens", name, *columns)

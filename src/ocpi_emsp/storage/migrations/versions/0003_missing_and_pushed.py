@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic.operations import Operations
 
-from ocpi_emsp.storage.sql.types import GeneratedDocument, JsonDocument, UtcDateTime
+from ocpi_emsp.storage.migrations.parts import create_objects, create_owner_indexes, create_received_index, missing
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.migrations import Names
@@ -29,7 +29,7 @@ def upgrade(*, op: Operations, names: Names) -> None:
         name = names.prefix + kind
         for column in missing():
             op.add_column(name, column, schema=names.schema)
-        create_index(op, names, name, "owner_received", "country_code", "party_id", "received_at")
+        create_received_index(op, names, name)
     create_pushed_tokens(op, names)
     if op.get_context().dialect.name == "postgresql":
         renew_identities(op, names)
@@ -64,38 +64,10 @@ def renew_identities(op: Operations, names: Names) -> None:
     )
 
 
-def missing() -> tuple[sa.Column[object], ...]:
-    """Since when an object is not listed, and by how many full syncs in a row."""
-    return (
-        sa.Column("missing_since", UtcDateTime),
-        sa.Column("missed", sa.Integer, nullable=False, server_default=sa.text("0")),
-    )
-
-
 def create_pushed_tokens(op: Operations, names: Names) -> None:
     """The table, as all of objects are from this revision on."""
     name = f"{names.prefix}pushed_tokens"
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    op.create_table(
-        name,
-        sa.Column("sequence", number, sa.Identity(), primary_key=True),
-        *(sa.Column(each, sa.Text, nullable=False) for each in IDENTITY),
-        sa.Column("received", sa.Text, nullable=False),
-        sa.Column("document", JsonDocument, GeneratedDocument()),
-        sa.Column("last_updated", UtcDateTime, nullable=False),
-        sa.Column("received_at", UtcDateTime, nullable=False),
-        sa.Column("content_hash", sa.Text, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
-        *missing(),
-        sa.UniqueConstraint(*IDENTITY, name=f"uq_{name}"),
-        schema=names.schema,
-        sqlite_autoincrement=True,
-    )
-    create_index(op, names, name, "owner_sequence", "country_code", "party_id", "sequence")
-    create_index(op, names, name, "owner_updated", "country_code", "party_id", "last_updated", "id")
-    create_index(op, names, name, "owner_received", "country_code", "party_id", "received_at")
-
-
-def create_index(op: Operations, names: Names, table: str, name: str, *columns: str) -> None:
-    """An index of a table."""
-    op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)
+    unique = sa.UniqueConstraint(*IDENTITY, name=f"uq_{name}")
+    create_objects(op, names, name, IDENTITY, *missing(), unique)
+    create_owner_indexes(op, names, name)
+    create_received_index(op, names, name)

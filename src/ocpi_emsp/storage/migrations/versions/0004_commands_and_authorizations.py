@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 
 from ocpi_emsp.codec.content import content_hash
-from ocpi_emsp.storage.sql.types import GeneratedDocument, JsonDocument, UtcDateTime
+from ocpi_emsp.storage.migrations.parts import (
+    create_entries,
+    create_index,
+    create_objects,
+    create_owner_indexes,
+    create_received_index,
+    missing,
+)
+from ocpi_emsp.storage.sql.types import UtcDateTime
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.migrations import Names
@@ -36,7 +44,7 @@ def upgrade(*, op: Operations, names: Names) -> None:
     fill_states(op, names)
     create_index(op, names, commands, "state_deadline", "state", "deadline")
     create_index(op, names, commands, "session_id", "session_id")
-    create_authorizations(op, names)
+    create_entries(op, names, "authorizations", sa.Column("due", UtcDateTime))
     create_reservations(op, names)
 
 
@@ -92,32 +100,6 @@ def state_of(acknowledgement: str | None, result: str | None) -> str:
     return "ACKNOWLEDGED" if acknowledgement == "ACCEPTED" else "REFUSED"
 
 
-def create_authorizations(op: Operations, names: Names) -> None:
-    """A table of entries, as the journal and the rejections are from 0002 on."""
-    name = f"{names.prefix}authorizations"
-    op.create_table(
-        name,
-        sequence(),
-        sa.Column("id", sa.Text, nullable=False, unique=True),
-        sa.Column("topic", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("country_code", sa.Text),
-        sa.Column("party_id", sa.Text),
-        sa.Column("key", sa.Text),
-        sa.Column("at", UtcDateTime, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("details", sa.Text, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("error", sa.Text, nullable=False),
-        sa.Column("due", UtcDateTime),
-        schema=names.schema,
-        sqlite_autoincrement=True,
-    )
-    create_index(op, names, name, "topic", "topic", "sequence")
-    create_index(op, names, name, "key", "key", "topic", "sequence")
-    create_index(op, names, name, "owner", "country_code", "party_id", "topic", "sequence")
-
-
 def create_reservations(op: Operations, names: Names) -> None:
     """The table, as all of objects are from this revision on.
 
@@ -125,36 +107,9 @@ def create_reservations(op: Operations, names: Names) -> None:
     """
     name = f"{names.prefix}reservations"
     adds_later = op.get_context().dialect.name == "postgresql"
-    op.create_table(
-        name,
-        sequence(),
-        *(sa.Column(each, sa.Text, nullable=False) for each in IDENTITY),
-        sa.Column("received", sa.Text, nullable=False),
-        sa.Column("document", JsonDocument, GeneratedDocument()),
-        sa.Column("last_updated", UtcDateTime, nullable=False),
-        sa.Column("received_at", UtcDateTime, nullable=False),
-        sa.Column("content_hash", sa.Text, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
-        sa.Column("missing_since", UtcDateTime),
-        sa.Column("missed", sa.Integer, nullable=False, server_default=sa.text("0")),
-        correlation_id(),
-        *([] if adds_later else [sa.UniqueConstraint(*IDENTITY, name=f"uq_{name}")]),
-        schema=names.schema,
-        sqlite_autoincrement=True,
-    )
-    create_index(op, names, name, "owner_sequence", "country_code", "party_id", "sequence")
-    create_index(op, names, name, "owner_updated", "country_code", "party_id", "last_updated", "id")
-    create_index(op, names, name, "owner_received", "country_code", "party_id", "received_at")
+    unique = [] if adds_later else [sa.UniqueConstraint(*IDENTITY, name=f"uq_{name}")]
+    create_objects(op, names, name, IDENTITY, *missing(), correlation_id(), *unique)
+    create_owner_indexes(op, names, name)
+    create_received_index(op, names, name)
     if adds_later:
         op.create_unique_constraint(f"uq_{name}", name, IDENTITY, schema=names.schema)
-
-
-def sequence() -> sa.Column[Any]:
-    """The order of creation; a number is used once."""
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    return sa.Column("sequence", number, sa.Identity(), primary_key=True)
-
-
-def create_index(op: Operations, names: Names, table: str, name: str, *columns: str) -> None:
-    """An index of a table."""
-    op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)
