@@ -16,8 +16,7 @@ from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
-from ocpi_emsp.findings import Finding, Severity
-from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -86,14 +85,7 @@ def conflict(document: bytes) -> InvalidObject:
     """Why a CDR does not replace the one that was received under its id before."""
     known = f"a CDR {shown(identity(document, 'id'))} with another content was received before"
     message = f"{known}; it stays, this one is stored beside it"
-    finding = Finding(
-        pointer="/id",
-        rule="cdr.conflict",
-        severity=Severity.ERROR,
-        message=message,
-        clause="mod_cdrs.md#1-flow-and-lifecycle",
-    )
-    return InvalidObject("a CDR cannot be replaced", findings=(finding,))
+    return deviating("a CDR cannot be replaced", "/id", "cdr.conflict", message, "mod_cdrs.md#1-flow-and-lifecycle")
 
 
 def _of(incoming: Incoming, owner: Owner) -> Incoming:

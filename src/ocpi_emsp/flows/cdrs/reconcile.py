@@ -12,20 +12,19 @@ Rules of this module:
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import compress
 from typing import Final, TypeAlias, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.cdrs.matching import differences, match_all
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     Bounded,
-    CdrMatch,
     CdrSummary,
     ChargingPlace,
     ConflictingCdr,
@@ -34,9 +33,10 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     UnreadableDocument,
 )
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.stored import every, find, reader
 from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
-from ocpi_emsp.ports import Kind, Query, Record
+from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)
@@ -77,17 +77,20 @@ async def reconcile(
     now = context.clock.now()
     period = _Period.of(date_from, date_to, now)
     _check(completed_for, kwh_tolerance, cost_tolerance, limit)
-    reader = _Reader(context, country_code.upper(), party_id.upper(), period)
-    cdrs, conflicts = await reader.cdrs(), await reader.conflicts()
-    sessions = await reader.sessions()
-    pairs = match_all(cdrs, sessions, equal_ids=await reader.equal_ids())
-    matched = sorted((pair for pair in pairs if period.has(pair.cdr) or period.has(pair.session)), key=_by_start)
+    documents = _Documents(context, country_code.upper(), party_id.upper(), period)
+    cdrs, conflicts = await documents.cdrs(), await documents.conflicts()
+    sessions = await documents.sessions()
+    pairs = match_all(cdrs, sessions, equal_ids=await documents.equal_ids())
+    matched = sorted(
+        (pair for pair in pairs if period.has(pair.cdr) or period.has(pair.session)),
+        key=lambda pair: (pair.cdr.start_date_time, pair.cdr.id, pair.session.id),
+    )
     differing = (found for pair in matched for found in differences(pair, kwh_tolerance, cost_tolerance))
     lonely = _lonely(sessions, [pair.session for pair in pairs], period)
     due = [_is_due(session, now, completed_for) for session in lonely]
     return Reconciliation(
-        country_code=reader.country_code,
-        party_id=reader.party_id,
+        country_code=documents.country_code,
+        party_id=documents.party_id,
         date_from=period.date_from,
         date_to=period.date_to,
         at=now,
@@ -101,13 +104,9 @@ async def reconcile(
         sessions_without_cdr=Bounded.of(compress(lonely, due), limit),
         cdrs_without_session=Bounded.of(_lonely(cdrs, [pair.cdr for pair in pairs], period), limit),
         conflicts=Bounded.of(sorted(conflicts, key=lambda each: (each.other.id, each.content_hash)), limit),
-        unreadable=Bounded.of(sorted(reader.unreadable, key=lambda each: (each.kind, each.id, each.problem)), limit),
+        unreadable=Bounded.of(sorted(documents.unreadable, key=lambda each: (each.kind, each.id, each.problem)), limit),
         sessions_not_due=Bounded.of(compress(lonely, [not each for each in due]), limit),
     )
-
-
-def _by_start(pair: CdrMatch) -> tuple[datetime, str, str]:
-    return pair.cdr.start_date_time, pair.cdr.id, pair.session.id
 
 
 def _lonely(all_of_them: list[T], paired: list[T], period: _Period) -> list[T]:
@@ -178,7 +177,7 @@ def _moved(moment: datetime, by: timedelta) -> datetime:
 
 
 @define
-class _Reader:
+class _Documents:
     """Reads summaries from the store; notes what cannot be read."""
 
     context: Context
@@ -211,32 +210,14 @@ class _Reader:
         async for record in self._records(Kind.CDR_CONFLICT, self.period):
             other = self._cdr(record)
             if other is not None:
-                found.append(ConflictingCdr(record.key.parent, other, await self._first(record)))
+                first = await find(self.context, record.key._replace(kind=Kind.CDR, parent=""))
+                known = None if first is None else self._cdr(first, note=False)
+                found.append(ConflictingCdr(record.key.parent, other, known))
         return found
 
-    async def _first(self, conflict: Record) -> CdrSummary | None:
-        async with self.context.store.transaction(read_only=True) as tx:
-            first = await tx.get(conflict.key._replace(kind=Kind.CDR, parent=""))
-        return None if first is None else self._cdr(first, note=False)
-
-    async def _records(self, kind: str, period: _Period) -> AsyncIterator[Record]:
-        query = Query(
-            kind=kind,
-            country_code=self.country_code,
-            party_id=self.party_id,
-            date_from=period.date_from,
-            date_to=period.date_to,
-            limit=_PAGE,
-            count=False,
-        )
-        while records := await self._page(query):
-            for record in records:
-                yield record
-            query = evolve(query, after=records[-1].sequence)
-
-    async def _page(self, query: Query) -> Sequence[Record]:
-        async with self.context.store.transaction(read_only=True) as tx:
-            return (await tx.page(query)).records
+    def _records(self, kind: str, period: _Period) -> AsyncIterator[Record]:
+        owner = self.country_code, self.party_id
+        return every(reader(self.context, kind, owner, date_from=period.date_from, date_to=period.date_to), _PAGE)
 
     def _cdr(self, record: Record, *, note: bool = True) -> CdrSummary | None:
         cdr = self._decoded(Cdr, record, note=note)
@@ -281,13 +262,9 @@ class _Reader:
             return None
 
     def _place(self, location: Location) -> ChargingPlace:
-        place = _place(location)
+        place = ChargingPlace(location.id)
+        if len(location.evses) == 1:
+            evse = location.evses[0]
+            connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
+            place = ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id)
         return self._places.setdefault(place, place)
-
-
-def _place(location: Location) -> ChargingPlace:
-    if len(location.evses) != 1:
-        return ChargingPlace(location.id)
-    evse = location.evses[0]
-    connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
-    return ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.models import SessionStatus
@@ -61,18 +61,27 @@ class ChargingPlace:
     evse_id: str | None = None
     connector_id: str | None = None
 
+
+@frozen
+class _Summary:
+    """What is compared of a document."""
+
     def as_json(self) -> dict[str, Any]:
-        """As members of a JSON object."""
-        return {
-            "location_id": self.location_id,
-            "evse_uid": self.evse_uid,
-            "evse_id": self.evse_id,
-            "connector_id": self.connector_id,
-        }
+        """As a JSON object whose numbers are Decimals; the members of its place stand among its own."""
+        members: dict[str, Any] = {}
+        for name, value in asdict(self, recurse=False, value_serializer=_plain).items():
+            members |= asdict(value) if isinstance(value, ChargingPlace) else {name: value}
+        return members
+
+
+def _plain(_summary: object, _field: object, value: Any) -> Any:
+    if isinstance(value, SessionStatus):
+        return value.value
+    return wire_time(value) if isinstance(value, datetime) else value
 
 
 @frozen(kw_only=True)
-class CdrSummary:
+class CdrSummary(_Summary):
     """What is compared of a CDR: kWh, and the cost excluding VAT."""
 
     id: str
@@ -85,23 +94,9 @@ class CdrSummary:
     currency: str
     last_updated: datetime
 
-    def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals."""
-        return {
-            "id": self.id,
-            "auth_id": self.auth_id,
-            **self.place.as_json(),
-            "start_date_time": wire_time(self.start_date_time),
-            "stop_date_time": wire_time(self.stop_date_time),
-            "total_energy": self.total_energy,
-            "total_cost": self.total_cost,
-            "currency": self.currency,
-            "last_updated": wire_time(self.last_updated),
-        }
-
 
 @frozen(kw_only=True)
-class SessionSummary:
+class SessionSummary(_Summary):
     """The compared values of a session: kWh, and the cost excluding VAT, which is optional."""
 
     id: str
@@ -114,21 +109,6 @@ class SessionSummary:
     total_cost: Decimal | None
     currency: str
     last_updated: datetime
-
-    def as_json(self) -> dict[str, Any]:
-        """As a JSON object whose numbers are Decimals."""
-        return {
-            "id": self.id,
-            "status": self.status.value,
-            "auth_id": self.auth_id,
-            **self.place.as_json(),
-            "start_datetime": wire_time(self.start_datetime),
-            "end_datetime": None if self.end_datetime is None else wire_time(self.end_datetime),
-            "kwh": self.kwh,
-            "total_cost": self.total_cost,
-            "currency": self.currency,
-            "last_updated": wire_time(self.last_updated),
-        }
 
 
 @frozen
@@ -200,7 +180,7 @@ class UnreadableDocument:
 
     def as_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"kind": self.kind, "id": self.id, "problem": self.problem}
+        return asdict(self)
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import decode, encode
 from ocpi_emsp.events import ReservationChanged
-from ocpi_emsp.flows.commands.session_match import PendingMatch
+from ocpi_emsp.flows.commands.session_match import PendingMatch, look_for
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
@@ -160,7 +160,7 @@ async def settled(
         return []
     if reservation.state == ReservationState.ACTIVE:
         await tx.append(_deadline(reservation, sent.correlation_id, now))
-        await tx.append(_pending_match(reservation).entry(now, sent.correlation_id))
+        await look_for(tx, sent, now)
     return await _emit(context, tx, reservation, correlation_id)
 
 
@@ -247,21 +247,6 @@ async def used(
     begun = evolve(reservation, state=ReservationState.USED, session_id=session_id)
     await _put(tx, begun, correlation_id, context.clock.now())
     return await _emit(context, tx, begun, correlation_id)
-
-
-def _pending_match(reservation: Reservation) -> PendingMatch:
-    return PendingMatch(
-        command=CommandType.RESERVE_NOW,
-        uid=reservation.command,
-        country_code=reservation.country_code,
-        party_id=reservation.party_id,
-        auth_id=reservation.auth_id,
-        location_id=reservation.location_id,
-        evse_uid=reservation.evse_uid,
-        since=reservation.asked_at,
-        until=reservation.expiry_date,
-        reservation_id=reservation.reservation_id,
-    )
 
 
 def _deadline(reservation: Reservation, correlation_id: str, now: datetime) -> Entry:

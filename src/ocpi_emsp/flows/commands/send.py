@@ -32,10 +32,10 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.calls.call import call, require
 from ocpi_emsp.flows.commands import reservations
-from ocpi_emsp.flows.commands import session_link as command_links
 from ocpi_emsp.flows.commands import states as command_state
 from ocpi_emsp.flows.commands.deadlines import deliver_logged, stored, watch
 from ocpi_emsp.flows.commands.preflight import check_command
+from ocpi_emsp.flows.commands.session_match import look_for
 from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand, command_key, put_command, read_command
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.backlog import log_backlog
@@ -160,7 +160,7 @@ async def _store(context: Context, party: Party, uid: str, command: Command, tim
         await put_command(tx, sent, now)
         await watch(tx, sent, now)
         if isinstance(command, StartSession):
-            await command_links.look_for(tx, sent)
+            await look_for(tx, sent, now)
         elif isinstance(command, ReserveNow):
             await reservations.asked(tx, sent, now)
     return sent

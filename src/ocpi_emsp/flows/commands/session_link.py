@@ -33,24 +33,6 @@ REFUSALS = frozenset(
 _PAGE = 100
 
 
-async def look_for(tx: Transaction, sent: SentCommand) -> None:
-    """Look for the session of a START_SESSION that is about to be sent, in the transaction that stores it."""
-    if sent.sent_at is None or sent.auth_id is None or sent.location_id is None:
-        return
-    pending_match = PendingMatch(
-        command=sent.command,
-        uid=sent.uid,
-        country_code=sent.country_code,
-        party_id=sent.party_id,
-        auth_id=sent.auth_id,
-        location_id=sent.location_id,
-        evse_uid=sent.evse_uid,
-        since=sent.sent_at,
-        until=sent.deadline or sent.sent_at,
-    )
-    await tx.append(pending_match.entry(sent.sent_at, sent.correlation_id))
-
-
 async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
     """Link a new session to the command and the reservation that wait for it. One read where none does.
 

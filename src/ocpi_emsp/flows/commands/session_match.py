@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from attrs import frozen
 
 from ocpi_emsp.codec import wire_time
+from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import CommandType, Session
 from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
@@ -71,6 +72,24 @@ class PendingMatch:
         )
 
     @classmethod
+    def of_command(cls, sent: SentCommand) -> PendingMatch | None:
+        """What a START_SESSION or a RESERVE_NOW waits for; None where too little is stored of it."""
+        if sent.sent_at is None or sent.auth_id is None or sent.location_id is None:
+            return None
+        return cls(
+            command=sent.command,
+            uid=sent.uid,
+            country_code=sent.country_code,
+            party_id=sent.party_id,
+            auth_id=sent.auth_id,
+            location_id=sent.location_id,
+            evse_uid=sent.evse_uid,
+            since=sent.sent_at,
+            until=sent.expiry_date or sent.deadline or sent.sent_at,
+            reservation_id=sent.reservation_id,
+        )
+
+    @classmethod
     def of(cls, entry: Entry) -> PendingMatch:
         """Read a journal entry."""
         details = {name: value for name, value in entry.details.items() if name != "correlation_id"}
@@ -124,6 +143,13 @@ def _evses(session: Session) -> frozenset[str]:
 def place(country_code: str, party_id: str, location_id: str) -> Key:
     """The key of the pending matches at a location; the party is the one that the commands are sent to."""
     return Key(Kind.LOCATION, country_code.upper(), party_id.upper(), location_id)
+
+
+async def look_for(tx: Transaction, sent: SentCommand, now: datetime) -> None:
+    """Look for the session of a command from now on, in the transaction that stores that command."""
+    pending_match = PendingMatch.of_command(sent)
+    if pending_match is not None:
+        await tx.append(pending_match.entry(now, sent.correlation_id))
 
 
 async def matches_at(tx: Transaction, key: Key) -> Sequence[PendingMatch]:

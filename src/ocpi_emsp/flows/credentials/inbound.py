@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import PartyUnregistered
-from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.credentials.discovery import our_credentials
 from ocpi_emsp.flows.credentials.register import accept_credentials
 from ocpi_emsp.flows.credentials.states import PartyChange, require
-from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.parties.party import PartyState, delete_party
 from ocpi_emsp.models import BusinessDetails, Credentials
 from ocpi_emsp.routes import incoming as route
@@ -73,10 +71,8 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
         found, wanted = getattr(theirs, member), getattr(incoming.party, member)
         if found.upper() != wanted:
             message = f"{member} is {shown(found)}, this token belongs to {incoming.party}"
-            finding = Finding(
-                pointer=f"/{member}", rule="credentials.party", severity=Severity.ERROR, message=message, clause=_CLAUSE
-            )
-            raise InvalidObject("the credentials are another party's", findings=(finding,))
+            sentence = "the credentials are another party's"
+            raise deviating(sentence, f"/{member}", "credentials.party", message, _CLAUSE)
     ours = await accept_credentials(
         incoming.context,
         incoming.party,

@@ -34,6 +34,7 @@ from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, a
 from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
+from ocpi_emsp.flows.inbound.stored import reader
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -63,13 +64,8 @@ requests, and one that keeps old tokens for a time does not get clearer by waiti
 
 async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
     """Parties, oldest first, ``after`` a party's ``sequence``; not the placeholders of handshakes under way."""
-    found = list[Party]()
-    while len(found) < limit:
-        query = Query(kind=Kind.PARTY, after=after, limit=limit - len(found), count=False)
-        async with context.store.transaction(read_only=True) as tx:
-            records = (await tx.page(query)).records
-        if not records:
-            break
+    found, read_on = list[Party](), reader(context, Kind.PARTY, (None, None))
+    while len(found) < limit and (records := await read_on(limit - len(found), after)):
         after = records[-1].sequence
         parties = (evolve(read_party(each.document), sequence=each.sequence) for each in records)
         found += [party for party in parties if party.state is not PartyState.REGISTERING]

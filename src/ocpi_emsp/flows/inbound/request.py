@@ -36,6 +36,12 @@ JSON = ("content-type", "application/json")
 _ID_CLAUSE = "transport_and_format.md#errors"
 
 
+def deviating(sentence: str, pointer: str, rule: str, message: str, clause: str) -> InvalidObject:
+    """The refusal of an object for one deviation that only a flow can see."""
+    finding = Finding(pointer=pointer, rule=rule, severity=Severity.ERROR, message=message, clause=clause)
+    return InvalidObject(sentence, findings=(finding,))
+
+
 class Outcome(Enum):
     """What became of an object that was received."""
 
@@ -125,10 +131,7 @@ class Incoming:
         """Raises InvalidObject where the id in the body is not the one in the URL."""
         if found != wanted:
             message = f"{member} is {shown(found)}, expected {shown(wanted)} as in the URL"
-            finding = Finding(
-                pointer=f"/{member}", rule="url.id", severity=Severity.ERROR, message=message, clause=_ID_CLAUSE
-            )
-            raise InvalidObject("the id in the URL differs from the body", findings=(finding,))
+            raise deviating("the id in the URL differs from the body", f"/{member}", "url.id", message, _ID_CLAUSE)
 
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""

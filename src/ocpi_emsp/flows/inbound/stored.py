@@ -5,7 +5,7 @@ Rules of this module: a page is a transaction of its own, so a long list blocks 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -37,10 +37,12 @@ def reader(
     *,
     date_from: datetime | None = None,
     date_to: datetime | None = None,
+    received_from: datetime | None = None,
     whole: Whole = as_stored,
 ) -> Reader:
-    """Reads records of a kind, oldest first, last updated in ``[date_from, date_to)``. Raises ValueError, TypeError for
-    a moment without a zone.
+    """Reads records of a kind, oldest first, last updated in ``[date_from, date_to)``, received from a moment on.
+
+    Raises ValueError, TypeError for ``date_from`` or ``date_to`` without a zone.
     """
     for name, moment in (("date_from", date_from), ("date_to", date_to)):
         require_zone(name, moment)
@@ -52,6 +54,7 @@ def reader(
             party_id=owner[1],
             date_from=date_from,
             date_to=date_to,
+            received_from=received_from,
             after=after,
             limit=limit,
             count=False,
@@ -60,6 +63,15 @@ def reader(
             return [await whole(tx, record) for record in (await tx.page(query)).records]
 
     return read
+
+
+async def every(read: Reader, page: int) -> AsyncIterator[Record]:
+    """All records, so many at once."""
+    after = 0
+    while records := await read(page, after):
+        for record in records:
+            yield record
+        after = records[-1].sequence
 
 
 def require_zone(name: str, moment: datetime | None) -> None:

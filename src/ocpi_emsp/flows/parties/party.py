@@ -307,8 +307,12 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
     if len(party.issued) > 1 or party.sends_base64 != (token != presented):
         async with context.store.transaction() as tx:
             await find_party(tx, party.country_code, party.party_id)
-            party, token = await _find(tx, presented)
-            party = await _settle(context, tx, party, token, token != presented, correlation_id)
+            known, token = await _find(tx, presented)
+            # What the use of this token tells is stored; it retires older tokens, or those past their grace.
+            issued = _after_use(context, known.issued, _sha256(token))
+            party = evolve(known, issued=issued, sends_base64=token != presented)
+            if party != known:
+                await put_party(tx, party, context.clock.now(), correlation_id)
     return Caller(party, token)
 
 
@@ -339,17 +343,6 @@ async def _owner(tx: Transaction, token: str) -> Party | None:
 @lru_cache(maxsize=1024)
 def _owner_key(document: bytes) -> Key:
     return party_key(*msgspec.json.decode(document, type=tuple[str, str]))
-
-
-async def _settle(
-    context: Context, tx: Transaction, party: Party, token: str, as_base64: bool, correlation_id: str
-) -> Party:
-    """Remember what the use of this token tells, and retire what it ends: older tokens, or those past their grace."""
-    issued = _after_use(context, party.issued, _sha256(token))
-    settled = evolve(party, issued=issued, sends_base64=as_base64)
-    if settled != party:
-        await put_party(tx, settled, context.clock.now(), correlation_id)
-    return settled
 
 
 def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:

@@ -50,6 +50,7 @@ from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.partner_health.expected_support import Seen, expected_support
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.flows.sync.checkpoint import EPOCH
 from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
 from ocpi_emsp.routes import Route, outgoing
 from ocpi_emsp.wire import Request, Response, http_date, read_envelope
@@ -60,8 +61,6 @@ LOOKED_AT = 100
 """Objects of a page that are checked: enough to show how the partner writes, whatever a page holds."""
 SKEW = timedelta(seconds=60)
 """How far the partner's clock may be off: a request takes seconds, and syncs overlap by minutes."""
-EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
-"""From when on sessions are asked for, as in a first sync: before OCPI."""
 _UNKNOWN_TOKEN = "OCPI-EMSP-DOCTOR"
 """The uid of a token that no partner has: to know of none is a good answer."""
 _NAMED = 5
@@ -313,19 +312,21 @@ class _Visit:
         except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
             self.seen.unusable[module] = error.message
 
-    def _why_not(self, name: str, route: Route) -> str | None:
-        """Why a module is not asked, or None."""
+    def _can_ask(self, name: str, route: Route) -> bool:
+        """False where a module is not asked: the check says why."""
         endpoint = self.party.endpoint(name)
         if endpoint is None:
-            return f"it offers no {name} endpoint"
-        if name in self.seen.unusable:
-            return self.seen.unusable[name]
-        return None if route.on(matrix_of(self.party.profile, self.context.matrix)) else "our matrix switches it off"
+            self.note(name, _SKIPPED, f"it offers no {name} endpoint")
+        elif name in self.seen.unusable:
+            self.note(name, _SKIPPED, self.seen.unusable[name])
+        elif not route.on(matrix_of(self.party.profile, self.context.matrix)):
+            self.note(name, _SKIPPED, "our matrix switches it off")
+        else:
+            return True
+        return False
 
     async def _credentials(self) -> None:
-        why_not = self._why_not("credentials", outgoing("credentials.get"))
-        if why_not is not None:
-            self.note("credentials", _SKIPPED, why_not)
+        if not self._can_ask("credentials", outgoing("credentials.get")):
             return
         try:
             theirs = read(Credentials, await self._get(self.party.endpoint("credentials") or ""))
@@ -360,13 +361,11 @@ class _Visit:
 
     async def _list(self, module: str, kind: type[Any], last_answer: _LastAnswer) -> None:
         route = outgoing(f"{module}.list")
-        why_not = self._why_not(module, route)
-        if why_not is not None:
-            self.note(module, _SKIPPED, why_not)
+        if not self._can_ask(module, route):
             return
         filters = {"limit": str(self._asked)}
         if module == "sessions":
-            filters["date_from"] = wire_time(EVERYTHING)
+            filters["date_from"] = wire_time(EPOCH)
         try:
             page, slash = await self._first_page(module, route, filters)
         except (PartnerError, UnsafeUrl) as error:
@@ -454,9 +453,7 @@ class _Visit:
 
     async def _tokens(self) -> None:
         route = outgoing("tokens.get")
-        why_not = self._why_not("tokens", route)
-        if why_not is not None:
-            self.note("tokens", _SKIPPED, why_not)
+        if not self._can_ask("tokens", route):
             return
         url = route.url(
             self.party.endpoint("tokens") or "",

@@ -5,16 +5,14 @@ Rules of this module: pages of the store, one transaction each; the time of a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from attrs import evolve
 
 from ocpi_emsp.check import check
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.stored import every, reader
 from ocpi_emsp.flows.serving.rejections import list_rejections
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff
-from ocpi_emsp.ports import Kind, Query, Record
+from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.report import PartnerReport
 
 _KINDS: dict[str, type[Any]] = {
@@ -47,20 +45,12 @@ async def partner_report(context: Context, country_code: str, party_id: str) -> 
     """What deviates in a party's objects and in what was refused, rule by rule."""
     report = PartnerReport()
     for kind in _KINDS:
-        query = Query(kind=kind, country_code=country_code, party_id=party_id, limit=_PAGE, count=False)
-        while records := await _page(context, query):
-            for record in records:
-                _add(report, record, context)
-            query = evolve(query, after=records[-1].sequence)
+        async for record in every(reader(context, kind, (country_code, party_id)), _PAGE):
+            _add(report, record, context)
     for rejection in await list_rejections(context, country_code, party_id, _REJECTIONS):
         source = f"{rejection.method} {rejection.path}"
         report.add(source, _object(rejection.route), rejection.findings, rejection.body, rejection.at, accepted=False)
     return report
-
-
-async def _page(context: Context, query: Query) -> Sequence[Record]:
-    async with context.store.transaction(read_only=True) as tx:
-        return (await tx.page(query)).records
 
 
 def _add(report: PartnerReport, record: Record, context: Context) -> None:

@@ -141,7 +141,9 @@ async def serve_as(
         response = await FLOWS[route.name](incoming)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
-            await _reject(evolve(incoming, request=request), route, error)
+            as_received = evolve(incoming, request=request)
+            async with context.store.transaction() as tx:
+                await tx.append(as_received.rejection(route, error, new_id()))
         if not isinstance(error, Refusal | ListenerFailed):
             await _request_resync(incoming, route)
         await deliver(context, await committed(context, incoming.leased), incoming.touched)
@@ -185,12 +187,6 @@ def _read_in_zone(incoming: Incoming) -> Incoming:
         incoming.deviations.append(zone_finding(zoned.added, zone))
     query = query_in_zone(request.query, zone) if request.query else request.query
     return evolve(incoming, request=evolve(request, body=zoned.document, query=query))
-
-
-async def _reject(incoming: Incoming, route: Route, refusal: InvalidObject | NotJson) -> None:
-    """Store what was refused, raw, with its findings."""
-    async with incoming.context.store.transaction() as tx:
-        await tx.append(incoming.rejection(route, refusal, new_id()))
 
 
 async def _request_resync(incoming: Incoming, route: Route) -> None:

@@ -26,14 +26,14 @@ from attrs import evolve, field, frozen
 from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson
-from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.findings import Finding
 from ocpi_emsp.flows.calls.request_log import count_findings
 from ocpi_emsp.flows.cdrs import inbound as cdrs
 from ocpi_emsp.flows.commands.session_link import link_fresh
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
-from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of, said_owner, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
@@ -289,7 +289,4 @@ def _require_owner(pull: Pull, document: bytes) -> None:
     said = said_owner(document)
     if said is not None and said != pull.owner:
         message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
-        finding = Finding(
-            pointer="/party_id", rule="pull.owner", severity=Severity.ERROR, message=message, clause=_OWNER_CLAUSE
-        )
-        raise InvalidObject("an object of another party", findings=(finding,))
+        raise deviating("an object of another party", "/party_id", "pull.owner", message, _OWNER_CLAUSE)

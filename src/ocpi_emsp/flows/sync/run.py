@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
@@ -67,7 +67,8 @@ async def sync(
     retrying = evolve(context, send=retrying_send(context, party, budget))
     reports = []
     for module in wanted:
-        reports.append(await _Run(retrying, party, module, budget, watch, stop or _never).report(since, full=full))
+        run = _Run(evolve(retrying, correlation_id=new_id()), party, module, budget, watch, stop or _never)
+        reports.append(await run.report(since, full=full))
     return SyncReport(
         country_code=party.country_code,
         party_id=party.party_id,
@@ -111,19 +112,21 @@ def _until(stop: Stop, sleep: Sleep) -> Sleep:
     return sleep_until
 
 
+@frozen
 class _Run:
     """The sync of one module."""
 
-    def __init__(
-        self, context: Context, party: Party, module: str, budget: Budget, watch: Watch | None, stop: Stop
-    ) -> None:
-        self._context = evolve(context, correlation_id=new_id())
-        self._party = party
-        self._module = module
-        self._budget = budget
-        self._watch = watch
-        self._stop = stop
-        self._tally = Tally(party.country_code, party.party_id, module)
+    _context: Context
+    _party: Party
+    _module: str
+    _budget: Budget
+    _watch: Watch | None
+    _stop: Stop
+    _tally: Tally = field(init=False)
+
+    @_tally.default
+    def _empty(self) -> Tally:
+        return Tally(self._party.country_code, self._party.party_id, self._module)
 
     async def report(self, since: datetime | None, *, full: bool) -> ModuleReport:
         """Sync the module."""

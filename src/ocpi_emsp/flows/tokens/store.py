@@ -24,12 +24,13 @@ from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.backlog import log_backlog
+from ocpi_emsp.flows.inbound.stored import find, reader
 from ocpi_emsp.flows.parties.party import PartyState, load_party
 from ocpi_emsp.flows.parties.pending_push import request_pushes
 from ocpi_emsp.flows.tokens.push.client import PATCHED
 from ocpi_emsp.flows.tokens.push.state import look_from, read_pushed_token
 from ocpi_emsp.models import Token, TokenType
-from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
 
 _BATCH: Final = 500
 """Tokens of one transaction: others wait for it, and so many take a moment."""
@@ -104,8 +105,7 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
 
 async def stored_token(context: Context, uid: str, token_type: TokenType) -> Token | None:
     """One of our tokens, or None."""
-    async with context.store.transaction(read_only=True) as tx:
-        record = await tx.get(_key(context, uid, token_type))
+    record = await find(context, _key(context, uid, token_type))
     return decode(Token, record.document) if record else None
 
 
@@ -115,23 +115,11 @@ async def failed_tokens(
     """The tokens whose last push to a party failed, or was cut off; oldest first. Raises NotRegistered."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
     since = await look_from(context, party)  # whatever is still to be tried was written since then
-    query = Query(
-        kind=Kind.PUSHED,
-        country_code=party.country_code,
-        party_id=party.party_id,
-        received_from=since,
-        after=after,
-        limit=_BATCH,
-        count=False,
-    )
+    read = reader(context, Kind.PUSHED, (party.country_code, party.party_id), received_from=since)
     found = list[FailedToken]()
-    while len(found) < limit:
-        async with context.store.transaction(read_only=True) as tx:
-            records = (await tx.page(query)).records
-        if not records:
-            break
+    while len(found) < limit and (records := await read(_BATCH, after)):
         found += (failed for record in records if (failed := _failed(record)) is not None)
-        query = evolve(query, after=records[-1].sequence)
+        after = records[-1].sequence
     return found[:limit]
 
 

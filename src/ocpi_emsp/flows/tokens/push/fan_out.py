@@ -120,7 +120,7 @@ async def fan_out_to(
     entry = await _take(context, country_code, party_id, at_once)
     if entry is None:
         return None
-    started, renew = context.clock.now(), _LeaseRenewal(context, entry, _held_until(entry))
+    started, renew = context.clock.now(), _LeaseRenewal(context, entry, entry.due)
 
     async def push(calling: Context) -> TokensPushed:
         return await push_tokens_to(calling, country_code, party_id, stop=stop, renew=renew)
@@ -151,12 +151,6 @@ def _failed(entry: Entry, error: Exception, duration: float) -> TokensPushed:
     return TokensPushed(
         country_code=entry.details["country_code"],
         party_id=entry.details["party_id"],
-        put=0,
-        patched=0,
-        unchanged=0,
-        failed=0,
-        verified=0,
-        failures=(),
         duration=max(0.0, duration),
         ended="failed",
         why=short(error.message if isinstance(error, OcpiError) else f"{type(error).__name__}: {error}"),
@@ -236,12 +230,12 @@ class _LeaseRenewal:
 
     _context: Context
     _entry: Entry
-    _until: datetime
+    _until: datetime | None
 
     async def __call__(self) -> None:
         """Raises PushTakenOver where another process leases the party now."""
         limits, now = self._context.limits, self._context.clock.now()
-        if self._until - now > limits.delivery.lease * _FRESH:
+        if self._until is not None and self._until - now > limits.delivery.lease * _FRESH:
             return
         async with self._context.store.transaction() as tx:
             current = await _mine(tx, self._entry)
@@ -255,11 +249,6 @@ async def _mine(tx: Transaction, entry: Entry) -> Entry | None:
     """The entry as it is now, where this push still leases it."""
     current = await tx.entry(entry.id)
     return current if current is not None and PushRequest.of(current).push == PushRequest.of(entry).push else None
-
-
-def _held_until(entry: Entry) -> datetime:
-    assert entry.due is not None
-    return entry.due
 
 
 def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:

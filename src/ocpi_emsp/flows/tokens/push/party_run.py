@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from attrs import asdict, define, evolve, field, frozen
@@ -223,33 +224,22 @@ class _Push:
             for key in page.keys:
                 if not invalidations and (end := await self._overtake()):
                     return end
-                if end := await self._one(key):
-                    return end
+                if self._is_stopped():
+                    return _STOPPED
+                if why := await self._try(key):
+                    return "failed", why
             if self._is_stopped():
                 return _STOPPED
             after = page.after
         return None
-
-    async def _one(self, key: Key) -> _End | None:
-        if self._is_stopped():
-            return _STOPPED
-        why = await self._try(key)
-        return ("failed", why) if why else None
 
     async def _overtake(self) -> _End | None:
         """Send the invalidations that came meanwhile, now and then: they do not wait for a million other tokens."""
         now = self.context.clock.now()
         if abs(now - self.looked) < _OVERTAKING:
             return None
-        since, self.looked = self.looked - _OVERTAKING, now
-        after: int | None = 0
-        while after is not None:
-            page = await self._changed(after, True, newer_than=since)
-            for key in page.keys:
-                if end := await self._one(key):
-                    return end
-            after = page.after
-        return None
+        newer_than, self.looked = self.looked - _OVERTAKING, now
+        return await self._each(partial(self._changed, newer_than=newer_than), invalidations=True)
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop()
@@ -382,7 +372,7 @@ class _Push:
             self._count(unchanged=1)
             return None
         if pushed and not pushed.is_pending:
-            await self._note(key, content=None, valid=None, failures=pushed.failures, error=pushed.error)
+            await self._note_unknown(key, pushed.failures, pushed.error)
         only_valid = pushed is not None and pushed.content == content_of(token)
         patch = only_valid and self.can_patch and not has_twin
         return _Job(key=key, party=party, token=token, stored=record.content_hash, patch=patch)
@@ -427,12 +417,12 @@ class _Push:
         return f"{_SILENT} times in a row: {error.message}" if self.silent == _SILENT else ""
 
     async def _fail(self, key: Key, error: str, reason: str) -> None:
-        """Record a failure. What the partner has now is not known, so the next push will PUT."""
+        """Record a failure; the next push will PUT the token."""
         error, self.reason = short(error), reason
         async with self.context.store.transaction(read_only=True) as tx:
             pushed = await self._pushed_token(tx, key)
         failures = pushed.failures + 1 if pushed else 1
-        await self._note(key, content=None, valid=None, failures=failures, error=error)
+        await self._note_unknown(key, failures, error)
         if len(self.failures) < _LISTED_FAILURES:
             self.failures.append(TokenFailure(key.id, key.parent, error))
         self._count(failed=1)
@@ -441,19 +431,16 @@ class _Push:
         """Record that the party has a token; it is pushed again where the token changed meanwhile."""
         async with self.context.store.transaction() as tx:
             record = await tx.get(job.key)
-            await tx.put(self._record(job.key, content=content_of(job.token), valid=job.token.valid))
+            await tx.put(self._record(job.key, content_of(job.token), job.token.valid))
             if record is not None and record.content_hash != job.stored:
                 await request_push(tx, job.party, self.context.clock.now())
 
-    async def _note(
-        self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
-    ) -> None:
+    async def _note_unknown(self, key: Key, failures: int, error: str) -> None:
+        """Record that it is not known what the party has of a token."""
         async with self.context.store.transaction() as tx:
-            await tx.put(self._record(key, content=content, valid=valid, failures=failures, error=error))
+            await tx.put(self._record(key, None, None, failures, error))
 
-    def _record(
-        self, key: Key, *, content: str | None, valid: bool | None, failures: int = 0, error: str = ""
-    ) -> Record:
+    def _record(self, key: Key, content: str | None, valid: bool | None, failures: int = 0, error: str = "") -> Record:
         now = self.context.clock.now()
         pushed = PushedToken(content=content, valid=valid, at=now, push=self.id, failures=failures, error=error)
         correlation_id = self.context.correlation_id
@@ -480,11 +467,8 @@ def reason_of(error: OcpiError) -> str:
         return "the partner's answer cannot be read"
     if isinstance(error, UnsafeUrl):
         return "the URL policy forbids the partner's tokens endpoint"
-    return (
-        error.message.removeprefix(f"{error.method} {error.url}: ")
-        if isinstance(error, PartnerError)
-        else error.message
-    )
+    call = f"{error.method} {error.url}: " if isinstance(error, PartnerError) else ""
+    return error.message.removeprefix(call)
 
 
 def short(text: str) -> str:

@@ -39,12 +39,12 @@ class TokensPushed:
 
     country_code: str
     party_id: str
-    put: int
-    patched: int
-    unchanged: int
-    failed: int
-    verified: int
-    failures: tuple[TokenFailure, ...]
+    put: int = 0
+    patched: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    verified: int = 0
+    failures: tuple[TokenFailure, ...] = ()
     """The first thousand."""
     duration: float
     """Seconds."""

@@ -17,6 +17,7 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.stored import find
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key
 from ocpi_emsp.models import Token
 from ocpi_emsp.ports import Key, Kind, Record
@@ -90,8 +91,7 @@ def _checkpoint_key(party: Party) -> Key:
 
 async def look_from(context: Context, party: Party) -> datetime | None:
     """Tokens that were stored from then on have to be looked at; None: all of them."""
-    async with context.store.transaction(read_only=True) as tx:
-        record = await tx.get(_checkpoint_key(party))
+    record = await find(context, _checkpoint_key(party))
     try:
         last = msgspec.json.decode(record.document, type=_Checkpoint).at if record else None
     except msgspec.MsgspecError:
