@@ -127,7 +127,10 @@ def test_nothing_to_check(tmp_path: Path, command: Command) -> None:
     assert ended.err.splitlines()[-1] == said
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert command("check", str(empty)).status == 2
+    for form in ("text", "markdown", "html"):
+        ended = command("check", str(empty), "--format", form)
+        assert (ended.status, ended.out) == (2, ""), "of nothing, no report says that nothing deviates"
+    assert json.loads(command("check", str(empty), "--format", "json").out)["documents"]["total"] == 0
     location = file(tmp_path, LOCATION, "location.json")
     ended = command("check", str(empty), location)
     assert (ended.status, ended.err) == (1, said.replace(str(tmp_path), str(empty)) + "\n")

@@ -54,13 +54,25 @@ def test_a_look_at_a_partner_needs_neither_a_database_nor_an_identity(
     ended = command("party", "diagnose", ready["versions_url"], "--token", ready["token_a"], *LOOPBACK)
     assert ended.status == 0, ended.err
     told = ended.out.splitlines()
-    assert len(told) <= 70
+    assert len(told) <= 60
     assert [line for line in told if len(line) > 80 and len(line.split()) > 1] == [], "a URL alone is never cut"
     assert "the token is known raw" in ended.out
     assert "it says that it is NL-TNM" in ended.out
     assert "/commands/UNLOCK_CONNECTOR" in ended.out
     assert ready["token_a"] not in ended.out + ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wide_terminal_gets_a_table_as_wide_as_itself(
+    cpo: Cpo, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    ready = cpo(registered=False)
+    ended = command("party", "diagnose", ready["versions_url"], "--token", ready["token_a"], *LOOPBACK)
+    assert max(map(len, ended.out.splitlines())) <= 140
+    words = ended.out.split()
+    assert {"works", "direction", "/tokens/:tokenUid/authorize", "/commands/UNLOCK_CONNECTOR"} <= set(words)
+    assert f"{ready['versions_url'].removesuffix('versions')}2.1.1/locations?limit=100" in words, "no URL is cut"
 
 
 def test_a_look_as_json(cpo: Cpo, command: Command) -> None:

@@ -6,13 +6,9 @@ somebody who stood at a plug.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
-from attrs import asdict
-
-from ocpi_emsp.cli import output
-from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.listing import members, print_list
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
@@ -24,19 +20,10 @@ _COLUMNS = ("at", "party", "token", "type", "place", "outcome", "decided by", "m
 def run(arguments: Arguments) -> int:
     """List them."""
     with opened(arguments) as store:
-        authorizations = emsp_of_nobody(store).authorizations
-        party = arguments.party
-
-        def page(after: int, limit: int) -> list[Decision]:
-            return list(authorizations.list(party, limit=limit, after=after))
-
-        def write(page: Sequence[Decision]) -> None:
-            if arguments.json:
-                write_lines([_as_json(decision) for decision in page])
-            else:
-                output.write(output.table(_COLUMNS, [_row(decision) for decision in page]))
-
-        print_list(arguments, page, write, "there are no authorizations")
+        listed = partial(emsp_of_nobody(store).authorizations.list, arguments.party)
+        print_list(
+            arguments, listed, _COLUMNS, _row, lambda each: members(each, "sequence"), "there are no authorizations"
+        )
     return 0
 
 
@@ -60,9 +47,3 @@ def _place(decision: Decision) -> str:
     if len(evses) > 1:
         return f"{decision.location_id} ({len(evses)} EVSEs)"
     return "/".join((decision.location_id, *evses))
-
-
-def _as_json(decision: Decision) -> dict[str, Any]:
-    members = asdict(decision)
-    del members["sequence"]
-    return {**members, "at": wire_time(decision.at)}

@@ -12,18 +12,16 @@ Rules of this module:
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from attrs import define, evolve, field
 
 from ocpi_emsp.check import Policy, check
-from ocpi_emsp.cli import har, output, progress
-from ocpi_emsp.cli.errors import Usage, reason
-from ocpi_emsp.cli.inputs import STDIN, Inputs, Source, require_readable_once
+from ocpi_emsp.cli import files, har, output, progress
+from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.inputs import Inputs, Source, require_readable_once
 from ocpi_emsp.cli.kinds import GUESSED, KINDS, Unclear, guess, kind_named
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import Part, read_parts
@@ -35,7 +33,6 @@ from ocpi_emsp.report import PartnerReport, check_partial
 
 _POLICIES = {"tolerant": Policy.tolerant, "strict": Policy.strict}
 _ALWAYS_REPORTS = ("markdown", "html")
-_BUFFER = 256 * 1024
 
 
 def run(arguments: Arguments) -> int:
@@ -50,7 +47,8 @@ def run(arguments: Arguments) -> int:
     with output.to_file(arguments.output):
         with progress.bar(inputs.size() if draws else 0, "checking") as advance:
             status = _check_all(inputs, checker, advance)
-        sink.close()
+        if checker.documents or arguments.format == "json":  # of nothing, no report says that nothing deviates
+            sink.close()
     return max(status, _say_what_was_left_out(inputs, checker))
 
 
@@ -119,6 +117,7 @@ class Checker:
     sink: Sink
     files: int = field(default=0, init=False)
     """How many files were asked for."""
+    documents: int = field(default=0, init=False)
 
     def file(self, source: Source, advance: progress.Advance) -> bool:
         """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
@@ -126,12 +125,9 @@ class Checker:
         self.files += 1
         kinds = _Kinds(self._told, name)
         ok = True
-        try:
-            with _open(name) as stream:
-                for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
-                    ok = self._part(name, part, kinds) and ok
-        except OSError as error:
-            raise Usage(f"{name}: cannot be read: {reason(error)}") from None
+        with files.opened(name) as stream:
+            for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
+                ok = self._part(name, part, kinds) and ok
         if kinds.checked or not kinds.unclear:
             self.sink.checked(name, kinds.name, ok and not kinds.unclear)
         kinds.require_clear()
@@ -160,6 +156,7 @@ class Checker:
         except Unclear:
             return True  # said at the end of the file
         report = self._report(part, kind)
+        self.documents += 1
         self.sink.document(name, part, kind, report)
         return not report.at_least(self._policy.refuses)
 
@@ -246,14 +243,3 @@ class _Kinds:
         if self._told is not None:
             return self._told.__name__
         return Envelope.__name__ if self._enveloped and not self._seen else None
-
-
-def _open(file: str) -> contextlib.AbstractContextManager[BinaryIO]:
-    if file != STDIN:
-        try:
-            return Path(file).open("rb", buffering=_BUFFER)
-        except ValueError as error:
-            raise Usage(f"{file}: cannot be read: {error}") from None
-    if sys.stdin is None or sys.stdin.closed:
-        raise Usage("standard input is closed")
-    return contextlib.nullcontext(sys.stdin.buffer)

@@ -17,15 +17,15 @@ from ocpi_emsp.errors import NotJson
 from ocpi_emsp.ports import Kind, Record
 
 Cells: TypeAlias = Sequence[str]
-_Cell: TypeAlias = "str | Callable[[Record, Any, Sequence[Record]], str]"
-"""A path into the document, such as ``location/id``; or what makes the cell of record, document and children."""
+_Cell: TypeAlias = "str | Callable[[Record, Any], str]"
+"""A path into the document, such as ``location/id``; or what makes the cell of the record and its document."""
 
 
-def cells(record: Record, children: Sequence[Record] = ()) -> Cells:
-    """The row of a record; ``children`` are a location's EVSEs."""
+def cells(record: Record) -> Cells:
+    """The row of a record; the document of a location has its EVSEs in it."""
     document = _read(record.document)
     columns = _COLUMNS[record.key.kind].values()
-    return [_text(document, cell) if isinstance(cell, str) else cell(record, document, children) for cell in columns]
+    return [_text(document, cell) if isinstance(cell, str) else cell(record, document) for cell in columns]
 
 
 def _read(document: bytes) -> Any:
@@ -48,45 +48,44 @@ def _text(document: Any, path: str) -> str:
     return str(value) if isinstance(value, str | int | Decimal) else ""
 
 
+def _items(document: Any, path: str) -> Sequence[Any]:
+    value = _at(document, path)
+    return value if isinstance(value, list) else ()
+
+
 def _count(path: str) -> _Cell:
     """How many a list has."""
-
-    def count(_: Record, document: Any, __: Sequence[Record]) -> str:
-        value = _at(document, path)
-        return str(len(value)) if isinstance(value, list) else "0"
-
-    return count
+    return lambda _, document: str(len(_items(document, path)))
 
 
 def _joined(by: str, *paths: str) -> _Cell:
     """Several values in one cell."""
-    return lambda _, document, __: by.join(filter(None, (_text(document, path) for path in paths)))
+    return lambda _, document: by.join(filter(None, (_text(document, path) for path in paths)))
 
 
-def _modules(_: Record, document: Any, __: Sequence[Record]) -> str:
-    listed = _at(document, "endpoints")
-    return " ".join(_text(each, "identifier") for each in listed) if isinstance(listed, list) else ""
+def _modules(_: Record, document: Any) -> str:
+    return " ".join(_text(each, "identifier") for each in _items(document, "endpoints"))
 
 
-def _statuses(_: Record, __: Any, evses: Sequence[Record]) -> str:
-    counts = Counter(_text(_read(evse.document), "status") for evse in evses)
+def _statuses(_: Record, document: Any) -> str:
+    counts = Counter(_text(evse, "status") for evse in _items(document, "evses"))
     return ", ".join(f"{number} {status}".rstrip() for status, number in counts.most_common()) or "0"
 
 
-def _owner(record: Record, _: Any, __: Sequence[Record]) -> str:
+def _owner(record: Record, _: Any) -> str:
     """The party; one that we are registering with has no codes yet."""
     return f"{record.key.country_code}-{record.key.party_id}" if record.key.country_code else ""
 
 
-def _id(record: Record, _: Any, __: Sequence[Record]) -> str:
+def _id(record: Record, _: Any) -> str:
     return record.key.id
 
 
-def _parent(record: Record, _: Any, __: Sequence[Record]) -> str:
+def _parent(record: Record, _: Any) -> str:
     return record.key.parent
 
 
-def _updated(record: Record, _: Any, __: Sequence[Record]) -> str:
+def _updated(record: Record, _: Any) -> str:
     return wire_time(record.last_updated)
 
 

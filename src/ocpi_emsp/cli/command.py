@@ -9,8 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
@@ -23,8 +22,6 @@ from ocpi_emsp.errors import PartnerError, StoreFailed
 from ocpi_emsp.models import CommandResponseType, Token, TokenType
 from ocpi_emsp.resources import Client, PendingCommand
 
-_Send: TypeAlias = Callable[[Client, Emsp, Arguments], PendingCommand]
-
 
 def run(arguments: Arguments) -> int:
     """Send the command, or look at one, and wait for its result where that is asked for."""
@@ -34,7 +31,7 @@ def run(arguments: Arguments) -> int:
             return _ended(emsp.commands.pending(arguments.party, arguments.uid), arguments)
         with emsp.partner(arguments.party).client() as cpo:
             try:
-                pending = _SENDERS[arguments.action](cpo, emsp, arguments)
+                pending = _send(cpo, emsp, arguments)
             except (PartnerError, StoreFailed) as error:
                 if (uid := error.command_uid) is not None:
                     output.say(f"it may have arrived: ocpi-emsp command show {'-'.join(arguments.party)} {uid}")
@@ -45,37 +42,15 @@ def run(arguments: Arguments) -> int:
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
-def _start_session(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
-    return cpo.start_session(
-        token=_token(emsp, arguments),
-        location_id=arguments.location,
-        evse_uid=arguments.evse,
-        timeout=arguments.timeout,
-        force=arguments.force,
-    )
-
-
-def _reserve_now(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
-    return cpo.reserve_now(
-        token=_token(emsp, arguments),
-        location_id=arguments.location,
-        evse_uid=arguments.evse,
-        expiry_date=arguments.until,
-        reservation_id=arguments.reservation_id,
-        timeout=arguments.timeout,
-        force=arguments.force,
-    )
-
-
-def _stop_session(cpo: Client, _: Emsp, arguments: Arguments) -> PendingCommand:
-    return cpo.stop_session(session_id=arguments.session_id, timeout=arguments.timeout, force=arguments.force)
-
-
-_SENDERS: dict[str, _Send] = {
-    "start-session": _start_session,
-    "reserve-now": _reserve_now,
-    "stop-session": _stop_session,
-}
+def _send(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
+    sending = {"timeout": arguments.timeout, "force": arguments.force}
+    if arguments.action == "stop-session":
+        return cpo.stop_session(session_id=arguments.session_id, **sending)
+    token = _token(emsp, arguments)
+    charging = {"token": token, "location_id": arguments.location, "evse_uid": arguments.evse, **sending}
+    if arguments.action == "start-session":
+        return cpo.start_session(**charging)
+    return cpo.reserve_now(expiry_date=arguments.until, reservation_id=arguments.reservation_id, **charging)
 
 
 def _token(emsp: Emsp, arguments: Arguments) -> Token:
@@ -103,7 +78,8 @@ def _ended(pending: PendingCommand, arguments: Arguments) -> int:
         output.write_bytes(dump(document(sent)) + b"\n")
     elif sent.outcome is not None:
         said = "the charge point says" if sent.result is not None else "it ended with"
-        output.write(output.printable(f"{said} {sent.outcome.value}{_session(sent.session_id)}") + "\n")
+        session = f"; session {sent.session_id}" if sent.session_id is not None else ""
+        output.write_line(f"{said} {sent.outcome.value}{session}")
     if sent.outcome is not None:
         return 0 if sent.outcome == CommandResponseType.ACCEPTED else CommandFailed.status
     is_done = arguments.wait is None and sent.acknowledgement == CommandResponseType.ACCEPTED
@@ -115,9 +91,4 @@ def _say_sent(pending: PendingCommand) -> None:
     said = sent.acknowledgement.value if sent.acknowledgement is not None else "nothing that can be read"
     party = f"{sent.country_code}-{sent.party_id}"
     number = f", reservation {sent.reservation_id}" if sent.reservation_id is not None else ""
-    output.write(output.printable(f"{sent.command.value} {sent.uid}{number}: {party} says {said}") + "\n")
-    output.flush()
-
-
-def _session(session_id: str | None) -> str:
-    return f"; session {session_id}" if session_id is not None else ""
+    output.write_line(f"{sent.command.value} {sent.uid}{number}: {party} says {said}")

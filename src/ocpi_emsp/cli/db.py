@@ -14,22 +14,16 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import store_url
-from ocpi_emsp.cli.stores import Words, unopened_store
+from ocpi_emsp.cli.stores import unopened_store
 from ocpi_emsp.errors import SchemaMismatch
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
 
-_WORDS = Words(
-    unknown="the database's URL is not usable: it is sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
-    in_memory="this command",
-    makes="`ocpi-emsp db upgrade` makes one",
-)
-
 
 def run(arguments: Arguments) -> int:
     """Do what was asked for."""
-    store = unopened_store(store_url(arguments), _WORDS, makes=arguments.action == "upgrade")
+    store = unopened_store(store_url(arguments), makes=arguments.action == "upgrade")
     try:
         return _ACTIONS[arguments.action](store, as_json=arguments.json)
     finally:

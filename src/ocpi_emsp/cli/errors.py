@@ -27,6 +27,8 @@ class ReaderGone(Outside):
     """The reader of stdout has gone. A list ends there: its reader has seen enough."""
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """What the operating system says, without the error's number and without what Python adds to it."""
+    if isinstance(error, ValueError):  # a NUL in a name
+        return str(error)
     return (error.strerror or type(error).__name__).partition(" (while attempting")[0]

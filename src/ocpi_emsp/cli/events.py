@@ -6,14 +6,14 @@ event is to be tried again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
-from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli.listing import members, print_list
 from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
@@ -39,18 +39,9 @@ def run(arguments: Arguments) -> int:
 
 
 def _list(events: Events, arguments: Arguments) -> None:
-    party = arguments.party
-
-    def page(after: int, limit: int) -> list[PendingEvent]:
-        return list(events.list(party, topic=arguments.topic, dead=arguments.dead, limit=limit, after=after))
-
-    def write(page: Sequence[PendingEvent]) -> None:
-        if arguments.json:
-            write_lines([_as_json(event) for event in page])
-        else:
-            output.write(output.table(_COLUMNS, [_row(event) for event in page]))
-
-    print_list(arguments, page, write, "no event is dead" if arguments.dead else "no event is pending")
+    listed = partial(events.list, arguments.party, topic=arguments.topic, dead=arguments.dead)
+    nothing = "no event is dead" if arguments.dead else "no event is pending"
+    print_list(arguments, listed, _COLUMNS, _row, _as_json, nothing)
 
 
 def _row(event: PendingEvent) -> tuple[str, ...]:
@@ -85,20 +76,8 @@ def _show(events: Events, arguments: Arguments) -> None:
 
 def _as_json(event: PendingEvent) -> dict[str, Any]:
     key = event.key
-    return {
-        "id": event.id,
-        "name": event.name,
-        "topic": event.topic,
-        "dead": event.dead,
-        "country_code": event.country_code,
-        "party_id": event.party_id,
-        "correlation_id": event.correlation_id,
-        "key": {"kind": key.kind, "id": key.id, "parent": key.parent} if key else None,
-        "at": wire_time(event.at),
-        "attempts": event.attempts,
-        "error": event.error,
-        "due": wire_time(event.due) if event.due else None,
-    }
+    named = {"kind": key.kind, "id": key.id, "parent": key.parent} if key else None
+    return {**members(event, "document", "sequence"), "key": named}
 
 
 def _retry(events: Events, arguments: Arguments) -> None:
@@ -106,6 +85,6 @@ def _retry(events: Events, arguments: Arguments) -> None:
         count = events.retry_all(topic=arguments.topic)
         output.write(f"{count} event{' is' if count == 1 else 's are'} tried again\n")
     elif events.retry(arguments.id):
-        output.write(output.printable(f"{arguments.id} is tried again") + "\n")
+        output.write_line(f"{arguments.id} is tried again")
     else:
         raise CommandFailed(f"there is no dead event '{arguments.id}'")

@@ -8,17 +8,13 @@ Rules of this module:
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from attrs import define, field
 
-from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli import files, output
+from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.export_store import summary
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.portable import VERSION, BadLine, End, read_header, read_line
@@ -43,7 +39,7 @@ class _Stopped(Exception):
 
 def run(arguments: Arguments) -> int:
     """Import; 1 where a line could not be imported, or lines are missing."""
-    with _opened_file(arguments.file) as stream:
+    with files.opened(arguments.file) as stream:
         _require_header(stream.readline(LONGEST), arguments.file)
         with opened(arguments, makes=True) as store:
             into = Import(store, arguments.file, strict=arguments.strict)
@@ -55,23 +51,6 @@ def run(arguments: Arguments) -> int:
     output.say(f"imported {summary(into.counts)}")
     into.say_what_is_wrong()
     return 1 if into.wrong else 0
-
-
-@contextlib.contextmanager
-def _opened_file(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - entered below, outside the try
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise Usage(f"{path}: cannot be read: {why}") from None
-    with file:
-        try:
-            yield file
-        except OSError as error:
-            raise Usage(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def _require_header(line: bytes, path: str) -> None:
@@ -104,8 +83,9 @@ class Import:
     def read(self, stream: BinaryIO) -> None:
         """Import every line behind the header. Raises StoreFailed."""
         try:
-            for number, line in _lines(stream):
-                self._take(number, line)
+            for number, line in files.numbered(stream, 2, LONGEST):
+                if line is None or line.strip():
+                    self._take(number, line)
             self._write()
         except _Stopped:
             self._stopped = True
@@ -182,21 +162,3 @@ def _read(line: bytes | None, end: End | None) -> Record | Entry | End:
     if end is not None:
         raise BadLine("it stands behind the end of the export")
     return read_line(line)
-
-
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The lines behind the header with their numbers; None for one that is too long. Blank ones are passed over."""
-    number = 1
-    while line := stream.readline(LONGEST):
-        number += 1
-        if len(line) == LONGEST and not line.endswith(b"\n"):
-            _pass_over(stream)
-            yield number, None
-        elif line.strip():
-            yield number, line
-
-
-def _pass_over(stream: BinaryIO) -> None:
-    """Read to the end of a line without keeping it."""
-    while (chunk := stream.readline(1024 * 1024)) and not chunk.endswith(b"\n"):
-        pass

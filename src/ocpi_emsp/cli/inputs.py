@@ -16,10 +16,10 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.files import STDIN
 from ocpi_emsp.cli.har import NAME as HAR
 from ocpi_emsp.cli.payloads import LINES
 
-STDIN = "-"
 SUFFIXES = (".json", *LINES, HAR)
 _MAX_NAMED = 10
 

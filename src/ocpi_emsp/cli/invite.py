@@ -10,11 +10,12 @@ from attrs import asdict
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
+from ocpi_emsp.party_id import PartyId
+from ocpi_emsp.resources import Invitation
 
 
 def run(arguments: Arguments) -> int:
     """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
-    country_code, party_id = arguments.party
     with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
         invitation = emsp.parties.invite(
             arguments.party,
@@ -24,6 +25,11 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         output.write_json(asdict(invitation), indent=None)
     else:
-        output.write(f"invitation for {country_code}-{party_id}\n")
-        output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a}\n")
+        print_invitation(arguments.party, invitation)
     return 0
+
+
+def print_invitation(party: PartyId, invitation: Invitation) -> None:
+    """What to hand to the CPO, in a secure way."""
+    output.write(f"invitation for {party.country_code}-{party.party_id}\n")
+    output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a}\n")

@@ -9,11 +9,11 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from attrs import frozen
+from attrs import evolve
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.columns import COLUMNS, cells
@@ -23,6 +23,7 @@ from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
+from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.flows.locations.inbound import assemble
 from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.models import TokenType
@@ -32,19 +33,6 @@ if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
 
 _Owner: TypeAlias = tuple[str, str]
-
-
-@frozen
-class _Found:
-    """A record, and a location's EVSEs."""
-
-    record: Record
-    evses: Sequence[Record]
-
-    @property
-    def sequence(self) -> int:
-        """Its place in a list."""
-        return self.record.sequence
 
 
 KINDS = {
@@ -76,22 +64,12 @@ def run(arguments: Arguments) -> int:
 def _list(store: SqlStore, arguments: Arguments) -> None:
     kind, owner = KINDS[arguments.kind], arguments.party or (None, None)
 
-    def page(after: int, limit: int) -> list[_Found]:
+    def listed(limit: int, after: int) -> list[Record]:
         query = Query(kind=kind, country_code=owner[0], party_id=owner[1], after=after, limit=limit, count=False)
         with reading(store) as tx:
-            return [_with_evses(tx, record) for record in tx.page(query).records]
+            return [_whole(tx, record) for record in tx.page(query).records]
 
-    def write(page: Sequence[_Found]) -> None:
-        if arguments.json:
-            output.write_bytes(b"".join(_on_one_line(_document(found)) + b"\n" for found in page))
-        else:
-            output.write(output.table(COLUMNS[kind], [cells(found.record, found.evses) for found in page]))
-
-    print_list(arguments, page, write, f"there are no {arguments.kind}")
-
-
-def _with_evses(tx: BlockingTransaction, record: Record) -> _Found:
-    return _Found(record, tx.children(record.key) if record.key.kind == Kind.LOCATION else ())
+    print_list(arguments, listed, COLUMNS[kind], cells, _on_one_line, f"there are no {arguments.kind}")
 
 
 # --- show -----------------------------------------------------------------------------------------------------------
@@ -99,17 +77,15 @@ def _with_evses(tx: BlockingTransaction, record: Record) -> _Found:
 
 def _show(store: SqlStore, arguments: Arguments) -> None:
     found = _find_one(store, arguments)
-    document = _document(found)
     if arguments.json:
-        output.write_bytes(document.rstrip(b"\r\n") + b"\n")
+        output.write_bytes(found.document.rstrip(b"\r\n") + b"\n")
         output.flush()
         return
-    received = max(each.received_at for each in (found.record, *found.evses))
-    output.write(f"received {wire_time(received)}, last updated {wire_time(found.record.last_updated)}\n")
-    output.write_text(msgspec.json.format(document, indent=2).decode())  # it keeps the digits of numbers
+    output.write(f"received {wire_time(found.received_at)}, last updated {wire_time(found.last_updated)}\n")
+    output.write_text(msgspec.json.format(found.document, indent=2).decode())  # it keeps the digits of numbers
 
 
-def _find_one(store: SqlStore, arguments: Arguments) -> _Found:
+def _find_one(store: SqlStore, arguments: Arguments) -> Record:
     kind = KINDS[arguments.kind]
     with reading(store) as tx:
         keys = [key for owner in _owners(tx, kind, arguments.party) for key in _keys(kind, owner, arguments)]
@@ -118,7 +94,7 @@ def _find_one(store: SqlStore, arguments: Arguments) -> _Found:
             raise Usage(f"there are several: {'; '.join(_name(record.key) for record in records)}: say which")
         if not records:
             raise CommandFailed(_not_there(kind, arguments))
-        return _with_evses(tx, records[0])
+        return _whole(tx, records[0])
 
 
 def _not_there(kind: str, arguments: Arguments) -> str:
@@ -171,12 +147,18 @@ def _at_location(arguments: Arguments) -> tuple[str, str]:
 # --- documents ------------------------------------------------------------------------------------------------------
 
 
-def _document(found: _Found) -> bytes:
-    """What is printed of a record."""
-    record = found.record
+def _whole(tx: BlockingTransaction, record: Record) -> Record:
+    """The record with the document that is printed of it; a location was received when its newest part was."""
     if record.key.kind == Kind.PARTY:
-        return _without_tokens(record.document)
-    return assemble(record, found.evses) if record.key.kind == Kind.LOCATION else record.document
+        return evolve(record, document=_without_tokens(record.document))
+    if record.key.kind != Kind.LOCATION:
+        return record
+    evses = tx.children(record.key)
+    try:
+        document = assemble(record, evses)
+    except OcpiError:  # it is no object to put EVSEs into
+        document = record.document
+    return evolve(record, document=document, received_at=max(each.received_at for each in (record, *evses)))
 
 
 def _without_tokens(party: bytes) -> bytes:
@@ -189,6 +171,6 @@ def _without_tokens(party: bytes) -> bytes:
     return join(parts)
 
 
-def _on_one_line(document: bytes) -> bytes:
+def _on_one_line(record: Record) -> bytes:
     """Line breaks stand between members only: inside a text of JSON they are escaped."""
-    return document.strip(b"\r\n").replace(b"\r", b" ").replace(b"\n", b" ")
+    return record.document.strip(b"\r\n").replace(b"\r", b" ").replace(b"\n", b" ")

@@ -20,7 +20,7 @@ import click
 from click.core import ParameterSource
 
 from ocpi_emsp.cli.errors import Usage
-from ocpi_emsp.cli.settings import file_settings
+from ocpi_emsp.cli.settings import DEFAULT_STORE, file_settings
 from ocpi_emsp.party_id import PartyId
 
 PERSON_LIMIT = 100
@@ -226,13 +226,14 @@ def formats(*words: str) -> click.Option:
 
 json = flag("--json", "print one JSON document on stdout and nothing else")
 lines = flag("--json", "print JSON lines on stdout and nothing else")
-store = Setting(
-    "--store",
-    "the database, such as postgresql+psycopg://user@host/database",
-    metavar="URL",
-    default="sqlite:///ocpi-emsp.db",
-    show_default=True,
-)
+
+
+def database(about: str) -> Setting:
+    """``--store``."""
+    return Setting("--store", about, metavar="URL", default=DEFAULT_STORE, show_default=True)
+
+
+store = database("the database, such as postgresql+psycopg://user@host/database")
 identity = (
     Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL"),
     Setting("--country-code", "our country code, such as IT", metavar="CC"),
@@ -289,27 +290,31 @@ class Command(click.Command):
 
 
 def command(
-    module: str, summary: str, *params: click.Parameter, name: str | None = None, epilog: str = "", **constants: str
+    module: str, name: str, summary: str, *params: click.Parameter, epilog: str = "", **constants: str
 ) -> Command:
-    """A command that ``module`` runs; one with a ``name`` is an action of a group. ``constants`` are arguments, too."""
-    action = {} if name is None else {"action": name}
+    """A command, or an action of a group, that ``module`` runs; ``constants`` are arguments, too."""
     if any(isinstance(each, Setting) for each in params):
         epilog = f"{epilog} {_SETTINGS}".strip()
 
     def run(**given: Any) -> int:
-        status: int = import_module(f"ocpi_emsp.cli.{module}").run(Arguments(**action, **constants, **given))
+        status: int = import_module(f"ocpi_emsp.cli.{module}").run(Arguments(action=name, **constants, **given))
         return status
 
     return Command(name, callback=run, params=list(params), help=summary, short_help=summary, epilog=epilog)
 
 
-def group(summary: str, *actions: click.Command) -> click.Group:
+def group(name: str, summary: str, *actions: click.Command) -> click.Group:
     """A command with actions."""
     return click.Group(
-        commands=actions, help=summary, short_help=summary, subcommand_metavar="ACTION ...", no_args_is_help=True
+        name,
+        commands=actions,
+        help=summary,
+        short_help=summary,
+        subcommand_metavar="ACTION ...",
+        no_args_is_help=True,
     )
 
 
 def listed(module: str, summary: str, *params: click.Parameter, **constants: str) -> Command:
     """``list`` of a group."""
-    return command(module, summary, of_party, limit, store, lines, *params, name="list", **constants)
+    return command(module, "list", summary, of_party, limit, store, lines, *params, **constants)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import stat
@@ -26,6 +27,7 @@ __all__ = [
     "WIDE",
     "beside",
     "flush",
+    "log_on_stderr",
     "mark",
     "printable",
     "require",
@@ -36,6 +38,7 @@ __all__ = [
     "write",
     "write_bytes",
     "write_json",
+    "write_line",
     "write_text",
 ]
 
@@ -58,6 +61,12 @@ def write(text: str) -> None:
 def write_text(text: str) -> None:
     """Text from outside, of several lines, to stdout, and hand it over; what breaks lines elsewhere is escaped."""
     write("".join(f"{printable(line.removesuffix(chr(13)))}\n" for line in text.split("\n")))
+    flush()
+
+
+def write_line(text: str) -> None:
+    """One line to stdout, and hand it over; line breaks and control characters in it are escaped."""
+    write(printable(text) + "\n")
     flush()
 
 
@@ -97,8 +106,7 @@ def to_file(path: str | None, *, private: bool = False) -> Iterator[None]:
     try:
         file = open(path, "w", encoding="utf-8", newline="\n", opener=opener)  # noqa: SIM115 - entered below
     except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise Usage(f"{path}: cannot be written: {why}") from None
+        raise Usage(f"{path}: cannot be written: {reason(error)}") from None
     with file, contextlib.redirect_stdout(file):
         yield
         flush()
@@ -115,6 +123,23 @@ def say(message: str) -> None:
     """A message to stderr, on one line."""
     with contextlib.suppress(OSError):
         print(f"ocpi-emsp: {printable(message)}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def log_on_stderr(formatter: type[logging.Formatter], **levels: int) -> Iterator[None]:
+    """Print on stderr what these loggers log, from these levels on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).setLevel(level)
 
 
 def require(package: str, extra: str) -> None:
@@ -144,26 +169,44 @@ def beside(start: str, sentence: str, width: int) -> Iterator[str]:
         yield f"{start} {sentence}"
         return
     yield start
-    yield from textwrap.wrap(
-        sentence, width, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
+    yield from (f"    {line}" for line in _wrapped(sentence, width - 4))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for people: drawn by rich on a terminal, aligned columns anywhere else."""
+def _wrapped(sentence: str, width: int) -> list[str]:
+    """Lines that break between words alone: no URL is cut."""
+    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """A table for people: drawn by rich on a terminal, aligned columns anywhere else.
+
+    To fit into ``width``, it wraps its last column and no other.
+    """
+    shown = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
-        return _drawn(columns, [[printable(cell) for cell in row] for row in rows])
+        return _drawn(columns, shown, wraps=columns[-1:] if width else columns)
     from ocpi_emsp.report.render_text import aligned
 
-    return aligned(columns, rows)
+    return aligned(columns, shown if width is None else list(_fitted(columns, shown, width)))
 
 
-def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _fitted(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[str]]:
+    """The rows, each followed by what does not fit into its last cell."""
+    *others, _ = [max(map(len, cells)) + 2 for cells in zip(columns, *rows, strict=True)]
+    left = max(width - sum(others), 20)
+    for *row, sentence in rows:
+        for line in _wrapped(sentence, left) or [""]:
+            yield [*row, line]
+            row = [""] * len(row)
+
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], wraps: Sequence[str]) -> str:
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    drawn = Table(*(Column(name, overflow="fold") for name in columns))  # what is too long is wrapped, never cut
+    # what is too long is wrapped, never cut
+    drawn = Table(*(Column(name, overflow="fold", no_wrap=name not in wraps) for name in columns))
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console = Console(file=sys.stdout)

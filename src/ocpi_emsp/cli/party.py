@@ -18,11 +18,11 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.options import party as party_of
-from ocpi_emsp.cli.register import as_json, name_of
-from ocpi_emsp.cli.stores import ANYONE, BASE_PATH, emsp_of, emsp_of_nobody, make_emsp, opened
+from ocpi_emsp.cli.register import print_party
+from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
-from ocpi_emsp.resources import Diagnosis, Party
+from ocpi_emsp.resources import Diagnosis
 from ocpi_emsp.settings import HttpLimits
 
 _SLOWEST = 3
@@ -82,34 +82,39 @@ def _quick(arguments: Arguments, store: AnyStore) -> Emsp:
     )
     given = {name: value for name, value in vars(arguments).items() if name in vars(ANYONE) and value}
     identity = Arguments(**{**vars(ANYONE), **given})
-    return make_emsp(identity, arguments.url or f"http://emsp.invalid{BASE_PATH}", store, limits=limits)
+    return make_emsp(identity, store, limits=limits)
 
 
 def _print(diagnosis: Diagnosis) -> None:
     width = output.width()
     if width >= output.WIDE:
         checks = [(check.outcome.value, check.name, check.sentence) for check in diagnosis.checks]
-        output.write(output.table(("", "check", diagnosis.versions_url), checks) + "\n")
+        output.write(output.table(("", "check", diagnosis.versions_url), checks, width) + "\n")
         rows = [
             (each.works.value, each.row.module, each.row.direction, each.row.methods, each.row.path, each.why)
             for each in diagnosis.expected_support
         ]
-        output.write(output.table(("works", "module", "direction", "methods", "path", "why"), rows))
+        output.write(output.table(("works", "module", "direction", "methods", "path", "why"), rows, width))
     else:
         output.write("".join(f"{line}\n" for line in _story(diagnosis, width)))
     for each in diagnosis.suggestions:
-        output.write(output.printable(f"profile: {each.name} = {each.value} would fit: {each.why}") + "\n")
+        output.write_line(f"profile: {each.name} = {each.value} would fit: {each.why}")
 
 
 def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
-    """A line a check and a line a row of the matrix; rows of one path that fare alike share theirs."""
+    """A line a check and a line a row of the matrix; those that fare alike share theirs. --json has every detail."""
     yield output.printable(diagnosis.versions_url)
+    checks = dict[tuple[str, str], list[str]]()
     for check in diagnosis.checks:
-        start = f"{output.mark(check.outcome.value != 'failed')} {check.outcome.value:<7} {check.name}:"
-        yield from output.beside(start, output.printable(check.sentence), width)
+        outcome = check.outcome.value
+        sentence = check.sentence.partition(": GET ")[0] if outcome == "skipped" else check.sentence
+        checks.setdefault((outcome, sentence), []).append(check.name)
+    for (outcome, sentence), names in checks.items():
+        start = f"{output.mark(outcome != 'failed')} {outcome:<7} {', '.join(names)}:"
+        yield from output.beside(start, output.printable(sentence), width)
     rows = dict[tuple[str, ...], list[str]]()
     for each in diagnosis.expected_support:
-        why = each.why if each.works == "no" else ""  # the others say it by their word; --json has all reasons
+        why = each.why if each.works == "no" else ""  # the others say it by their word
         rows.setdefault((each.row.module, each.works.value, each.row.direction, each.row.path, why), []).append(
             each.row.methods
         )
@@ -126,21 +131,14 @@ _CALLED_BACK = "the party calls us back"
 def _rotate(arguments: Arguments) -> int:
     with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
         party = emsp.partner(arguments.party).rotate()
-    return _done(arguments, party, "fresh tokens exchanged with")
+    print_party(party, "fresh tokens exchanged with", as_json=arguments.json)
+    return 0
 
 
 def _update(arguments: Arguments) -> int:
     with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
         party = emsp.partner(arguments.party).update(versions_url=arguments.versions_url)
-    return _done(arguments, party, "updated")
-
-
-def _done(arguments: Arguments, party: Party, what: str) -> int:
-    if arguments.json:
-        output.write_json(as_json(party), indent=None)
-        return 0
-    modules = ", ".join(endpoint.identifier for endpoint in party.endpoints)
-    output.write(output.printable(f"{what} {party}, {name_of(party)}; its modules: {modules}") + "\n")
+    print_party(party, "updated", as_json=arguments.json)
     return 0
 
 

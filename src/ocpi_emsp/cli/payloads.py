@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeAlias
 import msgspec
 from attrs import frozen
 
+from ocpi_emsp.cli.files import numbered
 from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import NotJson
 
@@ -59,7 +60,7 @@ class Part:
 def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> Iterator[Part]:
     """The documents of a file, in order. Raises OSError."""
     if name.lower().endswith(LINES):
-        return _of_lines(_numbered(stream, 1), cut_envelopes)
+        return _of_lines(numbered(stream, 1, MAX_LINE), cut_envelopes)
     filled = ((number, line) for number, line in enumerate(iter(stream.readline, b""), start=1) if line.strip())
     first, second = next(filled, None), next(filled, None)
     if first is None:
@@ -67,7 +68,7 @@ def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> It
     if second is None:
         return cut(Part(first[1]), cut_envelopes)
     if first[1].lstrip()[:1] in b"{[" and _is_whole(first[1]):
-        return _of_lines(chain((first, second), _numbered(stream, second[0] + 1)), cut_envelopes)
+        return _of_lines(chain((first, second), numbered(stream, second[0] + 1, MAX_LINE)), cut_envelopes)
     data = b"".join(_padded([first, second])) + stream.read()
     if not _is_whole(data) and _looks_like_lines(data):
         return _of_lines(enumerate(data.split(b"\n"), start=1), cut_envelopes)
@@ -80,24 +81,6 @@ def cut(part: Part, cut_envelopes: bool = True) -> Iterator[Part]:
         return iter(_parts(part, cut_envelopes))
     except NotJson:
         return iter([part])
-
-
-def _numbered(stream: BinaryIO, start: int) -> Iterator[_Numbered]:
-    """The lines from here on, as they are needed."""
-    number = start
-    while line := stream.readline(MAX_LINE):
-        if len(line) < MAX_LINE or line.endswith(b"\n"):
-            yield number, line
-        else:
-            _pass_over(stream)
-            yield number, None
-        number += 1
-
-
-def _pass_over(stream: BinaryIO) -> None:
-    """Read to the end of a line without keeping it."""
-    while (chunk := stream.readline(1024 * 1024)) and not chunk.endswith(b"\n"):
-        pass
 
 
 def _padded(lines: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:

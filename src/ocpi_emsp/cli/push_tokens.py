@@ -67,8 +67,7 @@ def print_report(report: TokensPushed) -> None:
     verified = f", {report.verified} verified" if report.verified else ""
     ended = "" if report.ended == "done" else f"; {report.ended}"
     why = f": {report.why}" if report.why else ""
-    output.write(output.printable(f"{party}  {counts}{verified}{ended}{why}") + "\n")
-    output.flush()
+    output.write_line(f"{party}  {counts}{verified}{ended}{why}")
     for failure in report.failures[:_NAMED]:
         output.say(f"{party}: token '{failure.uid}' ({failure.type}): {failure.error}")
     if report.failed > _NAMED:

@@ -6,8 +6,6 @@ printed.
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import asdict
 
 from ocpi_emsp.cli import output
@@ -25,25 +23,19 @@ def run(arguments: Arguments) -> int:
             base64_token=arguments.base64_token,
             required_modules=arguments.required_modules or None,
         )
-    if arguments.json:
-        output.write_json(as_json(party), indent=None)
-    else:
-        modules = ", ".join(endpoint.identifier for endpoint in party.endpoints)
-        output.write(output.printable(f"registered with {party}, {name_of(party)}; its modules: {modules}") + "\n")
+    print_party(party, "registered with", as_json=arguments.json)
     return 0
 
 
-def as_json(party: Party) -> dict[str, Any]:
-    """What a registration prints of a party."""
-    return {
-        "country_code": party.country_code,
-        "party_id": party.party_id,
-        "name": name_of(party),
-        "versions_url": party.versions_url,
-        "endpoints": [asdict(endpoint) for endpoint in party.endpoints],
-    }
-
-
-def name_of(party: Party) -> str | None:
-    """The party's own name."""
-    return party.business_details.name if party.business_details else None
+def print_party(party: Party, done: str, *, as_json: bool) -> None:
+    """What was done with a party, and what it offers."""
+    name = party.business_details.name if party.business_details else None
+    if as_json:
+        endpoints = [asdict(endpoint) for endpoint in party.endpoints]
+        codes = {"country_code": party.country_code, "party_id": party.party_id}
+        output.write_json(
+            {**codes, "name": name, "versions_url": party.versions_url, "endpoints": endpoints}, indent=None
+        )
+        return
+    modules = ", ".join(endpoint.identifier for endpoint in party.endpoints)
+    output.write_line(f"{done} {party}, {name}; its modules: {modules}")

@@ -8,28 +8,21 @@ Rules of this module:
 from __future__ import annotations
 
 import base64
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
-from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
-from ocpi_emsp.cli.listing import print_list, write_lines
+from ocpi_emsp.cli import files, output
+from ocpi_emsp.cli.errors import CommandFailed, Usage
+from ocpi_emsp.cli.listing import members, print_list
 from ocpi_emsp.cli.options import Arguments, require_one
-from ocpi_emsp.cli.stores import emsp_of, opened, reading
+from ocpi_emsp.cli.stores import emsp_of, emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered
-from ocpi_emsp.flows.serving.rejections import rejection_of
-from ocpi_emsp.ports import REJECTION
 from ocpi_emsp.resources import Rejection
 from ocpi_emsp.wire.envelope import read_envelope
-
-if TYPE_CHECKING:
-    from ocpi_emsp.storage.sql.store import SqlStore
 
 _COLUMNS = ("id", "at", "party", "request", "findings", "why")
 
@@ -39,29 +32,16 @@ def run(arguments: Arguments) -> int:
     if arguments.action == "replay":
         return _replay(arguments)
     with opened(arguments) as store:
+        emsp = emsp_of_nobody(store)
         if arguments.action == "show":
-            _show(_get(store, arguments.id), as_json=arguments.json)
+            _show(_get(emsp, arguments.id), as_json=arguments.json)
         else:
-            _list(store, arguments)
+            listed = partial(emsp.rejections.list, arguments.party)
+            print_list(arguments, listed, _COLUMNS, _row, _as_json, "nothing was refused")
     return 0
 
 
 # --- list and show --------------------------------------------------------------------------------------------------
-
-
-def _list(store: SqlStore, arguments: Arguments) -> None:
-    def page(after: int, limit: int) -> list[Rejection]:
-        with reading(store) as tx:
-            entries = tx.entries(REJECTION, limit=limit, owner=arguments.party, after=after)
-        return [rejection_of(entry) for entry in entries]
-
-    def write(page: Sequence[Rejection]) -> None:
-        if arguments.json:
-            write_lines([_as_json(rejection) for rejection in page])
-        else:
-            output.write(output.table(_COLUMNS, [_row(rejection) for rejection in page]))
-
-    print_list(arguments, page, write, "nothing was refused")
 
 
 def _row(rejection: Rejection) -> tuple[str, ...]:
@@ -79,12 +59,11 @@ def _party(rejection: Rejection) -> str:
     return f"{rejection.country_code}-{rejection.party_id}"
 
 
-def _get(store: SqlStore, rejection_id: str) -> Rejection:
-    with reading(store) as tx:
-        entry = tx.entry(rejection_id)
-    if entry is None or entry.topic != REJECTION:
+def _get(emsp: Emsp, rejection_id: str) -> Rejection:
+    rejection = emsp.rejections.get(rejection_id)
+    if rejection is None:
         raise CommandFailed(f"there is no rejection '{rejection_id}'")
-    return rejection_of(entry)
+    return rejection
 
 
 def _show(rejection: Rejection, *, as_json: bool) -> None:
@@ -105,16 +84,7 @@ def _show(rejection: Rejection, *, as_json: bool) -> None:
 
 def _as_json(rejection: Rejection) -> dict[str, Any]:
     return {
-        "id": rejection.id,
-        "at": wire_time(rejection.at),
-        "country_code": rejection.country_code,
-        "party_id": rejection.party_id,
-        "route": rejection.route,
-        "method": rejection.method,
-        "path": rejection.path,
-        "query": rejection.query,
-        "correlation_id": rejection.correlation_id,
-        "message": rejection.message,
+        **members(rejection, "headers", "body", "findings", "sequence"),
         "findings": [finding.as_json() for finding in rejection.findings],
         "bytes": len(rejection.body),
     }
@@ -140,15 +110,6 @@ class _Replayed:
     status_code: int | None
     message: str
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "accepted": self.accepted,
-            "http_status": self.http_status,
-            "status_code": self.status_code,
-            "message": self.message,
-        }
-
     def __str__(self) -> str:
         how = "accepted" if self.accepted else "refused again"
         answered = f", HTTP {self.http_status}, status_code {self.status_code}" if self.http_status is not None else ""
@@ -159,27 +120,21 @@ def _replay(arguments: Arguments) -> int:
     require_one(arguments, "id", "all")
     if arguments.all and arguments.body is not None:
         raise Usage("--body corrects one rejection: name it instead of --all")
-    body = None if arguments.body is None else _read(arguments.body)
+    body = None
+    if arguments.body is not None:
+        with files.opened(arguments.body) as stream:
+            body = stream.read()
     status = 0
     with emsp_of(arguments) as emsp:
-        for rejection in _chosen(emsp, arguments):
+        chosen = emsp.rejections.list(arguments.party) if arguments.all else [_get(emsp, arguments.id)]
+        for rejection in chosen:
             replayed = _replay_one(emsp, rejection, body)
             status = status if replayed.accepted else 1
             if arguments.json:
-                output.write_json(replayed.as_json(), indent=None)
+                output.write_json(asdict(replayed), indent=None)
             else:
-                output.write(output.printable(str(replayed)) + "\n")
+                output.write_line(str(replayed))
     return status
-
-
-def _chosen(emsp: Emsp, arguments: Arguments) -> Iterator[Rejection]:
-    if not arguments.all:
-        rejection = emsp.rejections.get(arguments.id)
-        if rejection is None:
-            raise CommandFailed(f"there is no rejection '{arguments.id}'")
-        yield rejection
-        return
-    yield from emsp.rejections.list(arguments.party)
 
 
 def _replay_one(emsp: Emsp, rejection: Rejection, body: bytes | None) -> _Replayed:
@@ -195,11 +150,3 @@ def _replay_one(emsp: Emsp, rejection: Rejection, body: bytes | None) -> _Replay
         status_code=envelope.status_code,
         message=envelope.status_message or "",
     )
-
-
-def _read(path: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise Usage(f"{path}: cannot be read: {why}") from None

@@ -12,37 +12,27 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from attrs import asdict, frozen
+from attrs import asdict
 
-from ocpi_emsp import PartyId, logs
+from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.invite import print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
 from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.resources import Invitation
 from ocpi_emsp.storage import MemoryStore
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
-
-
-@frozen(kw_only=True)
-class Invited:
-    """What to hand to a CPO, in a secure way."""
-
-    country_code: str
-    party_id: str
-    versions_url: str
-    token_a: str
 
 
 def run(arguments: Arguments) -> int:
@@ -52,8 +42,11 @@ def run(arguments: Arguments) -> int:
     from ocpi_emsp.cli.server import base_url, listen
 
     store, close = _store(store_url(arguments, memory_allowed=True), arguments.auto_upgrade)
-    with _log_on_stderr(), listen(arguments.host, arguments.port) as listening:
-        emsp = make_emsp(arguments, arguments.url or base_url(listening) + BASE_PATH, store)
+    with (
+        output.log_on_stderr(logging.Formatter, ocpi_emsp=logging.INFO),
+        listen(arguments.host, arguments.port) as listening,
+    ):
+        emsp = make_emsp(arguments, store, base_url(listening) + BASE_PATH)
         if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):
             output.say(
                 f"only this machine can connect to {emsp.identity.url}: set --url to the public URL for partners"
@@ -85,49 +78,32 @@ async def _serve(emsp: Emsp, listening: socket.socket, arguments: Arguments, clo
         with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
             app = emsp.asgi(background=False)
             async with emsp.aio.running(push=not arguments.no_push), serving(app, listening):
-                invited = [await _invite(emsp, party) for party in dict.fromkeys(arguments.invite)]
+                invited = {party: await emsp.aio.parties.invite(party) for party in arguments.invite}
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()
     finally:
         await close()
 
 
-async def _invite(emsp: Emsp, party: PartyId) -> Invited:
-    invitation = await emsp.aio.parties.invite(party)
-    return Invited(country_code=party.country_code, party_id=party.party_id, **asdict(invitation))
-
-
-def _announce(emsp: Emsp, invited: list[Invited], *, as_json: bool) -> None:
+def _announce(emsp: Emsp, invited: Mapping[PartyId, Invitation], *, as_json: bool) -> None:
     identity = emsp.identity
     if as_json:
+        invitations = [
+            {"country_code": party.country_code, "party_id": party.party_id, **asdict(each)}
+            for party, each in invited.items()
+        ]
         output.write_json(
             {
                 "country_code": identity.country_code,
                 "party_id": identity.party_id,
                 "url": identity.url,
                 "versions_url": identity.versions_url,
-                "invitations": [asdict(each) for each in invited],
+                "invitations": invitations,
             },
             indent=None,
         )
         return
-    party = f"{identity.country_code}-{identity.party_id}"
-    output.write(f"eMSP {party} answers at {identity.versions_url}\n")
-    for each in invited:
-        output.write(f"invitation for {each.country_code}-{each.party_id}\n")
-        output.write(f"  versions URL  {each.versions_url}\n  token A       {each.token_a}\n")
+    output.write(f"eMSP {identity.country_code}-{identity.party_id} answers at {identity.versions_url}\n")
+    for party, invitation in invited.items():
+        print_invitation(party, invitation)
     output.flush()
-
-
-@contextlib.contextmanager
-def _log_on_stderr() -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    level = logs.log.level
-    logs.log.addHandler(handler)
-    logs.log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logs.log.removeHandler(handler)
-        logs.log.setLevel(level)

@@ -8,7 +8,6 @@ Rules of this module:
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +62,8 @@ def source(name: str) -> str:
 
 def file_settings(file: Path = FILE) -> dict[str, str]:
     """The settings in the file; none where there is no file. Raises Usage."""
+    import tomllib
+
     try:
         settings: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
@@ -36,20 +36,8 @@ _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
 """For commands that show no URL of ours to anybody."""
 
 
-ANYONE = Arguments(country_code="XX", party_id="XXX", name="nobody", url_policy="https")
+ANYONE = Arguments(country_code="XX", party_id="XXX", name="nobody", url="", url_policy="https")
 """An identity for what does not depend on who we are."""
-
-
-@frozen(kw_only=True)
-class Words:
-    """What a command says of a database that it cannot use."""
-
-    unknown: str
-    """The URL names none that is known; no part of it is repeated, since it may be the password."""
-    in_memory: str
-    """With what it would be gone."""
-    makes: str
-    """Who makes a SQLite file that is not there."""
 
 
 def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snapshot: bool = False) -> SqlStore:
@@ -57,21 +45,12 @@ def open_store(url: str, *, auto_upgrade: bool = False, makes: bool = True, snap
 
     With ``snapshot`` all reads of a transaction see the same state. Raises Usage, Outside, StoreFailed, SchemaMismatch.
     """
-    scheme = url.partition("://")[0]
-    known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
-    words = Words(
-        unknown=f"this {scheme} URL names no database that is known; one that does is {known}",
-        in_memory="its process",
-        makes="serve, import and db upgrade make one",
-    )
-    store = unopened_store(url, words, makes=makes, auto_upgrade=auto_upgrade, snapshots=snapshot)
+    store = unopened_store(url, makes=makes, auto_upgrade=auto_upgrade, snapshots=snapshot)
     with reading(store):  # the first transaction looks at the schema
         return store
 
 
-def unopened_store(
-    url: str, words: Words, *, makes: bool, auto_upgrade: bool = False, snapshots: bool = False
-) -> SqlStore:
+def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapshots: bool = False) -> SqlStore:
     """The database with this URL, whatever its schema; a SQLite file has to be there unless the command ``makes`` it.
 
     Raises Usage, Outside.
@@ -84,14 +63,16 @@ def unopened_store(
         parsed = usable_url(url)
         store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshots)
     except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
-        raise Usage(words.unknown) from None
+        known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
+        scheme = url.partition("://")[0]
+        raise Usage(f"this {scheme} URL names no database that is known; one that does is {known}") from None
     except ImportError as error:
         raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
     if is_in_memory(parsed):
-        raise Usage(f"a SQLite database in memory is gone with {words.in_memory}: name a file, such as {DEFAULT_STORE}")
+        raise Usage(f"a SQLite database in memory is gone with its process: name a file, such as {DEFAULT_STORE}")
     file = parsed.database or ""
     if parsed.drivername.startswith("sqlite") and not (makes or file.startswith("file:") or Path(file).exists()):
-        raise Outside(f"there is no database {file}: {words.makes}")
+        raise Outside(f"there is no database {file}: serve, import and db upgrade make one")
     return store
 
 
@@ -133,14 +114,14 @@ def registered(arguments: Arguments) -> list[PartyId]:
     return found
 
 
-def make_emsp(identity: Arguments, url: str, store: AnyStore, **options: Any) -> Emsp:
-    """The eMSP with this identity. Raises Usage for an identity that no partner could accept."""
+def make_emsp(identity: Arguments, store: AnyStore, url: str = _ANY_URL, **options: Any) -> Emsp:
+    """The eMSP with this identity; ``url`` where it names none. Raises Usage for one that no partner could accept."""
     try:
         return Emsp(
             country_code=identity.country_code,
             party_id=identity.party_id,
             name=identity.name,
-            url=url,
+            url=identity.url or url,
             url_policy=identity.url_policy,
             store=store,
             **options,
@@ -159,12 +140,12 @@ def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: b
     if arguments.url is None and url_needed_for is not None:
         raise Usage(f"Missing public URL ({url_needed_for}): set --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
     with opened(arguments, makes=makes) as store:
-        yield make_emsp(arguments, arguments.url or _ANY_URL, store)
+        yield make_emsp(arguments, store)
 
 
 def emsp_of_nobody(store: AnyStore) -> Emsp:
     """An eMSP for what does not depend on who we are."""
-    return make_emsp(ANYONE, _ANY_URL, store)
+    return make_emsp(ANYONE, store)
 
 
 def _blocking(store: SqlStore) -> BlockingStore:

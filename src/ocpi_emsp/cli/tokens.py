@@ -9,17 +9,14 @@ Rules of this module:
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from attrs import asdict, define, field
 
-from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import CommandFailed, Usage, reason
-from ocpi_emsp.cli.inputs import STDIN
+from ocpi_emsp.cli import files, output
+from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.listing import members
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.cli.push_tokens import print_report, status_of
@@ -44,12 +41,11 @@ def run(arguments: Arguments) -> int:
         else:
             done = _invalidate(emsp, arguments.uid, TokenType(arguments.type))
         if not arguments.json:
-            output.write(output.printable(_said(done)) + "\n")
-            output.flush()
+            output.write_line(_said(done))
         pushed = [] if arguments.no_push else emsp.tokens.push_pending(at_once=True)
         waiting = _waiting(emsp, pushed)
     if arguments.json:
-        told = {"parties": [asdict(each) for each in pushed], "waiting": [_as_json(each) for each in waiting]}
+        told = {"parties": [asdict(each) for each in pushed], "waiting": [members(each) for each in waiting]}
         output.write_json({**done, **told}, indent=None)
     else:
         _print(pushed, waiting)
@@ -69,14 +65,11 @@ class Reading:
 
     def tokens(self) -> Iterator[Token]:
         """Every token that can be stored; the others are reported. Raises Usage where the file cannot be read."""
-        try:
-            with _open(self._file) as stream:
-                for part in read_parts(stream, self._file):
-                    if not part.envelope and (token := self._token(part)) is not None:
-                        self.good += 1
-                        yield token
-        except OSError as error:
-            raise Usage(f"{self._file}: cannot be read: {reason(error)}") from None
+        with files.opened(self._file) as stream:
+            for part in read_parts(stream, self._file):
+                if not part.envelope and (token := self._token(part)) is not None:
+                    self.good += 1
+                    yield token
 
     def _token(self, part: Part) -> Token | None:
         place = ": ".join(each for each in (self._file, part.place, part.pointer) if each)
@@ -96,17 +89,6 @@ class Reading:
         if self.refused <= _MAX_NAMED:
             for line in why:
                 output.say(line)
-
-
-def _open(file: str) -> contextlib.AbstractContextManager[BinaryIO]:
-    if file == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise Usage("standard input is closed")
-        return contextlib.nullcontext(sys.stdin.buffer)
-    try:
-        return Path(file).open("rb")
-    except ValueError as error:  # a NUL in the name
-        raise Usage(f"{file}: cannot be read: {error}") from None
 
 
 def _put(emsp: Emsp, file: str) -> tuple[dict[str, Any], int]:
@@ -151,8 +133,7 @@ def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:
         print_report(report)
     for each in waiting:
         why = "another process pushes to it" if each.leased else "waits for a push"
-        output.write(output.printable(f"{_party(each)}  {why}") + "\n")
-    output.flush()
+        output.write_line(f"{_party(each)}  {why}")
     if not pushed and not waiting:
         output.say("no party waits for a push")
 
@@ -165,8 +146,3 @@ def _waiting(emsp: Emsp, pushed: list[TokensPushed]) -> list[WaitingPush]:
 
 def _party(each: TokensPushed | WaitingPush) -> str:
     return f"{each.country_code}-{each.party_id}"
-
-
-def _as_json(each: WaitingPush) -> dict[str, Any]:
-    due = wire_time(each.due) if each.due else None
-    return {**asdict(each), "at": wire_time(each.at), "due": due}

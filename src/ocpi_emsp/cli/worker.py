@@ -9,11 +9,8 @@ Rules of this module:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
-import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +23,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
+from ocpi_emsp.cli.stores import make_emsp, open_store
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.resources import SyncReport
@@ -51,8 +48,8 @@ def run(arguments: Arguments) -> int:
     times = _times(arguments)
     store = open_store(url, auto_upgrade=arguments.upgrade)
     output.say(f"stores everything in {store}")
-    emsp = make_emsp(arguments, arguments.url or f"http://127.0.0.1{BASE_PATH}", store)
-    with _log_on_stderr():
+    emsp = make_emsp(arguments, store)
+    with output.log_on_stderr(_Lines, ocpi_emsp=logging.INFO, procrastinate=logging.WARNING):
         asyncio.run(_work(_Printer(arguments.json), emsp, store, url, times, arguments))
     return 0
 
@@ -147,23 +144,6 @@ class _Lines(logging.Formatter):
         return output.printable(super().format(record)) if not record.exc_info else super().format(record)
 
 
-@contextlib.contextmanager
-def _log_on_stderr() -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    levels = {"ocpi_emsp": logging.INFO, "procrastinate": logging.WARNING}
-    before = {name: logging.getLogger(name).level for name in levels}
-    for name, level in levels.items():
-        logging.getLogger(name).addHandler(handler)
-        logging.getLogger(name).setLevel(level)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).removeHandler(handler)
-            logging.getLogger(name).setLevel(level)
-
-
 def __getattr__(name: str) -> Any:
     """``app``, for Procrastinate's own command: with the settings that this command takes without flags."""
     if name != "app":
@@ -180,7 +160,7 @@ def _app() -> procrastinate.App:
         arguments = arguments_of("worker")
         require_identity(arguments)
         url = store_url(arguments)
-        return make_app(make_emsp(arguments, arguments.url or f"http://127.0.0.1{BASE_PATH}", SqlStore(url)), url)
+        return make_app(make_emsp(arguments, SqlStore(url)), url)
     except (CommandFailed, ValueError) as error:
         logs.error("worker.no_app", error=error)  # Procrastinate's command does not say why
         raise AttributeError(f"there is no app: {error}") from error

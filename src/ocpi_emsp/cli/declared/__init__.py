@@ -1,1 +1,1 @@
-"""The arguments of every command. Nothing heavy is imported here: values are judged where they are used."""
+"""Every command and its arguments. Nothing heavy is imported here: values are judged where they are used."""

@@ -8,8 +8,8 @@ from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.options import Argument, command, group, option
 
 
-def objects(plural: str, summary: str) -> click.Command:
-    """``locations``, ``sessions`` and the others."""
+def _objects(plural: str, *changing: click.Command) -> click.Group:
+    """``locations``, ``sessions`` and the others: ``list``, ``show``, and what changes them."""
     show: list[click.Parameter] = [o.store, o.flag("--json", "print the document as it is stored")]
     if plural == "parties":
         show.append(o.the_party)
@@ -20,57 +20,62 @@ def objects(plural: str, summary: str) -> click.Command:
         show.append(option("--location", "its location, unless that is in front of its id", metavar="ID"))
     if plural == "tokens":
         show.append(option("--type", "RFID or OTHER (default: either)", metavar="TYPE"))
-    actions = [
+    return group(
+        plural,
+        f"List or show the {plural} in the store.",
         o.listed("objects", f"List the {plural} in the store, oldest first.", kind=plural),
-        command("objects", f"Show one of the {plural} in the store.", *show, name="show", kind=plural),
-    ]
-    return group(summary, *actions, *(_changing_tokens() if plural == "tokens" else ()))
+        command("objects", "show", f"Show one of the {plural} in the store.", *show, kind=plural),
+        *changing,
+    )
 
 
 _IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
+_OURS = (
+    o.flag("--no-push", "leave the pushing to serve, to a worker, or to push-tokens"),
+    o.store,
+    o.json,
+    *o.identity,
+)
+_TOPIC = o.choice("--topic", "those for listeners in our processes, or those for a relay to a broker", "event", "relay")
 
-
-def _changing_tokens() -> list[click.Command]:
-    """``put`` and ``invalidate`` of our own tokens."""
-    later = o.flag("--no-push", "leave the pushing to serve, to a worker, or to push-tokens")
-    common = (later, o.store, o.json, *o.identity)
-    return [
+objects = (
+    *map(_objects, ("parties", "locations", "evses", "sessions", "cdrs", "tariffs")),
+    _objects(
+        "tokens",
         command(
             "tokens",
+            "put",
             "Store tokens of ours, new or changed, and push them to the CPOs.",
             Argument("file", "a token, a list, or JSON lines with one each; - is standard input"),
-            *common,
-            name="put",
+            *_OURS,
             epilog="A token that breaks the specification is named and left out, the others are stored. JSON lines are "
             "read line by line, so a file of any size takes little memory. Exit status: 0 done; 1 a token was left "
             "out, or a CPO refused one; 2 usage; 3 the database or a CPO could not be reached.",
         ),
         command(
             "tokens",
+            "invalidate",
             "Make a token of ours invalid, and push that to the CPOs.",
             Argument("uid", "one that begins with - stands behind --"),
             o.token_type,
-            *common,
-            name="invalidate",
+            *_OURS,
         ),
-    ]
-
-
-def authorizations(summary: str) -> click.Command:
-    """``authorizations``."""
-    return group(summary, o.listed("authorizations", "List the decisions on real-time authorizations, oldest first."))
-
-
-_TOPIC = o.choice("--topic", "those for listeners in our processes, or those for a relay to a broker", "event", "relay")
-
-
-def rejections(summary: str) -> click.Command:
-    """``rejections``."""
-    show = command(
-        "rejections", "Show a rejected request, with its findings and its body.", o.an_id, o.store, o.json, name="show"
-    )
-    replay = command(
+    ),
+    _objects("reservations"),
+)
+authorizations = group(
+    "authorizations",
+    "List the decisions on real-time authorizations.",
+    o.listed("authorizations", "List the decisions on real-time authorizations, oldest first."),
+)
+rejections = group(
+    "rejections",
+    "List, show or replay rejected requests.",
+    o.listed("rejections", "List rejected requests, oldest first."),
+    command("rejections", "show", "Show a rejected request, with its findings and its body.", o.an_id, o.store, o.json),
+    command(
         "rejections",
+        "replay",
         "Replay rejected requests under the current policy.",
         Argument("id", "of a rejection; or --all", required=False),
         o.flag("--all", "every one, oldest first; with --party those of one party"),
@@ -79,24 +84,25 @@ def rejections(summary: str) -> click.Command:
         o.store,
         o.lines,
         *o.identity,
-        name="replay",
-    )
-    return group(summary, o.listed("rejections", "List rejected requests, oldest first."), show, replay)
-
-
-def events(summary: str) -> click.Command:
-    """``events``."""
-    show = command("events", "Show an event that is not delivered yet.", o.an_id, o.store, o.json, name="show")
-    retry = command(
+    ),
+)
+events = group(
+    "events",
+    "List, show or retry events that are not delivered.",
+    o.listed(
         "events",
+        "List events that are not delivered yet, oldest first.",
+        _TOPIC,
+        o.flag("--dead", "those that failed too often, and are not tried any more"),
+    ),
+    command("events", "show", "Show an event that is not delivered yet.", o.an_id, o.store, o.json),
+    command(
+        "events",
+        "retry",
         "Try a dead event again.",
         Argument("id", "of an event; or --all", required=False),
         o.flag("--all", "every dead one"),
         _TOPIC,
         o.store,
-        name="retry",
-    )
-    dead = o.flag("--dead", "those that failed too often, and are not tried any more")
-    return group(
-        summary, o.listed("events", "List events that are not delivered yet, oldest first.", _TOPIC, dead), show, retry
-    )
+    ),
+)

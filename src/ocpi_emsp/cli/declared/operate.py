@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-import click
-
 from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.options import Argument, command, group, option
 
-
-def db(summary: str) -> click.Command:
-    """``db``."""
-    return group(
-        summary,
-        *(
-            command("db", about, o.store, o.json, name=name)
-            for name, about in (
-                ("upgrade", "Create the schema, or bring it up to date."),
-                ("current", "Print the revision of the schema, or none."),
-                ("check", "Check that the schema is the one of this version; exit status 1 where it is another."),
-            )
-        ),
-    )
-
-
-def export(summary: str) -> click.Command:
-    """``export``."""
-    return command(
-        "export_store",
-        summary,
-        option("--output", "write to this file, which only you can read", metavar="FILE"),
-        o.store,
-        epilog="Everything in the store, as JSON lines; documents are written byte for byte. The tokens that open "
-        "partners are among it, in plain text.",
-    )
-
-
-def import_(summary: str) -> click.Command:
-    """``import``."""
-    return command(
-        "import_store",
-        summary,
-        Argument("file", "an export; - is standard input", default="-"),
-        o.flag("--strict", "stop at the first line that cannot be imported"),
-        o.store,
-        epilog="An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 "
-        "where a line cannot be imported, or the file was cut off.",
-    )
-
-
-def completion(summary: str) -> click.Command:
-    """``completion``."""
-    shell = Argument("shell", "bash, zsh or fish", type=o.Choice(["bash", "zsh", "fish"]))
-    return command("completion", summary, shell, epilog='In bash: eval "$(ocpi-emsp completion bash)".')
+db = group(
+    "db",
+    "Create, upgrade or check the schema of the database.",
+    *(
+        command("db", name, about, o.store, o.json)
+        for name, about in (
+            ("upgrade", "Create the schema, or bring it up to date."),
+            ("current", "Print the revision of the schema, or none."),
+            ("check", "Check that the schema is the one of this version; exit status 1 where it is another."),
+        )
+    ),
+)
+export = command(
+    "export_store",
+    "export",
+    "Write everything in the store as JSON lines.",
+    option("--output", "write to this file, which only you can read", metavar="FILE"),
+    o.store,
+    epilog="Everything in the store, as JSON lines; documents are written byte for byte. The tokens that open partners "
+    "are among it, in plain text.",
+)
+import_ = command(
+    "import_store",
+    "import",
+    "Read an export into the store.",
+    Argument("file", "an export; - is standard input", default="-"),
+    o.flag("--strict", "stop at the first line that cannot be imported"),
+    o.store,
+    epilog="An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 where "
+    "a line cannot be imported, or the file was cut off.",
+)
+completion = command(
+    "completion",
+    "completion",
+    "Print the script of shell completion.",
+    Argument("shell", "bash, zsh or fish", type=o.Choice(["bash", "zsh", "fish"])),
+    epilog='In bash: eval "$(ocpi-emsp completion bash)".',
+)

@@ -13,63 +13,40 @@ SYNCED = ("locations", "tariffs", "sessions", "cdrs", "tokens")
 """The modules of a sync, in its order."""
 
 
-def _handshake() -> tuple[click.Parameter, ...]:
-    return (
-        o.flag("--base64-token", "it expects tokens in base64, as OCPI 2.2 does"),
-        o.repeated(
-            "--require required_modules",
-            f"a module that it has to offer beside credentials: {', '.join(MODULES)}",
-            type=o.Choice(MODULES, case_sensitive=False),
-        ),
-        o.store,
-        o.json,
-        *o.identity,
-    )
+_HANDSHAKE = (
+    o.flag("--base64-token", "it expects tokens in base64, as OCPI 2.2 does"),
+    o.repeated(
+        "--require required_modules",
+        f"a module that it has to offer beside credentials: {', '.join(MODULES)}",
+        type=o.Choice(MODULES, case_sensitive=False),
+    ),
+    o.store,
+    o.json,
+    *o.identity,
+)
+_REGISTRATION = (o.the_party, o.store, o.json, *o.identity)
 
-
-def invite(summary: str) -> click.Command:
-    """``invite``."""
-    party = Argument("party", "the CPO, such as NL-TNM", type=o.party)
-    return command("invite", summary, party, *_handshake())
-
-
-def register(summary: str) -> click.Command:
-    """``register``."""
-    url = Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url)
-    token = option("--token-a", "the token that it gave us", type=o.token, required=True)
-    return command("register", summary, url, token, *_handshake())
-
-
-def party(summary: str) -> click.Command:
-    """``party``."""
-    common = (o.the_party, o.store, o.json, *o.identity)
-    return group(
-        summary,
-        _diagnose(),
-        command(
-            "party", "Exchange fresh tokens with a party, both ways, while our server runs.", *common, name="rotate"
-        ),
-        command(
-            "party",
-            "Read a party's endpoints again and renew the credentials there, while our server runs.",
-            *common,
-            option("--versions-url", "the party's new versions URL (default: the stored one)", metavar="URL"),
-            name="update",
-        ),
-        command(
-            "party",
-            "End a registration; what the party sent us stays.",
-            *common,
-            o.flag("--no-tell", "forget the party here only, without a DELETE to it; withdraws an invitation, too"),
-            name="unregister",
-        ),
-        _profile(),
-    )
-
-
-def _diagnose() -> click.Command:
-    return command(
+invite = command(
+    "invite",
+    "invite",
+    "Make a token A for a CPO that shall register with us.",
+    Argument("party", "the CPO, such as NL-TNM", type=o.party),
+    *_HANDSHAKE,
+)
+register = command(
+    "register",
+    "register",
+    "Register with a CPO, while our server runs.",
+    Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url),
+    option("--token-a", "the token that it gave us", type=o.token, required=True),
+    *_HANDSHAKE,
+)
+party = group(
+    "party",
+    "Diagnose a partner; renew or end its registration.",
+    command(
         "party",
+        "diagnose",
         "Look at a partner, only reading: what works, and what would not, row by row of the matrix.",
         Argument("partner", "a versions URL, with --token; or a registered party such as NL-TNM", metavar="URL|PARTY"),
         option("--token", "a token that the partner gave us", type=o.token),
@@ -78,15 +55,27 @@ def _diagnose() -> click.Command:
         o.store,
         o.json,
         *o.identity,
-        name="diagnose",
         epilog="With a URL, neither a database nor an identity is needed. Exit status: 0 nothing is known to fail, 1 "
         "something would not work, 2 usage, 3 the partner does not answer.",
-    )
-
-
-def _profile() -> click.Command:
-    return command(
+    ),
+    command("party", "rotate", "Exchange fresh tokens with a party, both ways, while our server runs.", *_REGISTRATION),
+    command(
+        "party",
+        "update",
+        "Read a party's endpoints again and renew the credentials there, while our server runs.",
+        *_REGISTRATION,
+        option("--versions-url", "the party's new versions URL (default: the stored one)", metavar="URL"),
+    ),
+    command(
+        "party",
+        "unregister",
+        "End a registration; what the party sent us stays.",
+        *_REGISTRATION,
+        o.flag("--no-tell", "forget the party here only, without a DELETE to it; withdraws an invitation, too"),
+    ),
+    command(
         "party_profile",
+        "profile",
         "Show or change how a party wants to be talked to.",
         o.the_party,
         o.repeated(
@@ -99,92 +88,91 @@ def _profile() -> click.Command:
         o.flag("--suggest", "say what the profile could be, by what the party was seen to do"),
         o.store,
         o.json,
-        name="profile",
         epilog="docs/profiles.md says what each field does. A suggestion is never applied by itself.",
+    ),
+)
+sync = command(
+    "sync",
+    "sync",
+    "Pull what changed at CPOs since the last sync; push our tokens.",
+    o.parties,
+    o.repeated(
+        "--module modules",
+        f"this module alone: {', '.join(SYNCED)} (which are pushed out; default: all)",
+        type=o.Choice(SYNCED, case_sensitive=False),
+    ),
+    o.flag("--full", "list everything, and mark what a CPO no longer lists"),
+    option("--since", f"what was last updated since then, {o.TIMES} (default: since the last sync)", type=o.time),
+    option("--every", "repeat for ever, such as every 90m, 4h or 1d; at least 1m", type=o.period),
+    option("--splay", "the part of the period over which the parties' runs are spread (default: 10%)", type=o.percent),
+    option("--parallel", f"how many parties at once, up to {o.MOST_CONNECTIONS}", type=o.connections, default=8),
+    o.store,
+    o.flag("--json", "print one JSON document on stdout and nothing else; with --every a line for each party and run"),
+    *o.identity,
+    epilog="Ctrl-C and SIGTERM stop it after the current page, and what was done is reported; the next sync goes "
+    "on there. A second one ends it at once. With --every the first run begins at once; each further one of a "
+    "party begins within the splay: half of that is fixed for the party, half is chance. Exit status: 0 all is "
+    "done, or a sync with --every was ended by SIGTERM; 1 done, but an object was rejected, a module did not come "
+    "to its end, or a party is not registered; 2 usage; 3 a partner could not be used at all, or the database "
+    "failed; 130 stopped by Ctrl-C.",
+)
+
+
+push_tokens = command(
+    "push_tokens",
+    "push-tokens",
+    "Send our tokens to CPOs: changes, and earlier failures.",
+    o.parties,
+    o.flag("--verify", "ask for each token that was sent, and compare"),
+    o.flag("--full", "look at every token, not only at those that changed"),
+    o.store,
+    o.json,
+    *o.identity,
+)
+
+
+def _command(name: str, summary: str, *params: click.Parameter) -> click.Command:
+    """An action of ``command`` that names a partner and may wait."""
+    wait = option(
+        "--wait",
+        "wait for the result of the charge point, so long at most (default: print the CPO's answer, and end)",
+        type=o.seconds,
     )
+    return command("command", name, summary, o.the_party, *params, wait, o.store, o.json, *o.identity)
 
 
-def sync(summary: str) -> click.Command:
-    """``sync``."""
-    return command(
-        "sync",
-        summary,
-        o.parties,
-        o.repeated(
-            "--module modules",
-            f"this module alone: {', '.join(SYNCED)} (which are pushed out; default: all)",
-            type=o.Choice(SYNCED, case_sensitive=False),
-        ),
-        o.flag("--full", "list everything, and mark what a CPO no longer lists"),
-        option("--since", f"what was last updated since then, {o.TIMES} (default: since the last sync)", type=o.time),
-        option("--every", "repeat for ever, such as every 90m, 4h or 1d; at least 1m", type=o.period),
-        option(
-            "--splay", "the part of the period over which the parties' runs are spread (default: 10%)", type=o.percent
-        ),
-        option("--parallel", f"how many parties at once, up to {o.MOST_CONNECTIONS}", type=o.connections, default=8),
-        o.store,
-        o.flag(
-            "--json", "print one JSON document on stdout and nothing else; with --every a line for each party and run"
-        ),
-        *o.identity,
-        epilog="Ctrl-C and SIGTERM stop it after the current page, and what was done is reported; the next sync goes "
-        "on there. A second one ends it at once. With --every the first run begins at once; each further one of a "
-        "party begins within the splay: half of that is fixed for the party, half is chance. Exit status: 0 all is "
-        "done, or a sync with --every was ended by SIGTERM; 1 done, but an object was rejected, a module did not come "
-        "to its end, or a party is not registered; 2 usage; 3 a partner could not be used at all, or the database "
-        "failed; 130 stopped by Ctrl-C.",
-    )
-
-
-def push_tokens(summary: str) -> click.Command:
-    """``push-tokens``."""
-    return command(
-        "push_tokens",
-        summary,
-        o.parties,
-        o.flag("--verify", "ask for each token that was sent, and compare"),
-        o.flag("--full", "look at every token, not only at those that changed"),
-        o.store,
-        o.json,
-        *o.identity,
-    )
-
-
-def commands(summary: str) -> click.Command:
-    """``command``."""
-    token = option("--token", "the token, as it is in our store", metavar="UID", required=True)
-    place = (
-        option("--location", "the location, as the CPO sent it", metavar="ID", required=True),
-        option("--evse", "its EVSE (default: the charge point chooses)", metavar="UID"),
-    )
-    sending = (
-        o.flag("--force", "send it although a check of the location, EVSE, token or session failed"),
-        option("--timeout", "how long the charge point may take (default: 120)", type=o.seconds),
-    )
-    common = (
-        option(
-            "--wait",
-            "wait for the result of the charge point, so long at most (default: print the CPO's answer, and end)",
-            type=o.seconds,
-        ),
-        o.store,
-        o.json,
-        *o.identity,
-    )
-
-    def action(name: str, summary: str, *params: click.Parameter) -> click.Command:
-        return command("command", summary, o.the_party, *params, *common, name=name)
-
-    uid = Argument("uid", "the uid that was printed when the command was sent")
-    session = Argument("session_id", "one that begins with - stands behind --")
-    until = option("--until", "when the reservation ends", type=o.time, required=True)
-    replaced = option("--reservation-id", "of a reservation to replace (default: a new reservation)", type=o.count)
-    charging = (token, o.token_type, *place)
-    return group(
-        summary,
-        action("start-session", "Have a CPO start a session for one of our tokens.", *charging, *sending),
-        action("reserve-now", "Have a CPO keep an EVSE for one of our tokens.", *charging, until, replaced, *sending),
-        action("stop-session", "Have a CPO stop one of its sessions.", session, *sending),
-        action("show", "Show the state of a command, or wait for its result.", uid),
-        o.listed("objects", "List the commands that we sent, oldest first.", kind="commands"),
-    )
+_CHARGING = (
+    option("--token", "the token, as it is in our store", metavar="UID", required=True),
+    o.token_type,
+    option("--location", "the location, as the CPO sent it", metavar="ID", required=True),
+    option("--evse", "its EVSE (default: the charge point chooses)", metavar="UID"),
+)
+_SENDING = (
+    o.flag("--force", "send it although a check of the location, EVSE, token or session failed"),
+    option("--timeout", "how long the charge point may take (default: 120)", type=o.seconds),
+)
+commands = group(
+    "command",
+    "Send a command to a CPO, and wait for its result.",
+    _command("start-session", "Have a CPO start a session for one of our tokens.", *_CHARGING, *_SENDING),
+    _command(
+        "reserve-now",
+        "Have a CPO keep an EVSE for one of our tokens.",
+        *_CHARGING,
+        option("--until", "when the reservation ends", type=o.time, required=True),
+        option("--reservation-id", "of a reservation to replace (default: a new reservation)", type=o.count),
+        *_SENDING,
+    ),
+    _command(
+        "stop-session",
+        "Have a CPO stop one of its sessions.",
+        Argument("session_id", "one that begins with - stands behind --"),
+        *_SENDING,
+    ),
+    _command(
+        "show",
+        "Show the state of a command, or wait for its result.",
+        Argument("uid", "the uid that was printed when the command was sent"),
+    ),
+    o.listed("objects", "List the commands that we sent, oldest first.", kind="commands"),
+)

@@ -20,7 +20,7 @@ def text(result: Result, width: int) -> str:
     total = len(result.rows)
     summary = f"{total} rows, {total - result.failed} as the matrix says, {result.failed} not; {result.seconds} s"
     if width >= output.WIDE:
-        rows = output.table(COLUMNS, list(result.cells())).splitlines()
+        rows = output.table(COLUMNS, list(result.cells()), width).splitlines()
         lines = [*parties, "", *rows, ""]
     else:
         lines = [*parties, *_story(result, width)]
