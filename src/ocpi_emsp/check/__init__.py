@@ -60,7 +60,9 @@ def examine(
     try:
         document = untyped(data)
     except NotJson as error:
-        return None, Report.of([_of_document(NOT_JSON, error.message)])
+        severity, clause = NOT_JSON.severity, NOT_JSON.clause
+        finding = Finding(pointer="", rule=NOT_JSON.id, severity=severity, message=error.message, clause=clause)
+        return None, Report.of([finding])
     return _examined(document, kind, now, limit)
 
 
@@ -99,7 +101,3 @@ def accept(
         for finding in judged.at_least(Severity.WARNING):
             accepted(finding)
     return value
-
-
-def _of_document(rule: Rule, message: str) -> Finding:
-    return Finding(pointer="", rule=rule.id, severity=rule.severity, message=message, clause=rule.clause)

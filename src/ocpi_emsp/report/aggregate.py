@@ -88,8 +88,8 @@ class RuleCount:
         else:
             place.count += 1
         if at is not None:
-            self.first_seen = _earlier(self.first_seen, at)
-            self.last_seen = _later(self.last_seen, at)
+            self.first_seen = min(self.first_seen or at, at)
+            self.last_seen = max(self.last_seen or at, at)
 
     def as_json(self) -> dict[str, Any]:
         """As a member of the JSON report."""
@@ -160,7 +160,7 @@ class PartnerReport:
         else:
             self.refused += 1
         if at is not None:
-            self.first_seen, self.last_seen = _earlier(self.first_seen, at), _later(self.last_seen, at)
+            self.first_seen, self.last_seen = min(self.first_seen or at, at), max(self.last_seen or at, at)
 
     @property
     def rules(self) -> list[RuleCount]:
@@ -222,11 +222,3 @@ def _star(pointer: str) -> str:
 def _place(pointer: str) -> str:
     """A pointer without indices; one of a hostile length is not remembered."""
     return _star(pointer) if len(pointer) <= MAX_TEXT else cut(_INDEX.sub("/*", pointer[: 2 * MAX_TEXT]), MAX_TEXT)
-
-
-def _earlier(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None else min(one, other)
-
-
-def _later(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None else max(one, other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ocpi_emsp.report import words
-from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount
+from ocpi_emsp.report.aggregate import PartnerReport, RuleCount
 from ocpi_emsp.report.escapes import as_code, in_markdown
 
 
@@ -48,10 +48,7 @@ def _details(each: RuleCount) -> Iterator[str]:
         yield f"* seen {words.seen(each)}"
     for place in each.places:
         where = f"{in_markdown(place.kind)} {as_code(words.pointer(place.pointer))}"
-        yield f"* {place.count} x {where}{_clause(each, place)}"
+        clause = "" if place.clause == each.clause else f" ({as_code(place.clause)})"
+        yield f"* {place.count} x {where}{clause}"
     if each.elsewhere:
         yield f"* {each.elsewhere} x elsewhere"
-
-
-def _clause(each: RuleCount, place: PlaceCount) -> str:
-    return "" if place.clause == each.clause else f" ({as_code(place.clause)})"

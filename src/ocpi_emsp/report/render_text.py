@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from ocpi_emsp.report import words
-from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount
+from ocpi_emsp.report.aggregate import PartnerReport, RuleCount
 from ocpi_emsp.report.escapes import printable
 
 Table: TypeAlias = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
@@ -48,10 +48,7 @@ def _details(each: RuleCount) -> Iterator[str]:
     yield from (f"  {line}" for line in (each.sentence, words.seen(each)) if line)
     yield f"  first in {each.source}"
     for place in each.places:
-        yield f"  {place.count} x {place.kind} {words.pointer(place.pointer)}{_clause(each, place)}"
+        clause = "" if place.clause == each.clause else f" [{place.clause}]"
+        yield f"  {place.count} x {place.kind} {words.pointer(place.pointer)}{clause}"
     if each.elsewhere:
         yield f"  {each.elsewhere} x elsewhere"
-
-
-def _clause(each: RuleCount, place: PlaceCount) -> str:
-    return "" if place.clause == each.clause else f" [{place.clause}]"

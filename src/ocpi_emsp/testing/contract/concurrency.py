@@ -7,7 +7,7 @@ their order among the workers is the machine's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from random import Random
 from typing import Any, ClassVar
@@ -17,6 +17,8 @@ import pytest
 from ocpi_emsp.ports import AnyStore, Key, Kind, Record
 from ocpi_emsp.testing.contract.partners import CREDENTIALS, NOW, Answer, Partner
 from ocpi_emsp.testing.contract.tools import ContractTools
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import Document, timestamp
 
 _LOCATIONS, _EVSES = 10, 100
 _BEGIN = NOW - timedelta(days=30)
@@ -24,69 +26,22 @@ _STATUS = ["AVAILABLE", "CHARGING", "BLOCKED", "OUTOFORDER"]
 
 
 def _at(second: int) -> str:
-    return _stamp(_BEGIN + timedelta(seconds=second))
+    return timestamp(_BEGIN + timedelta(seconds=second))
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _location(location_id: str, evses: int) -> Document:
+    uids = [f"E{number}" for number in range(evses)]
+    parts = [samples.evse(uid, evse_id=f"NL*TNM*{uid}", status="AVAILABLE", last_updated=_BEGIN) for uid in uids]
+    return samples.location(location_id, evses=0, last_updated=_BEGIN) | {"evses": parts}
 
 
-def _evse(number: int) -> dict[str, Any]:
-    connector = {
-        "id": "1",
-        "standard": "IEC_62196_T2",
-        "format": "SOCKET",
-        "power_type": "AC_3_PHASE",
-        "voltage": 230,
-        "amperage": 32,
-        "last_updated": _at(0),
-    }
-    return {"uid": f"E{number}", "status": "AVAILABLE", "connectors": [connector], "last_updated": _at(0)}
+def _session(status: str, second: int) -> Document:
+    session = samples.session("SES1", at=samples.relevant(_location("L0", 1)), start=_BEGIN, status=status)
+    return session | {"last_updated": _at(second)}
 
 
-def _location(location_id: str, evses: int) -> dict[str, Any]:
-    return {
-        "id": location_id,
-        "type": "ON_STREET",
-        "address": "Stationsplein 1",
-        "city": "Amsterdam",
-        "postal_code": "1012 AB",
-        "country": "NLD",
-        "coordinates": {"latitude": "52.378900", "longitude": "4.900500"},
-        "evses": [_evse(number) for number in range(evses)],
-        "last_updated": _at(0),
-    }
-
-
-def _session(status: str, second: int) -> dict[str, Any]:
-    return {
-        "id": "SES1",
-        "start_datetime": _at(0),
-        "kwh": 1.5,
-        "auth_id": "DE8ACC12E46L89",
-        "auth_method": "WHITELIST",
-        "location": _location("L0", 1),
-        "currency": "EUR",
-        "status": status,
-        "last_updated": _at(second),
-    }
-
-
-def _cdr(cost: float = 4.5) -> dict[str, Any]:
-    return {
-        "id": "CDR1",
-        "start_date_time": _at(0),
-        "stop_date_time": _at(3600),
-        "auth_id": "DE8ACC12E46L89",
-        "auth_method": "WHITELIST",
-        "location": _location("L0", 1),
-        "currency": "EUR",
-        "charging_periods": [{"start_date_time": _at(0), "dimensions": [{"type": "TIME", "volume": 1}]}],
-        "total_cost": cost,
-        "total_energy": 15.3,
-        "total_time": 1,
-        "last_updated": _at(3600),
-    }
+def _cdr(cost: float = 4.5) -> Document:
+    return samples.cdr("CDR1", of=_session("COMPLETED", 3600)) | {"total_cost": cost}
 
 
 class ConcurrencyContract(ContractTools):
@@ -156,11 +111,11 @@ class ConcurrencyContract(ContractTools):
             path = f"{location_id}/{evse['uid']}"
             update = newest.get(path, {"status": "AVAILABLE", "last_updated": _at(0)})
             assert {name: evse.get(name) for name in update} == update, path
-            assert (record.key.id, _stamp(record.last_updated)) == (evse["uid"], update["last_updated"])
+            assert (record.key.id, timestamp(record.last_updated)) == (evse["uid"], update["last_updated"])
             assert record.revision == 1 + stored.get(path, 0), f"{path}: a revision is missing, or one is too many"
         latest = max(evse["last_updated"] for evse in document["evses"])
         assert document["last_updated"] == latest
-        assert _stamp(self.got(store, key).last_updated) == latest
+        assert timestamp(self.got(store, key).last_updated) == latest
 
     # --- CDRs ---------------------------------------------------------------------------------------------------
 

@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import httpx
 import msgspec
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.flows.parties.party import Party, find_party
 from ocpi_emsp.ports import AnyStore, Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.contract.tools import SECONDS, ContractTools
+from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request, Response
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -70,6 +70,7 @@ class Site:
     """What the CPO serves during a handshake. A ``meeting`` holds its visitors until all have come."""
 
     meeting: threading.Barrier | None = None
+    waiting: list[anyio.Event] = field(factory=list)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """For the sync host."""
@@ -80,7 +81,13 @@ class Site:
     async def answer_async(self, request: httpx.Request) -> httpx.Response:
         """For the async host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
-            await anyio.to_thread.run_sync(self.meeting.wait, SECONDS)
+            # In the loop, which goes on with all of them: a thread of each would wake some after others have ended.
+            self.waiting.append(come := anyio.Event())
+            if len(self.waiting) == self.meeting.parties:
+                for each in self.waiting:
+                    each.set()
+            with anyio.fail_after(SECONDS):
+                await come.wait()
         return self._page(request)
 
     def _page(self, request: httpx.Request) -> httpx.Response:
@@ -143,7 +150,7 @@ class Partner:
 
     def request(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Request:
         """A request; ``path`` is below /2.1.1, its ``*`` stands for the party."""
-        content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
+        content = b"" if body is None else body if isinstance(body, bytes) else encode(body)
         headers = {"authorization": f"Token {token or self.token}"}
         return Request(method, "/2.1.1/" + path.replace("*", "NL/TNM"), headers=headers, body=content)
 
@@ -168,6 +175,7 @@ class Partner:
             return self.at_once(*[[request]] * times)
         finally:
             self.site.meeting = None
+            self.site.waiting.clear()
 
     async def _tasks(self, queues: Sequence[Sequence[Request]]) -> list[list[Response]]:
         answers: list[list[Response]] = [[] for _ in queues]

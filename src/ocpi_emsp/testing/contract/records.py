@@ -5,7 +5,7 @@ Rules of this module: a document is kept byte for byte or refused with InvalidOb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,10 +181,7 @@ class RecordRules(ContractTools):
         since = BASE + timedelta(hours=1)
         lost = evolve(evse("E2"), missing_since=since, missed=3)
         self.put(store, record(), evse("E1"), lost)
-        children: Sequence[Record] = self.run(store, lambda tx: tx.children(LOCATION))
-        queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
-        pages = [self.records(store, Kind.EVSE, **query).records for query in queries]
-        for found in (children, *pages):
+        for found in self.found_in_lists(store):
             assert [(each.missing_since, each.missed) for each in found] == [(None, 0), (since, 3)]
             given = found[1].missing_since
             assert given is not None
@@ -214,11 +211,15 @@ class RecordRules(ContractTools):
 
     def test_children_and_pages_say_what_a_change_came_under(self, store: AnyStore) -> None:
         self.put(store, record(), evse("E1"), evolve(evse("E2"), correlation_id="c"))
-        children: Sequence[Record] = self.run(store, lambda tx: tx.children(LOCATION))
-        queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
-        pages = [self.records(store, Kind.EVSE, **query).records for query in queries]
-        for found in (children, *pages):
+        for found in self.found_in_lists(store):
             assert [each.correlation_id for each in found] == ["", "c"]
+
+    def found_in_lists(self, store: AnyStore) -> Iterator[Sequence[Record]]:
+        """The EVSEs of a location: as its children, and in pages of each kind of selection."""
+        yield self.run(store, lambda tx: tx.children(LOCATION))
+        queries: list[dict[str, Any]] = [{}, {"received_from": BASE}, {"country_code": "NL", "party_id": "TNM"}]
+        for query in queries:
+            yield self.records(store, Kind.EVSE, **query).records
 
     def missing(self, store: AnyStore, key: Key) -> tuple[datetime | None, int]:
         """Since when a record is missing, and how often it was missed."""

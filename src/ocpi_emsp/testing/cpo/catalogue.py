@@ -187,12 +187,10 @@ class Catalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._texts: tuple[dict[str, Any], LocationTexts] | None = None
-        self.locations = self._collection(
-            "LOC", settings.locations, self._location, _location_updated, self._write_location
-        )
+        self.locations = self._collection("LOC", settings.locations, self._location, _moment, self._write_location)
         self.sessions = self._collection("SES", settings.sessions, self._session, _session_updated)
         self.cdrs = self._collection("CDR", settings.cdrs, self._cdr, _cdr_updated)
-        self.tariffs = self._collection("TAR", settings.tariffs, self._tariff, _tariff_updated)
+        self.tariffs = self._collection("TAR", settings.tariffs, self._tariff, _moment)
 
     def collection(self, module: str) -> Collection:
         """The collection that a ModuleID names. Raises `KeyError` for another module."""
@@ -237,8 +235,7 @@ class Catalogue:
         write: Callable[[int], bytes] | None = None,
     ) -> Collection:
         def deviating(index: int) -> Document:
-            document: Document = quirky(make(index)) if self._settings.quirky_documents else make(index)
-            return document
+            return quirky(make(index)) if self._settings.quirky_documents else make(index)
 
         def unlisted_share() -> float:
             return self._settings.unlisted_share if prefix in ("LOC", "TAR") else 0.0
@@ -249,7 +246,7 @@ class Catalogue:
     def _location(self, index: int, at_least: int = 0) -> Document:
         arguments = self._location_arguments()
         arguments["evses"] = max(arguments["evses"], at_least)
-        return samples.location(f"LOC{index + 1}", index=index, last_updated=_location_updated(index), **arguments)
+        return samples.location(f"LOC{index + 1}", index=index, last_updated=_moment(index), **arguments)
 
     def _write_location(self, index: int) -> bytes:
         if self._settings.quirky_documents:
@@ -257,7 +254,7 @@ class Catalogue:
         arguments = self._location_arguments()
         if self._texts is None or self._texts[0] != arguments:
             self._texts = arguments, LocationTexts(**arguments)
-        return self._texts[1].location(f"LOC{index + 1}", index, _location_updated(index))
+        return self._texts[1].location(f"LOC{index + 1}", index, _moment(index))
 
     def _location_arguments(self) -> dict[str, Any]:
         return {
@@ -270,7 +267,7 @@ class Catalogue:
 
     def _tariff(self, index: int) -> Document:
         price = samples.ENERGY_PRICE + Decimal("0.05") * (index % 4)
-        return samples.tariff(f"TAR{index + 1}", energy_price=price, last_updated=_tariff_updated(index))
+        return samples.tariff(f"TAR{index + 1}", energy_price=price, last_updated=_moment(index))
 
     def _session(self, index: int) -> Document:
         at = self._used_location(index)
@@ -301,20 +298,13 @@ class Catalogue:
 
 
 def _moment(index: int) -> datetime:
+    """When the document of this index was made, and a location or tariff last updated."""
     return samples.BASE + timedelta(minutes=index)
 
 
 def _completed(index: int) -> int:
     """The index of the n-th completed session."""
     return index // 3 * 4 + index % 3
-
-
-def _location_updated(index: int) -> datetime:
-    return _moment(index)
-
-
-def _tariff_updated(index: int) -> datetime:
-    return _moment(index)
 
 
 def _session_updated(index: int) -> datetime:

@@ -26,22 +26,6 @@ class Field:
     fields: tuple["Field", ...] = ()
 
 
-def _is_string(value: Json) -> bool:
-    return isinstance(value, str)
-
-
-def _is_int(value: Json) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_boolean(value: Json) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_object(value: Json) -> bool:
-    return isinstance(value, dict)
-
-
 def _is_url(value: Json) -> bool:
     if not isinstance(value, str) or len(value) > 255:
         return False
@@ -63,10 +47,10 @@ def _is_datetime(value: Json) -> bool:
 
 
 _KINDS: Final[dict[str, Callable[[Json], bool]]] = {
-    "string": _is_string,
-    "int": _is_int,
-    "boolean": _is_boolean,
-    "object": _is_object,
+    "string": lambda value: isinstance(value, str),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
     "URL": _is_url,
     "DateTime": _is_datetime,
 }

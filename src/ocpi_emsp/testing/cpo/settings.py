@@ -19,14 +19,6 @@ VERSION: Final = "2.1.1"
 BASE_PATH: Final = "/ocpi/cpo"
 
 
-def _accepted() -> dict[str, str]:
-    return {}
-
-
-def _results() -> dict[str, str | None]:
-    return {}
-
-
 @define(kw_only=True, slots=False, eq=False)
 class Settings(Deviations):
     """All settings, with those of `Deviations`; they may be changed while it runs, except the numbers of documents.
@@ -80,8 +72,8 @@ class Settings(Deviations):
     require_date_from: bool = True
     timeout: float = 10.0
 
-    command_acknowledgements: Mapping[str, str] = field(factory=_accepted)
-    command_results: Mapping[str, str | None] = field(factory=_results)
+    command_acknowledgements: Mapping[str, str] = field(factory=dict)
+    command_results: Mapping[str, str | None] = field(factory=dict)
     command_delay: float = 0.0
     sessions_follow_commands: bool = False
 

@@ -1,6 +1,5 @@
 """The simulated CPO: a partner for an eMSP, in one object. See the package's docstring for its use."""
 
-from types import TracebackType
 from typing import Self
 
 from attrs import define, field
@@ -34,12 +33,7 @@ class SimulatedCpo(RunningCpo):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

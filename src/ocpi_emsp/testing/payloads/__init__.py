@@ -19,7 +19,7 @@ Rules of this package:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
@@ -167,21 +167,9 @@ def _mutated(kind: type[Any], sort: Sort, document: Any, mutation: Mutation) -> 
 # --- spelled --------------------------------------------------------------------------------------------------------
 
 
-def _compact(_kind: type[Any], document: Any) -> bytes:
-    return dump(document)
-
-
-def _pretty(_kind: type[Any], document: Any) -> bytes:
-    return b"\n" + msgspec.json.format(dump(document), indent=4) + b"\r\n"
-
-
 def _escaped(_kind: type[Any], document: Any) -> bytes:
     text = dump(document).decode()
     return "".join(each if each.isascii() else json.dumps(each)[1:-1] for each in text).encode()
-
-
-def _backwards(_kind: type[Any], document: Any) -> bytes:
-    return dump(dict(reversed(document.items())))
 
 
 def _with_nulls(kind: type[Any], document: Any) -> bytes:
@@ -191,11 +179,11 @@ def _with_nulls(kind: type[Any], document: Any) -> bytes:
     return dump({**document, **{name: [] if name in lists else None for name in absent}})
 
 
-_SPELLINGS = {
-    "compact": _compact,
-    "pretty": _pretty,
+_SPELLINGS: dict[str, Callable[[type[Any], Any], bytes]] = {
+    "compact": lambda _kind, document: dump(document),
+    "pretty": lambda _kind, document: b"\n" + msgspec.json.format(dump(document), indent=4) + b"\r\n",
     "escaped": _escaped,
-    "members backwards": _backwards,
+    "members backwards": lambda _kind, document: dump(dict(reversed(document.items()))),
     "null for what is absent": _with_nulls,
 }
 
@@ -230,11 +218,10 @@ def examples(kind: type[Any], sort: Sort = "valid", *, policy: Policy | None = N
     """Some of each sort, always the same: one of every quirk, one of every way to break every field."""
     simple, whole = (parse(encode(_simplest(kind, every))) for every in (False, True))
     if sort == "valid":
-        every = [*_SPELLINGS.items(), *_SPELLINGS.items()]
-        documents = [simple] * len(_SPELLINGS) + [whole] * len(_SPELLINGS)
         return [
             Payload(kind=kind, sort="valid", name=name, document=spelled(kind, document))
-            for (name, spelled), document in zip(every, documents, strict=True)
+            for document in (simple, whole)
+            for name, spelled in _SPELLINGS.items()
         ]
     if sort == "quirky":
         found = [(each, document) for document in (whole, simple) for each in quirks(kind, document)]

@@ -21,8 +21,11 @@ from ocpi_emsp.testing.strategies.scalars import scalars
 from ocpi_emsp.testing.strategies.schema import schema
 
 Members: TypeAlias = dict[str, Any]
-Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Mapping[str, Any]], Mapping[str, Any]]"
-"""Gets what the caller fixed; returns a strategy or the value itself for each field that has to agree."""
+Given: TypeAlias = Mapping[str, Any]
+"""The fields that the caller fixed."""
+Strategies: TypeAlias = Mapping[str, Any]
+"""A strategy, or the value itself, for each field that has to agree."""
+Plan: TypeAlias = "Callable[[Builder, st.DrawFn, Given], Strategies]"
 Finish: TypeAlias = Callable[[Members], None]
 """Changes members in place so that they agree."""
 

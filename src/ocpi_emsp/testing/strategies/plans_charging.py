@@ -7,7 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,12 +28,9 @@ from ocpi_emsp.models import (
     TariffElement,
     TariffRestrictions,
 )
-from ocpi_emsp.testing.strategies.build import Builder, plan
+from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan
 from ocpi_emsp.testing.strategies.plans_locations import used
 from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments
-
-Given = Mapping[str, Any]
-Strategies = Mapping[str, Any]
 
 _STEP = 36
 _HOUR = 3600

@@ -5,9 +5,7 @@ Rules of this module: one small plan per model; what the annotations say already
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from hypothesis import strategies as st
 
@@ -24,11 +22,8 @@ from ocpi_emsp.models import (
     VersionDetail,
     VersionNumber,
 )
-from ocpi_emsp.testing.strategies.build import Builder, plan
+from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan
 from ocpi_emsp.testing.strategies.scalars import identifiers, moments
-
-Given = Mapping[str, Any]
-Strategies = Mapping[str, Any]
 
 _BASE = "https://example.com/ocpi/cpo"
 _LATER = datetime(2100, 1, 1, tzinfo=UTC)

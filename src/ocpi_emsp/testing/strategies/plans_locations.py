@@ -5,7 +5,6 @@ Rules of this module: one small plan or finish per model; what the annotations s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
@@ -32,12 +31,9 @@ from ocpi_emsp.models import (
     RegularHours,
     StatusSchedule,
 )
-from ocpi_emsp.testing.strategies.build import Builder, Members, finish, plan
+from ocpi_emsp.testing.strategies.build import Builder, Given, Members, Strategies, finish, plan
 from ocpi_emsp.testing.strategies.places import PLACES, Place
 from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments
-
-Given = Mapping[str, Any]
-Strategies = Mapping[str, Any]
 
 _AROUND = 50_000
 """Millionths of a degree, about five kilometres: what belongs to a town lies in it."""

@@ -96,24 +96,15 @@ def party_ids() -> st.SearchStrategy[str]:
 
 
 @cache
-def latitudes() -> st.SearchStrategy[str]:
-    """Latitudes inside the range, as text with six decimals; towns first, then the ends of the range."""
-    return st.sampled_from([place.latitude for place in PLACES]).map(degrees) | st.integers(-90, 90).map(_whole)
-
-
-@cache
-def longitudes() -> st.SearchStrategy[str]:
-    """Longitudes inside the range, as text with six decimals."""
-    return st.sampled_from([place.longitude for place in PLACES]).map(degrees) | st.integers(-180, 180).map(_whole)
+def coordinates(name: str, most: int) -> st.SearchStrategy[str]:
+    """Latitudes or longitudes up to ``most``, as text with six decimals; towns first, then whole degrees."""
+    towns = st.sampled_from([getattr(place, name) for place in PLACES])
+    return (towns | st.integers(-most, most).map(lambda number: number * 10**6)).map(degrees)
 
 
 def degrees(millionths: int) -> str:
     """A coordinate as the wire has it."""
     return f"{Decimal(millionths).scaleb(-6):.6f}"
-
-
-def _whole(number: int) -> str:
-    return f"{number}.000000"
 
 
 @cache
@@ -152,8 +143,8 @@ SPECIAL: Mapping[str, _Values] = {
     "party_id": lambda _most: party_ids(),
     "auth_id": lambda _most: contract_ids(),
     "evse_id": lambda _most: evse_ids(),
-    "latitude": lambda _most: latitudes(),
-    "longitude": lambda _most: longitudes(),
+    "latitude": lambda _most: coordinates("latitude", 90),
+    "longitude": lambda _most: coordinates("longitude", 180),
     "start_date": _of("2015-06-29", "2019-02-28", "2024-02-29"),
     "end_date": _of("2024-12-31"),
     **dict.fromkeys(_URLS.split(), urls),
