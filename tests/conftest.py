@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, text
 
-from ocpi_emsp.storage import SqlStore, metadata
+from ocpi_emsp.storage import MemoryStore, SqlStore, metadata
 from postgres import Postgres, PrivatePostgres, server
 
 # A key of the run: stores in a database without a file would leave theirs in the working directory.
@@ -70,6 +70,20 @@ def _sqlite_with_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_with_schema(tmp_path: Path, _sqlite_with_schema: Path) -> Path:
     """A SQLite file with our schema that no other test has."""
     return Path(shutil.copy(_sqlite_with_schema, tmp_path / "emsp.db"))
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def any_store(request: pytest.FixtureRequest) -> Iterator[MemoryStore | SqlStore]:
+    """An empty store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    if request.param == "sqlite":
+        opened = SqlStore(f"sqlite:///{request.getfixturevalue('sqlite_with_schema')}")
+    else:
+        opened = SqlStore(request.getfixturevalue("postgres_with_schema"))
+    yield opened
+    opened.close()
 
 
 def _create_schema(url: str) -> None:

@@ -78,7 +78,10 @@ def test_each_name_is_listed_in_one_place_beside_the_top_level() -> None:
     listed.update(name for module in DEFINING for name in defined(module))
     assert [name for name, times in listed.items() if times > 1] == []
     elsewhere = {"AuthorizationRequest", "Emsp", "Limits", "PartyId", "SupportMatrix"}
-    assert set(ocpi_emsp.__all__) - set(listed) == elsewhere | {"Finding", "Report", "decode", "encode"}
+    objects = {"Cdr", "Connector", "Evse", "Location", "Session", "Tariff", "Token", "Allowed", "AuthorizationInfo"}
+    assert set(ocpi_emsp.__all__) - set(listed) == elsewhere | objects | {"Finding", "Report", "decode", "encode"}
+    assert set(ocpi_emsp.__all__) & set(listed) == {"OcpiError", "Policy", "check"}, "their modules are about them"
+    assert set(models.OBJECTS_AND_ENUMS) == {*models.__all__, *objects} - {"OBJECTS_AND_ENUMS"}
 
 
 def test_every_event_and_error_is_public() -> None:

@@ -403,11 +403,6 @@ class Deadline:
             task.exception()  # it is looked at, or the event loop would report it
 
 
-def deadline_of(seconds: float | None, threads: int) -> Deadline | None:
-    """The deadline of a hook; None for none."""
-    return None if seconds is None else Deadline(seconds, HookThreads(threads))
-
-
 def hook_in_time(mode: Mode, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
     """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
 

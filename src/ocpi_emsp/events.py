@@ -9,7 +9,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -216,15 +215,12 @@ def event_of(entry: Entry) -> Event:
 
 
 def _event(kind: type[Event], entry: Entry) -> Event:
-    values: dict[str, Any] = {"at": entry.at, **_read(entry.details)}
+    values: dict[str, Any] = {"at": entry.at, **entry.details}
+    values |= {name: read(values[name]) for name, read in _READINGS.items() if name in values}
     if kind.model is not None:
         attribute, model = kind.model
         values[attribute] = decode(model, entry.body)
     return kind(**{name: value for name, value in values.items() if name in fields_dict(kind)})
-
-
-def _read(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _READINGS[name](value) if name in _READINGS else value for name, value in details.items()}
 
 
 @frozen(kw_only=True)

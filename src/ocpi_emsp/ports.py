@@ -1,4 +1,4 @@
-"""What the outside must provide. Flows know these protocols and nothing behind them.
+"""The ports: protocols that a store, a transport, a clock and a telemetry fulfil. Flows know nothing behind them.
 
 Rules of this module:
 - every port is small, and async: a port that never suspends serves the sync shell as well (see _bridge.py);
@@ -380,3 +380,27 @@ class Telemetry(Protocol):
 
     def gauge(self, name: str, read: Callable[[], Sequence[Measurement]]) -> None:
         """Call ``read`` for the values at each collection. It reads the store, blocks, and does not raise."""
+
+
+SERVER_REQUESTS: Final = "ocpi.server.requests"
+SERVER_DURATION: Final = "ocpi.server.request.duration"
+FINDINGS: Final = "ocpi.findings"
+CLIENT_REQUESTS: Final = "ocpi.client.requests"
+CLIENT_DURATION: Final = "ocpi.client.request.duration"
+SYNC_LAG: Final = "ocpi.sync.lag"
+COMMANDS_PENDING: Final = "ocpi.commands.pending"
+
+COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+    SERVER_REQUESTS: ("{request}", "Requests of partners that were answered."),
+    CLIENT_REQUESTS: ("{request}", "Calls to partners, each with its retries."),
+    FINDINGS: ("{finding}", "Deviations in what partners sent, refused or let pass."),
+}
+"""What a telemetry counts: the unit and the description of each name. docs/observability.md has the same table."""
+HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
+    SERVER_DURATION: ("s", "How long a partner waited for an answer."),
+    CLIENT_DURATION: ("s", "How long a call to a partner took, with its turn, its retries and their waits."),
+}
+GAUGES: Final[Mapping[str, tuple[str, str]]] = {
+    SYNC_LAG: ("s", "Time since the moment up to which the last completed sync has everything."),
+    COMMANDS_PENDING: ("{command}", "Commands whose result is awaited."),
+}

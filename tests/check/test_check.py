@@ -20,7 +20,7 @@ from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import MAX_FINDINGS, Report, Severity
 from ocpi_emsp.models import Connector, DisplayText, Hours, Location, Session
 
-KINDS: list[type[Any]] = [kind for name in models.__all__ if attrs.has(kind := getattr(models, name))]
+KINDS: list[type[Any]] = [kind for kind in models.OBJECTS_AND_ENUMS.values() if attrs.has(kind)]
 ANCHORS: dict[str, list[str]] = json.loads(
     (Path(__file__).parent.parent / "vectors/spec/anchors.json").read_text(encoding="utf-8")
 )

@@ -15,6 +15,7 @@ from attrs import define
 
 from ocpi_emsp import Emsp, SupportMatrix, Token
 from ocpi_emsp.models import CommandResponseType, TokenType, WhitelistType
+from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import (
     AsyncClient,
     AsyncListing,
@@ -24,7 +25,7 @@ from ocpi_emsp.resources import (
     Party,
     PendingCommand,
 )
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import Received, SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import decode, encode
 from ocpi_emsp.wire import Request
@@ -253,13 +254,16 @@ class Pair:
 
 
 @contextmanager
-def simulated(mode: Mode, settings: Mapping[str, Any], *, base64_token: bool = False) -> Iterator[Pair]:
+def simulated(
+    mode: Mode, settings: Mapping[str, Any], *, base64_token: bool = False, store: AnyStore | None = None
+) -> Iterator[Pair]:
     """A pair; the eMSP ran the handshake."""
     cpo = SimulatedCpo(url=ORIGIN, **settings)
     with start_blocking_portal() as portal:
         emsp = make_emsp(
             http_client=lambda: httpx.Client(transport=PortalTransport(portal, cpo.app)),
             aio_http_client=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(app=cpo.app)),
+            store=store or MemoryStore(),
         )
         cpo.transport = httpx.ASGITransport(app=emsp.asgi())
         pair = Pair(emsp, cpo, portal, mode)
@@ -268,6 +272,8 @@ def simulated(mode: Mode, settings: Mapping[str, Any], *, base64_token: bool = F
             yield pair
         finally:
             portal.call(cpo.aclose)
+            if isinstance(store, SqlStore):
+                portal.call(store.aclose)
 
 
 async def endless() -> AsyncIterator[bytes]:

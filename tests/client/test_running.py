@@ -15,21 +15,25 @@ from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, PartyRegistered, ResyncRequested, kind_of
 from ocpi_emsp.flows.sync.schedule import take_turn
-from ocpi_emsp.ports import EVENT, Entry, Key, Kind
+from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind
 from ocpi_emsp.resources import SyncReport
 from ocpi_emsp.resources import running as background
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import MemoryStore, SqlStore
 
 SECONDS = 20.0
 MODES = pytest.mark.parametrize("mode", ["threads", "tasks"])
 
 
-def until(emsp: Emsp, mode: str, seen: threading.Event, **settings: Any) -> None:
+def until(emsp: Emsp, mode: str, seen: threading.Event, store: AnyStore, **settings: Any) -> None:
     """Run the background work until something is seen."""
 
     async def tasks() -> None:
-        async with emsp.aio.running(every=0.01, **settings):
-            await anyio.to_thread.run_sync(seen.wait, SECONDS)
+        try:
+            async with emsp.aio.running(every=0.01, **settings):
+                await anyio.to_thread.run_sync(seen.wait, SECONDS)
+        finally:
+            if isinstance(store, SqlStore):
+                await store.aclose()
 
     if mode == "threads":
         with emsp.running(every=0.01, **settings):
@@ -42,21 +46,21 @@ def until(emsp: Emsp, mode: str, seen: threading.Event, **settings: Any) -> None
 
 
 @MODES
-def test_events_that_wait_are_delivered(mode: str) -> None:
-    store, heard = MemoryStore(), list[Event]()
-    emsp, seen = make_emsp(store=store), threading.Event()
-    journal(store, "PartyRegistered")
+def test_events_that_wait_are_delivered(mode: str, any_store: AnyStore) -> None:
+    heard = list[Event]()
+    emsp, seen = make_emsp(store=any_store), threading.Event()
+    journal(any_store, "PartyRegistered")
 
     @emsp.on(PartyRegistered)
     def hear(event: PartyRegistered) -> None:
         heard.append(event)
         seen.set()
 
-    until(emsp, mode, seen)
+    until(emsp, mode, seen, any_store)
     assert [str(event.party) for event in heard] == ["NL-TNM"]
 
 
-def journal(store: MemoryStore, name: str, **details: str) -> None:
+def journal(store: AnyStore, name: str, **details: str) -> None:
     """Leave an event behind, as a process that died would."""
     owner = {"country_code": "NL", "party_id": "TNM", "correlation_id": "c"}
     key = Key(Kind.SESSION, "NL", "TNM", "S1")
@@ -81,9 +85,11 @@ def test_an_event_that_was_journalled_under_its_old_name_is_delivered() -> None:
 
 
 @MODES
-def test_each_partner_is_synced_when_its_turn_comes(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, clock, synced, seen = MemoryStore(), FakeClock(), list[str](), threading.Event()
-    emsp = make_emsp(store=store, clock=clock)
+def test_each_partner_is_synced_when_its_turn_comes(
+    mode: str, any_store: AnyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, synced, seen = FakeClock(), list[str](), threading.Event()
+    emsp = make_emsp(store=any_store, clock=clock)
     for party in (("NL", "TNM"), ("DE", "ABC")):
         register(emsp, *party)
     emsp.parties.invite("FR-XYZ")
@@ -94,18 +100,18 @@ def test_each_partner_is_synced_when_its_turn_comes(mode: str, monkeypatch: pyte
             seen.set()
 
     monkeypatch.setattr(background, "sync", sync)
-    until(emsp, mode, seen, sync_every=timedelta(hours=4))
+    until(emsp, mode, seen, any_store, sync_every=timedelta(hours=4))
     assert sorted(synced) == ["DE-ABC", "NL-TNM"], "each once, whoever is registered"
     seen.clear()
     synced.clear()
     clock.advance(hours=4)
-    until(emsp, mode, seen, sync_every=timedelta(hours=4))
+    until(emsp, mode, seen, any_store, sync_every=timedelta(hours=4))
     assert sorted(synced) == ["DE-ABC", "NL-TNM"]
 
 
-def test_a_turn_is_taken_once_in_all_processes_and_anew_after_a_registration() -> None:
-    store, clock = MemoryStore(), FakeClock()
-    one, two = make_emsp(store=store, clock=clock), make_emsp(store=store, clock=clock)
+def test_a_turn_is_taken_once_in_all_processes_and_anew_after_a_registration(any_store: AnyStore) -> None:
+    clock = FakeClock()
+    one, two = (make_emsp(store=any_store, clock=clock) for _ in range(2))
     register(one)
     every = timedelta(hours=1)
 
@@ -125,8 +131,8 @@ def test_a_turn_is_taken_once_in_all_processes_and_anew_after_a_registration() -
     assert take(two)
 
 
-def test_a_running_host_pushes_and_syncs_a_real_partner() -> None:
-    with simulated("sync", {"locations": 2}) as pair:
+def test_a_running_host_pushes_and_syncs_a_real_partner(any_store: AnyStore) -> None:
+    with simulated("sync", {"locations": 2}, store=any_store) as pair:
         pair.emsp.tokens.put(token("A"))
         pulled = threading.Event()
 
@@ -158,7 +164,8 @@ class Broken(MemoryStore):
 def test_failures_are_logged_once_and_outlived(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ocpi_emsp")
     seen = threading.Event()
-    emsp = make_emsp(store=Broken())
+    broken = Broken()
+    emsp = make_emsp(store=broken)
 
     class Recovered(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -168,7 +175,7 @@ def test_failures_are_logged_once_and_outlived(mode: str, caplog: pytest.LogCapt
     handler = Recovered()
     logging.getLogger("ocpi_emsp").addHandler(handler)
     try:
-        until(emsp, mode, seen, push=False)
+        until(emsp, mode, seen, broken, push=False)
     finally:
         logging.getLogger("ocpi_emsp").removeHandler(handler)
     assert [each.getMessage() for each in caplog.records if "loop.failed" in each.getMessage()] == [

@@ -34,7 +34,7 @@ def is_time(field: Any) -> bool:
 
 def times() -> Iterator[tuple[Any, Any]]:
     """Every DateTime of every model."""
-    for kind in (*(getattr(models, name) for name in models.__all__), PageRequest):
+    for kind in (*models.OBJECTS_AND_ENUMS.values(), PageRequest):
         if attrs.has(kind):
             yield from ((kind, each) for each in attrs.fields(kind) if is_time(each))
 

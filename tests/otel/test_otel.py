@@ -22,8 +22,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from flows.support import CPO_TOKEN, Peer, cpo_server, credentials, envelope, peer, register, serve
 from flows.telling import TOKEN
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, OcpiError, PartyId
-from ocpi_emsp.contrib.otel import OtelTelemetry
-from ocpi_emsp.contrib.otel.instruments import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS
+from ocpi_emsp.contrib.otel import _BUCKETS, OtelTelemetry
+from ocpi_emsp.ports import COUNTERS, GAUGES, HISTOGRAMS
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
@@ -309,7 +309,7 @@ def test_requests_are_counted_and_timed(cpo: Peer, otel: Otel) -> None:
         point for point in metrics["ocpi.server.request.duration"] if point.attributes["ocpi.module"] == "tariffs"
     ]
     assert sum(point.count for point in durations) == 4
-    assert {point.explicit_bounds for point in durations} == {BUCKETS}
+    assert {point.explicit_bounds for point in durations} == {_BUCKETS}
     rules = {point.attributes["ocpi.rule"]: point.value for point in metrics["ocpi.findings"]}
     assert rules["field.required"] > 1
 

@@ -17,24 +17,8 @@ from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
-from store.sql import created
 
 T = TypeVar("T")
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest) -> Iterator[AnyStore]:
-    match request.param:
-        case "memory":
-            yield MemoryStore()
-        case "sqlite":
-            opened = created(f"sqlite:///{request.getfixturevalue('tmp_path') / 'emsp.db'}")
-            yield opened
-            opened.close()
-        case _:
-            opened = created(request.getfixturevalue("postgres_url"))
-            yield opened
-            opened.close()
 
 
 class Sender:
@@ -69,8 +53,8 @@ class Sender:
 
 
 @pytest.fixture
-def sent(store: AnyStore) -> Sender:
-    return Sender(store)
+def sent(any_store: AnyStore) -> Sender:
+    return Sender(any_store)
 
 
 def test_a_location_is_whole_and_typed(sent: Sender) -> None:

@@ -21,7 +21,8 @@ from ocpi_emsp.contrib.procrastinate import (
     run_worker,
     upgrade,
 )
-from ocpi_emsp.contrib.procrastinate.settings import PLAN, SYNC, TAKE_OVER, TIDY
+from ocpi_emsp.contrib.procrastinate.settings import SYNC
+from ocpi_emsp.contrib.procrastinate.tasks import PLAN, TAKE_OVER, TIDY
 from ocpi_emsp.storage import SqlStore
 from postgres import PrivatePostgres
 from worker.support import SECONDS, Cpos, PartyId, make_emsp, register, serving, store_on

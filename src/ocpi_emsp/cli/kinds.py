@@ -19,7 +19,7 @@ from ocpi_emsp import models
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import InvalidObject, NotJson
 
-KINDS: dict[str, type[Any]] = {name: model for name in models.__all__ if attrs.has(model := getattr(models, name))}
+KINDS: dict[str, type[Any]] = {name: kind for name, kind in models.OBJECTS_AND_ENUMS.items() if attrs.has(kind)}
 """Every kind by its name."""
 
 GUESSED: tuple[type[Any], ...] = (

@@ -1,13 +1,20 @@
-"""Every object and enum of OCPI 2.1.1; one module per chapter of the specification."""
+"""Every object and enum of OCPI 2.1.1; one module per chapter of the specification.
+
+Rules of this package: what the top level lists (``ocpi_emsp.Location``) is not listed here as well.
+"""
 
 from __future__ import annotations
 
-from ocpi_emsp.models.cdrs import Cdr, CdrDimension, ChargingPeriod
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ocpi_emsp.models.cdrs import Cdr as Cdr
+from ocpi_emsp.models.cdrs import CdrDimension, ChargingPeriod
 from ocpi_emsp.models.commands import CommandResponse, ReserveNow, StartSession, StopSession, UnlockConnector
 from ocpi_emsp.models.common import BusinessDetails, DisplayText, Image
 from ocpi_emsp.models.credentials import Credentials
+from ocpi_emsp.models.enums import Allowed as Allowed
 from ocpi_emsp.models.enums import (
-    Allowed,
     AuthMethod,
     Capability,
     CdrDimensionType,
@@ -34,38 +41,38 @@ from ocpi_emsp.models.enums import (
 from ocpi_emsp.models.envelope import Envelope
 from ocpi_emsp.models.locations import (
     AdditionalGeoLocation,
-    Connector,
     EnergyMix,
     EnergySource,
     EnvironmentalImpact,
-    Evse,
     ExceptionalPeriod,
     GeoLocation,
     Hours,
-    Location,
     RegularHours,
     StatusSchedule,
 )
-from ocpi_emsp.models.sessions import Session
-from ocpi_emsp.models.tariffs import PriceComponent, Tariff, TariffElement, TariffRestrictions
-from ocpi_emsp.models.tokens import AuthorizationInfo, LocationReferences, Token
+from ocpi_emsp.models.locations import Connector as Connector
+from ocpi_emsp.models.locations import Evse as Evse
+from ocpi_emsp.models.locations import Location as Location
+from ocpi_emsp.models.sessions import Session as Session
+from ocpi_emsp.models.tariffs import PriceComponent, TariffElement, TariffRestrictions
+from ocpi_emsp.models.tariffs import Tariff as Tariff
+from ocpi_emsp.models.tokens import AuthorizationInfo as AuthorizationInfo
+from ocpi_emsp.models.tokens import LocationReferences
+from ocpi_emsp.models.tokens import Token as Token
 from ocpi_emsp.models.versions import Endpoint, Version, VersionDetail
 
 __all__ = [
+    "OBJECTS_AND_ENUMS",
     "AdditionalGeoLocation",
-    "Allowed",
     "AuthMethod",
-    "AuthorizationInfo",
     "BusinessDetails",
     "Capability",
-    "Cdr",
     "CdrDimension",
     "CdrDimensionType",
     "ChargingPeriod",
     "CommandResponse",
     "CommandResponseType",
     "CommandType",
-    "Connector",
     "ConnectorFormat",
     "ConnectorType",
     "Credentials",
@@ -78,14 +85,12 @@ __all__ = [
     "Envelope",
     "EnvironmentalImpact",
     "EnvironmentalImpactCategory",
-    "Evse",
     "ExceptionalPeriod",
     "Facility",
     "GeoLocation",
     "Hours",
     "Image",
     "ImageCategory",
-    "Location",
     "LocationReferences",
     "LocationType",
     "ModuleID",
@@ -94,17 +99,14 @@ __all__ = [
     "PriceComponent",
     "RegularHours",
     "ReserveNow",
-    "Session",
     "SessionStatus",
     "StartSession",
     "Status",
     "StatusSchedule",
     "StopSession",
-    "Tariff",
     "TariffDimensionType",
     "TariffElement",
     "TariffRestrictions",
-    "Token",
     "TokenType",
     "UnlockConnector",
     "Version",
@@ -112,3 +114,10 @@ __all__ = [
     "VersionNumber",
     "WhitelistType",
 ]
+
+OBJECTS_AND_ENUMS: Final[Mapping[str, type[Any]]] = {
+    name: kind
+    for name, kind in sorted(globals().items())
+    if isinstance(kind, type) and kind.__module__.startswith(f"{__name__}.")
+}
+"""All of them by name, also those that the top level lists."""

@@ -22,6 +22,7 @@ from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagno
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
 from ocpi_emsp.flows.serving.rejections import Rejection
 from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
+from ocpi_emsp.flows.sync.run import MODULES, require_modules
 from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
 from ocpi_emsp.flows.tokens.push.report import TokenFailure, TokensPushed
@@ -44,6 +45,7 @@ from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 
 __all__ = [
+    "MODULES",
     "AsyncAuthorizations",
     "AsyncCdrs",
     "AsyncClient",
@@ -112,4 +114,5 @@ __all__ = [
     "TokensPushed",
     "UnreadableDocument",
     "WaitingPush",
+    "require_modules",
 ]

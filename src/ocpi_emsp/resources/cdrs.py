@@ -6,16 +6,14 @@ from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
 
-_SHAPE = Shape(Kind.CDR, Cdr)
-
 
 class Cdrs(Received[Cdr]):
     """Charge detail records: the first one under each id, which stands."""
 
-    _shape = _SHAPE
+    _shape = Shape(Kind.CDR, Cdr)
 
 
 class AsyncCdrs(AsyncReceived[Cdr]):
     """:class:`Cdrs`, awaited."""
 
-    _shape = _SHAPE
+    _shape = Cdrs._shape

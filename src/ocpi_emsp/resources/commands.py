@@ -28,7 +28,7 @@ class _Pending:
     """A command that was sent, in either mode."""
 
     command: SentCommand
-    """As it stood when the CPO had answered, or when it was read."""
+    """As it stood after the CPO's answer, or when it was read."""
     findings: tuple[Finding, ...] = ()
     """What the checks before sending found: warnings, and errors if it was sent by ``force``."""
     _waiting: Waiting = field(repr=False)
@@ -118,7 +118,7 @@ class Commands(Resource):
     async def pending(self, party: PartyLike, uid: str) -> PendingCommand:
         """Get the command with this id, to be awaited; after a restart, in any process on the same store.
 
-        Raises UnknownCommand if the party got no such command from us.
+        Raises UnknownCommand if no such command was sent to the party.
         """
         waiting = self._contexts.waiting
         return pending_of(waiting, await waiting.now(command_key(*PartyId.of(party), uid)))

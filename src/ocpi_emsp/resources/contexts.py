@@ -61,7 +61,7 @@ class Setup:
     aio_http_client: AsyncClientFactory | None
     wake_ups: WakeUps = field(init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
-    deadline: _bridge.Deadline | None = field(init=False)
+    deadline: _bridge.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
     """The hook, and True if it takes the token and the references."""
     listeners: list[tuple[type[Event], Callable[..., Any]]] = field(factory=list, init=False)
@@ -70,7 +70,9 @@ class Setup:
 
     def __attrs_post_init__(self) -> None:
         self.wake_ups = WakeUps(self.store)
-        self.deadline = _bridge.deadline_of(self.limits.authorize.timeout, self.limits.authorize.threads)
+        hook = self.limits.authorize
+        if hook.timeout is not None:
+            self.deadline = _bridge.Deadline(hook.timeout, _bridge.HookThreads(hook.threads))
 
 
 class Contexts:

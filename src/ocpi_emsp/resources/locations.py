@@ -12,26 +12,23 @@ from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 from ocpi_emsp.resources.stored import AsyncReceived, Received, ReceivedDocument, Shape, Stored
 
-_LOCATIONS = Shape(Kind.LOCATION, Location, whole_location)
-_EVSES = Shape(Kind.EVSE, Evse)
-
 
 class Locations(Received[Location]):
     """Locations of CPOs, whole: with their EVSEs and connectors."""
 
-    _shape = _LOCATIONS
+    _shape = Shape(Kind.LOCATION, Location, whole_location)
 
 
 class AsyncLocations(AsyncReceived[Location]):
     """:class:`Locations`, awaited."""
 
-    _shape = _LOCATIONS
+    _shape = Locations._shape
 
 
 class Evses(Stored[Evse]):
     """EVSEs of all locations."""
 
-    _shape = _EVSES
+    _shape = Shape(Kind.EVSE, Evse)
 
     @blocking
     async def get(self, party: PartyLike, location_id: str, evse_uid: str) -> Evse | None:
@@ -63,7 +60,7 @@ class Evses(Stored[Evse]):
 class AsyncEvses(Stored[Evse]):
     """:class:`Evses`, awaited."""
 
-    _shape = _EVSES
+    _shape = Evses._shape
     get = awaited(Evses.get)
     document = awaited(Evses.document)
     list = awaited_items(Evses.list)

@@ -27,8 +27,8 @@ AT_ONCE = 4
 _SYNC_ROUND = 5.0
 """Seconds between two looks whose turn it is to be synced."""
 _DEADLINES = 5000
-"""Deadlines that a loop looks at in a second: with more that are open, it looks less often. Whoever awaits a command
-finds its deadline all the same."""
+"""Deadlines that a loop looks at in a second: with more that are open, it looks less often. A caller that
+awaits a command finds its deadline all the same."""
 _TIDY_SECONDS = 300.0
 """How often searches for sessions are looked through whose time is over: nothing waits for that."""
 _PARTIES = 500

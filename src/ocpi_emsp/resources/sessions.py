@@ -11,13 +11,11 @@ from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources.modes import awaited_items
 from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
 
-_SHAPE = Shape(Kind.SESSION, Session)
-
 
 class Sessions(Received[Session]):
     """Charging sessions."""
 
-    _shape = _SHAPE
+    _shape = Shape(Kind.SESSION, Session)
 
     def list(
         self,
@@ -39,5 +37,5 @@ class Sessions(Received[Session]):
 class AsyncSessions(AsyncReceived[Session]):
     """:class:`Sessions`, awaited."""
 
-    _shape = _SHAPE
+    _shape = Sessions._shape
     list = awaited_items(Sessions.list)

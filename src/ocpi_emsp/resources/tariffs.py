@@ -6,16 +6,14 @@ from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
 
-_SHAPE = Shape(Kind.TARIFF, Tariff)
-
 
 class Tariffs(Received[Tariff]):
     """Tariffs, without the deleted ones."""
 
-    _shape = _SHAPE
+    _shape = Shape(Kind.TARIFF, Tariff)
 
 
 class AsyncTariffs(AsyncReceived[Tariff]):
     """:class:`Tariffs`, awaited."""
 
-    _shape = _SHAPE
+    _shape = Tariffs._shape

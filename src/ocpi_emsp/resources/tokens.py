@@ -124,8 +124,8 @@ class AsyncTokens(Resource):
 def pushing(contexts: Contexts) -> fan_out.CallParty:
     """Runs a push with connections to its party."""
 
-    async def reach(country_code: str, party_id: str, push: Push) -> TokensPushed:
+    async def call_party(country_code: str, party_id: str, push: Push) -> TokensPushed:
         async with contexts.calling(PartyId.received(country_code, party_id)) as context:
             return await push(context)
 
-    return reach
+    return call_party

@@ -18,8 +18,7 @@ def register() -> None:
     """Register a strategy for every model."""
     from hypothesis import strategies as st
 
-    for name in (*models.__all__, "Envelope"):
-        kind = getattr(models, name)
+    for kind in models.OBJECTS_AND_ENUMS.values():
         if hasattr(kind, "__attrs_attrs__"):
             st.register_type_strategy(kind, _strategy)
 

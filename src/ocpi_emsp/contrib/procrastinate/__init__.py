@@ -2,7 +2,7 @@
 
 Rules of this package:
 - a task does one thing of the eMSP, for one party and module at a time: Procrastinate's locks see to that;
-- a task may be run twice (its worker died, or was taken for dead): everything here may be repeated;
+- a task may be run twice (its worker died, or seemed to): everything here may be repeated;
 - whatever waits has an end: retries end with the turn, a stalled job is run again or given up.
 """
 

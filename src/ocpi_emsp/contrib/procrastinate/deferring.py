@@ -2,7 +2,7 @@
 
 Rules of this module:
 - any Procrastinate app on the database can ask, whether or not it knows the tasks;
-- what somebody asked for goes before what is planned; one that waits already is not queued twice.
+- a requested job goes before planned ones; one that waits already is not queued twice.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from procrastinate.utils import add_namespace
 
 from ocpi_emsp.contrib.procrastinate.planning import Pair
 from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, SYNC
-from ocpi_emsp.flows.sync.run import MODULES, require_modules
 from ocpi_emsp.party_id import PartyId, PartyLike
+from ocpi_emsp.resources import MODULES, require_modules
 
 ASKED = 10
 """The priority of requested jobs."""

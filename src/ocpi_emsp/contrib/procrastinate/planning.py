@@ -3,7 +3,7 @@
 Rules of this module (transport_and_format.md, pull: poll in hours, and not all at once):
 - times are whole seconds since 1970 in UTC, by one clock for all planners: the database's;
 - a party and module has one turn in each period, at a place in it that is the same in every process;
-- a turn that nobody planned in time (a first start, an outage) is made up for while it lasts, and not all at once;
+- a turn that no process planned in time (a first start, an outage) is made up for while it lasts, and not all at once;
   turns that are over are not.
 """
 

@@ -1,10 +1,10 @@
 """Which failed sync is tried again, and when.
 
 Rules of this module:
-- what another try cannot mend (NotRegistered, a URL that is not called, a wrong argument) is not tried again;
-- a sync that was stopped is run again at once, by whoever runs then; it goes on where it was;
+- what another try cannot correct (NotRegistered, a URL that is not called, a wrong argument) is not tried again;
+- a sync that was stopped is run again at once, by any worker, and goes on where it was;
 - nothing is tried again once the next turn has come: that one takes its place;
-- what waits for another try is not in the way of what somebody asks for meanwhile: that has the higher priority.
+- a retry has a lower priority than a requested job.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rules of this module:
 - the upkeep has a worker of its own in the process, since it must not wait for syncs that take hours; and an app of its
   own, since two workers of one app would share the state of its timetable;
-- once it is asked to stop, no job is begun, a sync ends after the page in hand, and its job goes back to the queue;
+- once it is asked to stop, no job is begun, a sync ends after the current page, and its job goes back to the queue;
 - a database that fails is tried again.
 """
 
@@ -30,7 +30,7 @@ _REST = 2.0
 _UPKEEP = 2
 """Jobs of the upkeep at once: a relay that waits for its broker does not hold up the planner."""
 _GRACE = timedelta(seconds=20)
-"""How long a page in hand may take at the end, before it is given up: supervisors kill after 30 seconds or later."""
+"""How long the current page may take at the end: supervisors kill after 30 seconds or later."""
 
 
 async def run_worker(

@@ -12,7 +12,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import ge
 
 from ocpi_emsp.contrib.procrastinate.planning import cron
-from ocpi_emsp.flows.sync.run import MODULES, require_modules
+from ocpi_emsp.resources import MODULES, require_modules
 
 QUEUE: Final = "ocpi_emsp"
 """What calls partners, and may take hours."""
@@ -21,13 +21,6 @@ UPKEEP: Final = "ocpi_emsp_upkeep"
 
 SYNC: Final = "ocpi_emsp.sync"
 PUSH_TOKENS: Final = "ocpi_emsp.push_tokens"
-PUSH_CHANGES: Final = "ocpi_emsp.push_changes"
-RELAY: Final = "ocpi_emsp.relay"
-FAN_OUT: Final = "ocpi_emsp.fan_out"
-EXPIRE: Final = "ocpi_emsp.expire"
-PLAN: Final = "ocpi_emsp.plan"
-TAKE_OVER: Final = "ocpi_emsp.take_over"
-TIDY: Final = "ocpi_emsp.tidy"
 
 STOP: Final = "ocpi_emsp_stop"
 """In the worker's ``additional_context``: a function without arguments that is true once jobs shall come to an end."""

@@ -1,7 +1,7 @@
 """The tasks: each a thin shell over a method of the eMSP.
 
 Rules of this module:
-- one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whoever plans it;
+- one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whatever plans it;
 - a queueing lock is the turn's own, so that no retry meets another job with the same one;
 - a push of changes is never tried again by Procrastinate: the journal says when it is due again;
 - no job of the upkeep holds a lock that only itself could give back: planning is taken over, taking over has none.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import define, field
 from procrastinate import App, Blueprint, JobContext
@@ -24,26 +24,20 @@ from ocpi_emsp.contrib.procrastinate import planning
 from ocpi_emsp.contrib.procrastinate.deferring import ASKED, TOKENS, changes_of, job_arguments, lock_of
 from ocpi_emsp.contrib.procrastinate.planning import Pair, Turn
 from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncRetries, SyncStopped, turn_ends
-from ocpi_emsp.contrib.procrastinate.settings import (
-    EXPIRE,
-    FAN_OUT,
-    PLAN,
-    PUSH_CHANGES,
-    PUSH_TOKENS,
-    QUEUE,
-    RELAY,
-    STOP,
-    SYNC,
-    TAKE_OVER,
-    TIDY,
-    UPKEEP,
-    WorkerSettings,
-)
+from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, STOP, SYNC, UPKEEP, WorkerSettings
 from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.findings import counted
 from ocpi_emsp.resources import AsyncRelay, ModuleReport, Party, PartyState, SyncEnded, SyncReport
 
 ReportListener: TypeAlias = Callable[[SyncReport], object]
+
+PUSH_CHANGES: Final = "ocpi_emsp.push_changes"
+RELAY: Final = "ocpi_emsp.relay"
+FAN_OUT: Final = "ocpi_emsp.fan_out"
+EXPIRE: Final = "ocpi_emsp.expire"
+PLAN: Final = "ocpi_emsp.plan"
+TAKE_OVER: Final = "ocpi_emsp.take_over"
+TIDY: Final = "ocpi_emsp.tidy"
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::bigint AS now"
 _PAGE = 500
@@ -142,7 +136,7 @@ class _Work:
     async def push_changes(self, context: JobContext, country_code: str, party_id: str) -> str:
         """Push what changed of our tokens to a party that waits for it. Raises StoreFailed.
 
-        What the party does wrong is no failure of the job: the journal keeps it, and says when it is tried again.
+        What the party does wrong is not a failure of the job: the journal stores it, and says when it is tried again.
         """
         report = await self._emsp.aio.partner(PartyId(country_code, party_id)).push_pending(
             stop=lambda: _is_stopping(context)

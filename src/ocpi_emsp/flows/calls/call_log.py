@@ -20,8 +20,9 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, PartnerError
 from ocpi_emsp.flows.calls.request_log import OTHER, milliseconds
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.telemetry import CLIENT_DURATION, CLIENT_REQUESTS, GuardedSpan
+from ocpi_emsp.flows.core.telemetry import GuardedSpan
 from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.ports import CLIENT_DURATION, CLIENT_REQUESTS
 from ocpi_emsp.routes import MODULES
 from ocpi_emsp.wire import Request, Response, from_base64, read_envelope
 

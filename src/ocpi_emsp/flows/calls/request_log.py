@@ -20,9 +20,9 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import Refusal
 from ocpi_emsp.findings import Finding, worst
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.telemetry import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, GuardedSpan, GuardedTelemetry
+from ocpi_emsp.flows.core.telemetry import GuardedSpan, GuardedTelemetry
 from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.ports import Attributes
+from ocpi_emsp.ports import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, Attributes
 from ocpi_emsp.routes import VERSION, Match, Route, match
 from ocpi_emsp.wire import Request, Response
 

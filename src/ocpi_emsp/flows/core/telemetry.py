@@ -21,14 +21,6 @@ T = TypeVar("T")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 """The name of a header (RFC 9110 5.6.2)."""
 
-SERVER_REQUESTS: Final = "ocpi.server.requests"
-SERVER_DURATION: Final = "ocpi.server.request.duration"
-FINDINGS: Final = "ocpi.findings"
-CLIENT_REQUESTS: Final = "ocpi.client.requests"
-CLIENT_DURATION: Final = "ocpi.client.request.duration"
-SYNC_LAG: Final = "ocpi.sync.lag"
-COMMANDS_PENDING: Final = "ocpi.commands.pending"
-
 
 class GuardedTelemetry:
     """A telemetry, or none, that can be called anywhere."""

@@ -14,11 +14,11 @@ from typing import Any, Final, TypeAlias
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.telemetry import COMMANDS_PENDING, SYNC_LAG, GuardedTelemetry
+from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.parties.party import PartyState, find_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
-from ocpi_emsp.ports import DEADLINE, Kind, Measurement, Query, Record, Transaction
+from ocpi_emsp.ports import COMMANDS_PENDING, DEADLINE, SYNC_LAG, Kind, Measurement, Query, Record, Transaction
 
 _PAGE: Final = 500
 MOST: Final = 10_000

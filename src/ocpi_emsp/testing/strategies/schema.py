@@ -13,11 +13,8 @@ import attrs
 from msgspec import inspect
 
 from ocpi_emsp import models
-from ocpi_emsp.models import Envelope
 
-KINDS: tuple[type[Any], ...] = tuple(
-    kind for name in sorted({*models.__all__, Envelope.__name__}) if attrs.has(kind := getattr(models, name))
-)
+KINDS: tuple[type[Any], ...] = tuple(filter(attrs.has, models.OBJECTS_AND_ENUMS.values()))
 """Every object model, and the envelope around them."""
 
 

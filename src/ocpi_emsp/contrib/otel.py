@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from ocpi_emsp._extras import extra
-from ocpi_emsp.contrib.otel.instruments import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS
-from ocpi_emsp.ports import Attributes, Measurement, Role
+from ocpi_emsp.ports import COUNTERS, GAUGES, HISTOGRAMS, Attributes, Measurement, Role
 
 with extra("otel"):
     from opentelemetry import propagate, trace
@@ -31,6 +30,9 @@ _KINDS: Final[Mapping[Role, SpanKind]] = {
     "client": SpanKind.CLIENT,
     "internal": SpanKind.INTERNAL,
 }
+
+_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Seconds, as OpenTelemetry's semantic conventions give them for HTTP."""
 
 _Read = Callable[[], Sequence[Measurement]]
 
@@ -48,7 +50,7 @@ class OtelTelemetry:
         meter = self._meter = get_meter(_NAME, meter_provider=meter_provider)
         self._counters = {name: meter.create_counter(name, *about) for name, about in COUNTERS.items()}
         self._histograms = {
-            name: meter.create_histogram(name, *about, explicit_bucket_boundaries_advisory=BUCKETS)
+            name: meter.create_histogram(name, *about, explicit_bucket_boundaries_advisory=_BUCKETS)
             for name, about in HISTOGRAMS.items()
         }
         self._readers: dict[str, list[_Read]] = {}
