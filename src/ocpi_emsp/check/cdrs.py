@@ -33,13 +33,11 @@ def cdr_order(cdr: Cdr) -> Iterator[Hit]:
         yield ("stop_date_time",), "the session stops before it starts"
 
 
-@CDRS.rule(
+CDRS.rule(
     "cdr.location.evse",
     "The location of a CDR does not hold exactly the one used EVSE with its one used connector.",
     broken_at(Cdr, "/location/evses", ...),
-)
-def cdr_location(cdr: Cdr) -> Iterator[Hit]:
-    yield from not_one_connector(cdr.location)
+)(not_one_connector)
 
 
 @CDRS.rule("cdr.currency.tariff", "The currency of a tariff differs from that of its CDR.", broken(Cdr, currency="SEK"))
@@ -146,14 +144,12 @@ def _unit_suspected(cdr: Cdr, volume: Decimal) -> bool:
     return _volumes_in_wh(cdr, volume) or _total_in_wh(cdr, volume)
 
 
-@CDRS.rule(
+CDRS.rule(
     "cdr.periods.order",
     "The charging periods of a CDR are not sorted by their start.",
     broken_at(Cdr, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
     clause=_PERIOD,
-)
-def cdr_periods_order(cdr: Cdr) -> Iterator[Hit]:
-    yield from out_of_order(cdr.charging_periods)
+)(out_of_order)
 
 
 @CDRS.rule(

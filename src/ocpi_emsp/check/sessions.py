@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import TypeAlias
 
 from ocpi_emsp.check.examples import broken, broken_at
@@ -15,7 +16,7 @@ from ocpi_emsp.check.numbers import exceeds, total
 from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import counted
-from ocpi_emsp.models import CdrDimensionType, ChargingPeriod, Location, Session, SessionStatus
+from ocpi_emsp.models import Cdr, CdrDimensionType, ChargingPeriod, Session, SessionStatus
 
 SESSIONS = Chapter("Sessions", "mod_sessions.md")
 Volume: TypeAlias = tuple[tuple[str | int, ...], Decimal]
@@ -41,8 +42,15 @@ def session_negative(session: Session) -> Iterator[Hit]:
     "The location of a session does not hold exactly the one used EVSE with its one used connector.",
     broken_at(Session, "/location/evses", ...),
 )
-def session_location(session: Session) -> Iterator[Hit]:
-    yield from not_one_connector(session.location)
+def not_one_connector(value: Session | Cdr) -> Iterator[Hit]:
+    evses = value.location.evses
+    if len(evses) != 1:
+        message = f"the location has {counted(len(evses), 'EVSE')}, expected only the one that was used"
+        yield ("location", "evses"), message
+    for index, evse in enumerate(evses[:1]):
+        if len(evse.connectors) != 1:
+            message = f"the EVSE has {counted(len(evse.connectors), 'connector')}, expected only the one that was used"
+            yield ("location", "evses", index, "connectors"), message
 
 
 @SESSIONS.rule(
@@ -51,8 +59,10 @@ def session_location(session: Session) -> Iterator[Hit]:
     broken_at(Session, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
     clause="mod_cdrs.md#44-chargingperiod-class",
 )
-def session_periods_order(session: Session) -> Iterator[Hit]:
-    yield from out_of_order(session.charging_periods)
+def out_of_order(value: Session | Cdr) -> Iterator[Hit]:
+    for index, (before, period) in enumerate(pairwise(value.charging_periods), start=1):
+        if period.start_date_time < before.start_date_time:
+            yield ("charging_periods", index, "start_date_time"), "the period starts before the previous one"
 
 
 @SESSIONS.rule(
@@ -113,24 +123,6 @@ def pending_energy(session: Session) -> Iterator[Hit]:
 
 
 # --- of a session and of a CDR ---------------------------------------------------------------------------------------
-
-
-def not_one_connector(location: Location) -> Iterator[Hit]:
-    """Where an embedded location has more or less than one EVSE with one connector."""
-    if len(location.evses) != 1:
-        message = f"the location has {counted(len(location.evses), 'EVSE')}, expected only the one that was used"
-        yield ("location", "evses"), message
-    for index, evse in enumerate(location.evses[:1]):
-        if len(evse.connectors) != 1:
-            message = f"the EVSE has {counted(len(evse.connectors), 'connector')}, expected only the one that was used"
-            yield ("location", "evses", index, "connectors"), message
-
-
-def out_of_order(periods: tuple[ChargingPeriod, ...]) -> Iterator[Hit]:
-    """Periods that start before the one in front of them."""
-    for index in range(1, len(periods)):
-        if periods[index].start_date_time < periods[index - 1].start_date_time:
-            yield ("charging_periods", index, "start_date_time"), "the period starts before the previous one"
 
 
 def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime | None) -> Iterator[Hit]:

@@ -118,17 +118,16 @@ def _reading(connection: Connection) -> Iterator[None]:
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     """A transaction that changes the schema, while no other one does."""
-    if connection.in_transaction():
+    joined = connection.in_transaction()
+    if joined:
         begin_joined(connection)
-        with _set(connection, _RECREATING), connection.begin_nested():
-            _lock(connection)
-            yield
-        return
-    with _set(connection, _RECREATING), connection.begin():
-        begin(connection, read_only=False)
-        if not _is_sqlite(connection):  # with one snapshot, who waited would not see what was done meanwhile
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        _lock(connection)
+    with _set(connection, _RECREATING), connection.begin_nested() if joined else connection.begin():
+        if not joined:
+            begin(connection, read_only=False)
+        if not _is_sqlite(connection):  # SQLite has one writer anyway
+            if not joined:  # with one snapshot, who waited would not see what was done meanwhile
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         yield
 
 
@@ -157,12 +156,6 @@ def _pragma(connection: Connection, pragma: str) -> Any:
     finally:
         cursor.close()
     return row and row[0]
-
-
-def _lock(connection: Connection) -> None:
-    """SQLite has one writer anyway."""
-    if not _is_sqlite(connection):
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _is_sqlite(connection: Connection) -> bool:

@@ -49,52 +49,30 @@ PARENTS: Mapping[str, str] = {
 """The column of ``Key.parent``, where a kind has one."""
 
 
-def _projected(kind: str) -> list[Column[Any]]:
-    """The columns for queries, of one kind."""
-    columns: Mapping[str, list[Column[Any]]] = {
-        Kind.PARTY: [
-            Column("state", Text),
-            Column("versions_url", Text),
-            Column("endpoints", JsonDocument),
-            Column("policy", JsonDocument),
-            Column("matrix", JsonDocument),
-            Column("token_hashes", JsonDocument),
-            Column("sealed", Text),
-        ],
-        Kind.LOCATION: [
-            Column("country", Text),
-            Column("city", Text),
-            Column("latitude", Double),
-            Column("longitude", Double),
-        ],
-        Kind.EVSE: [Column("status", Text), Column("evse_id", Text)],
-        Kind.SESSION: [Column("status", Text), Column("auth_id", Text), Column("start_datetime", UtcDateTime)],
-        Kind.TARIFF: [Column("currency", Text)],
-        Kind.CDR: [
-            Column("auth_id", Text),
-            Column("start_date_time", UtcDateTime),
-            Column("stop_date_time", UtcDateTime),
-            Column("currency", Text),
-            Column("total_cost", ExactDecimal),
-        ],
-        Kind.TOKEN: [
-            Column("uid", Text),
-            Column("auth_id", Text),
-            Column("valid", Boolean),
-            Column("whitelist", Text),
-            Column("place", BigInteger, nullable=False),
-        ],
-        Kind.COMMAND: [Column("command", Text), Column("acknowledgement", Text), Column("result", Text)],
-    }
-    return columns.get(kind, [])
-
-
-def _added(kind: str) -> list[Column[Any]]:
-    """The columns for queries that came later."""
-    if kind != Kind.COMMAND:
-        return []
-    return [Column("state", Text), Column("deadline", UtcDateTime), Column("session_id", Text)]
-
+_QUERIED: Mapping[str, Mapping[str, Any]] = {
+    Kind.PARTY: {
+        **dict.fromkeys(("state", "versions_url"), Text),
+        **dict.fromkeys(("endpoints", "policy", "matrix", "token_hashes"), JsonDocument),
+        "sealed": Text,
+    },
+    Kind.LOCATION: {"country": Text, "city": Text, "latitude": Double, "longitude": Double},
+    Kind.EVSE: {"status": Text, "evse_id": Text},
+    Kind.SESSION: {"status": Text, "auth_id": Text, "start_datetime": UtcDateTime},
+    Kind.TARIFF: {"currency": Text},
+    Kind.CDR: {
+        "auth_id": Text,
+        **dict.fromkeys(("start_date_time", "stop_date_time"), UtcDateTime),
+        "currency": Text,
+        "total_cost": ExactDecimal,
+    },
+    Kind.TOKEN: {"uid": Text, "auth_id": Text, "valid": Boolean, "whitelist": Text, "place": BigInteger},
+    Kind.COMMAND: {"command": Text, "acknowledgement": Text, "result": Text},
+}
+"""The columns for queries, of each kind: name and type."""
+_QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
+    Kind.COMMAND: {"state": Text, "deadline": UtcDateTime, "session_id": Text},
+}
+"""Those that came by a migration, behind the columns of all tables."""
 
 _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.LOCATION: (("country", "city"), ("latitude", "longitude")),
@@ -150,11 +128,11 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
         Column("received_at", UtcDateTime, nullable=False),
         Column("content_hash", Text, nullable=False),
         Column("revision", BigInteger, nullable=False),
-        *_projected(kind),
+        *(Column(each, type_, nullable=each != "place") for each, type_ in _QUERIED.get(kind, {}).items()),
         Column("missing_since", UtcDateTime),
         Column("missed", Integer, nullable=False, server_default=text("0")),
         Column("correlation_id", Text, nullable=False, server_default=text("''")),
-        *_added(kind),
+        *(Column(each, type_) for each, type_ in _QUERIED_LATER.get(kind, {}).items()),
         UniqueConstraint(*identity, name=f"uq_{name}"),
         sqlite_autoincrement=True,
     )

@@ -109,8 +109,9 @@ class Outgoing:
         if body is not ABSENT:
             sent["content-type"] = "application/json"
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        content = None if body is ABSENT else body if isinstance(body, bytes) else encode(body)
         response = await self._open().request(
-            method, url, content=_content(body), params=dict(query) if query else None, headers=sent
+            method, url, content=content, params=dict(query) if query else None, headers=sent
         )
         exchange = Exchange(
             method=method,
@@ -156,9 +157,3 @@ class Outgoing:
             settings = self._settings
             self._client = httpx.AsyncClient(transport=settings.transport, timeout=settings.timeout, trust_env=False)
         return self._client
-
-
-def _content(body: Json | Absent) -> bytes | None:
-    if body is ABSENT:
-        return None
-    return body if isinstance(body, bytes) else encode(body)

@@ -36,34 +36,20 @@ def upgrade(*, op: Operations, names: Names) -> None:
 
 def create_parties(op: Operations, names: Names) -> None:
     """Parties, and the commands sent to them."""
-    columns: Columns = [
-        sa.Column("state", sa.Text),
-        sa.Column("versions_url", sa.Text),
-        sa.Column("endpoints", JsonDocument),
-        sa.Column("policy", JsonDocument),
-        sa.Column("matrix", JsonDocument),
-        sa.Column("token_hashes", JsonDocument),
-        sa.Column("sealed", sa.Text),
-    ]
-    create_objects(op, names, "parties", columns)
-    commands: Columns = [
-        sa.Column("command", sa.Text),
-        sa.Column("acknowledgement", sa.Text),
-        sa.Column("result", sa.Text),
-    ]
-    create_objects(op, names, "commands", commands)
+    parties = columns(
+        state=sa.Text,
+        versions_url=sa.Text,
+        **dict.fromkeys(("endpoints", "policy", "matrix", "token_hashes"), JsonDocument),
+        sealed=sa.Text,
+    )
+    create_objects(op, names, "parties", parties)
+    create_objects(op, names, "commands", columns(command=sa.Text, acknowledgement=sa.Text, result=sa.Text))
 
 
 def create_locations(op: Operations, names: Names) -> None:
     """Locations and their EVSEs, which go with them."""
-    columns: Columns = [
-        sa.Column("country", sa.Text),
-        sa.Column("city", sa.Text),
-        sa.Column("latitude", sa.Double),
-        sa.Column("longitude", sa.Double),
-    ]
-    locations = create_objects(op, names, "locations", columns, (("country", "city"), ("latitude", "longitude")))
-    evses: Columns = [sa.Column("status", sa.Text), sa.Column("evse_id", sa.Text)]
+    places = columns(country=sa.Text, city=sa.Text, latitude=sa.Double, longitude=sa.Double)
+    locations = create_objects(op, names, "locations", places, (("country", "city"), ("latitude", "longitude")))
     parent = sa.ForeignKeyConstraint(
         ["country_code", "party_id", "location_id"],
         [locations.c.country_code, locations.c.party_id, locations.c.id],
@@ -72,33 +58,30 @@ def create_locations(op: Operations, names: Names) -> None:
         deferrable=True,
         initially="DEFERRED",
     )
+    evses = columns(status=sa.Text, evse_id=sa.Text)
     create_objects(op, names, "evses", evses, (("status",), ("evse_id",)), parent)
 
 
 def create_charging(op: Operations, names: Names) -> None:
     """Tokens, sessions, CDRs and tariffs."""
-    tokens: Columns = [
-        sa.Column("uid", sa.Text),
-        sa.Column("auth_id", sa.Text),
-        sa.Column("valid", sa.Boolean),
-        sa.Column("whitelist", sa.Text),
-    ]
+    tokens = columns(uid=sa.Text, auth_id=sa.Text, valid=sa.Boolean, whitelist=sa.Text)
     create_objects(op, names, "tokens", tokens, (("auth_id",),))
-    sessions: Columns = [
-        sa.Column("status", sa.Text),
-        sa.Column("auth_id", sa.Text),
-        sa.Column("start_datetime", UtcDateTime),
-    ]
+    sessions = columns(status=sa.Text, auth_id=sa.Text, start_datetime=UtcDateTime)
     create_objects(op, names, "sessions", sessions, (("status",), ("auth_id", "start_datetime")))
-    cdrs: Columns = [
-        sa.Column("auth_id", sa.Text),
-        sa.Column("start_date_time", UtcDateTime),
-        sa.Column("stop_date_time", UtcDateTime),
-        sa.Column("currency", sa.Text),
-        sa.Column("total_cost", ExactDecimal),
-    ]
+    cdrs = columns(
+        auth_id=sa.Text,
+        start_date_time=UtcDateTime,
+        stop_date_time=UtcDateTime,
+        currency=sa.Text,
+        total_cost=ExactDecimal,
+    )
     create_objects(op, names, "cdrs", cdrs, (("auth_id", "start_date_time"), ("start_date_time",)))
-    create_objects(op, names, "tariffs", [sa.Column("currency", sa.Text)], (("currency",),))
+    create_objects(op, names, "tariffs", columns(currency=sa.Text), (("currency",),))
+
+
+def columns(**types: Any) -> Columns:
+    """Columns of these names and types."""
+    return [sa.Column(name, type_) for name, type_ in types.items()]
 
 
 def create_objects(
