@@ -17,7 +17,7 @@ from ocpi_emsp._bridge import (
     lift_store,
     run,
 )
-from ocpi_emsp.ports import BlockingStore, DualModeStore, Entry, Key, Kind, Mode, Page, Query, Record
+from ocpi_emsp.ports import BlockingStore, DualModeStore, Entry, Key, Kind, Mode, Owner, Page, Query, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import LOCATION, entry, record
 
@@ -89,13 +89,7 @@ class BlockingSpy:
         return entry(entry_id)
 
     def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         self._note(f"entries {topic} {key and key.id} {limit} {owner} {after}")
         return [entry("1")]

@@ -15,10 +15,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -37,6 +37,7 @@ from ocpi_emsp.ports import (
     Entry,
     Key,
     Mode,
+    Owner,
     Page,
     Query,
     Record,
@@ -67,9 +68,6 @@ def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
     async def following() -> T:
         return await anext(flow)
 
-    async def close() -> None:
-        await getattr(flow, "aclose", _nothing)()
-
     waits = False
     try:
         while True:
@@ -82,11 +80,8 @@ def iterate(flow: AsyncIterator[T]) -> Iterator[T]:
                 raise
             yield item
     finally:
-        if not waits:
-            run(close())
-
-
-async def _nothing() -> None: ...
+        if not waits and isinstance(flow, AsyncGenerator):
+            run(flow.aclose())
 
 
 class Lift(Protocol):
@@ -162,20 +157,10 @@ class _LiftedStore:
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:
-        async with _room(self._lift):
+        async with _open.here() if self._lift is in_thread else nullcontext():
             manager = self._store.blocking_transaction(read_only=read_only)
             async with LiftedTransaction(manager, self._lift) as tx:
                 yield tx
-
-
-@asynccontextmanager
-async def _room(lift: Lift) -> AsyncIterator[None]:
-    """Waits until another transaction may be opened in a thread."""
-    if lift is in_thread:
-        async with _open.here():
-            yield
-    else:
-        yield
 
 
 class LiftedTransaction:
@@ -221,13 +206,7 @@ class LiftedTransaction:
         return await self._lift(self._tx.entry, entry_id)
 
     async def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         return await self._lift(partial(self._tx.entries, topic, key, limit, owner=owner, after=after))
 

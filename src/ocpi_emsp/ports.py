@@ -57,6 +57,10 @@ NAMES: Final[Mapping[str, str]] = {
 """Every kind and the plural name of its records; a location comes before its EVSEs."""
 
 
+Owner: TypeAlias = tuple[str, str]
+"""The country_code and the party_id of the party that an object is of."""
+
+
 class Key(NamedTuple):
     """What identifies a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
     hash of a CDR conflict.
@@ -208,13 +212,7 @@ class Transaction(Protocol):
         """The entry with this id, or None."""
 
     async def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         """Entries of one topic, oldest first, ``after`` a sequence; of one object, or one owner, where it is given."""
 
@@ -267,13 +265,7 @@ class BlockingTransaction(Protocol):
         """See :meth:`Transaction.entry`."""
 
     def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         """See :meth:`Transaction.entries`."""
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from attrs import frozen
 
 from ocpi_emsp._bridge import run
-from ocpi_emsp.ports import Entry, Key, Page, Query, Record, Transaction
+from ocpi_emsp.ports import Entry, Key, Owner, Page, Query, Record, Transaction
 from ocpi_emsp.storage import MemoryStore
 
 
@@ -36,13 +36,7 @@ class BlockingTransaction:
         return run(self.inner.entry(entry_id))
 
     def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         return run(self.inner.entries(topic, key, limit, owner=owner, after=after))
 

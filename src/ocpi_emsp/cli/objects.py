@@ -10,7 +10,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 from attrs import evolve
@@ -27,12 +27,10 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.flows.locations.inbound import assemble
 from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.models import TokenType
-from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Query, Record
+from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
-
-_Owner: TypeAlias = tuple[str, str]
 
 
 KINDS = {
@@ -109,7 +107,7 @@ def _name(key: Key) -> str:
     return f"{whose} --type {key.parent}" if key.kind == Kind.TOKEN else whose
 
 
-def _owners(tx: BlockingTransaction, kind: str, owner: _Owner | None) -> Iterator[_Owner]:
+def _owners(tx: BlockingTransaction, kind: str, owner: Owner | None) -> Iterator[Owner]:
     """Whose object it can be: the given party's, or of any party that we know, or of whoever has the first one."""
     if owner is not None:
         yield owner
@@ -121,7 +119,7 @@ def _owners(tx: BlockingTransaction, kind: str, owner: _Owner | None) -> Iterato
     yield from dict.fromkeys((key.country_code, key.party_id) for key in (*(record.key for record in first), *known))
 
 
-def _keys(kind: str, owner: _Owner, arguments: Arguments) -> Iterator[Key]:
+def _keys(kind: str, owner: Owner, arguments: Arguments) -> Iterator[Key]:
     if kind == Kind.PARTY:
         yield party_key(*owner)
     elif kind in (Kind.EVSE, Kind.RESERVATION):

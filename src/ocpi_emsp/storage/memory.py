@@ -19,7 +19,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record
 from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _K = TypeVar("_K")
@@ -205,13 +205,7 @@ class _MemoryTransaction:
         return self._journal[entry_id] if entry_id in self._journal else self._store._entry(entry_id)
 
     async def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         journal: Iterable[Entry] = self._store._journal[topic].values()
         if self._journal:

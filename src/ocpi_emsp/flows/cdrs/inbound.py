@@ -17,9 +17,9 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
-from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, owner_of
+from ocpi_emsp.flows.parties.hub_owners import open_owners, owner_of
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response, success
 

@@ -20,7 +20,7 @@ from ocpi_emsp.events import Event, UnreadableEvent, kind_of
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import jittered
 from ocpi_emsp.flows.core.settings import Limits
-from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Transaction, is_joined
+from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Owner, Transaction, is_joined
 
 _PAGE = 100
 """Entries that are read at once."""
@@ -111,7 +111,7 @@ async def committed(context: Context, leased: Sequence[Entry]) -> list[Entry]:
 
 
 async def page(
-    context: Context, topic: str, after: int, limit: int = _PAGE, owner: tuple[str, str] | None = None
+    context: Context, topic: str, after: int, limit: int = _PAGE, owner: Owner | None = None
 ) -> Sequence[Entry]:
     """Entries of a topic, oldest first, after a sequence; nothing is locked."""
     async with context.store.transaction(read_only=True) as tx:

@@ -15,7 +15,6 @@ Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
@@ -23,10 +22,7 @@ from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import identity, members
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, owners
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
-
-Owner: TypeAlias = tuple[str, str]
-"""country_code and party_id, in upper case."""
+from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
 
 
 async def open_owners(tx: Transaction, party: Party) -> tuple[Owner, ...]:

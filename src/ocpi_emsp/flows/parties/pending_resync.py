@@ -13,7 +13,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from ocpi_emsp.ports import RESYNC, Entry, Transaction
+from ocpi_emsp.ports import RESYNC, Entry, Owner, Transaction
 
 MOST = 100
 """Objects of a party that are requested at once: pulling more of them one by one costs more than a window."""
@@ -35,7 +35,7 @@ class ResyncRequest:
 
 async def request_resync(
     tx: Transaction,
-    owner: tuple[str, str],
+    owner: Owner,
     module: str,
     object_id: str,
     now: datetime,
@@ -57,7 +57,7 @@ async def request_resync(
     await tx.append(Entry(id=entry_id, topic=RESYNC, name=module, key=None, at=now, details=details))
 
 
-async def resync_requests(tx: Transaction, owner: tuple[str, str], module: str) -> Sequence[ResyncRequest]:
+async def resync_requests(tx: Transaction, owner: Owner, module: str) -> Sequence[ResyncRequest]:
     """What has to be pulled of a party's module."""
     entries = await tx.entries(RESYNC, owner=owner, limit=MOST + len(PULLED))
     return [
@@ -67,11 +67,11 @@ async def resync_requests(tx: Transaction, owner: tuple[str, str], module: str) 
     ]
 
 
-def _of(entry: Entry, owner: tuple[str, str]) -> tuple[str, str]:
+def _of(entry: Entry, owner: Owner) -> tuple[str, str]:
     country_code, party_id = entry.details.get("of", owner)
     return country_code, party_id
 
 
-def _id(owner: tuple[str, str], module: str, object_id: str, *of: str) -> str:
+def _id(owner: Owner, module: str, object_id: str, *of: str) -> str:
     text = "\n".join((*owner, module, object_id, *of))
     return f"resync-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"

@@ -18,7 +18,7 @@ from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.parties.party import PartyState, find_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
-from ocpi_emsp.ports import COMMANDS_PENDING, DEADLINE, SYNC_LAG, Kind, Measurement, Query, Record, Transaction
+from ocpi_emsp.ports import COMMANDS_PENDING, DEADLINE, SYNC_LAG, Kind, Measurement, Owner, Query, Record, Transaction
 
 _PAGE: Final = 500
 MOST: Final = 10_000
@@ -63,7 +63,7 @@ def _lag(record: Record, now: datetime) -> Measurement | None:
     return Measurement(max((now - done).total_seconds(), 0.0), attributes)
 
 
-async def _is_registered(tx: Transaction, owner: tuple[str, str], known: dict[tuple[str, str], bool]) -> bool:
+async def _is_registered(tx: Transaction, owner: Owner, known: dict[tuple[str, str], bool]) -> bool:
     """False for a party whose registration ended: it is not synced any more."""
     if owner not in known:
         party = await find_party(tx, *owner)

@@ -19,11 +19,11 @@ from attrs import asdict, frozen
 from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners, text_at
+from ocpi_emsp.flows.parties.hub_owners import open_owners, text_at
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key, get_party
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
-from ocpi_emsp.ports import Kind, Query, Record, Transaction
+from ocpi_emsp.ports import Kind, Owner, Query, Record, Transaction
 
 LOOKED_AT = 200
 """Objects of each kind."""

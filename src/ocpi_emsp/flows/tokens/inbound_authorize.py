@@ -33,7 +33,7 @@ from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.locations.inbound import assemble
-from ocpi_emsp.flows.parties.hub_owners import Owner, open_owners
+from ocpi_emsp.flows.parties.hub_owners import open_owners
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
 from ocpi_emsp.models import (
@@ -47,7 +47,7 @@ from ocpi_emsp.models import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Record, Transaction
+from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Record, Transaction
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Page, Query, Record
+from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Owner, Page, Query, Record
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.engine import refused, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
@@ -233,13 +233,7 @@ class SqlTransaction:
         return None
 
     def entries(
-        self,
-        topic: str,
-        key: Key | None = None,
-        limit: int = 100,
-        *,
-        owner: tuple[str, str] | None = None,
-        after: int = 0,
+        self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         """Entries of one topic, oldest first."""
         statement = self._journal(topic).entries(
