@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -41,14 +41,6 @@ _ANNOUNCED_LOOK: Final = 10.0
 """Where the store is known to announce: an announcement may be lost with a connection, and a clock may be set."""
 _SHORTEST: Final = 0.05
 """Below a clock's steps: a deadline that is due this moment is found at the next look."""
-
-
-class _Waiter(Protocol):
-    """What a wake-up reaches; from any thread."""
-
-    def wake(self) -> None: ...
-    def rearm(self) -> None: ...
-    async def wait(self, seconds: float) -> None: ...
 
 
 class _ThreadWaiter:
@@ -86,6 +78,8 @@ class _TaskWaiter:
             await self._woken.wait()
 
 
+_Waiter: TypeAlias = _ThreadWaiter | _TaskWaiter
+"""What a wake-up reaches; from any thread."""
 _WAITERS: Final[dict[Mode, tuple[Callable[[], _Waiter], Lift]]] = {
     "sync": (_ThreadWaiter, in_place),
     "async": (_TaskWaiter, in_thread),

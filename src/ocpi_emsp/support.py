@@ -32,13 +32,6 @@ class SupportRow:
     supported: bool
     notes: str = ""
 
-    def covers(self, module: str, direction: str, method: str, path: str) -> bool:
-        """Return True if this row covers the call."""
-        return (
-            (self.module, self.direction, self.path) == (module, direction, path)
-            and method in self.methods.split("|")
-        )  # fmt: skip
-
 
 @frozen
 class SupportMatrix:
@@ -103,7 +96,12 @@ class SupportMatrix:
 
     def switch(self, supported: bool, *, module: str, direction: str, method: str, path: str) -> SupportMatrix:
         """Return this matrix with one row changed. Raises ValueError if the row is unknown."""
-        covered = [row for row in self.rows if row.covers(module, direction, method, path)]
+        place = module, direction, path
+        covered = [
+            row
+            for row in self.rows
+            if (row.module, row.direction, row.path) == place and method in row.methods.split("|")
+        ]
         if not covered:
             raise ValueError(f"unknown support matrix row {direction} {method} {path}")
         return SupportMatrix(tuple(evolve(row, supported=supported) if row in covered else row for row in self.rows))

@@ -68,18 +68,14 @@ async def fetch_pages(
     context: Context, party: Party, route: Route, kind: type[T], page: PageRequest
 ) -> AsyncIterator[FetchedPage[T]]:
     """The pages of a list, one request each. Raises PartnerError; UnsafeUrl for a next link to another origin."""
-    filters = _within(page, party.profile.page_limit).query()
+    most = party.profile.page_limit
+    filters = (page if most is None else evolve(page, limit=min(most, page.limit or most))).query()
     seen = set[str]()
     url = first_url(url_of(context, party, route), filters)
     async for listed in walk(context, party, url, filters, module=route.module):
         yield _decoded(party, kind, listed, seen)
         if listed.problem is not None and not isinstance(listed.problem, CircularList):
             raise listed.problem
-
-
-def _within(page: PageRequest, most: int | None) -> PageRequest:
-    """The request for a page of so many objects at most."""
-    return page if most is None else evolve(page, limit=min(most, page.limit or most))
 
 
 def _decoded(party: Party, kind: type[T], page: ListPage, seen: set[str]) -> FetchedPage[T]:

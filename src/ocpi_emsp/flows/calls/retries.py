@@ -130,7 +130,8 @@ class _RetryingSend:
 
     def _next_wait(self, request: Request, outcome: _Outcome, failures: int, *, is_probe: bool) -> timedelta | None:
         """How long to wait for another try; None for none. Raises PartnerUnavailable where it would be too long."""
-        if request.method != "GET" or not _may_pass(outcome):
+        may_pass = outcome.retryable if isinstance(outcome, TransportFailed) else outcome.status in RETRIED
+        if request.method != "GET" or not may_pass:
             return None
         policy, now = self.context.retry_policy, self.context.clock.now()
         asked = retry_after(outcome, now) if isinstance(outcome, Response) else None
@@ -179,10 +180,6 @@ def _unavailable(request: Request, reason: str, until: datetime | None = None) -
 def _is_failure(outcome: _Outcome) -> bool:
     """True where the partner itself fails; one that answers 429 is well."""
     return isinstance(outcome, TransportFailed) or outcome.status >= 500
-
-
-def _may_pass(outcome: _Outcome) -> bool:
-    return outcome.retryable if isinstance(outcome, TransportFailed) else outcome.status in RETRIED
 
 
 def retry_after(response: Response, now: datetime) -> timedelta | None:

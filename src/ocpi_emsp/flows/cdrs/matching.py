@@ -63,7 +63,7 @@ def match_all(
         sorted(cdrs, key=lambda cdr: (cdr.id.upper(), cdr.id, cdr.start_date_time)),
         sorted(sessions, key=lambda session: (session.id.upper(), session.id, session.start_datetime)),
     )
-    matching.by_id(_is_certain if equal_ids else _is_confirmed)
+    matching.by_id((lambda _cdr, _session: True) if equal_ids else _is_confirmed)
     matching.by_score()
     matching.by_id(_is_plausible)
     return [matching.pairs[number] for number in sorted(matching.pairs)]
@@ -292,10 +292,6 @@ def _same_driver(cdr: CdrSummary, session: SessionSummary) -> bool:
 
 def _driver(auth_id: str) -> str:
     return auth_id.upper()
-
-
-def _is_certain(_cdr: CdrSummary, _session: SessionSummary) -> bool:
-    return True
 
 
 def _is_plausible(cdr: CdrSummary, session: SessionSummary) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp.codec import decode, encode, encode_valid
+from ocpi_emsp.codec import decode, encode_valid
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     AnswerUnusable,
@@ -37,7 +37,7 @@ from ocpi_emsp.flows.commands.deadlines import deliver_logged, stored, watch
 from ocpi_emsp.flows.commands.preflight import check_command
 from ocpi_emsp.flows.commands.session_match import look_for
 from ocpi_emsp.flows.commands.states import Command, CommandChange, SentCommand, command_key, put_command, read_command
-from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.journal import error_text
 from ocpi_emsp.flows.inbound.stored import find, reader
@@ -145,17 +145,16 @@ async def _checked(context: Context, party: Party, command: Command, *, force: b
 async def _store(context: Context, party: Party, uid: str, command: Command, timeout: float | None) -> SentCommand:
     """Store a command that is about to be sent, with its deadline and what is looked for."""
     now = context.clock.now()
-    made = SentCommand(
+    sent = SentCommand(
         uid=uid,
         command=_TYPES[type(command)],
         country_code=party.country_code,
         party_id=party.party_id,
-        sent_at=now,
+        sent_at=whole_second(now),
         deadline=_deadline(context, now, timeout),
         correlation_id=context.correlation_id,
         **_subject(command),
     )
-    sent = read_command(encode(made))  # with times as they are stored
     async with context.store.transaction() as tx:
         await put_command(tx, sent, now)
         await watch(tx, sent, now)
@@ -172,7 +171,7 @@ def _deadline(context: Context, now: datetime, timeout: float | None) -> datetim
         raise ValueError(f"invalid timeout '{timeout}': expected seconds above 0, for example 120")
     try:
         due = now + (context.limits.commands.result_timeout if timeout is None else timedelta(seconds=timeout))
-        return due if due.microsecond == 0 else due.replace(microsecond=0) + timedelta(seconds=1)
+        return whole_second(due if due.microsecond == 0 else due + timedelta(seconds=1))
     except OverflowError:
         raise ValueError(
             f"invalid timeout '{timeout}': expected seconds within the calendar, for example 120"
@@ -182,6 +181,8 @@ def _deadline(context: Context, now: datetime, timeout: float | None) -> datetim
 def _subject(command: Command) -> dict[str, Any]:
     """What a command is about, as it is stored."""
     subject: dict[str, Any] = {name: getattr(command, name) for name in _SUBJECT if hasattr(command, name)}
+    if isinstance(command, ReserveNow):
+        subject["expiry_date"] = whole_second(command.expiry_date)
     if isinstance(command, StartSession | ReserveNow):
         token = command.token
         subject |= {"token_uid": token.uid, "token_type": token.type, "auth_id": token.auth_id}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -106,6 +106,11 @@ def _has_usable_port(url: str) -> bool:
 
 def _is_loopback(name: str) -> bool:
     return name.lower() in ("localhost", "::1") or (name.startswith("127.") and name.replace(".", "").isdigit())
+
+
+def whole_second(moment: datetime) -> datetime:
+    """A moment as the wire has it (types.md 1.2)."""
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def new_token() -> str:

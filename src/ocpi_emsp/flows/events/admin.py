@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import is_due, page, select
-from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Transaction
+from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key
 
 Topic: TypeAlias = Literal["event", "relay"]
 """For whom an event waits: the listeners of this library's processes, or a relay."""
@@ -99,7 +99,10 @@ async def retry(context: Context, event_id: str) -> bool:
         entry = await tx.entry(event_id)
         if entry is None or entry.topic not in _ALIVE:
             return False
-        await _revive(context, tx, entry)
+        topic = _ALIVE[entry.topic]
+        first = await tx.entries(topic, entry.key, 1)
+        due = first[0].due if first and not is_due(context, first[0]) else context.clock.now()
+        await tx.append(evolve(entry, topic=topic, attempts=0, due=due))
         return True
 
 
@@ -111,10 +114,3 @@ async def retry_all(context: Context, topic: Topic) -> int:
         for entry in entries:
             revived += await retry(context, entry.id)
     return revived
-
-
-async def _revive(context: Context, tx: Transaction, entry: Entry) -> None:
-    topic = _ALIVE[entry.topic]
-    first = await tx.entries(topic, entry.key, 1)
-    due = first[0].due if first and not is_due(context, first[0]) else context.clock.now()
-    await tx.append(evolve(entry, topic=topic, attempts=0, due=due))

@@ -74,7 +74,10 @@ async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> No
     """Deliver a leased entry and those of its object that follow, until one fails or none is left."""
     while entry is not None:
         try:
-            await _notify(context, entry)
+            event = event_of(entry)
+            for kind, listener in context.listeners:
+                if isinstance(event, kind):
+                    await listener(event)
         except UnreadableEvent as error:
             entry = await _finish(context, entry, error)
         except Exception as error:  # noqa: BLE001 # whatever a listener raises: it is noted and reported
@@ -85,14 +88,6 @@ async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> No
         else:
             outcome.delivered += 1
             entry = await _finish(context, entry, None)
-
-
-async def _notify(context: Context, entry: Entry) -> None:
-    """Raises what a listener raises, UnreadableEvent."""
-    event = event_of(entry)
-    for kind, listener in context.listeners:
-        if isinstance(event, kind):
-            await listener(event)
 
 
 async def _finish(context: Context, entry: Entry, error: Exception | None) -> Entry | None:

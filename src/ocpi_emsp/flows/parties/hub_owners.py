@@ -27,6 +27,8 @@ from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
 
 async def open_owners(tx: Transaction, party: Party) -> tuple[Owner, ...]:
     """Whose objects may come over the party's connection now: its own first, and no party that is registered itself."""
+    if not party.profile.allowed_parties:
+        return (party.owner,)
     own, *allowed = owners(party)
     return (own, *[each for each in allowed if not await _is_registered(tx, each)])
 

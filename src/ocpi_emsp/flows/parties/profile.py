@@ -58,8 +58,7 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
         changed = evolve(party, profile=evolve(party.profile, **read))
         _require_policy(changed.profile)
         if "allowed_parties" in read:
-            _require_foreign(context, changed)
-            await _require_unregistered(tx, changed)
+            await _require_allowed(context, tx, changed)
         await _put_changed(context, tx, party, changed)
     return changed.profile
 
@@ -90,15 +89,13 @@ def _require_policy(profile: Profile) -> None:
         )
 
 
-def _require_foreign(context: Context, party: Party) -> None:
-    if context.identity.owner in owners(party):
+async def _require_allowed(context: Context, tx: Transaction, party: Party) -> None:
+    """Raises ValueError where a party that is allowed is the eMSP, the party itself, or one with a registration."""
+    own, *allowed = owners(party)
+    if context.identity.owner in (own, *allowed):
         raise ValueError(
             f"invalid allowed_parties '{'-'.join(context.identity.owner)}': expected another party than the eMSP itself"
         )
-
-
-async def _require_unregistered(tx: Transaction, party: Party) -> None:
-    own, *allowed = owners(party)
     if len(allowed) < len(party.profile.allowed_parties):
         raise ValueError(
             f"invalid allowed_parties '{'-'.join(own)}': expected another party than the one of the profile"

@@ -89,11 +89,6 @@ async def put_checkpoint(tx: Transaction, key: Key, checkpoint: Checkpoint, now:
     await tx.put(Record(key, encode(checkpoint), now, now, correlation_id=correlation_id))
 
 
-def whole_second(moment: datetime) -> datetime:
-    """A moment as the wire has it: a window ends where the request says that it ends."""
-    return moment.astimezone(UTC).replace(microsecond=0)
-
-
 def finished(checkpoint: Checkpoint, window: Window, now: datetime) -> Checkpoint:
     """The checkpoint once a window is done."""
     until = (window.date_to or window.started_at) - timedelta(seconds=window.behind)

@@ -59,26 +59,25 @@ Save: TypeAlias = Callable[[Transaction, bool], Awaitable[None]]
 class Source:
     """How the objects of a module are stored: the route that receives them, and its store function."""
 
-    module: str
     kind: str
     route: Route
     parameter: str
     """The parameter of the route that is the object's id; empty where its URL has none."""
     store: Take
 
-
-def _source(kind: str, name: str, parameter: str, store: Take) -> Source:
-    route = incoming_route(name)
-    return Source(route.module, kind, route, parameter, store)
+    @property
+    def module(self) -> str:
+        """The module that is pulled."""
+        return self.route.module
 
 
 SOURCES: Mapping[str, Source] = {
     source.module: source
     for source in (
-        _source(Kind.LOCATION, "locations.put_location", "location_id", locations.store),
-        _source(Kind.TARIFF, "tariffs.put", "tariff_id", tariffs.store),
-        _source(Kind.SESSION, "sessions.put", "session_id", sessions.store),
-        _source(Kind.CDR, "cdrs.post", "", cdrs.store),
+        Source(Kind.LOCATION, incoming_route("locations.put_location"), "location_id", locations.store),
+        Source(Kind.TARIFF, incoming_route("tariffs.put"), "tariff_id", tariffs.store),
+        Source(Kind.SESSION, incoming_route("sessions.put"), "session_id", sessions.store),
+        Source(Kind.CDR, incoming_route("cdrs.post"), "", cdrs.store),
     )
 }
 
@@ -104,18 +103,9 @@ class Pull:
         return Caller(self.party, "")
 
     @property
-    def connection(self) -> Owner:
-        """The codes of the party that is asked."""
-        return self.party.owner
-
-    @property
     def owner(self) -> Owner:
         """The codes of the party whose objects are stored."""
-        return self.of or self.connection
-
-    def for_owner(self, owner: Owner) -> Pull:
-        """The same for an object of this owner."""
-        return self if owner == self.owner else evolve(self, of=owner)
+        return self.of or self.party.owner
 
     def key(self, object_id: str) -> Key:
         """The key of one of the module's objects."""
@@ -190,7 +180,8 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
     received = [bytes(document) for document in documents]
     zoned = [in_zone(document, zone) for document in received]
     if any(each.added for each in zoned):
-        pull.tally.note_once(f"timestamps without a zone designator were read in {zone}")
+        note = f"timestamps without a zone designator were read in {zone}"
+        pull.tally.note(*{note}.difference(pull.tally.notes))
     owned = await _owned(pull, zoned) if pull.party.profile.allowed_parties else [pull] * len(zoned)
     return [_Listed(*each) for each in zip(owned, received, zoned, strict=True)]
 
@@ -204,7 +195,7 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Pull]:
             owner = pull.requested.get(text_at(each.document, "id"))
             if owner is None or owner not in among:
                 owner = await owner_of(tx, among, pull.source.kind, each.document)
-            owned.append(pull.for_owner(owner))
+            owned.append(pull if owner == pull.owner else evolve(pull, of=owner))
     return owned
 
 
@@ -252,7 +243,10 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         incoming = pull.incoming(document, identity(document, "id"), page)
         if listed.zoned.added:
             incoming.deviations.append(zone_finding(listed.zoned.added, pull.party.profile.time_zone or ""))
-        _require_owner(pull, document)
+        said = said_owner(document)
+        if said is not None and said != pull.owner:
+            message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
+            raise deviating("an object of another party", "/party_id", "pull.owner", message, _OWNER_CLAUSE)
         stored = await pull.source.store(incoming, tx)
         if stored.outcome is Outcome.CONFLICT:
             raise cdrs.conflict(document)
@@ -276,17 +270,9 @@ async def _reject(listed: _Listed, tx: Transaction, page: Page, error: InvalidOb
     pull, document = listed.pull, listed.received
     page.found.extend(error.findings)
     object_id = text_at(document, "id")
-    named = (part.encode() for part in (*pull.connection, pull.source.module))
+    named = (part.encode() for part in (*pull.party.owner, pull.source.module))
     digest = hashlib.sha256(b"\0".join((*named, document)))
     await tx.append(pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}"))
     if object_id:
         await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
     return RejectedObject(id=object_id, url=page.url, message=error.message, findings=tuple(error.findings))
-
-
-def _require_owner(pull: Pull, document: bytes) -> None:
-    """Raises InvalidObject where the object says that it belongs to another party."""
-    said = said_owner(document)
-    if said is not None and said != pull.owner:
-        message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
-        raise deviating("an object of another party", "/party_id", "pull.owner", message, _OWNER_CLAUSE)

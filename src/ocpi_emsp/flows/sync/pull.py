@@ -23,7 +23,7 @@ from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
-from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
 from ocpi_emsp.flows.parties.hub_owners import text_at
 from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
@@ -36,7 +36,6 @@ from ocpi_emsp.flows.sync.checkpoint import (
     finished,
     get_checkpoint,
     put_checkpoint,
-    whole_second,
 )
 from ocpi_emsp.flows.sync.page import Pull, store_page
 from ocpi_emsp.flows.sync.report import SyncEnded
@@ -137,10 +136,10 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
     """Go on with the window that was not finished, or open the next one."""
     url = url_of(pull.context, pull.party, outgoing(f"{pull.source.module}.list"))
     now = whole_second(pull.context.clock.now())
-    key = checkpoint_key(*pull.connection, pull.source.module)
+    key = checkpoint_key(*pull.party.owner, pull.source.module)
     async with pull.context.store.transaction() as tx:
         checkpoint = await get_checkpoint(tx, key)
-        resync_requests = await resync.resync_requests(tx, pull.connection, pull.source.module)
+        resync_requests = await resync.resync_requests(tx, pull.party.owner, pull.source.module)
         requested = [request.at for request in resync_requests]
         left = checkpoint.window
         continues = left is not None and since is None and (left.full or not full)
@@ -294,7 +293,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
     """True where the page may be asked for again: with a new token, or from the beginning of the window."""
     if error.answered_http == 401 and work.tokens < _TOKENS:
-        party = await load_party(work.context, *work.pull.connection, state=PartyState.REGISTERED)
+        party = await load_party(work.context, *work.pull.party.owner, state=PartyState.REGISTERED)
         if party.token != work.pull.party.token:
             work.tokens += 1
             work.pull = evolve(work.pull, party=party)
@@ -318,7 +317,7 @@ async def _pull_requested(work: _Work) -> None:
     """Pull the requested locations one by one; the request of one that fails stays, and holds up no list."""
     route = outgoing("locations.get_location")
     async with work.context.store.transaction(read_only=True) as tx:
-        requests = await resync.resync_requests(tx, work.pull.connection, "locations")
+        requests = await resync.resync_requests(tx, work.pull.party.owner, "locations")
     for request in filter(lambda each: each.id, requests):
         try:
             envelope = await call(work.context, work.pull.party, route, params={"location_id": request.id})
@@ -342,7 +341,7 @@ async def _pull_requested(work: _Work) -> None:
 async def _settle(tx: Transaction, work: _Work) -> None:
     """Settle the resync requests that the window fulfilled."""
     window, overlap = work.window, work.context.limits.sync.overlap
-    for request in await resync.resync_requests(tx, work.pull.connection, work.pull.source.module):
+    for request in await resync.resync_requests(tx, work.pull.party.owner, work.pull.source.module):
         begins = window.full or window.date_from is None or window.date_from <= request.at - overlap
         if begins and request.at < (window.date_to or window.started_at):
             await tx.settle(request.entry_id)

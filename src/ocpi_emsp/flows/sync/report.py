@@ -181,11 +181,6 @@ class Tally:
         """Say what was wrong with the list."""
         self.notes.extend(notes[: max(0, MOST_LISTED - len(self.notes))])
 
-    def note_once(self, note: str) -> None:
-        """Say what is true of every page."""
-        if note not in self.notes:
-            self.note(note)
-
     def progress(self, ended: SyncEnded | None = None) -> SyncProgress:
         """Where it is."""
         count: Mapping[str, int] = self.counts

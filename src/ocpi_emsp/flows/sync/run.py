@@ -67,7 +67,7 @@ async def sync(
     retrying = evolve(context, send=retrying_send(context, party, budget))
     reports = []
     for module in wanted:
-        run = _Run(evolve(retrying, correlation_id=new_id()), party, module, budget, watch, stop or _never)
+        run = _Run(evolve(retrying, correlation_id=new_id()), party, module, budget, watch, stop or (lambda: False))
         reports.append(await run.report(since, full=full))
     return SyncReport(
         country_code=party.country_code,
@@ -95,10 +95,6 @@ def _wanted(modules: Iterable[str], since: datetime | None, *, full: bool) -> li
     if since is not None:
         aware(since, "since")
     return [module for module in MODULES if module in asked]
-
-
-def _never() -> bool:
-    return False
 
 
 def _until(stop: Stop, sleep: Sleep) -> Sleep:

@@ -74,18 +74,19 @@ async def _mark(
 
 
 async def _unlisted(pull: Pull, since: datetime, after: int = 0) -> AsyncIterator[Sequence[Record]]:
-    """Pages of what the party has here and was not received since then."""
-    while records := await _read(pull, since, after):
-        after = records[-1].sequence
-        yield records
+    """Pages of what the party has here and was not received since then.
 
-
-async def _read(pull: Pull, since: datetime, after: int) -> Sequence[Record]:
-    """The next records of all owners together, by their sequence: a place in them is one number."""
-    query = Query(kind=pull.source.kind, received_to=since, after=after, limit=_PAGE, count=False)
-    async with pull.context.store.transaction(read_only=True) as tx:
-        pages = [await tx.page(_of(query, owner)) for owner in await open_owners(tx, pull.party)]
-    return sorted(chain.from_iterable(page.records for page in pages), key=lambda record: record.sequence)[:_PAGE]
+    Those of all owners together, by their sequence: a place in them is one number.
+    """
+    while True:
+        query = Query(kind=pull.source.kind, received_to=since, after=after, limit=_PAGE, count=False)
+        async with pull.context.store.transaction(read_only=True) as tx:
+            pages = [await tx.page(_of(query, owner)) for owner in await open_owners(tx, pull.party)]
+        found = sorted(chain.from_iterable(page.records for page in pages), key=lambda record: record.sequence)[:_PAGE]
+        if not found:
+            return
+        after = found[-1].sequence
+        yield found
 
 
 async def _count(pull: Pull) -> int:

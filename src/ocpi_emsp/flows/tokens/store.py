@@ -22,7 +22,7 @@ from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
-from ocpi_emsp.flows.core.context import Context, new_id
+from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.inbound.stored import find, reader
 from ocpi_emsp.flows.parties.party import PartyState, load_party
@@ -149,9 +149,9 @@ async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool =
     key = _key(context, token.uid, token.type)
     old = await tx.get(key)
     is_changed = old is None or not same_content(old.document, body)
-    if old is not None and not is_changed and (stamps or token.last_updated <= _whole(old.last_updated)):
+    if old is not None and not is_changed and (stamps or token.last_updated <= whole_second(old.last_updated)):
         return decode(Token, old.document), False
-    if old is not None and token.last_updated <= _whole(old.last_updated):
+    if old is not None and token.last_updated <= whole_second(old.last_updated):
         token = evolve(token, last_updated=_later(old.last_updated, now))
     correlation_id = context.correlation_id or new_id()
     await tx.put(Record(key, encode_valid(token), token.last_updated, now, token, correlation_id=correlation_id))
@@ -161,14 +161,9 @@ async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool =
 def _later(stored: datetime, now: datetime) -> datetime:
     """Now; a second after the stored time where that is not later. The last time that there is has none after it."""
     try:
-        return max(_whole(now), _whole(stored) + _SECOND)
+        return max(whole_second(now), whole_second(stored) + _SECOND)
     except OverflowError:
         return stored
-
-
-def _whole(moment: datetime) -> datetime:
-    """A time as the wire has it."""
-    return moment.replace(microsecond=0)
 
 
 def _readable(changes: dict[str, Any]) -> dict[str, Any]:

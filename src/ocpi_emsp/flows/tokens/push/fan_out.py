@@ -137,7 +137,7 @@ async def fan_out_to(
             logs.error("push.failed", party=_name(entry), error=type(error).__name__, trace=error)
         report = _failed(entry, error, (context.clock.now() - started).total_seconds())
     except BaseException:  # cancelled: another one may go on at once
-        with suppress(StoreFailed):  # then it goes on when the lease ends
+        with suppress(StoreFailed, PushTakenOver):  # then it goes on when the lease ends
             await _let_go(context, entry)
         raise
     try:
@@ -181,8 +181,6 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
     """Settle the entry of a push that did everything; have the party tried again otherwise. Raises PushTakenOver."""
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
-        if current is None:
-            raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
         is_changed = PushRequest.of(current).changed
         if report.ended == "done" and not report.failed:
             if not is_changed:
@@ -220,8 +218,7 @@ async def _taken_over(context: Context, entry: Entry) -> None:
 async def _let_go(context: Context, entry: Entry) -> None:
     async with context.store.transaction() as tx:
         current = await _mine(tx, entry)
-        if current is not None:
-            await tx.append(PushRequest(answers=PushRequest.of(current).answers).on(evolve(current, due=None)))
+        await tx.append(PushRequest(answers=PushRequest.of(current).answers).on(evolve(current, due=None)))
 
 
 @define
@@ -239,16 +236,16 @@ class _LeaseRenewal:
             return
         async with self._context.store.transaction() as tx:
             current = await _mine(tx, self._entry)
-            if current is None:
-                raise PushTakenOver(f"another process pushes tokens to {_name(self._entry)}")
             self._until = now + limits.delivery.lease
             await tx.append(evolve(current, due=self._until))
 
 
-async def _mine(tx: Transaction, entry: Entry) -> Entry | None:
-    """The entry as it is now, where this push still leases it."""
+async def _mine(tx: Transaction, entry: Entry) -> Entry:
+    """The entry as it is now. Raises PushTakenOver where this push does not lease it any more."""
     current = await tx.entry(entry.id)
-    return current if current is not None and PushRequest.of(current).push == PushRequest.of(entry).push else None
+    if current is None or PushRequest.of(current).push != PushRequest.of(entry).push:
+        raise PushTakenOver(f"another process pushes tokens to {_name(entry)}")
+    return current
 
 
 def _is_free(context: Context, entry: Entry, *, at_once: bool) -> bool:
