@@ -88,7 +88,7 @@ def test_no_slot_is_held_while_a_call_waits_for_its_next_try() -> None:
 
     async def sleep(seconds: float) -> None:
         await waited(seconds)
-        others.append(await rate_limited_send(played.context, "NL", "TNM")(GET))
+        others.append(await rate_limited_send(played.context, played.context.send, "NL", "TNM")(GET))
 
     played.context = evolve(played.context, sleep=sleep)
     assert played.call() is OK
@@ -235,7 +235,7 @@ def gaps(moments: Iterable[datetime]) -> list[float]:
 
 
 def paced(played: Stage, party_id: str = "tnm") -> Response:
-    return run(rate_limited_send(played.context, "nl", party_id)(GET))
+    return run(rate_limited_send(played.context, played.context.send, "nl", party_id)(GET))
 
 
 def test_requests_keep_the_rate_of_the_party() -> None:
@@ -300,7 +300,9 @@ def test_a_call_has_one_slot_however_it_is_wrapped() -> None:
     once = cpo(concurrent_requests=1)
     put(played, once)
     for _ in range(3):
-        played.context = evolve(played.context, send=rate_limited_send(played.context, "NL", "TNM"))
+        played.context = evolve(
+            played.context, send=rate_limited_send(played.context, played.context.send, "NL", "TNM")
+        )
         assert played.call(party=once) is OK
         played.context = evolve(played.context, send=played.send(once))
         assert paced(played) is OK

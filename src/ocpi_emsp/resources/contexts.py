@@ -90,7 +90,7 @@ class Contexts:
         """For what calls no partner, or a single time."""
         made = self._made
         if made is None or made[0] != self.setup.changes:
-            made = self._made = (self.setup.changes, self._make(self._send_once))
+            made = self._made = (self.setup.changes, self._make())
         return made[1]
 
     @asynccontextmanager
@@ -104,9 +104,8 @@ class Contexts:
 
     def connected(self, party: PartyId | None = None) -> tuple[Context, Close]:
         """Connections, and what closes them."""
-        send, close = self._open()
-        context = self._make(send)
-        return context if party is None else evolve(context, send=rate_limited_send(context, *party)), close
+        context, (send, close) = self(), self._open()
+        return evolve(context, send=send if party is None else rate_limited_send(context, send, *party)), close
 
     async def _send_once(self, request: Request) -> Response:
         """Send a request with a client of its own: for the few calls that a handler makes."""
@@ -125,7 +124,7 @@ class Contexts:
         aio_client = self.setup.aio_http_client() if self.setup.aio_http_client else default_async_client(*timeouts)
         return AsyncHttpxSend(aio_client, http.response_body, http.total_timeout), aio_client.aclose
 
-    def _make(self, send: Send) -> Context:
+    def _make(self) -> Context:
         setup, is_sync = self.setup, self.mode == "sync"
         lift = _bridge.hook_for_sync if is_sync else _bridge.hook_for_async
         authorize = None
@@ -145,7 +144,7 @@ class Contexts:
             rate_limiter=self._rate_limiter,
             retry_policy=setup.retry_policy,
             rate_limit=setup.rate_limit,
-            send=send,
+            send=self._send_once,
             authorize=authorize,
             authorize_fallback=setup.authorize_fallback,
             listeners=[(event, lift(listener)) for event, listener in setup.listeners],

@@ -16,8 +16,6 @@ from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
 
-from attrs import evolve
-
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record
 from ocpi_emsp.storage.listeners import Listener, Listeners
@@ -195,11 +193,23 @@ class _MemoryTransaction:
 
     async def append(self, entry: Entry) -> None:
         old = await self.entry(entry.id)
-        key = owned(entry.key) if entry.key else None
         sequence = old.sequence if old else next(self._store._sequence)
         if old is None:
             self._journal.pop(entry.id, None)  # settled before: its place is the last one
-        self._change(self._journal, entry.id, evolve(entry, key=key, sequence=sequence))
+        placed = Entry(  # three times as fast as evolve, and every authorization comes here
+            id=entry.id,
+            topic=entry.topic,
+            name=entry.name,
+            key=owned(entry.key) if entry.key else None,
+            at=entry.at,
+            body=entry.body,
+            details=entry.details,
+            attempts=entry.attempts,
+            error=entry.error,
+            due=entry.due,
+            sequence=sequence,
+        )
+        self._change(self._journal, entry.id, placed)
 
     async def entry(self, entry_id: str) -> Entry | None:
         return self._journal[entry_id] if entry_id in self._journal else self._store._entry(entry_id)

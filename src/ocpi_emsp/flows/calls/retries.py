@@ -41,13 +41,13 @@ def retrying_send(context: Context, party: Party, budget: Budget) -> Send:
     return _RetryingSend(context, _bare(context.send), party, budget)
 
 
-def rate_limited_send(context: Context, country_code: str, party_id: str) -> Send:
-    """The Send port of a client: the party's rate and its concurrent requests, nothing is retried or held back.
+def rate_limited_send(context: Context, send: Send, country_code: str, party_id: str) -> Send:
+    """``send`` as the port of a client: the party's rate and its concurrent requests, nothing is retried or held back.
 
     A caller of a client wants the answer at once. The party's profile is read for every request, so a change of it
     counts at once. Raises PartnerUnavailable where the party has no free slot for too long.
     """
-    return _RateLimitedSend(context, _bare(context.send), (country_code.upper(), party_id.upper()))
+    return _RateLimitedSend(context, _bare(send), (country_code.upper(), party_id.upper()))
 
 
 def _bare(send: Send) -> Send:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from attrs import evolve, field, frozen
@@ -126,7 +127,7 @@ class SentCommand:
     sequence: int = field(default=0, eq=False)
     """Its place among the commands, where it comes from a list, which goes on ``after`` it; it is not stored."""
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """The key of its record."""
         return command_key(self.country_code, self.party_id, self.uid)
