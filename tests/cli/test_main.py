@@ -64,6 +64,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         (("events", "retry"), "expected one of ID and --all"),
         (("rejections", "replay", "1", "--all"), "expected one of ID and --all"),
         (("db",), "upgrade"),
+        (("completion",), "Missing argument 'SHELL'. Expected bash, zsh or fish (see ocpi-emsp completion --help)"),
         (("serve", "--url-policy", "any"), "--url-policy: invalid value 'any': expected https or loopback"),
     ],
 )

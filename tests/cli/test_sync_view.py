@@ -19,7 +19,7 @@ from cli.test_progress import Terminal
 from ocpi_emsp.cli import main
 from ocpi_emsp.cli.sync_board import Board, Row
 from ocpi_emsp.cli.sync_schedule import PartyId
-from ocpi_emsp.cli.sync_view import drawing
+from ocpi_emsp.cli.sync_view import Drawing
 from ocpi_emsp.flows.sync.report import SyncEnded, SyncProgress
 
 MODULES = ("locations", "tariffs", "tokens")
@@ -128,7 +128,7 @@ def test_without_a_total_the_bar_has_no_end() -> None:
 
 def drawn(board: Board) -> list[str]:
     console = Console(file=io.StringIO(), record=True, width=100, height=10, color_system=None, _environ={})
-    console.print(drawing(board))
+    console.print(Drawing(board))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 

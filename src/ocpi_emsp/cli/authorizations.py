@@ -1,7 +1,7 @@
 """``ocpi-emsp authorizations list``: what CPOs asked of our tokens, and what they were answered.
 
-Rules of this module: the uid of a token, which identifies a driver, is printed: whoever asks for this list looks for
-somebody who stood at a plug.
+Rules of this module: the uid of a token, which identifies a driver, is printed: this list is read to find a driver who
+stood at a plug.
 """
 
 from __future__ import annotations

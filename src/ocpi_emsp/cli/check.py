@@ -4,7 +4,7 @@ Rules of this module:
 - it loads no HTTP client and no store;
 - a pointer is one into the file's document, or into that of its line; documents are checked as they are read, so a
   file of any number of lines needs the memory of one;
-- the kind of a document is told by ``--as``, by a HAR file's URL, or guessed document by document; one that is not
+- the kind of a document is given by ``--as``, by a HAR file's URL, or guessed document by document; one that is not
   clear is of the file's kind, as long as the file had only one, else it is named and left out;
 - what an envelope lacks is a warning at most: its data can be read all the same;
 - one file that cannot be read does not keep the others from being checked; the exit status tells.
@@ -47,7 +47,7 @@ def run(arguments: Arguments) -> int:
     with output.to_file(arguments.output):
         with progress.bar(inputs.size() if draws else 0, "checking") as advance:
             status = _check_all(inputs, checker, advance)
-        if checker.documents or arguments.format == "json":  # of nothing, no report says that nothing deviates
+        if checker.checked or arguments.format == "json":  # of nothing, no report says that nothing deviates
             sink.close()
     return max(status, _say_what_was_left_out(inputs, checker))
 
@@ -117,7 +117,8 @@ class Checker:
     sink: Sink
     files: int = field(default=0, init=False)
     """How many files were asked for."""
-    documents: int = field(default=0, init=False)
+    checked: int = field(default=0, init=False)
+    """How many of them were."""
 
     def file(self, source: Source, advance: progress.Advance) -> bool:
         """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
@@ -129,6 +130,7 @@ class Checker:
             for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
                 ok = self._part(name, part, kinds) and ok
         if kinds.checked or not kinds.unclear:
+            self.checked += 1
             self.sink.checked(name, kinds.name, ok and not kinds.unclear)
         kinds.require_clear()
         return ok
@@ -156,7 +158,6 @@ class Checker:
         except Unclear:
             return True  # said at the end of the file
         report = self._report(part, kind)
-        self.documents += 1
         self.sink.document(name, part, kind, report)
         return not report.at_least(self._policy.refuses)
 

@@ -2,9 +2,9 @@
 
 Rules of this module:
 - the result is posted to our server, whichever process sent the command: it has to run on the same store;
-- what was sent is named at once, so a wait that ends early can be taken up again with ``show --wait``;
-- exit status 0 where everybody who was asked said ACCEPTED, 1 where somebody did not or nothing came in time, 3 where
-  the CPO's answer cannot be used.
+- what was sent is named at once, so a wait that ends early can go on with ``show --wait``;
+- exit status 0 for ACCEPTED by the CPO and, if its result was waited for, by the charge point; 1 for anything else, or
+  no result in time; 3 where the CPO's answer cannot be used.
 """
 
 from __future__ import annotations

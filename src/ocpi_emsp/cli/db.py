@@ -58,16 +58,16 @@ def _current(store: SqlStore, *, as_json: bool) -> int:
 def _check(store: SqlStore, *, as_json: bool) -> int:
     from ocpi_emsp.storage.migrations import latest
 
-    revision = store.schema_revision()
+    revision, problem = store.schema_revision(), None
     try:
         store.check_schema()
     except SchemaMismatch as mismatch:
-        if as_json:
-            output.write_json({"revision": revision, "needed": latest(), "up_to_date": False})
-        raise CommandFailed(mismatch.message) from None
+        problem = mismatch
     if as_json:
-        output.write_json({"revision": revision, "needed": latest(), "up_to_date": True})
-    else:
+        output.write_json({"revision": revision, "needed": latest(), "up_to_date": problem is None})
+    if problem is not None:
+        raise CommandFailed(problem.message)
+    if not as_json:
         output.write(f"the schema is up to date: revision {revision}\n")
     return 0
 

@@ -1,7 +1,7 @@
 """``ocpi-emsp events``: what was not delivered yet, and what was given up.
 
-Rules of this module: nothing is delivered here, since nobody listens in this process; whoever listens does, once a dead
-event is to be tried again.
+Rules of this module: nothing is delivered here, since this process has no listener; the processes that have deliver a
+dead event that is to be tried again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rules of this module:
 - everything is read in one transaction, so that the file shows one moment, while others write;
 - page by page, so that a store of any size takes little memory;
-- the tokens that open partners are among it: a file is its owner's alone, and it is said.
+- the tokens that open partners are among it: a file is readable by its owner alone, and a message says so.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - a request's body and a response's content are payloads where the URL says so, or where their members do;
-- a response is an envelope; the data of one that reports an error, and of one to a push, is nobody's object;
+- a response is an envelope; the data of one that reports an error, and of one to a push, is not an object;
 - entries without such a payload are passed over and counted; only a file that is no HAR at all is refused.
 """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BATCH = 500
 """Lines of a transaction: few enough that the server waits for no more than a moment."""
 LONGEST = 32 * 1024 * 1024
-"""Bytes of a line: the largest body that is taken, as escaped as it can be."""
+"""Bytes of a line: the largest body that is accepted, as escaped as it can be."""
 _MAX_NAMED = 20
 _Numbered: TypeAlias = "tuple[int, Record | Entry]"
 

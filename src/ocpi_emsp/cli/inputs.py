@@ -1,9 +1,9 @@
 """From the paths on the command line to the files to check.
 
 Rules of this module:
-- in a folder every file with one of ``SUFFIXES`` is taken, at any depth, in the order of the names; no folder is
+- in a folder every file with one of ``SUFFIXES`` is checked, at any depth, in the order of the names; no folder is
   entered twice, wherever its links lead to;
-- what is passed over or cannot be read is counted and named; the names that are kept are few, however many there are.
+- what is passed over or cannot be read is counted and named; of many, the first few names are stored.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import attrs
-from attrs import frozen
 
 from ocpi_emsp import models
 from ocpi_emsp.codec.patch import members
@@ -82,26 +81,18 @@ def guess(document: bytes) -> type[Any] | None:
 @lru_cache(maxsize=1024)
 def _best(known: frozenset[str], count: int) -> type[Any] | None:
     """The kind of an object with ``count`` members, ``known`` among them; the objects of a file are much alike."""
-    fits = sorted((_Fit.of(known, count, kind) for kind in GUESSED), key=lambda fit: fit.score, reverse=True)
-    best, second = fits[:2]
-    return best.kind if best.good and second.score <= best.score * _SECOND else None
+    fits = {kind: _fit(known, count, kind) for kind in GUESSED}
+    best, second = sorted(GUESSED, key=lambda kind: fits[kind][0], reverse=True)[:2]
+    score, good = fits[best]
+    return best if good and fits[second][0] <= score * _SECOND else None
 
 
-@frozen
-class _Fit:
-    """How well names of members fit a kind."""
-
-    kind: type[Any]
-    score: float
-    good: bool
-
-    @classmethod
-    def of(cls, names: Set[str], count: int, kind: type[Any]) -> _Fit:
-        fields = attrs.fields_dict(kind)
-        required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
-        known, there = len(names & fields.keys()), len(names & required) / len(required)
-        enough = known >= _KNOWN or known >= count * _KNOWN_SHARE
-        return cls(kind, known * there, there >= _REQUIRED and enough)
+def _fit(names: Set[str], count: int, kind: type[Any]) -> tuple[float, bool]:
+    """How well names of members fit a kind, and whether that is well enough."""
+    fields = attrs.fields_dict(kind)
+    required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+    known, there = len(names & fields.keys()), len(names & required) / len(required)
+    return known * there, there >= _REQUIRED and (known >= _KNOWN or known >= count * _KNOWN_SHARE)
 
 
 def _plain(name: str) -> str:

@@ -1,6 +1,6 @@
 """How every list is printed: page by page, so that it takes little memory.
 
-Rules of this module: people get a table of at most so many rows, and are told where there are more; ``--json`` gets
+Rules of this module: people get a table of at most so many rows, and a message where there are more; ``--json`` gets
 all; a reader that has seen enough ends the list.
 """
 

@@ -4,7 +4,7 @@ Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
   members become spaces;
 - of a party, no token is printed, nor its hash;
-- a list is read page by page, each in a transaction of its own, so it blocks nobody.
+- a list is read page by page, each in a transaction of its own, so it blocks no writer.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _name(key: Key) -> str:
 
 
 def _owners(tx: BlockingTransaction, kind: str, owner: Owner | None) -> Iterator[Owner]:
-    """Whose object it can be: the given party's, or of any party that we know, or of whoever has the first one."""
+    """Whose object it can be: the given party's, or of any party that we know, or that of the first one."""
     if owner is not None:
         yield owner
         return

@@ -167,8 +167,15 @@ class Choice(click.Choice[str]):
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
         """The message for a word that is not a choice."""
+        return f"invalid value '{value}': expected {self._words()}"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002 # click's
+        """What is expected where no word is given."""
+        return f"Expected {self._words()}"
+
+    def _words(self) -> str:
         words = list(map(str, self.choices))
-        return f"invalid value '{value}': expected {', '.join(words[:-1])} or {words[-1]}"
+        return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 # --- arguments and options ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - a file holds an object, a list, an envelope (its data an object or a list), or one of these on every line;
-- JSON lines are read line by line; a file is taken for them by its name (.jsonl, .ndjson), or where its first line is
+- JSON lines are read line by line; a file has them by its name (.jsonl, .ndjson), or where its first line is
   a whole document and more follows; a line that is longer than any payload is passed over, not held;
 - documents are cut out of a list or an envelope without being decoded; bytes that are no JSON stay one document, and
   the check says so.

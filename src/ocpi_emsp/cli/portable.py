@@ -7,7 +7,7 @@ Rules of this module:
 - ``missing_since`` and ``missed`` stand on a line only where its object is missing, ``correlation_id`` only where its
   last change came under one: older exports have none of them;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
-- a line is bad input until it was read: what is wrong with one is said in a sentence.
+- a line is bad input until it was read: BadLine says in a sentence what is wrong with it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from attrs import frozen
+from attrs import asdict, frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.documents import require_utf8
@@ -119,20 +120,20 @@ def end_line(lines: int) -> bytes:
 
 def record_line(record: Record) -> bytes:
     """The line of a record."""
-    told: dict[str, Any] = {
+    written: dict[str, Any] = {
         **record.key._asdict(),
         "last_updated": _time(record.last_updated),
         "received_at": _time(record.received_at),
     }
     if record.missing_since is not None:
-        told["missing_since"] = _time(record.missing_since)
+        written["missing_since"] = _time(record.missing_since)
     if record.missed:
-        told["missed"] = record.missed
+        written["missed"] = record.missed
     if record.correlation_id:
-        told["correlation_id"] = record.correlation_id
+        written["correlation_id"] = record.correlation_id
     if _survives(record.document):
-        return _line({**told, "document": msgspec.Raw(record.document)})
-    return _line({**told, "document_text": record.document.decode()})
+        return _line({**written, "document": msgspec.Raw(record.document)})
+    return _line({**written, "document_text": record.document.decode()})
 
 
 def _survives(document: bytes) -> bool:
@@ -147,19 +148,9 @@ def _survives(document: bytes) -> bool:
 
 def entry_line(entry: Entry) -> bytes:
     """The line of a journal entry."""
-    written = {
-        "id": entry.id,
-        "topic": entry.topic,
-        "name": entry.name,
-        "key": entry.key,
-        "at": _time(entry.at),
-        "body": base64.b64encode(entry.body).decode(),
-        "details": dict(entry.details),
-        "attempts": entry.attempts,
-        "error": entry.error,
-        "due": _time(entry.due) if entry.due is not None else None,
-    }
-    return _line({"entry": written})
+    members = asdict(entry, recurse=False, filter=lambda field, _: field.name != "sequence")
+    written = {"at": _time(entry.at), "body": base64.b64encode(entry.body).decode(), "details": dict(entry.details)}
+    return _line({"entry": {**members, **written, "due": _time(entry.due) if entry.due is not None else None}})
 
 
 def _line(value: Any) -> bytes:
@@ -225,7 +216,7 @@ def _record(line: _RecordLine) -> Record:
 
 
 def _require_usable(key: Key, document: bytes) -> None:
-    """Raises BadLine for a document that would fail whoever reads it."""
+    """Raises BadLine for a document that its reader would fail on."""
     try:
         require_utf8(document)
         _READERS.get(key.kind, members)(document)
@@ -236,23 +227,11 @@ def _require_usable(key: Key, document: bytes) -> None:
         raise BadLine(f"its document is not a valid {key.kind}: {error}") from None
 
 
-def _read_party(document: bytes) -> Any:
-    return decode(Party, document)
-
-
-def _read_reservation(document: bytes) -> Any:
-    return decode(Reservation, document)
-
-
-def _read_owner(document: bytes) -> Any:
-    return msgspec.json.decode(document, type=tuple[str, str])
-
-
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
-    Kind.PARTY: _read_party,
-    Kind.CREDENTIAL: _read_owner,
+    Kind.PARTY: partial(decode, Party),
+    Kind.CREDENTIAL: partial(msgspec.json.decode, type=tuple[str, str]),
     Kind.COMMAND: read_command,
-    Kind.RESERVATION: _read_reservation,
+    Kind.RESERVATION: partial(decode, Reservation),
 }
 """What this library wrote itself, and reads without a doubt. Partners' objects may deviate."""
 
@@ -267,28 +246,18 @@ def _entry(line: _EntryLine) -> Entry:
         body = base64.b64decode(line.body, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadLine(f"its body is not valid base64: {error}") from None
-    entry = Entry(
-        id=line.id,
-        topic=line.topic,
-        name=line.name,
-        key=Key(*line.key) if line.key is not None else None,
-        at=_moment(line, "at"),
-        body=body,
-        details=line.details,
-        attempts=line.attempts,
-        error=line.error,
-        due=_moment(line, "due") if line.due is not None else None,
-    )
-    _require_details(entry)
-    return entry
-
-
-def _require_details(entry: Entry) -> None:
-    """Raises BadLine for details that would fail whoever reads them."""
+    read = {
+        "key": Key(*line.key) if line.key is not None else None,
+        "at": _moment(line, "at"),
+        "body": body,
+        "due": _moment(line, "due") if line.due is not None else None,
+    }
+    entry = Entry(**{**asdict(line), **read})
     try:
         _DETAILS.get(entry.topic, bool)(entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadLine(f"its details are those of no {entry.topic}: {type(error).__name__}: {error}") from None
+    return entry
 
 
 def _read_decision(entry: Entry) -> Any:
@@ -300,7 +269,7 @@ _DETAILS: Mapping[str, Callable[[Entry], Any]] = {
     START: PendingMatch.of,
     AUTHORIZATION: _read_decision,
 }
-"""What reads the details of an entry beyond its owner."""
+"""What reads the details of an entry beyond its owner, and fails on bad ones."""
 
 
 def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:

@@ -20,7 +20,7 @@ from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.resources import TokensPushed
 
 _NAMED = 10
-"""Failures of a party that people are told one by one; ``--json`` has more."""
+"""Failures of a party that are printed one by one; ``--json`` has more."""
 
 
 def run(arguments: Arguments) -> int:
@@ -45,7 +45,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _push(emsp: Emsp, party: PartyId, arguments: Arguments) -> TokensPushed | None:
-    """The report; None where nothing could be tried, which is said."""
+    """The report; None where nothing could be tried, and a message says why."""
     try:
         return emsp.partner(party).push_tokens(verify=arguments.verify, full=arguments.full)
     except (NotRegistered, UnsafeUrl) as error:

@@ -1,7 +1,7 @@
 """``ocpi-emsp reconcile``: a party's CDRs compared with its sessions, for people, programs and spreadsheets.
 
 Rules of this module:
-- people get what somebody should look at, machines everything: the matches too;
+- people get what needs a look, machines everything: the matches too;
 - an amount is printed with the digits of its document;
 - in CSV a text from outside that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV
   Injection"), and control characters are escaped; JSON has it as it is.
@@ -225,12 +225,15 @@ def _match(match: CdrMatch) -> _Row:
     return {**_session(match.session), **_cdr(match.cdr), "how": match.how, "score": match.score}
 
 
+def _charged(item: CdrSummary | SessionSummary) -> _Row:
+    """Who charged where."""
+    return {"auth_id": item.auth_id, "location_id": item.place.location_id, "evse_uid": item.place.evse_uid}
+
+
 def _cdr(cdr: CdrSummary) -> _Row:
     return {
         "cdr_id": cdr.id,
-        "auth_id": cdr.auth_id,
-        "location_id": cdr.place.location_id,
-        "evse_uid": cdr.place.evse_uid,
+        **_charged(cdr),
         "cdr_start": cdr.start_date_time,
         "cdr_stop": cdr.stop_date_time,
         "cdr_kwh": cdr.total_energy,
@@ -242,9 +245,7 @@ def _cdr(cdr: CdrSummary) -> _Row:
 def _session(session: SessionSummary) -> _Row:
     return {
         "session_id": session.id,
-        "auth_id": session.auth_id,
-        "location_id": session.place.location_id,
-        "evse_uid": session.place.evse_uid,
+        **_charged(session),
         "session_start": session.start_datetime,
         "session_end": session.end_datetime,
         "session_status": session.status.value,

@@ -1,7 +1,7 @@
 """``ocpi-emsp rejections``: what was refused, listed, shown, and served again.
 
 Rules of this module:
-- a replay is served as the party that sent it, by this process: listeners of another one are not told;
+- a replay is served as the party that sent it, by this process: listeners of another one get no event;
 - a body is printed as it was received where it is text, and in base64 where it is not.
 """
 

@@ -57,13 +57,11 @@ def _as_json(rule: Rule) -> dict[str, Any]:
 
 
 def _text(rule: Rule) -> str:
-    return "".join(f"{line}\n" for line in _lines(rule))
-
-
-def _lines(rule: Rule) -> Iterator[str]:
-    yield f"{rule.id}  {rule.severity}  {rule.clause or _OBJECTS}"
-    yield f"    {rule.sentence}"
-    yield f"    example: {output.printable(str(EXAMPLES[rule.id]))}"
+    return (
+        f"{rule.id}  {rule.severity}  {rule.clause or _OBJECTS}\n"
+        f"    {rule.sentence}\n"
+        f"    example: {output.printable(str(EXAMPLES[rule.id]))}\n"
+    )
 
 
 def _page() -> str:

@@ -2,8 +2,8 @@
 
 Rules of this module:
 - the database and its schema are looked at before it listens; which one it is stands on stderr;
-- events that wait are delivered beside the requests, whoever journalled them; so are tokens, unless that is left to
-  others: a few parties at once, so that one which is slow holds up no other;
+- events that wait are delivered beside the requests, in whichever process they were journalled; so are tokens, unless
+  that is left to other processes: a few parties at once, so that a slow one holds up no other;
 - what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
 - every request is logged on stderr, without any token;
 - SIGTERM and Ctrl-C end it in order: what is being answered is answered.

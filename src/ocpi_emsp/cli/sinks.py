@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -19,7 +19,7 @@ from ocpi_emsp.findings import Finding, Report, Severity
 from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_text
 
 
-class Sink(Protocol):
+class Sink:
     """Takes the findings, document by document and file by file."""
 
     def document(self, file: str, part: Part, kind: type[Any] | None, report: Report, /) -> None:
@@ -33,6 +33,7 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """The end of all files."""
+        output.flush()
 
 
 def placed(report: Iterable[Finding], part: Part) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def placed(report: Iterable[Finding], part: Part) -> Iterator[Finding]:
     return (evolve(finding, pointer=part.pointer + finding.pointer) if part.pointer else finding for finding in report)
 
 
-class TextSink:
+class TextSink(Sink):
     """One line per finding, and one per file."""
 
     def __init__(self) -> None:
@@ -62,9 +63,6 @@ class TextSink:
     def abandoned(self) -> None:
         self._counts.clear()
 
-    def close(self) -> None:
-        output.flush()
-
     def _print(self, line: str) -> None:
         output.write(output.printable(line) + "\n")
 
@@ -74,7 +72,7 @@ def _counted(number: int, severity: Severity) -> str:
 
 
 @define
-class JsonSink:
+class JsonSink(Sink):
     """One JSON document, written member by member as the findings come."""
 
     _files: int = field(default=0, init=False)
@@ -105,7 +103,7 @@ class JsonSink:
     def close(self) -> None:
         output.write("" if self._files else '{"files": [')
         output.write("\n]}\n")
-        output.flush()
+        super().close()
 
     def _open(self, file: str) -> None:
         if self._findings < 0:
@@ -115,7 +113,7 @@ class JsonSink:
 
 
 @define
-class ReportSink:
+class ReportSink(Sink):
     """Adds everything up and writes the report at the end."""
 
     _form: str
@@ -124,12 +122,6 @@ class ReportSink:
     def document(self, file: str, part: Part, kind: type[Any] | None, report: Report) -> None:
         source = f"{file}: {part.place}" if part.place else file
         self.report.add(source, kind, report, part.document, part.at, below=part.pointer)
-
-    def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        """Files are of no interest here."""
-
-    def abandoned(self) -> None:
-        """What was added stays."""
 
     def close(self) -> None:
         match self._form:
@@ -141,4 +133,4 @@ class ReportSink:
                 output.write(to_html(self.report))
             case _:
                 output.write(to_text(self.report, table=output.table))
-        output.flush()
+        super().close()

@@ -2,7 +2,7 @@
 
 Rules of this module:
 - one party that fails does not stop the others; the exit status is the worst of all parties;
-- a report is printed, or its JSON, when its party is done with, and not kept: memory does not grow with the parties;
+- a report is printed, or its JSON, when its party is done with: memory does not grow with the parties;
 - each party is synced by a thread with the blocking shell; who runs when is in sync_run.py.
 """
 
@@ -63,13 +63,6 @@ def run(arguments: Arguments) -> int:
     return 0 if runner.stopped_by is not None and plan.every is not None else syncs.status
 
 
-def status(report: SyncReport) -> int:
-    """The exit status of one party's sync."""
-    if report.failed and not any(each.pages or each.created or each.updated for each in report.modules):
-        return Outside.status
-    return 0 if report.ok else CommandFailed.status
-
-
 def _plan(arguments: Arguments) -> Plan:
     every = arguments.every
     if every is None and arguments.splay is not None:
@@ -113,7 +106,7 @@ class _Syncs:
         return found
 
     def sync(self, party: PartyId) -> None:
-        """Sync one party, and print what became of it. Raises Outside where nobody takes what is printed."""
+        """Sync one party, and print what became of it. Raises Outside if it cannot be printed."""
         arguments = self._arguments
         self._view.begin(party)
         report: SyncReport | OcpiError
@@ -178,9 +171,12 @@ class _Syncs:
 
 
 def _status(report: SyncReport | OcpiError) -> int:
-    if isinstance(report, SyncReport):
-        return status(report)
-    return Outside.status if isinstance(report, StoreFailed) else CommandFailed.status
+    """The exit status of one party's sync."""
+    if isinstance(report, OcpiError):
+        return Outside.status if isinstance(report, StoreFailed) else CommandFailed.status
+    if report.failed and not any(each.pages or each.created or each.updated for each in report.modules):
+        return Outside.status
+    return 0 if report.ok else CommandFailed.status
 
 
 def _as_json(party: PartyId, report: SyncReport | OcpiError) -> dict[str, Any]:

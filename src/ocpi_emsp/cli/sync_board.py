@@ -1,7 +1,7 @@
 """Where the syncs that run are, as rows for a live view.
 
 Rules of this module:
-- it is told by many threads and read by another: a lock is held for a moment, and nothing is drawn under it;
+- many threads write it and another reads it: a lock is held for a moment, and nothing is drawn under it;
 - the rows fit into the height that there is: first the modules that are done with make room, then parties;
 - no text of a partner is in it: codes of parties, names of modules, and numbers.
 """

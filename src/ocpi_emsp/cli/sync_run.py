@@ -2,8 +2,8 @@
 
 Rules of this module:
 - a party is synced in a thread, and by one thread at a time: a run of it never overlaps its next;
-- parties are looked up anew for each round, so whoever registered meanwhile takes part;
-- the first signal stops all after the page in hand, and ends every wait; the second one ends the process;
+- parties are looked up anew for each round, so one that registered meanwhile takes part;
+- the first signal stops all after the current page, and ends every wait; the second one ends the process;
 - what fails here stops the others after their page, before it is raised: a thread cannot be cancelled.
 """
 
@@ -47,7 +47,7 @@ class Work:
     sync: Callable[[PartyId], object]
     """Sync one party and report it. Raises CommandFailed where the command cannot go on."""
     overrun: Callable[[PartyId], object]
-    """Say that a party is left out of a round, since its last run is not over."""
+    """Say that a party is skipped, since its previous run is still in progress."""
     stopping: Callable[[], object]
     """Report the first signal. Called in the event loop, as the next one is."""
     at_once: Callable[[], object]

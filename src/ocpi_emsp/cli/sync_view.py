@@ -22,7 +22,7 @@ from ocpi_emsp.cli import progress
 from ocpi_emsp.cli.sync_board import Board, Row
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
 _BAR = 24
@@ -42,7 +42,7 @@ def view(modules: Sequence[str], *, as_json: bool) -> Iterator[Board]:
 
     console = Console(stderr=True)  # it draws nothing where the terminal cannot move its cursor
     live = _Live(modules, time.monotonic)
-    with Live(drawing(live), console=console, transient=True, redirect_stdout=stdout_is_terminal):
+    with Live(Drawing(live), console=console, transient=True, redirect_stdout=stdout_is_terminal):
         yield live
 
 
@@ -55,14 +55,9 @@ class _Live(Board):
             os.write(2, _SHOW_CURSOR)
 
 
-def drawing(board: Board) -> ConsoleRenderable:
-    """A board, drawn anew each time."""
-    return _Drawing(board)
-
-
 @define
-class _Drawing:
-    """A board as rich draws it."""
+class Drawing:
+    """A board as rich draws it, anew each time."""
 
     _board: Board
 

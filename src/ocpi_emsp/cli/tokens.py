@@ -1,10 +1,10 @@
-"""``ocpi-emsp tokens put|invalidate``: our drivers' tokens, kept and pushed to every party that gets them.
+"""``ocpi-emsp tokens put|invalidate``: our drivers' tokens, stored and pushed to every party that gets them.
 
 Rules of this module:
-- a token that breaks the specification is named with its place and left out; the others are kept, batch by batch, so
+- a token that breaks the specification is named with its place and left out; the others are stored, batch by batch, so
   that a file of any size takes little memory;
-- what is kept stays kept whatever becomes of the pushes: those that fail are tried again by whoever pushes next;
-- each party is said to have everything, to have been pushed to, or to wait, and why; the status is the worst of all.
+- tokens stay stored whatever becomes of the pushes: the next push tries those again that failed;
+- each party has everything, was pushed to, or waits, and the output says why; the status is the worst of all.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.resources import TokensPushed, WaitingPush
 
 _MAX_NAMED = 20
-"""Tokens that people are told one by one."""
+"""Tokens that are named one by one."""
 
 
 def run(arguments: Arguments) -> int:
-    """Put or invalidate, then push; 1 where a token was left out or not taken, 3 where a party was not reached."""
+    """Put or invalidate, then push; 1 where a token was left out or refused, 3 where a party was not reached."""
     with emsp_of(arguments, makes=arguments.action == "put") as emsp:
         status = 0
         if arguments.action == "put":
@@ -45,8 +45,8 @@ def run(arguments: Arguments) -> int:
         pushed = [] if arguments.no_push else emsp.tokens.push_pending(at_once=True)
         waiting = _waiting(emsp, pushed)
     if arguments.json:
-        told = {"parties": [asdict(each) for each in pushed], "waiting": [members(each) for each in waiting]}
-        output.write_json({**done, **told}, indent=None)
+        parties = {"parties": [asdict(each) for each in pushed], "waiting": [members(each) for each in waiting]}
+        output.write_json({**done, **parties}, indent=None)
     else:
         _print(pushed, waiting)
     return max([status, *(status_of(each) for each in pushed)])
@@ -116,7 +116,7 @@ def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
     }
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- what is printed ------------------------------------------------------------------------------------------------
 
 
 def _said(done: dict[str, Any]) -> str:

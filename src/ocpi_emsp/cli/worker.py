@@ -106,7 +106,7 @@ async def _look_at_schema(emsp: Emsp, url: str, *, upgrades: bool) -> None:
 
 @define
 class _Printer:
-    """What is printed on stdout. Where nobody reads it any more, the worker stops."""
+    """What is printed on stdout. Once its reader has gone, the worker stops."""
 
     _as_json: bool
     stop: asyncio.Event = field(factory=asyncio.Event)

@@ -40,6 +40,6 @@ completion = command(
     "completion",
     "completion",
     "Print the script of shell completion.",
-    Argument("shell", "bash, zsh or fish", type=o.Choice(["bash", "zsh", "fish"])),
+    Argument("shell", "bash, zsh or fish", type=o.Choice(["bash", "zsh", "fish"]), metavar="SHELL"),
     epilog='In bash: eval "$(ocpi-emsp completion bash)".',
 )

@@ -59,84 +59,53 @@ async def we_register(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
             yield call, Seen(what=what, http_status=answer.http_status, status_code=answer.status_code)
 
 
-@RENEWAL.scene(GET_CREDENTIALS)
-async def cpo_reads(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The CPO reads our credentials."""
+async def _cpo_reads(stage: Stage) -> Seen:
     exchange = await stage.tnm.call("GET", "credentials")
     party = f"{(exchange.data or {}).get('country_code')}-{(exchange.data or {}).get('party_id')}"
     identity = stage.emsp.identity
     ours = party == f"{identity.country_code}-{identity.party_id}"
-    yield GET_CREDENTIALS, exchange.seen(f"{stage.tnm} reads our credentials: {party}", effect=ours)
+    return exchange.seen(f"{stage.tnm} reads our credentials: {party}", effect=ours)
 
 
-async def _renewed(stage: Stage, method: str, *fields: str) -> tuple[Call, Seen]:
+async def _cpo_renews(stage: Stage, method: str, *fields: str) -> Seen:
     put = (await stage.tnm.update(method, *fields))[-1]
     updated = stage.heard.has(PartyUpdated, lambda event: event.party_id == stage.tnm.party_id)
     works = put.ok and updated and (await stage.tnm.call("GET", "credentials")).ok and await stage.reaches(stage.tnm)
     what = f"{stage.tnm} renews {' and '.join(fields) or 'its credentials'}; our fresh token works"
-    return _theirs(method), put.seen(what, effect=works)
+    return put.seen(what, effect=works)
 
 
-@RENEWAL.scene(_theirs("PUT"))
-async def cpo_puts(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The CPO renews its credentials."""
-    yield await _renewed(stage, "PUT")
+async def _cpo_unregisters(stage: Stage) -> Seen:
+    return (await stage.tnm.call("DELETE", "credentials")).seen(f"{stage.tnm} unregisters")
 
 
-@RENEWAL.scene(_theirs("PATCH"))
-async def cpo_patches(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The CPO renews a part of its credentials; the rest is what we stored."""
-    yield await _renewed(stage, "PATCH", "token", "business_details")
+RENEWAL.theirs(GET_CREDENTIALS, _cpo_reads)
+RENEWAL.theirs(_theirs("PUT"), lambda stage: _cpo_renews(stage, "PUT"))
+RENEWAL.theirs(_theirs("PATCH"), lambda stage: _cpo_renews(stage, "PATCH", "token", "business_details"))
+END.theirs(_theirs("DELETE"), _cpo_unregisters)
 
 
-@RENEWAL.scene(_ours("GET"))
-async def we_read(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """We read the CPO's credentials."""
-
-    async def read() -> str:
-        theirs = await stage.client.credentials()
-        return f"we read the credentials of {theirs.country_code}-{theirs.party_id}, {theirs.business_details.name}"
-
-    yield _ours("GET"), await stage.ours("we read its credentials", "GET", read)
+@RENEWAL.ours(_ours("GET"), "we read its credentials")
+async def _we_read(stage: Stage) -> str:
+    theirs = await stage.client.credentials()
+    return f"we read the credentials of {theirs.country_code}-{theirs.party_id}, {theirs.business_details.name}"
 
 
-@RENEWAL.scene(_ours("PUT"))
-async def we_put(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """We renew our credentials."""
-
-    async def put() -> str:
-        await stage.client.put_credentials()
-        await stage.client.versions()
-        return f"we renew our credentials at {stage.abc}; its fresh token works"
-
-    yield _ours("PUT"), await stage.ours("we renew our credentials", "PUT", put)
+@RENEWAL.ours(_ours("PUT"), "we renew our credentials")
+async def _we_put(stage: Stage) -> str:
+    await stage.client.put_credentials()
+    await stage.client.versions()
+    return f"we renew our credentials at {stage.abc}; its fresh token works"
 
 
-@RENEWAL.scene(_ours("PATCH"))
-async def we_patch(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """We renew our credentials by PATCH."""
-
-    async def patch() -> str:
-        await stage.client.patch_credentials()
-        await stage.client.versions()
-        return f"we renew our credentials at {stage.abc} by PATCH; its fresh token works"
-
-    yield _ours("PATCH"), await stage.ours("we renew our credentials by PATCH", "PATCH", patch)
+@RENEWAL.ours(_ours("PATCH"), "we renew our credentials by PATCH")
+async def _we_patch(stage: Stage) -> str:
+    await stage.client.patch_credentials()
+    await stage.client.versions()
+    return f"we renew our credentials at {stage.abc} by PATCH; its fresh token works"
 
 
-@END.scene(_theirs("DELETE"))
-async def cpo_unregisters(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The CPO wants to end the registration."""
-    exchange = await stage.tnm.call("DELETE", "credentials")
-    yield _theirs("DELETE"), exchange.seen(f"{stage.tnm} unregisters")
-
-
-@END.scene(_ours("DELETE"))
-async def we_unregister(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """We want to end the registration."""
-
-    async def delete() -> str:
-        await stage.client.delete_credentials()
-        return f"we unregister from {stage.abc}"
-
-    yield _ours("DELETE"), await stage.ours(f"we unregister from {stage.abc}", "DELETE", delete)
+@END.ours(_ours("DELETE"), "we unregister from {0.abc}")
+async def _we_unregister(stage: Stage) -> str:
+    await stage.client.delete_credentials()
+    return f"we unregister from {stage.abc}"

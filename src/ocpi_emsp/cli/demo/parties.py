@@ -2,7 +2,7 @@
 
 Rules of this module:
 - a process that was started is ended, whatever happens: asked first, then killed;
-- what is kept of an answer holds no header and no credentials; tokens stay inside :class:`Cpo`, out of every repr.
+- no credentials of an answer are stored; tokens stay inside :class:`Cpo`, out of every repr.
 """
 
 from __future__ import annotations

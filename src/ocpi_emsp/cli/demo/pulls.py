@@ -6,7 +6,7 @@ command counts as done where its result came in.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,72 +67,48 @@ async def _pull(name: str, listing: AsyncListing[Any]) -> str:
     return "; ".join([f"we pull {objects} {name} on {pages} pages", *listing.notes])
 
 
-@PULLS.scene(LOCATIONS)
-async def locations(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """All locations; then one of them, an EVSE and a connector of it."""
-
-    async def pull() -> str:
-        pulled = await _pull("locations", stage.client.locations(limit=2))
-        location = await stage.client.location(_LOCATION)
-        evse = await stage.client.evse(_LOCATION, _EVSE)
-        connector = await stage.client.connector(_LOCATION, _EVSE, _CONNECTOR)
-        return f"{pulled}; then {location.id}, its EVSE {evse.uid} and connector {connector.id}"
-
-    yield LOCATIONS, await stage.ours("we pull locations", "GET", pull)
+@PULLS.ours(LOCATIONS, "we pull locations")
+async def _locations(stage: Stage) -> str:
+    pulled = await _pull("locations", stage.client.locations(limit=2))
+    location = await stage.client.location(_LOCATION)
+    evse = await stage.client.evse(_LOCATION, _EVSE)
+    connector = await stage.client.connector(_LOCATION, _EVSE, _CONNECTOR)
+    return f"{pulled}; then {location.id}, its EVSE {evse.uid} and connector {connector.id}"
 
 
-@PULLS.scene(SESSIONS)
-async def sessions(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """All sessions since a date, which is required here."""
-    listing = stage.client.sessions(date_from=_START, limit=2)
-    yield SESSIONS, await stage.ours("we pull sessions", "GET", lambda: _pull("sessions", listing))
+@PULLS.ours(SESSIONS, "we pull sessions")
+async def _sessions(stage: Stage) -> str:
+    return await _pull("sessions", stage.client.sessions(date_from=_START, limit=2))  # the date is required
 
 
-@PULLS.scene(CDRS)
-async def cdrs(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """All CDRs."""
-    yield CDRS, await stage.ours("we pull CDRs", "GET", lambda: _pull("CDRs", stage.client.cdrs(limit=2)))
+@PULLS.ours(CDRS, "we pull CDRs")
+async def _cdrs(stage: Stage) -> str:
+    return await _pull("CDRs", stage.client.cdrs(limit=2))
 
 
-@PULLS.scene(TARIFFS)
-async def tariffs(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """All tariffs; there are two."""
-    yield TARIFFS, await stage.ours("we pull tariffs", "GET", lambda: _pull("tariffs", stage.client.tariffs(limit=1)))
+@PULLS.ours(TARIFFS, "we pull tariffs")
+async def _tariffs(stage: Stage) -> str:
+    return await _pull("tariffs", stage.client.tariffs(limit=1))  # there are two
 
 
-@PULLS.scene(PUT_TOKEN)
-async def put_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A token."""
-
-    async def put() -> str:
-        await stage.client.put_token(TOKENS[0])
-        return f"we push token {TOKENS[0].uid}"
-
-    yield PUT_TOKEN, await stage.ours("we push a token", "PUT", put)
+@PULLS.ours(PUT_TOKEN, "we push a token")
+async def _put_token(stage: Stage) -> str:
+    await stage.client.put_token(TOKENS[0])
+    return f"we push token {TOKENS[0].uid}"
 
 
-@PULLS.scene(PATCH_TOKEN)
-async def patch_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The token is no longer valid."""
-
-    async def patch() -> str:
-        await stage.client.patch_token(TOKENS[0].uid, valid=False)
-        return f"we say that token {TOKENS[0].uid} is invalid"
-
-    yield PATCH_TOKEN, await stage.ours("we patch a token", "PATCH", patch)
+@PULLS.ours(PATCH_TOKEN, "we patch a token")
+async def _patch_token(stage: Stage) -> str:
+    await stage.client.patch_token(TOKENS[0].uid, valid=False)
+    return f"we say that token {TOKENS[0].uid} is invalid"
 
 
-@PULLS.scene(GET_TOKEN)
-async def get_token(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The token as the CPO has it now."""
-
-    async def get() -> str:
-        token = await stage.client.token(TOKENS[0].uid)
-        if token.valid:
-            raise Misbehaved("the CPO still has it as valid")
-        return f"we read token {token.uid} back: it is not valid"
-
-    yield GET_TOKEN, await stage.ours("we read a token back", "GET", get)
+@PULLS.ours(GET_TOKEN, "we read a token back")
+async def _get_token(stage: Stage) -> str:
+    token = await stage.client.token(TOKENS[0].uid)
+    if token.valid:
+        raise Misbehaved("the CPO still has it as valid")
+    return f"we read token {token.uid} back: it is not valid"
 
 
 async def _known(stage: Stage) -> None:
@@ -147,11 +123,15 @@ async def _known(stage: Stage) -> None:
             raise Misbehaved(f"its {module} cannot be stored")
 
 
-async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[AsyncPendingCommand]]) -> tuple[Call, Seen]:
+def _command(call: Call, send: Callable[[Stage], Awaitable[AsyncPendingCommand]]) -> None:
+    """Adds the scene of a command: it is acknowledged, and its result comes."""
     name = call.path.rpartition("/")[2]
 
-    async def command() -> str:
-        pending = await send()
+    @PULLS.ours(call, f"we send {name}")
+    async def command(stage: Stage) -> str:
+        if call == RESERVE_NOW:
+            await _known(stage)
+        pending = await send(stage)
         if pending.acknowledgement != CommandResponseType.ACCEPTED:
             raise Misbehaved(f"the CPO says {pending.acknowledgement}")
         try:
@@ -162,51 +142,29 @@ async def _command(stage: Stage, call: Call, send: Callable[[], Awaitable[AsyncP
             raise Misbehaved(f"the result is {result}")
         return f"we send {name}: acknowledged {pending.acknowledgement}, result {result}"
 
-    return call, await stage.ours(f"we send {name}", "POST", command)
+
+_command(
+    RESERVE_NOW,
+    lambda stage: stage.client.reserve_now(
+        token=TOKENS[1],
+        location_id=_LOCATION,
+        evse_uid=_EVSE,
+        expiry_date=datetime.now(UTC) + timedelta(hours=1),
+        reservation_id=1,
+    ),
+)
+_command(
+    START_SESSION,
+    lambda stage: stage.client.start_session(token=TOKENS[1], location_id=_LOCATION, evse_uid=_EVSE),
+)
+_command(STOP_SESSION, lambda stage: stage.client.stop_session(session_id=_ACTIVE_SESSION))
+_command(
+    UNLOCK_CONNECTOR,
+    lambda stage: stage.client.unlock_connector(location_id=_LOCATION, evse_uid=_EVSE, connector_id=_CONNECTOR),
+)
 
 
-@PULLS.scene(RESERVE_NOW)
-async def reserve_now(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A reservation for an hour."""
-    await _known(stage)
-    until = datetime.now(UTC) + timedelta(hours=1)
-    yield await _command(
-        stage,
-        RESERVE_NOW,
-        lambda: stage.client.reserve_now(
-            token=TOKENS[1], location_id=_LOCATION, evse_uid=_EVSE, expiry_date=until, reservation_id=1
-        ),
-    )
-
-
-@PULLS.scene(START_SESSION)
-async def start_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A session is started from afar."""
-    yield await _command(
-        stage,
-        START_SESSION,
-        lambda: stage.client.start_session(token=TOKENS[1], location_id=_LOCATION, evse_uid=_EVSE),
-    )
-
-
-@PULLS.scene(STOP_SESSION)
-async def stop_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """And stopped."""
-    yield await _command(stage, STOP_SESSION, lambda: stage.client.stop_session(session_id=_ACTIVE_SESSION))
-
-
-@PULLS.scene(UNLOCK_CONNECTOR)
-async def unlock_connector(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """For help desks."""
-    yield await _command(
-        stage,
-        UNLOCK_CONNECTOR,
-        lambda: stage.client.unlock_connector(location_id=_LOCATION, evse_uid=_EVSE, connector_id=_CONNECTOR),
-    )
-
-
-@PULLS.scene(COMMAND_RESULT)
-async def command_results(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+async def _command_results(stage: Stage) -> Seen:
     """How we answered the results."""
     results = await stage.abc.command_results()
     if not results:
@@ -220,4 +178,7 @@ async def command_results(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
         )
         for result in results
     ]
-    yield COMMAND_RESULT, next((answer for answer in answers if not answer.success), answers[-1])
+    return next((answer for answer in answers if not answer.success), answers[-1])
+
+
+PULLS.theirs(COMMAND_RESULT, _command_results)

@@ -5,7 +5,8 @@ Rules of this module: a push has had its effect where our backend heard the even
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,9 @@ import httpx
 from ocpi_emsp.cli.demo.parties import Exchange
 from ocpi_emsp.cli.demo.pulls import TOKENS
 from ocpi_emsp.cli.demo.rows import Call, Seen
-from ocpi_emsp.cli.demo.stage import Act, Stage, now
-from ocpi_emsp.events import CdrReceived, EvseReceived, LocationReceived, SessionReceived, TariffReceived
+from ocpi_emsp.cli.demo.stage import Act, Stage
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.events import CdrReceived, Event, EvseReceived, LocationReceived, SessionReceived, TariffReceived
 from ocpi_emsp.support import FROM_CPO
 from ocpi_emsp.testing.cpo import samples
 
@@ -41,71 +43,43 @@ GET_TARIFF = _call("GET", "/tariffs")
 GET_TOKENS, AUTHORIZE = _call("GET", "/tokens"), _call("POST", "/tokens/:tokenUid/authorize")
 
 
-@PUSHES.scene(PUT_LOCATION)
-async def put_location(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A location with two EVSEs."""
-    exchange = await stage.tnm.call("PUT", "locations", stage.tnm.owned(LOCATION), body=samples.location(LOCATION))
-    heard = stage.heard.has(LocationReceived, lambda event: event.location.id == LOCATION)
-    yield PUT_LOCATION, exchange.seen(f"{stage.tnm} pushes location {LOCATION} with two EVSEs", effect=heard)
+def _pushed(call: Call, what: str, ids: tuple[str, ...], document: Mapping[str, Any], received: type[Event]) -> None:
+    """Adds the scene of an object, or of changes to one, which our backend receives."""
+    changes = document if call.method == "PATCH" else {}
+    kind = received.__name__.removesuffix("Received").lower()
+
+    def has_it(event: Any) -> bool:
+        found, wanted = getattr(event, kind), {"uid" if kind == "evse" else "id": ids[-1], **changes}
+        return all(getattr(found, name) == value for name, value in wanted.items())
+
+    async def push(stage: Stage) -> Seen:
+        body = {**document, "last_updated": wire_time(datetime.now(UTC))} if changes else document
+        exchange = await stage.tnm.call(call.method, call.module, stage.tnm.owned(*ids), body=body)
+        return exchange.seen(f"{stage.tnm} {what}", effect=stage.heard.has(received, has_it))
+
+    PUSHES.theirs(call, push)
 
 
-@PUSHES.scene(PATCH_LOCATION)
-async def patch_evse(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """An EVSE is charging now."""
-    changes = {"status": "CHARGING", "last_updated": now()}
-    exchange = await stage.tnm.call("PATCH", "locations", stage.tnm.owned(LOCATION, EVSE), body=changes)
-    heard = stage.heard.has(EvseReceived, lambda event: (event.evse.uid, event.evse.status) == (EVSE, "CHARGING"))
-    yield PATCH_LOCATION, exchange.seen(f"{stage.tnm} says that EVSE {EVSE} is CHARGING", effect=heard)
+_KWH = Decimal("13.2500")
+_AN_ACTIVE_SESSION = samples.session(SESSION, status="ACTIVE")
+_TWO_EVSES, _CHARGING = f"pushes location {LOCATION} with two EVSEs", f"says that EVSE {EVSE} is CHARGING"
+_pushed(PUT_LOCATION, _TWO_EVSES, (LOCATION,), samples.location(LOCATION), LocationReceived)
+_pushed(PATCH_LOCATION, _CHARGING, (LOCATION, EVSE), {"status": "CHARGING"}, EvseReceived)
+_pushed(PUT_SESSION, f"pushes the active session {SESSION}", (SESSION,), _AN_ACTIVE_SESSION, SessionReceived)
+_pushed(PATCH_SESSION, f"says that session {SESSION} is at {_KWH} kWh", (SESSION,), {"kwh": _KWH}, SessionReceived)
+_pushed(PUT_TARIFF, f"pushes tariff {TARIFF}", (TARIFF,), samples.tariff(TARIFF), TariffReceived)
+_pushed(PATCH_TARIFF, f"changes the currency of tariff {TARIFF}", (TARIFF,), {"currency": "CHF"}, TariffReceived)
 
 
-@PUSHES.scene(PUT_SESSION)
-async def put_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A session that has begun."""
-    session = samples.session(SESSION, status="ACTIVE")
-    exchange = await stage.tnm.call("PUT", "sessions", stage.tnm.owned(SESSION), body=session)
-    heard = stage.heard.has(SessionReceived, lambda event: event.session.id == SESSION)
-    yield PUT_SESSION, exchange.seen(f"{stage.tnm} pushes the active session {SESSION}", effect=heard)
-
-
-@PUSHES.scene(PATCH_SESSION)
-async def patch_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The session goes on."""
-    kwh = Decimal("13.2500")
-    changes = {"kwh": kwh, "last_updated": now()}
-    exchange = await stage.tnm.call("PATCH", "sessions", stage.tnm.owned(SESSION), body=changes)
-    heard = stage.heard.has(SessionReceived, lambda event: (event.session.id, event.session.kwh) == (SESSION, kwh))
-    yield PATCH_SESSION, exchange.seen(f"{stage.tnm} says that session {SESSION} is at {kwh} kWh", effect=heard)
-
-
-@PUSHES.scene(POST_CDR)
-async def post_cdr(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+async def _post_cdr(stage: Stage) -> Seen:
     """The CDR of that session; its id is another one."""
-    cdr = samples.cdr(CDR, of=samples.session(SESSION))
-    exchange = await stage.tnm.call("POST", "cdrs", body=cdr)
+    exchange = await stage.tnm.call("POST", "cdrs", body=samples.cdr(CDR, of=samples.session(SESSION)))
     heard = stage.heard.has(CdrReceived, lambda event: event.cdr.id == CDR)
     linked = exchange.headers.get("location", "").endswith(CDR)
-    yield POST_CDR, exchange.seen(f"{stage.tnm} posts CDR {CDR} of session {SESSION}", effect=heard and linked)
+    return exchange.seen(f"{stage.tnm} posts CDR {CDR} of session {SESSION}", effect=heard and linked)
 
 
-@PUSHES.scene(PUT_TARIFF)
-async def put_tariff(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """A tariff."""
-    exchange = await stage.tnm.call("PUT", "tariffs", stage.tnm.owned(TARIFF), body=samples.tariff(TARIFF))
-    heard = stage.heard.has(TariffReceived, lambda event: event.tariff.id == TARIFF)
-    yield PUT_TARIFF, exchange.seen(f"{stage.tnm} pushes tariff {TARIFF}", effect=heard)
-
-
-@PUSHES.scene(PATCH_TARIFF)
-async def patch_tariff(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The tariff in another currency."""
-    changes = {"currency": "CHF", "last_updated": now()}
-    exchange = await stage.tnm.call("PATCH", "tariffs", stage.tnm.owned(TARIFF), body=changes)
-    heard = stage.heard.has(TariffReceived, lambda event: (event.tariff.id, event.tariff.currency) == (TARIFF, "CHF"))
-    yield PATCH_TARIFF, exchange.seen(f"{stage.tnm} changes the currency of tariff {TARIFF}", effect=heard)
-
-
-@PUSHES.scene(GET_TOKENS)
-async def get_tokens(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+async def _get_tokens(stage: Stage) -> Seen:
     """Our tokens, page after page."""
     for token in TOKENS:
         await stage.emsp.aio.tokens.put(token)
@@ -114,58 +88,40 @@ async def get_tokens(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
         pages.append(await stage.tnm.call("GET", following))
     uids = [token["uid"] for page in pages for token in page.data or ()]
     all_there = uids == [token.uid for token in TOKENS] and len(pages) > 1
-    yield GET_TOKENS, pages[-1].seen(f"{stage.tnm} pulls {len(uids)} tokens on {len(pages)} pages", effect=all_there)
+    return pages[-1].seen(f"{stage.tnm} pulls {len(uids)} tokens on {len(pages)} pages", effect=all_there)
 
 
-@PUSHES.scene(AUTHORIZE)
-async def authorize(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+async def _authorize(stage: Stage) -> Seen:
     """May this driver charge there?"""
     uid, place = TOKENS[0].uid, {"location_id": LOCATION, "evse_uids": [EVSE]}
     exchange = await stage.tnm.call("POST", "tokens", f"{uid}/authorize", body=place)
     answer = exchange.data if isinstance(exchange.data, dict) else {}
     right = answer.get("allowed") == "ALLOWED" and (answer.get("location") or {}).get("location_id") == LOCATION
     what = f"{stage.tnm} asks for {uid} at {LOCATION}: {answer.get('allowed', 'no answer')}"
-    yield AUTHORIZE, exchange.seen(what if exchange.ok else what.partition(":")[0], effect=right)
+    return exchange.seen(what if exchange.ok else what.partition(":")[0], effect=right)
 
 
-@PUSHES.scene(GET_LOCATION)
-async def get_location(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The location as we have it."""
-    exchange = await stage.tnm.call("GET", "locations", stage.tnm.owned(LOCATION))
-    yield GET_LOCATION, exchange.seen(f"{stage.tnm} reads location {LOCATION}", effect=_is(exchange, LOCATION))
+async def _read(stage: Stage, kind: str, object_id: str) -> Seen:
+    """The object as we have it."""
+    path = object_id if kind == "CDR" else stage.tnm.owned(object_id)
+    exchange = await stage.tnm.call("GET", f"{kind.lower()}s", path)
+    has_it = isinstance(exchange.data, dict) and exchange.data.get("id") == object_id
+    return exchange.seen(f"{stage.tnm} reads {kind} {object_id}", effect=has_it)
 
 
-@PUSHES.scene(GET_SESSION)
-async def get_session(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The session as we have it."""
-    exchange = await stage.tnm.call("GET", "sessions", stage.tnm.owned(SESSION))
-    yield GET_SESSION, exchange.seen(f"{stage.tnm} reads session {SESSION}", effect=_is(exchange, SESSION))
-
-
-@PUSHES.scene(GET_CDR)
-async def get_cdr(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The CDR as we have it."""
-    exchange = await stage.tnm.call("GET", "cdrs", CDR)
-    yield GET_CDR, exchange.seen(f"{stage.tnm} reads CDR {CDR}", effect=_is(exchange, CDR))
-
-
-@PUSHES.scene(GET_TARIFF)
-async def get_tariff(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The tariff as we have it."""
-    exchange = await stage.tnm.call("GET", "tariffs", stage.tnm.owned(TARIFF))
-    yield GET_TARIFF, exchange.seen(f"{stage.tnm} reads tariff {TARIFF}", effect=_is(exchange, TARIFF))
-
-
-@PUSHES.scene(DELETE_TARIFF)
-async def delete_tariff(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
-    """The tariff is no more."""
+async def _delete_tariff(stage: Stage) -> Seen:
     exchange = await stage.tnm.call("DELETE", "tariffs", stage.tnm.owned(TARIFF))
-    yield DELETE_TARIFF, exchange.seen(f"{stage.tnm} deletes tariff {TARIFF}")
+    return exchange.seen(f"{stage.tnm} deletes tariff {TARIFF}")
 
 
-def _is(exchange: Exchange, object_id: str) -> bool:
-    data: Any = exchange.data
-    return isinstance(data, dict) and data.get("id") == object_id
+PUSHES.theirs(POST_CDR, _post_cdr)
+PUSHES.theirs(GET_TOKENS, _get_tokens)
+PUSHES.theirs(AUTHORIZE, _authorize)
+PUSHES.theirs(GET_LOCATION, lambda stage: _read(stage, "location", LOCATION))
+PUSHES.theirs(GET_SESSION, lambda stage: _read(stage, "session", SESSION))
+PUSHES.theirs(GET_CDR, lambda stage: _read(stage, "CDR", CDR))
+PUSHES.theirs(GET_TARIFF, lambda stage: _read(stage, "tariff", TARIFF))
+PUSHES.theirs(DELETE_TARIFF, _delete_tariff)
 
 
 def _next(page: Exchange) -> str | None:

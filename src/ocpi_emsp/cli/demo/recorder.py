@@ -1,11 +1,10 @@
-"""What our eMSP sends and hears: its HTTP clients, recorded, and its events.
+"""What our eMSP sends and receives: its HTTP clients, recorded, and its events.
 
-Rules of this module: no header and no body is kept, so no token is.
+Rules of this module: no header and no body is stored, so no token is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -74,26 +73,15 @@ def _status_code(body: bytes) -> int | None:
 
 
 class Heard:
-    """The events of our eMSP, so far and to come."""
+    """The events of our eMSP."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._news = asyncio.Condition()
 
     async def __call__(self, event: Any) -> None:
         """Take an event; this is the listener."""
-        async with self._news:
-            self._events.append(event)
-            self._news.notify_all()
+        self._events.append(event)
 
     def has(self, kind: type[E], matches: Callable[[E], bool]) -> bool:
         """Whether an event of this kind that matches was received."""
         return any(isinstance(event, kind) and matches(event) for event in self._events)
-
-    async def wait_for(self, kind: type[E], matches: Callable[[E], bool], seconds: float) -> bool:
-        """Whether such an event is received within so many seconds."""
-        try:
-            async with asyncio.timeout(seconds), self._news:
-                return await self._news.wait_for(lambda: self.has(kind, matches))
-        except TimeoutError:
-            return False

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 import httpx
@@ -22,7 +21,6 @@ from ocpi_emsp.cli.demo.parties import Cpo, Misbehaved, listening, started
 from ocpi_emsp.cli.demo.recorder import Heard, Recorder
 from ocpi_emsp.cli.demo.rows import Call, Seen
 from ocpi_emsp.cli.server import base_url, listen, serving
-from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotSupported, OcpiError
 from ocpi_emsp.events import Event
@@ -80,6 +78,8 @@ class Stage:
 
 
 Play: TypeAlias = Callable[[Stage], AsyncIterator[tuple[Call, Seen]]]
+Do: TypeAlias = Callable[[Stage], Awaitable[str]]
+"""Makes a call of ours, judges its effect and describes it."""
 
 
 @frozen
@@ -102,10 +102,22 @@ class Act(list[Scene]):
 
         return add
 
+    def theirs(self, call: Call, does: Callable[[Stage], Awaitable[Seen]]) -> None:
+        """Adds a scene of one call of a CPO to us."""
 
-def now() -> str:
-    """The time as an object's ``last_updated``."""
-    return wire_time(datetime.now(UTC))
+        async def play(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
+            yield call, await does(stage)
+
+        self.append(Scene((call,), play))
+
+    def ours(self, call: Call, what: str) -> Callable[[Do], Do]:
+        """Adds a scene of one call of ours, which is ``what`` it is until it was done; a decorator."""
+
+        def add(does: Do) -> Do:
+            self.theirs(call, lambda stage: stage.ours(what.format(stage), call.method, lambda: does(stage)))
+            return does
+
+        return add
 
 
 def allow_everyone(request: AuthorizationRequest) -> AuthorizationInfo:

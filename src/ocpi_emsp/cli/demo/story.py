@@ -1,7 +1,7 @@
 """What the demo prints: a story that fits a narrow terminal, a table on a wide one.
 
-Rules of this module: no line of the story is wider than the terminal, no path is cut, and a row that failed is told in
-full.
+Rules of this module: no line of the story is wider than the terminal, no path is cut, and of a row that failed all is
+printed.
 """
 
 from __future__ import annotations
