@@ -100,7 +100,7 @@ class _Plan:
 
 
 class Walk:
-    """Takes every rule to every object it looks at; what belongs to a model is worked out once."""
+    """Applies every rule to every object it looks at; the plan of a model is made once."""
 
     def __init__(self, rules: Iterable[ObjectRule]) -> None:
         self._by_model: dict[type[Any], list[ObjectRule]] = {}

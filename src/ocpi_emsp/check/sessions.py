@@ -137,7 +137,7 @@ def outside(periods: tuple[ChargingPeriod, ...], start: datetime, end: datetime 
 
 
 def in_wh(found: list[Volume], compared: str) -> Iterator[Hit]:
-    """Hits at ENERGY volumes that seem to be in Wh; ``compared`` says beside what."""
+    """Hits at ENERGY volumes that seem to be in Wh, judged by the energy that ``compared`` names."""
     for path, volume in found:
         yield path, f"the ENERGY volume {shown(volume)} seems to be in Wh: {compared}"
 

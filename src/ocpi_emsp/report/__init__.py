@@ -1,7 +1,7 @@
 """What one partner does wrong, rule by rule: something to paste into a mail.
 
 Rules of this package:
-- it counts and renders, it reads no files: whoever has documents adds their findings, and any number of documents takes
+- it counts and renders, it reads no files: the caller adds the findings of documents, and any number of documents takes
   the memory of one sample per rule;
 - what came from outside is escaped by every renderer, secrets never get into a report.
 

@@ -1,7 +1,7 @@
-"""Who is told when a command was written.
+"""The listeners that are notified when a command was written.
 
 Rules of this module: a listener is called without any lock held, so it may add or remove one; what it raises is logged,
-and keeps nobody else from being told.
+and the other listeners are notified all the same.
 """
 
 from __future__ import annotations

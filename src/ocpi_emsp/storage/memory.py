@@ -5,7 +5,7 @@ Rules of this module:
 - a record or entry gets its numbers when it is put: one that a rollback took leaves a gap between sequences;
 - nothing in it suspends, so it serves the sync and the async shell alike;
 - rejections and authorizations are bounded: the oldest go first;
-- who awaits a command is told of it after the commit, without the lock.
+- listeners of a command are notified after the commit, without the lock.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class MemoryStore:
         if entry is not None:
             entries = self._journal[entry.topic]
             entries[entry_id] = entry
-            if old is not None and old.topic != entry.topic:  # it kept its place, which may be before others
+            if old is not None and old.topic != entry.topic:  # its place may be before others
                 self._journal[entry.topic] = dict(sorted(entries.items(), key=lambda item: item[1].sequence))
 
 

@@ -4,8 +4,8 @@ Rules of this module (transport_and_format.md, pagination):
 - ``date_from`` is inclusive, ``date_to`` exclusive: windows that touch neither overlap nor leave a gap;
 - a limit over the cap is clamped and X-Limit says so; a parameter that cannot be read is a finding (2001);
 - the next link keeps the filters of the request;
-- our own next link names the last object that was given, too (``after``): a list that is read on from there neither
-  skips nor repeats one, whatever became of the others meanwhile. Whoever counts offsets gets what they always got.
+- our own next link also names the last object of the page (``after``): the next page neither skips nor repeats one,
+  whatever changed meanwhile. A partner that counts offsets is served by offset.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _alone(connection: Connection) -> Iterator[None]:
         if not joined:
             begin(connection, read_only=False)
         if not _is_sqlite(connection):  # SQLite has one writer anyway
-            if not joined:  # with one snapshot, who waited would not see what was done meanwhile
+            if not joined:  # with one snapshot, a process that waited would not see the upgrade of another
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         yield

@@ -1,10 +1,10 @@
-"""The commands that are written, in whichever process: PostgreSQL says so, one connection of a process listens.
+"""Notifications of commands that any process wrote: PostgreSQL sends them, one connection of a process listens.
 
 Rules of this module:
-- nothing here raises to who listens: whoever awaits a command looks for it, too, only less often;
+- nothing here raises to a listener: a caller that awaits a command polls for it as well, only less often;
 - one thread with one connection begins with the first listener and ends after the last one; it waits for the server
   and for its end at the same time, and does not look again and again;
-- whenever it began to listen, everybody is told that something may have been missed until then;
+- whenever it began to listen, all listeners are notified that something may have been missed until then;
 - a forked child has no threads of its parent's, and no listeners: it begins anew.
 """
 
@@ -27,7 +27,7 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 30.0
 """Seconds until a lost connection is opened again; each failure doubles them."""
 _QUIET: Final = 60.0
-"""Seconds without a word after which the server is asked: what is between forgets a connection that says nothing."""
+"""Seconds of silence after which the server is queried: a firewall forgets an idle connection."""
 _JOINED: Final = 5.0
 """Seconds that the end of a store waits for the thread: one that just connects may take longer."""
 
@@ -53,7 +53,7 @@ class Announcements:
 
 
 class _Listening:
-    """The listeners of a process, and the thread that hears for them."""
+    """The listeners of a process, and the thread that receives for them."""
 
     def __init__(self, engine: Engine, channel: str) -> None:
         self._engine = engine
@@ -118,7 +118,7 @@ class _Ear(threading.Thread):
                     self._failed(error)
 
     def _listen(self) -> None:
-        """Tell what the server says, until the end. Raises what the driver raises."""
+        """Notify of what the server sends, until the end. Raises what the driver raises."""
         with closing(_connected(self._engine)) as connection, selectors.DefaultSelector() as selector:
             connection.execute(f'LISTEN "{self._channel}"')
             self._failures = 0
@@ -132,7 +132,7 @@ class _Ear(threading.Thread):
                     connection.execute("SELECT 1")
 
     def _failed(self, error: Exception) -> None:
-        """Say so once, and wait: each time longer."""
+        """Log it once, and wait: each time longer."""
         if not self._failures and not self._ended.is_set():
             cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             logs.warning("store.announcements_lost", error=type(error).__name__, cause=cause)

@@ -1,7 +1,7 @@
 """Engines, and what their drivers raise, translated once.
 
 Rules of this module:
-- SQLite: WAL, so that readers wait for nobody; synchronous=FULL, since an answered push must survive a power cut;
+- SQLite: WAL, so that readers never wait; synchronous=FULL, since an answered push must survive a power cut;
   foreign keys on; one that finds the file locked waits;
 - a driver that refuses a value raised for the document, the key or the entry: CannotStore; everything else is
   StoreFailed, which names the database without its password.
@@ -24,7 +24,7 @@ from ocpi_emsp.findings import Finding, Severity
 ASYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+psycopg": "postgresql+psycopg"}
 """Drivers with an async side, and what serves a sync host on the same database."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
-"""Connections that are kept, and more under load: twice what an event loop opens at once, and all that it may open."""
+"""Connections that stay open, and more under load: twice what an event loop opens at once, and all that it may open."""
 _QUIET = {"hide_parameters": True}
 """What SQLAlchemy says of a statement that failed is logged; drivers' tokens and auth ids do not belong there."""
 _CONNECT_SECONDS = 10
@@ -84,7 +84,7 @@ def _options(url: URL, timeout: float) -> dict[str, Any]:
 
 
 def is_in_memory(url: URL) -> bool:
-    """True for a SQLite database that is gone with its connection."""
+    """True for a SQLite database that ends with its connection."""
     if not url.drivername.startswith("sqlite"):
         return False
     database = url.database or ""
@@ -98,7 +98,7 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
-        if "readonly" not in str(error):  # its first statement then says so in a sentence
+        if "readonly" not in str(error):  # its first statement then fails with a sentence
             raise
     finally:
         cursor.close()

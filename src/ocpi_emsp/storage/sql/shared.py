@@ -4,8 +4,8 @@ Rules of this module:
 - what SQLAlchemy compiles takes a tenth of a second, so stores of one kind of URL and one prefix share it; an engine of
   a host may be set up otherwise, and has its own;
 - a party's document stands in the database without the token that we present, the whole of it is sealed beside;
-- the channel on which commands are announced belongs to these tables alone: two stores in one database do not hear
-  each other.
+- the channel on which commands are announced belongs to these tables alone: two stores in one database do not
+  notify each other.
 """
 
 from __future__ import annotations

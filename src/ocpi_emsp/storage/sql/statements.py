@@ -156,7 +156,7 @@ def _put(table: Table, dialect: Dialect, identity: tuple[str, ...], changing: li
 
 
 def _next_place(table: Table) -> Any:
-    """Where the next token of an owner goes: behind all of its tokens."""
+    """The place of the next token of an owner: behind all of its tokens."""
     return (
         select(func.coalesce(func.max(table.c.place) + 1, 0))
         .where(table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id"))
@@ -165,7 +165,7 @@ def _next_place(table: Table) -> Any:
 
 
 def _close_gap(table: Table) -> Executable:
-    """The places behind a token that goes move up by one."""
+    """The places behind a deleted token move up by one."""
     return (
         update(table)
         .where(
@@ -259,4 +259,4 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
 LOCK = select(func.pg_advisory_xact_lock(bindparam("number")).label("locked"))
 """Locks a number until the end of the transaction (PostgreSQL)."""
 NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")).label("notified"))
-"""Says something on a channel, at the commit (PostgreSQL)."""
+"""Sends a message on a channel, at the commit (PostgreSQL)."""

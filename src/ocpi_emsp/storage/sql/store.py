@@ -6,7 +6,7 @@ Rules of this module:
 - the schema is looked at once, before the first transaction: a new SQLite file gets it, anything else that differs is
   SchemaMismatch, unless ``auto_upgrade``;
 - inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits;
-- who awaits a command is told when it was written (PostgreSQL, see announcements.py); SQLite says nothing.
+- listeners are notified of written commands (PostgreSQL, see announcements.py); SQLite does not notify.
 """
 
 from __future__ import annotations

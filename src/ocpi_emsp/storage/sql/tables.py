@@ -8,7 +8,7 @@ Rules of this module:
 - beside them stand the columns that backends query: projected from the typed view, empty where it has no value;
 - an EVSE goes with its location; a token's ``place`` counts its owner's tokens without a gap, so that a page at any
   offset is one step of an index;
-- a column that an old table got by a migration stands where that put it: behind those that were there.
+- a column that a migration added stands where that put it: behind those that existed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _QUERIED: Mapping[str, Mapping[str, Any]] = {
 _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
     Kind.COMMAND: {"state": Text, "deadline": UtcDateTime, "session_id": Text},
 }
-"""Those that came by a migration, behind the columns of all tables."""
+"""Those that a migration added, behind the columns of all tables."""
 
 _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.LOCATION: (("country", "city"), ("latitude", "longitude")),

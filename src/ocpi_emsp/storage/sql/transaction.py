@@ -3,10 +3,10 @@
 Rules of this module:
 - what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
   locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
-- writes are kept back and sent kind by kind, a location before its EVSEs, when something is read that they may change,
+- writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
 - a record that was read before is rewritten; one whose document did not change is touched;
-- a command that is written is announced (PostgreSQL): the database says so at the commit, and nothing of a rollback.
+- a command that is written is announced (PostgreSQL): the database notifies at the commit, and not after a rollback.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _ORDER = {kind: place for place, kind in enumerate(NAMES)}
 _LONGEST_MESSAGE = 7999
-"""Bytes that PostgreSQL takes in a message; one that is empty says that something was missed."""
+"""Bytes that PostgreSQL takes in a message; an empty one means that something was missed."""
 
 
 class SqlTransaction:
@@ -185,7 +185,6 @@ class SqlTransaction:
         )
 
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
-        """The places behind a token that goes move up by one."""
         if self._advisory:
             self._lock(("place", key.country_code, key.party_id))
         for row in self._do(place.rows, values):
@@ -282,7 +281,7 @@ class SqlTransaction:
         self._do(self._shared.lock.rows, {"number": int.from_bytes(digest, "big", signed=True)})
 
     def _announce(self, uid: str) -> None:
-        """Say at the commit that a command was written; an id that no message holds is not said."""
+        """Notify at the commit that a command was written, without its id if no message can hold that."""
         payload = uid if len(uid.encode()) <= _LONGEST_MESSAGE else ""
         self._do(self._shared.notify.rows, {"channel": self._shared.channel, "payload": payload})
 

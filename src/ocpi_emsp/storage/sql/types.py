@@ -45,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 @lru_cache(maxsize=1024)
 def _text(moment: datetime) -> str:
-    """Kept, since what is written together mostly has the same moments: its receipt, a location's in its EVSEs."""
+    """Cached, since records that are written together mostly share their moments."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

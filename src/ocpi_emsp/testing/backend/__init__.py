@@ -271,7 +271,7 @@ class BackendContract:
 
     @staticmethod
     def _settings(connection: Connection) -> settings:
-        """Slow backends are no failure, and what was found is not kept in a database of examples."""
+        """Slow backends are no failure, and no database of examples is written."""
         return settings(
             max_examples=connection.backend.examples,
             deadline=None,

@@ -12,7 +12,7 @@
 
 Rules of this package:
 - each test is one rule of :class:`ocpi_emsp.ports.Transaction`, or of what an eMSP makes of it; its name says which;
-- a store is used through its port only: nothing here knows how it keeps what it keeps;
+- a store is used through its port only: nothing here knows how it stores a record;
 - nothing sleeps; what waits for another thread waits for an event, and not for ever.
 
 A store that announces (:class:`ocpi_emsp.ports.Announcing`) is held to :class:`AnnouncingContract` as well; its fixture

@@ -1,7 +1,6 @@
-"""The rules of a store that says when a command was written (:class:`ocpi_emsp.ports.Announcing`).
+"""The rules of a store that notifies of written commands (:class:`ocpi_emsp.ports.Announcing`).
 
-Rules of this module: what is heard is waited for, not for ever; what is not to be heard is written before something
-that is.
+Rules of this module: a notification is waited for, not for ever; a write that must not notify precedes one that must.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class AnnouncingContract(ContractTools):
 
         async def work(tx: Transaction) -> None:
             await tx.put(command("undone"))
-            await tx.get(command("undone").key)  # a store that keeps writes back has sent it now
+            await tx.get(command("undone").key)  # a store that delays writes has sent it now
             raise Undo
 
         with pytest.raises(Undo):

@@ -1,6 +1,6 @@
 """What an eMSP on a store makes of many requests at once: nothing is lost, nothing is doubled, nothing moves back.
 
-Rules of this module: everything goes through the public door (partners.py); the updates are drawn with a fixed seed,
+Rules of this module: everything goes through the public API (partners.py); the updates are drawn with a fixed seed,
 their order among the workers is the machine's.
 """
 
@@ -80,7 +80,7 @@ class ConcurrencyContract(ContractTools):
         updates: list[tuple[str, dict[str, Any]]] = []
         for second in range(1, self.patches + 1):
             path = f"L{random.randrange(_LOCATIONS)}/E{random.randrange(_EVSES)}"
-            # `floor_level` tells one update from any other.
+            # `floor_level` makes each update unique.
             newest[path] = {"status": random.choice(_STATUS), "floor_level": str(second), "last_updated": _at(second)}
             updates.append((path, newest[path]))
         updates += random.sample(updates, self.patches // 10)

@@ -1,4 +1,4 @@
-"""The rules of the journal: what is appended is kept, ordered, moved between topics, and settled."""
+"""The rules of the journal: what is appended is stored, ordered, moved between topics, and settled."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class PageRules(ContractTools):
             seen += ids(page)
             assert len(seen) < 20, "it does not end"
             after = page[-1].sequence
-            if len(seen) == 3:  # what was read changes or goes, what was not read changes, something comes
+            if len(seen) == 3:  # records change and are deleted, read ones and others, and one is added
                 self.put(store, session("S1", 99), session("S7", -99), session("new"))
                 self.run(store, lambda tx: tx.delete(session("S0").key))
         assert seen == [*(f"S{number}" for number in range(10)), "new"]

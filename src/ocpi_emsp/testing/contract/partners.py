@@ -81,7 +81,7 @@ class Site:
     async def answer_async(self, request: httpx.Request) -> httpx.Response:
         """For the async host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
-            # In the loop, which goes on with all of them: a thread of each would wake some after others have ended.
+            # One loop resumes all of them together; a thread for each would resume some after others have ended.
             self.waiting.append(come := anyio.Event())
             if len(self.waiting) == self.meeting.parties:
                 for each in self.waiting:

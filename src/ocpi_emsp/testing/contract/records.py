@@ -1,6 +1,6 @@
 """The rules of get, put, delete and children.
 
-Rules of this module: a document is kept byte for byte or refused with InvalidObject; it is never altered.
+Rules of this module: a document is stored byte for byte or refused with InvalidObject; it is never altered.
 """
 
 from __future__ import annotations

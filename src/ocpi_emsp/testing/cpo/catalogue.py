@@ -223,7 +223,7 @@ class Catalogue:
         """Merges `changes` into an object, EVSE or connector, if it is known, and updates its parents."""
         known = self.find(module, *ids)
         if known is not None:
-            # Without a new `last_updated` the change is of now.
+            # A change without `last_updated` was made at this moment.
             self.put(module, merge(known, {"last_updated": timestamp(self._settings.now), **changes}), *ids[:-1])
 
     def _collection(

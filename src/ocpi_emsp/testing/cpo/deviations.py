@@ -66,7 +66,7 @@ class Deviations:
 
     Handshake and tokens of the connection:
 
-    - `accept_credentials_patch`: PATCH credentials is taken like a PUT of the merged object
+    - `accept_credentials_patch`: PATCH credentials is served like a PUT of the merged object
       (the specification says n/a)
     - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
 

@@ -45,14 +45,14 @@ class Failures:
         self.clear()
 
     def clear(self) -> None:
-        """Begins to count anew, and forgets which token is not taken any longer."""
+        """Begins to count anew, and accepts the rotated token again."""
         self._asked = Counter[str]()
         self._failed = Counter[str]()
         self._times = deque[float]()
         self._rotated: str | None = None
 
     def check_token(self, token: str) -> None:
-        """Raises `RequestError` (401) for the token that is not taken any longer."""
+        """Raises `RequestError` (401) for the token that was rotated away."""
         if token == self._rotated:
             raise RequestError(401, 2000, "The token is unknown")
 

@@ -90,7 +90,7 @@ class Handshake:
         return RequestError(405, 2000, message, {"allow": allowed})
 
     async def _accept(self, body: Json, status: int) -> Answer:
-        """Takes the eMSP's credentials: fetches its endpoints and answers with a new token."""
+        """Accepts the eMSP's credentials: fetches its endpoints and answers with a new token."""
         emsp = check(body, CREDENTIALS)
         try:
             endpoints = await self._discover(emsp["url"], emsp["token"], [])

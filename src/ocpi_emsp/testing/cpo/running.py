@@ -113,7 +113,7 @@ class RunningCpo(EmspCalls):
         evse_uid: str | None = None,
         connector_id: str | None = None,
     ) -> None:
-        """Merges `changes` into an object, or into an EVSE or connector of a location; a `null` takes a field away.
+        """Merges `changes` into an object, or into an EVSE or connector of a location; a `null` removes a field.
 
         Its `last_updated` (and that of its parents) becomes now, unless `changes` has one, so the next list from an
         earlier date_from has it. Raises `UnknownObjectError`.
@@ -167,13 +167,13 @@ class RunningCpo(EmspCalls):
 
     @property
     def deviating(self) -> dict[str, Any]:
-        """The deviations that are not as the specification has it, as far as JSON can say them."""
+        """The deviations that are set, as far as JSON can hold them."""
         deviations = {name: value for name, value in deviations_of(self).items() if not callable(value)}
         return {name: value for name, value in deviations.items() if value != getattr(_NONE, name)}
 
     @property
     def list_requests(self) -> Mapping[str, int]:
-        """How many requests of lists came, by module; failed ones count."""
+        """How many requests of lists were received, by module; failed ones count."""
         return Counter(self._interface.lists.requests)
 
     def _set(self, deviations: Mapping[str, Any]) -> None:

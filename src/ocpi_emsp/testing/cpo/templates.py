@@ -14,7 +14,7 @@ from ocpi_emsp.testing.cpo.wire import encode, timestamp
 
 _MARKED_TIME: Final = datetime(1999, 9, 9, 9, 9, 9, tzinfo=UTC)
 _MOST: Final = 1000
-"""The most texts that are kept."""
+"""The most texts that are cached."""
 
 
 class LocationTexts:

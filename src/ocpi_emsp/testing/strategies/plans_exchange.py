@@ -44,7 +44,7 @@ def _ids(most: int, full: bool) -> st.SearchStrategy[tuple[str, ...]]:
 
 @plan(AuthorizationInfo)
 def _authorization_info(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    """Only a driver who may charge is told where."""
+    """Only a driver who may charge gets a location."""
     allowed = given.get("allowed") or draw(st.just(Allowed.ALLOWED) if builder.full else st.sampled_from(Allowed))
     location = builder.maybe(builder.model(LocationReferences)) if allowed == Allowed.ALLOWED else st.just(None)
     return {"allowed": allowed, "location": location}

@@ -55,7 +55,7 @@ def add_place(op: Operations, names: Names) -> None:
 
 
 def replace_tokens(op: Operations, names: Names) -> None:
-    """Another table with the same rows takes the name, and goes on with the same number."""
+    """Another table with the same rows gets the name, and continues the sequence."""
     name = f"{names.prefix}tokens"
     tokens = sa.table(name, *map(sa.column, COPIED), schema=names.schema)
     new = create_tokens(op, names, f"{name}_new")

@@ -1,4 +1,4 @@
-"""How far a command is, what a change came under, reservations, and decisions on authorizations. Frozen."""
+"""States of commands, correlation ids, reservations, and decisions on authorizations. Frozen."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def correlation_id() -> sa.Column[Any]:
 
 
 def fill_states(op: Operations, names: Names) -> None:
-    """Say of each command how far it is, in its column and in its document."""
+    """Write the state of each command, in its column and in its document."""
     columns = ("sequence", "received", "content_hash", "acknowledgement", "result", "state")
     commands = sa.table(f"{names.prefix}commands", *map(sa.column, columns), schema=names.schema)
     update = (

@@ -1,1 +1,1 @@
-"""The scripts of Alembic, one for each revision; what they keep to stands in the package above."""
+"""The scripts of Alembic, one for each revision; their rules stand in the package above."""
