@@ -52,6 +52,12 @@ class Finding:
     clause: str
     """The specification's file and anchor, such as ``mod_locations.md#31-location-object``."""
 
+    @classmethod
+    def of(cls, rule: Rule, pointer: str, message: str, clause: str = "") -> Finding:
+        """The finding of a rule; ``clause`` is that of the object, for a rule that has none of its own."""
+        clause = rule.clause or clause
+        return cls(pointer=pointer, rule=rule.id, severity=rule.severity, message=message, clause=clause)
+
     def as_json(self) -> dict[str, str]:
         """The finding as the JSON object that reports and OCPI answers carry."""
         return {

@@ -60,9 +60,7 @@ def examine(
     try:
         document = untyped(data)
     except NotJson as error:
-        severity, clause = NOT_JSON.severity, NOT_JSON.clause
-        finding = Finding(pointer="", rule=NOT_JSON.id, severity=severity, message=error.message, clause=clause)
-        return None, Report.of([finding])
+        return None, Report.of([Finding.of(NOT_JSON, "", error.message)])
     return _examined(document, kind, now, limit)
 
 

@@ -92,6 +92,7 @@ class Chapter:
 class _Plan:
     """What to do with an instance of one model."""
 
+    clause: str
     rules: tuple[ObjectRule, ...]
     objects: tuple[str, ...]
     """Fields that hold a model or None."""
@@ -114,7 +115,7 @@ class Walk:
         plan = self._plans.get(type(value)) or self._plan(type(value))
         for rule in plan.rules:
             for below, message in rule.find(value, context):
-                finding = _finding(rule.rule, pointer((*path, *below)), message, value)
+                finding = Finding.of(rule.rule, pointer((*path, *below)), message, plan.clause)
                 findings.append(finding)
                 if rule.hides:
                     findings.hide(finding.pointer, rule.hides)
@@ -126,11 +127,12 @@ class Walk:
             for index, inner in enumerate(getattr(value, name)):
                 self(inner, context, findings, (*path, name, index))
 
-    def _plan(self, model: type[Any]) -> _Plan:
+    def _plan(self, model: Any) -> _Plan:
         node = inspect.type_info(model)
         fields = node.fields if isinstance(node, inspect.DataclassType) else ()
         forms: Mapping[str, inspect.Type] = {each.name: bare(each.type) for each in fields}
         plan = _Plan(
+            model.clause,
             tuple(self._by_model.get(model, ())),
             tuple(name for name, form in forms.items() if isinstance(form, inspect.DataclassType)),
             tuple(
@@ -168,8 +170,3 @@ def bare(node: inspect.Type) -> inspect.Type:
         case inspect.UnionType(types=types):
             return bare(next(each for each in types if not isinstance(each, inspect.NoneType)))
     return node
-
-
-def _finding(rule: Rule, place: str, message: str, value: Any) -> Finding:
-    clause = rule.clause or type(value).clause
-    return Finding(pointer=place, rule=rule.id, severity=rule.severity, message=message, clause=clause)

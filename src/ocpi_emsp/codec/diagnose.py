@@ -97,7 +97,7 @@ class _Object:
     def __call__(self, document: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(document, dict):
             message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
-            findings.append(_finding(rules.TYPE, path, message, self.kind.clause))
+            findings.append(Finding.of(rules.TYPE, pointer(path), message, self.kind.clause))
             return UNREADABLE
         self._note_members(document, path, findings)
         values = {name: self._member(name, document, path, findings) for name in self.fields}
@@ -113,16 +113,18 @@ class _Object:
         if not required:
             return _ABSENT
         message = f"{name} is required" + (", found null" if name in document else "")
-        findings.append(_finding(rules.REQUIRED, (*path, name), message, self.kind.clause))
+        findings.append(Finding.of(rules.REQUIRED, pointer((*path, name)), message, self.kind.clause))
         return UNREADABLE
 
     def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> None:
         for name in document:
             if name not in self.fields:
                 message = f"{shown(name)} is not a field of {self.kind.__name__}"
-                findings.append(_finding(rules.UNKNOWN_FIELD, (*path, name), message, self.kind.clause))
+                findings.append(Finding.of(rules.UNKNOWN_FIELD, pointer((*path, name)), message, self.kind.clause))
         for name in getattr(document, "repeated", ()):
-            findings.append(_finding(rules.REPEATED, (*path, name), f"{shown(name)} is repeated", self.kind.clause))
+            findings.append(
+                Finding.of(rules.REPEATED, pointer((*path, name)), f"{shown(name)} is repeated", self.kind.clause)
+            )
 
 
 _ABSENT = object()
@@ -148,7 +150,9 @@ def _node(node: inspect.Type, clause: str, reading: str | None = None) -> _Reade
 def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
     match node:
         case inspect.StrType() if reading == "secret":
-            return lambda value, report: read_string(value, node, None, lambda rule, _: report(rule, _hidden(rule)))
+            return lambda value, report: read_string(
+                value, node, None, lambda rule, _: report(rule, f"{rule.sentence} (a secret, not shown)")
+            )
         case inspect.StrType():
             return lambda value, report: read_string(value, node, reading, report)
         case inspect.IntType():
@@ -168,13 +172,9 @@ def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
 
 def _scalar(read: _Scalar, clause: str) -> _Reader:
     def reader(value: Any, path: Path, findings: Findings) -> Any:
-        return read(value, lambda rule, message: findings.append(_finding(rule, path, message, clause)))
+        return read(value, lambda rule, message: findings.append(Finding.of(rule, pointer(path), message, clause)))
 
     return reader
-
-
-def _hidden(rule: Rule) -> str:
-    return f"{rule.sentence} (a secret, not shown)"
 
 
 def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
@@ -182,14 +182,16 @@ def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
 
     def read(document: Any, path: Path, findings: Findings) -> Any:
         if document is None:
-            findings.append(_finding(rules.ARRAY_NULL, path, "expected a list, found null", clause))
+            findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), "expected a list, found null", clause))
             document = []
         if not isinstance(document, list):
             message = f"expected a list, found {type_name(document)}"
-            findings.append(_finding(rules.TYPE, path, message, clause))
+            findings.append(Finding.of(rules.TYPE, pointer(path), message, clause))
             return UNREADABLE
         if len(document) < (node.min_length or 0):
-            findings.append(_finding(rules.ARRAY_EMPTY, path, "expected at least one item, found none", clause))
+            findings.append(
+                Finding.of(rules.ARRAY_EMPTY, pointer(path), "expected at least one item, found none", clause)
+            )
         values = tuple(item(value, (*path, index), findings) for index, value in enumerate(document))
         return UNREADABLE if any(value is UNREADABLE for value in values) else values
 
@@ -201,9 +203,3 @@ def _reads_null(node: inspect.Type) -> bool:
     if isinstance(node, inspect.Metadata):
         return _reads_null(node.type)
     return isinstance(node, inspect.VarTupleType | inspect.RawType)
-
-
-def _finding(rule: Rule, path: Path, message: str, clause: str) -> Finding:
-    return Finding(
-        pointer=pointer(path), rule=rule.id, severity=rule.severity, message=message, clause=rule.clause or clause
-    )

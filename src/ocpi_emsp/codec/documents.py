@@ -129,8 +129,7 @@ def _unwritable(document: Any, path: tuple[str | int, ...] = ()) -> Iterator[Fin
         for index, value in enumerate(document):
             yield from _unwritable(value, (*path, index))
     elif message := _why_unwritable(document):
-        rule = rules.TYPE
-        yield Finding(pointer=pointer(path), rule=rule.id, severity=rule.severity, message=message, clause=rules.FORMAT)
+        yield Finding.of(rules.TYPE, pointer(path), message, rules.FORMAT)
 
 
 def _why_unwritable(value: Any) -> str | None:

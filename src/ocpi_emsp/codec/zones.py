@@ -54,13 +54,8 @@ def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
 
 def zone_finding(added: int, time_zone: str) -> Finding:
     """Return the finding of a document whose timestamps were given a zone."""
-    return Finding(
-        pointer="",
-        rule=DATETIME_ZONE.id,
-        severity=DATETIME_ZONE.severity,
-        message=f"{counted(added, 'timestamp')} without a zone designator, read in {time_zone}",
-        clause=DATETIME_ZONE.clause,
-    )
+    message = f"{counted(added, 'timestamp')} without a zone designator, read in {time_zone}"
+    return Finding.of(DATETIME_ZONE, "", message)
 
 
 def naive_timestamps(document: bytes) -> int:
