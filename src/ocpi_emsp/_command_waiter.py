@@ -6,7 +6,7 @@ Rules of this module:
 - it reads once before that, so that a result that is there already costs no subscription;
 - a wake-up only means that it is worth while to read, so one too many does no harm;
 - a waiter finds the deadline itself: no wait depends on a worker;
-- a thread or task costs nothing while it waits; the store is subscribed to once, while anybody waits.
+- a thread or task costs nothing while it waits; the store is subscribed to once, while a caller waits.
 """
 
 from __future__ import annotations

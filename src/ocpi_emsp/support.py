@@ -1,7 +1,8 @@
 """The support matrix: what is served and called, as data.
 
 Rules of this module:
-- a row says for one module and direction which methods of a path are supported; the default is the published matrix;
+- a row lists the methods of a path for one module and direction, and whether they are supported;
+- the default is the published matrix;
 - what the specification requires of every eMSP has no row and is always on: versions, version details,
   GET credentials, the commands callback.
 """

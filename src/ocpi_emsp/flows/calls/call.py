@@ -3,7 +3,7 @@
 Rules of this module (status_codes.md; docs/spec-choices.md row 13):
 - a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
 - an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
-- a URL that we build ends with a slash where the party's profile says so; one that the partner gave us stays as it is;
+- a URL that we build ends with a slash if the party's profile asks for one; one that the partner gave us is unchanged;
 - POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
 """
 

@@ -119,7 +119,7 @@ class LoggedCall:
             return OTHER
 
     def _reason(self, error: OcpiError) -> str:
-        """What went wrong, without our token."""
+        """The cause of a failure, without our token."""
         said = error.message
         if isinstance(error, PartnerError):
             said = said.removeprefix(f"{error.method} {error.url}: ")

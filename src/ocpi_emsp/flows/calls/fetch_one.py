@@ -3,7 +3,7 @@
 Rules of this module (transport_and_format.md, pagination; the rules of following a list are in pagination.py):
 - pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
 - an object that was given already is not given again;
-- a page is asked for as small, and a timestamp without a zone read in the zone, that the party's profile says.
+- the party's profile bounds the size of a page, and names the zone of timestamps without one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FetchedPage(Generic[T]):
     rejected: tuple[RejectedItem, ...]
     url: str
     total: int | None
-    """X-Total-Count, where the partner says it."""
+    """X-Total-Count, if the partner sends it."""
     notes: tuple[str, ...] = field(default=())
     """What was wrong with the page itself, and what was done about it."""
 

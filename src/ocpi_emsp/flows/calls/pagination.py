@@ -1,10 +1,10 @@
-"""The pages of a partner's list, one request each, whatever the partner says of the next one.
+"""The pages of a partner's list, one request each, also where its next links are wrong.
 
 Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md row 8):
 - a next link is resolved against the request's URL and stays on the same origin (one to plain http of the same host,
-  from behind a TLS proxy, is read as https); it keeps the filters of the request where the partner loses them;
+  from behind a TLS proxy, is read as https); filters of the request that the partner loses are added again;
 - where X-Total-Count shrinks between two pages, the last GET is repeated with an offset lower by the difference;
-- where X-Total-Count says that there is more than the links lead to, the list goes on by offset;
+- where X-Total-Count is higher than what the links lead to, the list continues by offset;
 - a URL is followed once, and a page that was listed before ends the list: no list is endless.
 """
 
@@ -29,7 +29,7 @@ EMPTY_PAGES = 10
 
 
 class CircularList(AnswerUnusable):
-    """A list leads back to where it was, and nothing says how to go on."""
+    """A list leads back to a page before, and there is no other way to continue."""
 
 
 @frozen(kw_only=True)
@@ -41,17 +41,17 @@ class ListPage:
     following: str | None
     """The URL of the next page; None at the end, and where a ``problem`` ends it."""
     total: int | None
-    """X-Total-Count, where the partner says it."""
+    """X-Total-Count, if the partner sends it."""
     size: int
     """Bytes of the answer."""
     limit: int | None = None
-    """X-Limit, where the partner says it."""
+    """X-Limit, if the partner sends it."""
     date: datetime | None = None
-    """When the partner answered, by its own clock (the Date header), where it says so."""
+    """When the partner answered, by its own clock (the Date header); None without that header."""
     notes: tuple[str, ...] = ()
     """What was wrong with the page itself, and what was done about it."""
     problem: OcpiError | None = None
-    """Why the rest of the list cannot be had."""
+    """Why the rest of the list cannot be read."""
 
 
 def first_url(url: str, filters: Mapping[str, str]) -> str:
@@ -68,9 +68,9 @@ async def walk(
     total: int | None = None,
     module: str = "",
 ) -> AsyncGenerator[ListPage, None]:
-    """The pages of a list, from ``url`` on; ``total`` is what the page before it said. Raises PartnerError, UnsafeUrl.
+    """The pages of a list, from ``url`` on; ``total``: that of the page before. Raises PartnerError, UnsafeUrl.
 
-    ``filters`` are the parameters that every page is asked for; ``module`` says what is listed.
+    ``filters`` are the parameters that every page is asked for; ``module`` is what is listed, for the log.
     """
     trail, following = _Trail(filters, url, total), url
     for _ in range(context.limits.http.max_pages):
@@ -144,7 +144,7 @@ class _Trail:
     def _without_link(
         self, url: str, followed: str | None, count: int, total: int | None, notes: list[str]
     ) -> str | None:
-        """How the list goes on where no link leads on, by what X-Total-Count says. Raises CircularList."""
+        """The next URL where no link leads on, by X-Total-Count. Raises CircularList."""
         offset = self._offset(url)
         seen = "there is no next link" if followed is None else f"the next link was followed before: {followed}"
         if total is None or offset is None or not count:
@@ -211,7 +211,7 @@ class _Trail:
 
 
 def _place(url: str) -> int:
-    """What tells one URL from another, however its parameters are ordered and encoded."""
+    """Equal for URLs that differ in the order and encoding of their parameters alone."""
     parts = urlsplit(url)
     query = frozenset(parse_qsl(parts.query, keep_blank_values=True))
     return hash((parts.scheme, parts.netloc.lower(), parts.path, query))

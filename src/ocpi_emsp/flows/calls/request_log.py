@@ -50,7 +50,7 @@ class LoggedRequest:
 
     @classmethod
     def begin(cls, context: Context, request: Request) -> LoggedRequest:
-        """A request that came in just now."""
+        """A request that was received just now."""
         request_id = _given(request, "x-request-id")
         correlation_id = _given(request, "x-correlation-id") or request_id or _made()
         return cls(context, request, correlation_id, request_id or _made(), match(request.url), context.clock.now())
@@ -92,7 +92,7 @@ class LoggedRequest:
         )
 
     def failed(self, error: Exception, *, trace: bool) -> None:
-        """It failed by our fault; the trace is for what says too little by itself."""
+        """It failed by our fault; ``trace`` for an error whose message is not enough."""
         self.status_code = 3000
         logs.error(
             "request.failed",

@@ -26,7 +26,7 @@ from ocpi_emsp.wire import Request, Response, http_date
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same GET may succeed (RFC 9110 15; 425: RFC 8470 5.2)."""
 _LONGEST_ASKED = timedelta(days=365)
-"""A longer Retry-After says no more than this one; it keeps the arithmetic of dates in range."""
+"""A longer Retry-After counts as this one, so that the arithmetic of dates stays in range."""
 
 _Outcome: TypeAlias = Response | TransportFailed
 
@@ -34,9 +34,9 @@ _Outcome: TypeAlias = Response | TransportFailed
 def retrying_send(context: Context, party: Party, budget: Budget) -> Send:
     """The Send port of a sync: GETs are retried within ``budget``, a party that keeps failing is not called.
 
-    Use it as ``evolve(context, send=retrying_send(context, party, budget))``; the budget says afterwards how many
-    retries there were and how long they waited. Raises PartnerUnavailable where the party is not called for now,
-    TransportFailed where the last try had no answer; a last answer such as 503 is given as it is.
+    Use it as ``evolve(context, send=retrying_send(context, party, budget))``; the budget counts
+    the retries and their waits. Raises PartnerUnavailable where the party is not called for now,
+    TransportFailed where the last try was not answered; a last answer such as 503 is given as it is.
     """
     return _RetryingSend(context, _bare(context.send), party, budget)
 

@@ -77,7 +77,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 
 def _same(first: bytes, document: bytes) -> bool:
-    """True where both say the same; their ids differ in case at most."""
+    """True where both have the same content; their ids differ in case at most."""
     return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}))
 
 

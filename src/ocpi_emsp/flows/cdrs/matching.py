@@ -7,8 +7,8 @@ Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Se
   3. equal ids that are left, where the driver or the place agrees: a clock that was wrong hides no pair;
 - a party whose CDRs have the ids of their sessions, by its profile: equal ids are a pair before anything else;
 - a score is ``0.3 place + 0.4 time + 0.3 energy``, 0 where auth_id, place or time do not agree at all;
-- of equal scores that with equal ids counts, then the distance of the starts, then the ids: what came into the store
-  first does not matter;
+- of equal scores that with equal ids counts, then the distance of the starts, then the ids: the order of receipt
+  does not matter;
 - the work is bounded for any input: a CDR is compared with so many sessions of its driver at its EVSE at most.
 """
 
@@ -79,7 +79,7 @@ class _Matching:
     paired: set[int] = field(factory=set, init=False)
 
     def take(self, cdr: int, session: int, score: float) -> None:
-        """Pair the two; equal ids say more than a score."""
+        """Pair the two; equal ids count more than a score."""
         one, other = self.cdrs[cdr], self.sessions[session]
         self.pairs[cdr] = CdrMatch(one, other, "id") if _same_id(one, other) else CdrMatch(one, other, "score", score)
         self.paired.add(session)
@@ -159,7 +159,7 @@ def _nearest(starts: Sequence[_Start], moment: datetime) -> Iterator[int]:
 
 
 def _is_in_reach(session: SessionSummary, earliest: datetime, latest: datetime) -> bool:
-    """False where no zone brings the times together: far cheaper to say than a score."""
+    """False where no zone brings the times together: far cheaper to compute than a score."""
     begin, end = session.start_datetime, session.end_datetime
     if begin > latest:
         return begin - latest <= _FARTHEST

@@ -111,7 +111,7 @@ async def reconcile(
 
 def _lonely(all_of_them: list[T], paired: list[T], period: _Period) -> list[T]:
     """Those under review that are in no pair, in the order of their starts."""
-    used = {id(each) for each in paired}  # by identity: a summary says no more than what is compared
+    used = {id(each) for each in paired}  # by identity: two sessions may have equal summaries
     found = [each for each in all_of_them if period.has(each) and id(each) not in used]
     return sorted(found, key=lambda each: (_start(each), each.id))
 
@@ -169,7 +169,7 @@ class _Period:
 
 
 def _moved(moment: datetime, by: timedelta) -> datetime:
-    """As far as there are dates."""
+    """The moment, moved; the first or last one that exists where that is out of range."""
     try:
         return moment + by
     except OverflowError:
@@ -205,7 +205,7 @@ class _Documents:
         return [summary async for record in records if (summary := self._session(record)) is not None]
 
     async def conflicts(self) -> list[ConflictingCdr]:
-        """What came in the period under the id of another CDR."""
+        """CDRs of the period that were received under the id of another one."""
         found = []
         async for record in self._records(Kind.CDR_CONFLICT, self.period):
             other = self._cdr(record)

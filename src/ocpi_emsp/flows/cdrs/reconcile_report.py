@@ -1,4 +1,4 @@
-"""What a reconciliation of CDRs and sessions says.
+"""The report of a reconciliation of CDRs and sessions.
 
 Rules of this module:
 - names are those of the specification (mod_cdrs.md 3.1, mod_sessions.md 3.1); a number is the exact Decimal of its
@@ -151,7 +151,7 @@ class CdrDifference:
 
 @frozen
 class ConflictingCdr:
-    """A CDR that came with the id of another one and another content; the first one stands."""
+    """A CDR that was received under the id of another one, with another content; the first one stands."""
 
     content_hash: str
     """The content hash of the other CDR, which distinguishes several."""
@@ -171,7 +171,7 @@ class ConflictingCdr:
 
 @frozen
 class UnreadableDocument:
-    """A stored document without a usable reading: it takes part in nothing."""
+    """A stored document without a usable reading: it is left out."""
 
     kind: str
     """``cdr``, ``cdr_conflict`` or ``session``."""
@@ -201,9 +201,9 @@ class Reconciliation:
     """When it was made."""
     completed_for: timedelta
     cdrs: int
-    """CDRs under review, as far as they can be read."""
+    """Readable CDRs under review."""
     sessions: int
-    """Sessions under review, as far as they can be read."""
+    """Readable sessions under review."""
     matched_by_id: int
     matched_by_score: int
     matched: Bounded[CdrMatch]

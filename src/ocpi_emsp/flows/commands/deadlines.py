@@ -29,12 +29,12 @@ _PAGE = 1000
 
 
 def deadline_id(key: Key) -> str:
-    """The id of the entry that keeps a command's deadline."""
+    """The id of the entry of a command's deadline."""
     return f"deadline-{key.country_code}-{key.party_id}-{key.id}"
 
 
 async def watch(tx: Transaction, sent: SentCommand, now: datetime) -> None:
-    """Keep the deadline of a command that is stored in this transaction."""
+    """Journal the deadline of a command that is stored in this transaction."""
     entry = Entry(
         id=deadline_id(sent.key),
         topic=DEADLINE,
@@ -63,10 +63,10 @@ async def current(context: Context, key: Key) -> SentCommand:
 
 @frozen
 class Expired:
-    """What a look at all deadlines came to."""
+    """The result of a look at all deadlines."""
 
     done: int
-    """Those that had passed, and were dealt with."""
+    """Passed ones that were handled."""
     looked: int
     """All that are open: a look costs in proportion to that."""
 

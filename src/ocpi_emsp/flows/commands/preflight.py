@@ -1,11 +1,11 @@
 """Problems of a command, known before it is sent: its location, EVSE, token or session.
 
 Rules of this module (mod_commands.md 3; docs/reservations-and-sessions.md lists the rules):
-- a finding names the place in the command, and the clause; an error keeps the command from being sent, unless the
+- a finding names the place in the command, and the clause; a command with an error is not sent, unless the
   caller forces it; a warning does not;
 - what is stored here may be behind what the CPO has: what is left out there is a warning, what it says is an error;
-- where the party's profile says that it sends no locations, one that is not known is a warning;
-- nothing is sent, written or asked for: it takes a few reads, which a read-only transaction does without locks.
+- where the party sends no locations, by its profile, one that is not known is a warning;
+- nothing is sent, written or asked for: there are a few reads in a read-only transaction, which locks nothing.
 """
 
 from __future__ import annotations

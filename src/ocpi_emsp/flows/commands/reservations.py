@@ -1,8 +1,8 @@
-"""Reservations: what RESERVE_NOW commands made of them (mod_commands.md 3.2).
+"""Reservations, as RESERVE_NOW commands change them (mod_commands.md 3.2).
 
 Rules of this module:
-- a reservation is identified by its location and ``reservation_id``; the same again asks for a replacement, and what
-  stands goes on until the charge point accepts it;
+- a reservation is identified by its location and ``reservation_id``; the same again asks for a replacement, and the
+  current one stands until the charge point accepts that;
 - an ACCEPTED result counts whenever it comes, unless a later command of the same reservation was accepted before;
 - a running reservation ends at its ``expiry_date``, by a DEADLINE entry under its key that any worker finds; one that
   was given another end meanwhile is not ended;
@@ -34,11 +34,11 @@ class ReservationState(OpenEnum):
     """Where a reservation is in its life."""
 
     ASKED = "ASKED"
-    """The charge point has not said yet whether it reserves."""
+    """The charge point has not answered yet."""
     ACTIVE = "ACTIVE"
-    """The charge point keeps an EVSE for the driver."""
+    """The charge point reserves an EVSE for the driver."""
     REFUSED = "REFUSED"
-    """The CPO or the charge point refused, or did not say in time; it may yet say that it reserved."""
+    """The CPO or the charge point refused, or did not answer in time; it may still accept later."""
     EXPIRED = "EXPIRED"
     """It ended at its ``expiry_date``."""
     USED = "USED"
@@ -51,7 +51,7 @@ OVER = frozenset({ReservationState.REFUSED, ReservationState.EXPIRED, Reservatio
 
 @frozen(kw_only=True, slots=False)
 class Reservation:
-    """A reservation of a driver at a location of a CPO, as the last accepted command says it."""
+    """A reservation of a driver at a location of a CPO, by its last accepted command."""
 
     clause: ClassVar[str] = "mod_commands.md#32-reservenow-object"
 
@@ -75,7 +75,7 @@ class Reservation:
     session_id: str | None = None
     """The session that uses it."""
     sequence: int = field(default=0, eq=False)
-    """Its place among the reservations, where it was listed: a list goes on ``after`` it. It is not stored."""
+    """Its place in a list, which continues ``after`` it; it is not stored."""
 
     @property
     def key(self) -> Key:
@@ -181,7 +181,7 @@ def _after(old: Reservation, new: Reservation, *, accepted: bool) -> Reservation
 
 
 def _asked_by(sent: SentCommand) -> Reservation | None:
-    """The reservation that a command asks for; None for other commands, and for those that say too little of it."""
+    """The reservation that a command asks for; None for other commands, and where too little is stored of it."""
     if sent.command != CommandType.RESERVE_NOW or sent.sent_at is None or sent.expiry_date is None:
         return None
     if sent.reservation_id is None or sent.location_id is None:

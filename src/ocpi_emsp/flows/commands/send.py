@@ -5,7 +5,7 @@ Rules of this module (docs/commands.md):
   is killed in between leaves it with a deadline;
 - ``response_url`` holds an id that cannot be guessed;
 - the acknowledgement is ``{"result": ...}`` or the bare text; both are read;
-- what the CPO surely did not take is REFUSED; where that is not sure, it is UNANSWERED, and its result is awaited;
+- a command that the CPO surely does not carry out is REFUSED; otherwise it is UNANSWERED, and its result is awaited;
 - it is sent once: a command that failed may have been carried out.
 """
 
@@ -131,7 +131,7 @@ async def send_command(
 
 
 async def _checked(context: Context, party: Party, command: Command, *, force: bool) -> tuple[Finding, ...]:
-    """What there is to say of a command before it is sent. Raises InvalidObject for an error, unless forced."""
+    """The findings of the checks before sending. Raises InvalidObject for an error, unless forced."""
     async with context.store.transaction(read_only=True) as tx:
         findings = tuple(await check_command(context, tx, party, command))
     if not force and any(finding.severity is Severity.ERROR for finding in findings):
@@ -190,7 +190,7 @@ def _subject(command: Command) -> dict[str, Any]:
 
 
 async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -> CommandResponseType:
-    """What the CPO says at once. Raises PartnerError, UnsafeUrl."""
+    """Send it; the CPO's acknowledgement. Raises PartnerError, UnsafeUrl."""
     envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
     data = bytes(envelope.data)
     try:
@@ -203,7 +203,7 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
 
 
 def as_object(said: bytes) -> bytes:
-    """A CommandResponse, also where its result alone was said (docs/spec-choices.md row 7)."""
+    """A CommandResponse, also where only its result was sent (docs/spec-choices.md row 7)."""
     return b'{"result":' + said + b"}" if said.startswith(b'"') else said
 
 

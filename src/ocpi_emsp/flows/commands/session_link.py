@@ -29,7 +29,7 @@ from ocpi_emsp.ports import START, Transaction
 REFUSALS = frozenset(
     {CommandResponseType.REJECTED, CommandResponseType.NOT_SUPPORTED, CommandResponseType.UNKNOWN_SESSION}
 )
-"""What says that no session follows; TIMEOUT does not: the charge point may have got the command."""
+"""Results after which no session follows; TIMEOUT is none: the charge point may have received the command."""
 _PAGE = 100
 
 

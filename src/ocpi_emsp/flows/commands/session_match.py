@@ -2,7 +2,7 @@
 
 Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
 - OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do;
-- a session names its token by ``auth_id`` alone, and may name no EVSE: what is not said speaks against nothing;
+- a session names its token by ``auth_id`` alone, and may name no EVSE: what is absent rules nothing out;
 - a pending match is a journal entry of topic START under the key of its location: a new session costs one index lookup;
 - its id is made of the command, and it never changes: a transaction that locks it waits for nothing but commands.
 """

@@ -4,7 +4,7 @@ Rules of this module (mod_commands.md 1 and 2):
 - every change of a command goes through :data:`TRANSITIONS`; docs/commands.md draws it from here;
 - the first result stands: what comes after it changes nothing but what was not known yet;
 - a result may come before the acknowledgement, after a refusal, and after the deadline: it is recorded each time;
-- a state is final where nothing more is awaited; ``result`` says then what became of the command.
+- a state is final where nothing more is awaited; ``result`` then is the outcome of the command.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CommandState(OpenEnum):
     SENDING = "SENDING"
     """It is stored, and on its way to the CPO."""
     UNANSWERED = "UNANSWERED"
-    """The CPO's answer did not come or cannot be read: it may have got the command."""
+    """The CPO's answer did not come or cannot be read: it may have received the command."""
     ACKNOWLEDGED = "ACKNOWLEDGED"
     """The CPO passes it on to the charge point, whose result is awaited."""
     REFUSED = "REFUSED"
@@ -50,7 +50,7 @@ class CommandState(OpenEnum):
     TIMED_OUT = "TIMED_OUT"
     """The deadline passed without a result."""
     LATE = "LATE"
-    """The result came after the deadline."""
+    """The result was received after the deadline."""
 
 
 class CommandChange(Enum):
@@ -107,9 +107,9 @@ class SentCommand:
     deadline: DateTime | None = None
     """When it is TIMED_OUT if there is no result by then."""
     acknowledgement: CommandResponseType | None = None
-    """What the CPO said at once."""
+    """The CPO's immediate response."""
     result: CommandResponseType | None = None
-    """What the charge point said."""
+    """The charge point's response."""
     result_at: DateTime | None = None
     error: str | None = None
     """Why there is no acknowledgement that can be read."""
@@ -125,7 +125,7 @@ class SentCommand:
     session_id: str | None = None
     """The session that a STOP_SESSION is about, or that a START_SESSION brought about, once it is known."""
     sequence: int = field(default=0, eq=False)
-    """Its place among the commands, where it comes from a list, which goes on ``after`` it; it is not stored."""
+    """Its place in a list, which continues ``after`` it; it is not stored."""
 
     @cached_property
     def key(self) -> Key:

@@ -15,7 +15,7 @@ from ocpi_emsp.flows.events.delivery import redeliver
 
 @frozen
 class Done:
-    """What a round came to."""
+    """The result of a round."""
 
     number: int
     """Of events, deadlines and pending matches that were handled."""

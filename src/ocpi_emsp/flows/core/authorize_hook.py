@@ -223,7 +223,7 @@ AuthorizeFallback: TypeAlias = Allowed | FallbackFunction | None
 
 
 def by_token(request: AuthorizationRequest) -> AuthorizationInfo:
-    """What the stored token says: ALLOWED where it is valid, BLOCKED otherwise."""
+    """The decision by the stored token: ALLOWED where it is valid, BLOCKED otherwise."""
     return request.allow() if request.token.valid else request.refuse(Allowed.BLOCKED)
 
 

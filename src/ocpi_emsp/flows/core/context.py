@@ -94,7 +94,7 @@ class Context:
 
 
 _AUTHORITY_END = re.compile(r"[/?#\\]")
-"""What ends the host of a URL (RFC 3986 3.2), and the backslash, which some clients take for a slash."""
+"""What ends the host of a URL (RFC 3986 3.2), and the backslash, which some clients read as a slash."""
 
 
 def _has_usable_port(url: str) -> bool:
@@ -124,5 +124,5 @@ def new_id() -> str:
 
 
 def _no_option(made: str) -> str:
-    """A text that a command does not take for an option."""
+    """A text that does not look like an option on a command line."""
     return f"_{made[1:]}" if made.startswith("-") else made

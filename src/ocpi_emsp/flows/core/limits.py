@@ -102,7 +102,7 @@ class Breaker:
         if self.is_probing:
             return evolve(self, opened_at=now, wait=min(self.wait * 2, self.longest), is_probing=False)
         if self.opened_at is not None:
-            return self  # this call was let through before it opened: it tells nothing new
+            return self  # this call was let through before it opened: its failure is no news
         failures = self.failures + 1
         if failures < self.limit:
             return evolve(self, failures=failures)

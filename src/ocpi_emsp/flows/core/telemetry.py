@@ -1,8 +1,8 @@
 """The Telemetry port, guarded: what it raises is logged once, and no request fails.
 
 Rules of this module:
-- without a telemetry nothing is made and nothing is called; ``on`` says whether it is worth while to gather attributes;
-- what a block within a span raises goes on as it is, whatever the telemetry does with it.
+- without a telemetry nothing is made and nothing is called; ``on`` is False then, and no attributes are gathered;
+- what a block within a span raises is raised unchanged, whatever the telemetry does with it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class GuardedTelemetry:
             self.safely(lambda: telemetry.count(name, value, attributes), None)
 
     def duration(self, name: str, seconds: float, attributes: Attributes) -> None:
-        """How long something took; a clock that was put back made it take no time."""
+        """Record a duration; a negative one, after a clock was put back, counts as 0."""
         telemetry = self._telemetry
         if telemetry is not None:
             self.safely(lambda: telemetry.duration(name, max(seconds, 0.0), attributes), None)
@@ -95,7 +95,7 @@ class GuardedSpan:
         return self
 
     def set(self, attributes: Attributes) -> None:
-        """Say more of it."""
+        """Add attributes."""
         begun = self._begun
         if begun is not None:
             self._telemetry.safely(lambda: begun[1].set(attributes), None)

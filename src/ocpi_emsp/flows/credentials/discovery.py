@@ -55,7 +55,7 @@ class Offer:
 
     @property
     def said(self) -> dict[str, Any]:
-        """What the event of a handshake says of it."""
+        """Details for the event of a handshake."""
         return {"notes": list(self.notes)} if self.notes else {}
 
     def url(self, module: str) -> str:
@@ -164,7 +164,7 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
 
 
 def required_modules(context: Context, profile: Profile) -> frozenset[str]:
-    """What a partner has to offer: credentials, and what its profile says, or the eMSP."""
+    """What a partner has to offer: credentials, and the modules of its profile, or of the eMSP's settings."""
     wanted = context.required_modules if profile.required_modules is None else profile.required_modules
     return frozenset({ModuleID.CREDENTIALS.value, *(module.lower() for module in wanted)})
 

@@ -85,7 +85,7 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
 
 
 def _allowed(incoming: Incoming) -> list[str]:
-    """What this party may do instead, as far as the matrix switches it on."""
+    """The methods that this party may use instead, of those that the matrix switches on."""
     is_registered = incoming.party.state is PartyState.REGISTERED
     methods = ("GET", "PUT", "PATCH", "DELETE") if is_registered else ("GET", "POST")
     return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

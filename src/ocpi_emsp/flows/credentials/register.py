@@ -47,7 +47,7 @@ from ocpi_emsp.ports import Entry
 from ocpi_emsp.routes import outgoing
 
 _CROSSINGS = 3
-"""How often a partner's new token is tried, where another one came meanwhile: two renewals cross, not more."""
+"""How often a partner's new token is tried, where another one was received meanwhile: two renewals cross, not more."""
 
 
 async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
@@ -143,7 +143,7 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
 
 
 def _kept(known: Party, asked: Profile) -> Profile:
-    """The profile of a party that was invited before, with what it shall begin with now where that says something."""
+    """The profile of a party that was invited before, with the settings that are given now."""
     required = known.profile.required_modules if asked.required_modules is None else asked.required_modules
     return evolve(known.profile, base64_token=asked.base64_token, required_modules=required)
 

@@ -57,7 +57,7 @@ _CROSSINGS = 3
 """How often the token of an answer is compared with the stored one: renewals of both sides cross, not many more."""
 _PAUSES = (0.05, 0.2, 0.5, 0.0)
 """Seconds after each look whether two tokens that crossed both work: a partner's own renewal ends within a few
-requests, and one that keeps old tokens for a time does not get clearer by waiting."""
+requests; for one that accepts old tokens for a time, waiting longer shows nothing."""
 
 # --- who is registered ----------------------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ async def _call(context: Context, party: Party, method: str, body: bytes = b"") 
 
 
 def _was_refused(error: BaseException) -> bool:
-    """True where the partner has said no, or is another one, or got nothing; False where it may have our new token."""
+    """True where the partner refused, is another one, or received nothing; False where it may have our new token."""
     if isinstance(error, PartnerRefused):
         return error.answered_code is not None or 400 <= error.answered_http < 500
     if isinstance(error, _OfAnotherParty):
@@ -211,7 +211,7 @@ async def _finish(context: Context, begun: Party, token: str, theirs: Credential
 
 
 async def _with_offer(context: Context, party: Party, theirs: Credentials, before: Offer | None) -> Party:
-    """The party with the endpoints that it has now: at the URL that it says, or where they were read ``before``.
+    """The party with the endpoints that it has now: at the URL of its credentials, or where they were read ``before``.
 
     Raises RegistrationFailed.
     """
@@ -233,7 +233,7 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
 
 
 async def _settle_crossing(context: Context, party: Party, theirs: Credentials) -> Party:
-    """Another renewal came while our PUT was under way, so the partner gave us two tokens: the newer one counts."""
+    """Another renewal crossed our PUT, so the partner gave us two tokens: the newer one counts."""
     logs.warning("party.renewals_crossed", party=party, correlation_id=context.correlation_id)
     for _ in range(_CROSSINGS):
         offer = await _offer_if_newer(context, party, theirs)
@@ -241,7 +241,7 @@ async def _settle_crossing(context: Context, party: Party, theirs: Credentials) 
             current = await _current(tx, party, PartyChange.OUR_PUT_ANSWERED)
             if offer is None:
                 return current
-            if current.token != party.token:  # one more came: is that of our answer newer than this one, too?
+            if current.token != party.token:  # another renewal: is the token of our answer newer than its one, too?
                 party = current
                 continue
             updated = evolve(with_credentials(current, theirs), endpoints=offer.endpoints)
@@ -253,7 +253,7 @@ async def _settle_crossing(context: Context, party: Party, theirs: Credentials) 
 
 
 async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -> Offer | None:
-    """The partner's endpoints where the token of its answer is newer than the stored one, or where nothing tells.
+    """The partner's endpoints where the token of its answer is newer than the stored one, or that cannot be known.
 
     The stored one is tried first: where it is the newer one, its use ends the other. As long as both open the API, the
     partner may still be in the middle of its own renewal.

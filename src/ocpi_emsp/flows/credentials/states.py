@@ -58,7 +58,7 @@ TRANSITIONS: Mapping[Standing, Mapping[PartyChange, Standing | Refused]] = {
     UNKNOWN: {
         _C.INVITED: _S.INVITED,
         _C.OUR_POST: _S.REGISTERING,
-        # Our POST says who it is; what waited for that was a placeholder, and this party is new here.
+        # The answer to our POST names the party; until then there was a placeholder.
         _C.OUR_POST_ANSWERED: _S.REGISTERED,
         _C.OUR_POST_FAILED: UNKNOWN,
         _C.THEIR_POST: _R.UNKNOWN_TOKEN,

@@ -49,7 +49,7 @@ class PendingEvent:
     document: bytes = field(repr=False)
     """The object as it was stored; empty where the event is of no document."""
     sequence: int = field(eq=False)
-    """Its place in the journal: a list goes on ``after`` it."""
+    """Its place in the journal: a list continues ``after`` it."""
 
 
 def _pending(entry: Entry) -> PendingEvent:

@@ -4,7 +4,7 @@ Rules of this module:
 - an entry is leased while its ``due`` lies ahead, and only the first pending entry of an object is ever leased: that
   keeps the order per object, however many processes deliver from one store;
 - an entry that failed waits, longer each time, and is a dead letter after ``DeliveryLimits.attempts`` failures; an
-  unreadable one is a dead letter at once. The later ones of its object go on then;
+  unreadable one is a dead letter at once. The later ones of its object are delivered then;
 - an event that no process listens to and no relay publishes is not written.
 """
 
@@ -165,6 +165,6 @@ def backoff(limits: Limits, attempts: int) -> timedelta:
 
 
 def error_text(error: Exception) -> str:
-    """What went wrong, in characters that every store can hold."""
+    """An error, in characters that every store can hold."""
     text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -4,7 +4,7 @@ Rules of this module:
 - a party writes only under its own country_code and party_id (transport_and_format.md, client owned object push), or
   those that its connection is allowed: the owner of an object is the one in the URL;
 - an object's id in the body is the one in the URL (2001 otherwise);
-- where the stored object stays although another one was received, the answer is 1000 and says why (spec-choices.md 15).
+- where the stored object stays instead of the received one, the answer is 1000 with the reason (spec-choices.md 15).
 """
 
 from __future__ import annotations

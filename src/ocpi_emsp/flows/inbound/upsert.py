@@ -53,7 +53,7 @@ def older(old: Record, stored: datetime) -> Stored:
 
 
 def differs(old: Record | None, new: Record) -> bool:
-    """True where a record is new or says something else."""
+    """True where a record is new or has another content."""
     return old is None or (old.document != new.document and old.content_hash != new.content_hash)
 
 

@@ -243,7 +243,7 @@ async def _store_evses(
 ) -> tuple[bool, datetime]:
     """Bring a location's EVSEs to what was received as of ``moment``.
 
-    Gives whether one of them says something else now, where that matters, and when the latest EVSE changed.
+    Gives whether the content of one changed, where that matters, and when the latest EVSE changed.
     """
     known_evses = {record.key: record for record in stored}
     left_out, latest, changed = dict(known_evses), moment, False

@@ -2,7 +2,7 @@
 
 Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
 - a party that has a registration of its own is written by its own connection alone, although another profile allows it;
-- a push says the owner in its URL; a CDR, and what is pulled, says none in 2.1.1, so that it is looked for:
+- a push names the owner in its URL; a CDR, and what is pulled, names none in 2.1.1, so that it is looked for:
   - an object that names its ``country_code`` and ``party_id`` (the 2.2 habit) is believed where they are allowed;
   - one whose id exactly one allowed party has is that party's, so that pushes and pulls meet;
   - a session or CDR at a location that exactly one allowed party has, and the connection's own has not, is that
@@ -44,7 +44,7 @@ async def _is_registered(tx: Transaction, owner: Owner) -> bool:
 
 
 def said_owner(document: bytes) -> Owner | None:
-    """Whose the object says that it is, or None. Raises NotJson, InvalidObject."""
+    """The owner that the object itself names, or None. Raises NotJson, InvalidObject."""
     if b'"party_id"' not in document:
         return None
     parts = members(document)
@@ -66,7 +66,7 @@ async def owner_of(tx: Transaction, among: Sequence[Owner], kind: str, document:
     try:
         said, object_id = said_owner(document), identity(document, "id")
     except (InvalidObject, NotJson):
-        return own  # it is refused; by whom it came is all that is known of it
+        return own  # it is refused; only its sender is known
     if said is not None and said in among:
         return said
     if kind == Kind.CDR:

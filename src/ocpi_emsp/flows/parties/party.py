@@ -34,8 +34,8 @@ from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
 _UNSETTLED = 10
-"""Tokens that a party may have got before its latest, and keep working beside the one in use: any renewal whose answer
-was lost gave one of them, and who is cut off tries again a few times."""
+"""Tokens issued before the latest that keep working beside the one in use: each renewal whose answer was lost issued
+one, and a party that is cut off tries again a few times."""
 
 
 class PartyState(OpenEnum):
@@ -193,7 +193,7 @@ class Party:
 def owners(party: Party) -> tuple[tuple[str, str], ...]:
     """Whose objects may come over the party's connection: its own country_code and party_id first, then those allowed.
 
-    One that is allowed may have got a registration of its own since: see
+    One that is allowed may have a registration of its own by now: see
     :func:`ocpi_emsp.flows.parties.hub_owners.open_owners`.
     """
     country_and_party = (each.upper().partition("-") for each in party.profile.allowed_parties)
@@ -211,7 +211,7 @@ def checkpoint_key(country_code: str, party_id: str, module: str) -> Key:
 
 
 def sync_entry_id(country_code: str, party_id: str) -> str:
-    """The id of the entry that says when it is synced next."""
+    """The id of the entry with the time of its next sync."""
     return f"sync-{country_code.upper()}-{party_id.upper()}"
 
 
@@ -256,9 +256,9 @@ async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id
 
 
 async def delete_party(tx: Transaction, party: Party) -> bool:
-    """Forget a party and its tokens, also those that it got since ``party`` was read, and which of ours it has.
+    """Delete a party and its tokens, also those issued since ``party`` was read, and the state of pushes to it.
 
-    What it sent us stays, and up to where it was pulled. False where it was gone already.
+    Its objects and checkpoints stay. False where it was deleted before.
     """
     current = await find_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
@@ -308,7 +308,7 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
         async with context.store.transaction() as tx:
             await find_party(tx, party.country_code, party.party_id)
             known, token = await _find(tx, presented)
-            # What the use of this token tells is stored; it retires older tokens, or those past their grace.
+            # The use of this token is stored: it retires older tokens, or those past their grace.
             issued = _after_use(context, known.issued, _sha256(token))
             party = evolve(known, issued=issued, sends_base64=token != presented)
             if party != known:
@@ -374,7 +374,7 @@ def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -
 def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
     """The tokens that work once the party has answered the PUT that offered ``token``.
 
-    Where it got another one from us meanwhile, either may be the one that it keeps.
+    Where another one was issued meanwhile, the party may use either.
     """
     if not party.issued or party.issued[-1].sha256 != _sha256(token):
         return party.issued

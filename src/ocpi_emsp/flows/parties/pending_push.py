@@ -1,7 +1,7 @@
 """Push requests: one journal entry for each party that our tokens have to be pushed to, written with the change.
 
 Rules of this module:
-- an entry says that something changed, not what: a push finds that out, so a thousand changes are one entry;
+- an entry records that something changed, not what: a push finds that out, so a thousand changes are one entry;
 - a change writes only what no change wrote before: an entry that waits stays as it is, a leased one is marked as
   changed, and one that waits after single tokens failed becomes due;
 - a transaction reads the tokens before it writes an entry: entries are locked last.
@@ -21,7 +21,7 @@ from ocpi_emsp.routes import outgoing
 from ocpi_emsp.support import SupportMatrix
 
 AFTER_REGISTERING: Final = timedelta(seconds=5)
-"""A party that registers takes our token only once it has our answer, so the first push lets it come to rest."""
+"""A party that registers accepts our token only once it has our answer, so the first push waits."""
 _PAGE = 500
 """Parties, or entries, that are read at once."""
 

@@ -2,7 +2,7 @@
 
 Rules of this module (docs/profiles.md has a row for each field):
 - an invalid value is refused before anything is stored, and the error names the field;
-- None takes a field back to its default;
+- None resets a field to its default;
 - a party with a registration of its own is not behind another connection.
 """
 

@@ -42,7 +42,7 @@ class Works(StrEnum):
 
 @frozen
 class Check:
-    """One check: its name, how it ended, and a sentence that says what was seen."""
+    """One check: its name, how it ended, and a sentence on what was seen."""
 
     name: str
     outcome: CheckOutcome
@@ -79,11 +79,11 @@ class Diagnosis:
     checks: tuple[Check, ...]
     expected_support: tuple[ExpectedSupport, ...]
     suggestions: tuple[Suggestion, ...]
-    """What the party's profile could say. It is not set by itself."""
+    """Values for the party's profile, which are not set by themselves."""
 
     @property
     def reachable(self) -> bool:
-        """True unless no request got any answer over HTTP."""
+        """True if any request was answered over HTTP."""
         return all(check.name != "reachable" or check.outcome is not CheckOutcome.FAILED for check in self.checks)
 
     @property

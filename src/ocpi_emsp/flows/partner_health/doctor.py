@@ -4,7 +4,7 @@ Rules of this module:
 - only GET is sent, and nothing is stored: a partner that is looked at does not change, nor do we;
 - each check has an outcome and a sentence, and one that fails does not end the others;
 - the number of requests is fixed, one of them lasts as long as ``Limits`` allow, and of a list one page is read;
-- what a profile could say is suggested and never applied;
+- values for a profile are suggested and never applied;
 - what the partner does wrong is in the diagnosis, never an exception; no token is in it.
 """
 
@@ -252,7 +252,7 @@ class _Visit:
         self._suggest("base64_token", works, f"the partner reads the token {name[works]}")
 
     def _suggest(self, name: str, value: Any, why: str, evidence: int = 1) -> None:
-        """Say what the profile could say, where it does not say so already."""
+        """Suggest a value for the profile, unless it has that already."""
         if self.registered is not None and getattr(self.registered.profile, name) == value:
             return
         known = self.suggested.get(name)
@@ -313,7 +313,7 @@ class _Visit:
             self.seen.unusable[module] = error.message
 
     def _can_ask(self, name: str, route: Route) -> bool:
-        """False where a module is not asked: the check says why."""
+        """False where a module is not asked; the check is skipped with the reason."""
         endpoint = self.party.endpoint(name)
         if endpoint is None:
             self.note(name, _SKIPPED, f"it offers no {name} endpoint")
@@ -399,7 +399,7 @@ class _Visit:
             await pages.aclose()
 
     def _read_headers(self, module: str, page: ListPage, last_answer: _LastAnswer) -> None:
-        """What the paging headers say, and whether it fits."""
+        """Check the paging headers."""
         asked, count = self._asked, len(page.documents)
         limit = last_answer.header("x-limit") or ""
         notes = list(page.notes)

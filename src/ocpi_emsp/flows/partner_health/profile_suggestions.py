@@ -1,10 +1,10 @@
-"""What the profile of a party could say, by what it was seen to do. Suggested, never applied.
+"""Values for the profile of a party, by its observed behaviour. Suggested, never applied.
 
 Rules of this module (docs/profiles.md):
-- only what is stored is looked at, and a bounded part of it: so many objects of each kind, the first of those that came
-  in within the last 30 days;
-- a suggestion says why, and how often that was seen; what the profile says already is not suggested;
-- there is none for ``patches_sessions``: how a stored session came in is not stored.
+- only what is stored is looked at, and a bounded part of it: so many objects of each kind, the first of those
+  received within the last 30 days;
+- a suggestion has its reason, and how often that was seen; a value that the profile has already is not suggested;
+- there is none for ``patches_sessions``: whether a session was sent by PUT or PATCH is not stored.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Suggestion:
 
 
 async def suggestions(context: Context, country_code: str, party_id: str) -> list[Suggestion]:
-    """What the party's profile could say. Raises NotRegistered, StoreFailed."""
+    """Suggestions for the party's profile. Raises NotRegistered, StoreFailed."""
     async with context.store.transaction(read_only=True) as tx:
         party = await get_party(tx, country_code, party_id)
         seen = await _Seen.read(context, tx, party)
@@ -67,7 +67,7 @@ async def suggestions(context: Context, country_code: str, party_id: str) -> lis
 
 @frozen
 class _Seen:
-    """A part of what came in lately, by kind."""
+    """A part of what was received lately, by kind."""
 
     records: Mapping[str, Sequence[Record]]
 

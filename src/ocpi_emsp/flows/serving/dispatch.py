@@ -101,7 +101,7 @@ async def dispatch(context: Context, request: Request) -> Response:
             logged.refused(refusal)
             response = refused(context, refusal)
         except Exception as error:  # noqa: BLE001 # whatever a hook or a store raises: it is logged and answered
-            # An outage of the database fails every request: its sentence says it all.
+            # An outage of the database fails every request: its message is enough.
             logged.failed(error, trace=not isinstance(error, StoreFailed))
             message = f"internal error, correlation id {logged.correlation_id}"
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
@@ -178,7 +178,7 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
 
 
 def _read_in_zone(incoming: Incoming) -> Incoming:
-    """With the zone behind timestamps that have none, where the party's profile names one; the finding says so."""
+    """With the zone behind timestamps that have none, where the party's profile names one, and a finding about it."""
     zone = incoming.party.profile.time_zone
     if zone is None:
         return incoming

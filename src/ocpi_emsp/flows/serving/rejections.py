@@ -43,7 +43,7 @@ class Rejection:
     findings: tuple[Finding, ...]
     correlation_id: str
     sequence: int = field(default=0, eq=False)
-    """Its place among the rejections: a list goes on ``after`` it."""
+    """Its place in a list, which continues ``after`` it."""
 
 
 def rejection_of(entry: Entry) -> Rejection:

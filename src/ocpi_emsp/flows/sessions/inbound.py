@@ -42,7 +42,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 
 async def patch(incoming: Incoming) -> Response:
-    """Changes of a known session; ``charging_periods`` are replaced, or added where the party's profile says so."""
+    """Changes of a known session; ``charging_periods`` are replaced, or added (``Profile.append_charging_periods``)."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, key)

@@ -1,4 +1,4 @@
-"""Up to where a party's module is pulled, and where a pull that is under way stands.
+"""How far a party's module is pulled, and the place of a pull under way.
 
 Rules of this module:
 - ``done_until`` moves only when a whole window was listed, and everything in it was stored, also as a rejection;
@@ -72,7 +72,7 @@ class Checkpoint:
     done_until: DateTime | None = None
     """Everything that changed before is here."""
     full_at: DateTime | None = None
-    """When the last full pull came to its end."""
+    """When the last full pull ended."""
     window: Window | None = None
     given: int | None = None
     """The objects of a full page, where the partner gives fewer than it is asked for."""

@@ -6,7 +6,7 @@ Rules of this module:
   as the push that it could have been; the same bad object again is the same rejection;
 - a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
   the last;
-- an object that says whose it is (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
+- an object that names its owner (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
   several parties behind one connection, hub_owners.py finds the one that it belongs to;
 - timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
@@ -131,7 +131,7 @@ class Pull:
     def rejection(
         self, document: bytes, object_id: str, page: Page, error: InvalidObject | NotJson, entry_id: str
     ) -> Entry:
-        """What keeps it where it was refused, as the push that it could have been."""
+        """The entry of a refused object, as the push that it could have been."""
         incoming = self.incoming(document, object_id, page)
         path = self.source.route.url(f"/{VERSION}/{self.source.module}", trailing_slash=False, **incoming.params)
         return evolve(incoming, request=evolve(incoming.request, url=path)).rejection(
@@ -261,7 +261,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
 
 
 async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: datetime) -> None:
-    """The CPO has this object still, whatever it says of it."""
+    """Record that the CPO still lists this object."""
     if record is not None and (record.missing_since is not None or (pull.full and record.received_at != now)):
         await tx.put(evolve(record, received_at=now, missing_since=None, missed=0))
 

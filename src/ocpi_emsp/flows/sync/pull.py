@@ -49,7 +49,7 @@ OnProgress: TypeAlias = Callable[[], None]
 _TICK, _DAY = 60, 24 * 3600
 """Seconds."""
 _TOKENS = 3
-"""How often a sync goes on with a new token: a partner that replaces it on every page is not well."""
+"""How often a sync continues with a new token: a partner that replaces it on every page is not well."""
 
 
 class TakenOver(OcpiError):
@@ -133,7 +133,7 @@ async def _work_off(work: _Work) -> tuple[SyncEnded, str]:
 
 
 async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnProgress, stop: Stop) -> _Work:
-    """Go on with the window that was not finished, or open the next one."""
+    """Continue the window that was not finished, or open the next one."""
     url = url_of(pull.context, pull.party, outgoing(f"{pull.source.module}.list"))
     now = whole_second(pull.context.clock.now())
     key = checkpoint_key(*pull.party.owner, pull.source.module)
@@ -192,7 +192,7 @@ def _next_window(
 
 
 def _after(work: _Work, page: ListPage) -> Window | None:
-    """Where the pull goes on after a page; None where the window is done, or cannot be."""
+    """Where the pull continues after a page; None where the window is done, or cannot be."""
     window = work.window
     unnamed = sum(not text_at(bytes(document), "id") for document in page.documents) if window.full else 0
     window = evolve(
@@ -276,7 +276,7 @@ def _asked(work: _Work) -> int:
 def _given(work: _Work, page: ListPage) -> int | None:
     """Objects of a page as the partner gives them, where it gives fewer than were asked for; None: that is not known.
 
-    The last page of a list says nothing, unless X-Limit does.
+    The last page of a list shows nothing, unless it has X-Limit.
     """
     sizes = [page.limit or 0, len(page.documents) if page.following is not None else 0]
     given = next((size for size in sizes if size), None)

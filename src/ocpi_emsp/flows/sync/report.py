@@ -20,7 +20,7 @@ class SyncEnded(Enum):
 
     DONE = "done"
     FAILED = "failed"
-    """The next sync goes on where this one was."""
+    """The next sync continues from there."""
     STOPPED = "stopped"
     """It was asked to stop, after the current page."""
     SKIPPED = "skipped"
@@ -34,7 +34,7 @@ class RejectedObject:
     id: str
     """Empty where it has none."""
     url: str
-    """Of the page, or the object, that it came with."""
+    """Of the page, or the object, that it was in."""
     message: str
     findings: tuple[Finding, ...]
 
@@ -86,12 +86,12 @@ class SyncReport:
 
     @property
     def ok(self) -> bool:
-        """True where everything came to its end, and nothing was rejected."""
+        """True where every module is done or skipped, and nothing was rejected."""
         return all(each.ended in (SyncEnded.DONE, SyncEnded.SKIPPED) and not each.rejected for each in self.modules)
 
     @property
     def failed(self) -> bool:
-        """True where a module did not come to its end."""
+        """True where a module failed."""
         return any(each.ended is SyncEnded.FAILED for each in self.modules)
 
     def module(self, name: str) -> ModuleReport:
@@ -144,9 +144,9 @@ class SyncProgress:
     objects: int
     """Listed so far by this run."""
     total: int | None
-    """How many there are, where the partner says it."""
+    """X-Total-Count, if the partner sends it."""
     offset: int
-    """How many an earlier run of the same window had listed; 0 where that is not known."""
+    """Objects that an earlier run of the same window listed; 0 where that is not known."""
     rejected: int
     pages: int
     bytes: int
@@ -178,7 +178,7 @@ class Tally:
             self.rejections.append(rejected)
 
     def note(self, *notes: str) -> None:
-        """Say what was wrong with the list."""
+        """Note problems of the list."""
         self.notes.extend(notes[: max(0, MOST_LISTED - len(self.notes))])
 
     def progress(self, ended: SyncEnded | None = None) -> SyncProgress:

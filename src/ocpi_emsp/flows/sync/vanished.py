@@ -2,7 +2,7 @@
 
 Rules of this module:
 - nothing is deleted: an object that the CPO does not list gets ``missing_since``; the EVSEs of a location that so many
-  full syncs in a row did not list become REMOVED, and say so;
+  full syncs in a row did not list become REMOVED, with an event;
 - nothing is marked where too large a share would vanish at once: rather a broken list than a closed network;
 - sessions and CDRs are history, which a CPO may forget: only locations and tariffs go missing;
 - what was looked at is saved with each page, so that a full sync that is killed and continued counts once.
@@ -63,7 +63,7 @@ async def _mark(
     """Whether the object is missing, and how many EVSEs of it became REMOVED."""
     record = await tx.get(seen.key)
     if record is None or record.received_at >= since:
-        return False, 0  # it came in meanwhile
+        return False, 0  # received meanwhile
     missed = record.missed if repeats and record.missed else record.missed + 1
     missing_since, correlation_id = record.missing_since or since, pull.correlation_id
     await tx.put(evolve(record, missing_since=missing_since, missed=missed, correlation_id=correlation_id))

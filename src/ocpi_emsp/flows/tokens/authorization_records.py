@@ -1,4 +1,4 @@
-"""What was decided on real-time authorizations: each one is a journal entry, and a store keeps the newest.
+"""Decisions on real-time authorizations: each one is a journal entry; a store retains the newest.
 
 Rules of this module:
 - every request for an authorization leaves one entry, also one that is refused (unknown token, too little information);
@@ -61,7 +61,7 @@ class Decision:
     latency_ms: float
     """Milliseconds from when the request was authenticated until it was decided, by ``Emsp(clock=...)``."""
     sequence: int = field(default=0, eq=False)
-    """Its place among the decisions: a list goes on ``after`` it."""
+    """Its place in a list, which continues ``after`` it."""
 
     @property
     def allowed(self) -> Allowed | None:

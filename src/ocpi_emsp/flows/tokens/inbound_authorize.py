@@ -117,7 +117,7 @@ def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[Authorization
 
 
 def _report(case: Case, error: Exception, who: str) -> None:
-    """Say what the hook or the fallback did instead of answering: in the decision, and where it is read at once."""
+    """Report what the hook or the fallback did instead of answering: in the decision, and in the log."""
     what = str(error) if isinstance(error, DeadlinePassed | Nonsense) else f"{type(error).__name__}: {error}"
     case.because(f"the {who} gave no answer: {what}"[:300])
     logs.error(

@@ -1,8 +1,8 @@
 """The eMSP interface of the tokens module (mod_tokens.md 2.2).
 
 Rules of this module:
-- the list is ours: oldest first, paged, with Link, X-Total-Count and X-Limit; a link goes on after the last token that
-  was given, so one that leaves the window meanwhile shifts nothing; a partner that counts offsets is served by them;
+- the list is ours: oldest first, paged, with Link, X-Total-Count and X-Limit; a link continues after the last token of
+  its page, so one that leaves the window meanwhile shifts nothing; a partner that counts offsets is served by them;
 - real-time authorization is in inbound_authorize.py.
 """
 

@@ -1,7 +1,7 @@
 """Our drivers' tokens: stored, changed, read, and which of them failed at a party (mod_tokens.md 1.1, 3.2).
 
 Rules of this module:
-- uid and type together are a token; neither changes; none is deleted, since OCPI has no way to say so;
+- uid and type together are a token; neither changes; none is deleted, since OCPI has no DELETE of a token;
 - a stored token is valid by the specification; another one is refused with every finding;
 - a change has a later ``last_updated`` than what it changes, or a partner that pulls by date would never see it;
 - equal content is no change; a later ``last_updated`` alone is stored, and not pushed;
@@ -40,18 +40,18 @@ _SECOND: Final = timedelta(seconds=1)
 
 @frozen(kw_only=True)
 class FailedToken:
-    """A token that a party does not have as we do, as far as we know, and why."""
+    """A token that a party is not known to have as we do, and why."""
 
     uid: str
     type: str
     error: str
-    """What the party said; empty where the push was cut off, and its effect is unknown."""
+    """The party's answer; empty where the push was cut off, and its effect is unknown."""
     failures: int
     """How often in a row it failed."""
     at: datetime
     """When it was tried last."""
     sequence: int
-    """Its place: the list goes on ``after`` it."""
+    """Its place in a list, which continues ``after`` it."""
 
 
 async def put_token_here(context: Context, token: Token) -> Token:

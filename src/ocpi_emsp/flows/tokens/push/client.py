@@ -45,7 +45,7 @@ async def fetch_token(context: Context, party: Party, uid: str) -> Token:
 
 
 def differences(ours: Token, theirs: Token) -> str:
-    """What differs, but for ``last_updated``, in words; nothing where both say the same."""
+    """What differs, but for ``last_updated``, in words; empty where nothing does."""
     pairs = ((name, getattr(theirs, name), getattr(ours, name)) for name in fields_dict(Token))
     return "; ".join(
         f"{name} is {_said(their)} there and {_said(our)} here"

@@ -36,7 +36,7 @@ _FRESH = 2 / 3
 
 Push: TypeAlias = Callable[[Context], Awaitable[TokensPushed]]
 CallParty: TypeAlias = Callable[[str, str, Push], Awaitable[TokensPushed]]
-"""Awaits a push with a context whose calls call_party the party with these codes."""
+"""Awaits a push with a context whose calls go to the party with these codes."""
 
 
 class PushTakenOver(OcpiError):
@@ -45,7 +45,7 @@ class PushTakenOver(OcpiError):
 
 @frozen(kw_only=True)
 class WaitingPush:
-    """A party that does not have the current state of all tokens, as far as is known."""
+    """A party that is not known to have the current state of all tokens."""
 
     country_code: str
     party_id: str
@@ -62,7 +62,7 @@ class WaitingPush:
     due: datetime | None
     """When it is tried again, at the latest where it is leased; None: as soon as possible."""
     sequence: int
-    """Its place: the list goes on ``after`` it."""
+    """Its place in a list, which continues ``after`` it."""
 
 
 async def waiting_pushes(context: Context, limit: int, after: int) -> list[WaitingPush]:
@@ -136,8 +136,8 @@ async def fan_out_to(
         if not isinstance(error, OcpiError):
             logs.error("push.failed", party=_name(entry), error=type(error).__name__, trace=error)
         report = _failed(entry, error, (context.clock.now() - started).total_seconds())
-    except BaseException:  # cancelled: another one may go on at once
-        with suppress(StoreFailed, PushTakenOver):  # then it goes on when the lease ends
+    except BaseException:  # cancelled: another process may continue at once
+        with suppress(StoreFailed, PushTakenOver):  # then it continues when the lease ends
             await _let_go(context, entry)
         raise
     try:
@@ -195,7 +195,7 @@ async def _finish(context: Context, entry: Entry, report: TokensPushed) -> None:
             due = None if is_changed and report.ended == "done" else context.clock.now() + wait
             current = evolve(current, attempts=attempts, error=_why(report), due=due)
         await tx.append(PushRequest(answers=report.ended == "done").on(current))
-    if current.due is not None:  # which tokens, and what the party said of them, belongs into no log
+    if current.due is not None:  # neither the tokens nor the party's answers belong into a log
         logs.warning(
             "push.waits",
             party=_name(entry),

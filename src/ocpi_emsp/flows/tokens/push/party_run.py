@@ -6,7 +6,7 @@ Rules of this module:
 - new and changed tokens are PUT; where ``valid`` alone differs it is a PATCH; invalidations go before everything else,
   and those that arrive during a long push do not wait for its end;
 - a PATCH that was answered with a failure is followed by GET, and by PUT unless the party has it already
-  (transport_and_format.md, PATCH); one without an answer is not: what failed is the connection, so the next push tells;
+  (transport_and_format.md, PATCH); one without an answer is not: the connection failed, so the next push finds out;
 - no other request is repeated: the next push sends a token as it is then, never an old message (offline behaviour);
 - a token that changed while it was sent may have been sent by another push before: which one
   the party processed last is unknown, so it is pushed again;
@@ -203,10 +203,10 @@ class _Push:
     is_answered: bool = False
     """The party answered anything at all."""
     reason: str = ""
-    """Why the last failure happened, as far as a log may say it."""
+    """Why the last failure happened, in words that a log may hold."""
 
     async def run(self) -> _End:
-        """Send everything. What failed before goes after the rest, or three such tokens would renew up all others."""
+        """Send everything. What failed before goes after the rest, or three such tokens would hold up all others."""
         for invalidations in (True, False):
             for source in (self._changed, self._pending):
                 if end := await self._each(source, invalidations):
@@ -234,7 +234,7 @@ class _Push:
         return None
 
     async def _overtake(self) -> _End | None:
-        """Send the invalidations that came meanwhile, now and then: they do not wait for a million other tokens."""
+        """Send new invalidations every few seconds: they do not wait for a million other tokens."""
         now = self.context.clock.now()
         if abs(now - self.looked) < _OVERTAKING:
             return None
@@ -264,7 +264,7 @@ class _Push:
     # what there is to send
 
     async def _changed(self, after: int, invalidations: bool, newer_than: datetime | None = None) -> _Page:
-        """A page of tokens that were stored since the last push, as far as they have not failed.
+        """A page of tokens that were stored since the last push and have not failed.
 
         With ``newer_than``, of those that were stored since then; also such that this push has sent.
         """

@@ -14,7 +14,7 @@ Ended: TypeAlias = Literal["done", "failed", "stopped"]
 
 @frozen
 class TokenFailure:
-    """A token that the party does not have as we do, as far as we know, and why."""
+    """A token that the party is not known to have as we do, and why."""
 
     uid: str
     type: str
@@ -49,7 +49,7 @@ class TokensPushed:
     duration: float
     """Seconds."""
     ended: Ended
-    """``done``: everything was tried; ``failed``, ``stopped``: the next push goes on with the rest."""
+    """``done``: everything was tried; ``failed``, ``stopped``: the next push continues with the rest."""
     why: str = ""
     """Why it ended before everything was tried, or what was left out."""
     reason: str = ""

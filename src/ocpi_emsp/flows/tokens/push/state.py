@@ -1,7 +1,7 @@
-"""What a party has of our tokens, as far as is known, and when all of them were tried last.
+"""What a party is known to have of our tokens, and when all of them were tried last.
 
 Rules of this module:
-- a record that cannot be read says nothing: the token counts as never sent, and without a checkpoint all are looked at;
+- an unreadable record counts as none: its token as never sent; without a checkpoint all tokens are looked at;
 - unknown is a state of its own: a request without an answer may have succeeded.
 """
 
@@ -72,7 +72,7 @@ def pushed_key(party: Party, token: Key) -> Key:
 
 
 def read_pushed_token(record: Record | None) -> PushedToken | None:
-    """What the record says; None where there is none, or none that can be read."""
+    """The state that a record holds; None where there is none, or none that can be read."""
     try:
         return msgspec.json.decode(record.document, type=PushedToken) if record else None
     except msgspec.MsgspecError:
