@@ -202,10 +202,7 @@ class Emsp(Resource):
         return AsgiApp(self.aio.handle, self._base, self.limits.http.request_body, running, fallback)
 
     def wsgi(self, *, fallback: WsgiApplication | None = None) -> WsgiApp:
-        """Make a WSGI application; any WSGI server runs it, any framework mounts it.
-
-        ``fallback`` answers what is not below our base path, for a host without mounts.
-        """
+        """Make a WSGI application; any WSGI server runs it, any framework mounts it; ``fallback``: see :meth:`asgi`."""
         return WsgiApp(self.handle, self._base, self.limits.http.request_body, fallback)
 
     @property

@@ -60,16 +60,21 @@ def _routes(direction: str, module: str, *entries: tuple[str, str, str, str | No
     ]
 
 
+def _methods(path: str, row: str, *methods: str) -> list[tuple[str, str, str, str]]:
+    """Routes of one path and row, each named after its method."""
+    return [(method.lower(), method, path, row) for method in methods]
+
+
 _OWNED = "{country_code}/{party_id}"
 _LOCATION, _EVSE = _OWNED + "/{location_id}", _OWNED + "/{location_id}/{evse_uid}"
 _CONNECTOR, _SESSION, _TARIFF = _EVSE + "/{connector_id}", _OWNED + "/{session_id}", _OWNED + "/{tariff_id}"
 _TOKEN = _OWNED + "/{token_uid}"
-_CHANGES = [(method.lower(), method, "", "/credentials") for method in ("POST", "PUT", "PATCH", "DELETE")]
 
 INCOMING: tuple[Route, ...] = (
     Route("versions.get", "GET", "versions", (), FROM_CPO, None),
     Route("version_details.get", "GET", VERSION, (), FROM_CPO, None),
-    *_routes(FROM_CPO, "credentials", ("get", "GET", "", None), *_CHANGES),
+    *_routes(FROM_CPO, "credentials", ("get", "GET", "", None)),
+    *_routes(FROM_CPO, "credentials", *_methods("", "/credentials", "POST", "PUT", "PATCH", "DELETE")),
     *_routes(
         FROM_CPO,
         "locations",
@@ -83,23 +88,13 @@ INCOMING: tuple[Route, ...] = (
         ("patch_evse", "PATCH", _EVSE, "/locations/:path"),
         ("patch_connector", "PATCH", _CONNECTOR, "/locations/:path"),
     ),
-    *_routes(
-        FROM_CPO,
-        "sessions",
-        ("get", "GET", _SESSION, "/sessions/:path"),
-        ("put", "PUT", _SESSION, "/sessions/:path"),
-        ("patch", "PATCH", _SESSION, "/sessions/:path"),
-    ),
-    *_routes(
-        FROM_CPO, "cdrs", ("get", "GET", "{cdr_id}", "/cdrs/:path"), ("post", "POST", "", "/cdrs")
-    ),
+    *_routes(FROM_CPO, "sessions", *_methods(_SESSION, "/sessions/:path", "GET", "PUT", "PATCH")),
+    *_routes(FROM_CPO, "cdrs", ("get", "GET", "{cdr_id}", "/cdrs/:path"), ("post", "POST", "", "/cdrs")),
     *_routes(
         FROM_CPO,
         "tariffs",
-        ("get", "GET", _TARIFF, "/tariffs"),
-        ("put", "PUT", _TARIFF, "/tariffs/:path"),
-        ("patch", "PATCH", _TARIFF, "/tariffs/:path"),
-        ("delete", "DELETE", _TARIFF, "/tariffs/:path"),
+        *_methods(_TARIFF, "/tariffs", "GET"),
+        *_methods(_TARIFF, "/tariffs/:path", "PUT", "PATCH", "DELETE"),
     ),
     *_routes(
         FROM_CPO,
@@ -108,10 +103,10 @@ INCOMING: tuple[Route, ...] = (
         ("authorize", "POST", "{token_uid}/authorize", "/tokens/:tokenUid/authorize"),
     ),
     *_routes(FROM_CPO, "commands", ("result", "POST", "{command}/{uid}", None)),
-)  # fmt: skip
+)
 
 OUTGOING: tuple[Route, ...] = (
-    *_routes(TO_CPO, "credentials", ("get", "GET", "", "/credentials"), *_CHANGES),
+    *_routes(TO_CPO, "credentials", *_methods("", "/credentials", "GET", "POST", "PUT", "PATCH", "DELETE")),
     *_routes(
         TO_CPO,
         "locations",
@@ -123,20 +118,16 @@ OUTGOING: tuple[Route, ...] = (
     *_routes(TO_CPO, "sessions", ("list", "GET", "", "/sessions")),
     *_routes(TO_CPO, "cdrs", ("list", "GET", "", "/cdrs")),
     *_routes(TO_CPO, "tariffs", ("list", "GET", "", "/tariffs")),
-    *_routes(
-        TO_CPO,
-        "tokens",
-        ("get", "GET", _TOKEN, "/tokens/:path"),
-        ("put", "PUT", _TOKEN, "/tokens/:path"),
-        ("patch", "PATCH", _TOKEN, "/tokens/:path"),
-    ),
+    *_routes(TO_CPO, "tokens", *_methods(_TOKEN, "/tokens/:path", "GET", "PUT", "PATCH")),
     *_routes(
         TO_CPO,
         "commands",
-        *((command, "POST", command, f"/commands/{command}")
-          for command in ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")),
+        *(
+            (command, "POST", command, f"/commands/{command}")
+            for command in ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def incoming(name: str) -> Route:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_type
 
-from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Cdr, Emsp, Location, PartyId, Token
+from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Cdr, Emsp, Location, PartyId, Session, Tariff, Token
 from ocpi_emsp.events import CdrReceived, Event, SessionReceived
-from ocpi_emsp.models import CommandResponseType, Status
+from ocpi_emsp.models import CommandResponseType, SessionStatus, Status
 from ocpi_emsp.resources import AsyncPendingCommand, Party, PendingCommand, ReceivedDocument, SyncReport
 
 
@@ -56,6 +56,8 @@ def sync(emsp: Emsp, token: Token) -> None:
     for evse in emsp.evses.list("NL-TNM", status=Status.AVAILABLE):
         assert_type(evse.uid, str)
     assert_type(list(emsp.cdrs.list()), list[Cdr])
+    assert_type(emsp.sessions.get("NL-TNM", "S1"), Session | None)
+    assert_type(list(emsp.tariffs.list("NL-TNM")), list[Tariff])
     assert_type(emsp.parties.get("NL-TNM"), Party | None)
     assert_type(emsp.partner("NL-TNM").sync(full=True), SyncReport)
     with emsp.partner("NL-TNM").client() as cpo:
@@ -69,6 +71,9 @@ def sync(emsp: Emsp, token: Token) -> None:
 async def awaited(emsp: Emsp, token: Token) -> None:
     assert_type(await emsp.aio.locations.get("NL-TNM", "LOC1"), Location | None)
     assert_type([each async for each in emsp.aio.cdrs.list("NL-TNM")], list[Cdr])
+    assert_type(await emsp.aio.sessions.document("NL-TNM", "S1"), ReceivedDocument | None)
+    assert_type([each async for each in emsp.aio.sessions.list(status=SessionStatus.ACTIVE)], list[Session])
+    emsp.aio.tariffs.list(status="ACTIVE")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(await emsp.aio.partner("NL-TNM").sync(full=True), SyncReport)
     async with emsp.aio.running(), emsp.aio.partner("NL-TNM").client() as cpo:
         pending = await cpo.start_session(token=token, location_id="LOC1")

@@ -38,7 +38,7 @@ class WsgiApp:
             return self._fallback(environ, start_response)
         response = self._handle(self._request(environ))
         headers = [*response.headers, ("content-length", str(len(response.body)))]
-        start_response(f"{response.status} {_phrase(response.status)}", headers)
+        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
         # Not every server drops the body of an answer to HEAD, and one that is sent breaks the connection.
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
@@ -77,7 +77,3 @@ def _raw_path(environ: WSGIEnvironment) -> str:
     if raw.startswith("/"):
         return raw.partition("?")[0]
     return quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), encoding="latin-1")
-
-
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase

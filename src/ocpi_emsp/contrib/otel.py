@@ -19,7 +19,7 @@ from ocpi_emsp.ports import COUNTERS, GAUGES, HISTOGRAMS, Attributes, Measuremen
 
 with extra("otel"):
     from opentelemetry import propagate, trace
-    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+    from opentelemetry.metrics import MeterProvider, Observation, get_meter
     from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
 __all__ = ["OtelTelemetry"]
@@ -92,7 +92,7 @@ class OtelTelemetry:
             readers = self._readers.setdefault(name, [])
             readers.append(read)
             if len(readers) == 1:
-                self._meter.create_observable_gauge(name, [lambda options: _observe(readers, options)], *GAUGES[name])
+                self._meter.create_observable_gauge(name, [lambda _: _observe(readers)], *GAUGES[name])
 
 
 class _Span:
@@ -114,5 +114,5 @@ class _Span:
         return {name.lower(): value for name, value in carrier.items()}
 
 
-def _observe(readers: Sequence[_Read], _options: CallbackOptions) -> Iterable[Observation]:
+def _observe(readers: Sequence[_Read]) -> Iterable[Observation]:
     return [Observation(measured.value, measured.attributes) for read in tuple(readers) for measured in read()]

@@ -1,7 +1,6 @@
 """Calls to one partner: :class:`Client`, and :class:`AsyncClient` with the same methods, awaited.
 
 Rules of this module:
-- a method is written once, as a line over a flow (resources/modes.py);
 - a call that the support matrix switches off raises NotSupported before anything is sent;
 - the party is read from the store for every call, so a rotated token or endpoint is used at once;
 - a pending command holds no connection: it is awaited after the client was closed as well.

@@ -8,8 +8,8 @@ from ocpi_emsp.listing import Items
 from ocpi_emsp.models import Session, SessionStatus
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.resources.modes import awaited_items
-from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
+from ocpi_emsp.resources.modes import awaited, awaited_items
+from ocpi_emsp.resources.stored import Received, Shape, Stored
 
 
 class Sessions(Received[Session]):
@@ -34,8 +34,10 @@ class Sessions(Received[Session]):
         return self._list(party, date_from, date_to, limit, after, lambda each: status in (None, each.status))
 
 
-class AsyncSessions(AsyncReceived[Session]):
+class AsyncSessions(Stored[Session]):
     """:class:`Sessions`, awaited."""
 
     _shape = Sessions._shape
+    get = awaited(Sessions.get)
+    document = awaited(Sessions.document)
     list = awaited_items(Sessions.list)

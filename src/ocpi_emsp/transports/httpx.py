@@ -140,8 +140,9 @@ def _response(answer: httpx.Response, body: bytearray) -> Response:
 def _failed(request: Request, error: Exception) -> TransportFailed:
     what = next((words for kind, words in _WORDS.items() if isinstance(error, kind)), "the request failed")
     quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
-    passing = isinstance(error, _PASSING) and not any(map(_is_refused_certificate, _causes(error)))
-    return _error(request, f"{what}{f': {error}' if quoted else ''}", retryable=passing)
+    untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+    retryable = isinstance(error, _PASSING) and not untrusted
+    return _error(request, f"{what}{f': {error}' if quoted else ''}", retryable=retryable)
 
 
 def _error(request: Request, reason: str, *, retryable: bool = False) -> TransportFailed:
@@ -153,7 +154,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _is_refused_certificate(error: BaseException) -> bool:
-    return isinstance(error, ssl.SSLCertVerificationError)
