@@ -113,12 +113,14 @@ class Profile:
     authorization."""
 
 
-@lru_cache(maxsize=1024)
 def policy_of(profile: Profile, default: Policy) -> Policy:
     """The policy of a party: its own, or the eMSP's."""
-    if profile.refuses is None:
-        return default
-    return Policy(Severity(profile.refuses), {each.rule: each.action for each in profile.actions})
+    return default if profile.refuses is None else _own_policy(profile.refuses, profile.actions)
+
+
+@lru_cache(maxsize=1024)
+def _own_policy(refuses: str, actions: tuple[RuleAction, ...]) -> Policy:
+    return Policy(Severity(refuses), {each.rule: each.action for each in actions})
 
 
 def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
@@ -318,7 +320,8 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
 
 async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
     """The party that the token belongs to, as it is or read as base64, and the token. Raises NotAuthenticated."""
-    for token in (presented, from_base64(presented)):
+    for read in (str, from_base64):
+        token = read(presented)
         party = await _owner(tx, token) if token is not None else None
         if party is not None and token is not None:
             return party, token

@@ -94,14 +94,15 @@ class Case:
 
     async def _note(self, outcome: str, allowed: Iterable[str]) -> None:
         context, incoming = self.incoming.context, self.incoming
-        logs.info(
-            "authorization.decided",
-            party=incoming.party,
-            outcome=outcome,
-            by=self.decided_by,
-            ms=milliseconds((context.clock.now() - incoming.now).total_seconds()),
-            correlation_id=incoming.correlation_id,
-        )
+        if logs.shows_info():
+            logs.info(
+                "authorization.decided",
+                party=incoming.party,
+                outcome=outcome,
+                by=self.decided_by,
+                ms=milliseconds((context.clock.now() - incoming.now).total_seconds()),
+                correlation_id=incoming.correlation_id,
+            )
         try:
             async with context.store.transaction() as tx:
                 await tx.append(self._entry(outcome, allowed))

@@ -242,7 +242,10 @@ def _asked_evses(case: Case, location: Location, references: LocationReferences)
         return usable
     asked = frozenset(references.evse_uids)
     found = tuple(evse for evse in usable if evse.uid in asked)
-    there, once = {evse.uid for evse in usable}, {evse.uid for evse in location.evses}
+    there = {evse.uid for evse in found}
+    if there == asked:
+        return found
+    once = {evse.uid for evse in location.evses}
     missing = {
         uid: f"EVSE {uid[:100]!r} {'was removed from' if uid in once else 'is not at'} location {location.id!r}"
         for uid in references.evse_uids
