@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 MOST = 500
 
 
-@pytest.mark.parametrize("folder", ["tests"])
+@pytest.mark.parametrize("folder", ["src", "tests"])
 def test_every_file_is_under_500_lines(folder: str) -> None:
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / folder).rglob("*.py")}
     assert len(lengths) > 100

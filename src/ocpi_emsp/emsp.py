@@ -118,7 +118,8 @@ class Emsp(Resource):
         http_client: ClientFactory | None = None,
         aio_http_client: AsyncClientFactory | None = None,
     ) -> None:
-        identity = _identity(country_code, party_id, business_details or BusinessDetails(name=name), url)
+        details = _given("business_details", business_details, BusinessDetails, lambda: BusinessDetails(name=name))
+        identity = _identity(country_code, party_id, name, details, url)
         if url_policy not in ("https", "loopback"):
             raise ValueError(f"invalid url_policy '{url_policy}': expected https or loopback, for example https")
         setup = Setup(
@@ -132,12 +133,16 @@ class Emsp(Resource):
             authorize_fallback=fallback_of(authorize_fallback),
             retry_policy=_given("retry_policy", retry_policy, RetryPolicy, RetryPolicy),
             rate_limit=_given("rate_limit", rate_limit, RateLimit, RateLimit),
-            clock=clock or SystemClock(),
-            sleep=sleep,
-            telemetry=GuardedTelemetry(telemetry),
+            clock=_part("clock", clock, "an object with now", "now") or SystemClock(),
+            sleep=_part("sleep", sleep, "a function of seconds", "__call__"),
+            telemetry=GuardedTelemetry(
+                _part("telemetry", telemetry, "a Telemetry", "span", "count", "duration", "gauge")
+            ),
             store=open_store(store) if isinstance(store, str) else _store(store),
-            http_client=http_client,
-            aio_http_client=aio_http_client,
+            http_client=_part("http_client", http_client, "a function that makes an httpx.Client", "__call__"),
+            aio_http_client=_part(
+                "aio_http_client", aio_http_client, "a function that makes an httpx.AsyncClient", "__call__"
+            ),
         )
         super().__init__(Contexts(setup, "sync"))
         self._owns_store = isinstance(store, str)
@@ -330,6 +335,13 @@ def _given(name: str, value: T | None, kind: type[T], default: Callable[[], T]) 
     return value
 
 
+def _part(name: str, value: T | None, expected: str, *needed: str) -> T | None:
+    """A port or a function, which has no class of ours: it is known by what it has."""
+    if value is not None and not all(callable(getattr(value, each, None)) for each in needed):
+        raise TypeError(f"invalid {name} '{value}': expected {expected}")
+    return value
+
+
 def _event(setting: str, event: type[Event]) -> type[Event]:
     given: object = event
     if not (isinstance(given, type) and issubclass(given, Event)):
@@ -353,6 +365,8 @@ def _check_listener(listener: Callable[..., object]) -> None:
 
 
 def _modules(modules: Iterable[str]) -> frozenset[str]:
+    if isinstance(modules, str):
+        raise TypeError(f"invalid required_modules '{modules}': expected a collection, for example ['{modules}']")
     named = frozenset(module.lower() for module in modules)
     unknown = sorted(each for each in named if not ModuleID.of(each).known)
     if unknown:
@@ -367,7 +381,13 @@ def _store(store: AnyStore) -> AnyStore:
     return store
 
 
-def _identity(country_code: str, party_id: str, details: BusinessDetails, url: str) -> Identity:
+def _identity(country_code: str, party_id: str, name: str, details: BusinessDetails, url: str) -> Identity:
+    texts = {"country_code": country_code, "party_id": party_id, "name": name, "url": url}
+    for setting, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"invalid {setting} '{text}': expected a text")
+    if not name.strip():
+        raise ValueError(f"invalid name '{name}': expected the name that drivers know us by, for example Be Charge")
     parts = urlsplit(url)
     example = "for example https://ocpi.example.com/ocpi/emsp"
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -375,9 +395,9 @@ def _identity(country_code: str, party_id: str, details: BusinessDetails, url: s
     base = url.rstrip("/")
     if len(base) > _LONGEST_URL:
         raise ValueError(f"invalid url of {len(base)} characters: expected at most {_LONGEST_URL}, {example}")
-    for name, value, length, given in (("country_code", country_code, 2, "IT"), ("party_id", party_id, 3, "BEC")):
-        if len(value) != length:
-            raise ValueError(f"invalid {name} '{value}': expected {length} characters, for example {given}")
+    for setting, length, given in (("country_code", 2, "IT"), ("party_id", 3, "BEC")):
+        if len(texts[setting]) != length:
+            raise ValueError(f"invalid {setting} '{texts[setting]}': expected {length} characters, for example {given}")
     try:
         encode_valid(details)
     except InvalidObject as error:

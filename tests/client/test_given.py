@@ -35,6 +35,17 @@ GOOD: dict[str, Any] = {
         ({"policy": "strict"}, TypeError, "invalid policy 'strict': expected an object of the class Policy"),
         ({"matrix": "full"}, TypeError, "invalid matrix 'full': expected an object of the class SupportMatrix"),
         ({"limits": 3}, TypeError, "invalid limits '3': expected an object of the class Limits"),
+        ({"country_code": None}, TypeError, "invalid country_code 'None': expected a text"),
+        ({"url": b"https://emsp.test"}, TypeError, "invalid url 'b"),
+        ({"name": " "}, ValueError, "invalid name ' ': expected the name that drivers know us by"),
+        ({"business_details": "Be"}, TypeError, "invalid business_details 'Be': expected an object of the class"),
+        ({"clock": 3}, TypeError, "invalid clock '3': expected an object with now"),
+        ({"sleep": 3}, TypeError, "invalid sleep '3': expected a function of seconds"),
+        ({"telemetry": 3}, TypeError, "invalid telemetry '3': expected a Telemetry"),
+        ({"http_client": 3}, TypeError, "invalid http_client '3': expected a function that makes an httpx.Client"),
+        ({"aio_http_client": 3}, TypeError, "invalid aio_http_client '3': expected a function that makes an httpx.A"),
+        ({"store": "sqlite://folder/emsp.db"}, ValueError, "invalid store 'sqlite://…': expected memory, or a URL"),
+        ({"required_modules": "cdrs"}, TypeError, "invalid required_modules 'cdrs': expected a collection"),
         ({"required_modules": ["vendor"]}, ValueError, "invalid required_modules 'vendor': expected some of cdrs"),
         (
             {"outbox_events": ("CdrReceived",)},
@@ -55,7 +66,9 @@ def calls(emsp: Emsp) -> dict[str, Callable[[], object]]:
     with partner.client() as cpo:
         pass
     on: Any = emsp.on
+    authorize: Any = emsp.authorize
     return {
+        "invalid authorize hook '3': expected a function of an AuthorizationRequest": lambda: authorize(3),
         "invalid event 'CdrReceived': expected a class of ocpi_emsp.events": lambda: on("CdrReceived"),
         "invalid listener '3': expected a function of one argument": lambda: on(CdrReceived)(3),
         "invalid listener 'nothing': expected a function of one argument, the event, but its parameters are ()": (

@@ -185,6 +185,8 @@ def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
 
     Raises TypeError where it takes neither.
     """
+    if not callable(hook):
+        raise TypeError(f"invalid authorize hook '{hook}': expected a function of an AuthorizationRequest")
     try:
         signature = inspect.signature(hook)
     except ValueError as error:

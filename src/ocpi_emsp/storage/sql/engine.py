@@ -44,6 +44,8 @@ def usable_url(text: str | URL) -> URL:
         raise ValueError(
             f"invalid store '{url.drivername}': expected sqlite:///FILE or postgresql+psycopg://user@host/db"
         )
+    if url.get_backend_name() == "sqlite" and url.host:
+        raise ValueError(f"invalid store '{url.drivername}://…': expected a third slash, for example sqlite:///emsp.db")
     return url
 
 
