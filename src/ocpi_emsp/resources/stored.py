@@ -99,7 +99,7 @@ class Stored(Resource, Generic[T]):
 
 
 class Received(Stored[T]):
-    """Objects of one kind, as partners sent them."""
+    """Objects of one kind, ``T``, as partners sent them."""
 
     @blocking
     async def get(self, party: PartyLike, object_id: str) -> T | None:

@@ -27,7 +27,7 @@ from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncRetries, Syn
 from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, STOP, SYNC, UPKEEP, WorkerSettings
 from ocpi_emsp.emsp import Emsp, PublishFunction
 from ocpi_emsp.findings import counted
-from ocpi_emsp.resources import AsyncRelay, ModuleReport, Party, PartyState, SyncEnded, SyncReport
+from ocpi_emsp.resources import AsyncRelay, ModuleReport, PartyState, SyncEnded, SyncReport
 
 ReportListener: TypeAlias = Callable[[SyncReport], object]
 
@@ -220,14 +220,10 @@ class _Work:
         """Every planned module that a registered party has."""
         pairs = set[Pair]()
         async for party in self._emsp.aio.parties.list():
-            pairs |= self._pairs_of(party)
+            if party.state is PartyState.REGISTERED:
+                modules = (module for module in self._settings.modules if party.endpoint(module) is not None)
+                pairs.update(Pair(party.country_code, party.party_id, module) for module in modules)
         return pairs
-
-    def _pairs_of(self, party: Party) -> set[Pair]:
-        if party.state is not PartyState.REGISTERED:
-            return set()
-        modules = (module for module in self._settings.modules if party.endpoint(module) is not None)
-        return {Pair(party.country_code, party.party_id, module) for module in modules}
 
     async def take_over(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
         """Have the jobs of workers that are gone run again. Raises ConnectorException."""
