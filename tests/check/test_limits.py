@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,13 +125,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def counted(rule: registry.ObjectRule) -> registry.ObjectRule:
-        def find(value: Any, context: registry.Context) -> Iterator[registry.Hit]:
+        def find(*arguments: Any) -> Iterator[registry.Hit]:
             made.append(rule.rule.id)
-            return rule.find(value, context)
+            return rule.find(*arguments)
 
-        return registry.ObjectRule(
-            rule=rule.rule, models=rule.models, example=rule.example, find=find, hides=rule.hides
-        )
+        return evolve(rule, find=find)
 
     monkeypatch.setattr(sys.modules[check.__module__], "_WALK", registry.Walk(map(counted, OBJECT_RULES)))
     return made

@@ -37,8 +37,8 @@ class Context:
     """The present, aware."""
 
 
-Find: TypeAlias = Callable[[Any, Context], Iterator[Hit]]
-_Function = TypeVar("_Function", bound=Callable[..., Iterator[Hit]])
+Find: TypeAlias = Callable[..., Iterator[Hit]]
+_Find = TypeVar("_Find", bound=Find)
 
 
 @frozen(kw_only=True)
@@ -49,6 +49,8 @@ class ObjectRule:
     models: tuple[type[Any], ...]
     example: Example
     find: Find
+    with_context: bool = False
+    """Whether ``find`` takes the :class:`Context` beside the object."""
     hides: str | None = None
     """A note that the codec gives at the place of every hit, and that says no more than this rule."""
 
@@ -72,7 +74,7 @@ class Chapter:
         clause: str | None = None,
         hides: str | None = None,
         with_context: bool = False,
-    ) -> Callable[[_Function], _Function]:
+    ) -> Callable[[_Find], _Find]:
         """Register a function of one object, and of the :class:`Context` if it asks for that.
 
         ``models`` and ``clause`` default to those of the example.
@@ -80,10 +82,18 @@ class Chapter:
         kind: Any = example.kind
         rule = Rule(id=id_, severity=severity, clause=kind.clause if clause is None else clause, sentence=sentence)
 
-        def register(function: _Function) -> _Function:
-            find: Find = function if with_context else lambda value, _context: function(value)
-            self.rules.append(ObjectRule(rule=rule, models=models or (kind,), example=example, find=find, hides=hides))
-            return function
+        def register(find: _Find) -> _Find:
+            self.rules.append(
+                ObjectRule(
+                    rule=rule,
+                    models=models or (kind,),
+                    example=example,
+                    find=find,
+                    with_context=with_context,
+                    hides=hides,
+                )
+            )
+            return find
 
         return register
 
@@ -114,7 +124,7 @@ class Walk:
         """Collect the findings about a model and every model inside it."""
         plan = self._plans.get(type(value)) or self._plan(type(value))
         for rule in plan.rules:
-            for below, message in rule.find(value, context):
+            for below, message in rule.find(value, context) if rule.with_context else rule.find(value):
                 finding = Finding.of(rule.rule, pointer((*path, *below)), message, plan.clause)
                 findings.append(finding)
                 if rule.hides:
