@@ -24,7 +24,8 @@ os.environ.setdefault("OCPI_EMSP_SECRET_KEY", base64.urlsafe_b64encode(os.urando
 # Before anybody imports them: other packages of the suite use them too.
 pytest.register_assert_rewrite("served.support", "served.partner", "served.cases", "served.calls", "served.writes")
 
-settings.register_profile("repeatable", derandomize=True, database=None)
+# No deadline: how long an example takes says how busy the machine is, and what hangs is ended by the test's timeout.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
 
 

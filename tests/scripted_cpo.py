@@ -78,7 +78,7 @@ class ScriptedCpo:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        if self.token and request.headers.get("authorization") != f"Token {self.presented(self.token)}":
+        if not self.lets_in(request):
             return reply(None, 2000, status=401)
         path = self.path(request)
         replies = [self.script.get(f"{request.method} {path}"), self.script.get(path)]
@@ -88,6 +88,10 @@ class ScriptedCpo:
         answers = (each(request) for each in replies if each is not None)
         found = next((each for each in answers if each is not None), None)
         return self.honest(request) if found is None else found
+
+    def lets_in(self, request: httpx.Request) -> bool:
+        """Whether the token of a request opens it."""
+        return not self.token or request.headers.get("authorization") == f"Token {self.presented(self.token)}"
 
     def honest(self, request: httpx.Request) -> httpx.Response:
         """What the specification says."""
@@ -141,6 +145,11 @@ class ScriptedCpo:
         return [f"{each.method} {self.path(each)}" for each in self.requests]
 
     @property
+    def calls(self) -> list[str]:
+        """Method and URL of every request, oldest first."""
+        return [f"{each.method} {each.url}" for each in self.requests]
+
+    @property
     def urls(self) -> list[str]:
         """The URLs of the requests beside those for versions and version details."""
         return [str(each.url) for each in self.asked]
@@ -150,6 +159,15 @@ def _in_window(item: Any, query: Mapping[str, str]) -> bool:
     moment = item.get("last_updated", "") if isinstance(item, dict) else ""
     after = not moment or query.get("date_from", "") <= moment
     return after and not (moment and "date_to" in query and moment >= query["date_to"])
+
+
+def clients(answer: Handler) -> dict[str, Any]:
+    """The settings of an eMSP whose every request, of either mode, is answered by a function."""
+    transport = httpx.MockTransport(answer)
+    return {
+        "http_client": lambda: httpx.Client(transport=transport),
+        "aio_http_client": lambda: httpx.AsyncClient(transport=transport),
+    }
 
 
 @contextlib.contextmanager

@@ -11,16 +11,18 @@ from typing import Any
 
 import httpx
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.support import CPO_TOKEN, NOW, Answer, credentials, envelope, make_emsp, register, serve
+from flows.support import Answer, offline_emsp, serve
 from ocpi_emsp import Emsp, OcpiError, Token, logs
-from ocpi_emsp.models import TokenType, WhitelistType
+from ocpi_emsp.models import WhitelistType
 from ocpi_emsp.testing.cpo.samples import location
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import CPO_TOKEN, NOW, credentials, register, token
+from scripted_cpo import MODULES, ScriptedCpo, envelope, reply
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "ocpi_emsp"
@@ -145,60 +147,48 @@ UID = "04A1B2C3D4E5F6"
 BASE = "https://two.test/cpo"
 
 
-class Cpo:
-    """DE-TWO: what it serves, every secret that went over the line, and how it fails once it shall.
+@define
+class Cpo(ScriptedCpo):
+    """DE-TWO, every secret that went over the line, and how it fails once it shall."""
 
-    Drivers' tokens are at ``cards``.
-    """
-
-    def __init__(self, cards: str) -> None:
-        self.cards = cards
-        self.secrets: set[str] = {TOKEN_A, CPO_TOKEN}
-        self.fails = ""
+    fails: str = ""
+    secrets: set[str] = field(factory=lambda: {TOKEN_A, CPO_TOKEN})
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         token = request.headers["authorization"].removeprefix("Token ")
         self.secrets.add(token)
+        if request.method == "POST" and self.path(request) == "/2.1.1/credentials":
+            self.secrets.add(json.loads(request.content)["token"])
         if self.fails == "quoting":
             return httpx.Response(401, json={**envelope(None, 2001), "status_message": f"unknown token {token}"})
         if self.fails == "html":
             return httpx.Response(502, text=f"<html>Bad gateway for {token}\n</html>")
         if self.fails == "gone":
             raise httpx.ConnectError(f"no route to {request.url}")
-        return httpx.Response(200, content=encode(envelope(self._data(request))))
+        return super().__call__(request)
 
-    def _data(self, request: httpx.Request) -> Any:
-        modules = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
-        match request.url.path.removeprefix("/cpo"):
-            case "/versions":
-                return [{"version": "2.1.1", "url": f"{BASE}/2.1.1"}]
-            case "/2.1.1":
-                paths = {"tokens": self.cards}
-                endpoints = [{"identifier": each, "url": f"{BASE}/2.1.1/{paths.get(each, each)}"} for each in modules]
-                return {"version": "2.1.1", "endpoints": endpoints}
-            case "/2.1.1/credentials":
-                if request.content:
-                    self.secrets.add(json.loads(request.content)["token"])
-                return credentials("DE", "TWO", url=f"{BASE}/versions", token=CPO_TOKEN)
-            case "/2.1.1/locations":
-                return [location("DE-LOC"), {"id": "bad"}]
-            case path if path.startswith("/2.1.1/commands"):
-                return {"result": "ACCEPTED"}
-            case _:
-                return []
+
+def two(cards: str) -> Cpo:
+    """What DE-TWO serves; drivers' tokens are at ``cards``."""
+    endpoints = [{"identifier": each, "url": f"{BASE}/2.1.1/{cards if each == 'tokens' else each}"} for each in MODULES]
+    lists = {"locations": [location("DE-LOC"), {"id": "bad"}], "sessions": [], "cdrs": [], "tariffs": []}
+    ours = credentials("DE", "TWO", url=f"{BASE}/versions", token=CPO_TOKEN)
+
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        path = request.url.path.removeprefix("/cpo/2.1.1/")
+        if path == "credentials":
+            return reply(ours)
+        if path.startswith("commands"):
+            return reply({"result": "ACCEPTED"})
+        return None if path in lists else reply([])
+
+    details = {"version": "2.1.1", "endpoints": endpoints}
+    return Cpo(answer, lists=lists, script={"/2.1.1": lambda _: reply(details)})
 
 
 def driver() -> Token:
     """A driver's token, whose uid and auth_id are personal data."""
-    return Token(
-        uid=UID,
-        type=TokenType.RFID,
-        auth_id=f"IT-BEC-{UID}",
-        issuer="Be Charge",
-        valid=True,
-        whitelist=WhitelistType.ALLOWED,
-        last_updated=NOW,
-    )
+    return token(UID, auth_id=f"IT-BEC-{UID}", whitelist=WhitelistType.ALLOWED, last_updated=NOW)
 
 
 def drive(emsp: Emsp, cpo: Cpo) -> None:
@@ -255,8 +245,8 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
 def test_no_secret_is_logged(cards: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "ocpi_emsp")
-    cpo = Cpo(cards)
-    drive(make_emsp(http_client=serve(cpo), sleep=no_time), cpo)
+    cpo = two(cards)
+    drive(offline_emsp(http_client=serve(cpo), sleep=no_time), cpo)
     events = {record.getMessage().partition(" ")[0] for record in caplog.records if record.name == "ocpi_emsp"}
     assert events >= {"request.answered", "request.refused", "call.answered", "call.failed", "sync.page", "sync.failed"}
     assert len(cpo.secrets) == 7

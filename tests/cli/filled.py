@@ -16,6 +16,7 @@ from ocpi_emsp.models import BusinessDetails, CommandResponseType, CommandType, 
 from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, RELAY, Entry, Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.wire import Request
+from our_emsp import make_emsp
 
 EXAMPLES = Path(__file__).parents[1] / "vectors/examples"
 AT = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -32,9 +33,7 @@ def example(name: str) -> bytes:
 
 
 def emsp_on(store: SqlStore) -> Emsp:
-    return Emsp(
-        country_code="IT", party_id="BEC", name="Be Charge", url="https://emsp.example.com/ocpi/emsp", store=store
-    )
+    return make_emsp(url="https://emsp.example.com/ocpi/emsp", store=store, matrix=None)
 
 
 def fill(url: str) -> None:

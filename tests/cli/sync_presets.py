@@ -25,8 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from cli import filled
 from cli.conftest import SECONDS, Command
-from client.support import token
-from ocpi_emsp import Emsp, SupportMatrix
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
@@ -35,6 +34,7 @@ from ocpi_emsp.storage import SqlStore, metadata
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
 from ocpi_emsp.wire import Request
+from our_emsp import make_emsp, token
 
 Document: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -130,15 +130,7 @@ class World:
 
     def emsp(self, url: str = "https://emsp.example.com/ocpi/emsp") -> Emsp:
         """An eMSP on the database."""
-        return Emsp(
-            country_code="IT",
-            party_id="BEC",
-            name="Be Charge",
-            url=url,
-            store=self.store,
-            url_policy="loopback",
-            matrix=SupportMatrix.full(),
-        )
+        return make_emsp(url=url, store=self.store, url_policy="loopback")
 
     def know(self) -> None:
         """Have the two registered with each other."""

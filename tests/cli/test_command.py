@@ -12,8 +12,8 @@ import pytest
 
 from cli import filled
 from cli.conftest import SECONDS, Command, Start
-from client.support import token
 from ocpi_emsp.storage import SqlStore
+from our_emsp import token
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 PLACE = ("--location", "LOC1", "--evse", "LOC1-E1")

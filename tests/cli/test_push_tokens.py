@@ -11,9 +11,9 @@ import pytest
 
 from cli import filled
 from cli.conftest import SECONDS, Command, Start, registering, tokens_of
-from client.support import token
 from ocpi_emsp.cli import main
 from ocpi_emsp.storage import SqlStore
+from our_emsp import token
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 Cpo: TypeAlias = Callable[..., Any]

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from cli.conftest import SECONDS, Command, Ended, Start, registering, tokens_of
-from client.support import token
 from ocpi_emsp import encode
 from ocpi_emsp.models import TokenType
+from our_emsp import token
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 Cpo: TypeAlias = Callable[..., Any]

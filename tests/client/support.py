@@ -5,7 +5,6 @@ Calls are made by either client; the answers to both are the same, whoever carri
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import anyio
@@ -13,8 +12,8 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import define
 
-from ocpi_emsp import Emsp, SupportMatrix, Token
-from ocpi_emsp.models import CommandResponseType, TokenType, WhitelistType
+from ocpi_emsp import Emsp
+from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import (
     AsyncClient,
@@ -27,43 +26,15 @@ from ocpi_emsp.resources import (
 )
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import Received, SimulatedCpo
-from ocpi_emsp.testing.cpo.wire import decode, encode
-from ocpi_emsp.wire import Request
-from scripted_cpo import Handler
+from our_emsp import make_emsp, register
+from scripted_cpo import Handler, clients
 
 T = TypeVar("T")
 Mode: TypeAlias = Literal["sync", "async"]
 MODES: tuple[Mode, ...] = ("sync", "async")
 
-TOKEN = "token-of-the-cpo"
 ORIGIN = "https://cpo.test"
 BASE = f"{ORIGIN}/cpo/2.1.1"
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def token(uid: str = "T0", **changes: Any) -> Token:
-    values: dict[str, Any] = {
-        "uid": uid,
-        "type": TokenType.RFID,
-        "auth_id": "IT-BEC-1",
-        "issuer": "Be Charge",
-        "valid": True,
-        "whitelist": WhitelistType.NEVER,
-        "last_updated": LONG_AGO,
-    }
-    return Token(**(values | changes))
-
-
-def make_emsp(**settings: Any) -> Emsp:
-    values: dict[str, Any] = {
-        "country_code": "IT",
-        "party_id": "BEC",
-        "name": "Be Charge",
-        "url": "https://emsp.test/ocpi/emsp",
-        "store": MemoryStore(),
-        "matrix": SupportMatrix.full(),
-    }
-    return Emsp(**(values | settings))
 
 
 # --- a scripted CPO -------------------------------------------------------------------------------------------------
@@ -85,33 +56,19 @@ def in_turn(*responses: httpx.Response | Exception) -> Handler:
 
 def facing(server: Handler, **settings: Any) -> Emsp:
     """An eMSP whose every request is answered by ``server``."""
-    return make_emsp(
-        http_client=lambda: httpx.Client(transport=httpx.MockTransport(server)),
-        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(server)),
-        **settings,
-    )
+    return make_emsp(**clients(server), **settings)
 
 
 def registered(server: Handler, **settings: Any) -> Emsp:
     """An eMSP at which NL-TNM, behind ``server``, is registered."""
     emsp = facing(server, **settings)
-    register(emsp)
+    register_tnm(emsp)
     return emsp
 
 
-def register(emsp: Emsp) -> str:
-    """Register NL-TNM by its own POST credentials; the token that it got."""
-    credentials = {
-        "token": TOKEN,
-        "url": f"{ORIGIN}/cpo/versions",
-        "business_details": {"name": "The New Motion"},
-        "party_id": "TNM",
-        "country_code": "NL",
-    }
-    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a}"}
-    response = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials)))
-    assert response.status == 201, response.body
-    return str(decode(response.body)["data"]["token"])
+def register_tnm(emsp: Emsp) -> str:
+    """Register NL-TNM, at ORIGIN, by its own POST of its credentials; the token that it got."""
+    return register(emsp, url=f"{ORIGIN}/cpo/versions")
 
 
 # --- calls of either mode -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from client.support import BASE, MODES, TOKEN, Mode, call, drain, facing, in_turn, registered, token
+from client.support import BASE, MODES, Mode, call, drain, facing, in_turn, registered
 from ocpi_emsp import Limits, OcpiError, SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import (
@@ -29,6 +29,7 @@ from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 from ocpi_emsp.wire import Request, Response
+from our_emsp import CPO_TOKEN, token
 from scripted_cpo import MODULES, Handler, ScriptedCpo, envelope
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
@@ -42,7 +43,7 @@ def refused(mode: Mode, response: httpx.Response | Exception, **settings: Any) -
     with pytest.raises(OcpiError) as caught:
         call(registered(server, **settings), mode, "location", "LOC1")
     assert server.urls == [f"{BASE}/locations/LOC1"]
-    assert TOKEN not in str(caught.value)
+    assert CPO_TOKEN not in str(caught.value)
     return caught.value
 
 
@@ -214,7 +215,7 @@ def sent(mode: Mode, name: str, *args: Any, answer: Any = None, **kwargs: Any) -
 
 def test_every_request_carries_the_token_and_ids_to_trace_it(mode: Mode) -> None:
     request = sent(mode, "put_token", token())
-    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["authorization"] == f"Token {CPO_TOKEN}"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["x-request-id"] != request.headers["x-correlation-id"]
     assert "content-type" not in sent(mode, "location", "LOC1", answer=LOCATION | {"energy_mix": None}).headers

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from client.support import LONG_AGO, MODES, ORIGIN, Mode, facing, in_turn, make_emsp, registered, simulated, token
+from client.support import MODES, ORIGIN, Mode, facing, in_turn, registered, simulated
 from ocpi_emsp import Emsp, resources
 from ocpi_emsp.emsp import AsyncEmsp
 from ocpi_emsp.errors import (
@@ -27,6 +27,7 @@ from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.resources import Client, Relay
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.wire import Request
+from our_emsp import LONG_AGO, make_emsp, token
 from scripted_cpo import ScriptedCpo, envelope, page
 
 both_modes = pytest.mark.parametrize("mode", MODES)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from client.support import make_emsp, registered, token
+from client.support import registered
 from ocpi_emsp import Emsp, PartyId
 from ocpi_emsp.events import CdrReceived
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from our_emsp import make_emsp, token
 from scripted_cpo import ScriptedCpo
 
 GOOD: dict[str, Any] = {

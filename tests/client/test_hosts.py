@@ -7,11 +7,12 @@ import anyio
 import httpx
 import pytest
 
-from client.support import facing, register, token
+from client.support import facing, register_tnm
 from flows.support import drained
 from ocpi_emsp import Allowed, AuthorizationInfo, Emsp, Token
 from ocpi_emsp.events import Event
 from ocpi_emsp.wire import Request
+from our_emsp import token
 from scripted_cpo import ScriptedCpo
 
 
@@ -23,7 +24,7 @@ def with_a_token() -> tuple[Emsp, Request]:
     """An eMSP with one token, and a request for its authorization."""
     emsp = facing(ScriptedCpo(nobody))
     emsp.tokens.put(token())
-    return emsp, Request("POST", "/2.1.1/tokens/T0/authorize", headers={"authorization": f"Token {register(emsp)}"})
+    return emsp, Request("POST", "/2.1.1/tokens/T0/authorize", headers={"authorization": f"Token {register_tnm(emsp)}"})
 
 
 @pytest.mark.parametrize("hook_is_async", [False, True])

@@ -8,13 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from client.support import BASE, MODES, TOKEN, Drained, Mode, drain, endless, in_turn, registered, simulated
+from client.support import BASE, MODES, Drained, Mode, drain, endless, in_turn, registered, simulated
 from ocpi_emsp import Limits
 from ocpi_emsp.errors import AnswerUnusable, PartnerRefused, TransportFailed, UnsafeUrl
 from ocpi_emsp.resources import AsyncClient
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
+from our_emsp import CPO_TOKEN
 from scripted_cpo import ScriptedCpo, envelope, page
 
 both_modes = pytest.mark.parametrize("mode", MODES)
@@ -169,7 +170,7 @@ def test_a_link_to_an_earlier_page_ends_the_list(mode: Mode) -> None:
 def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: Mode, link: str) -> None:
     drained, urls = pull(mode, page(locations(1), link))
     assert isinstance(drained.error, UnsafeUrl)
-    assert TOKEN not in str(drained.error)
+    assert CPO_TOKEN not in str(drained.error)
     assert urls == [f"{BASE}/locations"]
     assert drained.ids == ["LOC1"]  # the good objects of the page are given nevertheless
     assert "another origin" in drained.notes[0]

@@ -9,13 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from client.support import MODES, Mode, call, drain, make_emsp, register, registered
-from flows.support import FakeClock
+from client.support import MODES, Mode, call, drain, register_tnm, registered
 from ocpi_emsp import Emsp, PartyId, SupportMatrix
 from ocpi_emsp.errors import NotRegistered, NotSupported, PartnerUnavailable
 from ocpi_emsp.settings import RateLimit
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import FakeClock, make_emsp
 from scripted_cpo import ScriptedCpo, envelope, page
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
@@ -131,7 +131,7 @@ def test_a_call_waits_for_a_slot_and_not_for_ever(mode: Mode) -> None:
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(ScriptedCpo(answer))),
         aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer_later)),
     )
-    register(emsp)
+    register_tnm(emsp)
     set_pace(emsp, mode, concurrent_requests=1)
     assert call(emsp, mode, "location", "LOC1").id == "LOC1"
     assert refused == ["NL-TNM: no slot was free for 0.01 s (concurrent_requests is 1)"]

@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from client.support import simulated, token
-from flows.support import FakeClock, make_emsp, register
+from client.support import simulated
+from flows.support import offline_emsp
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, PartyRegistered, ResyncRequested, kind_of
@@ -19,6 +19,7 @@ from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind
 from ocpi_emsp.resources import SyncReport
 from ocpi_emsp.resources import running as background
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from our_emsp import FakeClock, register, token
 
 SECONDS = 20.0
 MODES = pytest.mark.parametrize("mode", ["threads", "tasks"])
@@ -48,7 +49,7 @@ def until(emsp: Emsp, mode: str, seen: threading.Event, store: AnyStore, **setti
 @MODES
 def test_events_that_wait_are_delivered(mode: str, any_store: AnyStore) -> None:
     heard = list[Event]()
-    emsp, seen = make_emsp(store=any_store), threading.Event()
+    emsp, seen = offline_emsp(store=any_store), threading.Event()
     journal(any_store, "PartyRegistered")
 
     @emsp.on(PartyRegistered)
@@ -75,7 +76,7 @@ def journal(store: AnyStore, name: str, **details: str) -> None:
 
 def test_an_event_that_was_journalled_under_its_old_name_is_delivered() -> None:
     store, heard = MemoryStore(), list[ResyncRequested]()
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     emsp.on(ResyncRequested)(heard.append)
     journal(store, "ResyncWanted", module="sessions", id="S1")
     assert emsp.redeliver() == 1
@@ -89,7 +90,7 @@ def test_each_partner_is_synced_when_its_turn_comes(
     mode: str, any_store: AnyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, synced, seen = FakeClock(), list[str](), threading.Event()
-    emsp = make_emsp(store=any_store, clock=clock)
+    emsp = offline_emsp(store=any_store, clock=clock)
     for party in (("NL", "TNM"), ("DE", "ABC")):
         register(emsp, *party)
     emsp.parties.invite("FR-XYZ")
@@ -111,7 +112,7 @@ def test_each_partner_is_synced_when_its_turn_comes(
 
 def test_a_turn_is_taken_once_in_all_processes_and_anew_after_a_registration(any_store: AnyStore) -> None:
     clock = FakeClock()
-    one, two = (make_emsp(store=any_store, clock=clock) for _ in range(2))
+    one, two = (offline_emsp(store=any_store, clock=clock) for _ in range(2))
     register(one)
     every = timedelta(hours=1)
 
@@ -165,7 +166,7 @@ def test_failures_are_logged_once_and_outlived(mode: str, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO, "ocpi_emsp")
     seen = threading.Event()
     broken = Broken()
-    emsp = make_emsp(store=broken)
+    emsp = offline_emsp(store=broken)
 
     class Recovered(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -184,7 +185,7 @@ def test_failures_are_logged_once_and_outlived(mode: str, caplog: pytest.LogCapt
 
 
 def test_the_lifespan_of_an_asgi_app_runs_it_unless_it_is_told_not_to() -> None:
-    emsp, begun = make_emsp(), list[str]()
+    emsp, begun = offline_emsp(), list[str]()
 
     def names() -> list[str]:
         return [each.get_name() for each in asyncio.all_tasks() if "keep_awaiting" in each.get_name()]

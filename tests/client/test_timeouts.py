@@ -17,13 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from client.support import MODES, Mode, make_emsp
+from client.support import MODES, Mode
 from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import CannotUseApi, TransportFailed
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
 from ocpi_emsp.wire import Request, Response
+from our_emsp import make_emsp
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from attrs import define, field
 
-from crash.server import CHECKPOINT, make_emsp, pulled_id, request
+from crash.server import CHECKPOINT, emsp_on, pulled_id, request
 from crash.support import SHARED, Document, Push, Worker, changing, metered, moment
 from ocpi_emsp import Cdr, Emsp, Evse, Location, Session, Tariff, decode
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -28,7 +28,7 @@ class Outcome:
     emsp: Emsp = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.emsp = make_emsp(self.store)
+        self.emsp = emsp_on(self.store)
 
     def __enter__(self) -> Self:
         return self

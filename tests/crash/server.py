@@ -30,7 +30,7 @@ from attrs import define
 from waitress.server import create_server  # type: ignore[import-untyped] # waitress ships no types
 
 from crash.forks import fork_for_each_message
-from ocpi_emsp import Emsp, Limits, OcpiError, SupportMatrix
+from ocpi_emsp import Emsp, Limits, OcpiError
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, EvseReceived
 from ocpi_emsp.flows.parties.party import Party, PartyState, checkpoint_key, issue, put_party
@@ -42,6 +42,8 @@ from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import make_emsp
+from scripted_cpo import clients, page
 
 TOKEN: Final = "token-of-the-partner"
 BASE: Final = "http://127.0.0.1/ocpi/emsp"
@@ -76,7 +78,7 @@ def main(url: str, host: str, events: str, listening: int) -> None:
     """Start a server for each message on the input."""
     _warm_up()
     store = SqlStore(url)
-    emsp = make_emsp(store)
+    emsp = emsp_on(store)
     fork_for_each_message(lambda _: serve(emsp, store, host, events, socket.socket(fileno=listening)))
 
 
@@ -84,25 +86,17 @@ def listed(request: httpx.Request) -> httpx.Response:
     """A page of the partner's tariffs, which have no end."""
     first = int(request.url.params.get("offset", 0))
     tariffs = [samples.tariff(pulled_id(number)) for number in range(first, first + PAGE)]
-    envelope = {"data": tariffs, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
-    following = request.url.copy_merge_params({"offset": first + PAGE})
-    return httpx.Response(200, content=encode(envelope), headers={"link": f'<{following}>; rel="next"'})
+    return page(tariffs, str(request.url.copy_merge_params({"offset": first + PAGE})))
 
 
-def make_emsp(store: AnyStore) -> Emsp:
+def emsp_on(store: AnyStore) -> Emsp:
     """The eMSP on a store."""
-    transport = httpx.MockTransport(listed)
-    return Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="Be Charge",
+    return make_emsp(
         url=BASE,
         store=store,
-        matrix=SupportMatrix.full(),
         limits=LIMITS,
         url_policy="loopback",
-        http_client=lambda: httpx.Client(transport=transport),
-        aio_http_client=lambda: httpx.AsyncClient(transport=transport),
+        **clients(listed),
     )
 
 
@@ -147,7 +141,7 @@ def _warm_up() -> None:
     """Import and compile what the first requests would."""
     store = SqlStore("sqlite://")
     register(store)
-    emsp = make_emsp(store)
+    emsp = emsp_on(store)
     uvicorn.Config(emsp.asgi(), **UVICORN).load()
     for path, document in (
         ("locations/NL/TNM/LOC1", samples.location()),
@@ -164,9 +158,9 @@ def serve(emsp: Emsp, store: SqlStore, host: str, events: str, listening: socket
     threading.Thread(target=_end_with_the_input, daemon=True).start()
     journal = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if host == "uvicorn":
-        asyncio.run(_serve_async(emsp, make_emsp(store), journal, listening))
+        asyncio.run(_serve_async(emsp, emsp_on(store), journal, listening))
     else:
-        _serve_threads(emsp, make_emsp(store), journal, listening)
+        _serve_threads(emsp, emsp_on(store), journal, listening)
 
 
 def _end_with_the_input() -> None:

@@ -23,11 +23,12 @@ from attrs import define, frozen
 from sqlalchemy import event
 
 from crash.forks import fork_for_each_message
-from ocpi_emsp import Emsp, Limits, SupportMatrix
+from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.events import Event
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.storage.sql import prepared
+from our_emsp import FakeClock, make_emsp
 
 REPORT = Path("report")
 
@@ -40,16 +41,6 @@ class Order:
     full: bool = False
     dies_at: int | None = None
     """The number of the statement or commit before which it is killed."""
-
-
-@define
-class Clock:
-    """Stands still."""
-
-    time: datetime
-
-    def now(self) -> datetime:
-        return self.time
 
 
 @define
@@ -77,18 +68,14 @@ class Statements:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def make_emsp(store: SqlStore, now: datetime) -> Emsp:
+def emsp_at(store: SqlStore, now: datetime) -> Emsp:
     """The eMSP on a store, at a time; what vanished counts at once."""
-    return Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="Be Charge",
+    return make_emsp(
         url="http://127.0.0.1/ocpi/emsp",
         store=store,
-        matrix=SupportMatrix.full(),
         limits=Limits(sync=SyncLimits(overlap=timedelta(minutes=15), missed_syncs=1)),
         url_policy="loopback",
-        clock=Clock(now),
+        clock=FakeClock(now),
         outbox_events=[Event],
         http_client=lambda: httpx.Client(trust_env=False, verify=False),
     )
@@ -104,7 +91,7 @@ def sync(store: SqlStore, order: Order) -> None:
     """Sync, and say what became of it."""
     statements = Statements(order.dies_at)
     statements.attach(store)
-    report = make_emsp(store, order.now).partner("NL-TNM").sync(full=order.full)
+    report = emsp_at(store, order.now).partner("NL-TNM").sync(full=order.full)
     assert report.ok, report
     REPORT.write_bytes(msgspec.json.encode({"statements": statements.count, "unchanged": report.unchanged}))
 

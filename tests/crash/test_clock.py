@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from flows.support import NOW, Peer, at, credentials, peer, stamp
+from flows.support import Peer, at, peer, stamp
 from ocpi_emsp.events import Event, SessionReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
+from our_emsp import NOW, credentials
 
 SESSION = "sessions/*/SES1"
 

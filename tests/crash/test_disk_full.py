@@ -13,7 +13,7 @@ from attrs import define, evolve
 from sqlalchemy import event
 
 from crash.outcome import Outcome
-from crash.server import make_emsp, register, request
+from crash.server import emsp_on, register, request
 from crash.support import EVSES, Document, Push, location, moment
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
@@ -102,7 +102,7 @@ def big(number: int) -> Push:
 def test_pushes_fail_while_the_disk_is_full_and_succeed_after_that(
     store: SqlStore, handle: Handle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk, emsp, heard = Disk(), make_emsp(store), list[str]()
+    disk, emsp, heard = Disk(), emsp_on(store), list[str]()
     disk.attach(store)
     emsp.on(LocationReceived)(lambda told: heard.append(told.location.id))
     assert code(handle(emsp, big(1))) == (201, 1000)
@@ -142,7 +142,7 @@ def _check_stored(outcome: Outcome, there: list[Push], missing: list[Push]) -> N
 def test_what_is_refused_is_a_500_where_it_cannot_be_kept(
     store: SqlStore, handle: Handle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk, emsp = Disk(), make_emsp(store)
+    disk, emsp = Disk(), emsp_on(store)
     disk.attach(store)
     push = big(1)
     broken = evolve(push, body=push.body.replace(b"name", b"type", 1).replace(b"last_updated", b"not_updated"))
@@ -165,10 +165,10 @@ def test_a_file_that_can_only_be_read_is_read(
             await put_party(tx, evolve(party, token="secret-of-ours"), moment(0))
 
     run(give_token())
-    assert code(handle(make_emsp(store), big(1))) == (201, 1000)
+    assert code(handle(emsp_on(store), big(1))) == (201, 1000)
     store.close()
     read_only = SqlStore(f"sqlite:///file:{tmp_path / 'emsp.db'}?mode=ro&uri=true")
-    emsp = make_emsp(read_only)
+    emsp = emsp_on(read_only)
     for _ in range(2):
         assert code(handle(emsp, evolve(big(1), method="GET", body=b""))) == (200, 1000)
         newer = big(1).body.replace(b"00:00:01Z", b"00:00:02Z")

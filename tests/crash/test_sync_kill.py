@@ -18,9 +18,8 @@ import msgspec
 import pytest
 from attrs import define, field
 
-from client.support import token
 from crash.forks import SECONDS, Forks, forking
-from crash.syncer import REPORT, Order, make_emsp
+from crash.syncer import REPORT, Order, emsp_at
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, put_party
 from ocpi_emsp.models import Endpoint, ModuleID
@@ -28,6 +27,7 @@ from ocpi_emsp.ports import NAMES, RELAY, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore, metadata
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import timestamp
+from our_emsp import token
 from served.support import uvicorn_server
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ class Database:
             ),
         )
         self._work(lambda tx: put_party(tx, party, NOW))
-        emsp = make_emsp(self.store, NOW - timedelta(days=2))
+        emsp = emsp_at(self.store, NOW - timedelta(days=2))
         for number in range(TOKENS):
             emsp.tokens.put(token(f"T{number}"))
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from flows.support import FakeClock
 from ocpi_emsp import Limits, Policy, SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp._rate_limiter import make_rate_limiter
@@ -23,6 +22,7 @@ from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import RateLimit, RetryPolicy
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
+from our_emsp import FakeClock
 
 GET = Request("GET", "https://cpo.test/locations")
 RESET = TransportFailed("GET https://cpo.test/locations: reset", retryable=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from flows.support import Peer, make_emsp, peer
+from flows.support import Peer, offline_emsp, peer
 from flows.test_events import SESSION, Flaky, session
 from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
@@ -38,7 +38,7 @@ def journalled(cpo: Peer, *entries: Entry) -> None:
 
 def another(cpo: Peer, **settings: Any) -> Peer:
     """Another process on the same store, with listeners of its own."""
-    return evolve(cpo, emsp=make_emsp(clock=cpo.clock, store=cpo.store, **settings), events=[])
+    return evolve(cpo, emsp=offline_emsp(clock=cpo.clock, store=cpo.store, **settings), events=[])
 
 
 @define

@@ -1,14 +1,14 @@
 """A CPO in this process whose credentials change, and the eMSP that it is registered with."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 from attrs import define, field
 
-from flows.support import FakeClock, Peer, envelope, make_emsp
+from flows.support import Peer, offline_emsp
 from ocpi_emsp import Emsp, OcpiError
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
@@ -17,6 +17,8 @@ from ocpi_emsp.flows.parties.party import Party, PartyState, read_party
 from ocpi_emsp.ports import Kind, Query, Transaction
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request
+from our_emsp import FakeClock, credentials
+from scripted_cpo import ScriptedCpo, clients, reply
 
 
 @define
@@ -33,51 +35,33 @@ class Mortal:
 
 
 @define
-class Cpo:
-    """A CPO in this process. It takes the tokens in ``taken``; ``before`` is done before a request is answered."""
+class Cpo(ScriptedCpo):
+    """A CPO whose credentials change. It takes the tokens in ``taken``, and brings a fresh one with each answer."""
 
     emsp: Emsp | None = None
     base: str = "https://tnm.test/cpo"
+    modules: Sequence[str] = ("credentials", "locations", "tokens")
     taken: list[str] = field(factory=lambda: ["token-a-of-the-cpo"])
     ours: list[str] = field(factory=list)
     """The tokens that it got from us, oldest first."""
     keeps: int = 2
     """How many of its own tokens it takes at once."""
-    versions: Any = None
-    details: Any = None
-    before: dict[str, Callable[[httpx.Request], httpx.Response | None]] = field(factory=dict)
-    requests: list[str] = field(factory=list)
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        name = f"{request.method} {request.url.path.removeprefix('/cpo')}"
-        self.requests.append(f"{request.method} {request.url}")
-        token = request.headers["authorization"].removeprefix("Token ")
-        if token not in self.taken:
-            return httpx.Response(401, json=envelope(None, 2000))
-        told = self.before[name](request) if name in self.before else None
-        if told is not None:
-            return told
-        if request.method == "GET":
-            return self.get(request)
-        return self.take(request)
+    def lets_in(self, request: httpx.Request) -> bool:
+        return request.headers["authorization"].removeprefix("Token ") in self.taken
 
-    def get(self, request: httpx.Request) -> httpx.Response:
-        base = f"https://{request.url.host}/cpo"
-        modules = ("credentials", "locations", "tokens")
-        listed = [{"identifier": name, "url": f"{base}/2.1.1/{name}"} for name in modules]
-        if request.url.path.endswith("/versions"):
-            return httpx.Response(200, json=envelope(self.versions or [{"version": "2.1.1", "url": f"{base}/2.1.1"}]))
-        return httpx.Response(200, json=envelope(self.details or {"version": "2.1.1", "endpoints": listed}))
+    def honest(self, request: httpx.Request) -> httpx.Response:
+        return super().honest(request) if request.method == "GET" else self.take(request)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         """POST, PUT, PATCH: our versions are read with the token before the answer, which has a fresh one."""
         if request.method == "DELETE":
             self.taken.clear()
-            return httpx.Response(200, json=envelope(None))
+            return reply()
         ours = json.loads(request.content)["token"]
         assert opens(self.reached, ours, "/versions")
         self.ours.append(ours)
-        return httpx.Response(200, json=envelope(self.credentials()))
+        return reply(self.credentials())
 
     @property
     def reached(self) -> Emsp:
@@ -87,15 +71,7 @@ class Cpo:
     def credentials(self, **changes: Any) -> dict[str, Any]:
         """Its credentials, with a fresh token."""
         self.taken = [*self.taken, f"token-{len(self.requests)}-{len(self.taken)}-of-the-cpo"][-self.keeps :]
-        details = {"name": "The New Motion"}
-        codes = {"country_code": "NL", "party_id": "TNM"}
-        return {
-            "token": self.taken[-1],
-            "url": f"{self.base}/versions",
-            "business_details": details,
-            **codes,
-            **changes,
-        }
+        return credentials(**({"token": self.taken[-1], "url": f"{self.base}/versions"} | changes))
 
     def renew(self, method: str = "PUT") -> int:
         """PUT of its credentials to us; the HTTP status and, where we refuse, nothing changes."""
@@ -152,8 +128,7 @@ async def no_wait(_: float) -> None:
 
 
 def emsp_with(cpo: Cpo, store: Mortal, clock: FakeClock, **settings: Any) -> Emsp:
-    http = lambda: httpx.Client(transport=httpx.MockTransport(cpo))  # noqa: E731 # one line says it
-    return make_emsp(clock=clock, store=store, http_client=http, **({"sleep": no_wait} | settings))
+    return offline_emsp(clock=clock, store=store, **clients(cpo), **({"sleep": no_wait} | settings))
 
 
 def scene(*, registered: bool = True, **settings: Any) -> Scene:

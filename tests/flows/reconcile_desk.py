@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from flows.support import NOW, make_emsp, stamp, without
+from flows.support import offline_emsp, stamp, without
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import Key, Kind, Record
@@ -15,6 +15,7 @@ from ocpi_emsp.resources import Reconciliation
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode, parse_timestamp
+from our_emsp import NOW
 
 START = datetime(2024, 5, 20, 8, tzinfo=UTC)
 """When the sessions of the tests start: in the default period of the clock's NOW."""
@@ -55,7 +56,7 @@ class Stored:
     @classmethod
     def of(cls, *records: Record) -> "Stored":
         store = MemoryStore()
-        stored = cls(make_emsp(store=store), store)
+        stored = cls(offline_emsp(store=store), store)
         stored.put(*records)
         return stored
 

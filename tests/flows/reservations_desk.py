@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flows.command_desk import E1, E2, Desk
-from flows.support import NOW
+from flows.commands_desk import E1, E2, Desk
 from ocpi_emsp._bridge import run
 from ocpi_emsp.events import ReservationChanged
 from ocpi_emsp.flows.commands.reservations import expire
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.resources import ReservationState, SentCommand
+from our_emsp import NOW
 
 ASKED, ACTIVE, REFUSED, EXPIRED, USED = ReservationState
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from attrs import define, evolve, field, frozen
 
-from ocpi_emsp import Emsp, PartyId, SupportMatrix
+from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import run
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import Party, find_party, put_party
@@ -21,24 +21,10 @@ from ocpi_emsp.resources import AsyncItems
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request, Response
+from our_emsp import CPO_TOKEN, FakeClock, make_emsp, register
+from scripted_cpo import Handler, ScriptedCpo
 
 T = TypeVar("T")
-URL = "https://emsp.test/ocpi/emsp"
-NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-CPO_TOKEN = "token-of-the-cpo"
-
-
-@define
-class FakeClock:
-    """A clock that stands still until it is set."""
-
-    time: datetime = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-    def advance(self, **step: float) -> None:
-        self.time += timedelta(**step)
 
 
 def stamp(moment: datetime) -> str:
@@ -101,39 +87,19 @@ async def drained(items: AsyncItems[T]) -> list[T]:
     return [each async for each in items]
 
 
-def cpo_server(request: httpx.Request) -> httpx.Response:
+def cpo_server(**settings: Any) -> ScriptedCpo:
     """What a CPO serves during a handshake: versions and version details, for anyone who has its token."""
-    if request.headers["authorization"] != f"Token {CPO_TOKEN}":
-        return httpx.Response(401)
-    base = f"https://{request.url.host}/cpo"
-    modules = ("credentials", "locations", "commands", "vendor")
-    endpoints = [{"identifier": name, "url": f"{base}/2.1.1/{name}"} for name in modules]
-    data: Any = {"version": "2.1.1", "endpoints": endpoints}
-    if request.url.path == "/cpo/versions":
-        data = [{"version": "2.0", "url": f"{base}/2.0"}, {"version": "2.1.1", "url": f"{base}/2.1.1"}]
-    return httpx.Response(200, json=envelope(data))
+    values: dict[str, Any] = {
+        "modules": ("credentials", "locations", "commands", "vendor"),
+        "versions": ("2.0", "2.1.1"),
+        "token": CPO_TOKEN,
+    }
+    return ScriptedCpo(**(values | settings))
 
 
-def envelope(data: Any, status_code: int = 1000) -> dict[str, Any]:
-    """What a CPO answers with."""
-    return {"data": data, "status_code": status_code, "timestamp": "2024-01-01T00:00:00Z"}
-
-
-def serve(server: Callable[[httpx.Request], httpx.Response]) -> Callable[[], httpx.Client]:
+def serve(server: Handler) -> Callable[[], httpx.Client]:
     """The ``http_client`` of an eMSP whose partner is ``server``."""
     return lambda: httpx.Client(transport=httpx.MockTransport(server))
-
-
-def credentials(country_code: str = "NL", party_id: str = "TNM", **changes: Any) -> dict[str, Any]:
-    """The credentials object of a CPO."""
-    return {
-        "token": CPO_TOKEN,
-        "url": f"https://{party_id.lower()}.test/cpo/versions",
-        "business_details": {"name": "The New Motion"},
-        "party_id": party_id,
-        "country_code": country_code,
-        **changes,
-    }
 
 
 @define
@@ -212,7 +178,7 @@ class Peer:
 def peer(*, listen: bool = True, store: MemoryStore | None = None, **settings: Any) -> Peer:
     """A registered CPO; its ``events`` are all that the eMSP told a listener, unless it shall have none."""
     clock, kept = FakeClock(), store or MemoryStore()
-    emsp = make_emsp(clock=clock, store=kept, **settings)
+    emsp = offline_emsp(clock=clock, store=kept, **settings)
     events: list[Event] = []
     token = register(emsp)
     if listen:
@@ -220,33 +186,9 @@ def peer(*, listen: bool = True, store: MemoryStore | None = None, **settings: A
     return Peer(emsp, clock, kept, token, events=events)
 
 
-def make_emsp(**settings: Any) -> Emsp:
+def offline_emsp(**settings: Any) -> Emsp:
     """An eMSP that can do everything and reaches no network."""
-    values: dict[str, Any] = {
-        "country_code": "IT",
-        "party_id": "BEC",
-        "name": "Be Charge",
-        "url": URL,
-        "store": MemoryStore(),
-        "matrix": SupportMatrix.full(),
-        "clock": FakeClock(),
-        "http_client": serve(cpo_server),
-    }
-    return Emsp(**(values | settings))
-
-
-def register(emsp: Emsp, country_code: str = "NL", party_id: str = "TNM") -> str:
-    """Register a CPO by its own POST credentials; the token that it got."""
-    invitation = emsp.parties.invite(PartyId(country_code, party_id))
-    request = Request(
-        "POST",
-        "/2.1.1/credentials",
-        headers={"authorization": f"Token {invitation.token_a}"},
-        body=encode(credentials(country_code, party_id)),
-    )
-    answer = Answer.of(emsp.handle(request))
-    assert answer.both == (201, 1000), answer
-    return str(answer.data["token"])
+    return make_emsp(**({"clock": FakeClock(), "http_client": serve(cpo_server())} | settings))
 
 
 def without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:

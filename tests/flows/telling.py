@@ -7,25 +7,16 @@ from typing import Any
 import httpx
 from attrs import define, field
 
-from flows.support import NOW, cpo_server, credentials, envelope
-from ocpi_emsp import Token
 from ocpi_emsp._bridge import run
-from ocpi_emsp.models import TokenType, WhitelistType
+from ocpi_emsp.models import WhitelistType
 from ocpi_emsp.ports import Attributes, Measurement, Query, Record, Role
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import NOW, credentials, token
+from scripted_cpo import Reply, ScriptedCpo, reply
 
 IDS = {"x-correlation-id": "c-1", "x-request-id": "r-1"}
-TOKEN = Token(
-    uid="012345678",
-    type=TokenType.RFID,
-    auth_id="DE8ACC12E46L89",
-    issuer="Be Charge",
-    valid=True,
-    whitelist=WhitelistType.ALLOWED,
-    last_updated=NOW,
-)
+TOKEN = token("012345678", auth_id="DE8ACC12E46L89", whitelist=WhitelistType.ALLOWED, last_updated=NOW)
 
 
 def records(store: MemoryStore, *kinds: str) -> list[Record]:
@@ -38,38 +29,40 @@ def records(store: MemoryStore, *kinds: str) -> list[Record]:
     return run(read())
 
 
-@define
-class Seen:
-    """A CPO that remembers the headers of every request; it fails where it shall."""
+def _own_answers(request: httpx.Request) -> httpx.Response | None:
+    """Of credentials, commands and tokens; lists are answered as the specification has it."""
+    data = {"credentials": credentials(), "commands": {"result": "ACCEPTED"}, "tokens": None}
+    module = request.url.path.removeprefix("/cpo/2.1.1/").partition("/")[0]
+    return reply(data[module]) if module in data else None
 
-    headers: list[httpx.Headers] = field(factory=list)
+
+def _one_location() -> dict[str, list[Any]]:
+    return {"locations": [samples.location("PULLED")], "sessions": [], "cdrs": [], "tariffs": []}
+
+
+@define
+class Seen(ScriptedCpo):
+    """A CPO whose requests are looked at; a `status` other than 200 is all that it answers."""
+
+    answer: Reply = _own_answers
+    lists: dict[str, list[Any]] = field(factory=_one_location)
     status: int = 200
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.headers.append(request.headers)
         if self.status != 200:
+            self.requests.append(request)
             return httpx.Response(self.status)
-        path = request.url.path.removeprefix("/cpo/2.1.1/")
-        if path == "credentials":
-            return httpx.Response(200, json=envelope(credentials()))
-        if path in ("sessions", "cdrs", "tariffs", "locations"):
-            listed = [samples.location("PULLED")] if path == "locations" else []
-            return httpx.Response(200, content=encode(envelope(listed)))
-        if path.startswith("commands"):
-            return httpx.Response(200, json=envelope({"result": "ACCEPTED"}))
-        if path == "/cpo/versions":
-            return cpo_server(request)
-        if not path.startswith("/cpo"):
-            return httpx.Response(200, json=envelope(None))
-        modules = ("credentials", "locations", "sessions", "cdrs", "tariffs", "tokens", "commands")
-        base = f"https://{request.url.host}/cpo/2.1.1"
-        endpoints = [{"identifier": name, "url": f"{base}/{name}"} for name in modules]
-        return httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": endpoints}))
+        return super().__call__(request)
+
+    @property
+    def headers(self) -> list[httpx.Headers]:
+        """Those of every request since the last look."""
+        return [each.headers for each in self.requests]
 
     def ids(self) -> tuple[list[str], list[str]]:
         """The correlation and request ids since the last look."""
         seen = [(headers["x-correlation-id"], headers["x-request-id"]) for headers in self.headers]
-        self.headers.clear()
+        self.requests.clear()
         return [each for each, _ in seen], [each for _, each in seen]
 
 

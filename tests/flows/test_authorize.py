@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from flows.authorize_desk import AUTHORIZE, EVSE_1, PLACE, ask, desk, last, listening, location, token, wished
-from flows.support import NOW
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Token
 from ocpi_emsp._bridge import run
 from ocpi_emsp.models import LocationReferences, TokenType, WhitelistType
 from ocpi_emsp.ports import Entry, Key, Kind, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
+from our_emsp import NOW
 
 
 def places(request: AuthorizationRequest) -> tuple[list[str], list[str]]:

@@ -19,11 +19,12 @@ import pytest
 from attrs import define, field
 
 from flows.authorize_desk import AUTHORIZE, last, token
-from flows.support import Answer, make_emsp, register
+from flows.support import Answer, offline_emsp
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, _bridge
 from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.wire import Request
+from our_emsp import register
 from processes import limited
 
 SHORT = 0.05
@@ -101,7 +102,7 @@ def ask(host: str, emsp: Emsp, request: Request) -> Answer:
 
 def make(backend: Backend, store: Any = None, **limits: Any) -> tuple[Emsp, Request]:
     settings = AuthorizeLimits(**({"timeout": SHORT} | limits))
-    emsp = make_emsp(
+    emsp = offline_emsp(
         limits=Limits(authorize=settings), authorize_fallback=Allowed.NO_CREDIT, store=store or MemoryStore()
     )
     emsp.authorize(backend.hook)
@@ -434,7 +435,7 @@ def test_a_hook_that_hangs_for_good_does_not_keep_the_process(host: str) -> None
 @pytest.mark.parametrize("limits", [{"timeout": 0}, {"timeout": -1.5}, {"threads": 0}], ids=str)
 def test_a_deadline_that_no_hook_could_keep_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^invalid AuthorizeLimits\."):
-        make_emsp(limits=Limits(authorize=AuthorizeLimits(**limits)))
+        offline_emsp(limits=Limits(authorize=AuthorizeLimits(**limits)))
 
 
 def test_hooks_of_one_emsp_may_be_asked_from_several_hosts() -> None:

@@ -9,7 +9,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from flows.authorize_desk import AUTHORIZE, PLACE, location, token
-from flows.support import NOW, Answer, FakeClock, drained, make_emsp, register
+from flows.support import Answer, drained, offline_emsp
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp
 from ocpi_emsp.errors import NotEnoughInformation
 from ocpi_emsp.models import TokenType
@@ -17,6 +17,7 @@ from ocpi_emsp.resources import Decision
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import NOW, FakeClock, register
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ class Asking:
     def __init__(self, store: Any, portal: BlockingPortal | None = None, **settings: Any) -> None:
         self.portal = portal
         self.clock = FakeClock()
-        self.emsp = make_emsp(store=store, clock=self.clock, **settings)
+        self.emsp = offline_emsp(store=store, clock=self.clock, **settings)
         self.emsp.tokens.put(token())
         self.tokens = {party: register(self.emsp, *party.split("-")) for party in ("NL-TNM", "DE-ABC")}
         self("PUT", "locations/NL/TNM/LOC1", location(E1="1,2", E2="1"))
@@ -185,7 +186,7 @@ def test_decisions_outlive_the_process(sqlite_with_schema: Path) -> None:
     Asking(store).ask(PLACE)
     store.close()
     again = SqlStore(f"sqlite:///{sqlite_with_schema}")
-    emsp: Emsp = make_emsp(store=again)
+    emsp: Emsp = offline_emsp(store=again)
     [decision] = emsp.authorizations.list()
     assert (decision.allowed, decision.evse_uids) == (Allowed.ALLOWED, ("E1", "E2"))
     again.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows.authorize_desk import PLACE, ask, desk, last, token
-from flows.support import Peer, make_emsp
+from flows.support import Peer, offline_emsp
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest
 from ocpi_emsp.errors import InvalidObject, NotEnoughInformation, Refusal, UnknownObject
 from ocpi_emsp.models import DisplayText, LocationReferences, WhitelistType
@@ -152,4 +152,4 @@ async def later(_: AuthorizationRequest) -> AuthorizationInfo:
 )
 def test_a_fallback_that_cannot_answer_at_once_is_refused_at_once(fallback: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        make_emsp(authorize_fallback=fallback)
+        offline_emsp(authorize_fallback=fallback)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from flows.support import URL, Peer, at, peer
+from flows.support import Peer, at, peer
 from ocpi_emsp._bridge import run
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.ports import Kind, Page, Query
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
+from our_emsp import URL
 
 
 def cdr(minute: int = 0, **changes: Any) -> Document:

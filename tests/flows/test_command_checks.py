@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from flows.command_desk import E1, E2, PARTY, Desk, desk, token
-from flows.support import NOW, at, without
+from flows.commands_desk import E1, E2, PARTY, Desk, desk, token_of
+from flows.support import at, without
 from ocpi_emsp import Finding, PartyId
 from ocpi_emsp.check import RULES
 from ocpi_emsp.errors import InvalidObject
@@ -18,18 +18,19 @@ from ocpi_emsp.models import Capability, TokenType
 from ocpi_emsp.resources import Client
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
+from our_emsp import NOW
 
 Send: TypeAlias = Callable[[Client], Any]
 DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
 
 
 def start(**changes: Any) -> Send:
-    values: dict[str, Any] = {"token": token(), "location_id": "LOC1"}
+    values: dict[str, Any] = {"token": token_of(), "location_id": "LOC1"}
     return lambda client: client.start_session(**(values | changes))
 
 
 def reserve(**changes: Any) -> Send:
-    values: dict[str, Any] = {"token": token(), "location_id": "LOC1", "reservation_id": 7}
+    values: dict[str, Any] = {"token": token_of(), "location_id": "LOC1", "reservation_id": 7}
     values["expiry_date"] = NOW + timedelta(hours=1)
     return lambda client: client.reserve_now(**(values | changes))
 
@@ -225,13 +226,13 @@ def test_each_command_with_an_evse_has_a_capability() -> None:
 def test_the_token_is_ours_and_valid(command: Callable[..., Send]) -> None:
     made = desk()
     unknown = [("token.unknown", "warning", "/token/uid")]
-    assert short(found(made, command(token=token("IT-BEC-9")))) == unknown
-    assert short(found(made, command(token=token(type=TokenType.OTHER)))) == unknown
-    assert short(found(made, command(token=token(valid=False)))) == [("token.invalid", "error", "/token/valid")]
+    assert short(found(made, command(token=token_of("IT-BEC-9")))) == unknown
+    assert short(found(made, command(token=token_of(type=TokenType.OTHER)))) == unknown
+    assert short(found(made, command(token=token_of(valid=False)))) == [("token.invalid", "error", "/token/valid")]
     both = [*unknown, ("token.invalid", "error", "/token/valid")]
-    assert short(found(made, command(token=token("IT-BEC-9", valid=False)))) == both
-    made.cpo.emsp.tokens.put(token(valid=False))
-    for given in (token(), token(valid=False)):
+    assert short(found(made, command(token=token_of("IT-BEC-9", valid=False)))) == both
+    made.cpo.emsp.tokens.put(token_of(valid=False))
+    for given in (token_of(), token_of(valid=False)):
         assert short(found(made, command(token=given))) == [("token.invalid", "error", "/token/valid")]
 
 
@@ -269,7 +270,7 @@ def test_a_session_that_ended_cannot_be_stopped(status: str, ended: bool) -> Non
 
 def test_every_finding_is_given_at_once() -> None:
     made = with_evses(evse(status="REMOVED", capabilities=["RFID_READER"]))
-    send = reserve(evse_uid=E1, token=token(valid=False), expiry_date=NOW)
+    send = reserve(evse_uid=E1, token=token_of(valid=False), expiry_date=NOW)
     assert [rule for rule, _, _ in short(found(made, send))] == [
         "evse.removed",
         "capability.missing",

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, event
 
-from flows.command_desk import E1, E2, PARTY, Desk, desk
-from flows.support import NOW
+from flows.commands_desk import E1, E2, PARTY, Desk, desk
 from ocpi_emsp import Limits, PartyId
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerRefused, TransportFailed
@@ -23,6 +22,8 @@ from ocpi_emsp.ports import START
 from ocpi_emsp.resources import CommandState
 from ocpi_emsp.settings import CommandLimits
 from ocpi_emsp.storage import SqlStore
+from our_emsp import NOW
+from scripted_cpo import Handler
 
 MINUTE = timedelta(minutes=1)
 
@@ -60,7 +61,7 @@ def test_the_session_may_come_before_the_result() -> None:
 def test_the_session_may_come_before_the_acknowledgement() -> None:
     """The CPO is as fast as its charge point: the session is pushed while the command's request still runs."""
     made = desk()
-    made.answers.meanwhile = made.session
+    made.answers.answer = lambda _: made.session()
     sent = made.start(E1)
     assert (sent.session_id, sent.acknowledgement) == ("SES1", "ACCEPTED")
     assert made.linked(sent) == "SES1"
@@ -101,7 +102,7 @@ def test_what_the_cpo_refused_leads_to_no_session_but_to_one_once_the_charge_poi
     acknowledgement: str,
 ) -> None:
     made = desk()
-    made.answers.acknowledgement = acknowledgement
+    made.answers.data = {"result": acknowledgement}
     sent = made.start(E1)
     assert sent.state == CommandState.REFUSED
     made.session()
@@ -121,20 +122,18 @@ def test_the_next_best_command_is_linked_where_the_best_was_refused() -> None:
     assert (made.linked(by_location), made.linked(refused)) == ("SES1", None)
 
 
-def no_connection() -> httpx.Response:
+def no_connection(_: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("gone")
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [(lambda: httpx.Response(500), PartnerRefused), (no_connection, TransportFailed)],
+    [(lambda _: httpx.Response(500), PartnerRefused), (no_connection, TransportFailed)],
     ids=["500", "nothing"],
 )
-def test_a_command_whose_answer_did_not_come_may_have_led_to_a_session(
-    answer: Callable[[], httpx.Response], error: type[Exception]
-) -> None:
+def test_a_command_whose_answer_did_not_come_may_have_led_to_a_session(answer: Handler, error: type[Exception]) -> None:
     made = desk()
-    made.answers.meanwhile = answer
+    made.answers.answer = answer
     with pytest.raises(error):
         made.start(E1)
     (sent,) = made.cpo.emsp.commands.list()
@@ -295,9 +294,9 @@ def test_sessions_that_are_pulled_are_linked() -> None:
     made = desk()
     first, second, third = made.start(E1), made.start(E2), made.start(auth_id="IT-BEC-2")
     made.pass_time(minutes=10)
-    made.answers.sessions += [made.began(f"OLD{day}", start=NOW - timedelta(days=day)) for day in (1, 2, 3)]
-    made.answers.sessions += [made.began("SES2", evse_uid=E2, start=NOW + MINUTE)]
-    made.answers.sessions += [made.began("SES1", evse_uid=E1, start=NOW + MINUTE)]
+    made.answers.lists["sessions"] += [made.began(f"OLD{day}", start=NOW - timedelta(days=day)) for day in (1, 2, 3)]
+    made.answers.lists["sessions"] += [made.began("SES2", evse_uid=E2, start=NOW + MINUTE)]
+    made.answers.lists["sessions"] += [made.began("SES1", evse_uid=E1, start=NOW + MINUTE)]
     made.pass_time(hours=4)
     made.taken()
     assert made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"]).module("sessions").created == 5
@@ -377,7 +376,7 @@ def test_a_page_of_new_sessions_costs_one_look_and_one_for_each_that_was_looked_
 ) -> None:
     sent = [on_sqlite.start(E1) for _ in range(commands)]
     old = [on_sqlite.began(f"SES{n}", start=NOW - timedelta(days=n)) for n in range(39, 0, -1)]
-    on_sqlite.answers.sessions += [*old, on_sqlite.began("SES0")]
+    on_sqlite.answers.lists["sessions"] += [*old, on_sqlite.began("SES0")]
     on_sqlite.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
     assert len(looks) == expected
     assert [on_sqlite.linked(each) for each in sent[:1]] == ["SES0"][:commands]
@@ -404,7 +403,7 @@ def test_sessions_results_and_a_sync_at_once_link_each_command_to_one_session(po
         for round_ in range(3):
             sent = [made.start() for _ in range(6)]
             sessions = [made.began(f"SES{round_}-{number}") for number in range(6)]
-            made.answers.sessions[:] = sessions
+            made.answers.lists["sessions"][:] = sessions
             acts: list[Callable[[], object]] = [
                 *(partial(made.cpo.put, f"sessions/*/{each['id']}", each) for each in reversed(sessions)),
                 *(partial(made.result, each) for each in sent),

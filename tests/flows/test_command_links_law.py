@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows.command_desk import E1, E2, desk
-from flows.support import NOW
+from flows.commands_desk import E1, E2, desk
 from ocpi_emsp import Limits, Session
 from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting
@@ -18,6 +17,7 @@ from ocpi_emsp.models import CommandType
 from ocpi_emsp.resources import SentCommand
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import NOW
 
 LIMITS = Limits()
 AUTH_IDS, LOCATIONS, EVSES = ["A", "B"], ["LOC1", "LOC2"], ["E1", "E2"]

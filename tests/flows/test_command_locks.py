@@ -9,12 +9,12 @@ from typing import Any
 
 from attrs import field, frozen
 
-from flows.command_desk import E1, E2, PARTY, desk
-from flows.support import NOW
+from flows.commands_desk import E1, E2, PARTY, desk
 from ocpi_emsp import PartyId
 from ocpi_emsp.ports import DEADLINE, START, Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.resources import ReservationState
 from ocpi_emsp.storage import MemoryStore
+from our_emsp import NOW
 
 HOUR = timedelta(hours=1)
 
@@ -88,7 +88,7 @@ def test_every_transaction_locks_in_one_order() -> None:
     made.result(sent[0])
     made.result(sent[1], "REJECTED")
     made.session("SES1")
-    made.answers.sessions += [made.began(f"SES{number}", evse_uid=E2) for number in (2, 3)]
+    made.answers.lists["sessions"] += [made.began(f"SES{number}", evse_uid=E2) for number in (2, 3)]
     made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
     made.pass_time(hours=2)
     made.pass_time(days=3)

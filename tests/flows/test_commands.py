@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 
@@ -21,7 +22,7 @@ from flows.commands_desk import (
     stored,
     token,
 )
-from flows.support import NOW, URL, Peer, make_emsp, register
+from flows.support import Peer, offline_emsp
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import InvalidObject, NotSupported
@@ -29,6 +30,8 @@ from ocpi_emsp.events import CommandResultReceived
 from ocpi_emsp.flows.parties.pending_resync import resync_requests
 from ocpi_emsp.models import CommandResponseType, CommandType
 from ocpi_emsp.resources import CommandState, SentCommand
+from our_emsp import NOW, URL, register
+from scripted_cpo import clients
 
 # --- sending --------------------------------------------------------------------------------------------------------
 
@@ -50,12 +53,13 @@ def test_each_command_goes_to_its_url_with_a_response_url_of_its_own() -> None:
             client.unlock_connector(location_id="LOC1", evse_uid="LOC1-E1", connector_id="1"),
         ]
     names = ["RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR"]
-    assert [path for path, _ in server.bodies] == [f"/cpo/2.1.1/commands/{name}" for name in names]
+    assert [each.url.path for each in server.commands] == [f"/cpo/2.1.1/commands/{name}" for name in names]
     urls = [f"{URL}/2.1.1/commands/{name}/{each.uid}" for name, each in zip(names, sent, strict=True)]
-    assert [body.pop("response_url") for _, body in server.bodies] == urls
+    bodies = server.bodies
+    assert [body.pop("response_url") for body in bodies] == urls
     assert len({each.uid for each in sent}) == 4
     assert min(len(each.uid) for each in sent) >= 22  # 128 bits and more: nobody guesses it
-    reserve, begin, end, unlock = (body for _, body in server.bodies)
+    reserve, begin, end, unlock = bodies
     assert reserve.pop("token") == begin.pop("token")
     assert reserve == {
         "expiry_date": "2024-06-01T13:00:00Z",
@@ -86,14 +90,14 @@ def test_what_a_command_is_about_is_stored_with_it() -> None:
     assert (unlock.evse_uid, unlock.connector_id, unlock.token_uid) == ("LOC1-E1", "1", None)
     assert unlock.deadline == NOW + timedelta(seconds=30)
     assert (end.session_id, end.location_id) == ("SES1", None)
-    given = [headers["x-correlation-id"] for headers in server.headers]
+    given = [each.headers["x-correlation-id"] for each in server.commands]
     assert given == [each.correlation_id for each in (reserve, unlock, end)]
     assert len(set(given)) == 3
 
 
 @pytest.mark.parametrize("data", [{"result": "REJECTED"}, "REJECTED", {"result": "REJECTED", "vendor": 1}])
 def test_an_acknowledgement_is_an_object_or_the_bare_text(data: Any) -> None:
-    cpo = known(CommandServer(data))
+    cpo = known(CommandServer(data=data))
     pending = start(cpo.emsp)
     sent = pending.command
     assert (sent.command, pending.acknowledgement, sent.result) == (CommandType.START_SESSION, "REJECTED", None)
@@ -104,7 +108,7 @@ def test_an_acknowledgement_is_an_object_or_the_bare_text(data: Any) -> None:
 
 def test_what_is_not_sent_is_not_stored_either() -> None:
     server = CommandServer()
-    emsp = make_emsp(matrix=SupportMatrix.default(), http_client=server.client)
+    emsp = offline_emsp(matrix=SupportMatrix.default(), **clients(server))
     register(emsp)
     with emsp.partner("NL-TNM").client() as client:
         with pytest.raises(NotSupported, match="UNLOCK_CONNECTOR"):
@@ -174,10 +178,10 @@ def test_a_result_is_an_object_or_the_bare_text(body: Any) -> None:
 def test_the_result_may_come_before_the_acknowledgement(acknowledgement: str) -> None:
     answers: list[tuple[int, int]] = []
 
-    def at_once(body: dict[str, Any]) -> None:
-        answers.append(cpo.push("POST", path_of(body), {"result": "TIMEOUT"}).both)
+    def at_once(request: httpx.Request) -> None:
+        answers.append(cpo.push("POST", path_of(request), {"result": "TIMEOUT"}).both)
 
-    cpo = known(CommandServer({"result": acknowledgement}, meanwhile=at_once))
+    cpo = known(CommandServer(data={"result": acknowledgement}, answer=at_once))
     pending = start(cpo.emsp)
     assert answers == [(200, 1000)]
     sent = pending.command
@@ -188,7 +192,7 @@ def test_the_result_may_come_before_the_acknowledgement(acknowledgement: str) ->
 
 
 def test_a_result_may_follow_a_refusal() -> None:
-    cpo = known(CommandServer("REJECTED"))
+    cpo = known(CommandServer(data="REJECTED"))
     pending = start(cpo.emsp)
     assert cpo.push("POST", callback(pending), "ACCEPTED").both == (200, 1000)
     assert (pending.result(), stored(cpo, pending.uid).state) == (ACCEPTED, CommandState.ANSWERED)
@@ -270,7 +274,7 @@ def test_a_result_that_the_specification_does_not_list_keeps_its_text(sent: tupl
 
 def test_a_callback_is_on_whatever_the_matrix_says(sent: tuple[Peer, SentCommand]) -> None:
     cpo, command = sent
-    nothing = evolve(cpo, emsp=make_emsp(matrix=SupportMatrix(()), store=cpo.store))
+    nothing = evolve(cpo, emsp=offline_emsp(matrix=SupportMatrix(()), store=cpo.store))
     assert nothing.push("PUT", "tariffs/*/TAR1", {}).status == 405
     assert nothing.push("POST", callback(command), {"result": "ACCEPTED"}).both == (200, 1000)
 
@@ -289,7 +293,7 @@ def wanted(cpo: Peer) -> list[str]:
 
 
 def test_a_session_that_the_cpo_does_not_know_any_more_is_pulled() -> None:
-    cpo = known(CommandServer({"result": "UNKNOWN_SESSION"}))
+    cpo = known(CommandServer(data={"result": "UNKNOWN_SESSION"}))
     pending = stop(cpo.emsp)
     assert (pending.acknowledgement, pending.result()) == (UNKNOWN_SESSION, UNKNOWN_SESSION)
     assert wanted(cpo) == ["SES1"]
@@ -304,6 +308,6 @@ def test_a_session_that_the_charge_point_does_not_know_is_pulled() -> None:
 
 
 def test_a_start_that_is_answered_so_wants_no_session() -> None:
-    cpo = known(CommandServer({"result": "UNKNOWN_SESSION"}))
+    cpo = known(CommandServer(data={"result": "UNKNOWN_SESSION"}))
     assert start(cpo.emsp).result() == UNKNOWN_SESSION
     assert wanted(cpo) == []

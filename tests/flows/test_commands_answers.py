@@ -9,7 +9,6 @@ import pytest
 from attrs import evolve
 
 from flows.commands_desk import ACCEPTED, REJECTED, TIMEOUT, CommandServer, callback, known, start, stored
-from flows.support import envelope
 from ocpi_emsp import OcpiError
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import (
@@ -24,6 +23,7 @@ from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.resources import CommandState
 from ocpi_emsp.settings import RateLimit
 from processes import Killed
+from scripted_cpo import envelope
 
 UNANSWERED, REFUSED = CommandState.UNANSWERED, CommandState.REFUSED
 
@@ -100,13 +100,13 @@ def test_what_was_surely_not_sent_is_refused_at_once() -> None:
     """All slots for requests are taken, by the command that is being answered."""
     later: list[OcpiError] = []
 
-    def meanwhile(_: dict[str, Any]) -> None:
+    def meanwhile(_: httpx.Request) -> None:
         with pytest.raises(PartnerUnavailable) as caught:
             start(cpo.emsp)
         later.append(caught.value)
 
     rate_limit = RateLimit(concurrent_requests=1, slot_timeout=timedelta(milliseconds=10))
-    server = CommandServer(meanwhile=meanwhile)
+    server = CommandServer(answer=meanwhile)
     cpo = known(server, rate_limit=rate_limit)
     first = start(cpo.emsp)
     assert len(server.bodies) == 1
@@ -136,10 +136,10 @@ def test_an_address_that_the_policy_forbids_is_never_called() -> None:
 
 
 def test_who_is_killed_between_sending_and_the_answer_loses_nothing() -> None:
-    def kill(_: dict[str, Any]) -> None:
+    def kill(_: httpx.Request) -> None:
         raise Killed
 
-    server = CommandServer(meanwhile=kill)
+    server = CommandServer(answer=kill)
     cpo = known(server)
     with pytest.raises(Killed):
         start(cpo.emsp)
@@ -154,10 +154,10 @@ def test_who_is_killed_between_sending_and_the_answer_loses_nothing() -> None:
 
 
 def test_who_is_killed_before_the_answer_still_gets_the_result() -> None:
-    def kill(_: dict[str, Any]) -> None:
+    def kill(_: httpx.Request) -> None:
         raise Killed
 
-    server = CommandServer(meanwhile=kill)
+    server = CommandServer(answer=kill)
     cpo = known(server)
     with pytest.raises(Killed):
         start(cpo.emsp)

@@ -10,13 +10,15 @@ import pytest
 from attrs import evolve
 
 from flows.commands_desk import ACCEPTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, stored, token
-from flows.support import NOW, FakeClock, make_emsp
+from flows.support import offline_emsp
 from ocpi_emsp._bridge import run
 from ocpi_emsp.events import CommandResultReceived, CommandTimedOut, Event
 from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import DEADLINE, Entry
 from ocpi_emsp.resources import CommandState, ReservationState
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from our_emsp import NOW, FakeClock
+from scripted_cpo import clients
 
 
 def entries(store: MemoryStore) -> list[Entry]:
@@ -53,7 +55,7 @@ def test_a_deadline_is_kept_until_the_command_has_ended() -> None:
     assert (first.details["country_code"], first.details["party_id"]) == ("NL", "TNM")
     cpo.push("POST", callback(answered), "ACCEPTED")
     assert entries(cpo.store) == [first]
-    refused = start(make_emsp(store=cpo.store, http_client=CommandServer("REJECTED").client))
+    refused = start(offline_emsp(store=cpo.store, **clients(CommandServer(data="REJECTED"))))
     assert refused.acknowledgement == "REJECTED"
     assert entries(cpo.store) == [first]
     cpo.clock.advance(seconds=30)
@@ -92,7 +94,7 @@ def test_an_acknowledgement_after_the_deadline_only_says_what_it_was() -> None:
         cpo.clock.advance(minutes=3)
         assert cpo.emsp.commands.expire() == 1
 
-    cpo = known(CommandServer(meanwhile=wait))
+    cpo = known(CommandServer(answer=wait))
     pending = start(cpo.emsp)
     assert (pending.command.state, pending.acknowledgement) == (CommandState.TIMED_OUT, ACCEPTED)
     assert pending.result() == TIMEOUT
@@ -121,7 +123,7 @@ def test_any_worker_finds_the_deadlines(work: str) -> None:
     cpo = known(CommandServer())
     pending = start(cpo.emsp)
     heard, told = list[Event](), threading.Event()
-    worker = make_emsp(store=cpo.store, clock=FakeClock(NOW + timedelta(minutes=2)))
+    worker = offline_emsp(store=cpo.store, clock=FakeClock(NOW + timedelta(minutes=2)))
 
     @worker.on(CommandTimedOut)
     def hear(event: CommandTimedOut) -> None:
@@ -256,7 +258,7 @@ def test_two_workers_that_find_the_same_deadline_expire_it_once(url: str) -> Non
     together, done = threading.Barrier(2, timeout=SECONDS), list[int]()
 
     def work(store: SqlStore) -> None:
-        worker = make_emsp(store=store, clock=cpo.clock)
+        worker = offline_emsp(store=store, clock=cpo.clock)
         worker.on(CommandTimedOut)(lambda event: heard.append(event.uid))
         together.wait()
         done.append(worker.commands.expire())
@@ -279,7 +281,7 @@ def test_a_deadline_survives_a_restart(url: str) -> None:
     uid = start(known(CommandServer(), store=store).emsp).uid
     store.close()
     store = SqlStore(url)
-    after = make_emsp(store=store, clock=FakeClock(NOW + timedelta(minutes=2)))
+    after = offline_emsp(store=store, clock=FakeClock(NOW + timedelta(minutes=2)))
     events: list[Event] = []
     after.on(Event)(events.append)
     assert after.commands.pending("NL-TNM", uid).result() == TIMEOUT

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from attrs import define
 
-from flows.command_desk import E1, PARTY, Desk, desk
-from flows.support import NOW
+from flows.commands_desk import E1, PARTY, Desk, desk
 from ocpi_emsp import PartyId, SupportMatrix
 from ocpi_emsp.errors import AnswerUnusable, NotSupported, StoreFailed
 from ocpi_emsp.flows.commands.upkeep import Done, do_what_is_due
 from ocpi_emsp.resources import CommandState, ReservationState, running
 from ocpi_emsp.storage import MemoryStore
+from our_emsp import NOW
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 HERE = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def test_a_result_without_sense_is_refused_and_the_command_stays_open(said: str)
 @pytest.mark.parametrize("said", UNREADABLE)
 def test_an_acknowledgement_without_sense_may_have_been_one(said: str) -> None:
     made = desk()
-    made.answers.acknowledgement = said
+    made.answers.data = {"result": said}
     with pytest.raises(AnswerUnusable) as raised:
         made.start()
     assert raised.value.command_uid is not None
@@ -237,7 +237,7 @@ def test_who_need_not_wait_subscribes_to_nothing() -> None:
 
 FORKED = """
 import os, sys, threading
-from flows.command_desk import PARTY, desk
+from flows.commands_desk import PARTY, desk
 from ocpi_emsp.storage import MemoryStore
 
 class Noting(MemoryStore):

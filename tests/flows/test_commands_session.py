@@ -9,10 +9,10 @@ from typing import Literal
 import anyio
 import pytest
 
-from flows.command_desk import E1, PARTY, Desk, desk
-from flows.support import NOW
+from flows.commands_desk import E1, PARTY, Desk, desk
 from ocpi_emsp import PartyId
 from ocpi_emsp.resources import SentCommand
+from our_emsp import NOW
 
 SECONDS = 20.0
 """What a wait may take before it counts as hanging."""
@@ -52,7 +52,7 @@ def test_a_session_that_is_known_already_is_given_at_once(mode: Mode) -> None:
 
 
 def refused(made: Desk) -> SentCommand:
-    made.answers.acknowledgement = "REJECTED"
+    made.answers.data = {"result": "REJECTED"}
     return made.start(E1)
 
 

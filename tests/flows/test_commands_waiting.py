@@ -13,7 +13,7 @@ import pytest
 from attrs import frozen
 
 from flows.commands_desk import ACCEPTED, REJECTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, token
-from flows.support import NOW, Peer, make_emsp
+from flows.support import Peer, offline_emsp
 from ocpi_emsp import Emsp, PartyId, _command_waiter
 from ocpi_emsp.emsp import SystemClock
 from ocpi_emsp.errors import UnknownCommand
@@ -22,6 +22,8 @@ from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.resources import AsyncPendingCommand, PendingCommand
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from our_emsp import NOW
+from scripted_cpo import clients
 
 T = TypeVar("T")
 Mode = Literal["sync", "async"]
@@ -154,7 +156,7 @@ def test_a_deadline_that_a_worker_finds_wakes_who_waits(mode: Mode) -> None:
 def test_who_waits_finds_the_deadline_where_no_worker_runs(mode: Mode) -> None:
     store = MemoryStore()
     cpo = known(CommandServer(), store=store)
-    by_the_clock = make_emsp(store=store, clock=SystemClock(), http_client=CommandServer().client)
+    by_the_clock = offline_emsp(store=store, clock=SystemClock(), **clients(CommandServer()))
     events: list[Event] = []
     by_the_clock.on(CommandTimedOut)(events.append)
     uid = start(by_the_clock, timeout=0.01).uid
@@ -349,7 +351,7 @@ def test_the_result_may_arrive_at_the_one_that_did_not_send(url: str, mode: Mode
     mine, others = SqlStore(url), SqlStore(url)
     clock = TellingClock()
     cpo = known(CommandServer(), store=others)
-    sender = make_emsp(store=mine, clock=clock, http_client=CommandServer().client)
+    sender = offline_emsp(store=mine, clock=clock, **clients(CommandServer()))
     uid = start(sender).uid
     clock.asked.clear()
 

@@ -1,6 +1,5 @@
 """The credentials that a CPO brings, renews and withdraws (credentials.md 1 and 3; PARTNER-QUIRKS.md row 19)."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,13 +7,15 @@ import httpx
 import pytest
 from attrs import evolve
 
-from flows.support import CPO_TOKEN, URL, FakeClock, Peer, cpo_server, credentials, envelope, make_emsp, peer, serve
+from flows.support import Peer, cpo_server, offline_emsp, peer, serve
 from ocpi_emsp import Limits
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import _warn_of_one_process
 from ocpi_emsp.settings import CredentialLimits
 from ocpi_emsp.storage import MemoryStore
+from our_emsp import CPO_TOKEN, URL, FakeClock, credentials
+from scripted_cpo import Handler, envelope
 
 OURS = {"url": f"{URL}/versions", "business_details": {"name": "Be Charge"}, "party_id": "BEC", "country_code": "IT"}
 
@@ -23,10 +24,11 @@ def with_token(cpo: Peer, token: str) -> Peer:
     return evolve(cpo, token=token)
 
 
-def invited(server: Callable[[httpx.Request], httpx.Response] = cpo_server, **settings: Any) -> Peer:
+def invited(server: Handler | None = None, **settings: Any) -> Peer:
     """A CPO that holds token A and has not registered yet."""
     clock, events = FakeClock(), list[Event]()
-    emsp = make_emsp(clock=clock, store=(store := MemoryStore()), http_client=serve(server), **settings)
+    http_client = serve(server or cpo_server())
+    emsp = offline_emsp(clock=clock, store=(store := MemoryStore()), http_client=http_client, **settings)
     emsp.on(Event)(events.append)
     return Peer(emsp, clock, store, emsp.parties.invite("FR-ABC").token_a, "FR", "ABC", events)
 
@@ -110,39 +112,34 @@ def test_a_refused_credentials_object_is_not_kept_with_its_token() -> None:
     assert cpo.token not in str(rejection)
 
 
-def answering(path: str, response: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
-    def serve_request(request: httpx.Request) -> httpx.Response:
-        return response if request.url.path == path else cpo_server(request)
-
-    return serve_request
+def answering(path: str, response: httpx.Response) -> Handler:
+    return cpo_server(script={path: lambda _: response})
 
 
 @pytest.mark.parametrize(
     ("server", "status_code"),
     [
-        (answering("/cpo/versions", httpx.Response(500)), 3001),
-        (answering("/cpo/versions", httpx.Response(200, html="<p>")), 3001),
-        (answering("/cpo/versions", httpx.Response(200, json=envelope([], 2000))), 3001),
-        (answering("/cpo/versions", httpx.Response(200, json=envelope([{"version": "2.1.1"}]))), 3001),
-        (answering("/cpo/versions", httpx.Response(200, json=envelope({"version": "2.1.1"}))), 3001),
-        (answering("/cpo/versions", httpx.Response(200, json=envelope([{"version": "2.2", "url": "x"}]))), 3002),
-        (answering("/cpo/versions", httpx.Response(200, json=envelope([]))), 3002),
-        (answering("/cpo/2.1.1", httpx.Response(404)), 3001),
-        (answering("/cpo/2.1.1", httpx.Response(200, json=envelope({"version": "2.1.1"}))), 3001),
+        (answering("/versions", httpx.Response(500)), 3001),
+        (answering("/versions", httpx.Response(200, html="<p>")), 3001),
+        (answering("/versions", httpx.Response(200, json=envelope([], 2000))), 3001),
+        (answering("/versions", httpx.Response(200, json=envelope([{"version": "2.1.1"}]))), 3001),
+        (answering("/versions", httpx.Response(200, json=envelope({"version": "2.1.1"}))), 3001),
+        (answering("/versions", httpx.Response(200, json=envelope([{"version": "2.2", "url": "x"}]))), 3002),
+        (answering("/versions", httpx.Response(200, json=envelope([]))), 3002),
+        (answering("/2.1.1", httpx.Response(404)), 3001),
+        (answering("/2.1.1", httpx.Response(200, json=envelope({"version": "2.1.1"}))), 3001),
     ],
 )
-def test_a_partner_whose_api_cannot_be_used_is_told_so(
-    server: Callable[[httpx.Request], httpx.Response], status_code: int
-) -> None:
+def test_a_partner_whose_api_cannot_be_used_is_told_so(server: Handler, status_code: int) -> None:
     cpo = invited(server)
     assert cpo.push("POST", "credentials", credentials("FR", "ABC")).both == (200, status_code)
     assert cpo.push("GET", "tokens").status == 401
     assert cpo.taken() == []
 
 
-def endpoints(*pairs: tuple[str, str]) -> Callable[[httpx.Request], httpx.Response]:
+def endpoints(*pairs: tuple[str, str]) -> Handler:
     listed = [{"identifier": name, "url": url} for name, url in pairs]
-    return answering("/cpo/2.1.1", httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": listed})))
+    return answering("/2.1.1", httpx.Response(200, json=envelope({"version": "2.1.1", "endpoints": listed})))
 
 
 def test_endpoints_that_are_needed_and_missing_are_named() -> None:
@@ -230,13 +227,9 @@ def test_a_patch_merges_onto_the_stored_credentials() -> None:
 
 
 def test_a_renewal_that_fails_leaves_what_was_there() -> None:
-    calls = []
-
-    def failing(request: httpx.Request) -> httpx.Response:
-        calls.append(request.url.path)
-        return httpx.Response(500) if len(calls) > 2 else cpo_server(request)
-
-    cpo = peer(http_client=serve(failing))
+    server = cpo_server()
+    cpo = peer(http_client=serve(server))
+    server.script = dict.fromkeys(("/versions", "/2.1.1"), lambda _: httpx.Response(500))
     assert cpo.push("GET", "tokens").status == 200
     before = cpo.party()
     assert cpo.push("PUT", "credentials", credentials(token="another")).both == (200, 3001)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import evolve
 
-from flows.support import FakeClock, envelope, make_emsp, peer, serve
+from flows.support import offline_emsp, peer, serve
 from ocpi_emsp import Emsp, Limits, SupportMatrix
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import NotRegistered
@@ -24,6 +23,8 @@ from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Wo
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
+from our_emsp import FakeClock, make_emsp
+from scripted_cpo import Handler, ScriptedCpo, page, reply, served
 
 OK, WARNING, FAILED, SKIPPED = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.FAILED, CheckOutcome.SKIPPED
 TOKEN = "the-token-that-it-gave-us"
@@ -57,14 +58,7 @@ def doctor(**settings: Any) -> Emsp:
         "matrix": SupportMatrix.default(),
         "http_client": lambda: httpx.Client(timeout=1.0, verify=TLS, trust_env=False),
     }
-    return Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="B",
-        url="https://emsp.test/ocpi/emsp",
-        store=peer().store,
-        **(values | settings),
-    )
+    return make_emsp(**({"store": peer().store} | values | settings))
 
 
 def look(versions_url: str, token: str = TOKEN, **settings: Any) -> Diagnosis:
@@ -258,35 +252,8 @@ def test_other_endpoints_than_those_that_are_stored_are_said() -> None:
 # --- partners that are not well -------------------------------------------------------------------------------------
 
 
-@contextmanager
-def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """A server whose GET is this function; gives its origin."""
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10.0
-
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join(10)
-
-
-def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, kind: str = "application/json") -> None:
-    handler.send_response(status)
-    handler.send_header("content-type", kind)
-    handler.send_header("content-length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
+def sent(status: int, body: bytes) -> httpx.Response:
+    return httpx.Response(status, content=body, headers={"content-type": "application/json"})
 
 
 def test_a_partner_that_is_down() -> None:
@@ -302,11 +269,12 @@ def test_a_partner_that_is_down() -> None:
 def test_a_partner_that_hangs() -> None:
     done = threading.Event()
 
-    def hang(_: BaseHTTPRequestHandler) -> None:
+    def hang(_: httpx.Request) -> httpx.Response:
         done.wait(10)
+        return httpx.Response(200)
 
     http = lambda: httpx.Client(timeout=0.2)  # noqa: E731 # one line says it
-    with answering(hang) as url:
+    with served(hang) as url:
         found = look(f"{url}/versions", http_client=http)
         done.set()
     assert not found.reachable
@@ -325,7 +293,7 @@ def test_a_partner_that_hangs() -> None:
     ],
 )
 def test_versions_that_are_none(status: int, body: bytes, said: str) -> None:
-    with answering(lambda handler: send(handler, status, body)) as url:
+    with served(lambda _: sent(status, body)) as url:
         found = look(f"{url}/versions")
     assert found.reachable
     assert not found.ok
@@ -336,11 +304,11 @@ def test_versions_that_are_none(status: int, body: bytes, said: str) -> None:
 def test_a_token_that_nobody_knows() -> None:
     asked: list[str] = []
 
-    def refuse(handler: BaseHTTPRequestHandler) -> None:
-        asked.append(handler.headers["authorization"])
-        send(handler, 401, b'{"status_code": 2000, "timestamp": "2024-01-01T00:00:00Z"}')
+    def refuse(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["authorization"])
+        return sent(401, b'{"status_code": 2000, "timestamp": "2024-01-01T00:00:00Z"}')
 
-    with answering(refuse) as url:
+    with served(refuse) as url:
         found = look(f"{url}/versions")
     assert len(asked) == 2
     assert (outcomes(found)["token"], found.reachable, found.ok) == (FAILED, True, False)
@@ -369,21 +337,17 @@ def details(*pairs: tuple[str, str], version: str = "2.1.1") -> dict[str, Any]:
     return {"version": version, "endpoints": [{"identifier": name, "url": url} for name, url in pairs]}
 
 
-def cpo_with(details: Any, **lists: Callable[[httpx.Request], httpx.Response]) -> Callable[[], httpx.Client]:
+def cpo_with(details: Any, **lists: Handler) -> Callable[[], httpx.Client]:
     """The transport to a CPO at cpo.test with these details."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/versions":
-            return httpx.Response(200, json=envelope([{"version": "2.1.1", "url": "https://cpo.test/d"}]))
-        if request.url.path == "/d":
-            return httpx.Response(200, json=envelope(details))
+    def answer(request: httpx.Request) -> httpx.Response | None:
         module = request.url.path.strip("/").partition("/")[0]
-        return lists[module](request) if module in lists else httpx.Response(404, json=envelope(None, 2000))
+        return lists[module](request) if module in lists else None
 
-    return serve(answer)
+    return serve(ScriptedCpo(answer, root="", script={"/2.1.1": lambda _: reply(details)}))
 
 
-def look_at(details: Any, **lists: Callable[[httpx.Request], httpx.Response]) -> Diagnosis:
+def look_at(details: Any, **lists: Handler) -> Diagnosis:
     clock = FakeClock(datetime(2024, 1, 1, tzinfo=UTC))
     return look("https://cpo.test/versions", http_client=cpo_with(details, **lists), clock=clock)
 
@@ -420,8 +384,7 @@ def test_details_of_another_version() -> None:
 
 
 def empty_list(_: httpx.Request) -> httpx.Response:
-    headers = {"x-total-count": "0", "x-limit": "100"}
-    return httpx.Response(200, json=envelope([]), headers=headers)
+    return page([], total=0, limit=100)
 
 
 def test_https_is_said_to_be_well_and_a_list_may_be_empty() -> None:
@@ -467,5 +430,5 @@ def test_nothing_is_stored_and_a_look_works_without_a_store() -> None:
         def transaction(self, **_: bool) -> Any:
             raise AssertionError("a look needs no store")
 
-    emsp = make_emsp(store=NoStore(), http_client=cpo_with(details(CREDENTIALS)))
+    emsp = offline_emsp(store=NoStore(), http_client=cpo_with(details(CREDENTIALS)))
     assert outcomes(emsp.parties.diagnose("https://cpo.test/versions", token=TOKEN))["details"] is OK

@@ -4,11 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import define
 
-from flows.support import envelope, make_emsp, peer, serve
+from flows.support import offline_emsp, peer, serve
 from ocpi_emsp.flows.partner_health.diagnosis import CheckOutcome, Diagnosis, Works
+from scripted_cpo import ScriptedCpo, page, reply
 
-VERSIONS = "https://cpo.test/versions"
+VERSIONS = "https://cpo.test/cpo/versions"
 DATES = [
     "Mon, 01 Jan 2024 00:00:00 +99999999999999",
     "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
@@ -16,32 +18,33 @@ DATES = [
 ]
 
 
-def cpo(
-    endpoints: list[tuple[str, str]], date: str = "Sat, 01 Jun 2024 12:00:00 GMT", requests: list[str] | None = None
-) -> Any:
-    """The transport to a CPO whose lists are empty, and whose other paths want a slash at their end."""
+@define
+class Dated(ScriptedCpo):
+    """A CPO with this time in the header of every answer."""
+
+    date: str = "Sat, 01 Jun 2024 12:00:00 GMT"
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        response = super().__call__(request)
+        response.headers["date"] = self.date
+        return response
+
+
+def cpo(endpoints: list[tuple[str, str]], **settings: Any) -> Dated:
+    """A CPO whose lists are empty, and whose other paths want a slash at their end."""
+    details = {"version": "2.1.1", "endpoints": [{"identifier": name, "url": url} for name, url in endpoints]}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if requests is not None:
-            requests.append(f"{request.method} {request.url}")
-        headers = {"date": date, "x-total-count": "0", "x-limit": "50"}
         path = request.url.path
-        if path == "/versions" or path == "/cpo/versions":
-            data: Any = [{"version": "2.1.1", "url": "https://cpo.test/d"}]
-        elif path == "/d":
-            listed = [{"identifier": name, "url": url} for name, url in endpoints]
-            data = {"version": "2.1.1", "endpoints": listed}
-        elif "/tokens/" in path and not path.endswith("/"):
+        if "/tokens/" in path and not path.endswith("/"):
             return httpx.Response(404, text="nothing here")
-        else:
-            data = []
-        return httpx.Response(200, json=envelope(data), headers=headers)
+        return page([], total=0, limit=50)
 
-    return serve(answer)
+    return Dated(answer, script={"/2.1.1": lambda _: reply(details)}, **settings)
 
 
-def look(http_client: Any) -> Diagnosis:
-    return make_emsp(http_client=http_client).parties.diagnose(VERSIONS, token="T")
+def look(server: ScriptedCpo) -> Diagnosis:
+    return offline_emsp(http_client=serve(server)).parties.diagnose(VERSIONS, token="T")
 
 
 def outcome(diagnosis: Diagnosis, name: str) -> tuple[CheckOutcome, str]:
@@ -50,7 +53,7 @@ def outcome(diagnosis: Diagnosis, name: str) -> tuple[CheckOutcome, str]:
 
 @pytest.mark.parametrize("date", DATES)
 def test_a_date_that_no_calendar_has_ends_no_check(date: str) -> None:
-    found = look(cpo([("credentials", "https://cpo.test/c"), ("locations", "https://cpo.test/locations")], date))
+    found = look(cpo([("credentials", "https://cpo.test/c"), ("locations", "https://cpo.test/locations")], date=date))
     assert outcome(found, "locations")[0] is CheckOutcome.OK
     assert outcome(found, "clock")[1].startswith("by our clock")
 
@@ -67,15 +70,15 @@ def test_a_second_url_that_a_registration_refuses_is_said(url: str) -> None:
 
 
 def test_a_party_is_asked_as_its_profile_says_and_what_that_says_is_not_suggested() -> None:
-    requests = list[str]()
     modules = ("credentials", "locations", "tokens")
     endpoints = [(name, f"https://cpo.test/{name}") for name in modules]
-    here = peer(http_client=cpo(endpoints, requests=requests))
+    server = cpo(endpoints)
+    here = peer(http_client=serve(server))
     here.set_profile(page_limit=50, trailing_slash=True)
-    requests.clear()
+    server.requests.clear()
     found = here.emsp.partner("NL-TNM").diagnose()
-    assert "GET https://cpo.test/locations/?limit=50" in requests
+    assert "GET https://cpo.test/locations/?limit=50" in server.calls
     assert outcome(found, "tokens")[0] is CheckOutcome.OK
     assert outcome(found, "paging") == (CheckOutcome.OK, "pages of 50 are given")
     assert found.suggestions == ()
-    assert {each.partition(" ")[0] for each in requests} == {"GET"}
+    assert {each.partition(" ")[0] for each in server.calls} == {"GET"}

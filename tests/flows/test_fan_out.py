@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.support import facing, token
+from client.support import facing
 from flows.fan_out_desk import TWO, entries, waits, while_pushing
 from flows.tokens_desk import OFF, Sent, Town, made_store, passes, pushed, town
 from ocpi_emsp import Emsp, Limits
@@ -18,6 +18,7 @@ from ocpi_emsp.flows.parties import pending_push as push_wanted
 from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.flows.tokens.push import fan_out
 from ocpi_emsp.ports import FAN_OUT, Transaction
+from our_emsp import token
 from processes import Killed
 
 SECONDS = 60.0

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from client.support import MODES, Mode, simulated, token
+from client.support import MODES, Mode, simulated
 from flows.fan_out_desk import TWO, entries, waits, while_pushing
-from flows.support import FakeClock, peer
+from flows.support import peer
 from flows.tokens_desk import OFF, counts, failing, pushed, said, town
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp.flows.parties import pending_push as push_wanted
@@ -15,6 +15,7 @@ from ocpi_emsp.flows.parties.party import find_party, put_party
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.resources import TokensPushed
 from ocpi_emsp.support import TO_CPO
+from our_emsp import FakeClock, token
 
 # --- who gets tokens ------------------------------------------------------------------------------------------------
 

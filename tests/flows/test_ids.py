@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 import pytest
 
-from flows.support import CPO_TOKEN, Peer, at, credentials, envelope, make_emsp, peer, serve
+from flows.support import Peer, at, offline_emsp, peer, serve
 from flows.telling import IDS, TOKEN, Seen, records
 from ocpi_emsp import Emsp, Policy
 from ocpi_emsp.findings import Severity
@@ -15,6 +14,7 @@ from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import CPO_TOKEN, credentials
 
 # --- ids of a request -----------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ def cpo(seen: Seen) -> Peer:
 
 
 def test_the_calls_during_a_handshake_go_on_with_the_id(seen: Seen) -> None:
-    emsp = make_emsp(http_client=serve(seen))
+    emsp = offline_emsp(http_client=serve(seen))
     invited = emsp.parties.invite("NL-TNM")
     headers = {"authorization": f"Token {invited.token_a}", **IDS}
     emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials())))
@@ -155,7 +155,7 @@ def test_the_calls_during_a_handshake_go_on_with_the_id(seen: Seen) -> None:
 
 
 def test_the_calls_of_our_own_handshake_belong_together(seen: Seen) -> None:
-    emsp = make_emsp(http_client=serve(seen), store=(store := MemoryStore()))
+    emsp = offline_emsp(http_client=serve(seen), store=(store := MemoryStore()))
     emsp.parties.register("https://tnm.test/cpo/versions", token_a=CPO_TOKEN)
     correlation, requests = seen.ids()
     assert len(correlation) == 3
@@ -191,12 +191,7 @@ def test_what_vanished_has_the_id_of_the_sync_that_missed_it(cpo: Peer, seen: Se
     cpo.put("locations/*/GONE", samples.location("GONE", evses=0))
     cpo.clock.advance(hours=1)
     listed = [samples.location(f"L{number}", evses=0) for number in range(9)]
-
-    def lists(request: httpx.Request) -> httpx.Response:
-        seen(request)
-        return httpx.Response(200, content=encode(envelope(listed)))
-
-    cpo.emsp._contexts.setup.http_client = serve(lists)
+    seen.lists["locations"] = listed
     seen.ids()
     report = cpo.emsp.partner("NL-TNM").sync(modules=["locations"], full=True)
     assert report.modules[0].missing == 1, report

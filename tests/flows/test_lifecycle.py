@@ -8,25 +8,21 @@ import anyio
 import httpx
 import pytest
 
-from flows.lifecycle_desk import Scene, emsp_with, opens, scene
-from flows.support import Peer, envelope
+from flows.lifecycle_desk import Scene, opens, scene
+from flows.support import Peer
 from ocpi_emsp import Limits, OcpiError, SupportMatrix
 from ocpi_emsp.errors import AnswerUnusable, CannotUseApi, NotRegistered, NotSupported, TransportFailed
 from ocpi_emsp.events import PartyUpdated
 from ocpi_emsp.flows.parties.party import Party, PartyState
 from ocpi_emsp.settings import CredentialLimits
+from scripted_cpo import envelope
 
 # --- both modes ---------------------------------------------------------------------------------------------------
 
 
 def test_a_registration_through_its_life_awaited() -> None:
     here = scene()
-    emsp = here.cpo.emsp = emsp_with(
-        here.cpo,
-        here.store,
-        here.clock,
-        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(here.cpo)),
-    )
+    emsp = here.emsp
 
     async def live() -> None:
         parties, partner = emsp.aio.parties, emsp.aio.partner("NL-TNM")
@@ -65,7 +61,7 @@ def test_parties_are_listed_page_by_page_and_show_no_token() -> None:
 def test_a_handshake_under_way_is_no_party_yet() -> None:
     here = scene(registered=False)
     listed: list[list[Party]] = []
-    here.cpo.before["POST /2.1.1/credentials"] = lambda _: listed.append(list(here.emsp.parties.list(limit=1)))
+    here.cpo.script["POST /2.1.1/credentials"] = lambda _: listed.append(list(here.emsp.parties.list(limit=1)))
     here.register()
     assert listed == [[]]
     assert [str(party) for party in here.emsp.parties.list(limit=1)] == ["NL-TNM"]
@@ -78,7 +74,7 @@ def test_rotating_exchanges_both_tokens_and_reads_the_endpoints_again() -> None:
     here = scene()
     before = here.party()
     rotated = here.emsp.partner("nl-tnm").rotate()
-    assert here.cpo.requests == [
+    assert here.cpo.calls == [
         "PUT https://tnm.test/cpo/2.1.1/credentials",
         "GET https://tnm.test/cpo/versions",
         "GET https://tnm.test/cpo/2.1.1",
@@ -114,7 +110,7 @@ def test_where_the_matrix_has_only_patch_a_renewal_is_one() -> None:
     here = scene(matrix=only("PATCH"))
     here.emsp.partner("NL-TNM").rotate()
     here.emsp.partner("NL-TNM").update()
-    assert [each.partition(" ")[0] for each in here.cpo.requests].count("PATCH") == 2
+    assert [each.partition(" ")[0] for each in here.cpo.calls].count("PATCH") == 2
 
 
 @pytest.mark.parametrize("name", ["rotate", "update"])
@@ -122,7 +118,7 @@ def test_what_the_matrix_switches_off_is_not_sent(name: str) -> None:
     here = scene(matrix=only())
     with pytest.raises(NotSupported, match="PUT and PATCH"):
         getattr(here.emsp.partner("NL-TNM"), name)()
-    assert here.cpo.requests == []
+    assert here.cpo.calls == []
 
 
 @pytest.mark.parametrize("name", ["rotate", "unregister", "update"])
@@ -133,14 +129,14 @@ def test_who_is_not_registered_is_not_called(name: str, state: str) -> None:
         here.emsp.parties.invite("NL-TNM")
     with pytest.raises(NotRegistered, match="there is no registration with NL-TNM"):
         getattr(here.emsp.partner("NL-TNM"), name)()
-    assert here.cpo.requests == []
+    assert here.cpo.calls == []
 
 
 def test_a_partner_that_moved_is_updated_where_it_is_now() -> None:
     here = scene()
     here.cpo.base = "https://new.test/cpo"
     updated = here.emsp.partner("NL-TNM").update(versions_url="https://new.test/cpo/versions")
-    assert here.cpo.requests == [
+    assert here.cpo.calls == [
         "GET https://new.test/cpo/versions",
         "GET https://new.test/cpo/2.1.1",
         "PUT https://new.test/cpo/2.1.1/credentials",
@@ -158,7 +154,7 @@ def test_a_partner_that_names_its_old_url_is_taken_where_it_answers() -> None:
     def gone(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(404) if request.url.host == "tnm.test" else None
 
-    here.cpo.before["GET /versions"] = gone
+    here.cpo.script["GET /versions"] = gone
     updated = here.emsp.partner("NL-TNM").update(versions_url="https://new.test/cpo/versions")
     assert updated.versions_url == "https://new.test/cpo/versions"
     assert updated.endpoint("locations") == "https://new.test/cpo/2.1.1/locations"
@@ -176,12 +172,12 @@ def test_a_partner_that_names_its_old_url_is_taken_where_it_answers() -> None:
 )
 def test_an_update_to_a_url_that_cannot_be_used_changes_nothing(url: str, error: type[OcpiError]) -> None:
     here = scene()
-    here.cpo.before["GET /nothing/versions"] = lambda _: httpx.Response(500)
+    here.cpo.script["GET /nothing/versions"] = lambda _: httpx.Response(500)
     before = here.party()
     with pytest.raises(error):
         here.emsp.partner("NL-TNM").update(versions_url=url)
     assert here.party() == before
-    assert not [each for each in here.cpo.requests if not each.startswith("GET")]
+    assert not [each for each in here.cpo.calls if not each.startswith("GET")]
 
 
 def test_an_answer_of_somebody_else_changes_nothing_and_ends_the_token_that_was_sent() -> None:
@@ -194,7 +190,7 @@ def test_an_answer_of_somebody_else_changes_nothing_and_ends_the_token_that_was_
         here.cpo.ours.append(json.loads(request.content)["token"])
         return httpx.Response(200, json=envelope(wrong))
 
-    here.cpo.before["PUT /2.1.1/credentials"] = answer
+    here.cpo.script["PUT /2.1.1/credentials"] = answer
     with pytest.raises(AnswerUnusable, match="NL-TNM answered with the credentials of NL-XYZ"):
         here.emsp.partner("NL-TNM").rotate()
     assert here.party() == before
@@ -218,14 +214,14 @@ def lost(here: Scene, *, after_it_took: bool) -> Callable[[httpx.Request], httpx
 
 def test_a_rotation_that_the_cpo_took_and_whose_answer_is_lost() -> None:
     here = scene()
-    here.cpo.before["PUT /2.1.1/credentials"] = lost(here, after_it_took=True)
+    here.cpo.script["PUT /2.1.1/credentials"] = lost(here, after_it_took=True)
     with pytest.raises(TransportFailed):
         here.emsp.partner("NL-TNM").rotate()
     old, new = here.cpo.ours
     assert opens(here.emsp, old)
     assert opens(here.emsp, new)
     # It takes our old presentation of its token for a while, as we do: the rotation can be run again.
-    here.cpo.before.clear()
+    here.cpo.script.clear()
     here.emsp.partner("NL-TNM").rotate()
     assert here.reaches_it()
     assert opens(here.emsp, here.cpo.ours[-1])
@@ -235,7 +231,7 @@ def test_a_rotation_that_the_cpo_took_and_whose_answer_is_lost() -> None:
 
 def test_a_rotation_that_never_reached_the_cpo_locks_nobody_out() -> None:
     here = scene()
-    here.cpo.before["PUT /2.1.1/credentials"] = lost(here, after_it_took=False)
+    here.cpo.script["PUT /2.1.1/credentials"] = lost(here, after_it_took=False)
     with pytest.raises(TransportFailed):
         here.emsp.partner("NL-TNM").rotate()
     for _ in range(4):
@@ -262,7 +258,7 @@ def crossed(here: Scene, renewals: list[int]) -> Callable[[httpx.Request], httpx
     """The CPO renews while our PUT is under way."""
 
     def renew(_: httpx.Request) -> httpx.Response | None:
-        here.cpo.before.pop("PUT /2.1.1/credentials")
+        here.cpo.script.pop("PUT /2.1.1/credentials")
         renewals.append(here.cpo.renew())
         return None
 
@@ -277,7 +273,7 @@ def test_both_sides_rotate_at_once(keeps: int, kept: str, days: int) -> None:
     here, renewals = scene(), list[int]()
     here.cpo.keeps = keeps
     old = here.cpo.ours[-1]
-    here.cpo.before["PUT /2.1.1/credentials"] = crossed(here, renewals)
+    here.cpo.script["PUT /2.1.1/credentials"] = crossed(here, renewals)
     here.emsp.partner("NL-TNM").rotate()
     assert renewals == [1000]
     _, from_its_renewal, from_our_put = here.cpo.ours
@@ -299,14 +295,14 @@ def test_the_token_of_our_put_counts_only_where_it_still_opens() -> None:
     here = scene()
 
     def answers_late(request: httpx.Request) -> httpx.Response | None:
-        here.cpo.before.clear()
+        here.cpo.script.clear()
         answer = here.cpo.take(request)
         late = here.cpo.taken[-1]
         assert here.cpo.renew() == 1000
         here.cpo.taken = [token for token in here.cpo.taken if token != late][-1:]
         return answer
 
-    here.cpo.before["PUT /2.1.1/credentials"] = answers_late
+    here.cpo.script["PUT /2.1.1/credentials"] = answers_late
     here.emsp.partner("NL-TNM").rotate()
     assert here.party().token == here.cpo.taken[-1]
     assert here.reaches_it()
@@ -319,13 +315,13 @@ def test_our_rotation_within_the_cpos_ends_the_token_that_the_cpos_brought() -> 
     rotated: list[Party] = []
 
     def rotate(_: httpx.Request) -> httpx.Response | None:
-        here.cpo.before.clear()
+        here.cpo.script.clear()
         brought = here.cpo.taken[-1]
         rotated.append(here.emsp.partner("NL-TNM").rotate())
         here.cpo.taken = [token for token in here.cpo.taken if token != brought]
         return None
 
-    here.cpo.before["GET /2.1.1"] = rotate
+    here.cpo.script["GET /2.1.1"] = rotate
     answer = Peer(here.emsp, here.clock, here.store.kept, here.cpo.ours[-1]).push(
         "PUT", "credentials", here.cpo.credentials()
     )
@@ -341,7 +337,7 @@ def test_our_rotation_within_the_cpos_ends_the_token_that_the_cpos_brought() -> 
 def test_unregistering_tells_the_partner_where_the_matrix_has_it() -> None:
     here = scene()
     here.emsp.partner("NL-TNM").unregister()
-    assert here.cpo.requests == ["DELETE https://tnm.test/cpo/2.1.1/credentials"]
+    assert here.cpo.calls == ["DELETE https://tnm.test/cpo/2.1.1/credentials"]
     assert here.emsp.parties.get("NL-TNM") is None
     assert not opens(here.emsp, here.cpo.ours[-1])
     assert [type(event).__name__ for event in here.events] == ["PartyUnregistered"]
@@ -353,7 +349,7 @@ def test_where_the_matrix_has_no_delete_the_party_can_be_forgotten_here() -> Non
         here.emsp.partner("NL-TNM").unregister()
     assert here.emsp.parties.get("NL-TNM") is not None
     here.emsp.partner("NL-TNM").unregister(tell=False)
-    assert here.cpo.requests == []
+    assert here.cpo.calls == []
     assert here.emsp.parties.get("NL-TNM") is None
     assert not opens(here.emsp, here.cpo.ours[-1])
 
@@ -369,7 +365,7 @@ def test_an_invitation_is_taken_back() -> None:
 def test_a_partner_that_does_not_let_us_go_stays() -> None:
     here = scene()
     before = here.party()
-    here.cpo.before["DELETE /2.1.1/credentials"] = lambda _: httpx.Response(500)
+    here.cpo.script["DELETE /2.1.1/credentials"] = lambda _: httpx.Response(500)
     with pytest.raises(OcpiError):
         here.emsp.partner("NL-TNM").unregister()
     assert here.party() == before

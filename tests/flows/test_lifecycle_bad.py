@@ -26,6 +26,7 @@ from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
 from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, PartyChange, Refused, UnknownParty
 from ocpi_emsp.flows.parties.party import PartyState, put_party
 from processes import Killed
+from scripted_cpo import reply
 
 DOCS = Path(__file__).parents[2] / "docs" / "credentials.md"
 
@@ -43,10 +44,10 @@ def killed_at(here: Scene, name: str, *, after_it_took: bool = False) -> Iterato
         here.store.dead = True
         raise Killed
 
-    here.cpo.before[name] = kill
+    here.cpo.script[name] = kill
     with pytest.raises((Killed, StoreFailed)):
         yield
-    here.cpo.before.clear()
+    here.cpo.script.clear()
     here.restart()
 
 
@@ -135,7 +136,7 @@ def test_a_cpo_that_fails_at_a_request_of_ours_is_told_why(name: str, method: st
     def fail(request: httpx.Request) -> httpx.Response | None:
         raise httpx.ConnectError("connection refused", request=request)
 
-    here.cpo.before[name] = fail
+    here.cpo.script[name] = fail
     cpo = Peer(here.emsp, here.clock, here.store.kept, token)
     answer = cpo.push(method, "credentials", here.cpo.credentials())
     assert answer.both == (200, 3001)
@@ -171,7 +172,7 @@ CREDENTIALS = ("credentials", f"{BASE}/credentials")
 )
 def test_what_is_odd_and_harmless_is_said(details: Any, notes: list[str], caplog: pytest.LogCaptureFixture) -> None:
     here = scene(registered=False)
-    here.cpo.details = details
+    here.cpo.script["GET /2.1.1"] = lambda _: reply(details)
     party = here.register()
     assert party.endpoint("credentials") == f"{BASE}/credentials"
     [event] = here.events
@@ -182,7 +183,7 @@ def test_what_is_odd_and_harmless_is_said(details: Any, notes: list[str], caplog
 
 def test_an_event_says_the_same_after_a_renewal_of_the_cpo() -> None:
     here = scene()
-    here.cpo.details = offers(CREDENTIALS, ("locations", "https://cdn.test/l"))
+    here.cpo.script["GET /2.1.1"] = lambda _: reply(offers(CREDENTIALS, ("locations", "https://cdn.test/l")))
     here.cpo.renew()
     [event] = here.events
     assert isinstance(event, PartyUpdated)
@@ -202,11 +203,11 @@ def test_an_event_says_the_same_after_a_renewal_of_the_cpo() -> None:
 )
 def test_endpoints_that_cannot_be_taken(details: Any, error: type[OcpiError], says: str) -> None:
     here = scene(registered=False)
-    here.cpo.details = details
+    here.cpo.script["GET /2.1.1"] = lambda _: reply(details)
     with pytest.raises(error, match=says):
         here.register()
     assert all_parties(here.store) == []
-    assert not [each for each in here.cpo.requests if each.startswith("POST")]
+    assert not [each for each in here.cpo.calls if each.startswith("POST")]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,8 @@ def test_endpoints_that_cannot_be_taken(details: Any, error: type[OcpiError], sa
 )
 def test_versions_that_are_odd(versions: list[tuple[Any, str]], notes: list[str]) -> None:
     here = scene(registered=False)
-    here.cpo.versions = [{"version": version, "url": url} for version, url in versions]
+    listed = [{"version": version, "url": url} for version, url in versions]
+    here.cpo.script["GET /versions"] = lambda _: reply(listed)
     here.register()
     [event] = here.events
     assert isinstance(event, PartyRegistered)
@@ -233,7 +235,7 @@ def test_versions_that_are_odd(versions: list[tuple[Any, str]], notes: list[str]
 
 def test_a_huge_list_of_other_versions_is_not_repeated() -> None:
     here = scene(registered=False)
-    here.cpo.versions = [{"version": f"9.{number}", "url": "https://x.test/"} for number in range(5000)]
+    here.cpo.versions = [f"9.{number}" for number in range(5000)]
     with pytest.raises(UnsupportedVersion, match=r"9\.0, .*9\.9 and 4990 more$"):
         here.register()
 
@@ -247,7 +249,7 @@ def test_we_are_not_invited_and_not_answered_as_ourselves() -> None:
     answer = Peer(here.emsp, here.clock, here.store.kept, token_a).push("POST", "credentials", body)
     assert answer.both == (200, 3001)
     assert "is our own URL" in answer.message
-    assert here.cpo.requests == []
+    assert here.cpo.calls == []
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ import httpx
 import pytest
 
 from flows.lifecycle_desk import opens, scene
-from flows.support import envelope
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import AlreadyRegistered, CannotUseApi, PartnerRefused, TransportFailed
 from ocpi_emsp.events import PartyUnregistered
 from ocpi_emsp.flows.credentials.renew import update_credentials
 from ocpi_emsp.wire import Request
+from scripted_cpo import envelope, reply
 
 PUT = "PUT /2.1.1/credentials"
 
@@ -28,12 +28,12 @@ def test_a_refused_renewal_that_began_before_another_ended_locks_nobody_out() ->
     here.cpo.keeps = 9
 
     def rotate_elsewhere(_: httpx.Request) -> None:
-        here.cpo.before.pop("GET /versions")
+        here.cpo.script.pop("GET /versions")
         here.emsp.partner("NL-TNM").rotate()
         assert opens(here.emsp, here.cpo.ours[-1])
-        here.cpo.before[PUT] = refuse
+        here.cpo.script[PUT] = refuse
 
-    here.cpo.before["GET /versions"] = rotate_elsewhere
+    here.cpo.script["GET /versions"] = rotate_elsewhere
     with pytest.raises(PartnerRefused):
         here.emsp.partner("NL-TNM").update()
     here.clock.advance(hours=3)
@@ -49,11 +49,11 @@ def test_a_token_that_the_cpo_took_works_however_often_its_renewal_is_tried_agai
         here.cpo.take(request)
         return lose(request)
 
-    here.cpo.before[PUT] = take_and_lose
+    here.cpo.script[PUT] = take_and_lose
     for _ in range(5):
         with pytest.raises(TransportFailed):
             here.emsp.partner("NL-TNM").rotate()
-        here.cpo.before[PUT] = lose
+        here.cpo.script[PUT] = lose
     here.clock.advance(hours=2)
     assert opens(here.emsp, here.cpo.ours[-1]), "the one that it took"
     assert not opens(here.emsp, here.cpo.ours[0]), "which ends the one before"
@@ -88,7 +88,7 @@ def test_two_workers_rotate_at_once_and_the_later_answer_is_the_one_that_is_kept
     answered_first = list[str]()
 
     def answer_late(request: httpx.Request) -> httpx.Response:
-        here.cpo.before.pop(PUT)
+        here.cpo.script.pop(PUT)
         here.cpo.keeps = 2
         late = here.cpo.take(request)
         answered_first.append(late.json()["data"]["token"])
@@ -96,14 +96,14 @@ def test_two_workers_rotate_at_once_and_the_later_answer_is_the_one_that_is_kept
         here.emsp.partner("NL-TNM").rotate()
         # The CPO ends older tokens once a newer one is used; here it still takes both, until that happens.
         here.cpo.taken = [answered_first[0], here.cpo.taken[-1]]
-        here.cpo.before["GET /versions"] = end_older
+        here.cpo.script["GET /versions"] = end_older
         return late
 
     def end_older(request: httpx.Request) -> None:
         token = request.headers["authorization"].removeprefix("Token ")
         here.cpo.taken = here.cpo.taken[here.cpo.taken.index(token) :]
 
-    here.cpo.before[PUT] = answer_late
+    here.cpo.script[PUT] = answer_late
     here.emsp.partner("NL-TNM").rotate()
     assert here.party().token not in answered_first
     assert here.reaches_it()
@@ -122,11 +122,11 @@ def test_the_cpos_own_renewal_ends_after_our_put_that_it_answered_meanwhile() ->
     own = list[str]()
 
     def renew(_: httpx.Request) -> None:
-        here.cpo.before.pop(PUT)
+        here.cpo.script.pop(PUT)
         assert here.cpo.renew() == 1000
         own.append(here.cpo.taken[-1])
 
-    here.cpo.before[PUT] = renew
+    here.cpo.script[PUT] = renew
     here.emsp.partner("NL-TNM").rotate()
     here.cpo.taken = own
     assert len(waited) == 1
@@ -140,17 +140,17 @@ def test_a_third_renewal_while_two_are_compared() -> None:
     here.cpo.keeps = 3
 
     def renew(_: httpx.Request) -> None:
-        here.cpo.before.pop(PUT)
+        here.cpo.script.pop(PUT)
         assert here.cpo.renew() == 1000
-        here.cpo.before["GET /versions"] = cross_again
+        here.cpo.script["GET /versions"] = cross_again
 
     def cross_again(_: httpx.Request) -> None:
-        here.cpo.before.pop("GET /versions")
+        here.cpo.script.pop("GET /versions")
         token_of_our_put = here.cpo.taken[-1]
         assert here.cpo.renew() == 1000
         here.cpo.taken = [here.cpo.taken[-1], token_of_our_put]
 
-    here.cpo.before[PUT] = renew
+    here.cpo.script[PUT] = renew
     here.emsp.partner("NL-TNM").rotate()
     here.cpo.taken = here.cpo.taken[-1:]
     assert here.reaches_it()
@@ -160,12 +160,12 @@ def test_a_rotation_goes_to_where_the_cpos_own_renewal_says() -> None:
     here = scene()
     read_before = here.party()
     moved = {"version": "2.1.1", "endpoints": [{"identifier": "credentials", "url": "https://tnm.test/cpo/new"}]}
-    here.cpo.details = moved
+    here.cpo.script["GET /2.1.1"] = lambda _: reply(moved)
     here.cpo.renew()
     here.cpo.requests.clear()
     context, _ = here.emsp._contexts.connected()
     run(update_credentials(context, read_before, "PUT"))
-    assert [each for each in here.cpo.requests if each.startswith("PUT")] == ["PUT https://tnm.test/cpo/new"]
+    assert [each for each in here.cpo.calls if each.startswith("PUT")] == ["PUT https://tnm.test/cpo/new"]
 
 
 def test_an_end_is_told_once_where_both_sides_end_it() -> None:
@@ -176,7 +176,7 @@ def test_an_end_is_told_once_where_both_sides_end_it() -> None:
         sent = Request("DELETE", "/2.1.1/credentials", "", {"authorization": f"Token {token}"}, b"")
         assert here.emsp.handle(sent).status == 200
 
-    here.cpo.before["DELETE /2.1.1/credentials"] = delete_too
+    here.cpo.script["DELETE /2.1.1/credentials"] = delete_too
     here.emsp.partner("NL-TNM").unregister()
     assert [type(event) for event in here.events] == [PartyUnregistered]
 
@@ -194,10 +194,11 @@ def test_what_was_set_for_an_invited_party_stays_whoever_begins() -> None:
 
 def test_details_of_ours_are_not_read() -> None:
     here = scene(registered=False)
-    here.cpo.versions = [{"version": "2.1.1", "url": "https://emsp.test/ocpi/emsp/2.1.1"}]
+    ours = [{"version": "2.1.1", "url": "https://emsp.test/ocpi/emsp/2.1.1"}]
+    here.cpo.script["GET /versions"] = lambda _: reply(ours)
     with pytest.raises(CannotUseApi, match="is our own URL"):
         here.register()
-    assert [each for each in here.cpo.requests if "emsp.test" in each] == []
+    assert [each for each in here.cpo.calls if "emsp.test" in each] == []
 
 
 def test_a_cpo_that_lost_its_data_can_be_forgotten_and_registered_again() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.support import Peer, at, peer, uids, without
-from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived, ResyncRequested
+from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 
@@ -37,20 +37,6 @@ def cpo() -> Peer:
 
 
 # --- created and updated --------------------------------------------------------------------------------------------
-
-
-def test_a_new_location_is_created_and_a_known_one_updated() -> None:
-    cpo = peer()
-    assert cpo.push("PUT", LOCATION, location()).both == (201, 1000)
-    assert cpo.push("PUT", LOCATION, location(1, name="Renamed")).both == (200, 1000)
-    assert cpo.data(LOCATION)["name"] == "Renamed"
-    created, updated = cpo.events
-    assert isinstance(created, LocationReceived)
-    assert isinstance(updated, LocationReceived)
-    assert (created.created, updated.created) == (True, False)
-    assert updated.location.name == "Renamed"
-    assert uids(cpo.data(LOCATION)) == [each.uid for each in updated.location.evses]
-    assert (updated.country_code, updated.party_id, updated.at) == ("NL", "TNM", cpo.clock.time)
 
 
 def test_a_new_evse_is_created_and_a_known_one_updated(cpo: Peer) -> None:
@@ -114,33 +100,6 @@ def test_what_is_not_known_is_404(cpo: Peer, method: str, path: str, code: int) 
     assert cpo.push(method, path, body).both == ((201, 1000) if is_new and method == "PUT" else (404, code))
 
 
-@pytest.mark.parametrize(
-    ("path", "resynced"), [("locations/*/NONE", "NONE"), ("locations/*/NONE/E", "NONE"), ("locations/*/LOC1/E", "LOC1")]
-)
-def test_a_patch_of_what_is_not_known_wants_a_resync(cpo: Peer, path: str, resynced: str) -> None:
-    cpo.push("PATCH", path, {"status": "CHARGING"})
-    (event,) = cpo.events
-    assert isinstance(event, ResyncRequested)
-    assert (event.module, event.id) == ("locations", resynced)
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "pointer"),
-    [
-        (LOCATION, location(id="OTHER"), "/id"),
-        (EVSE, evse("OTHER"), "/uid"),
-        (CONNECTOR, connector("OTHER"), "/id"),
-    ],
-)
-def test_an_id_that_differs_from_the_url_is_refused(cpo: Peer, path: str, body: Document, pointer: str) -> None:
-    before = cpo.data(LOCATION)
-    answer = cpo.push("PUT", path, body)
-    assert answer.both == (200, 2001)
-    assert answer.findings == [(pointer, "url.id")]
-    assert cpo.data(LOCATION) == before
-    assert cpo.taken() == []
-
-
 def test_a_refused_location_leaves_nothing_and_says_where(cpo: Peer) -> None:
     broken = location(1, name="Other")
     del broken["evses"][1]["connectors"][0]["standard"]
@@ -173,44 +132,6 @@ def test_a_body_that_is_no_location_changes_nothing(cpo: Peer, body: Any, both: 
 
 
 # --- order in time --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "newer", "older"),
-    [
-        (LOCATION, location(9, name="Newer"), location(8, name="Older")),
-        (EVSE, evse(minute=9, status="CHARGING"), evse(minute=8, status="BLOCKED")),
-        (CONNECTOR, connector(minute=9, amperage=99), connector(minute=8, amperage=88)),
-    ],
-)
-def test_what_is_older_than_stored_is_kept_as_stored(cpo: Peer, path: str, newer: Document, older: Document) -> None:
-    cpo.put(path, newer)
-    before = cpo.data(LOCATION)
-    cpo.taken()
-    answer = cpo.push("PUT", path, older)
-    assert answer.both == (200, 1000)
-    assert answer.message.startswith("Not stored")
-    assert at(9) in answer.message
-    assert cpo.data(LOCATION) == before
-    assert cpo.taken() == []
-
-
-def test_an_equal_last_updated_is_not_older(cpo: Peer) -> None:
-    cpo.put(EVSE, evse(status="BLOCKED"))
-    assert cpo.data(EVSE)["status"] == "BLOCKED"
-
-
-@pytest.mark.parametrize("spelled", ["2024-05-01T02:05:00+02:00", "2024-05-01T00:05:00", "2024-05-01T00:05:00.000Z"])
-@pytest.mark.parametrize("path", [LOCATION, EVSE, CONNECTOR])
-def test_times_are_compared_as_moments_and_kept_as_received(cpo: Peer, path: str, spelled: str) -> None:
-    """Row 2: no zone is UTC, an offset is converted."""
-    document = {LOCATION: location(), EVSE: evse(), CONNECTOR: connector()}[path]
-    cpo.put(path, document | {"last_updated": at(4)})
-    assert cpo.push("PUT", path, document | {"last_updated": spelled, "vendor": 1}).message == "Success"
-    assert cpo.push("PUT", path, document | {"last_updated": at(4)}).message.startswith("Not stored")
-    assert cpo.data(path)["vendor"] == 1
-    assert cpo.data(LOCATION)["last_updated"] == at(5)
-    assert cpo.push("PUT", path, document | {"last_updated": at(6)}).message == "Success"
 
 
 def test_an_older_evse_inside_a_newer_location_is_kept(cpo: Peer) -> None:

@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flows.support import NOW, at, peer, stamp, without
+from flows.support import at, peer, stamp, without
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import NOW
 
 LOCATION = "locations/*/LOC1"
 uid = st.sampled_from(["E1", "E2", "E/3"])

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from flows.support import Peer, peer, register
+from flows.support import Peer, peer
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import register
 
 LOCATION = samples.location()
 

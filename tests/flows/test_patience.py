@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.calls_desk import GET, OK, RESET, SECOND, TOO_LARGE, Interrupted, Stage, busy, cpo, stage
-from flows.support import FakeClock
 from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import PartnerUnavailable, TransportFailed
@@ -22,6 +21,7 @@ from ocpi_emsp.flows.parties.party import put_party
 from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import AuthorizeLimits, HttpLimits, RateLimit, RetryPolicy, SyncLimits
 from ocpi_emsp.wire import Request, Response
+from our_emsp import FakeClock
 
 # --- what is retried ------------------------------------------------------------------------------------------------
 

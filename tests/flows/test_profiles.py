@@ -11,8 +11,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import token
-from flows.support import Peer, at, credentials, envelope, peer, serve, stamp
+from flows.support import Peer, at, peer, serve, stamp
 from ocpi_emsp import PartyId, SupportMatrix, codec
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import NotRegistered
@@ -20,6 +19,8 @@ from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS, MOST_ALLOWED
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import credentials, token
+from scripted_cpo import envelope
 
 ROOT = Path(__file__).parents[2]
 WHO = ("NL", "TNM")

@@ -8,9 +8,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from client.support import MODES, Mode, registered, simulated, token
-from client.support import make_emsp as make_other
-from flows.support import NOW, FakeClock
+from client.support import MODES, Mode, registered, simulated
 from flows.tokens_desk import (
     OFF,
     PARTY,
@@ -31,6 +29,7 @@ from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.resources import TokenFailure, TokensPushed
 from ocpi_emsp.storage import SqlStore
+from our_emsp import NOW, FakeClock, make_emsp, token
 from scripted_cpo import ScriptedCpo, envelope
 
 # --- what is sent ---------------------------------------------------------------------------------------------------
@@ -224,7 +223,7 @@ def test_a_party_without_the_module_gets_nothing_and_it_is_said() -> None:
 
 def test_whoever_is_not_registered_gets_nothing() -> None:
     with pytest.raises(NotRegistered, match="DE-ABC"):
-        make_other().partner("DE-ABC").push_tokens()
+        make_emsp().partner("DE-ABC").push_tokens()
 
 
 def test_an_endpoint_that_the_url_policy_forbids_is_not_called() -> None:

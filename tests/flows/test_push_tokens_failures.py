@@ -11,8 +11,6 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.support import token
-from flows.support import NOW
 from flows.tokens_desk import (
     OFF,
     OURS,
@@ -38,6 +36,7 @@ from ocpi_emsp.flows.tokens.push.report import PushProgress
 from ocpi_emsp.ports import Key, Kind, Query, Record
 from ocpi_emsp.resources import TokensPushed
 from ocpi_emsp.wire import Request, Response
+from our_emsp import NOW, token
 from processes import Killed
 
 # --- failures -------------------------------------------------------------------------------------------------------

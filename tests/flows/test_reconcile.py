@@ -20,12 +20,13 @@ from flows.reconcile_desk import (
     record,
     session,
 )
-from flows.support import NOW, Peer, make_emsp, peer, stamp
+from flows.support import Peer, offline_emsp, peer, stamp
 from ocpi_emsp.flows.cdrs import reconcile as flow
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.resources import Reconciliation
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import Document
+from our_emsp import NOW
 
 # --- by id ----------------------------------------------------------------------------------------------------------
 
@@ -354,7 +355,7 @@ def test_nothing_is_written() -> None:
             assert read_only
             return stored.store.transaction(read_only=True)
 
-    assert make_emsp(store=ReadOnly()).partner("NL-TNM").reconcile().matched.count == 1
+    assert offline_emsp(store=ReadOnly()).partner("NL-TNM").reconcile().matched.count == 1
 
 
 def test_the_awaited_twin_says_the_same() -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from flows.delivery_desk import LEASE, journalled
 from flows.relay_desk import RELAYED, Broker, change, journal, push, waiting
-from flows.support import Peer, make_emsp, peer
+from flows.support import Peer, offline_emsp, peer
 from flows.test_events import LOCATION, SESSION, Flaky, pending, session
 from ocpi_emsp import Limits, OcpiError
 from ocpi_emsp.events import CommandResultReceived, Event, PartyRegistered, RelayedEvent, SessionReceived
@@ -78,7 +78,7 @@ def test_another_process_may_relay() -> None:
     cpo = peer(listen=False, outbox_events=RELAYED)
     push(cpo, ("S1", 1))
     broker = Broker()
-    assert make_emsp(store=cpo.store, clock=cpo.clock).relay(broker).once() == 1
+    assert offline_emsp(store=cpo.store, clock=cpo.clock).relay(broker).once() == 1
     assert broker.taken == [("S1", 1)]
 
 
@@ -159,7 +159,7 @@ def test_batches_are_in_order_and_no_larger_than_asked_for() -> None:
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_has_an_event(batch: int) -> None:
-    emsp = make_emsp()
+    emsp = offline_emsp()
     for relay in (emsp.relay, emsp.aio.relay):
         with pytest.raises(ValueError, match="expected 1 or more events"):
             relay(print, batch=batch)

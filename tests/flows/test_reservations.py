@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows.command_desk import E1, E2, PARTY, Desk, desk
+from flows.commands_desk import E1, E2, PARTY, Desk, desk
 from flows.reservations_desk import ACTIVE, ASKED, EXPIRED, HOUR, REFUSED, USED, _expire, replaced, states
-from flows.support import NOW, FakeClock, drained, make_emsp
+from flows.support import drained, offline_emsp
 from ocpi_emsp import PartyId
 from ocpi_emsp._bridge import run
 from ocpi_emsp.events import ReservationChanged
@@ -24,6 +24,7 @@ from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import DEADLINE, Key, Kind, Record
 from ocpi_emsp.resources import Reservation, ReservationState, SentCommand
 from ocpi_emsp.storage import SqlStore
+from our_emsp import NOW, FakeClock
 
 DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
 
@@ -78,7 +79,7 @@ def test_a_result_other_than_accepted_reserves_nothing(result: str) -> None:
 
 def test_a_refused_acknowledgement_reserves_nothing() -> None:
     made = desk()
-    made.answers.acknowledgement = "REJECTED"
+    made.answers.data = {"result": "REJECTED"}
     made.reserve()
     assert (made.reservation().state, states(made)) == (REFUSED, [REFUSED])
 
@@ -104,7 +105,7 @@ def test_a_late_result_of_a_reservation_that_would_be_over_ends_it_at_once() -> 
 
 def test_a_result_after_a_refused_acknowledgement_counts() -> None:
     made = desk()
-    made.answers.acknowledgement = "REJECTED"
+    made.answers.data = {"result": "REJECTED"}
     sent = made.reserve()
     made.result(sent)
     assert states(made) == [REFUSED, ACTIVE]
@@ -175,7 +176,7 @@ def test_a_session_that_began_in_time_and_is_heard_of_later_uses_it() -> None:
     made.result(made.reserve())
     made.pass_time(hours=5)
     assert made.reservation().state == EXPIRED
-    made.answers.sessions.append(made.began("SES1", start=NOW + timedelta(minutes=30)))
+    made.answers.lists["sessions"].append(made.began("SES1", start=NOW + timedelta(minutes=30)))
     made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
     assert states(made) == [ACTIVE, EXPIRED, USED]
 
@@ -257,7 +258,7 @@ def test_a_restart_loses_no_reservation(tmp_path: Path) -> None:
     made.result(made.reserve())
     before.close()
     after = SqlStore(url)
-    emsp = make_emsp(store=after, clock=FakeClock(NOW + HOUR))
+    emsp = offline_emsp(store=after, clock=FakeClock(NOW + HOUR))
     assert emsp.commands.expire() == 1
     assert [each.state for each in emsp.reservations.list()] == [EXPIRED]
     after.close()

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from flows.command_desk import E1, E2, desk
+from flows.commands_desk import E1, E2, desk
 from flows.reservations_desk import ACTIVE, ASKED, EXPIRED, HOUR, REFUSED, USED, _expire, replaced, states
-from flows.support import NOW
 from ocpi_emsp.ports import DEADLINE, Kind
 from ocpi_emsp.resources import ReservationState
+from our_emsp import NOW
 
 
 def test_what_stands_stays_until_its_replacement_is_accepted() -> None:
@@ -44,7 +44,7 @@ def test_a_replacement_that_is_refused_leaves_what_stood(how: str) -> None:
     first = made.reserve(evse_uid=E1)
     made.result(first)
     before = made.reservation()
-    made.answers.acknowledgement = "REJECTED" if how == "acknowledgement" else "ACCEPTED"
+    made.answers.data = {"result": "REJECTED" if how == "acknowledgement" else "ACCEPTED"}
     states(made)
     second = made.reserve(until=NOW + 2 * HOUR, evse_uid=E2)
     if how == "result":

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flows.support import NOW, Peer, at, peer, stamp
-from ocpi_emsp.events import ResyncRequested, SessionReceived
+from flows.support import Peer, at, peer
+from ocpi_emsp.events import SessionReceived
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 
@@ -37,40 +37,12 @@ def test_a_refusal_names_its_error_and_not_an_earlier_note(caplog: pytest.LogCap
     assert "rule=value.type pointer=/status" in caplog.text
 
 
-def test_a_session_is_created_updated_and_read() -> None:
-    cpo = peer()
-    assert cpo.push("GET", SESSION).both == (404, 2000)
-    assert cpo.push("PUT", SESSION, session()).both == (201, 1000)
-    assert cpo.push("PUT", SESSION, session(1, kwh=Decimal("13.10"))).both == (200, 1000)
-    assert cpo.data(SESSION) == session(1, kwh=Decimal("13.10"))
-    created, updated = cpo.events
-    assert isinstance(created, SessionReceived)
-    assert isinstance(updated, SessionReceived)
-    assert (created.created, updated.created, updated.session.kwh) == (True, False, Decimal("13.1"))
-
-
 def test_a_session_is_returned_byte_for_byte(cpo: Peer) -> None:
     received = (
         json.dumps(session(1), default=str, indent=1).replace('"12.5000"', "12.500000000000000000000001").encode()
     )
     cpo.put(SESSION, received)
     assert cpo.push("GET", SESSION).raw == received
-
-
-def test_an_older_session_is_kept_as_stored(cpo: Peer) -> None:
-    cpo.put(SESSION, session(5))
-    cpo.taken()
-    answer = cpo.push("PUT", SESSION, session(4, kwh=Decimal(1)))
-    assert (answer.both, answer.message.startswith("Not stored")) == ((200, 1000), True)
-    assert cpo.data(SESSION) == session(5)
-    assert cpo.taken() == []
-
-
-def test_an_equal_last_updated_is_not_older(cpo: Peer) -> None:
-    cpo.put(SESSION, session(5))
-    assert cpo.push("PUT", SESSION, session(5, kwh=Decimal(1))).message == "Success"
-    assert cpo.push("PATCH", SESSION, {"meter_id": "M2", "last_updated": at(5)}).message == "Success"
-    assert cpo.data(SESSION) == session(5, kwh=Decimal(1), meter_id="M2")
 
 
 @pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
@@ -98,15 +70,6 @@ def test_a_late_cost_reaches_a_completed_session(cpo: Peer) -> None:
     assert cpo.data(SESSION)["total_cost"] == Decimal("0.60")
 
 
-def test_a_patch_is_stamped_with_the_receipt_time(cpo: Peer) -> None:
-    assert cpo.push("PATCH", SESSION, {"kwh": 20}).both == (200, 1000)
-    assert cpo.data(SESSION) == session() | {"kwh": 20, "last_updated": stamp(NOW)}
-    (event,) = cpo.events
-    assert isinstance(event, SessionReceived)
-    assert event.session.kwh == 20
-    assert event.session.last_updated == NOW
-
-
 @pytest.mark.parametrize(("append", "count"), [(False, 1), (True, 2)])
 def test_charging_periods_are_replaced_or_added_as_the_profile_says(cpo: Peer, append: bool, count: int) -> None:
     cpo.set_profile(append_charging_periods=append)
@@ -129,34 +92,6 @@ def test_appending_to_a_session_without_periods_starts_the_list() -> None:
     cpo.put(SESSION, samples.started_session("SES1", at=session()["location"], auth_id="A", start=samples.BASE))
     cpo.push("PATCH", SESSION, {"charging_periods": session()["charging_periods"]})
     assert cpo.data(SESSION)["charging_periods"] == session()["charging_periods"]
-
-
-def test_null_clears_and_is_an_error_on_a_required_field(cpo: Peer) -> None:
-    assert cpo.push("PATCH", SESSION, {"meter_id": None}).both == (200, 1000)
-    assert "meter_id" not in cpo.data(SESSION)
-    answer = cpo.push("PATCH", SESSION, {"kwh": None})
-    assert (answer.both, answer.findings) == ((200, 2001), [("/kwh", "field.required")])
-    assert "kwh" in cpo.data(SESSION)
-
-
-def test_a_patch_of_an_unknown_session_wants_a_resync(cpo: Peer) -> None:
-    assert cpo.push("PATCH", "sessions/*/SES9", {"kwh": 1}).both == (404, 2000)
-    (event,) = cpo.events
-    assert isinstance(event, ResyncRequested)
-    assert (event.module, event.id, event.country_code, event.party_id) == ("sessions", "SES9", "NL", "TNM")
-
-
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_an_id_that_differs_from_the_url_is_refused(cpo: Peer, method: str) -> None:
-    answer = cpo.push(method, SESSION, session(1, id="OTHER"))
-    assert (answer.both, answer.findings) == ((200, 2001), [("/id", "url.id")])
-    assert cpo.data(SESSION) == session()
-
-
-def test_a_bumped_last_updated_is_stored_without_an_event(cpo: Peer) -> None:
-    cpo.put(SESSION, session(7))
-    assert cpo.data(SESSION)["last_updated"] == at(7)
-    assert cpo.taken() == []
 
 
 def test_what_the_specification_writes_as_text_is_accepted_and_kept_as_received(cpo: Peer) -> None:

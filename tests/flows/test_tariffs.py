@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from flows.support import NOW, Peer, at, peer, stamp
-from ocpi_emsp.events import ResyncRequested, TariffDeleted, TariffReceived
+from flows.support import Peer, at, peer, stamp
+from ocpi_emsp.events import TariffDeleted
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
+from our_emsp import NOW
 
 TARIFF = "tariffs/*/TAR1"
 
@@ -24,17 +25,6 @@ def cpo() -> Peer:
     known.put(TARIFF, tariff())
     known.taken()
     return known
-
-
-def test_a_tariff_is_created_updated_and_read() -> None:
-    cpo = peer()
-    assert cpo.push("PUT", TARIFF, tariff()).both == (201, 1000)
-    assert cpo.push("PUT", TARIFF, tariff(1, currency="DKK")).both == (200, 1000)
-    assert cpo.data(TARIFF) == tariff(1, currency="DKK")
-    created, updated = cpo.events
-    assert isinstance(created, TariffReceived)
-    assert isinstance(updated, TariffReceived)
-    assert (created.created, updated.created, updated.tariff.currency) == (True, False, "DKK")
 
 
 def test_a_deleted_tariff_is_gone_and_says_what_it_was(cpo: Peer) -> None:
@@ -53,41 +43,12 @@ def test_a_deleted_tariff_can_come_back_even_older(cpo: Peer) -> None:
     assert cpo.push("PUT", TARIFF, tariff(1)).both == (201, 1000)
 
 
-def test_an_older_tariff_is_kept_as_stored(cpo: Peer) -> None:
-    cpo.put(TARIFF, tariff(5))
-    for method, body in [("PUT", tariff(4, currency="DKK")), ("PATCH", {"currency": "DKK", "last_updated": at(4)})]:
-        answer = cpo.push(method, TARIFF, body)
-        assert (answer.both, answer.message.startswith("Not stored")) == ((200, 1000), True)
-    assert cpo.data(TARIFF) == tariff(5)
-    assert cpo.taken() == []
-
-
 def test_a_patch_replaces_the_elements_and_keeps_the_rest(cpo: Peer) -> None:
     elements = [{"price_components": [{"type": "TIME", "price": Decimal("2.00"), "step_size": 300}]}]
     assert cpo.push("PATCH", TARIFF, {"elements": elements}).both == (200, 1000)
     assert cpo.data(TARIFF) == tariff(elements=elements, last_updated=stamp(NOW))
     assert b'"price":2.00' in cpo.push("GET", TARIFF).raw
     assert cpo.taken() == ["TariffReceived"]
-
-
-def test_null_clears_and_is_an_error_on_a_required_field(cpo: Peer) -> None:
-    assert cpo.push("PATCH", TARIFF, {"tariff_alt_text": None}).both == (200, 1000)
-    assert "tariff_alt_text" not in cpo.data(TARIFF)
-    answer = cpo.push("PATCH", TARIFF, {"elements": None})
-    assert (answer.both, answer.findings) == ((200, 2001), [("/elements", "field.required")])
-
-
-def test_a_patch_of_an_unknown_tariff_wants_a_resync(cpo: Peer) -> None:
-    assert cpo.push("PATCH", "tariffs/*/TAR9", {"currency": "DKK"}).both == (404, 2000)
-    (event,) = cpo.events
-    assert isinstance(event, ResyncRequested)
-    assert (event.module, event.id) == ("tariffs", "TAR9")
-
-
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_an_id_that_differs_from_the_url_is_refused(cpo: Peer, method: str) -> None:
-    answer = cpo.push(method, TARIFF, tariff(1, id="OTHER"))
-    assert (answer.both, answer.findings) == ((200, 2001), [("/id", "url.id")])
 
 
 def test_a_tariff_without_last_updated_is_refused_in_a_put(cpo: Peer) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from attrs import evolve
 
-from flows.support import CPO_TOKEN, FakeClock, Peer, envelope, make_emsp, peer, register, serve
+from flows.support import Peer, offline_emsp, peer, serve
 from flows.telling import IDS, TOKEN, Seen, Told
 from ocpi_emsp import OcpiError
 from ocpi_emsp.flows.calls.call_log import LoggedCall
@@ -15,6 +15,8 @@ from ocpi_emsp.routes import INCOMING, MODULES
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import CPO_TOKEN, FakeClock, register
+from scripted_cpo import envelope
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def test_pending_commands_are_counted_until_their_result(told_of: Peer, told: To
 
 def test_a_clock_that_is_put_back_makes_no_negative_time(told: Told) -> None:
     clock = FakeClock()
-    emsp = make_emsp(telemetry=told, clock=clock, http_client=serve(Seen()))
+    emsp = offline_emsp(telemetry=told, clock=clock, http_client=serve(Seen()))
     token = register(emsp)
     told.clear()
     store = emsp._contexts().store

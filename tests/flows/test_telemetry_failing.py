@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from flows.support import CPO_TOKEN, make_emsp, peer, serve
+from flows.support import offline_emsp, peer, serve
 from flows.telling import PARTS, Broken, Seen, Told
 from ocpi_emsp import OcpiError
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.ports import Attributes
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import CPO_TOKEN
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_telemetry_that_fails_disturbs_nothing_and_is_noted_once(
 )
 def test_headers_that_are_none_are_not_sent(seen: Seen, given: Any, sent: dict[str, str]) -> None:
     cpo = peer(http_client=serve(seen), telemetry=Carrying(given))
-    seen.headers.clear()
+    seen.requests.clear()
     with cpo.emsp.partner("NL-TNM").client() as client:
         assert client.credentials().party_id == "TNM"
     (headers,) = seen.headers
@@ -95,7 +96,7 @@ def test_a_telemetry_that_is_none_disturbs_nothing(
 
 def test_a_gauge_gives_nothing_where_the_store_fails(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
-    emsp = make_emsp(telemetry=told)
+    emsp = offline_emsp(telemetry=told)
     emsp._contexts().store.transaction = None  # type: ignore[method-assign, assignment] # a bug of ours
     assert [told.gauges[name]() for name in sorted(told.gauges)] == [(), ()]
     assert len([record for record in caplog.records if "telemetry.failed" in record.getMessage()]) == 1

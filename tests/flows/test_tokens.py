@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.support import NOW, URL, Answer, Peer, peer, stamp
+from flows.support import Answer, Peer, peer, stamp
 from ocpi_emsp import Limits, Token
 from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import HttpLimits
+from our_emsp import NOW, URL
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 

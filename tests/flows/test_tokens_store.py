@@ -11,8 +11,7 @@ import pytest
 from attrs import evolve
 from sqlalchemy import create_engine
 
-from client.support import token
-from flows.support import NOW, drained
+from flows.support import drained
 from flows.tokens_desk import OURS, PARTY, Town, failing, invalidated, made_store, said, town, world
 from ocpi_emsp import PartyId, Token
 from ocpi_emsp.errors import InvalidObject, NotRegistered, UnknownObject
@@ -20,6 +19,7 @@ from ocpi_emsp.flows.tokens import store as our_tokens
 from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
+from our_emsp import NOW, token
 from processes import Killed
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from attrs import define, field
 
-from client.support import facing, registered, token
-from flows.support import FakeClock
+from client.support import facing, registered
 from ocpi_emsp import Emsp, PartyId, SupportMatrix, Token
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, delete_party, find_party, put_party
@@ -20,7 +19,8 @@ from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.resources import TokensPushed
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.support import TO_CPO
-from scripted_cpo import ScriptedCpo, envelope
+from our_emsp import FakeClock, token
+from scripted_cpo import ScriptedCpo, envelope, reply
 
 PARTY = ("NL", "TNM")
 OURS = ("IT", "BEC")
@@ -37,7 +37,7 @@ def passes(_: Sent) -> None:
 
 @define
 class Desk:
-    """A CPO's tokens endpoint, written from mod_tokens.md 2.1: tokens by uid.
+    """How a scripted CPO answers at its tokens endpoint, written from mod_tokens.md 2.1: tokens by uid.
 
     ``script`` may answer instead of it; ``lost`` replaces the answer to a request that was served.
     """
@@ -71,7 +71,7 @@ class Desk:
             self.tokens[uid] = body
         if method == "PATCH":
             self.tokens[uid] = {**self.tokens[uid], **body}
-        return httpx.Response(200, json=envelope(self.tokens[uid] if method == "GET" else None))
+        return reply(self.tokens[uid] if method == "GET" else None)
 
     def obey(self) -> None:
         """Answer as it should from now on."""
@@ -199,7 +199,7 @@ class Town:
     desks: dict[str, Desk]
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        return self.desks[request.url.host.removesuffix(".test").upper()](request)
+        return ScriptedCpo(self.desks[request.url.host.removesuffix(".test").upper()])(request)
 
     def worker(self, **settings: Any) -> Emsp:
         """Another process on the same store."""

@@ -27,9 +27,10 @@ from ocpi_emsp.cli.server import serving
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.events import Event
-from ocpi_emsp.models import TokenType, WhitelistType
+from ocpi_emsp.models import WhitelistType
 from ocpi_emsp.settings import AuthorizeLimits, CommandLimits, DeliveryLimits, HttpLimits
 from ocpi_emsp.storage import SqlStore
+from our_emsp import make_emsp, token
 
 LIMITS: Final = Limits(
     delivery=DeliveryLimits(
@@ -59,17 +60,9 @@ def plain(value: Any) -> Any:
     return json.loads(dump(document(value)))
 
 
-def make_emsp(store: SqlStore, url: str) -> Emsp:
+def emsp_with_hooks(store: SqlStore, url: str) -> Emsp:
     """The eMSP of a worker, with a hook and a listener."""
-    emsp = Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="Be Charge",
-        url=url,
-        store=store,
-        limits=LIMITS,
-        url_policy="loopback",
-    )
+    emsp = make_emsp(url=url, store=store, matrix=None, limits=LIMITS, url_policy="loopback")
 
     @emsp.authorize
     def may_charge(request: Any) -> Any:
@@ -86,15 +79,8 @@ def make_emsp(store: SqlStore, url: str) -> Emsp:
 
 def make_token(uid: str, *, valid: bool = True) -> Token:
     """One of our drivers' tokens."""
-    return Token(
-        uid=uid,
-        type=TokenType.RFID,
-        auth_id=f"AUTH-{uid}",
-        issuer="Be Charge",
-        valid=valid,
-        whitelist=WhitelistType.ALLOWED,
-        last_updated=datetime.now(UTC),
-    )
+    whitelist = WhitelistType.ALLOWED
+    return token(uid, auth_id=f"AUTH-{uid}", valid=valid, whitelist=whitelist, last_updated=datetime.now(UTC))
 
 
 class Doings:
@@ -171,7 +157,7 @@ class Doings:
 async def main(url: str, descriptor: int, public: str) -> None:
     """Serve, do what is due and what is told, until the input ends."""
     store = SqlStore(url)
-    emsp = make_emsp(store, public)
+    emsp = emsp_with_hooks(store, public)
     doings = Doings(emsp)
     loop = asyncio.get_running_loop()
     app = emsp.asgi(background=False)

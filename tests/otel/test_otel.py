@@ -19,14 +19,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from flows.support import CPO_TOKEN, Peer, cpo_server, credentials, envelope, peer, register, serve
-from flows.telling import TOKEN
+from flows.support import Peer, peer, serve
+from flows.telling import TOKEN, Seen
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, OcpiError, PartyId
 from ocpi_emsp.contrib.otel import _BUCKETS, OtelTelemetry
 from ocpi_emsp.ports import COUNTERS, GAUGES, HISTOGRAMS
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import CPO_TOKEN, credentials, register
+from scripted_cpo import clients
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -67,23 +69,23 @@ def otel() -> Iterator[Otel]:
     tracers.shutdown()
 
 
+def seen_cpo() -> Seen:
+    """A CPO that lists a good and a bad location."""
+    return Seen(lists={"locations": [samples.location("PULLED"), {"id": "BAD"}]})
+
+
 @pytest.fixture
-def cpo(otel: Otel) -> Peer:
+def seen() -> Seen:
+    return seen_cpo()
+
+
+@pytest.fixture
+def cpo(otel: Otel, seen: Seen) -> Peer:
     """NL-TNM, registered."""
-    registered = peer(telemetry=otel.telemetry, http_client=serve(answers))
+    registered = peer(telemetry=otel.telemetry, http_client=serve(seen))
     otel.spans()
+    seen.requests.clear()
     return registered
-
-
-SENT: list[httpx.Headers] = []
-
-
-def answers(request: httpx.Request) -> httpx.Response:
-    """What the CPO says."""
-    SENT.append(request.headers)
-    module = request.url.path.rpartition("/")[2]
-    data: Any = {"credentials": credentials(), "locations": [samples.location("PULLED"), {"id": "BAD"}]}.get(module)
-    return httpx.Response(200, content=encode(envelope(data))) if data else cpo_server(request)
 
 
 def about(span: ReadableSpan) -> dict[str, Any]:
@@ -161,13 +163,12 @@ def test_nothing_secret_is_in_a_span_or_a_metric(cpo: Peer, otel: Otel) -> None:
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_is_a_span_and_carries_the_trace(cpo: Peer, otel: Otel) -> None:
-    SENT.clear()
+def test_a_call_is_a_span_and_carries_the_trace(cpo: Peer, otel: Otel, seen: Seen) -> None:
     with cpo.emsp.partner("NL-TNM").client() as client:
         client.credentials()
     (span,) = otel.spans()
     assert (span.kind, span.name) == (SpanKind.CLIENT, "GET credentials")
-    (sent,) = SENT
+    (sent,) = seen.headers
     _, trace_id, span_id, _ = sent["traceparent"].split("-")
     found = span.get_span_context()
     assert found is not None
@@ -192,15 +193,14 @@ def test_the_calls_back_during_a_handshake_are_in_the_trace_of_the_request(cpo: 
     assert {trace_of(span)[1] for span in calls} == {trace.format_span_id(context_of.span_id)}
 
 
-def test_what_the_propagator_carries_never_replaces_the_token(cpo: Peer) -> None:
-    SENT.clear()
+def test_what_the_propagator_carries_never_replaces_the_token(cpo: Peer, seen: Seen) -> None:
     attached = context.attach(baggage.set_baggage("authorization", "no-token"))
     try:
         with cpo.emsp.partner("NL-TNM").client() as client:
             client.credentials()
     finally:
         context.detach(attached)
-    assert SENT[-1]["authorization"] == f"Token {CPO_TOKEN}"
+    assert seen.headers[-1]["authorization"] == f"Token {CPO_TOKEN}"
 
 
 def test_a_call_that_fails_is_an_error(cpo: Peer, otel: Otel) -> None:
@@ -225,11 +225,9 @@ def test_a_sync_is_the_parent_of_its_calls(cpo: Peer, otel: Otel) -> None:
 
 
 def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Otel) -> None:
-    async_http = httpx.MockTransport(answers)
     emsp = peer(
         telemetry=otel.telemetry,
-        http_client=serve(answers),
-        aio_http_client=lambda: httpx.AsyncClient(transport=async_http),
+        **clients(seen_cpo()),
     ).emsp
     tokens = {party: register(emsp, "FR", party) for party in ("AAA", "BBB", "CCC")}
     otel.spans()
@@ -254,7 +252,7 @@ def test_under_an_async_host_concurrent_requests_have_their_own_traces(otel: Ote
 @pytest.mark.parametrize("mode", ["async", "sync"])
 @pytest.mark.parametrize("plain", [True, False], ids=["plain", "awaited"])
 def test_a_hook_runs_within_the_span_of_its_request(otel: Otel, mode: str, plain: bool) -> None:
-    emsp = peer(telemetry=otel.telemetry, http_client=serve(answers)).emsp
+    emsp = peer(telemetry=otel.telemetry, http_client=serve(seen_cpo())).emsp
     token, within = register(emsp, "FR", "AAA"), dict[str, str]()
 
     def decide(request: AuthorizationRequest) -> AuthorizationInfo:
@@ -334,7 +332,7 @@ def test_the_gauges_are_read_when_they_are_collected(cpo: Peer, otel: Otel) -> N
 
 
 def test_one_telemetry_serves_several_emsps(otel: Otel, caplog: pytest.LogCaptureFixture) -> None:
-    cpos = [peer(telemetry=otel.telemetry, http_client=serve(answers)) for _ in range(2)]
+    cpos = [peer(telemetry=otel.telemetry, http_client=serve(seen_cpo())) for _ in range(2)]
     others = [cpos[0], cpos[1].other("DE", "ABC")]
     for cpo in others:
         cpo.emsp.partner(PartyId(cpo.country_code, cpo.party_id)).sync(modules=["locations"])

@@ -15,7 +15,7 @@ from ocpi_emsp.events import Event
 from ocpi_emsp.storage import MemoryStore
 from scripted_cpo import served
 from served.partner import Connect, FakeCpo, FakeCpos, MakeEmsp, Partner, invite, register
-from served.support import Host, Logs, Ocpi, quick_async_client, quick_client, uvicorn_host, waitress_host
+from served.support import Host, Logs, Ocpi, emsp_at, quick_client, uvicorn_host, waitress_host
 
 
 @pytest.fixture(scope="session")
@@ -82,17 +82,7 @@ def make_emsp(host: Host) -> MakeEmsp:
     """Makes an eMSP with a fresh store, and mounts it on the server."""
 
     def make(**options: Any) -> Emsp:
-        settings: dict[str, Any] = {
-            "country_code": "IT",
-            "party_id": "BEC",
-            "name": "Be Charge",
-            "url": host.url,
-            "store": MemoryStore(),
-            "url_policy": "loopback",
-            "http_client": quick_client,
-            "aio_http_client": quick_async_client,
-        }
-        emsp = Emsp(**{**settings, **options})
+        emsp = emsp_at(host, **options)
         host.mount(emsp)
         return emsp
 

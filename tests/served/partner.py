@@ -26,9 +26,8 @@ from served.support import (
     Logs,
     Ocpi,
     Stored,
+    emsp_at,
     objects,
-    quick_async_client,
-    quick_client,
 )
 
 ENDED = httpx.Response(200, json={"status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
@@ -145,17 +144,7 @@ class Partner:
 
     def switch(self, matrix: SupportMatrix) -> None:
         """Another eMSP of that matrix, on the same store and the same server."""
-        self.emsp = Emsp(
-            country_code="IT",
-            party_id="BEC",
-            name="Be Charge",
-            url=self.host.url,
-            store=self.store,
-            matrix=matrix,
-            url_policy="loopback",
-            http_client=quick_client,
-            aio_http_client=quick_async_client,
-        )
+        self.emsp = emsp_at(self.host, store=self.store, matrix=matrix)
         self.host.mount(self.emsp)
 
     def heard(self, kind: type[Event]) -> list[Any]:

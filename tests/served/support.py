@@ -15,7 +15,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, cast
 
@@ -30,6 +30,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import Entry, Key, Kind, Query, Record
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import make_emsp
 
 BASE = "/ocpi/emsp"
 SECONDS = 10.0
@@ -153,6 +154,12 @@ Stored: TypeAlias = dict[Key, bytes]
 _OBJECTS = (Kind.LOCATION, Kind.EVSE, Kind.SESSION, Kind.TARIFF, Kind.CDR, Kind.CDR_CONFLICT, Kind.TOKEN, Kind.COMMAND)
 
 
+def emsp_at(host: Host, **settings: Any) -> Emsp:
+    """An eMSP of the published matrix whose URL is the host's; it is not mounted yet."""
+    clients = {"http_client": quick_client, "aio_http_client": quick_async_client}
+    return make_emsp(**({"url": host.url, "url_policy": "loopback", "matrix": None} | clients | settings))
+
+
 def objects(store: MemoryStore) -> Stored:
     """Every stored object's document, by key; neither parties nor credentials."""
     return _documents(store, _OBJECTS)
@@ -179,21 +186,6 @@ def journal(store: MemoryStore, topic: str) -> list[Entry]:
             return list(await tx.entries(topic))
 
     return run(read())
-
-
-@define
-class FakeClock:
-    """A clock that a test moves."""
-
-    moment: datetime = datetime(2024, 6, 1, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        """The time."""
-        return self.moment
-
-    def advance(self, **delta: float) -> None:
-        """Let time pass."""
-        self.moment += timedelta(**delta)
 
 
 # --- what every answer and every log line must be -------------------------------------------------------------------

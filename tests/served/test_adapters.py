@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 
 from ocpi_emsp import Emsp
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import make_emsp
 from served.cases import put_location, put_tariff
 from served.partner import Connect, FakeCpo, Partner, invite, register
 from served.support import BASE, Host, Logs, Ocpi, uvicorn_server, waitress_server
@@ -55,7 +55,7 @@ def behind(
 
 def plain(url: str) -> Emsp:
     """An eMSP with this public URL."""
-    return Emsp(country_code="IT", party_id="BEC", name="B", url=url, store=MemoryStore(), url_policy="loopback")
+    return make_emsp(url=url, matrix=None, url_policy="loopback")
 
 
 @pytest.mark.parametrize("prefix", ["/mnt", "/mnt/deep", BASE])

@@ -19,8 +19,8 @@ from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
 from ocpi_emsp.settings import HttpLimits
-from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
+from our_emsp import make_emsp
 from served.partner import FakeCpo, invite, register
 from served.support import BASE, Logs, Ocpi, uvicorn_server
 
@@ -55,9 +55,9 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-def real() -> Emsp:
+def real(**settings: Any) -> Emsp:
     """An eMSP that nobody is registered with."""
-    return Emsp(country_code="IT", party_id="BEC", name="B", url=f"https://emsp.example{BASE}", store=MemoryStore())
+    return make_emsp(url=f"https://emsp.example{BASE}", matrix=None, **settings)
 
 
 # --- ASGI -----------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_lifespan_under_uvicorn(http: httpx.Client, logs: Logs, fake_cpo: FakeCp
         await app(scope, receive, send)
 
     with uvicorn_server(root, lifespan="on") as origin:
-        emsp = Emsp(country_code="IT", party_id="BEC", name="B", url=origin, store=MemoryStore(), url_policy="loopback")
+        emsp = make_emsp(url=origin, matrix=None, url_policy="loopback")
         application.append(emsp.asgi())
         assert register(invite(Ocpi(http, origin, logs), emsp, fake_cpo), fake_cpo)("GET", "/versions").code == 1000
     assert seen[0] == "lifespan"
@@ -229,14 +229,7 @@ def test_the_application_is_valid_wsgi(method: str, path: str) -> None:
 
 
 def test_valid_wsgi_with_a_body_over_the_limit() -> None:
-    emsp = Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="B",
-        url=f"https://emsp.example{BASE}",
-        store=MemoryStore(),
-        limits=Limits(http=HttpLimits(request_body=LIMIT)),
-    )
+    emsp = real(limits=Limits(http=HttpLimits(request_body=LIMIT)))
     token = emsp.parties.invite("NL-TNM").token_a
     header = {"HTTP_AUTHORIZATION": f"Token {token}"}
     app = validator(emsp.wsgi())

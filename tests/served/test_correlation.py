@@ -18,9 +18,10 @@ from ocpi_emsp.ports import NAMES, Query
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import FakeClock
 from served.cases import TOKEN
 from served.partner import Connect, Partner, says
-from served.support import FakeClock, Host, Ocpi
+from served.support import Host, Ocpi
 
 IDS = {"x-correlation-id": "c-1", "x-request-id": "r-1"}
 

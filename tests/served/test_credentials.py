@@ -14,8 +14,9 @@ from ocpi_emsp.settings import CredentialLimits, HttpLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import FakeClock
 from served.partner import UNUSABLE, Connect, FakeCpo, MakeEmsp, Partner, invite, register, works
-from served.support import Answer, Document, FakeClock, Ocpi, parties
+from served.support import Answer, Document, Ocpi, parties
 
 CREDENTIALS = "/2.1.1/credentials"
 
@@ -206,7 +207,7 @@ def test_the_grace_time_ends_an_old_token(connect: Connect) -> None:
 
 def test_the_grace_time_is_what_is_set(connect: Connect) -> None:
     clock = FakeClock()
-    partner = connect(clock=clock, limits=Limits(credentials=CredentialLimits(token_grace=clock.moment - clock.moment)))
+    partner = connect(clock=clock, limits=Limits(credentials=CredentialLimits(token_grace=clock.time - clock.time)))
     fresh = partner.ocpi.using(put(partner.ocpi, partner.cpo).data["token"])
     clock.advance(seconds=1)
     assert not works(partner.ocpi)

@@ -9,7 +9,6 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from attrs import define
 
-from ocpi_emsp import Emsp
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import TO_CPO, SupportMatrix
@@ -17,7 +16,7 @@ from ocpi_emsp.testing.cpo import SimulatedCpo
 from served.calls import TO_CPO_CASES, Caller, ToCpo
 from served.cases import rows, supported, without
 from served.partner import simulated
-from served.support import Host, Logs, quick_async_client, quick_client
+from served.support import Host, Logs, emsp_at
 
 MakeCaller: TypeAlias = Callable[[SupportMatrix | None], Caller]
 
@@ -46,17 +45,7 @@ def caller(world: World, portal: BlockingPortal, logs: Logs) -> Iterator[MakeCal
 
     def make(matrix: SupportMatrix | None = None) -> Caller:
         mode = "sync" if world.host.kind == "waitress" else "async"
-        emsp = Emsp(
-            country_code="IT",
-            party_id="BEC",
-            name="Be Charge",
-            url=world.host.url,
-            store=world.store,
-            matrix=matrix,
-            url_policy="loopback",
-            http_client=quick_client,
-            aio_http_client=quick_async_client,
-        )
+        emsp = emsp_at(world.host, store=world.store, matrix=matrix)
         world.host.mount(emsp)
         made.append(Caller(mode, emsp, world.cpo, portal))
         return made[-1]
@@ -153,14 +142,7 @@ def test_a_module_that_the_cpo_does_not_offer_is_not_called(world: World, portal
     mode = "sync" if world.host.kind == "waitress" else "async"
     without_tariffs = ("credentials", "locations")
     with simulated(portal, SimulatedCpo(modules=without_tariffs)) as cpo:
-        emsp = Emsp(
-            country_code="IT",
-            party_id="BEC",
-            name="Be Charge",
-            url=world.host.url,
-            store=MemoryStore(),
-            url_policy="loopback",
-        )
+        emsp = emsp_at(world.host)
         world.host.mount(emsp)
         caller = Caller(mode, emsp, cpo, portal)
         caller.do(Caller.register)

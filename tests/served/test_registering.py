@@ -33,6 +33,7 @@ from ocpi_emsp.resources import Party as RegisteredParty
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
+from our_emsp import FakeClock
 from scripted_cpo import Handler, reply
 from served.calls import BEFORE_ALL, Caller
 from served.partner import (
@@ -47,7 +48,7 @@ from served.partner import (
     simulated,
     works,
 )
-from served.support import SECONDS, Document, FakeClock, Host, Logs, Ocpi, parties
+from served.support import SECONDS, Document, Host, Logs, Ocpi, emsp_at, parties
 
 CREDENTIALS = "/2.1.1/credentials"
 
@@ -239,10 +240,9 @@ def test_a_handshake_that_is_cancelled_leaves_nothing(
     uvicorn_running: Host, http: httpx.Client, logs: Logs, fake_cpo: FakeCpo
 ) -> None:
     """Only the async mode can be cancelled."""
-    url, store = uvicorn_running.url, MemoryStore()
-    emsp = Emsp(country_code="IT", party_id="BEC", name="B", url=url, store=store, url_policy="loopback")
+    emsp = emsp_at(uvicorn_running, store=(store := MemoryStore()))
     uvicorn_running.mount(emsp)
-    taker = fake_cpo.script[CREDENTIALS] = Taker(fake_cpo, Ocpi(http, url, logs))
+    taker = fake_cpo.script[CREDENTIALS] = Taker(fake_cpo, Ocpi(http, uvicorn_running.url, logs))
     posted, gone = threading.Event(), threading.Event()
 
     def meanwhile(with_b: Ocpi) -> None:

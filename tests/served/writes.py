@@ -7,9 +7,10 @@ from ocpi_emsp.codec import encode
 from ocpi_emsp.flows.commands.states import SentCommand, command_key
 from ocpi_emsp.models import CommandType
 from ocpi_emsp.ports import Record
+from our_emsp import FakeClock
 from served.cases import TOKEN
 from served.partner import Partner
-from served.support import Answer, FakeClock, parties
+from served.support import Answer, parties
 
 WRITES = {
     "put-location": "PUT /2.1.1/locations/NL/TNM/LOC1",

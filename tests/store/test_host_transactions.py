@@ -14,10 +14,10 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from client.support import token
-from flows.support import make_emsp
+from flows.support import offline_emsp
 from ocpi_emsp import Emsp
 from ocpi_emsp.storage import MemoryStore, SqlStore
+from our_emsp import token
 from store.sql import created
 
 ENDS = pytest.mark.parametrize("is_kept", [True, False], ids=["committed", "rolled back"])
@@ -26,7 +26,7 @@ ENDS = pytest.mark.parametrize("is_kept", [True, False], ids=["committed", "roll
 @pytest.fixture
 def emsp(url: str) -> Iterator[Emsp]:
     store = created(url)
-    yield make_emsp(store=store)
+    yield offline_emsp(store=store)
     store.close()
 
 
@@ -61,7 +61,7 @@ def test_it_does_so_in_an_async_host(url: str, open_: Callable[[AsyncEngine], An
 
     async def scenario() -> list[str]:
         engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
-        emsp = make_emsp(store=SqlStore(engine))
+        emsp = offline_emsp(store=SqlStore(engine))
         async with open_(engine) as host:
             async with emsp.aio.joined(host):
                 await emsp.aio.tokens.put(token("A"))
@@ -77,7 +77,7 @@ def test_what_has_no_transaction_is_refused_at_the_call(emsp: Emsp) -> None:
     with pytest.raises(TypeError, match="invalid connection 'str': expected a Connection or Session"), emsp.joined("x"):
         pass
     with pytest.raises(TypeError, match=r"invalid store 'MemoryStore'.*for example SqlStore"):
-        make_emsp(store=MemoryStore()).joined(None)
+        offline_emsp(store=MemoryStore()).joined(None)
 
 
 DJANGO = """
@@ -90,13 +90,13 @@ settings.configure(DATABASES={"default": {"ENGINE": engine, "NAME": name, **opti
 django.setup()
 
 from django.db import connection, transaction
-from client.support import token
-from flows.support import make_emsp
+from flows.support import offline_emsp
 from ocpi_emsp.contrib.django import joined
 from ocpi_emsp.events import Event
 from ocpi_emsp.storage import SqlStore
+from our_emsp import token
 
-emsp = make_emsp(store=SqlStore(url))
+emsp = offline_emsp(store=SqlStore(url))
 uids = lambda: [each.uid for each in emsp.tokens.list()]
 with connection.cursor() as cursor:
     cursor.execute("CREATE TABLE drivers (name text)")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
-from flows.support import NOW, Answer, at, drained, make_emsp, register
+from flows.support import Answer, at, drained, offline_emsp
 from ocpi_emsp import Cdr, Emsp, Evse, Location, PartyId, Session, Tariff
 from ocpi_emsp.emsp import AsyncEmsp
 from ocpi_emsp.models import SessionStatus, Status
@@ -17,6 +17,7 @@ from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
+from our_emsp import NOW, register
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ class Sender:
     """Partners that push."""
 
     def __init__(self, store: AnyStore) -> None:
-        self.emsp, self.store = make_emsp(store=store), store
+        self.emsp, self.store = offline_emsp(store=store), store
         self.tokens = {party: register(self.emsp, *party.split("-")) for party in ("NL-TNM", "DE-ABC")}
 
     def put(self, path: str, body: Any, party: str = "NL-TNM", method: str = "PUT") -> None:
@@ -168,7 +169,7 @@ def test_a_list_reads_a_page_when_it_is_wanted() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_at_the_call(arguments: Any, error: type[Exception], said: str) -> None:
-    emsp: Emsp = make_emsp()
+    emsp: Emsp = offline_emsp()
     for resource in (emsp.locations, emsp.evses, emsp.sessions, emsp.cdrs, emsp.tariffs):
         with pytest.raises(error) as caught:
             resource.list(**arguments)

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 from sqlalchemy import Integer, cast, create_engine, select
 
-from flows.support import at, make_emsp, register
+from flows.support import at, offline_emsp
 from ocpi_emsp import Policy, SupportMatrix, Token
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
@@ -26,6 +26,7 @@ from ocpi_emsp.storage.secrets import VARIABLE
 from ocpi_emsp.testing.contract import LOCATION, entry, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import register
 from store.sql import created
 from store.sql_rows import push, read, write
 
@@ -45,7 +46,7 @@ def row(store: SqlStore, url: str, kind: str) -> Any:
 
 
 def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str) -> None:
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     token = register(emsp)
     base = "NL/TNM"
     location = {**samples.location(), "last_updated": at(1)}
@@ -84,7 +85,7 @@ def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str)
 
 
 def test_a_token_has_its_columns(store: SqlStore, url: str) -> None:
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     emsp.tokens.put(
         Token(
             uid="012345678",
@@ -178,7 +179,7 @@ def got(store: SqlStore) -> Party | None:
 
 
 def test_a_party_has_its_columns(store: SqlStore, url: str) -> None:
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     register(emsp)
     assert row(store, url, Kind.PARTY).matrix is None
     matrix = SupportMatrix.full()
@@ -295,7 +296,7 @@ def test_places_of_tokens_have_no_gaps(store: SqlStore) -> None:
     "value", [b'"a\\u0000b"', b"1e200000", b'"' + b"x" * 10 + b'"'], ids=["a NUL", "a number too large", "nothing"]
 )
 def test_a_document_that_the_database_refuses_becomes_a_rejection(store: SqlStore, url: str, value: bytes) -> None:
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     token = register(emsp)
     body = encode({**samples.tariff(), "last_updated": at(1)})
     body = body[:-1] + b',"vendor":' + value + b"}"
@@ -311,7 +312,7 @@ def test_a_document_that_the_database_refuses_becomes_a_rejection(store: SqlStor
 
 
 def test_an_id_that_the_database_refuses_is_no_fault_of_ours(store: SqlStore) -> None:
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     token = register(emsp)
     for method, body in (("GET", None), ("PUT", {**samples.tariff("a\0b"), "last_updated": at(1)})):
         answer = push(emsp, token, method, "tariffs/NL/TNM/a%00b", body)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Integer, MetaData, create_engine, eve
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from flows.support import at, make_emsp, register
+from flows.support import at, offline_emsp
 from ocpi_emsp._bridge import in_place, lift_store
 from ocpi_emsp.errors import InvalidObject, StoreFailed
 from ocpi_emsp.events import Event
@@ -18,6 +18,7 @@ from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import LOCATION, record
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import register
 from store.sql import created
 from store.sql_rows import push, read, write
 
@@ -85,7 +86,7 @@ def test_a_joined_transaction_that_fails_leaves_the_hosts_own_work(host: Engine)
 def test_nothing_is_delivered_before_the_host_commits(host: Engine) -> None:
     """A listener must not hear of what may be rolled back yet."""
     store = SqlStore(host)
-    emsp = make_emsp(store=store)
+    emsp = offline_emsp(store=store)
     token = register(emsp)
     heard: list[str] = []
     emsp.on(Event)(lambda event: heard.append(type(event).__name__))

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
-import httpx
 from attrs import define
 
-from client.support import Mode, register
-from flows.support import FakeClock
-from ocpi_emsp import Emsp, PartyId, SupportMatrix
+from client.support import Mode, facing, register_tnm
+from ocpi_emsp import Emsp, PartyId
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.parties.party import checkpoint_key, find_party, put_party
@@ -26,6 +24,7 @@ from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
 from ocpi_emsp.wire import Request
+from our_emsp import FakeClock
 from scripted_cpo import ScriptedCpo
 
 Document: TypeAlias = dict[str, Any]
@@ -136,18 +135,8 @@ def synced(
         slept.append(seconds)
         clock.time += timedelta(seconds=seconds)
 
-    values: dict[str, Any] = {"matrix": SupportMatrix.full(), "clock": clock, "sleep": sleep}
-    emsp = Emsp(
-        country_code="IT",
-        party_id="BEC",
-        name="Be Charge",
-        url="https://emsp.test/ocpi/emsp",
-        store=kept,
-        http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
-        aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(cpo)),
-        **(values | settings),
-    )
-    token = register(emsp)
+    emsp = facing(cpo, store=kept, **({"clock": clock, "sleep": sleep} | settings))
+    token = register_tnm(emsp)
     if listen is not None:
         emsp.on(Event)(listen.append)
     yield Synced(emsp, cpo, clock, kept, mode, token, slept)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.support import BASE, MODES, TOKEN, Mode
+from client.support import BASE, MODES, Mode
 from ocpi_emsp import Limits
 from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import HttpLimits
+from our_emsp import CPO_TOKEN
 from scripted_cpo import page
 from sync.support import location, synced, tariff
 
@@ -142,7 +143,7 @@ def test_a_link_to_another_origin_is_refused_and_the_token_not_sent_there(mode: 
         report = pair.pull()
         assert (report.ended, report.created) == (SyncEnded.FAILED, 2)
         assert "another origin" in report.reason
-        assert TOKEN not in report.reason
+        assert CPO_TOKEN not in report.reason
         assert {each.url.host for each in pair.cpo.asked} == {"cpo.test"}
 
 

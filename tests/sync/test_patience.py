@@ -5,9 +5,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from client.support import token
 from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import RetryPolicy
+from our_emsp import token
 from sync.support import location, synced
 from sync.test_checkpoint import honest
 

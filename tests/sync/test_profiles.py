@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from client.support import MODES, Mode
-from flows.support import register
 from ocpi_emsp import PartyId
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, EvseRemoved
 from ocpi_emsp.ports import Key, Kind, Record, Store
 from ocpi_emsp.resources import SyncEnded
+from our_emsp import register
 from scripted_cpo import page
 from sync.support import NOW, OLD, OWNER, Synced, cdr, location, moved, on_sqlite, session, synced, tariff
 

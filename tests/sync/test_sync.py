@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.support import MODES, Mode, register, token
+from client.support import MODES, Mode, register_tnm
 from ocpi_emsp import Limits, SupportMatrix
 from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.events import Event
@@ -16,6 +16,7 @@ from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import token
 from sync.support import NOW, OLD, cdr, location, moved, on_sqlite, session, synced, tariff
 
 LATER = OLD + timedelta(days=30)
@@ -320,5 +321,5 @@ def test_a_party_that_went_and_came_back_gets_the_tokens_again() -> None:
         pair.cpo.answer = takes_tokens
         pair.pull("tokens")
         assert pair.push("DELETE", "credentials", None) == 200
-        register(pair.emsp)
+        register_tnm(pair.emsp)
         assert counts(pair.pull("tokens")) == {"created": 1}

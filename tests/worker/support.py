@@ -30,6 +30,7 @@ from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import make_emsp
 from processes import limited
 from scripted_cpo import ScriptedCpo, served
 
@@ -92,9 +93,9 @@ def serving(cpos: Cpos) -> Iterator[None]:
         yield
 
 
-def make_emsp(store: AnyStore, **options: Any) -> Emsp:
-    who = {"country_code": "IT", "party_id": "BEC", "name": "Be Charge", "url": "https://emsp.test/ocpi/emsp"}
-    return Emsp(**{**who, "url_policy": "loopback", "store": store, **options})
+def emsp_on(store: AnyStore, **options: Any) -> Emsp:
+    """Our eMSP of the published matrix, which may call CPOs of this machine."""
+    return make_emsp(**({"store": store, "url_policy": "loopback", "matrix": None} | options))
 
 
 def register(store: AnyStore, cpos: Cpos, parties: Sequence[PartyId], *modules: str) -> None:

@@ -17,7 +17,7 @@ from ocpi_emsp.cli.worker import _Lines
 from ocpi_emsp.contrib.procrastinate import SyncFailed, defer_sync, make_app, upgrade
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from processes import limited
-from worker.support import SECONDS, WHO, Cpos, make_emsp, register, serving, store_on
+from worker.support import SECONDS, WHO, Cpos, emsp_on, register, serving, store_on
 
 SHELL = ("procrastinate", "--app=ocpi_emsp.cli.worker.app", "shell")
 
@@ -83,7 +83,7 @@ def test_a_reader_that_goes_away_ends_it(postgres_url: str, tmp_path: Path) -> N
             assert json.loads(worker.stdout.readline()) == {"worker": "IT-BEC", "period": 14_400, "concurrency": 4}
             worker.stdout.close()
             register(store, cpos, [("NL", "TNM")])
-            app = make_app(make_emsp(store), postgres_url)
+            app = make_app(emsp_on(store), postgres_url)
             with app.open():
                 defer_sync(app, "NL-TNM", modules=["locations"])
             assert worker.stderr is not None
@@ -104,7 +104,7 @@ def test_the_tables_are_made_once(postgres_url: str) -> None:
     made: list[bool] = []
 
     async def make() -> None:
-        app = make_app(make_emsp(MemoryStore()), postgres_url)
+        app = make_app(emsp_on(MemoryStore()), postgres_url)
         async with app.open_async():
             made.append(await upgrade(app))
             assert await app.check_connection_async()
@@ -135,7 +135,7 @@ def python(module: str, *argv: str, folder: Path, typed: str = "", **environment
 
 
 def test_its_own_shell_shows_the_jobs(postgres_url: str, tmp_path: Path) -> None:
-    app = make_app(make_emsp(MemoryStore()), postgres_url)
+    app = make_app(emsp_on(MemoryStore()), postgres_url)
     with app.open():
         app.schema_manager.apply_schema()
         (job_id,) = defer_sync(app, "NL-TNM", modules=["locations"])

@@ -25,7 +25,7 @@ from ocpi_emsp.contrib.procrastinate.settings import SYNC
 from ocpi_emsp.contrib.procrastinate.tasks import PLAN, TAKE_OVER, TIDY
 from ocpi_emsp.storage import SqlStore
 from postgres import PrivatePostgres
-from worker.support import SECONDS, Cpos, PartyId, make_emsp, register, serving, store_on
+from worker.support import SECONDS, Cpos, PartyId, emsp_on, register, serving, store_on
 
 OWNER = ("NL", "TNM")
 
@@ -34,7 +34,7 @@ def on_queue(url: str, work: Callable[[procrastinate.App, SqlStore], Awaitable[N
     """Run something on an open app, with both schemas."""
 
     async def run() -> None:
-        app = make_app(make_emsp(store), url, settings=WorkerSettings(**settings))
+        app = make_app(emsp_on(store), url, settings=WorkerSettings(**settings))
         try:
             async with app.open_async():
                 await upgrade(app)
@@ -121,7 +121,7 @@ def test_a_planner_defers_what_a_registered_party_has(postgres_url: str) -> None
         for lock, job in jobs.items():
             assert job.queueing_lock == f"{lock}/{job.task_kwargs['timestamp']}"
         await do(app, PLAN)
-        other = make_app(make_emsp(store), postgres_url, settings=WorkerSettings(period=timedelta(days=365)))
+        other = make_app(emsp_on(store), postgres_url, settings=WorkerSettings(period=timedelta(days=365)))
         async with other.open_async():
             await do(other, PLAN)
         assert len(list(await app.job_manager.list_jobs_async(queue=QUEUE))) == 3, "each turn once"
@@ -143,7 +143,7 @@ def test_a_page_that_takes_too_long_is_given_up_at_the_end(postgres_url: str) ->
         register(store, cpos, [OWNER])
         (job_id,) = await aio.defer_sync(app, "-".join(OWNER), modules=["locations"])
         settings = WorkerSettings(modules=("tokens",))
-        worker = run_worker(make_emsp(store), postgres_url, stop=stop, settings=settings, grace=timedelta(seconds=0.1))
+        worker = run_worker(emsp_on(store), postgres_url, stop=stop, settings=settings, grace=timedelta(seconds=0.1))
         running = asyncio.create_task(worker)
         await held.wait()
         stop.set()
@@ -190,7 +190,7 @@ def test_a_worker_outlives_a_database_that_restarts(private_postgres: PrivatePos
             await store.aclose()
 
     with store_on(url) as store, serving(cpos):
-        emsp = make_emsp(store)
+        emsp = emsp_on(store)
         register(store, cpos, [OWNER])
         anyio.run(run)
     assert cpos.begun()[OWNER] >= 2

@@ -17,8 +17,6 @@ from attrs import define, field
 from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
 
-from client.support import token
-from flows.support import FakeClock
 from ocpi_emsp import PartyId
 from ocpi_emsp.contrib.procrastinate import (
     QUEUE,
@@ -39,7 +37,8 @@ from ocpi_emsp.flows.commands.states import CommandState
 from ocpi_emsp.resources import SyncReport
 from ocpi_emsp.settings import RetryPolicy
 from ocpi_emsp.storage import MemoryStore
-from worker.support import Cpos, make_emsp, register
+from our_emsp import FakeClock, token
+from worker.support import Cpos, emsp_on, register
 
 OWNER = ("NL", "TNM")
 SETTINGS = WorkerSettings()
@@ -80,7 +79,7 @@ class Desk:
 
 def desk(answer: Callable[[httpx.Request], httpx.Response], *, namespace: str = "", **options: Any) -> Desk:
     store, queue = MemoryStore(), InMemoryConnector()
-    emsp = make_emsp(
+    emsp = emsp_on(
         store,
         retry_policy=RetryPolicy(attempts=1),
         aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer)),
@@ -231,7 +230,7 @@ def pushes(host: Desk) -> list[dict[str, Any]]:
 
 def test_a_party_that_waits_for_changed_tokens_has_one_job_for_all_of_them() -> None:
     host = desk(empty_list)
-    emsp = make_emsp(host.store)
+    emsp = emsp_on(host.store)
     emsp.tokens.put(token("B"))
     assert [look(host, "ocpi_emsp.fan_out") for _ in "12"] == ["succeeded", "succeeded"]
     (job,) = pushes(host)
@@ -249,7 +248,7 @@ def test_a_push_of_changes_that_fails_waits_as_the_journal_says() -> None:
     host.work()
     (job,) = pushes(host)
     assert (job["status"], job["attempts"]) == ("succeeded", 1)
-    (waiting,) = make_emsp(host.store).tokens.waiting()
+    (waiting,) = emsp_on(host.store).tokens.waiting()
     assert (waiting.attempts, waiting.leased) == (1, False)
     assert "503" in waiting.error
 
@@ -259,7 +258,7 @@ def test_a_push_of_changes_that_is_stopped_leaves_them_to_the_next() -> None:
     look(host, "ocpi_emsp.fan_out")
     host.stops = True
     host.work()
-    (waiting,) = make_emsp(host.store).tokens.waiting()
+    (waiting,) = emsp_on(host.store).tokens.waiting()
     assert (waiting.attempts, waiting.is_due) == (0, True)
 
 
@@ -267,7 +266,7 @@ def test_deadlines_that_passed_are_dealt_with() -> None:
     host = desk(empty_list)
     clock = FakeClock()
     accepted = {"data": {"result": "ACCEPTED"}, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"}
-    emsp = make_emsp(
+    emsp = emsp_on(
         host.store,
         clock=clock,
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=accepted))),
@@ -343,4 +342,4 @@ def test_a_url_in_the_words_of_libpq(url: str, said: str) -> None:
 
 def test_another_database_has_no_queue() -> None:
     with pytest.raises(ValueError, match="Procrastinate requires postgresql"):
-        make_app(make_emsp(MemoryStore()), "sqlite:///emsp.db")
+        make_app(emsp_on(MemoryStore()), "sqlite:///emsp.db")
