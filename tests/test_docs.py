@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-import uvicorn
 from attrs import fields_dict
 
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp.events import EVENTS, Event
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
+from served.support import uvicorn_server
 
 ROOT = Path(__file__).parent.parent
 
 
 def python_blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-@contextmanager
-def served(app: Any, listener: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
-    ready = threading.Event()
-    startup = server.startup
-
-    async def started(sockets: list[socket.socket] | None = None) -> None:
-        await startup(sockets)
-        ready.set()
-
-    server.startup = started  # type: ignore[method-assign] # uvicorn has no callback for it
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(10)
-    assert not thread.is_alive(), "uvicorn did not stop"
 
 
 def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +51,7 @@ async def _run_readme() -> None:
         ]
         names: dict[str, Any] = {}
         exec(compile(setup, "README.md", "exec"), names)
-        with served(names["app"], listener):
+        with uvicorn_server(names["app"], listener, lifespan="auto"):
             for block in rest:
                 await anyio.to_thread.run_sync(exec, compile(block, "README.md", "exec"), names)
             await cpo.wait_idle()

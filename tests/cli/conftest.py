@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from cli.filled import fill
+from forked import Forked, forked
 from ocpi_emsp.cli import main
-from processes import limited
 
 SECONDS = 60.0
 """What a command may take before it counts as hanging."""
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
 
 Command: TypeAlias = Callable[..., Ended]
-Start: TypeAlias = Callable[..., "subprocess.Popen[str]"]
+Start: TypeAlias = Callable[..., Forked]
 
 
 @pytest.fixture
@@ -62,18 +62,21 @@ def process(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the command as a process that goes on; it is ended with the test, or before it hangs."""
+    """Starts the command as a process that goes on, a fork: how Python starts is not its subject; see `process`."""
     with contextlib.ExitStack() as stack:
+        yield lambda *argv: stack.enter_context(forked("ocpi_emsp", *argv, folder=tmp_path, errors=True))
 
-        def begin(*argv: str) -> subprocess.Popen[str]:
-            line = [sys.executable, "-m", "ocpi_emsp", *argv]
-            started = stack.enter_context(
-                subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            )
-            stack.enter_context(limited(started))
-            return started
 
-        yield begin
+@pytest.fixture
+def elsewhere(start: Start) -> Command:
+    """Runs the command in another process; it reads what is typed."""
+
+    def run(*argv: str, typed: str = "") -> Ended:
+        running = start(*argv)
+        out, err = running.communicate(typed, timeout=SECONDS)
+        return Ended(running.wait(SECONDS), out, err)
+
+    return run
 
 
 def registering(start: Start, command: Command, who: Sequence[str]) -> Callable[..., tuple[str, Any]]:
@@ -81,7 +84,6 @@ def registering(start: Start, command: Command, who: Sequence[str]) -> Callable[
 
     def begin(*argv: str) -> tuple[str, Any]:
         running = start("simulate-cpo", "--token-a", "token-a", *argv)
-        assert running.stdout is not None
         ready = json.loads(running.stdout.readline())
         registered = command("register", ready["versions_url"], "--token-a", "token-a", *who)
         assert registered.status == 0, registered.err

@@ -27,21 +27,20 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def server(start: Start, process: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def server(start: Start, elsewhere: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The public URL of a server on the database; other commands have the same settings."""
     monkeypatch.setenv("OCPI_EMSP_STORE", url)
     if url.startswith("postgresql"):
-        assert process("db", "upgrade").status == 0
+        assert elsewhere("db", "upgrade").status == 0
     running = start("serve", *WHO, "--port", "0", "--json")
-    assert running.stdout is not None
     public: str = json.loads(running.stdout.readline())["url"]
     monkeypatch.setenv("OCPI_EMSP_URL", public)
     return public
 
 
-def in_thread(process: Command, *argv: str) -> Awaitable[Any]:
+def in_thread(elsewhere: Command, *argv: str) -> Awaitable[Any]:
     """Run a command while a CPO is served in this process."""
-    return anyio.to_thread.run_sync(lambda: process(*argv))
+    return anyio.to_thread.run_sync(lambda: elsewhere(*argv))
 
 
 async def pushed(cpo: SimulatedCpo, push: Callable[[], Awaitable[Exchange]]) -> Exchange:
@@ -49,8 +48,8 @@ async def pushed(cpo: SimulatedCpo, push: Callable[[], Awaitable[Exchange]]) -> 
         return await push()
 
 
-def test_an_invitation_of_another_process_works_at_the_server(server: str, process: Command) -> None:
-    invited = process("invite", "nl-tnm", *WHO, "--json")
+def test_an_invitation_of_another_process_works_at_the_server(server: str, elsewhere: Command) -> None:
+    invited = elsewhere("invite", "nl-tnm", *WHO, "--json")
     assert (invited.status, invited.err) == (0, "")
     invitation = json.loads(invited.out)
     assert set(invitation) == {"versions_url", "token_a"}
@@ -65,26 +64,26 @@ def test_an_invitation_of_another_process_works_at_the_server(server: str, proce
     assert [exchange.status for exchange in handshake] == [200, 200, 201]
     assert [exchange.status_code for exchange in pushes] == [1000, 2001]
 
-    assert [json.loads(line)["id"] for line in process("locations", "list", "--json").out.splitlines()] == ["LOC1"]
-    assert "REGISTERED" in process("parties", "list").out
-    again = process("invite", "NL-TNM", *WHO)
+    assert [json.loads(line)["id"] for line in elsewhere("locations", "list", "--json").out.splitlines()] == ["LOC1"]
+    assert "REGISTERED" in elsewhere("parties", "list").out
+    again = elsewhere("invite", "NL-TNM", *WHO)
     assert (again.status, again.out) == (1, "")
     assert "NL-TNM is registered already" in again.err
 
-    (rejection,) = [json.loads(line) for line in process("rejections", "list", "--json").out.splitlines()]
-    location = json.loads(process("locations", "show", "LOC1", "--json").out) | {"id": "LOC2"}
+    (rejection,) = [json.loads(line) for line in elsewhere("rejections", "list", "--json").out.splitlines()]
+    location = json.loads(elsewhere("locations", "show", "LOC1", "--json").out) | {"id": "LOC2"}
     body = json.dumps(location)
-    replayed = process("rejections", "replay", *WHO, "--body", "-", "--json", "--", rejection["id"], input=body)
+    replayed = elsewhere("rejections", "replay", *WHO, "--body", "-", "--json", "--", rejection["id"], typed=body)
     assert (replayed.status, json.loads(replayed.out)["http_status"]) == (0, 201), replayed.err
-    assert process("locations", "show", "LOC2").status == 0
+    assert elsewhere("locations", "show", "LOC2").status == 0
 
 
-def test_a_cpo_calls_the_server_back_while_another_process_registers(server: str, process: Command) -> None:
+def test_a_cpo_calls_the_server_back_while_another_process_registers(server: str, elsewhere: Command) -> None:
     async def play() -> tuple[Any, Any, Exchange]:
         async with SimulatedCpo(token_a="token-of-the-cpo") as cpo, serving(cpo):
-            refused = await in_thread(process, "register", cpo.versions_url, "--token-a", "wrong", *WHO)
+            refused = await in_thread(elsewhere, "register", cpo.versions_url, "--token-a", "wrong", *WHO)
             registered = await in_thread(
-                process, "register", cpo.versions_url, "--token-a", "token-of-the-cpo", *WHO, "--json"
+                elsewhere, "register", cpo.versions_url, "--token-a", "token-of-the-cpo", *WHO, "--json"
             )
             return refused, registered, await cpo.push_location("LOC1")
 
@@ -102,11 +101,10 @@ def test_a_cpo_calls_the_server_back_while_another_process_registers(server: str
 
 
 def test_what_a_partner_sends_through_a_kill_is_there_afterwards(
-    start: Start, process: Command, tmp_path: Path
+    start: Start, elsewhere: Command, tmp_path: Path
 ) -> None:
     argv = ("serve", *WHO, "--port", "0", "--invite", "NL-TNM", "--json")
     running = start(*argv)
-    assert running.stdout is not None
     (invitation,) = json.loads(running.stdout.readline())["invitations"]
 
     async def play() -> Exchange:
@@ -118,20 +116,22 @@ def test_what_a_partner_sends_through_a_kill_is_there_afterwards(
     running.send_signal(signal.SIGKILL)
     running.wait(SECONDS)
     assert (tmp_path / "ocpi-emsp.db").exists()
-    assert process("locations", "show", "LOC1").status == 0
+    assert elsewhere("locations", "show", "LOC1").status == 0
 
 
-def test_registering_in_words(server: str, process: Command) -> None:
+def test_registering_in_words(server: str, elsewhere: Command) -> None:
     async def play() -> Any:
         async with SimulatedCpo() as cpo, serving(cpo):
             invitation = cpo.invite()
-            return await in_thread(process, "register", invitation.versions_url, "--token-a", invitation.token_a, *WHO)
+            return await in_thread(
+                elsewhere, "register", invitation.versions_url, "--token-a", invitation.token_a, *WHO
+            )
 
     ended = anyio.run(play)
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("registered with NL-TNM, ")
     assert "; its modules: " in ended.out
-    words = process("invite", "DE-ABC", *WHO).out.splitlines()
+    words = elsewhere("invite", "DE-ABC", *WHO).out.splitlines()
     assert words[0] == "invitation for DE-ABC"
     assert words[1].split() == ["versions", "URL", f"{server}/versions"]
     assert words[2].split()[:2] == ["token", "A"]

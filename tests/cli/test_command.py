@@ -27,8 +27,6 @@ def control(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
     server = start("serve", *WHO, "--port", "0", "--json")
     cpo = start("simulate-cpo", "--party", "NL-TNM", "--token-a", "token-a", "--follow-commands")
-    assert server.stdout is not None
-    assert cpo.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
     ready = json.loads(cpo.stdout.readline())
     for argv in (

@@ -29,11 +29,9 @@ def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.Monk
 
     def begin(*argv: str, registered: bool = True) -> dict[str, str]:
         running = start("simulate-cpo", "--token-a", "token-a-of-it", *argv)
-        assert running.stdout is not None
         ready: dict[str, str] = json.loads(running.stdout.readline())
         if registered:
             server = start("serve", *WHO, "--port", "0", "--json")
-            assert server.stdout is not None
             monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
             made = command("register", ready["versions_url"], "--token-a", "token-a-of-it", *WHO)
             assert made.status == 0, made.err

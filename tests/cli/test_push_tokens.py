@@ -25,7 +25,6 @@ def cpo(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
     server = start("serve", *WHO, "--port", "0", "--no-push", "--json")
-    assert server.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
 
     return registering(start, command, WHO)

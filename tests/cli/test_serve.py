@@ -33,7 +33,6 @@ async def registered(versions_url: str, token_a: str) -> tuple[list[Exchange], E
 
 def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start: Start) -> None:
     server = start("serve", *LOCAL, "--invite", "NL-TNM", "--invite", "de-abc", "--invite", "NL-TNM", "--json")
-    assert server.stdout is not None
     ready: dict[str, Any] = json.loads(server.stdout.readline())
     assert set(ready) == {"country_code", "party_id", "url", "versions_url", "invitations"}
     assert (ready["country_code"], ready["party_id"]) == ("IT", "BEC")
@@ -58,7 +57,6 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
 
 def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) -> None:
     server = start("serve", *LOCAL, "--invite", "NL-TNM")
-    assert server.stdout is not None
     lines = [server.stdout.readline() for _ in range(4)]
     assert lines[0].startswith("eMSP IT-BEC answers at http://127.0.0.1:")
     assert lines[0].endswith("/ocpi/emsp/versions\n")

@@ -19,7 +19,6 @@ from ocpi_emsp.testing.cpo import PRESETS
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_it_prints_one_json_line_and_ends_in_order(end: signal.Signals, start: Start) -> None:
     cpo = start("simulate-cpo", "--token-a", "token-of-the-test", "--party", "de-abc")
-    assert cpo.stdout is not None
     ready = json.loads(cpo.stdout.readline())
     assert set(ready) == {"versions_url", "token_a", "control_url"}
     assert ready["token_a"] == "token-of-the-test"

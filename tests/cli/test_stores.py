@@ -149,6 +149,5 @@ def test_serve_upgrades_an_older_schema_where_it_is_told_to(start: Start, folder
     assert (refused.status, refused.out) == (3, "")
     assert "run `ocpi-emsp db upgrade`" in refused.err
     server = start(*SERVE, "--auto-upgrade", "--json")
-    assert server.stdout is not None
     assert server.stdout.readline().startswith('{"country_code": "IT"')
     assert command("db", "check").status == 0

@@ -17,6 +17,7 @@ import pytest
 
 from cli.conftest import SECONDS, Command, Start
 from cli.sync_cpo import WHO, Cpos, Hold, know, locations, served
+from forked import Forked
 from processes import limited
 
 SAID = "ocpi-emsp: stopping after the current page; interrupt again to end at once\n"
@@ -33,7 +34,7 @@ def cpos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cpos]:
         yield running
 
 
-def at_second_page(cpos: Cpos, start: Start, *argv: str) -> tuple[subprocess.Popen[str], Hold]:
+def at_second_page(cpos: Cpos, start: Start, *argv: str) -> tuple[Forked, Hold]:
     """A sync that waits for its second page."""
     hold = cpos.hold("NL-TNM", "locations", 2)
     running = start("sync", *argv, *WHO)
@@ -41,7 +42,7 @@ def at_second_page(cpos: Cpos, start: Start, *argv: str) -> tuple[subprocess.Pop
     return running, hold
 
 
-def said_first(running: subprocess.Popen[str]) -> str:
+def said_first(running: Forked) -> str:
     assert running.stderr is not None
     return running.stderr.readline()
 
@@ -143,7 +144,6 @@ def test_a_signal_ends_the_wait_for_the_next_round(
     know("sqlite:///emsp.db", cpos.url, "DE-ABC")
     cpos.lists["DE-ABC/locations"] = [{"id": "BAD"}]
     running = start("sync", "--every", "4h", "--json", *WHO)
-    assert running.stdout is not None
     reports: list[dict[str, Any]] = [json.loads(running.stdout.readline()) for _ in range(2)]
     assert {each["country_code"]: each["ok"] for each in reports} == {"DE": False, "NL": True}
     running.send_signal(stop)
@@ -154,7 +154,6 @@ def test_a_signal_ends_the_wait_for_the_next_round(
 
 def test_a_reader_that_goes_away_ends_it(cpos: Cpos, start: Start) -> None:
     running, hold = at_second_page(cpos, start, "--every", "4h")
-    assert running.stdout is not None
     running.stdout.close()
     hold.go.set()
     assert running.wait(SECONDS) == 3

@@ -206,7 +206,6 @@ def cpo(start: Start, command: Command, request: pytest.FixtureRequest, monkeypa
     request.getfixturevalue("home")
     argv = () if getattr(request, "param", "") == "pushes" else ("--no-push",)
     server = start("serve", *WHO, "--port", "0", "--json", *argv)
-    assert server.stdout is not None
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
 
     yield registering(start, command, WHO)

@@ -7,11 +7,12 @@ from typing import Any
 from flows.support import Answer, Peer, peer
 from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Token
 from ocpi_emsp._bridge import run
-from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import RESYNC
 from ocpi_emsp.resources import Decision
 from ocpi_emsp.testing.cpo import samples
+from our_emsp import token as any_token
 
+START = datetime(2024, 5, 1, tzinfo=UTC)
 AUTHORIZE = "tokens/T0/authorize"
 PLACE = {"location_id": "LOC1", "evse_uids": ["E1", "E2"]}
 EVSE_1 = {"location_id": "LOC1", "evse_uids": ["E1"]}
@@ -19,16 +20,7 @@ EVSE_1 = {"location_id": "LOC1", "evse_uids": ["E1"]}
 
 def token(uid: str = "T0", **changes: Any) -> Token:
     """One of ours, which only we may authorize."""
-    values: dict[str, Any] = {
-        "uid": uid,
-        "type": TokenType.RFID,
-        "auth_id": f"IT-BEC-{uid}",
-        "issuer": "Be Charge",
-        "valid": True,
-        "whitelist": WhitelistType.NEVER,
-        "last_updated": datetime(2024, 5, 1, tzinfo=UTC),
-    }
-    return Token(**(values | changes))
+    return any_token(uid, **({"auth_id": f"IT-BEC-{uid}", "last_updated": START} | changes))
 
 
 def location(location_id: str = "LOC1", **evses: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Our tokens, as a CPO lists them (mod_tokens.md 2.2, transport_and_format.md pagination)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,26 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows import authorize_desk
+from flows.authorize_desk import START
 from flows.support import Answer, Peer, peer, stamp
 from ocpi_emsp import Limits, Token
-from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import HttpLimits
 from our_emsp import NOW, URL
 
-START = datetime(2024, 5, 1, tzinfo=UTC)
-
 
 def token(uid: str = "T0", minute: int = 0, **changes: Any) -> Token:
-    values: dict[str, Any] = {
-        "uid": uid,
-        "type": TokenType.RFID,
-        "auth_id": f"IT-BEC-{uid}",
-        "issuer": "Be Charge",
-        "valid": True,
-        "whitelist": WhitelistType.NEVER,
-        "last_updated": START + timedelta(minutes=minute),
-    }
-    return Token(**(values | changes))
+    return authorize_desk.token(uid, **({"last_updated": START + timedelta(minutes=minute)} | changes))
 
 
 def fill(cpo: Peer, count: int) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from generating.support import BASE, backend, emsp_and_token, served
+from generating.support import BASE, backend, emsp_and_token
 from ocpi_emsp import Location, Policy
 from ocpi_emsp.testing.backend import Backend, BackendContract, connected
 from ocpi_emsp.testing.backend.calls import calling
 from ocpi_emsp.testing.payloads import Sort
+from served.support import uvicorn_server
 
 
 class TestAsgi(BackendContract):
@@ -37,7 +38,7 @@ class TestUrl(BackendContract):
     @pytest.fixture
     def ocpi_backend(self) -> Iterator[Backend]:
         emsp, token = emsp_and_token()
-        with served(emsp.asgi()) as origin:
+        with uvicorn_server(emsp.asgi()) as origin:
             yield backend(origin + BASE, token, examples=3)
 
 

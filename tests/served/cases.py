@@ -9,27 +9,19 @@ from typing import Any, TypeAlias
 from attrs import evolve, frozen
 
 from ocpi_emsp import Token, decode
-from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.support import FROM_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import decode as parse
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import token
 from served.partner import Partner, invite
 from served.support import Answer, Document
 
 RowKey: TypeAlias = tuple[str, str, str, str]
 """Module, direction, one method, path of the matrix."""
 LATER = "2024-03-01T00:00:00Z"
-TOKEN = Token(
-    uid="012345678",
-    type=TokenType.RFID,
-    auth_id="DE8ACC12E46L89",
-    issuer="Be Charge",
-    valid=True,
-    whitelist=WhitelistType.NEVER,
-    last_updated=datetime(2024, 1, 1, tzinfo=UTC),
-)
+TOKEN = token("012345678", auth_id="DE8ACC12E46L89", last_updated=datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def rows() -> list[RowKey]:

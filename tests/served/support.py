@@ -83,9 +83,9 @@ def _listen() -> socket.socket:
 
 
 @contextmanager
-def uvicorn_server(application: Any, **options: Any) -> Iterator[str]:
-    """Serve an ASGI application in a thread; yields the origin."""
-    with _listen() as listening:
+def uvicorn_server(application: Any, listener: socket.socket | None = None, **options: Any) -> Iterator[str]:
+    """Serve an ASGI application in a thread, at a free port unless there is a listener; yields the origin."""
+    with listener or _listen() as listening:
         options = {"log_config": None, "ws": "none", "lifespan": "off", "timeout_graceful_shutdown": 2, **options}
         server = _Uvicorn(uvicorn.Config(application, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from ocpi_emsp import Evse, Limits, Location, Token, check
+from ocpi_emsp import Evse, Limits, Location, check
 from ocpi_emsp.events import EvseReceived, ResyncRequested
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.ports import Kind
@@ -17,6 +17,7 @@ from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
+from our_emsp import token
 from served.cases import TOKEN, post_cdr, put_location, put_session, put_tariff, stored
 from served.partner import Connect, Partner, invite
 from served.support import Answer, Document
@@ -236,16 +237,8 @@ def with_tokens(connect: Connect) -> Partner:
     """Seven of our tokens, pages of two, at most three."""
     partner = connect(limits=Limits(http=HttpLimits(page_size=2, max_page_size=3)))
     for number in range(7):
-        token = Token(
-            uid=f"T{number}",
-            type=TOKEN.type,
-            auth_id="A",
-            issuer="I",
-            valid=True,
-            whitelist=TOKEN.whitelist,
-            last_updated=TOKEN.last_updated.replace(day=number + 1),
-        )
-        partner.emsp.tokens.put(token)
+        last_updated = TOKEN.last_updated.replace(day=number + 1)
+        partner.emsp.tokens.put(token(f"T{number}", last_updated=last_updated))
     return partner
 
 

@@ -13,20 +13,20 @@ from attrs import evolve
 from sqlalchemy import Integer, cast, create_engine, select
 
 from flows.support import at, offline_emsp
-from ocpi_emsp import Policy, SupportMatrix, Token
+from ocpi_emsp import Policy, SupportMatrix
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
-from ocpi_emsp.models import CommandResponseType, CommandType, TokenType, WhitelistType
+from ocpi_emsp.models import CommandResponseType, CommandType, WhitelistType
 from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
 from ocpi_emsp.testing.contract import LOCATION, entry, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
-from our_emsp import register
+from our_emsp import register, token
 from store.sql import created
 from store.sql_rows import push, read, write
 
@@ -87,11 +87,9 @@ def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str)
 def test_a_token_has_its_columns(store: SqlStore, url: str) -> None:
     emsp = offline_emsp(store=store)
     emsp.tokens.put(
-        Token(
-            uid="012345678",
-            type=TokenType.RFID,
+        token(
+            "012345678",
             auth_id="DE8ACC12E46L89",
-            issuer="TheNewMotion",
             valid=False,
             whitelist=WhitelistType.ALLOWED_OFFLINE,
             last_updated=NOW,

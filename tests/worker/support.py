@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import subprocess
-import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +20,7 @@ import psycopg
 from attrs import define, field
 from psycopg.rows import dict_row
 
+from forked import Forked, forked
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.contrib.procrastinate.apps import conninfo
@@ -31,7 +30,6 @@ from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import samples
 from our_emsp import make_emsp
-from processes import limited
 from scripted_cpo import ScriptedCpo, served
 
 SECONDS = 30.0
@@ -147,7 +145,7 @@ def rows(url: str, query: str) -> list[dict[str, Any]]:
 class Worker:
     """A worker process; what it printed is read as it comes, in threads, so that it never waits for us."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     synced: list[dict[str, Any]] = field(factory=list)
     """The reports of its syncs."""
     said: list[str] = field(factory=list)
@@ -162,7 +160,7 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         assert self._ready.wait(SECONDS), self.log
-        assert self.process.poll() is None, self.log
+        assert self.process.returncode is None, self.log
 
     def end(self, signal_number: int) -> int:
         """Send a signal; the exit status."""
@@ -180,7 +178,6 @@ class Worker:
         return "".join(self.said)
 
     def _read_out(self) -> None:
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             document = json.loads(line)
             if "worker" in document:
@@ -204,11 +201,8 @@ def workers(url: str, folder: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as stack:
 
         def start(*argv: str) -> Worker:
-            line = [sys.executable, "-m", "ocpi_emsp", "worker", "--store", url, *WHO, "--json", *argv]
-            process = subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            stack.enter_context(process)
-            stack.enter_context(limited(process, 2 * SECONDS))
-            worker = Worker(process)
+            line = ("worker", "--store", url, *WHO, "--json", *argv)
+            worker = Worker(stack.enter_context(forked("ocpi_emsp", *line, folder=folder, errors=True)))
             worker.read()
             started.append(worker)
             return worker
