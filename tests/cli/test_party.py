@@ -141,6 +141,7 @@ def test_a_registration_through_its_life(cpo: Cpo, command: Command) -> None:
     looked = command("party", "diagnose", "NL-TNM", *WHO)
     assert looked.status == 0, looked.out
     assert "profile: page_limit = 2 would fit" in looked.out
+    assert max(map(len, looked.out.splitlines())) <= 80
     rotated = command("party", "rotate", "NL-TNM", *WHO)
     assert (rotated.status, rotated.err) == (0, "")
     assert rotated.out.startswith("fresh tokens exchanged with NL-TNM, The New Motion; its modules: ")

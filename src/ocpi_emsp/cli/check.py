@@ -117,8 +117,8 @@ class Checker:
     sink: Sink
     files: int = field(default=0, init=False)
     """How many files were asked for."""
-    checked: int = field(default=0, init=False)
-    """How many of them were."""
+    checked: bool = field(default=False, init=False)
+    """Whether anything was: a document, or a file without one."""
 
     def file(self, source: Source, advance: progress.Advance) -> bool:
         """Whether the policy accepts the file. Raises Usage where it cannot be read, or its kind is not clear."""
@@ -130,7 +130,7 @@ class Checker:
             for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
                 ok = self._part(name, part, kinds) and ok
         if kinds.checked or not kinds.unclear:
-            self.checked += 1
+            self.checked = True
             self.sink.checked(name, kinds.name, ok and not kinds.unclear)
         kinds.require_clear()
         return ok
@@ -158,6 +158,7 @@ class Checker:
         except Unclear:
             return True  # said at the end of the file
         report = self._report(part, kind)
+        self.checked = True
         self.sink.document(name, part, kind, report)
         return not report.at_least(self._policy.refuses)
 

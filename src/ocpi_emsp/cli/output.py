@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ocpi_emsp.cli.errors import Outside, ReaderGone, Usage, reason
-from ocpi_emsp.report.escapes import printable
 
 __all__ = [
     "WIDE",
@@ -44,6 +43,13 @@ __all__ = [
 
 WIDE: Final = 140
 """Columns from which on a table of many columns is readable."""
+
+
+def printable(text: str) -> str:
+    """Text from outside that cannot move a terminal's cursor."""
+    from ocpi_emsp.report import escapes  # brings the reports along, which the help does not need
+
+    return escapes.printable(text)
 
 
 def write(text: str) -> None:

@@ -98,7 +98,8 @@ def _print(diagnosis: Diagnosis) -> None:
     else:
         output.write("".join(f"{line}\n" for line in _story(diagnosis, width)))
     for each in diagnosis.suggestions:
-        output.write_line(f"profile: {each.name} = {each.value} would fit: {each.why}")
+        start = output.printable(f"profile: {each.name} = {each.value} would fit:")
+        output.write("".join(f"{line}\n" for line in output.beside(start, output.printable(each.why), width)))
 
 
 def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
