@@ -17,7 +17,7 @@ from ocpi_emsp.errors import Refusal
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import select
-from ocpi_emsp.flows.parties.party import Caller, get_party
+from ocpi_emsp.flows.parties.party import Caller, load_party
 from ocpi_emsp.flows.serving.dispatch import refused, serve_as
 from ocpi_emsp.ports import REJECTION, Entry
 from ocpi_emsp.wire import Request, Response
@@ -79,8 +79,7 @@ async def get_rejection(context: Context, rejection_id: str) -> Rejection | None
 
 async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:
     """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
-    async with context.store.transaction() as tx:
-        party = await get_party(tx, rejection.country_code, rejection.party_id)
+    party = await load_party(context, rejection.country_code, rejection.party_id)
     request = Request(
         rejection.method,
         rejection.path,

@@ -27,7 +27,8 @@ from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import backoff, is_due, page
 from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.flows.parties.pending_push import PushRequest, entry_id, gets_tokens, request_push
-from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to, reason_of, short
+from ocpi_emsp.flows.tokens.push.failures import reason_of, short
+from ocpi_emsp.flows.tokens.push.party_run import Stop, push_tokens_to
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.ports import FAN_OUT, Entry, Transaction, is_joined
 

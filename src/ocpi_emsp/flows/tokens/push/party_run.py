@@ -30,11 +30,9 @@ from ocpi_emsp.errors import (
     NotJson,
     NotRegistered,
     NotSupported,
-    OcpiError,
     PartnerError,
     PartnerRefused,
     PartnerUnavailable,
-    TransportFailed,
     UnsafeUrl,
 )
 from ocpi_emsp.flows.calls.call import require
@@ -42,6 +40,7 @@ from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, load_party, matrix_of
 from ocpi_emsp.flows.parties.pending_push import gets_tokens, request_push
 from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_token
+from ocpi_emsp.flows.tokens.push.failures import is_outage, is_unauthorized, reason_of, short
 from ocpi_emsp.flows.tokens.push.report import Ended, PushProgress, TokenFailure, TokensPushed
 from ocpi_emsp.flows.tokens.push.state import (
     PushedToken,
@@ -53,7 +52,6 @@ from ocpi_emsp.flows.tokens.push.state import (
 )
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Send, Transaction
-from ocpi_emsp.report.escapes import printable
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import Request, Response
 
@@ -63,12 +61,8 @@ _SILENT = 3
 """Requests in a row without an answer that end a push: one may be an accident, three are an outage."""
 _OVERTAKING = timedelta(seconds=10)
 """How often a push looks for new invalidations, and how much further back than its last look: clocks differ."""
-_OUTAGES = (429, 502, 503, 504)
-"""An HTTP status that speaks of the party's server, not of the token (RFC 9110 15.6, RFC 6585 4)."""
 _LISTED_FAILURES = 1000
 """Failures that a report names: enough to see what is wrong, and a bound on memory."""
-_LONGEST_ERROR = 500
-"""Characters of an error that are stored: a partner's message has no bound."""
 
 Watch: TypeAlias = Callable[[PushProgress], object]
 Stop: TypeAlias = Callable[[], bool]
@@ -391,14 +385,14 @@ class _Push:
             await patch_token(self.context, job.party, job.token.uid, changes)
             return True
         except (PartnerRefused, AnswerUnusable) as error:
-            if _is_unauthorized(error):
+            if is_unauthorized(error):
                 raise
         if not self.can_get:
             return False
         try:
             return not differences(job.token, await self._fetch(job))
         except (PartnerRefused, AnswerUnusable) as error:
-            if _is_unauthorized(error):
+            if is_unauthorized(error):
                 raise
             return False
 
@@ -407,10 +401,9 @@ class _Push:
 
     def _verdict(self, error: PartnerError) -> str:
         """Why the push cannot go on after this failure, or nothing."""
-        if _is_unauthorized(error):
+        if is_unauthorized(error):
             return error.message
-        is_outage = isinstance(error, PartnerRefused) and error.answered_http in _OUTAGES
-        if isinstance(error, TransportFailed) or is_outage:
+        if is_outage(error):
             self.silent += 1
         else:
             self.silent, self.is_answered = 0, True
@@ -451,26 +444,3 @@ async def _has_twin(tx: Transaction, key: Key) -> bool:
     """True where a token of another type has the same uid: the URL of a PATCH cannot tell which of the two is meant."""
     others = (each.value for each in TokenType if each.value != key.parent)
     return any([await tx.get(key._replace(parent=other)) for other in others])
-
-
-def _is_unauthorized(error: PartnerError) -> bool:
-    """True where our token does not open the party's door: no other request would be answered better."""
-    return isinstance(error, PartnerRefused) and error.answered_http == 401
-
-
-def reason_of(error: OcpiError) -> str:
-    """Why a request failed, without the partner's words and without a URL: both may name a driver's token."""
-    if isinstance(error, PartnerRefused):
-        code = "not an OCPI envelope" if error.answered_code is None else f"status_code {error.answered_code}"
-        return f"the partner answered HTTP {error.answered_http}, {code}"
-    if isinstance(error, AnswerUnusable):
-        return "the partner's answer cannot be read"
-    if isinstance(error, UnsafeUrl):
-        return "the URL policy forbids the partner's tokens endpoint"
-    call = f"{error.method} {error.url}: " if isinstance(error, PartnerError) else ""
-    return error.message.removeprefix(call)
-
-
-def short(text: str) -> str:
-    """An error as it is stored: printable, and bounded."""
-    return printable(text)[:_LONGEST_ERROR]
