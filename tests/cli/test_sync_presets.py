@@ -250,13 +250,13 @@ def test_a_server_without_tls_is_said(world: World) -> None:
 
 @pytest.mark.parametrize(("preset", "status", "created"), [("bad-objects", 1, 9), ("reset", 0, COUNT)])
 def test_the_command_is_a_process(
-    preset: str, status: int, created: int, server: Server, sqlite_with_schema: Path, process: Command, waits: Waits
+    preset: str, status: int, created: int, server: Server, sqlite_with_schema: Path, elsewhere: Command, waits: Waits
 ) -> None:
     url = f"sqlite:///{sqlite_with_schema}"
     store = SqlStore(url)
 
     def command(name: str, *argv: str) -> Ended:
-        return process(name, "--store", url, *argv)
+        return elsewhere(name, "--store", url, *argv)
 
     world = world_of(server, store, command, waits)
     world.cpo.misbehave(preset)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from attrs import define
 
-from processes import limited
+from forked import Argument, Forked, forked
 
 SECONDS = 30.0
 """What anything here may take before it counts as hanging."""
@@ -53,13 +51,12 @@ def fork_for_each_message(work: Callable[[bytes], None]) -> None:
 class Forks:
     """A program that runs, and its fork."""
 
-    _process: subprocess.Popen[bytes]
+    _process: Forked
     pid: int = 0
 
     def start(self, message: bytes = b"x") -> None:
         """Returns when the fork runs."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(message)
+        self._process.stdin.write(message.decode())
         self._process.stdin.flush()
         said = self._said()
         assert said.isdigit(), f"nothing started: {said}"
@@ -77,34 +74,13 @@ class Forks:
         return said == _KILLED
 
     def _said(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().decode().strip()
+        return self._process.stdout.readline().strip()
 
 
 @contextmanager
-def forking(program: Path, *argv: str, folder: Path, pass_fds: tuple[int, ...] = ()) -> Iterator[Forks]:
-    """A program that waits for messages; its log is shown where a test fails."""
-    log = folder / "log"
-    # Not measured: what is killed cannot write what it measured, and the load would wait for it.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    with (
-        log.open("wb") as said,
-        subprocess.Popen(
-            [sys.executable, "-P", str(program), *argv],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            pass_fds=pass_fds,
-            env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
-            cwd=folder,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            with limited(process):
-                yield Forks(process)
-                assert process.stdin is not None
-                process.stdin.close()
-                process.wait(SECONDS)
-        finally:
-            print(log.read_text("utf-8", "replace")[-5000:])
+def forking(program: Path, *argv: Argument, folder: Path) -> Iterator[Forks]:
+    """A program that waits for messages; what it says of failures is shown where a test fails."""
+    with forked(program, *argv, folder=folder) as process:
+        yield Forks(process)
+        process.stdin.close()
+        process.wait(SECONDS)

@@ -73,12 +73,13 @@ class Server:
 def serving(url: str, host: str, folder: Path) -> Iterator[Server]:
     """A server that runs."""
     events = folder / "events"
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        fd = listening.fileno()
-        with forking(_SERVER, url, host, str(events), str(fd), folder=folder, pass_fds=(fd,)) as forks:
-            server = Server(listening.getsockname()[1], events, forks)
-            server.start()
-            yield server
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        forking(_SERVER, url, host, str(events), listening, folder=folder) as forks,
+    ):
+        server = Server(listening.getsockname()[1], events, forks)
+        server.start()
+        yield server
 
 
 def prepared(url: str) -> SqlStore:

@@ -13,6 +13,8 @@ from life.support import Scene, scene
 @pytest.fixture(params=["postgresql", "sqlite"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     """Two workers and a CPO that is registered with them."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/emsp.db"
+    is_file = request.param == "sqlite"
+    schema = request.getfixturevalue("sqlite_with_schema" if is_file else "postgres_with_schema")
+    url = f"sqlite:///{schema}" if is_file else schema
     with scene(url, tmp_path) as made:
         yield made

@@ -22,7 +22,6 @@ import httpx
 from attrs import define, field
 
 from forked import Forked, forked
-from ocpi_emsp.storage import SqlStore
 
 SECONDS = 60.0
 """What anything here may take before it counts as hanging."""
@@ -173,10 +172,7 @@ def launched_cpo(stack: contextlib.ExitStack, folder: Path, *argv: str) -> Calla
 
 @contextlib.contextmanager
 def scene(url: str, folder: Path, *argv: str) -> Iterator[Scene]:
-    """Two workers and a CPO that is registered with them, whose locations they have; a token A is stored."""
-    store = SqlStore(url)
-    store.upgrade()
-    store.close()
+    """Two workers on a database with our schema, which know a CPO and its locations; a token A is stored."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         public = f"http://127.0.0.1:{sockets[1].getsockname()[1]}/ocpi/emsp"
