@@ -351,7 +351,7 @@ ON_TO = Call("cdrs", TO_CPO, "GET", "/cdrs")
         (OFF_FROM, Seen(what="x", http_status=404, status_code=2000), False, "not answered with 405 / 2000"),
         (OFF_FROM, Seen(what="x", http_status=200, status_code=1000), False, "not answered with 405 / 2000"),
         (OFF_TO, Seen(what="x", not_supported=True), True, "x: NotSupported, nothing was sent"),
-        (OFF_TO, Seen(what="x", not_supported=True, sent=1), False, "but 1 requests were sent"),
+        (OFF_TO, Seen(what="x", not_supported=True, sent=1), False, "but 1 request sent"),
         (OFF_TO, Seen(what="x", http_status=200, status_code=1000, sent=1), False, "it was sent"),
         (OFF_TO, Seen(what="x", error="no registration"), False, "x: no registration"),
     ],

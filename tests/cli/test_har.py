@@ -225,7 +225,7 @@ def test_what_is_no_har_is_said(content: bytes, tmp_path: Path, command: Command
 def test_a_har_without_ocpi_is_said(tmp_path: Path, command: Command) -> None:
     path = file(tmp_path, har(entry("GET", "https://example.com/")), "a.har")
     ended = command("check", path)
-    assert (ended.status, ended.err) == (2, f"ocpi-emsp: {path}: no OCPI payload in its 1 entries\n")
+    assert (ended.status, ended.err) == (2, f"ocpi-emsp: {path}: no OCPI payload in its entry\n")
 
 
 def test_a_told_kind_is_that_of_every_payload(tmp_path: Path, command: Command) -> None:

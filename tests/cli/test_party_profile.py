@@ -118,7 +118,7 @@ def test_suggestions_are_said_and_not_applied(command: Command, monkeypatch: pyt
     lines = command("party", "profile", "NL-TNM", "--suggest").out.splitlines()[-2:]
     assert lines == [
         "suggested: page_limit=7  (it gives 7 tariffs; seen 2 times)",
-        "suggested: time_zone=?  (a question; seen 1 times)",
+        "suggested: time_zone=?  (a question; seen 1 time)",
     ]
     document = profile(command, "--suggest")
     assert [each["name"] for each in document["suggestions"]] == ["page_limit", "time_zone"]

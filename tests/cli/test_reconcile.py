@@ -59,7 +59,7 @@ def test_nothing_is_found_where_everything_fits(fitting: str, command: Command) 
     ended = command("reconcile", "NL-TNM", *MAY)
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.splitlines() == [
-        "NL-TNM, last updated from 2024-05-01T00:00:00Z to 2024-06-01T00:00:00Z: 1 CDRs, 1 sessions",
+        "NL-TNM, last updated from 2024-05-01T00:00:00Z to 2024-06-01T00:00:00Z: 1 CDR, 1 session",
         "matched: 0 by id, 1 by score",
         "sessions without a CDR: 0 COMPLETED for 24 hours or more, 0 not due",
         "CDRs without a session: 0",

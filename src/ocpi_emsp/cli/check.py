@@ -27,7 +27,7 @@ from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.cli.quick import check_quickly
 from ocpi_emsp.cli.sinks import JsonSink, ReportSink, Sink, TextSink
-from ocpi_emsp.findings import Report, Severity
+from ocpi_emsp.findings import Report, Severity, counted
 from ocpi_emsp.models import Envelope
 from ocpi_emsp.report import PartnerReport, check_partial
 
@@ -95,7 +95,7 @@ def _say_what_was_left_out(inputs: Inputs, checker: Checker) -> int:
         output.say(problem)
     more = inputs.failed - len(inputs.problems)
     if more > 0:
-        output.say(f"{more} more files cannot be checked")
+        output.say(f"{counted(more, 'more file')} cannot be checked")
     if inputs.unclear.count:
         output.say(f"unclear kind of object (set --as KIND): {inputs.unclear}")
     if inputs.skipped.count:
@@ -145,7 +145,8 @@ class Checker:
         except har.NotHar as problem:
             raise Usage(f"{name}: {problem}") from None
         if archive.without == archive.entries:
-            raise Usage(f"{name}: no OCPI payload in its {archive.entries} entries")
+            entries = "entry" if archive.entries == 1 else f"{archive.entries} entries"
+            raise Usage(f"{name}: no OCPI payload in its {entries}")
         if archive.without:
             output.say(f"{name}: {archive.without} of {archive.entries} entries hold no OCPI payload")
 
@@ -187,7 +188,7 @@ class NotClear(Usage):
 
     def __init__(self, place: str, count: int, *, partly: bool) -> None:
         names = ", ".join(model.__name__ for model in GUESSED)
-        more = "" if count == 1 else f" (and of {count - 1} more document{'' if count == 2 else 's'})"
+        more = "" if count == 1 else f" (and of {counted(count - 1, 'more document')})"
         super().__init__(f"{place}: unclear kind of object{more}: set --as KIND: {names}, ...")
         self.place, self.partly = place, partly
 

@@ -20,6 +20,7 @@ from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.portable import VERSION, BadLine, End, read_header, read_line
 from ocpi_emsp.cli.stores import opened, writing
 from ocpi_emsp.errors import InvalidObject, StoreFailed
+from ocpi_emsp.findings import counted
 from ocpi_emsp.ports import NAMES, Entry, Record
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Import:
     def say_what_is_wrong(self) -> None:
         """What bad lines there are beyond those that were named, and what is missing."""
         if self.bad > _MAX_NAMED:
-            output.say(f"{self.bad - _MAX_NAMED} more lines cannot be imported")
+            output.say(f"{counted(self.bad - _MAX_NAMED, 'more line')} cannot be imported")
         missing = self._missing()
         if missing is not None:
             output.say(f"{self._file}: {missing}")
@@ -105,7 +106,7 @@ class Import:
             return "it was cut off: the line that ends an export is missing"
         if self._end.lines == self._lines:
             return None
-        return f"it says that it has {self._end.lines} lines, and has {self._lines}"
+        return f"it says that it has {counted(self._end.lines, 'line')}, and has {self._lines}"
 
     def _take(self, number: int, line: bytes | None) -> None:
         try:

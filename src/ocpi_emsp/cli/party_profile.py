@@ -14,6 +14,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+from ocpi_emsp.findings import counted
 
 
 def run(arguments: Arguments) -> int:
@@ -37,8 +38,8 @@ def run(arguments: Arguments) -> int:
     _print(name, values, {field: _plain(default) for field, default in DEFAULTS.items()})
     for each in suggestions or ():
         value = "?" if each["value"] is None else _shown(each["name"], each["value"])
-        line = f"suggested: {each['name']}={value}  ({each['why']}; seen {each['evidence']} times)"
-        output.write(f"{output.printable(line)}\n")
+        line = f"suggested: {each['name']}={value}  ({each['why']}; seen {counted(each['evidence'], 'time')})"
+        output.write_line(line)
     if suggestions == []:
         output.say(f"there is nothing to suggest for {name}")
     return 0
@@ -54,7 +55,7 @@ def _shown(field: str, value: Any) -> str:
         case None | []:
             return "none"
         case str() if field == "matrix":
-            return f"its own, {value.count(chr(10)) - 1} rows"
+            return f"its own, {counted(value.count(chr(10)) - 1, 'row')}"
         case list():
             return ", ".join(value)
         case dict():

@@ -16,6 +16,7 @@ from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered, UnsafeUrl
+from ocpi_emsp.findings import counted
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.resources import TokensPushed
 
@@ -71,5 +72,4 @@ def print_report(report: TokensPushed) -> None:
     for failure in report.failures[:_NAMED]:
         output.say(f"{party}: token '{failure.uid}' ({failure.type}): {failure.error}")
     if report.failed > _NAMED:
-        more = report.failed - _NAMED
-        output.say(f"{party}: {more} more token{'' if more == 1 else 's'} failed")
+        output.say(f"{party}: {counted(report.failed - _NAMED, 'more token')} failed")

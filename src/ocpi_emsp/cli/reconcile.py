@@ -22,6 +22,7 @@ from ocpi_emsp.cli.options import PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import dump, wire_time
 from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.findings import counted
 from ocpi_emsp.resources import (
     CdrDifference,
     CdrMatch,
@@ -92,7 +93,7 @@ def _summary(found: Reconciliation) -> Iterator[str]:
     end = "now" if found.date_to is None else wire_time(found.date_to)
     owner = f"{found.country_code}-{found.party_id}"
     period = f"last updated from {wire_time(found.date_from)} to {end}"
-    yield f"{owner}, {period}: {found.cdrs} CDRs, {found.sessions} sessions"
+    yield f"{owner}, {period}: {counted(found.cdrs, 'CDR')}, {counted(found.sessions, 'session')}"
     yield f"matched: {found.matched_by_id} by id, {found.matched_by_score} by score"
     hours = f"{found.completed_for / timedelta(hours=1):.12g}"
     yield f"sessions without a CDR: {found.sessions_without_cdr.count} COMPLETED for {hours} hours or more, " + (

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.payloads import Part
-from ocpi_emsp.findings import Finding, Report, Severity
+from ocpi_emsp.findings import Finding, Report, Severity, counted
 from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_text
 
 
@@ -56,7 +56,7 @@ class TextSink(Sink):
             output.say(f"{file}: {place}{report.more} more findings are not listed")
 
     def checked(self, file: str, kind: str | None, ok: bool) -> None:
-        counts = ", ".join(_counted(self._counts[severity], severity) for severity in reversed(Severity))
+        counts = ", ".join(counted(self._counts[severity], severity) for severity in reversed(Severity))
         self._counts.clear()
         self._print(f"{file}: {'accepted' if ok else 'refused'}{f' as {kind}' if kind else ''}: {counts}")
 
@@ -65,10 +65,6 @@ class TextSink(Sink):
 
     def _print(self, line: str) -> None:
         output.write(output.printable(line) + "\n")
-
-
-def _counted(number: int, severity: Severity) -> str:
-    return f"{number} {severity}{'' if number == 1 else 's'}"
 
 
 @define

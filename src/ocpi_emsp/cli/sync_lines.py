@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.cli.output import printable
+from ocpi_emsp.findings import counted
 from ocpi_emsp.resources import ModuleReport, RejectedObject, SyncEnded, SyncReport
 
 SHOWN = 5
@@ -36,15 +37,15 @@ def _module(module: ModuleReport) -> str:
     ):
         return module.reason
     why = f": {module.reason}" if module.reason else ""
-    retried = f", {_count(module.retries, 'retry', 'retries')}" if module.retries else ""
-    pages = f"; {_count(module.pages, 'page', 'pages')}" if module.pages else ""
+    retried = f", {module.retries} {'retry' if module.retries == 1 else 'retries'}" if module.retries else ""
+    pages = f"; {counted(module.pages, 'page')}" if module.pages else ""
     return f"{_counts([module])}{pages}{retried}; {module.duration:.1f} s{why}"
 
 
 def _sum(report: SyncReport) -> str:
     objects = sum(each.objects for each in report.modules)
     rate = f", {objects / report.duration:,.0f} objects/s" if objects and report.duration > 0 else ""
-    pages = _count(report.pages, "page", "pages")
+    pages = counted(report.pages, "page")
     return f"{_counts(report.modules)}; {pages}; {report.duration:.1f} s{rate}"
 
 
@@ -57,7 +58,7 @@ def _below(module: ModuleReport) -> Iterator[str]:
     notes = list(Counter(module.notes).items())  # many are said of each page
     yield from (f"note: {note}" if times == 1 else f"note, {times} times: {note}" for note, times in notes[:SHOWN])
     if len(notes) > SHOWN:
-        yield f"and {len(notes) - SHOWN} more notes, see --json"
+        yield f"and {counted(len(notes) - SHOWN, 'more note')}, see --json"
     for rejected in module.rejections[:SHOWN]:
         yield from _rejected(rejected)
     if module.rejected > SHOWN:
@@ -70,8 +71,4 @@ def _rejected(rejected: RejectedObject) -> Iterator[str]:
     yield f"rejected {name}: {rejected.message}"
     yield from (f"  {finding}" for finding in rejected.findings[:_FINDINGS])
     if len(rejected.findings) > _FINDINGS:
-        yield f"  and {len(rejected.findings) - _FINDINGS} more findings"
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
+        yield f"  and {counted(len(rejected.findings) - _FINDINGS, 'more finding')}"

@@ -24,6 +24,7 @@ from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.tokens.store import valid_token
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.resources import TokensPushed, WaitingPush
@@ -97,10 +98,12 @@ def _put(emsp: Emsp, file: str) -> tuple[dict[str, Any], int]:
     try:
         changed = emsp.tokens.put_many(reading.tokens())
     except StoreFailed:
-        output.say(f"the database failed; {reading.good} tokens were read until then; those already stored stay stored")
+        read = counted(reading.good, "token")
+        output.say(f"the database failed; read until then: {read}; those already stored stay stored")
         raise
     if reading.refused > _MAX_NAMED:
-        output.say(f"{reading.refused - _MAX_NAMED} more tokens were left out")
+        more = reading.refused - _MAX_NAMED
+        output.say(f"{counted(more, 'more token')} {'was' if more == 1 else 'were'} left out")
     said = {"kept": reading.good, "changed": changed, "refused": reading.refused}
     return said, CommandFailed.status if reading.refused else 0
 
@@ -122,10 +125,8 @@ def _invalidate(emsp: Emsp, uid: str, token_type: TokenType) -> dict[str, Any]:
 def _said(done: dict[str, Any]) -> str:
     if "uid" in done:
         return f"token {done['uid']} ({done['type']}) is not valid since {done['last_updated']}"
-    kept = done["kept"]
-    return (
-        f"{kept} token{'' if kept == 1 else 's'} stored, {done['changed']} new or changed; {done['refused']} left out"
-    )
+    stored = counted(done["kept"], "token")
+    return f"{stored} stored, {done['changed']} new or changed; {done['refused']} left out"
 
 
 def _print(pushed: list[TokensPushed], waiting: list[WaitingPush]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from attrs import asdict, field, frozen
 
+from ocpi_emsp.findings import counted
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 
 
@@ -134,7 +135,7 @@ def _judge(call: Call, supported: bool, seen: Seen) -> tuple[bool, str]:
 def _judge_refusal(call: Call, seen: Seen) -> tuple[bool, str]:
     if call.direction == TO_CPO:
         if seen.not_supported:
-            nothing = "nothing was sent" if not seen.sent else f"but {seen.sent} requests were sent"
+            nothing = "nothing was sent" if not seen.sent else f"but {counted(seen.sent, 'request')} sent"
             return not seen.sent, f"{seen.what}: NotSupported, {nothing}"
         return False, f"{seen.what}: {seen.error if not seen.sent else 'it was sent, although the row is off'}"
     if (seen.http_status, seen.status_code) == (405, 2000):
