@@ -14,14 +14,14 @@ from worker.support import LOCATIONS, SECONDS, Cpos, Gate, PartyId, register, ro
 
 JOBS = """
 SELECT job.id, job.status, job.attempts, job.args, job.lock, job.queueing_lock,
-       array_agg(event.type::text ORDER BY event.id) AS events
+       array_agg(event.type::text ORDER BY event.id) AS events, extract(epoch FROM max(event.at))::float AS last_event
 FROM procrastinate_jobs job JOIN procrastinate_events event ON event.job_id = job.id
 WHERE job.task_name = 'ocpi_emsp.sync' AND event.type <> 'scheduled'
 GROUP BY job.id ORDER BY job.id
 """
 ONCE = ["deferred", "started", "succeeded"]
 PERIOD = 12
-"""Seconds: so long that a busy machine is never a whole turn late."""
+"""Seconds: so long that a busy machine is rarely a whole turn late."""
 
 
 def test_two_workers_sync_each_of_20_parties_once_per_period(postgres_url: str, tmp_path: Path) -> None:
@@ -49,8 +49,11 @@ def test_two_workers_sync_each_of_20_parties_once_per_period(postgres_url: str, 
     assert {job["status"] for job in jobs} <= {"succeeded", "todo"}, "what was not done yet waits"
     synced = [Counter(report["party_id"] for report in worker.synced if report["ok"]) for worker in both]
     assert all(synced), "both worked"
-    assert sum(synced, Counter()) == Counter(job["args"]["party_id"] for job in done)
-    assert sum(cpos.begun().values()) - len(done) in (0, 1, 2), "one list for each job, and what the signal met"
+    jobs_of, syncs_of = Counter(job["args"]["party_id"] for job in done), sum(synced, Counter())
+    late = Counter(job["args"]["party_id"] for job in done if job["last_event"] >= job["args"]["timestamp"] + PERIOD)
+    assert syncs_of <= jobs_of
+    assert jobs_of - syncs_of <= late, "a job ends without a sync only where the next turn has come"
+    assert sum(cpos.begun().values()) - syncs_of.total() in (0, 1, 2), "one list for each job, and what the signal met"
 
 
 def test_the_job_of_a_killed_worker_is_taken_over(postgres_url: str, tmp_path: Path) -> None:
