@@ -2,6 +2,7 @@
 
 Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 17):
 - a route's path is relative to its module's endpoint; ids are percent-decoded and encoded per segment;
+- an endpoint is called as announced; what lies below it is joined with exactly one slash;
 - module names and the scheme's own words compare without case, ids as they are;
 - ``row`` is the path of the support matrix row that switches the route; None is always on.
 """
@@ -37,12 +38,16 @@ class Route:
     def url(self, endpoint: str, *, trailing_slash: bool = False, **params: str) -> str:
         """The URL of this route below a module's endpoint, before the endpoint's query; parameters are percent-encoded.
 
-        ``trailing_slash``: it ends with a slash, as some partners want it.
+        The endpoint itself is called as it was announced, with or without a slash at its end.
+        ``trailing_slash``: the URL ends with a slash, as some partners want it.
         """
-        base, mark, query = endpoint.partition("?")
-        filled = (quote(params[part[1:-1]], safe="") if part.startswith("{") else part for part in self.path)
-        path = "/".join([base.rstrip("/"), *filled])
-        return f"{path}{'/' if trailing_slash else ''}{mark}{query}"
+        path, mark, query = endpoint.partition("?")
+        if self.path:
+            filled = (quote(params[part[1:-1]], safe="") if part.startswith("{") else part for part in self.path)
+            path = "/".join([path.rstrip("/"), *filled])
+        if trailing_slash and not path.endswith("/"):
+            path += "/"
+        return f"{path}{mark}{query}"
 
 
 @frozen

@@ -401,7 +401,7 @@ def test_a_partner_that_wants_a_slash_at_the_end() -> None:
             return empty_list(request)
         return httpx.Response(301, headers={"location": f"{request.url}/"})
 
-    found = look_at(details(CREDENTIALS, ("locations", "https://cpo.test/locations/")), locations=locations)
+    found = look_at(details(CREDENTIALS, ("locations", "https://cpo.test/locations")), locations=locations)
     assert outcomes(found)["locations"] is WARNING
     assert suggested(found) == {"trailing_slash": True}
     assert row(found, "locations", "GET")[0] is Works.YES

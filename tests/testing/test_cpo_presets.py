@@ -263,3 +263,19 @@ def test_run_publishes_the_port_that_was_bound(host: str) -> None:
 def test_importing_the_package_needs_no_uvicorn() -> None:
     check = "import sys, ocpi_emsp.testing.cpo; sys.exit('uvicorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False, timeout=60).returncode == 0
+
+
+def test_slashes() -> None:
+    async def scenario(peer: Pair) -> None:
+        base = "http://cpo.test/ocpi/cpo/2.1.1"
+        details = payload(await peer.http.get(API))["data"]
+        assert {each["url"][-1] for each in details["endpoints"]} == {"/"}
+        moved = await peer.http.get(f"{API}/locations?limit=2")
+        assert (moved.status_code, moved.headers["location"]) == (307, f"{base}/locations/?limit=2")
+        moved = await peer.http.get(f"{API}/locations/LOC1/")
+        assert (moved.status_code, moved.headers["location"]) == (307, f"{base}/locations/LOC1")
+        for path in ("/locations/?limit=2", "/locations/LOC1"):
+            assert (await peer.http.get(f"{API}{path}")).status_code == 200
+
+    pair(scenario, **PRESETS["slash-endpoints"])
+    assert PRESETS["slash-redirects"] == {"redirect_slashes": True}

@@ -29,6 +29,8 @@ class Response:
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
+    url: str = ""
+    """Where it was answered, if a redirect led there; empty: at the URL of the request."""
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name, or None."""

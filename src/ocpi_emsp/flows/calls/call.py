@@ -4,6 +4,7 @@ Rules of this module (status_codes.md; docs/spec-choices.md row 13):
 - a row that the matrix switches off is refused before anything is sent; so is a URL that the policy forbids;
 - an answer counts as success only with HTTP 2xx and a status_code of 1xxx;
 - a URL that we build ends with a slash if the party's profile asks for one; one that the partner gave us is unchanged;
+- redirects within the partner's origin are followed (redirects.py), any other is refused;
 - POST, PUT and PATCH are sent once: a failed call is not repeated (transport_and_format.md, offline behaviour).
 """
 
@@ -22,6 +23,7 @@ from ocpi_emsp.errors import (
     PartnerRefused,
 )
 from ocpi_emsp.flows.calls.call_log import LoggedCall, without_secrets
+from ocpi_emsp.flows.calls.redirects import MOST_REDIRECTS, redirected_to, send_following
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, matrix_of
 from ocpi_emsp.models import Envelope
@@ -101,7 +103,7 @@ async def exchange(context: Context, request: Request, party: Party | None = Non
     with logged.span() as span:
         try:
             # The trace's headers come first: none of them replaces the token.
-            response = await context.send(_with_headers(request, {**span.headers(), **request.headers}))
+            response = await send_following(context, _with_headers(request, {**span.headers(), **request.headers}))
         except OcpiError as error:
             logged.failed(error, span)
             raise
@@ -116,6 +118,7 @@ def _with_headers(request: Request, headers: Mapping[str, str]) -> Request:
 def judge(request: Request, response: Response) -> Envelope:
     """The envelope of a successful answer. Raises PartnerRefused, AnswerUnusable."""
     method, url = request.method, request.url
+    _require_no_redirect(request, response)
     try:
         envelope = read_envelope(response.body)
     except (NotJson, InvalidObject) as error:
@@ -138,3 +141,18 @@ def judge(request: Request, response: Response) -> Envelope:
             data=bytes(envelope.data),
         )
     return envelope
+
+
+def _require_no_redirect(request: Request, response: Response) -> None:
+    """Raises PartnerRefused for a redirect: it is one that is not followed."""
+    led = redirected_to(response)
+    if led is None:
+        return
+    where = without_secrets(request, led)[:200]
+    message = (
+        f"{request.method} {request.url} answered HTTP {response.status}, a redirect to {where}: "
+        f"only 307 and 308 to the same origin are followed, {MOST_REDIRECTS} in a row at most"
+    )
+    raise PartnerRefused(
+        message, method=request.method, url=request.url, answered_http=response.status, answered_code=None
+    )

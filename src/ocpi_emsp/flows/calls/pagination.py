@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from urllib.parse import SplitResult, parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from attrs import define, field, frozen
@@ -20,6 +20,7 @@ from attrs import define, field, frozen
 from ocpi_emsp.codec.patch import items
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, UnsafeUrl
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.wire import Request, Response, http_date, next_link
@@ -94,7 +95,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     problem: OcpiError | None = None
     following, notes = None, list[str]()
     try:
-        following = trail.follow(request, next_link(response.header("link")), data, len(documents), total, notes)
+        following = trail.follow(request, response, data, len(documents), total, notes)
     except (UnsafeUrl, AnswerUnusable) as error:
         problem = error
         notes.append(error.message)
@@ -124,19 +125,20 @@ class _Trail:
     empty: int = 0
 
     def follow(
-        self, request: Request, link: str | None, data: bytes, count: int, total: int | None, notes: list[str]
+        self, request: Request, response: Response, data: bytes, count: int, total: int | None, notes: list[str]
     ) -> str | None:
         """The URL of the next page, or None at the end; corrections go to ``notes``.
 
         Raises UnsafeUrl, AnswerUnusable where the list cannot be followed any further.
         """
+        link = next_link(response.header("link"))
         before, self.total = self.total, total
         self.urls.add(_place(request.url))
         back = self._step_back(request.url, before, total, notes)
         if back is not None:
             return back
         self._require_progress(request.url, data, count, link is not None)
-        following = self._next(request.url, link, notes)
+        following = self._next(response.url or request.url, link, notes)
         if following is not None and _place(following) not in self.urls:
             return following
         return self._without_link(request.url, following, count, total, notes)
@@ -188,14 +190,16 @@ class _Trail:
         if link is None:
             return None
         try:
-            target = _behind_tls(urlsplit(urljoin(url, link)), urlsplit(url), notes)
-            same_origin = _origin(target) == _origin(urlsplit(url))
+            led, as_https = resolved(url, link)
+            stays = same_origin(url, led)
         except ValueError:
             message = f"GET {url}: the next link is not a URL: {link[:200]}"
             raise AnswerUnusable(message, method="GET", url=url) from None
-        if not same_origin:
-            leads = target.geturl()[:200]
-            raise UnsafeUrl(f"the next link leads to another origin, the token is not sent there: {leads}")
+        if as_https:
+            notes.append("the next link leads to plain http, read as https")
+        if not stays:
+            raise UnsafeUrl(f"the next link leads to another origin, the token is not sent there: {led[:200]}")
+        target = urlsplit(led)
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         lost = {name: value for name, value in self.filters.items() if name.startswith("date_") and name not in query}
         if lost:
@@ -227,26 +231,6 @@ def _with(url: SplitResult, **changes: str) -> str:
     query = dict(parse_qsl(url.query, keep_blank_values=True)) | changes
     filters = {name: value for name, value in query.items() if value or name not in changes}
     return urlunsplit(url._replace(query=urlencode(filters, safe=":")))
-
-
-def _behind_tls(target: SplitResult, asked: SplitResult, notes: list[str]) -> SplitResult:
-    """A link to plain http, of a server that does not know that it is reached over TLS, as https."""
-    same_host = (target.hostname or "").lower() == (asked.hostname or "").lower()
-    same_port = target.port in (None, 80, asked.port)
-    if not (target.scheme == "http" and asked.scheme == "https" and same_host and same_port):
-        return target
-    notes.append("the next link leads to plain http, read as https")
-    return target._replace(scheme=asked.scheme, netloc=asked.netloc)
-
-
-def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
-
-
-def same_origin(url: str, other: str) -> bool:
-    """True where both lie on one server, so that what one may see, the other may."""
-    return _origin(urlsplit(url)) == _origin(urlsplit(other))
 
 
 def _count(text: str | None) -> int | None:

@@ -32,7 +32,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.fetch_one import read
-from ocpi_emsp.flows.calls.pagination import same_origin
+from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import Identity
 from ocpi_emsp.flows.parties.party import Party, Profile

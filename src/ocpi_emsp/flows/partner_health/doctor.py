@@ -383,8 +383,11 @@ class _Visit:
         except PartnerRefused as error:
             if error.answered_http not in (301, 302, 307, 308, 404):
                 raise
+            other = route.url(endpoint, trailing_slash=not wanted)
+            if other == route.url(endpoint, trailing_slash=wanted):  # it is announced with a slash
+                raise
             try:
-                page = await self._page(route.url(endpoint, trailing_slash=not wanted), filters)
+                page = await self._page(other, filters)
             except (PartnerError, UnsafeUrl):
                 raise error from None
         habit = "without a slash" if wanted else "with a slash"

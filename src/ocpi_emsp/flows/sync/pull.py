@@ -22,7 +22,8 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
-from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, same_origin, walk
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, walk
+from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
 from ocpi_emsp.flows.parties.hub_owners import text_at

@@ -70,6 +70,12 @@ class Deviations:
       (the specification says n/a)
     - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
 
+    URLs:
+
+    - `endpoint_slash`: the version details list endpoints that end with a slash
+    - `redirect_slashes`: a list is there with a slash at its end alone, what is below it without one alone; the other
+      way is answered HTTP 307, as by FastAPI
+
     Pages:
 
     - `next_link`: one of `NEXT_LINKS`; see `links.py`
@@ -119,6 +125,9 @@ class Deviations:
     accept_credentials_patch: bool = True
     accept_base64_token: bool = False
     send_base64_token: bool = False
+
+    endpoint_slash: bool = False
+    redirect_slashes: bool = False
 
     next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
     foreign_origin: str = FOREIGN_ORIGIN

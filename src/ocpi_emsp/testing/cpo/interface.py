@@ -87,7 +87,8 @@ class Interface:
             self.failures.check_token(token)
             token_format = "raw" if request.headers["authorization"].endswith(f" {token}") else "base64"
             request.state.token = token
-            answered = await self._handler(module, methods(), request)(request)
+            redirect = self._redirect(module, request)
+            answered = redirect or await self._handler(module, methods(), request)(request)
         except RequestError as error:
             answered = refusal(self._cpo.now, error)
         await self._log(request, module, answered, token_format)
@@ -102,6 +103,16 @@ class Interface:
             allowed = {"allow": ", ".join(methods)}
             raise RequestError(405, 2000, f"Method is not allowed: {request.method}", allowed)
         return methods[request.method]
+
+    def _redirect(self, module: str, request: Request) -> Answer | None:
+        """The redirect to the one way of writing the URL of a functional module, or of what is below it."""
+        path = request.path.removesuffix("/")
+        is_bare = path == f"{BASE_PATH}/{VERSION}/{path_of(module)}"
+        if not (self._cpo.redirect_slashes and module) or request.path.endswith("/") == is_bare:
+            return None
+        query = f"?{request.query_string}" if request.query_string else ""
+        location = f"{self._cpo.url.rstrip('/')}{path}{'/' if is_bare else ''}{query}"
+        return Answer(status=307, body=b"", headers={"location": location})
 
     async def _log(self, request: Request, module: str, answered: Answer, token_format: str) -> None:
         outcome: Document = {"method": request.method, "status": answered.status, "status_code": answered.status_code}
@@ -119,8 +130,10 @@ class Interface:
         return answer(self._cpo.now, versions)
 
     async def _get_details(self, _: Request) -> Answer:
+        slash = "/" if self._cpo.endpoint_slash else ""
         endpoints = [
-            {"identifier": module, "url": self._cpo.endpoint(VERSION, path_of(module))} for module in self._cpo.modules
+            {"identifier": module, "url": self._cpo.endpoint(VERSION, path_of(module)) + slash}
+            for module in self._cpo.modules
         ]
         return answer(self._cpo.now, {"version": VERSION, "endpoints": endpoints})
 

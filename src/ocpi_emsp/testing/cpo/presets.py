@@ -12,6 +12,9 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
     "bare-command-result": {"bare_command_result": True},
+    # URLs
+    "slash-endpoints": {"endpoint_slash": True, "redirect_slashes": True},
+    "slash-redirects": {"redirect_slashes": True},
     # Commands
     "result-first": {"results": "first"},
     "result-twice": {"results": "twice"},
