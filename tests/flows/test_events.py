@@ -219,7 +219,7 @@ def test_a_registration_is_an_event() -> None:
 
 @pytest.mark.parametrize("change", ["location", "evse", "connector"])
 def test_an_event_holds_the_object_as_it_is_stored(change: str) -> None:
-    """Row 4: the view of a PATCH has the time that was stamped, of an EVSE the connectors it has by now."""
+    """Row 4: the view of a PATCH without a time has that of its receipt."""
     cpo = peer()
     cpo.put(LOCATION, samples.location())
     cpo.taken()
@@ -232,4 +232,3 @@ def test_an_event_holds_the_object_as_it_is_stored(change: str) -> None:
     else:
         assert isinstance(event, EvseReceived)
         assert event.evse.last_updated == cpo.clock.time
-        assert (event.evse.connectors[0].last_updated == cpo.clock.time) == (change == "connector")

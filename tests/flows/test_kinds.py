@@ -156,10 +156,12 @@ def test_a_patch_changes_what_it_names_and_nothing_else(cpo: Peer, name: str) ->
 
 @EACH
 def test_a_patch_without_last_updated_has_the_receipt_time(cpo: Peer, name: str) -> None:
+    """A connector lies in its EVSE, which has one for both."""
     one = OBJECTS[name]
     before = cpo.data(one.path)
     assert cpo.push("PATCH", one.path, one.change).both == (200, 1000)
-    assert cpo.data(one.path) == before | one.change | {"last_updated": stamp(NOW)}
+    updated = {} if name == "connector" else {"last_updated": stamp(NOW)}
+    assert cpo.data(one.path) == before | one.change | updated
     (event,) = cpo.events
     assert_told(cpo, event, one, created=False)
     assert getattr(event, one.model).last_updated == NOW

@@ -24,7 +24,7 @@ from ocpi_emsp.cli.stores import opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.locations.inbound import assemble
+from ocpi_emsp.flows.locations.read import as_stored
 from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
@@ -153,7 +153,7 @@ def _whole(tx: BlockingTransaction, record: Record) -> Record:
         return record
     evses = tx.children(record.key)
     try:
-        document = assemble(record, evses)
+        document = as_stored(record, evses)
     except OcpiError:  # it is no object to put EVSEs into
         document = record.document
     return evolve(record, document=document, received_at=max(each.received_at for each in (record, *evses)))

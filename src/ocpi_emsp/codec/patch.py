@@ -105,9 +105,14 @@ def _only(key: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Only", [(key, msgspec.Raw, msgspec.Raw(b"null"))]))
 
 
+def member(item: bytes | msgspec.Raw, key: str) -> bytes:
+    """The member ``key`` of an item, undecoded; ``null`` where it has none."""
+    return bytes(getattr(_cut(_only(key), bytes(item), "object"), key))
+
+
 def identity(item: bytes | msgspec.Raw, key: str) -> str:
     """The text of the member ``key`` of an item, a number by its digits. Raises InvalidObject if there is none."""
-    value = bytes(getattr(_cut(_only(key), bytes(item), "object"), key))
+    value = member(item, key)
     if value.startswith(b'"'):
         return msgspec.json.decode(value, type=str)
     if value == b"null" or value[:1] in b"{[tf":

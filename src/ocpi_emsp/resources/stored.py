@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ocpi_emsp.check import check
 from ocpi_emsp.codec import decode
 from ocpi_emsp.findings import Report
-from ocpi_emsp.flows.inbound.stored import Whole, as_stored, find, reader
+from ocpi_emsp.flows.inbound.stored import Whole, as_shown, find, reader
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
 from ocpi_emsp.ports import Key, Record
@@ -45,7 +45,7 @@ class Shape(Generic[T]):
 
     kind: str
     model: type[T]
-    whole: Whole = as_stored
+    whole: Whole = as_shown
 
     def read(self, record: Record) -> T:
         """The typed view. Raises InvalidObject if the document is stored and unreadable."""

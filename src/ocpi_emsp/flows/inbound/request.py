@@ -133,6 +133,12 @@ class Incoming:
             message = f"{member} is {shown(found)}, expected {shown(wanted)} as in the URL"
             raise deviating("the id in the URL differs from the body", f"/{member}", "url.id", message, _ID_CLAUSE)
 
+    def note(self, pointer: str, rule: str, message: str, clause: str) -> None:
+        """Add a warning that only a flow can see: what is received is accepted, and the answer names it."""
+        severity = Severity.WARNING
+        finding = Finding(pointer=pointer, rule=rule, severity=severity, message=message, clause=clause)
+        self.deviations.append(finding)
+
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""
         return self.pulled or self.context.has_receiver(event)

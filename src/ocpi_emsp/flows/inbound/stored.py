@@ -1,6 +1,9 @@
 """What was received, as it is stored: found by its key, and read page by page.
 
-Rules of this module: a page is a transaction of its own, so a long list blocks no writer.
+Rules of this module:
+- a page is a transaction of its own, so a long list blocks no writer;
+- an object is shown with the ``last_updated`` of its record where that is later than what its document says: something
+  in it changed since, or a change came without a time of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+from attrs import evolve
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.codec.moments import said_at
+from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.ports import Key, Query, Record, Transaction
 
@@ -21,6 +30,23 @@ Reader: TypeAlias = Callable[[int, int], Awaitable[Sequence[Record]]]
 async def as_stored(_: Transaction, record: Record) -> Record:
     """The record: it lies in one part."""
     return record
+
+
+def current(record: Record) -> bytes:
+    """The record's document, with the ``last_updated`` that it has by now."""
+    if record.last_updated <= said_at(record.document):
+        return record.document
+    return join({**members(record.document), "last_updated": raw_time(record.last_updated)})
+
+
+async def as_shown(_: Transaction, record: Record) -> Record:
+    """The record, its document as :func:`current` gives it."""
+    return evolve(record, document=current(record))
+
+
+def raw_time(moment: datetime) -> msgspec.Raw:
+    """A timestamp as undecoded JSON."""
+    return msgspec.Raw(f'"{wire_time(moment)}"'.encode())
 
 
 async def find(context: Context, key: Key, whole: Whole = as_stored) -> Record | None:

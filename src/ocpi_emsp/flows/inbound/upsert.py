@@ -1,8 +1,10 @@
 """What sessions and tariffs share: client owned objects that are one record each.
 
 Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
-- an object older than stored is ignored; the same content under a new ``last_updated`` is stored without an event;
-- a PATCH without ``last_updated`` gets the receipt time, and never moves an object back;
+- objects are ordered by the newest time that the partner itself said (``said_at``): one that is older than stored is
+  ignored; the same content under a new ``last_updated`` is stored without an event;
+- a record's ``last_updated`` is for lists by date and never goes back: a PATCH without one gets the receipt time there,
+  beside its document, and that orders nothing;
 - a PATCH of an unknown object is 404, and the next sync pulls that object.
 """
 
@@ -10,14 +12,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
+from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch, wire_time
-from ocpi_emsp.codec.patch import Members, join, members
+from ocpi_emsp.codec.moments import EARLIEST, said_at
+from ocpi_emsp.codec.patch import Members, join
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
-from ocpi_emsp.flows.inbound.stored import find
+from ocpi_emsp.flows.inbound.stored import as_shown, current, find
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -25,7 +28,7 @@ from ocpi_emsp.wire import Response
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
     """The document as stored."""
-    record = await find(incoming.context, key)
+    record = await find(incoming.context, key, as_shown)
     if record is None:
         raise UnknownObject(f"{key.kind} {key.id!r} is not known")
     return incoming.answer(record.document)
@@ -35,21 +38,36 @@ async def store_object(
     incoming: Incoming, tx: Transaction, old: Record | None, new: Record, event: type[Event]
 ) -> Stored:
     """Insert or replace one record, with its event where its content changed."""
-    if old is not None and new.last_updated < old.last_updated:
-        return older(old, old.last_updated)
+    if old is not None and is_older(old, new):
+        return older(old)
     if old is not None and incoming.pulled and old.document == new.document:
         return Stored(Outcome.UNCHANGED, record=old)
+    new = onward(old, new)
     await tx.put(new)
     if incoming.compares(event):
         if not differs(old, new):
             return Stored(Outcome.UNCHANGED, record=new)
-        await incoming.emit(tx, event, new.key, new.document, created=old is None)
+        await incoming.emit(tx, event, new.key, current(new), created=old is None)
     return Stored.over(old)
 
 
-def older(old: Record, stored: datetime) -> Stored:
-    """What was received is older than what is stored, which stays."""
-    return Stored(Outcome.STALE, f"it was last updated {wire_time(stored)}, the received one is older", old)
+def is_older(old: Record, new: Record) -> bool:
+    """Whether what the partner says now is older than what it said of the same object before."""
+    # Nothing is said later than the record's own time, which needs no reading.
+    return new.last_updated < old.last_updated and EARLIEST < said_at(new.document) < said_at(old.document)
+
+
+def onward(old: Record | None, new: Record) -> Record:
+    """The new record, its ``last_updated`` not before that of the old one."""
+    if old is None or old.last_updated <= new.last_updated:
+        return new
+    return evolve(new, last_updated=old.last_updated)
+
+
+def older(old: Record, said: datetime | None = None) -> Stored:
+    """What was received is older than what is stored, which stays; ``said``: when that was updated, if not itself."""
+    moment = said_at(old.document) if said is None else said
+    return Stored(Outcome.STALE, f"it was last updated {wire_time(moment)}, the received one is older", old)
 
 
 def differs(old: Record | None, new: Record) -> bool:
@@ -73,23 +91,11 @@ async def request_resync_of(incoming: Incoming, tx: Transaction, key: Key) -> No
     await incoming.emit(tx, ResyncRequested, key, module=module, id=object_id)
 
 
-def stamped(patch: bytes | msgspec.Raw, moment: datetime) -> Members:
-    """The members of a patch, with a ``last_updated``. Raises NotJson, InvalidObject."""
-    changes = members(patch)
-    changes.setdefault("last_updated", raw_time(moment))
-    return changes
-
-
-def raw_time(moment: datetime) -> msgspec.Raw:
-    """A timestamp as undecoded JSON."""
-    return msgspec.Raw(f'"{wire_time(moment)}"'.encode())
+def updated_at(incoming: Incoming, record: Record, changes: Members, said: datetime) -> datetime:
+    """When a record was updated by a patch: as the partner ``said``, or on receipt where the patch has no time."""
+    return said if "last_updated" in changes else max(incoming.now, record.last_updated)
 
 
 def patched(record: Record, changes: Members) -> bytes:
     """The record's document with changes merged in."""
     return merge_patch(record.document, join(changes))
-
-
-def receipt(incoming: Incoming, record: Record) -> datetime:
-    """The time that stamps a change of ``record``: now, or later where the record is ahead of our clock."""
-    return max(incoming.now, record.last_updated)

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import msgspec
 from attrs import evolve
 
-from ocpi_emsp.flows.locations.inbound import assemble
+from ocpi_emsp.codec.patch import Members, join, members
+from ocpi_emsp.flows.inbound.stored import current, raw_time
 from ocpi_emsp.ports import Record, Transaction
+
+
+def assemble(location: Record, evses: Sequence[Record]) -> bytes:
+    """The location's document with its EVSEs, each with the ``last_updated`` that it has by now."""
+    return join(_dated(location, map(current, evses)))
+
+
+def as_stored(location: Record, evses: Sequence[Record]) -> bytes:
+    """The location's document with its EVSEs as they are stored, and the ``last_updated`` that it has by now."""
+    return join(_dated(location, (evse.document for evse in evses)))
+
+
+def joined(location: Record, evses: Sequence[Record]) -> bytes:
+    """The location's document with its EVSEs, each as the partner said it."""
+    return join(_with(location, (evse.document for evse in evses)))
+
+
+def _dated(location: Record, evses: Iterable[bytes]) -> Members:
+    return {**_with(location, evses), "last_updated": raw_time(location.last_updated)}
+
+
+def _with(location: Record, evses: Iterable[bytes]) -> Members:
+    parts = members(location.document)
+    if below := b",".join(evses):
+        parts["evses"] = msgspec.Raw(b"[" + below + b"]")
+    return parts
 
 
 async def whole_location(tx: Transaction, location: Record) -> Record:

@@ -16,7 +16,7 @@ from itertools import chain
 
 from attrs import evolve
 
-from ocpi_emsp.flows.locations.inbound import remove_evses
+from ocpi_emsp.flows.locations.store import remove_evses
 from ocpi_emsp.flows.parties.hub_owners import open_owners
 from ocpi_emsp.flows.sync.page import Page, Pull, after_commit
 from ocpi_emsp.ports import Kind, Owner, Query, Record, Transaction

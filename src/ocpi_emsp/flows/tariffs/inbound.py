@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
+from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
-from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, receipt, stamped, store_object
+from ocpi_emsp.flows.inbound.stored import current
+from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -36,10 +40,12 @@ async def patch(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, key)
         if record is not None:
-            document = patched(record, stamped(incoming.request.body, receipt(incoming, record)))
+            changes = members(incoming.request.body)
+            document = patched(record, changes)
             tariff = incoming.accept(Tariff, document)
             incoming.require_id("id", tariff.id, key.id)
-            new = _record(incoming, document, tariff)
+            moment = updated_at(incoming, record, changes, tariff.last_updated)
+            new = evolve(_record(incoming, document, tariff), last_updated=moment)
             return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 
@@ -51,7 +57,7 @@ async def delete(incoming: Incoming) -> Response:
         record = await tx.get(key)
         if record is not None:
             await tx.delete(key)
-            await incoming.emit(tx, TariffDeleted, key, record.document)
+            await incoming.emit(tx, TariffDeleted, key, current(record))
             return incoming.reply(Stored(Outcome.UPDATED))
     raise UnknownObject(f"tariff {key.id!r} is not known")
 

@@ -32,7 +32,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
 from ocpi_emsp.flows.inbound.request import Incoming
-from ocpi_emsp.flows.locations.inbound import assemble
+from ocpi_emsp.flows.locations.read import joined
 from ocpi_emsp.flows.parties.hub_owners import open_owners
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
@@ -230,7 +230,7 @@ def _location(case: Case, stored: _Stored) -> Location | None:
     if stored.location is None:
         return None
     try:
-        return decode(Location, assemble(stored.location, stored.evses))
+        return decode(Location, joined(stored.location, stored.evses))
     except InvalidObject as error:  # it was accepted once: no fault of the party that asks now
         case.because("the location as it is stored cannot be read")
         raise _NoAnswer(f"the stored location {stored.location.key.id!r} cannot be read") from error

@@ -1,0 +1,267 @@
+"""Storing a location, its EVSEs and its connectors.
+
+Rules of this module (docs/spec-choices.md rows 4, 15, 18; the shared ones are in inbound/upsert.py):
+- EVSEs are records of their own, so that a status change rewrites one EVSE;
+- each part is compared with what the partner said of that part last: a location with the location, an EVSE with the
+  EVSE, a connector with the connector; what is newer in an object that is older is stored, and the other way round;
+- a change of a part moves the record's ``last_updated`` of everything around it forward, never back, and not what
+  their documents say;
+- an EVSE that a PUT of its location leaves out becomes REMOVED, with an event; it keeps its own ``last_updated``, so
+  that it is back once it is listed again. One that was received since, of a later time, stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from attrs import evolve, field, frozen
+
+from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec.moments import EARLIEST, said_at
+from ocpi_emsp.codec.patch import identity, items, join, members
+from ocpi_emsp.codec.strict import decode_part, may_have_offset
+from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.stored import current
+from ocpi_emsp.flows.inbound.upsert import differs, is_older, older, onward
+from ocpi_emsp.flows.locations.connectors import newest_connectors
+from ocpi_emsp.flows.locations.read import assemble
+from ocpi_emsp.models import Connector, Evse, Location, Status
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+
+_EVSES = tuple[Evse, ...]
+_NULL = msgspec.Raw(b"null")
+_REMOVED = join({"status": msgspec.Raw(b'"REMOVED"')})
+
+
+@frozen
+class Pushed:
+    """A location as received, split: its document without EVSEs, and a record for each EVSE."""
+
+    location: Location
+    shell: bytes
+    evses: list[Record]
+
+
+def read(incoming: Incoming, document: bytes) -> Pushed:
+    """Take a whole location apart. Raises NotJson, InvalidObject with every finding."""
+    location = incoming.accept(Location, document)
+    parts = members(document)
+    documents = map(bytes, items(parts.pop("evses", _NULL)))
+    pairs = zip(location.evses, documents, strict=True)
+    key = location_key(incoming)
+    evses = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
+    return Pushed(location, join(parts), evses)
+
+
+def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None:
+    """Take apart what the strict lane accepts, or None; an EVSE whose bytes are stored already is not read again."""
+    body = incoming.request.body
+    if incoming.policy.needs_rules or may_have_offset(body):
+        return None
+    try:
+        parts = members(body)
+        documents = items(parts.pop("evses", _NULL))
+    except InvalidObject:
+        return None
+    shell = join(parts)
+    location = decode_part(Location, shell)
+    evses: list[Record | bytes] = [bytes(raw) for raw in documents]
+    for place, old in enumerate(stored[: len(evses)]):
+        if evses[place] == old.document:
+            evses[place] = old
+    new = decode_part(_EVSES, b"[" + b",".join(evse for evse in evses if isinstance(evse, bytes)) + b"]")
+    if location is None or new is None:
+        return None
+    unread = iter(new)
+    key = location_key(incoming)
+    return Pushed(
+        location,
+        shell,
+        [evse_record(incoming, key, next(unread), evse) if isinstance(evse, bytes) else evse for evse in evses],
+    )
+
+
+def location_key(incoming: Incoming) -> Key:
+    """The key of the location that the URL names."""
+    return incoming.key(Kind.LOCATION, incoming.params["location_id"])
+
+
+def evse_record(incoming: Incoming, location: Key, evse: Evse, document: bytes) -> Record:
+    """The record of an EVSE as received."""
+    key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
+    correlation_id = incoming.correlation_id
+    return Record(key, document, evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
+
+
+async def store_location(
+    incoming: Incoming,
+    tx: Transaction,
+    old: Record | None,
+    stored: Sequence[Record],
+    pushed: Pushed,
+    moment: datetime,
+) -> Stored:
+    """Insert or replace a location, changed at ``moment``, and each of its EVSEs."""
+    key, correlation_id = location_key(incoming), incoming.correlation_id
+    record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
+    stays = old if old is not None and is_older(old, record) else None
+    evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is None)
+    await evses.store(pushed.evses)
+    if stays is None:
+        await evses.remove_others(pushed, old)
+    elif not evses.written:
+        return older(stays)
+    else:
+        record = stays
+        stands = f"the location was last updated {wire_time(said_at(stays.document))}, the received one is older"
+        message = f"{stands}; only what is newer in it is stored"
+        incoming.note("/last_updated", "location.older", message, Location.clause)
+    record = evolve(record, last_updated=max(evses.latest), correlation_id=correlation_id)
+    record = onward(old, record)
+    says_the_same = old is not None and old.document == record.document and record.last_updated <= old.last_updated
+    if incoming.pulled and says_the_same and not evses.changed:
+        return Stored(Outcome.UNCHANGED, record=old)
+    await tx.put(record)
+    if not incoming.compares(LocationReceived):
+        return Stored.over(old)
+    if not evses.changed and not differs(old, record):
+        return Stored(Outcome.UNCHANGED, record=record)
+    if incoming.context.has_receiver(LocationReceived):
+        whole = assemble(record, await tx.children(key))
+        await incoming.emit(tx, LocationReceived, key, whole, created=old is None)
+    return Stored.over(old)
+
+
+@frozen
+class _Evses:
+    """The EVSEs of a location on their way to what was received."""
+
+    incoming: Incoming
+    tx: Transaction
+    known: dict[Key, Record]
+    moment: datetime
+    """When the location was changed."""
+    listed: bool
+    """Whether the location says which EVSEs it has; one that is older than stored does not."""
+    latest: list[datetime] = field(factory=list)
+    """When each was updated last."""
+    written: list[Key] = field(factory=list)
+    changed: list[Key] = field(factory=list)
+    """Those whose content changed, where that matters."""
+
+    async def store(self, pushed: Sequence[Record]) -> None:
+        """Store those that are new, or as new as what is stored of them."""
+        self.latest.append(self.moment)
+        compares = self.incoming.compares(LocationReceived)
+        for received in pushed:
+            old = self.known.get(received.key)
+            record = received if old is None or old.document == received.document else self._merged(old, received)
+            self.latest.append(record.last_updated)
+            if old is not None and (record is old or old.document == record.document):
+                continue
+            if compares and differs(old, record):
+                self.changed.append(record.key)
+            self.known[record.key] = record
+            self.written.append(record.key)
+            await self.tx.put(record)
+
+    def _merged(self, old: Record, received: Record) -> Record:
+        if old.missing_since is None or said_at(received.document) > said_at(old.document):
+            return merged(old, received)
+        # It is REMOVED since it was not listed, and not by a word of its partner's.
+        return onward(old, received) if self.listed else old
+
+    async def remove_others(self, pushed: Pushed, location: Record | None) -> None:
+        """Mark the EVSEs that were not received, as far as the location says that they are gone."""
+        listed = {record.key for record in pushed.evses}
+        left_out = [record for key, record in self.known.items() if key not in listed]
+        if not left_out or location is None:
+            return
+        moment = max([pushed.location.last_updated, *(said_at(evse.document) for evse in pushed.evses)])
+        for record in left_out:
+            self.latest.append(record.last_updated)
+            is_later = record.received_at > location.received_at and said_at(record.document) > moment
+            if not is_later and await _remove(self.incoming, self.tx, record):
+                key = record.key
+                self.written.append(key)
+                self.changed.extend([key] if self.incoming.compares(LocationReceived) else [])
+
+
+async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
+    """Mark the EVSEs of a location that its CPO does not list any more; how many were not marked yet."""
+    return sum([await _remove(incoming, tx, record) for record in await tx.children(location)])
+
+
+async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
+    """Mark an EVSE that its location does not list as REMOVED and missing; False where it is REMOVED already."""
+    if incoming.accept(Evse, record.document).status == Status.REMOVED:
+        return False
+    removed = Record(
+        record.key,
+        merge_patch(record.document, _REMOVED),
+        record.last_updated,
+        incoming.now,
+        missing_since=incoming.now,
+        correlation_id=incoming.correlation_id,
+    )
+    await tx.put(removed)
+    await incoming.emit(tx, EvseRemoved, record.key, current(removed), location_id=record.key.parent)
+    return True
+
+
+def merged(old: Record, new: Record) -> Record:
+    """What stands of an EVSE: the received one or, where that is older, the stored one, each with the newest of every
+    connector; the stored record itself where nothing is newer."""
+    stays = is_older(old, new)
+    base, other = (old, new) if stays else (new, old)
+    document = newest_connectors(base.document, other.document)
+    if stays and document == old.document:
+        return old
+    record = new if document == new.document else evolve(new, document=document)
+    return onward(old, record)
+
+
+async def store_evse(
+    incoming: Incoming, tx: Transaction, location: Record, old: Record | None, received: Record
+) -> Stored:
+    """Insert or replace an EVSE of a location, and move the location's time with it."""
+    record = received if old is None else merged(old, received)
+    if old is not None and record is old:
+        return older(old)
+    key = record.key
+    await tx.put(record)
+    if record.last_updated > location.last_updated:
+        correlation_id = incoming.correlation_id
+        await tx.put(evolve(location, last_updated=record.last_updated, correlation_id=correlation_id))
+    if incoming.context.has_receiver(EvseReceived) and differs(old, record):
+        created = old is None
+        await incoming.emit(tx, EvseReceived, key, current(record), location_id=key.parent, created=created)
+    return Stored.over(old)
+
+
+async def store_connector(
+    incoming: Incoming,
+    tx: Transaction,
+    location: Record,
+    evse: Record,
+    connector: Connector,
+    document: bytes,
+    moment: datetime,
+) -> Stored:
+    """Insert or replace a connector of an EVSE, changed at ``moment``."""
+    parts = members(evse.document)
+    connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
+    old = connectors.get(connector.id)
+    if old is not None and EARLIEST < said_at(document) < said_at(old):
+        return older(evse, said_at(old))
+    connectors[connector.id] = msgspec.Raw(document)
+    parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
+    whole = join(parts)
+    record = evse_record(incoming, location.key, incoming.accept(Evse, whole), whole)
+    record = evolve(record, last_updated=max(evse.last_updated, moment))
+    stored = await store_evse(incoming, tx, location, evse, record)
+    return Stored(Outcome.CREATED) if old is None else stored
