@@ -279,3 +279,24 @@ def test_slashes() -> None:
 
     pair(scenario, **PRESETS["slash-endpoints"])
     assert PRESETS["slash-redirects"] == {"redirect_slashes": True}
+
+
+@pytest.mark.parametrize(
+    ("preset", "link", "headers"),
+    [
+        ("no-links", None, {"x-limit": "2"}),
+        ("unreadable-link", "http://[::1/locations", {"x-limit": "2", "x-total-count": "3"}),
+        (
+            "uncounted",
+            "http://cpo.test/ocpi/cpo/2.1.1/locations?offset=2&limit=2",
+            {"x-limit": "2", "x-total-count": "4"},
+        ),
+    ],
+)
+def test_headers_of_a_first_page(preset: str, link: str | None, headers: dict[str, str]) -> None:
+    async def scenario(peer: Pair) -> None:
+        response = await peer.http.get(f"{API}/locations")
+        assert next_url(response) == link
+        assert {name: value for name, value in response.headers.items() if name.startswith("x-")} == headers
+
+    pair(scenario, page_limit=2, **PRESETS[preset])

@@ -20,7 +20,7 @@ from ocpi_emsp.codec.zones import in_zone
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
 from ocpi_emsp.flows.calls.call import call, url_of
-from ocpi_emsp.flows.calls.pagination import CircularList, ListPage, first_url, walk
+from ocpi_emsp.flows.calls.pagination import CircularList, IncompleteList, ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.routes import Route
@@ -74,7 +74,7 @@ async def fetch_pages(
     url = first_url(url_of(context, party, route), filters)
     async for listed in walk(context, party, url, filters, module=route.module):
         yield _decoded(party, kind, listed, seen)
-        if listed.problem is not None and not isinstance(listed.problem, CircularList):
+        if listed.problem is not None and not isinstance(listed.problem, CircularList | IncompleteList):
             raise listed.problem
 
 

@@ -4,21 +4,25 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 - a next link is resolved against the request's URL and stays on the same origin (one to plain http of the same host,
   from behind a TLS proxy, is read as https); filters of the request that the partner loses are added again;
 - where X-Total-Count shrinks between two pages, the last GET is repeated with an offset lower by the difference;
-- where X-Total-Count is higher than what the links lead to, the list continues by offset;
-- a URL is followed once, and a page that was listed before ends the list: no list is endless.
+- where X-Total-Count says more, and no link leads on, or one that cannot be used, the list continues by offset at its
+  own URL; where neither a link nor a total says anything, a full page is followed by the next one;
+- a URL is followed once, and a page that was listed before ends the list: no list is endless;
+- a list with fewer distinct objects than X-Total-Count at its end is incomplete, and says so. It is asked for once more
+  where objects came twice: their order was not the same on every page.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from attrs import define, field, frozen
 
-from ocpi_emsp.codec.patch import items
-from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, UnsafeUrl
+from ocpi_emsp.codec.patch import identity, items
+from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.flows.core.context import Context
@@ -26,11 +30,19 @@ from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.wire import Request, Response, http_date, next_link
 
 EMPTY_PAGES = 10
-"""Pages without objects in a row, each naming a next one, that are followed: some partners filter after paging."""
+"""Pages without objects in a row, each naming a next one, that are followed where X-Total-Count says that there is
+more: some partners filter after paging. Without a total, the second one ends the list."""
+_ONWARD = "; X-Total-Count is {}, so the sync continues by offset"
+_BEHIND_THE_END = frozenset({200, 400, 404, 410, 416, 422})
+"""HTTP statuses of a refusal that, behind a full page without a link, says that there is no such page."""
 
 
 class CircularList(AnswerUnusable):
     """A list leads back to a page before, and there is no other way to continue."""
+
+
+class IncompleteList(AnswerUnusable):
+    """A list ended, and X-Total-Count says that there is more."""
 
 
 @frozen(kw_only=True)
@@ -47,6 +59,8 @@ class ListPage:
     """Bytes of the answer."""
     limit: int | None = None
     """X-Limit, if the partner sends it."""
+    listed: int | None = None
+    """Distinct objects of the list up to this page's end, with those before its first page; None: it is not known."""
     date: datetime | None = None
     """When the partner answered, by its own clock (the Date header); None without that header."""
     notes: tuple[str, ...] = ()
@@ -67,16 +81,25 @@ async def walk(
     filters: Mapping[str, str],
     *,
     total: int | None = None,
+    listed: int | None = None,
     module: str = "",
 ) -> AsyncGenerator[ListPage, None]:
-    """The pages of a list, from ``url`` on; ``total``: that of the page before. Raises PartnerError, UnsafeUrl.
+    """The pages of a list, from ``url`` on. Raises PartnerError, UnsafeUrl.
 
+    ``total`` and ``listed``: of the page before; without, the objects before ``url`` are counted by its offset.
     ``filters`` are the parameters that every page is asked for; ``module`` is what is listed, for the log.
     """
-    trail, following = _Trail(filters, url, total), url
+    before = (offset_of(url) or 0) if listed is None and total is None else listed
+    trail, following = _Trail(filters, url, total, before, bool(party.profile.allowed_parties)), url
     for _ in range(context.limits.http.max_pages):
         request = outgoing_request("GET", following, party.token or "", as_base64=party.profile.base64_token)
-        page = _page(request, await exchange(context, request, party, module), trail)
+        try:
+            page = _page(request, await exchange(context, request, party, module), trail)
+        except PartnerRefused as error:
+            if not trail.is_beyond or error.answered_http not in _BEHIND_THE_END:
+                raise
+            yield _no_page(following, trail)
+            return
         yield page
         if page.following is None:
             return
@@ -91,11 +114,11 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     except (InvalidObject, NotJson):
         message = f"GET {request.url}: data is not a list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
-    total = _count(response.header("x-total-count"))
+    total, limit = _count(response.header("x-total-count")), _count(response.header("x-limit"))
     problem: OcpiError | None = None
     following, notes = None, list[str]()
     try:
-        following = trail.follow(request, response, data, len(documents), total, notes)
+        following = trail.follow(_Seen(request, response, data, documents, total, limit), notes)
     except (UnsafeUrl, AnswerUnusable) as error:
         problem = error
         notes.append(error.message)
@@ -105,63 +128,178 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         following=following,
         total=total,
         size=len(response.body),
-        limit=_count(response.header("x-limit")),
+        limit=limit,
+        listed=trail.listed,
         date=http_date(response.header("date")),
         notes=tuple(notes),
         problem=problem,
     )
 
 
+def _no_page(url: str, trail: _Trail) -> ListPage:
+    """The end of a list whose last page was full: the partner refuses the page behind it."""
+    return ListPage(documents=(), url=url, following=None, total=None, size=0, listed=trail.listed)
+
+
+class _Named(msgspec.Struct):
+    """An object of a list; what is not one is read by itself."""
+
+    id: str
+
+
+@frozen
+class _Seen:
+    """A page as the partner answered it."""
+
+    request: Request
+    response: Response
+    data: bytes
+    documents: Sequence[msgspec.Raw]
+    total: int | None
+    limit: int | None
+
+    @property
+    def url(self) -> str:
+        return self.request.url
+
+    @property
+    def count(self) -> int:
+        return len(self.documents)
+
+    @property
+    def link(self) -> str | None:
+        return next_link(self.response.header("link"))
+
+    @property
+    def ids(self) -> Iterable[int]:
+        """What tells its objects apart, by their hash."""
+        try:
+            return [hash(each.id) for each in msgspec.json.decode(self.data, type=list[_Named])]
+        except msgspec.MsgspecError:  # no data, or an object that is none
+            return map(_object, self.documents)
+
+    @property
+    def is_full(self) -> bool:
+        """True where it has as many objects as were asked for, or as the partner gives at most."""
+        asked = _count(dict(parse_qsl(urlsplit(self.url).query)).get("limit"))
+        sizes = [size for size in (asked, self.limit) if size]
+        return bool(sizes) and self.count >= min(sizes)
+
+
 @define
 class _Trail:
-    """Where a list has been. URLs and pages are stored by their hash, so that a million objects take little room."""
+    """Where a list has been. URLs, pages and objects are stored by their hash: a million objects take little room."""
 
     filters: Mapping[str, str]
     first: str
     total: int | None
+    listed: int | None
+    is_hub: bool
+    """Several parties list their objects in it, maybe under the same ids."""
     urls: set[int] = field(factory=set)
     pages: set[int] = field(factory=set)
+    objects: set[int] = field(factory=set)
     stepped: set[tuple[str, int]] = field(factory=set)
     empty: int = 0
+    furthest: int = 0
+    """The offset behind the furthest page."""
+    is_beyond: bool = False
+    """The page is asked for because the one before was full, and nothing else says that there is more."""
+    came_twice: bool = False
+    is_second: bool = False
+    """The list is asked for once more."""
+    has_noted: bool = False
 
-    def follow(
-        self, request: Request, response: Response, data: bytes, count: int, total: int | None, notes: list[str]
-    ) -> str | None:
+    def follow(self, page: _Seen, notes: list[str]) -> str | None:
         """The URL of the next page, or None at the end; corrections go to ``notes``.
 
         Raises UnsafeUrl, AnswerUnusable where the list cannot be followed any further.
         """
-        link = next_link(response.header("link"))
-        before, self.total = self.total, total
-        self.urls.add(_place(request.url))
-        back = self._step_back(request.url, before, total, notes)
+        before, self.total = self.total, page.total
+        self.urls.add(_place(page.url))
+        has_new = self._enter(page)
+        back = self._step_back(page.url, before, page.total, notes)
         if back is not None:
             return back
-        self._require_progress(request.url, data, count, link is not None)
-        following = self._next(response.url or request.url, link, notes)
-        if following is not None and _place(following) not in self.urls:
-            return following
-        return self._without_link(request.url, following, count, total, notes)
-
-    def _without_link(
-        self, url: str, followed: str | None, count: int, total: int | None, notes: list[str]
-    ) -> str | None:
-        """The next URL where no link leads on, by X-Total-Count. Raises CircularList."""
-        offset = self._offset(url)
-        seen = "there is no next link" if followed is None else f"the next link was followed before: {followed}"
-        if total is None or offset is None or not count:
-            if followed is None:
-                return None
-            raise CircularList(seen, method="GET", url=url)
-        if offset + count >= total:
-            if followed is not None:
-                notes.append(f"{seen}; X-Total-Count is {total}, so the list ends here")
+        offset, was_beyond, self.is_beyond = self._offset(page.url), self.is_beyond, False
+        if was_beyond and not has_new:
             return None
-        onward = _with(urlsplit(url), offset=str(offset + count))
-        if _place(onward) in self.urls:
-            raise CircularList(seen, method="GET", url=url)
-        notes.append(f"{seen}; X-Total-Count is {total}, so the sync continues by offset")
+        if offset is not None and hash(page.data) not in self.pages:
+            self.furthest = max(self.furthest, offset + page.count)
+        if not page.count and self._ends_empty(page, offset):
+            return self._end(page.url, notes)
+        try:
+            self._require_progress(page)
+            following = self._next(page.response.url or page.url, page.link, notes)
+            if following is not None and _place(following) in self.urls:
+                raise CircularList(f"the next link was followed before: {following}", method="GET", url=page.url)
+        except (UnsafeUrl, AnswerUnusable) as error:
+            return self._without_link(page, offset, error, notes)
+        return following or self._behind(page, offset, notes)
+
+    def _enter(self, page: _Seen) -> bool:
+        """Enter the objects of a page; True where one was not listed before."""
+        before = len(self.objects)
+        self.objects.update(map(hash, map(bytes, page.documents)) if self.is_hub else page.ids)
+        new = len(self.objects) - before
+        self.came_twice = self.came_twice or new < page.count
+        if self.listed is not None:
+            self.listed += new
+        return new > 0
+
+    def _ends_empty(self, page: _Seen, offset: int | None) -> bool:
+        """True for an empty page that ends the list, whatever its link says."""
+        if page.total is None:
+            return self.empty > 0
+        return (offset or 0) >= page.total or (self.listed or 0) >= page.total
+
+    def _behind(self, page: _Seen, offset: int | None, notes: list[str]) -> str | None:
+        """The next URL where there is no link."""
+        onward = self._onward(page.url) if offset is not None and page.count else None
+        if page.total is None:
+            self.is_beyond = onward is not None and page.is_full
+            return onward if self.is_beyond else None
+        if onward is not None and self.furthest < page.total:
+            self._note(f"there is no next link{_ONWARD.format(page.total)}", notes)
+            return onward
+        return self._end(page.url, notes)
+
+    def _without_link(self, page: _Seen, offset: int | None, error: OcpiError, notes: list[str]) -> str | None:
+        """The next URL where the link cannot be used: by X-Total-Count. Raises the error where that does not help."""
+        if page.total is None or offset is None or not page.count:
+            raise error
+        if self.furthest >= page.total:
+            self._note(f"{error.message}; X-Total-Count is {page.total}, so the list ends here", notes)
+            return self._end(page.url, notes)
+        onward = self._onward(page.url)
+        if onward is None:
+            raise error
+        self._note(f"{error.message}{_ONWARD.format(page.total)}", notes)
         return onward
+
+    def _onward(self, url: str) -> str | None:
+        """The URL behind the furthest page, at the list's own URL; None where it was asked for before."""
+        onward = _with(urlsplit(url), offset=str(self.furthest))
+        return None if _place(onward) in self.urls else onward
+
+    def _note(self, said: str, notes: list[str]) -> None:
+        """Say once for a list what is wrong with its links."""
+        if not self.has_noted:
+            self.has_noted = True
+            notes.append(said)
+
+    def _end(self, url: str, notes: list[str]) -> str | None:
+        """None where everything was listed, or the first page once more. Raises IncompleteList."""
+        if self.total is None or self.listed is None or self.listed >= self.total:
+            return None
+        said = f"X-Total-Count is {self.total}, and {counted(self.listed, 'distinct object')} were listed"
+        if self.came_twice and not self.is_second:
+            self.is_second, self.furthest = True, 0
+            self.urls.clear()
+            self.pages.clear()
+            notes.append(f"{said}, some of them twice; the list is asked for once more")
+            return _with(urlsplit(self.first), offset="0")
+        raise IncompleteList(said, method="GET", url=url)
 
     def _step_back(self, url: str, before: int | None, now: int | None, notes: list[str]) -> str | None:
         """This page from a lower offset, where objects moved up because the list shrank; or None."""
@@ -174,16 +312,17 @@ class _Trail:
         self.stepped.add((back, now))
         self.urls.clear()
         self.pages.clear()
+        self.furthest = 0
         notes.append(f"X-Total-Count fell from {before} to {now}; continued from {back}")
         return back
 
-    def _require_progress(self, url: str, data: bytes, count: int, goes_on: bool) -> None:
-        self.empty = 0 if count else self.empty + 1
-        if goes_on and self.empty >= EMPTY_PAGES:
-            raise CircularList(f"{self.empty} empty pages in a row, each with a next link", method="GET", url=url)
-        if count and hash(data) in self.pages:
-            raise CircularList(f"the same objects were listed before: {url}", method="GET", url=url)
-        self.pages.add(hash(data))
+    def _require_progress(self, page: _Seen) -> None:
+        self.empty = 0 if page.count else self.empty + 1
+        if page.link is not None and self.empty >= EMPTY_PAGES:
+            raise CircularList(f"{self.empty} empty pages in a row, each with a next link", method="GET", url=page.url)
+        if page.count and hash(page.data) in self.pages:
+            raise CircularList(f"the same objects were listed before: {page.url}", method="GET", url=page.url)
+        self.pages.add(hash(page.data))
 
     def _next(self, url: str, link: str | None, notes: list[str]) -> str | None:
         """Where the next link leads to, corrected. Raises UnsafeUrl, AnswerUnusable."""
@@ -212,6 +351,15 @@ class _Trail:
     def _offset(self, url: str) -> int | None:
         offset = offset_of(url)
         return 0 if offset is None and url == self.first else offset
+
+
+def _object(document: msgspec.Raw) -> int:
+    """Equal for one object in two documents; one without an id is its document."""
+    data = bytes(document)
+    try:
+        return hash(identity(data, "id"))
+    except (InvalidObject, NotJson):
+        return hash(data)
 
 
 def _place(url: str) -> int:

@@ -53,6 +53,8 @@ class Window:
     """The URL of the page that comes next; None for the first."""
     total: int | None = None
     """X-Total-Count of the page before."""
+    listed: int | None = None
+    """Distinct objects that the phase has listed; None: it is not known."""
     marked: int = 0
     """In MISSING: the sequence of the last record that was looked at."""
     repeats: bool = False

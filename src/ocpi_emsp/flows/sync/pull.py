@@ -3,7 +3,7 @@
 Rules of this module (transport_and_format.md, pagination and offline behaviour):
 - the rules of a window are in checkpoint.py, those of a page in page.py, those of what vanished in vanished.py;
 - a full sync lists everything up to its start, then what changed meanwhile, and marks then what was in neither;
-- a list that turns in circles or leads elsewhere is not done: the next sync asks for the same window again;
+- a list that turns in circles, leads elsewhere or lacks objects is not done: the next sync asks for its window again;
 - a place that the partner does not know any more (an expired link) is given up, and its window begun again, once;
 - a token that was replaced meanwhile is read again; what else fails leaves the place where it is, for the next sync.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -22,7 +22,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
-from ocpi_emsp.flows.calls.pagination import ListPage, first_url, offset_of, walk
+from ocpi_emsp.flows.calls.pagination import IncompleteList, ListPage, first_url, offset_of, walk
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
@@ -47,6 +47,8 @@ from ocpi_emsp.wire import PageRequest
 Stop: TypeAlias = Callable[[], bool]
 OnProgress: TypeAlias = Callable[[], None]
 
+_NOTHING_YET = datetime(2100, 1, 1, tzinfo=UTC)
+"""The date_from of a list that has nothing."""
 _TICK, _DAY = 60, 24 * 3600
 """Seconds."""
 _TOKENS = 3
@@ -148,7 +150,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
         if left is not None and continues:
             window = evolve(left, run=new_id())
             if window.next is not None and not same_origin(window.next, url):
-                window = evolve(window, next=None, total=None)
+                window = evolve(window, next=None, total=None, listed=None)
         else:
             window = _next_window(pull, checkpoint, since, full, now, min(requested, default=None))
         if not leaves_gap:
@@ -200,6 +202,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         window,
         next=page.following,
         total=page.total,
+        listed=page.listed,
         unnamed=window.unnamed + unnamed,
         behind=max(window.behind, _behind(work.context.clock.now(), page.date)),
     )
@@ -211,7 +214,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
     if window.phase is Phase.LIST:
         date_from = window.started_at - work.context.limits.sync.overlap
         # Open at its end: what changes while it is listed stays in it, and does not count as vanished.
-        return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None)
+        return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None, listed=None)
     return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
 
 
@@ -240,9 +243,12 @@ async def _pages(work: _Work) -> bool:
     filters = page_request.query()
     start = window.next or first_url(work.url, filters)
     module = work.pull.source.module
-    walked = walk(work.context, work.pull.party, start, filters, total=window.total, module=module)
+    walked = walk(
+        work.context, work.pull.party, start, filters, total=window.total, listed=window.listed, module=module
+    )
     async with aclosing(walked) as pages:
-        async for page in pages:
+        async for given in pages:
+            page = await _judged(work, given)
             following = _after(work, page)
             work.problem = page.problem.message if page.problem else ""
             work.given = max(work.given or 0, _given(work, page) or 0) or None
@@ -267,6 +273,24 @@ async def _pages(work: _Work) -> bool:
             if work.stop():
                 return False
     return True
+
+
+async def _judged(work: _Work, page: ListPage) -> ListPage:
+    """The page; a total that counts what the dates leave out says nothing of the end of a window."""
+    window = work.window
+    if not isinstance(page.problem, IncompleteList) or window.date_from in (None, EPOCH):
+        return page
+    filters = PageRequest(date_from=_NOTHING_YET, limit=1).query()
+    url, module = first_url(work.url, filters), work.pull.source.module
+    async with aclosing(walk(work.context, work.pull.party, url, filters, module=module)) as pages:
+        try:
+            total = (await anext(pages)).total
+        except PartnerError:
+            return page
+    if total != page.total:
+        return page
+    notes = (*page.notes, "X-Total-Count is the same for any dates, so that it is not compared")
+    return evolve(page, problem=None, notes=notes)
 
 
 def _asked(work: _Work) -> int:
@@ -305,7 +329,7 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
     )
     if work.is_resumed and is_expired:
         work.is_resumed = False
-        work.window = evolve(work.window, next=None, total=None)
+        work.window = evolve(work.window, next=None, total=None, listed=None)
         work.pull.tally.note(f"the last sync cannot be continued ({error.message}); the window begins again")
         return True
     return False

@@ -22,6 +22,8 @@ NEXT_LINKS: Final = (
     "two-page-loop",
     "endless-pages",
     "endless-empty",
+    "none",
+    "unreadable",
 )
 LIST_FAILURES: Final = (
     "html",
@@ -81,6 +83,7 @@ class Deviations:
     - `next_link`: one of `NEXT_LINKS`; see `links.py`
     - `foreign_origin`: where "foreign" links and redirects lead
     - `totals`: False leaves X-Total-Count and X-Limit out
+    - `total_count`: False leaves X-Total-Count out alone; `uncounted`: it is higher by this than what is listed
     - `empty_without_data`: an empty page has no `data`
     - `ignore_limit`: a page has up to 100,000 objects, whatever `limit` and `page_limit` say
     - `shrinking`, `growing`: so many objects vanish from the beginning, or are added at the end, once per module,
@@ -132,6 +135,8 @@ class Deviations:
     next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
     foreign_origin: str = FOREIGN_ORIGIN
     totals: bool = True
+    total_count: bool = True
+    uncounted: int = field(default=0, validator=_NOT_NEGATIVE)
     empty_without_data: bool = False
     ignore_limit: bool = False
     shrinking: int = field(default=0, validator=_NOT_NEGATIVE)

@@ -12,6 +12,7 @@ the last, absolute, with the filters of the request.
 - "zero-limit": with limit=0, and X-Limit is 0 (limit=0 is then answered like no limit)
 - "endless-pages": always one more page, with the objects of the first
 - "endless-empty": always one more page, empty after the last object
+- "none": no link at all; "unreadable": one that is no URL
 """
 
 from urllib.parse import urlencode, urlsplit
@@ -28,6 +29,10 @@ def next_url(request: Request, settings: Settings, *, offset: int, limit: int, m
             more = True
         case "two-page-loop" if offset > 0:
             following, more = 0, True
+        case "none":
+            return None
+        case "unreadable" if more:
+            return "http://[::1/locations"
         case "loop" if more:
             return f"{settings.url.rstrip('/')}{request.path}?{request.query_string}"
     return _url(request, settings, following, limit) if more else None

@@ -139,7 +139,9 @@ def _objects(
 def _headers(request: Request, page: Page, settings: Settings) -> dict[str, str]:
     total = len(page.matching)
     shown = 0 if settings.next_link == "zero-limit" else page.limit
-    headers = {"x-total-count": str(total), "x-limit": str(shown)} if settings.totals else {}
+    headers = {"x-limit": str(shown)} if settings.totals else {}
+    if settings.totals and settings.total_count:
+        headers["x-total-count"] = str(total + settings.uncounted)
     more = page.offset + page.limit < total
     url = next_url(request, settings, offset=page.offset, limit=page.limit, more=more)
     return headers | ({"link": f'<{url}>; rel="next"'} if url is not None else {})
