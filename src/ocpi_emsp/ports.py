@@ -101,8 +101,8 @@ class Record:
 
     @cached_property
     def content_hash(self) -> str:
-        """The hash of the document without its ``last_updated``."""
-        return content_hash(self.document)
+        """The hash of what the document says, without its ``last_updated``."""
+        return content_hash(self.document, self.key.kind)
 
 
 @frozen(kw_only=True)

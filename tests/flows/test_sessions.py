@@ -96,12 +96,12 @@ def test_appending_to_a_session_without_periods_starts_the_list() -> None:
 
 def test_what_the_specification_writes_as_text_is_accepted_and_kept_as_received(cpo: Peer) -> None:
     """Row 14: numbers as strings, country alpha-2; the view is normal, the document is as received."""
-    loose = session(1, kwh="12.50", location=session()["location"] | {"country": "NL"})
+    loose = session(1, kwh="12.60", location=session()["location"] | {"country": "NL"})
     assert cpo.push("PUT", SESSION, loose).both == (200, 1000)
     assert cpo.data(SESSION) == loose
     (event,) = cpo.events
     assert isinstance(event, SessionReceived)
-    assert (event.session.kwh, event.session.location.country) == (Decimal("12.50"), "NLD")
+    assert (event.session.kwh, event.session.location.country) == (Decimal("12.60"), "NLD")
 
 
 def test_a_strict_profile_refuses_what_deviates(cpo: Peer) -> None:

@@ -74,8 +74,17 @@ def test_the_two_lanes_agree(kind: type[Any], data: st.DataObject) -> None:
     if strict is not None:
         assert diagnosis.value == strict
         assert all(finding.severity is Severity.NOTE for finding in diagnosis.findings)
-    else:
-        assert diagnosis.findings
+    else:  # null for a list that may be empty is valid, and read by the diagnosing lane alone
+        assert diagnosis.findings or decode_strict(kind, dump(without_null(payload.json))) == diagnosis.value
+
+
+def without_null(document: Any) -> Any:
+    """Without the members that are null, at every depth."""
+    if isinstance(document, list):
+        return [without_null(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {name: without_null(value) for name, value in document.items() if value is not None}
 
 
 # --- check ----------------------------------------------------------------------------------------------------------

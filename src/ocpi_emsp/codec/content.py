@@ -1,60 +1,94 @@
 """Whether two documents say the same, leaving aside when they were last updated.
 
-Rules of this module (docs/spec-choices.md row 18): ``last_updated`` counts at no depth, spelling and order of members
-do not count, numbers are compared exactly.
+Rules of this module (docs/spec-choices.md rows 9, 18):
+- what is compared is what is read: of a member that the specification has, every spelling of one value is the same, as
+  are an absent member, null and an empty list; numbers are compared exactly, moments as moments;
+- ``last_updated`` counts at no depth, neither do the spelling and the order of members;
+- of a CDR what bears on the bill counts: of the copy of its location that is which one it is, with its EVSE and
+  connector, and not what state it is in.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import msgspec
+from attrs import frozen
+from msgspec import inspect
+
+from ocpi_emsp.codec.readings import (
+    UNREADABLE,
+    read_boolean,
+    read_datetime,
+    read_enum,
+    read_number,
+    read_string,
+)
+from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 
 _DIGITS = 4000
 """A whole number of at most so many digits is spelled by them; Python's int takes little more from a text."""
 
+_MODELS: Final[Mapping[str, type[Any]]] = {
+    "location": Location,
+    "evse": Evse,
+    "session": Session,
+    "tariff": Tariff,
+    "cdr": Cdr,
+    "cdr_conflict": Cdr,
+    "token": Token,
+}
+"""By the kind of the record; what has none is compared without readings."""
 
-def same_content(one: bytes, other: bytes) -> bool:
-    """Return True if both JSON documents have the same content."""
-    return one == other or _content(one) == _content(other)
+
+def same_content(one: bytes, other: bytes, kind: str = "") -> bool:
+    """Return True if both JSON documents, of objects of this kind, have the same content."""
+    return one == other or _content(one, kind) == _content(other, kind)
 
 
-def content_hash(document: bytes) -> str:
-    """Return a hash that documents with the same content share."""
-    return hashlib.blake2b(_content(document), digest_size=16).hexdigest()
+def content_hash(document: bytes, kind: str = "") -> str:
+    """Return a hash that documents with the same content share; ``kind`` is that of the record."""
+    return hashlib.blake2b(_content(document, kind), digest_size=16).hexdigest()
 
 
-def _content(document: bytes) -> bytes:
+def _content(document: bytes, kind: str) -> bytes:
     """Equal for documents that say the same. One that is nested too deeply, or has a number of thousands of digits, is
     what its bytes are."""
+    model = _MODELS.get(kind)
+    read = _plain if model is None else _reading(model)
     try:
-        value = _DECODER.decode(document)
-        _strip(value)
-        return _ENCODER.encode(value)
+        return _ENCODER.encode(read(_DECODER.decode(document)))
     except (RecursionError, msgspec.DecodeError, OverflowError):
         return document
 
 
-def _strip(value: Any) -> None:
-    """Remove every ``last_updated``."""
-    if type(value) is dict:
-        value.pop("last_updated", None)
-        value = value.values()
-    elif type(value) is not list:
-        return
-    for item in value:
-        if type(item) is dict or type(item) is list:
-            _strip(item)
+_Read: TypeAlias = Callable[[Any], Any]
+"""From an untyped value to one that all of its spellings share; None for one that is as good as absent."""
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def _number(text: str) -> Any:
-    """A number with a fraction or an exponent in one spelling: a whole one as int, any other by digits and exponent.
+def _plain(value: Any) -> Any:
+    """A value that is read as it stands."""
+    kind = type(value)
+    if kind is dict:
+        below = {name: _plain(each) for name, each in value.items() if each is not None and name != "last_updated"}
+        return {name: each for name, each in below.items() if each != []}
+    if kind is list:
+        return [_plain(each) for each in value]
+    return _number(value) if kind is Decimal else value
+
+
+def _number(number: Decimal) -> Any:
+    """A number in one spelling: a whole one as int, any other by digits and exponent.
 
     ``Decimal.normalize`` would round to 28 digits.
     """
-    sign, digits, exponent = Decimal(text).as_tuple()
+    sign, digits, exponent = number.as_tuple()
     found = "".join(map(str, digits))
     kept = found.rstrip("0")
     power = int(exponent) + len(found) - len(kept)
@@ -65,5 +99,153 @@ def _number(text: str) -> Any:
     return {"": [sign, kept, power]}
 
 
-_DECODER = msgspec.json.Decoder(float_hook=_number)
-_ENCODER = msgspec.json.Encoder(order="sorted")
+# --- by the schema --------------------------------------------------------------------------------------------------
+
+
+@frozen
+class _Object:
+    """Reads an object of a model; ``fields`` holds the members that are not simply text, which are ``texts``."""
+
+    fields: Mapping[str, _Read]
+    texts: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    """The members that count, where not all do."""
+
+    def __call__(self, value: Any) -> Any:
+        if type(value) is not dict:
+            return _plain(value)
+        fields, only, content = self.fields, self.only, {}
+        for name, each in value.items():
+            if each is None or name == "last_updated" or (only is not None and name not in only):
+                continue
+            read = fields.get(name)
+            if read is not None:
+                found = read(each)
+            elif type(each) is str:
+                content[name] = each
+                continue
+            else:
+                found = str(each) if name in self.texts and type(each) in (int, Decimal) else _plain(each)
+            if found is not None and found != []:
+                content[name] = found
+        return content
+
+
+@frozen
+class _List:
+    item: _Read
+
+    def __call__(self, value: Any) -> Any:
+        return [self.item(each) for each in value] if type(value) is list else [self.item(value)]
+
+
+def _reading(model: type[Any]) -> _Read:
+    """What reads an object of this model."""
+    found = _READINGS.get(model)
+    if found is None:
+        found = _READINGS.setdefault(model, _node(inspect.type_info(model)))
+    return found
+
+
+_READINGS: dict[type[Any], _Read] = {}
+_READ_TEXTS: Final = frozenset({"coordinate", "country", "time_of_day"})
+"""What the readings of a text are for, where it may be spelled in several ways."""
+
+
+def _node(node: inspect.Type, reading: str | None = None) -> _Read:
+    match node:
+        case inspect.Metadata(type=inner, extra=extra):
+            return _node(inner, (extra or {}).get("reading"))
+        case inspect.UnionType(types=types):
+            return _node(next(each for each in types if not isinstance(each, inspect.NoneType)), reading)
+        case inspect.DataclassType(cls=cls):
+            return _of_cdr(node) if cls is Cdr else _object(node)
+        case inspect.VarTupleType(item_type=item):
+            return _List(_node(item))
+        case inspect.DateTimeType():
+            return _moment
+        case inspect.DecimalType() | inspect.IntType():
+            return _counted
+        case inspect.BoolType():
+            return _boolean
+        case inspect.EnumType(cls=enum):
+            return _enum(enum)
+        case inspect.StrType():
+            return _text(node, reading)
+    return _plain
+
+
+def _object(node: inspect.DataclassType) -> _Object:
+    texts = frozenset(each.name for each in node.fields if _is_text(each.type))
+    return _Object({each.name: _node(each.type) for each in node.fields if each.name not in texts}, texts)
+
+
+def _is_text(node: inspect.Type, reading: str | None = None) -> bool:
+    """Whether a member is text without a reading of its own."""
+    match node:
+        case inspect.Metadata(type=inner, extra=extra):
+            return _is_text(inner, (extra or {}).get("reading"))
+        case inspect.UnionType(types=types):
+            return _is_text(next(each for each in types if not isinstance(each, inspect.NoneType)), reading)
+    return isinstance(node, inspect.StrType) and reading not in _READ_TEXTS
+
+
+def _of_cdr(node: inspect.DataclassType) -> _Object:
+    """A CDR: of the copy of its location, which one it is."""
+    connector = _Object({}, frozenset({"id"}), frozenset({"id"}))
+    evse = _Object({"connectors": _List(connector)}, frozenset({"uid"}), frozenset({"uid", "connectors"}))
+    location = _Object({"evses": _List(evse)}, frozenset({"id"}), frozenset({"id", "evses"}))
+    whole = _object(node)
+    return _Object({**whole.fields, "location": location}, whole.texts)
+
+
+def _unreported(_rule: Any, _message: str) -> None:
+    """What deviates was reported when the document was received."""
+
+
+def _text(node: inspect.StrType, reading: str | None) -> _Read:
+    if reading not in _READ_TEXTS:
+        return lambda value: str(value) if type(value) in (int, Decimal) else _plain(value)
+
+    def read(value: Any) -> Any:
+        found = read_string(value, node, reading, _unreported)
+        return _plain(value) if found is UNREADABLE else found
+
+    return read
+
+
+def _moment(value: Any) -> Any:
+    if type(value) is str and len(value) == 20 and value[10] == "T" and value[19] == "Z":
+        return value
+    moment = read_datetime(value, _unreported)
+    return moment.isoformat().replace("+00:00", "Z") if isinstance(moment, datetime) else _or_absent(value)
+
+
+def _counted(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    if type(value) is Decimal:
+        return _number(value)
+    number = read_number(value, _unreported)
+    return _number(number) if isinstance(number, Decimal) else _or_absent(value)
+
+
+def _boolean(value: Any) -> Any:
+    found = read_boolean(value, _unreported)
+    return _or_absent(value) if found is UNREADABLE else found
+
+
+def _or_absent(value: Any) -> Any:
+    """A value that has no reading; an empty text says no more than an absent member."""
+    return None if value == "" else _plain(value)
+
+
+def _enum(enum: Any) -> _Read:
+    listed = frozenset(each.value for each in enum)
+
+    def read(value: Any) -> Any:
+        if type(value) is not str:
+            return _plain(value)
+        return value if value in listed else str(read_enum(value, enum, _unreported).value)
+
+    return read

@@ -178,17 +178,19 @@ def _scalar(read: _Scalar, clause: str) -> _Reader:
 
 
 def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
-    item = _node(node.item_type, clause)
+    item, least = _node(node.item_type, clause), node.min_length or 0
 
     def read(document: Any, path: Path, findings: Findings) -> Any:
-        if document is None:
-            findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), "expected a list, found null", clause))
-            document = []
+        if document is None:  # valid where the list may be empty (terminology.md, Cardinality)
+            if least:
+                message = "expected at least one item, found null"
+                findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), message, clause))
+            return ()
         if not isinstance(document, list):
             message = f"expected a list, found {type_name(document)}"
             findings.append(Finding.of(rules.TYPE, pointer(path), message, clause))
             return UNREADABLE
-        if len(document) < (node.min_length or 0):
+        if len(document) < least:
             findings.append(
                 Finding.of(rules.ARRAY_EMPTY, pointer(path), "expected at least one item, found none", clause)
             )

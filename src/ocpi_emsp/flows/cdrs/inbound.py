@@ -69,7 +69,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         return Stored(Outcome.CREATED, record=record)
     if _same(first.document, document):
         return Stored(Outcome.UNCHANGED, record=first)
-    beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document))
+    beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document, Kind.CDR))
     if await tx.get(beside) is None:
         await tx.put(evolve(record, key=beside))
         await incoming.emit(tx, CdrConflict, beside, document)
@@ -78,7 +78,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
 
 def _same(first: bytes, document: bytes) -> bool:
     """True where both have the same content; their ids differ in case at most."""
-    return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}))
+    return first == document or same_content(first, join({**members(document), "id": members(first)["id"]}), Kind.CDR)
 
 
 def conflict(document: bytes) -> InvalidObject:

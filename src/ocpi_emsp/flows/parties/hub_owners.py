@@ -81,7 +81,7 @@ async def _owner_of_cdr(tx: Transaction, among: Sequence[Owner], cdr_id: str, do
     own, *allowed = among
     known = await _holding(tx, among, Kind.CDR, cdr_id.upper())
     for record in known.values():
-        if same_content(record.document, document):
+        if same_content(record.document, document, Kind.CDR):
             return _owner(record)
     sessions = await _holding(tx, allowed, Kind.SESSION, cdr_id)
     driver = text_at(document, "auth_id")

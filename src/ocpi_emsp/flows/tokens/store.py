@@ -148,7 +148,7 @@ async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool =
     token, now = decode(Token, body), context.clock.now()
     key = _key(context, token.uid, token.type)
     old = await tx.get(key)
-    is_changed = old is None or not same_content(old.document, body)
+    is_changed = old is None or not same_content(old.document, body, Kind.TOKEN)
     if old is not None and not is_changed and (stamps or token.last_updated <= whole_second(old.last_updated)):
         return decode(Token, old.document), False
     if old is not None and token.last_updated <= whole_second(old.last_updated):

@@ -105,7 +105,8 @@ def _of_object(fields: Mapping[str, inspect.Field], value: dict[str, Any], path:
 
 
 def _of_list(item: inspect.Type, least: int, value: list[Any], path: Path) -> Iterator[Mutation]:
-    yield _one("null for a list", path, None, "array.null array.empty" if least else "array.null")
+    if least:
+        yield _one("null for a list", path, None, "array.null")
     yield _one("object for a list", path, {}, "value.type")
     if least:
         yield _one("empty list", path, [], "array.empty")

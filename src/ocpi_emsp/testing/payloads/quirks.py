@@ -41,15 +41,8 @@ def _of_object(kind: type[Any], document: dict[str, Any], path: Path) -> Iterato
     yield _quirk(16, "vendor field", (*path, "x_vendor"), {"colour": "green"}, "field.unknown")
     yield from _OBJECTS.get(kind, _nothing)(document, path)
     for name, field in schema(kind).items():
-        inner, below = bare(field.type), (*path, name)
         if name in document:
-            yield from _of_value(field.type, document[name], below, name)
-        elif isinstance(inner, inspect.VarTupleType) and not field.required and name not in _COUNTED:
-            yield _quirk(14, "null for a list", below, None, "array.null")
-
-
-_COUNTED = frozenset({"evses", "regular_hours"})
-"""Lists that a semantic rule may ask for: their absence is no accident."""
+            yield from _of_value(field.type, document[name], (*path, name), name)
 
 
 def _nothing(_document: dict[str, Any], _path: Path) -> Iterator[Mutation]:
