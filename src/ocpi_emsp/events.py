@@ -10,6 +10,7 @@ Rules of this module:
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
@@ -75,6 +76,23 @@ class SessionReceived(Event):
     model = ("session", Session)
     session: Session
     created: bool
+
+
+@frozen(kw_only=True)
+class SessionInvalidated(Event):
+    """A session that was COMPLETED is INVALID now."""
+
+    model = ("session", Session)
+    session: Session
+
+
+@frozen(kw_only=True)
+class SessionEnergyDecreased(Event):
+    """A session has fewer kWh than before."""
+
+    model = ("session", Session)
+    session: Session
+    previous_kwh: Decimal
 
 
 @frozen(kw_only=True)
@@ -191,7 +209,12 @@ EVENTS: dict[str, type[Event]] = {
 
 _OLD_NAMES = {"ResyncWanted": "ResyncRequested"}
 """What events of version 0.1 are called now: they may still wait in a journal."""
-_READINGS: dict[str, Any] = {"notes": tuple, "command": CommandType.of, "result": CommandResponseType.of}
+_READINGS: dict[str, Any] = {
+    "notes": tuple,
+    "previous_kwh": Decimal,
+    "command": CommandType.of,
+    "result": CommandResponseType.of,
+}
 
 
 class UnreadableEvent(OcpiError):

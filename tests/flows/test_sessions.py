@@ -55,7 +55,11 @@ def test_a_final_status_stays(cpo: Peer, final: str, later: str, method: str) ->
     change: dict[str, Any] = {"status": later, "kwh": Decimal("99.9"), "last_updated": at(9)}
     answer = cpo.push(method, SESSION, session(9, **change) if method == "PUT" else change)
     assert answer.both == (200, 1000)
-    if later == final:
+    if (final, later) == ("COMPLETED", "INVALID"):
+        assert cpo.data(SESSION)["status"] == "INVALID"
+        assert "[session.invalidated]" in answer.message
+        assert cpo.taken() == ["SessionReceived", "SessionInvalidated"]
+    elif later == final:
         assert cpo.data(SESSION) == (session(9, **change) if method == "PUT" else stored | change)
         assert cpo.taken() == ["SessionReceived"]
     else:

@@ -1,27 +1,36 @@
 """The eMSP interface of the sessions module (mod_sessions.md 2.2). The rules are in upsert.py.
 
-Beside those (docs/spec-choices.md row 15): COMPLETED and INVALID are final. A later document with another status is
-ignored; one with the same status is stored, since a late cost or meter value would be lost otherwise. A new session is
-linked to the command that brought it about (session_link.py).
+Beside those (docs/spec-choices.md rows 6 and 15):
+- COMPLETED and INVALID are final: a later document with another status is ignored, but for INVALID after COMPLETED; one
+  with the same status is stored, since a late cost or meter value would be lost otherwise;
+- what a session takes back (COMPLETED by INVALID, kWh that fall) is stored, with a finding and an event of its own;
+- periods that are appended are merged by their start, so that a PATCH that comes twice changes nothing;
+- a new session is linked to the command that brought it about (session_link.py).
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import decode
-from ocpi_emsp.codec.patch import Members, items, members
+from ocpi_emsp.codec.moments import EARLIEST
+from ocpi_emsp.codec.patch import Members, identity, items, members
+from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
-from ocpi_emsp.events import SessionReceived
+from ocpi_emsp.events import SessionEnergyDecreased, SessionInvalidated, SessionReceived
 from ocpi_emsp.flows.commands.session_link import link
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
 from ocpi_emsp.models import Session, SessionStatus
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
 FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
+_STATUS_CLAUSE = "mod_sessions.md#41-sessionstatus-enum"
 
 
 async def get(incoming: Incoming) -> Response:
@@ -62,11 +71,12 @@ async def patch(incoming: Incoming) -> Response:
 
 
 async def _store(incoming: Incoming, tx: Transaction, old: Record | None, session: Session, new: Record) -> Stored:
-    if old is not None:
-        status = decode(Session, old.document).status
-        if status in FINAL and session.status != status:
-            return Stored(Outcome.STALE, f"the session is {status}, which is final", old)
+    before = None if old is None else decode(Session, old.document)
+    if before is not None and _is_final(before.status, session.status):
+        return Stored(Outcome.STALE, f"the session is {before.status}, which is final", old)
     stored = await store_object(incoming, tx, old, new, SessionReceived)
+    if before is not None and stored.outcome is Outcome.UPDATED:
+        await _name_setbacks(incoming, tx, before, session, new)
     if old is None and incoming.pulled:
         incoming.fresh.append(session)
     elif old is None:
@@ -74,12 +84,44 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
     return stored
 
 
+def _is_final(before: SessionStatus, after: SessionStatus) -> bool:
+    """Whether a status stays: all that may follow COMPLETED is that it was INVALID."""
+    may_follow = (before, SessionStatus.INVALID if before == SessionStatus.COMPLETED else before)
+    return before in FINAL and after not in may_follow
+
+
+async def _name_setbacks(
+    incoming: Incoming, tx: Transaction, before: Session, session: Session, record: Record
+) -> None:
+    """Report what a session takes back of what it said before."""
+    if before.status != session.status == SessionStatus.INVALID and before.status == SessionStatus.COMPLETED:
+        message = "the session was COMPLETED, and is INVALID now"
+        incoming.note("/status", "session.invalidated", message, _STATUS_CLAUSE)
+        await incoming.emit(tx, SessionInvalidated, record.key, current(record))
+    if session.kwh < before.kwh:
+        message = f"the session had {shown(before.kwh)} kWh, and has {shown(session.kwh)} now"
+        incoming.note("/kwh", "session.kwh.decreased", message, Session.clause)
+        details = {"previous_kwh": str(before.kwh)}
+        await incoming.emit(tx, SessionEnergyDecreased, record.key, current(record), **details)
+
+
 def _appended(record: Record, changes: Members) -> Members:
+    """The changes with the periods of before; those that start when a received one does are replaced by it."""
     periods = changes.get("charging_periods")
     if periods is None:
         return changes
-    stored = members(record.document).get("charging_periods", msgspec.Raw(b"null"))
-    return {**changes, "charging_periods": msgspec.Raw(msgspec.json.encode([*items(stored), *items(periods)]))}
+    received = [(_start(each), each) for each in items(periods)]
+    starts = {start for start, _ in received}
+    stored = items(members(record.document).get("charging_periods", msgspec.Raw(b"null")))
+    others = [(start, each) for each in stored if (start := _start(each)) not in starts]
+    merged = [each for _, each in sorted([*others, *received], key=lambda period: period[0])]
+    return {**changes, "charging_periods": msgspec.Raw(msgspec.json.encode(merged))}
+
+
+def _start(period: msgspec.Raw) -> datetime:
+    """When a period starts; one that cannot be read is refused with the session that it makes."""
+    moment = read_datetime(identity(period, "start_date_time"), lambda _rule, _message: None)
+    return moment if isinstance(moment, datetime) else EARLIEST
 
 
 def _record(incoming: Incoming, document: bytes, session: Session) -> Record:
