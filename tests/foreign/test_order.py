@@ -20,3 +20,6 @@ def test_what_the_partner_said_last_is_stored(script: Mapping[str, Any], how: Ho
         for path, expected in script["end"].items():
             found = desk.get(path)
             assert {name: found[name] for name in expected} == expected, (path, script["outcome"])
+        if "connectors" in script:
+            connectors = desk.get("locations/*/LOC1/LOC1-E1")["connectors"]
+            assert [[each["id"], each["amperage"]] for each in connectors] == script["connectors"]

@@ -19,15 +19,26 @@ def newest_connectors(evse: bytes, other: bytes) -> bytes:
         return evse
     parts = members(evse)
     listed = items(parts.get("connectors", _NULL))
-    connectors = {identity(item, "id"): item for item in listed}
     moment = max([said_at(evse), *map(said_at, listed)])
     newer = False
     for item in items(members(other).get("connectors", _NULL)):
-        connector_id = identity(item, "id")
-        stands = connectors.get(connector_id)
-        if said_at(item) > (moment if stands is None else said_at(stands)):
-            connectors[connector_id], newer = item, True
+        at = place_of(listed, identity(item, "id"))
+        if said_at(item) > (moment if at is None else said_at(listed[at])):
+            listed, newer = placed(listed, at, item), True
     if not newer:
         return evse
-    parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
+    parts["connectors"] = msgspec.Raw(msgspec.json.encode(listed))
     return join(parts)
+
+
+def place_of(connectors: list[msgspec.Raw], connector_id: str) -> int | None:
+    """Where a connector is; of several with this id the last one counts, and the others stay."""
+    places = [at for at, item in enumerate(connectors) if identity(item, "id") == connector_id]
+    return places[-1] if places else None
+
+
+def placed(connectors: list[msgspec.Raw], at: int | None, connector: msgspec.Raw) -> list[msgspec.Raw]:
+    """The connectors with one in its place, or behind them."""
+    if at is None:
+        return [*connectors, connector]
+    return [connector if place == at else item for place, item in enumerate(connectors)]
