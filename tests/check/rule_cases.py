@@ -81,7 +81,7 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
         (ReserveNow, {"/token/last_updated": "9998-01-01T00:00:00Z"}, "/token/last_updated"),
     ],
     "language.unknown": [
-        (DisplayText, {"/language": "EN"}, "/language"),
+        (DisplayText, {"/language": "XX"}, "/language"),
         (DisplayText, {"/language": ""}, "/language"),
         (DisplayText, {"/language": "sh"}, "/language"),  # withdrawn
         (Token, {"/language": "xx"}, "/language"),
@@ -246,7 +246,7 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
     "cdr.time.dimensions": [
         (Cdr, {TIME: 1}, "/charging_periods"),
         (Cdr, {f"{PARKING}/volume": 1800}, "/charging_periods"),
-        (Cdr, {f"{PARKING}/type": "FLAT", TIME: 1}, "/charging_periods"),
+        (Cdr, {f"{PARKING}/type": "FLAT", TIME: 3}, "/charging_periods"),  # more than there is
     ],
     "cdr.parking.total": [
         (Cdr, {"/total_parking_time": 3}, "/total_parking_time"),
@@ -314,6 +314,8 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
     "last_updated.future": [(Tariff, {"/last_updated": "1970-01-01T00:00:00Z"})],
     "language.unknown": [
         (DisplayText, {"/language": "nb"}),
+        (DisplayText, {"/language": "EN"}),  # no code has a case
+        (Token, {"/language": "De"}),
         (DisplayText, {"/language": "eng"}),
         (Token, {"/language": None}),
     ],
@@ -425,6 +427,7 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
         (Cdr, {"/charging_periods/1": ..., TIME: Decimal("1.5")}),  # the parking time may be left out
         (Cdr, {"/charging_periods/1": ..., TIME: 2}),
         (Cdr, {"/charging_periods/0/dimensions/1": ...}),  # no TIME: the parking is not all
+        (Cdr, {f"{PARKING}/type": "FLAT", TIME: 1}),  # a period that leaves its time out (mod_cdrs.md: relevant values)
         (Cdr, {TIME: Decimal("1.4999")}),
     ],
     "cdr.parking.total": [

@@ -16,6 +16,7 @@ from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.models import (
+    Capability,
     Cdr,
     CdrDimension,
     Connector,
@@ -193,7 +194,8 @@ QUIRK_14_WRONG_TYPES = [
     Row(Evse, "physical_reference", "", None, ""),
     Row(Evse, "capabilities", "null", (), ""),
     Row(Evse, "capabilities", "[]", (), ""),
-    Row(Evse, "capabilities", '"RESERVABLE"', NOTHING, "value.type", ERROR),
+    Row(Evse, "capabilities", '"RESERVABLE"', (Capability.RESERVABLE,), "array.single", WARNING),
+    Row(Evse, "capabilities", "5", NOTHING, "value.type", ERROR),
     Row(Evse, "connectors", "[]", (), "array.empty", WARNING),
     Row(Evse, "connectors", "null", (), "array.null", WARNING),
     Row(Evse, "connectors", "", NOTHING, "field.required", ERROR),

@@ -174,7 +174,12 @@ def test_where_nothing_that_is_named_is_there_it_is_2001(place: Any, findings: A
 
 @pytest.mark.parametrize(
     ("body", "both"),
-    [(b"{", (400, 2000)), ({}, (200, 2001)), ({"location_id": {}}, (200, 2001)), (b" \r\n", (200, 1000))],
+    [
+        (b"{", (400, 2000)),
+        ({"evse_uids": ["E1"]}, (200, 2001)),
+        ({"location_id": {}}, (200, 2001)),
+        (b" \r\n", (200, 1000)),
+    ],
 )
 def test_location_references_that_cannot_be_read_are_refused(body: Any, both: tuple[int, int]) -> None:
     cpo = desk()

@@ -224,7 +224,8 @@ def test_an_event_holds_the_object_as_it_is_stored(change: str) -> None:
     cpo.put(LOCATION, samples.location())
     cpo.taken()
     path = {"location": LOCATION, "evse": f"{LOCATION}/LOC1-E1", "connector": f"{LOCATION}/LOC1-E1/1"}[change]
-    cpo.push("PATCH", path, {"vendor": 1})
+    members: dict[str, Any] = {"location": {"name": "New"}, "evse": {"floor_level": "7"}, "connector": {"voltage": 7}}
+    cpo.push("PATCH", path, {"vendor": 1, **members[change]})
     (event,) = cpo.events
     if isinstance(event, LocationReceived):
         assert event.location.last_updated == cpo.clock.time

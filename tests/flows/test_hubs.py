@@ -62,7 +62,7 @@ def test_an_allowed_partys_objects_are_its_own(hub: Peer) -> None:
     for path, body in OBJECTS.items():
         assert abc.put(path.format("*"), body).status in (200, 201)
     for path in OBJECTS:
-        assert abc.push("PATCH", path.format("*"), {"vendor": 1}).code == 1000
+        assert abc.push("PATCH", path.format("*"), {"vendor": 1, "last_updated": "2024-05-02T00:00:00Z"}).code == 1000
         assert abc.data(path.format("*"))["vendor"] == 1
         assert hub.push("GET", path.format("*")).status == 404, "the hub's own party has none of this"
     assert stored(hub, Kind.LOCATION, "LOC1") == [ABC]

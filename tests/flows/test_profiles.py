@@ -52,6 +52,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "cdr_id_is_session_id": (True, True),
     "required_modules": (["Locations", "cdrs"], ("locations", "cdrs")),
     "push_tokens": (False, False),
+    "authorization_ids": (True, True),
     "without_locations": (True, True),
 }
 

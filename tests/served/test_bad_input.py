@@ -127,6 +127,8 @@ def test_json_that_is_no_object(stocked: Partner, content: bytes) -> None:
     for write in WRITES:
         if write == "command-result" and content.startswith(b'"'):
             continue  # the bare text of a result is read
+        if write == "authorize" and content in (b"[]", b"[{}]", b"null"):
+            continue  # they say no location
         answer = refused(stocked, write, content)
         assert answer.both == (200, 2001), (write, answer.text)
 

@@ -39,6 +39,47 @@ def test_bare_command_results() -> None:
     pair(scenario, **PRESETS["bare-command-result"])
 
 
+def test_wrapped_command_results() -> None:
+    async def scenario(peer: Pair) -> None:
+        response = await peer.http.post(f"{API}/commands/START_SESSION", json=COMMANDS["START_SESSION"])
+        assert payload(response)["data"] == [{"result": "ACCEPTED"}]
+        await peer.cpo.wait_idle()
+        sent = peer.emsp.requests[-1][3]
+        assert (sent["data"], sent["status_code"]) == ([{"result": "ACCEPTED"}], 1000)
+
+    pair(scenario, **PRESETS["wrapped-command-result"])
+
+
+def test_a_cpo_that_requires_authorization_ids() -> None:
+    async def scenario(peer: Pair) -> None:
+        command = COMMANDS["START_SESSION"]
+        response = await peer.http.post(f"{API}/commands/START_SESSION", json=command)
+        assert payload(response)["data"] == {"result": "REJECTED"}
+        named = {**command, "authorization_id": "A-1"}
+        response = await peer.http.post(f"{API}/commands/START_SESSION", json=named)
+        assert payload(response)["data"] == {"result": "ACCEPTED"}
+        await peer.cpo.wait_idle()
+        [session] = [each[3] for each in peer.emsp.requests if "/sessions/" in each[1]]
+        assert session["authorization_id"] == "A-1"
+        stop = {**COMMANDS["STOP_SESSION"], "session_id": session["id"]}
+        await peer.http.post(f"{API}/commands/STOP_SESSION", json=stop)
+        await peer.cpo.wait_idle()
+        [cdr] = [each[3] for each in peer.emsp.requests if "/cdrs" in each[1]]
+        assert cdr["authorization_id"] == "A-1"
+
+    pair(scenario, sessions_follow_commands=True, **PRESETS["authorization-ids"])
+
+
+def test_authorizations_without_a_location_and_in_lower_case() -> None:
+    async def scenario(peer: Pair) -> None:
+        await peer.cpo.authorize("AbC")
+        assert peer.emsp.requests[-1][1].endswith("tokens/abc/authorize")
+        await peer.cpo.authorize("AbC", None, {"location_id": "LOC1"})
+        assert peer.emsp.requests[-1][3] == {"location_id": "LOC1"}
+
+    pair(scenario, **PRESETS["null-authorize-body"], **PRESETS["lower-case-uids"])
+
+
 def test_no_totals() -> None:
     async def scenario(peer: Pair) -> None:
         response = await peer.http.get(f"{API}/locations")

@@ -84,12 +84,18 @@ def cdr_time_dimensions(cdr: Cdr) -> Iterator[Hit]:
     charging = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.TIME)]
     parking = [volume for _, volume in volumes(cdr.charging_periods, CdrDimensionType.PARKING_TIME)]
     sum_, tolerance = total([*charging, *parking]), rounding([*charging, *parking, cdr.total_time]) + _TWO_SECONDS
-    # Without PARKING_TIME the parking may be left out; without TIME nothing is known but the most.
+    # Without PARKING_TIME the parking may be left out; where a period says no time, nothing is known but the most.
     unsaid = (cdr.total_parking_time or Decimal(0)) if not parking else Decimal(0)
-    short = bool(charging) and above(cdr.total_time, total([sum_, unsaid]), tolerance)
+    short = bool(charging) and _times_all(cdr) and above(cdr.total_time, total([sum_, unsaid]), tolerance)
     if (charging or parking) and (short or above(sum_, cdr.total_time, tolerance)):
         message = f"TIME and PARKING_TIME add up to {shown(sum_)} hours, total_time is {shown(cdr.total_time)}"
         yield ("charging_periods",), message
+
+
+def _times_all(cdr: Cdr) -> bool:
+    """True where each period says its time: it holds relevant values only (mod_cdrs.md 4.4), and may leave that out."""
+    times = (CdrDimensionType.TIME, CdrDimensionType.PARKING_TIME)
+    return all(any(each.type in times for each in period.dimensions) for period in cdr.charging_periods)
 
 
 @CDRS.rule(
@@ -106,6 +112,8 @@ def cdr_parking(cdr: Cdr) -> Iterator[Hit]:
         message = f"total_parking_time is {shown(parking)}, total_time {shown(cdr.total_time)}"
         yield ("total_parking_time",), message
     elif found and differ(total(found), parking, rounding([*found, parking]) + _TWO_SECONDS):
+        if total(found) < parking and not _times_all(cdr):
+            return
         message = f"total_parking_time is {shown(parking)}, the PARKING_TIME volumes add up to {shown(total(found))}"
         yield ("total_parking_time",), message
 

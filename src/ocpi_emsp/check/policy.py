@@ -2,7 +2,7 @@
 
 Rules of this module:
 - a policy changes what a finding counts as, and says from which severity on a payload is refused; it never gives a
-  value to a document that has none;
+  value to a document that has none, so a rule of which every finding is an error stays one;
 - ``tolerant`` and ``strict`` are the two starting points, single rules are changed on top.
 """
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ocpi_emsp.check.schema import NOT_JSON
+from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.findings import Finding, Report, Severity
 
 IGNORE = "ignore"
@@ -20,10 +22,21 @@ ACTIONS = (IGNORE, *(severity.value for severity in Severity))
 """What a policy can do with a rule: ignore it, or count it as one of the severities."""
 
 
+UNUSABLE = frozenset(rule.id for rule in (NOT_JSON, *SCHEMA_RULES) if rule.severity is Severity.ERROR)
+"""The rules of which a finding leaves no value: no policy can make it count as less."""
+
+
+def can_be(rule: str, action: str) -> bool:
+    """False where a policy cannot do that with a rule."""
+    return rule not in UNUSABLE or action == Severity.ERROR.value
+
+
 def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for rule, action in actions.items():
         if action not in ACTIONS:
             raise ValueError(f"invalid action '{action}' for the rule '{rule}': expected {', '.join(ACTIONS)}")
+        if not can_be(rule, action):
+            raise ValueError(f"invalid action '{action}' for the rule '{rule}': expected error, since no value is left")
     return tuple(sorted(actions.items()))
 
 
@@ -31,7 +44,7 @@ def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 class Policy:
     """What to reject: findings of the severity ``refuses`` and worse, after ``actions`` have changed single rules.
 
-    Raises ValueError if an action is unknown.
+    Raises ValueError if an action is unknown, or cannot be done: a finding that leaves no value stays an error.
     """
 
     refuses: Severity
@@ -56,7 +69,10 @@ class Policy:
         return cls(Severity.WARNING)
 
     def with_rule(self, rule: str, action: str) -> Policy:
-        """Return this policy with one rule changed to ``ignore``, ``note``, ``warning`` or ``error``."""
+        """Return this policy with one rule changed to ``ignore``, ``note``, ``warning`` or ``error``.
+
+        Raises ValueError for an unknown action, and for one that cannot be done: see :class:`Policy`.
+        """
         return evolve(self, actions={**dict(self.actions), rule: action})
 
     def judge(self, report: Report) -> Report:

@@ -45,6 +45,7 @@ SCHEMA_EXAMPLES: Mapping[str, Example] = {
     rules.NUMBER_STRING.id: broken(PriceComponent, price="2.00"),
     rules.BOOLEAN_STRING.id: broken(Token, valid="true"),
     rules.ARRAY_NULL.id: broken(Evse, connectors=None),
+    rules.ARRAY_SINGLE.id: broken(Evse, capabilities="RESERVABLE"),
     rules.ARRAY_EMPTY.id: broken(Evse, connectors=[]),
     rules.ENUM_UNKNOWN.id: broken(Evse, status="FAULTED"),
     rules.ENUM_CASE.id: broken(Evse, status="available"),

@@ -179,6 +179,7 @@ def _scalar(read: _Scalar, clause: str) -> _Reader:
 
 def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
     item, least = _node(node.item_type, clause), node.min_length or 0
+    is_of_texts = isinstance(_bare(node.item_type), inspect.StrType | inspect.EnumType)
 
     def read(document: Any, path: Path, findings: Findings) -> Any:
         if document is None:  # valid where the list may be empty (terminology.md, Cardinality)
@@ -186,6 +187,10 @@ def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
                 message = "expected at least one item, found null"
                 findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), message, clause))
             return ()
+        if is_of_texts and isinstance(document, str):
+            message = f"expected a list, found {shown(document)}"
+            findings.append(Finding.of(rules.ARRAY_SINGLE, pointer(path), message, clause))
+            document = [document]
         if not isinstance(document, list):
             message = f"expected a list, found {type_name(document)}"
             findings.append(Finding.of(rules.TYPE, pointer(path), message, clause))
@@ -200,8 +205,11 @@ def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
     return read
 
 
+def _bare(node: inspect.Type) -> inspect.Type:
+    """A node without its constraints."""
+    return _bare(node.type) if isinstance(node, inspect.Metadata) else node
+
+
 def _reads_null(node: inspect.Type) -> bool:
     """Whether null is a value to read, not an absent one: it stands for a list, or in an undecoded member."""
-    if isinstance(node, inspect.Metadata):
-        return _reads_null(node.type)
-    return isinstance(node, inspect.VarTupleType | inspect.RawType)
+    return isinstance(_bare(node), inspect.VarTupleType | inspect.RawType)

@@ -8,7 +8,7 @@ Rules of this module (types.md, transport_and_format.md):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
 from ocpi_emsp.codec.strict import decode_strict
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.findings import Finding, Report, Severity
+from ocpi_emsp.findings import Finding, Report, Rule, Severity, pointer
 from ocpi_emsp.scalars import aware
 
 
@@ -68,6 +68,39 @@ def encode(value: Any) -> bytes:
     return dump(document(value))
 
 
+EMPTY_ID = Rule(
+    id="id.unusable",
+    severity=Severity.ERROR,
+    clause="",
+    sentence="An id of ours is empty, or dots alone: it identifies nothing.",
+)
+_IDS = ("uid", "auth_id", "location_id", "evse_uid", "connector_id", "session_id")
+
+
+def require_ids(value: Any) -> None:
+    """Raises InvalidObject for an object, or a token in it, with an id that identifies nothing.
+
+    One of dots alone is a step in the path of a URL: ``tokens/IT/BEC/..`` is another object.
+    """
+    found = [*_unusable_ids(value), *_unusable_ids(getattr(value, "token", None), ("token",))]
+    if found:
+        message = f"this {type(value).__name__} breaks the specification; it is not sent"
+        raise InvalidObject(f"{message}: {found[0].message}", findings=tuple(found))
+
+
+def _unusable_ids(value: Any, path: tuple[str, ...] = ()) -> Iterator[Finding]:
+    for name in _IDS:
+        text = getattr(value, name, None)
+        if isinstance(text, str) and not is_usable_id(text):
+            expected = "expected text that identifies something, for example 'A1'"
+            yield Finding.of(EMPTY_ID, pointer((*path, name)), f"invalid {name} '{text}': {expected}", value.clause)
+
+
+def is_usable_id(text: str) -> bool:
+    """True for an id that can stand in a URL and identifies something."""
+    return bool(text.strip()) and text not in (".", "..")
+
+
 def encode_valid(value: Any) -> bytes:
     """Like :func:`encode`, for one model; raises InvalidObject with every finding where it breaks the specification."""
     plain = document(value)
@@ -75,6 +108,7 @@ def encode_valid(value: Any) -> bytes:
     try:
         data = dump(plain)
         if decode_strict(type(value), data) is not None:
+            require_ids(value)
             return data
         plain = parse(data)
     except InvalidObject as error:

@@ -5,6 +5,7 @@ Rules of this package:
 - a party is given as ``"NL-TNM"`` or a PartyId, and checked at the call.
 """
 
+from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
@@ -16,6 +17,7 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
 )
 from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
+from ocpi_emsp.flows.core.authorize_hook import ExtendedAuthorizationInfo
 from ocpi_emsp.flows.events.admin import PendingEvent
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis
@@ -79,6 +81,7 @@ __all__ = [
     "Diagnosis",
     "Events",
     "Evses",
+    "ExtendedAuthorizationInfo",
     "FailedToken",
     "Invitation",
     "Items",
@@ -114,5 +117,6 @@ __all__ = [
     "TokensPushed",
     "UnreadableDocument",
     "WaitingPush",
+    "authorization_id_of",
     "require_modules",
 ]

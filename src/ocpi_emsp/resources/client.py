@@ -8,7 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -208,9 +208,9 @@ class Client(_Calls):
         return await self._call(push.fetch_token, uid)
 
     @blocking
-    async def put_token(self, token: Token) -> None:
-        """Push a token."""
-        await self._call(push.put_token, token)
+    async def put_token(self, token: Token, *, extensions: Mapping[str, Any] | None = None) -> None:
+        """Push a token, with members that the specification does not know (docs/extensions.md)."""
+        await self._call(push.put_token, token, extensions)
 
     @blocking
     async def patch_token(self, /, uid: str, **changes: Any) -> None:
@@ -228,6 +228,8 @@ class Client(_Calls):
         evse_uid: str | None = None,
         timeout: float | None = None,
         force: bool = False,
+        authorization_id: str | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> PendingCommand:
         """Send RESERVE_NOW until ``expiry_date``; the ``reservation_id`` of another replaces it, None makes a new one.
 
@@ -243,6 +245,8 @@ class Client(_Calls):
             expiry_date=expiry_date,
             reservation_id=new_reservation_id() if reservation_id is None else reservation_id,
             evse_uid=evse_uid,
+            authorization_id=authorization_id,
+            extensions=extensions,
         )
 
     @blocking
@@ -254,23 +258,40 @@ class Client(_Calls):
         evse_uid: str | None = None,
         timeout: float | None = None,
         force: bool = False,
+        authorization_id: str | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> PendingCommand:
         """Send START_SESSION; the pending command has the CPO's acknowledgement, and awaits the charge point's result.
 
-        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force`` sends it
-        although the checks before sending found an error. Raises InvalidObject with findings, NotSupported,
-        NotRegistered, MissingEndpoints: nothing was sent; PartnerError, whose ``command_uid`` names the stored
-        command; UnsafeUrl; StoreFailed, with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not
-        positive (docs/commands.md).
+        ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force``
+        sends it although the checks before sending found an error. ``extensions``: members that the
+        specification does not know, of which ``authorization_id`` is one that the session is found by
+        (docs/extensions.md). Raises InvalidObject with findings, NotSupported, NotRegistered, MissingEndpoints:
+        nothing was sent; PartnerError, whose ``command_uid`` names the stored command; UnsafeUrl; StoreFailed,
+        with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not positive (docs/commands.md).
         """
-        return await self._send(StartSession, timeout, force, token=token, location_id=location_id, evse_uid=evse_uid)
+        return await self._send(
+            StartSession,
+            timeout,
+            force,
+            token=token,
+            location_id=location_id,
+            evse_uid=evse_uid,
+            authorization_id=authorization_id,
+            extensions=extensions,
+        )
 
     @blocking
     async def stop_session(
-        self, *, session_id: str, timeout: float | None = None, force: bool = False
+        self,
+        *,
+        session_id: str,
+        timeout: float | None = None,
+        force: bool = False,
+        extensions: Mapping[str, Any] | None = None,
     ) -> PendingCommand:
         """Send STOP_SESSION; see :meth:`start_session`."""
-        return await self._send(StopSession, timeout, force, session_id=session_id)
+        return await self._send(StopSession, timeout, force, session_id=session_id, extensions=extensions)
 
     @blocking
     async def unlock_connector(
@@ -281,6 +302,7 @@ class Client(_Calls):
         connector_id: str,
         timeout: float | None = None,
         force: bool = False,
+        extensions: Mapping[str, Any] | None = None,
     ) -> PendingCommand:
         """Send UNLOCK_CONNECTOR; for help-desk operators only (mod_commands.md 4.2); see :meth:`start_session`."""
         return await self._send(
@@ -290,6 +312,7 @@ class Client(_Calls):
             location_id=location_id,
             evse_uid=evse_uid,
             connector_id=connector_id,
+            extensions=extensions,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -27,8 +27,11 @@ class Tokens(Resource):
     """Our drivers' tokens: what partners list, what is pushed to them, and what real-time authorization knows."""
 
     @blocking
-    async def put(self, token: Token) -> Token:
+    async def put(self, token: Token, *, extensions: Mapping[str, Any] | None = None) -> Token:
         """Insert or replace the token with this uid and type; gives it as it is stored.
+
+        ``extensions``: members that the specification does not know, stored, listed and pushed with it until the next
+        put (docs/extensions.md).
 
         If it says something new, a push to every party that gets our tokens is requested in the same transaction
         (:meth:`push_pending`); and if its ``last_updated`` is not later than the stored one's, it gets the current
@@ -36,7 +39,7 @@ class Tokens(Resource):
         content changes nothing, except for a later ``last_updated``, which is stored. Raises InvalidObject for a token
         that breaks the specification.
         """
-        return await our_tokens.put_token_here(self._contexts(), token)
+        return await our_tokens.put_token_here(self._contexts(), token, extensions)
 
     @blocking
     async def put_many(self, tokens: Iterable[Token]) -> int:

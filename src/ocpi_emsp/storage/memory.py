@@ -276,4 +276,5 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.date_to is None or record.last_updated < query.date_to)
         and (query.received_from is None or query.received_from <= record.received_at)
         and (query.received_to is None or record.received_at < query.received_to)
+        and (query.id_in_any_case is None or query.id_in_any_case.lower() == key.id.lower())
     )

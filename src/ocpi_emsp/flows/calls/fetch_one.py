@@ -14,8 +14,10 @@ from typing import Generic, TypeVar
 import msgspec
 from attrs import evolve, field, frozen
 
+from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import in_zone
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
@@ -51,9 +53,12 @@ class FetchedPage(Generic[T]):
 
 
 def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
-    """The object that a partner answered with. Raises AnswerUnusable."""
+    """The object that a partner answered with; a list of one stands for it. Raises AnswerUnusable."""
+    answered = unwrap(data)
+    if answered.around:
+        logs.info("answer.unwrapped", kind=kind.__name__, note=answered.note)
     try:
-        return decode(kind, data)
+        return decode(kind, answered.document)
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
 

@@ -1,7 +1,8 @@
 """Which session belongs to a CDR, and in what the two differ. Pure functions on summaries.
 
 Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Session can have different ids"):
-- three steps, and a paired session is out of the next one:
+- a CDR and a session that name one authorization (docs/extensions.md) are a pair before anything else;
+- then three steps, and a paired session is out of the next one:
   1. equal ids (CiString), where the times agree, and the driver or the place: a CPO may number both from 1 upwards;
   2. the best score first, from ``THRESHOLD`` upwards;
   3. equal ids that are left, where the driver or the place agrees: a clock that was wrong hides no pair;
@@ -26,6 +27,7 @@ from attrs import define, field
 
 from ocpi_emsp.check.numbers import differ
 from ocpi_emsp.codec import wire_time
+from ocpi_emsp.codec.extensions import same_authorization
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
@@ -63,6 +65,7 @@ def match_all(
         sorted(cdrs, key=lambda cdr: (cdr.id.upper(), cdr.id, cdr.start_date_time)),
         sorted(sessions, key=lambda session: (session.id.upper(), session.id, session.start_datetime)),
     )
+    matching.by_authorization()
     matching.by_id((lambda _cdr, _session: True) if equal_ids else _is_confirmed)
     matching.by_score()
     matching.by_id(_is_plausible)
@@ -83,6 +86,24 @@ class _Matching:
         one, other = self.cdrs[cdr], self.sessions[session]
         self.pairs[cdr] = CdrMatch(one, other, "id") if _same_id(one, other) else CdrMatch(one, other, "score", score)
         self.paired.add(session)
+
+    def by_authorization(self) -> None:
+        """Pair what names one authorization; of several sessions that with the same id, then the nearest start."""
+        found = defaultdict(list)
+        for number, session in enumerate(self.sessions):
+            if session.authorization_id is not None:
+                found[session.authorization_id.casefold()].append(number)
+        for number, cdr in enumerate(self.cdrs):
+            same = found.get(cdr.authorization_id.casefold(), ()) if cdr.authorization_id is not None else ()
+            free = [each for each in same if each not in self.paired]
+            if free:
+                nearest = min(self._farness(cdr, each) for each in free)[-1]
+                self.pairs[number] = CdrMatch(cdr, self.sessions[nearest], "authorization_id")
+                self.paired.add(nearest)
+
+    def _farness(self, cdr: CdrSummary, session: int) -> tuple[bool, timedelta, int]:
+        other = self.sessions[session]
+        return not _same_id(cdr, other), abs(cdr.start_date_time - other.start_datetime), session
 
     def by_id(self, fits: Callable[[CdrSummary, SessionSummary], bool]) -> None:
         """Pair what is free, has equal ids and fits; of sessions whose ids differ in case, one of the same case."""
@@ -191,7 +212,12 @@ def _names(place: ChargingPlace) -> Iterator[Hashable]:
     """What identifies an EVSE: its uid within the location, since some number them there; its EVSE id anywhere."""
     yield "uid", place.location_id.upper(), (place.evse_uid or "").upper()
     if place.evse_id:
-        yield "evse_id", _SEPARATORS.sub("", place.evse_id).upper()
+        yield "evse_id", plain_evse_id(place.evse_id)
+
+
+def plain_evse_id(evse_id: str) -> str:
+    """An EVSE id as it compares: without separators, in upper case."""
+    return _SEPARATORS.sub("", evse_id).upper()
 
 
 _SEPARATORS = re.compile(r"[*-]")
@@ -320,6 +346,8 @@ def _differing(
         yield "currency", cdr.currency, session.currency
     elif session.total_cost is not None and differ(cdr.total_cost, session.total_cost, cost_tolerance):
         yield "cost", cdr.total_cost, session.total_cost
+    if same_authorization(cdr.authorization_id, session.authorization_id) is False:
+        yield "authorization_id", cdr.authorization_id or "", session.authorization_id or ""
     if not _same_driver(cdr, session):
         yield "auth_id", cdr.auth_id, session.auth_id
     if not place_agreement(cdr.place, session.place):

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias, TypeVar
 from attrs import define, field, frozen
 
 from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.flows.cdrs.matching import differences, match_all
 from ocpi_emsp.flows.cdrs.reconcile_report import (
@@ -233,6 +234,7 @@ class _Documents:
             total_cost=cdr.total_cost,
             currency=sys.intern(cdr.currency),
             last_updated=record.last_updated,
+            authorization_id=authorization_id_of(record.document),
         )
 
     def _session(self, record: Record) -> SessionSummary | None:
@@ -250,6 +252,7 @@ class _Documents:
             total_cost=session.total_cost,
             currency=sys.intern(session.currency),
             last_updated=record.last_updated,
+            authorization_id=authorization_id_of(record.document),
         )
 
     def _decoded(self, model: type[M], record: Record, *, note: bool = True) -> M | None:

@@ -20,9 +20,9 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.models import SessionStatus
 
 T = TypeVar("T")
-How: TypeAlias = Literal["id", "score"]
+How: TypeAlias = Literal["authorization_id", "id", "score"]
 """How a CDR was matched."""
-What: TypeAlias = Literal["kwh", "cost", "currency", "auth_id", "evse", "time", "status"]
+What: TypeAlias = Literal["kwh", "cost", "currency", "authorization_id", "auth_id", "evse", "time", "status"]
 """In what a CDR and its session differ."""
 
 
@@ -70,6 +70,8 @@ class _Summary:
         """As a JSON object whose numbers are Decimals; the members of its place stand among its own."""
         members: dict[str, Any] = {}
         for name, value in asdict(self, recurse=False, value_serializer=_plain).items():
+            if name == "authorization_id" and value is None:
+                continue
             members |= asdict(value) if isinstance(value, ChargingPlace) else {name: value}
         return members
 
@@ -93,6 +95,8 @@ class CdrSummary(_Summary):
     total_cost: Decimal
     currency: str
     last_updated: datetime
+    authorization_id: str | None = None
+    """What its authorization is called, where it says that (docs/extensions.md)."""
 
 
 @frozen(kw_only=True)
@@ -109,11 +113,13 @@ class SessionSummary(_Summary):
     total_cost: Decimal | None
     currency: str
     last_updated: datetime
+    authorization_id: str | None = None
+    """What its authorization is called, where it says that (docs/extensions.md)."""
 
 
 @frozen
 class CdrMatch:
-    """A CDR and its session; the score lies between 0 and 1 and is 1 for a match by id."""
+    """A CDR and its session; the score lies between 0 and 1 and is 1 for a match by an id."""
 
     cdr: CdrSummary
     session: SessionSummary

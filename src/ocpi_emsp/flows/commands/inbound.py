@@ -2,7 +2,7 @@
 
 Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
 - the id in the URL is ours and cannot be guessed; only the party that received the command may answer it;
-- ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike;
+- ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike, in an envelope as well (serving/dispatch.py);
 - a result is accepted before the acknowledgement and after the deadline as well;
 - the first result stands; the same again is answered alike, another one is refused with a message.
 """
@@ -23,7 +23,7 @@ from ocpi_emsp.wire import Response
 
 async def result(incoming: Incoming) -> Response:
     """The result of a command that we sent."""
-    response = incoming.accept(CommandResponse, as_object(incoming.request.body.strip()))
+    response = incoming.accept(CommandResponse, as_object(incoming.request.body))
     if not is_readable(response.result):
         raise InvalidObject(f"the result is empty, too long or not printable: {shown(response.result.value)}")
     key = command_key(incoming.party.country_code, incoming.party.party_id, incoming.params["uid"])

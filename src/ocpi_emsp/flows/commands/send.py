@@ -4,13 +4,14 @@ Rules of this module (docs/commands.md):
 - a command is checked, then stored, then sent: its result may come before the acknowledgement, and a process that
   is killed in between leaves it with a deadline;
 - ``response_url`` holds an id that cannot be guessed;
-- the acknowledgement is ``{"result": ...}`` or the bare text; both are read;
+- the acknowledgement is ``{"result": ...}`` or the bare text, also in a list of one or a second envelope; all are read;
 - a command that the CPO surely does not carry out is REFUSED; otherwise it is UNANSWERED, and its result is awaited;
 - it is sent once: a command that failed may have been carried out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,9 @@ from attrs import evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, encode_valid
+from ocpi_emsp.codec.extensions import AUTHORIZATION_ID, extended, require_extensions
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.errors import (
     AnswerUnusable,
     InvalidObject,
@@ -98,11 +101,21 @@ async def list_commands(
 
 
 async def send_command(
-    context: Context, party: Party, kind: type[Command], /, *, timeout: float | None, force: bool, **members: Any
+    context: Context,
+    party: Party,
+    kind: type[Command],
+    /,
+    *,
+    timeout: float | None,
+    force: bool,
+    authorization_id: str | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    **members: Any,
 ) -> CommandAcknowledgement:
     """Send a command with these members; its result comes later, to the ``response_url`` that it gets.
 
-    ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error. Raises
+    ``timeout``: the seconds until its deadline; ``force``: send it although the checks found an error; ``extensions``:
+    members that the specification does not know, of which ``authorization_id`` is one. Raises
     NotSupported, NotRegistered, MissingEndpoints, InvalidObject: nothing was stored or sent; PartnerError, with the
     ``command_uid`` under which the command is stored; StoreFailed, which has it where the command was sent; UnsafeUrl;
     ValueError if ``timeout`` is not positive, and for a time without a zone.
@@ -111,10 +124,13 @@ async def send_command(
     url = _RESULT.url(context.identity.endpoint("commands"), command=name.value, uid=uid)
     command = kind(response_url=url, **members)
     require(context, party, outgoing(f"commands.{name.value}"))
-    body = encode_valid(command)
+    if authorization_id is None and AUTHORIZATION_ID not in (extensions or {}):
+        authorization_id = _authorization_id(party, command)
+    added = require_extensions(kind, extensions, authorization_id)
+    body = extended(encode_valid(command), added)
     findings = await _checked(context, party, command, force=force)
     context = context.correlated()
-    sent = await _store(context, party, uid, command, timeout)
+    sent = await _store(context, party, uid, command, timeout, added.get(AUTHORIZATION_ID))
     try:
         acknowledgement = await _ask(context, party, name, body)
     except (PartnerError, UnsafeUrl) as error:
@@ -142,7 +158,15 @@ async def _checked(context: Context, party: Party, command: Command, *, force: b
     return findings
 
 
-async def _store(context: Context, party: Party, uid: str, command: Command, timeout: float | None) -> SentCommand:
+def _authorization_id(party: Party, command: Command) -> str | None:
+    """What the authorization of a command is called, where the party's profile asks for that."""
+    wants = party.profile.authorization_ids and isinstance(command, StartSession | ReserveNow)
+    return new_id() if wants else None
+
+
+async def _store(
+    context: Context, party: Party, uid: str, command: Command, timeout: float | None, authorization_id: str | None
+) -> SentCommand:
     """Store a command that is about to be sent, with its deadline and what is looked for."""
     now = context.clock.now()
     sent = SentCommand(
@@ -153,6 +177,7 @@ async def _store(context: Context, party: Party, uid: str, command: Command, tim
         sent_at=whole_second(now),
         deadline=_deadline(context, now, timeout),
         correlation_id=context.correlation_id,
+        authorization_id=authorization_id,
         **_subject(command),
     )
     async with context.store.transaction() as tx:
@@ -194,9 +219,12 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
     envelope = await call(context, party, outgoing(f"commands.{kind.value}"), body=body)
     data = bytes(envelope.data)
     try:
-        result = decode(CommandResponse, as_object(data)).result
+        unwrapped = unwrap(data, envelopes=True)
+        result = decode(CommandResponse, as_object(unwrapped.document)).result
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
+    if unwrapped.around:
+        logs.info("answer.unwrapped", party=party, kind="CommandResponse", note=unwrapped.note)
     if not is_readable(result):
         raise AnswerUnusable(f"the acknowledgement cannot be read: {shown(result.value)}"[:_LONGEST_ERROR])
     return result
@@ -204,6 +232,7 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
 
 def as_object(said: bytes) -> bytes:
     """A CommandResponse, also where only its result was sent (docs/spec-choices.md row 7)."""
+    said = said.strip()
     return b'{"result":' + said + b"}" if said.startswith(b'"') else said
 
 

@@ -22,7 +22,7 @@ from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting, matche
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand, command_key, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import page
-from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.inbound.request import Incoming, NewSession
 from ocpi_emsp.models import CommandResponseType, CommandType, Session
 from ocpi_emsp.ports import START, Transaction
 
@@ -33,13 +33,18 @@ REFUSALS = frozenset(
 _PAGE = 100
 
 
-async def link(incoming: Incoming, tx: Transaction, session: Session) -> None:
+async def link(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
     """Link a new session to the command and the reservation that wait for it. One read where none does.
 
-    Commands are sent to the party of the connection; behind a hub, the session may be another's.
+    Commands are sent to the party of the connection; behind a hub, the session may be another's. One that says which
+    authorization it is of may be at another location than the command named.
     """
-    pending_matches = await matches_at(tx, place(*incoming.party.owner, session.location.id))
-    near = fitting(pending_matches, session, incoming.context.limits)
+    session, owner = new.view, incoming.party.owner
+    if new.authorization_id is None:
+        pending_matches = await matches_at(tx, place(*owner, session.location.id))
+    else:
+        pending_matches = await matches_at(tx, None, owner)
+    near = fitting(pending_matches, session, incoming.context.limits, new.authorization_id)
     await _link_command(incoming, tx, session, [each for each in near if each.command == CommandType.START_SESSION])
     await _use_reservation(incoming, tx, session, [each for each in near if each.command == CommandType.RESERVE_NOW])
 
@@ -54,9 +59,9 @@ async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
     entries = await tx.entries(START, limit=_PAGE, owner=incoming.party.owner)
     pending_matches = [PendingMatch.of(entry) for entry in entries]
     has_more = len(pending_matches) == _PAGE
-    for session in sorted(incoming.fresh, key=lambda each: (each.location.id, each.start_datetime)):
-        if has_more or fitting(pending_matches, session, incoming.context.limits):
-            await link(incoming, tx, session)
+    for new in sorted(incoming.fresh, key=lambda each: (each.view.location.id, each.view.start_datetime)):
+        if has_more or fitting(pending_matches, new.view, incoming.context.limits, new.authorization_id):
+            await link(incoming, tx, new)
 
 
 async def _link_command(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[PendingMatch]) -> None:

@@ -1,7 +1,8 @@
 """Which session a command, or a reservation, is waiting for: the law by which the two are matched.
 
 Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
-- OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do;
+- OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do, unless both have
+  the extension authorization_id, which then decides alone;
 - a session names its token by ``auth_id`` alone, and may name no EVSE: what is absent rules nothing out;
 - a pending match is a journal entry of topic START under the key of its location: a new session costs one index lookup;
 - its id is made of the command, and it never changes: a transaction that locks it waits for nothing but commands.
@@ -15,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from attrs import frozen
 
 from ocpi_emsp.codec import wire_time
+from ocpi_emsp.codec.extensions import same_authorization
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import CommandType, Session
-from ocpi_emsp.ports import START, Entry, Key, Kind, Transaction
+from ocpi_emsp.ports import START, Entry, Key, Kind, Owner, Transaction
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _PAGE = 100
@@ -43,6 +45,7 @@ class PendingMatch:
     until: datetime
     """The deadline of the command, or the end of the reservation."""
     reservation_id: int | None = None
+    authorization_id: str | None = None
 
     @property
     def entry_id(self) -> str:
@@ -68,6 +71,7 @@ class PendingMatch:
                 "since": wire_time(self.since),
                 "until": wire_time(self.until),
                 "reservation_id": self.reservation_id,
+                "authorization_id": self.authorization_id,
             },
         )
 
@@ -87,6 +91,7 @@ class PendingMatch:
             since=sent.sent_at,
             until=sent.expiry_date or sent.deadline or sent.sent_at,
             reservation_id=sent.reservation_id,
+            authorization_id=sent.authorization_id,
         )
 
     @classmethod
@@ -110,8 +115,11 @@ class PendingMatch:
         usual = limits.commands
         return now <= self.since + usual.result_timeout + usual.session_window + usual.session_delay
 
-    def fits(self, session: Session, limits: Limits) -> bool:
-        """True where the session may be the one."""
+    def fits(self, session: Session, limits: Limits, authorization_id: str | None = None) -> bool:
+        """True where the session, with its ``authorization_id``, may be the one."""
+        is_same = same_authorization(self.authorization_id, authorization_id)
+        if is_same is not None:
+            return is_same
         evses = _evses(session)
         return (
             session.auth_id == self.auth_id
@@ -120,15 +128,18 @@ class PendingMatch:
             and self.since - limits.commands.clock_skew <= session.start_datetime <= self.last_start(limits)
         )
 
-    def distance(self, session: Session) -> tuple[bool, timedelta]:
-        """How far it is from a session that fits: the EVSE that it names counts more than the time."""
-        return self.evse_uid not in _evses(session), abs(session.start_datetime - self.since)
+    def distance(self, session: Session, authorization_id: str | None = None) -> tuple[bool, bool, timedelta]:
+        """How far it is from a session that fits: one authorization counts most, then the EVSE, then the time."""
+        is_other = not same_authorization(self.authorization_id, authorization_id)
+        return is_other, self.evse_uid not in _evses(session), abs(session.start_datetime - self.since)
 
 
-def fitting(pending_matches: Iterable[PendingMatch], session: Session, limits: Limits) -> list[PendingMatch]:
+def fitting(
+    pending_matches: Iterable[PendingMatch], session: Session, limits: Limits, authorization_id: str | None = None
+) -> list[PendingMatch]:
     """Those that the session fits, the nearest first; of two equally near ones, the one that was sent first."""
-    found = [each for each in pending_matches if each.fits(session, limits)]
-    return sorted(found, key=lambda each: (*each.distance(session), each.since))
+    found = [each for each in pending_matches if each.fits(session, limits, authorization_id)]
+    return sorted(found, key=lambda each: (*each.distance(session, authorization_id), each.since))
 
 
 def later(moment: datetime, step: timedelta) -> datetime:
@@ -152,12 +163,12 @@ async def look_for(tx: Transaction, sent: SentCommand, now: datetime) -> None:
         await tx.append(pending_match.entry(now, sent.correlation_id))
 
 
-async def matches_at(tx: Transaction, key: Key) -> Sequence[PendingMatch]:
-    """Every pending match at a location, in the order of their commands."""
+async def matches_at(tx: Transaction, key: Key | None, owner: Owner | None = None) -> Sequence[PendingMatch]:
+    """Every pending match at a location, or of a party, in the order of their commands."""
     found: list[PendingMatch] = []
     after = 0
     while True:
-        entries = await tx.entries(START, key, _PAGE, after=after)
+        entries = await tx.entries(START, key, _PAGE, owner=owner, after=after)
         found.extend(PendingMatch.of(entry) for entry in entries)
         if len(entries) < _PAGE:
             return found

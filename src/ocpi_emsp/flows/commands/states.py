@@ -117,6 +117,8 @@ class SentCommand:
     token_uid: str | None = None
     token_type: TokenType | None = None
     auth_id: str | None = None
+    authorization_id: str | None = None
+    """What its authorization is called, where it was sent with that (docs/extensions.md)."""
     location_id: str | None = None
     evse_uid: str | None = None
     connector_id: str | None = None

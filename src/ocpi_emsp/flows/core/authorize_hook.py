@@ -10,12 +10,13 @@ Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/authorization.md):
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import encode, encode_valid
+from ocpi_emsp.codec.extensions import AUTHORIZATION_ID, extended, require_extensions
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.models import (
     Allowed,
@@ -34,6 +35,16 @@ class Nonsense(Exception):
     """An answer of a hook or fallback that cannot be given to a partner."""
 
 
+@frozen(kw_only=True, slots=False)
+class ExtendedAuthorizationInfo(AuthorizationInfo):
+    """An AuthorizationInfo with members that the specification does not know (docs/extensions.md)."""
+
+    authorization_id: str | None = None
+    """What this authorization is called, also in the session and the CDR that follow: 1 to 36 characters."""
+    extensions: Mapping[str, Any] = field(factory=dict)
+    """Further members, by name."""
+
+
 @frozen(kw_only=True)
 class AuthorizationRequest:
     """May this driver charge, here? What a CPO asks, with what we have stored of it."""
@@ -41,7 +52,7 @@ class AuthorizationRequest:
     token: Token
     """As stored; its ``valid`` and ``whitelist`` are ours."""
     references: LocationReferences | None
-    """As the CPO asked; None where it named no location."""
+    """As the CPO asked, an EVSE that it named otherwise by its uid; None where it named no location."""
     location: Location | None
     """As stored, with all its EVSEs. None: none was named, or the CPO sends no locations (see its profile)."""
     evses: tuple[Evse, ...] = ()
@@ -52,6 +63,8 @@ class AuthorizationRequest:
     party_id: str
     """Whose location it is: the CPO that asks, or one behind the hub that asks."""
     correlation_id: str
+    asked_as: Mapping[str, str] = field(factory=dict, repr=False)
+    """What the CPO called an EVSE, by its uid, where it did not call it by that; it gets its own names back."""
 
     @property
     def party(self) -> str:
@@ -63,29 +76,39 @@ class AuthorizationRequest:
         evse_uids: Iterable[str] | None = None,
         connector_ids: Iterable[str] | None = None,
         info: DisplayText | None = None,
+        *,
+        authorization_id: str | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> AuthorizationInfo:
         """ALLOWED, at all that was asked for, or only at these EVSEs and connectors of it.
 
-        An empty collection allows none of them: NOT_ALLOWED.
+        An empty collection allows none of them: NOT_ALLOWED. ``extensions`` are members that the specification does not
+        know, of which ``authorization_id`` is one (docs/extensions.md).
         """
         evses, connectors = _texts(evse_uids), _texts(connector_ids)
         if evses == () or connectors == ():
-            return self.refuse(info=info)
+            return self.refuse(info=info, extensions=extensions)
         if self.references is None:
-            return AuthorizationInfo(allowed=Allowed.ALLOWED, info=info)
+            return _info(Allowed.ALLOWED, None, info, authorization_id, extensions)
         evses = self._asked_evses() if evses is None else evses
         location = LocationReferences(
             location_id=self.references.location_id,
             evse_uids=evses,
             connector_ids=self._asked_connectors(evses) if connectors is None else connectors,
         )
-        return AuthorizationInfo(allowed=Allowed.ALLOWED, location=location, info=info)
+        return _info(Allowed.ALLOWED, location, info, authorization_id, extensions)
 
-    def refuse(self, allowed: Allowed = Allowed.NOT_ALLOWED, info: DisplayText | None = None) -> AuthorizationInfo:
+    def refuse(
+        self,
+        allowed: Allowed = Allowed.NOT_ALLOWED,
+        info: DisplayText | None = None,
+        *,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> AuthorizationInfo:
         """BLOCKED, EXPIRED, NO_CREDIT or NOT_ALLOWED. Raises ValueError for ALLOWED."""
         if allowed == Allowed.ALLOWED:
             raise ValueError("invalid allowed 'ALLOWED': refuse() expects a refusal, for example Allowed.BLOCKED")
-        return AuthorizationInfo(allowed=allowed, info=info)
+        return _info(allowed, None, info, None, extensions)
 
     # --- what of an answer can be given ---------------------------------------------------------------------------
 
@@ -112,6 +135,13 @@ class AuthorizationRequest:
         evses, connectors = self._known_evses() or (), self._known_connectors(location.evse_uids) or ()
         return {*location.evse_uids} <= {*evses} and {*location.connector_ids} <= {*connectors}
 
+    def in_its_words(self, answer: AuthorizationInfo) -> AuthorizationInfo:
+        """The answer with EVSEs called as the CPO called them."""
+        if answer.location is None or not self.asked_as:
+            return answer
+        names = tuple(self.asked_as.get(uid, uid) for uid in answer.location.evse_uids)
+        return evolve(answer, location=evolve(answer.location, evse_uids=names))
+
     def _asked_evses(self) -> tuple[str, ...]:
         """What an answer names that allows all: none where none was asked for."""
         return self._known_evses() or () if self.references and self.references.evse_uids else ()
@@ -132,6 +162,30 @@ class AuthorizationRequest:
         return self.references.connector_ids or None if self.references else ()
 
 
+def _info(
+    allowed: Allowed,
+    location: LocationReferences | None,
+    info: DisplayText | None,
+    authorization_id: str | None,
+    extensions: Mapping[str, Any] | None,
+) -> AuthorizationInfo:
+    """An answer, extended where it has to be."""
+    if authorization_id is None and not extensions:
+        return AuthorizationInfo(allowed=allowed, location=location, info=info)
+    return ExtendedAuthorizationInfo(
+        allowed=allowed,
+        location=location,
+        info=info,
+        authorization_id=authorization_id,
+        extensions=extensions or {},
+    )
+
+
+def authorization_id_in(info: AuthorizationInfo) -> str | None:
+    """The authorization_id of an answer that can be sent."""
+    return info.authorization_id if isinstance(info, ExtendedAuthorizationInfo) else None
+
+
 def _name(given: object) -> str:
     """What a caller gave, for a message."""
     return str(getattr(given, "__qualname__", type(given).__name__))
@@ -150,25 +204,57 @@ def _common(what: str, known: tuple[str, ...] | None, named: tuple[str, ...]) ->
     return allowed
 
 
-def sendable(request: AuthorizationRequest, answer: object) -> tuple[AuthorizationInfo, bytes]:
-    """The answer, cut to what was asked for, and its JSON. Raises Nonsense, and whatever odd parts of it lead to."""
+def sendable(
+    request: AuthorizationRequest, answer: object, authorization_id: str | None = None
+) -> tuple[AuthorizationInfo, bytes]:
+    """The answer, cut to what was asked for, and its JSON; with this ``authorization_id`` where it allows and has none.
+
+    Raises Nonsense, and whatever odd parts of the answer lead to.
+    """
     if not isinstance(answer, AuthorizationInfo):
         raise Nonsense(f"it returned {type(answer).__name__}, not AuthorizationInfo")
     if not isinstance(answer.location, LocationReferences | None):
         raise Nonsense(f"its location is {type(answer.location).__name__}, not LocationReferences")
     info = request.cut(answer)
+    said = request.in_its_words(info)
     try:
-        return info, _encoded(request, info)
+        said, members = _identified(said, authorization_id)
+        plain = AuthorizationInfo(allowed=said.allowed, location=said.location, info=said.info)
+        return said, extended(
+            _encoded(plain, is_about_its_own=info.location is not None and request.is_about(info.location)), members
+        )
     except InvalidObject as error:
         raise Nonsense(f"it returned what cannot be sent: {error}") from error
 
 
-def _encoded(request: AuthorizationRequest, info: AuthorizationInfo) -> bytes:
+def _identified(info: AuthorizationInfo, made: str | None) -> tuple[AuthorizationInfo, dict[str, Any]]:
+    """The answer with its authorization_id, and all its extensions. Raises InvalidObject where one cannot be sent."""
+    own = info if isinstance(info, ExtendedAuthorizationInfo) else None
+    members = require_extensions(
+        AuthorizationInfo, own.extensions if own else None, own.authorization_id if own else None
+    )
+    if made is not None and info.allowed == Allowed.ALLOWED:
+        members.setdefault(AUTHORIZATION_ID, made)
+    if not members:
+        return info, members
+    return (
+        ExtendedAuthorizationInfo(
+            allowed=info.allowed,
+            location=info.location,
+            info=info.info,
+            authorization_id=members.get(AUTHORIZATION_ID),
+            extensions={name: value for name, value in members.items() if name != AUTHORIZATION_ID},
+        ),
+        members,
+    )
+
+
+def _encoded(info: AuthorizationInfo, *, is_about_its_own: bool) -> bytes:
     try:
         return encode_valid(info)
     except InvalidObject:
         # Ids over their length are stored as CPOs send them (docs/spec-choices.md 20): they get their own ids back.
-        if info.location is None or not request.is_about(info.location):
+        if not is_about_its_own:
             raise
         encode_valid(evolve(info, location=None))
         return encode(info)

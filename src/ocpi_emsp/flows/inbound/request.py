@@ -17,6 +17,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
+from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, OcpiError
 from ocpi_emsp.events import Event
@@ -40,6 +41,11 @@ def deviating(sentence: str, pointer: str, rule: str, message: str, clause: str)
     """The refusal of an object for one deviation that only a flow can see."""
     finding = Finding(pointer=pointer, rule=rule, severity=Severity.ERROR, message=message, clause=clause)
     return InvalidObject(sentence, findings=(finding,))
+
+
+def note(pointer: str, rule: str, message: str, clause: str) -> Finding:
+    """What was read otherwise than it is written, to be named in the answer."""
+    return Finding(pointer=pointer, rule=rule, severity=Severity.NOTE, message=message, clause=clause)
 
 
 class Outcome(Enum):
@@ -77,6 +83,19 @@ class Stored:
 
 
 @frozen
+class NewSession:
+    """A session that was not known, and what its authorization is called, where it says that."""
+
+    view: Session
+    authorization_id: str | None = None
+
+    @classmethod
+    def of(cls, session: Session, document: bytes) -> NewSession:
+        """The session of a document."""
+        return cls(session, authorization_id_of(document))
+
+
+@frozen
 class Incoming:
     """An object or request of a party: pushed to us, authenticated and matched to a route, or pulled by us."""
 
@@ -94,7 +113,7 @@ class Incoming:
     """Warnings that were let pass: the answer names the first, a partner report all."""
     pulled: bool = False
     """We asked for it: what did not change is counted, and not written again."""
-    fresh: list[Session] = field(factory=list)
+    fresh: list[NewSession] = field(factory=list)
     """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
 
     @property
@@ -163,7 +182,8 @@ class Incoming:
             return "Success"
         first, *more = self.deviations
         others = f" ({len(more)} more)" if more else ""
-        return f"Success, although {first.pointer}: {first.message} [{first.rule}]{others}"
+        where = f"{first.pointer}: " if first.pointer else ""
+        return f"Success, although {where}{first.message} [{first.rule}]{others}"
 
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
         """The journal entry that stores what was refused, raw, without the token, with its findings."""
@@ -190,5 +210,5 @@ class Incoming:
         )
 
     def answer(self, data: bytes, *, status: int = 200) -> Response:
-        """Success with ``data``."""
-        return Response(status, [JSON], success(self.now, data))
+        """Success with ``data``; the message names the first accepted deviation, if any."""
+        return Response(status, [JSON], success(self.now, data, message=self.message))

@@ -3,7 +3,7 @@
 Rules of this module (docs/spec-choices.md rows 4, 6; those of storing are in store.py):
 - a PATCH is merged into the document as stored, and then goes the way of a PUT; what it adds to a list without a
   ``last_updated`` has that of the object around it;
-- an EVSE or connector of an unknown location is 404 / 2003.
+- an EVSE or connector of an unknown location is 404 / 2003, one of an unknown EVSE 404 / 2000; the next sync pulls it.
 """
 
 from __future__ import annotations
@@ -85,9 +85,12 @@ async def put_evse(incoming: Incoming) -> Response:
     evse = incoming.accept(Evse)
     incoming.require_id("uid", evse.uid, incoming.params["evse_uid"])
     async with incoming.context.store.transaction() as tx:
-        location = await _location(incoming, tx)
-        new = evse_record(incoming, location.key, evse, incoming.request.body)
-        return incoming.reply(await store_evse(incoming, tx, location, await tx.get(new.key), new))
+        location = await tx.get(location_key(incoming))
+        if location is not None:
+            new = evse_record(incoming, location.key, evse, incoming.request.body)
+            return incoming.reply(await store_evse(incoming, tx, location, await tx.get(new.key), new))
+        await request_resync_of(incoming, tx, location_key(incoming))
+    raise _unknown_location(incoming)
 
 
 async def put_connector(incoming: Incoming) -> Response:
@@ -95,10 +98,14 @@ async def put_connector(incoming: Incoming) -> Response:
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
-        location = await _location(incoming, tx)
-        evse = await _evse(incoming, tx)
-        document, moment = incoming.request.body, connector.last_updated
-        return incoming.reply(await store_connector(incoming, tx, location, evse, connector, document, moment))
+        location = await tx.get(location_key(incoming))
+        evse = await tx.get(_evse_key(incoming))
+        if location is not None and evse is not None:
+            document, moment = incoming.request.body, connector.last_updated
+            return incoming.reply(await store_connector(incoming, tx, location, evse, connector, document, moment))
+        await request_resync_of(incoming, tx, _evse_key(incoming))
+        unknown = await _unknown_evse(incoming, tx)
+    raise unknown
 
 
 # --- PATCH ----------------------------------------------------------------------------------------------------------
@@ -195,8 +202,12 @@ async def _location(incoming: Incoming, tx: Transaction) -> Record:
     key = location_key(incoming)
     record = await tx.get(key)
     if record is None:
-        raise UnknownLocation(f"location {key.id!r} is not known")
+        raise _unknown_location(incoming)
     return record
+
+
+def _unknown_location(incoming: Incoming) -> UnknownLocation:
+    return UnknownLocation(f"location {incoming.params['location_id']!r} is not known")
 
 
 async def _evse(incoming: Incoming, tx: Transaction) -> Record:

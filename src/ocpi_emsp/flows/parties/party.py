@@ -21,6 +21,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.check import RULES, Policy
+from ocpi_emsp.check.policy import can_be
 from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
@@ -108,6 +109,9 @@ class Profile:
     """The modules that it has to offer beside credentials; None for the eMSP's own setting."""
     push_tokens: bool = True
     """Our tokens are pushed to it."""
+    authorization_ids: bool = False
+    """Each authorization that we give and each START_SESSION and RESERVE_NOW has an authorization_id: one is made where
+    the backend gives none."""
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""
@@ -120,7 +124,8 @@ def policy_of(profile: Profile, default: Policy) -> Policy:
 
 @lru_cache(maxsize=1024)
 def _own_policy(refuses: str, actions: tuple[RuleAction, ...]) -> Policy:
-    return Policy(Severity(refuses), {each.rule: each.action for each in actions})
+    # An earlier version stored what cannot be done, and did not do it.
+    return Policy(Severity(refuses), {each.rule: each.action for each in actions if can_be(each.rule, each.action)})
 
 
 def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:

@@ -230,5 +230,6 @@ _READERS: Mapping[str, _Value] = {
     "cdr_id_is_session_id": _flag,
     "required_modules": _modules,
     "push_tokens": _flag,
+    "authorization_ids": _flag,
     "without_locations": _flag,
 }

@@ -19,6 +19,7 @@ from typing import TypeAlias
 from attrs import evolve
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
     BodyTooLarge,
@@ -40,11 +41,12 @@ from ocpi_emsp.flows.credentials import inbound_versions as versions
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
-from ocpi_emsp.flows.inbound.request import JSON, Incoming
+from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write
 from ocpi_emsp.flows.parties.party import Caller, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
+from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.flows.tokens import inbound_authorize as authorize
@@ -86,6 +88,7 @@ FLOWS: Mapping[str, Flow] = {
     "commands.result": commands.result,
 }
 
+_BODY = "transport_and_format.md#json--http-implementation-guide"
 _BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
 _CALLS_BACK = frozenset({"credentials"})
 """The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
@@ -134,11 +137,12 @@ async def serve_as(
     await _require_access(context, caller, route, matched.params)
     if route.module in _CALLS_BACK:
         context = evolve(context, correlation_id=correlation_id)
-    incoming = _read_in_zone(Incoming(context, caller, request, matched.params, correlation_id, context.clock.now()))
+    incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
+    incoming = _read_in_zone(_read_unwrapped(incoming, route))
     if logged is not None:
         logged.deviations = incoming.deviations
     try:
-        response = await FLOWS[route.name](incoming)
+        response = await FLOWS[route.name](await usable_patch(incoming, route))
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
             as_received = evolve(incoming, request=request)
@@ -175,6 +179,21 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
                 if await may_write(tx, party, owner):
                     return
         raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+
+
+def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
+    """With the one object of the body, where that is a list of one or an envelope around it, and a finding about it.
+
+    A PATCH in an envelope stays as it is: what it does not know it would store beside the object.
+    """
+    request = incoming.request
+    if not request.body:
+        return incoming
+    unwrapped = unwrap(request.body, envelopes=route.method != "PATCH")
+    if not unwrapped.around:
+        return incoming
+    incoming.deviations.append(note("", "body.wrapped", unwrapped.note, _BODY))
+    return evolve(incoming, request=evolve(request, body=unwrapped.document))
 
 
 def _read_in_zone(incoming: Incoming) -> Incoming:

@@ -22,7 +22,7 @@ from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionEnergyDecreased, SessionInvalidated, SessionReceived
 from ocpi_emsp.flows.commands.session_link import link
-from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
 from ocpi_emsp.models import Session, SessionStatus
@@ -78,9 +78,9 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
     if before is not None and stored.outcome is Outcome.UPDATED:
         await _name_setbacks(incoming, tx, before, session, new)
     if old is None and incoming.pulled:
-        incoming.fresh.append(session)
+        incoming.fresh.append(NewSession.of(session, new.document))
     elif old is None:
-        await link(incoming, tx, session)
+        await link(incoming, tx, NewSession.of(session, new.document))
     return stored
 
 

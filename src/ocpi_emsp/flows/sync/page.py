@@ -33,14 +33,13 @@ from ocpi_emsp.flows.commands.session_link import link_fresh
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
-from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
+from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import open_owners, owner_of, said_owner, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
 from ocpi_emsp.flows.tariffs import inbound as tariffs
-from ocpi_emsp.models import Session
 from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction
 from ocpi_emsp.routes import VERSION, Route
 from ocpi_emsp.routes import incoming as incoming_route
@@ -149,7 +148,7 @@ class Page:
     results: list[Stored | RejectedObject] = field(factory=list)
     found: list[Finding] = field(factory=list)
     """What deviates in its objects."""
-    fresh: list[Session] = field(factory=list)
+    fresh: list[NewSession] = field(factory=list)
 
 
 async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save) -> None:

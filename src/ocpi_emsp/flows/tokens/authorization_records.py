@@ -17,9 +17,10 @@ from attrs import define, field, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.flows.calls.request_log import milliseconds
+from ocpi_emsp.flows.core.authorize_hook import authorization_id_in
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import select
-from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.inbound.request import Incoming, note
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
 from ocpi_emsp.ports import AUTHORIZATION, Entry
 
@@ -58,6 +59,8 @@ class Decision:
     reason: str
     """What there is to know of it: what the hook did instead of answering, why a request was refused, what was left
     out; empty for a plain answer."""
+    authorization_id: str = ""
+    """What this authorization is called, where the answer said so (docs/extensions.md)."""
     latency_ms: float
     """Milliseconds from when the request was authenticated until it was decided, by ``Emsp(clock=...)``."""
     sequence: int = field(default=0, eq=False)
@@ -79,13 +82,24 @@ class Case:
     references: LocationReferences | None = None
     decided_by: DecidedBy = "request"
     reasons: list[str] = field(factory=list)
+    authorization_id: str = ""
 
     def because(self, reason: str) -> None:
         """Add a reason to the decision."""
         self.reasons.append(" ".join(reason.split()))
 
+    def note(self, pointer: str, rule: str, message: str, clause: str) -> None:
+        """Name something that is read otherwise than it is written: in the answer, and in the decision."""
+        self.incoming.deviations.append(note(pointer, rule, message, clause))
+        self.because(message)
+
+    def new_authorization_id(self) -> str | None:
+        """What this authorization is called where the backend does not say it, if the party wants that."""
+        return new_id() if self.incoming.party.profile.authorization_ids else None
+
     async def decided(self, info: AuthorizationInfo) -> None:
         """Journal an answer."""
+        self.authorization_id = authorization_id_in(info) or ""
         await self._note(info.allowed, info.location.evse_uids if info.location else ())
 
     async def refused(self, http_status: int, status_code: int) -> None:
@@ -135,6 +149,7 @@ class Case:
                 "evse_uids": _some(references.evse_uids if references else ()),
                 "allowed_evse_uids": _some(allowed),
                 "decided_by": self.decided_by,
+                "authorization_id": self.authorization_id,
                 "reason": "; ".join(self.reasons)[:_LONGEST_REASON],
                 "latency_ms": max(round(took / timedelta(milliseconds=1), 3), 0.0),
             },

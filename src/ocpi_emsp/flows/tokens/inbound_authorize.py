@@ -1,6 +1,9 @@
 """Real-time authorization (mod_tokens.md 1.3, 2.2.2; docs/authorization.md).
 
 Rules of this module:
+- whatever says no location in the body is a question without one: null, an empty object, a location_id without a name;
+- a uid that differs from one token of ours by case alone is that token; an EVSE may be named by its evse_id; both are
+  noted;
 - the references are resolved to what is stored of that party; what is not there is left out of the question and of the
   answer, and refused where nothing of it is left (2001); an unknown location is 404 / 2003, and the next sync pulls it;
 - the hook decides; without one the stored token does. Where the hook is late, raises or returns nonsense, the fallback
@@ -11,13 +14,13 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp.codec import decode
+from ocpi_emsp.codec import decode, parse
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     InvalidObject,
@@ -31,11 +34,12 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
-from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.flows.locations.read import joined
 from ocpi_emsp.flows.parties.hub_owners import open_owners
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
+from ocpi_emsp.flows.tokens.evse_names import uids_of
 from ocpi_emsp.models import (
     AuthorizationInfo,
     Connector,
@@ -47,10 +51,13 @@ from ocpi_emsp.models import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Record, Transaction
+from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
+_AUTHORIZE: Final = "mod_tokens.md#222-post-method"
+_ALIKE: Final = 100
+"""Tokens whose uids differ by case alone that are looked at."""
 _MOST_FINDINGS = 100
 """Findings of one answer: a location has no more EVSEs."""
 
@@ -78,17 +85,16 @@ async def authorize(incoming: Incoming) -> Response:
 
 async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
     incoming = case.incoming
-    if incoming.request.body.strip():
-        case.references = incoming.accept(LocationReferences)
+    case.references = _asked_place(incoming)
     request = _request(case, await _read(case))
     if incoming.context.authorize is None:
         case.decided_by = "token"
         if request.token.valid and request.token.whitelist == WhitelistType.ALWAYS:
             case.because("its whitelist is ALWAYS: the CPO should not have had to ask (mod_tokens.md 4.4)")
-        return sendable(request, by_token(request))
+        return sendable(request, by_token(request), case.new_authorization_id())
     try:
         answer = await incoming.context.authorize(request)
-        decision = sendable(request, answer)
+        decision = sendable(request, answer, case.new_authorization_id())
     except NotEnoughInformation:
         case.decided_by = "hook"
         raise
@@ -108,7 +114,7 @@ def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[Authorization
         raise _NoAnswer("the authorize hook gave no answer, and there is no fallback")
     case.decided_by = "fallback"
     try:
-        return sendable(request, fallback(request))
+        return sendable(request, fallback(request), case.new_authorization_id())
     except NotEnoughInformation:
         raise
     except Exception as error:
@@ -128,6 +134,29 @@ def _report(case: Case, error: Exception, who: str) -> None:
         by=who,
         error=what,
     )
+
+
+def _asked_place(incoming: Incoming) -> LocationReferences | None:
+    """The location that is asked about, or None. Raises NotJson, InvalidObject."""
+    if not incoming.request.body.strip():
+        return None
+    try:
+        references = incoming.accept(LocationReferences)
+    except InvalidObject:
+        if _says_nothing(parse(incoming.request.body)):
+            return None
+        raise
+    if references.location_id.strip():
+        return references
+    if references.evse_uids or references.connector_ids:
+        raise deviating("no location", "/location_id", "field.required", "location_id is required, found ''", _CLAUSE)
+    return None
+
+
+def _says_nothing(document: Any) -> bool:
+    """True for null, a blank text, an empty list, and an object whose members are nothing else."""
+    members = document.values() if isinstance(document, dict) else (document,)
+    return all(each is None or each == [] or (isinstance(each, str) and not each.strip()) for each in members)
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -173,18 +202,49 @@ async def _read_token(case: Case, tx: Transaction) -> Token:
         raise UnknownObject(f"invalid token type {case.token_type[:50]!r}: expected {' or '.join(TokenType)}")
     if not _may_be_stored(uid):
         raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
-    record = await tx.get(identity.token_key(uid, case.token_type))
+    record = await tx.get(identity.token_key(uid, case.token_type)) or await _in_another_case(case, tx)
     if record is not None:
         try:
             return decode(Token, record.document)
         except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
             case.because("the token as it is stored cannot be read")
             raise _NoAnswer(f"the stored token {uid[:100]!r} cannot be read") from error
-    others = [
-        each.value for each in TokenType if each != case.token_type and await tx.get(identity.token_key(uid, each))
-    ]
-    known = f", but one of type {' and '.join(others)} is" if others else ""
-    raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{known}")
+    raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{await _hint(case, tx)}")
+
+
+async def _in_another_case(case: Case, tx: Transaction) -> Record | None:
+    """The one token of this type whose uid differs by case alone: idTags of OCPP have none."""
+    found = [each for each in await _spelled_alike(case, tx) if each.key.parent == case.token_type]
+    if len(found) != 1:
+        return None
+    message = f"token {shown(case.token_uid)} is read as {shown(found[0].key.id)}, which differs by case alone"
+    case.note("", "authorize.token.case", message, _AUTHORIZE)
+    return found[0]
+
+
+async def _spelled_alike(case: Case, tx: Transaction) -> list[Record]:
+    """Our tokens, of any type, whose uids differ from the one asked for by case at most."""
+    country_code, party_id = case.incoming.context.identity.owner
+    wanted = Query(
+        kind=Kind.TOKEN,
+        country_code=country_code,
+        party_id=party_id,
+        id_in_any_case=case.token_uid,
+        limit=_ALIKE,
+        count=False,
+    )
+    records = (await tx.page(wanted)).records
+    return [each for each in records if each.key.id.casefold() == case.token_uid.casefold()]
+
+
+async def _hint(case: Case, tx: Transaction) -> str:
+    """What may have been meant by a token that is not known."""
+    alike = await _spelled_alike(case, tx)
+    others = sorted({each.key.parent for each in alike if each.key.parent != case.token_type})
+    several = [each for each in alike if each.key.parent == case.token_type]
+    if several:
+        return f", but {len(several)} tokens differ from it by case alone"
+    return f", but one of type {' and '.join(others)} is" if others else ""
 
 
 def _may_be_stored(name: str) -> bool:
@@ -208,15 +268,18 @@ async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
 def _request(case: Case, stored: _Stored) -> AuthorizationRequest:
     """What the hook is asked. Raises InvalidObject where nothing that the CPO names is there."""
     location = _location(case, stored)
+    references, asked_as = case.references, dict[str, str]()
     evses: tuple[Evse, ...] = ()
     connectors: tuple[tuple[str, Connector], ...] = ()
     if location is not None and case.references is not None:
-        evses = _asked_evses(case, location, case.references)
-        connectors = _asked_connectors(case, evses, case.references)
+        references, asked_as = _by_uid(case, location, case.references)
+        evses = _asked_evses(case, location, references)
+        connectors = _asked_connectors(case, evses, references)
     country_code, party_id = stored.owner
     return AuthorizationRequest(
         token=stored.token,
-        references=case.references,
+        references=references,
+        asked_as=asked_as,
         location=location,
         evses=evses,
         connectors=connectors,
@@ -236,8 +299,28 @@ def _location(case: Case, stored: _Stored) -> Location | None:
         raise _NoAnswer(f"the stored location {stored.location.key.id!r} cannot be read") from error
 
 
+def _by_uid(
+    case: Case, location: Location, references: LocationReferences
+) -> tuple[LocationReferences, dict[str, str]]:
+    """The references with EVSEs by their uids, and what the CPO called each whose uid it did not name."""
+    uids = uids_of(references.evse_uids, _usable(location))
+    if not uids:
+        return references, {}
+    asked = frozenset(references.evse_uids)
+    for name, uid in list(uids.items())[:_MOST_FINDINGS]:
+        place = references.evse_uids.index(name)
+        message = f"{shown(name)} is read as the EVSE with uid {shown(uid)}"
+        case.note(f"/evse_uids/{place}", "authorize.evse.name", message, _CLAUSE)
+    asked_as = {uid: name for name, uid in reversed(uids.items()) if uid not in asked}
+    return evolve(references, evse_uids=tuple(uids.get(name, name) for name in references.evse_uids)), asked_as
+
+
+def _usable(location: Location) -> tuple[Evse, ...]:
+    return tuple(evse for evse in location.evses if evse.status != Status.REMOVED)
+
+
 def _asked_evses(case: Case, location: Location, references: LocationReferences) -> tuple[Evse, ...]:
-    usable = tuple(evse for evse in location.evses if evse.status != Status.REMOVED)
+    usable = _usable(location)
     if not references.evse_uids:
         return usable
     asked = frozenset(references.evse_uids)

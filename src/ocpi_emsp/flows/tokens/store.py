@@ -10,7 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 from ocpi_emsp.codec import decode, diagnose, dump, encode_valid, parse
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.encode import document
+from ocpi_emsp.codec.extensions import extended, extensions_in, require_extensions, with_members
 from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
@@ -54,9 +55,9 @@ class FailedToken:
     """Its place in a list, which continues ``after`` it."""
 
 
-async def put_token_here(context: Context, token: Token) -> Token:
-    """Store a token; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
-    body = encode_valid(token)
+async def put_token_here(context: Context, token: Token, extensions: Mapping[str, Any] | None = None) -> Token:
+    """Store a token with extensions; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
+    body = extended(encode_valid(token), require_extensions(Token, extensions))
     async with context.store.transaction() as tx:
         stored, is_changed = await _put(context, tx, body)
         if is_changed:
@@ -96,7 +97,8 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
         now = context.clock.now()
         whole = {**document(decode(Token, record.document)), "last_updated": document(now), **patch}
         patched = valid_token({name: value for name, value in whole.items() if value is not None})
-        stored, is_changed = await _put(context, tx, encode_valid(patched), stamps="last_updated" not in changes)
+        body = with_members(encode_valid(patched), extensions_in(Token, record.document))
+        stored, is_changed = await _put(context, tx, body, stamps="last_updated" not in changes)
         if is_changed:
             await request_pushes(tx, now)
     await log_backlog(context)
@@ -154,7 +156,8 @@ async def _put(context: Context, tx: Transaction, body: bytes, *, stamps: bool =
     if old is not None and token.last_updated <= whole_second(old.last_updated):
         token = evolve(token, last_updated=_later(old.last_updated, now))
     correlation_id = context.correlation_id or new_id()
-    await tx.put(Record(key, encode_valid(token), token.last_updated, now, token, correlation_id=correlation_id))
+    whole = with_members(encode_valid(token), extensions_in(Token, body))
+    await tx.put(Record(key, whole, token.last_updated, now, token, correlation_id=correlation_id))
     return token, is_changed
 
 

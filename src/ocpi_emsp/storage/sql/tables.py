@@ -71,6 +71,7 @@ _QUERIED: Mapping[str, Mapping[str, Any]] = {
 """The columns for queries, of each kind: name and type."""
 _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
     Kind.COMMAND: {"state": Text, "deadline": UtcDateTime, "session_id": Text},
+    Kind.TOKEN: {"uid_in_lower_case": Text},
 }
 """Those that a migration added, behind the columns of all tables."""
 
@@ -80,7 +81,11 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.SESSION: (("status",), ("auth_id", "start_datetime")),
     Kind.TARIFF: (("currency",),),
     Kind.CDR: (("auth_id", "start_date_time"), ("start_date_time",)),
-    Kind.TOKEN: (("country_code", "party_id", "place"), ("auth_id",)),
+    Kind.TOKEN: (
+        ("country_code", "party_id", "place"),
+        ("auth_id",),
+        ("country_code", "party_id", "uid_in_lower_case"),
+    ),
     Kind.COMMAND: (("state", "deadline"), ("session_id",)),
 }
 """What backends ask for, beside the indexes that every table has."""

@@ -162,6 +162,8 @@ class SqlTransaction:
         columns = projection(record)
         if record.key.kind == Kind.PARTY:
             document, columns["sealed"] = self._shared.redact(document)
+        elif record.key.kind == Kind.TOKEN:
+            columns["uid_in_lower_case"] = record.key.id.lower()
         try:
             text = document.decode()
         except UnicodeDecodeError as error:
@@ -310,6 +312,7 @@ def _page_values(query: Query) -> dict[str, Any]:
         "date_to": query.date_to,
         "received_from": query.received_from,
         "received_to": query.received_to,
+        "id_in_any_case": query.id_in_any_case.lower() if query.id_in_any_case is not None else None,
         "offset": query.offset,
     }
     return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from ocpi_emsp.ports import AnyStore, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import AnyStore, Key, Kind, Query, Record, Transaction
 from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse, ids, record, session, token
 
 
@@ -105,6 +105,20 @@ class PageRules(ContractTools):
             return ids((await tx.page(Query(kind=Kind.SESSION, received_from=BASE + timedelta(seconds=2)))).records)
 
         assert self.run(store, work) == ["S0", "S2", "S9"]
+
+    def test_a_page_selects_by_id_in_any_case(self, store: AnyStore) -> None:
+        other_type = record(Key(Kind.TOKEN, "IT", "BEC", "aBc", "OTHER"), minute=1)
+        self.put(store, *map(token, ("ABC", "abc", "ab", "abcd", "a_c", "a%")), other_type, token("abc", 0, "DE"))
+        owner: dict[str, Any] = {"kind": Kind.TOKEN, "country_code": "IT", "party_id": "BEC"}
+        for spelled in ("abc", "ABC", "Abc"):
+            assert self.page(store, **owner, id_in_any_case=spelled) == (["ABC", "abc", "aBc"], 3)
+        assert self.page(store, **owner, id_in_any_case="A_C") == (["a_c"], 1)
+        assert self.page(store, **owner, id_in_any_case="A%") == (["a%"], 1)
+        assert self.page(store, **owner, id_in_any_case="x") == ([], 0)
+        assert self.page(store, **owner, id_in_any_case="abc", limit=1, offset=1) == (["abc"], 3)
+        assert self.page(store, **owner, id_in_any_case="abc", limit=2, count=False) == (["ABC", "abc"], 0)
+        assert self.page(store, Kind.TOKEN, id_in_any_case="abc") == (["ABC", "abc", "aBc", "abc"], 4)
+        assert self.page(store, **owner, id_in_any_case="ABC", date_from=other_type.last_updated) == (["aBc"], 1)
 
     def test_fractions_of_a_second_count(self, store: AnyStore) -> None:
         self.put(store, record(session("S1").key, minute=0.5 / 60))

@@ -175,12 +175,13 @@ class EmspCalls(Settings):
         self, token_uid: str, token_type: str | None = None, location_references: Document | None = None
     ) -> Exchange:
         """Real-time authorization of a token, at a location if LocationReferences are given."""
+        nowhere = None if self.null_authorize_body else ABSENT
         return await self.call(
             "POST",
             "tokens",
-            f"{path_of(token_uid)}/authorize",
+            f"{path_of(token_uid.lower() if self.lower_case_uids else token_uid)}/authorize",
             query=None if token_type is None else {"type": token_type},
-            body=ABSENT if location_references is None else location_references,
+            body=nowhere if location_references is None else location_references,
         )
 
     # Helpers

@@ -18,7 +18,7 @@ from ocpi_emsp.testing.cpo.failures import HTML
 from ocpi_emsp.testing.cpo.fields import COMMANDS, check
 from ocpi_emsp.testing.cpo.follow import follow_command
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError
-from ocpi_emsp.testing.cpo.wire import Answer, Document, Json, Request, RequestError, answer
+from ocpi_emsp.testing.cpo.wire import Answer, Document, Json, Request, RequestError, answer, timestamp
 
 ACCEPTED = "ACCEPTED"
 
@@ -103,6 +103,8 @@ class Commands:
 
     def _acknowledge(self, command: str, body: Document) -> str:
         catalogue = self._cpo.catalogue
+        if self._cpo.authorization_ids and command == "START_SESSION" and "authorization_id" not in body:
+            return "REJECTED"
         if command == "STOP_SESSION":
             if catalogue.find("sessions", body["session_id"]) is None:
                 return "UNKNOWN_SESSION"
@@ -115,7 +117,14 @@ class Commands:
         return self._cpo.command_acknowledgements.get(command, ACCEPTED)
 
     def _response(self, result: str) -> Json:
-        return result if self._cpo.bare_command_result else {"result": result}
+        response = result if self._cpo.bare_command_result else {"result": result}
+        return [response] if self._cpo.wrapped_command_result else response
+
+    def _request(self, result: str) -> Json:
+        response = self._response(result)
+        if not self._cpo.wrapped_command_result:
+            return response
+        return {"data": response, "status_code": 1000, "timestamp": timestamp(self._cpo.now)}
 
     async def _send_result(self, command: str, body: Document, result: str) -> None:
         await asyncio.sleep(self._cpo.command_delay + self._cpo.result_delay)
@@ -136,7 +145,7 @@ class Commands:
         """Sends a result once; whether there was an answer."""
         sent = CommandResult(command=command, response_url=url, result=result)
         try:
-            exchange = await self._cpo.outgoing.send("POST", url, body=self._response(result))
+            exchange = await self._cpo.outgoing.send("POST", url, body=self._request(result))
         except (httpx.HTTPError, httpx.InvalidURL, NotRegisteredError) as error:
             self.results.append(evolve(sent, error=str(error)))
             return False

@@ -115,6 +115,10 @@ class Deviations:
     Commands and Token objects:
 
     - `bare_command_result`: a bare string in place of the CommandResponse object
+    - `wrapped_command_result`: the CommandResponse in a list of one, in an envelope also where it is a request
+    - `authorization_ids`: a START_SESSION without `authorization_id` is REJECTED; what follows one has it
+    - `null_authorize_body`: an authorization is asked for with `null` where no location is named
+    - `lower_case_uids`: an authorization is asked for by the uid in lower case
     - `command_failure`: how a command is answered, one of `COMMAND_FAILURES`, or None; it is executed nevertheless.
       "no-answer" closes the connection, and needs a server
     - `results`: one of `RESULT_ORDERS`: "after" the direct answer; "first", before it; "twice"; "contradicting": the
@@ -168,6 +172,10 @@ class Deviations:
     drip_seconds: float = field(default=0.1, converter=float, validator=_NOT_NEGATIVE)
 
     bare_command_result: bool = False
+    wrapped_command_result: bool = False
+    authorization_ids: bool = False
+    null_authorize_body: bool = False
+    lower_case_uids: bool = False
     command_failure: str | None = field(default=None, validator=validators.optional(validators.in_(COMMAND_FAILURES)))
     results: str = field(default="after", validator=validators.in_(RESULT_ORDERS))
     result_delay: float = field(default=0.0, converter=float, validator=_NOT_NEGATIVE)

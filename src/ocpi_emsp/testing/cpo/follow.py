@@ -30,6 +30,8 @@ async def _start(cpo: EmspCalls, body: Document) -> None:
         auth_id=body["token"]["auth_id"],
         start=cpo.now,
     )
+    if cpo.authorization_ids:
+        session["authorization_id"] = body["authorization_id"]
     await cpo.push_session(session)
 
 
@@ -39,4 +41,7 @@ async def _stop(cpo: EmspCalls, session_id: str) -> None:
         return
     changes = samples.completion(session, now=cpo.now)
     await cpo.patch_session(session_id, changes)
-    await cpo.post_cdr(samples.cdr(f"CDR-{secrets.token_hex(8)}", of=merge(session, changes)))
+    cdr = samples.cdr(f"CDR-{secrets.token_hex(8)}", of=merge(session, changes))
+    if "authorization_id" in session:
+        cdr["authorization_id"] = session["authorization_id"]
+    await cpo.post_cdr(cdr)

@@ -15,6 +15,11 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     # URLs
     "slash-endpoints": {"endpoint_slash": True, "redirect_slashes": True},
     "slash-redirects": {"redirect_slashes": True},
+    "wrapped-command-result": {"wrapped_command_result": True},
+    # Authorizations
+    "authorization-ids": {"authorization_ids": True},
+    "null-authorize-body": {"null_authorize_body": True},
+    "lower-case-uids": {"lower_case_uids": True},
     # Commands
     "result-first": {"results": "first"},
     "result-twice": {"results": "twice"},

@@ -7,13 +7,16 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import fields_dict
 
-from ocpi_emsp.codec import dump, encode_valid
-from ocpi_emsp.codec.encode import document
+from ocpi_emsp.codec import diagnose, dump, encode_valid, parse
+from ocpi_emsp.codec.encode import document, is_usable_id
+from ocpi_emsp.codec.extensions import extended, require_extensions
 from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.calls.call import call
 from ocpi_emsp.flows.calls.fetch_one import fetch_object
 from ocpi_emsp.flows.core.context import Context
@@ -25,9 +28,15 @@ PATCHED: Final = frozenset({"valid", "whitelist", "visual_number", "issuer", "la
 """The members of a token that a PATCH changes: all but what identifies it."""
 
 
-async def put_token(context: Context, party: Party, token: Token) -> None:
-    """PUT a token at the party."""
-    await call(context, party, outgoing("tokens.put"), params=_params(context, token.uid), body=encode_valid(token))
+async def put_token(context: Context, party: Party, token: Token, extensions: Mapping[str, Any] | None = None) -> None:
+    """PUT a token at the party, with members that the specification does not know."""
+    body = extended(encode_valid(token), require_extensions(Token, extensions))
+    await put_document(context, party, token.uid, body)
+
+
+async def put_document(context: Context, party: Party, uid: str, body: bytes) -> None:
+    """PUT the document of a valid token at the party."""
+    await call(context, party, outgoing("tokens.put"), params=_params(context, uid), body=body)
 
 
 async def patch_token(context: Context, party: Party, uid: str, changes: dict[str, Any]) -> None:
@@ -36,7 +45,33 @@ async def patch_token(context: Context, party: Party, uid: str, changes: dict[st
     if unknown or not changes:
         raise InvalidObject(f"a token cannot be patched by {', '.join(sorted(unknown)) or 'nothing'}")
     body = dump(document(changes))
+    _require_valid(parse(body))
     await call(context, party, outgoing("tokens.patch"), params=_params(context, uid), body=body)
+
+
+def _require_valid(changes: dict[str, Any]) -> None:
+    """Raises InvalidObject for changes that no valid token can have."""
+    findings = diagnose(Token, {**_VALID, **changes}).findings
+    auth_id = changes.get("auth_id")
+    if isinstance(auth_id, str) and not is_usable_id(auth_id):
+        raise InvalidObject(
+            f"invalid auth_id '{auth_id}': expected text that identifies a driver, for example 'IT-BEC-1'"
+        )
+    wrong = Report.of(findings).at_least(Severity.WARNING)
+    if wrong:
+        raise InvalidObject("these changes of a token break the specification; they are not sent", findings=wrong)
+
+
+_VALID: Final[dict[str, Any]] = {
+    "uid": "1",
+    "type": "RFID",
+    "auth_id": "1",
+    "issuer": "1",
+    "valid": True,
+    "whitelist": "NEVER",
+    "last_updated": "2024-01-01T00:00:00Z",
+}
+"""A token that changes are looked at with."""
 
 
 async def fetch_token(context: Context, party: Party, uid: str) -> Token:
@@ -59,6 +94,8 @@ def _said(value: object) -> str:
 
 
 def _params(context: Context, uid: str) -> dict[str, str]:
+    if not is_usable_id(uid):
+        raise InvalidObject(f"invalid uid '{uid}': expected the uid of a token, for example '04E2A3F4'")
     return {
         "country_code": context.identity.country_code,
         "party_id": context.identity.party_id,

@@ -23,6 +23,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from attrs import asdict, define, evolve, field, frozen
 
 from ocpi_emsp.codec import decode, encode_valid
+from ocpi_emsp.codec.extensions import extensions_in, with_members
 from ocpi_emsp.errors import (
     AnswerUnusable,
     InvalidObject,
@@ -39,7 +40,7 @@ from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, get_party, load_party, matrix_of
 from ocpi_emsp.flows.parties.pending_push import gets_tokens, request_push
-from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_token
+from ocpi_emsp.flows.tokens.push.client import differences, fetch_token, patch_token, put_document
 from ocpi_emsp.flows.tokens.push.failures import is_outage, is_unauthorized, reason_of, short
 from ocpi_emsp.flows.tokens.push.report import Ended, PushProgress, TokenFailure, TokensPushed
 from ocpi_emsp.flows.tokens.push.state import (
@@ -171,6 +172,8 @@ class _Job:
     key: Key
     party: Party
     token: Token
+    body: bytes
+    """What a PUT sends."""
     stored: str
     """The hash of its content here."""
     patch: bool
@@ -275,7 +278,7 @@ class _Push:
                 pushed = await self._pushed_token(tx, record.key)
                 if pushed and (pushed.is_pending or (pushed.push == self.id and newer_than is None)):
                     continue
-                if pushed and token and pushed.equals(token):
+                if pushed and token and pushed.equals(token, record.document):
                     unchanged += not invalidations
                 elif not invalidations or pushed is None or pushed.valid:
                     keys.append(record.key)
@@ -361,21 +364,21 @@ class _Push:
         if record is None:
             return None
         token = decode(Token, record.document)
-        encode_valid(token)
-        if pushed and pushed.equals(token):
+        body = with_members(encode_valid(token), extensions_in(Token, record.document))
+        if pushed and pushed.equals(token, record.document):
             self._count(unchanged=1)
             return None
         if pushed and not pushed.is_pending:
             await self._note_unknown(key, pushed.failures, pushed.error)
-        only_valid = pushed is not None and pushed.content == content_of(token)
+        only_valid = pushed is not None and pushed.content == content_of(token, record.document)
         patch = only_valid and self.can_patch and not has_twin
-        return _Job(key=key, party=party, token=token, stored=record.content_hash, patch=patch)
+        return _Job(key=key, party=party, token=token, body=body, stored=record.content_hash, patch=patch)
 
     async def _deliver(self, job: _Job) -> Literal["put", "patched"]:
         """Send it; by which way it arrived. Raises PartnerError."""
         if job.patch and await self._patch(job):
             return "patched"
-        await put_token(self.context, job.party, job.token)
+        await put_document(self.context, job.party, job.token.uid, job.body)
         return "put"
 
     async def _patch(self, job: _Job) -> bool:
@@ -424,7 +427,7 @@ class _Push:
         """Record that the party has a token; it is pushed again where the token changed meanwhile."""
         async with self.context.store.transaction() as tx:
             record = await tx.get(job.key)
-            await tx.put(self._record(job.key, content_of(job.token), job.token.valid))
+            await tx.put(self._record(job.key, content_of(job.token, job.body), job.token.valid))
             if record is not None and record.content_hash != job.stored:
                 await request_push(tx, job.party, self.context.clock.now())
 

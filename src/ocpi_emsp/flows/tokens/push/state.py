@@ -16,6 +16,7 @@ from attrs import frozen
 from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.content import content_hash
 from ocpi_emsp.codec.encode import document
+from ocpi_emsp.codec.extensions import extensions_in
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.stored import find
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key
@@ -50,20 +51,20 @@ class PushedToken:
         """True where the last try failed, or its end is unknown."""
         return self.content is None
 
-    def equals(self, token: Token) -> bool:
-        """True where the party has the token as it is now."""
-        return self.content == content_of(token) and self.valid == token.valid
+    def equals(self, token: Token, stored: bytes) -> bool:
+        """True where the party has the token as it is now, with the extensions of its document."""
+        return self.content == content_of(token, stored) and self.valid == token.valid
 
     def document(self) -> bytes:
         """The JSON of its record."""
         return msgspec.json.encode(self)
 
 
-def content_of(token: Token) -> str:
-    """The hash of a token without ``valid`` and ``last_updated``."""
+def content_of(token: Token, stored: bytes) -> str:
+    """The hash of a token, with the extensions of its document, without ``valid`` and ``last_updated``."""
     plain = document(token)
     del plain["valid"]
-    return content_hash(dump(plain))
+    return content_hash(dump({**plain, **extensions_in(Token, stored)}))
 
 
 def pushed_key(party: Party, token: Key) -> Key:

@@ -1,0 +1,66 @@
+"""One object in a wrapping that does not belong around it: a list of one, an envelope.
+
+Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 14):
+- a list of one item stands for that item, where one object belongs; a longer list stands for nothing;
+- a request has no envelope: one around its object is taken off where ``envelopes`` says so;
+- the item keeps its bytes; whether it is the right object is for the codec to say.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from attrs import frozen
+
+from ocpi_emsp.codec.patch import items, members
+from ocpi_emsp.errors import InvalidObject, NotJson
+
+_DEEPEST = 3
+"""Wrappings that are taken off: an envelope around a list of one is two."""
+_STATUS = b'"status_code"'
+
+
+@frozen
+class Unwrapped:
+    """The object of a document, and what was around it, from outside to inside."""
+
+    document: bytes
+    around: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What was around it, in a sentence."""
+        return f"expected one object, found it in {' in '.join(reversed(self.around))}; read as that object"
+
+
+def unwrap(data: bytes | msgspec.Raw, *, envelopes: bool = False) -> Unwrapped:
+    """Take what does not belong there off a document; one that is not JSON stays as it is."""
+    document, around = bytes(data), list[str]()
+    while len(around) < _DEEPEST:
+        inner = _item(document) or (_data(document) if envelopes else None)
+        if inner is None:
+            break
+        document = bytes(inner[0])
+        around.append(inner[1])
+    return Unwrapped(document, tuple(around))
+
+
+def _item(document: bytes) -> tuple[msgspec.Raw, str] | None:
+    """The item of a list of one."""
+    if not document.lstrip().startswith(b"["):
+        return None
+    try:
+        listed = items(document)
+    except (NotJson, InvalidObject):
+        return None
+    return (listed[0], "a list of one") if len(listed) == 1 else None
+
+
+def _data(document: bytes) -> tuple[msgspec.Raw, str] | None:
+    """The data of an envelope."""
+    if _STATUS not in document:
+        return None
+    try:
+        parts = members(document)
+    except (NotJson, InvalidObject):
+        return None
+    return (parts["data"], "an envelope") if {"data", "status_code"} <= parts.keys() else None

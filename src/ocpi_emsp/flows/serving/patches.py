@@ -1,0 +1,83 @@
+"""What a PATCH has to hold, whatever object it is about.
+
+Rules of this module (transport_and_format.md, PATCH; docs/spec-choices.md rows 5 and 6):
+- a PATCH without a member of its object changes nothing that its sender meant: it is refused (2001), not a success; a
+  member that the specification does not know is one where the stored object has it;
+- ``"evses": null`` removes no EVSE: one that is gone is REMOVED, and no PATCH takes EVSEs away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from attrs import evolve, fields_dict
+
+from ocpi_emsp.codec.patch import Members, identity, items, join, members
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
+from ocpi_emsp.flows.inbound.stored import find
+from ocpi_emsp.models import Connector, Credentials, Evse, Location, Session, Tariff
+from ocpi_emsp.ports import Kind
+from ocpi_emsp.routes import Route
+
+_OBJECTS: Final[Mapping[str, Any]] = {
+    "credentials.patch": Credentials,
+    "locations.patch_location": Location,
+    "locations.patch_evse": Evse,
+    "locations.patch_connector": Connector,
+    "sessions.patch": Session,
+    "tariffs.patch": Tariff,
+}
+"""The object of each PATCH."""
+_PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "locations.patch_location": (Kind.LOCATION, "location_id", ""),
+    "locations.patch_evse": (Kind.EVSE, "evse_uid", "location_id"),
+    "locations.patch_connector": (Kind.EVSE, "evse_uid", "location_id"),
+    "sessions.patch": (Kind.SESSION, "session_id", ""),
+    "tariffs.patch": (Kind.TARIFF, "tariff_id", ""),
+}
+"""The record that holds the object of each PATCH: its kind, and what of the URL names it."""
+_CLAUSE: Final = "transport_and_format.md#patch"
+_NULL: Final = msgspec.Raw(b"null")
+
+
+async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
+    """The request, without what no PATCH can mean. Raises NotJson; InvalidObject where it holds no member."""
+    kind = _OBJECTS.get(route.name)
+    if kind is None:
+        return incoming
+    changes = members(incoming.request.body)
+    if not changes.keys() & fields_dict(kind).keys() and not await _are_stored(incoming, route, changes):
+        found = f"found {', '.join(map(shown, list(changes)[:3]))}" if changes else "found none"
+        message = f"a PATCH needs at least one member of {kind.__name__}, {found}"
+        raise deviating("nothing to change", "", "patch.members", message, _CLAUSE)
+    if kind is not Location or bytes(changes.get("evses", b"")) != b"null":
+        return incoming
+    del changes["evses"]
+    incoming.deviations.append(
+        note("/evses", "patch.evses", "null removes no EVSE: one that is gone has the status REMOVED", Location.clause)
+    )
+    return evolve(incoming, request=evolve(incoming.request, body=join(changes)))
+
+
+async def _are_stored(incoming: Incoming, route: Route, changes: Members) -> bool:
+    """True where the stored object has one of these members, and where there is none: that is answered with 404."""
+    place = _PLACES.get(route.name)
+    if place is None:
+        return False
+    kind, member, parent = place
+    key = incoming.key(kind, incoming.params[member], incoming.params.get(parent, ""))
+    record = await find(incoming.context, key)
+    if record is None:
+        return True
+    document = members(record.document)
+    if route.name == "locations.patch_connector":
+        listed = items(document.get("connectors", _NULL))
+        wanted = incoming.params["connector_id"]
+        found = next((members(each) for each in listed if identity(each, "id") == wanted), None)
+        if found is None:
+            return True
+        document = found
+    return bool(changes.keys() & document.keys())

@@ -1,0 +1,36 @@
+"""What a CPO calls an EVSE in a question, and which EVSE of the location that is.
+
+Rules of this module (mod_tokens.md 4.2; docs/spec-choices.md):
+- a name is a uid first; else the evse_id that one EVSE alone has, separators and case apart; else the uid of one alone
+  in another case;
+- a name that several EVSEs may have is none of them;
+- a CPO gets its own names back: it looks for what it asked about.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ocpi_emsp.flows.cdrs.matching import plain_evse_id
+from ocpi_emsp.models import Evse
+
+
+def uids_of(names: Iterable[str], evses: Sequence[Evse]) -> dict[str, str]:
+    """The uid of each name that is not a uid and names one EVSE all the same."""
+    there = {evse.uid for evse in evses}
+    others = [name for name in dict.fromkeys(names) if name not in there]
+    if not others:
+        return {}
+    by_evse_id = _alone(((evse.evse_id, evse.uid) for evse in evses if evse.evse_id), plain_evse_id)
+    by_case = _alone(((evse.uid, evse.uid) for evse in evses), str.casefold)
+    found = ((name, by_evse_id.get(plain_evse_id(name)) or by_case.get(name.casefold())) for name in others)
+    return {name: uid for name, uid in found if uid is not None}
+
+
+def _alone(names: Iterable[tuple[str, str]], spelled: Callable[[str], str]) -> Mapping[str, str]:
+    """The uid of each spelling that one EVSE alone has."""
+    found = defaultdict[str, set[str]](set)
+    for name, uid in names:
+        found[spelled(name)].add(uid)
+    return {name: next(iter(uids)) for name, uids in found.items() if len(uids) == 1}
