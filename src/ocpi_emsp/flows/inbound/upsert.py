@@ -15,6 +15,7 @@ from datetime import datetime
 from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import EARLIEST, said_at
 from ocpi_emsp.codec.patch import Members, join
 from ocpi_emsp.errors import UnknownObject
@@ -72,7 +73,7 @@ def older(old: Record, said: datetime | None = None) -> Stored:
 
 def differs(old: Record | None, new: Record) -> bool:
     """True where a record is new or has another content."""
-    return old is None or (old.document != new.document and old.content_hash != new.content_hash)
+    return old is None or not same_content(old.document, new.document, new.key.kind)
 
 
 async def known(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:

@@ -151,7 +151,7 @@ class _Evses:
     """When each was updated last."""
     written: list[Key] = field(factory=list)
     changed: list[Key] = field(factory=list)
-    """Those whose content changed, where that matters."""
+    """One whose content changed, where that matters; the others are not compared."""
 
     async def store(self, pushed: Sequence[Record]) -> None:
         """Store those that are new, or as new as what is stored of them."""
@@ -163,7 +163,7 @@ class _Evses:
             self.latest.append(record.last_updated)
             if old is not None and (record is old or old.document == record.document):
                 continue
-            if compares and differs(old, record):
+            if compares and not self.changed and differs(old, record):
                 self.changed.append(record.key)
             self.known[record.key] = record
             self.written.append(record.key)
