@@ -180,7 +180,7 @@ def test_a_path_is_read(path: str, params: dict[str, str] | None) -> None:
     [
         "", "/", "/nothing", "/2.1", "/2.1.1/nothing", "/locations", "/versions/2.1.1", "/2.1.1/versions/x",
         "/2.1.1/locations/NL/TNM/1/2/3/4", "/2.1.1/tokens/T", "/2.1.1/tokens/T/other", "/2.1.1/tokens/T/authorize/x",
-        "/2.1.1/credentials/x", "/2.1.1/commands/START_SESSION", "/2.2/locations", "/2.1.1//locations",
+        "/2.1.1/credentials/x", "/2.1.1/commands/START_SESSION", "/2.2/locations",
     ],
 )  # fmt: skip
 def test_any_other_path_is_nothing(path: str) -> None:

@@ -3,12 +3,14 @@
 Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 17):
 - a route's path is relative to its module's endpoint; ids are percent-decoded and encoded per segment;
 - an endpoint is called as announced; what lies below it is joined with exactly one slash;
+- doubled slashes are read as one;
 - module names and the scheme's own words compare without case, ids as they are;
 - ``row`` is the path of the support matrix row that switches the route; None is always on.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import quote, unquote
@@ -169,7 +171,7 @@ MODULES = tuple(dict.fromkeys(route.module for route in INCOMING[2:]))
 
 def match(path: str) -> Match | None:
     """What a raw path below our base addresses, or None. ``path`` starts with a slash; a trailing one is ignored."""
-    segments = path.strip("/").split("/")
+    segments = _single_slashes(path).strip("/").split("/")
     start = 2 if segments[0] == VERSION and len(segments) > 1 else 1
     module = segments[start - 1].lower()
     if (start == 1) != (module in ("versions", VERSION)):
@@ -190,6 +192,7 @@ def below(path: str, *bases: str) -> str:
 
     A proxy may have stripped either already, so the first base counts below which one of our paths begins.
     """
+    path = _single_slashes(path)
     for base in bases:
         rest = path[len(base) :] if base and path.startswith(base) else path
         if rest[:_LONGEST_ROOT].lower().startswith(_ROOTS):
@@ -199,10 +202,17 @@ def below(path: str, *bases: str) -> str:
 
 def is_below(path: str, base: str) -> bool:
     """True if the raw path lies below the public base, which may be empty: then one of our paths begins it."""
+    path = _single_slashes(path)
     if not path.startswith(base):
         return False
     return path[len(base) :][:1] in ("", "/") if base else path.lower().startswith(_ROOTS)
 
 
+def _single_slashes(path: str) -> str:
+    """The path with doubled slashes read as one: some partners put one between an endpoint and what lies below it."""
+    return _SLASHES.sub("/", path) if "//" in path else path
+
+
+_SLASHES = re.compile("/{2,}")
 _ROOTS = ("/versions", f"/{VERSION}")
 _LONGEST_ROOT = max(map(len, _ROOTS))

@@ -223,9 +223,7 @@ TABLE: dict[str, Expected] = {
         again=None,
     ),
     # Lists that fail
-    "html-errors": Expected(
-        **FAILED, **NOTHING, retries=RETRIES, asked=5, reason="answered HTTP 502 without an OCPI envelope"
-    ),
+    "html-errors": Expected(**FAILED, **NOTHING, retries=RETRIES, asked=5, reason="answered HTTP 502: Bad Gateway"),
     "server-error": Expected(
         **FAILED, **NOTHING, retries=RETRIES, asked=5, reason="answered HTTP 500, 3000: Something went"
     ),

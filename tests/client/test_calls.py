@@ -83,7 +83,13 @@ def test_an_answer_without_an_envelope(mode: Mode, status: int, body: bytes) -> 
     else:
         assert isinstance(error, PartnerRefused)
         assert (error.answered_http, error.answered_code) == (status, None)
-        assert str(error) == f"GET {BASE}/locations/LOC1 answered HTTP {status} without an OCPI envelope"
+        said = {
+            b"<html>Bad Gateway</html>": ": Bad Gateway",
+            b'{"status_code":"no"}': ": status_code: no",
+            b"\xff": ": \ufffd",
+        }
+        words = said.get(body, " without an OCPI envelope")
+        assert str(error) == f"GET {BASE}/locations/LOC1 answered HTTP {status}{words}"
 
 
 @pytest.mark.parametrize("data", [None, [], "LOC1", {}, {"id": "LOC1"}])

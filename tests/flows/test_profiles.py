@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "requests_per_second": ("0.5", Decimal("0.5")),
     "concurrent_requests": (3, 3),
     "trailing_slash": (True, True),
+    "announce_slash": (False, False),
     "page_limit": (7, 7),
     "allowed_parties": (["de-abc", "DE-ABC", "FR-XYZ"], ("DE-ABC", "FR-XYZ")),
     "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),

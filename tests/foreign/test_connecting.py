@@ -101,10 +101,14 @@ def partner(path: Path, endpoint: str = "/{module}", turns: Reply = by_specifica
         return reply({"version": "2.1.1", "endpoints": endpoints})
 
     cpo = ScriptedCpo(answer, script={"/2.1.1": details})
-    emsp = facing(cpo)
+    emsp = facing(cpo, sleep=no_wait)
     register_tnm(emsp)
     emsp.partner("NL-TNM").set_profile(without_locations=True)
     return cpo, emsp
+
+
+async def no_wait(_: float) -> None:
+    """A retry is made at once."""
 
 
 def asked(cpo: ScriptedCpo, path: Path) -> list[httpx.Request]:

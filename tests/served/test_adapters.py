@@ -36,7 +36,7 @@ def has_the_whole_handshake(ocpi: Ocpi, emsp: Emsp, cpo: FakeCpo) -> None:
     partner = register(invite(ocpi, emsp, cpo), cpo)
     details = partner("GET", "/2.1.1")
     endpoints = {each["identifier"]: each["url"] for each in details.data["endpoints"]}
-    assert set(endpoints.values()) == {f"{emsp.identity.url}/2.1.1/{module}" for module in endpoints}
+    assert set(endpoints.values()) == {f"{emsp.identity.url}/2.1.1/{module}/" for module in endpoints}
     url = f"{endpoints['tariffs']}/NL/TNM/A%2FB%2A1"
     assert partner("PUT", url, samples.tariff("A/B*1")).both == (201, 1000)
     assert partner("GET", endpoints["tokens"]).both == (200, 1000)
@@ -90,7 +90,7 @@ def test_mounted_in_starlette_below_another_public_path(http: httpx.Client, logs
         versions = Ocpi(http, f"{origin}/internal", logs, token_a)("GET", "/versions")
         assert versions.data == [{"version": "2.1.1", "url": "https://public.example.com/ocpi/emsp/2.1.1"}]
         details = Ocpi(http, f"{origin}/internal", logs, token_a)("GET", "/2.1.1")
-        assert {each["url"].rpartition("/")[0] for each in details.data["endpoints"]} == {
+        assert {each["url"].rstrip("/").rpartition("/")[0] for each in details.data["endpoints"]} == {
             "https://public.example.com/ocpi/emsp/2.1.1"
         }
 

@@ -144,7 +144,7 @@ def test_version_details_list_exactly_what_is_mounted(
     assert answer.data["version"] == "2.1.1"
     listed = {endpoint["identifier"]: endpoint["url"] for endpoint in answer.data["endpoints"]}
     assert len(listed) == len(answer.data["endpoints"])
-    assert listed == {module: f"{partner.host.url}/2.1.1/{module}" for module in mounted}
+    assert listed == {module: f"{partner.host.url}/2.1.1/{module}/" for module in mounted}
 
 
 def test_credentials_are_read_whatever_the_matrix_says(partner: Partner) -> None:

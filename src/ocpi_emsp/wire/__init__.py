@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ocpi_emsp.wire.dates import http_date
 from ocpi_emsp.wire.envelope import failure, read_envelope, success
+from ocpi_emsp.wire.excerpt import excerpt, words_of
 from ocpi_emsp.wire.messages import Request, Response
 from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_page_request
 from ocpi_emsp.wire.token import authorization, from_base64, presented_token
@@ -13,6 +14,7 @@ __all__ = [
     "Request",
     "Response",
     "authorization",
+    "excerpt",
     "failure",
     "from_base64",
     "http_date",
@@ -22,4 +24,5 @@ __all__ = [
     "read_envelope",
     "read_page_request",
     "success",
+    "words_of",
 ]

@@ -22,7 +22,7 @@ from ocpi_emsp.errors import (
     OcpiError,
     PartnerRefused,
 )
-from ocpi_emsp.flows.calls.call_log import LoggedCall, without_secrets
+from ocpi_emsp.flows.calls.call_log import LoggedCall, answer_excerpt, without_secrets
 from ocpi_emsp.flows.calls.redirects import MOST_REDIRECTS, redirected_to, send_following
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.parties.party import Party, PartyState, matrix_of
@@ -122,12 +122,15 @@ def judge(request: Request, response: Response) -> Envelope:
     try:
         envelope = read_envelope(response.body)
     except (NotJson, InvalidObject) as error:
+        words = answer_excerpt(request, response)
         if not 200 <= response.status < 300:
-            message = f"{method} {url} answered HTTP {response.status} without an OCPI envelope"
+            answered = f"{method} {url} answered HTTP {response.status}"
+            message = f"{answered}: {words}" if words else f"{answered} without an OCPI envelope"
             raise PartnerRefused(
                 message, method=method, url=url, answered_http=response.status, answered_code=None
             ) from None
-        raise AnswerUnusable(f"{method} {url}: {error.message}", method=method, url=url) from None
+        quoted = f"; the answer was: {words}" if words else ""
+        raise AnswerUnusable(f"{method} {url}: {error.message}{quoted}", method=method, url=url) from None
     if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:
         # It goes into reports and logs, and some partners quote the token that they do not like.
         said = f": {without_secrets(request, envelope.status_message)}" if envelope.status_message else ""

@@ -1,7 +1,8 @@
 """What is recorded of a call to a partner: a log line, a span, and metrics.
 
 Rules of this module:
-- the partner's words are not recorded: they may quote our token;
+- of the partner's words, those of an answer without an envelope are recorded, bounded and without our token; no line
+  has what identifies a driver;
 - the time is that of the whole call: with its turn, its retries and their waits where the context has them.
 """
 
@@ -11,7 +12,7 @@ import re
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from attrs import define
@@ -24,9 +25,11 @@ from ocpi_emsp.flows.core.telemetry import GuardedSpan
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.ports import CLIENT_DURATION, CLIENT_REQUESTS
 from ocpi_emsp.routes import MODULES
-from ocpi_emsp.wire import Request, Response, from_base64, read_envelope
+from ocpi_emsp.wire import Request, Response, excerpt, from_base64, read_envelope, words_of
 
 _HIDDEN: Final = "***"
+_DRIVER: Final = re.compile(rb'"(?:uid|auth_id|visual_number)"\s*:\s*("(?:[^"\\]|\\.)*")')
+"""A driver in the body of a request: a token, or a command that has one."""
 _CODES: Final = frozenset({1000, *range(2000, 2005), *range(3000, 3004)})
 """Those that number anything: what a partner makes up is in the log."""
 
@@ -67,7 +70,11 @@ class LoggedCall:
         """The partner answered: as it should, or with an error on either layer (status_codes.md)."""
         self.status, self.status_code = response.status, _status_code(response)
         is_success = 200 <= response.status < 300 and 1000 <= (self.status_code or 0) < 2000
-        self._note(span, "" if is_success else "PartnerRefused" if self.status_code is not None else "AnswerUnusable")
+        if self.status_code is not None:
+            self._note(span, "" if is_success else "PartnerRefused")
+            return
+        words = answer_excerpt(self.request, response, of_drivers=False)
+        self._note(span, "AnswerUnusable", words or None)
 
     def failed(self, error: OcpiError, span: GuardedSpan) -> None:
         """There is no answer."""
@@ -131,6 +138,27 @@ def without_secrets(request: Request, said: str) -> str:
     for secret in _secrets(request):
         said = said.replace(secret, _HIDDEN)
     return said
+
+
+def answer_excerpt(request: Request, response: Response, *, of_drivers: bool = True) -> str:
+    """The words of an answer without an envelope, bounded and escaped, without the token that was sent.
+
+    ``of_drivers=False``: also without the ids of drivers in the request, for a log.
+    """
+    words = without_secrets(request, words_of(response.body))
+    if not of_drivers:
+        for driver in _drivers(request):
+            words = words.replace(driver, "*")
+    return excerpt(words)
+
+
+def _drivers(request: Request) -> list[str]:
+    """What identifies a driver in a request: the ids in its body, and the last part of a token's URL."""
+    found = [msgspec.json.decode(match[1], type=str) for match in _DRIVER.finditer(request.body)]
+    if "/tokens/" in request.url:
+        last = request.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+        found += [last, unquote(last)]
+    return sorted(filter(None, found), key=len, reverse=True)
 
 
 def without_drivers(party: Party | None, said: str) -> str:

@@ -17,9 +17,15 @@ async def versions(incoming: Incoming) -> Response:
 
 
 async def version_details(incoming: Incoming) -> Response:
-    """Our endpoints."""
-    url = incoming.context.identity.endpoint
-    endpoints = tuple(Endpoint(identifier=ModuleID.of(module), url=url(module)) for module in mounted(incoming.matrix))
+    """Our endpoints, with a slash at their end unless the party's profile says otherwise.
+
+    So those that join a URL with what lies below it keep the module; those that concatenate double the slash, which is
+    read as one.
+    """
+    url, slash = incoming.context.identity.endpoint, "/" if incoming.party.profile.announce_slash else ""
+    endpoints = tuple(
+        Endpoint(identifier=ModuleID.of(module), url=url(module) + slash) for module in mounted(incoming.matrix)
+    )
     return incoming.answer(encode(VersionDetail(version=VersionNumber.V2_1_1, endpoints=endpoints)))
 
 

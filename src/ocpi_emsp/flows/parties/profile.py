@@ -223,6 +223,7 @@ _READERS: Mapping[str, _Value] = {
     "requests_per_second": _rate,
     "concurrent_requests": _whole_number(4),
     "trailing_slash": _flag,
+    "announce_slash": _flag,
     "page_limit": _whole_number(100),
     "allowed_parties": _parties,
     "time_zone": _zone,
