@@ -51,6 +51,10 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
         "requests_per_second": ("0.50", "0.50"),
         "allowed_parties": ("de-abc, FR-XYZ", ["DE-ABC", "FR-XYZ"]),
         "required_modules": ("locations,cdrs", ["locations", "cdrs"]),
+        "endpoints": (
+            "commands=https://cpo.test/c?a=b,tokens=https://cpo.test/t",
+            {"commands": "https://cpo.test/c?a=b", "tokens": "https://cpo.test/t"},
+        ),
         "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),
         "refuses": ("warning", "warning"),
         "actions": ("datetime.zone:error", {"datetime.zone": "error"}),
@@ -59,7 +63,7 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
     argv = [f"--set={name}={text}" for name, (text, _) in values.items()]
     assert changed(profile(command, *argv)) == {name: value for name, (_, value) in values.items()}
     shown = command("party", "profile", "NL-TNM").out
-    for text in ("DE-ABC, FR-XYZ", "datetime.zone:error", "its own, 3", "set", "Europe/Amsterdam"):
+    for text in ("DE-ABC, FR-XYZ", "datetime.zone:error", "its own, 3", "set", "commands=https://", "Europe/Amsterdam"):
         assert text in shown
     left = profile(command, "--unset", "page_limit", "--unset", "matrix", "--set", "time_zone=UTC")
     assert {"page_limit", "matrix"}.isdisjoint(changed(left))

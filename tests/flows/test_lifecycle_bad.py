@@ -22,7 +22,7 @@ from ocpi_emsp.errors import (
     UnsupportedVersion,
 )
 from ocpi_emsp.events import PartyRegistered, PartyUpdated
-from ocpi_emsp.flows.credentials.discovery import MOST_ENDPOINTS
+from ocpi_emsp.flows.credentials.endpoints import MOST_ENDPOINTS
 from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, PartyChange, Refused, UnknownParty
 from ocpi_emsp.flows.parties.party import PartyState, put_party
 from processes import Killed

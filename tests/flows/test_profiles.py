@@ -17,6 +17,7 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS, MOST_ALLOWED
+from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials, token
@@ -54,6 +55,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "required_modules": (["Locations", "cdrs"], ("locations", "cdrs")),
     "push_tokens": (False, False),
     "authorization_ids": (True, True),
+    "endpoints": (
+        {"commands": "https://tnm.test/commands"},
+        (Endpoint(identifier=ModuleID.COMMANDS, url="https://tnm.test/commands"),),
+    ),
     "without_locations": (True, True),
 }
 

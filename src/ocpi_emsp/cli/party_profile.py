@@ -58,6 +58,8 @@ def _shown(field: str, value: Any) -> str:
             return f"its own, {counted(value.count(chr(10)) - 1, 'row')}"
         case list():
             return ", ".join(value)
+        case dict() if field == "endpoints":
+            return ", ".join(f"{module}={url}" for module, url in value.items())
         case dict():
             return ", ".join(f"{rule}:{action}" for rule, action in value.items())
         case str():
@@ -70,8 +72,13 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it; the actions by their rules."""
     if isinstance(value, tuple):
         texts = [each for each in value if isinstance(each, str)]
-        return texts if len(texts) == len(value) else {each.rule: each.action for each in value}
+        return texts if len(texts) == len(value) else dict(map(_pair, value))
     return value if isinstance(value, str | bool | int | None) else str(value)
+
+
+def _pair(each: Any) -> tuple[str, str]:
+    """A rule with its action, or a module with its URL."""
+    return (each.rule, each.action) if hasattr(each, "rule") else (each.identifier.value, each.url)
 
 
 # --- values of the command line -------------------------------------------------------------------------------------
@@ -114,6 +121,11 @@ def _actions(text: str) -> dict[str, str]:
     return {rule: action for rule, _, action in pairs}
 
 
+def _endpoints(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in _list(text)]
+    return {module: url for module, _, url in pairs}
+
+
 def _file(text: str) -> str:
     try:
         return Path(text).read_text("utf-8")
@@ -128,6 +140,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("page_limit", "concurrent_requests"), _whole),
     **dict.fromkeys(("allowed_parties", "required_modules"), _list),
     "actions": _actions,
+    "endpoints": _endpoints,
     "matrix": _file,
 }  # fmt: skip
 """How the text of a field is read; any other is a text to the profile as well."""

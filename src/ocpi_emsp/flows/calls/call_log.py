@@ -195,7 +195,7 @@ def _status_code(response: Response) -> int | None:
 
 def _module(party: Party | None, url: str) -> str:
     """The module whose endpoint a URL lies under; one of OCPI's, since a party may make up any number of others."""
-    endpoints = party.endpoints if party is not None else ()
+    endpoints = party.all_endpoints if party is not None else ()
     known = ((each.url.partition("?")[0].rstrip("/"), each.identifier.lower()) for each in endpoints)
     under = [(base, name) for base, name in known if name in MODULES and re.match(rf"{re.escape(base)}(?![^/?#])", url)]
     return max(under, default=("", ""), key=lambda each: len(each[0]))[1]

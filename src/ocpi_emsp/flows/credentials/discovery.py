@@ -31,15 +31,13 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
-from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.core.settings import Identity
+from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, require_few, select
+from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, Profile
-from ocpi_emsp.models import Credentials, Endpoint, ModuleID, Version, VersionDetail, VersionNumber
+from ocpi_emsp.models import Credentials, Endpoint, Version, VersionDetail, VersionNumber
 
-MOST_ENDPOINTS = 200
-"""Endpoints of a version at most: 2.1.1 has eight modules, vendors add a few, and each request of a party reads all."""
 _NAMED = 10
 """Versions or modules that a message names; the others are counted."""
 
@@ -110,11 +108,14 @@ def _is_ours(version: Version) -> bool:
     return version.version == VersionNumber.V2_1_1
 
 
-async def _details(context: Context, versions_url: str, token: str, as_base64: bool) -> tuple[VersionDetail, list[str]]:
+async def _details(
+    context: Context, versions_url: str, token: str, as_base64: bool
+) -> tuple[VersionDetail, list[Listed], list[str]]:
     versions, notes = read_versions(await _get(context, versions_url, token, as_base64))
     url, more = details_url(versions)
     require_foreign(context.identity, url)
-    return read(VersionDetail, await _get(context, url, token, as_base64)), notes + more
+    details, listed = read_details(await _get(context, url, token, as_base64))
+    return details, listed, notes + more
 
 
 async def party_versions(context: Context, party: Party) -> list[Version]:
@@ -144,64 +145,27 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
     """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
     require_foreign(context.identity, versions_url)
     try:
-        details, notes = await _details(context, versions_url, token, profile.base64_token)
+        details, listed, notes = await _details(context, versions_url, token, profile.base64_token)
         require_version(details)
-        require_few(details.endpoints)
-        for endpoint in details.endpoints:
-            require_absolute(endpoint)
-            context.check_url(endpoint.url)
+        require_few(listed)
+        selected = select(context, profile, listed)
+        for fault in selected.unusable.values():
+            raise fault
     except (PartnerError, UnsafeUrl) as error:
         raise CannotUseApi(f"the API behind {versions_url} cannot be used: {error.message}") from error
-    for endpoint in details.endpoints:
-        require_foreign(context.identity, endpoint.url)
-    missing = missing_modules(context, profile, details.endpoints)
+    missing = missing_modules(context, profile, selected.endpoints)
     if missing:
         raise MissingEndpoints(f"endpoints are missing: {', '.join(missing)}")
-    notes += [*duplicates(details.endpoints), *elsewhere(versions_url, details.endpoints)]
+    notes += [*selected.notes, *elsewhere(versions_url, selected.endpoints)]
     for note in notes:
         logs.warning("partner.noted", versions_url=versions_url, note=note, correlation_id=context.correlation_id)
-    return Offer(versions_url, details.endpoints, tuple(notes))
-
-
-def required_modules(context: Context, profile: Profile) -> frozenset[str]:
-    """What a partner has to offer: credentials, and the modules of its profile, or of the eMSP's settings."""
-    wanted = context.required_modules if profile.required_modules is None else profile.required_modules
-    return frozenset({ModuleID.CREDENTIALS.value, *(module.lower() for module in wanted)})
-
-
-def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endpoint]) -> list[str]:
-    """The modules that a partner has to offer, and does not."""
-    return sorted(required_modules(context, profile) - {endpoint.identifier.lower() for endpoint in endpoints})
+    return Offer(versions_url, selected.endpoints, tuple(notes))
 
 
 def require_version(details: VersionDetail) -> None:
     """Raises UnsupportedVersion for the details of another version: its endpoints mean something else."""
     if details.version != VersionNumber.V2_1_1:
         raise UnsupportedVersion(f"the version details of 2.1.1 name version {details.version.value[:40]}")
-
-
-def require_few(endpoints: Sequence[Endpoint]) -> None:
-    """Raises AnswerUnusable for more endpoints than a partner can have."""
-    if len(endpoints) > MOST_ENDPOINTS:
-        raise AnswerUnusable(f"the details name {len(endpoints)} endpoints, at most {MOST_ENDPOINTS} are accepted")
-
-
-def require_absolute(endpoint: Endpoint) -> None:
-    """Raises AnswerUnusable for a relative URL: there is no rule what it is relative to."""
-    if "://" not in endpoint.url:
-        raise AnswerUnusable(f"the URL of {endpoint.identifier!s:.40} is not absolute: '{endpoint.url[:200]}'")
-
-
-def duplicates(endpoints: Iterable[Endpoint]) -> list[str]:
-    """What is odd where a module is listed more than once, with several URLs."""
-    urls: dict[str, list[str]] = {}
-    for endpoint in endpoints:
-        urls.setdefault(endpoint.identifier.lower(), []).append(endpoint.url)
-    several = {module: found for module, found in urls.items() if len(set(found)) > 1}
-    return [
-        f"{module[:40]} is listed with {len(set(found))} URLs, the first one is used: {found[0]}"
-        for module, found in several.items()
-    ]
 
 
 def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
@@ -211,24 +175,6 @@ def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
         if not same_origin(versions_url, endpoint.url):
             away.setdefault(urlsplit(endpoint.url).netloc, []).append(endpoint.identifier.lower())
     return [f"{_named(modules)} on another server than the versions: {host}" for host, modules in away.items()]
-
-
-def require_foreign(identity: Identity, url: str) -> None:
-    """Raises CannotUseApi for a URL of ours: we would do the handshake with ourselves."""
-    if is_our_url(identity, url):
-        raise CannotUseApi(f"{url[:200]} is our own URL: provide the versions URL of the partner")
-
-
-def is_our_url(identity: Identity, url: str) -> bool:
-    """True for our versions, our version details and what lies below them, and our base."""
-    try:
-        if not same_origin(identity.url, url):
-            return False
-        path, base = urlsplit(url).path.rstrip("/"), urlsplit(identity.url).path.rstrip("/")
-    except ValueError:  # it is no URL; the call to it raises
-        return False
-    details = urlsplit(identity.endpoint("")).path.rstrip("/")
-    return path in (base, f"{base}/versions", details) or path.startswith(f"{details}/")
 
 
 def _named(names: Iterable[str]) -> str:

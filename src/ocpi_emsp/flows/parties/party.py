@@ -114,6 +114,8 @@ class Profile:
     authorization_ids: bool = False
     """Each authorization that we give and each START_SESSION and RESERVE_NOW has an authorization_id: one is made where
     the backend gives none."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Endpoints that were set by hand, for modules that it announces nowhere, or wrongly; they come first."""
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""
@@ -190,9 +192,14 @@ class Party:
         """Its country_code and party_id, as keys have them."""
         return self.country_code.upper(), self.party_id.upper()
 
+    @property
+    def all_endpoints(self) -> tuple[Endpoint, ...]:
+        """Those that were set by hand, and those that it announces."""
+        return (*self.profile.endpoints, *self.endpoints)
+
     def endpoint(self, module: str) -> str | None:
         """The URL of one of its modules."""
-        found = (endpoint.url for endpoint in self.endpoints if endpoint.identifier.lower() == module.lower())
+        found = (endpoint.url for endpoint in self.all_endpoints if endpoint.identifier.lower() == module.lower())
         return next(found, None)
 
     def __str__(self) -> str:

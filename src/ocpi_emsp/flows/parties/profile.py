@@ -19,6 +19,7 @@ from attrs import evolve, fields
 
 from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.codec.zones import zone_of
+from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import MIN_RATE, is_usable_rate
@@ -35,8 +36,9 @@ from ocpi_emsp.flows.parties.party import (
     with_policy,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
-from ocpi_emsp.models import ModuleID
+from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
+from ocpi_emsp.routes import OUTGOING
 from ocpi_emsp.support import SupportMatrix
 
 MOST_ALLOWED = 100
@@ -57,6 +59,8 @@ async def set_profile(context: Context, country_code: str, party_id: str, change
         party = await get_party(tx, country_code, party_id)
         changed = evolve(party, profile=evolve(party.profile, **read))
         _require_policy(changed.profile)
+        if "endpoints" in read:
+            _require_allowed_urls(context, changed)
         if "allowed_parties" in read:
             await _require_allowed(context, tx, changed)
         await _put_changed(context, tx, party, changed)
@@ -87,6 +91,15 @@ def _require_policy(profile: Profile) -> None:
         raise ValueError(
             "invalid actions: they need a policy of the party's own, so set refuses as well, for example 'error'"
         )
+
+
+def _require_allowed_urls(context: Context, party: Party) -> None:
+    """Raises ValueError for an endpoint that the url policy forbids."""
+    for endpoint in party.profile.endpoints:
+        try:
+            context.check_url(endpoint.url)
+        except UnsafeUrl as error:
+            raise ValueError(f"invalid endpoints '{endpoint.url[:200]}': {error.message}") from None
 
 
 async def _require_allowed(context: Context, tx: Transaction, party: Party) -> None:
@@ -175,6 +188,21 @@ def _modules(value: Any) -> tuple[str, ...]:
     return modules
 
 
+def _endpoints(value: Any) -> tuple[Endpoint, ...]:
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            "expected a mapping of modules to URLs, for example {'commands': 'https://cpo.example.com/commands'}"
+        )
+    callable_modules = sorted({route.module for route in OUTGOING} - {ModuleID.CREDENTIALS.value})
+    found = {str(module).lower(): str(url) for module, url in value.items()}
+    for module, url in found.items():
+        if module not in callable_modules:
+            raise ValueError(f"expected modules among {', '.join(callable_modules)}, for example commands")
+        if not re.match(r"https?://[^\s/]", url, re.IGNORECASE):
+            raise ValueError("expected absolute URLs, for example https://cpo.example.com/ocpi/2.1.1/commands")
+    return tuple(Endpoint(identifier=ModuleID.of(module), url=url) for module, url in found.items())
+
+
 def _zone(value: Any) -> str:
     zone_of(str(value))
     return str(value)
@@ -232,5 +260,6 @@ _READERS: Mapping[str, _Value] = {
     "required_modules": _modules,
     "push_tokens": _flag,
     "authorization_ids": _flag,
+    "endpoints": _endpoints,
     "without_locations": _flag,
 }

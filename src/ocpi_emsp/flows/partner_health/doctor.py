@@ -30,28 +30,20 @@ from ocpi_emsp.errors import (
     TransportFailed,
     UnsafeUrl,
 )
-from ocpi_emsp.findings import Severity
+from ocpi_emsp.findings import Severity, counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.credentials.discovery import (
-    details_url,
-    duplicates,
-    elsewhere,
-    missing_modules,
-    read_versions,
-    require_absolute,
-    require_few,
-    require_foreign,
-    require_version,
-)
+from ocpi_emsp.flows.credentials.discovery import details_url, elsewhere, read_versions, require_version
+from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, require_few, select
+from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.partner_health.expected_support import Seen, expected_support
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
 from ocpi_emsp.flows.sync.checkpoint import EPOCH
-from ocpi_emsp.models import Cdr, Credentials, Endpoint, Location, Session, Tariff, VersionDetail
+from ocpi_emsp.models import Cdr, Credentials, Location, Session, Tariff
 from ocpi_emsp.routes import Route, outgoing
 from ocpi_emsp.wire import Request, Response, http_date, read_envelope
 
@@ -160,11 +152,11 @@ class _Visit:
         if versions is None:
             self.skip("there is no usable answer from the versions URL")
             return
-        details = await self._details(versions)
-        if details is None:
+        listed = await self._details(versions)
+        if listed is None:
             self.skip("the endpoints cannot be read")
             return
-        self._endpoints(url, details.endpoints)
+        self._endpoints(url, listed)
         await self._credentials()
         for module, kind in LISTS.items():
             await self._list(module, kind, last_answer)
@@ -266,7 +258,7 @@ class _Visit:
 
     # --- what it offers ---------------------------------------------------------------------------------------------
 
-    async def _details(self, data: msgspec.Raw) -> VersionDetail | None:
+    async def _details(self, data: msgspec.Raw) -> list[Listed] | None:
         try:
             versions, notes = read_versions(data)
             url, more = details_url(versions)
@@ -278,47 +270,38 @@ class _Visit:
         self.note("versions", _WARNING if odd else _OK, f"2.1.1 is offered (of {len(versions)}: {offered}){odd}")
         try:
             require_foreign(self.context.identity, url)
-            details = read(VersionDetail, await self._get(url))
+            details, listed = read_details(await self._get(url))
             require_version(details)
-            require_few(details.endpoints)
+            require_few(listed)
         except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
             self.note("details", _FAILED, error.message)
             return None
-        self.note("details", _OK, f"{len(details.endpoints)} endpoints at {url[:200]}")
-        return details
+        self.note("details", _OK, f"{counted(len(listed), 'endpoint')} at {url[:200]}")
+        return listed
 
-    def _endpoints(self, versions_url: str, endpoints: Sequence[Endpoint]) -> None:
-        self.seen.modules = frozenset(endpoint.identifier.lower() for endpoint in endpoints)
-        self.party = evolve(self.party, endpoints=tuple(endpoints))
-        notes = duplicates(endpoints)
-        for endpoint in endpoints:
-            self._require_usable(endpoint.identifier.lower(), endpoint)
-        usable = [each for each in endpoints if each.identifier.lower() not in self.seen.unusable]
-        notes += elsewhere(versions_url, usable)
-        if self.registered is not None and set(self.registered.endpoints) != set(endpoints):
+    def _endpoints(self, versions_url: str, listed: Sequence[Listed]) -> None:
+        selected = select(self.context, self.party.profile, listed)
+        self.seen.modules = frozenset(each.module for each in listed)
+        self.seen.unusable |= {module: fault.message for module, fault in selected.unusable.items()}
+        self.party = evolve(self.party, endpoints=selected.endpoints)
+        notes = [*selected.notes, *elsewhere(versions_url, selected.endpoints)]
+        if self.registered is not None and set(self.registered.endpoints) != set(selected.endpoints):
             notes.append("they are not those that are stored: party update takes these")
-        missing = missing_modules(self.context, self.party.profile, endpoints)
-        bad = [f"endpoints are missing: {', '.join(missing)}"] if missing else []
+        # One that is listed and cannot be used is named below, and not missing.
+        missing = set(missing_modules(self.context, self.party.profile, selected.endpoints)) - set(self.seen.unusable)
+        bad = [f"endpoints are missing: {', '.join(sorted(missing))}"] if missing else []
         bad += [f"{module}: {why}" for module, why in self.seen.unusable.items()]
         outcome = _FAILED if bad else _WARNING if notes else _OK
         names = ", ".join(sorted(module[:40] for module in self.seen.modules))
         self.note("endpoints", outcome, "; ".join([names, *bad, *notes]))
 
-    def _require_usable(self, module: str, endpoint: Endpoint) -> None:
-        try:
-            require_absolute(endpoint)
-            require_foreign(self.context.identity, endpoint.url)
-            self.context.check_url(endpoint.url)
-        except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
-            self.seen.unusable[module] = error.message
-
     def _can_ask(self, name: str, route: Route) -> bool:
         """False where a module is not asked; the check is skipped with the reason."""
         endpoint = self.party.endpoint(name)
-        if endpoint is None:
-            self.note(name, _SKIPPED, f"it offers no {name} endpoint")
-        elif name in self.seen.unusable:
+        if name in self.seen.unusable:
             self.note(name, _SKIPPED, self.seen.unusable[name])
+        elif endpoint is None:
+            self.note(name, _SKIPPED, f"it offers no {name} endpoint")
         elif not route.on(matrix_of(self.party.profile, self.context.matrix)):
             self.note(name, _SKIPPED, "our matrix switches it off")
         else:

@@ -1,0 +1,154 @@
+"""The endpoints that a partner lists, and which of them are used (version_information_endpoint.md).
+
+Rules of this module (docs/spec-choices.md):
+- each entry is read by itself; only what we would call has to be usable, the rest is skipped and noted;
+- a module is listed twice where OCPI 2.2 gives it a ``role``: SENDER for what we pull, RECEIVER for what we push;
+- of several URLs of a module, the first usable one counts; an endpoint of the party's profile needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from attrs import frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.patch import items, members
+from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError
+from ocpi_emsp.flows.calls.fetch_one import read
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.credentials.own_url import require_foreign
+from ocpi_emsp.flows.parties.hub_owners import text_at
+from ocpi_emsp.flows.parties.party import Profile, matrix_of
+from ocpi_emsp.models import Endpoint, ModuleID, VersionDetail
+from ocpi_emsp.routes import OUTGOING
+
+MOST_ENDPOINTS = 200
+"""Endpoints of a version at most: 2.1.1 has eight modules, vendors add a few, and each request of a party reads all."""
+_PULLED = frozenset({"locations", "sessions", "cdrs", "tariffs"})
+
+
+@frozen
+class Listed:
+    """An entry of the version details."""
+
+    module: str
+    """In lower case."""
+    url: str
+    role: str = ""
+    """That of OCPI 2.2, in upper case."""
+    endpoint: Endpoint | None = None
+    """None: it cannot be read."""
+
+    @property
+    def is_other_side(self) -> bool:
+        """True where it is for the partners that do the opposite of what we do."""
+        wanted = "SENDER" if self.module in _PULLED else "RECEIVER"
+        return self.module != ModuleID.CREDENTIALS and self.role in {"SENDER", "RECEIVER"} - {wanted}
+
+
+@frozen
+class Selected:
+    """What becomes of the entries."""
+
+    endpoints: tuple[Endpoint, ...]
+    """One for each module that has a usable one."""
+    unusable: dict[str, OcpiError]
+    """Modules that we would call and cannot, and why."""
+    notes: tuple[str, ...]
+
+
+def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
+    """The version details, and all that they list. Raises AnswerUnusable where nothing of it can be read."""
+    try:
+        parts = members(bytes(data))
+        documents = items(parts["endpoints"])
+        listed = [_listed(document) for document in documents]
+    except (InvalidObject, NotJson, KeyError):
+        return read(VersionDetail, data), []  # it raises, and says why
+    good = [bytes(document) for document, each in zip(documents, listed, strict=True) if each.endpoint is not None]
+    if not good or "version" not in parts:
+        return read(VersionDetail, data), listed
+    readable = b'{"version":' + bytes(parts["version"]) + b',"endpoints":[' + b",".join(good) + b"]}"
+    return read(VersionDetail, readable), listed
+
+
+def _listed(document: msgspec.Raw) -> Listed:
+    data = bytes(document)
+    module, url, role = (text_at(data, name) for name in ("identifier", "url", "role"))
+    try:
+        endpoint = decode(Endpoint, document)
+    except (InvalidObject, NotJson):
+        return Listed(module.lower(), url, role.upper())
+    return Listed(endpoint.identifier.lower(), endpoint.url, role.upper(), endpoint)
+
+
+def require_few(listed: Sequence[Listed]) -> None:
+    """Raises AnswerUnusable for more endpoints than a partner can have."""
+    if len(listed) > MOST_ENDPOINTS:
+        raise AnswerUnusable(f"the details name {len(listed)} endpoints, at most {MOST_ENDPOINTS} are accepted")
+
+
+def select(context: Context, profile: Profile, listed: Sequence[Listed]) -> Selected:
+    """Choose the endpoints that are used."""
+    needed = _called(context, profile) - {endpoint.identifier.lower() for endpoint in profile.endpoints}
+    endpoints, unusable, notes = list[Endpoint](), dict[str, OcpiError](), list[str]()
+    for module in dict.fromkeys(each.module for each in listed):
+        entries = sorted((each for each in listed if each.module == module), key=lambda each: each.is_other_side)
+        faults = [(each, _fault(context, each)) for each in entries]
+        usable = [each for each, fault in faults if fault is None]
+        bad = [fault for _, fault in faults if fault is not None]
+        if not usable and module in needed:
+            unusable[module] = bad[0]
+            continue
+        notes += [f"an endpoint is skipped: {fault.message}" for fault in bad]
+        if usable and usable[0].endpoint is not None:
+            endpoints.append(usable[0].endpoint)
+            notes += _odd(usable)
+    return Selected(tuple(endpoints), unusable, tuple(notes))
+
+
+def _called(context: Context, profile: Profile) -> set[str]:
+    """The modules that we would call, or that the partner has to offer."""
+    matrix = matrix_of(profile, context.matrix)
+    return {route.module for route in OUTGOING if route.on(matrix)} | required_modules(context, profile)
+
+
+def required_modules(context: Context, profile: Profile) -> frozenset[str]:
+    """What a partner has to offer: credentials, and the modules of its profile, or of the eMSP's settings."""
+    wanted = context.required_modules if profile.required_modules is None else profile.required_modules
+    return frozenset({ModuleID.CREDENTIALS.value, *(module.lower() for module in wanted)})
+
+
+def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endpoint]) -> list[str]:
+    """The modules that a partner has to offer, and does not."""
+    offered = {endpoint.identifier.lower() for endpoint in (*endpoints, *profile.endpoints)}
+    return sorted(required_modules(context, profile) - offered)
+
+
+def _fault(context: Context, entry: Listed) -> OcpiError | None:
+    """Why an entry cannot be used; None where it can."""
+    name = f"the URL of {entry.module[:40] or 'an entry without an identifier'}"
+    if "://" not in entry.url:
+        return AnswerUnusable(f"{name} is not absolute: '{entry.url[:200]}'")
+    if entry.endpoint is None:
+        return AnswerUnusable(f"{name} cannot be read: '{entry.url[:200]}'")
+    try:
+        require_foreign(context.identity, entry.url)
+        context.check_url(entry.url)
+    except OcpiError as error:
+        return error
+    return None
+
+
+def _odd(usable: Sequence[Listed]) -> list[str]:
+    """What is odd about the usable entries of a module, the one that is used first."""
+    first, module = usable[0], usable[0].module[:40]
+    urls = {each.url for each in usable if each.is_other_side == first.is_other_side}
+    notes = []
+    if len(urls) > 1:
+        notes.append(f"{module} is listed with {len(urls)} URLs, the first one is used: {first.url}")
+    if first.is_other_side:
+        notes.append(f"{module} is listed with the role {first.role} alone, which is used")
+    return notes
