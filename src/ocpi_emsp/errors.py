@@ -121,6 +121,16 @@ class BodyTooLarge(Refusal):
     http_status = 413
 
 
+class UnsupportedEncoding(Refusal):
+    """The request body is compressed (HTTP 415, RFC 9110 15.5.16)."""
+
+    http_status = 415
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("accept-encoding", "identity"),)
+
+
 class NotEnoughInformation(Refusal):
     """An authorization request lacks information; an authorize hook may raise it (mod_tokens.md 2.2.2: 2002)."""
 

@@ -167,7 +167,7 @@ def test_what_is_switched_off_by_mistake_is_named() -> None:
     assert failed(result) == {line[:-1] for line in LINES if not line[-1]}
 
 
-@pytest.mark.parametrize("preset", ["endless-pages", "foreign-link", "html-errors"])
+@pytest.mark.parametrize("preset", ["endless-pages", "uncounted", "html-errors"])
 def test_a_cpo_whose_lists_cannot_be_pulled_fails_these_rows_and_no_others(preset: str) -> None:
     result = play(cpo_options=("--preset", preset))
     assert failed(result) == {pulls.LOCATIONS, pulls.SESSIONS, pulls.CDRS, pulls.TARIFFS}

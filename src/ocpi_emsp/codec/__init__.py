@@ -5,6 +5,7 @@ Rules of this package: parse permissively, check explicitly, construct strictly,
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,7 +42,7 @@ def decode(kind: type[T], data: Any) -> T:
     Raises NotJson, or InvalidObject with all findings if a deviation leaves no usable value.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
-        data = bytes(data)
+        data = bytes(data).removeprefix(BOM_UTF8)
         value = decode_strict(kind, data)
         if value is not None:
             return value

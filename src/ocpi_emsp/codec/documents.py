@@ -24,6 +24,8 @@ from ocpi_emsp.codec import rules
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, pointer
 
+_BOM = "\ufeff"
+"""Some libraries write one before JSON; RFC 8259 8.1 lets a reader ignore it."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -41,7 +43,7 @@ def parse(data: bytes | str) -> Any:
     try:
         text = str(data.encode() if isinstance(data, str) else data, "utf-8")
         document = json.loads(
-            text,
+            text.removeprefix(_BOM),
             parse_float=Decimal,
             parse_int=_integer,
             parse_constant=_refuse_constant,

@@ -7,6 +7,7 @@ Rules of this module (transport_and_format.md, response format; docs/spec-choice
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -46,7 +47,7 @@ def _envelope(status_code: int, message: str, now: datetime, data: bytes | None)
 
 def read_envelope(body: bytes) -> Envelope:
     """Return the envelope of a response. Raises NotJson, or InvalidObject if status_code is missing or invalid."""
-    parts = members(body)
+    parts = members(body.removeprefix(BOM_UTF8))
     return Envelope(
         data=parts.get("data", msgspec.Raw()),
         status_code=_status_code(parts),

@@ -29,7 +29,7 @@ class Response:
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = field(default=b"", repr=False)
-    url: str = ""
+    url: str = field(default="", repr=False)
     """Where it was answered, if a redirect led there; empty: at the URL of the request."""
 
     def header(self, name: str) -> str | None:

@@ -2,14 +2,19 @@
 
 Rules of this module (transport_and_format.md, security; docs/spec-choices.md row 1):
 - ``Token <token>``, the scheme in any case; 2.1.1 sends the token raw, partners with 2.2 habits send it in base64;
+- white space around a token is no part of it, nor is a line break at the end of what was encoded;
 - both readings are looked up exactly, none is guessed from the shape; we send raw unless a party's profile says base64.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 
-from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.errors import AnswerUnusable, NotAuthenticated
+
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
+"""What a header cannot hold (RFC 9110 5.5)."""
 
 
 def presented_token(header: str | None) -> str:
@@ -24,13 +29,24 @@ def presented_token(header: str | None) -> str:
 
 
 def from_base64(token: str) -> str | None:
-    """Return the decoded token, or None if it is not base64."""
+    """Return the decoded token, or None if it is not base64; a line break at its end is that of ``echo``."""
     try:
-        return base64.b64decode(token, validate=True).decode("ascii")
+        return base64.b64decode(token, validate=True).decode("ascii").strip()
     except ValueError:
         return None
 
 
 def authorization(token: str, *, as_base64: bool = False) -> str:
-    """The header's value for a token that we present."""
-    return "Token " + (base64.b64encode(token.encode()).decode() if as_base64 else token)
+    """The header's value for a token that we present, without white space around it. Raises AnswerUnusable."""
+    token = token.strip()
+    if as_base64:
+        return "Token " + base64.b64encode(token.encode()).decode()
+    bad = _UNSENDABLE.search(token)
+    if bad is not None:
+        other = "a control character" if bad[0].isascii() else "a letter beyond ASCII"
+        what = "a line break" if bad[0] in "\r\n" else other
+        raise AnswerUnusable(
+            f"the partner's token has {what} as character {bad.start() + 1}, which cannot be sent in a header: "
+            "it has to give another one, or to read base64 (base64_token)"
+        )
+    return f"Token {token}"

@@ -96,7 +96,7 @@ class Profile:
     trailing_slash: bool = False
     """The URLs that we call end with a slash, before the query: those of its lists, objects and commands."""
     announce_slash: bool = True
-    """Our endpoints that it is told end with a slash, as in the specification's example."""
+    """Our endpoints that it reads end with a slash, as in the specification's example."""
     page_limit: int | None = None
     """Objects of a page that it is asked for at most; None: ``SyncLimits.page_size`` in a sync, none in a client."""
     allowed_parties: tuple[str, ...] = ()

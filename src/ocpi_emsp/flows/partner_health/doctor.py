@@ -196,6 +196,9 @@ class _Visit:
         if isinstance(failure, TransportFailed):
             self.note("reachable", _FAILED, failure.message)
             return None
+        if last_answer.last is None:  # nothing was sent
+            self.note("token", _FAILED, failure.message)
+            return None
         self._answered(url, last_answer)
         if _is_locked_out(failure):
             self.note("token", _FAILED, f"the token is known neither raw nor in base64: {failure.message}")

@@ -13,12 +13,14 @@ Rules of this module (transport_and_format.md, status_codes.md, the status table
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from attrs import evolve
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
@@ -30,6 +32,7 @@ from ocpi_emsp.errors import (
     Refusal,
     StoreFailed,
     UnknownObject,
+    UnsupportedEncoding,
 )
 from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.calls.request_log import LoggedRequest
@@ -117,7 +120,18 @@ async def _serve(context: Context, request: Request, logged: LoggedRequest) -> R
     logged.party = caller.party
     if len(request.body) > context.limits.http.request_body:
         raise BodyTooLarge(f"the body is over the limit of {context.limits.http.request_body} bytes")
+    request = _plain_body(request)
     return await serve_as(context, caller, request, logged.correlation_id, keep=True, logged=logged)
+
+
+def _plain_body(request: Request) -> Request:
+    """The request without the byte order mark that some libraries write. Raises UnsupportedEncoding."""
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if request.body and encoding not in ("", "identity"):
+        raise UnsupportedEncoding(f"Content-Encoding {shown(encoding[:40])} is not supported: send the body without it")
+    if request.body.startswith(BOM_UTF8):
+        return evolve(request, body=request.body.removeprefix(BOM_UTF8))
+    return request
 
 
 async def serve_as(
