@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from ocpi_emsp.findings import Finding
+from ocpi_emsp.findings import Finding, counted, with_reason, worst_first
+
+_MOST_SHOWN = 20
+"""Findings that the text of an exception lists, the worst first."""
 
 
 class OcpiError(Exception):
@@ -25,6 +28,11 @@ class OcpiError(Exception):
         super().__init__(message)
         self.message = message
         self.findings: tuple[Finding, ...] = tuple(findings)
+
+    @property
+    def reason(self) -> str:
+        """The message with the worst of the findings, and how many there are beside it."""
+        return with_reason(self.message, self.findings)
 
 
 class StoreFailed(OcpiError):
@@ -64,7 +72,10 @@ class InvalidObject(Refusal):
     status_code = 2001
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {finding}" for finding in self.findings)])
+        lines = [self.message, *(f"  {finding}" for finding in worst_first(self.findings)[:_MOST_SHOWN])]
+        if len(self.findings) > _MOST_SHOWN:
+            lines.append(f"  and {counted(len(self.findings) - _MOST_SHOWN, 'more finding')}")
+        return "\n".join(lines)
 
 
 class CannotStore(InvalidObject):

@@ -17,6 +17,7 @@ import msgspec
 from attrs import field, fields_dict, frozen
 
 from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Location, Session, Tariff
 from ocpi_emsp.party_id import PartyId
@@ -230,7 +231,7 @@ def event_of(entry: Entry) -> Event:
     """The event of a journal entry. Raises UnreadableEvent."""
     kind = kind_of(entry.name)
     if kind is None:
-        raise UnreadableEvent(f"there is no event {entry.name!r} in this version")
+        raise UnreadableEvent(f"there is no event {shown(entry.name)} in this version")
     try:
         return _event(kind, entry)
     except Exception as error:
@@ -242,7 +243,7 @@ def _event(kind: type[Event], entry: Entry) -> Event:
     values |= {name: read(values[name]) for name, read in _READINGS.items() if name in values}
     if kind.model is not None:
         attribute, model = kind.model
-        values[attribute] = decode(model, entry.body)
+        values[attribute] = decode(model, entry.body, updated=entry.at)
     return kind(**{name: value for name, value in values.items() if name in fields_dict(kind)})
 
 

@@ -173,6 +173,20 @@ def worst(findings: Iterable[Finding]) -> Finding | None:
     return max(findings, key=lambda each: each.severity.rank, default=None)
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings by falling severity; those of one severity as they were."""
+    return sorted(findings, key=lambda each: -each.severity.rank)
+
+
+def with_reason(message: str, findings: Sequence[Finding]) -> str:
+    """``message``, the worst of its findings, and how many there are beside it."""
+    finding = worst(findings)
+    if finding is None:
+        return message
+    more = f" ({len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{message}: {finding.pointer} {finding.message}{more}"
+
+
 def pointer(path: Sequence[str | int]) -> str:
     """The RFC 6901 pointer of a path of member names and array indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

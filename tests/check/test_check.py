@@ -326,7 +326,7 @@ def test_a_refusal_names_notes_too() -> None:
     assert {finding.pointer: finding.rule for finding in caught.value.findings} == {
         "/amperage": "field.required",
         "/id": "json.repeated",
-        "/last_updated": "field.required",
+        "/last_updated": "last_updated.missing",
         "/voltage": "integer.string",
     }
 

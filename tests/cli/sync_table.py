@@ -210,6 +210,9 @@ TABLE: dict[str, Expected] = {
     # Documents
     "quirky": Expected(),
     "foreign-owner": Expected(status=1, created=8, rejected=4, then=("--full",), again=None, conflicts=4),
+    "faulty-copies": Expected(),
+    "ocpi-2.2-names": Expected(),
+    "half-empty": Expected(),
     "bad-objects": Expected(status=1, created=9, rejected=3, then=("--full",), again=9),
     "clock-skew": Expected(),
     "no-single-objects": Expected(

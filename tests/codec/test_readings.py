@@ -195,7 +195,11 @@ QUIRK_14_WRONG_TYPES = [
     Row(Evse, "capabilities", "null", (), ""),
     Row(Evse, "capabilities", "[]", (), ""),
     Row(Evse, "capabilities", '"RESERVABLE"', (Capability.RESERVABLE,), "array.single", WARNING),
-    Row(Evse, "capabilities", "5", NOTHING, "value.type", ERROR),
+    Row(Evse, "capabilities", "7", NOTHING, "value.type", ERROR),
+    Row(Evse, "capabilities", '" "', (), "value.empty", WARNING),
+    Row(Evse, "coordinates", '{"latitude": null, "longitude": ""}', None, "value.empty", WARNING),
+    Row(Evse, "coordinates", "{}", None, "value.empty", WARNING),
+    Row(Evse, "coordinates", '""', None, "value.empty", WARNING),
     Row(Evse, "connectors", "[]", (), "array.empty", WARNING),
     Row(Evse, "connectors", "null", (), "array.null", WARNING),
     Row(Evse, "connectors", "", NOTHING, "field.required", ERROR),
@@ -280,7 +284,8 @@ def worst(findings: list[Finding]) -> Severity | None:
 
 def test_every_schema_rule_has_a_row() -> None:
     hit = {rule for rows in QUIRKS.values() for row in rows for rule in row.rules.split()}
-    assert hit == {rule.id for rule in SCHEMA_RULES} - {"json.repeated"}  # test_documents.py
+    elsewhere = {"location.copy", "version.newer", "last_updated.missing", "restrictions.unknown"}  # tests/foreign
+    assert hit == {rule.id for rule in SCHEMA_RULES} - {"json.repeated"} - elsewhere  # test_documents.py
 
 
 @pytest.mark.parametrize("rule", SCHEMA_RULES, ids=lambda rule: str(rule.id))

@@ -146,6 +146,20 @@ def test_quirky_documents() -> None:
     pair(scenario, **PRESETS["quirky"])
 
 
+def test_objects_that_have_one_obvious_reading() -> None:
+    async def scenario(peer: Pair) -> None:
+        [location, *_] = await peer.data("/locations")
+        assert ("last_updated" in location, location["facilities"]) == (False, "HOTEL")
+        [session, *_] = await peer.data("/sessions?date_from=2000-01-01T00:00:00Z")
+        assert (session["location_id"], "location" in session, session["total_cost"]) == ("LOC1", False, "")
+        [cdr, *_] = await peer.data("/cdrs")
+        assert {"cdr_token", "cdr_location", "end_date_time"} <= cdr.keys()
+        assert "city" not in cdr["cdr_location"]
+
+    settings = {**PRESETS["faulty-copies"], **PRESETS["ocpi-2.2-names"], **PRESETS["half-empty"]}
+    pair(scenario, **settings)
+
+
 # Control
 
 

@@ -68,9 +68,10 @@ def _examined(
     document: Any, kind: type[T], now: datetime | None, limit: int, *, sense: bool = True
 ) -> tuple[T | None, Report]:
     findings = Collector(limit)
-    value = diagnose_into(findings, kind, document)
+    now = now or datetime.now(UTC)
+    value = diagnose_into(findings, kind, document, now)
     if value is not None and sense:
-        _WALK(value, Context(now or datetime.now(UTC)), findings)
+        _WALK(value, Context(now), findings)
     return value, findings.report()
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from ocpi_emsp.check.examples import Example, broken, broken_at
 from ocpi_emsp.check.registry import Chapter, Hit, repeated
 from ocpi_emsp.codec.iso3166 import ALPHA3
-from ocpi_emsp.codec.readings import shown, time_zones
+from ocpi_emsp.codec.readings import UNSAID, shown, time_zones
 from ocpi_emsp.models import Connector, ConnectorType, Evse, GeoLocation, Location, PowerType
 
 LOCATIONS = Chapter("Locations", "mod_locations.md")
@@ -77,6 +77,8 @@ def coordinates_swapped(location: Location) -> Iterator[Hit]:
 
 def _inside(point: GeoLocation, box: tuple[int, int, int, int]) -> bool:
     south, north, west, east = box
+    if not (point.latitude and point.longitude):  # a copy without them
+        return False
     return south <= Decimal(point.latitude) <= north and west <= Decimal(point.longitude) <= east
 
 
@@ -175,7 +177,7 @@ def power_type_direct(connector: Connector) -> Iterator[Hit]:
     "connector.voltage.positive", "The voltage of a connector is zero or negative.", broken(Connector, voltage=0)
 )
 def voltage_positive(connector: Connector) -> Iterator[Hit]:
-    if connector.voltage <= 0:
+    if connector.voltage <= 0 and connector.voltage is not UNSAID:
         yield ("voltage",), f"the voltage is {shown(connector.voltage)} V"
 
 
@@ -183,5 +185,5 @@ def voltage_positive(connector: Connector) -> Iterator[Hit]:
     "connector.amperage.positive", "The amperage of a connector is zero or negative.", broken(Connector, amperage=-16)
 )
 def amperage_positive(connector: Connector) -> Iterator[Hit]:
-    if connector.amperage <= 0:
+    if connector.amperage <= 0 and connector.amperage is not UNSAID:
         yield ("amperage",), f"the amperage is {shown(connector.amperage)} A"

@@ -124,7 +124,7 @@ def exceptional_order(period: ExceptionalPeriod) -> Iterator[Hit]:
 )
 def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
     for name, text, most in (("latitude", point.latitude, 90), ("longitude", point.longitude, 180)):
-        if abs(Decimal(text)) > most:
+        if text and abs(Decimal(text)) > most:  # empty: a copy without it
             yield (name,), f"the {name} {text} is outside -{most} to {most}"
 
 
@@ -136,7 +136,7 @@ def coordinate_range(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit
     AdditionalGeoLocation,
 )
 def coordinate_zero(point: GeoLocation | AdditionalGeoLocation) -> Iterator[Hit]:
-    if not Decimal(point.latitude) and not Decimal(point.longitude):
+    if point.latitude and point.longitude and not (Decimal(point.latitude) or Decimal(point.longitude)):
         yield (), "latitude and longitude are both zero"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ocpi_emsp.check.examples import Example, broken
+from ocpi_emsp.check.examples import Example, broken, broken_at
 from ocpi_emsp.codec import rules
 from ocpi_emsp.findings import Rule, Severity
 from ocpi_emsp.models import (
+    Cdr,
     Connector,
     DisplayText,
     Evse,
@@ -20,6 +21,8 @@ from ocpi_emsp.models import (
     Location,
     PriceComponent,
     RegularHours,
+    Session,
+    Tariff,
     Token,
 )
 
@@ -45,7 +48,12 @@ SCHEMA_EXAMPLES: Mapping[str, Example] = {
     rules.NUMBER_STRING.id: broken(PriceComponent, price="2.00"),
     rules.BOOLEAN_STRING.id: broken(Token, valid="true"),
     rules.ARRAY_NULL.id: broken(Evse, connectors=None),
-    rules.ARRAY_SINGLE.id: broken(Evse, capabilities="RESERVABLE"),
+    rules.ARRAY_SINGLE.id: broken(Location, facilities="HOTEL"),
+    rules.VALUE_EMPTY.id: broken(Location, charging_when_closed=""),
+    rules.NOT_DATED.id: broken(Connector, last_updated=...),
+    rules.NEWER.id: Example(Session, {"/start_datetime": ..., "/start_date_time": "2015-06-29T21:00:00Z"}),
+    rules.COPY.id: broken_at(Cdr, "/location/city", ...),
+    rules.UNKNOWN_RESTRICTION.id: broken_at(Tariff, "/elements/0/restrictions/reservation", "RESERVATION"),
     rules.ARRAY_EMPTY.id: broken(Evse, connectors=[]),
     rules.ENUM_UNKNOWN.id: broken(Evse, status="FAULTED"),
     rules.ENUM_CASE.id: broken(Evse, status="available"),

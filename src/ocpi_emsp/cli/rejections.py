@@ -21,6 +21,7 @@ from ocpi_emsp.cli.stores import emsp_of, emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.findings import with_reason, worst_first
 from ocpi_emsp.resources import Rejection
 from ocpi_emsp.wire.envelope import read_envelope
 
@@ -51,7 +52,7 @@ def _row(rejection: Rejection) -> tuple[str, ...]:
         _party(rejection),
         f"{rejection.method} {rejection.path}",
         str(len(rejection.findings)),
-        rejection.message,
+        with_reason(rejection.message, rejection.findings),
     )
 
 
@@ -75,7 +76,7 @@ def _show(rejection: Rejection, *, as_json: bool) -> None:
         f"{rejection.method} {rejection.path}{query} of {_party(rejection)}, {wire_time(rejection.at)}",
         f"correlation id {rejection.correlation_id}",
         rejection.message,
-        *(f"  {finding}" for finding in rejection.findings),
+        *(f"  {finding}" for finding in worst_first(rejection.findings)),
         "",
         rejection.body.decode("utf-8", "backslashreplace"),
     ]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.cli.output import printable
-from ocpi_emsp.findings import counted
+from ocpi_emsp.findings import counted, worst_first
 from ocpi_emsp.resources import ModuleReport, RejectedObject, SyncEnded, SyncReport
 
 SHOWN = 5
@@ -67,8 +67,8 @@ def _below(module: ModuleReport) -> Iterator[str]:
 
 
 def _rejected(rejected: RejectedObject) -> Iterator[str]:
-    name = repr(rejected.id) if rejected.id else "one without an id"
+    name = f"'{rejected.id}'" if rejected.id else "one without an id"
     yield f"rejected {name}: {rejected.message}"
-    yield from (f"  {finding}" for finding in rejected.findings[:_FINDINGS])
+    yield from (f"  {finding}" for finding in worst_first(rejected.findings)[:_FINDINGS])
     if len(rejected.findings) > _FINDINGS:
         yield f"  and {counted(len(rejected.findings) - _FINDINGS, 'more finding')}"

@@ -6,6 +6,7 @@ Rules of this package: parse permissively, check explicitly, construct strictly,
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,10 +36,11 @@ __all__ = [
 T = TypeVar("T")
 
 
-def decode(kind: type[T], data: Any) -> T:
+def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
     """Return the typed view of a document, read tolerantly.
 
-    ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float).
+    ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float). ``updated`` stands for a
+    ``last_updated`` that the document has not.
     Raises NotJson, or InvalidObject with all findings if a deviation leaves no usable value.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
@@ -46,7 +48,7 @@ def decode(kind: type[T], data: Any) -> T:
         value = decode_strict(kind, data)
         if value is not None:
             return value
-    diagnosis = diagnose(kind, untyped(data))
+    diagnosis = diagnose(kind, untyped(data), updated)
     if diagnosis.value is None:
         report = Report.of(diagnosis.findings)
         raise InvalidObject(f"{kind.__name__} is not usable", findings=tuple(report))

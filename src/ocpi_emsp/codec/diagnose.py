@@ -3,7 +3,10 @@
 Rules of this module:
 - it walks the same annotations that drive the strict lane (``msgspec.inspect``), so a constraint has one place;
 - all findings are collected, not the first; a value without a reading makes its object unusable, never the walk;
-- members that the specification does not know are reported and not entered: depth is bounded by the models.
+- members that the specification does not know are reported and not entered: depth is bounded by the models;
+- an object without a ``last_updated`` has that of the object around it, or the moment of its receipt;
+- a fault in the copy of a location, in a CDR or session, is a warning, and what cannot be read of it is empty: text and
+  enums by an empty text (UNKNOWN where the specification lists it), a number by 0, anything optional by its absence.
 
 cattrs' detailed validation was considered for this lane: it carries a path for exceptions only, and most of what is
 reported here is accepted (docs/architecture.md).
@@ -11,16 +14,18 @@ reported here is accepted (docs/architecture.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 from msgspec import Raw, inspect
 
-from ocpi_emsp.codec import rules
+from ocpi_emsp.codec import newer, rules
 from ocpi_emsp.codec.documents import dump
 from ocpi_emsp.codec.readings import (
     UNREADABLE,
+    UNSAID,
     read_boolean,
     read_datetime,
     read_enum,
@@ -30,7 +35,9 @@ from ocpi_emsp.codec.readings import (
     shown,
     type_name,
 )
-from ocpi_emsp.findings import Finding, Rule, pointer
+from ocpi_emsp.findings import Finding, Rule, Severity, pointer
+from ocpi_emsp.models import Cdr, Connector, Evse, GeoLocation, Location, Session, TariffRestrictions
+from ocpi_emsp.models.tariffs import UnreadRestrictions
 
 T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
@@ -51,20 +58,28 @@ class Findings(Protocol):
         """Add a finding."""
 
 
-def diagnose(kind: type[T], document: Any) -> Diagnosis[T]:
-    """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` gives it) as ``kind``; never raises on bad data."""
+def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> Diagnosis[T]:
+    """Read ``document`` (as :func:`ocpi_emsp.codec.documents.parse` gives it) as ``kind``; never raises on bad data.
+
+    ``updated`` stands for a ``last_updated`` that the document has not.
+    """
     findings: list[Finding] = []
-    return Diagnosis(diagnose_into(findings, kind, document), findings)
+    return Diagnosis(diagnose_into(findings, kind, document, updated), findings)
 
 
-def diagnose_into(findings: Findings, kind: type[T], document: Any) -> T | None:
+def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: datetime | None = None) -> T | None:
     """Like :func:`diagnose`, but add the findings to those of the caller."""
     reader = _READERS.get(kind) or _compile(kind)
-    value = reader(document, (), findings)
+    document, names = newer.read(kind, document)
+    if names:
+        message = f"this is OCPI 2.2: {', '.join(names)}; read as in 2.1.1"
+        findings.append(Finding.of(rules.NEWER, "", message, getattr(kind, "clause", "")))
+    value = reader(document, (), findings, updated)
     return None if value is UNREADABLE else value
 
 
-_Reader: TypeAlias = Callable[[Any, Path, Findings], Any]
+_Reader: TypeAlias = Callable[[Any, Path, Findings, datetime | None], Any]
+"""Takes the value, its place, the findings, and the ``last_updated`` of the object around it."""
 _Scalar: TypeAlias = Callable[[Any, Callable[[Rule, str], None]], Any]
 
 
@@ -79,70 +94,206 @@ def _compile(kind: type[Any]) -> _Reader:
 
 
 @frozen
+class _Field:
+    """A member: its reader, whether it is required and whether it reads null, and what stands for it in a copy."""
+
+    read: _Reader
+    required: bool
+    reads_null: bool
+    blank: Any
+    is_object: bool
+
+
+@frozen
 class _Object:
-    """Reads one object; ``fields`` maps each member to its reader, whether it is required and whether it reads null."""
+    """Reads one object; ``copied``: it is, or is part of, the copy of a location in another object."""
 
     kind: Any
-    fields: dict[str, tuple[_Reader, bool, bool]]
+    fields: dict[str, _Field]
+    copied: bool = False
 
     @classmethod
-    def of(cls, node: inspect.DataclassType) -> _Object:
+    def of(cls, node: inspect.DataclassType, *, copied: bool = False) -> _Object:
         kind: Any = node.cls
         fields = {
-            field.name: (_node(field.type, kind.clause), field.required, _reads_null(field.type))
+            field.name: _Field(
+                _copy(field.type)
+                if kind in (Cdr, Session) and field.name == "location"
+                else _node(field.type, kind.clause, copied=copied),
+                field.required,
+                _reads_null(field.type),
+                _blank(field.type) if field.required else _ABSENT,
+                _is_object(field.type),
+            )
             for field in node.fields
         }
-        return cls(kind, fields)
+        return cls(kind, fields, copied)
 
-    def __call__(self, document: Any, path: Path, findings: Findings) -> Any:
+    def __call__(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if not isinstance(document, dict):
             message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
             findings.append(Finding.of(rules.TYPE, pointer(path), message, self.kind.clause))
             return UNREADABLE
-        self._note_members(document, path, findings)
-        values = {name: self._member(name, document, path, findings) for name in self.fields}
+        unread = self._note_members(document, path, findings)
+        values = dict[str, Any]()
+        if "last_updated" in self.fields:
+            updated = self._last_updated(document, path, findings, around)
+            values["last_updated"], around = updated, around if updated is UNREADABLE else updated
+        for name in self.fields:
+            if name != "last_updated":
+                values[name] = self._member(name, document, path, findings, around)
         if any(value is UNREADABLE for value in values.values()):
             return UNREADABLE
-        return self.kind(**{name: value for name, value in values.items() if value is not _ABSENT})
+        given = {name: value for name, value in values.items() if value is not _ABSENT}
+        return UnreadRestrictions(**given, unread=unread) if unread else self.kind(**given)
 
-    def _member(self, name: str, document: dict[str, Any], path: Path, findings: Findings) -> Any:
-        reader, required, reads_null = self.fields[name]
+    def _last_updated(
+        self, document: Mapping[str, Any], path: Path, findings: Findings, around: datetime | None
+    ) -> Any:
+        """When the object was last updated; where it does not say so, as the object around it."""
+        value = document.get("last_updated")
+        if around is None or not _says_nothing(value, objects=False):
+            updated = self._member("last_updated", document, path, findings, around)
+            return around if updated is UNREADABLE and self.copied and around else updated
+        message = f"last_updated is missing; read as {around:%Y-%m-%dT%H:%M:%SZ}"
+        finding = Finding.of(rules.NOT_DATED, pointer((*path, "last_updated")), message, self.kind.clause)
+        findings.append(finding)
+        return around
+
+    def _member(
+        self, name: str, document: Mapping[str, Any], path: Path, findings: Findings, around: datetime | None
+    ) -> Any:
+        field = self.fields[name]
+        place = (*path, *newer.place_of(document, name))
         value = document.get(name)
-        if value is not None or (reads_null and name in document):
-            return reader(value, (*path, name), findings)
-        if not required:
-            return _ABSENT
-        message = f"{name} is required" + (", found null" if name in document else "")
-        findings.append(Finding.of(rules.REQUIRED, pointer((*path, name)), message, self.kind.clause))
-        return UNREADABLE
+        if value is None and not (field.reads_null and name in document):
+            if not field.required:
+                return _ABSENT
+            message = f"{name} is required" + (", found null" if name in document else "")
+            findings.append(Finding.of(rules.REQUIRED, pointer(place), message, self.kind.clause))
+            return field.blank if self.copied else UNREADABLE
+        if not field.required and value is not None and _says_nothing(value, objects=field.is_object):
+            return self._nothing(field, value, place, findings, around)
+        read = field.read(value, place, findings, around)
+        return field.blank if read is UNREADABLE and self.copied else read
 
-    def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> None:
-        for name in document:
-            if name not in self.fields:
-                message = f"{shown(name)} is not a field of {self.kind.__name__}"
-                findings.append(Finding.of(rules.UNKNOWN_FIELD, pointer((*path, name)), message, self.kind.clause))
+    def _nothing(self, field: _Field, value: Any, place: Path, findings: Findings, around: datetime | None) -> Any:
+        """An empty text, or an object whose members are all null: absent, where it is no value of its own."""
+        found = list[Finding]()
+        read = field.read(value, place, found, around)
+        if read is UNREADABLE:
+            message = "expected nothing, or a value; found " + (
+                "an empty text" if isinstance(value, str) else "an object whose members are all null or empty"
+            )
+            found = [Finding.of(rules.VALUE_EMPTY, pointer(place), message, self.kind.clause)]
+        for finding in found:
+            findings.append(finding)
+        return _ABSENT if read is UNREADABLE else read
+
+    def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> tuple[str, ...]:
+        """Report what the specification does not know; gives the restrictions of a tariff among it."""
+        unread = list[str]()
+        for name, value in document.items():
+            if name in self.fields:
+                continue
+            rule, message = rules.UNKNOWN_FIELD, f"{shown(name)} is not a field of {self.kind.__name__}"
+            if self.kind is TariffRestrictions and value is not None:
+                rule, message = rules.UNKNOWN_RESTRICTION, f"{shown(name)} is unknown: {_UNUSABLE}"
+                unread.append(name)
+            findings.append(Finding.of(rule, pointer((*path, name)), message, self.kind.clause))
         for name in getattr(document, "repeated", ()):
             findings.append(
                 Finding.of(rules.REPEATED, pointer((*path, name)), f"{shown(name)} is repeated", self.kind.clause)
             )
+        return tuple(unread)
+
+
+_UNUSABLE = "nothing says when the element applies, so that it must not be used for a price"
+
+
+def _says_nothing(value: Any, *, objects: bool = True) -> bool:
+    """Whether a value is null, an empty text, or, of ``objects``, one of nothing else."""
+    if isinstance(value, dict):
+        return objects and all(map(_says_nothing, value.values()))
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+# --- copies of locations --------------------------------------------------------------------------------------------
+
+
+_COPIED = (Location, Evse, Connector, GeoLocation)
+"""What is made readable in a copy; of anything else in it, what cannot be read is left out."""
+
+
+@define
+class _Softened:
+    """Findings of a copy: what leaves no value there is a warning."""
+
+    findings: Findings
+
+    def append(self, finding: Finding, /) -> None:
+        if finding.severity is Severity.ERROR:
+            message = f"{finding.message}; the copy of the location is read without it"
+            finding = Finding.of(rules.COPY, finding.pointer, message, finding.clause)
+        self.findings.append(finding)
+
+
+class _Unheard:
+    """Takes no note of findings: those of a copy that we made of ids alone."""
+
+    def append(self, _: Finding, /) -> None:
+        """Leave the finding out."""
+
+
+def _copy(node: inspect.Type) -> _Reader:
+    """Reads the copy of a location in a CDR or session."""
+    location = _node(node, Location.clause, copied=True)
+
+    def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
+        if isinstance(document, newer.Made):
+            return location(document, path, _Unheard(), around)
+        softened: Findings = _Softened(findings) if isinstance(document, dict) else findings
+        return location(document, path, softened, around)
+
+    return read
+
+
+def _blank(node: inspect.Type) -> Any:
+    """What stands in a copy for a required value that cannot be read."""
+    match node:
+        case inspect.Metadata(type=inner):
+            return _blank(inner)
+        case inspect.StrType():
+            return ""
+        case inspect.IntType():
+            return UNSAID
+        case inspect.EnumType():
+            enum: Any = node.cls
+            return enum._value2member_map_.get("UNKNOWN") or enum.of("")
+        case inspect.VarTupleType():
+            return ()
+        case inspect.DataclassType(cls=kind) if kind is GeoLocation:
+            return GeoLocation(latitude="", longitude="")
+    return UNREADABLE
 
 
 _ABSENT = object()
 
 
-def _node(node: inspect.Type, clause: str, reading: str | None = None) -> _Reader:
+def _node(node: inspect.Type, clause: str, reading: str | None = None, *, copied: bool = False) -> _Reader:
     """The reader of one node of the schema; ``clause`` is that of the object around it."""
     match node:
         case inspect.Metadata(type=inner, extra=extra):
-            return _node(inner, clause, (extra or {}).get("reading"))
+            return _node(inner, clause, (extra or {}).get("reading"), copied=copied)
         case inspect.UnionType(types=types):
-            return _node(next(member for member in types if not isinstance(member, inspect.NoneType)), clause)
+            present = next(member for member in types if not isinstance(member, inspect.NoneType))
+            return _node(present, clause, copied=copied)
         case inspect.DataclassType():
-            return _Object.of(node)
+            return _Object.of(node, copied=copied and node.cls in _COPIED)
         case inspect.VarTupleType():
-            return _array(node, clause)
+            return _array(node, clause, copied=copied)
         case inspect.RawType():
-            return lambda value, _path, _findings: Raw(dump(value))
+            return lambda value, _path, _findings, _around: Raw(dump(value))
         case _:
             return _scalar(_scalar_reading(node, reading), clause)
 
@@ -171,38 +322,53 @@ def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
 
 
 def _scalar(read: _Scalar, clause: str) -> _Reader:
-    def reader(value: Any, path: Path, findings: Findings) -> Any:
+    def reader(value: Any, path: Path, findings: Findings, _around: datetime | None) -> Any:
         return read(value, lambda rule, message: findings.append(Finding.of(rule, pointer(path), message, clause)))
 
     return reader
 
 
-def _array(node: inspect.VarTupleType, clause: str) -> _Reader:
-    item, least = _node(node.item_type, clause), node.min_length or 0
-    is_of_texts = isinstance(_bare(node.item_type), inspect.StrType | inspect.EnumType)
+def _array(node: inspect.VarTupleType, clause: str, *, copied: bool = False) -> _Reader:
+    item, least = _node(node.item_type, clause, copied=copied), node.min_length or 0
 
-    def read(document: Any, path: Path, findings: Findings) -> Any:
+    def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if document is None:  # valid where the list may be empty (terminology.md, Cardinality)
             if least:
                 message = "expected at least one item, found null"
                 findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), message, clause))
             return ()
-        if is_of_texts and isinstance(document, str):
-            message = f"expected a list, found {shown(document)}"
-            findings.append(Finding.of(rules.ARRAY_SINGLE, pointer(path), message, clause))
-            document = [document]
         if not isinstance(document, list):
-            message = f"expected a list, found {type_name(document)}"
-            findings.append(Finding.of(rules.TYPE, pointer(path), message, clause))
-            return UNREADABLE
+            return single(document, path, findings, around)
         if len(document) < least:
             findings.append(
                 Finding.of(rules.ARRAY_EMPTY, pointer(path), "expected at least one item, found none", clause)
             )
-        values = tuple(item(value, (*path, index), findings) for index, value in enumerate(document))
+        values = tuple(item(value, (*path, index), findings, around) for index, value in enumerate(document))
+        if copied:
+            return tuple(value for value in values if value is not UNREADABLE)
         return UNREADABLE if any(value is UNREADABLE for value in values) else values
 
+    def single(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
+        """One item where a list belongs."""
+        found = list[Finding]()
+        value = UNREADABLE if _says_nothing(document) else item(document, path, found, around)
+        rule = rules.TYPE if value is UNREADABLE else rules.ARRAY_SINGLE
+        shows = isinstance(document, str) and value is not UNREADABLE
+        message = f"expected a list, found {shown(document) if shows else type_name(document)}"
+        findings.append(Finding.of(rule, pointer(path), message, clause))
+        if value is UNREADABLE:
+            return UNREADABLE
+        for finding in found:
+            findings.append(finding)
+        return (value,)
+
     return read
+
+
+def _is_object(node: inspect.Type) -> bool:
+    if isinstance(node, inspect.UnionType):
+        return any(isinstance(member, inspect.DataclassType) for member in node.types)
+    return isinstance(node, inspect.DataclassType)
 
 
 def _bare(node: inspect.Type) -> inspect.Type:

@@ -4,7 +4,7 @@ Rules of this module (transport_and_format.md PATCH, RFC 7396, docs/spec-choices
 - a member that is absent stays, one that is null is removed, objects merge (with an empty one where there was none),
   everything else is replaced;
 - lists are replaced, except those named in ``keyed``: their items merge by the member that identifies them, new ones
-  are added at the end, none is removed;
+  are added at the end, none is removed; one item where a list belongs is a list of one;
 - the result is not checked here: a removed required field is found by the codec.
 """
 
@@ -34,6 +34,11 @@ def members(data: bytes | msgspec.Raw) -> Members:
 def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """Return the items of a JSON array, undecoded. Raises NotJson, or InvalidObject if it is not an array or null."""
     return _cut(_ITEMS, bytes(data), "array") or []
+
+
+def as_items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """Like :func:`items`; one object where a list belongs is a list of one."""
+    return [msgspec.Raw(bytes(data))] if bytes(data).startswith(b"{") else items(data)
 
 
 def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
@@ -78,10 +83,11 @@ def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:
         old, new = bytes(merged.get(name, b"")), bytes(change)
         if new == b"null":
             merged.pop(name, None)
+        elif name in keyed and _is_listed(new, keyed[name]):
+            known = old if _is_listed(old, keyed[name]) else b"[]"
+            merged[name] = msgspec.Raw(merge_items(known, new, keyed[name], keyed))
         elif new.startswith(b"{"):
             merged[name] = msgspec.Raw(_merge(old if old.startswith(b"{") else b"{}", new, keyed))
-        elif name in keyed and new.startswith(b"["):
-            merged[name] = msgspec.Raw(merge_items(old if old.startswith(b"[") else b"[]", new, keyed[name], keyed))
         else:
             merged[name] = change
     return join(merged)
@@ -89,14 +95,21 @@ def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:
 
 def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str] | None = None) -> bytes:
     """The array ``document`` with the items of ``patch`` merged in by their member ``key``."""
-    merged = items(document)
+    merged = as_items(document)
     places = {identity(item, key): place for place, item in enumerate(merged)}
-    for change in items(patch):
+    for change in as_items(patch):
         place = places.setdefault(identity(change, key), len(merged))
         if place == len(merged):
             merged.append(msgspec.Raw(b"{}"))
         merged[place] = msgspec.Raw(_merge(bytes(merged[place]), bytes(change), keyed or {}))
     return msgspec.json.encode(merged)
+
+
+def _is_listed(data: bytes, key: str) -> bool:
+    """Whether it is a list, or one item of it."""
+    return data.startswith(b"[") or (
+        data.startswith(b"{") and bytes(getattr(_cut(_only(key), data, "object"), key)) != b"null"
+    )
 
 
 @lru_cache

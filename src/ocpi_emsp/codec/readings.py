@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import cache
+from json import dumps
 from typing import Any
 
 import msgspec
@@ -32,6 +33,14 @@ class Unreadable:
 UNREADABLE = Unreadable()
 """Stands for a value that has no reading; an error finding has been reported for it."""
 
+
+class Unsaid(int):
+    """The type of :data:`UNSAID`."""
+
+
+UNSAID = Unsaid(0)
+"""Stands, in the copy of a location, for a required number that it does not have."""
+
 Report = Callable[[Rule, str], None]
 """Takes the rule that the value breaks and a sentence with the value in it."""
 
@@ -42,12 +51,31 @@ _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_SHOWN = 60
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages quote it: short, on one line."""
-    text = repr(str(value)) if isinstance(value, str) else str(Decimal(value) if type(value) is int else value)
+    """Return a value as messages quote it: short, on one line; a text in quotes, anything else as JSON has it."""
+    text = f"'{_printable(value)}'" if isinstance(value, str) else _printable(_as_json(value))
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+
+
+def _printable(text: str) -> str:
+    """The beginning of a text, with JSON's escapes for what is not printable."""
+    start = text[:_MAX_SHOWN]
+    return (
+        start if start.isprintable() else "".join(each if each.isprintable() else dumps(each)[1:-1] for each in start)
+    )
+
+
+def _as_json(value: Any) -> str:
+    """The JSON of a value of a document; a number by its digits."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(Decimal(value))
+    try:
+        return _ENCODER.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        return type_name(value)
 
 
 def type_name(value: Any) -> str:

@@ -20,6 +20,28 @@ REQUIRED = _rule("field.required", ERROR, "", "A required field is missing or nu
 TYPE = _rule("value.type", ERROR, "", "The value has the wrong JSON type and no obvious interpretation.")
 UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is stored as received.")
 REPEATED = _rule("json.repeated", NOTE, FORMAT, "A member is repeated in one object; the last one counts.")
+VALUE_EMPTY = _rule(
+    "value.empty", WARNING, "", "An optional member is an empty text, or an object of nulls; read as absent."
+)
+NOT_DATED = _rule(
+    "last_updated.missing",
+    WARNING,
+    "",
+    "last_updated is missing; read as that of the object around it, or as the time of receipt.",
+)
+NEWER = _rule("version.newer", WARNING, "", "Members have the names of OCPI 2.2; read as those of 2.1.1.")
+COPY = _rule(
+    "location.copy",
+    WARNING,
+    "",
+    "A fault in the copy of a location in a CDR or session; the copy is read as far as it is readable.",
+)
+UNKNOWN_RESTRICTION = _rule(
+    "restrictions.unknown",
+    WARNING,
+    "mod_tariffs.md#45-tariffrestrictions-class",
+    "A restriction is unknown, so nothing says when its tariff element applies: it must not be used for a price.",
+)
 LENGTH = _rule("string.length", WARNING, "", "The text is longer than its field allows; it is stored in full.")
 NOT_ASCII = _rule("string.not_ascii", NOTE, _STRING, "The text contains characters outside printable ASCII.")
 STRING_NUMBER = _rule("string.number", WARNING, _STRING, "A number is sent where a string is required.")
@@ -29,7 +51,7 @@ INTEGER_RANGE = _rule("integer.range", WARNING, "", "The integer is outside its 
 NUMBER_STRING = _rule("number.string", NOTE, _NUMBER, "A number is written as a string.")
 BOOLEAN_STRING = _rule("boolean.string", WARNING, "", "A boolean is written as a string.")
 ARRAY_NULL = _rule("array.null", WARNING, "", "A list that requires at least one item is null; read as empty.")
-ARRAY_SINGLE = _rule("array.single", WARNING, "", "One text is sent where a list is required; read as a list of one.")
+ARRAY_SINGLE = _rule("array.single", WARNING, "", "One item stands where a list belongs; read as a list of one.")
 ARRAY_EMPTY = _rule("array.empty", WARNING, "", "A list that requires at least one item is empty.")
 ENUM_UNKNOWN = _rule("enum.unknown", WARNING, "", "The specification does not list this value; its text is stored.")
 ENUM_CASE = _rule("enum.case", WARNING, _STRING, "The value differs from a listed one only in case.")

@@ -3,8 +3,9 @@
 Rules of this module:
 - what it accepts is valid by the schema, and no finding above ``note`` exists for it;
 - what it does not accept may still be usable: the diagnosing lane decides, this lane never explains;
-- msgspec reads three things more freely than this library; they are looked at after decoding: text that is not UTF-8
-  in a member that is no field, a timestamp with an offset (the view is UTC), a non-finite number written as a string.
+- msgspec reads four things more freely than this library; they are looked at after decoding: text that is not UTF-8
+  in a member that is no field, a timestamp with an offset (the view is UTC), a non-finite number written as a string,
+  a restriction of a tariff that the specification does not know.
 
 Numbers and timestamps are listed by comprehensions compiled from the schema, the fastest walk that Python has; the
 timestamps only where the bytes have a character that an offset needs, which a search tells for a tenth of the time of
@@ -14,15 +15,17 @@ decoding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
+from attrs import fields_dict
 from msgspec import inspect
 
 from ocpi_emsp.codec.documents import malformed, require_utf8
+from ocpi_emsp.models import Cdr, Tariff, TariffElement, TariffRestrictions
 
 T = TypeVar("T")
 
@@ -49,7 +52,51 @@ def decode_part(kind: type[T], data: bytes) -> T | None:
         raise malformed(error) from None
     if numbers is not None and not all(map(Decimal.is_finite, numbers(value))):
         return None
+    if kind in _RESTRICTED and _may_restrict(kind, data) and not _knows_restrictions(kind, data):
+        return None
     return value
+
+
+def _may_restrict(kind: type[Any], data: bytes) -> bool:
+    """False if it has no restrictions; an escape may hide their name."""
+    return kind is TariffRestrictions or b"restrictions" in data or b"\\u" in data
+
+
+_Restrictions = msgspec.defstruct(
+    "_Restrictions",
+    [(name, msgspec.Raw, msgspec.Raw()) for name in fields_dict(TariffRestrictions)],
+    forbid_unknown_fields=True,
+    gc=False,
+)
+
+
+class _Element(msgspec.Struct, gc=False):
+    restrictions: _Restrictions | None = None  # type: ignore[valid-type]  # made above
+
+
+class _Tariff(msgspec.Struct, gc=False):
+    elements: list[_Element]
+
+
+class _Cdr(msgspec.Struct, gc=False):
+    tariffs: list[_Tariff] | None = None
+
+
+_RESTRICTED: Mapping[type[Any], msgspec.json.Decoder[Any]] = {
+    Cdr: msgspec.json.Decoder(_Cdr),
+    Tariff: msgspec.json.Decoder(_Tariff),
+    TariffElement: msgspec.json.Decoder(_Element),
+    TariffRestrictions: msgspec.json.Decoder(_Restrictions),
+}
+"""By model that has restrictions: what reads them alone, and refuses one that the specification does not know."""
+
+
+def _knows_restrictions(kind: type[Any], data: bytes) -> bool:
+    try:
+        _RESTRICTED[kind].decode(data)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 _NEGATIVE_OFFSET = re.compile(rb"-\d\d[:\d]")

@@ -44,6 +44,14 @@ class TariffRestrictions:
 
 
 @frozen(kw_only=True, slots=False)
+class UnreadRestrictions(TariffRestrictions):
+    """Restrictions with some that 2.1.1 does not know: nothing says when their element applies."""
+
+    unread: tuple[str, ...]
+    """The names of those."""
+
+
+@frozen(kw_only=True, slots=False)
 class TariffElement:
     """Price components with the restrictions under which they apply."""
 
@@ -51,6 +59,11 @@ class TariffElement:
 
     price_components: Annotated[tuple[PriceComponent, ...], Meta(min_length=1)]
     restrictions: TariffRestrictions | None = None
+
+    @property
+    def usable(self) -> bool:
+        """False if a restriction is unknown, so that the element must not be used for a price."""
+        return not isinstance(self.restrictions, UnreadRestrictions)
 
 
 @frozen(kw_only=True, slots=False, field_transformer=aware_times)

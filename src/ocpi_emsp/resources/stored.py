@@ -49,7 +49,7 @@ class Shape(Generic[T]):
 
     def read(self, record: Record) -> T:
         """The typed view. Raises InvalidObject if the document is stored and unreadable."""
-        return decode(self.model, record.document)
+        return decode(self.model, record.document, updated=record.last_updated)
 
 
 class Stored(Resource, Generic[T]):

@@ -60,7 +60,7 @@ def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
     try:
         return decode(kind, answered.document)
     except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"{kind.__name__} is not usable: {error.message}", findings=error.findings) from error
+        raise AnswerUnusable(f"{kind.__name__} is not usable: {error.reason}", findings=error.findings) from error
 
 
 async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], /, **params: str) -> T:

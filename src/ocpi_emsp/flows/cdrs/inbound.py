@@ -34,7 +34,7 @@ async def get(incoming: Incoming) -> Response:
             record = await tx.get(_key(_of(incoming, owner), cdr_id))
             if record is not None:
                 return incoming.answer(record.document)
-    raise UnknownObject(f"cdr {cdr_id!r} is not known")
+    raise UnknownObject(f"cdr {shown(cdr_id)} is not known")
 
 
 async def post(incoming: Incoming) -> Response:

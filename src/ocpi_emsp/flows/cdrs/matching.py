@@ -210,7 +210,8 @@ def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
 
 def _names(place: ChargingPlace) -> Iterator[Hashable]:
     """What identifies an EVSE: its uid within the location, since some number them there; its EVSE id anywhere."""
-    yield "uid", place.location_id.upper(), (place.evse_uid or "").upper()
+    if place.evse_uid:
+        yield "uid", place.location_id.upper(), place.evse_uid.upper()
     if place.evse_id:
         yield "evse_id", plain_evse_id(place.evse_id)
 
@@ -232,7 +233,7 @@ def place_agreement(one: ChargingPlace, other: ChargingPlace) -> float:
     if one == other and one.connector_id is not None:
         return 1.0
     if one.evse_uid is None or other.evse_uid is None:
-        return 0.5 if one.location_id.upper() == other.location_id.upper() else 0.0
+        return 0.5 if one.location_id.upper() == other.location_id.upper() != "" else 0.0
     if not set(_names(one)) & set(_names(other)):
         return 0.0
     if one.connector_id is None or other.connector_id is None:

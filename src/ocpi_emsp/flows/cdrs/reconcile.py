@@ -23,6 +23,7 @@ from attrs import define, field, frozen
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.cdrs.matching import differences, match_all
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     Bounded,
@@ -257,10 +258,10 @@ class _Documents:
 
     def _decoded(self, model: type[M], record: Record, *, note: bool = True) -> M | None:
         try:
-            return decode(model, record.document)
+            return decode(model, record.document, updated=record.last_updated)
         except (InvalidObject, NotJson) as error:
             if note and self.period.has(record):
-                problem = str(error.findings[0]) if error.findings else error.message
+                problem = str(worst(error.findings) or error.message)
                 self.unreadable.append(UnreadableDocument(record.key.kind, record.key.id, problem))
             return None
 
@@ -269,5 +270,6 @@ class _Documents:
         if len(location.evses) == 1:
             evse = location.evses[0]
             connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
-            place = ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id)
+            if evse.uid or evse.evse_id:  # an incomplete copy may name neither
+                place = ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id or None)
         return self._places.setdefault(place, place)

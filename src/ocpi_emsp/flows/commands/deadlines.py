@@ -15,6 +15,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import OcpiError, StoreFailed, UnknownCommand
 from ocpi_emsp.events import CommandTimedOut
 from ocpi_emsp.flows.commands import reservations
@@ -57,7 +58,7 @@ async def current(context: Context, key: Key) -> SentCommand:
     if sent is not None and _is_over(context, sent):
         sent = await _time_out(context, key) or sent
     if sent is None:
-        raise UnknownCommand(f"unknown command {key.id!r} of {key.country_code}-{key.party_id}")
+        raise UnknownCommand(f"unknown command {shown(key.id)} of {key.country_code}-{key.party_id}")
     return sent
 
 

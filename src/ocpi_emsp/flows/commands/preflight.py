@@ -123,35 +123,35 @@ class _Check:
         for owner in await open_owners(self.tx, self.party):
             record = await self.tx.get(Key(Kind.SESSION, *owner, session_id))
             if record is not None:
-                status = decode(Session, record.document).status
+                status = decode(Session, record.document, updated=record.last_updated).status
                 if status in _ENDED:
-                    self.found("session.ended", "/session_id", f"session {session_id!r} is {status}")
+                    self.found("session.ended", "/session_id", f"session {shown(session_id)} is {status}")
                 return
-        self.found("session.unknown", "/session_id", f"{self.party} has sent no session {session_id!r}")
+        self.found("session.unknown", "/session_id", f"{self.party} has sent no session {shown(session_id)}")
 
     async def token(self, context: Context, token: Token) -> None:
         """The token is ours, and valid as it is given and as it is stored."""
         record = await self.tx.get(context.identity.token_key(token.uid, token.type))
         if record is None:
-            self.found("token.unknown", "/token/uid", f"no token {token.uid!r} of type {token.type} is stored")
+            self.found("token.unknown", "/token/uid", f"no token {shown(token.uid)} of type {token.type} is stored")
         if not token.valid:
-            self.found("token.invalid", "/token/valid", f"token {token.uid!r} is given as not valid")
+            self.found("token.invalid", "/token/valid", f"token {shown(token.uid)} is given as not valid")
         elif record is not None and not decode(Token, record.document).valid:
-            self.found("token.invalid", "/token/valid", f"token {token.uid!r} is stored as not valid")
+            self.found("token.invalid", "/token/valid", f"token {shown(token.uid)} is stored as not valid")
 
     async def place(self, location_id: str, evse_uid: str | None) -> None:
         """The location, and the EVSE or one that the CPO may choose, is known and able to do it."""
         evses = await self._evses(location_id)
         lacks = self.party.profile.without_locations
         if evses is None:
-            message = f"{self.party} has sent no location {location_id!r}"
+            message = f"{self.party} has sent no location {shown(location_id)}"
             self.found("location.unknown", "/location_id", message, is_known_to_lack=lacks)
         elif evse_uid is None:
             self._any_of(evses)
         else:
             evse = next((each for each in evses if each.uid == evse_uid), None)
             if evse is None:
-                message = f"location {location_id!r} has no EVSE {evse_uid!r}"
+                message = f"location {shown(location_id)} has no EVSE {shown(evse_uid)}"
                 self.found("evse.unknown", "/evse_uid", message, is_known_to_lack=lacks)
             else:
                 self._this(evse)
@@ -161,20 +161,23 @@ class _Check:
         for owner in await open_owners(self.tx, self.party):
             key = Key(Kind.LOCATION, *owner, location_id)
             if await self.tx.get(key) is not None:
-                return [decode(Evse, record.document) for record in await self.tx.children(key)]
+                evses = await self.tx.children(key)
+                return [decode(Evse, each.document, updated=each.last_updated) for each in evses]
         return None
 
     def _this(self, evse: Evse) -> None:
         """The EVSE of the command."""
         if evse.status == Status.REMOVED:
-            self.found("evse.removed", "/evse_uid", f"EVSE {evse.uid!r} is REMOVED")
+            self.found("evse.removed", "/evse_uid", f"EVSE {shown(evse.uid)} is REMOVED")
         elif evse.status in _OUT:
-            self.found("evse.status", "/evse_uid", f"EVSE {evse.uid!r} is {evse.status}")
+            self.found("evse.status", "/evse_uid", f"EVSE {shown(evse.uid)} is {evse.status}")
         self._capability([evse], "/evse_uid")
         if isinstance(self.command, UnlockConnector):
             wanted = self.command.connector_id
             if all(connector.id != wanted for connector in evse.connectors):
-                self.found("connector.unknown", "/connector_id", f"EVSE {evse.uid!r} has no connector {shown(wanted)}")
+                self.found(
+                    "connector.unknown", "/connector_id", f"EVSE {shown(evse.uid)} has no connector {shown(wanted)}"
+                )
 
     def _any_of(self, evses: Sequence[Evse]) -> None:
         """The EVSEs that the CPO may choose from: the best of them count."""
@@ -201,6 +204,6 @@ class _Check:
 
 def _named(evses: Sequence[Evse]) -> Iterator[str]:
     """The first few EVSEs, for a message."""
-    yield from (f"EVSE {evse.uid!r}" for evse in evses[:3])
+    yield from (f"EVSE {shown(evse.uid)}" for evse in evses[:3])
     if len(evses) > 3:
         yield f"{len(evses) - 3} more"

@@ -148,7 +148,7 @@ def later(moment: datetime, step: timedelta) -> datetime:
 
 
 def _evses(session: Session) -> frozenset[str]:
-    return frozenset(evse.uid for evse in session.location.evses)
+    return frozenset(evse.uid for evse in session.location.evses if evse.uid)
 
 
 def place(country_code: str, party_id: str, location_id: str) -> Key:

@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import encode, encode_valid
 from ocpi_emsp.codec.extensions import AUTHORIZATION_ID, extended, require_extensions
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.models import (
     Allowed,
@@ -119,7 +120,7 @@ class AuthorizationRequest:
             return evolve(answer, location=None)
         named = answer.location or LocationReferences(location_id=references.location_id)
         if named.location_id != references.location_id:
-            raise Nonsense(f"it names location {named.location_id!r}, asked was {references.location_id!r}")
+            raise Nonsense(f"it names location {shown(named.location_id)}, asked was {shown(references.location_id)}")
         evses = tuple(named.evse_uids) or self._asked_evses()
         evses = _common("EVSEs", self._known_evses(), evses)
         asked = self._asked_connectors(evses)

@@ -81,7 +81,7 @@ def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
     try:
         documents = items(data)
     except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"the versions cannot be read: {error.message}", findings=error.findings) from error
+        raise AnswerUnusable(f"the versions cannot be read: {error.reason}", findings=error.findings) from error
     versions, bad = list[Version](), list[InvalidObject | NotJson]()
     for document in documents:
         try:

@@ -21,7 +21,7 @@ from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, OcpiError
 from ocpi_emsp.events import Event
-from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.findings import Finding, Severity, worst_first
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
@@ -177,10 +177,10 @@ class Incoming:
 
     @property
     def message(self) -> str:
-        """The status_message of a success: it names the first accepted deviation, if any."""
+        """The status_message of a success: it names the worst accepted deviation, if any."""
         if not self.deviations:
             return "Success"
-        first, *more = self.deviations
+        first, *more = worst_first(self.deviations)
         others = f" ({len(more)} more)" if more else ""
         where = f"{first.pointer}: " if first.pointer else ""
         return f"Success, although {where}{first.message} [{first.rule}]{others}"

@@ -18,6 +18,7 @@ from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import EARLIEST, said_at
 from ocpi_emsp.codec.patch import Members, join
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
@@ -31,7 +32,7 @@ async def get_object(incoming: Incoming, key: Key) -> Response:
     """The document as stored."""
     record = await find(incoming.context, key, as_shown)
     if record is None:
-        raise UnknownObject(f"{key.kind} {key.id!r} is not known")
+        raise UnknownObject(f"{key.kind} {shown(key.id)} is not known")
     return incoming.answer(record.document)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ocpi_emsp.codec.moments import said_at
-from ocpi_emsp.codec.patch import identity, items, join, member, members
+from ocpi_emsp.codec.patch import as_items, identity, join, member, members
 
 _NULL = msgspec.Raw(b"null")
 
@@ -18,10 +18,10 @@ def newest_connectors(evse: bytes, other: bytes) -> bytes:
     if member(evse, "connectors") == member(other, "connectors"):
         return evse
     parts = members(evse)
-    listed = items(parts.get("connectors", _NULL))
+    listed = as_items(parts.get("connectors", _NULL))
     moment = max([said_at(evse), *map(said_at, listed)])
     newer = False
-    for item in items(members(other).get("connectors", _NULL)):
+    for item in as_items(members(other).get("connectors", _NULL)):
         at = place_of(listed, identity(item, "id"))
         if said_at(item) > (moment if at is None else said_at(listed[at])):
             listed, newer = placed(listed, at, item), True

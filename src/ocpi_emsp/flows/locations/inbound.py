@@ -12,7 +12,8 @@ import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch
-from ocpi_emsp.codec.patch import Members, identity, items, join, members
+from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
@@ -124,7 +125,7 @@ async def patch_location(incoming: Incoming) -> Response:
             incoming.require_id("id", pushed.location.id, key.id)
             moment = updated_at(incoming, record, changes, pushed.location.last_updated)
             return incoming.reply(await store_location(incoming, tx, record, stored, pushed, moment))
-    raise UnknownLocation(f"location {key.id!r} is not known")
+    raise UnknownLocation(f"location {shown(key.id)} is not known")
 
 
 async def patch_evse(incoming: Incoming) -> Response:
@@ -173,20 +174,22 @@ def _dated_below(document: bytes) -> bytes:
     moment = parts.get("last_updated", _NULL)
     for name in _KEYED:
         if name in parts:
-            parts[name] = msgspec.Raw(b"[" + b",".join(_dated_item(item, moment) for item in items(parts[name])) + b"]")
+            parts[name] = msgspec.Raw(
+                b"[" + b",".join(_dated_item(item, moment) for item in as_items(parts[name])) + b"]"
+            )
     return join(parts)
 
 
 def _dated_item(item: msgspec.Raw, moment: msgspec.Raw) -> bytes:
     parts = members(item)
     whole = bytes(item) if "last_updated" in parts else join({**parts, "last_updated": moment})
-    below = [members(each) for each in items(parts.get("connectors", _NULL))]
+    below = [members(each) for each in as_items(parts.get("connectors", _NULL))]
     return whole if all("last_updated" in each for each in below) else _dated_below(whole)
 
 
 def _on_receipt(incoming: Incoming, pushed: Pushed, changes: Members) -> Pushed:
     """The patched location; an EVSE that the patch changes without a ``last_updated`` was updated on receipt."""
-    patched = items(changes.get("evses", _NULL))
+    patched = as_items(changes.get("evses", _NULL))
     uids = {identity(item, "uid") for item in patched if "last_updated" not in members(item)}
     evses = [
         evolve(evse, last_updated=max(incoming.now, evse.last_updated)) if evse.key.id in uids else evse
@@ -207,7 +210,7 @@ async def _location(incoming: Incoming, tx: Transaction) -> Record:
 
 
 def _unknown_location(incoming: Incoming) -> UnknownLocation:
-    return UnknownLocation(f"location {incoming.params['location_id']!r} is not known")
+    return UnknownLocation(f"location {shown(incoming.params['location_id'])} is not known")
 
 
 async def _evse(incoming: Incoming, tx: Transaction) -> Record:
@@ -218,21 +221,21 @@ async def _evse(incoming: Incoming, tx: Transaction) -> Record:
 
 
 def _find_connector(incoming: Incoming, evse: Record) -> msgspec.Raw | None:
-    wanted, stored = incoming.params["connector_id"], items(members(evse.document).get("connectors", _NULL))
+    wanted, stored = incoming.params["connector_id"], as_items(members(evse.document).get("connectors", _NULL))
     return next((connector for connector in stored if identity(connector, "id") == wanted), None)
 
 
 def _unknown_connector(incoming: Incoming) -> UnknownObject:
     connector_id, evse_uid = incoming.params["connector_id"], incoming.params["evse_uid"]
-    return UnknownObject(f"connector {connector_id!r} of EVSE {evse_uid!r} is not known")
+    return UnknownObject(f"connector {shown(connector_id)} of EVSE {shown(evse_uid)} is not known")
 
 
 async def _unknown_evse(incoming: Incoming, tx: Transaction) -> UnknownObject:
     """What an EVSE that is not known is answered with: its location is not known, or only the EVSE."""
     key = location_key(incoming)
     if await tx.get(key) is None:
-        return UnknownLocation(f"location {key.id!r} is not known")
-    return UnknownObject(f"EVSE {incoming.params['evse_uid']!r} is not known")
+        return UnknownLocation(f"location {shown(key.id)} is not known")
+    return UnknownObject(f"EVSE {shown(incoming.params['evse_uid'])} is not known")
 
 
 def _evse_key(incoming: Incoming) -> Key:

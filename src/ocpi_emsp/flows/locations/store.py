@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.moments import EARLIEST, said_at
-from ocpi_emsp.codec.patch import identity, items, join, members
+from ocpi_emsp.codec.patch import as_items, identity, items, join, members
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
@@ -50,11 +50,12 @@ def read(incoming: Incoming, document: bytes) -> Pushed:
     """Take a whole location apart. Raises NotJson, InvalidObject with every finding."""
     location = incoming.accept(Location, document)
     parts = members(document)
-    documents = map(bytes, items(parts.pop("evses", _NULL)))
+    evses = parts.pop("evses", _NULL)
+    documents = map(bytes, as_items(evses) if location.evses else ())
     pairs = zip(location.evses, documents, strict=True)
     key = location_key(incoming)
-    evses = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
-    return Pushed(location, join(parts), evses)
+    records = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
+    return Pushed(location, join(parts), records)
 
 
 def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None:
@@ -254,7 +255,7 @@ async def store_connector(
 ) -> Stored:
     """Insert or replace a connector of an EVSE, changed at ``moment``."""
     parts = members(evse.document)
-    connectors = {identity(item, "id"): item for item in items(parts.get("connectors", _NULL))}
+    connectors = {identity(item, "id"): item for item in as_items(parts.get("connectors", _NULL))}
     old = connectors.get(connector.id)
     if old is not None and EARLIEST < said_at(document) < said_at(old):
         return older(evse, said_at(old))

@@ -34,7 +34,6 @@ from ocpi_emsp.errors import (
     UnknownObject,
     UnsupportedEncoding,
 )
-from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.calls.request_log import LoggedRequest
 from ocpi_emsp.flows.cdrs import inbound as cdrs
 from ocpi_emsp.flows.commands import inbound as commands
@@ -244,8 +243,6 @@ async def _request_resync(incoming: Incoming, route: Route) -> None:
 
 def refused(context: Context, refusal: Refusal) -> Response:
     """The answer that a refusal carries."""
-    finding = worst(refusal.findings)
-    message = refusal.message if finding is None else f"{refusal.message}: {finding.pointer} {finding.message}"
     headers = [JSON, *refusal.headers]
-    body = failure(refusal.status_code, message, context.clock.now(), refusal.findings)
+    body = failure(refusal.status_code, refusal.reason, context.clock.now(), refusal.findings)
     return Response(refusal.http_status, headers, body)

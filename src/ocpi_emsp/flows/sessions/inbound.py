@@ -17,6 +17,7 @@ from attrs import evolve
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.moments import EARLIEST
+from ocpi_emsp.codec.newer import as_patch
 from ocpi_emsp.codec.patch import Members, identity, items, members
 from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
@@ -58,7 +59,7 @@ async def patch(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         record = await known(incoming, tx, key)
         if record is not None:
-            changes = members(incoming.request.body)
+            changes = as_patch(Session, members(incoming.request.body))
             if incoming.party.profile.append_charging_periods:
                 changes = _appended(record, changes)
             document = patched(record, changes)
@@ -67,11 +68,11 @@ async def patch(incoming: Incoming) -> Response:
             moment = updated_at(incoming, record, changes, session.last_updated)
             new = evolve(_record(incoming, document, session), last_updated=moment)
             return incoming.reply(await _store(incoming, tx, record, session, new))
-    raise UnknownObject(f"session {key.id!r} is not known")
+    raise UnknownObject(f"session {shown(key.id)} is not known")
 
 
 async def _store(incoming: Incoming, tx: Transaction, old: Record | None, session: Session, new: Record) -> Stored:
-    before = None if old is None else decode(Session, old.document)
+    before = None if old is None else decode(Session, old.document, updated=old.last_updated)
     if before is not None and _is_final(before.status, session.status):
         return Stored(Outcome.STALE, f"the session is {before.status}, which is final", old)
     stored = await store_object(incoming, tx, old, new, SessionReceived)

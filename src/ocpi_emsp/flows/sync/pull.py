@@ -19,6 +19,7 @@ import msgspec
 from attrs import define, evolve
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
@@ -349,9 +350,9 @@ async def _pull_requested(work: _Work) -> None:
             documents = [msgspec.Raw(bytes(envelope.data))]
         except PartnerError as error:
             if not (isinstance(error, PartnerRefused) and error.answered_http in (200, 404)):
-                work.pull.tally.note(f"location {request.id!r} was not sent: {error.message}")
+                work.pull.tally.note(f"location {shown(request.id)} was not sent: {error.message}")
                 continue
-            work.pull.tally.note(f"location {request.id!r} is not known to the CPO")
+            work.pull.tally.note(f"location {shown(request.id)} is not known to the CPO")
             documents = []
 
         async def settle(tx: Transaction, last: bool, entry_id: str = request.entry_id) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import asdict, define, field, frozen
 
-from ocpi_emsp.findings import Finding
+from ocpi_emsp.findings import Finding, with_reason
 
 MOST_LISTED = 100
 """Rejected objects and notes of a module that a report holds: enough to act on, and a bound on memory."""
@@ -37,6 +37,11 @@ class RejectedObject:
     """Of the page, or the object, that it was in."""
     message: str
     findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> str:
+        """The message with the worst of the findings, and how many there are beside it."""
+        return with_reason(self.message, self.findings)
 
 
 @frozen(kw_only=True)

@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
+from ocpi_emsp.findings import worst_first
 from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.calls.call_log import without_drivers
 from ocpi_emsp.flows.calls.request_log import milliseconds
@@ -193,5 +194,5 @@ class _Run:
 
 
 def _why(error: OcpiError) -> str:
-    findings = [str(finding) for finding in error.findings[:1]]
+    findings = [str(finding) for finding in worst_first(error.findings)[:1]]
     return "; ".join([error.message, *findings])

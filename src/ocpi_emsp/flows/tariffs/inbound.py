@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ocpi_emsp.codec.patch import members
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
@@ -47,7 +48,7 @@ async def patch(incoming: Incoming) -> Response:
             moment = updated_at(incoming, record, changes, tariff.last_updated)
             new = evolve(_record(incoming, document, tariff), last_updated=moment)
             return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
-    raise UnknownObject(f"tariff {key.id!r} is not known")
+    raise UnknownObject(f"tariff {shown(key.id)} is not known")
 
 
 async def delete(incoming: Incoming) -> Response:
@@ -59,7 +60,7 @@ async def delete(incoming: Incoming) -> Response:
             await tx.delete(key)
             await incoming.emit(tx, TariffDeleted, key, current(record))
             return incoming.reply(Stored(Outcome.UPDATED))
-    raise UnknownObject(f"tariff {key.id!r} is not known")
+    raise UnknownObject(f"tariff {shown(key.id)} is not known")
 
 
 def _key(incoming: Incoming) -> Key:

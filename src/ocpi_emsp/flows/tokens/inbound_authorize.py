@@ -199,17 +199,17 @@ async def _read(case: Case) -> _Stored:
 async def _read_token(case: Case, tx: Transaction) -> Token:
     identity, uid = case.incoming.context.identity, case.token_uid
     if not TokenType.of(case.token_type).known:
-        raise UnknownObject(f"invalid token type {case.token_type[:50]!r}: expected {' or '.join(TokenType)}")
+        raise UnknownObject(f"invalid token type {shown(case.token_type)}: expected {' or '.join(TokenType)}")
     if not _may_be_stored(uid):
-        raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known")
+        raise UnknownObject(f"token {shown(uid)} of type {case.token_type} is not known")
     record = await tx.get(identity.token_key(uid, case.token_type)) or await _in_another_case(case, tx)
     if record is not None:
         try:
             return decode(Token, record.document)
         except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
             case.because("the token as it is stored cannot be read")
-            raise _NoAnswer(f"the stored token {uid[:100]!r} cannot be read") from error
-    raise UnknownObject(f"token {uid[:100]!r} of type {case.token_type} is not known{await _hint(case, tx)}")
+            raise _NoAnswer(f"the stored token {shown(uid)} cannot be read") from error
+    raise UnknownObject(f"token {shown(uid)} of type {case.token_type} is not known{await _hint(case, tx)}")
 
 
 async def _in_another_case(case: Case, tx: Transaction) -> Record | None:
@@ -259,7 +259,7 @@ async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
             await request_resync(tx, incoming.party.owner, "locations", location_id, incoming.now)
     except (StoreFailed, InvalidObject) as error:
         logs.warning("resync.not_recorded", party=incoming.party, module="locations", id=location_id, error=error)
-    raise UnknownLocation(f"location {location_id[:100]!r} is not known")
+    raise UnknownLocation(f"location {shown(location_id)} is not known")
 
 
 # --- what is there of it ----------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def _location(case: Case, stored: _Stored) -> Location | None:
         return decode(Location, joined(stored.location, stored.evses))
     except InvalidObject as error:  # it was accepted once: no fault of the party that asks now
         case.because("the location as it is stored cannot be read")
-        raise _NoAnswer(f"the stored location {stored.location.key.id!r} cannot be read") from error
+        raise _NoAnswer(f"the stored location {shown(stored.location.key.id)} cannot be read") from error
 
 
 def _by_uid(
@@ -330,7 +330,7 @@ def _asked_evses(case: Case, location: Location, references: LocationReferences)
         return found
     once = {evse.uid for evse in location.evses}
     missing = {
-        uid: f"EVSE {uid[:100]!r} {'was removed from' if uid in once else 'is not at'} location {location.id!r}"
+        uid: f"EVSE {shown(uid)} {'was removed from' if uid in once else 'is not at'} location {shown(location.id)}"
         for uid in references.evse_uids
         if uid not in there
     }

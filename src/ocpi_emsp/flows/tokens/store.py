@@ -21,6 +21,7 @@ from ocpi_emsp.codec import decode, diagnose, dump, encode_valid, parse
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.codec.extensions import extended, extensions_in, require_extensions, with_members
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, NotJson, UnknownObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
@@ -93,7 +94,7 @@ async def patch_token_here(context: Context, uid: str, token_type: TokenType, ch
     async with context.store.transaction() as tx:
         record = await tx.get(_key(context, uid, token_type))
         if record is None:
-            raise UnknownObject(f"there is no token {uid!r} of type {token_type.value}")
+            raise UnknownObject(f"there is no token {shown(uid)} of type {token_type.value}")
         now = context.clock.now()
         whole = {**document(decode(Token, record.document)), "last_updated": document(now), **patch}
         patched = valid_token({name: value for name, value in whole.items() if value is not None})

@@ -62,7 +62,11 @@ def projection(record: Record) -> Columns:
     if not isinstance(view, model):
         try:
             is_ours = model in (_Command, _Party)
-            view = msgspec.json.decode(record.document, type=model) if is_ours else decode(model, record.document)
+            view = (
+                msgspec.json.decode(record.document, type=model)
+                if is_ours
+                else decode(model, record.document, updated=record.last_updated)
+            )
         except (OcpiError, msgspec.MsgspecError):
             return {}
     return project(view)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.documents import quirky
+from ocpi_emsp.testing.cpo.documents import rewritten
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.templates import LocationTexts
 from ocpi_emsp.testing.cpo.wire import Document, encode, merge, parse_timestamp, timestamp, utc_now
@@ -235,7 +235,7 @@ class Catalogue:
         write: Callable[[int], bytes] | None = None,
     ) -> Collection:
         def deviating(index: int) -> Document:
-            return quirky(make(index)) if self._settings.quirky_documents else make(index)
+            return rewritten(make(index), _MODULES[prefix], self._settings)
 
         def unlisted_share() -> float:
             return self._settings.unlisted_share if prefix in ("LOC", "TAR") else 0.0
@@ -249,8 +249,8 @@ class Catalogue:
         return samples.location(f"LOC{index + 1}", index=index, last_updated=_moment(index), **arguments)
 
     def _write_location(self, index: int) -> bytes:
-        if self._settings.quirky_documents:
-            return encode(quirky(self._location(index)))
+        if self._settings.quirky_documents or self._settings.half_empty:
+            return encode(rewritten(self._location(index), "locations", self._settings))
         arguments = self._location_arguments()
         if self._texts is None or self._texts[0] != arguments:
             self._texts = arguments, LocationTexts(**arguments)
@@ -295,6 +295,9 @@ class Catalogue:
         """The tariff of the connector used, as it was generated."""
         tariff_id = at["evses"][0]["connectors"][0].get("tariff_id")
         return self._tariff(int(tariff_id.removeprefix("TAR")) - 1) if tariff_id else None
+
+
+_MODULES = {"LOC": "locations", "SES": "sessions", "CDR": "cdrs", "TAR": "tariffs"}
 
 
 def _moment(index: int) -> datetime:

@@ -96,6 +96,7 @@ class Deviations:
 
     - `quirky_documents`: see `documents.quirky`
     - `foreign_owners`: listed objects carry country_code and party_id, some of another party
+    - `faulty_copies`, `newer_names`, `half_empty`: see `documents.py`
     - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
       field of a wrong type; a GET of a single object gives the good one
     - `clock_skew`: seconds by which the CPO's clock is ahead: in envelopes, and in what it changes
@@ -151,6 +152,9 @@ class Deviations:
 
     quirky_documents: bool = False
     foreign_owners: bool = False
+    faulty_copies: bool = False
+    newer_names: bool = False
+    half_empty: bool = False
     bad_objects: bool = False
     clock_skew: float = field(default=0.0, converter=float)
     single_objects: bool = True

@@ -31,6 +31,63 @@ def deviates(settings: Settings) -> bool:
     return settings.foreign_owners or settings.bad_objects
 
 
+def rewritten(document: Document, module: str, settings: Settings) -> Document:
+    """`document` as this CPO has it."""
+    if settings.quirky_documents:
+        document = quirky(document)
+    if settings.faulty_copies:
+        document = faultily_copied(document)
+    if settings.newer_names:
+        document = newer(document, module)
+    return half_empty(document, module) if settings.half_empty else document
+
+
+def faultily_copied(document: Document) -> Document:
+    """A session or CDR whose copy of the location has no city, and EVSEs without `status` and `last_updated`."""
+    place = document.get("location")
+    if place is None:
+        return document
+    evses = [_without(evse, "status", "last_updated") for evse in place["evses"]]
+    return {**document, "location": {**_without(place, "city"), "evses": evses}}
+
+
+def newer(document: Document, module: str) -> Document:
+    """With the names of OCPI 2.2: a session has ids in place of its location, a cost has VAT beside it."""
+    if module not in ("sessions", "cdrs"):
+        return document
+    place = document["location"]
+    evse = place["evses"][0]
+    used = {"evse_uid": evse["uid"], "connector_id": evse["connectors"][0]["id"]}
+    token = {"uid": document["auth_id"], "type": "RFID", "contract_id": document["auth_id"]}
+    changed = {**_without(document, "auth_id", "location"), "cdr_token": token}
+    if module == "sessions":
+        changed |= {"location_id": place["id"], **used, "start_date_time": changed.pop("start_datetime")}
+    else:
+        socket = {f"connector_{name}": evse["connectors"][0][name] for name in ("standard", "format", "power_type")}
+        changed["cdr_location"] = {**_without(place, "evses", "type", "last_updated"), **used, **socket}
+    end = changed.pop("end_datetime", None) or changed.pop("stop_date_time", None)
+    if end is not None:
+        changed["end_date_time"] = end
+    if "total_cost" in changed:
+        changed["total_cost"] = {"excl_vat": changed["total_cost"], "incl_vat": changed["total_cost"]}
+    return changed
+
+
+def half_empty(document: Document, module: str) -> Document:
+    """Without `last_updated`, with an optional object of nulls or an empty text, and one item in place of a list."""
+    empty: dict[str, Document] = {
+        "locations": {"operator": {"name": None, "website": None}, "facilities": "HOTEL"},
+        "sessions": {"total_cost": ""},
+        "cdrs": {"total_parking_time": ""},
+        "tariffs": {"energy_mix": {"is_green_energy": None}},
+    }
+    return {**_without(document, "last_updated"), **empty[module]}
+
+
+def _without(document: Document, *names: str) -> Document:
+    return {name: value for name, value in document.items() if name not in names}
+
+
 def owned(document: Document, position: int, country_code: str, party_id: str) -> Document:
     """With the owner that 2.2 writes into objects: of three, one of another party, one of this, one without."""
     match position % 3:

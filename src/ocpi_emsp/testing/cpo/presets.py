@@ -55,6 +55,9 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     # Documents
     "quirky": {"quirky_documents": True},
     "foreign-owner": {"foreign_owners": True},
+    "faulty-copies": {"faulty_copies": True},
+    "ocpi-2.2-names": {"newer_names": True},
+    "half-empty": {"half_empty": True},
     "bad-objects": {"bad_objects": True},
     "clock-skew": {"clock_skew": 7200.0},
     "no-single-objects": {"single_objects": False},

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 from msgspec import inspect
 
 from ocpi_emsp.check.registry import bare
@@ -92,16 +92,33 @@ def _one(name: str, path: Path, value: Any, rules: str, *, strict_refuses: bool 
 
 
 def _of_object(fields: Mapping[str, inspect.Field], value: dict[str, Any], path: Path) -> Iterator[Mutation]:
-    unknown = (*path, "x/vendor~1")
-    yield _one("unknown member", unknown, Decimal("1.10"), "field.unknown", strict_refuses=False)
+    unknown, restricts = (*path, "x/vendor~1"), "min_kwh" in fields
+    rule = "restrictions.unknown" if restricts else "field.unknown"
+    yield _one("unknown member", unknown, Decimal("1.10"), rule, strict_refuses=restricts)
     for name, field in fields.items():
         if name not in value:
             continue
+        place = (*path, name)
         if field.required:
-            yield _one("missing member", (*path, name), DROP, "field.required")
+            rule = "last_updated.missing" if name == "last_updated" else "field.required"
+            yield _one("missing member", place, DROP, rule)
             if not isinstance(bare(field.type), inspect.VarTupleType):
-                yield _one("null member", (*path, name), None, "field.required")
-        yield from _mutations(field.type, value[name], (*path, name))
+                yield _one("null member", place, None, rule)
+        elif not isinstance(bare(field.type), inspect.StrType | inspect.EnumType | inspect.RawType):
+            yield _one("empty text for nothing", place, "", "value.empty")
+        of_this = _mutations(field.type, value[name], place)
+        is_copy = name == "location" and "currency" in fields
+        yield from map(_softened, of_this) if is_copy else of_this
+
+
+_ERRORS = frozenset({"field.required", "value.type", "datetime.unreadable"})
+
+
+def _softened(mutation: Mutation) -> Mutation:
+    """What leaves no value in the copy of a location, in a session or CDR, is a warning of its own."""
+    if mutation.path[-1] == "location" or not mutation.rules & _ERRORS:
+        return mutation
+    return evolve(mutation, rules=mutation.rules - _ERRORS | {"location.copy"})
 
 
 def _of_list(item: inspect.Type, least: int, value: list[Any], path: Path) -> Iterator[Mutation]:
@@ -142,7 +159,7 @@ def _integers(node: inspect.IntType, value: Any, _meaning: str | None) -> Iterat
 
 def _decimals(_node: Any, value: Any, _meaning: str | None) -> Iterator[Change]:
     yield "number as string", str(value), "number.string", False
-    for text in ("NaN", "-infinity", "sNaN12", "1e9999999999999999999", "", "two"):
+    for text in ("NaN", "-infinity", "sNaN12", "1e9999999999999999999", "two"):
         yield f"{text!r} for a number", text, "value.type", True
 
 

@@ -15,6 +15,7 @@ from attrs import fields_dict
 from ocpi_emsp.codec import diagnose, dump, encode_valid, parse
 from ocpi_emsp.codec.encode import document, is_usable_id
 from ocpi_emsp.codec.extensions import extended, require_extensions
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.calls.call import call
@@ -90,7 +91,7 @@ def differences(ours: Token, theirs: Token) -> str:
 
 
 def _said(value: object) -> str:
-    return repr(str(value)) if isinstance(value, str) else "missing" if value is None else str(value).lower()
+    return shown(value) if isinstance(value, str) else "missing" if value is None else str(value).lower()
 
 
 def _params(context: Context, uid: str) -> dict[str, str]:

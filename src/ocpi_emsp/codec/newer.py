@@ -1,0 +1,177 @@
+"""OCPI 2.2 in a 2.1.1 object: its names are read as those of 2.1.1.
+
+Rules of this module (docs/spec-choices.md row 21):
+- a name of 2.1.1 counts where an object has both;
+- what 2.2 says differently is read where it is one value: the cost without VAT, the contract_id of a token;
+- a session of 2.2 has ids in place of a location: its copy is made of these; a CDR's copy is flat there;
+- a place of what was read is where it stands in the document as received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ocpi_emsp.codec.documents import JsonObject
+from ocpi_emsp.codec.readings import UNSAID
+from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session
+
+_RENAMED: Mapping[type[Any], Mapping[str, str]] = {
+    Session: {"start_date_time": "start_datetime", "end_date_time": "end_datetime"},
+    Cdr: {"end_date_time": "stop_date_time"},
+    Location: {"parking_type": "type"},
+    Connector: {"max_voltage": "voltage", "max_amperage": "amperage"},
+}
+
+
+class Read(JsonObject):
+    """A JSON object with names of 2.1.1, and where those members stand in the one that was received."""
+
+    __slots__ = ("places",)
+
+    places: dict[str, tuple[str, ...]]
+
+
+class Made(JsonObject):
+    """An object that was made of ids."""
+
+
+def place_of(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Where a member stands, below the object."""
+    return document.places.get(name, (name,)) if isinstance(document, Read) else (name,)
+
+
+def read(kind: type[Any], document: Any) -> tuple[Any, list[str]]:
+    """The document with the names of 2.1.1, and those of 2.2 that it had."""
+    reader = _READERS.get(kind)
+    if reader is None or not isinstance(document, dict):
+        return document, []
+    names = dict[str, None]()
+    return reader(document, names), list(names)
+
+
+_Names: TypeAlias = dict[str, None]
+"""Names of 2.2, each once, in the order of the document."""
+
+
+def _named(document: Any) -> Read:
+    found = Read(document)
+    found.repeated = getattr(document, "repeated", ())
+    found.places = {}
+    return found
+
+
+def _move(found: Read, names: _Names, old: str, new: str, value: Any, *below: str) -> None:
+    """The value of a member of 2.2 as that of 2.1.1, unless there is one."""
+    if found.get(new) is not None and old != new:
+        return
+    found.pop(old, None)
+    found[new] = value
+    found.places[new] = (old, *below)
+    names[".".join((old, *below))] = None
+
+
+def _renamed(kind: type[Any], document: Any, names: _Names) -> Read:
+    found = _named(document)
+    for old, new in _RENAMED.get(kind, {}).items():
+        if found.get(old) is not None:
+            _move(found, names, old, new, found[old])
+    return found
+
+
+def _charged(kind: type[Any], document: Any, names: _Names) -> Read:
+    """What sessions and CDRs share: the driver, the cost and the copy of the location."""
+    found = _renamed(kind, document, names)
+    token, cost = found.get("cdr_token"), found.get("total_cost")
+    if isinstance(token, dict) and token.get("contract_id") is not None:
+        _move(found, names, "cdr_token", "auth_id", token["contract_id"], "contract_id")
+    if isinstance(cost, dict) and cost.get("excl_vat") is not None:
+        _move(found, names, "total_cost", "total_cost", cost["excl_vat"], "excl_vat")
+    place = found.get("cdr_location")
+    if isinstance(place, dict):
+        _move(found, names, "cdr_location", "location", _of_a_cdr(place, found.get("last_updated")))
+    if isinstance(found.get("location"), dict):
+        found["location"] = _location(found["location"], names)
+    return found
+
+
+def _session(document: Any, names: _Names) -> Any:
+    found = _charged(Session, document, names)
+    if found.get("location") is None and found.get("location_id") is not None:
+        ids = {name: found.pop(name, None) for name in ("evse_uid", "connector_id")}
+        _move(found, names, "location_id", "location", _of_ids(found["location_id"], **ids))
+    return found
+
+
+def _of_ids(location_id: Any, evse_uid: Any, connector_id: Any) -> Made:
+    """The copy of a location of which the ids alone are known."""
+    connectors = [Made(id=connector_id)] if connector_id is not None else []
+    evses = [Made(uid=evse_uid, connectors=connectors)] if evse_uid is not None else []
+    return Made(id=location_id, evses=evses)
+
+
+def _of_a_cdr(place: Any, updated: Any) -> Any:
+    """The copy of a location in a CDR of 2.2, which has its EVSE and connector beside it."""
+    if "evses" in place:
+        return place
+    dated = {} if updated is None else {"last_updated": updated}
+    connector = {"id": "connector_id", "standard": "connector_standard", "format": "connector_format"}
+    connector |= {"power_type": "connector_power_type"}
+    names = {"evse_uid", "evse_id", *connector.values()}
+    location: dict[str, Any] = {"type": "UNKNOWN", **dated}
+    location |= {name: value for name, value in place.items() if name not in names}
+    socket = {name: place[old] for name, old in connector.items() if place.get(old) is not None}
+    evse = {name: place[old] for name, old in (("uid", "evse_uid"), ("evse_id", "evse_id")) if place.get(old)}
+    if evse or socket:
+        evse |= {"status": "UNKNOWN", **dated}
+        evse["connectors"] = [{"voltage": UNSAID, "amperage": UNSAID, **socket, **dated}] if socket else []
+        location["evses"] = [evse]
+    return JsonObject(location)
+
+
+def _location(document: Any, names: _Names) -> Any:
+    return _each(_renamed(Location, document, names), "evses", _evse, names)
+
+
+def _evse(document: Any, names: _Names) -> Any:
+    return _each(_named(document), "connectors", _connector, names)
+
+
+def _connector(document: Any, names: _Names) -> Any:
+    found = _renamed(Connector, document, names)
+    tariffs = found.get("tariff_ids")
+    if isinstance(tariffs, list) and len(tariffs) == 1:
+        _move(found, names, "tariff_ids", "tariff_id", tariffs[0], "0")
+    return found
+
+
+def _each(found: Read, name: str, reader: Callable[[Any, _Names], Any], names: _Names) -> Any:
+    items = found.get(name)
+    if isinstance(items, list):
+        found[name] = [reader(item, names) if isinstance(item, dict) else item for item in items]
+    elif isinstance(items, dict):
+        found[name] = reader(items, names)
+    return found
+
+
+_READERS: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
+    Session: _session,
+    Cdr: lambda document, names: _charged(Cdr, document, names),
+    Location: _location,
+    Evse: _evse,
+    Connector: _connector,
+}
+
+_MEANT: Mapping[type[Any], Mapping[str, str]] = {
+    Session: {**_RENAMED[Session], "cdr_token": "auth_id", "location_id": "location", "cdr_location": "location"},
+    Location: _RENAMED[Location],
+    Connector: {**_RENAMED[Connector], "tariff_ids": "tariff_id"},
+}
+
+
+def as_patch(kind: type[Any], changes: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """The members of a PATCH: one with a name of 2.2 takes the place of the stored one of 2.1.1."""
+    gone = {new: msgspec.Raw(b"null") for old, new in _MEANT[kind].items() if old in changes and new not in changes}
+    return {**gone, **changes} if gone else changes
