@@ -10,7 +10,12 @@ from ocpi_emsp import Policy
 from ocpi_emsp.storage import MemoryStore, SqlStore
 
 CASES = named("bill")
-TRIED = [pytest.param(case, way, id=f"{name}-{way}") for name, case in CASES.items() for way in WAYS[case["kind"]]]
+TRIED = [
+    pytest.param(case, way, id=f"{name}-{way}")
+    for name, case in CASES.items()
+    for way in WAYS[case["kind"]]
+    if not (name.startswith("undated-") and way.name == "patch" and "at" not in case)  # it would clear what is required
+]
 
 
 def seen(value: Any, path: str) -> str:

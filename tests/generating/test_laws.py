@@ -56,7 +56,11 @@ def without_absent(document: Any) -> Any:
 def test_the_meaning_of_a_quirky_document_survives(kind: type[Any], data: st.DataObject) -> None:
     payload = data.draw(payloads(kind, "quirky"))
     model = decode(kind, payload.document)
-    assert decode(kind, encode(model)) == model
+    again = decode(kind, encode(model))
+    if any(rule == "restrictions.unknown" for _, rule in payload.places):  # what has no field is not written
+        assert encode(again) == encode(model)
+    else:
+        assert again == model
 
 
 @each_kind

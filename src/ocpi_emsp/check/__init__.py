@@ -65,11 +65,11 @@ def examine(
 
 
 def _examined(
-    document: Any, kind: type[T], now: datetime | None, limit: int, *, sense: bool = True
+    document: Any, kind: type[T], now: datetime | None, limit: int, *, sense: bool = True, dated: bool = True
 ) -> tuple[T | None, Report]:
     findings = Collector(limit)
     now = now or datetime.now(UTC)
-    value = diagnose_into(findings, kind, document, now)
+    value = diagnose_into(findings, kind, document, now if dated else None)
     if value is not None and sense:
         _WALK(value, Context(now), findings)
     return value, findings.report()
@@ -82,17 +82,18 @@ def accept(
     *,
     now: datetime | None = None,
     accepted: Callable[[Finding], None] | None = None,
+    dated: bool = True,
 ) -> T:
     """Return the typed view of a received object. Raises NotJson, or InvalidObject if the policy rejects it.
 
-    ``accepted`` is called with each warning that the policy accepts. Semantic rules are only run if the policy needs
-    them: none of them is an error by itself.
+    ``now`` stands for a ``last_updated`` that is missing, if ``dated``. ``accepted`` is called with each warning that
+    the policy accepts. Semantic rules are only run if the policy needs them: none of them is an error by itself.
     """
     if not policy.needs_rules:
         value = decode_strict(kind, data)
         if value is not None:
             return value
-    value, report = _examined(untyped(data), kind, now, MAX_FINDINGS, sense=policy.needs_rules)
+    value, report = _examined(untyped(data), kind, now, MAX_FINDINGS, sense=policy.needs_rules, dated=dated)
     judged = policy.judge(report)
     if value is None or policy.refused(judged):
         raise InvalidObject(f"{kind.__name__} rejected", findings=tuple(report if value is None else judged))

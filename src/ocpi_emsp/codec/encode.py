@@ -15,13 +15,14 @@ from typing import Any
 
 import attrs
 from cattrs import Converter
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
 from ocpi_emsp.codec.strict import decode_strict
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Report, Rule, Severity, pointer
+from ocpi_emsp.models.tariffs import UnreadRestrictions
 from ocpi_emsp.scalars import aware
 
 
@@ -31,7 +32,11 @@ def make_converter() -> Converter:
     converter.register_unstructure_hook(datetime, wire_time)
     converter.register_unstructure_hook(Decimal, _number)
     converter.register_unstructure_hook(float, _number)
+    write = make_dict_unstructure_fn(
+        UnreadRestrictions, converter, _cattrs_omit_if_default=True, unread=override(omit=True)
+    )
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _unstructure(kind, converter))
+    converter.register_unstructure_hook(UnreadRestrictions, write)
     return converter
 
 

@@ -18,13 +18,13 @@ from ocpi_emsp.errors import NotJson
 from ocpi_emsp.findings import Finding, Report
 from ocpi_emsp.report.samples import sample_at
 
-_REQUIRED = "field.required"
+_MISSING = frozenset({"field.required", "last_updated.missing"})
 
 
 def check_partial(document: bytes, kind: type[Any], **options: Any) -> Report:
     """Return the findings of a PATCH body of a ``kind``; ``options`` are those of :func:`ocpi_emsp.check`."""
     report = check(document, kind, **options)
-    if all(finding.rule != _REQUIRED for finding in report):
+    if all(finding.rule not in _MISSING for finding in report):
         return report
     try:
         parsed = untyped(document)
@@ -34,4 +34,4 @@ def check_partial(document: bytes, kind: type[Any], **options: Any) -> Report:
 
 
 def _absent(finding: Finding, document: Any) -> bool:
-    return finding.rule == _REQUIRED and sample_at(document, finding.pointer, "") is None
+    return finding.rule in _MISSING and sample_at(document, finding.pointer, "") is None

@@ -14,10 +14,12 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
+import msgspec
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
 from ocpi_emsp.codec.extensions import authorization_id_of
+from ocpi_emsp.codec.patch import members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, OcpiError
 from ocpi_emsp.events import Event
@@ -134,7 +136,16 @@ class Incoming:
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
         body = self.request.body if data is None else data
-        return accept(body, kind, self.policy, now=self.now, accepted=self.deviations.append)
+        dated = not self._clears_time
+        return accept(body, kind, self.policy, now=self.now, accepted=self.deviations.append, dated=dated)
+
+    @property
+    def _clears_time(self) -> bool:
+        """Whether a PATCH sets last_updated to null: a required field, which it must not clear."""
+        request = self.request
+        if request.method != "PATCH" or b"null" not in request.body:
+            return False
+        return members(request.body).get("last_updated") == msgspec.Raw(b"null")
 
     @property
     def policy(self) -> Policy:

@@ -38,7 +38,8 @@ def _quirk(row: int, name: str, path: Path, value: Any, rules: str = "", *at: Pa
 
 
 def _of_object(kind: type[Any], document: dict[str, Any], path: Path) -> Iterator[Mutation]:
-    yield _quirk(16, "vendor field", (*path, "x_vendor"), {"colour": "green"}, "field.unknown")
+    rule = "restrictions.unknown" if kind is models.TariffRestrictions else "field.unknown"
+    yield _quirk(16, "vendor field", (*path, "x_vendor"), {"colour": "green"}, rule)
     yield from _OBJECTS.get(kind, _nothing)(document, path)
     for name, field in schema(kind).items():
         if name in document:
