@@ -13,8 +13,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from attrs import frozen
 
+from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.patch import items, members
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context
@@ -61,8 +63,9 @@ class Selected:
 
 def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
     """The version details, and all that they list. Raises AnswerUnusable where nothing of it can be read."""
+    answered = unwrap(data)
     try:
-        parts = members(bytes(data))
+        parts = members(answered.document)
         documents = items(parts["endpoints"])
         listed = [_listed(document) for document in documents]
     except (InvalidObject, NotJson, KeyError):
@@ -70,6 +73,8 @@ def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
     good = [bytes(document) for document, each in zip(documents, listed, strict=True) if each.endpoint is not None]
     if not good or "version" not in parts:
         return read(VersionDetail, data), listed
+    if answered.around:
+        logs.info("answer.unwrapped", kind=VersionDetail.__name__, note=answered.note)
     readable = b'{"version":' + bytes(parts["version"]) + b',"endpoints":[' + b",".join(good) + b"]}"
     return read(VersionDetail, readable), listed
 
