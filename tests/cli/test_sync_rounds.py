@@ -112,8 +112,7 @@ def test_rounds_follow_each_other_until_a_signal_and_ask_who_there_is() -> None:
     runner = Runner(Plan(parallel=2, every=SOON, splay=SOON), evolve(desk.work(), parties=who, sync=sync))
     runner.run()
     assert runner.stopped_by is signal.SIGTERM
-    assert desk.synced[-1] == DE
-    assert set(desk.synced[:-1]) == {NL}
+    assert set(desk.synced) == {NL, DE}, "on a busy machine a run of the second round ends after one of the third"
 
 
 def test_a_run_never_overlaps_the_next_of_its_party() -> None:

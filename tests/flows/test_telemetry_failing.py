@@ -83,11 +83,24 @@ class Carrying(Told):
         yield Carrier()
 
 
-@pytest.mark.parametrize("telemetry", [object(), SimpleNamespace(span=None, count=1)], ids=["nothing", "no functions"])
-def test_a_telemetry_that_is_none_disturbs_nothing(
-    seen: Seen, telemetry: Any, caplog: pytest.LogCaptureFixture
+NONE = pytest.mark.parametrize("had", [{}, {"span": None, "count": 1}], ids=["nothing", "no functions"])
+
+
+@NONE
+def test_what_is_no_telemetry_is_refused_at_the_call(had: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^invalid telemetry 'namespace\(.*\)': expected a Telemetry$"):
+        peer(telemetry=SimpleNamespace(**had))
+
+
+@NONE
+def test_a_telemetry_that_is_none_any_more_disturbs_nothing(
+    seen: Seen, had: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
+    told = Told()
+    telemetry = SimpleNamespace(span=told.span, count=told.count, duration=told.duration, gauge=told.gauge)
     cpo = peer(http_client=serve(seen), telemetry=telemetry)
+    vars(telemetry).clear()
+    vars(telemetry).update(had)
     assert cpo.push("PUT", "tariffs/*/TAR1", samples.tariff("TAR1")).both == (201, 1000)
     with cpo.emsp.partner("NL-TNM").client() as client:
         assert client.credentials().party_id == "TNM"

@@ -24,10 +24,9 @@ from ocpi_emsp.cli.stores import opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.locations.read import as_stored
-from ocpi_emsp.flows.parties.party import party_key
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
+from ocpi_emsp.resources.records import as_stored, party_key
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore

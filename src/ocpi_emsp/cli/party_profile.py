@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from attrs import fields
+
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.options import Arguments
@@ -19,8 +21,9 @@ from ocpi_emsp.findings import counted
 
 def run(arguments: Arguments) -> int:
     """Print the profile as it is then."""
-    from ocpi_emsp.flows.parties.profile import DEFAULTS
+    from ocpi_emsp.resources import Profile
 
+    defaults = {each.name: each.default for each in fields(Profile)}
     changes = _changes(arguments)
     with opened(arguments) as store:
         partner = emsp_of_nobody(store).partner(arguments.party)
@@ -29,13 +32,13 @@ def run(arguments: Arguments) -> int:
         except ValueError as error:
             raise Usage(str(error)) from None
         suggestions = [each.as_json() for each in partner.suggestions()] if arguments.suggest else None
-    values = {name: _plain(getattr(profile, name)) for name in DEFAULTS}
+    values = {name: _plain(getattr(profile, name)) for name in defaults}
     name = "-".join(arguments.party)
     if arguments.json:
         suggested = {} if suggestions is None else {"suggestions": suggestions}
         output.write_json({"party": name, "profile": values, **suggested}, indent=None)
         return 0
-    _print(name, values, {field: _plain(default) for field, default in DEFAULTS.items()})
+    _print(name, values, {field: _plain(default) for field, default in defaults.items()})
     for each in suggestions or ():
         value = "?" if each["value"] is None else _shown(each["name"], each["value"])
         line = f"suggested: {each['name']}={value}  ({each['why']}; seen {counted(each['evidence'], 'time')})"

@@ -14,36 +14,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from attrs import asdict, frozen
 
-from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.documents import require_utf8
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.flows.commands.session_match import PendingMatch
-from ocpi_emsp.flows.commands.states import read_command
-from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.ports import (
-    AUTHORIZATION,
     DEAD,
     EVENT,
     NAMES,
-    REJECTION,
     RELAY,
-    START,
     TOPICS,
     Entry,
     Key,
-    Kind,
     Record,
 )
-from ocpi_emsp.resources import Decision, Party, Reservation
+from ocpi_emsp.resources.records import read_details, read_document
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
@@ -219,21 +209,12 @@ def _require_usable(key: Key, document: bytes) -> None:
     """Raises BadLine for a document that its reader would fail on."""
     try:
         require_utf8(document)
-        _READERS.get(key.kind, members)(document)
+        read_document(key.kind, document)
     except OcpiError as error:
         findings = "".join(f"; {finding}" for finding in error.findings)
         raise BadLine(f"its document is not a valid {key.kind}: {error.message}{findings}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(f"its document is not a valid {key.kind}: {error}") from None
-
-
-_READERS: Mapping[str, Callable[[bytes], Any]] = {
-    Kind.PARTY: partial(decode, Party),
-    Kind.CREDENTIAL: partial(msgspec.json.decode, type=tuple[str, str]),
-    Kind.COMMAND: read_command,
-    Kind.RESERVATION: partial(decode, Reservation),
-}
-"""What this library wrote itself, and reads without a doubt. Partners' objects may deviate."""
 
 
 def _entry(line: _EntryLine) -> Entry:
@@ -254,22 +235,10 @@ def _entry(line: _EntryLine) -> Entry:
     }
     entry = Entry(**{**asdict(line), **read})
     try:
-        _DETAILS.get(entry.topic, bool)(entry)
+        read_details(entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadLine(f"its details are those of no {entry.topic}: {type(error).__name__}: {error}") from None
     return entry
-
-
-def _read_decision(entry: Entry) -> Any:
-    return Decision(id=entry.id, at=entry.at, outcome=entry.name, **entry.details)
-
-
-_DETAILS: Mapping[str, Callable[[Entry], Any]] = {
-    REJECTION: rejection_of,
-    START: PendingMatch.of,
-    AUTHORIZATION: _read_decision,
-}
-"""What reads the details of an entry beyond its owner, and fails on bad ones."""
 
 
 def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:

@@ -29,8 +29,7 @@ from ocpi_emsp.cli.sync_schedule import PartyId
 from ocpi_emsp.cli.sync_view import view
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError, StoreFailed
-from ocpi_emsp.flows.sync.run import MODULES
-from ocpi_emsp.resources import SyncReport
+from ocpi_emsp.resources import MODULES, SyncReport
 
 _SPLAY = 0.1
 """Of the period: 200 parties every four hours begin seven seconds after each other, on average."""

@@ -40,7 +40,10 @@ def view(modules: Sequence[str], *, as_json: bool) -> Iterator[Board]:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True)  # it draws nothing where the terminal cannot move its cursor
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:  # it cannot move its cursor, and older versions of rich would write an empty line
+        yield Board(modules, time.monotonic)
+        return
     live = _Live(modules, time.monotonic)
     with Live(Drawing(live), console=console, transient=True, redirect_stdout=stdout_is_terminal):
         yield live

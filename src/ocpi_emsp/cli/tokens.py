@@ -25,9 +25,9 @@ from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
 from ocpi_emsp.findings import counted
-from ocpi_emsp.flows.tokens.store import valid_token
 from ocpi_emsp.models import Token, TokenType
 from ocpi_emsp.resources import TokensPushed, WaitingPush
+from ocpi_emsp.resources.records import valid_token
 
 _MAX_NAMED = 20
 """Tokens that are named one by one."""

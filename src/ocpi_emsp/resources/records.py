@@ -1,0 +1,58 @@
+"""Records and journal entries as a store has them, for tools that copy or show them: an export, an import, the command.
+
+Rules of this module: what this library wrote itself is read without a doubt; partners' objects may deviate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.patch import members
+from ocpi_emsp.flows.commands.reservations import Reservation
+from ocpi_emsp.flows.commands.session_match import PendingMatch
+from ocpi_emsp.flows.commands.states import read_command
+from ocpi_emsp.flows.locations.read import as_stored
+from ocpi_emsp.flows.parties.party import Party, party_key
+from ocpi_emsp.flows.serving.rejections import rejection_of
+from ocpi_emsp.flows.tokens.authorization_records import Decision
+from ocpi_emsp.flows.tokens.store import valid_token
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, START, Entry, Kind
+
+__all__ = ["as_stored", "party_key", "read_details", "read_document", "valid_token"]
+
+_READERS: Mapping[str, Callable[[bytes], Any]] = {
+    Kind.PARTY: partial(decode, Party),
+    Kind.CREDENTIAL: partial(msgspec.json.decode, type=tuple[str, str]),
+    Kind.COMMAND: read_command,
+    Kind.RESERVATION: partial(decode, Reservation),
+}
+
+
+def read_document(kind: str, document: bytes) -> Any:
+    """Read a record's document; a partner's object as its members. Raises OcpiError, DecodeError of msgspec."""
+    return _READERS.get(kind, members)(document)
+
+
+def _decision(entry: Entry) -> Any:
+    return Decision(id=entry.id, at=entry.at, outcome=entry.name, **entry.details)
+
+
+_DETAILS: Mapping[str, Callable[[Entry], Any]] = {
+    REJECTION: rejection_of,
+    START: PendingMatch.of,
+    AUTHORIZATION: _decision,
+}
+
+
+def read_details(entry: Entry) -> Any:
+    """Read the details of an entry beyond its owner; None if its topic has none.
+
+    Raises AttributeError, KeyError, TypeError or ValueError for details that are not those of its topic.
+    """
+    reader = _DETAILS.get(entry.topic)
+    return None if reader is None else reader(entry)
