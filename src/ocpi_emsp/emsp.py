@@ -336,7 +336,7 @@ def _given(name: str, value: T | None, kind: type[T], default: Callable[[], T]) 
 
 
 def _part(name: str, value: T | None, expected: str, *needed: str) -> T | None:
-    """A port or a function, which has no class of ours: it is known by what it has."""
+    """A port or a function, which need not inherit from ours: its methods are checked. Raises TypeError."""
     if value is not None and not all(callable(getattr(value, each, None)) for each in needed):
         raise TypeError(f"invalid {name} '{value}': expected {expected}")
     return value

@@ -59,13 +59,7 @@ async def die(app: procrastinate.App, queue: str = QUEUE) -> Job:
 async def do(app: procrastinate.App, name: str) -> None:
     """Run a task of the upkeep, whether or not one waits already."""
     await app.configure_task(name, queue="now", lock="now", queueing_lock="now").defer_async(timestamp=1)
-    await app.run_worker_async(
-        queues=["now"],
-        wait=False,
-        listen_notify=False,
-        install_signal_handlers=False,
-        abort_job_polling_interval=3600,  # no query that is cancelled: asyncio of Python 3.11 may lose that
-    )
+    await app.run_worker_async(queues=["now"], wait=False, listen_notify=False, install_signal_handlers=False)
 
 
 async def status(app: procrastinate.App, job: Job | int) -> tuple[str | None, int]:

@@ -1,6 +1,6 @@
 """Records and journal entries as a store has them, for tools that copy or show them: an export, an import, the command.
 
-Rules of this module: what this library wrote itself is read without a doubt; partners' objects may deviate.
+Rules of this module: a document that this library wrote has to be readable; a partner's object may deviate.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _READERS: Mapping[str, Callable[[bytes], Any]] = {
 
 
 def read_document(kind: str, document: bytes) -> Any:
-    """Read a record's document; a partner's object as its members. Raises OcpiError, DecodeError of msgspec."""
+    """Read a record's document; a partner's object as its members.
+
+    Raises OcpiError; for a document of our own also RecursionError, and DecodeError of msgspec.
+    """
     return _READERS.get(kind, members)(document)
 
 
