@@ -88,7 +88,7 @@ def test_one_is_made_where_the_profile_asks_for_it(any_store: Any, decided_by: s
     assert all(each is None or 0 < len(each) <= 36 for each in made)
 
 
-@pytest.mark.parametrize("bad", BAD[:2] + BAD[4:], ids=str)
+@pytest.mark.parametrize("bad", BAD[:2] + BAD[4:])
 def test_what_cannot_be_an_extension_is_an_answer_that_cannot_be_sent(bad: dict[str, Any]) -> None:
     cpo = desk(authorize_fallback=Allowed.NO_CREDIT)
     cpo.emsp.authorize(lambda request: request.allow(extensions=bad))
@@ -126,7 +126,7 @@ def _token(cpo: Peer) -> Any:
     return next(iter(cpo.emsp.tokens.list()))
 
 
-@pytest.mark.parametrize("bad", BAD[2:], ids=str)
+@pytest.mark.parametrize("bad", BAD[2:])
 def test_a_command_with_what_cannot_be_an_extension_is_not_sent(bad: dict[str, Any]) -> None:
     server = CommandServer()
     cpo = known(server)
