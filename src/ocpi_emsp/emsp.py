@@ -48,6 +48,7 @@ from ocpi_emsp.resources.running import background
 from ocpi_emsp.resources.sessions import AsyncSessions, Sessions
 from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
+from ocpi_emsp.scalars import given
 from ocpi_emsp.storage.opening import close_store, joinable, open_store
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
@@ -331,28 +332,29 @@ def _given(name: str, value: T | None, kind: type[T], default: Callable[[], T]) 
     if value is None:
         return default()
     if not isinstance(value, kind):
-        raise TypeError(f"invalid {name} '{value}': expected an object of the class {kind.__name__}")
+        raise TypeError(f"invalid {name} '{given(value)}': expected an object of the class {kind.__name__}")
     return value
 
 
 def _part(name: str, value: T | None, expected: str, *needed: str) -> T | None:
     """A port or a function, which need not inherit from ours: its methods are checked. Raises TypeError."""
     if value is not None and not all(callable(getattr(value, each, None)) for each in needed):
-        raise TypeError(f"invalid {name} '{value}': expected {expected}")
+        raise TypeError(f"invalid {name} '{given(value)}': expected {expected}")
     return value
 
 
 def _event(setting: str, event: type[Event]) -> type[Event]:
-    given: object = event
-    if not (isinstance(given, type) and issubclass(given, Event)):
-        raise TypeError(f"invalid {setting} '{event}': expected a class of ocpi_emsp.events, for example CdrReceived")
+    kind: object = event
+    if not (isinstance(kind, type) and issubclass(kind, Event)):
+        expected = "expected a class of ocpi_emsp.events, for example CdrReceived"
+        raise TypeError(f"invalid {setting} '{given(event)}': {expected}")
     return event
 
 
 def _check_listener(listener: Callable[..., object]) -> None:
     expected = "expected a function of one argument, the event"
     if not callable(listener):
-        raise TypeError(f"invalid listener '{listener}': {expected}")
+        raise TypeError(f"invalid listener '{given(listener)}': {expected}")
     try:
         signature = inspect.signature(listener)
     except ValueError:  # a builtin that does not say
@@ -377,7 +379,7 @@ def _modules(modules: Iterable[str]) -> frozenset[str]:
 
 def _store(store: AnyStore) -> AnyStore:
     if not any(hasattr(store, name) for name in ("transaction", "blocking_transaction", "for_mode")):
-        raise TypeError(f"invalid store '{store}': expected a URL or a store, for example sqlite:///emsp.db")
+        raise TypeError(f"invalid store '{given(store)}': expected a URL or a store, for example sqlite:///emsp.db")
     return store
 
 
@@ -385,19 +387,20 @@ def _identity(country_code: str, party_id: str, name: str, details: BusinessDeta
     texts = {"country_code": country_code, "party_id": party_id, "name": name, "url": url}
     for setting, text in texts.items():
         if not isinstance(text, str):
-            raise TypeError(f"invalid {setting} '{text}': expected a text")
+            raise TypeError(f"invalid {setting} '{given(text)}': expected a text")
     if not name.strip():
         raise ValueError(f"invalid name '{name}': expected the name that drivers know us by, for example Be Charge")
     parts = urlsplit(url)
-    example = "for example https://ocpi.example.com/ocpi/emsp"
+    base_example = "for example https://ocpi.example.com/ocpi/emsp"
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"invalid url '{url}': expected the absolute public base of our paths, {example}")
+        raise ValueError(f"invalid url '{url}': expected the absolute public base of our paths, {base_example}")
     base = url.rstrip("/")
     if len(base) > _LONGEST_URL:
-        raise ValueError(f"invalid url of {len(base)} characters: expected at most {_LONGEST_URL}, {example}")
-    for setting, length, given in (("country_code", 2, "IT"), ("party_id", 3, "BEC")):
+        raise ValueError(f"invalid url of {len(base)} characters: expected at most {_LONGEST_URL}, {base_example}")
+    for setting, length, example in (("country_code", 2, "IT"), ("party_id", 3, "BEC")):
         if len(texts[setting]) != length:
-            raise ValueError(f"invalid {setting} '{texts[setting]}': expected {length} characters, for example {given}")
+            expected = f"expected {length} characters, for example {example}"
+            raise ValueError(f"invalid {setting} '{texts[setting]}': {expected}")
     try:
         encode_valid(details)
     except InvalidObject as error:

@@ -47,7 +47,7 @@ class PartyId(_Codes):
         if isinstance(party, PartyId):
             return party
         if not isinstance(party, str):
-            raise TypeError(f"invalid party '{party}': expected CC-XXX, for example NL-TNM")
+            raise TypeError(f"invalid party '{type(party).__name__}': expected CC-XXX, for example NL-TNM")
         return cls.parse(party)
 
     def __str__(self) -> str:

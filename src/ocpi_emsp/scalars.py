@@ -9,7 +9,7 @@ Rules of this module (types.md and the tables of each chapter):
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self, TypeAlias
@@ -85,6 +85,13 @@ def _aware(moment: DateTime | None, field: Attribute[Any]) -> datetime | None:
 
 
 _AWARE: Any = Converter(_aware, takes_field=True)
+
+
+def given(value: object) -> str:
+    """What a caller gave, for a message: a text, number or time as it is, anything else by a name."""
+    if value is None or isinstance(value, str | int | float | Decimal | date | timedelta):
+        return str(value)
+    return str(getattr(value, "__qualname__", type(value).__name__))
 
 
 Number: TypeAlias = Decimal

@@ -86,6 +86,29 @@ def test_a_command_that_only_looks_makes_no_database(name: str, command: Command
 
 
 @pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("tokens", "put", "nowhere.json", *WHO), "nowhere.json: cannot be read: No such file"),
+        (("tokens", "put", ".", *WHO), ".: cannot be read: Is a directory"),
+        (("import", "nowhere"), "nowhere: cannot be read: No such file"),
+        ((*SERVE, "--country-code", "ITX"), "invalid country_code 'ITX': expected 2 characters, for example IT"),
+        ((*SERVE, "--url", "nowhere"), "invalid url 'nowhere': expected the absolute public base of our paths"),
+        ((*COMMANDS["invite"], "--party-id", "B"), "invalid party_id 'B': expected 3 characters, for example BEC"),
+        ((*COMMANDS["register"], "--name", " "), "invalid name ' ': expected the name that drivers know us by"),
+        (
+            ("tokens", "put", "given", *WHO, "--country-code", "ITX"),
+            "invalid country_code 'ITX': expected 2 characters",
+        ),
+    ],
+)
+def test_what_is_refused_makes_no_database(argv: tuple[str, ...], said: str, command: Command, folder: Path) -> None:
+    ended = command(*argv)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert not list(folder.glob("*.db*"))
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("sqlite://", "a SQLite database in memory is gone with its process: name a file"),
@@ -93,6 +116,10 @@ def test_a_command_that_only_looks_makes_no_database(name: str, command: Command
         ("mysql://me:secret@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
         ("postgresql://me:secret@host:port/x", "this postgresql URL names no database that is known"),
         ("postgresql://me:secret/x", "this postgresql URL names no database that is known"),
+        (
+            "sqlite://secret/emsp.db",
+            "invalid store 'sqlite://…': expected a third slash, for example sqlite:///emsp.db",
+        ),
         ("nonsense:secret", "invalid --store: expected a database URL"),
     ],
 )

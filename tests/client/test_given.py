@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,16 @@ GOOD: dict[str, Any] = {
         ({"telemetry": 3}, TypeError, "invalid telemetry '3': expected a Telemetry"),
         ({"http_client": 3}, TypeError, "invalid http_client '3': expected a function that makes an httpx.Client"),
         ({"aio_http_client": 3}, TypeError, "invalid aio_http_client '3': expected a function that makes an httpx.A"),
-        ({"store": "sqlite://folder/emsp.db"}, ValueError, "invalid store 'sqlite://…': expected memory, or a URL"),
+        (
+            {"store": "sqlite://folder/emsp.db"},
+            ValueError,
+            "invalid store 'sqlite://…': expected a third slash, for example sqlite:///emsp.db",
+        ),
+        (
+            {"store": "postgresql://me:secret@host:port/x"},
+            ValueError,
+            "invalid store 'postgresql://…': expected memory",
+        ),
         ({"required_modules": "cdrs"}, TypeError, "invalid required_modules 'cdrs': expected a collection"),
         ({"required_modules": ["vendor"]}, ValueError, "invalid required_modules 'vendor': expected some of cdrs"),
         (
@@ -96,6 +105,44 @@ def nothing() -> None:
 def running(emsp: Emsp, **settings: Any) -> None:
     with emsp.running(**settings):
         raise AssertionError("it runs")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("clock", "invalid clock 'object': expected an object with now"),
+        ("sleep", "invalid sleep 'object': expected a function of seconds"),
+        ("telemetry", "invalid telemetry 'object': expected a Telemetry"),
+        ("http_client", "invalid http_client 'object': expected a function that makes an httpx.Client"),
+        ("store", "invalid store 'object': expected a URL or a store"),
+        ("policy", "invalid policy 'object': expected an object of the class Policy"),
+        ("limits", "invalid limits 'object': expected an object of the class Limits"),
+        ("business_details", "invalid business_details 'object': expected an object of the class BusinessDetails"),
+        ("name", "invalid name 'object': expected a text"),
+    ],
+)
+def test_an_object_of_the_wrong_kind_is_named_by_its_class(setting: str, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Emsp(**(GOOD | {setting: object()}))
+    assert str(caught.value).startswith(said)
+    assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["listener", "event", "authorize", "publish", "sync_every", "party", "date_from"])
+def test_an_object_in_a_call_is_named_by_its_class(call: str) -> None:
+    emsp, odd = make_emsp(), cast("Any", object())
+    calls: dict[str, Callable[[], object]] = {
+        "listener": lambda: emsp.on(CdrReceived)(odd),
+        "event": lambda: emsp.on(odd),
+        "authorize": lambda: emsp.authorize(odd),
+        "publish": lambda: emsp.relay(odd),
+        "sync_every": lambda: running(emsp, sync_every=odd),
+        "party": lambda: emsp.partner(odd),
+        "date_from": lambda: emsp.cdrs.list("NL-TNM", date_from=odd),
+    }
+    with pytest.raises(TypeError, match=r"'object': expected ") as caught:
+        calls[call]()
+    assert "<" not in str(caught.value)
 
 
 @pytest.mark.parametrize("said", calls(make_emsp()))

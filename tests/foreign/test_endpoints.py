@@ -119,6 +119,23 @@ def test_an_endpoint_is_set_by_hand(module: str) -> None:
     assert "//" not in cpo.urls[0].removeprefix("https://")
 
 
+@pytest.mark.parametrize("module", MADE)
+def test_an_endpoint_that_is_set_by_hand_is_called_in_place_of_the_announced_one(module: str) -> None:
+    cpo, _ = listing([{"identifier": module, "url": f"{BASE}/{module}"}])
+    emsp = facing(cpo)
+    register_tnm(emsp)
+    partner = emsp.partner("NL-TNM")
+    partner.set_profile(without_locations=True, endpoints={module: "https://cpo.test/by/hand"})
+    partner.update()
+    cpo.answer = lambda request: page([], total=0) if request.method == "GET" else reply({"result": "ACCEPTED"})
+    for base, endpoints in (("https://cpo.test/by/hand", {}), (f"{BASE}/{module}", {"endpoints": None})):
+        partner.set_profile(**endpoints)
+        cpo.asked.clear()
+        MADE[module](emsp)
+        assert cpo.urls
+        assert all(url.startswith(base) for url in cpo.urls)
+
+
 def test_an_endpoint_that_is_set_by_hand_is_not_missing() -> None:
     cpo, _ = listing([{"identifier": "tokens", "url": ""}])
     emsp = facing(cpo)

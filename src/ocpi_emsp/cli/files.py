@@ -24,6 +24,13 @@ class Lines(Protocol):
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
     """The file, or standard input for ``-``. Raises Usage if it cannot be opened, or read within the block."""
+    with entered(path) as file, reading(path):
+        yield file
+
+
+@contextlib.contextmanager
+def entered(path: str) -> Iterator[BinaryIO]:
+    """The file, or standard input for ``-``; what reads it is within :func:`reading`. Raises Usage."""
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
             raise Usage("standard input is closed")
@@ -34,10 +41,16 @@ def opened(path: str) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         raise Usage(f"{path}: cannot be read: {reason(error)}") from None
     with file:
-        try:
-            yield file
-        except OSError as error:
-            raise Usage(f"{path}: cannot be read: {reason(error)}") from None
+        yield file
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """A block that reads a file. Raises Usage where that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise Usage(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def numbered(stream: Lines, start: int, longest: int) -> Iterator[tuple[int, bytes | None]]:

@@ -6,12 +6,19 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.sinks import ReportSink
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+from ocpi_emsp.errors import NotRegistered
 
 
 def run(arguments: Arguments) -> int:
-    """Print the report; it is the answer, so the status is 0 whatever it says."""
+    """Print the report; it is the answer, so the status is 0 whatever it says.
+
+    Raises NotRegistered for a party that is not known and of which nothing is stored.
+    """
     with opened(arguments) as store:
-        found = emsp_of_nobody(store).partner(arguments.party).report()
+        emsp = emsp_of_nobody(store)
+        found = emsp.partner(arguments.party).report()
+        if not found.documents and emsp.parties.get(arguments.party) is None:
+            raise NotRegistered(f"there is no registration with {arguments.party}, and nothing of it is stored")
     with output.to_file(arguments.output):
         ReportSink(arguments.format, found).close()
     return 0

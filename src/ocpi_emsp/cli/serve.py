@@ -26,7 +26,7 @@ from ocpi_emsp.cli.invite import print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store
+from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store, require_usable_identity
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Invitation
@@ -38,6 +38,7 @@ Close: TypeAlias = Callable[[], Awaitable[None]]
 def run(arguments: Arguments) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     require_identity(arguments)
+    require_usable_identity(arguments)
     output.require("uvicorn", "server")
     from ocpi_emsp.cli.server import base_url, listen
 

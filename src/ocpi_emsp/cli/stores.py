@@ -25,6 +25,7 @@ from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, Kind, Query, Record
 from ocpi_emsp.resources import Party, PartyState
+from ocpi_emsp.storage import MemoryStore
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -56,12 +57,14 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
     Raises Usage, Outside.
     """
     output.require("sqlalchemy", "sql")
-    from ocpi_emsp.storage.sql.engine import is_in_memory, usable_url
+    from ocpi_emsp.storage.sql.engine import MissingSlash, is_in_memory, usable_url
     from ocpi_emsp.storage.sql.store import SqlStore
 
     try:
         parsed = usable_url(url)
         store = SqlStore(parsed, auto_upgrade=auto_upgrade, snapshots=snapshots)
+    except MissingSlash as error:
+        raise Usage(str(error)) from None
     except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
         known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
         scheme = url.partition("://")[0]
@@ -139,8 +142,14 @@ def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: b
     require_identity(arguments)
     if arguments.url is None and url_needed_for is not None:
         raise Usage(f"Missing public URL ({url_needed_for}): set --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
+    require_usable_identity(arguments)
     with opened(arguments, makes=makes) as store:
         yield make_emsp(arguments, store)
+
+
+def require_usable_identity(arguments: Arguments) -> None:
+    """Raise Usage for an identity that no partner could accept, before a database is made for it."""
+    make_emsp(arguments, MemoryStore())
 
 
 def emsp_of_nobody(store: AnyStore) -> Emsp:

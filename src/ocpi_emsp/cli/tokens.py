@@ -9,8 +9,9 @@ Rules of this module:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from attrs import asdict, define, field
 
@@ -35,10 +36,13 @@ _MAX_NAMED = 20
 
 def run(arguments: Arguments) -> int:
     """Put or invalidate, then push; 1 where a token was left out or refused, 3 where a party was not reached."""
-    with emsp_of(arguments, makes=arguments.action == "put") as emsp:
+    is_put = arguments.action == "put"
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(files.entered(arguments.file)) if is_put else None
+        emsp = stack.enter_context(emsp_of(arguments, makes=is_put))
         status = 0
-        if arguments.action == "put":
-            done, status = _put(emsp, arguments.file)
+        if stream is not None:
+            done, status = _put(emsp, Reading(arguments.file, stream))
         else:
             done = _invalidate(emsp, arguments.uid, TokenType(arguments.type))
         if not arguments.json:
@@ -61,13 +65,14 @@ class Reading:
     """The tokens of a file, as far as they are any."""
 
     _file: str
+    _stream: BinaryIO
     good: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)
 
     def tokens(self) -> Iterator[Token]:
         """Every token that can be stored; the others are reported. Raises Usage where the file cannot be read."""
-        with files.opened(self._file) as stream:
-            for part in read_parts(stream, self._file):
+        with files.reading(self._file):
+            for part in read_parts(self._stream, self._file):
                 if not part.envelope and (token := self._token(part)) is not None:
                     self.good += 1
                     yield token
@@ -92,9 +97,8 @@ class Reading:
                 output.say(line)
 
 
-def _put(emsp: Emsp, file: str) -> tuple[dict[str, Any], int]:
+def _put(emsp: Emsp, reading: Reading) -> tuple[dict[str, Any], int]:
     """What was put, and the exit status."""
-    reading = Reading(file)
     try:
         changed = emsp.tokens.put_many(reading.tokens())
     except StoreFailed:

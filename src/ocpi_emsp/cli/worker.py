@@ -23,7 +23,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import make_emsp, open_store
+from ocpi_emsp.cli.stores import make_emsp, open_store, require_usable_identity
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.resources import SyncReport
@@ -44,6 +44,7 @@ def run(arguments: Arguments) -> int:
             f"invalid store on {url.partition(':')[0]}: workers share their jobs in PostgreSQL; "
             "set --store postgresql+psycopg://user@host/database"
         )
+    require_usable_identity(arguments)
     output.require("procrastinate", "worker")
     times = _times(arguments)
     store = open_store(url, auto_upgrade=arguments.upgrade)

@@ -10,6 +10,7 @@ from ocpi_emsp.background import keep_awaiting, keep_doing
 from ocpi_emsp.flows.events.relay import relay_once
 from ocpi_emsp.resources.contexts import Contexts, Resource
 from ocpi_emsp.resources.modes import awaited, blocking
+from ocpi_emsp.scalars import given
 
 _WHAT = "relaying events"
 
@@ -20,7 +21,9 @@ class _Publishing(Resource):
         if batch < 1:
             raise ValueError(f"invalid batch '{batch}': expected 1 or more events, for example 100")
         if not callable(publish):
-            raise TypeError(f"invalid publish '{publish}': expected a function of a list, for example broker.send")
+            raise TypeError(
+                f"invalid publish '{given(publish)}': expected a function of a list, for example broker.send"
+            )
         self._publish = (hook_for_sync if contexts.mode == "sync" else hook_for_async)(publish)
         self._batch = batch
 

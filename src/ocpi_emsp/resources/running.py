@@ -21,6 +21,7 @@ from ocpi_emsp.flows.sync.schedule import take_turn
 from ocpi_emsp.flows.tokens.push.fan_out import fan_out_once
 from ocpi_emsp.resources.contexts import Contexts
 from ocpi_emsp.resources.tokens import pushing
+from ocpi_emsp.scalars import given
 
 AT_ONCE = 4
 """Parties that are pushed to, and synced, at once: a slow one holds up no other."""
@@ -54,7 +55,7 @@ def background(
 def _require_time(sync_every: object) -> None:
     expected = "expected a timedelta above 0, for example timedelta(hours=4)"
     if not isinstance(sync_every, timedelta):
-        raise TypeError(f"invalid sync_every '{sync_every}': {expected}")
+        raise TypeError(f"invalid sync_every '{given(sync_every)}': {expected}")
     if sync_every <= timedelta(0):
         raise ValueError(f"invalid sync_every '{sync_every}': {expected}")
 

@@ -35,6 +35,7 @@ def open_store(url: str) -> AnyStore:
     if url == MEMORY:
         return MemoryStore()
     try:
+        from ocpi_emsp.storage.sql.engine import MissingSlash
         from ocpi_emsp.storage.sql.store import SqlStore
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
@@ -42,6 +43,8 @@ def open_store(url: str) -> AnyStore:
         ) from None
     try:
         return SqlStore(url)
+    except MissingSlash:
+        raise
     except ValueError:
         scheme, separator, _ = url.partition("://")
         named = f"{scheme}://…" if separator else scheme[:40]

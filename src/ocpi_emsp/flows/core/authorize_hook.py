@@ -30,6 +30,7 @@ from ocpi_emsp.models import (
     Token,
     WhitelistType,
 )
+from ocpi_emsp.scalars import given
 
 
 class Nonsense(Exception):
@@ -187,11 +188,6 @@ def authorization_id_in(info: AuthorizationInfo) -> str | None:
     return info.authorization_id if isinstance(info, ExtendedAuthorizationInfo) else None
 
 
-def _name(given: object) -> str:
-    """What a caller gave, for a message."""
-    return str(getattr(given, "__qualname__", type(given).__name__))
-
-
 def _texts(names: Iterable[str] | None) -> tuple[str, ...] | None:
     return (names,) if isinstance(names, str) else None if names is None else tuple(names)
 
@@ -273,12 +269,12 @@ def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
     Raises TypeError where it takes neither.
     """
     if not callable(hook):
-        raise TypeError(f"invalid authorize hook '{hook}': expected a function of an AuthorizationRequest")
+        raise TypeError(f"invalid authorize hook '{given(hook)}': expected a function of an AuthorizationRequest")
     try:
         signature = inspect.signature(hook)
     except ValueError as error:
         raise TypeError(
-            f"invalid authorize hook '{_name(hook)}': expected a function with readable parameters, for example a def"
+            f"invalid authorize hook '{given(hook)}': expected a function with readable parameters, for example a def"
         ) from error
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [each for each in signature.parameters.values() if each.kind in kinds]
@@ -288,7 +284,7 @@ def is_of_token_and_references(hook: Callable[..., Any]) -> bool:
         signature.bind(*[None] * (2 if is_pair else 1))
     except TypeError as error:
         raise TypeError(
-            f"invalid authorize hook '{_name(hook)}': expected a function of an AuthorizationRequest: {error}"
+            f"invalid authorize hook '{given(hook)}': expected a function of an AuthorizationRequest: {error}"
         ) from error
     return is_pair
 
@@ -340,10 +336,10 @@ def fallback_of(fallback: AuthorizeFallback) -> FallbackFunction | None:
             )
         allowed = fallback
         return lambda request: request.allow() if allowed is Allowed.ALLOWED else request.refuse(allowed)
-    given: object = fallback
-    if not callable(given) or inspect.iscoroutinefunction(given):
+    answering: object = fallback
+    if not callable(answering) or inspect.iscoroutinefunction(answering):
         raise TypeError(
-            f"invalid authorize_fallback '{_name(fallback)}': expected an Allowed, a plain function or None, "
+            f"invalid authorize_fallback '{given(fallback)}': expected an Allowed, a plain function or None, "
             "for example Allowed.NO_CREDIT"
         )
     return fallback

@@ -18,6 +18,7 @@ from attrs import Attribute, field, frozen
 from ocpi_emsp.models import BusinessDetails
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.routes import VERSION
+from ocpi_emsp.scalars import given
 
 MIN_RATE = Decimal("0.01")
 """The lowest requests per second: with fewer, a list of a few pages takes too long."""
@@ -73,7 +74,7 @@ def _is(
         shown = f"timedelta(seconds={default.total_seconds():g})" if isinstance(default, timedelta) else str(default)
         setting = f"{type(instance).__name__}.{attribute.name}"
         error = ValueError if is_kind else TypeError
-        raise error(f"invalid {setting} '{value}': expected {expected}, for example {example or shown}")
+        raise error(f"invalid {setting} '{given(value)}': expected {expected}, for example {example or shown}")
 
     return validate
 

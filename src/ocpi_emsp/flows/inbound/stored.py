@@ -20,6 +20,7 @@ from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.ports import Key, Query, Record, Transaction
+from ocpi_emsp.scalars import given
 
 Whole: TypeAlias = Callable[[Transaction, Record], Awaitable[Record]]
 """Makes a record whole: a location lies in parts."""
@@ -104,6 +105,6 @@ def require_zone(name: str, moment: datetime | None) -> None:
     """Raises ValueError for a moment without a zone, TypeError for anything but a datetime."""
     expected = "expected a datetime with a time zone, for example datetime(2024, 5, 1, tzinfo=UTC)"
     if moment is not None and not isinstance(moment, datetime):
-        raise TypeError(f"invalid {name} '{moment}': {expected}")
+        raise TypeError(f"invalid {name} '{given(moment)}': {expected}")
     if moment is not None and moment.tzinfo is None:
         raise ValueError(f"invalid {name} '{moment}': {expected}")

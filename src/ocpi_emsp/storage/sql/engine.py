@@ -32,8 +32,12 @@ _CONNECT_SECONDS = 10
 _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 
+class MissingSlash(ValueError):
+    """A URL of SQLite whose file stands where a host belongs."""
+
+
 def usable_url(text: str | URL) -> URL:
-    """The URL of a database that is known. Raises ValueError for any other."""
+    """The URL of a database that is known. Raises ValueError for any other, MissingSlash for one that is nearly one."""
     try:
         url = make_url(text)
     except sql.ArgumentError:
@@ -45,7 +49,9 @@ def usable_url(text: str | URL) -> URL:
             f"invalid store '{url.drivername}': expected sqlite:///FILE or postgresql+psycopg://user@host/db"
         )
     if url.get_backend_name() == "sqlite" and url.host:
-        raise ValueError(f"invalid store '{url.drivername}://…': expected a third slash, for example sqlite:///emsp.db")
+        raise MissingSlash(
+            f"invalid store '{url.drivername}://…': expected a third slash, for example sqlite:///emsp.db"
+        )
     return url
 
 
