@@ -145,7 +145,7 @@ def test_what_is_refused_is_a_500_where_it_cannot_be_kept(
     disk, emsp = Disk(), emsp_on(store)
     disk.attach(store)
     push = big(1)
-    broken = evolve(push, body=push.body.replace(b"name", b"type", 1).replace(b"last_updated", b"not_updated"))
+    broken = evolve(push, body=push.body.replace(b'"city"', b'"town"'))
     assert code(handle(emsp, broken)) == (200, 2001)
     disk.fill()
     assert_failed(handle(emsp, broken), caplog, "full")

@@ -85,7 +85,7 @@ class Context:
         host = _AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition("@")[2]
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         if not _has_usable_port(url):
-            raise UnsafeUrl(f"invalid URL '{url[:200]}': its port does not exist")
+            raise UnsafeUrl(f"invalid URL '{url[:200]}': its host or port cannot be read, or its port does not exist")
         if scheme.lower() == "https" and name:
             return url
         if scheme.lower() == "http" and self.url_policy == "loopback" and _is_loopback(name):

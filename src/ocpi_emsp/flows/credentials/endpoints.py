@@ -107,7 +107,7 @@ def select(context: Context, profile: Profile, listed: Sequence[Listed]) -> Sele
         if not usable and module in needed:
             unusable[module] = bad[0]
             continue
-        notes += [f"an endpoint is skipped: {fault.message}" for fault in bad]
+        notes += [f"{_named(module)}: an endpoint is skipped: {fault.message}" for fault in bad]
         if usable and usable[0].endpoint is not None:
             endpoints.append(usable[0].endpoint)
             notes += _odd(usable)
@@ -134,7 +134,7 @@ def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endp
 
 def _fault(context: Context, entry: Listed) -> OcpiError | None:
     """Why an entry cannot be used; None where it can."""
-    name = f"the URL of {entry.module[:40] or 'an entry without an identifier'}"
+    name = f"the URL of {_named(entry.module)}"
     if "://" not in entry.url:
         return AnswerUnusable(f"{name} is not absolute: '{entry.url[:200]}'")
     if entry.endpoint is None:
@@ -145,6 +145,10 @@ def _fault(context: Context, entry: Listed) -> OcpiError | None:
     except OcpiError as error:
         return error
     return None
+
+
+def _named(module: str) -> str:
+    return module[:40] or "an entry without an identifier"
 
 
 def _odd(usable: Sequence[Listed]) -> list[str]:

@@ -161,14 +161,23 @@ class ConcurrencyContract(ContractTools):
         for answers in partner.at_once(*queues):
             self._stays_completed(answers)
         assert partner.send(seen).data["status"] == "COMPLETED"
+        self._nothing_moves(partner, "COMPLETED", last + 1)
+        invalid = partner.request("PATCH", path, {"status": "INVALID", "last_updated": _at(last + 3)})
+        for (answer,) in partner.at_once(*[[invalid] for _ in range(self.workers)]):
+            assert answer.status_code == 1000
+        self._nothing_moves(partner, "INVALID", last + 4)
+
+    def _nothing_moves(self, partner: Partner, status: str, second: int) -> None:
+        path = "sessions/*/SES1"
         late = [
-            partner.request("PUT", path, _session("ACTIVE", last + 1)),
-            partner.request("PATCH", path, {"status": "INVALID", "last_updated": _at(last + 2)}),
+            partner.request("PUT", path, _session("ACTIVE", second)),
+            partner.request("PATCH", path, {"status": "PENDING", "last_updated": _at(second + 1)}),
             partner.request("PATCH", path, {"status": "ACTIVE"}),
         ]
+        seen = partner.request("GET", path)
         for answers in partner.at_once(*[[late[worker % 3], seen] for worker in range(self.workers)]):
             assert not answers[0].is_stored
-            assert answers[1].data["status"] == "COMPLETED"
+            assert answers[1].data["status"] == status
 
     @staticmethod
     def _stays_completed(answers: Sequence[Answer]) -> None:
