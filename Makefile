@@ -8,7 +8,7 @@ LOCKED := .ci/constraints.txt
 $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
-.PHONY: demo test test-newest test-lowest lock lint types unit coverage bench fuzz clean
+.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench fuzz clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,16 @@ WORKERS ?= 2
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
+# Against software of others, each in an environment of its own, over real HTTP.
+FOREIGN := extrawest_ocpi ocpplab_ocpi_211_sdk
+$(FOREIGN:%=.venv-%/.made): .venv-%/.made: tests/software/%/requirements.txt
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+test-foreign: $(VENV)/.dev $(FOREIGN:%=.venv-%/.made)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -o norecursedirs='.*' tests/software $(ARGS)
+
 # The suite with the newest and with the lowest versions that pyproject.toml allows, each in an environment of its own.
 test-newest: RESOLUTION := highest
 test-lowest: RESOLUTION := lowest-direct
@@ -55,6 +65,10 @@ lock: $(UV)
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")' \
 	| $(UV) pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
 	    --no-annotate --custom-compile-command 'make lock' --quiet --output-file $(LOCKED)
+	for each in $(FOREIGN:%=tests/software/%/requirements); do \
+	    $(UV) pip compile $$each.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-annotate \
+	        --custom-compile-command 'make lock' --quiet --output-file $$each.txt || exit 1; \
+	done
 
 # Of its own: tracing every line takes time that each run of the tests should not.
 coverage: $(VENV)/.dev

@@ -110,6 +110,12 @@ def test_json_shows_the_stored_bytes(command: Command) -> None:
         assert command(plural, "show", object_id, "--json").out == filled.records()[index].document.decode() + "\n"
 
 
+@pytest.mark.parametrize("object_id", ["CDR-1", "cdr-1"])
+def test_the_id_of_a_cdr_compares_without_case(object_id: str, database: str, command: Command) -> None:
+    add(database, Kind.CDR, ["CDR-1"])
+    assert command("cdrs", "show", object_id, "--json").out == '{"id": "CDR-1"}\n'
+
+
 @pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
     ("argv", "status", "said"),

@@ -69,6 +69,17 @@ def test_a_second_url_that_cannot_be_used_is_skipped_and_said(url: str) -> None:
     assert rows["locations"] is Works.YES
 
 
+def test_a_404_without_an_envelope_may_be_that_of_an_unknown_token() -> None:
+    endpoints = [(name, f"https://cpo.test/{name}") for name in ("credentials", "tokens")]
+    found = peer(http_client=serve(cpo(endpoints))).emsp.partner("NL-TNM").diagnose()
+    said, sentence = outcome(found, "tokens")
+    assert said is CheckOutcome.WARNING
+    assert sentence.startswith("it has no such token, as it should be, or no such path: GET https://cpo.test/tokens/")
+    assert sentence.endswith(" answered HTTP 404: nothing here")
+    rows = {each.row.methods: each.works for each in found.expected_support if each.row.path == "/tokens/:path"}
+    assert rows["GET"] is Works.UNTRIED
+
+
 def test_a_party_is_asked_as_its_profile_says_and_what_that_says_is_not_suggested() -> None:
     modules = ("credentials", "locations", "tokens")
     endpoints = [(name, f"https://cpo.test/{name}") for name in modules]

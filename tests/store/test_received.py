@@ -124,7 +124,8 @@ def test_cdrs_tariffs_and_tokens_alike(sent: Sender) -> None:
     assert isinstance(cdr, Cdr)
     assert isinstance(tariff, Tariff)
     assert (sent.emsp.cdrs.get("NL-TNM", "C1"), sent.emsp.tariffs.get("NL-TNM", "T1")) == (cdr, tariff)
-    received = sent.emsp.cdrs.document("NL-TNM", "C1")
+    assert (sent.emsp.cdrs.get("NL-TNM", "c1"), sent.emsp.tariffs.get("NL-TNM", "t1")) == (cdr, None)
+    received = sent.emsp.cdrs.document("NL-TNM", "c1")
     assert received is not None
     assert received.correlation_id == "c-cdrs"
     assert sent.emsp.tariffs.document("NL-TNM", "T2") is None

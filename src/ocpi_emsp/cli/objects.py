@@ -26,7 +26,7 @@ from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
-from ocpi_emsp.resources.records import as_stored, party_key
+from ocpi_emsp.resources.records import as_stored, party_key, received_key
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -128,7 +128,7 @@ def _keys(kind: str, owner: Owner, arguments: Arguments) -> Iterator[Key]:
         types = (arguments.type,) if arguments.type else tuple(each.value for each in TokenType)
         yield from (Key(kind, *owner, arguments.id, each) for each in types)
     else:
-        yield Key(kind, *owner, arguments.id)
+        yield received_key(kind, owner, arguments.id)
 
 
 def _at_location(arguments: Arguments) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 Rules of this module (docs/spec-choices.md row 21):
 - a name of 2.1.1 counts where an object has both;
 - what 2.2 says differently is read where it is one value: the cost without VAT, the contract_id of a token;
-- a session of 2.2 has ids in place of a location: its copy is made of these; a CDR's copy is flat there;
+- a session of 2.2 has ids in place of a location: its copy is made of these; a CDR's copy is flat there, and is read as
+  that under the name of 2.1.1 too;
 - a place of what was read is where it stands in the document as received.
 """
 
@@ -92,6 +93,9 @@ def _charged(kind: type[Any], document: Any, names: _Names) -> Read:
     place = found.get("cdr_location")
     if isinstance(place, dict):
         _move(found, names, "cdr_location", "location", _of_a_cdr(place, found.get("last_updated")))
+    elif _is_flat(found.get("location")):
+        found["location"] = _of_a_cdr(found["location"], found.get("last_updated"))
+        names["location.evse_uid"] = None
     if isinstance(found.get("location"), dict):
         found["location"] = _location(found["location"], names)
     return found
@@ -110,6 +114,11 @@ def _of_ids(location_id: Any, evse_uid: Any, connector_id: Any) -> Made:
     connectors = [Made(id=connector_id)] if connector_id is not None else []
     evses = [Made(uid=evse_uid, connectors=connectors)] if evse_uid is not None else []
     return Made(id=location_id, evses=evses)
+
+
+def _is_flat(place: Any) -> bool:
+    """Whether it is a CdrLocation of 2.2: its EVSE beside it, and no `type`, which every location of 2.1.1 has."""
+    return isinstance(place, dict) and place.get("evse_uid") is not None and not place.keys() & {"evses", "type"}
 
 
 def _of_a_cdr(place: Any, updated: Any) -> Any:

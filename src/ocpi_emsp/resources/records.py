@@ -16,6 +16,7 @@ from ocpi_emsp.codec.patch import members
 from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
+from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.locations.read import as_stored
 from ocpi_emsp.flows.parties.party import Party, party_key
 from ocpi_emsp.flows.serving.rejections import rejection_of
@@ -23,7 +24,7 @@ from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.store import valid_token
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION, START, Entry, Kind
 
-__all__ = ["as_stored", "party_key", "read_details", "read_document", "valid_token"]
+__all__ = ["as_stored", "party_key", "read_details", "read_document", "received_key", "valid_token"]
 
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     Kind.PARTY: partial(decode, Party),

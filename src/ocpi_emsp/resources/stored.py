@@ -11,10 +11,10 @@ from attrs import field, frozen
 from ocpi_emsp.check import check
 from ocpi_emsp.codec import decode
 from ocpi_emsp.findings import Report
-from ocpi_emsp.flows.inbound.stored import Whole, as_shown, find, reader
+from ocpi_emsp.flows.inbound.stored import Whole, as_shown, find, reader, received_key
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
-from ocpi_emsp.ports import Key, Record
+from ocpi_emsp.ports import Record
 from ocpi_emsp.resources.contexts import Resource
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 
@@ -94,7 +94,7 @@ class Stored(Resource, Generic[T]):
         return Items(read, after=after, limit=limit, select=selected, page=_PAGE)
 
     async def _find(self, party: PartyLike, object_id: str, parent: str) -> Record | None:
-        key = Key(self._shape.kind, *PartyId.of(party), object_id, parent)
+        key = received_key(self._shape.kind, PartyId.of(party), object_id, parent)
         return await find(self._contexts(), key, self._shape.whole)
 
 

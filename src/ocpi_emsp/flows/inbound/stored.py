@@ -19,7 +19,7 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.ports import Key, Query, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.scalars import given
 
 Whole: TypeAlias = Callable[[Transaction, Record], Awaitable[Record]]
@@ -48,6 +48,11 @@ async def as_shown(_: Transaction, record: Record) -> Record:
 def raw_time(moment: datetime) -> msgspec.Raw:
     """A timestamp as undecoded JSON."""
     return msgspec.Raw(f'"{wire_time(moment)}"'.encode())
+
+
+def received_key(kind: str, owner: tuple[str, str], object_id: str, parent: str = "") -> Key:
+    """The key of an object. The id of a CDR compares without case: it alone is a CiString (mod_cdrs.md 3.1)."""
+    return Key(kind, *owner, object_id.upper() if kind == Kind.CDR else object_id, parent)
 
 
 async def find(context: Context, key: Key, whole: Whole = as_stored) -> Record | None:

@@ -455,6 +455,11 @@ class _Visit:
             await self._get(url)
             said = "an unknown token was answered"
         except PartnerRefused as error:
+            if error.answered_code is None and error.answered_http == 404:
+                why = "it has no such token, as it should be, or no such path"
+                self.seen.tried["tokens"] = Works.UNTRIED, why
+                self.note("tokens", _WARNING, f"{why}: {error.message}")
+                return
             if error.answered_code is None or error.answered_http not in (200, 404):
                 self._refused("tokens", error)
                 return

@@ -34,6 +34,7 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
+from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import open_owners, owner_of, said_owner, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
@@ -108,7 +109,7 @@ class Pull:
 
     def key(self, object_id: str) -> Key:
         """The key of one of the module's objects."""
-        return Key(self.source.kind, *self.owner, object_id.upper() if self.source.kind == Kind.CDR else object_id)
+        return received_key(self.source.kind, self.owner, object_id)
 
     def incoming(self, document: bytes, object_id: str, page: Page) -> Incoming:
         """The object as if it had been pushed."""
