@@ -1,7 +1,9 @@
 """What fuzzing found once does not come back: every file of tests/vectors/crashes is replayed."""
 
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +14,14 @@ CRASHES = sorted((ROOT / "tests/vectors/crashes").glob("*.json"))
 
 
 @pytest.fixture
-def targets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """fuzz/targets.py, which is no package of ours."""
+def targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """fuzz/targets.py, which is no package of ours. It turns our logs off, for as long as its process fuzzes."""
     monkeypatch.setattr(sys, "path", [str(ROOT / "fuzz"), *sys.path])
-    module = __import__("targets")
+    module, logger = __import__("targets"), logging.getLogger("ocpi_emsp")
+    level = logger.level
     module.fresh()
-    return module
+    yield module
+    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("file", CRASHES, ids=lambda file: str(file.stem))
