@@ -72,6 +72,16 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
     assert changed(profile(command, *(f"--unset={name}" for name in values))) == {}
 
 
+def test_an_endpoint_on_this_machine_is_for_the_policy_that_allows_it(command: Command) -> None:
+    argv = ("--set", "endpoints=commands=http://127.0.0.1:8000/commands/")
+    ended = command("party", "profile", "NL-TNM", *argv)
+    assert ended.status == 2
+    assert "url_policy='https' forbids it" in ended.err
+    assert changed(profile(command, *argv, "--url-policy", "loopback")) == {
+        "endpoints": {"commands": "http://127.0.0.1:8000/commands/"}
+    }
+
+
 BAD = [
     (["--set", "page_limit"], "invalid setting 'page_limit': expected NAME=VALUE"),
     (["--set", "page_limit=0"], "invalid page_limit '0': expected a whole number"),

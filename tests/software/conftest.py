@@ -8,11 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.conftest import command
 from ocpi_emsp import Emsp
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from our_emsp import token
 from served.support import Host, uvicorn_host
 from software.support import TOKEN_A, TOKEN_C, Connected, Extrawest, Sdk, extrawest, sdk_process
+
+__all__ = ["command"]
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,15 @@ What it cannot do, and what that means for us:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.conftest import Command
+from foreign.partners_page import COMMANDS_URL, VERSIONS_URL, by_command, by_python, settings_of
+from foreign.partners_page import TOKEN_A as EXAMPLE
 from ocpi_emsp import Cdr, Emsp, Location, Session, SupportMatrix, Tariff, decode
 from ocpi_emsp.errors import CannotUseApi, MissingEndpoints, NotSupported, PartnerRefused
 from ocpi_emsp.events import Event
@@ -209,6 +214,27 @@ def test_a_command_to_an_unknown_location_is_refused_by_name(registered: Connect
         pytest.raises(PartnerRefused, match="HTTP 200, 2003: Unknown Location"),
     ):
         client.start_session(token=token("T1"), location_id="LOC9", force=True)
+
+
+@pytest.mark.parametrize("how", [by_python, by_command])
+def test_the_page_about_it_can_be_copied(
+    how: Callable[..., None],
+    emsp: Emsp,
+    host: Host,
+    cpo: Extrawest,
+    sqlite_with_schema: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
+) -> None:
+    cpo.begin()
+    for name, value in settings_of(host, sqlite_with_schema).items():
+        monkeypatch.setenv(name, value)
+    replaced = {VERSIONS_URL: cpo.versions_url, COMMANDS_URL: cpo.commands_url, EXAMPLE: TOKEN_A}
+    how("A CPO on FastAPI", replaced, emsp, command)
+    emsp.partner("NL-TNM").sync()
+    with emsp.partner("NL-TNM").client() as client:
+        pending = client.start_session(**COMMANDS["start_session"])
+        assert pending.result(timeout=10) is CommandResponseType.ACCEPTED
 
 
 def test_without_the_profile_it_has_no_commands(registered: Connected) -> None:

@@ -241,18 +241,19 @@ def database(about: str) -> Setting:
 
 
 store = database("the database, such as postgresql+psycopg://user@host/database")
+url_policy = Setting(
+    "--url-policy",
+    "which URLs of partners are called; loopback also allows http to this machine",
+    type=Choice(["https", "loopback"]),
+    default="https",
+    show_default=True,
+)
 identity = (
     Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL"),
     Setting("--country-code", "our country code, such as IT", metavar="CC"),
     Setting("--party-id", "our party id, such as BEC", metavar="ID"),
     Setting("--name", "our name, as partners see it", metavar="NAME"),
-    Setting(
-        "--url-policy",
-        "which URLs of partners are called; loopback also allows http to this machine",
-        type=Choice(["https", "loopback"]),
-        default="https",
-        show_default=True,
-    ),
+    url_policy,
 )
 the_party = Argument("party", "the partner, such as NL-TNM", type=party)
 parties = Argument(

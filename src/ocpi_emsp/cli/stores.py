@@ -152,9 +152,9 @@ def require_usable_identity(arguments: Arguments) -> None:
     make_emsp(arguments, MemoryStore())
 
 
-def emsp_of_nobody(store: AnyStore) -> Emsp:
+def emsp_of_nobody(store: AnyStore, url_policy: str = "https") -> Emsp:
     """An eMSP for what does not depend on who we are."""
-    return make_emsp(ANYONE, store)
+    return make_emsp(Arguments(**vars(ANYONE) | {"url_policy": url_policy}), store)
 
 
 def _blocking(store: SqlStore) -> BlockingStore:
