@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
+
+from attrs import evolve
 
 from ocpi_emsp import _bridge
 from ocpi_emsp.adapters.asgi import AsgiApp
@@ -20,6 +23,7 @@ from ocpi_emsp.adapters.wsgi import WsgiApp, WsgiApplication
 from ocpi_emsp.background import in_tasks, in_threads
 from ocpi_emsp.check import Policy
 from ocpi_emsp.codec import encode_valid
+from ocpi_emsp.codec.extensions import require_extensions
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
@@ -29,7 +33,7 @@ from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.events.delivery import redeliver
 from ocpi_emsp.flows.partner_health.gauges import observe
 from ocpi_emsp.flows.serving.dispatch import dispatch
-from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, ModuleID
+from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import AnyStore, Clock, Sleep, Telemetry
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
@@ -88,6 +92,9 @@ class Emsp(Resource):
     whichever process that runs. ``http_client`` and ``aio_http_client`` make the httpx clients that calls go through,
     for other timeouts, certificates or a test transport.
 
+    ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
+    ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
+
     ``authorize_fallback`` answers if the :meth:`authorize` hook is late, raises or returns nonsense: always the same
     ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
     token's whitelist decides (docs/authorization.md).
@@ -104,6 +111,7 @@ class Emsp(Resource):
         url: str,
         store: str | AnyStore,
         business_details: BusinessDetails | None = None,
+        credentials_extensions: Mapping[str, Any] | None = None,
         matrix: SupportMatrix | None = None,
         limits: Limits | None = None,
         url_policy: UrlPolicy = "https",
@@ -121,6 +129,7 @@ class Emsp(Resource):
     ) -> None:
         details = _given("business_details", business_details, BusinessDetails, lambda: BusinessDetails(name=name))
         identity = _identity(country_code, party_id, name, details, url)
+        identity = evolve(identity, credentials_extensions=_extensions(credentials_extensions))
         if url_policy not in ("https", "loopback"):
             raise ValueError(f"invalid url_policy '{url_policy}': expected https or loopback, for example https")
         setup = Setup(
@@ -375,6 +384,17 @@ def _modules(modules: Iterable[str]) -> frozenset[str]:
         known = ", ".join(each.value for each in ModuleID)
         raise ValueError(f"invalid required_modules '{', '.join(unknown)}': expected some of {known}")
     return named
+
+
+def _extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    named: object = extensions
+    if not isinstance(named, Mapping | NoneType):
+        expected = "expected a mapping of names to values, for example {'vendor_id': 7}"
+        raise TypeError(f"invalid credentials_extensions '{given(extensions)}': {expected}")
+    try:
+        return require_extensions(Credentials, extensions)
+    except InvalidObject as error:
+        raise ValueError(f"invalid credentials_extensions: {error.message}") from error
 
 
 def _store(store: AnyStore) -> AnyStore:

@@ -90,6 +90,10 @@ def wants_base64(world: World) -> None:
     world.put_party(evolve(world.party(), profile=Profile(base64_token=True)))
 
 
+def wants_every_member(world: World) -> None:
+    assert world.command("party", "profile", "NL-TNM", "--set", "absent_as_null=true").status == 0
+
+
 def announces_slashes(world: World) -> None:
     known = world.party()
     world.put_party(evolve(known, endpoints=tuple(evolve(each, url=f"{each.url}/") for each in known.endpoints)))
@@ -141,6 +145,7 @@ TABLE: dict[str, Expected] = {
     "plain": Expected(),
     "base64": Expected(before=wants_base64, well=wants_raw),
     "bare-command-result": Expected(),
+    "required-members": Expected(before=wants_every_member),
     "slash-endpoints": Expected(before=announces_slashes),
     "slash-redirects": Expected(),
     "wrapped-command-result": Expected(),

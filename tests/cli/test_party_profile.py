@@ -55,6 +55,8 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
             "commands=https://cpo.test/c?a=b,tokens=https://cpo.test/t",
             {"commands": "https://cpo.test/c?a=b", "tokens": "https://cpo.test/t"},
         ),
+        "absent_as_null": ("true", True),
+        "credentials_extensions": ('{"vendor": [1, 2]}', '{"vendor":[1,2]}'),
         "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),
         "refuses": ("warning", "warning"),
         "actions": ("datetime.zone:error", {"datetime.zone": "error"}),
@@ -96,6 +98,9 @@ BAD = [
     (["--set", "allowed_parties=NL-TNM"], "invalid allowed_parties 'NL-TNM': expected another party"),
     (["--set", "required_modules=vendor"], "invalid required_modules 'vendor': expected modules"),
     (["--set", "actions=datetime.zone"], "actions: "),
+    (["--set", "absent_as_null=yes"], "absent_as_null: invalid value 'yes': expected true or false"),
+    (["--set", "credentials_extensions=vendor"], "invalid credentials_extensions 'vendor': expected a mapping"),
+    (["--set", 'credentials_extensions={"token": 1}'], "token is a member of Credentials"),
     (["--set", "matrix=nowhere.csv"], "matrix: nowhere.csv: cannot be read"),
 ]
 

@@ -55,6 +55,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "required_modules": (["Locations", "cdrs"], ("locations", "cdrs")),
     "push_tokens": (False, False),
     "authorization_ids": (True, True),
+    "absent_as_null": (True, True),
+    "credentials_extensions": ({"vendor": {"id": 7}}, '{"vendor":{"id":7}}'),
     "endpoints": (
         {"commands": "https://tnm.test/commands"},
         (Endpoint(identifier=ModuleID.COMMANDS, url="https://tnm.test/commands"),),
@@ -123,6 +125,10 @@ BAD: list[tuple[str, Any, str]] = [
     ),
     ("time_zone", "Europe/Nowhere", "invalid time zone"),
     ("time_zone", "/etc/localtime", "invalid time zone"),
+    ("absent_as_null", 1, "invalid absent_as_null '1': expected True or False"),
+    ("credentials_extensions", 7, "invalid credentials_extensions '7': expected a mapping of names to values"),
+    ("credentials_extensions", "{", "invalid credentials_extensions '{': expected a mapping of names to values, or a"),
+    ("credentials_extensions", {"Token": 1}, "Token is a member of Credentials and cannot be an extension"),
     ("trailing_slash", "yes", "invalid trailing_slash 'yes': expected True or False"),
 ]
 

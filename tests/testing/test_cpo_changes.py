@@ -17,7 +17,7 @@ TOKEN = f"{API}/tokens/NL/EXA/"
 
 
 def test_a_row_of_the_documentation_for_every_preset() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \| (.+) \|$", DOCS.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.-]+)` \| (.+) \| (.+) \|$", DOCS.read_text(), re.MULTILINE)
     assert [name for name, *_ in rows] == list(PRESETS)
 
 

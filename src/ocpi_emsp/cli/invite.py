@@ -8,6 +8,7 @@ from __future__ import annotations
 from attrs import asdict
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.party_id import PartyId
@@ -21,6 +22,8 @@ def run(arguments: Arguments) -> int:
             arguments.party,
             base64_token=arguments.base64_token,
             required_modules=arguments.required_modules or None,
+            absent_as_null=arguments.absent_as_null,
+            extensions=None if arguments.extensions is None else extensions(arguments.extensions),
         )
     if arguments.json:
         output.write_json(asdict(invitation), indent=None)

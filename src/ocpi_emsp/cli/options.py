@@ -27,6 +27,10 @@ PERSON_LIMIT = 100
 """Rows of a table unless a limit is given: what a person reads."""
 MOST_CONNECTIONS = 32
 """Connections to the database that a store has at most."""
+NONE = "none"
+"""A website or logo that is not sent."""
+IMAGE_CATEGORIES = ("CHARGER", "ENTRANCE", "LOCATION", "NETWORK", "OPERATOR", "OTHER", "OWNER")
+"""ImageCategory; a test compares them."""
 SHORTEST_PERIOD = 60.0
 """Seconds of a sync's period at least: OCPI advises hours (transport_and_format.md, pull), each run lists the last 15
 minutes again, and below a minute a partner would see a run in every other second of a party with few objects."""
@@ -71,6 +75,20 @@ def versions_url(text: str) -> str:
     """An absolute http or https URL."""
     if _HTTP.fullmatch(text) is None:
         raise invalid("URL", text, "an absolute URL, for example https://cpo.example.com/ocpi/cpo/versions")
+    return text
+
+
+def web_page(text: str) -> str:
+    """An absolute http or https URL, or ``none``."""
+    if text != NONE and _HTTP.fullmatch(text) is None:
+        raise invalid("URL", text, "an absolute URL, or none, for example https://www.example.com/logo.png")
+    return text
+
+
+def image(text: str) -> str:
+    """An absolute http or https URL."""
+    if _HTTP.fullmatch(text) is None:
+        raise invalid("URL", text, "an absolute URL, for example https://www.example.com/logo.png")
     return text
 
 
@@ -255,6 +273,22 @@ identity = (
     Setting("--name", "our name, as partners see it", metavar="NAME"),
     url_policy,
 )
+pixels = whole(0, 99_999, name="pixels")
+details = (
+    Setting("--website", "our website, in our credentials; none: without", type=web_page, metavar="URL"),
+    Setting("--logo", "our logo, in our credentials; none: without", type=web_page, metavar="URL"),
+    Setting("--logo-thumbnail", "a small one of the logo", type=image, metavar="URL"),
+    Setting(
+        "--logo-category",
+        f"of the logo: {', '.join(IMAGE_CATEGORIES)} (default: OPERATOR)",
+        type=Choice(IMAGE_CATEGORIES, case_sensitive=False),
+    ),
+    Setting("--logo-type", "of the logo, such as png (default: how its URL ends)", metavar="TYPE"),
+    Setting("--logo-width", "of the logo", type=pixels),
+    Setting("--logo-height", "of the logo", type=pixels),
+    Setting("--credentials-extensions", "what our credentials have beyond OCPI, such as '{\"x\": 1}'", metavar="JSON"),
+)
+"""What partners get in our credentials beside who we are."""
 the_party = Argument("party", "the partner, such as NL-TNM", type=party)
 parties = Argument(
     "parties", "such as NL-TNM (default: every registered one)", type=party, nargs=-1, metavar="[PARTY]..."

@@ -19,7 +19,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.options import party as party_of
 from ocpi_emsp.cli.register import print_party
-from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened
+from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Diagnosis
@@ -126,18 +126,16 @@ def _story(diagnosis: Diagnosis, width: int) -> Iterator[str]:
 
 # --- the life of a registration -------------------------------------------------------------------------------------
 
-_CALLED_BACK = "the party calls us back"
-
 
 def _rotate(arguments: Arguments) -> int:
-    with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
+    with renewing_emsp(arguments) as emsp:
         party = emsp.partner(arguments.party).rotate()
     print_party(party, "fresh tokens exchanged with", as_json=arguments.json)
     return 0
 
 
 def _update(arguments: Arguments) -> int:
-    with emsp_of(arguments, url_needed_for=_CALLED_BACK) as emsp:
+    with renewing_emsp(arguments) as emsp:
         party = emsp.partner(arguments.party).update(versions_url=arguments.versions_url)
     print_party(party, "updated", as_json=arguments.json)
     return 0

@@ -139,7 +139,7 @@ def _file(text: str) -> str:
 _READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(
         ("base64_token", "append_charging_periods", "trailing_slash", "announce_slash", "patches_sessions",
-         "cdr_id_is_session_id", "push_tokens", "authorization_ids", "without_locations"), _flag),
+         "cdr_id_is_session_id", "push_tokens", "authorization_ids", "absent_as_null", "without_locations"), _flag),
     **dict.fromkeys(("page_limit", "concurrent_requests"), _whole),
     **dict.fromkeys(("allowed_parties", "required_modules"), _list),
     "actions": _actions,

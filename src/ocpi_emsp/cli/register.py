@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import asdict
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.resources import Party
@@ -22,6 +23,8 @@ def run(arguments: Arguments) -> int:
             token_a=arguments.token_a,
             base64_token=arguments.base64_token,
             required_modules=arguments.required_modules or None,
+            absent_as_null=arguments.absent_as_null,
+            extensions=None if arguments.extensions is None else extensions(arguments.extensions),
         )
     print_party(party, "registered with", as_json=arguments.json)
     return 0

@@ -7,6 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,10 @@ FILE = Path("ocpi-emsp.toml")
 MEMORY: Final = "memory"
 DEFAULT_STORE: Final = "sqlite:///ocpi-emsp.db"
 _IDENTITY = ("country_code", "party_id", "name")
-_NAMES = ("url", *_IDENTITY, "url_policy", "store")
+_NUMBERS = ("logo_width", "logo_height")
+_EXTENSIONS = "credentials_extensions"
+_DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
+_NAMES = ("url", *_IDENTITY, "url_policy", "store", *_DETAILS)
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
 
@@ -75,6 +79,18 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
     for name, value in settings.items():
         if name not in _NAMES:
             raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(_NAMES)}")
+        settings[name] = value = _as_text(name, value)
         if not isinstance(value, str):
-            raise Usage(f"{file}: invalid {name}: expected a text in quotes")
+            expected = "a text in quotes" if name not in (*_NUMBERS, _EXTENSIONS) else _EXPECTED[name]
+            raise Usage(f"{file}: invalid {name}: expected {expected}")
     return settings
+
+
+_EXPECTED = {**dict.fromkeys(_NUMBERS, "a whole number, for example 512"), _EXTENSIONS: "a table"}
+
+
+def _as_text(name: str, value: object) -> object:
+    """A value as a flag would have it, where the file may say it otherwise."""
+    if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return json.dumps(value, default=str) if name == _EXTENSIONS and isinstance(value, dict) else value

@@ -18,6 +18,7 @@ from attrs import evolve
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
+from ocpi_emsp.cli.identity import credentials_settings, repeated, say_what_differs
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import DEFAULT_STORE, require_identity, store_url
 from ocpi_emsp.codec import decode
@@ -119,6 +120,8 @@ def registered(arguments: Arguments) -> list[PartyId]:
 
 def make_emsp(identity: Arguments, store: AnyStore, url: str = _ANY_URL, **options: Any) -> Emsp:
     """The eMSP with this identity; ``url`` where it names none. Raises Usage for one that no partner could accept."""
+    if "business_details" not in options:
+        options = {**credentials_settings(identity), **options}
     try:
         return Emsp(
             country_code=identity.country_code,
@@ -140,11 +143,35 @@ def emsp_of(arguments: Arguments, *, url_needed_for: str | None = None, makes: b
     ``url_needed_for`` names what our public URL is sent for; without it, no partner sees a URL of ours.
     """
     require_identity(arguments)
-    if arguments.url is None and url_needed_for is not None:
-        raise Usage(f"Missing public URL ({url_needed_for}): set --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
+    if url_needed_for is not None:
+        _require_url(arguments, url_needed_for)
     require_usable_identity(arguments)
     with opened(arguments, makes=makes) as store:
         yield make_emsp(arguments, store)
+
+
+@contextlib.contextmanager
+def renewing_emsp(arguments: Arguments) -> Iterator[Emsp]:
+    """The eMSP that renews the credentials of a party; it sends what the party got last, but for what the
+    arguments say.
+
+    Raises Usage, Outside, StoreFailed.
+    """
+    with opened(arguments) as store:
+        party = emsp_of_nobody(store).parties.get(arguments.party)
+        sent = party.sent if party else None
+        whole = repeated(arguments, sent)
+        require_identity(whole)
+        _require_url(whole, "the party calls us back")
+        settings = credentials_settings(arguments, sent)
+        emsp = make_emsp(whole, store, **settings)
+        say_what_differs(emsp, sent)
+        yield emsp
+
+
+def _require_url(arguments: Arguments, needed_for: str) -> None:
+    if arguments.url is None:
+        raise Usage(f"Missing public URL ({needed_for}): set --url (or OCPI_EMSP_URL, or url in ocpi-emsp.toml)")
 
 
 def require_usable_identity(arguments: Arguments) -> None:

@@ -19,7 +19,7 @@ from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.core.authorize_hook import ExtendedAuthorizationInfo
 from ocpi_emsp.flows.events.admin import PendingEvent
-from ocpi_emsp.flows.parties.party import Party, PartyState, Profile
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, SentCredentials
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
 from ocpi_emsp.flows.serving.rejections import Rejection
@@ -105,6 +105,7 @@ __all__ = [
     "ReservationState",
     "Reservations",
     "SentCommand",
+    "SentCredentials",
     "SessionSummary",
     "Sessions",
     "Suggestion",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from attrs import frozen
 
@@ -32,14 +33,23 @@ class Parties(Resource):
 
     @blocking
     async def invite(
-        self, party: PartyLike, *, base64_token: bool = False, required_modules: Iterable[str] | None = None
+        self,
+        party: PartyLike,
+        *,
+        base64_token: bool = False,
+        required_modules: Iterable[str] | None = None,
+        absent_as_null: bool = False,
+        extensions: Mapping[str, Any] | None = None,
     ) -> Invitation:
         """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
 
-        ``required_modules`` are what it has to offer (default: the eMSP's own). Raises AlreadyRegistered; ValueError
-        for a party or module that cannot exist, InvalidObject for our own identity.
+        ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
+        ``absent_as_null``, and ``extensions`` in our credentials (docs/extensions.md). All of them are in its profile.
+        Raises AlreadyRegistered; ValueError for a party, module or extension that cannot exist, InvalidObject for our
+        own identity.
         """
-        context, wanted = self._contexts(), _first_profile(base64_token, required_modules)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions)
+        context = self._contexts()
         token = await registering.invite(context, *PartyId.of(party), wanted)
         return Invitation(context.identity.versions_url, token)
 
@@ -51,15 +61,18 @@ class Parties(Resource):
         token_a: str,
         base64_token: bool = False,
         required_modules: Iterable[str] | None = None,
+        absent_as_null: bool = False,
+        extensions: Mapping[str, Any] | None = None,
     ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
         The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what the CPO has to
-        offer (default: the eMSP's own). Raises UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError;
-        AlreadyRegistered if it says that it is a party which is registered; ValueError for a module that does not
-        exist.
+        offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, and ``extensions`` in
+        our credentials (docs/extensions.md). All of them are in its profile then. Raises UnsupportedVersion,
+        MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is
+        registered; ValueError for a module or extension that cannot exist.
         """
-        wanted = _first_profile(base64_token, required_modules)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions)
         async with self._contexts.calling() as context:
             return await registering.register(context, versions_url, token_a, wanted)
 
@@ -93,7 +106,16 @@ class AsyncParties(Resource):
     diagnose = awaited(Parties.diagnose)
 
 
-def _first_profile(base64_token: bool, required_modules: Iterable[str] | None) -> Profile:
-    """The profile that a party begins with. Raises ValueError for a module that does not exist."""
-    required = profile.read_value("required_modules", required_modules)
-    return Profile(base64_token=base64_token, required_modules=required)
+def _first_profile(
+    base64_token: bool,
+    required_modules: Iterable[str] | None,
+    absent_as_null: bool,
+    extensions: Mapping[str, Any] | None,
+) -> Profile:
+    """The profile that a party begins with. Raises ValueError for a module or an extension that cannot exist."""
+    return Profile(
+        base64_token=base64_token,
+        required_modules=profile.read_value("required_modules", required_modules),
+        absent_as_null=profile.read_value("absent_as_null", absent_as_null),
+        credentials_extensions=profile.read_value("credentials_extensions", extensions),
+    )

@@ -20,11 +20,18 @@ _HANDSHAKE = (
         f"a module that it has to offer beside credentials: {', '.join(MODULES)}",
         type=o.Choice(MODULES, case_sensitive=False),
     ),
+    o.flag("--absent-as-null", "it requires every member: optional ones that are absent are sent to it as null"),
+    option("--extensions", "what our credentials for it alone have beyond OCPI, a JSON object", metavar="JSON"),
     o.store,
     o.json,
     *o.identity,
 )
 _REGISTRATION = (o.the_party, o.store, o.json, *o.identity)
+_RENEWAL = (*_REGISTRATION, *o.details)
+_REPEATS = (
+    "What is not said of our identity, website, logo and extensions is sent as the party got it last, from whichever "
+    "process."
+)
 
 invite = command(
     "invite",
@@ -40,6 +47,7 @@ register = command(
     Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url),
     option("--token-a", "the token that it gave us", type=o.token, required=True),
     *_HANDSHAKE,
+    *o.details,
 )
 party = group(
     "party",
@@ -58,13 +66,20 @@ party = group(
         epilog="With a URL, neither a database nor an identity is needed. Exit status: 0 nothing is known to fail, 1 "
         "something would not work, 2 usage, 3 the partner does not answer.",
     ),
-    command("party", "rotate", "Exchange fresh tokens with a party, both ways, while our server runs.", *_REGISTRATION),
+    command(
+        "party",
+        "rotate",
+        "Exchange fresh tokens with a party, both ways, while our server runs.",
+        *_RENEWAL,
+        epilog=_REPEATS,
+    ),
     command(
         "party",
         "update",
         "Read a party's endpoints again and renew the credentials there, while our server runs.",
-        *_REGISTRATION,
+        *_RENEWAL,
         option("--versions-url", "the party's new versions URL (default: the stored one)", metavar="URL"),
+        epilog=_REPEATS,
     ),
     command(
         "party",

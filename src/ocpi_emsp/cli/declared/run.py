@@ -12,6 +12,7 @@ serve = command(
     "Serve an eMSP on a database.",
     *o.listening(8000),
     *o.identity,
+    *o.details,
     o.database("the database, such as postgresql+psycopg://user@host/database, or memory"),
     o.flag("--auto-upgrade", "bring an older schema of the database up to date at the start"),
     o.repeated("--invite", "print the versions URL and a token A for this CPO, such as NL-TNM", type=o.party),

@@ -44,7 +44,7 @@ from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.journal import error_text
 from ocpi_emsp.flows.inbound.stored import find, reader
-from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.party import Party, as_wanted
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.models import (
     CommandResponse,
@@ -127,7 +127,7 @@ async def send_command(
     if authorization_id is None and AUTHORIZATION_ID not in (extensions or {}):
         authorization_id = _authorization_id(party, command)
     added = require_extensions(kind, extensions, authorization_id)
-    body = extended(encode_valid(command), added)
+    body = as_wanted(party.profile, kind, extended(encode_valid(command), added))
     findings = await _checked(context, party, command, force=force)
     context = context.correlated()
     sent = await _store(context, party, uid, command, timeout, added.get(AUTHORIZATION_ID))

@@ -7,7 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import NoneType
@@ -33,6 +33,8 @@ class Identity:
     party_id: str
     business_details: BusinessDetails
     url: str
+    credentials_extensions: Mapping[str, Any] = field(factory=dict)
+    """Members of our credentials that the specification does not know."""
 
     @property
     def owner(self) -> tuple[str, str]:

@@ -36,7 +36,7 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, require_few, select
 from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, Profile
-from ocpi_emsp.models import Credentials, Endpoint, Version, VersionDetail, VersionNumber
+from ocpi_emsp.models import Endpoint, Version, VersionDetail, VersionNumber
 
 _NAMED = 10
 """Versions or modules that a message names; the others are counted."""
@@ -59,18 +59,6 @@ class Offer:
     def url(self, module: str) -> str:
         """The URL of a module that is offered."""
         return next(each.url for each in self.endpoints if each.identifier.lower() == module.lower())
-
-
-def our_credentials(context: Context, token: str) -> Credentials:
-    """What a partner gets to call us with ``token``."""
-    identity = context.identity
-    return Credentials(
-        token=token,
-        url=identity.versions_url,
-        business_details=identity.business_details,
-        party_id=identity.party_id,
-        country_code=identity.country_code,
-    )
 
 
 # --- versions -------------------------------------------------------------------------------------------------------

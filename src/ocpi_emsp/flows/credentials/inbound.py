@@ -12,7 +12,7 @@ from __future__ import annotations
 from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import PartyUnregistered
-from ocpi_emsp.flows.credentials.discovery import our_credentials
+from ocpi_emsp.flows.credentials.ours import our_credentials
 from ocpi_emsp.flows.credentials.register import accept_credentials
 from ocpi_emsp.flows.credentials.states import PartyChange, require
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
@@ -26,7 +26,7 @@ _CLAUSE = "credentials.md#21-credentials-object"
 
 async def get(incoming: Incoming) -> Response:
     """Our credentials for this party."""
-    return incoming.answer(encode(our_credentials(incoming.context, incoming.caller.token)))
+    return incoming.answer(our_credentials(incoming.context, incoming.party.profile, incoming.caller.token))
 
 
 async def post(incoming: Incoming) -> Response:
@@ -81,7 +81,7 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
         allow=_allowed(incoming),
         correlation_id=incoming.correlation_id,
     )
-    return incoming.answer(encode(ours), status=status)
+    return incoming.answer(ours, status=status)
 
 
 def _allowed(incoming: Incoming) -> list[str]:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
@@ -25,7 +24,8 @@ from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import call, exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_id, new_token
-from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, usable_offer
+from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
+from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
 from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver
@@ -90,6 +90,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
     pending, token_b = await _begin(context, versions_url, profile)
     try:
         theirs = await _posted(context, offer, token_a, token_b, profile)
+        pending = evolve(pending, sent=sent_credentials(context))
         party, event = await _complete(context, pending, theirs, offer)
     except BaseException:  # cancelled, too
         require(pending.state, PartyChange.OUR_POST_FAILED, pending)
@@ -118,7 +119,7 @@ async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple
 
 async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, profile: Profile) -> Credentials:
     """What the partner answers to our POST. Raises PartnerError."""
-    body = encode_valid(our_credentials(context, token_b))
+    body = our_credentials(context, profile, token_b)
     url = offer.url(ModuleID.CREDENTIALS)
     request = outgoing_request("POST", url, token_a, body=body, as_base64=profile.base64_token)
     theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
@@ -145,7 +146,13 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
 def _kept(known: Party, asked: Profile) -> Profile:
     """The profile of a party that was invited before, with the settings that are given now."""
     required = known.profile.required_modules if asked.required_modules is None else asked.required_modules
-    return evolve(known.profile, base64_token=asked.base64_token, required_modules=required)
+    return evolve(
+        known.profile,
+        base64_token=asked.base64_token,
+        required_modules=required,
+        absent_as_null=known.profile.absent_as_null or asked.absent_as_null,
+        credentials_extensions=asked.credentials_extensions or known.profile.credentials_extensions,
+    )
 
 
 def _is_us(context: Context, country_code: str, party_id: str) -> bool:
@@ -160,8 +167,8 @@ async def accept_credentials(
     *,
     allow: Sequence[str],
     correlation_id: str,
-) -> Credentials:
-    """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets a fresh token.
+) -> bytes:
+    """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets our credentials with a fresh token.
 
     Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
@@ -183,13 +190,14 @@ async def accept_credentials(
                 state=state,
                 endpoints=offer.endpoints,
                 issued=reissue(current, token, now),
+                sent=sent_credentials(context),
             )
             await put_party(tx, updated, now, correlation_id)
             await request_push(tx, updated, now, wait=AFTER_REGISTERING)
             kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
             event = await emit(context, tx, kind, updated.key, correlation_id, **offer.said)
         await deliver(context, [event])
-        return our_credentials(context, token)
+        return our_credentials(context, updated.profile, token)
     raise CannotUseApi(f"the credentials of {party} change faster than they can be verified")
 
 

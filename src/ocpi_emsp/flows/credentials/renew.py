@@ -15,7 +15,6 @@ from contextlib import suppress
 from attrs import evolve
 
 from ocpi_emsp import logs
-from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.errors import (
     AnswerUnusable,
     NotRegistered,
@@ -29,7 +28,8 @@ from ocpi_emsp.events import PartyUnregistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request, require
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_token
-from ocpi_emsp.flows.credentials.discovery import Offer, our_credentials, usable_offer
+from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
+from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
 from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
@@ -152,7 +152,7 @@ class _OfAnotherParty(AnswerUnusable):
 
 async def _exchanged(context: Context, party: Party, method: str, token: str) -> Credentials:
     """What the partner answers. Raises PartnerError."""
-    body = encode_valid(our_credentials(context, token))
+    body = our_credentials(context, party.profile, token)
     theirs = read(Credentials, (await _call(context, party, method, body)).data)
     if (theirs.country_code.upper(), theirs.party_id.upper()) != party.owner:
         raise _OfAnotherParty(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
@@ -198,7 +198,7 @@ async def _finish(context: Context, begun: Party, token: str, theirs: Credential
         crossed = current.token != begun.token
         if not crossed:
             current = evolve(with_credentials(current, theirs), endpoints=offered)
-        confirmed = evolve(current, issued=confirm(current, token))
+        confirmed = evolve(current, issued=confirm(current, token), sent=sent_credentials(context))
         await put_party(tx, confirmed, context.clock.now(), context.correlation_id)
         said = {} if offer is None else offer.said
         event = None if crossed else await emit(context, tx, PartyUpdated, current.key, context.correlation_id, **said)

@@ -14,7 +14,7 @@ import hashlib
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from attrs import evolve, field, frozen
@@ -23,6 +23,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.check import RULES, Policy
 from ocpi_emsp.check.policy import can_be
 from ocpi_emsp.codec import decode, dump, encode
+from ocpi_emsp.codec.nulls import with_nulls
 from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
@@ -74,6 +75,28 @@ class RuleAction:
 
 
 @frozen(kw_only=True, slots=False)
+class SentCredentials:
+    """What a partner got of us last, without the token."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    url: str
+    """Our public base."""
+    country_code: str
+    party_id: str
+    business_details: BusinessDetails
+    extensions: str = ""
+    """Those of the eMSP, as a JSON object; empty for none."""
+    required_modules: tuple[str, ...] = ()
+    """The eMSP's own setting."""
+
+    @property
+    def known_extensions(self) -> dict[str, Any]:
+        """The extensions by name."""
+        return dict(msgspec.json.decode(self.extensions)) if self.extensions else {}
+
+
+@frozen(kw_only=True, slots=False)
 class Profile:
     """How a partner is called and answered where that differs from the eMSP's own settings."""
 
@@ -114,6 +137,10 @@ class Profile:
     authorization_ids: bool = False
     """Each authorization that we give and each START_SESSION and RESERVE_NOW has an authorization_id: one is made where
     the backend gives none."""
+    absent_as_null: bool = False
+    """It requires every member: an optional one that is absent is sent as null."""
+    credentials_extensions: str | None = None
+    """Members of our credentials for it that the specification does not know, as a JSON object."""
     endpoints: tuple[Endpoint, ...] = ()
     """Endpoints that were set by hand, for modules that it announces nowhere, or wrongly; they come first."""
     without_locations: bool = False
@@ -140,6 +167,11 @@ def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
 @lru_cache(maxsize=1024)
 def _read_matrix(text: str) -> SupportMatrix:
     return SupportMatrix.from_csv(text)
+
+
+def as_wanted(profile: Profile, kind: type[Any], body: bytes) -> bytes:
+    """An object of ours as the partner wants it: with null for what is absent, where it requires every member."""
+    return with_nulls(kind, body) if profile.absent_as_null else body
 
 
 def with_policy(profile: Profile, policy: Policy | None) -> Profile:
@@ -172,6 +204,8 @@ class Party:
     business_details: BusinessDetails | None = None
     endpoints: tuple[Endpoint, ...] = ()
     profile: Profile = Profile()
+    sent: SentCredentials | None = None
+    """What it got of us last; None where an earlier version registered it."""
     sends_base64: bool = False
     """It was seen to send its token in base64."""
     sequence: int = field(default=0, eq=False)

@@ -18,8 +18,10 @@ from typing import Any, TypeAlias
 from attrs import evolve, fields
 
 from ocpi_emsp.check import RULES, Policy
+from ocpi_emsp.codec import dump, parse
+from ocpi_emsp.codec.extensions import require_extensions
 from ocpi_emsp.codec.zones import zone_of
-from ocpi_emsp.errors import UnsafeUrl
+from ocpi_emsp.errors import InvalidObject, NotJson, UnsafeUrl
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import MIN_RATE, is_usable_rate
@@ -36,7 +38,7 @@ from ocpi_emsp.flows.parties.party import (
     with_policy,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
-from ocpi_emsp.models import Endpoint, ModuleID
+from ocpi_emsp.models import Credentials, Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import OUTGOING
 from ocpi_emsp.support import SupportMatrix
@@ -203,6 +205,21 @@ def _endpoints(value: Any) -> tuple[Endpoint, ...]:
     return tuple(Endpoint(identifier=ModuleID.of(module), url=url) for module, url in found.items())
 
 
+def _extensions(value: Any) -> str | None:
+    """Given as a mapping, or as the JSON object that is stored."""
+    expected = "expected a mapping of names to values, or a JSON object, for example {'vendor_id': 7}"
+    try:
+        found = parse(value) if isinstance(value, str) else value
+        if not isinstance(found, Mapping):
+            raise ValueError(expected)
+        plain = require_extensions(Credentials, found)
+    except NotJson as error:
+        raise ValueError(f"{expected}: {error.message}") from None
+    except InvalidObject as error:
+        raise ValueError(error.findings[0].message if error.findings else error.message) from None
+    return dump(plain).decode() if plain else None
+
+
 def _zone(value: Any) -> str:
     zone_of(str(value))
     return str(value)
@@ -260,6 +277,8 @@ _READERS: Mapping[str, _Value] = {
     "required_modules": _modules,
     "push_tokens": _flag,
     "authorization_ids": _flag,
+    "absent_as_null": _flag,
+    "credentials_extensions": _extensions,
     "endpoints": _endpoints,
     "without_locations": _flag,
 }

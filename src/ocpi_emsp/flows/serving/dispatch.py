@@ -48,6 +48,7 @@ from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write
 from ocpi_emsp.flows.parties.party import Caller, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
+from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
@@ -111,6 +112,7 @@ async def dispatch(context: Context, request: Request) -> Response:
             message = f"internal error, correlation id {logged.correlation_id}"
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
         await log_backlog(context)
+        response = as_wanted(response, logged.party, logged.matched, request.method)
         return logged.done(response, span)
 
 

@@ -72,6 +72,11 @@ class Deviations:
       (the specification says n/a)
     - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
 
+    Members:
+
+    - `requires_members`: an object of the eMSP without one of the members of its table, optional ones too, is answered
+      HTTP 422 without an envelope, as by FastAPI; null is as good as a value. Credentials that answer are refused alike
+
     URLs:
 
     - `endpoint_slash`: the version details list endpoints that end with a slash
@@ -133,6 +138,8 @@ class Deviations:
     accept_credentials_patch: bool = True
     accept_base64_token: bool = False
     send_base64_token: bool = False
+
+    requires_members: bool = False
 
     endpoint_slash: bool = False
     redirect_slashes: bool = False

@@ -1,7 +1,7 @@
 """Which fields an eMSP's objects must have, and a check that names what is wrong.
 
-The tables are those of OCPI 2.1.1: Credentials (credentials.md 2.1), BusinessDetails (mod_locations.md 4.1),
-Token (mod_tokens.md 3.2), LocationReferences (mod_tokens.md 4.2) and the four command objects
+The tables are those of OCPI 2.1.1: Credentials (credentials.md 2.1), BusinessDetails and Image (mod_locations.md 4.1,
+4.14), Token (mod_tokens.md 3.2), LocationReferences (mod_tokens.md 4.2) and the four command objects
 (mod_commands.md 3.2 to 3.5). A deviation is answered with status_code 2001 (status_codes.md).
 """
 
@@ -68,7 +68,20 @@ _RESPONSE_URL = Field(name="response_url", kind="URL")
 _LAST_UPDATED = Field(name="last_updated", kind="DateTime")
 _LOCATION_ID = _string("location_id", 39)
 
-BUSINESS_DETAILS: Final = (_string("name", 100), Field(name="website", kind="URL", required=False))
+IMAGE: Final = (
+    Field(name="url", kind="URL"),
+    Field(name="thumbnail", kind="URL", required=False),
+    _string("category", 255),
+    _string("type", 4),
+    Field(name="width", kind="int", required=False),
+    Field(name="height", kind="int", required=False),
+)
+
+BUSINESS_DETAILS: Final = (
+    _string("name", 100),
+    Field(name="website", kind="URL", required=False),
+    Field(name="logo", kind="object", required=False, fields=IMAGE),
+)
 
 CREDENTIALS: Final = (
     _string("token", 64),
@@ -134,6 +147,15 @@ def _problems_of(document: Document, field: Field, prefix: str) -> list[str]:
     if field.values and value not in field.values:
         return [f"Field is none of {', '.join(field.values)}: {name}"]
     return problems(value, field.fields, f"{name}.") if field.fields else []
+
+
+def absent(document: Json, fields: tuple[Field, ...], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of the members of the table that `document` and its objects do not have, not even as null."""
+    if not isinstance(document, dict):
+        return []
+    missing = [(*path, field.name) for field in fields if field.name not in document]
+    nested = (absent(document.get(field.name), field.fields, (*path, field.name)) for field in fields)
+    return [*missing, *(each for found in nested for each in found)]
 
 
 def check(document: Json, fields: tuple[Field, ...]) -> Document:

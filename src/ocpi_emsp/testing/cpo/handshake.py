@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
-from ocpi_emsp.testing.cpo.fields import CREDENTIALS, check, problems
+from ocpi_emsp.testing.cpo.fields import CREDENTIALS, absent, check, problems
 from ocpi_emsp.testing.cpo.outgoing import Exchange, NotRegisteredError, Outgoing
 from ocpi_emsp.testing.cpo.registration import Registration, new_token
 from ocpi_emsp.testing.cpo.settings import MODULES, VERSION, Settings
@@ -147,6 +147,8 @@ class Handshake:
         if not exchange.ok:
             return
         wrong = problems(exchange.data, CREDENTIALS)
+        if self._settings.requires_members:
+            wrong += [f"Field required: {'.'.join(path)}" for path in absent(exchange.data, CREDENTIALS)]
         if wrong:
             raise HandshakeError(3001, f"The answer holds no credentials: {'; '.join(wrong)}", exchanges)
         server_token = self._registration.server_token if fields and "token" not in fields else offered

@@ -19,14 +19,24 @@ from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.commands import Commands
 from ocpi_emsp.testing.cpo.deviations import LISTS
 from ocpi_emsp.testing.cpo.failures import Failures
-from ocpi_emsp.testing.cpo.fields import COMMANDS
+from ocpi_emsp.testing.cpo.fields import COMMANDS, CREDENTIALS, TOKEN, absent
 from ocpi_emsp.testing.cpo.handshake import Handshake
 from ocpi_emsp.testing.cpo.listing import Lists
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, path_of
 from ocpi_emsp.testing.cpo.registration import authenticate
 from ocpi_emsp.testing.cpo.settings import BASE_PATH, VERSION
 from ocpi_emsp.testing.cpo.tokens import ReceivedToken
-from ocpi_emsp.testing.cpo.wire import Answer, Document, Handler, Request, RequestError, answer, decode_or_none, refusal
+from ocpi_emsp.testing.cpo.wire import (
+    Answer,
+    Document,
+    Handler,
+    Request,
+    RequestError,
+    answer,
+    decode_or_none,
+    plain_json,
+    refusal,
+)
 
 _Methods: TypeAlias = Callable[[], Mapping[str, Handler]]
 
@@ -87,12 +97,16 @@ class Interface:
             self.failures.check_token(token)
             token_format = "raw" if request.headers["authorization"].endswith(f" {token}") else "base64"
             request.state.token = token
-            redirect = self._redirect(module, request)
-            answered = redirect or await self._handler(module, methods(), request)(request)
+            redirected = self._redirect(module, request)
+            answered = redirected or await self._answered(module, methods(), request)
         except RequestError as error:
             answered = refusal(self._cpo.now, error)
         await self._log(request, module, answered, token_format)
         return answered
+
+    async def _answered(self, module: str, methods: Mapping[str, Handler], request: Request) -> Answer:
+        handler = self._handler(module, methods, request)
+        return await self._lacking(module, request) or await handler(request)
 
     def _handler(self, module: str, methods: Mapping[str, Handler], request: Request) -> Handler:
         if not methods or (module and module not in self._cpo.modules):
@@ -113,6 +127,18 @@ class Interface:
         query = f"?{request.query_string}" if request.query_string else ""
         location = f"{self._cpo.url.rstrip('/')}{path}{'/' if is_bare else ''}{query}"
         return Answer(status=307, body=b"", headers={"location": location})
+
+    async def _lacking(self, module: str, request: Request) -> Answer | None:
+        """How a framework refuses an object without all its members, where the CPO requires them."""
+        if not self._cpo.requires_members or request.method not in ("POST", "PUT"):
+            return None
+        name = request.path.removesuffix("/").rpartition("/")[2]
+        tables = {"credentials": CREDENTIALS, "tokens": TOKEN, "commands": COMMANDS.get(name, ())}
+        paths = absent(decode_or_none(await request.body()), tables.get(module or "credentials", ()))
+        if not paths:
+            return None
+        found = [{"type": "missing", "loc": ["body", *path], "msg": "Field required"} for path in paths]
+        return plain_json({"detail": found}, 422)
 
     async def _log(self, request: Request, module: str, answered: Answer, token_format: str) -> None:
         outcome: Document = {"method": request.method, "status": answered.status, "status_code": answered.status_code}

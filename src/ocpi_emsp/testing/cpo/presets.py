@@ -12,6 +12,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
     "bare-command-result": {"bare_command_result": True},
+    # Members
+    "required-members": {"requires_members": True},
     # URLs
     "slash-endpoints": {"endpoint_slash": True, "redirect_slashes": True},
     "slash-redirects": {"redirect_slashes": True},

@@ -164,5 +164,5 @@ def refusal(now: datetime, error: RequestError) -> Answer:
 
 
 def plain_json(value: Json, status: int = 200) -> Answer:
-    """JSON without an envelope, for the control interface, which is not OCPI."""
+    """JSON without an envelope, for the control interface, which is not OCPI, and for what frameworks answer."""
     return Answer(status=status, body=encode(value), headers=JSON_TYPE)

@@ -21,7 +21,7 @@ from ocpi_emsp.findings import Report, Severity
 from ocpi_emsp.flows.calls.call import call
 from ocpi_emsp.flows.calls.fetch_one import fetch_object
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.party import Party, as_wanted
 from ocpi_emsp.models import Token
 from ocpi_emsp.routes import outgoing
 
@@ -37,6 +37,7 @@ async def put_token(context: Context, party: Party, token: Token, extensions: Ma
 
 async def put_document(context: Context, party: Party, uid: str, body: bytes) -> None:
     """PUT the document of a valid token at the party."""
+    body = as_wanted(party.profile, Token, body)
     await call(context, party, outgoing("tokens.put"), params=_params(context, uid), body=body)
 
 

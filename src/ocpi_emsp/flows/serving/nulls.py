@@ -1,0 +1,63 @@
+"""Answers to a partner that requires every member of an object (profile field absent_as_null).
+
+Rules of this module: an answer to such a partner has null for what may be absent, in its envelope and in the OCPI
+objects that it holds, whatever route it is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from attrs import evolve
+
+from ocpi_emsp.codec.nulls import with_nulls
+from ocpi_emsp.codec.patch import join, members
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.models import (
+    AuthorizationInfo,
+    Cdr,
+    Connector,
+    Credentials,
+    Evse,
+    Location,
+    Session,
+    Tariff,
+    Token,
+    Version,
+    VersionDetail,
+)
+from ocpi_emsp.routes import Match
+from ocpi_emsp.wire import Response
+
+KINDS: Mapping[str, type[Any]] = {
+    "versions.get": Version,
+    "version_details.get": VersionDetail,
+    "credentials.get": Credentials,
+    "credentials.post": Credentials,
+    "credentials.put": Credentials,
+    "credentials.patch": Credentials,
+    "locations.get_location": Location,
+    "locations.get_evse": Evse,
+    "locations.get_connector": Connector,
+    "sessions.get": Session,
+    "cdrs.get": Cdr,
+    "tariffs.get": Tariff,
+    "tokens.list": Token,
+    "tokens.authorize": AuthorizationInfo,
+}
+"""What the answer of a route holds; the answers of the other routes hold no object."""
+
+
+def as_wanted(response: Response, party: Party | None, matched: Match | None, method: str) -> Response:
+    """The response as the party wants it."""
+    if party is None or not party.profile.absent_as_null:
+        return response
+    envelope = members(response.body)
+    data = envelope.setdefault("data", msgspec.Raw(b"null"))
+    route = matched.routes.get(method) if matched else None
+    kind = KINDS.get(route.name) if route else None
+    if kind is not None and response.status < 300:
+        envelope["data"] = msgspec.Raw(with_nulls(kind, data))
+    return evolve(response, body=join(envelope))
