@@ -91,7 +91,7 @@ def wants_base64(world: World) -> None:
 
 
 def wants_every_member(world: World) -> None:
-    assert world.command("party", "profile", "NL-TNM", "--set", "absent_as_null=true").status == 0
+    world.put_party(evolve(world.party(), profile=Profile(absent_as_null=True)))
 
 
 def announces_slashes(world: World) -> None:

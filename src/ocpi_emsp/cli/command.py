@@ -13,6 +13,7 @@ from typing import Any
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
+from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.codec import dump
@@ -43,10 +44,13 @@ def run(arguments: Arguments) -> int:
 
 
 def _send(cpo: Client, emsp: Emsp, arguments: Arguments) -> PendingCommand:
-    sending = {"timeout": arguments.timeout, "force": arguments.force}
+    sending: dict[str, Any] = {"timeout": arguments.timeout, "force": arguments.force}
+    if arguments.extensions is not None:
+        sending["extensions"] = extensions(arguments.extensions)
     if arguments.action == "stop-session":
         return cpo.stop_session(session_id=arguments.session_id, **sending)
     token = _token(emsp, arguments)
+    sending["authorization_id"] = arguments.authorization_id
     charging = {"token": token, "location_id": arguments.location, "evse_uid": arguments.evse, **sending}
     if arguments.action == "start-session":
         return cpo.start_session(**charging)

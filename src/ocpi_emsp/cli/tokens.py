@@ -1,6 +1,7 @@
 """``ocpi-emsp tokens put|invalidate``: our drivers' tokens, stored and pushed to every party that gets them.
 
 Rules of this module:
+- members of a token that the specification does not know are stored and sent with it (docs/extensions.md);
 - a token that breaks the specification is named with its place and left out; the others are stored, batch by batch, so
   that a file of any size takes little memory;
 - tokens stay stored whatever becomes of the pushes: the next push tries those again that failed;
@@ -26,9 +27,9 @@ from ocpi_emsp.codec import parse, wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed
 from ocpi_emsp.findings import counted
-from ocpi_emsp.models import Token, TokenType
+from ocpi_emsp.models import TokenType
 from ocpi_emsp.resources import TokensPushed, WaitingPush
-from ocpi_emsp.resources.records import valid_token
+from ocpi_emsp.resources.records import TokenWithExtensions, valid_token_with_extensions
 
 _MAX_NAMED = 20
 """Tokens that are named one by one."""
@@ -69,21 +70,24 @@ class Reading:
     good: int = field(default=0, init=False)
     refused: int = field(default=0, init=False)
 
-    def tokens(self) -> Iterator[Token]:
-        """Every token that can be stored; the others are reported. Raises Usage where the file cannot be read."""
+    def tokens(self) -> Iterator[TokenWithExtensions]:
+        """Every token that can be stored, with its extensions; the others are reported.
+
+        Raises Usage where the file cannot be read.
+        """
         with files.reading(self._file):
             for part in read_parts(self._stream, self._file):
                 if not part.envelope and (token := self._token(part)) is not None:
                     self.good += 1
                     yield token
 
-    def _token(self, part: Part) -> Token | None:
+    def _token(self, part: Part) -> TokenWithExtensions | None:
         place = ": ".join(each for each in (self._file, part.place, part.pointer) if each)
         if part.too_long:
             self._refuse([f"{place}: it is too long for a token"])
             return None
         try:
-            return valid_token(parse(part.document))
+            return valid_token_with_extensions(parse(part.document))
         except NotJson as error:
             self._refuse([f"{place}: {error.message}"])
         except InvalidObject as error:

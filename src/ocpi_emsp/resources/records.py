@@ -21,10 +21,18 @@ from ocpi_emsp.flows.locations.read import as_stored
 from ocpi_emsp.flows.parties.party import Party, party_key
 from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.flows.tokens.authorization_records import Decision
-from ocpi_emsp.flows.tokens.store import valid_token
+from ocpi_emsp.flows.tokens.store import TokenWithExtensions, valid_token_with_extensions
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION, START, Entry, Kind
 
-__all__ = ["as_stored", "party_key", "read_details", "read_document", "received_key", "valid_token"]
+__all__ = [
+    "TokenWithExtensions",
+    "as_stored",
+    "party_key",
+    "read_details",
+    "read_document",
+    "received_key",
+    "valid_token_with_extensions",
+]
 
 _READERS: Mapping[str, Callable[[bytes], Any]] = {
     Kind.PARTY: partial(decode, Party),

@@ -42,10 +42,11 @@ class Tokens(Resource):
         return await our_tokens.put_token_here(self._contexts(), token, extensions)
 
     @blocking
-    async def put_many(self, tokens: Iterable[Token]) -> int:
+    async def put_many(self, tokens: Iterable[Token | tuple[Token, Mapping[str, Any]]]) -> int:
         """:meth:`put` many, 500 in a transaction; how many of them said something new.
 
-        Raises InvalidObject at the first that breaks the specification: the batches before it stay.
+        Each is a token, or a token and its extensions. Raises InvalidObject at the first that breaks the specification:
+        the batches before it stay.
         """
         return await our_tokens.put_tokens_here(self._contexts(), tokens)
 

@@ -162,10 +162,12 @@ _CHARGING = (
     o.token_type,
     option("--location", "the location, as the CPO sent it", metavar="ID", required=True),
     option("--evse", "its EVSE (default: the charge point chooses)", metavar="UID"),
+    option("--authorization-id", "what the authorization is called, in the session and the CDR too", metavar="ID"),
 )
 _SENDING = (
     o.flag("--force", "send it although a check of the location, EVSE, token or session failed"),
     option("--timeout", "how long the charge point may take (default: 120)", type=o.seconds),
+    option("--extensions", "what the command has beyond OCPI, a JSON object", metavar="JSON"),
 )
 commands = group(
     "command",

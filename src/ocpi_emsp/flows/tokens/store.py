@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, fields_dict, frozen
 
 from ocpi_emsp.codec import decode, diagnose, dump, encode_valid, parse
 from ocpi_emsp.codec.content import same_content
@@ -58,7 +58,7 @@ class FailedToken:
 
 async def put_token_here(context: Context, token: Token, extensions: Mapping[str, Any] | None = None) -> Token:
     """Store a token with extensions; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
-    body = extended(encode_valid(token), require_extensions(Token, extensions))
+    body = _encoded((token, extensions or {}))
     async with context.store.transaction() as tx:
         stored, is_changed = await _put(context, tx, body)
         if is_changed:
@@ -67,13 +67,17 @@ async def put_token_here(context: Context, token: Token, extensions: Mapping[str
     return stored
 
 
-async def put_tokens_here(context: Context, tokens: Iterable[Token]) -> int:
+TokenWithExtensions: TypeAlias = tuple[Token, Mapping[str, Any]]
+"""A token, and members of it that the specification does not know."""
+
+
+async def put_tokens_here(context: Context, tokens: Iterable[Token | TokenWithExtensions]) -> int:
     """Store many; how many of them are new or changed. Raises InvalidObject where one breaks the specification.
 
     They are read and stored some hundred at a time: of those that stand in one batch with a bad one none is stored.
     """
     changed, left = 0, iter(tokens)
-    while batch := [encode_valid(token) for token in islice(left, _BATCH)]:
+    while batch := [_encoded(token) for token in islice(left, _BATCH)]:
         async with context.store.transaction() as tx:
             before = changed
             for body in sorted(batch, key=lambda each: _key_of(context, each)):  # all writers lock in one order
@@ -82,6 +86,11 @@ async def put_tokens_here(context: Context, tokens: Iterable[Token]) -> int:
                 await request_pushes(tx, context.clock.now())
     await log_backlog(context)
     return changed
+
+
+def _encoded(token: Token | TokenWithExtensions) -> bytes:
+    plain, extensions = token if isinstance(token, tuple) else (token, None)
+    return extended(encode_valid(plain), require_extensions(Token, extensions))
 
 
 async def patch_token_here(context: Context, uid: str, token_type: TokenType, changes: dict[str, Any]) -> Token:
@@ -193,6 +202,13 @@ def valid_token(plain: Any) -> Token:
     if diagnosis.value is None or wrong:
         raise InvalidObject("this Token breaks the specification", findings=tuple(wrong))
     return diagnosis.value
+
+
+def valid_token_with_extensions(plain: Any) -> TokenWithExtensions:
+    """:func:`valid_token`, and its further members. Raises InvalidObject, also for those that cannot be extensions."""
+    token = valid_token(plain)
+    known = fields_dict(Token)
+    return token, require_extensions(Token, {name: value for name, value in plain.items() if name not in known})
 
 
 def _key(context: Context, uid: str, token_type: TokenType) -> Key:
