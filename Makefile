@@ -8,7 +8,7 @@ LOCKED := .ci/constraints.txt
 $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
-.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench fuzz clean
+.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench fuzz laws clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -83,6 +83,12 @@ bench: $(VENV)/.dev
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(ARGS)
+
+# The two laws of tests/foreign with new examples, on memory, SQLite and PostgreSQL.
+EXAMPLES ?= 10000
+laws: $(VENV)/.dev
+	LAW_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) -o timeout=0 \
+	    tests/foreign/test_law_of_spelling.py tests/foreign/test_law_of_the_last_word.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -1,8 +1,9 @@
 """What a partner says of its objects one after the other, and what is stored in the end: one file for each.
 
 A word is ``whole`` (a location, session or tariff: pushed by PUT, or pulled), ``put`` or ``patch`` (of the path), with
-``at`` (minutes, or ``now-2s``; left out: without a ``last_updated``) and what is different ``but`` for that. A location
-has its two EVSEs, or those in ``evses``; an EVSE its connector, or those in ``connectors``: id, time, changes.
+``at`` (minutes, ``now-2s`` or ``now+1h``; null or left out: without a ``last_updated``) and what is different ``but``
+for that. A location has its two EVSEs, or those in ``evses``; an EVSE its connector, or those in ``connectors``: id,
+time, changes.
 """
 
 from __future__ import annotations
@@ -36,9 +37,17 @@ def scripts(folder: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("script", found)
 
 
+_FROM_NOW = {"now-2s": timedelta(seconds=-2), "now+1h": timedelta(hours=1)}
+
+
 def moment(at: int | str) -> str:
     """The time of a word."""
-    return timestamp(NOW - timedelta(seconds=2) if at == "now-2s" else _DAY + timedelta(minutes=int(at)))
+    return timestamp(NOW + _FROM_NOW[at] if at in _FROM_NOW else _DAY + timedelta(minutes=int(at)))
+
+
+def _dated(document: Document, at: int | str | None) -> Document:
+    others = {name: value for name, value in document.items() if name != "last_updated"}
+    return others if at is None else others | {"last_updated": moment(at)}
 
 
 @frozen
@@ -97,25 +106,24 @@ def _whole(word: Mapping[str, Any]) -> Document:
 
 def _changed(made: Document, word: Mapping[str, Any]) -> Document:
     changes: Document = word.get("but", {})
-    return made | changes | {"last_updated": moment(word["at"])}
+    return _dated(made | changes, word.get("at"))
 
 
-def _evse(uid: str, at: int, changes: Document, connectors: list[Any] | None = None) -> Document:
+def _evse(uid: str, at: int | None, changes: Document, connectors: list[Any] | None = None) -> Document:
     made: Document = samples.evse(uid) | {"connectors": [_connector(*each) for each in connectors or [["1", 0, {}]]]}
-    return made | changes | {"last_updated": moment(at)}
+    return _dated(made | changes, at)
 
 
-def _connector(connector_id: str, at: int, changes: Document) -> Document:
-    made: Document = samples.connector(connector_id) | changes | {"last_updated": moment(at)}
-    return made
+def _connector(connector_id: str, at: int | None, changes: Document) -> Document:
+    return _dated(samples.connector(connector_id) | changes, at)
 
 
 def _part(word: Mapping[str, Any]) -> Document:
     """What is put at a path, or patched there."""
     changes: Document = word.get("but", {})
     if "patch" in word:
-        return changes | ({"last_updated": moment(word["at"])} if "at" in word else {})
+        return _dated(changes, word.get("at"))
     *_, evse_uid, last = word["put"].split("/")
     if evse_uid == "LOC1":
-        return _evse(last, word["at"], changes, word.get("connectors"))
-    return _connector(last, word["at"], changes)
+        return _evse(last, word.get("at"), changes, word.get("connectors"))
+    return _connector(last, word.get("at"), changes)

@@ -99,7 +99,7 @@ class Desk:
         """Send the sample as ``change`` leaves it."""
         whole = _MADE[self.way.module]()
         changed = deepcopy(whole)
-        change(_at(changed, self.way.place))
+        change(at(changed, self.way.place))
         if not self.way.method:
             return self._pull(changed)
         if self.way.method == "PATCH":
@@ -107,13 +107,13 @@ class Desk:
             return self._push("PATCH", self.way.path, self._patch(whole, changed))
         if self.way.module == "locations":
             self._push("PUT", "locations/*/LOC1", whole)
-        return self._push(self.way.method, self.way.path, _at(changed, self._below()))
+        return self._push(self.way.method, self.way.path, at(changed, below(self.way)))
 
     def stored(self) -> Any:
         """The typed view of what was sent."""
         found = getattr(self.pair.emsp, self.way.module).get("NL-TNM", _IDS[self.way.module])
         assert found is not None
-        return _at(found, self.way.place)
+        return at(found, self.way.place)
 
     def findings(self) -> list[Found]:
         """The findings about the object that is stored, with pointers into it."""
@@ -121,18 +121,13 @@ class Desk:
         assert found is not None
         return [(each.pointer, each.rule, each.severity.value) for each in found.findings]
 
-    def _below(self) -> tuple[str | int, ...]:
-        """Where what the path names lies in the location."""
-        depth = self.way.path.count("/") - 2 if self.way.module == "locations" else 0
-        return (*_EVSE, *_CONNECTOR)[: depth * 2]
-
     def _patch(self, whole: Document, changed: Document) -> Document:
-        below = self._below()
-        return _patch(_at(whole, below), _at(changed, below), keyed=self.way.module == "locations")
+        place = below(self.way)
+        return _patch(at(whole, place), at(changed, place), keyed=self.way.module == "locations")
 
     def pointer(self, pointer: str) -> str:
         """A pointer into the object, as a pointer into what is sent."""
-        return "".join(f"/{step}" for step in self.way.place[len(self._below()) :]) + pointer
+        return "".join(f"/{step}" for step in self.way.place[len(below(self.way)) :]) + pointer
 
     def _push(self, method: str, path: str, body: Any) -> Said:
         target = "/2.1.1/" + path.replace("*/", "NL/TNM/", 1)
@@ -153,7 +148,14 @@ class Desk:
         return Said(1000, "Success")
 
 
-def _at(document: Any, place: Sequence[str | int]) -> Any:
+def below(way: Way) -> tuple[str | int, ...]:
+    """Where what the path names lies in the location."""
+    depth = way.path.count("/") - 2 if way.module == "locations" else 0
+    return (*_EVSE, *_CONNECTOR)[: max(depth, 0) * 2]
+
+
+def at(document: Any, place: Sequence[str | int]) -> Any:
+    """What lies there in a document, or in a typed view."""
     for step in place:
         document = getattr(document, str(step)) if hasattr(document, str(step)) else document[step]
     return document
@@ -190,7 +192,7 @@ def changed_by(case: Case) -> Callable[[Document], None]:
     """What a case changes in an object, or in the part at ``at``: members by name, left out, or one item of a list."""
 
     def change(document: Document) -> None:
-        part = _at(document, case.get("at", ()))
+        part = at(document, case.get("at", ()))
         part.update(case.get("changes", {}))
         for name in case.get("removed", ()):
             del part[name]

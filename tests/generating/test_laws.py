@@ -106,7 +106,8 @@ HOSTILE: dict[str, Any] = {
     "exponent": b'{"kwh":1e999999999999,"voltage":-1e400,"price":1E-999999}',
     "many digits": b'{"amperage":' + b"9" * 10_000 + b"}",
     "zero byte": b'{"id":"\x00"}',
-    "byte order mark": b"\xef\xbb\xbf{}",
+    "byte order mark alone": b"\xef\xbb\xbf",
+    "two byte order marks": b"\xef\xbb\xbf\xef\xbb\xbf{}",
     "UTF-16": "{}".encode("utf-16"),
     "a word": "nul",
     "nothing": b"",
@@ -117,6 +118,11 @@ HOSTILE: dict[str, Any] = {
 def test_check_never_raises_on_what_is_hostile(name: str) -> None:
     for kind in KINDS:
         assert check(HOSTILE[name], kind).findings
+
+
+@each_kind
+def test_a_byte_order_mark_says_nothing(kind: type[Any]) -> None:
+    assert check(b"\xef\xbb\xbf{}", kind) == check(b"{}", kind)
 
 
 @some

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -45,3 +46,10 @@ def _tolerantly(document: bytes | msgspec.Raw) -> datetime:
     except msgspec.ValidationError:
         return EARLIEST
     return EARLIEST if moment is UNREADABLE else moment
+
+
+def timed(document: bytes, around: bytes) -> bytes:
+    """The document with the ``last_updated`` of another one, where it has none of its own and that one has."""
+    if said_at(document) > EARLIEST or said_at(around) == EARLIEST:
+        return document
+    return join({**members(document), "last_updated": members(around)["last_updated"]})

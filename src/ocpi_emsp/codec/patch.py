@@ -83,8 +83,8 @@ def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:
         old, new = bytes(merged.get(name, b"")), bytes(change)
         if new == b"null":
             merged.pop(name, None)
-        elif name in keyed and _is_listed(new, keyed[name]):
-            known = old if _is_listed(old, keyed[name]) else b"[]"
+        elif name in keyed and is_listed(new, keyed[name]):
+            known = old if is_listed(old, keyed[name]) else b"[]"
             merged[name] = msgspec.Raw(merge_items(known, new, keyed[name], keyed))
         elif new.startswith(b"{"):
             merged[name] = msgspec.Raw(_merge(old if old.startswith(b"{") else b"{}", new, keyed))
@@ -105,7 +105,7 @@ def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str
     return msgspec.json.encode(merged)
 
 
-def _is_listed(data: bytes, key: str) -> bool:
+def is_listed(data: bytes, key: str) -> bool:
     """Whether it is a list, or one item of it."""
     return data.startswith(b"[") or (
         data.startswith(b"{") and bytes(getattr(_cut(_only(key), data, "object"), key)) != b"null"

@@ -3,6 +3,8 @@
 Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
 - objects are ordered by the newest time that the partner itself said (``said_at``): one that is older than stored is
   ignored; the same content under a new ``last_updated`` is stored without an event;
+- what has no ``last_updated`` stands, and the newest time that the partner said before is stored in it: what comes next
+  is compared with that;
 - a record's ``last_updated`` is for lists by date and never goes back: a PATCH without one gets the receipt time there,
   beside its document, and that orders nothing;
 - a PATCH of an unknown object is 404, and the next sync pulls that object.
@@ -16,7 +18,7 @@ from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.content import same_content
-from ocpi_emsp.codec.moments import EARLIEST, said_at
+from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
 from ocpi_emsp.codec.patch import Members, join
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
@@ -42,6 +44,7 @@ async def store_object(
     """Insert or replace one record, with its event where its content changed."""
     if old is not None and is_older(old, new):
         return older(old)
+    new = in_order(old, new)
     if old is not None and incoming.pulled and old.document == new.document:
         return Stored(Outcome.UNCHANGED, record=old)
     new = onward(old, new)
@@ -57,6 +60,18 @@ def is_older(old: Record, new: Record) -> bool:
     """Whether what the partner says now is older than what it said of the same object before."""
     # Nothing is said later than the record's own time, which needs no reading.
     return new.last_updated < old.last_updated and EARLIEST < said_at(new.document) < said_at(old.document)
+
+
+def is_undated(new: Record) -> bool:
+    """Whether a received object has no time of its partner's: its record has that of its receipt."""
+    return new.last_updated >= new.received_at and said_at(new.document) == EARLIEST
+
+
+def in_order(old: Record | None, new: Record) -> Record:
+    """The new record; one without a time of its partner's keeps the newest that the partner said before."""
+    if old is None or not is_undated(new):
+        return new
+    return evolve(new, document=timed(new.document, old.document))
 
 
 def onward(old: Record | None, new: Record) -> Record:

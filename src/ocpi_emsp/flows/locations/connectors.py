@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ocpi_emsp.codec.moments import said_at
+from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
 from ocpi_emsp.codec.patch import as_items, identity, join, member, members
 
 _NULL = msgspec.Raw(b"null")
@@ -29,6 +29,22 @@ def newest_connectors(evse: bytes, other: bytes) -> bytes:
         return evse
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(listed))
     return join(parts)
+
+
+def undated_connectors(evse: bytes, old: bytes) -> bytes:
+    """The document of an EVSE without a time, which is received now, with what is stored of it and newer by its times.
+
+    It has the connectors that it lists; those without a time, and itself, keep the newest that the partner said before.
+    """
+    parts, stored = members(timed(evse, old)), as_items(members(old).get("connectors", _NULL))
+    listed = as_items(parts.get("connectors", _NULL))
+    for at, item in enumerate(listed):
+        place = place_of(stored, identity(item, "id"))
+        if place is not None:
+            before = stored[place]
+            is_older = EARLIEST < said_at(item) < said_at(before)
+            listed[at] = before if is_older else msgspec.Raw(timed(bytes(item), bytes(before)))
+    return join({**parts, "connectors": msgspec.Raw(msgspec.json.encode(listed))} if listed else parts)
 
 
 def place_of(connectors: list[msgspec.Raw], connector_id: str) -> int | None:

@@ -1,12 +1,14 @@
 """The eMSP interface of the locations module (mod_locations.md 2.2): Location, EVSE and Connector.
 
 Rules of this module (docs/spec-choices.md rows 4, 6; those of storing are in store.py):
-- a PATCH is merged into the document as stored, and then goes the way of a PUT; what it adds to a list without a
-  ``last_updated`` has that of the object around it;
+- a PATCH is merged into the document as stored, and then goes the way of a PUT; what is in it
+  without a time is dated by dated.py;
 - an EVSE or connector of an unknown location is 404 / 2003, one of an unknown EVSE 404 / 2000; the next sync pulls it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 from attrs import evolve
@@ -18,6 +20,7 @@ from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, updated_at
+from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
 from ocpi_emsp.flows.locations.read import assemble, joined
 from ocpi_emsp.flows.locations.store import (
     Pushed,
@@ -25,6 +28,7 @@ from ocpi_emsp.flows.locations.store import (
     location_key,
     read,
     read_strictly,
+    still_left_out,
     store_connector,
     store_evse,
     store_location,
@@ -33,7 +37,6 @@ from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
-_KEYED = {"evses": "uid", "connectors": "id"}
 _NULL = msgspec.Raw(b"null")
 
 
@@ -76,7 +79,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     key = location_key(incoming)
     old = await tx.get(key)
     stored = await tx.children(key) if old is not None else ()
-    pushed = read_strictly(incoming, stored) or read(incoming, incoming.request.body)
+    pushed = read_strictly(incoming, stored) or read(incoming, incoming.request.body, is_whole=True)
     incoming.require_id("id", pushed.location.id, key.id)
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
 
@@ -88,7 +91,7 @@ async def put_evse(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         location = await tx.get(location_key(incoming))
         if location is not None:
-            new = evse_record(incoming, location.key, evse, incoming.request.body)
+            new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
             return incoming.reply(await store_evse(incoming, tx, location, await tx.get(new.key), new))
         await request_resync_of(incoming, tx, location_key(incoming))
     raise _unknown_location(incoming)
@@ -120,11 +123,12 @@ async def patch_location(incoming: Incoming) -> Response:
         if record is not None:
             changes = members(incoming.request.body)
             stored = await tx.children(key)
-            document = _dated(merge_patch(joined(record, stored), join(changes), _KEYED), changes)
-            pushed = _on_receipt(incoming, read(incoming, document), changes)
+            whole = joined(record, stored)
+            document = merge_patch(whole, dated_patch(join(changes), whole), KEYED)
+            pushed = _patched(incoming, read(incoming, document), changes, stored)
             incoming.require_id("id", pushed.location.id, key.id)
             moment = updated_at(incoming, record, changes, pushed.location.last_updated)
-            return incoming.reply(await store_location(incoming, tx, record, stored, pushed, moment))
+            return incoming.reply(await store_location(incoming, tx, record, stored, pushed, moment, is_whole=False))
     raise UnknownLocation(f"location {shown(key.id)} is not known")
 
 
@@ -135,11 +139,12 @@ async def patch_evse(incoming: Incoming) -> Response:
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
             changes = members(incoming.request.body)
-            document = _dated(merge_patch(record.document, join(changes), _KEYED), changes)
+            document = merge_patch(record.document, dated_patch(join(changes), record.document), KEYED)
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
             moment = updated_at(incoming, record, changes, evse.last_updated)
             new = evolve(evse_record(incoming, location.key, evse, document), last_updated=moment)
+            new = still_left_out(record, new, says_status="status" in changes)
             return incoming.reply(await store_evse(incoming, tx, location, record, new))
         unknown = await _unknown_evse(incoming, tx)
     raise unknown
@@ -164,37 +169,16 @@ async def patch_connector(incoming: Incoming) -> Response:
     raise unknown
 
 
-def _dated(document: bytes, changes: Members) -> bytes:
-    """A patched location or EVSE; what the patch adds below without a ``last_updated`` has that of what is around."""
-    return _dated_below(document) if any(name in changes for name in _KEYED) else document
-
-
-def _dated_below(document: bytes) -> bytes:
-    parts = members(document)
-    moment = parts.get("last_updated", _NULL)
-    for name in _KEYED:
-        if name in parts:
-            parts[name] = msgspec.Raw(
-                b"[" + b",".join(_dated_item(item, moment) for item in as_items(parts[name])) + b"]"
-            )
-    return join(parts)
-
-
-def _dated_item(item: msgspec.Raw, moment: msgspec.Raw) -> bytes:
-    parts = members(item)
-    whole = bytes(item) if "last_updated" in parts else join({**parts, "last_updated": moment})
-    below = [members(each) for each in as_items(parts.get("connectors", _NULL))]
-    return whole if all("last_updated" in each for each in below) else _dated_below(whole)
-
-
-def _on_receipt(incoming: Incoming, pushed: Pushed, changes: Members) -> Pushed:
+def _patched(incoming: Incoming, pushed: Pushed, changes: Members, stored: Sequence[Record]) -> Pushed:
     """The patched location; an EVSE that the patch changes without a ``last_updated`` was updated on receipt."""
-    patched = as_items(changes.get("evses", _NULL))
-    uids = {identity(item, "uid") for item in patched if "last_updated" not in members(item)}
-    evses = [
-        evolve(evse, last_updated=max(incoming.now, evse.last_updated)) if evse.key.id in uids else evse
-        for evse in pushed.evses
-    ]
+    items = {identity(item, "uid"): members(item) for item in as_items(changes.get("evses", _NULL))}
+    known = {record.key: record for record in stored}
+    evses = []
+    for evse in pushed.evses:
+        item, old = items.get(evse.key.id, {}), known.get(evse.key)
+        if item and not {"last_updated"} & {*item, *changes}:
+            evse = evolve(evse, last_updated=max(incoming.now, evse.last_updated))
+        evses.append(evse if old is None else still_left_out(old, evse, says_status="status" in item))
     return evolve(pushed, evses=evses)
 
 

@@ -19,15 +19,17 @@ import msgspec
 from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
-from ocpi_emsp.codec.moments import EARLIEST, said_at
-from ocpi_emsp.codec.patch import as_items, identity, items, join, members
+from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
+from ocpi_emsp.codec.patch import as_items, items, join, members
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
+from ocpi_emsp.flows.inbound import upsert
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
-from ocpi_emsp.flows.inbound.upsert import differs, is_older, older, onward
-from ocpi_emsp.flows.locations.connectors import newest_connectors
+from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
+from ocpi_emsp.flows.locations.connectors import newest_connectors, place_of, placed, undated_connectors
+from ocpi_emsp.flows.locations.dated import dated_evse
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -46,12 +48,18 @@ class Pushed:
     evses: list[Record]
 
 
-def read(incoming: Incoming, document: bytes) -> Pushed:
-    """Take a whole location apart. Raises NotJson, InvalidObject with every finding."""
+def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Pushed:
+    """Take a location apart; what has no time in one that ``is_whole`` has that of what it is in.
+
+    Raises NotJson, InvalidObject with every finding.
+    """
     location = incoming.accept(Location, document)
     parts = members(document)
     evses = parts.pop("evses", _NULL)
-    documents = map(bytes, as_items(evses) if location.evses else ())
+    documents = [bytes(each) for each in as_items(evses)] if location.evses else []
+    if is_whole:
+        documents = [timed(each, document) for each in documents]
+        documents = [dated_evse(*each) for each in zip(location.evses, documents, strict=True)]
     pairs = zip(location.evses, documents, strict=True)
     key = location_key(incoming)
     records = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
@@ -105,15 +113,18 @@ async def store_location(
     stored: Sequence[Record],
     pushed: Pushed,
     moment: datetime,
+    *,
+    is_whole: bool = True,
 ) -> Stored:
-    """Insert or replace a location, changed at ``moment``, and each of its EVSEs."""
+    """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
     key, correlation_id = location_key(incoming), incoming.correlation_id
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
     stays = old if old is not None and is_older(old, record) else None
-    evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is None)
+    evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is not None, is_whole)
     await evses.store(pushed.evses)
     if stays is None:
-        await evses.remove_others(pushed, old)
+        await evses.remove_others(pushed, old, is_undated(record))
+        record = in_order(old, record)
     elif not evses.written:
         return older(stays)
     else:
@@ -146,8 +157,10 @@ class _Evses:
     known: dict[Key, Record]
     moment: datetime
     """When the location was changed."""
-    listed: bool
-    """Whether the location says which EVSEs it has; one that is older than stored does not."""
+    is_older: bool
+    """Whether the location is older than stored: what is in it was said before, where no time says more."""
+    is_whole: bool
+    """Whether the location lists its EVSEs; a PATCH names some."""
     latest: list[datetime] = field(factory=list)
     """When each was updated last."""
     written: list[Key] = field(factory=list)
@@ -171,12 +184,12 @@ class _Evses:
             await self.tx.put(record)
 
     def _merged(self, old: Record, received: Record) -> Record:
-        if old.missing_since is None or said_at(received.document) > said_at(old.document):
-            return merged(old, received)
+        if old.missing_since is None or self.is_older or not self.is_whole or is_undated(received):
+            return merged(old, received, is_older=self.is_older)
         # It is REMOVED since it was not listed, and not by a word of its partner's.
-        return onward(old, received) if self.listed else old
+        return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
-    async def remove_others(self, pushed: Pushed, location: Record | None) -> None:
+    async def remove_others(self, pushed: Pushed, location: Record | None, is_undated: bool) -> None:
         """Mark the EVSEs that were not received, as far as the location says that they are gone."""
         listed = {record.key for record in pushed.evses}
         left_out = [record for key, record in self.known.items() if key not in listed]
@@ -186,7 +199,7 @@ class _Evses:
         for record in left_out:
             self.latest.append(record.last_updated)
             is_later = record.received_at > location.received_at and said_at(record.document) > moment
-            if not is_later and await _remove(self.incoming, self.tx, record):
+            if (is_undated or not is_later) and await _remove(self.incoming, self.tx, record):
                 key = record.key
                 self.written.append(key)
                 self.changed.extend([key] if self.incoming.compares(LocationReceived) else [])
@@ -214,16 +227,29 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
     return True
 
 
-def merged(old: Record, new: Record) -> Record:
+def merged(old: Record, new: Record, *, is_older: bool = False) -> Record:
     """What stands of an EVSE: the received one or, where that is older, the stored one, each with the newest of every
-    connector; the stored record itself where nothing is newer."""
-    stays = is_older(old, new)
-    base, other = (old, new) if stays else (new, old)
-    document = newest_connectors(base.document, other.document)
-    if stays and document == old.document:
-        return old
-    record = new if document == new.document else evolve(new, document=document)
-    return onward(old, record)
+    connector; the stored record itself where nothing is newer.
+
+    ``is_older``: the location that it was received in is, and says nothing new under the time that is stored.
+    """
+    if is_undated(new):
+        return evolve(new, document=undated_connectors(new.document, old.document))
+    if upsert.is_older(old, new) or (is_older and said_at(new.document) == said_at(old.document)):
+        document = newest_connectors(old.document, new.document)
+        if document == old.document:
+            return old
+        changed = evolve(new, document=document, view=None)
+        return still_left_out(old, onward(old, changed), says_status=False)
+    document = newest_connectors(new.document, old.document)
+    return onward(old, new if document == new.document else evolve(new, document=document, view=None))
+
+
+def still_left_out(old: Record, new: Record, *, says_status: bool) -> Record:
+    """A changed EVSE: it stays REMOVED where its location left it out, unless the change says another status."""
+    if says_status or old.missing_since is None:
+        return new
+    return evolve(new, missing_since=old.missing_since, missed=old.missed)
 
 
 async def store_evse(
@@ -233,6 +259,12 @@ async def store_evse(
     record = received if old is None else merged(old, received)
     if old is not None and record is old:
         return older(old)
+    return await _put_evse(incoming, tx, location, old, record)
+
+
+async def _put_evse(
+    incoming: Incoming, tx: Transaction, location: Record, old: Record | None, record: Record
+) -> Stored:
     key = record.key
     await tx.put(record)
     if record.last_updated > location.last_updated:
@@ -255,14 +287,16 @@ async def store_connector(
 ) -> Stored:
     """Insert or replace a connector of an EVSE, changed at ``moment``."""
     parts = members(evse.document)
-    connectors = {identity(item, "id"): item for item in as_items(parts.get("connectors", _NULL))}
-    old = connectors.get(connector.id)
-    if old is not None and EARLIEST < said_at(document) < said_at(old):
-        return older(evse, said_at(old))
-    connectors[connector.id] = msgspec.Raw(document)
-    parts["connectors"] = msgspec.Raw(msgspec.json.encode(list(connectors.values())))
+    listed = as_items(parts.get("connectors", _NULL))
+    at = place_of(listed, connector.id)
+    if at is not None:
+        old = bytes(listed[at])
+        if EARLIEST < said_at(document) < said_at(old):
+            return older(evse, said_at(old))
+        document = timed(document, old)
+    parts["connectors"] = msgspec.Raw(msgspec.json.encode(placed(listed, at, msgspec.Raw(document))))
     whole = join(parts)
     record = evse_record(incoming, location.key, incoming.accept(Evse, whole), whole)
     record = evolve(record, last_updated=max(evse.last_updated, moment))
-    stored = await store_evse(incoming, tx, location, evse, record)
-    return Stored(Outcome.CREATED) if old is None else stored
+    stored = await _put_evse(incoming, tx, location, evse, still_left_out(evse, record, says_status=False))
+    return Stored(Outcome.CREATED) if at is None else stored

@@ -1,0 +1,46 @@
+"""Parts of a location without a time of their own: each is as old as what it is in (docs/spec-choices.md row 4)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
+from ocpi_emsp.codec.patch import as_items, identity, is_listed, join, members
+from ocpi_emsp.models import Evse
+
+KEYED = {"evses": "uid", "connectors": "id"}
+"""The lists of a location and of an EVSE, and the member that identifies their items."""
+_NULL = msgspec.Raw(b"null")
+
+
+def dated_evse(evse: Evse, document: bytes) -> bytes:
+    """An EVSE as received; a connector without a time has that of the EVSE."""
+    if all(each.last_updated != evse.last_updated for each in evse.connectors) or said_at(document) == EARLIEST:
+        return document
+    parts = members(document)
+    listed = as_items(parts["connectors"])
+    dated = [msgspec.Raw(timed(bytes(each), document)) for each in listed]
+    return document if dated == listed else join({**parts, "connectors": _list(dated)})
+
+
+def dated_patch(patch: bytes, stored: bytes) -> bytes:
+    """A PATCH of a stored location or EVSE; a part in it without a time has that of the PATCH or, where that has none
+    and the part is new, the one of what it is added to."""
+    parts = members(patch)
+    for name, key in KEYED.items():
+        if name in parts and is_listed(bytes(parts[name]), key):
+            known = {identity(each, key): bytes(each) for each in as_items(members(stored).get(name, _NULL))}
+            items = [bytes(each) for each in as_items(parts[name])]
+            parts[name] = _list([_dated_item(each, patch, stored, known.get(identity(each, key))) for each in items])
+    return join(parts)
+
+
+def _dated_item(item: bytes, patch: bytes, stored: bytes, old: bytes | None) -> msgspec.Raw:
+    dated = timed(item, patch)
+    if old is None:
+        dated = timed(dated, stored)
+    return msgspec.Raw(dated_patch(dated, old or b"{}"))
+
+
+def _list(items: list[msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(items))
