@@ -82,6 +82,7 @@ SECTIONS: Mapping[str, Section] = {
         {"endpoints": {"commands": COMMANDS_URL}},
         has_a_command,
     ),
+    "A CPO that requires every member": Section(PRESETS["required-members"], {"absent_as_null": True}, has_a_command),
     "A partner with habits of OCPI 2.2": Section(
         {**PRESETS["ocpi-2.2-names"], **PRESETS["base64"]},
         {"base64_token": True, "refuses": "error", "actions": {"version.newer": "note"}},

@@ -180,6 +180,9 @@ def test_cdrs(registered_by_sdk: Connected, sdk: Sdk) -> None:
     assert (evse.uid, evse.evse_id, evse.connectors[0].id) == (used.uid, used.evse_id, used.connectors[0].id)
     assert evse.connectors[0].standard == used.connectors[0].standard
     assert sdk("cdrs.create_cdr", **cdr)["headers"]["location"] == answered["headers"]["location"]
+    listed = registered_by_sdk.partner.sync(modules=["cdrs"], full=True)
+    assert listed.ok, "with its location as in 2.1.1, and end_date_time: the same bill"
+    assert listed.unchanged == 1
     registered_by_sdk.partner.set_matrix(SupportMatrix.full())
     assert sdk.done("cdrs.get_cdr_by_id", "cdr1")["id"] == "cdr1"
     assert sdk("cdrs.get_receiver_cdr", *OWNER, "cdr1")["status"] == 404

@@ -3,6 +3,7 @@
 Rules of this module (docs/spec-choices.md rows 9, 18):
 - what is compared is what is read: of a member that the specification has, every spelling of one value is the same, as
   are an absent member, null and an empty list; numbers are compared exactly, moments as moments;
+- a name of OCPI 2.2 is that of 2.1.1 where it says no more; VAT, and the uid of a token, are more;
 - ``last_updated`` counts at no depth, neither do the spelling and the order of members;
 - of a CDR what bears on the bill counts: of the copy of its location that is which one it is, with its EVSE and
   connector, and not what state it is in.
@@ -20,6 +21,7 @@ import msgspec
 from attrs import frozen
 from msgspec import inspect
 
+from ocpi_emsp.codec import newer
 from ocpi_emsp.codec.readings import (
     UNREADABLE,
     read_boolean,
@@ -76,9 +78,13 @@ def _content(document: bytes, kind: str) -> bytes:
     """Equal for documents that say the same. One that is nested too deeply, or has a number of thousands of digits, is
     what its bytes are."""
     model = _MODELS.get(kind)
-    read = _plain if model is None else _reading(model)
     try:
-        return _ENCODER.encode(read(_DECODER.decode(document)))
+        value = _DECODER.decode(document)
+        if model is None:
+            return _ENCODER.encode(_plain(value))
+        if newer.has_names(model, value):  # to read them costs a copy, which few objects need
+            value = newer.same(model, value)
+        return _ENCODER.encode(_reading(model)(value))
     except (RecursionError, msgspec.DecodeError, OverflowError):
         return document
 
@@ -130,7 +136,7 @@ class _Object:
     """The members that count, where not all do."""
 
     def __call__(self, value: Any) -> Any:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             return _plain(value)
         fields, only, content = self.fields, self.only, {}
         for name, each in value.items():

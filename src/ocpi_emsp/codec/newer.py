@@ -53,6 +53,41 @@ def read(kind: type[Any], document: Any) -> tuple[Any, list[str]]:
     return reader(document, names), list(names)
 
 
+_NAMES: Mapping[type[Any], frozenset[str]] = {
+    Session: frozenset({*_RENAMED[Session], "cdr_location", "location_id"}),
+    Cdr: frozenset({*_RENAMED[Cdr], "cdr_location"}),
+    Location: frozenset({*_RENAMED[Location], "evse_uid"}),
+    Connector: frozenset({*_RENAMED[Connector], "tariff_ids"}),
+}
+"""Names of 2.2 that :func:`same` reads."""
+
+
+def has_names(kind: type[Any], document: Any) -> bool:
+    """Whether :func:`same` may read something otherwise; each object that is compared is asked, so in plain loops."""
+    if not isinstance(document, dict):
+        return False
+    if kind in _NAMES and not _NAMES[kind].isdisjoint(document):
+        return True
+    if kind in (Session, Cdr):
+        return has_names(Location, document.get("location"))
+    names = _NAMES[Connector]
+    for evse in _items(document.get("evses")) if kind is Location else (document,):
+        for connector in _items(evse.get("connectors")) if isinstance(evse, dict) else ():
+            if isinstance(connector, dict) and not names.isdisjoint(connector):
+                return True
+    return False
+
+
+def _items(value: Any) -> Any:
+    return value if isinstance(value, list) else (value,)
+
+
+def same(kind: type[Any], document: Any) -> Any:
+    """The document with the names of 2.1.1 where those of 2.2 say no more than they."""
+    reader = _SAME.get(kind)
+    return document if reader is None or not isinstance(document, dict) else reader(document, {})
+
+
 _Names: TypeAlias = dict[str, None]
 """Names of 2.2, each once, in the order of the document."""
 
@@ -82,14 +117,19 @@ def _renamed(kind: type[Any], document: Any, names: _Names) -> Read:
     return found
 
 
-def _charged(kind: type[Any], document: Any, names: _Names) -> Read:
-    """What sessions and CDRs share: the driver, the cost and the copy of the location."""
-    found = _renamed(kind, document, names)
+def _charged(found: Read, names: _Names) -> Read:
+    """The driver and the cost of a session or CDR; 2.2 says more of both than 2.1.1."""
     token, cost = found.get("cdr_token"), found.get("total_cost")
     if isinstance(token, dict) and token.get("contract_id") is not None:
         _move(found, names, "cdr_token", "auth_id", token["contract_id"], "contract_id")
     if isinstance(cost, dict) and cost.get("excl_vat") is not None:
         _move(found, names, "total_cost", "total_cost", cost["excl_vat"], "excl_vat")
+    return found
+
+
+def _placed(kind: type[Any], document: Any, names: _Names) -> Read:
+    """The times and the copy of the location of a session or CDR."""
+    found = _renamed(kind, document, names)
     place = found.get("cdr_location")
     if isinstance(place, dict):
         _move(found, names, "cdr_location", "location", _of_a_cdr(place, found.get("last_updated")))
@@ -101,8 +141,8 @@ def _charged(kind: type[Any], document: Any, names: _Names) -> Read:
     return found
 
 
-def _session(document: Any, names: _Names) -> Any:
-    found = _charged(Session, document, names)
+def _session(document: Any, names: _Names) -> Read:
+    found = _placed(Session, document, names)
     if found.get("location") is None and found.get("location_id") is not None:
         ids = {name: found.pop(name, None) for name in ("evse_uid", "connector_id")}
         _move(found, names, "location_id", "location", _of_ids(found["location_id"], **ids))
@@ -165,12 +205,18 @@ def _each(found: Read, name: str, reader: Callable[[Any, _Names], Any], names: _
     return found
 
 
-_READERS: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
+_SAME: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
     Session: _session,
-    Cdr: lambda document, names: _charged(Cdr, document, names),
+    Cdr: lambda document, names: _placed(Cdr, document, names),
     Location: _location,
     Evse: _evse,
     Connector: _connector,
+}
+"""What the names of both versions say alike."""
+_READERS: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
+    **_SAME,
+    Session: lambda document, names: _charged(_session(document, names), names),
+    Cdr: lambda document, names: _charged(_placed(Cdr, document, names), names),
 }
 
 _MEANT: Mapping[type[Any], Mapping[str, str]] = {
