@@ -148,7 +148,11 @@ RESYNC: Final = "resync"
 DEADLINE: Final = "deadline"
 """Deadlines of open commands and of reservations, at ``due``."""
 START: Final = "start"
-"""START_SESSION commands that wait for their session."""
+"""START_SESSION and RESERVE_NOW commands that wait for their session, by location."""
+NAMED_START: Final = "named_start"
+"""Those that have an ``authorization_id``, by that."""
+START_PLACE: Final = "start_place"
+"""Those of NAMED_START by location, for a session that names no authorization."""
 FAN_OUT: Final = "fan_out"
 """Parties with pending token pushes; one entry per party, by its id."""
 SYNC: Final = "sync"
@@ -157,7 +161,8 @@ AUTHORIZATION: Final = "authorization"
 """Decisions on real-time authorizations; a store keeps the newest of them."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
 """Events that failed too often."""
-TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, START, FAN_OUT, SYNC, AUTHORIZATION, *DEAD.values())
+STARTS: Final = (START, NAMED_START, START_PLACE)
+TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, *STARTS, FAN_OUT, SYNC, AUTHORIZATION, *DEAD.values())
 
 
 @frozen(kw_only=True)

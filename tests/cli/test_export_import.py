@@ -229,7 +229,7 @@ def test_what_issue_6_added_survives(database: str, command: Command, postgres_u
         Entry(id=topic, topic=topic, name="x", key=session.key, at=filled.AT, details={**OWNER, **more}, due=filled.AT)
         for topic, more in details.items()
     ]
-    entries.append(LOOKOUT.entry(filled.AT, "c"))
+    entries += LOOKOUT.entries(filled.AT, "c")
     store = SqlStore(database)
     with stores.writing(store) as tx:
         for record in (reservation, session):

@@ -67,7 +67,7 @@ def test_what_fits_is_said_by_token_location_evse_and_time(made: list[PendingMat
 
 @given(pending_matches)
 def test_a_lookout_survives_the_journal(made: PendingMatch) -> None:
-    assert PendingMatch.of(made.entry(NOW, "corr")) == made
+    assert {PendingMatch.of(each) for each in made.entries(NOW, "corr")} == {made}
 
 
 Step: TypeAlias = tuple[str, Any]

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from flows.commands_desk import E1, E2, PARTY, desk
 from ocpi_emsp import PartyId
-from ocpi_emsp.ports import DEADLINE, START, Entry, Key, Kind, Record, Transaction
+from ocpi_emsp.ports import DEADLINE, NAMED_START, START, START_PLACE, Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.resources import ReservationState
 from ocpi_emsp.storage import MemoryStore
 from our_emsp import NOW
@@ -56,7 +56,8 @@ def _label(entry: Entry) -> str:
 
 
 _OF_COMMAND, _OF_RESERVATION = "deadline of a command", "deadline of a reservation"
-ORDER = [Kind.SESSION, START, Kind.COMMAND, _OF_COMMAND, Kind.RESERVATION, _OF_RESERVATION]
+STARTS_IN_ORDER = [START, START_PLACE, NAMED_START]
+ORDER = [Kind.SESSION, *STARTS_IN_ORDER, Kind.COMMAND, _OF_COMMAND, Kind.RESERVATION, _OF_RESERVATION]
 
 
 class WatchedStore:
@@ -89,7 +90,13 @@ def test_every_transaction_locks_in_one_order() -> None:
     made.result(sent[1], "REJECTED")
     made.session("SES1")
     made.answers.lists["sessions"] += [made.began(f"SES{number}", evse_uid=E2) for number in (2, 3)]
+    named = [made.start(authorization_id=f"A-{number}") for number in range(4)]
+    made.cpo.put("sessions/*/SES4", {**made.began("SES4"), "authorization_id": "A-0"})
+    made.session("SES5")
+    made.answers.lists["sessions"] += [{**made.began("SES6"), "authorization_id": "a-2"}, made.began("SES7")]
     made.cpo.emsp.partner(PartyId(*PARTY)).sync(modules=["sessions"])
+    linked = [made.linked(each) for each in named]
+    assert (linked[0], None in linked) == ("SES4", False)
     made.pass_time(hours=2)
     made.pass_time(days=3)
     assert {each.state for each in made.cpo.emsp.reservations.list()} == {ReservationState.USED}

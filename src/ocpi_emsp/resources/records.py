@@ -22,7 +22,7 @@ from ocpi_emsp.flows.parties.party import Party, party_key
 from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.store import TokenWithExtensions, valid_token_with_extensions
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, START, Entry, Kind
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, STARTS, Entry, Kind
 
 __all__ = [
     "TokenWithExtensions",
@@ -56,7 +56,7 @@ def _decision(entry: Entry) -> Any:
 
 _DETAILS: Mapping[str, Callable[[Entry], Any]] = {
     REJECTION: rejection_of,
-    START: PendingMatch.of,
+    **dict.fromkeys(STARTS, PendingMatch.of),
     AUTHORIZATION: _decision,
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import merge
 from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
@@ -45,6 +46,8 @@ class MemoryStore:
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
         self._journal: dict[str, dict[str, Entry]] = {topic: {} for topic in TOPICS}
+        self._of_key: dict[tuple[str, Key | None], dict[str, None]] = {}
+        """The ids of the entries of a topic under a key."""
         self._sequence = count(1)
         self._keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
         self._lock_timeout = lock_timeout
@@ -75,7 +78,7 @@ class MemoryStore:
         for topic, keep in self._keep.items():
             entries = self._journal[topic]
             while len(entries) > keep:
-                entries.pop(next(iter(entries)))
+                self._remove(entries[next(iter(entries))])
 
     def _require_locations(self, records: dict[Key, Record | None]) -> None:
         stored = self._records.get(Kind.LOCATION, {})
@@ -98,12 +101,30 @@ class MemoryStore:
     def _place(self, entry_id: str, entry: Entry | None) -> None:
         old = self._entry(entry_id)
         if old is not None and (entry is None or (entry.topic, entry.sequence) != (old.topic, old.sequence)):
-            del self._journal[old.topic][entry_id]
+            self._remove(old)
+        elif old is not None and entry is not None and old.key != entry.key:
+            self._unlist(old)
         if entry is not None:
             entries = self._journal[entry.topic]
             entries[entry_id] = entry
+            self._of_key.setdefault((entry.topic, entry.key), {})[entry_id] = None
             if old is not None and old.topic != entry.topic:  # its place may be before others
                 self._journal[entry.topic] = dict(sorted(entries.items(), key=lambda item: item[1].sequence))
+
+    def _remove(self, entry: Entry) -> None:
+        del self._journal[entry.topic][entry.id]
+        self._unlist(entry)
+
+    def _unlist(self, entry: Entry) -> None:
+        ids = self._of_key[entry.topic, entry.key]
+        del ids[entry.id]
+        if not ids:
+            del self._of_key[entry.topic, entry.key]
+
+    def _under(self, topic: str, key: Key) -> list[Entry]:
+        """The entries of a topic under a key, in their order."""
+        entries = self._journal[topic]
+        return sorted((entries[each] for each in self._of_key.get((topic, key), ())), key=_sequence_of)
 
 
 class _MemoryTransaction:
@@ -217,11 +238,13 @@ class _MemoryTransaction:
     async def entries(
         self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
-        journal: Iterable[Entry] = self._store._journal[topic].values()
-        if self._journal:
-            merged = {**self._store._journal[topic], **self._journal}
-            journal = sorted(filter(None, merged.values()), key=lambda entry: entry.sequence)
         key = owned(key) if key else None
+        journal: Iterable[Entry] = (
+            self._store._journal[topic].values() if key is None else self._store._under(topic, key)
+        )
+        if self._journal:
+            kept = (entry for entry in journal if entry.id not in self._journal)
+            journal = merge(kept, sorted(filter(None, self._journal.values()), key=_sequence_of), key=_sequence_of)
         owner = (owner[0].upper(), owner[1].upper()) if owner else None
         found = (
             entry
@@ -240,6 +263,10 @@ class _MemoryTransaction:
         if self._read_only:
             raise StoreFailed("a read-only transaction cannot write")
         changes[key] = value
+
+
+def _sequence_of(entry: Entry) -> int:
+    return entry.sequence
 
 
 def owned(key: Key) -> Key:

@@ -6,8 +6,8 @@ Rules of this module (mod_commands.md 1; the law of matching is in session_match
 - a session that begins during a reservation of the same driver uses it, whether a command began it or not;
 - a pending match stays for as long as a session may arrive; a refusal changes nothing about that, since a result may
   follow it, and since a transaction that locks a command must not wait for a pending match;
-- a transaction reads sessions first, then pending matches, then commands, then reservations. One with several sessions
-  looks for their commands when it has read them all (:attr:`Incoming.fresh`).
+- a transaction reads sessions first, then all pending matches, then commands, then reservations. One with several
+  sessions looks for their commands when it has read them all (:attr:`Incoming.fresh`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from attrs import evolve
 
 from ocpi_emsp.events import CommandLedToSession
 from ocpi_emsp.flows.commands.reservations import used
-from ocpi_emsp.flows.commands.session_match import PendingMatch, fitting, matches_at, place
+from ocpi_emsp.flows.commands.session_match import PendingMatch, authorization_key, fitting, matches_at, place
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand, command_key, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession
-from ocpi_emsp.models import CommandResponseType, CommandType, Session
-from ocpi_emsp.ports import START, Transaction
+from ocpi_emsp.models import CommandResponseType, CommandType
+from ocpi_emsp.ports import NAMED_START, START, START_PLACE, STARTS, Key, Transaction
 
 REFUSALS = frozenset(
     {CommandResponseType.REJECTED, CommandResponseType.NOT_SUPPORTED, CommandResponseType.UNKNOWN_SESSION}
@@ -34,54 +34,98 @@ _PAGE = 100
 
 
 async def link(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
-    """Link a new session to the command and the reservation that wait for it. One read where none does.
+    """Link a new session to the command and the reservation that wait for it. Two reads where none does.
 
     Commands are sent to the party of the connection; behind a hub, the session may be another's. One that says which
     authorization it is of may be at another location than the command named.
     """
-    session, owner = new.view, incoming.party.owner
+    unnamed = await matches_at(tx, START, _place_of(incoming, new))
+    await _link(incoming, tx, new, await _near(incoming, tx, new, [*unnamed, *await _named(incoming, tx, new)]))
+
+
+async def _near(
+    incoming: Incoming, tx: Transaction, new: NewSession, pending: Sequence[PendingMatch]
+) -> list[PendingMatch]:
+    """Those that the session fits and that wait still, the nearest first."""
+    near = []
+    for pending_match in fitting(pending, new.view, incoming.context.limits, new.authorization_id):
+        if pending_match.authorization_id is None or await tx.entry(pending_match.entry_id) is not None:
+            near.append(pending_match)
+        else:  # it led to a session by its name, and stands at its place still
+            await _settle(tx, pending_match, new)
+    return near
+
+
+async def _link(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequence[PendingMatch]) -> None:
+    await _link_command(incoming, tx, new, [each for each in near if each.command == CommandType.START_SESSION])
+    await _use_reservation(incoming, tx, new, [each for each in near if each.command == CommandType.RESERVE_NOW])
+
+
+async def _named(incoming: Incoming, tx: Transaction, new: NewSession) -> Sequence[PendingMatch]:
+    """The pending matches that have an authorization_id: of the session's own one, or at its place."""
     if new.authorization_id is None:
-        pending_matches = await matches_at(tx, place(*owner, session.location.id))
-    else:
-        pending_matches = await matches_at(tx, None, owner)
-    near = fitting(pending_matches, session, incoming.context.limits, new.authorization_id)
-    await _link_command(incoming, tx, session, [each for each in near if each.command == CommandType.START_SESSION])
-    await _use_reservation(incoming, tx, session, [each for each in near if each.command == CommandType.RESERVE_NOW])
+        return await matches_at(tx, START_PLACE, _place_of(incoming, new))
+    return await matches_at(tx, NAMED_START, authorization_key(incoming.party.owner, new.authorization_id))
+
+
+def _place_of(incoming: Incoming, new: NewSession) -> Key:
+    return place(*incoming.party.owner, new.view.location.id)
 
 
 async def link_fresh(incoming: Incoming, tx: Transaction) -> None:
     """:func:`link` for each new session of a transaction of many.
 
-    One read for all of them, and one for each that matches; one for each where the party has many pending matches.
+    Two reads for all of them; two for each where the party has many pending matches.
     """
     if not incoming.fresh:
         return
-    entries = await tx.entries(START, limit=_PAGE, owner=incoming.party.owner)
-    pending_matches = [PendingMatch.of(entry) for entry in entries]
-    has_more = len(pending_matches) == _PAGE
-    for new in sorted(incoming.fresh, key=lambda each: (each.view.location.id, each.view.start_datetime)):
-        if has_more or fitting(pending_matches, new.view, incoming.context.limits, new.authorization_id):
-            await link(incoming, tx, new)
+    fresh = sorted(incoming.fresh, key=lambda each: (each.view.location.id, each.view.start_datetime))
+    unnamed = await _few(incoming, tx, START)
+    here = [await matches_at(tx, START, _place_of(incoming, new)) if unnamed is None else unnamed for new in fresh]
+    named = await _few(incoming, tx, START_PLACE)
+    of_name = dict[int, Sequence[PendingMatch]]()
+    for place_in_page, new in sorted(enumerate(fresh), key=lambda each: each[1].authorization_id is not None):
+        of_name[place_in_page] = await _named(incoming, tx, new) if named is None else named
+    near = [
+        await _near(incoming, tx, new, [*at_place, *of_name[place_in_page]])
+        for place_in_page, (new, at_place) in enumerate(zip(fresh, here, strict=True))
+    ]
+    for new, found in zip(fresh, near, strict=True):
+        await _link(incoming, tx, new, found)
 
 
-async def _link_command(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[PendingMatch]) -> None:
+async def _few(incoming: Incoming, tx: Transaction, topic: str) -> Sequence[PendingMatch] | None:
+    """All pending matches of the party in a topic; None where there are many."""
+    entries = await tx.entries(topic, limit=_PAGE, owner=incoming.party.owner)
+    return None if len(entries) == _PAGE else [PendingMatch.of(entry) for entry in entries]
+
+
+async def _settle(tx: Transaction, pending_match: PendingMatch, new: NewSession) -> None:
+    """It waits no more; that of its place is locked only where it was found by that."""
+    await tx.settle(pending_match.entry_id)
+    if pending_match.authorization_id is not None and new.authorization_id is None:
+        await tx.settle(pending_match.place_id)
+
+
+async def _link_command(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequence[PendingMatch]) -> None:
     for pending_match in near:
         sent = await get_command(tx, command_key(pending_match.country_code, pending_match.party_id, pending_match.uid))
         if sent is None or sent.session_id is not None:
-            await tx.settle(pending_match.entry_id)
+            await _settle(tx, pending_match, new)
         elif may_lead_to_a_session(sent):
-            await put_command(tx, evolve(sent, session_id=session.id), incoming.now, incoming.correlation_id)
-            await tx.settle(pending_match.entry_id)
+            session_id = new.view.id
+            await put_command(tx, evolve(sent, session_id=session_id), incoming.now, incoming.correlation_id)
+            await _settle(tx, pending_match, new)
             await incoming.emit(
-                tx, CommandLedToSession, sent.key, uid=sent.uid, command=sent.command.value, session_id=session.id
+                tx, CommandLedToSession, sent.key, uid=sent.uid, command=sent.command.value, session_id=session_id
             )
             return
 
 
-async def _use_reservation(incoming: Incoming, tx: Transaction, session: Session, near: Sequence[PendingMatch]) -> None:
+async def _use_reservation(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequence[PendingMatch]) -> None:
     for pending_match in near:
-        events = await used(incoming.context, tx, pending_match, session.id, incoming.correlation_id)
-        await tx.settle(pending_match.entry_id)  # it is used, or stands on another command by now
+        events = await used(incoming.context, tx, pending_match, new.view.id, incoming.correlation_id)
+        await _settle(tx, pending_match, new)  # it is used, or stands on another command by now
         if events is not None:
             incoming.leased.extend(events)
             return
@@ -98,9 +142,13 @@ async def forget_old(context: Context) -> int:
     Commands are over in about the order in which they were sent, so that it looks no further than to the first one that
     is too young; reservations that run are passed over, and commands with a deadline that is far away.
     """
+    return sum([await _forget_topic(context, topic) for topic in STARTS])
+
+
+async def _forget_topic(context: Context, topic: str) -> int:
     forgotten, after = 0, 0
     now = context.clock.now()
-    while entries := await page(context, START, after):
+    while entries := await page(context, topic, after):
         after = entries[-1].sequence
         for entry in entries:
             pending_match = PendingMatch.of(entry)

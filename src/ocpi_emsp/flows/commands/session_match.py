@@ -4,7 +4,11 @@ Rules of this module (mod_commands.md 1; mod_sessions.md 3.1):
 - OCPI 2.1.1 has no reference from a session to its command: token, location, EVSE and time have to do, unless both have
   the extension authorization_id, which then decides alone;
 - a session names its token by ``auth_id`` alone, and may name no EVSE: what is absent rules nothing out;
-- a pending match is a journal entry of topic START under the key of its location: a new session costs one index lookup;
+- a pending match is a journal entry of topic START under the key of its location. One with an authorization_id is of
+  topic NAMED_START under the key of that, and stands in START_PLACE under its location: a new session costs two index
+  lookups, however many there are, whether it names its authorization or not;
+- what stands in START_PLACE counts while NAMED_START has it. They are locked in the order START, START_PLACE,
+  NAMED_START, so that one found by its authorization leaves its place to ``session_link.forget_old``;
 - its id is made of the command, and it never changes: a transaction that locks it waits for nothing but commands.
 """
 
@@ -20,7 +24,7 @@ from ocpi_emsp.codec.extensions import same_authorization
 from ocpi_emsp.flows.commands.states import SentCommand
 from ocpi_emsp.flows.core.settings import Limits
 from ocpi_emsp.models import CommandType, Session
-from ocpi_emsp.ports import START, Entry, Key, Kind, Owner, Transaction
+from ocpi_emsp.ports import NAMED_START, START, START_PLACE, Entry, Key, Kind, Owner, Transaction
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _PAGE = 100
@@ -52,13 +56,28 @@ class PendingMatch:
         """The id of its journal entry."""
         return f"start-{self.uid}"
 
-    def entry(self, now: datetime, correlation_id: str) -> Entry:
-        """Its journal entry."""
+    @property
+    def place_id(self) -> str:
+        """The id of the one by which its location names it."""
+        return f"{self.entry_id}-place"
+
+    def entries(self, now: datetime, correlation_id: str) -> list[Entry]:
+        """Its journal entries."""
+        here = place(self.country_code, self.party_id, self.location_id)
+        if self.authorization_id is None:
+            return [self._entry(self.entry_id, START, here, now, correlation_id)]
+        name = authorization_key((self.country_code, self.party_id), self.authorization_id)
+        return [
+            self._entry(self.place_id, START_PLACE, here, now, correlation_id),
+            self._entry(self.entry_id, NAMED_START, name, now, correlation_id),
+        ]
+
+    def _entry(self, entry_id: str, topic: str, key: Key, now: datetime, correlation_id: str) -> Entry:
         return Entry(
-            id=self.entry_id,
-            topic=START,
+            id=entry_id,
+            topic=topic,
             name=self.command.value,
-            key=place(self.country_code, self.party_id, self.location_id),
+            key=key,
             at=now,
             details={
                 "country_code": self.country_code,
@@ -156,19 +175,24 @@ def place(country_code: str, party_id: str, location_id: str) -> Key:
     return Key(Kind.LOCATION, country_code.upper(), party_id.upper(), location_id)
 
 
+def authorization_key(owner: Owner, authorization_id: str) -> Key:
+    """The key of the pending matches of an authorization, in whatever case it is named."""
+    return Key(Kind.COMMAND, owner[0].upper(), owner[1].upper(), authorization_id.casefold())
+
+
 async def look_for(tx: Transaction, sent: SentCommand, now: datetime) -> None:
     """Look for the session of a command from now on, in the transaction that stores that command."""
     pending_match = PendingMatch.of_command(sent)
-    if pending_match is not None:
-        await tx.append(pending_match.entry(now, sent.correlation_id))
+    for entry in pending_match.entries(now, sent.correlation_id) if pending_match is not None else ():
+        await tx.append(entry)
 
 
-async def matches_at(tx: Transaction, key: Key | None, owner: Owner | None = None) -> Sequence[PendingMatch]:
-    """Every pending match at a location, or of a party, in the order of their commands."""
+async def matches_at(tx: Transaction, topic: str, key: Key) -> Sequence[PendingMatch]:
+    """Every pending match of a topic under a key, in the order of their commands."""
     found: list[PendingMatch] = []
     after = 0
     while True:
-        entries = await tx.entries(START, key, _PAGE, owner=owner, after=after)
+        entries = await tx.entries(topic, key, _PAGE, after=after)
         found.extend(PendingMatch.of(entry) for entry in entries)
         if len(entries) < _PAGE:
             return found
