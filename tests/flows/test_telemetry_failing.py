@@ -88,7 +88,7 @@ NONE = pytest.mark.parametrize("had", [{}, {"span": None, "count": 1}], ids=["no
 
 @NONE
 def test_what_is_no_telemetry_is_refused_at_the_call(had: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=r"^invalid telemetry 'namespace\(.*\)': expected a Telemetry$"):
+    with pytest.raises(TypeError, match=r"^invalid telemetry 'SimpleNamespace': expected a Telemetry$"):
         peer(telemetry=SimpleNamespace(**had))
 
 
