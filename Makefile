@@ -87,7 +87,7 @@ fuzz: $(VENV)/.dev
 # The two laws of tests/foreign with new examples, on memory, SQLite and PostgreSQL.
 EXAMPLES ?= 10000
 laws: $(VENV)/.dev
-	LAW_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) -o timeout=0 \
+	LAW_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) -o timeout=0 -o faulthandler_timeout=0 \
 	    tests/foreign/test_law_of_spelling.py tests/foreign/test_law_of_the_last_word.py $(ARGS)
 
 clean:

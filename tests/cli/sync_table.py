@@ -148,6 +148,18 @@ TABLE: dict[str, Expected] = {
     "required-members": Expected(before=wants_every_member),
     "slash-endpoints": Expected(before=announces_slashes),
     "slash-redirects": Expected(),
+    "concatenated-urls": Expected(),
+    "joined-urls": Expected(),
+    "unusable-endpoint": Expected(),
+    "endpoint-roles": Expected(),
+    "token-line-break": Expected(),
+    "byte-order-mark": Expected(),
+    "compressed-requests": Expected(),
+    "undated-patches": Expected(),
+    "unmoved-parents": Expected(),
+    "repeated-patches": Expected(),
+    "wrapped-patches": Expected(),
+    "sessions-taken-back": Expected(),
     "wrapped-command-result": Expected(),
     "authorization-ids": Expected(),
     "null-authorize-body": Expected(),
@@ -218,6 +230,11 @@ TABLE: dict[str, Expected] = {
     "faulty-copies": Expected(),
     "ocpi-2.2-names": Expected(),
     "half-empty": Expected(),
+    "null-lists": Expected(),
+    "null-members": Expected(then=("--full",), again=COUNT),
+    "missing-evses": Expected(then=("--full",), again=None),
+    "upper-case-languages": Expected(),
+    "untimed-periods": Expected(),
     "bad-objects": Expected(status=1, created=9, rejected=3, then=("--full",), again=9),
     "clock-skew": Expected(),
     "no-single-objects": Expected(
@@ -232,6 +249,7 @@ TABLE: dict[str, Expected] = {
     ),
     # Lists that fail
     "html-errors": Expected(**FAILED, **NOTHING, retries=RETRIES, asked=5, reason="answered HTTP 502: Bad Gateway"),
+    "framework-errors": Expected(**FAILED, **NOTHING, asked=1, reason="answered HTTP 422: date_from: Field required"),
     "server-error": Expected(
         **FAILED, **NOTHING, retries=RETRIES, asked=5, reason="answered HTTP 500, 3000: Something went"
     ),

@@ -12,19 +12,16 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import pytest
 from attrs import frozen
 
+from foreign.ways import How
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode, timestamp
 from ocpi_emsp.wire import Request
 from sync.support import NOW, Document, Synced
-
-How: TypeAlias = Literal["push", "pull"]
-HOW: tuple[How, ...] = ("push", "pull")
-"""The ways on which a whole object arrives."""
 
 _DAY = datetime(2024, 5, 1, tzinfo=UTC)
 

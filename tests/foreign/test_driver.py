@@ -9,6 +9,7 @@ from flows.authorize_desk import ask, desk, last, listening, location, token
 from flows.commands_desk import CommandServer, callback, known, start
 from flows.support import Answer, Peer, offline_emsp, peer
 from foreign.cases import cases
+from foreign.ways import PATCHED, PLACE, PUSHED
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.testing.cpo import samples
@@ -153,23 +154,6 @@ def test_a_wrapping_without_one_result_in_it_is_refused(case: Case, any_store: A
 
 
 ENVELOPE = {"status_code": 1000, "timestamp": "2024-05-01T00:00:00Z"}
-PLACE = samples.location("LOC1")
-PUSHED: list[tuple[str, str, dict[str, Any]]] = [
-    ("PUT", "locations/*/LOC1", PLACE),
-    ("PUT", "locations/*/LOC1/LOC1-E1", PLACE["evses"][0]),
-    ("PUT", "locations/*/LOC1/LOC1-E1/1", PLACE["evses"][0]["connectors"][0]),
-    ("PUT", "sessions/*/SES1", samples.session("SES1", at=PLACE)),
-    ("PUT", "tariffs/*/TAR1", samples.tariff("TAR1")),
-    ("POST", "cdrs", samples.cdr("CDR1", of=samples.session("SES1", at=PLACE))),
-]
-"""Every object that a CPO pushes."""
-PATCHED: list[tuple[str, dict[str, Any]]] = [
-    ("locations/*/LOC1", {"city": "Assen"}),
-    ("locations/*/LOC1/LOC1-E1", {"floor_level": "7"}),
-    ("locations/*/LOC1/LOC1-E1/1", {"voltage": 123}),
-    ("sessions/*/SES1", {"kwh": 77}),
-    ("tariffs/*/TAR1", {"currency": "SEK"}),
-]
 
 
 def wrapped(body: Any, wrapping: str) -> Any:

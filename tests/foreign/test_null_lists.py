@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from foreign.script import HOW, Desk, How
+from foreign.script import Desk
 from foreign.spellings import SAMPLES
+from foreign.ways import HOW, How
 from ocpi_emsp import Policy, check, models
 from ocpi_emsp.check import accept
 from ocpi_emsp.check.examples import base

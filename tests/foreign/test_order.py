@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from foreign.script import HOW, Desk, How, scripts
+from foreign.script import Desk, scripts
+from foreign.ways import HOW, How
 from sync.support import synced
 
 

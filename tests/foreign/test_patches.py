@@ -6,7 +6,7 @@ import pytest
 
 from flows.support import Peer, peer
 from foreign.cases import cases
-from foreign.test_driver import PATCHED, PLACE, PUSHED
+from foreign.ways import PATCHED, PLACE, PUSHED
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials
 

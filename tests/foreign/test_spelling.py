@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from foreign.script import HOW, Desk, How, scripts
+from foreign.script import Desk, scripts
 from foreign.spellings import SAMPLES, respelled
+from foreign.ways import HOW, How
 from ocpi_emsp.events import Event
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.testing.cpo.wire import encode

@@ -1,6 +1,7 @@
 """The ways on which an object of a partner arrives: pushed or pulled, by itself or inside of another, whole or a PATCH.
 
-`WAYS` is the table: a new way is tried with every input.
+`WAYS` is the table: a new way is tried with every input. What is below it is the same table, for tests that ask less:
+`HOW` a whole object arrives, what is `PUSHED` by itself, and what is `PATCHED`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
 from sync.support import Document, Synced, cdr, location, session, synced, tariff
@@ -70,6 +72,30 @@ WAYS: Mapping[str, Sequence[Way]] = {
         Way("pull", "tariffs", "", ""),
     ),
 }
+How: TypeAlias = Literal["push", "pull"]
+HOW: tuple[How, ...] = ("push", "pull")
+PLACE = samples.location("LOC1")
+_SAMPLES: Mapping[str, Document] = {
+    "location": PLACE,
+    "evse": PLACE["evses"][0],
+    "connector": PLACE["evses"][0]["connectors"][0],
+    "session": samples.session("SES1", at=PLACE),
+    "cdr": samples.cdr("CDR1", of=samples.session("SES1", at=PLACE)),
+    "tariff": samples.tariff("TAR1"),
+}
+_CHANGES: Mapping[str, Document] = {
+    "location": {"city": "Assen"},
+    "evse": {"floor_level": "7"},
+    "connector": {"voltage": 123},
+    "session": {"kwh": 77},
+    "tariff": {"currency": "SEK"},
+}
+PUSHED = [
+    (way.method, way.path, _SAMPLES[kind]) for kind, ways in WAYS.items() for way in ways if way.name in ("put", "post")
+]
+"""Method, path and body of every object that a CPO pushes by itself."""
+PATCHED = [(way.path, _CHANGES[kind]) for kind, ways in WAYS.items() for way in ways if way.name == "patch"]
+"""The path of every object that is patched by itself, and a change."""
 _MADE: Mapping[str, Callable[[], Document]] = {
     "locations": lambda: location(1),
     "sessions": lambda: session(1, status="ACTIVE"),

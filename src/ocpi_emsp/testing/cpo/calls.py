@@ -10,6 +10,7 @@ was pushed is also what a later GET of the list returns. To send what the CPO sh
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import httpx
 from attrs import define, field, frozen
@@ -19,7 +20,7 @@ from ocpi_emsp.testing.cpo.outgoing import Exchange, Outgoing, path_of
 from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.tokens import Tokens
-from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json
+from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json, answer, decode, timestamp
 
 
 class UnknownObjectError(Exception):
@@ -42,6 +43,7 @@ class EmspCalls(Settings):
     registration: Registration = field(init=False, factory=Registration)
     outgoing: Outgoing = field(init=False, repr=False)
     token_store: Tokens = field(init=False, repr=False)
+    _patches: int = field(init=False, default=0, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.registration.invitation = self.token_a
@@ -111,7 +113,11 @@ class EmspCalls(Settings):
 
     async def patch_session(self, session_id: str, changes: Document) -> Exchange:
         """PATCH of a session."""
-        return await self._patch("sessions", changes, session_id)
+        exchange = await self._patch("sessions", changes, session_id)
+        if self.sessions_taken_back and changes.get("status") == "COMPLETED":
+            half = self.known("sessions", session_id)["kwh"] / 2
+            await self._patch("sessions", {"status": "INVALID", "kwh": half}, session_id)
+        return exchange
 
     async def get_session(self, session_id: str) -> Exchange:
         """GET of a session as the eMSP stores it."""
@@ -192,8 +198,21 @@ class EmspCalls(Settings):
         return await self.call("PUT", module, self.owned_path(*parent_ids, own_id), body=document)
 
     async def _patch(self, module: str, changes: Document, *ids: str) -> Exchange:
+        changes = self._dated(changes)
         self.catalogue.change(module, changes, *ids)
-        return await self.call("PATCH", module, self.owned_path(*ids), body=changes)
+        body = decode(answer(self.now, changes).body) if self.wrapped_patches else changes
+        if self.repeated_patches:
+            await self.call("PATCH", module, self.owned_path(*ids), body=body)
+        return await self.call("PATCH", module, self.owned_path(*ids), body=body)
+
+    def _dated(self, changes: Document) -> Document:
+        """The changes of a PATCH, with the time that this CPO says."""
+        if not self.undated_patches:
+            return changes
+        self._patches += 1
+        if self._patches % 2:
+            return {name: value for name, value in changes.items() if name != "last_updated"}
+        return {**changes, "last_updated": timestamp(self.now - timedelta(seconds=2))}
 
     def _own(self, module: str, document_or_id: Document | str, *parent_ids: str) -> Document:
         """The document of an id, or the given document, which is owned from now on."""

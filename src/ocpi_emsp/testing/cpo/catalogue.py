@@ -17,7 +17,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.documents import rewritten
+from ocpi_emsp.testing.cpo.documents import are_rewritten, rewritten
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.templates import LocationTexts
 from ocpi_emsp.testing.cpo.wire import Document, encode, merge, parse_timestamp, timestamp, utc_now
@@ -217,7 +217,10 @@ class Catalogue:
         parent = self.find(module, *parent_ids)
         if parent is not None:
             children, key = _CHILDREN[len(parent_ids) - 1]
-            self.put(module, _with_child(parent, children, key, document, self._settings.now), *parent_ids[:-1])
+            changed = _with_child(parent, children, key, document, self._settings.now)
+            if self._settings.unmoved_parents:
+                changed |= {"last_updated": parent["last_updated"]}
+            self.put(module, changed, *parent_ids[:-1])
 
     def change(self, module: str, changes: Document, *ids: str) -> None:
         """Merges `changes` into an object, EVSE or connector, if it is known, and updates its parents."""
@@ -249,7 +252,7 @@ class Catalogue:
         return samples.location(f"LOC{index + 1}", index=index, last_updated=_moment(index), **arguments)
 
     def _write_location(self, index: int) -> bytes:
-        if self._settings.quirky_documents or self._settings.half_empty:
+        if are_rewritten(self._settings):
             return encode(rewritten(self._location(index), "locations", self._settings))
         arguments = self._location_arguments()
         if self._texts is None or self._texts[0] != arguments:

@@ -27,6 +27,7 @@ NEXT_LINKS: Final = (
 )
 LIST_FAILURES: Final = (
     "html",
+    "framework",
     "server-error",
     "ocpi-2001",
     "ocpi-3000",
@@ -41,6 +42,7 @@ LIST_FAILURES: Final = (
     "redirect-loop",
     "redirect-foreign",
 )
+URL_JOININGS: Final = ("slash", "concatenated", "joined")
 COMMAND_FAILURES: Final = ("html", "server-error", "not-json", "no-answer")
 RESULT_ORDERS: Final = ("after", "first", "twice", "contradicting", "never")
 LISTS: Final = ("locations", "sessions", "cdrs", "tariffs")
@@ -82,6 +84,24 @@ class Deviations:
     - `endpoint_slash`: the version details list endpoints that end with a slash
     - `redirect_slashes`: a list is there with a slash at its end alone, what is below it without one alone; the other
       way is answered HTTP 307, as by FastAPI
+    - `url_joining`: how a path is put behind an endpoint of the eMSP: with one "slash", "concatenated" with a slash
+      whatever the endpoint ends with, or "joined" as a relative reference, which needs a slash at its end
+    - `unusable_endpoint`: the version details list a module of OCPI 2.2 too, with an empty URL
+    - `endpoint_roles`: the version details list each module but credentials twice, with the `role` of OCPI 2.2
+
+    What carries the JSON:
+
+    - `token_line_break`: the token that is offered ends with a line break, and so does the one that is presented in
+      base64
+    - `byte_order_mark`: answers and requests begin with one
+    - `compressed_requests`: the bodies of requests are compressed with gzip
+
+    Pushes:
+
+    - `undated_patches`: every other PATCH, from the first on, has no `last_updated`, the others one of two seconds ago
+    - `unmoved_parents`: a changed EVSE or connector leaves the `last_updated` of what it is in alone
+    - `repeated_patches`: a PATCH is sent twice; `wrapped_patches`: in an envelope
+    - `sessions_taken_back`: a session that is patched to COMPLETED is patched to INVALID, with half the kWh
 
     Pages:
 
@@ -102,6 +122,7 @@ class Deviations:
     - `quirky_documents`: see `documents.quirky`
     - `foreign_owners`: listed objects carry country_code and party_id, some of another party
     - `faulty_copies`, `newer_names`, `half_empty`: see `documents.py`
+    - `null_lists`, `null_members`, `missing_evses`, `upper_case_languages`, `untimed_periods`: see `documents.py`
     - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
       field of a wrong type; a GET of a single object gives the good one
     - `clock_skew`: seconds by which the CPO's clock is ahead: in envelopes, and in what it changes
@@ -143,6 +164,19 @@ class Deviations:
 
     endpoint_slash: bool = False
     redirect_slashes: bool = False
+    url_joining: str = field(default="slash", validator=validators.in_(URL_JOININGS))
+    unusable_endpoint: bool = False
+    endpoint_roles: bool = False
+
+    token_line_break: bool = False
+    byte_order_mark: bool = False
+    compressed_requests: bool = False
+
+    undated_patches: bool = False
+    unmoved_parents: bool = False
+    repeated_patches: bool = False
+    wrapped_patches: bool = False
+    sessions_taken_back: bool = False
 
     next_link: str = field(default="absolute", validator=validators.in_(NEXT_LINKS))
     foreign_origin: str = FOREIGN_ORIGIN
@@ -162,6 +196,11 @@ class Deviations:
     faulty_copies: bool = False
     newer_names: bool = False
     half_empty: bool = False
+    null_lists: bool = False
+    null_members: bool = False
+    missing_evses: bool = False
+    upper_case_languages: bool = False
+    untimed_periods: bool = False
     bad_objects: bool = False
     clock_skew: float = field(default=0.0, converter=float)
     single_objects: bool = True

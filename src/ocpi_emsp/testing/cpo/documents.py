@@ -4,6 +4,7 @@ Rules of this module: nothing is changed in place; which documents deviate follo
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -33,16 +34,18 @@ def deviates(settings: Settings) -> bool:
 
 def rewritten(document: Document, module: str, settings: Settings) -> Document:
     """`document` as this CPO has it."""
-    if settings.quirky_documents:
-        document = quirky(document)
-    if settings.faulty_copies:
-        document = faultily_copied(document)
-    if settings.newer_names:
-        document = newer(document, module)
-    return half_empty(document, module) if settings.half_empty else document
+    for name, rewrite in _REWRITES.items():
+        if getattr(settings, name):
+            document = rewrite(document, module)
+    return document
 
 
-def faultily_copied(document: Document) -> Document:
+def are_rewritten(settings: Settings) -> bool:
+    """Whether `rewritten` changes anything."""
+    return any(getattr(settings, name) for name in _REWRITES)
+
+
+def faultily_copied(document: Document, _: str) -> Document:
     """A session or CDR whose copy of the location has no city, and EVSEs without `status` and `last_updated`."""
     place = document.get("location")
     if place is None:
@@ -82,6 +85,57 @@ def half_empty(document: Document, module: str) -> Document:
         "tariffs": {"energy_mix": {"is_green_energy": None}},
     }
     return {**_without(document, "last_updated"), **empty[module]}
+
+
+def with_null_lists(document: Document, module: str) -> Document:
+    """With null for lists that may be empty: for those that a location has not, and for those of any other object."""
+    if module != "locations":
+        return document | dict.fromkeys(_LISTS[module])
+    evses = [dict.fromkeys(_LISTS["evses"]) | evse for evse in document["evses"]]
+    return dict.fromkeys(_LISTS["locations"]) | document | {"evses": evses}
+
+
+_LISTS: Final[dict[str, tuple[str, ...]]] = {
+    "locations": ("related_locations", "facilities", "images"),
+    "evses": ("status_schedule", "directions", "parking_restrictions", "images"),
+    "sessions": ("charging_periods",),
+    "cdrs": ("tariffs",),
+    "tariffs": ("tariff_alt_text",),
+}
+"""Lists of cardinality `*` (terminology.md, Cardinality)."""
+
+
+def with_null_members(document: Document, module: str) -> Document:
+    """A CDR with null for each optional member that it has not."""
+    absent = {"remark": None, "meter_id": None, "total_parking_time": None}
+    return absent | document if module == "cdrs" else document
+
+
+def without_last_evse(document: Document, module: str) -> Document:
+    """A location of several EVSEs without the last one."""
+    evses = document["evses"] if module == "locations" else []
+    return {**document, "evses": evses[:-1]} if len(evses) > 1 else document
+
+
+def with_upper_case_languages(value: Json, module: str) -> Json:
+    """With every `language` in upper case."""
+    if isinstance(value, list):
+        return [with_upper_case_languages(each, module) for each in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {name: with_upper_case_languages(each, module) for name, each in value.items()}
+    return changed | {"language": value["language"].upper()} if "language" in value else changed
+
+
+def with_untimed_periods(document: Document, module: str) -> Document:
+    """A CDR whose charging periods leave TIME out where they have another dimension."""
+    if module != "cdrs":
+        return document
+    periods = []
+    for period in document["charging_periods"]:
+        dimensions = [each for each in period["dimensions"] if each["type"] != "TIME"]
+        periods.append({**period, "dimensions": dimensions or period["dimensions"]})
+    return {**document, "charging_periods": periods}
 
 
 def _without(document: Document, *names: str) -> Document:
@@ -127,3 +181,17 @@ def quirky(value: Json, name: str = "") -> Json:
     if name == "price" and isinstance(value, Decimal):
         return str(value)
     return value.removesuffix("Z") if isinstance(value, str) and _ZULU.fullmatch(value) else value
+
+
+_REWRITES: Final[dict[str, Callable[[Document, str], Document]]] = {
+    "quirky_documents": lambda document, _: quirky(document),
+    "faulty_copies": faultily_copied,
+    "newer_names": newer,
+    "half_empty": half_empty,
+    "null_lists": with_null_lists,
+    "null_members": with_null_members,
+    "missing_evses": without_last_evse,
+    "upper_case_languages": with_upper_case_languages,
+    "untimed_periods": with_untimed_periods,
+}
+"""By the deviation that asks for them."""

@@ -5,7 +5,8 @@ of each list (`failure_after`, `failure_every`, `failure_times`), so a test sees
 
 `list_failure` is one of:
 
-- "html": a proxy's HTTP 502 with a page of HTML; "server-error": HTTP 500 with status_code 3000
+- "html": a proxy's HTTP 502 with a page of HTML; "framework": a web framework's HTTP 422, JSON without an envelope
+- "server-error": HTTP 500 with status_code 3000
 - "ocpi-2001", "ocpi-3000": HTTP 200 with that status_code
 - "busy": HTTP 503; "rate-limited": HTTP 429 for each request of all lists beyond `requests_per_second`
 - "token-rotated": the token that asked is answered with HTTP 401 from now on, until a handshake brings another
@@ -30,8 +31,9 @@ from attrs import evolve
 
 from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import Answer, Request, RequestError, utc_now
+from ocpi_emsp.testing.cpo.wire import JSON_TYPE, Answer, Request, RequestError, utc_now
 
+FRAMEWORK: Final = b'{"detail":[{"type":"missing","loc":["query","date_from"],"msg":"Field required","input":null}]}'
 HTML: Final = b"<html><body>Bad Gateway</body></html>"
 _BLANKS: Final = b" " * 65_536
 
@@ -64,6 +66,8 @@ class Failures:
         match failure:
             case "html":
                 return Answer(status=502, body=HTML, headers={"content-type": "text/html"})
+            case "framework":
+                return Answer(status=422, body=FRAMEWORK, headers=JSON_TYPE)
             case "redirect-loop" | "redirect-foreign":
                 return self._redirect(failure, request)
             case "not-json":

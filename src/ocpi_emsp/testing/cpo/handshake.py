@@ -41,7 +41,7 @@ class Handshake:
     def credentials(self, token: str) -> Document:
         """This CPO's credentials object, with the token that the eMSP shall present."""
         return {
-            "token": token,
+            "token": f"{token}\n" if self._settings.token_line_break else token,
             "url": self._settings.versions_url,
             "business_details": {"name": self._settings.name},
             "party_id": self._settings.party_id,

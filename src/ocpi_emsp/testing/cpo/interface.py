@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.commands import Commands
@@ -27,6 +27,7 @@ from ocpi_emsp.testing.cpo.registration import authenticate
 from ocpi_emsp.testing.cpo.settings import BASE_PATH, VERSION
 from ocpi_emsp.testing.cpo.tokens import ReceivedToken
 from ocpi_emsp.testing.cpo.wire import (
+    BYTE_ORDER_MARK,
     Answer,
     Document,
     Handler,
@@ -101,6 +102,8 @@ class Interface:
             answered = redirected or await self._answered(module, methods(), request)
         except RequestError as error:
             answered = refusal(self._cpo.now, error)
+        if self._cpo.byte_order_mark and answered.body:
+            answered = evolve(answered, body=BYTE_ORDER_MARK + answered.body)
         await self._log(request, module, answered, token_format)
         return answered
 
@@ -161,7 +164,20 @@ class Interface:
             {"identifier": module, "url": self._cpo.endpoint(VERSION, path_of(module)) + slash}
             for module in self._cpo.modules
         ]
+        if self._cpo.endpoint_roles:
+            endpoints = [each for listed in endpoints for each in self._in_both_roles(listed)]
+        if self._cpo.unusable_endpoint:
+            endpoints.insert(0, {"identifier": "hubclientinfo", "url": ""})
         return answer(self._cpo.now, {"version": VERSION, "endpoints": endpoints})
+
+    def _in_both_roles(self, endpoint: Document) -> list[Document]:
+        """What this CPO serves in its role, and a URL of the other one, where nothing is served."""
+        module = endpoint["identifier"]
+        if module == "credentials":
+            return [endpoint]
+        own, other = ("SENDER", "RECEIVER") if module in LISTS else ("RECEIVER", "SENDER")
+        elsewhere = {**endpoint, "url": self._cpo.endpoint(VERSION, other.lower(), path_of(module))}
+        return [{**elsewhere, "role": other}, {**endpoint, "role": own}]
 
     # Locations, sessions, CDRs, tariffs
 

@@ -5,6 +5,7 @@ up in the eMSP's version details ("Interface endpoints"); a failed request is ne
 ("Offline behaviour").
 """
 
+import gzip
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -15,7 +16,7 @@ from attrs import frozen
 
 from ocpi_emsp.testing.cpo.registration import Registration, authorization
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json, decode_or_none, encode
+from ocpi_emsp.testing.cpo.wire import ABSENT, BYTE_ORDER_MARK, Absent, Document, Json, decode_or_none, encode
 
 LOG_LENGTH: Final = 10_000
 """How many entries each log holds, so that a simulator that runs for days stays small."""
@@ -109,7 +110,9 @@ class Outgoing:
         if body is not ABSENT:
             sent["content-type"] = "application/json"
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
-        content = None if body is ABSENT else body if isinstance(body, bytes) else encode(body)
+        content = None if body is ABSENT else self._content(body)
+        if content is not None and self._settings.compressed_requests:
+            sent["content-encoding"], content = "gzip", gzip.compress(content)
         response = await self._open().request(
             method, url, content=content, params=dict(query) if query else None, headers=sent
         )
@@ -124,6 +127,11 @@ class Outgoing:
         )
         self.log.append(exchange)
         return exchange
+
+    def _content(self, body: Json) -> bytes:
+        if isinstance(body, bytes):
+            return body
+        return (BYTE_ORDER_MARK if self._settings.byte_order_mark else b"") + encode(body)
 
     def resolve(self, module: str, reference: str) -> str:
         """The absolute URL of a link that the eMSP returned, such as the Location of a CDR."""
@@ -150,7 +158,14 @@ class Outgoing:
             url = self._registration.endpoints[module]
         else:
             raise EndpointMissingError(f"The eMSP's version details do not list '{module}'")
-        return f"{url.rstrip('/')}/{path.removeprefix('/')}" if path else url
+        if not path:
+            return url
+        match self._settings.url_joining:
+            case "concatenated":
+                return f"{url}/{path}"
+            case "joined":
+                return urljoin(url, path)
+        return f"{url.rstrip('/')}/{path.removeprefix('/')}"
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:

@@ -17,12 +17,26 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     # URLs
     "slash-endpoints": {"endpoint_slash": True, "redirect_slashes": True},
     "slash-redirects": {"redirect_slashes": True},
+    "concatenated-urls": {"url_joining": "concatenated"},
+    "joined-urls": {"url_joining": "joined"},
+    "unusable-endpoint": {"unusable_endpoint": True},
+    "endpoint-roles": {"endpoint_roles": True},
+    # What carries the JSON
+    "token-line-break": {"send_base64_token": True, "token_line_break": True},
+    "byte-order-mark": {"byte_order_mark": True},
+    "compressed-requests": {"compressed_requests": True},
+    # Pushes
+    "undated-patches": {"undated_patches": True},
+    "unmoved-parents": {"unmoved_parents": True},
+    "repeated-patches": {"repeated_patches": True},
+    "wrapped-patches": {"wrapped_patches": True},
+    "sessions-taken-back": {"sessions_taken_back": True},
+    # Commands
     "wrapped-command-result": {"wrapped_command_result": True},
     # Authorizations
     "authorization-ids": {"authorization_ids": True},
     "null-authorize-body": {"null_authorize_body": True},
     "lower-case-uids": {"lower_case_uids": True},
-    # Commands
     "result-first": {"results": "first"},
     "result-twice": {"results": "twice"},
     "contradicting-results": {"results": "contradicting"},
@@ -60,11 +74,17 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "faulty-copies": {"faulty_copies": True},
     "ocpi-2.2-names": {"newer_names": True},
     "half-empty": {"half_empty": True},
+    "null-lists": {"null_lists": True},
+    "null-members": {"null_members": True},
+    "missing-evses": {"missing_evses": True},
+    "upper-case-languages": {"upper_case_languages": True},
+    "untimed-periods": {"untimed_periods": True},
     "bad-objects": {"bad_objects": True},
     "clock-skew": {"clock_skew": 7200.0},
     "no-single-objects": {"single_objects": False},
     # Lists that fail
     "html-errors": {"list_failure": "html"},
+    "framework-errors": {"list_failure": "framework"},
     "server-error": {"list_failure": "server-error"},
     "server-error-once": {"list_failure": "server-error", "failure_times": 1},
     "ocpi-2001": {"list_failure": "ocpi-2001"},

@@ -83,6 +83,8 @@ def authenticate(request: Request, registration: Registration, settings: Setting
 
 def authorization(token: str, settings: Settings) -> str:
     """The value of the Authorization header that presents `token` to the eMSP."""
+    if settings.token_line_break:
+        token = f"{token}\n"  # as of `echo token | base64`
     written = base64.b64encode(token.encode()).decode() if settings.send_base64_token else token
     return _SCHEME + written
 

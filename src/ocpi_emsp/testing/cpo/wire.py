@@ -33,6 +33,7 @@ class Absent(enum.Enum):
 
 
 ABSENT: Final = Absent.ABSENT
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 JSON_TYPE: Final = {"content-type": "application/json"}
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
