@@ -80,6 +80,24 @@ def test_an_evse_is_reserved(control: httpx.Client, command: Command) -> None:
     assert control.get("state").status_code == 200
 
 
+def test_a_command_carries_what_the_specification_does_not_know(control: httpx.Client, command: Command) -> None:
+    tell(control, authorization_ids=True)
+    refused = command(*START)
+    assert refused.status == 1
+    assert "says REJECTED" in refused.out
+    named = command(*START, "--authorization-id", "A-1", "--extensions", '{"vendor": 1}', "--json")
+    assert (named.status, json.loads(named.out)["authorization_id"]) == (0, "A-1")
+    by_extension = command(*START, "--extensions", '{"authorization_id": "A-2"}', "--json")
+    assert (by_extension.status, json.loads(by_extension.out)["authorization_id"]) == (0, "A-2")
+    for bad, status, said in (
+        ("vendor", 2, "invalid extensions 'vendor': expected a JSON object"),
+        ('{"Token": 1}', 1, "Token is a member of StartSession and cannot be an extension"),
+    ):
+        ended = command(*START, "--extensions", bad)
+        assert (ended.status, ended.out) == (status, "")
+        assert said in ended.err
+
+
 def test_without_a_wait_what_the_cpo_said_is_printed(control: httpx.Client, command: Command) -> None:
     tell(control, results="never")
     ended = command(*START)
