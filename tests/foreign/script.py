@@ -1,7 +1,7 @@
 """What a partner says of its objects one after the other, and what is stored in the end: one file for each.
 
 A word is ``whole`` (a location, session or tariff: pushed by PUT, or pulled), ``put`` or ``patch`` (of the path), with
-``at`` (minutes, ``now-2s`` or ``now+1h``; null or left out: without a ``last_updated``) and what is different ``but``
+``at`` (minutes, or ``now+1h`` and the like; null or left out: without a ``last_updated``) and what is different ``but``
 for that. A location has its two EVSEs, or those in ``evses``; an EVSE its connector, or those in ``connectors``: id,
 time, changes.
 """
@@ -34,7 +34,7 @@ def scripts(folder: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("script", found)
 
 
-_FROM_NOW = {"now-2s": timedelta(seconds=-2), "now+1h": timedelta(hours=1)}
+_FROM_NOW = {"now-2s": timedelta(seconds=-2), "now+1m": timedelta(minutes=1), "now+1h": timedelta(hours=1)}
 
 
 def moment(at: int | str) -> str:

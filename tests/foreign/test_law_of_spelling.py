@@ -82,6 +82,8 @@ def test_no_spelling_matters(
     sent = at(whole, place)
     if way.method == "PATCH":
         sent = data.draw(parts(sent))
+    if kind == "session" and way.method == "PATCH":
+        partner.pair.emsp.partner("NL-TNM").set_profile(append_charging_periods=data.draw(st.booleans()))
     # What follows draws nothing more: it depends on what is stored already.
     object_id = partner.new_id("X")
     whole["id"] = object_id

@@ -234,7 +234,7 @@ def merged(old: Record, new: Record, *, is_older: bool = False) -> Record:
     ``is_older``: the location that it was received in is, and says nothing new under the time that is stored.
     """
     if is_undated(new):
-        return evolve(new, document=undated_connectors(new.document, old.document))
+        return onward(old, evolve(new, document=undated_connectors(new.document, old.document)))
     if upsert.is_older(old, new) or (is_older and said_at(new.document) == said_at(old.document)):
         document = newest_connectors(old.document, new.document)
         if document == old.document:
