@@ -32,6 +32,12 @@ class Unwrapped:
         return f"expected one object, found it in {' in '.join(reversed(self.around))}; read as that object"
 
 
+def may_be_wrapped(data: bytes, *, envelopes: bool = False) -> bool:
+    """False where :func:`unwrap` has nothing to take off."""
+    # From the end, since that takes a fifth of the time.
+    return data[:1] != b"{" or (envelopes and data.rfind(_STATUS) >= 0)
+
+
 def unwrap(data: bytes | msgspec.Raw, *, envelopes: bool = False) -> Unwrapped:
     """Take what does not belong there off a document; one that is not JSON stays as it is."""
     document, around = bytes(data), list[str]()

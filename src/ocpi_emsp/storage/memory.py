@@ -68,9 +68,11 @@ class MemoryStore:
             if record is None:
                 self._forget(kept, key)
                 continue
-            if key in kept and kept[key].sequence != record.sequence:  # deleted, and put again: a new place
+            old = kept.get(key)
+            if old is not None and old.sequence != record.sequence:  # deleted, and put again: a new place
                 self._forget(kept, key)
-            if key.kind == Kind.EVSE and key not in kept:
+                old = None
+            if old is None and key.kind == Kind.EVSE:
                 self._evses.setdefault(_location(key), {})[key] = None
             kept[key] = record
         for entry_id, entry in journal.items():
@@ -157,14 +159,16 @@ class _MemoryTransaction:
                     self._store._listeners.tell(key.id)
 
     async def get(self, key: Key) -> Record | None:
-        key = owned(key)
+        return self._find(owned(key))
+
+    def _find(self, key: Key) -> Record | None:
         if key in self._records:
             return self._records[key]
         return self._store._records.get(key.kind, {}).get(key)
 
     async def put(self, record: Record) -> None:
         key = owned(record.key)
-        old = await self.get(key)
+        old = self._find(key)
         sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._store._sequence), 1)
         numbered = Record(
             key,

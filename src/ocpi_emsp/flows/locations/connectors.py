@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
+
 import msgspec
 
 from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
 from ocpi_emsp.codec.patch import as_items, identity, join, member, members
+from ocpi_emsp.ports import Record
 
 _NULL = msgspec.Raw(b"null")
+
+
+class _Connector(msgspec.Struct, gc=False):
+    id: str
+    last_updated: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Evse(msgspec.Struct, gc=False):
+    connectors: tuple[_Connector, ...] = ()
+
+
+_EVSE = msgspec.json.Decoder(_Evse)
+
+
+def follows(old: Record, new: Record) -> bool:
+    """Whether ``new`` has times of its own and is as new as ``old`` in all parts, by their views."""
+    if new.last_updated < old.last_updated or old.missing_since is not None or new.last_updated == new.received_at:
+        return False
+    try:
+        earlier = (old.view or _EVSE.decode(old.document)).connectors
+        later = (new.view or _EVSE.decode(new.document)).connectors
+    except msgspec.ValidationError:
+        return False
+    if len(earlier) != len(later):
+        return False
+    for one, other in zip(earlier, later, strict=True):
+        if one.last_updated > other.last_updated or one.id != other.id:
+            return False
+    return True
 
 
 def newest_connectors(evse: bytes, other: bytes) -> bytes:

@@ -143,7 +143,7 @@ async def patch_evse(incoming: Incoming) -> Response:
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
             moment = updated_at(incoming, record, changes, evse.last_updated)
-            new = evolve(evse_record(incoming, location.key, evse, document), last_updated=moment)
+            new = evse_record(incoming, location.key, evse, document, moment)
             new = still_left_out(record, new, says_status="status" in changes)
             return incoming.reply(await store_evse(incoming, tx, location, record, new))
         unknown = await _unknown_evse(incoming, tx)

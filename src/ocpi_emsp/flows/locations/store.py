@@ -12,7 +12,7 @@ Rules of this module (docs/spec-choices.md rows 4, 15, 18; the shared ones are i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -28,7 +28,7 @@ from ocpi_emsp.flows.inbound import upsert
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
-from ocpi_emsp.flows.locations.connectors import newest_connectors, place_of, placed, undated_connectors
+from ocpi_emsp.flows.locations.connectors import follows, newest_connectors, place_of, placed, undated_connectors
 from ocpi_emsp.flows.locations.dated import dated_evse
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.models import Connector, Evse, Location, Status
@@ -99,11 +99,13 @@ def location_key(incoming: Incoming) -> Key:
     return incoming.key(Kind.LOCATION, incoming.params["location_id"])
 
 
-def evse_record(incoming: Incoming, location: Key, evse: Evse, document: bytes) -> Record:
-    """The record of an EVSE as received."""
+def evse_record(
+    incoming: Incoming, location: Key, evse: Evse, document: bytes, moment: datetime | None = None
+) -> Record:
+    """The record of an EVSE as received, changed at ``moment``, or as it says itself."""
     key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
     correlation_id = incoming.correlation_id
-    return Record(key, document, evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
+    return Record(key, document, moment or evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
 
 
 async def store_location(
@@ -118,12 +120,13 @@ async def store_location(
 ) -> Stored:
     """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
     key, correlation_id = location_key(incoming), incoming.correlation_id
+    listed = {evse.key for evse in pushed.evses}
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
     stays = old if old is not None and is_older(old, record) else None
     evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is not None, is_whole)
     await evses.store(pushed.evses)
     if stays is None:
-        await evses.remove_others(pushed, old, is_undated(record))
+        await evses.remove_others(pushed, listed, old, is_undated(record))
         record = in_order(old, record)
     elif not evses.written:
         return older(stays)
@@ -132,8 +135,9 @@ async def store_location(
         stands = f"the location was last updated {wire_time(said_at(stays.document))}, the received one is older"
         message = f"{stands}; only what is newer in it is stored"
         incoming.note("/last_updated", "location.older", message, Location.clause)
-    record = evolve(record, last_updated=max(evses.latest), correlation_id=correlation_id)
-    record = onward(old, record)
+    latest = max(evses.latest) if old is None else max(old.last_updated, *evses.latest)
+    if (record.last_updated, record.correlation_id) != (latest, correlation_id):
+        record = evolve(record, last_updated=latest, correlation_id=correlation_id)
     says_the_same = old is not None and old.document == record.document and record.last_updated <= old.last_updated
     if incoming.pulled and says_the_same and not evses.changed:
         return Stored(Outcome.UNCHANGED, record=old)
@@ -169,19 +173,26 @@ class _Evses:
 
     async def store(self, pushed: Sequence[Record]) -> None:
         """Store those that are new, or as new as what is stored of them."""
-        self.latest.append(self.moment)
+        known, latest, put = self.known, self.latest, self.tx.put
+        latest.append(self.moment)
         compares = self.incoming.compares(LocationReceived)
         for received in pushed:
-            old = self.known.get(received.key)
-            record = received if old is None or old.document == received.document else self._merged(old, received)
-            self.latest.append(record.last_updated)
-            if old is not None and (record is old or old.document == record.document):
+            key = received.key
+            old = known.get(key)
+            if old is not None and old.document == received.document:
+                latest.append(received.last_updated)
+                continue
+            record = received
+            if old is not None and (self.is_older or not follows(old, received)):
+                record = self._merged(old, received)
+            latest.append(record.last_updated)
+            if old is not None and old.document == record.document:
                 continue
             if compares and not self.changed and differs(old, record):
-                self.changed.append(record.key)
-            self.known[record.key] = record
-            self.written.append(record.key)
-            await self.tx.put(record)
+                self.changed.append(key)
+            known[key] = record
+            self.written.append(key)
+            await put(record)
 
     def _merged(self, old: Record, received: Record) -> Record:
         if old.missing_since is None or self.is_older or not self.is_whole or is_undated(received):
@@ -189,12 +200,11 @@ class _Evses:
         # It is REMOVED since it was not listed, and not by a word of its partner's.
         return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
-    async def remove_others(self, pushed: Pushed, location: Record | None, is_undated: bool) -> None:
+    async def remove_others(self, pushed: Pushed, listed: Set[Key], location: Record | None, is_undated: bool) -> None:
         """Mark the EVSEs that were not received, as far as the location says that they are gone."""
-        listed = {record.key for record in pushed.evses}
-        left_out = [record for key, record in self.known.items() if key not in listed]
-        if not left_out or location is None:
+        if location is None or len(listed) == len(self.known):
             return
+        left_out = [record for key, record in self.known.items() if key not in listed]
         moment = max([pushed.location.last_updated, *(said_at(evse.document) for evse in pushed.evses)])
         for record in left_out:
             self.latest.append(record.last_updated)
@@ -233,6 +243,8 @@ def merged(old: Record, new: Record, *, is_older: bool = False) -> Record:
 
     ``is_older``: the location that it was received in is, and says nothing new under the time that is stored.
     """
+    if not is_older and follows(old, new):
+        return new
     if is_undated(new):
         return onward(old, evolve(new, document=undated_connectors(new.document, old.document)))
     if upsert.is_older(old, new) or (is_older and said_at(new.document) == said_at(old.document)):
@@ -296,7 +308,7 @@ async def store_connector(
         document = timed(document, old)
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(placed(listed, at, msgspec.Raw(document))))
     whole = join(parts)
-    record = evse_record(incoming, location.key, incoming.accept(Evse, whole), whole)
-    record = evolve(record, last_updated=max(evse.last_updated, moment))
+    latest = max(evse.last_updated, moment)
+    record = evse_record(incoming, location.key, incoming.accept(Evse, whole), whole, latest)
     stored = await _put_evse(incoming, tx, location, evse, still_left_out(evse, record, says_status=False))
     return Stored(Outcome.CREATED) if at is None else stored

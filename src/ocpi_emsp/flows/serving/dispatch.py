@@ -21,7 +21,7 @@ from attrs import evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.wrapping import unwrap
+from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
     BodyTooLarge,
@@ -157,7 +157,9 @@ async def serve_as(
     if logged is not None:
         logged.deviations = incoming.deviations
     try:
-        response = await FLOWS[route.name](await usable_patch(incoming, route))
+        if route.method == "PATCH":
+            incoming = await usable_patch(incoming, route)
+        response = await FLOWS[route.name](incoming)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
             as_received = evolve(incoming, request=request)
@@ -202,9 +204,10 @@ def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
     A PATCH in an envelope stays as it is: what it does not know it would store beside the object.
     """
     request = incoming.request
-    if not request.body:
+    envelopes = route.method != "PATCH"
+    if not may_be_wrapped(request.body, envelopes=envelopes):
         return incoming
-    unwrapped = unwrap(request.body, envelopes=route.method != "PATCH")
+    unwrapped = unwrap(request.body, envelopes=envelopes)
     if not unwrapped.around:
         return incoming
     incoming.deviations.append(note("", "body.wrapped", unwrapped.note, _BODY))

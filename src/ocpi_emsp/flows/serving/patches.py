@@ -31,6 +31,7 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "tariffs.patch": Tariff,
 }
 """The object of each PATCH."""
+_MEMBERS: Final = {kind: frozenset(fields_dict(kind)) for kind in _OBJECTS.values()}
 _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "locations.patch_location": (Kind.LOCATION, "location_id", ""),
     "locations.patch_evse": (Kind.EVSE, "evse_uid", "location_id"),
@@ -49,7 +50,7 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
     if kind is None:
         return incoming
     changes = members(incoming.request.body)
-    if not changes.keys() & fields_dict(kind).keys() and not await _are_stored(incoming, route, changes):
+    if changes.keys().isdisjoint(_MEMBERS[kind]) and not await _are_stored(incoming, route, changes):
         found = f"found {', '.join(map(shown, list(changes)[:3]))}" if changes else "found none"
         message = f"a PATCH needs at least one member of {kind.__name__}, {found}"
         raise deviating("nothing to change", "", "patch.members", message, _CLAUSE)
