@@ -173,6 +173,17 @@ class ReservationChanged(Event):
 
 
 @frozen(kw_only=True)
+class ObjectMoved(Event):
+    """An object that was stored as its hub's is this party's: it is stored under its owner now (``module`` and ``id``
+    say which)."""
+
+    module: str
+    id: str
+    previous_party: PartyId
+    """Whose it was until now: the party of the connection."""
+
+
+@frozen(kw_only=True)
 class ResyncRequested(Event):
     """A partner changed an object that is not known here: it should be pulled (``module`` and ``id`` say which)."""
 
@@ -213,6 +224,7 @@ _OLD_NAMES = {"ResyncWanted": "ResyncRequested"}
 _READINGS: dict[str, Any] = {
     "notes": tuple,
     "previous_kwh": Decimal,
+    "previous_party": PartyId.parse,
     "command": CommandType.of,
     "result": CommandResponseType.of,
 }

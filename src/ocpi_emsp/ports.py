@@ -121,6 +121,8 @@ class Query:
     date_to: datetime | None = None
     received_from: datetime | None = None
     received_to: datetime | None = None
+    id: str | None = None
+    """Records with this id, of every owner."""
     id_in_any_case: str | None = None
     """Records whose id is this one, the case of its letters apart: of A to Z at least."""
     after: int = 0

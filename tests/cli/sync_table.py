@@ -144,6 +144,7 @@ FOREIGN = "the next link leads to another origin, the token is not sent there: h
 TABLE: dict[str, Expected] = {
     "plain": Expected(),
     "base64": Expected(before=wants_base64, well=wants_raw),
+    "hub-renews": Expected(),
     "bare-command-result": Expected(),
     "required-members": Expected(before=wants_every_member),
     "slash-endpoints": Expected(before=announces_slashes),
@@ -227,6 +228,8 @@ TABLE: dict[str, Expected] = {
     # Documents
     "quirky": Expected(),
     "foreign-owner": Expected(status=1, created=8, rejected=4, then=("--full",), again=None, conflicts=4),
+    "hub-operator-name": Expected(),
+    "hub-evse-ids": Expected(),
     "faulty-copies": Expected(),
     "ocpi-2.2-names": Expected(),
     "half-empty": Expected(),

@@ -276,7 +276,7 @@ def test_what_a_partner_asks_is_answered_as_the_table_says(
     token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.parties.invite("NL-TNM").token_a
     if state is UNKNOWN:
         here.emsp.partner("NL-TNM").unregister(tell=False)
-    if state is PartyState.REGISTERING:
+    if state in (PartyState.REGISTERING, PartyState.UNREGISTERED):
         set_state(here, state)
     expected = TRANSITIONS[state][change]
     answer = Peer(here.emsp, here.clock, here.store.kept, token).push(
@@ -296,7 +296,8 @@ def set_state(here: Scene, state: PartyState) -> None:
 
     async def write() -> None:
         async with here.store.kept.transaction() as tx:
-            await put_party(tx, evolve(party, state=state), here.clock.now())
+            changed = evolve(party, state=state, unregistered_at=here.clock.now())
+            await put_party(tx, changed, here.clock.now())
 
     run(write())
 

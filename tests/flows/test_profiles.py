@@ -15,8 +15,8 @@ from flows.support import Peer, at, peer, serve, stamp
 from ocpi_emsp import PartyId, SupportMatrix, codec
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import NotRegistered
-from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
-from ocpi_emsp.flows.parties.profile import DEFAULTS, MOST_ALLOWED
+from ocpi_emsp.flows.parties.party import ExtraHeader, Party, PartyState, Profile, RuleAction
+from ocpi_emsp.flows.parties.profile import DEFAULTS
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -48,7 +48,9 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "trailing_slash": (True, True),
     "announce_slash": (False, False),
     "page_limit": (7, 7),
-    "allowed_parties": (["de-abc", "DE-ABC", "FR-XYZ"], ("DE-ABC", "FR-XYZ")),
+    "allowed_parties": (["de-abc", "DE-ABC", "FR-XYZ", "es-*", "*"], ("DE-ABC", "FR-XYZ", "ES-*", "*")),
+    "owner_from": ("Operator.Name", "operator.name"),
+    "headers": ({"OCPI-to-Party-ID": "AAA"}, (ExtraHeader(name="ocpi-to-party-id", value="AAA"),)),
     "time_zone": ("Europe/Amsterdam", "Europe/Amsterdam"),
     "patches_sessions": (False, False),
     "cdr_id_is_session_id": (True, True),
@@ -107,7 +109,25 @@ BAD: list[tuple[str, Any, str]] = [
         "invalid allowed_parties 'NL-TNM': expected another party",
     ),
     ("allowed_parties", ["it-bec"], "invalid allowed_parties 'IT-BEC': expected another party than the eMSP itself"),
-    ("allowed_parties", [f"DE-{n:03}" for n in range(MOST_ALLOWED + 1)], "at most 100"),
+    (
+        "allowed_parties",
+        ["DE-*BC"],
+        "invalid allowed_parties 'DE-*BC': expected CC-XXX, for example NL-ABC, or a pattern",
+    ),
+    ("allowed_parties", ["D*-ABC"], "or a pattern such as NL-* or *"),
+    ("headers", "x-key", "invalid headers: expected a mapping of names to texts"),
+    ("headers", {"x-key": 3}, "invalid headers: expected a mapping of names to texts"),
+    ("headers", {"x key": "secret"}, "invalid headers: the name 'x key' cannot be that of a header"),
+    ("headers", {"": "secret"}, "invalid headers: the name '' cannot be"),
+    ("headers", {"x-key": "a\nb"}, "invalid headers: the value of 'x-key' cannot be that of a header"),
+    ("headers", {"x-key": "Malm\u00f6"}, "invalid headers: the value of 'x-key' cannot"),
+    ("headers", {"x-key": " a"}, "invalid headers: the value of 'x-key' cannot"),
+    ("headers", {"x-key": ""}, "invalid headers: the value of 'x-key' cannot"),
+    ("headers", {"x-key": "a" * 4001}, "at most 4000 characters"),
+    ("headers", {"x-key": "a", "X-Key": "b"}, "invalid headers: the header 'X-Key' is given twice"),
+    ("headers", {"Authorization": "a"}, "invalid headers: the header 'Authorization' is set with each call already"),
+    ("owner_from", "operator", "invalid owner_from 'operator': expected one of operator.name, evse_id, country_code/"),
+    ("owner_from", 3, "invalid owner_from '3': expected one of"),
     ("concurrent_requests", 0, "1 or more"),
     ("concurrent_requests", True, "a whole number"),
     ("matrix", "a,b", "support matrix: expected the columns"),

@@ -64,6 +64,12 @@ def names_the_conflict(tried: Tried) -> None:
     assert conflict.other.id == "CDR1"
 
 
+def has_owners(tried: Tried) -> None:
+    assert not list(tried.emsp.locations.list("NL-TNM"))
+    owned = [location.id for name in ("ES-AAA", "FR-BBB", "PT-CCC") for location in tried.emsp.locations.list(name)]
+    assert len(owned) == tried.cpo.locations
+
+
 @frozen
 class Section:
     """What a section is tried with."""
@@ -89,6 +95,11 @@ SECTIONS: Mapping[str, Section] = {
         has_notes_alone,
     ),
     "A CPO that rewrites CDRs": Section({}, {}, names_the_conflict),
+    "A hub": Section(
+        PRESETS["hub-operator-name"],
+        {"allowed_parties": ["*"], "owner_from": "operator.name", "authorization_ids": True},
+        has_owners,
+    ),
 }
 
 

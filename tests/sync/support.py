@@ -107,6 +107,17 @@ class Synced:
 
         return run(read(lift_store(self.store, in_place)))
 
+    def party_of(self) -> Party:
+        """The party as it is stored."""
+
+        async def read(store: Store) -> Party | None:
+            async with store.transaction(read_only=True) as tx:
+                return await find_party(tx, *OWNER)
+
+        found = run(read(lift_store(self.store, in_place)))
+        assert found is not None
+        return found
+
     def checkpoint(self, module: str) -> Checkpoint:
         async def read(store: Store) -> Checkpoint:
             async with store.transaction(read_only=True) as tx:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from ocpi_emsp.testing.cpo import (
+    PRESETS,
     HandshakeError,
     NotRegisteredError,
     SimulatedCpo,
@@ -232,6 +233,16 @@ def test_update_credentials_replaces_the_tokens_of_both_sides(method: str) -> No
         assert peer.emsp.requests[-1][2] == "Token token-of-emsp"
 
     pair(scenario)
+
+
+def test_a_hub_renews_by_delete_and_a_new_registration() -> None:
+    async def scenario(peer: Pair) -> None:
+        exchanges = await peer.cpo.update_credentials()
+        assert [each.method for each in exchanges] == ["DELETE", "GET", "GET", "POST"]
+        assert set(exchanges[-1].request_body) == set(CREDENTIALS)
+        assert len({each[2] for each in peer.emsp.requests[-4:]}) == 1, "with the token of before"
+
+    pair(scenario, **PRESETS["hub-renews"])
 
 
 def test_unregister_forgets_all_tokens() -> None:

@@ -80,6 +80,21 @@ def test_authorizations_without_a_location_and_in_lower_case() -> None:
     pair(scenario, **PRESETS["null-authorize-body"], **PRESETS["lower-case-uids"])
 
 
+@pytest.mark.parametrize("preset", ["hub-operator-name", "hub-evse-ids"])
+def test_a_hub_names_owners(preset: str) -> None:
+    async def scenario(peer: Pair) -> None:
+        for module in ("locations", "cdrs"):
+            [*listed] = payload(await peer.http.get(f"{API}/{module}"))["data"]
+            places = [each.get("location", each) for each in listed]
+            if preset == "hub-operator-name":
+                said = [each["operator"]["name"] for each in places]
+            else:
+                said = [each["evses"][0]["evse_id"][:6] for each in places]
+            assert said == [("ES*AAA", "FR*BBB", "PT*CCC")[int(each["id"][3:]) % 3] for each in places]
+
+    pair(scenario, **PRESETS[preset])
+
+
 def test_no_totals() -> None:
     async def scenario(peer: Pair) -> None:
         response = await peer.http.get(f"{API}/locations")

@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
@@ -247,6 +247,15 @@ def repeated(names: str, about: str, **options: Any) -> click.Option:
 def formats(*words: str) -> click.Option:
     """``--format``."""
     return choice("--format", "how it is printed", *words)
+
+
+header = repeated("--header headers", "a header that each call to it has beside ours", metavar="NAME=VALUE")
+
+
+def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
+    """The headers that were given; None where there are none."""
+    pairs = [text.partition("=") for text in texts]
+    return {name: value for name, _, value in pairs} or None
 
 
 json = flag("--json", "print one JSON document on stdout and nothing else")

@@ -61,7 +61,7 @@ def _shown(field: str, value: Any) -> str:
             return f"its own, {counted(value.count(chr(10)) - 1, 'row')}"
         case list():
             return ", ".join(value)
-        case dict() if field == "endpoints":
+        case dict() if field in ("endpoints", "headers"):
             return ", ".join(f"{module}={url}" for module, url in value.items())
         case dict():
             return ", ".join(f"{rule}:{action}" for rule, action in value.items())
@@ -80,8 +80,10 @@ def _plain(value: Any) -> Any:
 
 
 def _pair(each: Any) -> tuple[str, str]:
-    """A rule with its action, or a module with its URL."""
-    return (each.rule, each.action) if hasattr(each, "rule") else (each.identifier.value, each.url)
+    """A rule with its action, a module with its URL, or a header with its value, where that is no secret."""
+    if hasattr(each, "rule"):
+        return each.rule, each.action
+    return (each.name, each.shown) if hasattr(each, "shown") else (each.identifier.value, each.url)
 
 
 # --- values of the command line -------------------------------------------------------------------------------------
@@ -129,6 +131,16 @@ def _endpoints(text: str) -> dict[str, str]:
     return {module: url for module, _, url in pairs}
 
 
+def headers_of(text: str) -> dict[str, str]:
+    """Headers as NAME=VALUE with commas, or as a JSON object where a value has one."""
+    if not text.lstrip().startswith("{"):
+        return _endpoints(text)
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        raise ValueError("expected NAME=VALUE with commas, or a JSON object") from None
+
+
 def _file(text: str) -> str:
     try:
         return Path(text).read_text("utf-8")
@@ -144,6 +156,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("allowed_parties", "required_modules"), _list),
     "actions": _actions,
     "endpoints": _endpoints,
+    "headers": headers_of,
     "matrix": _file,
 }  # fmt: skip
 """How the text of a field is read; any other is a text to the profile as well."""

@@ -10,7 +10,7 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.identity import extensions
-from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.options import Arguments, headers_of
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.resources import Party
 
@@ -25,6 +25,7 @@ def run(arguments: Arguments) -> int:
             required_modules=arguments.required_modules or None,
             absent_as_null=arguments.absent_as_null,
             extensions=None if arguments.extensions is None else extensions(arguments.extensions),
+            headers=headers_of(arguments.headers),
         )
     print_party(party, "registered with", as_json=arguments.json)
     return 0

@@ -18,7 +18,7 @@ SHOWN = 5
 _FINDINGS = 3
 """Findings of a rejection."""
 _OUTCOMES = ("created", "updated", "unchanged", "stale", "rejected")
-_SELDOM = ("missing", "removed")
+_SELDOM = ("moved", "missing", "removed")
 
 
 def lines(report: SyncReport) -> Iterator[str]:

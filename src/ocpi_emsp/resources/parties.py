@@ -40,15 +40,16 @@ class Parties(Resource):
         required_modules: Iterable[str] | None = None,
         absent_as_null: bool = False,
         extensions: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Invitation:
         """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
 
         ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
-        ``absent_as_null``, and ``extensions`` in our credentials (docs/extensions.md). All of them are in its profile.
-        Raises AlreadyRegistered; ValueError for a party, module or extension that cannot exist, InvalidObject for our
-        own identity.
+        ``absent_as_null``, ``extensions`` in our credentials (docs/extensions.md), and ``headers`` with each call. All
+        of them are in its profile. Raises AlreadyRegistered; ValueError for a party, module, extension or header that
+        cannot exist, InvalidObject for our own identity.
         """
-        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
         context = self._contexts()
         token = await registering.invite(context, *PartyId.of(party), wanted)
         return Invitation(context.identity.versions_url, token)
@@ -63,16 +64,17 @@ class Parties(Resource):
         required_modules: Iterable[str] | None = None,
         absent_as_null: bool = False,
         extensions: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
         The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what the CPO has to
-        offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, and ``extensions`` in
-        our credentials (docs/extensions.md). All of them are in its profile then. Raises UnsupportedVersion,
-        MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is
-        registered; ValueError for a module or extension that cannot exist.
+        offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, ``extensions`` in our
+        credentials (docs/extensions.md), and ``headers`` with each call. All of them are in its profile then. Raises
+        UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a
+        party which is registered; ValueError for a module, extension or header that cannot exist.
         """
-        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
         async with self._contexts.calling() as context:
             return await registering.register(context, versions_url, token_a, wanted)
 
@@ -86,14 +88,22 @@ class Parties(Resource):
         return Items(partial(lifecycle.list_parties, self._contexts()), after=after, limit=limit)
 
     @blocking
-    async def diagnose(self, versions_url: str, *, token: str, base64_token: bool = False) -> Diagnosis:
+    async def diagnose(
+        self,
+        versions_url: str,
+        *,
+        token: str,
+        base64_token: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Diagnosis:
         """Check a partner with a token that it gave us, only reading (GET): what works, and what would not.
 
         Nothing is stored, and nothing raised for what the partner does: it is in the diagnosis. For a registered
-        partner: ``emsp.partner(party).diagnose()``.
+        partner: ``emsp.partner(party).diagnose()``. Raises ValueError for a header that cannot exist.
         """
+        wanted = _first_profile(base64_token, None, False, None, headers)
         async with self._contexts.calling() as context:
-            return await doctor.examine(context, versions_url, token, base64_token=base64_token)
+            return await doctor.examine(context, versions_url, token, wanted)
 
 
 class AsyncParties(Resource):
@@ -111,11 +121,13 @@ def _first_profile(
     required_modules: Iterable[str] | None,
     absent_as_null: bool,
     extensions: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
 ) -> Profile:
-    """The profile that a party begins with. Raises ValueError for a module or an extension that cannot exist."""
+    """The profile that a party begins with. Raises ValueError for a module, extension or header that cannot exist."""
     return Profile(
         base64_token=base64_token,
         required_modules=profile.read_value("required_modules", required_modules),
         absent_as_null=profile.read_value("absent_as_null", absent_as_null),
         credentials_extensions=profile.read_value("credentials_extensions", extensions),
+        headers=profile.read_value("headers", headers),
     )

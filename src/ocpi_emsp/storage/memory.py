@@ -45,6 +45,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
+        self._ids: dict[tuple[str, str], dict[Key, None]] = {}
         self._journal: dict[str, dict[str, Entry]] = {topic: {} for topic in TOPICS}
         self._of_key: dict[tuple[str, Key | None], dict[str, None]] = {}
         """The ids of the entries of a topic under a key."""
@@ -74,6 +75,7 @@ class MemoryStore:
                 old = None
             if old is None and key.kind == Kind.EVSE:
                 self._evses.setdefault(_location(key), {})[key] = None
+            self._ids.setdefault((key.kind, key.id), {})[key] = None
             kept[key] = record
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
@@ -91,6 +93,10 @@ class MemoryStore:
 
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)
+        of_id = self._ids.get((key.kind, key.id), {})
+        of_id.pop(key, None)
+        if not of_id:
+            self._ids.pop((key.kind, key.id), None)
         if key.kind == Kind.EVSE:
             evses = self._evses.get(_location(key), {})
             evses.pop(key, None)
@@ -204,6 +210,8 @@ class _MemoryTransaction:
 
     async def page(self, query: Query) -> Page:
         records: Mapping[Key, Record] = self._store._records.get(query.kind, {})
+        if query.id is not None:
+            records = {key: records[key] for key in self._store._ids.get((query.kind, query.id), ())}
         changed = {key: record for key, record in self._records.items() if key.kind == query.kind}
         if changed:
             merged = dict(records)
@@ -307,5 +315,6 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.date_to is None or record.last_updated < query.date_to)
         and (query.received_from is None or query.received_from <= record.received_at)
         and (query.received_to is None or record.received_at < query.received_to)
+        and (query.id is None or query.id == key.id)
         and (query.id_in_any_case is None or query.id_in_any_case.lower() == key.id.lower())
     )

@@ -25,7 +25,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.flows.calls.call_log import LoggedCall, answer_excerpt, without_secrets
 from ocpi_emsp.flows.calls.redirects import MOST_REDIRECTS, redirected_to, send_following
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.parties.party import Party, PartyState, matrix_of
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, matrix_of
 from ocpi_emsp.models import Envelope
 from ocpi_emsp.routes import Route
 from ocpi_emsp.wire import Request, Response, authorization, read_envelope
@@ -66,21 +66,15 @@ async def call(
 ) -> Envelope:
     """Call one route of a party and judge the answer. Raises PartnerError and what :func:`require` raises."""
     url = url_of(context, party, route, **(params or {}))
-    request = outgoing_request(route.method, url, party.token or "", body, as_base64=party.profile.base64_token)
+    request = outgoing_request(route.method, url, party.token or "", party.profile, body)
     return judge(request, await exchange(context, request, party, route.module))
 
 
-def outgoing_request(
-    method: str,
-    url: str,
-    token: str,
-    body: bytes = b"",
-    *,
-    as_base64: bool = False,
-) -> Request:
-    """A request with token and correlation headers."""
+def outgoing_request(method: str, url: str, token: str, profile: Profile, body: bytes = b"") -> Request:
+    """A request with token and correlation headers, and those of the party's profile."""
     headers = {
-        "authorization": authorization(token, as_base64=as_base64),
+        **profile.extra_headers(),
+        "authorization": authorization(token, as_base64=profile.base64_token),
         "accept": "application/json",
         "x-request-id": new_id(),
         "x-correlation-id": new_id(),

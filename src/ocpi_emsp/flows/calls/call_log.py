@@ -22,6 +22,7 @@ from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, PartnerError
 from ocpi_emsp.flows.calls.request_log import OTHER, milliseconds
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import GuardedSpan
+from ocpi_emsp.flows.parties.extra_headers import secret_values
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.ports import CLIENT_DURATION, CLIENT_REQUESTS
 from ocpi_emsp.routes import MODULES
@@ -134,7 +135,8 @@ class LoggedCall:
 
 
 def without_secrets(request: Request, said: str) -> str:
-    """A text without the token that a request was sent with, raw or as it stands in the header."""
+    """A text without the secrets that a request was sent with: its token, raw or as it stands in the header, and what
+    extra headers hold."""
     for secret in _secrets(request):
         said = said.replace(secret, _HIDDEN)
     return said
@@ -171,9 +173,9 @@ def without_drivers(party: Party | None, said: str) -> str:
 
 
 def _secrets(request: Request) -> list[str]:
-    """The token of the header, and that of credentials in the body: the longest first."""
+    """The token of the header, that of credentials in the body, and what extra headers hold: the longest first."""
     sent = request.headers.get("authorization", "").partition(" ")[2]
-    found = [sent, from_base64(sent) or ""]
+    found = [sent, from_base64(sent) or "", *secret_values(request.headers)]
     if b'"token"' in request.body:
         with suppress(msgspec.MsgspecError):
             found.append(msgspec.json.decode(request.body, type=_WithToken).token)

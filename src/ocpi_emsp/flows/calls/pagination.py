@@ -90,9 +90,9 @@ async def walk(
     ``filters`` are the parameters that every page is asked for; ``module`` is what is listed, for the log.
     """
     before = (offset_of(url) or 0) if listed is None and total is None else listed
-    trail, following = _Trail(filters, url, total, before, bool(party.profile.allowed_parties)), url
+    trail, following = _Trail(filters, url, total, before, party.profile.is_hub), url
     for _ in range(context.limits.http.max_pages):
-        request = outgoing_request("GET", following, party.token or "", as_base64=party.profile.base64_token)
+        request = outgoing_request("GET", following, party.token or "", party.profile)
         try:
             page = _page(request, await exchange(context, request, party, module), trail)
         except PartnerRefused as error:

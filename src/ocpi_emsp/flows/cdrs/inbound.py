@@ -16,8 +16,9 @@ from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
+from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
-from ocpi_emsp.flows.parties.hub_owners import open_owners, owner_of
+from ocpi_emsp.flows.parties.hub_owners import holders, owner_of, record_owners
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
 from ocpi_emsp.routes import incoming as route
@@ -30,20 +31,15 @@ async def get(incoming: Incoming) -> Response:
     """A CDR as received; of several with this id behind one connection, the first in the order of its parties."""
     cdr_id = incoming.params["cdr_id"]
     async with incoming.context.store.transaction(read_only=True) as tx:
-        for owner in await open_owners(tx, incoming.party):
-            record = await tx.get(_key(_of(incoming, owner), cdr_id))
-            if record is not None:
-                return incoming.answer(record.document)
+        for record in await holders(incoming.context, tx, incoming.party, Kind.CDR, cdr_id.upper()):
+            return incoming.answer(record.document)
     raise UnknownObject(f"cdr {shown(cdr_id)} is not known")
 
 
 async def post(incoming: Incoming) -> Response:
     """A new CDR; 201 with its URL here in the Location header."""
-    if incoming.party.profile.allowed_parties:
-        # In a transaction that locks nothing: what is looked at may be of any number of parties.
-        async with incoming.context.store.transaction(read_only=True) as tx:
-            among = await open_owners(tx, incoming.party)
-            incoming = _of(incoming, await owner_of(tx, among, Kind.CDR, incoming.request.body))
+    if incoming.party.profile.is_hub or incoming.party.profile.owner_from is not None:
+        incoming = await _owned(incoming)
     async with incoming.context.store.transaction() as tx:
         stored = await store(incoming, tx)
     if stored.outcome is Outcome.CONFLICT or stored.record is None:
@@ -51,6 +47,16 @@ async def post(incoming: Incoming) -> Response:
     incoming.touched.append(stored.record.key)
     url = _GET.url(incoming.context.identity.endpoint("cdrs"), cdr_id=identity(stored.record.document, "id"))
     return Response(201, [JSON, ("location", url)], success(incoming.now, message=incoming.message))
+
+
+async def _owned(incoming: Incoming) -> Incoming:
+    """The request as if its URL named the owner; what is looked at for that is not locked."""
+    context, party = incoming.context, incoming.party
+    async with context.store.transaction(read_only=True) as tx:
+        owned = await owner_of(context, tx, party, Kind.CDR, incoming.request.body)
+    incoming.deviations.extend(owned.findings)
+    await record_owners(context, party, {owned.owner} - {party.owner})
+    return _of(incoming, owned.owner)
 
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
@@ -62,7 +68,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     document = incoming.request.body
     key, correlation_id = _key(incoming, cdr.id), incoming.correlation_id
     record = Record(key, document, cdr.last_updated, incoming.now, cdr, correlation_id=correlation_id)
-    first = await tx.get(record.key)
+    first = await stored_at(incoming, tx, record.key, document)
     if first is None:
         await tx.put(record)
         await incoming.emit(tx, CdrReceived, record.key, document)

@@ -19,7 +19,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import Finding, Rule, Severity
 from ocpi_emsp.flows.commands.states import Command
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.hub_owners import open_owners
+from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import (
     Capability,
@@ -33,7 +33,7 @@ from ocpi_emsp.models import (
     Token,
     UnlockConnector,
 )
-from ocpi_emsp.ports import Key, Kind, Transaction
+from ocpi_emsp.ports import Kind, Transaction
 
 _LOCATIONS = "mod_locations.md"
 _TABLE = (
@@ -90,7 +90,7 @@ _ENDED = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 
 async def check_command(context: Context, tx: Transaction, party: Party, command: Command) -> list[Finding]:
     """The problems of sending ``command`` to ``party``, by what is stored; none where there are none."""
-    check = _Check(tx, party, command)
+    check = _Check(context, tx, party, command)
     if isinstance(command, StopSession):
         await check.session(command.session_id)
         return check.findings
@@ -106,6 +106,7 @@ async def check_command(context: Context, tx: Transaction, party: Party, command
 class _Check:
     """A command, and what was found about it so far."""
 
+    context: Context
     tx: Transaction
     party: Party
     command: Command
@@ -120,13 +121,11 @@ class _Check:
 
     async def session(self, session_id: str) -> None:
         """The session is the party's, and runs."""
-        for owner in await open_owners(self.tx, self.party):
-            record = await self.tx.get(Key(Kind.SESSION, *owner, session_id))
-            if record is not None:
-                status = decode(Session, record.document, updated=record.last_updated).status
-                if status in _ENDED:
-                    self.found("session.ended", "/session_id", f"session {shown(session_id)} is {status}")
-                return
+        for record in await holders(self.context, self.tx, self.party, Kind.SESSION, session_id):
+            status = decode(Session, record.document, updated=record.last_updated).status
+            if status in _ENDED:
+                self.found("session.ended", "/session_id", f"session {shown(session_id)} is {status}")
+            return
         self.found("session.unknown", "/session_id", f"{self.party} has sent no session {shown(session_id)}")
 
     async def token(self, context: Context, token: Token) -> None:
@@ -158,11 +157,9 @@ class _Check:
 
     async def _evses(self, location_id: str) -> list[Evse] | None:
         """The EVSEs of a location; None where it is not known."""
-        for owner in await open_owners(self.tx, self.party):
-            key = Key(Kind.LOCATION, *owner, location_id)
-            if await self.tx.get(key) is not None:
-                evses = await self.tx.children(key)
-                return [decode(Evse, each.document, updated=each.last_updated) for each in evses]
+        for location in await holders(self.context, self.tx, self.party, Kind.LOCATION, location_id):
+            evses = await self.tx.children(location.key)
+            return [decode(Evse, each.document, updated=each.last_updated) for each in evses]
         return None
 
     def _this(self, evse: Evse) -> None:

@@ -128,6 +128,9 @@ class CredentialLimits:
 
     token_grace: timedelta = field(default=timedelta(hours=24), validator=_WAIT)
     """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    renewal_window: timedelta = field(default=timedelta(days=7), validator=_WAIT)
+    """How long a partner that ended its registration may begin a new one with the token that it has: a hub that renews
+    with DELETE and POST does both within minutes, or days where people have a part in it."""
     handshake_timeout: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
     """How long a handshake may take, both sides' requests of ``HttpLimits.total_timeout`` together: an older one was
     left behind by a process that died."""

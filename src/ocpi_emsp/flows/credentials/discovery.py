@@ -97,19 +97,19 @@ def _is_ours(version: Version) -> bool:
 
 
 async def _details(
-    context: Context, versions_url: str, token: str, as_base64: bool
+    context: Context, versions_url: str, token: str, profile: Profile
 ) -> tuple[VersionDetail, list[Listed], list[str]]:
-    versions, notes = read_versions(await _get(context, versions_url, token, as_base64))
+    versions, notes = read_versions(await _get(context, versions_url, token, profile))
     url, more = details_url(versions)
     require_foreign(context.identity, url)
-    details, listed = read_details(await _get(context, url, token, as_base64))
+    details, listed = read_details(await _get(context, url, token, profile))
     return details, listed, notes + more
 
 
 async def party_versions(context: Context, party: Party) -> list[Version]:
     """The versions that a registered party offers, those that can be read. Raises PartnerError, UnsafeUrl."""
     url, token = party.versions_url or "", party.token or ""
-    return read_versions(await _get(context, url, token, party.profile.base64_token))[0]
+    return read_versions(await _get(context, url, token, party.profile))[0]
 
 
 async def party_version_details(context: Context, party: Party) -> VersionDetail:
@@ -118,11 +118,11 @@ async def party_version_details(context: Context, party: Party) -> VersionDetail
     Raises UnsupportedVersion naming what is offered, PartnerError, UnsafeUrl, CannotUseApi.
     """
     url, token = party.versions_url or "", party.token or ""
-    return (await _details(context, url, token, party.profile.base64_token))[0]
+    return (await _details(context, url, token, party.profile))[0]
 
 
-async def _get(context: Context, url: str, token: str, as_base64: bool) -> msgspec.Raw:
-    request = outgoing_request("GET", url, token, as_base64=as_base64)
+async def _get(context: Context, url: str, token: str, profile: Profile) -> msgspec.Raw:
+    request = outgoing_request("GET", url, token, profile)
     return judge(request, await exchange(context, request, module="versions")).data
 
 
@@ -133,7 +133,7 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
     """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
     require_foreign(context.identity, versions_url)
     try:
-        details, listed, notes = await _details(context, versions_url, token, profile.base64_token)
+        details, listed, notes = await _details(context, versions_url, token, profile)
         require_version(details)
         require_few(listed)
         selected = select(context, profile, listed)

@@ -21,7 +21,7 @@ from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.own_url import require_foreign
-from ocpi_emsp.flows.parties.hub_owners import text_at
+from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import Profile, matrix_of
 from ocpi_emsp.models import Endpoint, ModuleID, VersionDetail
 from ocpi_emsp.routes import OUTGOING

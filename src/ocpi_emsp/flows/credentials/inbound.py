@@ -9,6 +9,8 @@ Rules of this module (docs/spec-choices.md row 19):
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import PartyUnregistered
@@ -16,11 +18,15 @@ from ocpi_emsp.flows.credentials.ours import our_credentials
 from ocpi_emsp.flows.credentials.register import accept_credentials
 from ocpi_emsp.flows.credentials.states import PartyChange, require
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
-from ocpi_emsp.flows.parties.party import PartyState, delete_party
+from ocpi_emsp.flows.parties.party import PartyState, end_registration
 from ocpi_emsp.models import BusinessDetails, Credentials
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response
 
+_METHODS: Mapping[str, Sequence[str]] = {
+    PartyState.REGISTERED: ("GET", "PUT", "PATCH", "DELETE"),
+    PartyState.UNREGISTERED: ("POST",),
+}
 _CLAUSE = "credentials.md#21-credentials-object"
 
 
@@ -57,11 +63,11 @@ async def patch(incoming: Incoming) -> Response:
 
 
 async def delete(incoming: Incoming) -> Response:
-    """Unregister: the party and its tokens are forgotten, its objects stay."""
+    """Unregister: the party may register anew with the token that it has; its objects and its profile stay."""
     party = incoming.party
     require(party.state, PartyChange.THEIR_DELETE, party, allow=_allowed(incoming))
     async with incoming.context.store.transaction() as tx:
-        if await delete_party(tx, party):  # otherwise another request, or we, ended it a moment ago
+        if await end_registration(tx, party, incoming.now, incoming.correlation_id):  # else it was ended a moment ago
             await incoming.emit(tx, PartyUnregistered, party.key)
     return incoming.reply(Stored(Outcome.UPDATED))
 
@@ -80,12 +86,12 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
         change,
         allow=_allowed(incoming),
         correlation_id=incoming.correlation_id,
+        presented=incoming.caller.token,
     )
     return incoming.answer(ours, status=status)
 
 
 def _allowed(incoming: Incoming) -> list[str]:
     """The methods that this party may use instead, of those that the matrix switches on."""
-    is_registered = incoming.party.state is PartyState.REGISTERED
-    methods = ("GET", "PUT", "PATCH", "DELETE") if is_registered else ("GET", "POST")
+    methods = _METHODS.get(incoming.party.state, ("GET", "POST"))
     return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

@@ -30,6 +30,7 @@ from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
+from ocpi_emsp.flows.parties.issued_tokens import reissue
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -39,7 +40,7 @@ from ocpi_emsp.flows.parties.party import (
     issue,
     party_key,
     put_party,
-    reissue,
+    token_hash,
 )
 from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, request_push
 from ocpi_emsp.models import Credentials, ModuleID
@@ -63,6 +64,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
     async with context.store.transaction() as tx:
         party = await find_party(tx, country_code, party_id)
         state = after(standing(party), PartyChange.INVITED, f"{key.country_code}-{key.party_id}")
+        seen = party.seen_owners if party is not None else ()
         if party is not None:
             profile = evolve(_kept(party, profile), base64_token=profile.base64_token or party.profile.base64_token)
         invited = Party(
@@ -71,6 +73,7 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
             state=state,
             profile=profile,
             issued=(issue(token, now),),
+            seen_owners=seen,
         )
         await put_party(tx, invited, now, context.correlation_id)
     return token
@@ -121,7 +124,7 @@ async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, pr
     """What the partner answers to our POST. Raises PartnerError."""
     body = our_credentials(context, profile, token_b)
     url = offer.url(ModuleID.CREDENTIALS)
-    request = outgoing_request("POST", url, token_a, body=body, as_base64=profile.base64_token)
+    request = outgoing_request("POST", url, token_a, profile, body)
     theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
     if _is_us(context, theirs.country_code, theirs.party_id):
         raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
@@ -135,7 +138,10 @@ async def _complete(context: Context, pending: Party, theirs: Credentials, offer
         known = await find_party(tx, party.country_code, party.party_id)
         party = evolve(party, state=after(standing(known), PartyChange.OUR_POST_ANSWERED, party))
         if known is not None:
-            party = evolve(party, profile=_kept(known, party.profile))
+            profile = _kept(known, party.profile)
+            if known.state is PartyState.UNREGISTERED:  # what was set for it before it ended its registration
+                profile = evolve(profile, base64_token=profile.base64_token or known.profile.base64_token)
+            party = evolve(party, profile=profile, seen_owners=known.seen_owners)
         await delete_party(tx, pending)
         await put_party(tx, party, context.clock.now(), context.correlation_id)
         await request_push(tx, party, context.clock.now(), wait=AFTER_REGISTERING)
@@ -152,6 +158,7 @@ def _kept(known: Party, asked: Profile) -> Profile:
         required_modules=required,
         absent_as_null=known.profile.absent_as_null or asked.absent_as_null,
         credentials_extensions=asked.credentials_extensions or known.profile.credentials_extensions,
+        headers=asked.headers or known.profile.headers,
     )
 
 
@@ -167,8 +174,11 @@ async def accept_credentials(
     *,
     allow: Sequence[str],
     correlation_id: str,
+    presented: str,
 ) -> bytes:
     """What a partner's POST, PUT or PATCH sets off: its endpoints are read, it gets our credentials with a fresh token.
+
+    ``presented`` is the token of its request: the one with which it registers is remembered.
 
     Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
@@ -185,6 +195,8 @@ async def accept_credentials(
                 seen = current.token
                 continue
             state, now = after(current.state, change, party, allow=allow), context.clock.now()
+            if change is PartyChange.THEIR_POST:
+                current = _registering_with(current, presented)
             updated = evolve(
                 with_credentials(current, theirs),
                 state=state,
@@ -194,11 +206,19 @@ async def accept_credentials(
             )
             await put_party(tx, updated, now, correlation_id)
             await request_push(tx, updated, now, wait=AFTER_REGISTERING)
-            kind = PartyUpdated if current.state is PartyState.REGISTERED else PartyRegistered
+            kind = PartyRegistered if change is PartyChange.THEIR_POST else PartyUpdated
             event = await emit(context, tx, kind, updated.key, correlation_id, **offer.said)
         await deliver(context, [event])
         return our_credentials(context, updated.profile, token)
     raise CannotUseApi(f"the credentials of {party} change faster than they can be verified")
+
+
+def _registering_with(party: Party, token: str) -> Party:
+    """The party with the token of its POST alone in use. It is remembered, unless the party began with another one."""
+    used = token_hash(token)
+    issued = tuple(each for each in party.issued if each.sha256 == used)
+    first = party.token_a if party.state is PartyState.UNREGISTERED else None
+    return evolve(party, issued=issued, token_a=first or used, unregistered_at=None)
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:

@@ -35,18 +35,16 @@ from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.inbound.stored import reader
+from ocpi_emsp.flows.parties.issued_tokens import confirm, reissue, withdraw
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
-    confirm,
     delete_party,
     find_party,
     load_party,
     matrix_of,
     put_party,
     read_party,
-    reissue,
-    withdraw,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push
 from ocpi_emsp.models import Credentials, Envelope
@@ -162,8 +160,7 @@ async def _exchanged(context: Context, party: Party, method: str, token: str) ->
 async def _call(context: Context, party: Party, method: str, body: bytes = b"") -> Envelope:
     """A call of the party's credentials endpoint, at the very URL that it gave us. Raises what ``call.call`` raises."""
     url = require(context, party, outgoing(f"credentials.{method.lower()}"))
-    as_base64 = party.profile.base64_token
-    request = outgoing_request(method, url, party.token or "", body=body, as_base64=as_base64)
+    request = outgoing_request(method, url, party.token or "", party.profile, body)
     return judge(request, await exchange(context, request, party, "credentials"))
 
 
@@ -324,8 +321,9 @@ async def unregister_party(context: Context, country_code: str, party_id: str, *
 async def _forget(context: Context, party: Party) -> Entry | None:
     """The event for ``deliver``: no listener is notified of a withdrawn invitation, nor twice of one end."""
     async with context.store.transaction() as tx:
-        was_there = await delete_party(tx, party)
-        if not was_there or party.state is not PartyState.REGISTERED:
+        current = await find_party(tx, party.country_code, party.party_id)
+        await delete_party(tx, party)
+        if current is None or current.state is not PartyState.REGISTERED:
             return None
         return await emit(context, tx, PartyUnregistered, party.key, context.correlated().correlation_id)
 

@@ -21,6 +21,7 @@ from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, updated_at
 from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
+from ocpi_emsp.flows.locations.moves import location_at
 from ocpi_emsp.flows.locations.read import assemble, joined
 from ocpi_emsp.flows.locations.store import (
     Pushed,
@@ -77,7 +78,7 @@ async def put_location(incoming: Incoming) -> Response:
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
     key = location_key(incoming)
-    old = await tx.get(key)
+    old = await location_at(incoming, tx, incoming.request.body)
     stored = await tx.children(key) if old is not None else ()
     pushed = read_strictly(incoming, stored) or read(incoming, incoming.request.body, is_whole=True)
     incoming.require_id("id", pushed.location.id, key.id)
@@ -89,7 +90,7 @@ async def put_evse(incoming: Incoming) -> Response:
     evse = incoming.accept(Evse)
     incoming.require_id("uid", evse.uid, incoming.params["evse_uid"])
     async with incoming.context.store.transaction() as tx:
-        location = await tx.get(location_key(incoming))
+        location = await location_at(incoming, tx)
         if location is not None:
             new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
             return incoming.reply(await store_evse(incoming, tx, location, await tx.get(new.key), new))
@@ -102,7 +103,7 @@ async def put_connector(incoming: Incoming) -> Response:
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
-        location = await tx.get(location_key(incoming))
+        location = await location_at(incoming, tx)
         evse = await tx.get(_evse_key(incoming))
         if location is not None and evse is not None:
             document, moment = incoming.request.body, connector.last_updated
@@ -119,6 +120,7 @@ async def patch_location(incoming: Incoming) -> Response:
     """Changes of a known location; EVSEs merge by uid, connectors by id."""
     key = location_key(incoming)
     async with incoming.context.store.transaction() as tx:
+        await location_at(incoming, tx)
         record = await known(incoming, tx, key)
         if record is not None:
             changes = members(incoming.request.body)
@@ -135,7 +137,7 @@ async def patch_location(incoming: Incoming) -> Response:
 async def patch_evse(incoming: Incoming) -> Response:
     """Changes of a known EVSE, such as its status."""
     async with incoming.context.store.transaction() as tx:
-        location = await tx.get(location_key(incoming))
+        location = await location_at(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
             changes = members(incoming.request.body)
@@ -153,7 +155,7 @@ async def patch_evse(incoming: Incoming) -> Response:
 async def patch_connector(incoming: Incoming) -> Response:
     """Changes of a known connector."""
     async with incoming.context.store.transaction() as tx:
-        location = await tx.get(location_key(incoming))
+        location = await location_at(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
         stored = _find_connector(incoming, record) if record is not None else None
         if location is not None and record is not None and stored is not None:

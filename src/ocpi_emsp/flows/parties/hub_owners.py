@@ -3,44 +3,126 @@
 Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
 - a party that has a registration of its own is written by its own connection alone, although another profile allows it;
 - a push names the owner in its URL; a CDR, and what is pulled, names none in 2.1.1, so that it is looked for:
+  - what the profile says that names it (``owner_from``) comes first, where it can be read and that party is allowed;
   - an object that names its ``country_code`` and ``party_id`` (the 2.2 habit) is believed where they are allowed;
-  - one whose id exactly one allowed party has is that party's, so that pushes and pulls meet;
+  - one whose id exactly one allowed party has is that party's, so that pushes and pulls meet, unless the
+    connection's own party has it as well, and what was received is that one by its content (same_object.py);
   - a session or CDR at a location that exactly one allowed party has, and the connection's own has not, is that
     party's; a CDR's own session (its id, the same driver) counts before its location;
   - everything else is the connection's own;
-- a CDR that is there already with the same content stays where it is: the same CDR twice is one;
-- the cost is bounded: a few reads for each allowed party, and none on a connection of one party.
+- a CDR that is there already with the same content stays where it is, unless ``owner_from`` names another owner;
+- the cost does not depend on how many parties are allowed: a few reads by id, and none on a connection of one party;
+- whose objects came over a connection is stored with its party, once for each of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
+from attrs import evolve, frozen
 
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.patch import identity, members
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, owners
-from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.allowed_parties import allowed_by, owner_named
+from ocpi_emsp.flows.parties.owner_evidence import Reading, read_owner, text_at
+from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, put_party, read_party
+from ocpi_emsp.flows.parties.same_object import same_object
+from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
+
+UNREADABLE: Final = "owner.unreadable"
+NOT_ALLOWED: Final = "owner.not_allowed"
+UNKNOWN_OWNER: Final = frozenset({UNREADABLE, NOT_ALLOWED})
+"""The rules of what could not be stored under the owner that it names."""
+_PAGE = 100
+_CLAUSE = "transport_and_format.md#client-owned-object-push"
 
 
-async def open_owners(tx: Transaction, party: Party) -> tuple[Owner, ...]:
-    """Whose objects may come over the party's connection now: its own first, and no party that is registered itself."""
-    if not party.profile.allowed_parties:
-        return (party.owner,)
-    own, *allowed = owners(party)
-    return (own, *[each for each in allowed if not await _is_registered(tx, each)])
+@frozen
+class Owned:
+    """Whose an object is."""
+
+    owner: Owner
+    is_read: bool = False
+    """It was read as the profile says."""
+    findings: tuple[Finding, ...] = ()
+    """Why it could not be."""
 
 
-async def may_write(tx: Transaction, party: Party, owner: Owner) -> bool:
+# --- who may --------------------------------------------------------------------------------------------------------
+
+
+async def may_write(context: Context, tx: Transaction, party: Party, owner: Owner) -> bool:
     """True where the party's connection may read and write objects of ``owner``."""
-    return owner == party.owner or (owner in owners(party) and not await _is_registered(tx, owner))
+    return owner == party.owner or (_is_allowed(context, party, owner) and not await _is_registered(tx, owner))
+
+
+def _is_allowed(context: Context, party: Party, owner: Owner) -> bool:
+    return owner != context.identity.owner and allowed_by(party.profile.allowed_parties).allow(owner)
 
 
 async def _is_registered(tx: Transaction, owner: Owner) -> bool:
     other = await find_party(tx, *owner)
     return other is not None and other.state is PartyState.REGISTERED
+
+
+async def registered_parties(tx: Transaction) -> list[Party]:
+    """Every party that is registered."""
+    found, query = list[Party](), Query(kind=Kind.PARTY, limit=_PAGE, count=False)
+    while records := (await tx.page(query)).records:
+        found += (read_party(record.document) for record in records)
+        query = evolve(query, after=records[-1].sequence)
+    return [party for party in found if party.state is PartyState.REGISTERED]
+
+
+# --- who was seen ---------------------------------------------------------------------------------------------------
+
+
+async def record_owners(context: Context, party: Party, owners: Iterable[Owner]) -> None:
+    """Store with a hub's party that objects of these owners came over its connection; once for each of them.
+
+    The hub itself is one of them where it pushes objects of its own.
+    """
+    names = {"-".join(owner) for owner in owners}
+    if not party.profile.is_hub or names <= set(party.seen_owners):
+        return
+    async with context.store.transaction() as tx:
+        current = await find_party(tx, party.country_code, party.party_id)
+        if current is None or names <= set(current.seen_owners):
+            return
+        seen = tuple(sorted({*current.seen_owners, *names}))
+        await put_party(tx, evolve(current, seen_owners=seen), context.clock.now(), context.correlation_id)
+
+
+async def owners_behind(context: Context, tx: Transaction, party: Party) -> tuple[Owner, ...]:
+    """Whose objects may have come over the party's connection: itself first, then those seen and those named."""
+    if not party.profile.is_hub:
+        return (party.owner,)
+    taken = {each.owner for each in await registered_parties(tx)}
+    known = {*map(owner_named, party.seen_owners), *allowed_by(party.profile.allowed_parties).named}
+    others = known - taken - {party.owner}
+    return (party.owner, *sorted(owner for owner in others if _is_allowed(context, party, owner)))
+
+
+# --- whose an object is ---------------------------------------------------------------------------------------------
+
+
+async def holders(context: Context, tx: Transaction, party: Party, kind: str, object_id: str) -> Sequence[Record]:
+    """The objects with this id that may have come over the party's connection: its own first, then the oldest."""
+    own = await tx.get(Key(kind, *party.owner, object_id))
+    found = [own] if own is not None else []
+    if not party.profile.is_hub:
+        return found
+    query = Query(kind=kind, id=object_id, limit=_PAGE, count=False)
+    while records := (await tx.page(query)).records:
+        others = [record for record in records if record.key[1:3] != party.owner]
+        found += [record for record in others if await may_write(context, tx, party, _owner(record))]
+        query = evolve(query, after=records[-1].sequence)
+    return found
 
 
 def said_owner(document: bytes) -> Owner | None:
@@ -58,60 +140,75 @@ def _text(value: object) -> str:
     return value.upper() if isinstance(value, str) else repr(value)
 
 
-async def owner_of(tx: Transaction, among: Sequence[Owner], kind: str, document: bytes) -> Owner:
-    """Whose an object is that comes without an owner; ``among`` is what :func:`open_owners` gave."""
-    own, *allowed = among
-    if not allowed:
-        return own
+async def owner_of(context: Context, tx: Transaction, party: Party, kind: str, document: bytes) -> Owned:
+    """Whose an object is that comes over a party's connection without an owner."""
+    own, profile = party.owner, party.profile
+    if not profile.is_hub and profile.owner_from is None:
+        return Owned(own)
     try:
         said, object_id = said_owner(document), identity(document, "id")
     except (InvalidObject, NotJson):
-        return own  # it is refused; only its sender is known
-    if said is not None and said in among:
-        return said
+        return Owned(own)  # it is refused; only its sender is known
+    reading = read_owner(profile.owner_from, kind, document) if profile.owner_from is not None else None
+    if reading is not None and reading.owner is not None and await may_write(context, tx, party, reading.owner):
+        return Owned(reading.owner, is_read=True)
+    found = said if said is not None and await may_write(context, tx, party, said) else None
+    if found is None and profile.is_hub:
+        found = await _looked_for(context, tx, party, kind, object_id, document)
+    return Owned(found or own, findings=await _unread(tx, party, kind, reading, found or own))
+
+
+async def _unread(
+    tx: Transaction, party: Party, kind: str, reading: Reading | None, owner: Owner
+) -> tuple[Finding, ...]:
+    """The finding about an owner that could not be read, or is not allowed."""
+    if reading is None:
+        return ()
+    rule, why, stored = UNREADABLE, reading.why, f"the {kind} is stored as one of {'-'.join(owner)}"
+    if reading.owner is not None:
+        rule, name = NOT_ALLOWED, "-".join(reading.owner)
+        is_registered = await _is_registered(tx, reading.owner)
+        lacks = "has a registration of its own" if is_registered else "is not among the allowed_parties"
+        why = f"{party.profile.owner_from} names {name}, which {lacks}"
+    message = f"the owner is not known: {why}; {stored}"
+    return (Finding(pointer="", rule=rule, severity=Severity.WARNING, message=message, clause=_CLAUSE),)
+
+
+async def _looked_for(
+    context: Context, tx: Transaction, party: Party, kind: str, object_id: str, document: bytes
+) -> Owner | None:
+    """The allowed party that has the object, or what it is about."""
     if kind == Kind.CDR:
-        return await _owner_of_cdr(tx, among, object_id, document)
-    found = _only(await _holding(tx, allowed, kind, object_id))
-    if found is None and kind == Kind.SESSION and not await _holding(tx, [own], kind, object_id):
-        found = await _owner_of_place(tx, among, document)
-    return found or own
+        return await _owner_of_cdr(context, tx, party, object_id, document)
+    known = await holders(context, tx, party, kind, object_id)
+    own = next((record for record in known if _owner(record) == party.owner), None)
+    others = [record for record in known if _owner(record) != party.owner]
+    if not others and kind == Kind.SESSION and own is None:
+        return await _owner_of_place(context, tx, party, document)
+    if len(others) != 1:
+        return None
+    is_its_own = own is not None and same_object(kind, own.document, document)
+    return None if is_its_own and not same_object(kind, others[0].document, document) else _owner(others[0])
 
 
-async def _owner_of_cdr(tx: Transaction, among: Sequence[Owner], cdr_id: str, document: bytes) -> Owner:
-    own, *allowed = among
-    known = await _holding(tx, among, Kind.CDR, cdr_id.upper())
-    for record in known.values():
+async def _owner_of_cdr(context: Context, tx: Transaction, party: Party, cdr_id: str, document: bytes) -> Owner | None:
+    known = await holders(context, tx, party, Kind.CDR, cdr_id.upper())
+    for record in known:
         if same_content(record.document, document, Kind.CDR):
             return _owner(record)
-    sessions = await _holding(tx, allowed, Kind.SESSION, cdr_id)
+    sessions = await holders(context, tx, party, Kind.SESSION, cdr_id)
     driver = text_at(document, "auth_id")
-    of_session = _only(each for each, session in sessions.items() if text_at(session.document, "auth_id") == driver)
-    found = of_session or await _owner_of_place(tx, among, document)
-    return found or _only(each for each in known if each != own) or own
+    of_driver = (each for each in sessions if text_at(each.document, "auth_id") == driver)
+    of_session = _only(_owner(each) for each in of_driver if _owner(each) != party.owner)
+    found = of_session or await _owner_of_place(context, tx, party, document)
+    return found or _only(_owner(each) for each in known if _owner(each) != party.owner)
 
 
-async def _owner_of_place(tx: Transaction, among: Sequence[Owner], document: bytes) -> Owner | None:
+async def _owner_of_place(context: Context, tx: Transaction, party: Party, document: bytes) -> Owner | None:
     """The one party that has the location at which something happened."""
     location = text_at(document, "location", "id")
-    found = await _holding(tx, among, Kind.LOCATION, location) if location else {}
-    return _only(found)
-
-
-def text_at(document: bytes, *path: str) -> str:
-    """The text of a member; empty where there is none."""
-    *above, last = path
-    try:
-        for name in above:
-            document = bytes(members(document).get(name, msgspec.Raw(b"null")))
-        return identity(document, last)
-    except (InvalidObject, NotJson):
-        return ""
-
-
-async def _holding(tx: Transaction, among: Iterable[Owner], kind: str, object_id: str) -> dict[Owner, Record]:
-    """Those that have an object with this id, and the object."""
-    found = [await tx.get(Key(kind, *each, object_id)) for each in among]
-    return {_owner(record): record for record in found if record is not None}
+    found = await holders(context, tx, party, Kind.LOCATION, location) if location else ()
+    return _only(map(_owner, found))
 
 
 def _owner(record: Record) -> Owner:

@@ -11,6 +11,7 @@ Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -35,9 +36,6 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
-_UNSETTLED = 10
-"""Tokens issued before the latest that keep working beside the one in use: each renewal whose answer was lost issued
-one, and a party that is cut off tries again a few times."""
 
 
 class PartyState(OpenEnum):
@@ -49,6 +47,8 @@ class PartyState(OpenEnum):
     """We are registering with it: it may read our versions."""
     REGISTERED = "REGISTERED"
     """Both sides have exchanged credentials."""
+    UNREGISTERED = "UNREGISTERED"
+    """It ended its registration, and may register anew; what is known of it stays."""
 
 
 @frozen(kw_only=True)
@@ -72,6 +72,30 @@ class RuleAction:
 
     rule: str
     action: str
+
+
+@frozen(kw_only=True)
+class ExtraHeader:
+    """A header that a partner wants on each call; its value may be a secret, and never shows in a repr."""
+
+    clause: ClassVar[str] = _CLAUSE
+
+    name: str
+    """In lower case."""
+    value: str = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The value as people may see it: of a header that names a party, and ``***`` for any other."""
+        return self.value if names_party(self.name) else "***"
+
+
+_ROUTING = re.compile(r"ocpi-(?:to|from)-(?:country-code|party-id)")
+
+
+def names_party(header: str) -> bool:
+    """True for a header that names the party a hub shall ask, or that asks: its value may be shown."""
+    return _ROUTING.fullmatch(header) is not None
 
 
 @frozen(kw_only=True, slots=False)
@@ -123,7 +147,11 @@ class Profile:
     page_limit: int | None = None
     """Objects of a page that it is asked for at most; None: ``SyncLimits.page_size`` in a sync, none in a client."""
     allowed_parties: tuple[str, ...] = ()
-    """Parties whose objects come over this connection too, such as "NL-ABC": it is a hub's."""
+    """Parties whose objects come over this connection too, such as "NL-ABC", "NL-*" or "*": it is a hub's."""
+    owner_from: str | None = None
+    """What names the owner of an object that is pulled over it, one of ``owner_evidence.CRITERIA``; None: nothing."""
+    headers: tuple[ExtraHeader, ...] = ()
+    """Headers of every call to it, beside ours."""
     time_zone: str | None = None
     """The IANA name of the zone that its timestamps without one are in; None for UTC."""
     patches_sessions: bool = True
@@ -146,6 +174,15 @@ class Profile:
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""
+
+    @property
+    def is_hub(self) -> bool:
+        """True where other parties' objects may come over the connection."""
+        return bool(self.allowed_parties)
+
+    def extra_headers(self) -> dict[str, str]:
+        """The headers by name."""
+        return {each.name: each.value for each in self.headers}
 
 
 def policy_of(profile: Profile, default: Policy) -> Policy:
@@ -208,6 +245,12 @@ class Party:
     """What it got of us last; None where an earlier version registered it."""
     sends_base64: bool = False
     """It was seen to send its token in base64."""
+    token_a: str | None = field(default=None, repr=False)
+    """The hash of the token with which it registered: a partner that ends its registration may begin anew with it."""
+    unregistered_at: DateTime | None = None
+    """When it ended its registration."""
+    seen_owners: tuple[str, ...] = ()
+    """Of a hub: whose objects came over its connection so far, such as "NL-ABC"; itself where it pushed its own."""
     sequence: int = field(default=0, eq=False)
     """Its position among the parties, if listed; it is not stored."""
 
@@ -238,16 +281,6 @@ class Party:
 
     def __str__(self) -> str:
         return f"{self.country_code}-{self.party_id}"
-
-
-def owners(party: Party) -> tuple[tuple[str, str], ...]:
-    """Whose objects may come over the party's connection: its own country_code and party_id first, then those allowed.
-
-    One that is allowed may have a registration of its own by now: see
-    :func:`ocpi_emsp.flows.parties.hub_owners.open_owners`.
-    """
-    country_and_party = (each.upper().partition("-") for each in party.profile.allowed_parties)
-    return tuple(dict.fromkeys([party.owner, *((code, party_id) for code, _, party_id in country_and_party)]))
 
 
 def party_key(country_code: str, party_id: str) -> Key:
@@ -305,6 +338,29 @@ async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id
     await tx.put(Record(party.key, document, now, now, correlation_id=correlation_id))
 
 
+async def end_registration(tx: Transaction, party: Party, now: datetime, correlation_id: str) -> bool:
+    """Store that a partner ended its registration. False where it, or we, ended it before.
+
+    Its objects, its profile and what is pending stay. The tokens that it has, and the one that it registered with, only
+    open a new registration from now on; what it has of our tokens is not known any more.
+    """
+    current = await find_party(tx, party.country_code, party.party_id)
+    if current is None or current.state is not PartyState.REGISTERED:
+        return False
+    first = (IssuedToken(sha256=current.token_a, issued_at=now),) if current.token_a is not None else ()
+    issued = {each.sha256: each for each in (*first, *current.issued)}
+    ended = evolve(
+        current,
+        state=PartyState.UNREGISTERED,
+        token=None,
+        issued=tuple(issued.values()),
+        unregistered_at=now,
+    )
+    await put_party(tx, ended, now, correlation_id)
+    await _forget_pushes(tx, current)
+    return True
+
+
 async def delete_party(tx: Transaction, party: Party) -> bool:
     """Delete a party and its tokens, also those issued since ``party`` was read, and the state of pushes to it.
 
@@ -314,13 +370,18 @@ async def delete_party(tx: Transaction, party: Party) -> bool:
     for issued in {*party.issued, *(current.issued if current else ())}:
         await tx.delete(_credential_key(issued.sha256))
     await tx.delete(party.key)
+    await _forget_pushes(tx, party)
+    return current is not None
+
+
+async def _forget_pushes(tx: Transaction, party: Party) -> None:
+    """Delete the state of pushes to a party, and when it is synced next."""
     await tx.delete(checkpoint_key(party.country_code, party.party_id, "tokens"))
     await tx.settle(sync_entry_id(party.country_code, party.party_id))
     query = Query(kind=Kind.PUSHED, country_code=party.country_code, party_id=party.party_id, limit=500, count=False)
     while pushed := (await tx.page(query)).records:
         for record in pushed:
             await tx.delete(record.key)
-    return current is not None
 
 
 @lru_cache(maxsize=1024)
@@ -354,7 +415,9 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
     presented = presented_token(header)
     async with context.store.transaction(read_only=True) as tx:
         party, token = await _find(tx, presented)
-    if len(party.issued) > 1 or party.sends_base64 != (token != presented):
+    if party.state is PartyState.UNREGISTERED:
+        _require_window(context, party)
+    elif len(party.issued) > 1 or party.sends_base64 != (token != presented):
         async with context.store.transaction() as tx:
             await find_party(tx, party.country_code, party.party_id)
             known, token = await _find(tx, presented)
@@ -364,6 +427,13 @@ async def authenticate(context: Context, header: str | None, correlation_id: str
             if party != known:
                 await put_party(tx, party, context.clock.now(), correlation_id)
     return Caller(party, token)
+
+
+def _require_window(context: Context, party: Party) -> None:
+    """Raises NotAuthenticated where the party ended its registration too long ago. Its tokens settle nothing."""
+    ended, window = party.unregistered_at, context.limits.credentials.renewal_window
+    if ended is None or context.clock.now() - ended > window:
+        raise NotAuthenticated("the registration was ended: a new one needs a new token")
 
 
 async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
@@ -412,26 +482,6 @@ def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -
     return (*settled, *later)
 
 
-def reissue(party: Party, token: str, now: datetime, *, offered: bool = False) -> tuple[IssuedToken, ...]:
-    """The tokens that work once ``token`` is given out: until it is used, the one in use and the last ones stay.
-
-    The first is the one in use: the use of a later one ends those before it. One that we give while another is
-    ``offered`` in a PUT of ours is as unsettled as that one: which of the two the party keeps shows by its use.
-    """
-    open_offer = offered or any(each.offered for each in party.issued)
-    return (*party.issued[:1], *party.issued[1:][-_UNSETTLED:], evolve(issue(token, now), offered=open_offer))
-
-
-def confirm(party: Party, token: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work once the party has answered the PUT that offered ``token``.
-
-    Where another one was issued meanwhile, the party may use either.
-    """
-    if not party.issued or party.issued[-1].sha256 != _sha256(token):
-        return party.issued
-    return (*party.issued[:-1], evolve(party.issued[-1], offered=False))
-
-
-def withdraw(party: Party, token: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work once the party has refused the PUT that offered ``token``."""
-    return tuple(each for each in party.issued if each.sha256 != _sha256(token))
+def token_hash(token: str) -> str:
+    """What is stored of a token that we only compare."""
+    return _sha256(token)

@@ -25,15 +25,16 @@ from ocpi_emsp.errors import InvalidObject, NotJson, UnsafeUrl
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import MIN_RATE, is_usable_rate
+from ocpi_emsp.flows.parties.allowed_parties import PATTERN, allowed_by
+from ocpi_emsp.flows.parties.extra_headers import read_headers
+from ocpi_emsp.flows.parties.hub_owners import registered_parties
+from ocpi_emsp.flows.parties.owner_evidence import CRITERIA
 from ocpi_emsp.flows.parties.party import (
     Party,
-    PartyState,
     Profile,
     RuleAction,
-    find_party,
     get_party,
     load_party,
-    owners,
     put_party,
     with_policy,
 )
@@ -42,11 +43,6 @@ from ocpi_emsp.models import Credentials, Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import OUTGOING
 from ocpi_emsp.support import SupportMatrix
-
-MOST_ALLOWED = 100
-"""Parties behind one connection: an object that is pulled is looked for under each of them."""
-
-_PARTY = re.compile(r"[A-Z]{2}-[A-Z0-9]{3}")
 
 
 async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
@@ -105,19 +101,19 @@ def _require_allowed_urls(context: Context, party: Party) -> None:
 
 
 async def _require_allowed(context: Context, tx: Transaction, party: Party) -> None:
-    """Raises ValueError where a party that is allowed is the eMSP, the party itself, or one with a registration."""
-    own, *allowed = owners(party)
-    if context.identity.owner in (own, *allowed):
+    """Raises ValueError where a party that is named is the eMSP, the party itself, or one with a registration.
+
+    A pattern leaves them out.
+    """
+    named = allowed_by(party.profile.allowed_parties).named
+    if context.identity.owner in named:
         raise ValueError(
             f"invalid allowed_parties '{'-'.join(context.identity.owner)}': expected another party than the eMSP itself"
         )
-    if len(allowed) < len(party.profile.allowed_parties):
-        raise ValueError(
-            f"invalid allowed_parties '{'-'.join(own)}': expected another party than the one of the profile"
-        )
-    for each in allowed:
-        other = await find_party(tx, *each)
-        if other is not None and other.state is PartyState.REGISTERED:
+    if party.owner in named:
+        raise ValueError(f"invalid allowed_parties '{party}': expected another party than the one of the profile")
+    for other in await registered_parties(tx):
+        if other.owner in named:
             raise ValueError(f"invalid allowed_parties '{other}': expected a party without a registration of its own")
 
 
@@ -140,6 +136,8 @@ def read_value(name: str, value: Any) -> Any:
     except ValueError as error:
         if str(error).startswith("invalid "):
             raise ValueError(str(error) if name in str(error) else f"invalid {name}: {error}") from None
+        if name == "headers":  # a value may be a secret
+            raise ValueError(f"invalid headers: {error}") from None
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple | dict) else value
         raise ValueError(f"invalid {name} '{str(shown)[:200]}': {error}") from None
 
@@ -173,11 +171,16 @@ def _texts(value: Any) -> list[str]:
 def _parties(value: Any) -> tuple[str, ...]:
     codes = list(dict.fromkeys(each.upper() for each in _texts(value)))
     for code in codes:
-        if not _PARTY.fullmatch(code):
-            raise ValueError("expected CC-XXX, for example NL-ABC")
-    if len(codes) > MOST_ALLOWED:
-        raise ValueError(f"expected at most {MOST_ALLOWED} parties on one connection, for example ['NL-ABC']")
+        if not PATTERN.fullmatch(code):
+            raise ValueError("expected CC-XXX, for example NL-ABC, or a pattern such as NL-* or *")
     return tuple(codes)
+
+
+def _criterion(value: Any) -> str:
+    criterion = str(value).strip().lower()
+    if criterion not in CRITERIA:
+        raise ValueError(f"expected one of {', '.join(CRITERIA)}, for example {CRITERIA[0]}")
+    return criterion
 
 
 def _modules(value: Any) -> tuple[str, ...]:
@@ -271,6 +274,8 @@ _READERS: Mapping[str, _Value] = {
     "announce_slash": _flag,
     "page_limit": _whole_number(100),
     "allowed_parties": _parties,
+    "owner_from": _criterion,
+    "headers": read_headers,
     "time_zone": _zone,
     "patches_sessions": _flag,
     "cdr_id_is_session_id": _flag,

@@ -41,7 +41,7 @@ from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.partner_health.expected_support import Seen, expected_support
-from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
+from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion, owner_from
 from ocpi_emsp.flows.sync.checkpoint import EPOCH
 from ocpi_emsp.models import Cdr, Credentials, Location, Session, Tariff
 from ocpi_emsp.routes import Route, outgoing
@@ -65,14 +65,13 @@ _CHECKS = ("versions", "details", "endpoints", "credentials", *LISTS, "paging", 
 
 
 async def examine(
-    context: Context, versions_url: str, token: str, *, base64_token: bool = False, registered: Party | None = None
+    context: Context, versions_url: str, token: str, profile: Profile, *, registered: Party | None = None
 ) -> Diagnosis:
     """Look at the partner behind a versions URL with a token that it gave us; ``registered`` where it is our party.
 
     With the token of an invitation most partners open the versions and the credentials alone: a list that is refused
     says nothing then.
     """
-    profile = evolve(registered.profile if registered else Profile(), base64_token=base64_token)
     party = Party(
         country_code=context.identity.country_code,
         party_id=context.identity.party_id,
@@ -95,8 +94,7 @@ async def examine(
 async def examine_party(context: Context, country_code: str, party_id: str) -> Diagnosis:
     """Look at a registered party. Raises NotRegistered."""
     party = await load_party(context, country_code, party_id, state=PartyState.REGISTERED)
-    as_base64, token = party.profile.base64_token, party.token or ""
-    return await examine(context, party.versions_url or "", token, base64_token=as_base64, registered=party)
+    return await examine(context, party.versions_url or "", party.token or "", party.profile, registered=party)
 
 
 @define
@@ -255,8 +253,7 @@ class _Visit:
         self.suggested[name] = Suggestion(name=name, value=value, why=why, evidence=seen)
 
     async def _get(self, url: str) -> msgspec.Raw:
-        token, as_base64 = self.party.token or "", self.party.profile.base64_token
-        request = outgoing_request("GET", url, token, as_base64=as_base64)
+        request = outgoing_request("GET", url, self.party.token or "", self.party.profile)
         return judge(request, await exchange(self.context, request)).data
 
     # --- what it offers ---------------------------------------------------------------------------------------------
@@ -359,6 +356,9 @@ class _Visit:
             return
         self._read_headers(module, page, last_answer)
         self._judge_page(module, kind, page, slash)
+        if module == "locations" and self.registered is not None:
+            for each in owner_from(self.registered, [bytes(document) for document in page.documents]):
+                self.suggested[each.name] = each
 
     async def _first_page(self, module: str, route: Route, filters: Mapping[str, str]) -> tuple[ListPage, str]:
         """The first page, with or without a slash at the URL's end, and what that slash changes."""

@@ -9,17 +9,20 @@ Rules of this module (docs/profiles.md):
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.parties.hub_owners import open_owners, text_at
+from ocpi_emsp.flows.locations.read import joined
+from ocpi_emsp.flows.parties.hub_owners import owners_behind
+from ocpi_emsp.flows.parties.owner_evidence import EVSE_ID, MEMBERS, OPERATOR_NAME, read_owner, text_at
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key, get_party
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
 from ocpi_emsp.flows.sync.page import SOURCES
@@ -62,6 +65,7 @@ async def suggestions(context: Context, country_code: str, party_id: str) -> lis
             *_time_zone(party, seen),
             *await _cdr_ids(tx, party, seen),
             *_locations(party, seen),
+            *owner_from(party, [record.document for record in await _own_locations(tx, party, seen)]),
         ]
 
 
@@ -74,7 +78,7 @@ class _Seen:
     @classmethod
     async def read(cls, context: Context, tx: Transaction, party: Party) -> _Seen:
         """So many of each kind, over everything that comes by the party's connection."""
-        owners = await open_owners(tx, party)
+        owners = await owners_behind(context, tx, party)
         since = context.clock.now() - RECENT
         return cls({kind: await _recent(tx, kind, owners, since) for kind in _KINDS})
 
@@ -146,6 +150,29 @@ async def _cdr_ids(tx: Transaction, party: Party, seen: _Seen) -> list[Suggestio
 async def _has_its_session(tx: Transaction, cdr: Record) -> bool:
     session = await tx.get(cdr.key._replace(kind=Kind.SESSION, id=text_at(cdr.document, "id")))
     return session is not None and text_at(session.document, "auth_id") == text_at(cdr.document, "auth_id")
+
+
+async def _own_locations(tx: Transaction, party: Party, seen: _Seen) -> list[Record]:
+    """Those that are stored as the party's own, each with its EVSEs: it may be that they are not."""
+    own = [each for each in seen.records[Kind.LOCATION] if each.key[1:3] == party.owner]
+    return [evolve(each, document=joined(each, await tx.children(each.key))) for each in own]
+
+
+def owner_from(party: Party, locations: Sequence[bytes]) -> Iterator[Suggestion]:
+    """What names the owners of the locations that a party lists, where these are others than itself."""
+    if party.profile.owner_from is not None:
+        return
+    for criterion in (MEMBERS, OPERATOR_NAME, EVSE_ID):
+        readings = [read_owner(criterion, Kind.LOCATION, each) for each in locations]
+        owners = Counter(each.owner for each in readings if each is not None and each.owner is not None)
+        others = sorted(set(owners) - {party.owner})
+        # The EVSE-IDs of a single CPO may well begin with another code than its own.
+        is_hub = criterion != EVSE_ID or len(others) > 1 or party.profile.is_hub
+        if others and is_hub and owners.total() >= _SHARE * len(locations):
+            names = ", ".join(map("-".join, others[:3])) + (" and others" if len(others) > 3 else "")
+            why = f"{criterion} of its locations names {names}; these have to be among the allowed_parties"
+            yield Suggestion(name="owner_from", value=criterion, why=why, evidence=owners.total())
+            return
 
 
 def _locations(party: Party, seen: _Seen) -> Iterator[Suggestion]:

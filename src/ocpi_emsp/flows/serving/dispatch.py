@@ -45,8 +45,8 @@ from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
 from ocpi_emsp.flows.locations import inbound as locations
-from ocpi_emsp.flows.parties.hub_owners import may_write
-from ocpi_emsp.flows.parties.party import Caller, PartyState, authenticate, matrix_of
+from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
+from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
@@ -54,6 +54,7 @@ from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.flows.tokens import inbound_authorize as authorize
 from ocpi_emsp.flows.tokens import inbound_list as tokens
+from ocpi_emsp.ports import Owner
 from ocpi_emsp.routes import Match, Route, match
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, failure
@@ -187,15 +188,22 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
         raise NotAuthenticated("this token is for the registration only")
     if party.state is PartyState.REGISTERING and route.method != "GET":
         raise NotAuthenticated("this token is for the registration only")
+    if party.state is PartyState.UNREGISTERED and route.name == "credentials.get":
+        raise NotAuthenticated("the registration was ended: this token is for a new one only")
     if "country_code" in params:
         owner = params["country_code"].upper(), params["party_id"].upper()
-        if owner == party.owner:
+        if owner == party.owner and not party.profile.is_hub:
             return
-        if party.profile.allowed_parties:
-            async with context.store.transaction(read_only=True) as tx:
-                if await may_write(tx, party, owner):
-                    return
+        if owner == party.owner or (party.profile.is_hub and await _is_open(context, party, owner)):
+            if route.method != "GET":
+                await record_owners(context, party, [owner])
+            return
         raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+
+
+async def _is_open(context: Context, party: Party, owner: Owner) -> bool:
+    async with context.store.transaction(read_only=True) as tx:
+        return await may_write(context, tx, party, owner)
 
 
 def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:

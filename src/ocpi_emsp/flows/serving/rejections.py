@@ -13,11 +13,11 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from ocpi_emsp.errors import Refusal
+from ocpi_emsp.errors import NotRegistered, Refusal
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import select
-from ocpi_emsp.flows.parties.party import Caller, load_party
+from ocpi_emsp.flows.parties.party import Caller, PartyState, load_party
 from ocpi_emsp.flows.serving.dispatch import refused, serve_as
 from ocpi_emsp.ports import REJECTION, Entry
 from ocpi_emsp.wire import Request, Response
@@ -80,6 +80,8 @@ async def get_rejection(context: Context, rejection_id: str) -> Rejection | None
 async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:
     """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
     party = await load_party(context, rejection.country_code, rejection.party_id)
+    if party.state is PartyState.UNREGISTERED:
+        raise NotRegistered(f"{party} ended its registration")
     request = Request(
         rejection.method,
         rejection.path,

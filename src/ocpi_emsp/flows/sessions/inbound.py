@@ -23,6 +23,7 @@ from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionEnergyDecreased, SessionInvalidated, SessionReceived
 from ocpi_emsp.flows.commands.session_link import link
+from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
@@ -50,13 +51,15 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     session = incoming.accept(Session)
     incoming.require_id("id", session.id, incoming.params["session_id"])
     new = _record(incoming, incoming.request.body, session)
-    return await _store(incoming, tx, await tx.get(new.key), session, new)
+    old = await stored_at(incoming, tx, new.key, new.document)
+    return await _store(incoming, tx, old, session, new)
 
 
 async def patch(incoming: Incoming) -> Response:
     """Changes of a known session; ``charging_periods`` are replaced, or added (``Profile.append_charging_periods``)."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
+        await stored_at(incoming, tx, key)
         record = await known(incoming, tx, key)
         if record is not None:
             changes = as_patch(Session, members(incoming.request.body))

@@ -57,6 +57,8 @@ class Window:
     """Distinct objects that the phase has listed; None: it is not known."""
     marked: int = 0
     """In MISSING: the sequence of the last record that was looked at."""
+    marked_owner: str = ""
+    """In MISSING: whose record that was, such as "NL-TNM"; empty: the connection's own party's."""
     repeats: bool = False
     """A full sync that begins so soon after the last one that what is missing already is not counted again."""
     behind: int = 0

@@ -7,7 +7,8 @@ Rules of this module:
 - a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
   the last;
 - an object that names its owner (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
-  several parties behind one connection, hub_owners.py finds the one that it belongs to;
+  several parties behind one connection, hub_owners.py finds the one that it belongs to, to which a copy of it that was
+  stored as the connection's own moves;
 - timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
 """
@@ -33,10 +34,12 @@ from ocpi_emsp.flows.commands.session_link import link_fresh
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
+from ocpi_emsp.flows.inbound.moves import MOVED
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.locations import inbound as locations
-from ocpi_emsp.flows.parties.hub_owners import open_owners, owner_of, said_owner, text_at
+from ocpi_emsp.flows.parties.hub_owners import UNKNOWN_OWNER, Owned, may_write, owner_of, record_owners, said_owner
+from ocpi_emsp.flows.parties.owner_evidence import is_said_of, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
@@ -96,6 +99,8 @@ class Pull:
     """The owners of the requested objects, by their ids."""
     of: Owner | None = None
     """The owner of the current object, where it is not the party itself."""
+    seen_owners: set[Owner] = field(factory=set)
+    """Those that were recorded with the party."""
 
     @cached_property
     def caller(self) -> Caller:
@@ -172,6 +177,7 @@ class _Listed:
     pull: Pull
     received: bytes
     zoned: Zoned
+    owned: Owned
 
 
 async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
@@ -182,21 +188,30 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
     if any(each.added for each in zoned):
         note = f"timestamps without a zone designator were read in {zone}"
         pull.tally.note(*{note}.difference(pull.tally.notes))
-    owned = await _owned(pull, zoned) if pull.party.profile.allowed_parties else [pull] * len(zoned)
-    return [_Listed(*each) for each in zip(owned, received, zoned, strict=True)]
+    profile, kind = pull.party.profile, pull.source.kind
+    if profile.owner_from is not None and not is_said_of(profile.owner_from, kind):
+        note = f"a {kind} has no {profile.owner_from}: whose it is, is looked for as without owner_from"
+        pull.tally.note(*{note}.difference(pull.tally.notes))
+    names_owners = profile.is_hub or profile.owner_from is not None
+    owned = await _owned(pull, zoned) if names_owners else [Owned(pull.owner)] * len(zoned)
+    pulls = [pull if each.owner == pull.owner else evolve(pull, of=each.owner) for each in owned]
+    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, strict=True)]
 
 
-async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Pull]:
-    """The pull as it is for the owner of each object of a hub."""
-    owned = list[Pull]()
-    async with pull.context.store.transaction(read_only=True) as tx:
-        among = await open_owners(tx, pull.party)
+async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Owned]:
+    """The owner of each object of a hub: the one that it was requested of, unless it names another."""
+    context, party, found = pull.context, pull.party, list[Owned]()
+    async with context.store.transaction(read_only=True) as tx:
         for each in zoned:
-            owner = pull.requested.get(text_at(each.document, "id"))
-            if owner is None or owner not in among:
-                owner = await owner_of(tx, among, pull.source.kind, each.document)
-            owned.append(pull if owner == pull.owner else evolve(pull, of=owner))
-    return owned
+            owned = await owner_of(context, tx, party, pull.source.kind, each.document)
+            requested = pull.requested.get(text_at(each.document, "id"))
+            if requested is not None and not owned.is_read and await may_write(context, tx, party, requested):
+                owned = Owned(requested)
+            found.append(owned)
+    new = {each.owner for each in found if each.owner != party.owner} - pull.seen_owners
+    await record_owners(context, party, new)
+    pull.seen_owners.update(new)
+    return found
 
 
 async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, *, last: bool) -> None:
@@ -228,12 +243,20 @@ async def after_commit(pull: Pull, page: Page) -> None:
             pull.tally.reject(result)
         else:
             pull.tally.add(result.outcome.value)
+    _tell_owners(pull, page.found)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
     try:
         await deliver(pull.context, page.leased)
     except ListenerFailed as error:
         pull.tally.note(f"{error}; the objects are stored, the event is tried again")
     await log_backlog(pull.context)
+
+
+def _tell_owners(pull: Pull, found: Sequence[Finding]) -> None:
+    """Count what moved to its owner, and say once why an owner is not known."""
+    pull.tally.add("moved", sum(finding.rule == MOVED for finding in found))
+    unknown = [finding.message for finding in found if finding.rule in UNKNOWN_OWNER]
+    pull.tally.note(*{message: None for message in unknown if message not in pull.tally.notes})
 
 
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
@@ -243,8 +266,9 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         incoming = pull.incoming(document, identity(document, "id"), page)
         if listed.zoned.added:
             incoming.deviations.append(zone_finding(listed.zoned.added, pull.party.profile.time_zone or ""))
+        incoming.deviations.extend(listed.owned.findings)
         said = said_owner(document)
-        if said is not None and said != pull.owner:
+        if said is not None and said != pull.owner and not listed.owned.is_read:
             message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
             raise deviating("an object of another party", "/party_id", "pull.owner", message, _OWNER_CLAUSE)
         stored = await pull.source.store(incoming, tx)

@@ -27,7 +27,7 @@ from ocpi_emsp.flows.calls.pagination import IncompleteList, ListPage, first_url
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
-from ocpi_emsp.flows.parties.hub_owners import text_at
+from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
@@ -385,11 +385,12 @@ async def _mark_missing(work: _Work) -> tuple[SyncEnded, str]:
         refusal = await vanished.too_many(work.pull, window.started_at)
     if not refusal:
 
-        async def save(tx: Transaction, marked: int) -> None:
-            work.window = evolve(work.window, marked=marked)
+        async def save(tx: Transaction, place: vanished.Place) -> None:
+            work.window = evolve(work.window, marked_owner=place.owner, marked=place.sequence)
             await work.save(tx, work.window)
 
-        await vanished.mark(work.pull, window.started_at, window.marked, save, repeats=window.repeats)
+        place = vanished.Place(window.marked_owner, window.marked)
+        await vanished.mark(work.pull, window.started_at, place, save, repeats=window.repeats)
     else:
         tally.note(refusal)
     async with work.context.store.transaction() as tx:

@@ -62,6 +62,8 @@ class ModuleReport:
     """The first of them."""
     missing: int = 0
     """In a full sync: what the CPO does not list any more."""
+    moved: int = 0
+    """What was stored as the hub's, and is its owner's now."""
     removed: int = 0
     """EVSEs that became REMOVED, since their location is missing for too long."""
     pages: int = 0

@@ -5,6 +5,9 @@ Rules of this module:
   full syncs in a row did not list become REMOVED, with an event;
 - nothing is marked where too large a share would vanish at once: rather a broken list than a closed network;
 - sessions and CDRs are history, which a CPO may forget: only locations and tariffs go missing;
+- a hub's list is that of all whose objects came over its connection, one after the other. One that comes over another
+  hub's connection too is in neither list alone, so nothing of it goes missing; where the profile's headers ask the hub
+  for one party, the list is that party's alone;
 - what was looked at is saved with each page, so that a full sync that is killed and continued counts once.
 """
 
@@ -12,20 +15,33 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
-from itertools import chain
+from typing import NamedTuple
 
 from attrs import evolve
 
 from ocpi_emsp.flows.locations.store import remove_evses
-from ocpi_emsp.flows.parties.hub_owners import open_owners
+from ocpi_emsp.flows.parties.allowed_parties import owner_named
+from ocpi_emsp.flows.parties.hub_owners import owners_behind, registered_parties
+from ocpi_emsp.flows.parties.party import Party, find_party
 from ocpi_emsp.flows.sync.page import Page, Pull, after_commit
 from ocpi_emsp.ports import Kind, Owner, Query, Record, Transaction
 
 GOES_MISSING = frozenset({Kind.LOCATION, Kind.TARIFF})
 _PAGE = 100
 
-SaveMarked = Callable[[Transaction, int], Awaitable[None]]
-"""Saves the sequence of the last record that was looked at. Raises where another sync took the pull over."""
+
+class Place(NamedTuple):
+    """The last record that was looked at: whose it is, such as "NL-TNM", and its sequence."""
+
+    owner: str = ""
+    sequence: int = 0
+
+
+SaveMarked = Callable[[Transaction, Place], Awaitable[None]]
+"""Saves the place of the last record that was looked at. Raises where another sync took the pull over."""
+
+
+_BEGINNING = Place()
 
 
 async def too_many(pull: Pull, since: datetime) -> str:
@@ -42,15 +58,15 @@ async def too_many(pull: Pull, since: datetime) -> str:
     return f"{gone} ({share:.0%}, allowed {most:.0%}): none is marked missing"
 
 
-async def mark(pull: Pull, since: datetime, after: int, save: SaveMarked, *, repeats: bool) -> None:
-    """Mark what was not listed since then, from the record after a sequence on. Raises what ``save`` raises.
+async def mark(pull: Pull, since: datetime, after: Place, save: SaveMarked, *, repeats: bool) -> None:
+    """Mark what was not listed since then, from the record after a place on. Raises what ``save`` raises.
 
     ``repeats``: the last full sync was just now, so that what it missed counts once for both.
     """
     async for records in _unlisted(pull, since, after):
         page = Page("", pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
-            await save(tx, records[-1].sequence)
+            await save(tx, Place("-".join(records[-1].key[1:3]), records[-1].sequence))
             marked = [await _mark(pull, tx, page, record, since, repeats=repeats) for record in records]
         pull.tally.add("missing", sum(gone for gone, _ in marked))
         pull.tally.add("removed", sum(removed for _, removed in marked))
@@ -73,27 +89,47 @@ async def _mark(
     return True, await remove_evses(incoming, tx, record.key)
 
 
-async def _unlisted(pull: Pull, since: datetime, after: int = 0) -> AsyncIterator[Sequence[Record]]:
-    """Pages of what the party has here and was not received since then.
+async def _unlisted(pull: Pull, since: datetime, after: Place = _BEGINNING) -> AsyncIterator[Sequence[Record]]:
+    """Pages of what the owners of the list have here and was not received since then, owner by owner."""
+    owners = await _listed_owners(pull)
+    names = ["-".join(owner) for owner in owners]
+    begin = names.index(after.owner) if after.owner in names else 0
+    for owner in owners[begin:]:
+        query = Query(kind=pull.source.kind, country_code=owner[0], party_id=owner[1], received_to=since)
+        query = evolve(query, after=after.sequence if owner == owners[begin] else 0, limit=_PAGE, count=False)
+        while records := await _page(pull, query):
+            yield records
+            query = evolve(query, after=records[-1].sequence)
 
-    Those of all owners together, by their sequence: a place in them is one number.
-    """
-    while True:
-        query = Query(kind=pull.source.kind, received_to=since, after=after, limit=_PAGE, count=False)
-        async with pull.context.store.transaction(read_only=True) as tx:
-            pages = [await tx.page(_of(query, owner)) for owner in await open_owners(tx, pull.party)]
-        found = sorted(chain.from_iterable(page.records for page in pages), key=lambda record: record.sequence)[:_PAGE]
-        if not found:
-            return
-        after = found[-1].sequence
-        yield found
+
+async def _page(pull: Pull, query: Query) -> Sequence[Record]:
+    async with pull.context.store.transaction(read_only=True) as tx:
+        return (await tx.page(query)).records
 
 
 async def _count(pull: Pull) -> int:
-    query = Query(kind=pull.source.kind, limit=1)
+    owners = await _listed_owners(pull)
     async with pull.context.store.transaction(read_only=True) as tx:
-        return sum([(await tx.page(_of(query, owner))).total for owner in await open_owners(tx, pull.party)])
+        queries = (Query(kind=pull.source.kind, country_code=code, party_id=party_id) for code, party_id in owners)
+        return sum([(await tx.page(evolve(query, limit=1))).total for query in queries])
 
 
-def _of(query: Query, owner: Owner) -> Query:
-    return evolve(query, country_code=owner[0], party_id=owner[1])
+async def _listed_owners(pull: Pull) -> Sequence[Owner]:
+    """Whose objects the party's list has, as far as it is the only one that has them."""
+    context = pull.context
+    async with context.store.transaction(read_only=True) as tx:
+        party = await find_party(tx, *pull.party.owner) or pull.party
+        behind = await owners_behind(context, tx, party)
+        others = [each for each in await registered_parties(tx) if each.owner != party.owner] if behind[1:] else []
+    asked = _asked_for(party)
+    if asked is not None:
+        return [owner for owner in behind if owner == asked]
+    shared = {owner_named(name) for each in others if each.profile.is_hub for name in each.seen_owners}
+    return [owner for owner in behind if owner == party.owner or owner not in shared]
+
+
+def _asked_for(party: Party) -> Owner | None:
+    """The one party that the headers of the profile ask a hub for."""
+    headers = party.profile.extra_headers()
+    country_code, party_id = (headers.get(f"ocpi-to-{part}", "").upper() for part in ("country-code", "party-id"))
+    return (country_code, party_id) if country_code and party_id and party.profile.is_hub else None

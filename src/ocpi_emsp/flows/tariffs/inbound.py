@@ -8,6 +8,7 @@ from ocpi_emsp.codec.patch import members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
+from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
@@ -32,13 +33,15 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     tariff = incoming.accept(Tariff)
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
     record = _record(incoming, incoming.request.body, tariff)
-    return await store_object(incoming, tx, await tx.get(record.key), record, TariffReceived)
+    old = await stored_at(incoming, tx, record.key, record.document)
+    return await store_object(incoming, tx, old, record, TariffReceived)
 
 
 async def patch(incoming: Incoming) -> Response:
     """Changes of a known tariff; a list replaces the stored one."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
+        await stored_at(incoming, tx, key)
         record = await known(incoming, tx, key)
         if record is not None:
             changes = members(incoming.request.body)
@@ -55,7 +58,7 @@ async def delete(incoming: Incoming) -> Response:
     """A tariff that is no longer valid."""
     key = _key(incoming)
     async with incoming.context.store.transaction() as tx:
-        record = await tx.get(key)
+        record = await stored_at(incoming, tx, key)
         if record is not None:
             await tx.delete(key)
             await incoming.emit(tx, TariffDeleted, key, current(record))

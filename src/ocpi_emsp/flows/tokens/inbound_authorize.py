@@ -36,7 +36,7 @@ from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.flows.locations.read import joined
-from ocpi_emsp.flows.parties.hub_owners import open_owners
+from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
 from ocpi_emsp.flows.tokens.evse_names import uids_of
@@ -51,7 +51,7 @@ from ocpi_emsp.models import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction
+from ocpi_emsp.ports import DeadlinePassed, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
@@ -187,13 +187,18 @@ async def _read(case: Case) -> _Stored:
         token = await _read_token(case, tx)
         if case.references is None:
             return _Stored(token, party.owner, None, ())
-        for owner in await open_owners(tx, party) if _may_be_stored(case.references.location_id) else ():
-            location = await tx.get(Key(Kind.LOCATION, *owner, case.references.location_id))
-            if location is not None:
-                return _Stored(token, owner, location, await tx.children(location.key))
+        for location in await _locations(case, tx, case.references.location_id):
+            owner = location.key.country_code, location.key.party_id
+            return _Stored(token, owner, location, await tx.children(location.key))
     if party.profile.without_locations:
         return _Stored(token, party.owner, None, ())
     return await _unknown_location(case.incoming, case.references.location_id)
+
+
+async def _locations(case: Case, tx: Transaction, location_id: str) -> Sequence[Record]:
+    if not _may_be_stored(location_id):
+        return ()
+    return await holders(case.incoming.context, tx, case.incoming.party, Kind.LOCATION, location_id)
 
 
 async def _read_token(case: Case, tx: Transaction) -> Token:

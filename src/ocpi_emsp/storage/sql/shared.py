@@ -94,8 +94,11 @@ class Shared:
         self.secrets = secrets
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:
-        """A party's document without the token that we present, and the whole of it sealed."""
+        """A party's document without the token that we present and its extra headers, and the whole of it sealed."""
         parts = members(document)
-        if bytes(parts.pop("token", _NULL)) == b"null":
+        token = parts.pop("token", _NULL)
+        profile = members(parts.get("profile", msgspec.Raw(b"{}")))
+        headers = profile.pop("headers", _NULL)
+        if bytes(token) == b"null" and bytes(headers) in (b"null", b"[]"):
             return document, None
-        return join(parts), self.secrets.seal(document)
+        return join({**parts, "profile": msgspec.Raw(join(profile))}), self.secrets.seal(document)

@@ -63,7 +63,7 @@ class ObjectStatements:
 
     def by_place(self, query: Query) -> bool:
         """True if an offset is a place: all tokens of one owner."""
-        whole = all(getattr(query, name) is None for name in ("id_in_any_case", *_RANGES)) and query.after == 0
+        whole = all(getattr(query, name) is None for name in ("id", "id_in_any_case", *_RANGES)) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 
     def page(self, query: Query) -> tuple[Prepared, Prepared]:
@@ -82,7 +82,7 @@ _RANGES = {
     "received_to": ("received_at", operator.lt),
 }
 """The column of each end of a range, and how the two compare."""
-_FILTERS = ("country_code", "party_id", "id_in_any_case", *_RANGES)
+_FILTERS = ("country_code", "party_id", "id", "id_in_any_case", *_RANGES)
 
 
 def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
@@ -186,6 +186,8 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     for name, (column, compares) in _RANGES.items():
         if getattr(query, name) is not None:
             wanted.append(compares(table.c[column], bindparam(name, type_=table.c[column].type)))
+    if query.id is not None:
+        wanted.append(table.c.id == bindparam("id"))
     if query.id_in_any_case is not None:
         lower = table.c.uid_in_lower_case if "uid_in_lower_case" in table.c else func.lower(table.c.id)
         wanted.append(lower == bindparam("id_in_any_case"))
@@ -196,7 +198,8 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
         return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
     wanted.append(table.c.sequence > bindparam("after"))
     total = select(func.count().label("total")).select_from(table).where(*wanted)
-    if query.received_from is None is query.received_to and query.id_in_any_case is None:
+    narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case)
+    if all(value is None for value in narrows):
         records = records.where(*wanted).order_by(table.c.sequence)
         return (records.offset(bindparam("offset")) if query.offset else records), total
     # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.

@@ -89,6 +89,8 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.COMMAND: (("state", "deadline"), ("session_id",)),
 }
 """What backends ask for, beside the indexes that every table has."""
+_FOUND_BY_ID = frozenset({Kind.LOCATION, Kind.SESSION, Kind.TARIFF, Kind.CDR})
+"""Found by the id alone, too."""
 
 
 @frozen
@@ -146,6 +148,8 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
     Index(f"ix_{name}_owner_received", table.c.country_code, table.c.party_id, table.c.received_at)
     for columns in _INDEXES.get(kind, ()):
         Index(f"ix_{name}_{'_'.join(columns)}", *(table.c[column] for column in columns))
+    if kind in _FOUND_BY_ID:
+        Index(f"ix_{name}_id", table.c.id)
     if kind == Kind.EVSE:
         locations = prefix + NAMES[Kind.LOCATION]
         parents = metadata.tables[f"{metadata.schema}.{locations}" if metadata.schema else locations]

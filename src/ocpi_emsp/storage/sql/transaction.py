@@ -312,6 +312,7 @@ def _page_values(query: Query) -> dict[str, Any]:
         "date_to": query.date_to,
         "received_from": query.received_from,
         "received_to": query.received_to,
+        "id": query.id,
         "id_in_any_case": query.id_in_any_case.lower() if query.id_in_any_case is not None else None,
         "offset": query.offset,
     }

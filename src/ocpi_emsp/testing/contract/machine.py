@@ -70,6 +70,7 @@ class Model:
             if key.kind == query.kind
             and (query.country_code is None or query.country_code.upper() == key.country_code)
             and (query.party_id is None or query.party_id.upper() == key.party_id)
+            and (query.id is None or query.id == key.id)
             and (query.date_from is None or query.date_from <= record.last_updated)
             and (query.date_to is None or record.last_updated < query.date_to)
             and (query.received_from is None or query.received_from <= record.received_at)
@@ -242,6 +243,7 @@ class Operations(RuleBasedStateMachine):
     @rule(
         country_code=st.sampled_from([None, None, "NL", "nl", "DE"]),
         party_id=st.sampled_from([None, None, "TNM", "tnm", "ABC"]),
+        id=_seldom(_some),
         date_from=_seldom(_moments),
         date_to=_seldom(_moments),
         received_from=_seldom(_receipts),

@@ -106,6 +106,27 @@ class PageRules(ContractTools):
 
         assert self.run(store, work) == ["S0", "S2", "S9"]
 
+    def test_a_page_selects_by_id_whoever_owns_it(self, store: AnyStore) -> None:
+        keys = [session("S1").key, session("s1").key, session("S1", 0, "DE").key, session("S1", 0, "FR").key]
+        self.put(store, *map(record, keys))
+
+        async def found(tx: Transaction, **query: Any) -> list[Key]:
+            return [each.key for each in (await tx.page(Query(kind=Kind.SESSION, id="S1", **query))).records]
+
+        assert self.run(store, found) == [keys[0], *keys[2:]]
+        assert self.page(store, id="S1") == (["S1"] * 3, 3)
+        assert self.page(store, id="S1", country_code="DE", party_id="TNM") == (["S1"], 1)
+        assert self.page(store, id="S1", limit=1, offset=1, count=False) == (["S1"], 0)
+        assert self.page(store, id="S2") == ([], 0)
+
+        async def work(tx: Transaction) -> list[Key]:
+            await tx.put(record(session("S1", 0, "BE").key))
+            await tx.delete(keys[2])
+            return await found(tx)
+
+        assert self.run(store, work) == [keys[0], keys[3], session("S1", 0, "BE").key]
+        assert self.run(store, found) == [keys[0], keys[3], session("S1", 0, "BE").key]
+
     def test_a_page_selects_by_id_in_any_case(self, store: AnyStore) -> None:
         other_type = record(Key(Kind.TOKEN, "IT", "BEC", "aBc", "OTHER"), minute=1)
         self.put(store, *map(token, ("ABC", "abc", "ab", "abcd", "a_c", "a%")), other_type, token("abc", 0, "DE"))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from attrs import Attribute, converters, define, field, fields, validators
 
+HUB_OWNERS: Final = ("operator.name", "evse_id")
 NEXT_LINKS: Final = (
     "absolute",
     "relative",
@@ -73,6 +74,7 @@ class Deviations:
     - `accept_credentials_patch`: PATCH credentials is served like a PUT of the merged object
       (the specification says n/a)
     - `accept_base64_token`, `send_base64_token`: the token of the Authorization header in base64
+    - `renews_by_delete`: credentials are renewed by DELETE, and then a new registration with the token of before
 
     Members:
 
@@ -121,6 +123,8 @@ class Deviations:
 
     - `quirky_documents`: see `documents.quirky`
     - `foreign_owners`: listed objects carry country_code and party_id, some of another party
+    - `hub_owners`: one of `HUB_OWNERS`, or None: the owners of locations and of their copies stand there, as in a hub's
+      list
     - `faulty_copies`, `newer_names`, `half_empty`: see `documents.py`
     - `null_lists`, `null_members`, `missing_evses`, `upper_case_languages`, `untimed_periods`: see `documents.py`
     - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
@@ -159,6 +163,7 @@ class Deviations:
     accept_credentials_patch: bool = True
     accept_base64_token: bool = False
     send_base64_token: bool = False
+    renews_by_delete: bool = False
 
     requires_members: bool = False
 
@@ -193,6 +198,7 @@ class Deviations:
 
     quirky_documents: bool = False
     foreign_owners: bool = False
+    hub_owners: str | None = field(default=None, validator=validators.optional(validators.in_(HUB_OWNERS)))
     faulty_copies: bool = False
     newer_names: bool = False
     half_empty: bool = False

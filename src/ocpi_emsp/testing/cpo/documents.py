@@ -14,6 +14,9 @@ from ocpi_emsp.testing.cpo.wire import Document, Json
 OTHER_PARTY: Final = ("BE", "XYZ")
 """Who owns the objects of others that `foreign_owners` lists."""
 
+HUB_OWNERS: Final = (("ES", "AAA"), ("FR", "BBB"), ("PT", "CCC"))
+"""Who owns what a hub lists."""
+
 _ALPHA_2: Final = {"NLD": "NL", "BEL": "BE", "DEU": "DE", "FRA": "FR"}
 _ZULU: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _REQUIRED: Final = {"locations": "coordinates", "sessions": "kwh", "cdrs": "charging_periods", "tariffs": "elements"}
@@ -37,12 +40,29 @@ def rewritten(document: Document, module: str, settings: Settings) -> Document:
     for name, rewrite in _REWRITES.items():
         if getattr(settings, name):
             document = rewrite(document, module)
-    return document
+    return document if settings.hub_owners is None else named_by_hub(document, settings.hub_owners)
 
 
 def are_rewritten(settings: Settings) -> bool:
     """Whether `rewritten` changes anything."""
-    return any(getattr(settings, name) for name in _REWRITES)
+    return settings.hub_owners is not None or any(getattr(settings, name) for name in _REWRITES)
+
+
+def named_by_hub(document: Document, by: str) -> Document:
+    """As a hub lists it: the owner of a location stands in `operator.name`, or in the EVSE-IDs; also in its copies.
+
+    The locations are those of `HUB_OWNERS`, one after the other.
+    """
+    if "location" in document:
+        return {**document, "location": named_by_hub(document["location"], by)}
+    if "evses" not in document:
+        return document
+    number = int(re.sub(r"\D", "", document["id"]) or "0")
+    owner = "*".join(HUB_OWNERS[number % len(HUB_OWNERS)])
+    if by == "operator.name":
+        return {**document, "operator": {"name": owner}}
+    evses = [{**evse, "evse_id": f"{owner}*E{number}*{place}"} for place, evse in enumerate(document["evses"], start=1)]
+    return {**document, "evses": evses}
 
 
 def faultily_copied(document: Document, _: str) -> Document:

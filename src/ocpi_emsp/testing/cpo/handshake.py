@@ -115,6 +115,11 @@ class Handshake:
         if emsp is None:
             raise NotRegisteredError("There is no registration with an eMSP")
         exchanges: list[Exchange] = []
+        if self._settings.renews_by_delete:
+            exchanges.append(await self.unregister())
+            if not exchanges[0].ok:
+                return exchanges
+            method, fields = "POST", ()
         endpoints = await self._discover(emsp["url"], token, exchanges)
         await self._offer(method, endpoints, token, exchanges, fields)
         return exchanges

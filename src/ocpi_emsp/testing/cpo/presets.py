@@ -11,6 +11,7 @@ from typing import Any, Final
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
+    "hub-renews": {"renews_by_delete": True},
     "bare-command-result": {"bare_command_result": True},
     # Members
     "required-members": {"requires_members": True},
@@ -71,6 +72,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     # Documents
     "quirky": {"quirky_documents": True},
     "foreign-owner": {"foreign_owners": True},
+    "hub-operator-name": {"hub_owners": "operator.name"},
+    "hub-evse-ids": {"hub_owners": "evse_id"},
     "faulty-copies": {"faulty_copies": True},
     "ocpi-2.2-names": {"newer_names": True},
     "half-empty": {"half_empty": True},

@@ -1,0 +1,87 @@
+"""An object that was stored as a hub's own moves to its owner, once that is learned.
+
+Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
+- it is learned where the object is pushed under its owner's URL, or pulled and its owner is known by then;
+- what is stored as the hub's is that very object where it names the owner itself (owner_evidence.py; by the profile's
+  ``owner_from``, or where that is not set by anything); without that, where the content is that of one object
+  (same_object.py) and the hub never pushed objects of its own; otherwise both stay, and the answer says so;
+- it is moved in the transaction of the change, with its times and what belongs to it, and an event says so; where the
+  owner has it too, what was said last stays;
+- the owner's record is read before the hub's: two transactions then lock in one order.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from ocpi_emsp.codec.moments import said_at
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.events import ObjectMoved
+from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.parties.owner_evidence import named_owners
+from ocpi_emsp.flows.parties.same_object import same_object
+from ocpi_emsp.ports import NAMES, Key, Kind, Query, Record, Transaction
+
+MOVED = "owner.moved"
+_STAYED = "owner.same_id"
+_CLAUSE = "transport_and_format.md#client-owned-object-push"
+
+
+async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: bytes = b"") -> Record | None:
+    """The record of a session, tariff or CDR, where need be moved there first. ``received``: the whole object."""
+    record = await tx.get(key)
+    copy = await hubs_copy(incoming, tx, key)
+    if copy is None or not is_the_same(incoming, copy, copy.document, received):
+        return record
+    if record is None or said_at(copy.document) > said_at(record.document):
+        await tx.put(evolve(copy, key=key))
+    await tx.delete(copy.key)
+    if key.kind == Kind.CDR:
+        await _move_conflicts(tx, copy.key, key)
+    await tell_moved(incoming, tx, copy, key, copy.document)
+    return await tx.get(key)
+
+
+async def hubs_copy(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:
+    """What is stored under this id as the own of the connection's party, where the object is another's."""
+    if incoming.owner == incoming.party.owner:
+        return None
+    country_code, party_id = incoming.party.owner
+    return await tx.get(key._replace(country_code=country_code, party_id=party_id))
+
+
+def is_the_same(incoming: Incoming, copy: Record, stored: bytes, received: bytes) -> bool:
+    """True where the hub's copy is the object of the owner; ``stored`` is the whole of it."""
+    kind, party = copy.key.kind, incoming.party
+    named = named_owners(party.profile.owner_from, kind, stored)
+    if incoming.owner in named:
+        return True
+    is_ruled_out = "-".join(party.owner) in party.seen_owners or bool(party.profile.owner_from and named)
+    if not is_ruled_out and received and same_object(kind, stored, received):
+        return True
+    if received:
+        stays = f"{party} has another {kind} {shown(copy.key.id)}, which stays its own"
+        incoming.deviations.append(_finding(_STAYED, stays))
+    return False
+
+
+async def tell_moved(incoming: Incoming, tx: Transaction, copy: Record, key: Key, document: bytes) -> None:
+    """Report a move: in the answer or the report, and as an event with the document that moved."""
+    owner = "-".join(key[1:3])
+    message = f"{key.kind} {shown(key.id)} was stored as one of {incoming.party}, and is one of {owner} now"
+    incoming.deviations.append(_finding(MOVED, message))
+    details = {"module": NAMES[key.kind], "id": key.id, "previous_party": "-".join(copy.key[1:3])}
+    await incoming.emit(tx, ObjectMoved, key, document, **details)
+
+
+async def _move_conflicts(tx: Transaction, source: Key, target: Key) -> None:
+    """What was stored beside a CDR goes with it."""
+    query = Query(kind=Kind.CDR_CONFLICT, country_code=source.country_code, party_id=source.party_id, id=source.id)
+    for beside in (await tx.page(evolve(query, limit=1000, count=False))).records:
+        await tx.put(evolve(beside, key=beside.key._replace(country_code=target[1], party_id=target[2])))
+        await tx.delete(beside.key)
+
+
+def _finding(rule: str, message: str) -> Finding:
+    return Finding(pointer="", rule=rule, severity=Severity.NOTE, message=message, clause=_CLAUSE)

@@ -1,0 +1,51 @@
+"""A location that was stored as a hub's own, on its way to its owner. The rules are in inbound/moves.py.
+
+Rules of this module: its EVSEs go with it; where the owner has the location too, each part is the one that was said
+last, and an EVSE that only one of the two has stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from ocpi_emsp.codec.moments import said_at
+from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, tell_moved
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.inbound.upsert import onward
+from ocpi_emsp.flows.locations.read import assemble, joined
+from ocpi_emsp.flows.locations.store import location_key, merged, read
+from ocpi_emsp.ports import Key, Record, Transaction
+
+
+async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b"") -> Record | None:
+    """The record of the location that the URL names, where need be moved there first. ``received``: the whole of it.
+
+    Raises NotJson, InvalidObject before anything is written.
+    """
+    key = location_key(incoming)
+    record = await tx.get(key)
+    copy = await hubs_copy(incoming, tx, key)
+    if copy is None:
+        return record
+    evses = await tx.children(copy.key)
+    if not is_the_same(incoming, copy, joined(copy, evses), received):
+        return record
+    if received:
+        read(evolve(incoming, deviations=[]), received, is_whole=True)  # what is refused moves nothing
+    await _move(tx, copy, evses, record, key)
+    await tell_moved(incoming, tx, copy, key, assemble(copy, evses))
+    return await tx.get(key)
+
+
+async def _move(tx: Transaction, copy: Record, evses: Sequence[Record], record: Record | None, key: Key) -> None:
+    known = {evse.key.id: evse for evse in await tx.children(key)} if record is not None else {}
+    moved = evolve(copy, key=key)
+    if record is None or said_at(copy.document) > said_at(record.document):
+        await tx.put(moved if record is None else onward(record, moved))
+    for evse in evses:
+        here = evolve(evse, key=evse.key._replace(country_code=key.country_code, party_id=key.party_id))
+        old = known.get(evse.key.id)
+        await tx.put(here if old is None else merged(old, here))
+    await tx.delete(copy.key)

@@ -1,0 +1,58 @@
+"""The extra headers of a party's profile: what may be one, and which values are shown.
+
+Rules of this module (RFC 9110 5.1 and 5.5; docs/profiles.md):
+- a name is a token, a value is printable ASCII without blanks at its ends: anything else, no header can hold;
+- what we set ourselves, or what belongs to the connection, cannot be set;
+- a value is shown only of the headers that name a party (``ocpi-to-party-id``, ...): any other may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ocpi_emsp.flows.parties.party import ExtraHeader, names_party
+
+SHORTEST: Final = 4
+"""Characters of a secret: replacing shorter ones would make any text unreadable."""
+MOST: Final = 4000
+"""Characters of a value: servers refuse headers of more than 8 KB in all."""
+RESERVED: Final = frozenset(
+    {
+        *("accept", "authorization", "content-length", "content-type", "host", "x-correlation-id", "x-request-id"),
+        *("accept-encoding", "content-encoding", "baggage", "traceparent", "tracestate"),
+        *("connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"""What we set ourselves, and what belongs to the connection."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
+
+
+def read_headers(value: Any) -> tuple[ExtraHeader, ...]:
+    """The headers of a mapping of names to values. Raises ValueError, which quotes no value."""
+    example = "for example {'ocpi-to-party-id': 'AAA'}"
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in (*value, *value.values())):
+        raise ValueError(f"expected a mapping of names to texts, {example}")
+    found = dict[str, str]()
+    for name, text in value.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"the name '{name[:100]}' cannot be that of a header: expected a token, {example}")
+        if name.lower() in RESERVED:
+            raise ValueError(f"the header '{name}' is set with each call already: expected another, {example}")
+        if name.lower() in found:
+            raise ValueError(f"the header '{name}' is given twice: expected one value, {example}")
+        if len(text) > MOST or not _VALUE.fullmatch(text):
+            limits = f"expected printable ASCII, at most {MOST} characters, without blanks at its ends"
+            raise ValueError(f"the value of '{name}' cannot be that of a header: {limits}, {example}")
+        found[name.lower()] = text
+    return tuple(ExtraHeader(name=name, value=text) for name, text in found.items())
+
+
+def secret_values(headers: Mapping[str, str]) -> list[str]:
+    """The values of a request's extra headers that are not to be logged."""
+    extra = (value for name, value in headers.items() if name not in RESERVED and not names_party(name))
+    return [value for value in extra if len(value) >= SHORTEST]

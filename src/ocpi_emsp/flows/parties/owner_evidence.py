@@ -1,0 +1,146 @@
+"""What an object says of its owner, as a party's profile has it read: ``owner_from``.
+
+Rules of this module (docs/profiles.md, Hubs; OCPI 2.1.1 objects carry no owner):
+- ``operator.name``: the code of the operator stands in its place, such as ``ES*AAA``, ``ES-AAA`` or ``ESAAA``;
+- ``evse_id``: the EVSE-IDs begin with it, such as ``ES*AAA*E123`` or ``ESAAAE123``, and all name one operator;
+- ``country_code/party_id``: the members that OCPI 2.2 has, of the object or of its copy of the location;
+- a session and a CDR are read by their copy of the location; a tariff has members alone;
+- codes are read in any case. Without a separator they have to be in one case, and begin with a country: a brand such as
+  "Shell" is no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+from attrs import frozen
+
+from ocpi_emsp.codec.iso3166 import ALPHA3
+from ocpi_emsp.codec.patch import as_items, identity, members
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.ports import Kind, Owner
+
+OPERATOR_NAME: Final = "operator.name"
+EVSE_ID: Final = "evse_id"
+MEMBERS: Final = "country_code/party_id"
+CRITERIA: Final = (OPERATOR_NAME, EVSE_ID, MEMBERS)
+"""What may name an owner."""
+
+_SEPARATED = re.compile(r"([A-Z]{2})\s*[*_ -]\s*([A-Z0-9]{3})", re.IGNORECASE)
+_BARE = re.compile(r"([A-Z]{2})([A-Z0-9]{3})|([a-z]{2})([a-z0-9]{3})")
+_EVSE_SEPARATED = re.compile(r"([A-Z]{2})[*-]([A-Z0-9]{3})(?:[*-].+|E[A-Z0-9*-]+)", re.IGNORECASE)
+_EVSE_BARE = re.compile(r"([A-Z]{2})([A-Z0-9]{3})(?:[*-].+|E[A-Z0-9*-]+)", re.IGNORECASE)
+_CODES = re.compile(r"([A-Z]{2})-([A-Z0-9]{3})", re.IGNORECASE)
+_COPIES = ("location", "cdr_location")
+
+
+@frozen
+class Reading:
+    """What was read of an owner."""
+
+    owner: Owner | None
+    """None where it cannot be read."""
+    why: str = ""
+    """Why not."""
+
+
+def read_owner(criterion: str, kind: str, document: bytes) -> Reading | None:
+    """The owner that an object names by a criterion; None where objects of this kind have nothing of it."""
+    if not is_said_of(criterion, kind):
+        return None
+    try:
+        return _READERS[criterion](kind, document)
+    except (InvalidObject, NotJson):  # it is refused; what it says of its owner does not matter
+        return Reading(None, "the object cannot be read")
+
+
+def is_said_of(criterion: str, kind: str) -> bool:
+    """False where objects of a kind have nothing of a criterion: a tariff has no operator and no EVSE."""
+    return kind != Kind.TARIFF or criterion == MEMBERS
+
+
+def named_owners(criterion: str | None, kind: str, document: bytes) -> set[Owner]:
+    """The owners that an object names: by the criterion, or without one by any."""
+    readings = (read_owner(each, kind, document) for each in ([criterion] if criterion else CRITERIA))
+    return {reading.owner for reading in readings if reading is not None and reading.owner is not None}
+
+
+def _by_operator(kind: str, document: bytes) -> Reading:
+    name = text_at(_place(kind, document), "operator", "name").strip()
+    if not name:
+        return Reading(None, "there is no operator.name")
+    owner = _code(_SEPARATED, name) or _in_a_country(_code(_BARE, name))
+    return Reading(owner, "" if owner else f"operator.name is {shown(name)}, expected a code such as ES*AAA")
+
+
+def _by_evse_ids(kind: str, document: bytes) -> Reading:
+    found = {each: _of_evse_id(each) for each in _evse_ids(_place(kind, document))}
+    owners = {owner for owner in found.values() if owner is not None}
+    if len(owners) == 1:
+        return Reading(owners.pop())
+    if owners:
+        return Reading(None, f"the EVSE-IDs name {', '.join(sorted(map('-'.join, owners)))}, expected one operator")
+    if not found:
+        return Reading(None, "there is no evse_id")
+    return Reading(None, f"evse_id is {shown(next(iter(found)))}, expected an EVSE-ID such as ES*AAA*E123")
+
+
+def _of_evse_id(evse_id: str) -> Owner | None:
+    return _code(_EVSE_SEPARATED, evse_id) or _in_a_country(_code(_EVSE_BARE, evse_id))
+
+
+def _by_members(kind: str, document: bytes) -> Reading:
+    places = [document] if kind in (Kind.TARIFF, Kind.LOCATION) else [document, _place(kind, document)]
+    said = [(text_at(each, "country_code"), text_at(each, "party_id")) for each in places]
+    found = next((codes for codes in said if any(codes)), None)
+    if found is None:
+        return Reading(None, "there is no country_code and party_id")
+    owner = _code(_CODES, "-".join(part.strip() for part in found))
+    return Reading(owner, "" if owner else f"country_code and party_id are {shown('-'.join(found))}, expected ES-AAA")
+
+
+_READERS: Mapping[str, Callable[[str, bytes], Reading]] = {
+    OPERATOR_NAME: _by_operator,
+    EVSE_ID: _by_evse_ids,
+    MEMBERS: _by_members,
+}
+
+
+def _code(pattern: re.Pattern[str], text: str) -> Owner | None:
+    match = pattern.fullmatch(text.strip())
+    parts = [part.upper() for part in match.groups() if part is not None] if match else []
+    return (parts[0], parts[1]) if parts else None
+
+
+def _in_a_country(owner: Owner | None) -> Owner | None:
+    return owner if owner is not None and owner[0] in ALPHA3 else None
+
+
+def _place(kind: str, document: bytes) -> bytes:
+    """The location, or the copy of it that an object has; an empty object where there is none."""
+    if kind in (Kind.LOCATION, Kind.TARIFF):
+        return document
+    parts = members(document)
+    copies = (bytes(parts[name]) for name in _COPIES if name in parts)
+    return next((copy for copy in copies if copy.startswith(b"{")), b"{}")
+
+
+def _evse_ids(place: bytes) -> Iterator[str]:
+    """Those of the EVSEs of a location, or of the one EVSE that a 2.2 copy is about."""
+    evses = [bytes(each) for each in as_items(members(place).get("evses", msgspec.Raw(b"null")))]
+    yield from filter(None, (text_at(each, EVSE_ID).strip() for each in (place, *evses)))
+
+
+def text_at(document: bytes, *path: str) -> str:
+    """The text of a member; empty where there is none."""
+    *above, last = path
+    try:
+        for name in above:
+            document = bytes(members(document).get(name, msgspec.Raw(b"null")))
+        return identity(document, last)
+    except (InvalidObject, NotJson):
+        return ""
