@@ -24,7 +24,6 @@ from ocpi_emsp.codec.patch import as_items, items, join, members
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
-from ocpi_emsp.flows.inbound import upsert
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
@@ -196,7 +195,7 @@ class _Evses:
 
     def _merged(self, old: Record, received: Record) -> Record:
         if old.missing_since is None or self.is_older or not self.is_whole or is_undated(received):
-            return merged(old, received, is_older=self.is_older)
+            return merged(old, received, in_older=self.is_older)
         # It is REMOVED since it was not listed, and not by a word of its partner's.
         return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
@@ -237,17 +236,17 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
     return True
 
 
-def merged(old: Record, new: Record, *, is_older: bool = False) -> Record:
+def merged(old: Record, new: Record, *, in_older: bool = False) -> Record:
     """What stands of an EVSE: the received one or, where that is older, the stored one, each with the newest of every
     connector; the stored record itself where nothing is newer.
 
-    ``is_older``: the location that it was received in is, and says nothing new under the time that is stored.
+    ``in_older``: it was received in an older location, which says nothing new under the time that is stored.
     """
-    if not is_older and follows(old, new):
+    if not in_older and follows(old, new):
         return new
     if is_undated(new):
         return onward(old, evolve(new, document=undated_connectors(new.document, old.document)))
-    if upsert.is_older(old, new) or (is_older and said_at(new.document) == said_at(old.document)):
+    if is_older(old, new) or (in_older and said_at(new.document) == said_at(old.document)):
         document = newest_connectors(old.document, new.document)
         if document == old.document:
             return old
