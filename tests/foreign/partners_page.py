@@ -36,8 +36,11 @@ def by_command(section: str, replaced: Mapping[str, str], _: Emsp, command: Comm
     for line in put(replaced, "".join(blocks(section, "sh"))).splitlines():
         program, *argv = shlex.split(line)
         assert program == "ocpi-emsp"
+        argv, file = (argv[:-2], argv[-1]) if ">" in argv else (argv, None)
         ended = command(*argv)
         assert ended.status == 0, ended
+        if file:
+            Path(file).write_text(ended.out, "utf-8")
 
 
 def put(replaced: Mapping[str, str], text: str) -> str:

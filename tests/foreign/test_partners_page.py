@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from cli.conftest import Command, command
 from cli.sync_presets import Server
 from foreign.partners_page import COMMANDS_URL, PAGE, TOKEN_A, VERSIONS_URL, by_command, by_python, settings_of
-from ocpi_emsp import Emsp
+from ocpi_emsp import Emsp, SupportMatrix
 from ocpi_emsp.flows.parties.party import Profile
 from ocpi_emsp.flows.parties.profile import read_value
 from ocpi_emsp.models import CommandResponseType
@@ -51,9 +51,16 @@ def has_notes_alone(tried: Tried) -> None:
     assert {each.token_format for each in tried.cpo.received} == {"base64"}
 
 
+OWNERS = ("ES-AAA", "FR-BBB", "PT-CCC")
+
+
 def names_the_conflict(tried: Tried) -> None:
     partner = tried.emsp.partner("NL-TNM")
-    assert partner.sync(modules=["cdrs"], full=True).ok, "the same again"
+    tried.cpo.misbehave("null-members")
+    again = partner.sync(modules=["cdrs"], full=True)
+    assert again.ok, "the same again, in another spelling"
+    assert (again.created, again.updated) == (0, 0)
+    tried.cpo.behave()
     first = tried.emsp.cdrs.get("NL-TNM", "CDR1")
     assert first is not None
     tried.cpo.change("cdrs", "CDR1", {"total_cost": 99.5, "last_updated": "2024-06-01T00:00:00Z"})
@@ -65,8 +72,8 @@ def names_the_conflict(tried: Tried) -> None:
 
 
 def has_owners(tried: Tried) -> None:
-    assert not list(tried.emsp.locations.list("NL-TNM"))
-    owned = [location.id for name in ("ES-AAA", "FR-BBB", "PT-CCC") for location in tried.emsp.locations.list(name)]
+    assert not list(tried.emsp.locations.list("FR-HUB"))
+    owned = [location.id for name in OWNERS for location in tried.emsp.locations.list(name)]
     assert len(owned) == tried.cpo.locations
 
 
@@ -78,10 +85,12 @@ class Section:
     profile: Mapping[str, Any]
     """What differs from the default."""
     check: Callable[[Tried], None]
+    party: str = "NL-TNM"
 
 
 __all__ = ["command"]  # a fixture
 
+NEWER = ("ocpi-2.2-names", "base64", "endpoint-roles", "unusable-endpoint")
 SECTIONS: Mapping[str, Section] = {
     "A CPO on FastAPI": Section(
         PRESETS["slash-endpoints"],
@@ -90,16 +99,23 @@ SECTIONS: Mapping[str, Section] = {
     ),
     "A CPO that requires every member": Section(PRESETS["required-members"], {"absent_as_null": True}, has_a_command),
     "A partner with habits of OCPI 2.2": Section(
-        {**PRESETS["ocpi-2.2-names"], **PRESETS["base64"]},
+        {name: value for each in NEWER for name, value in PRESETS[each].items()},
         {"base64_token": True, "refuses": "error", "actions": {"version.newer": "note"}},
         has_notes_alone,
     ),
-    "A CPO that rewrites CDRs": Section({}, {}, names_the_conflict),
     "A hub": Section(
-        PRESETS["hub-operator-name"],
-        {"allowed_parties": ["*"], "owner_from": "operator.name", "authorization_ids": True},
+        {**PRESETS["hub-operator-name"], "country_code": "FR", "party_id": "HUB"},
+        {
+            "allowed_parties": ["ES-*", "FR-*", "PT-*"],
+            "owner_from": "operator.name",
+            "headers": {"x-api-key": "secret"},
+            "authorization_ids": True,
+            "matrix": SupportMatrix.full(),
+        },
         has_owners,
+        party="FR-HUB",
     ),
+    "A CPO that rewrites CDRs": Section({}, {}, names_the_conflict),
 }
 
 
@@ -142,6 +158,7 @@ def test_a_section_is_copied_and_works(
     cpos: Server,
     store: SqlStore,
     sqlite_with_schema: Path,
+    tmp_path: Path,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -151,6 +168,7 @@ def test_a_section_is_copied_and_works(
     cpos.application = cpo.app
     emsp = Emsp(country_code="IT", party_id="BEC", name="Be Charge", url=host.url, url_policy="loopback", store=store)
     host.mount(emsp)
+    monkeypatch.chdir(tmp_path)
     for name, value in settings_of(host, sqlite_with_schema).items():
         monkeypatch.setenv(name, value)
     invitation = cpo.invite()
@@ -158,7 +176,7 @@ def test_a_section_is_copied_and_works(
     replaced[COMMANDS_URL] = f"{cpos.origin}/ocpi/cpo/2.1.1/commands/"
     try:
         how(section, replaced, emsp, command)
-        partner = emsp.partner("NL-TNM")
+        partner = emsp.partner(tried.party)
         expected = {name: read_value(name, _replaced(replaced, value)) for name, value in tried.profile.items()}
         assert partner.profile() == evolve(Profile(), **expected)
         assert partner.sync(full=True).ok
