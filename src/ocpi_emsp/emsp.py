@@ -131,7 +131,7 @@ class Emsp(Resource):
         identity = _identity(country_code, party_id, name, details, url)
         identity = evolve(identity, credentials_extensions=_extensions(credentials_extensions))
         if url_policy not in ("https", "loopback"):
-            raise ValueError(f"invalid url_policy '{url_policy}': expected https or loopback, for example https")
+            raise ValueError(f"invalid url_policy '{given(url_policy)}': expected https or loopback, for example https")
         setup = Setup(
             identity=identity,
             matrix=_given("matrix", matrix, SupportMatrix, SupportMatrix.default),

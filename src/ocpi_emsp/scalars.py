@@ -69,7 +69,7 @@ def aware(moment: object, name: str) -> datetime:
     """The time, which has a zone. Raises ValueError if it has none."""
     if isinstance(moment, datetime) and moment.utcoffset() is not None:
         return moment
-    raise ValueError(f"invalid {name} '{moment}': expected a time with a zone, for example datetime.now(UTC)")
+    raise ValueError(f"invalid {name} '{given(moment)}': expected a time with a zone, for example datetime.now(UTC)")
 
 
 def aware_times(_: type[Any], fields: list[Attribute[Any]]) -> list[Attribute[Any]]:

@@ -128,7 +128,10 @@ def test_an_object_of_the_wrong_kind_is_named_by_its_class(setting: str, said: s
     assert "<" not in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["listener", "event", "authorize", "publish", "sync_every", "party", "date_from"])
+@pytest.mark.parametrize(
+    "call",
+    ["listener", "event", "authorize", "publish", "sync_every", "party", "date_from", "url_policy", "profile", "flag"],
+)
 def test_an_object_in_a_call_is_named_by_its_class(call: str) -> None:
     emsp, odd = make_emsp(), cast("Any", object())
     calls: dict[str, Callable[[], object]] = {
@@ -139,8 +142,11 @@ def test_an_object_in_a_call_is_named_by_its_class(call: str) -> None:
         "sync_every": lambda: running(emsp, sync_every=odd),
         "party": lambda: emsp.partner(odd),
         "date_from": lambda: emsp.cdrs.list("NL-TNM", date_from=odd),
+        "url_policy": lambda: Emsp(**GOOD, url_policy=odd),
+        "profile": lambda: emsp.partner("NL-TNM").set_profile(page_limit=odd),
+        "flag": lambda: emsp.partner("NL-TNM").set_profile(trailing_slash=odd),
     }
-    with pytest.raises(TypeError, match=r"'object': expected ") as caught:
+    with pytest.raises((TypeError, ValueError), match=r"'object': expected ") as caught:
         calls[call]()
     assert "<" not in str(caught.value)
 

@@ -42,6 +42,7 @@ from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import OUTGOING
+from ocpi_emsp.scalars import given
 from ocpi_emsp.support import SupportMatrix
 
 
@@ -138,8 +139,8 @@ def read_value(name: str, value: Any) -> Any:
             raise ValueError(str(error) if name in str(error) else f"invalid {name}: {error}") from None
         if name == "headers":  # a value may be a secret
             raise ValueError(f"invalid headers: {error}") from None
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple | dict) else value
-        raise ValueError(f"invalid {name} '{str(shown)[:200]}': {error}") from None
+        shown = ", ".join(map(given, value)) if isinstance(value, list | tuple | dict) else given(value)
+        raise ValueError(f"invalid {name} '{shown[:200]}': {error}") from None
 
 
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Profile)}
