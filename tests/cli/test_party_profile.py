@@ -49,7 +49,12 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
         "page_limit": ("50", 50),
         "concurrent_requests": ("2", 2),
         "requests_per_second": ("0.50", "0.50"),
-        "allowed_parties": ("de-abc, FR-XYZ", ["DE-ABC", "FR-XYZ"]),
+        "allowed_parties": ("de-abc, FR-XYZ, ES-*", ["DE-ABC", "FR-XYZ", "ES-*"]),
+        "owner_from": ("evse_id", "evse_id"),
+        "headers": (
+            "X-Api-Key=the-key-of-the-hub,ocpi-to-party-id=AAA",
+            {"x-api-key": "***", "ocpi-to-party-id": "AAA"},
+        ),
         "required_modules": ("locations,cdrs", ["locations", "cdrs"]),
         "endpoints": (
             "commands=https://cpo.test/c?a=b,tokens=https://cpo.test/t",
@@ -148,3 +153,57 @@ def test_as_a_process_of_its_own(process: Command) -> None:
     ended = process("party", "profile", "NL-TNM", "--set", "page_limit=9", "--json")
     assert (ended.status, ended.err) == (0, "")
     assert json.loads(ended.out)["profile"]["page_limit"] == 9
+
+
+def test_a_header_with_a_comma_is_given_as_json_and_no_value_is_shown(command: Command) -> None:
+    given = '{"x-api-key": "one, two"}'
+    assert profile(command, "--set", f"headers={given}")["profile"]["headers"] == {"x-api-key": "***"}
+    for text, why in (
+        ("x key=secret-value", "the name 'x key' cannot be that of a header"),
+        ("authorization=secret-value", "the header 'authorization' is set with each call already"),
+        ("x-key=secret-valu\u00e9", "the value of 'x-key' cannot be that of a header"),
+        ('{"x-key": ', "expected NAME=VALUE with commas, or a JSON object"),
+        ('["secret-value"]', "the name '[\"secret-value\"]' cannot be"),
+    ):
+        ended = command("party", "profile", "NL-TNM", "--set", f"headers={text}")
+        assert ended.status == 2
+        assert why in ended.err
+        assert "secret-valu\u00e9" not in ended.err
+    assert "one, two" not in command("party", "profile", "NL-TNM").out
+
+
+IDENTITY = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url", "https://emsp.test/ocpi")
+
+
+def test_headers_of_a_handshake_are_in_the_profile(command: Command) -> None:
+    ended = command("invite", "FR-HUB", "--header", "x-key=secret-value", "--header", "ocpi-to-party-id=AAA", *IDENTITY)
+    assert ended.status == 0
+    shown = json.loads(command("party", "profile", "FR-HUB", "--json").out)
+    assert shown["profile"]["headers"] == {"x-key": "***", "ocpi-to-party-id": "AAA"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        (["x key=secret-value"], "the name 'x key' cannot be that of a header"),
+        (["Host=secret-value"], "the header 'Host' is set with each call already"),
+        (["secret-value"], "invalid --header: expected NAME=VALUE"),
+        (["x-key=secret-value", "X-Key=b"], "invalid --header: x-key is given twice"),
+    ],
+)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("invite", "FR-HUB", *IDENTITY),
+        ("register", "https://cpo.test/versions", "--token-a", "A", *IDENTITY),
+        ("party", "diagnose", "https://cpo.test/versions", "--token", "A"),
+    ],
+    ids=["invite", "register", "diagnose"],
+)
+def test_headers_that_no_call_can_have_are_usage(
+    command: Command, argv: tuple[str, ...], headers: list[str], why: str
+) -> None:
+    ended = command(*argv, *(f"--header={each}" for each in headers))
+    assert ended.status == 2
+    assert why in ended.err
+    assert "secret-value" not in ended.err

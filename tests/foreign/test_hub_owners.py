@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
@@ -403,3 +404,42 @@ def test_a_plain_cpo_is_no_hub() -> None:
         assert not [
             each for each in [*partner.suggestions(), *partner.diagnose().suggestions] if each.name == "owner_from"
         ]
+
+
+# --- without any evidence, and at once ------------------------------------------------------------------------------
+
+
+def test_a_status_of_a_location_that_names_nobody_is_pulled_and_moves_it(store: Any) -> None:
+    with synced(store=store) as pair:
+        document = said("operator.name", location(1), None)
+        pair.cpo.lists["locations"] = [document]
+        pair.pull()
+        set_profile(pair, allowed_parties=["ES-*"])
+        status = {"status": "CHARGING", "last_updated": "2024-06-01T11:00:00Z"}
+        assert pair.push("PATCH", "locations/ES/AAA/LOC1/LOC1-E1", status) == 404
+        pair.clock.advance(minutes=1)
+        assert pair.pull().moved == 1
+        assert owners(pair, Kind.LOCATION, "LOC1") == ["ES-AAA"]
+        assert pair.push("PATCH", "locations/ES/AAA/LOC1/LOC1-E1", status) == 200
+
+
+def test_pushes_and_a_pull_at_once_leave_one_location(store: Any) -> None:
+    with synced(store=store) as pair:
+        pair.cpo.lists["locations"] = [said("operator.name", location(n), "ES*AAA") for n in range(1, 6)]
+        pair.pull()
+        set_profile(pair, allowed_parties=["*"], owner_from="operator.name")
+        status = {"status": "CHARGING", "last_updated": "2024-06-01T11:00:00Z"}
+
+        def push(number: int) -> int:
+            return pair.push("PATCH", f"locations/ES/AAA/LOC{number}/LOC{number}-E1", status)
+
+        with ThreadPoolExecutor(4) as pool:
+            pushed = [pool.submit(push, number) for number in range(1, 6) for _ in range(3)]
+            pulled = pool.submit(pair.pull, full=True)
+            assert {each.result() for each in pushed} == {200}
+            assert pulled.result().rejected == 0
+        for number in range(1, 6):
+            assert owners(pair, Kind.LOCATION, f"LOC{number}") == ["ES-AAA"]
+            evse = pair.emsp.evses.get("ES-AAA", f"LOC{number}", f"LOC{number}-E1")
+            assert evse is not None
+            assert evse.status.value == "CHARGING"

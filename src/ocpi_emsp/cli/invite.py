@@ -9,7 +9,7 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.identity import extensions
-from ocpi_emsp.cli.options import Arguments, headers_of
+from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.resources import Invitation
@@ -17,7 +17,10 @@ from ocpi_emsp.resources import Invitation
 
 def run(arguments: Arguments) -> int:
     """Print the versions URL and the token A to hand over; 1 where the CPO is registered already."""
-    with emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp:
+    with (
+        emsp_of(arguments, url_needed_for="an invitation names our versions URL", makes=True) as emsp,
+        usable_headers(),
+    ):
         invitation = emsp.parties.invite(
             arguments.party,
             base64_token=arguments.base64_token,

@@ -9,7 +9,8 @@ Rules of this module:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
@@ -253,9 +254,25 @@ header = repeated("--header headers", "a header that each call to it has beside 
 
 
 def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
-    """The headers that were given; None where there are none."""
+    """The headers that were given; None where there are none. Raises Usage, which quotes no value."""
     pairs = [text.partition("=") for text in texts]
+    if not all(equals for _, equals, _ in pairs):
+        raise Usage("invalid --header: expected NAME=VALUE, for example ocpi-to-party-id=AAA")
+    names = [name.lower() for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise Usage(f"invalid --header: {max(names, key=names.count)} is given twice")
     return {name: value for name, _, value in pairs} or None
+
+
+@contextmanager
+def usable_headers() -> Iterator[None]:
+    """Raises Usage for headers that no call can have."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("invalid headers"):
+            raise
+        raise Usage(str(error)) from None
 
 
 json = flag("--json", "print one JSON document on stdout and nothing else")

@@ -16,7 +16,7 @@ import click
 from ocpi_emsp import Limits
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
-from ocpi_emsp.cli.options import Arguments, headers_of
+from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.options import party as party_of
 from ocpi_emsp.cli.register import print_party
 from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp
@@ -55,9 +55,11 @@ def _diagnose_url(arguments: Arguments) -> Diagnosis:
 
     if arguments.token is None:
         raise Usage("a versions URL is looked at with a token that the partner gave us: give it as --token")
-    return _quick(arguments, MemoryStore()).parties.diagnose(
-        arguments.partner, token=arguments.token, base64_token=arguments.base64, headers=headers_of(arguments.headers)
-    )
+    headers = headers_of(arguments.headers)
+    with usable_headers():
+        return _quick(arguments, MemoryStore()).parties.diagnose(
+            arguments.partner, token=arguments.token, base64_token=arguments.base64, headers=headers
+        )
 
 
 def _diagnose_party(arguments: Arguments) -> Diagnosis:

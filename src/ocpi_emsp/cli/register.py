@@ -10,14 +10,14 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.identity import extensions
-from ocpi_emsp.cli.options import Arguments, headers_of
+from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.stores import emsp_of
 from ocpi_emsp.resources import Party
 
 
 def run(arguments: Arguments) -> int:
     """Register, and print with whom; 3 where the CPO fails us."""
-    with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp:
+    with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp, usable_headers():
         party = emsp.parties.register(
             arguments.versions_url,
             token_a=arguments.token_a,
