@@ -80,7 +80,7 @@ def test_it_registers_with_us_and_we_pull_from_the_same_cpo(registered_by_sdk: C
     assert registered_by_sdk.partner.sync(full=True).ok
 
 
-def test_it_renews_and_ends_the_registration(registered_by_sdk: Connected, sdk: Sdk) -> None:
+def test_it_renews_ends_and_begins_anew_the_registration(registered_by_sdk: Connected, sdk: Sdk) -> None:
     versions = registered_by_sdk.cpo.versions_url
     renewed = sdk.done("credentials.put_credentials", token=TOKEN_C, url=versions, **OWN)
     assert renewed["token"] != sdk.token
@@ -91,8 +91,13 @@ def test_it_renews_and_ends_the_registration(registered_by_sdk: Connected, sdk: 
     assert sdk("credentials.delete_credentials")["status"] == 405
     registered_by_sdk.partner.set_matrix(SupportMatrix.full())
     sdk.done("credentials.delete_credentials")
-    assert registered_by_sdk.emsp.parties.get("NL-TNM") is None
+    party = registered_by_sdk.emsp.parties.get("NL-TNM")
+    assert party is not None
+    assert party.state.value == "UNREGISTERED"
     assert sdk("credentials.get_credentials")["raised"] == "UnauthorizedError"
+    begun = sdk.done("credentials.post_credentials", token=TOKEN_C, url=versions, **OWN)
+    sdk.become(sdk.base, begun["token"])
+    assert sdk.done("credentials.get_credentials")["token"] == begun["token"]
 
 
 # --- pushes ---------------------------------------------------------------------------------------------------------
