@@ -42,6 +42,8 @@ class Expected:
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    beside: int = 0
+    """Rejections of what is stored otherwise: of EVSEs that stand twice."""
     missing: int = 0
     pages: int = 3
     retries: int = 0
@@ -139,6 +141,7 @@ PATCHED: dict[str, Any] = {
     "valid": dict.fromkeys(TOKENS, True) | {TOKENS[0]: False},
 }
 
+TWICE = "is listed 2 times on one page"
 FOREIGN = "the next link leads to another origin, the token is not sent there: http://127.0.0.1"
 
 TABLE: dict[str, Expected] = {
@@ -210,7 +213,7 @@ TABLE: dict[str, Expected] = {
     ),
     "growing-total": Expected(created=COUNT + 2),
     "duplicates": Expected(unchanged=2),
-    "repeated-ids-in-a-page": Expected(unchanged=3),
+    "repeated-ids-in-a-page": Expected(unchanged=3, notes=(TWICE,) * 3),
     "vanishing": Expected(
         before=synced,
         argv=("--full",),
@@ -232,6 +235,7 @@ TABLE: dict[str, Expected] = {
     "hub-evse-ids": Expected(),
     "faulty-copies": Expected(),
     "ocpi-2.2-names": Expected(),
+    "twins": Expected(beside=COUNT, modules={"locations": {"notes": ("2 EVSEs have the uid",) * COUNT}}),
     "half-empty": Expected(),
     "null-lists": Expected(),
     "null-members": Expected(then=("--full",), again=COUNT),

@@ -65,6 +65,21 @@ def parse(data: bytes | str) -> Any:
     return document
 
 
+def repetitions(data: bytes) -> list[str]:
+    """The pointers of members that are repeated in an object of a document. Raises NotJson."""
+    return [pointer(path) for path in _repeated(parse(data), ())]
+
+
+def _repeated(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _repeated(each, (*path, index))
+    elif isinstance(value, JsonObject):
+        yield from ((*path, name) for name in value.repeated)
+        for name, each in value.items():
+            yield from _repeated(each, (*path, name))
+
+
 def malformed(error: Exception) -> NotJson:
     """The NotJson of what a parser raised."""
     match error:

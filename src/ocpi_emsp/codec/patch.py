@@ -36,6 +36,13 @@ def items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     return _cut(_ITEMS, bytes(data), "array") or []
 
 
+def has_each_once(document: bytes, found: Members) -> bool:
+    """Whether ``found``, the members of a document, are all that it has: none of its own members is repeated."""
+    least = sum(map(len, found)) + sum(map(len, found.values())) + 4 * len(found) + 1  # quotes, colons, commas, braces
+    spaced = least + 2 * len(found) - 1  # with a blank behind each colon and comma
+    return len(document) in (least, spaced) or len(msgspec.json.format(document, indent=-1)) == least
+
+
 def as_items(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """Like :func:`items`; one object where a list belongs is a list of one."""
     return [msgspec.Raw(bytes(data))] if bytes(data).startswith(b"{") else items(data)

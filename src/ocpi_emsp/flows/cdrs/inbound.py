@@ -18,6 +18,7 @@ from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
+from ocpi_emsp.flows.inbound.twins import name_members
 from ocpi_emsp.flows.parties.hub_owners import holders, owner_of, record_owners
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
@@ -70,6 +71,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     record = Record(key, document, cdr.last_updated, incoming.now, cdr, correlation_id=correlation_id)
     first = await stored_at(incoming, tx, record.key, document)
     if first is None:
+        if not incoming.pulled:
+            name_members(incoming, document)
         await tx.put(record)
         await incoming.emit(tx, CdrReceived, record.key, document)
         return Stored(Outcome.CREATED, record=record)

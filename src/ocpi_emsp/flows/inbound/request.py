@@ -113,6 +113,8 @@ class Incoming:
     """Objects of which the events that wait are delivered then, too."""
     deviations: list[Finding] = field(factory=list)
     """Warnings that were let pass: the answer names the first, a partner report all."""
+    noted: list[Finding] = field(factory=list)
+    """Those among them that only a flow can see: the notes of a sync name them."""
     pulled: bool = False
     """We asked for it: what did not change is counted, and not written again."""
     fresh: list[NewSession] = field(factory=list)
@@ -168,6 +170,7 @@ class Incoming:
         severity = Severity.WARNING
         finding = Finding(pointer=pointer, rule=rule, severity=severity, message=message, clause=clause)
         self.deviations.append(finding)
+        self.noted.append(finding)
 
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""

@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
+from ocpi_emsp.flows.inbound.twins import name_connectors, name_members, name_patched, store_repeated
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, updated_at
 from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
 from ocpi_emsp.flows.locations.moves import location_at
@@ -36,9 +37,11 @@ from ocpi_emsp.flows.locations.store import (
 )
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.routes import incoming as incoming_route
 from ocpi_emsp.wire import Response
 
 _NULL = msgspec.Raw(b"null")
+_PUT_LOCATION = incoming_route("locations.put_location")
 
 
 # --- GET ------------------------------------------------------------------------------------------------------------
@@ -82,6 +85,11 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     stored = await tx.children(key) if old is not None else ()
     pushed = read_strictly(incoming, stored) or read(incoming, incoming.request.body, is_whole=True)
     incoming.require_id("id", pushed.location.id, key.id)
+    body = incoming.request.body
+    if pushed.repeats:
+        await store_repeated(incoming, tx, _PUT_LOCATION, body)
+    elif old is None and not incoming.pulled:
+        name_members(incoming, body)
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
 
 
@@ -89,11 +97,15 @@ async def put_evse(incoming: Incoming) -> Response:
     """A new or replaced EVSE of a known location."""
     evse = incoming.accept(Evse)
     incoming.require_id("uid", evse.uid, incoming.params["evse_uid"])
+    name_connectors(incoming, evse)
     async with incoming.context.store.transaction() as tx:
         location = await location_at(incoming, tx)
         if location is not None:
             new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
-            return incoming.reply(await store_evse(incoming, tx, location, await tx.get(new.key), new))
+            old = await tx.get(new.key)
+            if old is None:
+                name_members(incoming, incoming.request.body)
+            return incoming.reply(await store_evse(incoming, tx, location, old, new))
         await request_resync_of(incoming, tx, location_key(incoming))
     raise _unknown_location(incoming)
 
@@ -107,6 +119,7 @@ async def put_connector(incoming: Incoming) -> Response:
         evse = await tx.get(_evse_key(incoming))
         if location is not None and evse is not None:
             document, moment = incoming.request.body, connector.last_updated
+            name_members(incoming, document)
             return incoming.reply(await store_connector(incoming, tx, location, evse, connector, document, moment))
         await request_resync_of(incoming, tx, _evse_key(incoming))
         unknown = await _unknown_evse(incoming, tx)
@@ -124,6 +137,7 @@ async def patch_location(incoming: Incoming) -> Response:
         record = await known(incoming, tx, key)
         if record is not None:
             changes = members(incoming.request.body)
+            await name_patched(incoming, tx, changes)
             stored = await tx.children(key)
             whole = joined(record, stored)
             document = merge_patch(whole, dated_patch(join(changes), whole), KEYED)
@@ -141,6 +155,7 @@ async def patch_evse(incoming: Incoming) -> Response:
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
             changes = members(incoming.request.body)
+            await name_patched(incoming, tx, changes)
             document = merge_patch(record.document, dated_patch(join(changes), record.document), KEYED)
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
@@ -208,7 +223,7 @@ async def _evse(incoming: Incoming, tx: Transaction) -> Record:
 
 def _find_connector(incoming: Incoming, evse: Record) -> msgspec.Raw | None:
     wanted, stored = incoming.params["connector_id"], as_items(members(evse.document).get("connectors", _NULL))
-    return next((connector for connector in stored if identity(connector, "id") == wanted), None)
+    return next((connector for connector in reversed(stored) if identity(connector, "id") == wanted), None)
 
 
 def _unknown_connector(incoming: Incoming) -> UnknownObject:

@@ -20,20 +20,24 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
-from ocpi_emsp.codec.patch import as_items, items, join, members
+from ocpi_emsp.codec.patch import as_items, has_each_once, items, join, members
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
+from ocpi_emsp.flows.inbound.twins import EVSES, name_connectors, repeated_places, store_beside
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
 from ocpi_emsp.flows.locations.connectors import follows, newest_connectors, place_of, placed, undated_connectors
 from ocpi_emsp.flows.locations.dated import dated_evse
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.routes import incoming as incoming_route
 
 _EVSES = tuple[Evse, ...]
+_PUT_EVSE = incoming_route("locations.put_evse")
 _NULL = msgspec.Raw(b"null")
 _REMOVED = join({"status": msgspec.Raw(b'"REMOVED"')})
 
@@ -45,6 +49,8 @@ class Pushed:
     location: Location
     shell: bytes
     evses: list[Record]
+    repeats: bool = False
+    """Whether a member of the location itself is repeated, so that not all of it is in these parts."""
 
 
 def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Pushed:
@@ -54,6 +60,7 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
     """
     location = incoming.accept(Location, document)
     parts = members(document)
+    repeats = not has_each_once(document, parts)
     evses = parts.pop("evses", _NULL)
     documents = [bytes(each) for each in as_items(evses)] if location.evses else []
     if is_whole:
@@ -62,7 +69,7 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
     pairs = zip(location.evses, documents, strict=True)
     key = location_key(incoming)
     records = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
-    return Pushed(location, join(parts), records)
+    return Pushed(location, join(parts), records, repeats)
 
 
 def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None:
@@ -72,6 +79,7 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
         return None
     try:
         parts = members(body)
+        repeats = not has_each_once(body, parts)
         documents = items(parts.pop("evses", _NULL))
     except InvalidObject:
         return None
@@ -90,6 +98,7 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
         location,
         shell,
         [evse_record(incoming, key, next(unread), evse) if isinstance(evse, bytes) else evse for evse in evses],
+        repeats,
     )
 
 
@@ -120,6 +129,8 @@ async def store_location(
     """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
     key, correlation_id = location_key(incoming), incoming.correlation_id
     listed = {evse.key for evse in pushed.evses}
+    if len(listed) < len(pushed.evses):
+        pushed = await _without_twins(incoming, tx, pushed)
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
     stays = old if old is not None and is_older(old, record) else None
     evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is not None, is_whole)
@@ -151,6 +162,22 @@ async def store_location(
     return Stored.over(old)
 
 
+async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) -> Pushed:
+    """The location with one EVSE of each uid, that of the latest time; the others are stored among the rejections."""
+    lost = set[int]()
+    for uid, places in repeated_places(record.key.id for record in pushed.evses).items():
+        counts = max(places, key=lambda place: (pushed.evses[place].last_updated, place))
+        others = f"the {'other is' if len(places) == 2 else 'others are'} among the rejections"
+        message = f"{len(places)} EVSEs have the uid {shown(uid)}; the one that was updated last is stored, {others}"
+        incoming.note(f"/evses/{places[-1]}/uid", EVSES, message, Evse.clause)
+        of_evse = evolve(incoming, params={**incoming.params, "evse_uid": uid})
+        for place in sorted({*places} - {counts}):
+            document = pushed.evses[place].document
+            await store_beside(of_evse, tx, _PUT_EVSE, document, rule=EVSES, message=message, clause=Evse.clause)
+            lost.add(place)
+    return evolve(pushed, evses=[record for place, record in enumerate(pushed.evses) if place not in lost])
+
+
 @frozen
 class _Evses:
     """The EVSEs of a location on their way to what was received."""
@@ -175,15 +202,16 @@ class _Evses:
         known, latest, put = self.known, self.latest, self.tx.put
         latest.append(self.moment)
         compares = self.incoming.compares(LocationReceived)
-        for received in pushed:
+        for place, received in enumerate(pushed):
             key = received.key
             old = known.get(key)
             if old is not None and old.document == received.document:
                 latest.append(received.last_updated)
                 continue
             record = received
-            if old is not None and (self.is_older or not follows(old, received)):
-                record = self._merged(old, received)
+            if old is None or self.is_older or not follows(old, received):
+                name_connectors(self.incoming, received.view, f"/evses/{place}")
+                record = received if old is None else self._merged(old, received)
             latest.append(record.last_updated)
             if old is not None and old.document == record.document:
                 continue

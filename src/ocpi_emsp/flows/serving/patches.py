@@ -14,10 +14,12 @@ from typing import Any, Final
 import msgspec
 from attrs import evolve, fields_dict
 
+from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
 from ocpi_emsp.flows.inbound.stored import find
+from ocpi_emsp.flows.inbound.twins import may_repeat, name_members, store_repeated
 from ocpi_emsp.models import Connector, Credentials, Evse, Location, Session, Tariff
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.routes import Route
@@ -50,6 +52,8 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
     if kind is None:
         return incoming
     changes = members(incoming.request.body)
+    if may_repeat(incoming.request.body, changes):
+        await _name_repeated(incoming, route)
     if changes.keys().isdisjoint(_MEMBERS[kind]) and not await _are_stored(incoming, route, changes):
         found = f"found {', '.join(map(shown, list(changes)[:3]))}" if changes else "found none"
         message = f"a PATCH needs at least one member of {kind.__name__}, {found}"
@@ -61,6 +65,17 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
         note("/evses", "patch.evses", "null removes no EVSE: one that is gone has the status REMOVED", Location.clause)
     )
     return evolve(incoming, request=evolve(incoming.request, body=join(changes)))
+
+
+async def _name_repeated(incoming: Incoming, route: Route) -> None:
+    """Name repeated members; the body is stored beside, since the object has each once. Credentials hold a token."""
+    if not repetitions(incoming.request.body):
+        return
+    if route.module == "credentials":
+        name_members(incoming, incoming.request.body)
+        return
+    async with incoming.context.store.transaction() as tx:
+        await store_repeated(incoming, tx, route, incoming.request.body)
 
 
 async def _are_stored(incoming: Incoming, route: Route, changes: Members) -> bool:

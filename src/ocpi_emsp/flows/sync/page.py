@@ -10,6 +10,8 @@ Rules of this module:
   several parties behind one connection, hub_owners.py finds the one that it belongs to, to which a copy of it that was
   stored as the connection's own moves;
 - timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
+- of several objects of one page with one id, the one that was updated last counts, of one time the last; another
+  content is a rejection, and the notes of the sync name it;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
 """
 
@@ -19,12 +21,15 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from attrs import evolve, field, frozen
 
+from ocpi_emsp.codec.content import same_content
+from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
@@ -37,6 +42,7 @@ from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.inbound.moves import MOVED
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import received_key
+from ocpi_emsp.flows.inbound.twins import REPEATED
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import UNKNOWN_OWNER, Owned, may_write, owner_of, record_owners, said_owner
 from ocpi_emsp.flows.parties.owner_evidence import is_said_of, text_at
@@ -51,8 +57,10 @@ from ocpi_emsp.wire import Request
 
 CHUNK = 1000
 """Objects of one transaction: what a store locks, and an in-memory one copies, stays small."""
+_PAGE_CLAUSE = "transport_and_format.md#pagination"
 _OWNER_CLAUSE = "transport_and_format.md#client-owned-object-push"
 
+T = TypeVar("T")
 Take: TypeAlias = Callable[[Incoming, Transaction], Awaitable[Stored]]
 Save: TypeAlias = Callable[[Transaction, bool], Awaitable[None]]
 """Saves the place after the page, with the page's last transaction. Raises where the place is not ours any more."""
@@ -154,20 +162,27 @@ class Page:
     results: list[Stored | RejectedObject] = field(factory=list)
     found: list[Finding] = field(factory=list)
     """What deviates in its objects."""
+    notes: list[str] = field(factory=list)
+    """What is named of its objects in the notes of the sync."""
     fresh: list[NewSession] = field(factory=list)
 
 
 async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save) -> None:
     """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises."""
-    chunks = [documents[start : start + CHUNK] for start in range(0, len(documents), CHUNK)] or [[]]
+    listed = [each for chunk in _chunks(documents) for each in await _read(pull, chunk)]
+    chunks = _chunks(_each_once(pull, listed)) or [[]]
     for number, chunk in enumerate(chunks, start=1):
         last = number == len(chunks)
         try:
             await _store(pull, chunk, url, save, last=last)
         except CannotStore:  # one of them; which one shows when each has a transaction of its own
-            for document in chunk:
-                await _store_alone(pull, document, url, save)
+            for each in chunk:
+                await _store_alone(pull, each, url, save)
             await _store(pull, [], url, save, last=last)
+
+
+def _chunks(listed: Sequence[T]) -> list[Sequence[T]]:
+    return [listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK)]
 
 
 @frozen
@@ -178,6 +193,10 @@ class _Listed:
     received: bytes
     zoned: Zoned
     owned: Owned
+    object_id: str
+    """Empty where it has none."""
+    twins: tuple[_Listed, ...] = ()
+    """The other objects of the page with this id, the one that counts least first."""
 
 
 async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
@@ -195,7 +214,42 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
     names_owners = profile.is_hub or profile.owner_from is not None
     owned = await _owned(pull, zoned) if names_owners else [Owned(pull.owner)] * len(zoned)
     pulls = [pull if each.owner == pull.owner else evolve(pull, of=each.owner) for each in owned]
-    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, strict=True)]
+    ids = [text_at(each.document, "id") for each in zoned]
+    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, strict=True)]
+
+
+def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
+    """The objects of a page, of several with one id the one that was updated last; what a CDR is does not change."""
+    groups = dict[Key, list[_Listed]]()
+    for each in listed if len({each.object_id for each in listed}) < len(listed) else ():
+        if each.object_id:
+            groups.setdefault(each.pull.key(each.object_id), []).append(each)
+    counting = dict[Key, _Listed]()
+    for key, group in groups.items():
+        *twins, last = sorted(group, key=lambda each: said_at(each.zoned.document))
+        if twins:
+            pull.tally.note(_twice(last, twins))
+            counting[key] = evolve(last, twins=tuple(twins))
+    if not counting or pull.source.kind == Kind.CDR:
+        return listed
+    others = [each for each in listed if not each.object_id or each.pull.key(each.object_id) not in counting]
+    return [*others, *counting.values()]
+
+
+def _twice(last: _Listed, twins: Sequence[_Listed]) -> str:
+    """The note about objects with one id on one page."""
+    note = f"{_named(last)} is listed {len(twins) + 1} times on one page"
+    if last.pull.source.kind == Kind.CDR or not any(_differs(last, each) for each in twins):
+        return note
+    return f"{note}, with different contents: the one that was updated last counts, the others are among the rejections"
+
+
+def _named(listed: _Listed) -> str:
+    return f"{listed.pull.source.kind} {shown(listed.object_id)}"
+
+
+def _differs(one: _Listed, other: _Listed) -> bool:
+    return not same_content(one.received, other.received, one.pull.source.kind)
 
 
 async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Owned]:
@@ -214,25 +268,23 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Owned]:
     return found
 
 
-async def _store(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, *, last: bool) -> None:
-    listed = await _read(pull, documents)
+async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, *, last: bool) -> None:
     page = Page(url, pull.context.clock.now())
     async with pull.context.store.transaction() as tx:
         await save(tx, last)
         for each in listed:
-            page.results.append(await _take(each, tx, page))
+            page.results.extend(await _take_one(each, tx, page))
         await link_fresh(pull.incoming(b"", "", page), tx)
     await after_commit(pull, page)
 
 
-async def _store_alone(pull: Pull, document: msgspec.Raw, url: str, save: Save) -> None:
+async def _store_alone(pull: Pull, listed: _Listed, url: str, save: Save) -> None:
     try:
-        await _store(pull, [document], url, save, last=False)
+        await _store(pull, [listed], url, save, last=False)
     except CannotStore as error:
-        listed = await _read(pull, [document])
         page = Page(url, pull.context.clock.now())
         async with pull.context.store.transaction() as tx:
-            page.results.extend([await _reject(each, tx, page, error) for each in listed])
+            page.results.extend([await _reject(each, tx, page, error) for each in (listed, *listed.twins)])
         await after_commit(pull, page)
 
 
@@ -245,6 +297,7 @@ async def after_commit(pull: Pull, page: Page) -> None:
             pull.tally.add(result.outcome.value)
     _tell_owners(pull, page.found)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
+    pull.tally.note(*page.notes)
     try:
         await deliver(pull.context, page.leased)
     except ListenerFailed as error:
@@ -259,11 +312,27 @@ def _tell_owners(pull: Pull, found: Sequence[Finding]) -> None:
     pull.tally.note(*{message: None for message in unknown if message not in pull.tally.notes})
 
 
+async def _take_one(listed: _Listed, tx: Transaction, page: Page) -> list[Stored | RejectedObject]:
+    """Store one object of those with its id, and the others among the rejections. Raises CannotStore."""
+    results, twins, counts = [await _take(listed, tx, page)], list(listed.twins), listed
+    while twins and isinstance(results[-1], RejectedObject):
+        counts = twins.pop()
+        results.append(await _take(counts, tx, page))
+    for twin in twins:
+        if _differs(counts, twin):
+            message = f"{_named(twin)} is listed with another content on the same page, which was updated later"
+            error = deviating("another one of this id counts", "/id", REPEATED, message, _PAGE_CLAUSE)
+            await _reject(twin, tx, page, error)
+        results.append(Stored(Outcome.STALE if _differs(counts, twin) else Outcome.UNCHANGED))
+    return results
+
+
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
     """Store one object, or keep it as a rejection. Raises CannotStore."""
     pull, document = listed.pull, listed.zoned.document
     try:
-        incoming = pull.incoming(document, identity(document, "id"), page)
+        object_id = listed.object_id or identity(document, "id")
+        incoming = pull.incoming(document, object_id, page)
         if listed.zoned.added:
             incoming.deviations.append(zone_finding(listed.zoned.added, pull.party.profile.time_zone or ""))
         incoming.deviations.extend(listed.owned.findings)
@@ -275,6 +344,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         if stored.outcome is Outcome.CONFLICT:
             raise cdrs.conflict(document)
         page.found.extend(incoming.deviations)
+        page.notes.extend(f"{_named(listed)}: {each.message}" for each in incoming.noted)
     except CannotStore:
         raise
     except (InvalidObject, NotJson) as error:

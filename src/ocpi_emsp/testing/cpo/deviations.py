@@ -126,6 +126,7 @@ class Deviations:
     - `hub_owners`: one of `HUB_OWNERS`, or None: the owners of locations and of their copies stand there, as in a hub's
       list
     - `faulty_copies`, `newer_names`, `half_empty`: see `documents.py`
+    - `twins`: the first EVSE of a location stands twice, first with another status
     - `null_lists`, `null_members`, `missing_evses`, `upper_case_languages`, `untimed_periods`: see `documents.py`
     - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
       field of a wrong type; a GET of a single object gives the good one
@@ -202,6 +203,7 @@ class Deviations:
     faulty_copies: bool = False
     newer_names: bool = False
     half_empty: bool = False
+    twins: bool = False
     null_lists: bool = False
     null_members: bool = False
     missing_evses: bool = False

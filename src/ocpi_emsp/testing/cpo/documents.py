@@ -107,6 +107,14 @@ def half_empty(document: Document, module: str) -> Document:
     return {**_without(document, "last_updated"), **empty[module]}
 
 
+def with_twins(document: Document, module: str) -> Document:
+    """A location of which the first EVSE stands twice, first with another status."""
+    if module != "locations":
+        return document
+    first, *others = document["evses"]
+    return {**document, "evses": [{**first, "status": "UNKNOWN"}, first, *others]}
+
+
 def with_null_lists(document: Document, module: str) -> Document:
     """With null for lists that may be empty: for those that a location has not, and for those of any other object."""
     if module != "locations":
@@ -208,6 +216,7 @@ _REWRITES: Final[dict[str, Callable[[Document, str], Document]]] = {
     "faulty_copies": faultily_copied,
     "newer_names": newer,
     "half_empty": half_empty,
+    "twins": with_twins,
     "null_lists": with_null_lists,
     "null_members": with_null_members,
     "missing_evses": without_last_evse,

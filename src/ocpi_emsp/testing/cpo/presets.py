@@ -77,6 +77,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "faulty-copies": {"faulty_copies": True},
     "ocpi-2.2-names": {"newer_names": True},
     "half-empty": {"half_empty": True},
+    "twins": {"twins": True},
     "null-lists": {"null_lists": True},
     "null-members": {"null_members": True},
     "missing-evses": {"missing_evses": True},

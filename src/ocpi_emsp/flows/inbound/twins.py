@@ -1,0 +1,128 @@
+"""What is said twice of one thing, where one of both can be stored.
+
+Rules of this module (docs/spec-choices.md row 22):
+- what was updated last counts, of several of one time the last; the answer, or the notes of a sync, name it;
+- what does not count is stored among the rejections, as the push that it could have been: once, however often it comes;
+- a repeated member is looked for where that costs little: in what is new, and in a PATCH; elsewhere ``check`` and the
+  partner report find it in the document, which is stored as received.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from attrs import evolve
+
+from ocpi_emsp.codec import rules
+from ocpi_emsp.codec.documents import repetitions
+from ocpi_emsp.codec.patch import Members, as_items, identity, members
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.flows.inbound.request import Incoming, deviating
+from ocpi_emsp.models import Connector, Evse
+from ocpi_emsp.ports import Transaction
+from ocpi_emsp.routes import VERSION, Route
+from ocpi_emsp.routes import incoming as incoming_route
+
+REPEATED = "list.repeated"
+"""The rule of an object that a page lists twice."""
+EVSES, CONNECTORS = "evse.uid.unique", "connector.id.unique"
+"""The rules of EVSEs of a location, and connectors of an EVSE, that have one id."""
+_KEYED = {"evses": ("uid", EVSES, Evse.clause), "connectors": ("id", CONNECTORS, Connector.clause)}
+_ITEMS = {"evses": "evse_uid", "connectors": "connector_id"}
+_NULL = msgspec.Raw(b"null")
+
+
+async def store_beside(
+    incoming: Incoming, tx: Transaction, route: Route, document: bytes, *, rule: str, message: str, clause: str
+) -> None:
+    """Store a document that does not count among the rejections, as a request of ``route``."""
+    url = route.url(f"/{VERSION}/{route.module}", trailing_slash=False, **incoming.params)
+    digest = hashlib.sha256(b"\0".join((url.encode(), document))).hexdigest()
+    error = deviating("said twice", "", rule, message, clause)
+    request = evolve(incoming.request, method=route.method, url=url, body=document)
+    await tx.append(evolve(incoming, request=request).rejection(route, error, f"twin-{digest[:40]}"))
+
+
+def repeated_places(ids: Iterable[str]) -> dict[str, list[int]]:
+    """The places of ids that stand at several."""
+    places = dict[str, list[int]]()
+    for at, each in enumerate(ids):
+        places.setdefault(each, []).append(at)
+    return {each: found for each, found in places.items() if len(found) > 1}
+
+
+def name_connectors(incoming: Incoming, evse: Evse, pointer: str = "") -> None:
+    """Name connectors of one id: all of them are stored, the last one counts."""
+    connectors = evse.connectors
+    if len(connectors) < 2 or len({each.id for each in connectors}) == len(connectors):
+        return
+    for connector_id, places in repeated_places(each.id for each in connectors).items():
+        message = f"{len(places)} connectors have the id {shown(connector_id)}; all are stored, the last one counts"
+        incoming.note(f"{pointer}/connectors/{places[-1]}/id", CONNECTORS, message, Connector.clause)
+
+
+# --- patches --------------------------------------------------------------------------------------------------------
+
+
+async def name_patched(incoming: Incoming, tx: Transaction, changes: Members) -> None:
+    """Name EVSEs and connectors that a PATCH of a location or an EVSE changes twice."""
+    for name in _KEYED.keys() & changes.keys():
+        await _name_items(incoming, tx, name, as_items(changes[name]), "")
+
+
+async def _name_items(
+    incoming: Incoming, tx: Transaction, name: str, found: Sequence[msgspec.Raw], pointer: str
+) -> None:
+    key, rule, clause = _KEYED[name]
+    for item_id, places in repeated_places(identity(each, key) for each in found).items():
+        lost = [at for at in places[:-1] if _contradicts(found[at], [found[later] for later in places if later > at])]
+        message = f"{len(places)} of the {name} have the {key} {shown(item_id)}; they are merged in their order"
+        incoming.note(f"{pointer}/{name}/{places[-1]}/{key}", rule, message, clause)
+        of_item = evolve(incoming, params={**incoming.params, _ITEMS[name]: item_id})
+        route = incoming_route(f"locations.patch_{'evse' if name == 'evses' else 'connector'}")
+        for at in lost:
+            await store_beside(of_item, tx, route, bytes(found[at]), rule=rule, message=message, clause=clause)
+    if name == "evses":
+        for at, each in enumerate(found):
+            below = as_items(members(each).get("connectors", _NULL))
+            of_evse = evolve(incoming, params={**incoming.params, "evse_uid": identity(each, key)})
+            await _name_items(of_evse, tx, "connectors", below, f"{pointer}/{name}/{at}")
+
+
+def _contradicts(item: msgspec.Raw, later: Sequence[msgspec.Raw]) -> bool:
+    """Whether a member of an item is another one in a later item of its id."""
+    said = members(item)
+    pairs = (pair for each in later for pair in members(each).items())
+    return any(name in said and bytes(said[name]) != bytes(value) for name, value in pairs)
+
+
+# --- members --------------------------------------------------------------------------------------------------------
+
+
+_SEPARATOR = re.compile(rb'"\s*:')
+
+
+def may_repeat(document: bytes, found: Members) -> bool:
+    """False where no member of a small document is repeated, nor any in its objects."""
+    return len(_SEPARATOR.findall(document)) != len(found)
+
+
+def name_members(incoming: Incoming, document: bytes) -> list[str]:
+    """Name the members that an object of a document has twice; their pointers."""
+    found = repetitions(document)
+    for place in found:
+        incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT)
+    return found
+
+
+async def store_repeated(incoming: Incoming, tx: Transaction, route: Route, document: bytes) -> None:
+    """Name the repeated members of a document, and store it among the rejections: what is stored has each once."""
+    if name_members(incoming, document):
+        rule = rules.REPEATED
+        await store_beside(incoming, tx, route, document, rule=rule.id, message=_LAST_COUNTS, clause=rules.FORMAT)
+
+
+_LAST_COUNTS = "a member is repeated; the last one counts"
