@@ -3,7 +3,7 @@
 Rules of this module (the URL tables of each chapter; docs/spec-choices.md row 17):
 - a route's path is relative to its module's endpoint; ids are percent-decoded and encoded per segment;
 - an endpoint is called as announced; what lies below it is joined with exactly one slash;
-- doubled slashes are read as one;
+- doubled slashes are read as one, but behind the owner of an object: there one stands for an id that is empty;
 - module names and the scheme's own words compare without case, ids as they are;
 - ``row`` is the path of the support matrix row that switches the route; None is always on.
 """
@@ -184,6 +184,8 @@ def match(path: str) -> Match | None:
         if segments[start + position].lower() != word:
             return None
     values = {name: segments[start + position] for position, name in names}
+    if "" in values.values():
+        return None
     return Match(routes, {name: unquote(value) for name, value in values.items()} if "%" in path else values)
 
 
@@ -209,10 +211,19 @@ def is_below(path: str, base: str) -> bool:
 
 
 def _single_slashes(path: str) -> str:
-    """The path with doubled slashes read as one: some partners put one between an endpoint and what lies below it."""
-    return _SLASHES.sub("/", path) if "//" in path else path
+    """The path with doubled slashes read as one: some partners put one between an endpoint and what lies below it.
+
+    Behind an owner they stay: an EVSE of a location without an id is no location.
+    """
+    if "//" not in path:
+        return path
+    owned = _OWNER_OF.match(path)
+    end = owned.end() if owned else len(path)
+    return _SLASHES.sub("/", path[:end]) + path[end:]
 
 
 _SLASHES = re.compile("/{2,}")
+_OWNER_OF = re.compile(rf".*?/{re.escape(VERSION)}/+(?:locations|sessions|tariffs)/+[^/]+/+[^/]+", re.IGNORECASE)
+"""Up to the party_id that a path names, of the modules whose paths name one."""
 _ROOTS = ("/versions", f"/{VERSION}")
 _LONGEST_ROOT = max(map(len, _ROOTS))

@@ -148,7 +148,7 @@ async def serve_as(
     """Serve a request of a caller that is known; ``keep`` what is refused for its findings. Raises Refusal."""
     matched = match(request.url) if logged is None else logged.matched
     if matched is None:
-        raise UnknownObject("there is nothing at this path")
+        raise UnknownObject("an id in the path is empty" if "//" in request.url else "there is nothing at this path")
     route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
     await _require_access(context, caller, route, matched.params)
     if route.module in _CALLS_BACK:
