@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ocpi_emsp.codec.documents import JsonObject
+from ocpi_emsp.codec.patch import Members, as_items, join, members
 from ocpi_emsp.codec.readings import UNSAID
 from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session
 
@@ -222,11 +223,36 @@ _READERS: Mapping[type[Any], Callable[[Any, _Names], Any]] = {
 _MEANT: Mapping[type[Any], Mapping[str, str]] = {
     Session: {**_RENAMED[Session], "cdr_token": "auth_id", "location_id": "location", "cdr_location": "location"},
     Location: _RENAMED[Location],
-    Connector: {**_RENAMED[Connector], "tariff_ids": "tariff_id"},
+    Connector: _RENAMED[Connector],
 }
 
 
 def as_patch(kind: type[Any], changes: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """The members of a PATCH: one with a name of 2.2 takes the place of the stored one of 2.1.1."""
-    gone = {new: msgspec.Raw(b"null") for old, new in _MEANT[kind].items() if old in changes and new not in changes}
+    meant = _MEANT.get(kind, {})
+    gone = {new: msgspec.Raw(b"null") for old, new in meant.items() if old in changes and new not in changes}
     return {**gone, **changes} if gone else changes
+
+
+def names_of_patch(kind: type[Any]) -> frozenset[str]:
+    """The names of 2.2 that a PATCH of an object may have in place of those of 2.1.1."""
+    return frozenset(_MEANT.get(kind, ()))
+
+
+def as_location_patch(kind: type[Any], changes: Members) -> Members:
+    """:func:`as_patch` for a location, an EVSE or a connector, and what lies in it."""
+    if not any(name in bytes(value) for value in changes.values() for name in _BELOW_NAMES):
+        return as_patch(kind, changes)
+    below = {
+        name: msgspec.Raw(
+            msgspec.json.encode([msgspec.Raw(join(as_location_patch(each, members(item)))) for item in as_items(value)])
+        )
+        for name, each in _BELOW.items()
+        if (value := changes.get(name, _NULL)) != _NULL
+    }
+    return as_patch(kind, {**changes, **below})
+
+
+_NULL = msgspec.Raw(b"null")
+_BELOW: Mapping[str, type[Any]] = {"evses": Evse, "connectors": Connector}
+_BELOW_NAMES = tuple(f'"{name}"'.encode() for name in _MEANT[Connector])

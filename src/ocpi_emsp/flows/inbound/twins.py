@@ -68,9 +68,17 @@ def name_connectors(incoming: Incoming, evse: Evse, pointer: str = "") -> None:
 
 
 async def name_patched(incoming: Incoming, tx: Transaction, changes: Members) -> None:
-    """Name EVSEs and connectors that a PATCH of a location or an EVSE changes twice."""
+    """Name EVSEs and connectors that a PATCH of a location or an EVSE changes twice, or that are in no list."""
     for name in _KEYED.keys() & changes.keys():
+        _name_single(incoming, name, changes[name], "")
         await _name_items(incoming, tx, name, as_items(changes[name]), "")
+
+
+def _name_single(incoming: Incoming, name: str, value: msgspec.Raw, pointer: str) -> None:
+    """Name one object where a list belongs."""
+    if bytes(value).startswith(b"{"):
+        message = "expected a list, found an object"
+        incoming.note(f"{pointer}/{name}", rules.ARRAY_SINGLE.id, message, _KEYED[name][2])
 
 
 async def _name_items(
@@ -87,7 +95,9 @@ async def _name_items(
             await store_beside(of_item, tx, route, bytes(found[at]), rule=rule, message=message, clause=clause)
     if name == "evses":
         for at, each in enumerate(found):
-            below = as_items(members(each).get("connectors", _NULL))
+            connectors = members(each).get("connectors", _NULL)
+            _name_single(incoming, "connectors", connectors, f"{pointer}/{name}/{at}")
+            below = as_items(connectors)
             of_evse = evolve(incoming, params={**incoming.params, "evse_uid": identity(each, key)})
             await _name_items(of_evse, tx, "connectors", below, f"{pointer}/{name}/{at}")
 

@@ -14,6 +14,7 @@ import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch
+from ocpi_emsp.codec.newer import as_location_patch
 from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
@@ -35,7 +36,7 @@ from ocpi_emsp.flows.locations.store import (
     store_evse,
     store_location,
 )
-from ocpi_emsp.models import Connector, Evse
+from ocpi_emsp.models import Connector, Evse, Location
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as incoming_route
 from ocpi_emsp.wire import Response
@@ -138,6 +139,7 @@ async def patch_location(incoming: Incoming) -> Response:
         if record is not None:
             changes = members(incoming.request.body)
             await name_patched(incoming, tx, changes)
+            changes = as_location_patch(Location, changes)
             stored = await tx.children(key)
             whole = joined(record, stored)
             document = merge_patch(whole, dated_patch(join(changes), whole), KEYED)
@@ -156,6 +158,7 @@ async def patch_evse(incoming: Incoming) -> Response:
         if location is not None and record is not None:
             changes = members(incoming.request.body)
             await name_patched(incoming, tx, changes)
+            changes = as_location_patch(Evse, changes)
             document = merge_patch(record.document, dated_patch(join(changes), record.document), KEYED)
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
@@ -174,7 +177,7 @@ async def patch_connector(incoming: Incoming) -> Response:
         record = await known(incoming, tx, _evse_key(incoming))
         stored = _find_connector(incoming, record) if record is not None else None
         if location is not None and record is not None and stored is not None:
-            changes = members(incoming.request.body)
+            changes = as_location_patch(Connector, members(incoming.request.body))
             document = merge_patch(bytes(stored), join(changes))
             connector = incoming.accept(Connector, document)
             incoming.require_id("id", connector.id, incoming.params["connector_id"])

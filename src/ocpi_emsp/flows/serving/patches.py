@@ -15,6 +15,7 @@ import msgspec
 from attrs import evolve, fields_dict
 
 from ocpi_emsp.codec.documents import repetitions
+from ocpi_emsp.codec.newer import names_of_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
@@ -33,7 +34,7 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "tariffs.patch": Tariff,
 }
 """The object of each PATCH."""
-_MEMBERS: Final = {kind: frozenset(fields_dict(kind)) for kind in _OBJECTS.values()}
+_MEMBERS: Final = {kind: frozenset(fields_dict(kind)) | names_of_patch(kind) for kind in _OBJECTS.values()}
 _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "locations.patch_location": (Kind.LOCATION, "location_id", ""),
     "locations.patch_evse": (Kind.EVSE, "evse_uid", "location_id"),
