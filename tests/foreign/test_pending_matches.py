@@ -114,6 +114,17 @@ def test_a_command_leads_to_one_session(any_store: Any, path: str, names_it: boo
     assert list(waiting(cpo)) == [], "what its place still had went with the session that found it there"
 
 
+@pytest.mark.parametrize("path", ["pushed", "pulled"])
+def test_a_session_of_another_authorization_is_not_that_commands(any_store: Any, path: str) -> None:
+    server = CommandServer()
+    cpo = known(server, store=any_store)
+    named = start(cpo.emsp, authorization_id="A-1")
+    send(cpo, server, path, new_session(cpo, "OTHER", authorization_id="A-2"))
+    assert named.refresh().session_id is None
+    send(cpo, server, path, new_session(cpo, "NEW", authorization_id="A-1"))
+    assert named.refresh().session_id == "NEW"
+
+
 def test_what_is_over_is_forgotten_in_every_topic(any_store: Any) -> None:
     cpo = known(CommandServer(), store=any_store)
     start(cpo.emsp)

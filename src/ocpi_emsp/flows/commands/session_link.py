@@ -47,7 +47,7 @@ async def _near(
     incoming: Incoming, tx: Transaction, new: NewSession, pending: Sequence[PendingMatch]
 ) -> list[PendingMatch]:
     """Those that the session fits and that wait still, the nearest first."""
-    near = []
+    near = []  # one of NAMED_START is locked here, before any command: whoever found it by its name does so too
     for pending_match in fitting(pending, new.view, incoming.context.limits, new.authorization_id):
         if pending_match.authorization_id is None or await tx.entry(pending_match.entry_id) is not None:
             near.append(pending_match)
