@@ -13,19 +13,21 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from attrs import define, field, frozen
 
-from ocpi_emsp.codec.patch import identity, items
+from ocpi_emsp.codec.patch import items
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.wire import Request, Response, http_date, next_link
 
@@ -59,6 +61,8 @@ class ListPage:
     """Bytes of the answer."""
     limit: int | None = None
     """X-Limit, if the partner sends it."""
+    unnamed: int = 0
+    """Objects without an id."""
     listed: int | None = None
     """Distinct objects of the list up to this page's end, with those before its first page; None: it is not known."""
     date: datetime | None = None
@@ -117,8 +121,9 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     total, limit = _count(response.header("x-total-count")), _count(response.header("x-limit"))
     problem: OcpiError | None = None
     following, notes = None, list[str]()
+    seen = _Seen(request, response, data, documents, total, limit)
     try:
-        following = trail.follow(_Seen(request, response, data, documents, total, limit), notes)
+        following = trail.follow(seen, notes)
     except (UnsafeUrl, AnswerUnusable) as error:
         problem = error
         notes.append(error.message)
@@ -129,6 +134,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         total=total,
         size=len(response.body),
         limit=limit,
+        unnamed=seen.ids.count(""),
         listed=trail.listed,
         date=http_date(response.header("date")),
         notes=tuple(notes),
@@ -170,13 +176,13 @@ class _Seen:
     def link(self) -> str | None:
         return next_link(self.response.header("link"))
 
-    @property
-    def ids(self) -> Iterable[int]:
-        """What tells its objects apart, by their hash."""
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each object, all read at once where they can be; empty for one without."""
         try:
-            return [hash(each.id) for each in msgspec.json.decode(self.data, type=list[_Named])]
+            return [each.id for each in msgspec.json.decode(self.data, type=list[_Named])]
         except msgspec.MsgspecError:  # no data, or an object that is none
-            return map(_object, self.documents)
+            return [text_at(bytes(document), "id") for document in self.documents]
 
     @property
     def is_full(self) -> bool:
@@ -239,8 +245,9 @@ class _Trail:
 
     def _enter(self, page: _Seen) -> bool:
         """Enter the objects of a page; True where one was not listed before."""
-        before = len(self.objects)
-        self.objects.update(map(hash, map(bytes, page.documents)) if self.is_hub else page.ids)
+        before, whole = len(self.objects), map(bytes, page.documents)
+        named = page.ids if not self.is_hub else [""] * page.count
+        self.objects.update(hash(name or document) for name, document in zip(named, whole, strict=True))
         new = len(self.objects) - before
         self.came_twice = self.came_twice or new < page.count
         if self.listed is not None:
@@ -351,15 +358,6 @@ class _Trail:
     def _offset(self, url: str) -> int | None:
         offset = offset_of(url)
         return 0 if offset is None and url == self.first else offset
-
-
-def _object(document: msgspec.Raw) -> int:
-    """Equal for one object in two documents; one without an id is its document."""
-    data = bytes(document)
-    try:
-        return hash(identity(data, "id"))
-    except (InvalidObject, NotJson):
-        return hash(data)
 
 
 def _place(url: str) -> int:

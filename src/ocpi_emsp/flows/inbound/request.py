@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -125,7 +126,7 @@ class Incoming:
         """Who sent it."""
         return self.caller.party
 
-    @property
+    @cached_property
     def owner(self) -> tuple[str, str]:
         """Whose objects it is about: the one that the URL names, or the party's own."""
         country_code = self.params.get("country_code")

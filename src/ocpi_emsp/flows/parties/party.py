@@ -14,7 +14,7 @@ import hashlib
 import re
 from datetime import datetime
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -264,7 +264,7 @@ class Party:
         """What names it, such as ``NL-TNM``."""
         return PartyId.received(self.country_code, self.party_id)
 
-    @property
+    @cached_property
     def owner(self) -> tuple[str, str]:
         """Its country_code and party_id, as keys have them."""
         return self.country_code.upper(), self.party_id.upper()

@@ -27,7 +27,6 @@ from ocpi_emsp.flows.calls.pagination import IncompleteList, ListPage, first_url
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
-from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
@@ -198,13 +197,12 @@ def _next_window(
 def _after(work: _Work, page: ListPage) -> Window | None:
     """Where the pull continues after a page; None where the window is done, or cannot be."""
     window = work.window
-    unnamed = sum(not text_at(bytes(document), "id") for document in page.documents) if window.full else 0
     window = evolve(
         window,
         next=page.following,
         total=page.total,
         listed=page.listed,
-        unnamed=window.unnamed + unnamed,
+        unnamed=window.unnamed + page.unnamed,
         behind=max(window.behind, _behind(work.context.clock.now(), page.date)),
     )
     work.done = window
