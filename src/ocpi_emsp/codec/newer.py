@@ -241,7 +241,9 @@ def names_of_patch(kind: type[Any]) -> frozenset[str]:
 
 def as_location_patch(kind: type[Any], changes: Members) -> Members:
     """:func:`as_patch` for a location, an EVSE or a connector, and what lies in it."""
-    if not any(name in bytes(value) for value in changes.values() for name in _BELOW_NAMES):
+    if _BELOW.keys().isdisjoint(changes) or not any(
+        name in bytes(value) for value in changes.values() for name in _BELOW_NAMES
+    ):
         return as_patch(kind, changes)
     below = {
         name: msgspec.Raw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import msgspec
@@ -12,6 +13,8 @@ from ocpi_emsp.models import Evse
 
 KEYED = {"evses": "uid", "connectors": "id"}
 """The lists of a location and of an EVSE, and the member that identifies their items."""
+_LISTS = re.compile(rb'"(?:evses|connectors)"|\\\\u')
+"""Whether a document may have one of them; an escape may hide its name."""
 _NULL = msgspec.Raw(b"null")
 
 
@@ -47,6 +50,8 @@ def _dated_connectors(document: bytes) -> bytes:
 def dated_patch(patch: bytes, stored: bytes) -> bytes:
     """A PATCH of a stored location or EVSE; a part in it without a time has that of the PATCH or, where that has none
     and the part is new, the one of what it is added to."""
+    if not _LISTS.search(patch):
+        return patch
     parts = members(patch)
     for name, key in KEYED.items():
         if name in parts and is_listed(bytes(parts[name]), key):
