@@ -94,7 +94,7 @@ class _Pages(Generic[T]):
 
     def __init__(self) -> None:
         self.total: int | None = None
-        """X-Total-Count of the last page, where the partner says it."""
+        """X-Total-Count as the partner said it last."""
         self.rejected: list[RejectedItem] = []
         """Objects without a usable reading so far, the first thousand."""
         self.notes: list[str] = []

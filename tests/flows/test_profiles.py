@@ -99,7 +99,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("actions", {"datetime.zone": "error"}, "so set refuses as well"),
     ("actions", 7, "invalid actions '7': expected a mapping of rules"),
     ("actions", {1: "error", "a": "error"}, "invalid actions '1, a': expected rules"),
-    ("allowed_parties", "DE-ABC", "invalid allowed_parties 'DE-ABC': expected a list of texts"),
+    (
+        "allowed_parties",
+        "DE-ABC",
+        "invalid allowed_parties 'DE-ABC': expected a list of texts, for example ['NL-ABC'] or ['*']",
+    ),
     ("allowed_parties", ["DEABC"], "invalid allowed_parties 'DEABC': expected CC-XXX, for example NL-ABC"),
     ("allowed_parties", ["DE-ABCD"], "invalid allowed_parties 'DE-ABCD': expected CC-XXX"),
     ("allowed_parties", ["DE-ABC", 3], "invalid allowed_parties 'DE-ABC, 3': expected a list of texts"),

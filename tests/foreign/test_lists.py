@@ -148,3 +148,51 @@ def test_parties_behind_a_hub_may_use_the_same_ids() -> None:
         pair.cpo.answer = lambda _: page([tariff(1), tariff(1) | theirs], total=2)
         report = pair.pull("tariffs")
         assert (report.ended.value, report.created) == ("done", 2)
+
+
+@pytest.mark.parametrize("total", [7, "7.0", "abc"])
+def test_nothing_is_missing_where_the_total_is_said_once_or_cannot_be_read(any_store: Any, total: Any) -> None:
+    """X-Total-Count on the first page alone, or no number: six of seven are listed, four times."""
+    with synced(store=any_store) as pair:
+        everything = [location(n) for n in range(7)]
+        pair.cpo.lists["locations"] = everything
+        assert pair.pull().ended.value == "done"
+        before = pair.records(Kind.EVSE)
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if "date_to" not in request.url.params:
+                return page([])
+            offset = int(request.url.params.get("offset", 0))
+            if offset == 0:
+                return page(everything[:3], "?offset=3", total=total)
+            return page(everything[offset:6])
+
+        pair.cpo.answer = answer
+        for _ in range(4):
+            pair.clock.advance(hours=1)
+            report = pair.pull(full=True)
+            if total == "abc":
+                assert report.ended.value == "done"
+                assert "nothing is marked missing" in report.notes[-1]
+            else:
+                assert "X-Total-Count is 7, and 6 distinct objects were listed" in report.reason
+        assert pair.missing() == []
+        assert [each.document for each in pair.records(Kind.EVSE)] == [each.document for each in before]
+
+
+def test_a_total_that_was_said_before_a_stop_counts_after_it() -> None:
+    with synced(limits=Limits(sync=SyncLimits(page_size=3))) as pair:
+        given = [tariff(n) for n in range(6)]
+        pages = iter([page(given[:3], "?offset=3&limit=3", total=7), page(given[3:]), page([])])
+        pair.cpo.answer = lambda _: next(pages)
+        assert pair.pull("tariffs", stop=lambda: len(pair.cpo.asked) > 0).ended.value == "stopped"
+        report = pair.pull("tariffs")
+        assert "X-Total-Count is 7, and 6 distinct objects were listed" in report.reason
+
+
+def test_a_total_in_two_headers_is_one() -> None:
+    with synced() as pair:
+        answered = page([tariff(0)])
+        answered.headers = httpx.Headers([("x-total-count", "2"), ("x-total-count", "3")])
+        pair.cpo.answer = lambda _: answered
+        assert any("invalid X-Total-Count '2, 3'" in note for note in pair.pull("tariffs").notes)

@@ -6,7 +6,7 @@ from ocpi_emsp.wire.dates import http_date
 from ocpi_emsp.wire.envelope import failure, read_envelope, success
 from ocpi_emsp.wire.excerpt import excerpt, words_of
 from ocpi_emsp.wire.messages import Request, Response
-from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_page_request
+from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_count, read_page_request
 from ocpi_emsp.wire.token import authorization, from_base64, presented_token
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "link_next",
     "next_link",
     "presented_token",
+    "read_count",
     "read_envelope",
     "read_page_request",
     "success",

@@ -35,3 +35,7 @@ class Response:
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name, or None."""
         return next((value for key, value in self.headers if key == name), None)
+
+    def joined(self, name: str) -> str:
+        """The values of all headers with this lower-case name, as one that is a list (RFC 9110 5.2)."""
+        return ", ".join(value for key, value in self.headers if key == name)

@@ -25,6 +25,7 @@ from ocpi_emsp.scalars import DateTime, aware_times
 
 _CLAUSE = "transport_and_format.md#paginated-request"
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*?\brel\s*=\s*"?next(?![\w-])', re.IGNORECASE)
+_COUNT = re.compile(r'"?\+?(\d{1,18})(?:\.0*)?"?', re.ASCII)
 _WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -104,3 +105,13 @@ def next_link(header: str | None) -> str | None:
     """The target of the link with rel=next in a Link header, as it stands, or None."""
     match = _NEXT.search(header) if header else None
     return match[1].strip() or None if match else None
+
+
+def read_count(header: str) -> int | None:
+    """The number in X-Total-Count or X-Limit; None where it has no reading, or several.
+
+    ``7.0`` and ``"7"`` are 7, as is a header that comes twice with the same number.
+    """
+    found = {_COUNT.fullmatch(part.strip()) for part in header.split(",")}
+    counts = {int(match[1]) if match else None for match in found}
+    return counts.pop() if len(counts) == 1 else None

@@ -47,7 +47,7 @@ class FetchedPage(Generic[T]):
     rejected: tuple[RejectedItem, ...]
     url: str
     total: int | None
-    """X-Total-Count, if the partner sends it."""
+    """X-Total-Count, as the partner said it last."""
     notes: tuple[str, ...] = field(default=())
     """What was wrong with the page itself, and what was done about it."""
 

@@ -4,6 +4,7 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 - a next link is resolved against the request's URL and stays on the same origin (one to plain http of the same host,
   from behind a TLS proxy, is read as https); filters of the request that the partner loses are added again;
 - where X-Total-Count shrinks between two pages, the last GET is repeated with an offset lower by the difference;
+- X-Total-Count counts for the list until another page says it anew; one that cannot be read is named;
 - where X-Total-Count says more, and no link leads on, or one that cannot be used, the list continues by offset at its
   own URL; where neither a link nor a total says anything, a full page is followed by the next one;
 - a URL is followed once, and a page that was listed before ends the list: no list is endless;
@@ -22,6 +23,7 @@ import msgspec
 from attrs import define, field, frozen
 
 from ocpi_emsp.codec.patch import items
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
@@ -29,7 +31,7 @@ from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.wire import Request, Response, http_date, next_link
+from ocpi_emsp.wire import Request, Response, http_date, next_link, read_count
 
 EMPTY_PAGES = 10
 """Pages without objects in a row, each naming a next one, that are followed where X-Total-Count says that there is
@@ -56,13 +58,15 @@ class ListPage:
     following: str | None
     """The URL of the next page; None at the end, and where a ``problem`` ends it."""
     total: int | None
-    """X-Total-Count, if the partner sends it."""
+    """X-Total-Count, as the partner said it last."""
     size: int
     """Bytes of the answer."""
     limit: int | None = None
     """X-Limit, if the partner sends it."""
     unnamed: int = 0
     """Objects without an id."""
+    is_uncounted: bool = False
+    """Its X-Total-Count cannot be read."""
     listed: int | None = None
     """Distinct objects of the list up to this page's end, with those before its first page; None: it is not known."""
     date: datetime | None = None
@@ -118,10 +122,15 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     except (InvalidObject, NotJson):
         message = f"GET {request.url}: data is not a list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
-    total, limit = _count(response.header("x-total-count")), _count(response.header("x-limit"))
+    said = response.joined("x-total-count").strip()
+    total, limit = read_count(said), read_count(response.joined("x-limit"))
     problem: OcpiError | None = None
     following, notes = None, list[str]()
-    seen = _Seen(request, response, data, documents, total, limit)
+    is_uncounted = bool(said) and total is None
+    if is_uncounted and not trail.is_uncounted:
+        notes.append(f"invalid X-Total-Count {shown(said[:40])}: expected a whole number, for example 7")
+        trail.is_uncounted = True
+    seen = _Seen(request, response, data, documents, trail.total if total is None else total, limit)
     try:
         following = trail.follow(seen, notes)
     except (UnsafeUrl, AnswerUnusable) as error:
@@ -131,10 +140,11 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
         documents=documents,
         url=request.url,
         following=following,
-        total=total,
+        total=trail.total,
         size=len(response.body),
         limit=limit,
         unnamed=seen.ids.count(""),
+        is_uncounted=is_uncounted,
         listed=trail.listed,
         date=http_date(response.header("date")),
         notes=tuple(notes),
@@ -162,6 +172,7 @@ class _Seen:
     data: bytes
     documents: Sequence[msgspec.Raw]
     total: int | None
+    """As it was said last."""
     limit: int | None
 
     @property
@@ -214,6 +225,8 @@ class _Trail:
     came_twice: bool = False
     is_second: bool = False
     """The list is asked for once more."""
+    is_uncounted: bool = False
+    """A total that cannot be read was named."""
     has_noted: bool = False
 
     def follow(self, page: _Seen, notes: list[str]) -> str | None:

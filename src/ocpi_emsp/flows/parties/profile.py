@@ -162,15 +162,15 @@ def _whole_number(example: int) -> _Value:
     return read
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Any, example: str) -> list[str]:
     texts = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
     if texts is None or not all(isinstance(each, str) for each in texts):
-        raise ValueError("expected a list of texts, for example ['NL-ABC'] or ['locations']")
+        raise ValueError(f"expected a list of texts, for example {example}")
     return texts
 
 
 def _parties(value: Any) -> tuple[str, ...]:
-    codes = list(dict.fromkeys(each.upper() for each in _texts(value)))
+    codes = list(dict.fromkeys(each.upper() for each in _texts(value, "['NL-ABC'] or ['*']")))
     for code in codes:
         if not PATTERN.fullmatch(code):
             raise ValueError("expected CC-XXX, for example NL-ABC, or a pattern such as NL-* or *")
@@ -185,7 +185,7 @@ def _criterion(value: Any) -> str:
 
 
 def _modules(value: Any) -> tuple[str, ...]:
-    modules = tuple(dict.fromkeys(each.lower() for each in _texts(value)))
+    modules = tuple(dict.fromkeys(each.lower() for each in _texts(value, "['locations']")))
     unknown = [each for each in modules if not ModuleID.of(each).known]
     if unknown:
         raise ValueError(

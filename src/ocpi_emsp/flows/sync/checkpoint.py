@@ -52,7 +52,7 @@ class Window:
     next: str | None = None
     """The URL of the page that comes next; None for the first."""
     total: int | None = None
-    """X-Total-Count of the page before."""
+    """X-Total-Count, as it was said last."""
     listed: int | None = None
     """Distinct objects that the phase has listed; None: it is not known."""
     marked: int = 0
@@ -65,6 +65,8 @@ class Window:
     """Seconds that the partner's clock is behind ours, by the Date of its answers."""
     unnamed: int = 0
     """Listed objects without an id: what they are cannot be known, so nothing counts as vanished."""
+    uncounted: bool = False
+    """An X-Total-Count could not be read: there may be more than was listed, so nothing counts as vanished."""
 
 
 @frozen(kw_only=True)

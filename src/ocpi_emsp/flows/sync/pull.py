@@ -203,6 +203,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         total=page.total,
         listed=page.listed,
         unnamed=window.unnamed + page.unnamed,
+        uncounted=window.uncounted or page.is_uncounted,
         behind=max(window.behind, _behind(work.context.clock.now(), page.date)),
     )
     work.done = window
@@ -214,7 +215,12 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         date_from = window.started_at - work.context.limits.sync.overlap
         # Open at its end: what changes while it is listed stays in it, and does not count as vanished.
         return evolve(window, phase=Phase.CATCH_UP, date_from=date_from, date_to=None, total=None, listed=None)
-    return evolve(window, phase=Phase.MISSING) if work.pull.source.kind in vanished.GOES_MISSING else None
+    if work.pull.source.kind not in vanished.GOES_MISSING:
+        return None
+    if window.uncounted:
+        work.pull.tally.note("X-Total-Count could not be read, so that nothing is marked missing")
+        return None
+    return evolve(window, phase=Phase.MISSING)
 
 
 def _behind(now: datetime, said: datetime | None) -> int:
