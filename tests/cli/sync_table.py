@@ -240,7 +240,7 @@ TABLE: dict[str, Expected] = {
     "null-lists": Expected(),
     "null-members": Expected(then=("--full",), again=COUNT),
     "missing-evses": Expected(then=("--full",), again=None),
-    "upper-case-languages": Expected(),
+    "upper-case-languages": Expected(then=("--full",), again=COUNT),
     "untimed-periods": Expected(),
     "bad-objects": Expected(status=1, created=9, rejected=3, then=("--full",), again=9),
     "clock-skew": Expected(),

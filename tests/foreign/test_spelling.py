@@ -31,7 +31,7 @@ def push(pair: Synced, kind: str, document: Any) -> Any:
 @scripts("spelling")
 def test_two_spellings_of_one_meaning_are_the_same(script: Mapping[str, Any], how: How, store: Any) -> None:
     kind, events = script["kind"], list[Event]()
-    first = SAMPLES[kind]()
+    first = respelled(SAMPLES[kind](), script.get("sample", {}))
     other = respelled(first, script["changes"])
     with synced(store=store, listen=events) as pair:
         desk = Desk(pair, how)

@@ -2,11 +2,12 @@
 
 Rules of this module (docs/spec-choices.md rows 9, 18):
 - what is compared is what is read: of a member that the specification has, every spelling of one value is the same, as
-  are an absent member, null and an empty list; numbers are compared exactly, moments as moments;
+  are an absent member, null, an empty list, an empty text, and an object of nothing else; numbers are compared exactly,
+  moments as moments, the codes of a language, currency or country without case;
 - a name of OCPI 2.2 is that of 2.1.1 where it says no more; VAT, and the uid of a token, are more;
 - ``last_updated`` counts at no depth, neither do the spelling and the order of members;
 - of a CDR what bears on the bill counts: of the copy of its location that is which one it is, with its EVSE and
-  connector, and not what state it is in.
+  connector, and not what state it is in; the order of its EVSEs, and of the dimensions of a period, does not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ocpi_emsp.codec.readings import (
     read_number,
     read_string,
 )
-from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
+from ocpi_emsp.models import Cdr, CdrDimension, ChargingPeriod, Evse, Location, Session, Tariff, Token
 
 _DIGITS = 4000
 """A whole number of at most so many digits is spelled by them; Python's int takes little more from a text."""
@@ -128,7 +129,10 @@ def _number(number: Decimal) -> Any:
 
 @frozen
 class _Object:
-    """Reads an object of a model; ``fields`` holds the members that are not simply text, which are ``texts``."""
+    """Reads an object of a model; ``fields`` holds the members that are not simply text, which are ``texts``.
+
+    One that says nothing is as good as absent.
+    """
 
     fields: Mapping[str, _Read]
     texts: frozenset[str] = frozenset()
@@ -140,7 +144,9 @@ class _Object:
             return _plain(value)
         fields, only, content = self.fields, self.only, {}
         for name, each in value.items():
-            if each is None or name == "last_updated" or (only is not None and name not in only):
+            if name == "last_updated" or (only is not None and name not in only):
+                continue
+            if not each and (each is None or (each == "" and (name in fields or name in self.texts))):
                 continue
             read = fields.get(name)
             if read is not None:
@@ -152,7 +158,7 @@ class _Object:
                 found = str(each) if name in self.texts and type(each) in (int, Decimal) else _plain(each)
             if found is not None and found != []:
                 content[name] = found
-        return content
+        return content or None
 
 
 @frozen
@@ -161,6 +167,16 @@ class _List:
 
     def __call__(self, value: Any) -> Any:
         return [self.item(each) for each in value] if type(value) is list else [self.item(value)]
+
+
+@frozen
+class _Unordered:
+    """A list whose order says nothing."""
+
+    listed: _List
+
+    def __call__(self, value: Any) -> Any:
+        return sorted(self.listed(value), key=_ENCODER.encode)
 
 
 def _reading(model: type[Any]) -> _Read:
@@ -174,6 +190,8 @@ def _reading(model: type[Any]) -> _Read:
 _READINGS: dict[type[Any], _Read] = {}
 _READ_TEXTS: Final = frozenset({"coordinate", "country", "time_of_day"})
 """What the readings of a text are for, where it may be spelled in several ways."""
+_CODES: Final = frozenset({"language", "currency", "country"})
+"""The members whose text is a code."""
 
 
 def _node(node: inspect.Type, reading: str | None = None) -> _Read:
@@ -200,8 +218,18 @@ def _node(node: inspect.Type, reading: str | None = None) -> _Read:
 
 
 def _object(node: inspect.DataclassType) -> _Object:
-    texts = frozenset(each.name for each in node.fields if _is_text(each.type))
-    return _Object({each.name: _node(each.type) for each in node.fields if each.name not in texts}, texts)
+    texts = frozenset(each.name for each in node.fields if each.name not in _CODES and _is_text(each.type))
+    fields = {each.name: _node(each.type) for each in node.fields if each.name not in texts}
+    codes = {name: _code(read) for name, read in fields.items() if name in _CODES}
+    return _Object({**fields, **codes}, texts)
+
+
+def _code(read: _Read) -> _Read:
+    def upper(value: Any) -> Any:
+        found = read(value)
+        return found.upper() if type(found) is str else found
+
+    return upper
 
 
 def _is_text(node: inspect.Type, reading: str | None = None) -> bool:
@@ -215,12 +243,21 @@ def _is_text(node: inspect.Type, reading: str | None = None) -> bool:
 
 
 def _of_cdr(node: inspect.DataclassType) -> _Object:
-    """A CDR: of the copy of its location, which one it is."""
+    """A CDR: of the copy of its location, which one it is; dimensions of a period in any order."""
     connector = _Object({}, frozenset({"id"}), frozenset({"id"}))
-    evse = _Object({"connectors": _List(connector)}, frozenset({"uid"}), frozenset({"uid", "connectors"}))
-    location = _Object({"evses": _List(evse)}, frozenset({"id"}), frozenset({"id", "evses"}))
+    evse = _Object({"connectors": _Unordered(_List(connector))}, frozenset({"uid"}), frozenset({"uid", "connectors"}))
+    location = _Object({"evses": _Unordered(_List(evse))}, frozenset({"id"}), frozenset({"id", "evses"}))
     whole = _object(node)
-    return _Object({**whole.fields, "location": location}, whole.texts)
+    period = _object(_dataclass(ChargingPeriod))
+    dimensions = _Unordered(_List(_object(_dataclass(CdrDimension))))
+    periods = _List(_Object({**period.fields, "dimensions": dimensions}, period.texts))
+    return _Object({**whole.fields, "location": location, "charging_periods": periods}, whole.texts)
+
+
+def _dataclass(model: type[Any]) -> inspect.DataclassType:
+    node = inspect.type_info(model)
+    assert isinstance(node, inspect.DataclassType)
+    return node
 
 
 def _unreported(_rule: Any, _message: str) -> None:
@@ -233,7 +270,7 @@ def _text(node: inspect.StrType, reading: str | None) -> _Read:
 
     def read(value: Any) -> Any:
         found = read_string(value, node, reading, _unreported)
-        return _plain(value) if found is UNREADABLE else found
+        return _or_absent(value) if found is UNREADABLE else found
 
     return read
 
@@ -260,8 +297,8 @@ def _boolean(value: Any) -> Any:
 
 
 def _or_absent(value: Any) -> Any:
-    """A value that has no reading; an empty text says no more than an absent member."""
-    return None if value == "" else _plain(value)
+    """A value that has no reading; a blank text says no more than an absent member."""
+    return None if isinstance(value, str) and not value.strip() else _plain(value)
 
 
 def _enum(enum: Any) -> _Read:
@@ -270,6 +307,12 @@ def _enum(enum: Any) -> _Read:
     def read(value: Any) -> Any:
         if type(value) is not str:
             return _plain(value)
-        return value if value in listed else str(read_enum(value, enum, _unreported).value)
+        return (
+            value
+            if value in listed
+            else _or_absent(value)
+            if value.isspace()
+            else str(read_enum(value, enum, _unreported).value)
+        )
 
     return read
