@@ -138,6 +138,35 @@ def test_a_command_with_what_cannot_be_an_extension_is_not_sent(bad: dict[str, A
     assert list(cpo.emsp.commands.list()) == []
 
 
+@pytest.mark.parametrize("bad", ["x", "", [1], [], 5, [("a", 1)]])
+def test_extensions_that_are_no_mapping_are_named(bad: Any, store: Any) -> None:
+    cpo = known(CommandServer(), store=store)
+    words = f"invalid extensions {bad!r}: expected a mapping of names to values, for example".replace(
+        "('a', 1)", '["a",1]'
+    )
+    with cpo.emsp.partner("NL-TNM").client() as client:
+        for send in (
+            lambda: start(cpo.emsp, extensions=bad),
+            lambda: client.stop_session(session_id="SES1", extensions=bad),
+            lambda: client.put_token(token("B"), extensions=bad),
+            lambda: cpo.emsp.tokens.put(token("B"), extensions=bad),
+        ):
+            with pytest.raises(TypeError) as caught:
+                send()
+            assert str(caught.value).startswith(words)
+    cpo.emsp.authorize(lambda request: request.allow(extensions=bad))
+    ask(cpo)
+    assert words in last(cpo.emsp).reason
+
+
+def test_an_authorization_id_is_named_on_one_line() -> None:
+    cpo = known(CommandServer())
+    with pytest.raises(InvalidObject) as caught:
+        start(cpo.emsp, authorization_id="a\nb\x1b")
+    assert "invalid authorization_id 'a\\nb\\u001b': expected" in str(caught.value)
+    assert caught.value.message.isprintable()
+
+
 # --- what belongs together ------------------------------------------------------------------------------------------
 
 

@@ -169,3 +169,37 @@ def test_a_next_link_is_resolved_where_the_page_was_answered() -> None:
     register_tnm(emsp)
     drain(emsp, "sync")
     assert cpo.urls[1:] == [f"{HOST}/v2/list?limit=5", f"{HOST}/v2/list?offset=5"]
+
+
+@pytest.mark.parametrize(
+    "link", ["https://u:p@cpo.test/cpo/2.1.1/locations?offset=5", "//u:p@cpo.test/cpo/2.1.1/locations?offset=5"]
+)
+@each_mode
+def test_user_information_in_a_next_link_is_dropped(mode: Mode, link: str) -> None:
+    cpo = ScriptedCpo(in_turn(page([], link, total=9), page([], total=9)))
+    emsp = facing(cpo)
+    register_tnm(emsp)
+    drain(emsp, mode)
+    assert cpo.urls[1:2] == [f"{HOST}{ROOT}/locations?offset=5"]
+    assert {each.headers["authorization"] for each in cpo.asked} == {f"Token {CPO_TOKEN}"}
+
+
+@each_path
+def test_the_log_of_a_refused_redirect_names_where_it_led(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    of = PATHS[path]
+    led = httpx.Response(302, headers={"location": f"https://login.test/?of={CPO_TOKEN}"})
+    _, emsp = partner(of, turns=lambda _: led)
+    with pytest.raises(OcpiError):
+        of.make(emsp, "sync")
+    lines = [each.getMessage() for each in caplog.records if each.getMessage().startswith("call.failed")]
+    assert any("a redirect to https://login.test/?of=" in line for line in lines), lines
+    assert not any(CPO_TOKEN in line for line in lines)
+
+
+def test_the_fragment_of_an_endpoint_that_is_set_by_hand_is_dropped() -> None:
+    cpo = ScriptedCpo(lambda _: page([], total=0))
+    emsp = facing(cpo)
+    register_tnm(emsp)
+    emsp.partner("NL-TNM").set_profile(endpoints={"locations": "https://cpo.test/by/hand#x"})
+    drain(emsp, "sync")
+    assert cpo.urls[0].partition("?")[0] == "https://cpo.test/by/hand"

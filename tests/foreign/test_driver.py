@@ -49,6 +49,18 @@ def test_whatever_says_no_location_asks_without_one(case: Case, any_store: Any, 
     assert (last(cpo.emsp).outcome, last(cpo.emsp).location_id) == ("ALLOWED", "")
 
 
+@cases("driver", "somewhere-*")
+@pytest.mark.parametrize("refuses", [Severity.ERROR, Severity.NOTE])
+def test_names_that_say_nothing_are_none(case: Case, store: Any, refuses: Severity) -> None:
+    cpo = driver_desk(store)
+    cpo.emsp.partner("NL-TNM").set_profile(refuses=refuses)
+    asked = listening(cpo)
+    answer = ask(cpo, case["input"])
+    assert answer.both == (200, 1000), answer.text
+    assert [each.references and each.references.evse_uids for each in asked] == [()]
+    assert answer.data["location"]["location_id"] == "LOC1"
+
+
 @cases("driver", "evse-*")
 def test_an_evse_by_another_name_is_that_evse(case: Case, any_store: Any) -> None:
     cpo = driver_desk(any_store)

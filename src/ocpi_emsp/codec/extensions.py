@@ -30,7 +30,14 @@ _LONGEST: Final = 36
 def require_extensions(
     kind: type[Any], extensions: Mapping[str, Any] | None, authorization_id: str | None = None
 ) -> dict[str, Any]:
-    """All that is added to an object of this kind. Raises InvalidObject for what cannot be, with findings."""
+    """All that is added to an object of this kind.
+
+    Raises InvalidObject for what cannot be, with findings; TypeError for anything but a mapping.
+    """
+    named: object = extensions
+    if named is not None and not isinstance(named, Mapping):
+        expected = 'a mapping of names to values, for example {"vendor_id": 5}'
+        raise TypeError(f"invalid extensions {shown(named)}: expected {expected}")
     found: dict[Any, Any] = dict(extensions or {})
     if authorization_id is not None and found.setdefault(AUTHORIZATION_ID, authorization_id) != authorization_id:
         raise _invalid(kind, AUTHORIZATION_ID, "authorization_id is given twice, with two values")
@@ -53,9 +60,8 @@ def _require_id(kind: type[Any], value: object) -> None:
     is_usable = isinstance(value, str) and value.isascii() and value.isprintable() and value.strip() == value
     if not isinstance(value, str) or not is_usable or not 0 < len(value) <= _LONGEST:
         example = "2f6c9a1e-8d0b-4c55-9d1c-0c6f6c1b7a11"
-        said = (
-            f"invalid authorization_id '{value}': expected 1 to {_LONGEST} printable characters, for example {example}"
-        )
+        expected = f"expected 1 to {_LONGEST} printable characters, for example {example}"
+        said = f"invalid authorization_id {shown(value)}: {expected}"
         raise _invalid(kind, AUTHORIZATION_ID, said)
 
 

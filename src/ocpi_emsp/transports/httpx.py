@@ -130,6 +130,7 @@ def _sent(request: Request) -> dict[str, Any]:
         "headers": request.headers,
         "content": request.body or None,
         "follow_redirects": False,
+        "auth": _no_auth,
     }
 
 

@@ -19,6 +19,7 @@ from attrs import define
 
 from ocpi_emsp import logs
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, PartnerError
+from ocpi_emsp.flows.calls.redirects import redirected_to
 from ocpi_emsp.flows.calls.request_log import OTHER, milliseconds
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import GuardedSpan
@@ -73,6 +74,11 @@ class LoggedCall:
         is_success = 200 <= response.status < 300 and 1000 <= (self.status_code or 0) < 2000
         if self.status_code is not None:
             self._note(span, "" if is_success else "PartnerRefused")
+            return
+        led = redirected_to(response)
+        if led is not None:
+            where = without_drivers(self.party, without_secrets(self.request, led))[:200]
+            self._note(span, "PartnerRefused", f"a redirect to {where}")
             return
         words = answer_excerpt(self.request, response, of_drivers=False)
         self._note(span, "AnswerUnusable", words or None)

@@ -4,6 +4,7 @@ Rules of this module (RFC 9110 15.4.8 and 15.4.9; OCPI says nothing of redirects
 - a 307 or 308 to the same origin is followed, with method, body and token, a few in a row and never in a circle;
 - the query of the request is kept where a redirect has none: it has the dates and the offset of a list;
 - plain http of the same host, from a server that does not know that it is reached over TLS, is read as https;
+- user information in a link (``https://name:word@host/``) is dropped: a client would send it in the place of our token;
 - any other redirect is an answer like another, and refused as one: a token is sent nowhere else.
 """
 
@@ -54,6 +55,7 @@ def _target(url: str, response: Response) -> str | None:
 def resolved(url: str, link: str) -> tuple[str, bool]:
     """Where a link in the answer of ``url`` leads to; True: it is plain http read as https. Raises ValueError."""
     target, asked = urlsplit(urljoin(url, link)), urlsplit(url)
+    target = target._replace(netloc=target.netloc.rpartition("@")[2])
     same_host = (target.hostname or "").lower() == (asked.hostname or "").lower()
     same_port = target.port in (None, 80, asked.port)
     if target.scheme == "http" and asked.scheme == "https" and same_host and same_port:

@@ -124,7 +124,7 @@ async def send_command(
     url = _RESULT.url(context.identity.endpoint("commands"), command=name.value, uid=uid)
     command = kind(response_url=url, **members)
     require(context, party, outgoing(f"commands.{name.value}"))
-    if authorization_id is None and AUTHORIZATION_ID not in (extensions or {}):
+    if authorization_id is None and AUTHORIZATION_ID not in (extensions if isinstance(extensions, Mapping) else ()):
         authorization_id = _authorization_id(party, command)
     added = require_extensions(kind, extensions, authorization_id)
     body = as_wanted(party.profile, kind, extended(encode_valid(command), added))

@@ -172,14 +172,14 @@ def _info(
     extensions: Mapping[str, Any] | None,
 ) -> AuthorizationInfo:
     """An answer, extended where it has to be."""
-    if authorization_id is None and not extensions:
+    if authorization_id is None and (extensions is None or extensions == {}):
         return AuthorizationInfo(allowed=allowed, location=location, info=info)
     return ExtendedAuthorizationInfo(
         allowed=allowed,
         location=location,
         info=info,
         authorization_id=authorization_id,
-        extensions=extensions or {},
+        extensions={} if extensions is None else extensions,
     )
 
 

@@ -3,6 +3,7 @@
 Rules of this module (docs/spec-choices.md):
 - each entry is read by itself; only what we would call has to be usable, the rest is skipped and noted;
 - a module is listed twice where OCPI 2.2 gives it a ``role``: SENDER for what we pull, RECEIVER for what we push;
+- the fragment of a URL (``#...``) is no part of what is called: it is dropped, and noted;
 - of several URLs of a module, the first usable one counts; an endpoint of the party's profile needs none.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
@@ -42,6 +43,8 @@ class Listed:
     """That of OCPI 2.2, in upper case."""
     endpoint: Endpoint | None = None
     """None: it cannot be read."""
+    fragment: str = ""
+    """What was dropped of its URL."""
 
     @property
     def is_other_side(self) -> bool:
@@ -86,7 +89,8 @@ def _listed(document: msgspec.Raw) -> Listed:
         endpoint = decode(Endpoint, document)
     except (InvalidObject, NotJson):
         return Listed(module.lower(), url, role.upper())
-    return Listed(endpoint.identifier.lower(), endpoint.url, role.upper(), endpoint)
+    called, _, fragment = endpoint.url.partition("#")
+    return Listed(endpoint.identifier.lower(), called, role.upper(), evolve(endpoint, url=called), fragment)
 
 
 def require_few(listed: Sequence[Listed]) -> None:
@@ -156,6 +160,8 @@ def _odd(usable: Sequence[Listed]) -> list[str]:
     first, module = usable[0], usable[0].module[:40]
     urls = {each.url for each in usable if each.is_other_side == first.is_other_side}
     notes = []
+    if first.fragment:
+        notes.append(f"{module} is listed with the fragment #{first.fragment[:40]}, which is dropped")
     if len(urls) > 1:
         notes.append(f"{module} is listed with {len(urls)} URLs, the first one is used: {first.url}")
     if first.is_other_side:

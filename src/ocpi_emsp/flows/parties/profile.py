@@ -206,12 +206,12 @@ def _endpoints(value: Any) -> tuple[Endpoint, ...]:
             raise ValueError(f"expected modules among {', '.join(callable_modules)}, for example commands")
         if not re.match(r"https?://[^\s/]", url, re.IGNORECASE):
             raise ValueError("expected absolute URLs, for example https://cpo.example.com/ocpi/2.1.1/commands")
-    return tuple(Endpoint(identifier=ModuleID.of(module), url=url) for module, url in found.items())
+    return tuple(Endpoint(identifier=ModuleID.of(module), url=url.partition("#")[0]) for module, url in found.items())
 
 
 def _extensions(value: Any) -> str | None:
     """Given as a mapping, or as the JSON object that is stored."""
-    expected = "expected a mapping of names to values, or a JSON object, for example {'vendor_id': 7}"
+    expected = 'expected a mapping of names to values, or a JSON object, for example {"vendor_id": 7}'
     try:
         found = parse(value) if isinstance(value, str) else value
         if not isinstance(found, Mapping):

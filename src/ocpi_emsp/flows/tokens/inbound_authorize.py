@@ -2,6 +2,7 @@
 
 Rules of this module:
 - whatever says no location in the body is a question without one: null, an empty object, a location_id without a name;
+  names that say nothing beside a location are none;
 - a uid that differs from one token of ours by case alone is that token; an EVSE may be named by its evse_id; both are
   noted;
 - the references are resolved to what is stored of that party; what is not there is left out of the question and of the
@@ -21,6 +22,7 @@ from attrs import evolve, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, parse
+from ocpi_emsp.codec.documents import dump
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     InvalidObject,
@@ -143,20 +145,38 @@ def _asked_place(incoming: Incoming) -> LocationReferences | None:
     try:
         references = incoming.accept(LocationReferences)
     except InvalidObject:
-        if _says_nothing(parse(incoming.request.body)):
+        said = parse(incoming.request.body)
+        if _says_nothing(said):
             return None
-        raise
+        telling = (
+            {name: each for name, each in said.items() if not _says_nothing(each)} if isinstance(said, dict) else {}
+        )
+        if not isinstance(said, dict) or len(telling) == len(said):
+            raise
+        references = incoming.accept(LocationReferences, dump(telling))
+    evses, connectors = _telling(references.evse_uids), _telling(references.connector_ids)
     if references.location_id.strip():
-        return references
-    if references.evse_uids or references.connector_ids:
+        return evolve(references, evse_uids=evses, connector_ids=connectors)
+    if evses or connectors:
         raise deviating("no location", "/location_id", "field.required", "location_id is required, found ''", _CLAUSE)
     return None
 
 
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names; none where all of them are blank."""
+    return names if any(name.strip() for name in names) else ()
+
+
 def _says_nothing(document: Any) -> bool:
-    """True for null, a blank text, an empty list, and an object whose members are nothing else."""
-    members = document.values() if isinstance(document, dict) else (document,)
-    return all(each is None or each == [] or (isinstance(each, str) and not each.strip()) for each in members)
+    """True for null and a blank text, and for a list or an object that holds nothing else."""
+    parts = [document]
+    while parts:  # no recursion: the parser reads deeper than Python calls
+        each = parts.pop()
+        if isinstance(each, dict | list):
+            parts += each.values() if isinstance(each, dict) else each
+        elif each is not None and not (isinstance(each, str) and not each.strip()):
+            return False
+    return True
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class FailedToken:
 
 async def put_token_here(context: Context, token: Token, extensions: Mapping[str, Any] | None = None) -> Token:
     """Store a token with extensions; gives it as it is stored. Raises InvalidObject if it breaks the specification."""
-    body = _encoded((token, extensions or {}))
+    body = _encoded((token, {} if extensions is None else extensions))
     async with context.store.transaction() as tx:
         stored, is_changed = await _put(context, tx, body)
         if is_changed:
