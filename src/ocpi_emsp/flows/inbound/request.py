@@ -116,6 +116,8 @@ class Incoming:
     """Warnings that were let pass: the answer names the first, a partner report all."""
     noted: list[Finding] = field(factory=list)
     """Those among them that only a flow can see: the notes of a sync name them."""
+    counted: list[Finding] = field(factory=list)
+    """Those among them that may hold for many objects: the notes of a sync have the first, and how many more."""
     pulled: bool = False
     """We asked for it: what did not change is counted, and not written again."""
     fresh: list[NewSession] = field(factory=list)
@@ -166,12 +168,12 @@ class Incoming:
             message = f"{member} is {shown(found)}, expected {shown(wanted)} as in the URL"
             raise deviating("the id in the URL differs from the body", f"/{member}", "url.id", message, _ID_CLAUSE)
 
-    def note(self, pointer: str, rule: str, message: str, clause: str) -> None:
+    def note(self, pointer: str, rule: str, message: str, clause: str, *, counts: bool = False) -> None:
         """Add a warning that only a flow can see: what is received is accepted, and the answer names it."""
         severity = Severity.WARNING
         finding = Finding(pointer=pointer, rule=rule, severity=severity, message=message, clause=clause)
         self.deviations.append(finding)
-        self.noted.append(finding)
+        (self.counted if counts else self.noted).append(finding)
 
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""

@@ -31,6 +31,7 @@ from ocpi_emsp.flows.inbound.twins import EVSES, name_connectors, repeated_place
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
 from ocpi_emsp.flows.locations.connectors import follows, newest_connectors, place_of, placed, undated_connectors
 from ocpi_emsp.flows.locations.dated import dated_evse
+from ocpi_emsp.flows.locations.older import name_older
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -212,6 +213,8 @@ class _Evses:
             if old is None or self.is_older or not follows(old, received):
                 name_connectors(self.incoming, received.view, f"/evses/{place}")
                 record = received if old is None else self._merged(old, received)
+                if not self.is_older:  # else the location is named, or is not stored
+                    name_older(self.incoming, received, record, f"/evses/{place}")
             latest.append(record.last_updated)
             if old is not None and old.document == record.document:
                 continue
@@ -298,6 +301,7 @@ async def store_evse(
     record = received if old is None else merged(old, received)
     if old is not None and record is old:
         return older(old)
+    name_older(incoming, received, record)
     return await _put_evse(incoming, tx, location, old, record)
 
 

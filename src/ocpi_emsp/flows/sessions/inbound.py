@@ -15,16 +15,16 @@ from datetime import datetime
 import msgspec
 from attrs import evolve
 
-from ocpi_emsp.codec import decode
+from ocpi_emsp.codec import decode, rules
 from ocpi_emsp.codec.moments import EARLIEST
 from ocpi_emsp.codec.newer import as_patch
-from ocpi_emsp.codec.patch import Members, identity, items, members
+from ocpi_emsp.codec.patch import Members, as_items, identity, members
 from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionEnergyDecreased, SessionInvalidated, SessionReceived
 from ocpi_emsp.flows.commands.session_link import link
 from ocpi_emsp.flows.inbound.moves import stored_at
-from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, note
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
 from ocpi_emsp.models import Session, SessionStatus
@@ -33,6 +33,7 @@ from ocpi_emsp.wire import Response
 
 FINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.INVALID})
 _STATUS_CLAUSE = "mod_sessions.md#41-sessionstatus-enum"
+_NOT_CLEARED = "no period to add: the stored ones stay, since this party's periods are appended"
 
 
 async def get(incoming: Incoming) -> Response:
@@ -64,7 +65,7 @@ async def patch(incoming: Incoming) -> Response:
         if record is not None:
             changes = as_patch(Session, members(incoming.request.body))
             if incoming.party.profile.append_charging_periods:
-                changes = _appended(record, changes)
+                changes = _appended(incoming, record, changes)
             document = patched(record, changes)
             session = incoming.accept(Session, document)
             incoming.require_id("id", session.id, key.id)
@@ -109,14 +110,18 @@ async def _name_setbacks(
         await incoming.emit(tx, SessionEnergyDecreased, record.key, current(record), **details)
 
 
-def _appended(record: Record, changes: Members) -> Members:
+def _appended(incoming: Incoming, record: Record, changes: Members) -> Members:
     """The changes with the periods of before; those that start when a received one does are replaced by it."""
     periods = changes.get("charging_periods")
     if periods is None:
         return changes
-    received = [(_start(each), each) for each in items(periods)]
+    if bytes(periods).startswith(b"{"):
+        incoming.note("/charging_periods", rules.ARRAY_SINGLE.id, "expected a list, found an object", Session.clause)
+    received = [(_start(each), each) for each in as_items(periods)]
     starts = {start for start, _ in received}
-    stored = items(members(record.document).get("charging_periods", msgspec.Raw(b"null")))
+    stored = as_items(members(record.document).get("charging_periods", msgspec.Raw(b"null")))
+    if stored and not received:
+        incoming.deviations.append(note("/charging_periods", "patch.charging_periods", _NOT_CLEARED, Session.clause))
     others = [(start, each) for each in stored if (start := _start(each)) not in starts]
     merged = [each for _, each in sorted([*others, *received], key=lambda period: period[0])]
     return {**changes, "charging_periods": msgspec.Raw(msgspec.json.encode(merged))}

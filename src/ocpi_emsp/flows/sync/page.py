@@ -164,6 +164,8 @@ class Page:
     """What deviates in its objects."""
     notes: list[str] = field(factory=list)
     """What is named of its objects in the notes of the sync."""
+    folded: list[tuple[str, str]] = field(factory=list)
+    """Rule and note of what may hold for many objects: the notes of the sync have the first, and how many."""
     fresh: list[NewSession] = field(factory=list)
 
 
@@ -298,6 +300,8 @@ async def after_commit(pull: Pull, page: Page) -> None:
     _tell_owners(pull, page.found)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
     pull.tally.note(*page.notes)
+    for rule, note in page.folded:
+        pull.tally.fold(rule, note)
     try:
         await deliver(pull.context, page.leased)
     except ListenerFailed as error:
@@ -345,6 +349,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
             raise cdrs.conflict(document)
         page.found.extend(incoming.deviations)
         page.notes.extend(f"{_named(listed)}: {each.message}" for each in incoming.noted)
+        page.folded.extend((each.rule, f"{_named(listed)}: {each.message}") for each in incoming.counted)
     except CannotStore:
         raise
     except (InvalidObject, NotJson) as error:

@@ -171,6 +171,8 @@ class Tally:
     counts: dict[str, int] = field(factory=dict)
     rejections: list[RejectedObject] = field(factory=list)
     notes: list[str] = field(factory=list)
+    folded: dict[str, tuple[str, int]] = field(factory=dict)
+    """By rule, of what may hold for many objects: the first note, and how many there are."""
     total: int | None = None
     offset: int = 0
 
@@ -187,6 +189,11 @@ class Tally:
     def note(self, *notes: str) -> None:
         """Note problems of the list."""
         self.notes.extend(notes[: max(0, MOST_LISTED - len(self.notes))])
+
+    def fold(self, rule: str, note: str) -> None:
+        """Note what may hold for many objects: the first of them, and how many."""
+        first, count = self.folded.get(rule, (note, 0))
+        self.folded[rule] = (first, count + 1)
 
     def progress(self, ended: SyncEnded | None = None) -> SyncProgress:
         """Where it is."""
@@ -207,12 +214,13 @@ class Tally:
 
     def report(self, ended: SyncEnded, reason: str, duration: float) -> ModuleReport:
         """The sum of it."""
+        folded = [f"{note} ({count - 1} more)" if count > 1 else note for note, count in self.folded.values()]
         return ModuleReport(
             module=self.module,
             ended=ended,
             reason=reason,
             duration=duration,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *folded),
             rejections=tuple(self.rejections),
             **self.counts,
         )

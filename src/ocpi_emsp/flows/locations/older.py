@@ -1,0 +1,54 @@
+"""What is not stored of an EVSE since its partner said something later of that part: named where it differs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ocpi_emsp.codec import wire_time
+from ocpi_emsp.codec.content import same_content
+from ocpi_emsp.codec.moments import EARLIEST, said_at
+from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
+from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.models import Connector, Evse
+from ocpi_emsp.ports import Kind, Record
+
+_NULL = msgspec.Raw(b"null")
+
+
+def name_older(incoming: Incoming, received: Record, stands: Record, pointer: str = "") -> None:
+    """Name what an EVSE was received with and is not in what ``stands`` of it now, since it is older."""
+    if received.document == stands.document:
+        return
+    before, after = members(received.document), members(stands.document)
+    said, kept = _connectors(before), _connectors(after)
+    is_older = EARLIEST < said_at(received.document) < said_at(stands.document)
+    later = [each for each in kept if _is_kept(said.get(each), kept[each], is_older=is_older)]
+    others = [each for each in kept if each in said and each not in later]
+    is_same = said.keys() == kept.keys() and all(_says_the_same(said[each], kept[each]) for each in others)
+    if is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE)):
+        stood = f"EVSE {shown(received.key.id)} was last updated {wire_time(said_at(stands.document))}"
+        message = f"{stood}, the received one is older; only what is newer in it is stored"
+        incoming.note(f"{pointer}/last_updated", "evse.older", message, Evse.clause, counts=True)
+    for each in later:
+        stood = f"connector {shown(each)} of EVSE {shown(received.key.id)} was last updated"
+        older = "the received one" if each in said else "the EVSE without it"
+        message = f"{stood} {wire_time(said_at(kept[each]))}, {older} is older; it stays as stored"
+        incoming.note(f"{pointer}/connectors", "connector.older", message, Connector.clause, counts=True)
+
+
+def _connectors(evse: Members) -> dict[str, msgspec.Raw]:
+    """The connectors of an EVSE by their ids, taken out of it; of several with one id the last one counts."""
+    return {identity(each, "id"): each for each in as_items(evse.pop("connectors", _NULL))}
+
+
+def _is_kept(received: msgspec.Raw | None, stored: msgspec.Raw, *, is_older: bool) -> bool:
+    """Whether a stored connector stays for its own time, and not since its EVSE is older."""
+    if received is None:
+        return not is_older
+    return EARLIEST < said_at(received) < said_at(stored) and not _says_the_same(received, stored)
+
+
+def _says_the_same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
+    first, second = (b'{"connectors":[%b]}' % bytes(each) for each in (one, other))
+    return same_content(first, second, Kind.EVSE)
