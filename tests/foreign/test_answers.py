@@ -1,6 +1,7 @@
 """What a partner answers without an envelope is said, on every call that we make (issue 11, number 16)."""
 
 import logging
+from base64 import b64encode
 from typing import Any, TypeAlias
 
 import httpx
@@ -15,12 +16,18 @@ from our_emsp import CPO_TOKEN
 from scripted_cpo import ScriptedCpo
 
 Case: TypeAlias = dict[str, Any]
+ENCODED = b64encode(CPO_TOKEN.encode()).decode()
 DRIVERS = ("T/1", "T%2F1", "T0", "IT-BEC-1")
 
 
 def answer(case: Case, request: httpx.Request) -> httpx.Response:
     text = case["input"]["body"]
-    for name, value in (("token", CPO_TOKEN), ("method", request.method), ("path", request.url.path)):
+    for name, value in (
+        ("token", CPO_TOKEN),
+        ("token64", ENCODED),
+        ("method", request.method),
+        ("path", request.url.path),
+    ):
         text = text.replace(f"{{{name}}}", value)
     return httpx.Response(case["input"]["status"], content=text.encode())
 
@@ -39,11 +46,12 @@ def test_the_words_are_in_the_exception_and_in_the_log(
     error = str(caught.value)
     assert says in error
     assert CPO_TOKEN not in error
+    assert ENCODED not in error + caplog.text
     assert error.isprintable()
     assert len(error) < LONGEST + 300
     (line,) = [each.getMessage() for each in caplog.records if each.getMessage().startswith("call.failed")]
     words = says.partition(": ")[2] if says.startswith("answered") else says
-    assert words.replace('"', "") in line.replace("\\\\", "\\")
+    assert words.replace('"', "") in line.replace('\\"', "").replace("\\\\", "\\")
     without_ids = line.partition("correlation_id")[0]
     assert not [driver for driver in (CPO_TOKEN, *DRIVERS) if driver in without_ids]
 

@@ -19,19 +19,23 @@ Case = dict[str, Any]
 STORING: dict[str, Callable[[Emsp, dict[str, Any]], object]] = {
     "put": lambda emsp, changes: emsp.tokens.put(evolve(token("A"), **changes)),
     "put_many": lambda emsp, changes: emsp.tokens.put_many([token("B"), evolve(token("A"), **changes)]),
-    "patch": lambda emsp, changes: emsp.tokens.patch("KNOWN", **{"auth_id": "", **_without_uid(changes)}),
+    "patch": lambda emsp, changes: emsp.tokens.patch("KNOWN", **(_without_uid(changes) or {"auth_id": ""})),
 }
 
 
 @cases("driver", "token-*")
 @pytest.mark.parametrize("way", STORING)
-def test_a_token_without_an_id_is_refused_before_it_is_stored(case: Case, any_store: Any, way: str) -> None:
+def test_a_token_without_an_id_or_with_such_a_text_is_refused_before_it_is_stored(
+    case: Case, any_store: Any, way: str
+) -> None:
     emsp = make_emsp(store=any_store)
     emsp.tokens.put(token("KNOWN"))
     with pytest.raises(InvalidObject) as refused:
         STORING[way](emsp, case["input"])
-    named = "auth_id" if way == "patch" else case["outcome"]["named"]
+    named = case["outcome"]["named"]
+    named = "auth_id" if (way, named) == ("patch", "uid") else named
     assert named in str(refused.value)
+    assert refused.value.message.isprintable()
     assert [each.pointer for each in refused.value.findings if each.severity is Severity.ERROR] == [f"/{named}"]
     assert [each.uid for each in emsp.tokens.list()] == ["KNOWN"]
     assert emsp.tokens.get("KNOWN") == token("KNOWN")
@@ -64,6 +68,32 @@ def test_a_patch_that_no_valid_token_can_have_is_not_pushed(changes: dict[str, A
     server.asked.clear()
     with pytest.raises(InvalidObject):
         call(emsp, "sync", "patch_token", "A", **changes)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("changes", [{"issuer": "Société"}, {"issuer": ""}, {"uid": "Ä1"}, {"language": None}])
+def test_what_partners_read_is_taken(changes: dict[str, Any]) -> None:
+    emsp = make_emsp()
+    emsp.tokens.put(evolve(token("A"), **changes))
+    assert len(list(emsp.tokens.list())) == 1
+
+
+GETTERS = {"location": ("location_id",), "evse": ("location_id", "evse_uid")}
+GETTERS |= {"connector": ("location_id", "evse_uid", "connector_id"), "token": ("uid",)}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bad", ["", " ", "\n", ".", ".."])
+@pytest.mark.parametrize("name", GETTERS)
+def test_an_object_without_an_id_is_not_asked_for(name: str, bad: str, mode: Mode) -> None:
+    server = ScriptedCpo()
+    emsp = registered(server)
+    server.asked.clear()
+    for place, named in enumerate(GETTERS[name]):
+        ids = [bad if place == at else "A" for at in range(len(GETTERS[name]))]
+        with pytest.raises(InvalidObject, match=f"invalid {named} ") as refused:
+            call(emsp, mode, name, *ids)
+        assert str(refused.value).isprintable()
     assert server.asked == []
 
 

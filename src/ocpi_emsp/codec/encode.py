@@ -8,7 +8,7 @@ Rules of this module (types.md, transport_and_format.md):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,9 +19,11 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.strict import decode_strict
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Finding, Report, Rule, Severity, pointer
+from ocpi_emsp.models import Token
 from ocpi_emsp.models.tariffs import UnreadRestrictions
 from ocpi_emsp.scalars import aware
 
@@ -79,15 +81,26 @@ EMPTY_ID = Rule(
     clause="",
     sentence="An id of ours is empty, or dots alone: it identifies nothing.",
 )
+BAD_TEXT = Rule(
+    id="token.text",
+    severity=Severity.ERROR,
+    clause="types.md#15-string-type",
+    sentence="A text of a token of ours is not printable, or its language is empty.",
+)
 _IDS = ("uid", "auth_id", "location_id", "evse_uid", "connector_id", "session_id")
+_TEXTS = ("uid", "auth_id", "visual_number", "issuer", "language")
 
 
-def require_ids(value: Any) -> None:
-    """Raises InvalidObject for an object, or a token in it, with an id that identifies nothing.
+def require_texts(value: Any) -> None:
+    """Raises InvalidObject for an object, or a token in it, with an id that identifies nothing, and for a token with a
+    text that no token can have.
 
-    One of dots alone is a step in the path of a URL: ``tokens/IT/BEC/..`` is another object.
+    An id of dots alone is a step in the path of a URL: ``tokens/IT/BEC/..`` is another object.
     """
-    found = [*_unusable_ids(value), *_unusable_ids(getattr(value, "token", None), ("token",))]
+    token, path = (value, ()) if isinstance(value, Token) else (getattr(value, "token", None), ("token",))
+    found = [*_unusable_ids(value), *(_unusable_ids(token, path) if path else ())]
+    if isinstance(token, Token):
+        found += unusable_texts({name: getattr(token, name) for name in _TEXTS}, path)
     if found:
         message = f"this {type(value).__name__} breaks the specification; it is not sent"
         raise InvalidObject(f"{message}: {found[0].message}", findings=tuple(found))
@@ -98,7 +111,25 @@ def _unusable_ids(value: Any, path: tuple[str, ...] = ()) -> Iterator[Finding]:
         text = getattr(value, name, None)
         if isinstance(text, str) and not is_usable_id(text):
             expected = "expected text that identifies something, for example 'A1'"
-            yield Finding.of(EMPTY_ID, pointer((*path, name)), f"invalid {name} '{text}': {expected}", value.clause)
+            message = f"invalid {name} {shown(text)}: {expected}"
+            yield Finding.of(EMPTY_ID, pointer((*path, name)), message, value.clause)
+
+
+def unusable_texts(members: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """What is wrong with texts of a token: line breaks and the like (types.md 1.5), a language that is none.
+
+    Letters beyond ASCII are left to the partners: most read them.
+    """
+    for name in _TEXTS:
+        text = members.get(name)
+        if not isinstance(text, str) or (name in _IDS and not is_usable_id(text)):  # the latter is a fault of its own
+            continue
+        expected = "" if text.isprintable() else "expected printable characters, for example 'A1'"
+        if name == "language" and not text.strip():
+            expected = "expected a language of ISO 639-1 or None, for example 'de'"
+        if expected:
+            message = f"invalid {name} {shown(text)}: {expected}"
+            yield Finding.of(BAD_TEXT, pointer((*path, name)), message, BAD_TEXT.clause)
 
 
 def is_usable_id(text: str) -> bool:
@@ -113,7 +144,7 @@ def encode_valid(value: Any) -> bytes:
     try:
         data = dump(plain)
         if decode_strict(type(value), data) is not None:
-            require_ids(value)
+            require_texts(value)
             return data
         plain = parse(data)
     except InvalidObject as error:

@@ -3,6 +3,7 @@
 Rules of this module (docs/spec-choices.md row 13):
 - the words of a person come first: FastAPI's ``detail``, a problem's ``title`` (RFC 9457), ``message``, ``error``; what
   is about a field names the field;
+- JSON in which they lie deeper than is looked stands as it is;
 - of HTML, the text of the title or the body; anything else as it stands;
 - it is on one line, bounded, and what is not printable is escaped. Its secrets are for the caller to hide.
 """
@@ -36,7 +37,8 @@ def words_of(body: bytes) -> str:
     """The words of an answer without an envelope, unbounded and unescaped; empty where there are none."""
     text = body[:_READ].decode("utf-8-sig", "replace")
     try:
-        return "; ".join(_sentences(msgspec.json.decode(text.strip()), _DEEPEST))
+        value = msgspec.json.decode(text.strip())
+        return "; ".join(_sentences(value, _DEEPEST)) or (text if value else "")
     except (msgspec.MsgspecError, RecursionError):
         return _of_html(text) if re.search(r"<[a-zA-Z!]", text) else text
 

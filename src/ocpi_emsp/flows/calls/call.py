@@ -123,6 +123,9 @@ def judge(request: Request, response: Response) -> Envelope:
             raise PartnerRefused(
                 message, method=method, url=url, answered_http=response.status, answered_code=None
             ) from None
+        if not response.body.strip():
+            message = f"{method} {url}: answered HTTP {response.status} without a body"
+            raise AnswerUnusable(message, method=method, url=url) from None
         quoted = f"; the answer was: {words}" if words else ""
         raise AnswerUnusable(f"{method} {url}: {error.message}{quoted}", method=method, url=url) from None
     if not 200 <= response.status < 300 or not 1000 <= envelope.status_code < 2000:

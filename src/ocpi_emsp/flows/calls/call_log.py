@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -141,8 +142,8 @@ class LoggedCall:
 
 
 def without_secrets(request: Request, said: str) -> str:
-    """A text without the secrets that a request was sent with: its token, raw or as it stands in the header, and what
-    extra headers hold."""
+    """A text without the secrets that a request was sent with: its token, that of its body, and what extra headers
+    hold, each raw and in base64."""
     for secret in _secrets(request):
         said = said.replace(secret, _HIDDEN)
     return said
@@ -185,6 +186,7 @@ def _secrets(request: Request) -> list[str]:
     if b'"token"' in request.body:
         with suppress(msgspec.MsgspecError):
             found.append(msgspec.json.decode(request.body, type=_WithToken).token)
+    found += [b64encode(secret.encode()).decode() for secret in found]
     return sorted(filter(None, found), key=len, reverse=True)
 
 

@@ -16,7 +16,9 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.encode import is_usable_id
 from ocpi_emsp.codec.patch import identity
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import in_zone
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
@@ -64,7 +66,11 @@ def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
 
 
 async def fetch_object(context: Context, party: Party, route: Route, kind: type[T], /, **params: str) -> T:
-    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read."""
+    """One object. Raises PartnerRefused where it is not known, AnswerUnusable where it cannot be read;
+    InvalidObject for an id that cannot stand in a URL: nothing was sent."""
+    for name, value in params.items():
+        if not is_usable_id(value):
+            raise InvalidObject(f"invalid {name} {shown(value)}: expected the id of an object, for example 'A1'")
     envelope = await call(context, party, route, params=params)
     return read(kind, in_zone(envelope.data, party.profile.time_zone).document)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from attrs import fields_dict
 
 from ocpi_emsp.codec import diagnose, dump, encode_valid, parse
-from ocpi_emsp.codec.encode import document, is_usable_id
+from ocpi_emsp.codec.encode import document, is_usable_id, unusable_texts
 from ocpi_emsp.codec.extensions import extended, require_extensions
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
@@ -57,8 +57,11 @@ def _require_valid(changes: dict[str, Any]) -> None:
     auth_id = changes.get("auth_id")
     if isinstance(auth_id, str) and not is_usable_id(auth_id):
         raise InvalidObject(
-            f"invalid auth_id '{auth_id}': expected text that identifies a driver, for example 'IT-BEC-1'"
+            f"invalid auth_id {shown(auth_id)}: expected text that identifies a driver, for example 'IT-BEC-1'"
         )
+    unusable = tuple(unusable_texts(changes))
+    if unusable:
+        raise InvalidObject(f"{unusable[0].message}; the changes are not sent", findings=unusable)
     wrong = Report.of(findings).at_least(Severity.WARNING)
     if wrong:
         raise InvalidObject("these changes of a token break the specification; they are not sent", findings=wrong)
@@ -96,8 +99,8 @@ def _said(value: object) -> str:
 
 
 def _params(context: Context, uid: str) -> dict[str, str]:
-    if not is_usable_id(uid):
-        raise InvalidObject(f"invalid uid '{uid}': expected the uid of a token, for example '04E2A3F4'")
+    if not is_usable_id(uid) or not uid.isprintable():
+        raise InvalidObject(f"invalid uid {shown(uid)}: expected the uid of a token, for example '04E2A3F4'")
     return {
         "country_code": context.identity.country_code,
         "party_id": context.identity.party_id,
