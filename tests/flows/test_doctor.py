@@ -126,6 +126,7 @@ def test_a_cpo_that_is_well(portal: BlockingPortal) -> None:
 FAILING = {
     "busy",
     "endless-body",
+    "framework-errors",
     "html-errors",
     "huge-page",
     "ocpi-2001",
