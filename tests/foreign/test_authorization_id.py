@@ -195,6 +195,29 @@ def test_a_session_is_linked_by_its_authorization_id(case: Case, any_store: Any,
             assert (pending.refresh().session_id == "NEW") is (name == case["outcome"]["linked"]), name
 
 
+@cases("driver", "late-*")
+@pytest.mark.parametrize("path", ["PATCH", "PUT", "pulled"])
+def test_a_session_that_gets_its_authorization_id_later_is_linked(case: Case, store: Any, path: str) -> None:
+    server = CommandServer()
+    cpo = known(server, store=store)
+    plain = start(cpo.emsp) if case["input"]["plain"] else None
+    named = start(cpo.emsp, authorization_id=case["input"]["sent"])
+    first = new_session(cpo, "NEW", case["input"]["at"], last_updated=at(0))
+    cpo.put("sessions/*/NEW", first)
+    assert plain is None or plain.refresh().session_id == "NEW"
+    assert named.refresh().session_id is None
+    later = {**first, **case["input"]["later"], "last_updated": at(1)}
+    if path == "PATCH":
+        assert cpo.push("PATCH", "sessions/NL/TNM/NEW", case["input"]["later"]).code == 1000
+    elif path == "PUT":
+        cpo.put("sessions/*/NEW", later)
+    else:
+        server.lists["sessions"] = [later]
+        assert not cpo.emsp.partner("NL-TNM").sync(modules=["sessions"]).rejected
+    assert (named.refresh().session_id == "NEW") is case["outcome"]["linked"]
+    assert plain is None or (plain.refresh().session_id == "NEW") is not case["outcome"]["linked"]
+
+
 @cases("driver", "cdr-*")
 def test_a_cdr_and_a_session_of_one_authorization_are_a_pair(case: Case, any_store: Any) -> None:
     cpo = peer(store=any_store)

@@ -1,6 +1,7 @@
 """Tokens with line breaks, JSON behind a byte order mark, compressed bodies (issue 11, number 18)."""
 
 import base64
+import codecs
 import gzip
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -51,22 +52,42 @@ def their_put(emsp: Emsp, theirs: str) -> None:
     push_credentials(emsp, "PUT", register_tnm(emsp), theirs)
 
 
+def their_patch(emsp: Emsp, theirs: str) -> None:
+    push_credentials(emsp, "PATCH", register_tnm(emsp), theirs)
+
+
 def our_post(emsp: Emsp, _: str) -> None:
-    emsp.parties.register(URL, token_a="token-a")
+    try:
+        emsp.parties.register(URL, token_a="token-a")
+    except OcpiError:
+        assert [*emsp.parties.list()] == []
+        raise
     list(emsp.partner("NL-TNM").client().locations())
 
 
 def token_a(emsp: Emsp, theirs: str) -> None:
+    if not theirs.strip():
+        with pytest.raises(
+            ValueError, match="invalid token_a: expected the token that the CPO gave, found an empty one"
+        ):
+            emsp.parties.register(URL, token_a=theirs)
+        raise OcpiError("the partner's token is empty")
     emsp.parties.register(URL, token_a=theirs)
 
 
 def our_put(emsp: Emsp, _: str) -> None:
     register_tnm(emsp)
-    emsp.partner("NL-TNM").update()
+    before = emsp.parties.get("NL-TNM")
+    try:
+        emsp.partner("NL-TNM").update()
+    except OcpiError:
+        after = emsp.parties.get("NL-TNM")
+        assert (after and after.endpoints) == (before and before.endpoints)
+        raise
     list(emsp.partner("NL-TNM").client().locations())
 
 
-WAYS = {each.__name__: each for each in (their_post, their_put, our_post, token_a, our_put)}
+WAYS = {each.__name__: each for each in (their_post, their_put, their_patch, our_post, token_a, our_put)}
 
 
 @cases("tokens")
@@ -79,7 +100,7 @@ def test_a_token_of_theirs_is_sent_or_named(way: str, case: Case) -> None:
         with pytest.raises(OcpiError) as caught:
             WAYS[way](emsp, theirs)
         assert case["outcome"]["refused"] in str(caught.value)
-        assert theirs not in str(caught.value)
+        assert not theirs.strip() or theirs not in str(caught.value)
         assert "LocalProtocolError" not in str(caught.value)
         return
     WAYS[way](emsp, theirs)
@@ -153,3 +174,37 @@ def test_a_compressed_body_is_refused_by_name(send: Callable[..., int], encoding
     assert ("accept-encoding", "identity") in answer.headers
     plain = {**headers, "content-encoding": "identity"}
     assert emsp.handle(Request("POST", "/2.1.1/cdrs", "", plain, encode(samples.cdr()))).status == 201
+
+
+KINDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "UTF-16": (lambda body: body.decode().encode("utf-16"), "the body is UTF-16, expected UTF-8"),
+    "UTF-16 BE": (lambda body: codecs.BOM_UTF16_BE + body.decode().encode("utf-16-be"), "the body is UTF-16"),
+    "UTF-32": (lambda body: body.decode().encode("utf-32"), "the body is UTF-32"),
+    "Latin-1": (lambda body: body[:-1] + b',"x":"\xe9"}', "invalid UTF-8"),
+    "gzip": (gzip.compress, "the body is compressed with gzip"),
+    "empty": (lambda _: b"", "the body is empty"),
+    "blank": (lambda _: b" \n", "the body is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_body_that_is_no_json_is_named_by_what_it_is(kind: str) -> None:
+    make, words = KINDS[kind]
+    emsp = facing(ScriptedCpo())
+    headers = {"authorization": f"Token {register_tnm(emsp)}"}
+    for method, module, path, body in CALLS:
+        if body is not None:
+            answer = emsp.handle(Request(method, f"/2.1.1/{module}/{path}", "", headers, make(encode(body))))
+            assert words in decode(answer.body)["status_message"], f"{method} {module}/{path}: {answer.body!r}"
+            assert answer.status == (415 if kind == "gzip" else 400), answer
+    assert [*emsp.locations.list("NL-TNM")] == [*emsp.cdrs.list("NL-TNM")] == []
+
+
+@pytest.mark.parametrize("kind", ["UTF-16", "UTF-32", "gzip"])
+def test_an_answer_that_is_no_json_is_named_by_what_it_is(kind: str) -> None:
+    make, words = KINDS[kind]
+    cpo = ScriptedCpo(lambda _: httpx.Response(200, content=make(page([], total=0).content)))
+    emsp = facing(cpo)
+    register_tnm(emsp)
+    with pytest.raises(OcpiError, match=words):
+        list(emsp.partner("NL-TNM").client().locations())

@@ -11,12 +11,13 @@ Rules of this module (RFC 8259, status_codes.md):
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -28,6 +29,16 @@ _BOM = "\ufeff"
 """Some libraries write one before JSON; RFC 8259 8.1 lets a reader ignore it."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+GZIP: Final = b"\x1f\x8b"
+"""How a body that is compressed with gzip begins."""
+_STARTS: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+    (GZIP, "compressed with gzip"),
+)
+"""The first bytes of what is not UTF-8, the longest first."""
 
 
 class JsonObject(dict[str, Any]):
@@ -52,7 +63,7 @@ def parse(data: bytes | str) -> Any:
         if _SURROGATE.search(text):
             msgspec.json.decode(text, type=msgspec.Raw)
     except UnicodeDecodeError as error:
-        raise NotJson(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
+        raise _of_another_kind(data, f"{error.reason} at byte {error.start}") from None
     except UnicodeEncodeError as error:
         raise NotJson(f"invalid UTF-8: {error.reason} at character {error.start}") from None
     except (
@@ -101,12 +112,19 @@ def parsed(value: Any) -> Any:
         raise malformed(error) from None
 
 
+def _of_another_kind(data: bytes | str, reason: str) -> NotJson:
+    """The NotJson of what is not UTF-8: named where its first bytes say what it is."""
+    found = () if isinstance(data, str) else (named for start, named in _STARTS if data.startswith(start))
+    named = next(iter(found), None)
+    return NotJson(f"the body is {named}, expected UTF-8" if named else f"invalid UTF-8: {reason}")
+
+
 def require_utf8(data: bytes) -> None:
     """Raises NotJson for bytes that are not UTF-8; msgspec itself does not look into what it skips."""
     try:
         data.isascii() or str(data, "utf-8")
     except UnicodeDecodeError as error:
-        raise NotJson(f"invalid UTF-8: {error.reason} at byte {error.start}") from None
+        raise _of_another_kind(data, f"{error.reason} at byte {error.start}") from None
 
 
 def dump(document: Any) -> bytes:

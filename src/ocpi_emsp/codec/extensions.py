@@ -22,7 +22,7 @@ from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, Severity, pointer
 
 AUTHORIZATION_ID: Final = "authorization_id"
-_NAMES: Final = (AUTHORIZATION_ID, "authorization_reference")
+NAMES_OF_AUTHORIZATION: Final = (AUTHORIZATION_ID, "authorization_reference")
 _LONGEST: Final = 36
 """Characters of an authorization_id, as of every id in 2.1.1."""
 
@@ -96,7 +96,7 @@ def authorization_id_of(received: bytes) -> str | None:
         return None
     try:
         found = members(received)
-        values = [msgspec.json.decode(found[name]) for name in _NAMES if name in found]
+        values = [msgspec.json.decode(found[name]) for name in NAMES_OF_AUTHORIZATION if name in found]
     except (NotJson, InvalidObject, msgspec.DecodeError):
         return None
     texts = (str(each).strip() for each in values if isinstance(each, str | int) and not isinstance(each, bool))

@@ -72,7 +72,7 @@ class Parties(Resource):
         offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, ``extensions`` in our
         credentials (docs/extensions.md), and ``headers`` with each call. All of them are in its profile then. Raises
         UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a
-        party which is registered; ValueError for a module, extension or header that cannot exist.
+        party which is registered; ValueError for an empty token, and a module, extension or header that cannot exist.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
         async with self._contexts.calling() as context:

@@ -3,6 +3,7 @@
 Rules of this module (transport_and_format.md, security; docs/spec-choices.md row 1):
 - ``Token <token>``, the scheme in any case; 2.1.1 sends the token raw, partners with 2.2 habits send it in base64;
 - white space around a token is no part of it, nor is a line break at the end of what was encoded;
+- a token that is empty, or that the header cannot hold, is refused where we receive it;
 - both readings are looked up exactly, none is guessed from the shape; we send raw unless a party's profile says base64.
 """
 
@@ -39,6 +40,8 @@ def from_base64(token: str) -> str | None:
 def authorization(token: str, *, as_base64: bool = False) -> str:
     """The header's value for a token that we present, without white space around it. Raises AnswerUnusable."""
     token = token.strip()
+    if not token:
+        raise AnswerUnusable("the partner's token is empty: it has to give one")
     if as_base64:
         return "Token " + base64.b64encode(token.encode()).decode()
     bad = _UNSENDABLE.search(token)

@@ -1,7 +1,9 @@
 """From command to session: the session that a START_SESSION brought about is found, and linked to it.
 
 Rules of this module (mod_commands.md 1; the law of matching is in session_match.py):
-- a session is looked at once, when it is new: nothing links two sessions to a command, or two commands to a session;
+- a session is looked at when it is new: nothing links two sessions to a command, or two commands to a session; one that
+  gets its authorization_id later is looked at once more, for what was sent under that name alone, and taken from the
+  command that it was linked to by its place;
 - a command that was refused leads to no session; one without an answer, or whose deadline passed, may;
 - a session that begins during a reservation of the same driver uses it, whether a command began it or not;
 - a pending match stays for as long as a session may arrive; a refusal changes nothing about that, since a result may
@@ -13,24 +15,35 @@ Rules of this module (mod_commands.md 1; the law of matching is in session_match
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from attrs import evolve
 
+from ocpi_emsp.codec.moments import EARLIEST
 from ocpi_emsp.events import CommandLedToSession
 from ocpi_emsp.flows.commands.reservations import used
 from ocpi_emsp.flows.commands.session_match import PendingMatch, authorization_key, fitting, matches_at, place
-from ocpi_emsp.flows.commands.states import CommandState, SentCommand, command_key, get_command, put_command
+from ocpi_emsp.flows.commands.states import (
+    CommandState,
+    SentCommand,
+    command_key,
+    get_command,
+    put_command,
+    read_command,
+)
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession
 from ocpi_emsp.models import CommandResponseType, CommandType
-from ocpi_emsp.ports import NAMED_START, START, START_PLACE, STARTS, Key, Transaction
+from ocpi_emsp.ports import NAMED_START, START, START_PLACE, STARTS, Key, Kind, Query, Transaction
 
 REFUSALS = frozenset(
     {CommandResponseType.REJECTED, CommandResponseType.NOT_SUPPORTED, CommandResponseType.UNKNOWN_SESSION}
 )
 """Results after which no session follows; TIMEOUT is none: the charge point may have received the command."""
 _PAGE = 100
+_DAY = timedelta(days=1)
+"""A session is linked to no command that was sent longer before it began."""
 
 
 async def link(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
@@ -47,6 +60,8 @@ async def _near(
     incoming: Incoming, tx: Transaction, new: NewSession, pending: Sequence[PendingMatch]
 ) -> list[PendingMatch]:
     """Those that the session fits and that wait still, the nearest first."""
+    if new.is_late:
+        pending = [each for each in pending if each.authorization_id is not None]
     near = []  # one of NAMED_START is locked here, before any command: whoever found it by its name does so too
     for pending_match in fitting(pending, new.view, incoming.context.limits, new.authorization_id):
         if pending_match.authorization_id is None or await tx.entry(pending_match.entry_id) is not None:
@@ -114,12 +129,28 @@ async def _link_command(incoming: Incoming, tx: Transaction, new: NewSession, ne
             await _settle(tx, pending_match, new)
         elif may_lead_to_a_session(sent):
             session_id = new.view.id
+            if new.is_late:
+                await _take_back(incoming, tx, new)
             await put_command(tx, evolve(sent, session_id=session_id), incoming.now, incoming.correlation_id)
             await _settle(tx, pending_match, new)
             await incoming.emit(
                 tx, CommandLedToSession, sent.key, uid=sent.uid, command=sent.command.value, session_id=session_id
             )
             return
+
+
+async def _take_back(incoming: Incoming, tx: Transaction, new: NewSession) -> None:
+    """Its name says which command it is of: one that it was linked to by its place has no session again."""
+    begun, (country_code, party_id) = new.view.start_datetime, incoming.party.owner
+    since = begun - _DAY if begun - EARLIEST > _DAY else None
+    query = Query(
+        kind=Kind.COMMAND, country_code=country_code, party_id=party_id, date_from=since, limit=1000, count=False
+    )
+    while records := (await tx.page(query)).records:
+        for sent in map(read_command, (record.document for record in records)):
+            if sent.command == CommandType.START_SESSION and sent.session_id == new.view.id:
+                await put_command(tx, evolve(sent, session_id=None), incoming.now, incoming.correlation_id)
+        query = evolve(query, after=records[-1].sequence)
 
 
 async def _use_reservation(incoming: Incoming, tx: Transaction, new: NewSession, near: Sequence[PendingMatch]) -> None:

@@ -46,6 +46,7 @@ from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, request_push
 from ocpi_emsp.models import Credentials, ModuleID
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.routes import outgoing
+from ocpi_emsp.wire import authorization
 
 _CROSSINGS = 3
 """How often a partner's new token is tried, where another one was received meanwhile: two renewals cross, not more."""
@@ -82,9 +83,11 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
 async def register(context: Context, versions_url: str, token_a: str, profile: Profile) -> Party:
     """Run the handshake towards a partner with the token that it gave us.
 
-    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported, AlreadyRegistered; nothing is
-    left behind then.
+    Raises CannotUseApi, UnsupportedVersion, MissingEndpoints, PartnerError, NotSupported, AlreadyRegistered, ValueError
+    for an empty token; nothing is left behind then.
     """
+    if not token_a.strip():
+        raise ValueError("invalid token_a: expected the token that the CPO gave, found an empty one")
     context = context.correlated()
     if not outgoing("credentials.post").on(context.matrix):
         raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
@@ -126,6 +129,7 @@ async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, pr
     url = offer.url(ModuleID.CREDENTIALS)
     request = outgoing_request("POST", url, token_a, profile, body)
     theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
+    authorization(theirs.token, as_base64=profile.base64_token)  # what cannot be sent is refused here
     if _is_us(context, theirs.country_code, theirs.party_id):
         raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
     return theirs

@@ -50,6 +50,7 @@ from ocpi_emsp.flows.parties.pending_push import request_push
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import outgoing
+from ocpi_emsp.wire import authorization
 
 _CROSSINGS = 3
 """How often the token of an answer is compared with the stored one: renewals of both sides cross, not many more."""
@@ -154,6 +155,7 @@ async def _exchanged(context: Context, party: Party, method: str, token: str) ->
     theirs = read(Credentials, (await _call(context, party, method, body)).data)
     if (theirs.country_code.upper(), theirs.party_id.upper()) != party.owner:
         raise _OfAnotherParty(f"{party} answered with the credentials of {theirs.country_code}-{theirs.party_id}")
+    authorization(theirs.token, as_base64=party.profile.base64_token)  # what cannot be sent is refused here
     return theirs
 
 

@@ -91,11 +91,19 @@ class NewSession:
 
     view: Session
     authorization_id: str | None = None
+    is_late: bool = False
+    """The session was known, and says only now what its authorization is called."""
 
     @classmethod
     def of(cls, session: Session, document: bytes) -> NewSession:
         """The session of a document."""
         return cls(session, authorization_id_of(document))
+
+    @classmethod
+    def late(cls, session: Session, before: bytes, document: bytes) -> NewSession | None:
+        """The session of a document that names another authorization than before; None where it does not."""
+        name = authorization_id_of(document)
+        return None if name is None or name == authorization_id_of(before) else cls(session, name, is_late=True)
 
 
 @frozen

@@ -20,6 +20,7 @@ from typing import TypeAlias
 from attrs import evolve
 
 from ocpi_emsp import logs
+from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
@@ -131,6 +132,8 @@ def _plain_body(request: Request) -> Request:
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if request.body and encoding not in ("", "identity"):
         raise UnsupportedEncoding(f"Content-Encoding {shown(encoding[:40])} is not supported: send the body without it")
+    if request.body.startswith(GZIP):
+        raise UnsupportedEncoding("the body is compressed with gzip, expected plain JSON: send the body without it")
     if request.body.startswith(BOM_UTF8):
         return evolve(request, body=request.body.removeprefix(BOM_UTF8))
     return request
@@ -158,9 +161,7 @@ async def serve_as(
     if logged is not None:
         logged.deviations = incoming.deviations
     try:
-        if route.method == "PATCH":
-            incoming = await usable_patch(incoming, route)
-        response = await FLOWS[route.name](incoming)
+        response = await _answered(incoming, route)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson):
             as_received = evolve(incoming, request=request)
@@ -172,6 +173,18 @@ async def serve_as(
         raise
     await deliver(context, incoming.leased, incoming.touched)
     return response
+
+
+async def _answered(incoming: Incoming, route: Route) -> Response:
+    """What the flow of a route answers. Raises what it raises; an empty body is named."""
+    try:
+        if route.method == "PATCH":
+            incoming = await usable_patch(incoming, route)
+        return await FLOWS[route.name](incoming)
+    except NotJson:
+        if incoming.request.body.strip():
+            raise
+        raise NotJson("the body is empty") from None
 
 
 def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:

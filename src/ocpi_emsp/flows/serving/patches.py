@@ -2,7 +2,8 @@
 
 Rules of this module (transport_and_format.md, PATCH; docs/spec-choices.md rows 5 and 6):
 - a PATCH without a member of its object changes nothing that its sender meant: it is refused (2001), not a success; a
-  member that the specification does not know is one where the stored object has it;
+  member that the specification does not know is one where the stored object has it, or where it is read: the
+  authorization_id of a session;
 - ``"evses": null`` removes no EVSE: one that is gone is REMOVED, and no PATCH takes EVSEs away.
 """
 
@@ -15,6 +16,7 @@ import msgspec
 from attrs import evolve, fields_dict
 
 from ocpi_emsp.codec.documents import repetitions
+from ocpi_emsp.codec.extensions import NAMES_OF_AUTHORIZATION
 from ocpi_emsp.codec.newer import names_of_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
@@ -34,7 +36,12 @@ _OBJECTS: Final[Mapping[str, Any]] = {
     "tariffs.patch": Tariff,
 }
 """The object of each PATCH."""
-_MEMBERS: Final = {kind: frozenset(fields_dict(kind)) | names_of_patch(kind) for kind in _OBJECTS.values()}
+_READ_BESIDE: Final[Mapping[Any, frozenset[str]]] = {Session: frozenset(NAMES_OF_AUTHORIZATION)}
+"""Extensions that are read (docs/extensions.md)."""
+_MEMBERS: Final = {
+    kind: frozenset(fields_dict(kind)) | names_of_patch(kind) | _READ_BESIDE.get(kind, frozenset())
+    for kind in _OBJECTS.values()
+}
 _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "locations.patch_location": (Kind.LOCATION, "location_id", ""),
     "locations.patch_evse": (Kind.EVSE, "evse_uid", "location_id"),

@@ -5,7 +5,8 @@ Beside those (docs/spec-choices.md rows 6 and 15):
   with the same status is stored, since a late cost or meter value would be lost otherwise;
 - what a session takes back (COMPLETED by INVALID, kWh that fall) is stored, with a finding and an event of its own;
 - periods that are appended are merged by their start, so that a PATCH that comes twice changes nothing;
-- a new session is linked to the command that brought it about (session_link.py).
+- a new session, and one that says later what its authorization is called, is linked to the command that brought it
+  about (session_link.py).
 """
 
 from __future__ import annotations
@@ -82,10 +83,15 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
     stored = await store_object(incoming, tx, old, new, SessionReceived)
     if before is not None and stored.outcome is Outcome.UPDATED:
         await _name_setbacks(incoming, tx, before, session, new)
-    if old is None and incoming.pulled:
-        incoming.fresh.append(NewSession.of(session, new.document))
-    elif old is None:
-        await link(incoming, tx, NewSession.of(session, new.document))
+    if old is None:
+        found: NewSession | None = NewSession.of(session, new.document)
+    else:
+        is_stored = stored.outcome in (Outcome.CREATED, Outcome.UPDATED)
+        found = NewSession.late(session, old.document, new.document) if is_stored else None
+    if found is not None and incoming.pulled:
+        incoming.fresh.append(found)
+    elif found is not None:
+        await link(incoming, tx, found)
     return stored
 
 
