@@ -217,6 +217,7 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
             PERIOD,
         )
     ],
+    "session.periods.repeated": [(Session, {PERIOD: "2015-06-29T23:00:00+02:00"}, PERIOD)],
     "session.periods.outside": [(Session, {PERIOD: "2015-06-29T23:00:01Z"}, PERIOD)],
     "session.completed.end": [(Session, {"/end_datetime": None}, "/end_datetime")],
     "session.running.end": [(Session, {"/status": "PENDING", "/kwh": 0}, "/end_datetime")],
@@ -254,6 +255,7 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
     ],
     "cdr_dimension.negative": [(Cdr, {f"{PARKING}/volume": -1}, f"{PARKING}/volume")],
     "cdr.periods.order": [(Cdr, {"/charging_periods/0/start_date_time": "2015-06-29T22:30:01Z"}, PERIOD)],
+    "cdr.periods.repeated": [(Cdr, {"/charging_periods/0/start_date_time": "2015-06-29T22:30:00Z"}, PERIOD)],
     "cdr.periods.outside": [
         (Cdr, {"/charging_periods/0/start_date_time": "2015-06-29T20:59:59Z"}, "/charging_periods/0/start_date_time")
     ],
@@ -268,6 +270,10 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
     ],
     "tariff.elements.default": [
         (Tariff, {"/elements/1/restrictions": {"max_power": 22}}, "/elements/1/restrictions"),
+    ],
+    "tariff.elements.repeated": [(Tariff, {"/elements/0": base(Tariff)["elements"][1]}, "/elements/1")],
+    "tariff.components.repeated": [
+        (Tariff, {"/elements/1/price_components/1/type": "ENERGY"}, "/elements/1/price_components/1/type")
     ],
     "tariff.free_of_charge": [(Tariff, {"/elements": [{"price_components": [FLAT | {"type": "TIME"}]}]}, "/elements")],
     "price.negative": [(Tariff, {f"{PRICES}/0/price": Decimal("-1E-999999")}, f"{PRICES}/0/price")],
@@ -391,6 +397,7 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
     "session.negative": [(Session, {"/kwh": 0, "/total_cost": 0}), (Session, {"/total_cost": None})],
     "session.location.evse": [(Session, {"/location/evses/0/uid": "1"})],
     "session.periods.order": [(Session, {PERIOD: "2015-06-29T21:00:00Z"}), (Session, {"/charging_periods": []})],
+    "session.periods.repeated": [(Session, {PERIOD: "2015-06-29T21:00:01Z"})],
     "session.periods.outside": [
         (Session, {PERIOD: "2015-06-29T23:00:00Z"}),
         (Session, {"/end_datetime": None, "/status": "ACTIVE", PERIOD: "2015-06-30T23:00:00Z"}),
@@ -437,6 +444,7 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
     ],
     "cdr_dimension.negative": [(CdrDimension, {"/volume": 0})],
     "cdr.periods.order": [(Cdr, {"/charging_periods/0/start_date_time": "2015-06-29T22:30:00Z"})],
+    "cdr.periods.repeated": [(Cdr, {PERIOD: "2015-06-29T21:00:00.5Z"})],
     "cdr.periods.outside": [
         (Cdr, {PERIOD: "2015-06-29T23:00:00Z"}),
         (Cdr, {"/stop_date_time": "2015-06-29T20:00:00Z"}),
@@ -446,6 +454,8 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
         (Tariff, {"/elements/1/price_components/1/type": "ENERGY"}),  # both in one element
     ],
     "tariff.elements.default": [(Tariff, {"/elements/1/restrictions": {"day_of_week": []}})],
+    "tariff.elements.repeated": [(Tariff, {"/elements/0/restrictions": ...})],
+    "tariff.components.repeated": [(Tariff, {f"{PRICES}/0/type": "FLAT"})],
     "tariff.free_of_charge": [
         (Tariff, {"/elements": [{"price_components": [FLAT]}]}),
         (Tariff, {"/elements/1/price_components/0/price": 0}),

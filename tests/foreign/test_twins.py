@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -11,8 +12,9 @@ import httpx
 import pytest
 
 from foreign.cases import cases
+from foreign.cases import named as cases_by_name
 from foreign.script import Desk, moment
-from foreign.ways import HOW, How
+from foreign.ways import HOW, WAYS, How, Way, at, desk
 from ocpi_emsp.events import Event
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -243,3 +245,26 @@ def test_a_repeated_member_of_a_patch_is_named_and_its_document_kept(path: str, 
         assert f"/{name}: a member is repeated; the last one counts [json.repeated]" in answer["status_message"]
         assert send(pair, "GET", path, b"")["data"][name] == value
         assert [each.body for each in pair.emsp.rejections.list("NL-TNM")] == [body]
+
+
+# --- in one object --------------------------------------------------------------------------------------------------
+
+
+DOUBLED = [
+    pytest.param(case, way, id=f"{name}-{way}")
+    for name, case in cases_by_name("twins", "doubled-*").items()
+    for way in WAYS[case["kind"]]
+]
+
+
+@pytest.mark.parametrize(("case", "way"), DOUBLED)
+def test_what_an_object_has_twice_is_stored_and_named(case: Case, way: Way, any_store: Any) -> None:
+    def double(document: Document) -> None:
+        items = at(document, case["list"])
+        items.insert(0, deepcopy(items[0]))
+
+    with desk(way, any_store) as partner:
+        said = partner.send(double)
+        assert (said.code, case["says"] in said.message) == (1000, True), said
+        assert (case["pointer"], case["rule"]) in [found[:2] for found in partner.findings()]
+        assert len(at(partner.stored(), case["list"])) > 1

@@ -171,7 +171,7 @@ class Desk:
         for each in report.rejections:
             findings = [(one.pointer, one.rule, one.severity.value) for one in each.findings]
             return Said(2001, each.reason, findings)
-        return Said(1000, "Success")
+        return Said(1000, "\n".join(["Success", *report.notes]))
 
 
 def below(way: Way) -> tuple[str | int, ...]:

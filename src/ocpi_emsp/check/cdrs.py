@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import above, differ, exceeds, hours, rounding, total
-from ocpi_emsp.check.registry import Chapter, Hit, negative
-from ocpi_emsp.check.sessions import in_wh, not_one_connector, out_of_order, outside, volumes
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
+from ocpi_emsp.check.sessions import in_wh, not_one_connector, out_of_order, outside, periods_repeated, volumes
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import Cdr, CdrDimension, CdrDimensionType
 
@@ -158,6 +158,15 @@ CDRS.rule(
     broken_at(Cdr, "/charging_periods/0/start_date_time", "2015-06-29T22:45:00Z"),
     clause=_PERIOD,
 )(out_of_order)
+
+
+CDRS.rule(
+    "cdr.periods.repeated",
+    "Two charging periods of a CDR have the same start.",
+    broken_at(Cdr, "/charging_periods/1/start_date_time", "2015-06-29T21:00:00Z"),
+    severity=NOTE,
+    clause=_PERIOD,
+)(periods_repeated)
 
 
 @CDRS.rule(

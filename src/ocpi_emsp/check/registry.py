@@ -12,7 +12,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -154,9 +154,9 @@ class Walk:
         return self._plans.setdefault(model, plan)
 
 
-def repeated(values: Iterable[str | None]) -> Iterator[int]:
+def repeated(values: Iterable[Hashable]) -> Iterator[int]:
     """The places of values that stand at an earlier place as well."""
-    seen: set[str] = set()
+    seen: set[Hashable] = set()
     for index, value in enumerate(values):
         if value is not None and value in seen:
             yield index

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ocpi_emsp.check.examples import broken, broken_at
 from ocpi_emsp.check.numbers import exceeds, total
-from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative, repeated
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.findings import counted
 from ocpi_emsp.models import Cdr, CdrDimensionType, ChargingPeriod, Session, SessionStatus
@@ -63,6 +63,18 @@ def out_of_order(value: Session | Cdr) -> Iterator[Hit]:
     for index, (before, period) in enumerate(pairwise(value.charging_periods), start=1):
         if period.start_date_time < before.start_date_time:
             yield ("charging_periods", index, "start_date_time"), "the period starts before the previous one"
+
+
+@SESSIONS.rule(
+    "session.periods.repeated",
+    "Two charging periods of a session have the same start.",
+    broken_at(Session, "/charging_periods/1/start_date_time", "2015-06-29T21:00:00Z"),
+    severity=NOTE,
+    clause="mod_cdrs.md#44-chargingperiod-class",
+)
+def periods_repeated(value: Session | Cdr) -> Iterator[Hit]:
+    for index in repeated(period.start_date_time for period in value.charging_periods):
+        yield ("charging_periods", index, "start_date_time"), "an earlier period has the same start"
 
 
 @SESSIONS.rule(

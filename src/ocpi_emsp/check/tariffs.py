@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import chain
 
 from ocpi_emsp.check.examples import broken, broken_at
-from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
+from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative, repeated
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.models import PriceComponent, Tariff, TariffDimensionType, TariffElement, TariffRestrictions
 
@@ -19,6 +19,11 @@ TARIFFS = Chapter("Tariffs", "mod_tariffs.md")
 _LIMITS = (("min_kwh", "max_kwh"), ("min_power", "max_power"), ("min_duration", "max_duration"))
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NO_RESTRICTIONS = TariffRestrictions()
+_SUNDAY = {
+    "price_components": [{"type": "ENERGY", "price": Decimal("0.2"), "step_size": 1}],
+    "restrictions": {"day_of_week": ["SUNDAY"]},
+}
+_DEFAULT = {"price_components": [{"type": "ENERGY", "price": Decimal("0.3"), "step_size": 1}]}
 _FREE = [{"price_components": [{"type": "ENERGY", "price": 0, "step_size": 1}]}]
 
 
@@ -56,6 +61,29 @@ def elements_default(tariff: Tariff) -> Iterator[Hit]:
             ("elements", len(tariff.elements) - 1, "restrictions"),
             "the last element has restrictions, so there is no default price",
         )
+
+
+@TARIFFS.rule(
+    "tariff.elements.repeated",
+    "Two elements of a tariff are the same.",
+    broken(Tariff, elements=[_SUNDAY, _SUNDAY, _DEFAULT]),
+    severity=NOTE,
+)
+def elements_repeated(tariff: Tariff) -> Iterator[Hit]:
+    for index in repeated(tariff.elements):
+        yield ("elements", index), "an earlier element is the same"
+
+
+@TARIFFS.rule(
+    "tariff.components.repeated",
+    "Two price components of a tariff element have the same type, so it is unclear which one is its price.",
+    broken_at(TariffElement, "/price_components/1", {"type": "ENERGY", "price": Decimal("0.3"), "step_size": 1}),
+    severity=NOTE,
+)
+def components_repeated(element: TariffElement) -> Iterator[Hit]:
+    for index in repeated(component.type for component in element.price_components):
+        kind = shown(str(element.price_components[index].type))
+        yield ("price_components", index, "type"), f"an earlier component already has a price for {kind}"
 
 
 @TARIFFS.rule(

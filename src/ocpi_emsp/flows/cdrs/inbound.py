@@ -16,6 +16,7 @@ from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
+from ocpi_emsp.flows.inbound.doubled import name_doubled
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.twins import name_members
@@ -73,6 +74,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     if first is None:
         if not incoming.pulled:
             name_members(incoming, document)
+        name_doubled(incoming, cdr)
         await tx.put(record)
         await incoming.emit(tx, CdrReceived, record.key, document)
         return Stored(Outcome.CREATED, record=record)

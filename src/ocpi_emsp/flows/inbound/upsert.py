@@ -23,6 +23,7 @@ from ocpi_emsp.codec.patch import Members, join
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
+from ocpi_emsp.flows.inbound.doubled import name_doubled
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import as_shown, current, find
 from ocpi_emsp.flows.inbound.twins import name_members
@@ -50,6 +51,7 @@ async def store_object(
         return Stored(Outcome.UNCHANGED, record=old)
     if old is None and not incoming.pulled:
         name_members(incoming, new.document)
+    name_doubled(incoming, new.view)
     new = onward(old, new)
     await tx.put(new)
     if incoming.compares(event):

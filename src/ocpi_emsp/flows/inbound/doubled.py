@@ -1,0 +1,60 @@
+"""What lists of a session, a CDR or a tariff have twice: all of it is stored, and named since it may count twice.
+
+Rules of this module: what is looked for are rules of ``check``, the few that cost next to nothing; an object that is
+received unchanged is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from ocpi_emsp.check.rules import OBJECT_RULES
+from ocpi_emsp.findings import Finding, pointer
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.models import Cdr, Location, Session, Tariff
+
+_Part: TypeAlias = tuple[str, Any, tuple[str | int, ...]]
+"""A rule, what it looks at, and where that lies."""
+_RULES = {each.rule.id: each for each in OBJECT_RULES}
+
+
+def name_doubled(incoming: Incoming, value: Any) -> None:
+    """Name what an object has twice, where its policy has not named it."""
+    for rule_id, part, path in _parts(value):
+        rule = _RULES[rule_id]
+        for below, message in rule.find(part):
+            finding = Finding.of(rule.rule, pointer((*path, *below)), message, part.clause)
+            if finding not in incoming.deviations:
+                incoming.deviations.append(finding)
+                incoming.counted.append(finding)
+
+
+def _parts(value: Any) -> Iterator[_Part]:
+    match value:
+        case Tariff():
+            yield from _of_tariff(value, ())
+        case Session():
+            yield "session.periods.repeated", value, ()
+            yield from _of_location(value.location)
+        case Cdr():
+            yield "cdr.periods.repeated", value, ()
+            yield from _of_location(value.location)
+            for index, tariff in enumerate(value.tariffs):
+                yield from _of_tariff(tariff, ("tariffs", index))
+
+
+def _of_tariff(tariff: Tariff, path: tuple[str | int, ...]) -> Iterator[_Part]:
+    if len(tariff.elements) > 1:
+        yield "tariff.elements.repeated", tariff, path
+    for index, element in enumerate(tariff.elements):
+        if len(element.price_components) > 1:
+            yield "tariff.components.repeated", element, (*path, "elements", index)
+
+
+def _of_location(location: Location) -> Iterator[_Part]:
+    if len(location.evses) > 1:
+        yield "evse.uid.unique", location, ("location",)
+    for index, evse in enumerate(location.evses):
+        if len(evse.connectors) > 1:
+            yield "connector.id.unique", evse, ("location", "evses", index)
