@@ -196,3 +196,55 @@ def test_a_total_in_two_headers_is_one() -> None:
         answered.headers = httpx.Headers([("x-total-count", "2"), ("x-total-count", "3")])
         pair.cpo.answer = lambda _: answered
         assert any("invalid X-Total-Count '2, 3'" in note for note in pair.pull("tariffs").notes)
+
+
+def a_landing_page() -> httpx.Response:
+    return httpx.Response(200, text="<html>Welcome</html>")
+
+
+@each_module
+@pytest.mark.parametrize("refusal", [lambda: reply(None, 2000, status=404), lambda: reply(status=500), a_landing_page])
+@pytest.mark.parametrize("total", [7, None])
+def test_a_link_that_the_partner_refuses_is_gone_around(
+    total: int | None, refusal: Callable[[], httpx.Response], module: str
+) -> None:
+    """A proxy's prefix is missing in each next link (issue 11, number 12)."""
+    kind, name, made = MADE[module]
+    refused = list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.startswith("/cpo/"):
+            refused.append(str(request.url))
+            return refusal()
+        offset = int(request.url.params.get("offset", 0))
+        end = min(offset + 3, 7)
+        return page([made(n) for n in range(offset, end)], f"/{module}?offset={end}" if end < 7 else None, total=total)
+
+    everything = [f"{name}{n}" for n in range(7)]
+    window = {"date_from": LONG_AGO, "date_to": NOW} if module == "sessions" else {}
+    with synced() as pair:
+        pair.cpo.answer = answer
+        drained = drain(pair.emsp, "sync", module, limit=3, **window)
+        assert (drained.ids, len(refused)) == (everything, 1)
+    with synced(limits=Limits(sync=SyncLimits(page_size=3))) as pair:
+        pair.cpo.answer = answer
+        report = pair.pull(module)
+        assert (report.ended.value, pair.ids(kind)) == ("done", everything)
+        assert sum("continues by offset" in note for note in report.notes) == 1
+        assert len(set(refused[1:])) == 1
+
+
+def test_a_sync_that_stopped_at_a_refused_link_begins_again() -> None:
+    with synced(limits=Limits(sync=SyncLimits(page_size=3))) as pair:
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if not request.url.path.startswith("/cpo/"):
+                return reply(status=500)
+            offset = int(request.url.params.get("offset", 0))
+            return page([tariff(n) for n in range(offset, min(offset + 3, 7))], "/tariffs?offset=3", total=7)
+
+        pair.cpo.answer = answer
+        assert pair.pull("tariffs", stop=lambda: len(pair.cpo.asked) > 0).ended.value == "stopped"
+        report = pair.pull("tariffs")
+        assert "begins again" in report.notes[0]
+        assert (report.ended.value, len(pair.ids(Kind.TARIFF))) == ("done", 7)

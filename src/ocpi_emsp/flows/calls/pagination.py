@@ -7,6 +7,8 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 - X-Total-Count counts for the list until another page says it anew; one that cannot be read is named;
 - where X-Total-Count says more, and no link leads on, or one that cannot be used, the list continues by offset at its
   own URL; where neither a link nor a total says anything, a full page is followed by the next one;
+- a link that the partner itself refuses cannot be used either; behind one and without a total, the list is complete
+  only where the page at the next offset is an empty one;
 - a URL is followed once, and a page that was listed before ends the list: no list is endless;
 - a list with fewer distinct objects than X-Total-Count at its end is incomplete, and says so. It is asked for once more
   where objects came twice: their order was not the same on every page.
@@ -37,8 +39,11 @@ EMPTY_PAGES = 10
 """Pages without objects in a row, each naming a next one, that are followed where X-Total-Count says that there is
 more: some partners filter after paging. Without a total, the second one ends the list."""
 _ONWARD = "; X-Total-Count is {}, so the sync continues by offset"
+_ONWARD_UNCOUNTED = "; the sync continues by offset"
 _BEHIND_THE_END = frozenset({200, 400, 404, 410, 416, 422})
 """HTTP statuses of a refusal that, behind a full page without a link, says that there is no such page."""
+_NOT_THE_LINK = frozenset({401, 429, 503})
+"""HTTP statuses of a refusal that has nothing to do with the URL."""
 
 
 class CircularList(AnswerUnusable):
@@ -103,11 +108,8 @@ async def walk(
         request = outgoing_request("GET", following, party.token or "", party.profile)
         try:
             page = _page(request, await exchange(context, request, party, module), trail)
-        except PartnerRefused as error:
-            if not trail.is_beyond or error.answered_http not in _BEHIND_THE_END:
-                raise
-            yield _no_page(following, trail)
-            return
+        except (PartnerRefused, AnswerUnusable) as error:
+            page = _no_page(following, error, trail)
         yield page
         if page.following is None:
             return
@@ -133,7 +135,7 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     seen = _Seen(request, response, data, documents, trail.total if total is None else total, limit)
     try:
         following = trail.follow(seen, notes)
-    except (UnsafeUrl, AnswerUnusable) as error:
+    except (UnsafeUrl, AnswerUnusable, PartnerRefused) as error:
         problem = error
         notes.append(error.message)
     return ListPage(
@@ -152,9 +154,30 @@ def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
     )
 
 
-def _no_page(url: str, trail: _Trail) -> ListPage:
-    """The end of a list whose last page was full: the partner refuses the page behind it."""
-    return ListPage(documents=(), url=url, following=None, total=None, size=0, listed=trail.listed)
+def _no_page(url: str, error: PartnerRefused | AnswerUnusable, trail: _Trail) -> ListPage:
+    """What stands for a page that the partner refuses: the list's end behind a full page, or the way around a link.
+
+    Raises the error where it is neither.
+    """
+    answered = error.answered_http if isinstance(error, PartnerRefused) else None
+    following, notes, problem = None, list[str](), trail.unusable
+    if not trail.is_beyond or answered not in _BEHIND_THE_END:
+        if answered in _NOT_THE_LINK:
+            raise error
+        try:
+            following = trail.around(url, error, notes)
+        except IncompleteList as incomplete:
+            problem = incomplete
+    return ListPage(
+        documents=(),
+        url=url,
+        following=following,
+        total=trail.total,
+        size=0,
+        listed=trail.listed,
+        notes=tuple(notes),
+        problem=problem if following is None else None,
+    )
 
 
 class _Named(msgspec.Struct):
@@ -221,7 +244,13 @@ class _Trail:
     furthest: int = 0
     """The offset behind the furthest page."""
     is_beyond: bool = False
-    """The page is asked for because the one before was full, and nothing else says that there is more."""
+    """The page is asked for by offset alone: no total says that there is more."""
+    unusable: OcpiError | None = None
+    """Why the link that stood for such a page cannot be used."""
+    linked: tuple[str, int | None, int, bool] | None = None
+    """Where the next page is that of a link: what :meth:`_without_link` has to know of the page that has it."""
+    refused: str | None = None
+    """The path of a link that the partner refused."""
     came_twice: bool = False
     is_second: bool = False
     """The list is asked for once more."""
@@ -240,21 +269,38 @@ class _Trail:
         back = self._step_back(page.url, before, page.total, notes)
         if back is not None:
             return back
-        offset, was_beyond, self.is_beyond = self._offset(page.url), self.is_beyond, False
+        offset, was_beyond, unusable = self._offset(page.url), self.is_beyond, self.unusable
+        self.is_beyond, self.unusable, self.linked = False, None, None
         if was_beyond and not has_new:
+            if unusable is not None and page.count:
+                raise unusable
             return None
         if offset is not None and hash(page.data) not in self.pages:
             self.furthest = max(self.furthest, offset + page.count)
         if not page.count and self._ends_empty(page, offset):
             return self._end(page.url, notes)
+        has_more = page.is_full or unusable is not None
         try:
             self._require_progress(page)
             following = self._next(page.response.url or page.url, page.link, notes)
             if following is not None and _place(following) in self.urls:
                 raise CircularList(f"the next link was followed before: {following}", method="GET", url=page.url)
+            if following is not None and urlsplit(following).path == self.refused:
+                raise AnswerUnusable(f"the next link was refused before: {following}", method="GET", url=page.url)
         except (UnsafeUrl, AnswerUnusable) as error:
-            return self._without_link(page, offset, error, notes)
-        return following or self._behind(page, offset, notes)
+            return self._without_link(page.url, offset, page.count, has_more, error, notes)
+        if following is None:
+            return self._behind(page, offset, notes)
+        self.linked = page.url, offset, page.count, has_more
+        return following
+
+    def around(self, url: str, error: OcpiError, notes: list[str]) -> str | None:
+        """The next URL where the partner refused one; None at the end. Raises the error where it was of no link."""
+        linked, self.linked = self.linked, None
+        if linked is None or _place(self._by_offset(linked[0])) == _place(url):
+            raise error
+        self.refused = urlsplit(url).path
+        return self._without_link(*linked, error, notes)
 
     def _enter(self, page: _Seen) -> bool:
         """Enter the objects of a page; True where one was not listed before."""
@@ -284,23 +330,34 @@ class _Trail:
             return onward
         return self._end(page.url, notes)
 
-    def _without_link(self, page: _Seen, offset: int | None, error: OcpiError, notes: list[str]) -> str | None:
-        """The next URL where the link cannot be used: by X-Total-Count. Raises the error where that does not help."""
-        if page.total is None or offset is None or not page.count:
+    def _without_link(
+        self, url: str, offset: int | None, count: int, has_more: bool, error: OcpiError, notes: list[str]
+    ) -> str | None:
+        """The next URL where the link of a page cannot be used: by offset. Raises the error where that cannot help.
+
+        ``has_more``: without a total, the page looks as if there were more.
+        """
+        uncounted = self.total is None and (isinstance(error, CircularList) or not has_more)
+        if offset is None or not count or uncounted:
             raise error
-        if self.furthest >= page.total:
-            self._note(f"{error.message}; X-Total-Count is {page.total}, so the list ends here", notes)
-            return self._end(page.url, notes)
-        onward = self._onward(page.url)
+        if self.total is not None and self.furthest >= self.total:
+            self._note(f"{error.message}; X-Total-Count is {self.total}, so the list ends here", notes)
+            return self._end(url, notes)
+        onward = self._onward(url)
         if onward is None:
             raise error
-        self._note(f"{error.message}{_ONWARD.format(page.total)}", notes)
+        if self.total is None:
+            self.is_beyond, self.unusable = True, error
+        self._note(f"{error.message}{_ONWARD_UNCOUNTED if self.total is None else _ONWARD.format(self.total)}", notes)
         return onward
 
     def _onward(self, url: str) -> str | None:
         """The URL behind the furthest page, at the list's own URL; None where it was asked for before."""
-        onward = _with(urlsplit(url), offset=str(self.furthest))
+        onward = self._by_offset(url)
         return None if _place(onward) in self.urls else onward
+
+    def _by_offset(self, url: str) -> str:
+        return _with(urlsplit(url), offset=str(self.furthest))
 
     def _note(self, said: str, notes: list[str]) -> None:
         """Say once for a list what is wrong with its links."""

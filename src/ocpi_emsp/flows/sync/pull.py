@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from attrs import define, evolve
@@ -329,8 +330,10 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
             work.pull = evolve(work.pull, party=party)
             work.pull.tally.note("the token was replaced; the sync continues with the new one")
             return True
-    is_expired = error.answered_http in (400, 404, 410, 422) or (
-        error.answered_http == 200 and 2000 <= (error.answered_code or 0) < 3000
+    is_expired = (
+        error.answered_http in (400, 404, 410, 422)
+        or (error.answered_http == 200 and 2000 <= (error.answered_code or 0) < 3000)
+        or (error.answered_http == 500 and _is_elsewhere(work))
     )
     if work.is_resumed and is_expired:
         work.is_resumed = False
@@ -338,6 +341,11 @@ async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
         work.pull.tally.note(f"the last sync cannot be continued ({error.message}); the window begins again")
         return True
     return False
+
+
+def _is_elsewhere(work: _Work) -> bool:
+    """True where the next page has another path than the list, which a link of the partner led to."""
+    return urlsplit(work.window.next or work.url).path.rstrip("/") != urlsplit(work.url).path.rstrip("/")
 
 
 # --- requested objects ----------------------------------------------------------------------------------------------
