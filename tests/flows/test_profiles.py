@@ -94,11 +94,11 @@ def test_a_field_that_is_not_named_stays(cpo: Peer) -> None:
 
 
 BAD: list[tuple[str, Any, str]] = [
-    ("actions", {"no.rule": "error"}, "invalid actions 'no.rule': expected rules"),
+    ("actions", {"no.rule": "error"}, "invalid actions: invalid rule 'no.rule': expected a rule"),
     ("actions", {"datetime.zone": "shout"}, "shout"),
     ("actions", {"datetime.zone": "error"}, "so set refuses as well"),
     ("actions", 7, "invalid actions '7': expected a mapping of rules"),
-    ("actions", {1: "error", "a": "error"}, "invalid actions '1, a': expected rules"),
+    ("actions", {1: "error", "a": "error"}, "invalid actions: invalid rule 1: expected a rule"),
     (
         "allowed_parties",
         "DE-ABC",

@@ -17,22 +17,16 @@ from typing import Any, TypeVar
 from ocpi_emsp.check.examples import Example
 from ocpi_emsp.check.policy import Policy
 from ocpi_emsp.check.registry import Context, Walk
-from ocpi_emsp.check.rules import CHAPTERS, OBJECT_RULES
+from ocpi_emsp.check.rules import CHAPTERS, OBJECT_RULES, RULES
 from ocpi_emsp.check.schema import NOT_JSON, SCHEMA_EXAMPLES
 from ocpi_emsp.codec import decode_strict, untyped
 from ocpi_emsp.codec.diagnose import diagnose_into
-from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Rule, Severity
+from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Severity
 
 __all__ = ["CHAPTERS", "EXAMPLES", "RULES", "Example", "Policy", "accept", "check", "examine"]
 
 T = TypeVar("T")
-
-RULES: dict[str, Rule] = {
-    rule.id: rule for rule in (NOT_JSON, *SCHEMA_RULES, *(object_rule.rule for object_rule in OBJECT_RULES))
-}
-"""Every rule that a finding of a document may name, by id: JSON, the schema, then the chapters in their order."""
 
 EXAMPLES: Mapping[str, Example] = MappingProxyType(
     {**SCHEMA_EXAMPLES, **{object_rule.rule.id: object_rule.example for object_rule in OBJECT_RULES}}

@@ -3,17 +3,22 @@
 Rules of this module:
 - a policy changes what a finding counts as, and says from which severity on a payload is refused; it never gives a
   value to a document that has none, so a rule of which every finding is an error stays one;
+- what only a flow can see (url.id, cdr.conflict, body.wrapped) obeys no policy, so a policy cannot name it;
 - ``tolerant`` and ``strict`` are the two starting points, single rules are changed on top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ocpi_emsp import logs
+from ocpi_emsp.check.rules import RULES
 from ocpi_emsp.check.schema import NOT_JSON
+from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.rules import SCHEMA_RULES
 from ocpi_emsp.findings import Finding, Report, Severity
 
@@ -31,8 +36,18 @@ def can_be(rule: str, action: str) -> bool:
     return rule not in UNUSABLE or action == Severity.ERROR.value
 
 
+def without_unknown(actions: Mapping[str, str]) -> dict[str, str]:
+    """The stored actions of rules that exist; an earlier version, or a later one, may have had others."""
+    for rule in actions.keys() - RULES.keys():
+        logs.warning("policy.rule_unknown", rule=rule, action=actions[rule])
+    return {rule: action for rule, action in actions.items() if rule in RULES}
+
+
 def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for rule, action in actions.items():
+        if rule not in RULES:
+            [nearest] = get_close_matches(str(rule).lower(), RULES, n=1, cutoff=0)
+            raise ValueError(f"invalid rule {shown(rule)}: expected a rule of docs/rules.md, for example {nearest}")
         if action not in ACTIONS:
             raise ValueError(f"invalid action '{action}' for the rule '{rule}': expected {', '.join(ACTIONS)}")
         if not can_be(rule, action):
@@ -44,7 +59,8 @@ def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 class Policy:
     """What to reject: findings of the severity ``refuses`` and worse, after ``actions`` have changed single rules.
 
-    Raises ValueError if an action is unknown, or cannot be done: a finding that leaves no value stays an error.
+    Raises ValueError if a rule or an action is unknown, or cannot be done: a finding that leaves no value stays an
+    error.
     """
 
     refuses: Severity
@@ -71,7 +87,7 @@ class Policy:
     def with_rule(self, rule: str, action: str) -> Policy:
         """Return this policy with one rule changed to ``ignore``, ``note``, ``warning`` or ``error``.
 
-        Raises ValueError for an unknown action, and for one that cannot be done: see :class:`Policy`.
+        Raises ValueError for an unknown rule or action, and for one that cannot be done: see :class:`Policy`.
         """
         return evolve(self, actions={**dict(self.actions), rule: action})
 
@@ -93,8 +109,8 @@ class Policy:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Policy:
-        """Return the policy of :meth:`as_json`. Raises ValueError if it is invalid."""
-        return cls(Severity(data["refuses"]), data.get("rules", {}))
+        """Return the policy of :meth:`as_json`, without rules that do not exist. Raises ValueError if it is invalid."""
+        return cls(Severity(data["refuses"]), without_unknown(data.get("rules", {})))
 
 
 def _judged(finding: Finding, action: str | None) -> Finding | None:

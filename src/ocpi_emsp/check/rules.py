@@ -12,9 +12,12 @@ from ocpi_emsp.check.credentials import CREDENTIALS, VERSIONS
 from ocpi_emsp.check.locations import LOCATIONS
 from ocpi_emsp.check.places import PLACES
 from ocpi_emsp.check.registry import Chapter, ObjectRule
+from ocpi_emsp.check.schema import NOT_JSON
 from ocpi_emsp.check.sessions import SESSIONS
 from ocpi_emsp.check.tariffs import TARIFFS
 from ocpi_emsp.check.tokens import TOKENS
+from ocpi_emsp.codec.rules import SCHEMA_RULES
+from ocpi_emsp.findings import Rule
 
 CHAPTERS: tuple[Chapter, ...] = (
     TRANSPORT,
@@ -31,3 +34,8 @@ CHAPTERS: tuple[Chapter, ...] = (
 )
 
 OBJECT_RULES: tuple[ObjectRule, ...] = tuple(rule for chapter in CHAPTERS for rule in chapter.rules)
+
+RULES: dict[str, Rule] = {
+    rule.id: rule for rule in (NOT_JSON, *SCHEMA_RULES, *(object_rule.rule for object_rule in OBJECT_RULES))
+}
+"""Every rule that a finding of a document may name, by id: JSON, the schema, then the chapters in their order."""

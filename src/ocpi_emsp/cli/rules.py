@@ -23,6 +23,12 @@ Every finding names its rule. This page is generated from the registry of the ru
 An **error** leaves no usable value and is refused by the tolerant policy; a **warning** deviates with one clear reading
 and is refused by the strict policy; a **note** is harmless. An example is a valid document with one change; it breaks
 its rule and no other. Where no clause is named, it is that of the object in which the finding lies.
+
+A policy (`Policy.with_rule`, `party profile --set actions=`) changes the severity of a rule on this page or ignores it.
+What an answer names beside them is seen by a flow and not in a document alone, such as `url.id`, `cdr.conflict`,
+`patch.members`, `credentials.party` (always errors), `body.wrapped`, `patch.evses`, `session.kwh.decreased`,
+`session.invalidated`, `location.older` and `authorize.token.case`: no policy changes it, and one that names it is
+refused.
 """
 _OBJECTS = "the object's"
 """The clause of a rule of the schema, which holds for every object."""

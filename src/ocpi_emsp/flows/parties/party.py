@@ -21,8 +21,8 @@ import msgspec
 from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp.check import RULES, Policy
-from ocpi_emsp.check.policy import can_be
+from ocpi_emsp.check import Policy
+from ocpi_emsp.check.policy import can_be, without_unknown
 from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.codec.nulls import with_nulls
 from ocpi_emsp.errors import NotAuthenticated, NotRegistered
@@ -193,7 +193,8 @@ def policy_of(profile: Profile, default: Policy) -> Policy:
 @lru_cache(maxsize=1024)
 def _own_policy(refuses: str, actions: tuple[RuleAction, ...]) -> Policy:
     # An earlier version stored what cannot be done, and did not do it.
-    return Policy(Severity(refuses), {each.rule: each.action for each in actions if can_be(each.rule, each.action)})
+    possible = {each.rule: each.action for each in actions if can_be(each.rule, each.action)}
+    return Policy(Severity(refuses), without_unknown(possible))
 
 
 def matrix_of(profile: Profile, default: SupportMatrix) -> SupportMatrix:
@@ -212,13 +213,8 @@ def as_wanted(profile: Profile, kind: type[Any], body: bytes) -> bytes:
 
 
 def with_policy(profile: Profile, policy: Policy | None) -> Profile:
-    """The profile with this policy, or without one of its own. Raises ValueError for a rule that does not exist."""
+    """The profile with this policy, or without one of its own."""
     actions = dict(policy.actions) if policy else {}
-    unknown = sorted(set(actions) - set(RULES))
-    if unknown:
-        raise ValueError(
-            f"invalid rule '{unknown[0]}': expected one of ocpi_emsp.check.RULES, for example {min(RULES)}"
-        )
     return evolve(
         profile,
         refuses=policy.refuses.value if policy else None,
