@@ -84,7 +84,7 @@ def send(pair: Synced, method: str, path: str, body: Any) -> Any:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 READINGS = [
-    pytest.param(case["owner_from"], way, value, owner, id=f"{name}-{way}-{value}")
+    pytest.param(case, way, value, owner, id=f"{name}-{way}-{value}")
     for name, case in named("hubs", "reads-*").items()
     for value, owner in case["readings"]
     for way in ("locations", "sessions", "cdrs", "tariffs", "post")
@@ -92,11 +92,12 @@ READINGS = [
 ]
 
 
-@pytest.mark.parametrize(("criterion", "way", "value", "owner"), READINGS)
-def test_an_owner_is_read_as_the_profile_says(criterion: str, way: str, value: Any, owner: str | None) -> None:
+@pytest.mark.parametrize(("case", "way", "value", "owner"), READINGS)
+def test_an_owner_is_read_as_the_profile_says(case: Document, way: str, value: Any, owner: str | None) -> None:
+    criterion = case["owner_from"]
     module = "cdrs" if way == "post" else way
     with synced() as pair:
-        set_profile(pair, allowed_parties=["*"], owner_from=criterion)
+        set_profile(pair, allowed_parties=case.get("allowed_parties", ["*"]), owner_from=criterion)
         document = said(criterion, MADE[module](), value)
         if way == "post":
             note = send(pair, "POST", "cdrs", document)["status_message"]
@@ -121,6 +122,31 @@ def test_an_owner_that_is_not_allowed_is_said_and_the_object_is_the_hubs() -> No
         assert "operator.name names ES-AAA, which is not among the allowed_parties" in note
         assert owners(pair, Kind.LOCATION, "LOC0") == ["NL-TNM"]
         assert owners(pair, Kind.LOCATION, "LOC1") == ["FR-B1B"]
+
+
+def test_a_name_without_a_separator_is_a_party_that_was_seen() -> None:
+    with synced() as pair:
+        set_profile(pair, allowed_parties=["*"], owner_from="operator.name")
+        pair.cpo.lists["locations"] = [said("operator.name", location(1), "FRB1B")]
+        (note,) = pair.pull().notes
+        assert "expected a code such as ES*AAA, or a party that the allowed_parties name" in note
+        assert owners(pair, Kind.LOCATION, "LOC1") == ["NL-TNM"]
+        assert pair.push("PUT", "locations/FR/B1B/LOC9", location(9)) == 201
+        pair.cpo.lists["locations"] = [said("operator.name", location(2), "FRB1B")]
+        pair.pull(full=True)
+        assert owners(pair, Kind.LOCATION, "LOC2") == ["FR-B1B"]
+
+
+@pytest.mark.parametrize("module", ["locations", "sessions"])
+def test_an_owner_that_a_hub_corrects_is_said(module: str, store: Any) -> None:
+    with synced(store=store) as pair:
+        set_profile(pair, allowed_parties=["*"], owner_from="operator.name")
+        for name, notes in (("ES*AAA", 0), ("ES*BBB", 1), ("ES*BBB", 0)):
+            pair.cpo.lists[module] = [said("operator.name", MADE[module](), name)]
+            report = pair.pull(module, full=True)
+            found = [each for each in report.notes if "stays stored as one of ES-AAA as well" in each]
+            assert len(found) == notes, report.notes
+        assert owners(pair, KINDS[module], IDS[module]) == ["ES-AAA", "ES-BBB"]
 
 
 def test_a_registered_owner_and_the_emsp_itself_get_nothing_over_a_hub() -> None:

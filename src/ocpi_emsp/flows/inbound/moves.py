@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import ObjectMoved
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.parties.hub_owners import holders, known_owners
 from ocpi_emsp.flows.parties.owner_evidence import named_owners
 from ocpi_emsp.flows.parties.same_object import same_object
 from ocpi_emsp.ports import NAMES, Key, Kind, Query, Record, Transaction
@@ -32,6 +33,8 @@ async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: byt
     """The record of a session, tariff or CDR, where need be moved there first. ``received``: the whole object."""
     record = await tx.get(key)
     copy = await hubs_copy(incoming, tx, key)
+    if record is None:
+        await name_other_owner(incoming, tx, key, received)
     if copy is None or not is_the_same(incoming, copy, copy.document, received):
         return record
     if record is None or said_at(copy.document) > said_at(record.document):
@@ -54,7 +57,7 @@ async def hubs_copy(incoming: Incoming, tx: Transaction, key: Key) -> Record | N
 def is_the_same(incoming: Incoming, copy: Record, stored: bytes, received: bytes) -> bool:
     """True where the hub's copy is the object of the owner; ``stored`` is the whole of it."""
     kind, party = copy.key.kind, incoming.party
-    named = named_owners(party.profile.owner_from, kind, stored)
+    named = named_owners(party.profile.owner_from, kind, stored, known_owners(party))
     if incoming.owner in named:
         return True
     is_ruled_out = "-".join(party.owner) in party.seen_owners or bool(party.profile.owner_from and named)
@@ -64,6 +67,20 @@ def is_the_same(incoming: Incoming, copy: Record, stored: bytes, received: bytes
         stays = f"{party} has another {kind} {shown(copy.key.id)}, which stays its own"
         incoming.deviations.append(_finding(_STAYED, stays))
     return False
+
+
+async def name_other_owner(incoming: Incoming, tx: Transaction, key: Key, received: bytes) -> None:
+    """Say where the object is stored as one of another party too: the hub names another owner than before.
+
+    Both stay: an id is unique for one party alone, and what a hub lists twice would go to and fro.
+    """
+    if not received or incoming.party.profile.owner_from is None:
+        return
+    for other in await holders(incoming.context, tx, incoming.party, key.kind, key.id):
+        if other.key[1:3] not in (incoming.party.owner, key[1:3]) and same_object(key.kind, other.document, received):
+            before, now = ("-".join(each[1:3]) for each in (other.key, key))
+            said = f"{key.kind} {shown(key.id)} is one of {now} now, and stays stored as one of {before} as well"
+            incoming.note("", _STAYED, said, _CLAUSE)
 
 
 async def tell_moved(incoming: Incoming, tx: Transaction, copy: Record, key: Key, document: bytes) -> None:

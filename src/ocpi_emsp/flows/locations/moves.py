@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from ocpi_emsp.codec.moments import said_at
-from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, tell_moved
+from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, tell_moved
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
 from ocpi_emsp.flows.locations.read import assemble, joined
@@ -27,6 +27,8 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
     key = location_key(incoming)
     record = await tx.get(key)
     copy = await hubs_copy(incoming, tx, key)
+    if record is None:
+        await name_other_owner(incoming, tx, key, received)
     if copy is None:
         return record
     evses = await tx.children(copy.key)

@@ -98,13 +98,19 @@ async def record_owners(context: Context, party: Party, owners: Iterable[Owner])
         await put_party(tx, evolve(current, seen_owners=seen), context.clock.now(), context.correlation_id)
 
 
+def known_owners(party: Party) -> frozenset[Owner]:
+    """Whose objects came over the party's connection, itself, and those that its profile names, not by a pattern."""
+    return frozenset(
+        {party.owner, *map(owner_named, party.seen_owners), *allowed_by(party.profile.allowed_parties).named}
+    )
+
+
 async def owners_behind(context: Context, tx: Transaction, party: Party) -> tuple[Owner, ...]:
     """Whose objects may have come over the party's connection: itself first, then those seen and those named."""
     if not party.profile.is_hub:
         return (party.owner,)
     taken = {each.owner for each in await registered_parties(tx)}
-    known = {*map(owner_named, party.seen_owners), *allowed_by(party.profile.allowed_parties).named}
-    others = known - taken - {party.owner}
+    others = known_owners(party) - taken - {party.owner}
     return (party.owner, *sorted(owner for owner in others if _is_allowed(context, party, owner)))
 
 
@@ -149,7 +155,9 @@ async def owner_of(context: Context, tx: Transaction, party: Party, kind: str, d
         said, object_id = said_owner(document), identity(document, "id")
     except (InvalidObject, NotJson):
         return Owned(own)  # it is refused; only its sender is known
-    reading = read_owner(profile.owner_from, kind, document) if profile.owner_from is not None else None
+    reading = None
+    if profile.owner_from is not None:
+        reading = read_owner(profile.owner_from, kind, document, known_owners(party))
     if reading is not None and reading.owner is not None and await may_write(context, tx, party, reading.owner):
         return Owned(reading.owner, is_read=True)
     found = said if said is not None and await may_write(context, tx, party, said) else None

@@ -5,14 +5,15 @@ Rules of this module (docs/profiles.md, Hubs; OCPI 2.1.1 objects carry no owner)
 - ``evse_id``: the EVSE-IDs begin with it, such as ``ES*AAA*E123`` or ``ESAAAE123``, and all name one operator;
 - ``country_code/party_id``: the members that OCPI 2.2 has, of the object or of its copy of the location;
 - a session and a CDR are read by their copy of the location; a tariff has members alone;
-- codes are read in any case. Without a separator they have to be in one case, and begin with a country: a brand such as
-  "Shell" is no code.
+- codes are read in any case, and begin with a country; a blank is no separator: a brand such as "EV Box" is no code;
+- a name without a separator, such as ``ESAAA``, is a code where that party is known by then: named in the allowed
+  parties, or seen over the connection. "SHELL" may be a code as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ MEMBERS: Final = "country_code/party_id"
 CRITERIA: Final = (OPERATOR_NAME, EVSE_ID, MEMBERS)
 """What may name an owner."""
 
-_SEPARATED = re.compile(r"([A-Z]{2})\s*[*_ -]\s*([A-Z0-9]{3})", re.IGNORECASE)
+_SEPARATED = re.compile(r"([A-Z]{2})\s*[*_-]\s*([A-Z0-9]{3})", re.IGNORECASE)
 _BARE = re.compile(r"([A-Z]{2})([A-Z0-9]{3})|([a-z]{2})([a-z0-9]{3})")
 _EVSE_SEPARATED = re.compile(r"([A-Z]{2})[*-]([A-Z0-9]{3})(?:[*-].+|E[A-Z0-9*-]+)", re.IGNORECASE)
 _EVSE_BARE = re.compile(r"([A-Z]{2})([A-Z0-9]{3})(?:[*-].+|E[A-Z0-9*-]+)", re.IGNORECASE)
@@ -48,12 +49,15 @@ class Reading:
     """Why not."""
 
 
-def read_owner(criterion: str, kind: str, document: bytes) -> Reading | None:
-    """The owner that an object names by a criterion; None where objects of this kind have nothing of it."""
+def read_owner(criterion: str, kind: str, document: bytes, known: Collection[Owner] = ()) -> Reading | None:
+    """The owner that an object names by a criterion; None where objects of this kind have nothing of it.
+
+    ``known`` are the parties that a name without a separator may be.
+    """
     if not is_said_of(criterion, kind):
         return None
     try:
-        return _READERS[criterion](kind, document)
+        return _READERS[criterion](kind, document, known)
     except (InvalidObject, NotJson):  # it is refused; what it says of its owner does not matter
         return Reading(None, "the object cannot be read")
 
@@ -63,21 +67,24 @@ def is_said_of(criterion: str, kind: str) -> bool:
     return kind != Kind.TARIFF or criterion == MEMBERS
 
 
-def named_owners(criterion: str | None, kind: str, document: bytes) -> set[Owner]:
+def named_owners(criterion: str | None, kind: str, document: bytes, known: Collection[Owner] = ()) -> set[Owner]:
     """The owners that an object names: by the criterion, or without one by any."""
-    readings = (read_owner(each, kind, document) for each in ([criterion] if criterion else CRITERIA))
+    readings = (read_owner(each, kind, document, known) for each in ([criterion] if criterion else CRITERIA))
     return {reading.owner for reading in readings if reading is not None and reading.owner is not None}
 
 
-def _by_operator(kind: str, document: bytes) -> Reading:
+def _by_operator(kind: str, document: bytes, known: Collection[Owner]) -> Reading:
     name = text_at(_place(kind, document), "operator", "name").strip()
     if not name:
         return Reading(None, "there is no operator.name")
-    owner = _code(_SEPARATED, name) or _in_a_country(_code(_BARE, name))
-    return Reading(owner, "" if owner else f"operator.name is {shown(name)}, expected a code such as ES*AAA")
+    owner, bare = _in_a_country(_code(_SEPARATED, name)), _in_a_country(_code(_BARE, name))
+    if owner or bare in known:
+        return Reading(owner or bare)
+    why = f"operator.name is {shown(name)}, expected a code such as ES*AAA"
+    return Reading(None, f"{why}, or a party that the allowed_parties name" if bare else why)
 
 
-def _by_evse_ids(kind: str, document: bytes) -> Reading:
+def _by_evse_ids(kind: str, document: bytes, _: Collection[Owner]) -> Reading:
     found = {each: _of_evse_id(each) for each in _evse_ids(_place(kind, document))}
     owners = {owner for owner in found.values() if owner is not None}
     if len(owners) == 1:
@@ -90,10 +97,10 @@ def _by_evse_ids(kind: str, document: bytes) -> Reading:
 
 
 def _of_evse_id(evse_id: str) -> Owner | None:
-    return _code(_EVSE_SEPARATED, evse_id) or _in_a_country(_code(_EVSE_BARE, evse_id))
+    return _in_a_country(_code(_EVSE_SEPARATED, evse_id) or _code(_EVSE_BARE, evse_id))
 
 
-def _by_members(kind: str, document: bytes) -> Reading:
+def _by_members(kind: str, document: bytes, _: Collection[Owner]) -> Reading:
     places = [document] if kind in (Kind.TARIFF, Kind.LOCATION) else [document, _place(kind, document)]
     said = [(text_at(each, "country_code"), text_at(each, "party_id")) for each in places]
     found = next((codes for codes in said if any(codes)), None)
@@ -103,7 +110,7 @@ def _by_members(kind: str, document: bytes) -> Reading:
     return Reading(owner, "" if owner else f"country_code and party_id are {shown('-'.join(found))}, expected ES-AAA")
 
 
-_READERS: Mapping[str, Callable[[str, bytes], Reading]] = {
+_READERS: Mapping[str, Callable[[str, bytes, Collection[Owner]], Reading]] = {
     OPERATOR_NAME: _by_operator,
     EVSE_ID: _by_evse_ids,
     MEMBERS: _by_members,

@@ -21,7 +21,7 @@ from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.locations.read import joined
-from ocpi_emsp.flows.parties.hub_owners import owners_behind
+from ocpi_emsp.flows.parties.hub_owners import known_owners, owners_behind
 from ocpi_emsp.flows.parties.owner_evidence import EVSE_ID, MEMBERS, OPERATOR_NAME, read_owner, text_at
 from ocpi_emsp.flows.parties.party import Party, checkpoint_key, get_party
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
@@ -162,8 +162,9 @@ def owner_from(party: Party, locations: Sequence[bytes]) -> Iterator[Suggestion]
     """What names the owners of the locations that a party lists, where these are others than itself."""
     if party.profile.owner_from is not None:
         return
+    known = known_owners(party)
     for criterion in (MEMBERS, OPERATOR_NAME, EVSE_ID):
-        readings = [read_owner(criterion, Kind.LOCATION, each) for each in locations]
+        readings = [read_owner(criterion, Kind.LOCATION, each, known) for each in locations]
         owners = Counter(each.owner for each in readings if each is not None and each.owner is not None)
         others = sorted(set(owners) - {party.owner})
         # The EVSE-IDs of a single CPO may well begin with another code than its own.
