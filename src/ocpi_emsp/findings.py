@@ -179,12 +179,14 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def with_reason(message: str, findings: Sequence[Finding]) -> str:
-    """``message``, the worst of its findings, and how many there are beside it."""
+    """``message``, the worst of its findings, and how many there are beside it; once, where the message has them."""
     finding = worst(findings)
     if finding is None:
         return message
     more = f" ({len(findings) - 1} more)" if len(findings) > 1 else ""
-    return f"{message}: {finding.pointer} {finding.message}{more}"
+    where = f"{finding.pointer} " if finding.pointer else ""
+    reason = f"{where}{finding.message}{more}"
+    return message if message.endswith(reason) else f"{message}: {reason}"
 
 
 def pointer(path: Sequence[str | int]) -> str:

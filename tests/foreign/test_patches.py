@@ -1,12 +1,14 @@
 """Patches that say nothing of their object, and EVSEs at a location that is not known (issue 11, number 25)."""
 
+import json
 from typing import Any
 
 import pytest
 
 from flows.support import Peer, peer
-from foreign.cases import cases
+from foreign.cases import FOLDER, cases
 from foreign.ways import PATCHED, PLACE, PUSHED
+from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials
 
@@ -91,3 +93,22 @@ def test_what_is_put_below_an_unknown_object_is_pulled(
     assert set(cpo.taken()) == {"ResyncRequested"}
     wanted = cpo.push("PATCH", path, {"last_updated": "2024-05-02T00:00:00Z"})
     assert wanted.both == both
+
+
+@pytest.mark.parametrize("case", json.loads((FOLDER / "patched-items.json").read_text("utf-8"))["input"])
+def test_an_item_that_cannot_be_merged_is_named_by_its_place(any_store: Any, case: Case) -> None:
+    cpo = stocked(any_store)
+    answer = cpo.push("PATCH", case["path"], case["patch"])
+    assert (answer.code, answer.findings) == (2001, [(case["pointer"], "value.type")])
+
+
+def test_what_a_patch_holds_is_named_before_what_was_stored() -> None:
+    cpo = peer()
+    assert cpo.push("PUT", "tariffs/*/TAR1", {**samples.tariff("TAR1"), "currency": "EURO"}).code == 1000
+    answer = cpo.push("PATCH", "tariffs/*/TAR1", {"tariff_alt_url": "x" * 256})
+    assert answer.envelope["status_message"].startswith("Success, although /tariff_alt_url: ")
+
+
+def test_a_refusal_of_the_whole_document_has_one_blank() -> None:
+    answer = peer().push("PUT", "tariffs/*/TAR1", [1, 2])
+    assert answer.envelope["status_message"].startswith("Tariff rejected: Tariff must")

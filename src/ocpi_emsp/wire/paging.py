@@ -26,7 +26,9 @@ from ocpi_emsp.scalars import DateTime, aware_times
 _CLAUSE = "transport_and_format.md#paginated-request"
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*?\brel\s*=\s*"?next(?![\w-])', re.IGNORECASE)
 _COUNT = re.compile(r'"?\+?(\d{1,18})(?:\.0*)?"?', re.ASCII)
-_WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"\d+", re.ASCII)
+_LARGEST = 10**18 - 1
+"""Stands for any larger number: no list has so many objects."""
 
 
 @frozen(kw_only=True, field_transformer=aware_times)
@@ -85,8 +87,11 @@ def _moment(given: Mapping[str, str], name: str, findings: list[Finding]) -> dat
 def _number(given: Mapping[str, str], name: str, default: int, least: int, findings: list[Finding]) -> int:
     if name not in given:
         return default
-    if _WHOLE_NUMBER.fullmatch(given[name]) and int(given[name]) >= least:
-        return int(given[name])
+    if _WHOLE_NUMBER.fullmatch(given[name]):
+        digits = given[name].lstrip("0")
+        number = _LARGEST if len(digits) > 18 else int(digits or 0)
+        if number >= least:
+            return number
     findings.append(_finding(name, f"invalid {name} {shown(given[name][:40])}: expected an integer of {least} or more"))
     return default
 

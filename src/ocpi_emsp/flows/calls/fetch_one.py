@@ -61,7 +61,9 @@ def read(kind: type[T], data: bytes | msgspec.Raw) -> T:
         logs.info("answer.unwrapped", kind=kind.__name__, note=answered.note)
     try:
         return decode(kind, answered.document)
-    except (InvalidObject, NotJson) as error:
+    except InvalidObject as error:
+        raise AnswerUnusable(error.reason, findings=error.findings) from error
+    except NotJson as error:
         raise AnswerUnusable(f"{kind.__name__} is not usable: {error.reason}", findings=error.findings) from error
 
 

@@ -222,7 +222,7 @@ async def _ask(context: Context, party: Party, kind: CommandType, body: bytes) -
         unwrapped = unwrap(data, envelopes=True)
         result = decode(CommandResponse, as_object(unwrapped.document)).result
     except (InvalidObject, NotJson) as error:
-        raise AnswerUnusable(f"the acknowledgement cannot be read: {error.message}", findings=error.findings) from error
+        raise AnswerUnusable(f"the acknowledgement cannot be read: {error.reason}", findings=error.findings) from error
     if unwrapped.around:
         logs.info("answer.unwrapped", party=party, kind="CommandResponse", note=unwrapped.note)
     if not is_readable(result):

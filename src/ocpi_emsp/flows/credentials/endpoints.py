@@ -142,7 +142,8 @@ def _fault(context: Context, entry: Listed) -> OcpiError | None:
     if "://" not in entry.url:
         return AnswerUnusable(f"{name} is not absolute: '{entry.url[:200]}'")
     if entry.endpoint is None:
-        return AnswerUnusable(f"{name} cannot be read: '{entry.url[:200]}'")
+        what = f"the endpoint of {entry.module[:40]} cannot be read" if entry.module else "it has no identifier"
+        return AnswerUnusable(f"{what}: '{entry.url[:200]}'")
     try:
         require_foreign(context.identity, entry.url)
         context.check_url(entry.url)

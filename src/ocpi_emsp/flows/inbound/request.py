@@ -205,7 +205,11 @@ class Incoming:
         """The status_message of a success: it names the worst accepted deviation, if any."""
         if not self.deviations:
             return "Success"
-        first, *more = worst_first(self.deviations)
+        found = worst_first(self.deviations)
+        if self.request.method == "PATCH":  # what it holds comes before what was stored already
+            held = members(self.request.body)
+            found.sort(key=lambda each: each.pointer.partition("/")[2].partition("/")[0] not in held)
+        first, *more = found
         others = f" ({len(more)} more)" if more else ""
         where = f"{first.pointer}: " if first.pointer else ""
         return f"Success, although {where}{first.message} [{first.rule}]{others}"

@@ -20,6 +20,7 @@ from ocpi_emsp.codec import rules
 from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.patch import Members, as_items, identity, members
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Transaction
@@ -85,7 +86,8 @@ async def _name_items(
     incoming: Incoming, tx: Transaction, name: str, found: Sequence[msgspec.Raw], pointer: str
 ) -> None:
     key, rule, clause = _KEYED[name]
-    for item_id, places in repeated_places(identity(each, key) for each in found).items():
+    named = [_identity(each, key, f"{pointer}/{name}/{at}", clause) for at, each in enumerate(found)]
+    for item_id, places in repeated_places(named).items():
         lost = [at for at in places[:-1] if _contradicts(found[at], [found[later] for later in places if later > at])]
         message = f"{len(places)} of the {name} have the {key} {shown(item_id)}; they are merged in their order"
         incoming.note(f"{pointer}/{name}/{places[-1]}/{key}", rule, message, clause)
@@ -100,6 +102,14 @@ async def _name_items(
             below = as_items(connectors)
             of_evse = evolve(incoming, params={**incoming.params, "evse_uid": identity(each, key)})
             await _name_items(of_evse, tx, "connectors", below, f"{pointer}/{name}/{at}")
+
+
+def _identity(item: msgspec.Raw, key: str, pointer: str, clause: str) -> str:
+    """What an item of a PATCH is called. Raises InvalidObject that names its place."""
+    try:
+        return identity(item, key)
+    except InvalidObject as error:
+        raise deviating("the PATCH cannot be merged", pointer, rules.TYPE.id, error.message, clause) from None
 
 
 def _contradicts(item: msgspec.Raw, later: Sequence[msgspec.Raw]) -> bool:
