@@ -10,6 +10,7 @@ import pytest
 from client.support import drain
 from foreign.cases import cases
 from ocpi_emsp import Limits, PartyId
+from ocpi_emsp.errors import AnswerUnusable
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.settings import SyncLimits
 from ocpi_emsp.testing.cpo.wire import timestamp
@@ -248,3 +249,38 @@ def test_a_sync_that_stopped_at_a_refused_link_begins_again() -> None:
         report = pair.pull("tariffs")
         assert "begins again" in report.notes[0]
         assert (report.ended.value, len(pair.ids(Kind.TARIFF))) == ("done", 7)
+
+
+@each_module
+def test_an_item_that_is_a_list_of_one_is_that_item(module: str) -> None:
+    """Number 21: `data: [[{...}], {...}]`, by sync and by client, also in a full sync."""
+    kind, name, made = MADE[module]
+    window = {"date_from": LONG_AGO, "date_to": NOW} if module == "sessions" else {}
+    with synced() as pair:
+        pair.cpo.answer = lambda request: page([[made(1)], made(2)] if "date_to" in request.url.params else [])
+        drained = (
+            drain(pair.emsp, "sync", module, date_to=NOW) if not window else drain(pair.emsp, "sync", module, **window)
+        )
+        assert (drained.ids, len(drained.rejected)) == ([f"{name}1", f"{name}2"], 0)
+        assert any("a list of one" in note for note in drained.notes)
+        report = pair.pull(module, full=True)
+        assert (report.ended.value, report.rejected, pair.ids(kind)) == ("done", 0, [f"{name}1", f"{name}2"])
+        assert sum("a list of one" in note for note in report.notes) == 1
+
+
+def test_a_location_that_is_asked_for_and_comes_in_a_list_is_that_location() -> None:
+    with synced() as pair:
+        pair.push("PATCH", "locations/*/LOC1", {"name": "x"})
+        pair.cpo.answer = lambda request: reply([location(1)]) if "/LOC1" in request.url.path else page([])
+        report = pair.pull()
+        assert (report.rejected, pair.ids(Kind.LOCATION)) == (0, ["LOC1"])
+
+
+def test_versions_that_are_one_object_are_a_list_of_it() -> None:
+    with synced() as pair:
+        pair.cpo.script["/versions"] = lambda _: reply({"version": "2.1.1", "url": "https://cpo.test/cpo/2.1.1"})
+        partner = pair.emsp.partner(PartyId(*OWNER))
+        assert [each.version.value for each in partner.client().versions()] == ["2.1.1"]
+        pair.cpo.script["/versions"] = lambda _: reply({"versions": []})
+        with pytest.raises(AnswerUnusable, match="versions cannot be read"):
+            partner.client().versions()

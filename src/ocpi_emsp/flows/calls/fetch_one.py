@@ -93,7 +93,9 @@ async def fetch_pages(
 
 def _decoded(party: Party, kind: type[T], page: ListPage, seen: set[str]) -> FetchedPage[T]:
     good, bad = list[T](), list[RejectedItem]()
-    for document in page.documents:
+    unwrapped = [unwrap(document) for document in page.documents]
+    notes = dict.fromkeys(each.note for each in unwrapped if each.around)
+    for document in (each.document for each in unwrapped):
         try:
             value = decode(kind, in_zone(document, party.profile.time_zone).document)
         except (InvalidObject, NotJson) as error:
@@ -103,4 +105,4 @@ def _decoded(party: Party, kind: type[T], page: ListPage, seen: set[str]) -> Fet
         if name not in seen:
             seen.add(name)
             good.append(value)
-    return FetchedPage(tuple(good), tuple(bad), page.url, page.total, page.notes)
+    return FetchedPage(tuple(good), tuple(bad), page.url, page.total, (*page.notes, *notes))

@@ -26,6 +26,7 @@ from attrs import define, field, frozen
 
 from ocpi_emsp.codec.patch import items
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
@@ -216,7 +217,7 @@ class _Seen:
         try:
             return [each.id for each in msgspec.json.decode(self.data, type=list[_Named])]
         except msgspec.MsgspecError:  # no data, or an object that is none
-            return [text_at(bytes(document), "id") for document in self.documents]
+            return [text_at(unwrap(document).document, "id") for document in self.documents]
 
     @property
     def is_full(self) -> bool:

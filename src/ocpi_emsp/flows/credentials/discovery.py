@@ -67,7 +67,8 @@ class Offer:
 def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
     """The versions of an answer, and what is odd about it. Raises AnswerUnusable where none can be read."""
     try:
-        documents = items(data)
+        single = bytes(data).lstrip().startswith(b"{")
+        documents = [data] if single else items(data)
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the versions cannot be read: {error.reason}", findings=error.findings) from error
     versions, bad = list[Version](), list[InvalidObject | NotJson]()
@@ -78,7 +79,8 @@ def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
             bad.append(error)
     if bad and not any(_is_ours(each) for each in versions):
         raise AnswerUnusable(f"the versions cannot be read: {bad[0].message}", findings=bad[0].findings)
-    return versions, [f"{counted(len(bad), 'listed version')} cannot be read"] if bad else []
+    notes = ["the versions are one object, read as a list of it"] if single else []
+    return versions, [*notes, f"{counted(len(bad), 'listed version')} cannot be read"] if bad else notes
 
 
 def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:

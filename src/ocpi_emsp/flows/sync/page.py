@@ -30,6 +30,7 @@ from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
@@ -204,7 +205,9 @@ class _Listed:
 async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
     """The objects with their zone and owner. What is looked at for the owner is not locked: it may be much."""
     zone = pull.party.profile.time_zone
-    received = [bytes(document) for document in documents]
+    unwrapped = [unwrap(document) for document in documents]
+    pull.tally.note(*{each.note for each in unwrapped if each.around}.difference(pull.tally.notes))
+    received = [each.document for each in unwrapped]
     zoned = [in_zone(document, zone) for document in received]
     if any(each.added for each in zoned):
         note = f"timestamps without a zone designator were read in {zone}"
