@@ -224,5 +224,7 @@ def changed_by(case: Case) -> Callable[[Document], None]:
             del part[name]
         for name in case.get("single", ()):
             part[name] = part[name][0]
+        for name in case.get("wrapped", ()):
+            part[name] = [part[name]]
 
     return change

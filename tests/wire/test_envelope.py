@@ -74,6 +74,7 @@ def test_a_status_code_is_read_where_it_is_an_integer_in_any_spelling(code: byte
         (b'{"status_code":1000}', b""),
         (b'{"status_code":1000,"data":null}', b"null"),
         (b'{"status_code":1000,"data":""}', b'""'),
+        (b'[{"data":[1],"status_code":1000}]', b"[1]"),
         (b' {\n"data" : [ 1 ] ,"status_code":1000 } ', b"[ 1 ]"),
         (b'{"data":1,"data":2,"status_code":2000,"status_code":1000}', b"2"),
         (b'{"status_code":1000,"Data":1,"vendor":{"data":3}}', b""),

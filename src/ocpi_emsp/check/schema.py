@@ -49,6 +49,7 @@ SCHEMA_EXAMPLES: Mapping[str, Example] = {
     rules.BOOLEAN_STRING.id: broken(Token, valid="true"),
     rules.ARRAY_NULL.id: broken(Evse, connectors=None),
     rules.ARRAY_SINGLE.id: broken(Location, facilities="HOTEL"),
+    rules.WRAPPED.id: broken(Location, coordinates=[{"latitude": "51.047600", "longitude": "3.729900"}]),
     rules.VALUE_EMPTY.id: broken(Location, charging_when_closed=""),
     rules.NOT_DATED.id: broken(Connector, last_updated=...),
     rules.NEWER.id: Example(Session, {"/start_datetime": ..., "/start_date_time": "2015-06-29T21:00:00Z"}),

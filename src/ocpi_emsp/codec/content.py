@@ -140,6 +140,8 @@ class _Object:
     """The members that count, where not all do."""
 
     def __call__(self, value: Any) -> Any:
+        if type(value) is list and len(value) == 1:  # one object in a list
+            value = value[0]
         if not isinstance(value, dict):
             return _plain(value)
         fields, only, content = self.fields, self.only, {}

@@ -130,6 +130,10 @@ class _Object:
         return cls(kind, fields, copied)
 
     def __call__(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
+        if path and _is_list_of_one(document):
+            message = f"expected one {self.kind.__name__}, found a list of one; read as that object"
+            findings.append(Finding.of(rules.WRAPPED, pointer(path), message, self.kind.clause))
+            document, path = document[0], (*path, 0)
         if not isinstance(document, dict):
             message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
             findings.append(Finding.of(rules.TYPE, pointer(path), message, self.kind.clause))
@@ -211,6 +215,11 @@ class _Object:
 _UNUSABLE = "nothing says when the element applies, so that it must not be used for a price"
 
 
+def _is_list_of_one(document: Any) -> bool:
+    """Whether one object stands in a list, where it belongs by itself."""
+    return isinstance(document, list) and len(document) == 1 and isinstance(document[0], dict)
+
+
 def _says_nothing(value: Any, *, objects: bool = True) -> bool:
     """Whether a value is null, an empty text, or, of ``objects``, one of nothing else."""
     if isinstance(value, dict):
@@ -252,7 +261,9 @@ def _copy(node: inspect.Type) -> _Reader:
     def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if isinstance(document, newer.Made):
             return location(document, path, _Unheard(), around)
-        softened: Findings = _Softened(findings) if isinstance(document, dict) else findings
+        softened: Findings = (
+            _Softened(findings) if isinstance(document, dict) or _is_list_of_one(document) else findings
+        )
         return location(document, path, softened, around)
 
     return read

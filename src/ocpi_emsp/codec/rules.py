@@ -52,6 +52,7 @@ NUMBER_STRING = _rule("number.string", NOTE, _NUMBER, "A number is written as a 
 BOOLEAN_STRING = _rule("boolean.string", WARNING, "", "A boolean is written as a string.")
 ARRAY_NULL = _rule("array.null", WARNING, "", "A list that requires at least one item is null; read as empty.")
 ARRAY_SINGLE = _rule("array.single", WARNING, "", "One item stands where a list belongs; read as a list of one.")
+WRAPPED = _rule("value.wrapped", WARNING, "", "A list of one stands where an object belongs; read as that object.")
 ARRAY_EMPTY = _rule("array.empty", WARNING, "", "A list that requires at least one item is empty.")
 ENUM_UNKNOWN = _rule("enum.unknown", WARNING, "", "The specification does not list this value; its text is stored.")
 ENUM_CASE = _rule("enum.case", WARNING, _STRING, "The value differs from a listed one only in case.")

@@ -2,6 +2,7 @@
 
 Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 14):
 - a list of one item stands for that item, where one object belongs; a longer list stands for nothing;
+- an envelope is what has data and a status_code, or data and no member of an object beside it;
 - a request has no envelope: one around its object is taken off where ``envelopes`` says so;
 - the item keeps its bytes; whether it is the right object is for the codec to say.
 """
@@ -16,7 +17,9 @@ from ocpi_emsp.errors import InvalidObject, NotJson
 
 _DEEPEST = 3
 """Wrappings that are taken off: an envelope around a list of one is two."""
-_STATUS = b'"status_code"'
+_DATA = b'"data"'
+_BESIDE = frozenset({"data", "status_message", "timestamp"})
+"""Members of an envelope without a status_code; no object has them."""
 
 
 @frozen
@@ -35,7 +38,7 @@ class Unwrapped:
 def may_be_wrapped(data: bytes, *, envelopes: bool = False) -> bool:
     """False where :func:`unwrap` has nothing to take off."""
     # From the end, since that takes a fifth of the time.
-    return data[:1] != b"{" or (envelopes and data.rfind(_STATUS) >= 0)
+    return data[:1] != b"{" or (envelopes and data.rfind(_DATA) >= 0)
 
 
 def unwrap(data: bytes | msgspec.Raw, *, envelopes: bool = False) -> Unwrapped:
@@ -63,10 +66,11 @@ def _item(document: bytes) -> tuple[msgspec.Raw, str] | None:
 
 def _data(document: bytes) -> tuple[msgspec.Raw, str] | None:
     """The data of an envelope."""
-    if _STATUS not in document:
+    if _DATA not in document:
         return None
     try:
         parts = members(document)
     except (NotJson, InvalidObject):
         return None
-    return (parts["data"], "an envelope") if {"data", "status_code"} <= parts.keys() else None
+    is_envelope = "status_code" in parts or parts.keys() <= _BESIDE
+    return (parts["data"], "an envelope") if "data" in parts and is_envelope else None

@@ -2,7 +2,8 @@
 
 Rules of this module (transport_and_format.md, response format; docs/spec-choices.md row 13):
 - what we write has status_code and timestamp always, ``data`` undecoded;
-- what we read may lack anything but a status_code; an answer that is no envelope raises AnswerUnusable.
+- what we read may lack anything but a status_code; an answer that is no envelope, nor a list of one, raises
+  AnswerUnusable.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from ocpi_emsp.codec import decode, wire_time
 from ocpi_emsp.codec.patch import Members, members
+from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
 from ocpi_emsp.models import Envelope
@@ -47,7 +49,8 @@ def _envelope(status_code: int, message: str, now: datetime, data: bytes | None)
 
 def read_envelope(body: bytes) -> Envelope:
     """Return the envelope of a response. Raises NotJson, or InvalidObject if status_code is missing or invalid."""
-    parts = members(body.removeprefix(BOM_UTF8))
+    body = body.removeprefix(BOM_UTF8)
+    parts = members(unwrap(body).document if may_be_wrapped(body) else body)
     return Envelope(
         data=parts.get("data", msgspec.Raw()),
         status_code=_status_code(parts),
