@@ -224,6 +224,33 @@ def test_a_repeated_member_of_a_known_location_is_named_and_its_document_kept(st
             assert spaced in [each.body for each in pair.emsp.rejections.list("NL-TNM")]
 
 
+@pytest.mark.parametrize("path", ["locations/*/LOC1/LOC1-E1", "sessions/*/SES1", "tariffs/*/TAR1"])
+def test_a_repeated_member_of_a_known_object_is_named(path: str, any_store: Any) -> None:
+    name, value = PATCHED[path]
+    make = {"locations": lambda: samples.evse("LOC1-E1"), "sessions": lambda: session(1), "tariffs": lambda: tariff(1)}
+    with synced(store=any_store) as pair:
+        Desk(pair, "push").push("PUT", "locations/*/LOC1", location(1))
+        document = {**make[path.split("/")[0]](), "last_updated": "2030-01-01T00:00:00Z"}
+        send(pair, "PUT", path, encode(document))
+        again = {**document, "last_updated": "2030-01-01T00:01:00Z"}
+        assert send(pair, "PUT", path, encode(again))["status_message"] == "Success"
+        answer = send(pair, "PUT", path, repeated({**again, "last_updated": "2030-01-01T00:02:00Z"}, name, value))
+        assert f"/{name}: a member is repeated; the last one counts [json.repeated]" in answer["status_message"]
+
+
+@pytest.mark.parametrize("module", ["sessions", "tariffs", "locations"])
+def test_a_repeated_member_of_a_known_object_that_is_pulled_is_noted(module: str, store: Any) -> None:
+    make = LISTS[module]
+    with synced(store=store) as pair:
+        pair.cpo.script[f"/2.1.1/{module}"] = lists([make(1, OLD)])
+        pair.pull(module)
+        name = "city" if module == "locations" else "currency"
+        twice = repeated(make(1, OLD + timedelta(seconds=60)), name, "XXX")
+        body = b'{"status_code":1000,"timestamp":"2024-06-01T12:00:00Z","data":[' + twice + b"]}"
+        pair.cpo.script[f"/2.1.1/{module}"] = lambda _: httpx.Response(200, content=body)
+        assert any("a member is repeated" in note for note in pair.pull(module).notes)
+
+
 PATCHED = {
     "locations/*/LOC1": ("name", "Second"),
     "locations/*/LOC1/LOC1-E1": ("status", "BLOCKED"),

@@ -194,10 +194,11 @@ def test_data_that_is_no_list_is_named() -> None:
         (httpx.Response(200, content=b"<html>Bad gateway</html>"), "invalid JSON"),
         (httpx.Response(200, content=b'{"data": [{"id": "LOC'), "invalid JSON"),
         (httpx.Response(302, headers={"location": LIST}), "HTTP 302"),
-        (httpx.Response(200, content=b"\xff\xfe"), "invalid UTF-8"),
+        (httpx.Response(200, content=b"\xff"), "invalid UTF-8"),
+        (httpx.Response(200, content=b"\xff\xfe"), "the body is UTF-16, expected UTF-8"),
         (httpx.Response(200, json={"data": []}), "status_code"),
     ],
-    ids=["html", "cut", "redirect", "bytes", "no status_code"],
+    ids=["html", "cut", "redirect", "bytes", "utf-16", "no status_code"],
 )
 def test_what_is_no_answer_ends_the_module_and_not_the_others(answer: httpx.Response, reason: str) -> None:
     with synced() as pair:

@@ -3,8 +3,9 @@
 Rules of this module (docs/spec-choices.md row 22):
 - what was updated last counts, of several of one time the last; the answer, or the notes of a sync, name it;
 - what does not count is stored among the rejections, as the push that it could have been: once, however often it comes;
-- a repeated member is looked for where that costs little: in what is new, and in a PATCH; elsewhere ``check`` and the
-  partner report find it in the document, which is stored as received.
+- a repeated member is looked for in a PATCH, in what is pushed for the first time, and in what has not as many members
+  as what it replaces; looking costs as much as reading. Elsewhere ``check`` and the partner report find it in the
+  document, which is stored as received.
 """
 
 from __future__ import annotations
@@ -134,8 +135,20 @@ def name_members(incoming: Incoming, document: bytes) -> list[str]:
     """Name the members that an object of a document has twice; their pointers."""
     found = repetitions(document)
     for place in found:
-        incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT)
+        incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT, counts=True)
     return found
+
+
+def name_other_members(incoming: Incoming, document: bytes, before: Sequence[bytes]) -> None:
+    """Name the repeated members of a document, unless it has as many members as what was stored ``before``."""
+    if not before and incoming.pulled:
+        return
+    if not before or document.count(_NAMED) != sum(each.count(_NAMED) for each in before):
+        name_members(incoming, document)
+
+
+_NAMED = b'":'
+"""What stands behind the name of a member, nearly always; no harm is done where it stands in a text, or has a blank."""
 
 
 async def store_repeated(incoming: Incoming, tx: Transaction, route: Route, document: bytes) -> None:

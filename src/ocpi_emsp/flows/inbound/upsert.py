@@ -26,7 +26,7 @@ from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.doubled import name_doubled
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import as_shown, current, find
-from ocpi_emsp.flows.inbound.twins import name_members
+from ocpi_emsp.flows.inbound.twins import name_other_members
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
@@ -49,8 +49,7 @@ async def store_object(
     new = in_order(old, new)
     if old is not None and incoming.pulled and old.document == new.document:
         return Stored(Outcome.UNCHANGED, record=old)
-    if old is None and not incoming.pulled:
-        name_members(incoming, new.document)
+    name_other_members(incoming, new.document, [] if old is None else [old.document])
     name_doubled(incoming, new.view)
     new = onward(old, new)
     await tx.put(new)

@@ -20,7 +20,13 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
-from ocpi_emsp.flows.inbound.twins import name_connectors, name_members, name_patched, store_repeated
+from ocpi_emsp.flows.inbound.twins import (
+    name_connectors,
+    name_members,
+    name_other_members,
+    name_patched,
+    store_repeated,
+)
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, updated_at
 from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
 from ocpi_emsp.flows.locations.moves import location_at
@@ -89,9 +95,17 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     body = incoming.request.body
     if pushed.repeats:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
-    elif old is None and not incoming.pulled:
-        name_members(incoming, body)
+    else:
+        name_other_members(incoming, body, _members_before(old, stored))
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
+
+
+def _members_before(old: Record | None, evses: Sequence[Record]) -> list[bytes]:
+    """What a location was said to be: its document, its EVSEs, and the member that lists them."""
+    if old is None:
+        return []
+    listed = [evse.document for evse in evses if evse.missing_since is None]
+    return [old.document, *listed, b'"evses":' if listed else b""]
 
 
 async def put_evse(incoming: Incoming) -> Response:
@@ -104,8 +118,7 @@ async def put_evse(incoming: Incoming) -> Response:
         if location is not None:
             new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
             old = await tx.get(new.key)
-            if old is None:
-                name_members(incoming, incoming.request.body)
+            name_other_members(incoming, incoming.request.body, [] if old is None else [old.document])
             return incoming.reply(await store_evse(incoming, tx, location, old, new))
         await request_resync_of(incoming, tx, location_key(incoming))
     raise _unknown_location(incoming)
