@@ -186,7 +186,6 @@ def change_token(cpo: Peer, change: str, uid: str, minute: int) -> Token | None:
         ("after=", ["/after"]),
         ("after=-1", ["/after"]),
         ("after=1;DROP", ["/after"]),
-        ("after=9999999999999999999", ["/after"]),
         ("limit=x&after=x", ["/limit", "/after"]),
     ],
 )
@@ -196,7 +195,7 @@ def test_a_parameter_that_cannot_be_read_is_named(query: str, pointers: list[str
     assert answer.findings == [(each, "parameter") for each in pointers]
 
 
-@pytest.mark.parametrize("after", ["0", "000", "999999999999999999"])
+@pytest.mark.parametrize("after", ["0", "000", "999999999999999999", "9999999999999999999"])
 def test_a_place_that_no_link_named_is_before_or_behind_all(after: str) -> None:
     cpo = peer()
     fill(cpo, 2)
