@@ -177,7 +177,7 @@ def test_where_nothing_that_is_named_is_there_it_is_2001(place: Any, findings: A
     [
         (b"{", (400, 2000)),
         ({"evse_uids": ["E1"]}, (200, 2001)),
-        ({"location_id": {}}, (200, 2001)),
+        ({"location_id": {}}, (200, 1000)),
         (b" \r\n", (200, 1000)),
     ],
 )

@@ -88,7 +88,7 @@ def test_every_request_leaves_a_decision(store: Any, portal: BlockingPortal, hos
     asking.ask({"location_id": "LOC1", "evse_uids": ["E9"]})
     asking.ask({"location_id": "LOC9"})
     asking.ask(PLACE, query="type=OTHER")
-    asking.ask({"location_id": {}})
+    asking.ask({"evse_uids": ["E1"]})
     decisions = list(asking.emsp.authorizations.list())
     assert decisions == portal.call(drained, asking.emsp.aio.authorizations.list())
     assert [(each.outcome, each.decided_by) for each in decisions] == [
