@@ -283,7 +283,7 @@ TABLE: dict[str, Expected] = {
         },
         well=new_token,
     ),
-    "not-json": Expected(**FIRST_PAGE, asked=2, reason="invalid JSON"),
+    "not-json": Expected(pages=4, notes=("invalid JSON",)),
     "reset": Expected(retries=1),
     "reset-always": Expected(**FIRST_PAGE, retries=RETRIES, asked=6, reason="without sending complete message body"),
     "huge-page": Expected(

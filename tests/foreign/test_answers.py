@@ -63,3 +63,24 @@ def test_the_words_are_in_the_diagnosis(case: Case) -> None:
     (check,) = [each for each in found.checks if each.name == "locations"]
     assert case["outcome"]["says"] in check.sentence
     assert CPO_TOKEN not in check.sentence
+
+
+@each_path
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"status_code":1000,"data":[{"id":"SES1","auth_id":"DE8ACC12","location":{"id":',
+        '[{"id":"SES1","kwh":1,"auth_id":"DE8ACC12"}]',
+        '{"a":{"b":[{"c":{"uid" : "DE8ACC12", "visual_number":"DE8ACC12"}}]}}',
+    ],
+    ids=["cut", "list", "deep"],
+)
+def test_drivers_of_an_answer_without_an_envelope_are_not_quoted(
+    body: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    of = PATHS[path]
+    _, emsp = partner(of, turns=lambda _: httpx.Response(500, content=body.encode()))
+    caplog.set_level(logging.WARNING, "ocpi_emsp")
+    with pytest.raises(OcpiError) as caught:
+        of.make(emsp, "sync")
+    assert "DE8ACC12" not in str(caught.value) + caplog.text

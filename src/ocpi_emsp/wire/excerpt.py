@@ -5,6 +5,7 @@ Rules of this module (docs/spec-choices.md row 13):
   is about a field names the field;
 - JSON in which they lie deeper than is looked stands as it is;
 - of HTML, the text of the title or the body; anything else as it stands;
+- what identifies a driver is left out, and JSON that was cut has no words;
 - it is on one line, bounded, and what is not printable is escaped. Its secrets are for the caller to hide.
 """
 
@@ -31,6 +32,9 @@ _WORDS = ("detail", "message", "error_description", "error", "title", "msg", "re
 _AROUND = frozenset({"body", "query", "path", "header"})
 """Where FastAPI finds a field; the field says enough."""
 _UNSEEN = frozenset({"script", "style"})
+_DRIVERS = frozenset({"uid", "auth_id", "contract_id", "visual_number"})
+"""The members that identify a driver."""
+_PRIVATE = re.compile(rf"""("(?:{"|".join(sorted(_DRIVERS))})"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}}\]]+)""")
 
 
 def words_of(body: bytes) -> str:
@@ -38,8 +42,10 @@ def words_of(body: bytes) -> str:
     text = body[:_READ].decode("utf-8-sig", "replace")
     try:
         value = msgspec.json.decode(text.strip())
-        return "; ".join(_sentences(value, _DEEPEST)) or (text if value else "")
+        return "; ".join(_sentences(value, _DEEPEST)) or (_PRIVATE.sub(r'\1"*"', text) if value else "")
     except (msgspec.MsgspecError, RecursionError):
+        if text.lstrip()[:1] in ("{", "["):  # JSON that was cut: objects, and no words about them
+            return ""
         return _of_html(text) if re.search(r"<[a-zA-Z!]", text) else text
 
 
@@ -97,7 +103,7 @@ def _of_object(value: dict[str, Any], depth: int) -> Iterator[str]:
     members = {name.lower(): each for name, each in value.items()}
     telling = [name for name in _WORDS if members.get(name)]
     if not telling:
-        for name, each in list(value.items())[:_MOST]:
+        for name, each in [pair for pair in value.items() if pair[0].lower() not in _DRIVERS][:_MOST]:
             yield from (f"{name}: {sentence}" for sentence in _sentences(each, depth - 1))
         return
     nested = [name for name in telling if isinstance(members[name], list | dict)]
