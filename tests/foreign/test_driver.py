@@ -194,7 +194,7 @@ def test_one_object_is_taken_in_whatever_it_is_wrapped(any_store: Any, wrapping:
             assert changes.items() <= cpo.data(path).items()
 
 
-@pytest.mark.parametrize("bodies", [[], [PLACE, PLACE], [[[[PLACE]]]], {"data": PLACE}])
+@pytest.mark.parametrize("bodies", [[], [PLACE, PLACE], [[[[PLACE]]]], {"data": PLACE, "vendor": 1}])
 def test_what_is_not_one_object_is_refused_as_it_came(any_store: Any, bodies: Any) -> None:
     cpo = peer(store=any_store)
     assert cpo.push("PUT", "locations/*/LOC1", bodies).code == 2001
