@@ -22,7 +22,7 @@ $(VENV)/.dev: $(VENV)/.user
 demo: $(VENV)/.user
 	$(BIN)/ocpi-emsp demo $(ARGS)
 
-test: lint types unit
+test: lint types test-foreign unit
 
 UV := .venv-uv/bin/uv
 $(UV): Makefile
