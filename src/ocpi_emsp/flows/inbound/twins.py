@@ -148,7 +148,7 @@ def name_other_members(incoming: Incoming, document: bytes, before: Sequence[byt
 
 
 _NAMED = b'":'
-"""What stands behind the name of a member, nearly always; no harm is done where it stands in a text, or has a blank."""
+"""How the name of a member ends. One with a blank before its colon is not counted: ``check`` finds what that hides."""
 
 
 async def store_repeated(incoming: Incoming, tx: Transaction, route: Route, document: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -86,3 +87,31 @@ def create_entries(op: Operations, names: Names, kind: str, *more: SchemaItem) -
 def create_index(op: Operations, names: Names, table: str, name: str, *columns: str) -> None:
     """An index of a table."""
     op.create_index(f"ix_{table}_{name}", table, columns, schema=names.schema)
+
+
+def renew_identities(op: Operations, names: Names, identities: Mapping[str, Sequence[str]]) -> None:
+    """Make what identifies a record the newest index of each of these tables; on PostgreSQL alone.
+
+    Until a new table is analyzed, every index looks as cheap as another to PostgreSQL, and the newest is taken: by any
+    other one, finding a record of a first sync reads all that its owner has. EVSEs refer to what identifies a location.
+    """
+    if op.get_context().dialect.name != "postgresql":
+        return
+    foreign_key, evses = f"fk_{names.prefix}evses_location", f"{names.prefix}evses"
+    op.drop_constraint(foreign_key, evses, schema=names.schema, type_="foreignkey")
+    for kind, identity in identities.items():
+        name = f"{names.prefix}{kind}"
+        op.drop_constraint(f"uq_{name}", name, schema=names.schema, type_="unique")
+        op.create_unique_constraint(f"uq_{name}", name, list(identity), schema=names.schema)
+    op.create_foreign_key(
+        foreign_key,
+        evses,
+        f"{names.prefix}locations",
+        ["country_code", "party_id", "location_id"],
+        ["country_code", "party_id", "id"],
+        ondelete="CASCADE",
+        deferrable=True,
+        initially="DEFERRED",
+        source_schema=names.schema,
+        referent_schema=names.schema,
+    )
