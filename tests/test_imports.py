@@ -24,6 +24,7 @@ LAYERS = (
     "errors",
     "scalars",
     "party_id",
+    "url_policy",
     "models",
     "codec",
     "check",
@@ -89,6 +90,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "click": ("cli",),
     "dateutil": ("codec.readings", "codec.zones"),
     "httpx": ("transports.httpx", "testing.cpo", "testing.contract", "testing.backend", "cli"),
+    "idna": ("url_policy",),
     # extras
     "opentelemetry": ("contrib.otel",),
     "procrastinate": ("contrib.procrastinate", "cli.worker"),

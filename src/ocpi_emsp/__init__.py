@@ -21,6 +21,7 @@ from ocpi_emsp.findings import Finding, Report
 from ocpi_emsp.models import Allowed, AuthorizationInfo, Cdr, Connector, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.url_policy import UrlPolicy
 
 if TYPE_CHECKING:
     from ocpi_emsp.emsp import Emsp
@@ -46,6 +47,7 @@ __all__ = [
     "SupportMatrix",
     "Tariff",
     "Token",
+    "UrlPolicy",
     "check",
     "decode",
     "encode",

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import NoneType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -27,7 +27,6 @@ from ocpi_emsp.codec.extensions import require_extensions
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
-from ocpi_emsp.flows.core.context import UrlPolicy
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.events.delivery import redeliver
@@ -56,6 +55,7 @@ from ocpi_emsp.scalars import given
 from ocpi_emsp.storage.opening import close_store, joinable, open_store
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
@@ -84,13 +84,13 @@ class Emsp(Resource):
     ``url`` is the public base under which our paths lie, such as ``https://ocpi.example.com/ocpi/emsp``; URLs that
     partners get are built from it and never from a Host header. ``store`` is a URL (``sqlite:///emsp.db``,
     ``postgresql+psycopg://user@host/db``, ``memory``) or a store; one that is made of a URL is closed by :meth:`close`.
-    ``url_policy`` says which URLs of partners are called: ``https``, or ``loopback``, which also allows http to this
-    machine. ``policy`` says what of a payload is refused if a partner has no policy of its own. ``retry_policy`` says
-    how often a sync repeats a request, ``rate_limit`` how many requests a partner gets; ``clock`` says the time
-    meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and numbers of requests, calls and syncs
-    (docs/observability.md). ``outbox_events`` says which kinds of events are journalled for a relay (:meth:`relay`), in
-    whichever process that runs. ``http_client`` and ``aio_http_client`` make the httpx clients that calls go through,
-    for other timeouts, certificates or a test transport.
+    ``url_policy`` says which URLs of partners are called: a :class:`UrlPolicy`, by default ``https``, which is its
+    ``default()``, or ``loopback``, which also allows this machine. ``policy`` says what of a payload is refused if a
+    partner has no policy of its own. ``retry_policy`` says how often a sync repeats a request, ``rate_limit`` how many
+    requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and
+    numbers of requests, calls and syncs (docs/observability.md). ``outbox_events`` says which kinds of events are
+    journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
+    the httpx clients that calls go through, for other timeouts, certificates or a test transport.
 
     ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
     ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
@@ -114,7 +114,7 @@ class Emsp(Resource):
         credentials_extensions: Mapping[str, Any] | None = None,
         matrix: SupportMatrix | None = None,
         limits: Limits | None = None,
-        url_policy: UrlPolicy = "https",
+        url_policy: UrlPolicy | Literal["https", "loopback"] = "https",
         policy: Policy | None = None,
         required_modules: Iterable[str] = (),
         outbox_events: Iterable[type[Event]] = (),
@@ -130,13 +130,11 @@ class Emsp(Resource):
         details = _given("business_details", business_details, BusinessDetails, lambda: BusinessDetails(name=name))
         identity = _identity(country_code, party_id, name, details, url)
         identity = evolve(identity, credentials_extensions=_extensions(credentials_extensions))
-        if url_policy not in ("https", "loopback"):
-            raise ValueError(f"invalid url_policy '{given(url_policy)}': expected https or loopback, for example https")
         setup = Setup(
             identity=identity,
             matrix=_given("matrix", matrix, SupportMatrix, SupportMatrix.default),
             limits=_given("limits", limits, Limits, Limits),
-            url_policy=url_policy,
+            url_policy=url_policy if isinstance(url_policy, UrlPolicy) else UrlPolicy.named(url_policy),
             policy=_given("policy", policy, Policy, Policy.tolerant),
             required_modules=_modules(required_modules),
             outbox_events=tuple(_event("outbox_events", each) for each in outbox_events),

@@ -83,7 +83,7 @@ def test_an_endpoint_on_this_machine_is_for_the_policy_that_allows_it(command: C
     argv = ("--set", "endpoints=commands=http://127.0.0.1:8000/commands/")
     ended = command("party", "profile", "NL-TNM", *argv)
     assert ended.status == 2
-    assert "url_policy='https' forbids it" in ended.err
+    assert "url_policy forbids plain http" in ended.err
     assert changed(profile(command, *argv, "--url-policy", "loopback")) == {
         "endpoints": {"commands": "http://127.0.0.1:8000/commands/"}
     }

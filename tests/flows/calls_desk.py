@@ -21,6 +21,7 @@ from ocpi_emsp.ports import Send
 from ocpi_emsp.resources import Party
 from ocpi_emsp.settings import RateLimit, RetryPolicy
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 from our_emsp import FakeClock
 
@@ -108,7 +109,7 @@ def stage(*answers: Response | BaseException | Callable[[], object], **settings:
         ),
         matrix=SupportMatrix.full(),
         limits=Limits(),
-        url_policy="https",
+        url_policy=UrlPolicy.default(),
         policy=Policy.tolerant(),
         required_modules=frozenset(),
         store=MemoryStore(),

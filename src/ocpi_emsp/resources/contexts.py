@@ -19,7 +19,7 @@ from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
-from ocpi_emsp.flows.core.context import Backlog, Context, UrlPolicy
+from ocpi_emsp.flows.core.context import Backlog, Context
 from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
@@ -34,6 +34,7 @@ from ocpi_emsp.transports.httpx import (
     default_async_client,
     default_client,
 )
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
 Close: TypeAlias = Callable[[], Awaitable[None]]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.check import Policy
-from ocpi_emsp.errors import UnsafeUrl
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.core.limits import RateLimiter
@@ -20,9 +17,9 @@ from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPoli
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
 from ocpi_emsp.ports import Clock, Send, Sleep, Store
 from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.url_policy import UrlPolicy
 
 ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
-UrlPolicy: TypeAlias = Literal["https", "loopback"]
 
 
 @define
@@ -81,31 +78,7 @@ class Context:
 
     def check_url(self, url: str) -> str:
         """``url``, where the policy allows to call it. Raises UnsafeUrl."""
-        scheme, _, rest = url.partition("://")
-        host = _AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition("@")[2]
-        name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-        if not _has_usable_port(url):
-            raise UnsafeUrl(f"invalid URL '{url[:200]}': its host or port cannot be read, or its port does not exist")
-        if scheme.lower() == "https" and name:
-            return url
-        if scheme.lower() == "http" and self.url_policy == "loopback" and _is_loopback(name):
-            return url
-        raise UnsafeUrl(f"invalid URL '{url[:200]}': url_policy='{self.url_policy}' forbids it")
-
-
-_AUTHORITY_END = re.compile(r"[/?#\\]")
-"""What ends the host of a URL (RFC 3986 3.2), and the backslash, which some clients read as a slash."""
-
-
-def _has_usable_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
-
-
-def _is_loopback(name: str) -> bool:
-    return name.lower() in ("localhost", "::1") or (name.startswith("127.") and name.replace(".", "").isdigit())
+        return self.url_policy.check(url)
 
 
 def whole_second(moment: datetime) -> datetime:
