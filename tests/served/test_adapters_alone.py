@@ -180,6 +180,24 @@ def test_the_path_below_the_base(recorder: Recorder, scope: Message, path: str) 
     assert recorder.last.url == path
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "joined"),
+    [
+        (b"authorization", (b"Token one", b"Token two"), "Token one, Token two"),
+        (b"x-request-id", (b"a", b"b"), "a, b"),
+        (b"content-encoding", (b"gzip", b"identity"), "gzip, identity"),
+        (b"content-type", (b"application/json",), "application/json"),
+    ],
+)
+def test_headers_given_twice_are_joined(
+    recorder: Recorder, name: bytes, values: tuple[bytes, ...], joined: str
+) -> None:
+    """Without the join: the last one counts, and of two tokens a proxy may have judged the other."""
+    scope = http_scope(f"{BASE}/versions") | {"headers": [(name, value) for value in values]}
+    asgi(AsgiApp(recorder.handle_async, BASE, LIMIT), scope, chunk(b""))
+    assert recorder.last.headers == {name.decode(): joined}
+
+
 def test_a_server_without_raw_paths(recorder: Recorder) -> None:
     scope = http_scope(f"{BASE}/2.1.1/tariffs/NL/TNM/\xe9 %")
     del scope["raw_path"]

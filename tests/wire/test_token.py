@@ -49,6 +49,24 @@ def test_a_header_of_another_kind_is_refused(header: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "Token abc, Token def",
+        "Token abc,Token def",
+        "Token abc, Token abc",
+        "Token abc, Basic dXNlcjpwYXNz",
+        "Basic dXNlcjpwYXNz, Token abc",
+        ", Token abc",
+    ],
+)
+def test_two_headers_are_refused(header: str) -> None:
+    """Without the check of a second one, the sentence is that the token is not known: true, and of no use."""
+    with pytest.raises(NotAuthenticated, match=r"more than one|must be") as caught:
+        presented_token(header)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "text", ["abc", "YW=Jj", "YW Jj", "YWJj\n", "é", "////", "YWJ", base64.b64encode("é".encode()).decode(), "-_-_"]
 )
 def test_what_is_no_base64_of_ascii_is_none(text: str) -> None:

@@ -6,7 +6,7 @@ partner gets 413 instead of a reset connection.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import TypeAlias
 from urllib.parse import quote
@@ -49,7 +49,10 @@ class AsgiApp:
             await send({"type": "websocket.close", "code": 1000})
 
     def _request(self, scope: Scope, body: bytes) -> Request:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = dict(given)
+        if len(headers) < len(given):
+            headers = _joined(given)
         below_base = below(_raw_path(scope), self._base, scope.get("root_path", ""))
         return Request(scope["method"], below_base, scope["query_string"].decode("latin-1"), headers, body)
 
@@ -68,6 +71,14 @@ class AsgiApp:
                 return bytes(body)
             message = await receive()
         return None
+
+
+def _joined(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Headers of which some are given twice, as one with a comma (RFC 9110 5.2), as WSGI servers have them."""
+    headers = dict[str, str]()
+    for name, value in given:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 async def _answer(send: Send, response: Response) -> None:

@@ -6,6 +6,7 @@ Rules of this module:
   breaks or space around it, is written as the text ``document_text`` instead;
 - ``missing_since`` and ``missed`` stand on a line only where its object is missing, ``correlation_id`` only where its
   last change came under one: older exports have none of them;
+- a rejection that an earlier version stored with secrets in its headers or its query is written without them;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
 - a line is bad input until it was read: BadLine says in a sentence what is wrong with it.
 """
@@ -27,6 +28,7 @@ from ocpi_emsp.ports import (
     DEAD,
     EVENT,
     NAMES,
+    REJECTION,
     RELAY,
     TOPICS,
     Entry,
@@ -34,6 +36,7 @@ from ocpi_emsp.ports import (
     Record,
 )
 from ocpi_emsp.resources.records import read_details, read_document
+from ocpi_emsp.wire.redaction import redacted
 
 VERSION: Final = 1
 _NOTHING = msgspec.Raw()
@@ -139,7 +142,8 @@ def _survives(document: bytes) -> bool:
 def entry_line(entry: Entry) -> bytes:
     """The line of a journal entry."""
     members = asdict(entry, recurse=False, filter=lambda field, _: field.name != "sequence")
-    written = {"at": _time(entry.at), "body": base64.b64encode(entry.body).decode(), "details": dict(entry.details)}
+    details = {**entry.details, **redacted(entry.details)} if entry.topic == REJECTION else dict(entry.details)
+    written = {"at": _time(entry.at), "body": base64.b64encode(entry.body).decode(), "details": details}
     return _line({"entry": {**members, **written, "due": _time(entry.due) if entry.due is not None else None}})
 
 

@@ -3,7 +3,8 @@
 Rules of this module (transport_and_format.md, security; docs/spec-choices.md row 1):
 - ``Token <token>``, the scheme in any case; 2.1.1 sends the token raw, partners with 2.2 habits send it in base64;
 - white space around a token is no part of it, nor is a line break at the end of what was encoded;
-- a token that is empty, or that the header cannot hold, is refused where we receive it;
+- a token that is empty, or that the header cannot hold, is refused where we receive it, as are two headers: which of
+  them a proxy in front judged, nobody knows;
 - both readings are looked up exactly, none is guessed from the shape; we send raw unless a party's profile says base64.
 """
 
@@ -14,6 +15,8 @@ import re
 
 from ocpi_emsp.errors import AnswerUnusable, NotAuthenticated
 
+_SECOND = re.compile(r",\s*[A-Za-z]+\s")
+"""Where a second header of the name begins: servers and adapters join them with a comma (RFC 9110 5.2)."""
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
 """What a header cannot hold (RFC 9110 5.5)."""
 
@@ -26,6 +29,8 @@ def presented_token(header: str | None) -> str:
     token = token.strip()
     if scheme.lower() != "token" or not token:
         raise NotAuthenticated("the Authorization header must be: Token <token>")
+    if "," in token and _SECOND.search(token):
+        raise NotAuthenticated("there is more than one Authorization header: send one")
     return token
 
 

@@ -3,12 +3,14 @@
 Rules of this module:
 - X-Correlation-ID and X-Request-ID are those of the request where short and printable, else made;
 - a metric has few different attributes: no path, no id, and no method outside HTTP;
-- no token, no payload and no message of a refusal is recorded: only its kind, and the rule of the worst finding.
+- no token, no payload, no query and no message of a refusal is recorded: only its kind, and the rule of the worst
+  finding; a token that stands in a path is hidden.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,9 +26,13 @@ from ocpi_emsp.flows.core.telemetry import GuardedSpan, GuardedTelemetry
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.ports import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, Attributes
 from ocpi_emsp.routes import VERSION, Match, Route, match
-from ocpi_emsp.wire import Request, Response
+from ocpi_emsp.wire import Request, Response, from_base64
+from ocpi_emsp.wire.redaction import HIDDEN, without
 
 LONGEST_ID: Final = 128
+_SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+"""What no tracer gets: any other header may carry a trace, in the way of some propagator."""
+_LONG_SEGMENT: Final = re.compile(r"[^/]{20,}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER: Final = "_OTHER"
 """What stands for what is not known, as OpenTelemetry has it."""
@@ -70,7 +76,7 @@ class LoggedRequest:
         if route is not None:
             attributes["http.route"] = _template(route)
             name = f"{method} {attributes['http.route']}"
-        headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
+        headers = {name: value for name, value in self.request.headers.items() if name not in _SECRET_HEADERS}
         return telemetry.span(name, "server", attributes, headers)
 
     def refused(self, refusal: Refusal) -> None:
@@ -80,7 +86,7 @@ class LoggedRequest:
         logs.warning(
             "request.refused",
             method=self.request.method,
-            path=self.request.url,
+            path=self._path,
             party=self.party,
             status=refusal.http_status,
             status_code=refusal.status_code,
@@ -98,7 +104,7 @@ class LoggedRequest:
             "request.failed",
             trace=error if trace else None,
             method=self.request.method,
-            path=self.request.url,
+            path=self._path,
             party=self.party,
             correlation_id=self.correlation_id,
             error=error,
@@ -117,7 +123,7 @@ class LoggedRequest:
         logs.info(
             "request.answered",
             method=self.request.method,
-            path=self.request.url,
+            path=self._path,
             status=response.status,
             status_code=self.status_code,
             party=self.party,
@@ -149,6 +155,13 @@ class LoggedRequest:
         return (self.context.clock.now() - self.started).total_seconds()
 
     @property
+    def _path(self) -> str:
+        """The path without the token that the request carries; where no route has it, without what may be one."""
+        sent = self.request.headers.get("authorization", "").partition(" ")[2].strip()
+        path = without(self.request.url, (sent, from_base64(sent) or ""))
+        return path if self.matched is not None else _LONG_SEGMENT.sub(HIDDEN, path)
+
+    @property
     def _method(self) -> str:
         return self.request.method if self.request.method in _METHODS else OTHER
 
@@ -172,9 +185,11 @@ def count_findings(telemetry: GuardedTelemetry, module: str, findings: Sequence[
 
 
 def _given(request: Request, name: str) -> str:
-    """An id that the caller gave; empty for one that could break a line or a header."""
+    """An id that the caller gave; empty for one that could break a line or a header, or that is its token."""
     given = request.headers.get(name, "")
-    return given if len(given) <= LONGEST_ID and given.isascii() and given.isprintable() else ""
+    if not given or len(given) > LONGEST_ID or not (given.isascii() and given.isprintable()):
+        return ""
+    return "" if given in request.headers.get("authorization", "").split() else given
 
 
 def _made() -> str:

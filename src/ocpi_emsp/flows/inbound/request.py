@@ -33,6 +33,7 @@ from ocpi_emsp.ports import REJECTION, Entry, Key, Record, Transaction
 from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
+from ocpi_emsp.wire.redaction import stored_body, stored_headers, stored_query, without
 
 T = TypeVar("T")
 
@@ -215,8 +216,8 @@ class Incoming:
         return f"Success, although {where}{first.message} [{first.rule}]{others}"
 
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
-        """The journal entry that stores what was refused, raw, without the token, with its findings."""
-        headers = {name: value for name, value in self.request.headers.items() if name != "authorization"}
+        """The journal entry that stores what was refused, raw but for secrets, with its findings."""
+        request, secrets = self.request, self.caller.presented
         return Entry(
             id=entry_id,
             topic=REJECTION,
@@ -224,17 +225,19 @@ class Incoming:
             key=None,
             at=self.now,
             # Credentials hold a token, which is stored nowhere but with its party.
-            body=b"" if route.module == "credentials" else self.request.body,
+            body=b"" if route.module == "credentials" else stored_body(request.body, secrets),
             details={
                 "country_code": self.party.country_code,
                 "party_id": self.party.party_id,
                 "correlation_id": self.correlation_id,
-                "method": self.request.method,
-                "path": self.request.url,
-                "query": self.request.query,
-                "headers": headers,
-                "message": refusal.message,
-                "findings": [finding.as_json() for finding in refusal.findings],
+                "method": request.method,
+                "path": without(request.url, secrets),
+                "query": stored_query(request.query, secrets),
+                "headers": stored_headers(request.headers, secrets),
+                "message": without(refusal.message, secrets),
+                "findings": [
+                    {**finding.as_json(), "message": without(finding.message, secrets)} for finding in refusal.findings
+                ],
             },
         )
 

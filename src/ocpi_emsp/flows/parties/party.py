@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
@@ -401,6 +402,11 @@ class Caller:
 
     party: Party
     token: str = field(repr=False)
+
+    @property
+    def presented(self) -> tuple[str, ...]:
+        """The token in the spellings that a request may repeat: none of them is stored or logged."""
+        return (self.token, b64encode(self.token.encode()).decode()) if self.token else ()
 
 
 async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:

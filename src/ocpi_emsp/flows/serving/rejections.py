@@ -3,7 +3,8 @@
 Rules of this module:
 - a rejection is replayed as the party that sent it, under the current policy, or with a corrected body;
 - one that is accepted then is done with and leaves the journal; one that is refused again stays as it was;
-- credentials are not stored: they hold a token.
+- credentials are not stored: they hold a token; what an earlier version stored of headers and queries is redacted where
+  it is read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ocpi_emsp.flows.parties.party import Caller, PartyState, load_party
 from ocpi_emsp.flows.serving.dispatch import refused, serve_as
 from ocpi_emsp.ports import REJECTION, Entry
 from ocpi_emsp.wire import Request, Response
+from ocpi_emsp.wire.redaction import redacted
 
 
 @frozen(kw_only=True)
@@ -37,7 +39,7 @@ class Rejection:
     path: str
     query: str
     headers: Mapping[str, str] = field(repr=False)
-    """Without the token."""
+    """Those that hold no secret (docs/security.md)."""
     body: bytes = field(repr=False)
     message: str
     findings: tuple[Finding, ...]
@@ -48,7 +50,7 @@ class Rejection:
 
 def rejection_of(entry: Entry) -> Rejection:
     """The rejection of a journal entry."""
-    details = dict(entry.details)
+    details = {**entry.details, **redacted(entry.details)}
     findings = tuple(
         Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in details.pop("findings")
     )
