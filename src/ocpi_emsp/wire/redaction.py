@@ -56,7 +56,8 @@ def stored_body(body: bytes, secrets: Iterable[str] = ()) -> bytes:
 
 def redacted(details: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a stored rejection that an earlier version stored with their secrets, without them."""
-    return {"headers": stored_headers(details["headers"]), "query": stored_query(details["query"])}
+    how = {"headers": stored_headers, "query": stored_query}
+    return {name: redact(details[name]) for name, redact in how.items() if name in details}
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
