@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from ocpi_emsp._bridge import (
     lift_store,
     run,
 )
-from ocpi_emsp.ports import BlockingStore, DualModeStore, Entry, Key, Kind, Mode, Owner, Page, Query, Record
+from ocpi_emsp.ports import BlockingStore, DualModeStore, Entry, Key, Kind, Mode, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import LOCATION, entry, record
 
@@ -97,11 +97,15 @@ class BlockingSpy:
     def settle(self, entry_id: str) -> None:
         self._note(f"settle {entry_id}")
 
+    def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        self._note(f"usage {name} {owner}")
+        return {("NL", "TNM"): Usage(1, 2)}
+
 
 EVERY_CALL = [
     "begin", "get", "put LOC1", "delete LOC1", "children LOC1", "page token", "append 1", "entry 7",
     "entries event LOC1 5 None 0", "entries event None 100 None 0", "entries event None 100 ('NL', 'TNM') 9",
-    "settle 1", "end", "begin read-only", "get", "end",
+    "settle 1", "usage cdr None", "usage event ('NL', 'TNM')", "end", "begin read-only", "get", "end",
 ]  # fmt: skip
 
 
@@ -118,6 +122,8 @@ async def use_everything(store: Any) -> None:
         assert await tx.entries("event") == [entry("1")]
         assert await tx.entries("event", owner=("NL", "TNM"), after=9) == [entry("1")]
         await tx.settle("1")
+        assert await tx.usage(Kind.CDR) == {("NL", "TNM"): Usage(1, 2)}
+        assert await tx.usage("event", ("NL", "TNM")) == {("NL", "TNM"): Usage(1, 2)}
     async with store.transaction(read_only=True) as tx:
         assert await tx.get(LOCATION) == record()
 

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -42,6 +42,7 @@ from ocpi_emsp.ports import (
     Query,
     Record,
     Store,
+    Usage,
 )
 
 T = TypeVar("T")
@@ -212,6 +213,9 @@ class LiftedTransaction:
 
     async def settle(self, entry_id: str) -> None:
         await self._lift(self._tx.settle, entry_id)
+
+    async def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        return await self._lift(self._tx.usage, name, owner)
 
 
 async def rest(seconds: float) -> None:

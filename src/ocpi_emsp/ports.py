@@ -9,6 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
@@ -188,6 +189,24 @@ class Entry:
     sequence: int = field(default=0, eq=False)
     """The position in the journal. Set by the store."""
 
+    @property
+    def size(self) -> int:
+        """The bytes of the body, and of the details as JSON."""
+        return len(self.body) + len(json.dumps(dict(self.details)))
+
+
+@frozen
+class Usage:
+    """How much there is of something."""
+
+    count: int = 0
+    bytes: int = 0
+    """Of the documents; of an entry the body, and the details as JSON."""
+
+    def plus(self, count: int, size: int) -> Usage:
+        """So much more."""
+        return Usage(self.count + count, self.bytes + size)
+
 
 class Transaction(Protocol):
     """An atomic unit: what it reads is locked until its end, so two transactions on one record run in sequence.
@@ -227,6 +246,12 @@ class Transaction(Protocol):
 
     async def settle(self, entry_id: str) -> None:
         """Remove an entry that is delivered or obsolete."""
+
+    async def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        """What each owner has of a kind or of a topic, or this owner alone; one that has nothing is not among them.
+
+        It locks nothing. It may read all of it, so it is asked for seldom.
+        """
 
 
 class Store(Protocol):
@@ -280,6 +305,9 @@ class BlockingTransaction(Protocol):
 
     def settle(self, entry_id: str) -> None:
         """See :meth:`Transaction.settle`."""
+
+    def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        """See :meth:`Transaction.usage`."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from ocpi_emsp.flows.core.settings import (
     DeliveryLimits,
     HttpLimits,
     RateLimit,
+    RejectionLimits,
     RetryPolicy,
     SyncLimits,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "DeliveryLimits",
     "HttpLimits",
     "RateLimit",
+    "RejectionLimits",
     "RetryPolicy",
     "SyncLimits",
 ]

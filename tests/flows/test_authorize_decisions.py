@@ -10,10 +10,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from flows.authorize_desk import AUTHORIZE, PLACE, location, token
 from flows.support import Answer, drained, offline_emsp
-from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits
 from ocpi_emsp.errors import NotEnoughInformation
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.resources import Decision
+from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
@@ -173,8 +174,9 @@ def test_a_clock_that_was_put_back_makes_no_answer_that_came_before_its_question
     assert next(iter(asking.emsp.authorizations.list())).latency_ms == 0.0
 
 
-def test_a_store_keeps_the_newest() -> None:
-    asking = Asking(MemoryStore(keep_authorizations=3))
+def test_the_newest_decisions_of_each_party_are_stored() -> None:
+    """Without the bound: all six."""
+    asking = Asking(MemoryStore(), limits=Limits(authorize=AuthorizeLimits(decisions=3)))
     for _ in range(5):
         asking.ask()
     asking.ask(query="type=OTHER")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -21,10 +21,12 @@ from ocpi_emsp.ports import (
     Entry,
     Key,
     Kind,
+    Owner,
     Page,
     Query,
     Record,
     Transaction,
+    Usage,
 )
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.listeners import Listener, Listeners
@@ -377,3 +379,18 @@ def entries_without(**ignored: Any) -> Callable[..., Any]:
         return await tx.entries(topic, **selection)
 
     return entries
+
+
+def usage_that(changes: Callable[[Owner, Usage], tuple[Owner, Usage]], *, of_all: bool = False) -> Callable[..., Any]:
+    async def usage(tx: Transaction, name: str, owner: Owner | None = None) -> dict[Owner, Usage]:
+        found = await tx.usage(name, None if of_all else owner)
+        return dict(changes(*each) for each in found.items())
+
+    return usage
+
+
+async def usage_of_what_is_committed(tx: Transaction, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+    """As a store does that does not send first what was put."""
+    found = await tx.usage(name, owner)
+    changed = getattr(tx, "_records", None)
+    return found if not changed else {whose: evolve(each, count=each.count + 1) for whose, each in found.items()}

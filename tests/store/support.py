@@ -1,12 +1,12 @@
 """The memory store behind the blocking port, as a driver that blocks would be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from attrs import frozen
 
 from ocpi_emsp._bridge import run
-from ocpi_emsp.ports import Entry, Key, Owner, Page, Query, Record, Transaction
+from ocpi_emsp.ports import Entry, Key, Owner, Page, Query, Record, Transaction, Usage
 from ocpi_emsp.storage import MemoryStore
 
 
@@ -42,6 +42,9 @@ class BlockingTransaction:
 
     def settle(self, entry_id: str) -> None:
         run(self.inner.settle(entry_id))
+
+    def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        return run(self.inner.usage(name, owner))
 
 
 @frozen

@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import Phase
 
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.ports import AUTHORIZATION, DEADLINE, FAN_OUT, NAMES, START, Kind, Store
+from ocpi_emsp.ports import AUTHORIZATION, DEADLINE, EVENT, FAN_OUT, NAMES, REJECTION, START, Kind, Store
 from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, ConcurrencyContract, StoreContract, announcing
 from ocpi_emsp.testing.contract.machine import compare
 from ocpi_emsp.testing.contract.partners import Partner
@@ -130,6 +130,15 @@ BROKEN: list[Case] = [
     case("an_entry_moves_to_another_topic", append=b.append_where_it_was),
     case("an_entry_moves_to_another_topic", append=b.append_at_the_end),
     case("a_settled_entry_is_gone", settle=b.nothing),
+    case("usage_is_the_number_and_the_bytes_of_an_owners_documents",
+         usage=b.usage_that(lambda owner, each: (owner, evolve(each, bytes=each.bytes - 1)))),
+    case("usage_is_the_number_and_the_bytes_of_an_owners_documents",
+         usage=b.usage_that(lambda owner, each: (owner, each), of_all=True)),
+    case("usage_counts_what_its_own_transaction_did", usage=b.usage_of_what_is_committed),
+    case("usage_of_a_topic_has_bodies_and_details", EVENT,
+         usage=b.usage_that(lambda owner, each: (owner, evolve(each, bytes=each.bytes // 2)))),
+    case("usage_of_a_topic_has_bodies_and_details", REJECTION,
+         usage=b.usage_that(lambda owner, each: (owner, each), of_all=True)),
     commits("a_transaction_that_raises_leaves_nothing"),
     commits("what_is_not_committed_is_seen_by_nobody"),
     separate("a_transaction_that_raises_leaves_nothing"),

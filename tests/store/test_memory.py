@@ -8,9 +8,9 @@ import pytest
 
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Entry
+from ocpi_emsp.ports import Entry
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, StoreContract, entry, record
+from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, StoreContract, record
 from store.support import BlockingMemoryStore
 
 
@@ -69,23 +69,6 @@ def journal(store: MemoryStore, topic: str) -> list[str]:
             return [each.id for each in await tx.entries(topic)]
 
     return run(work())
-
-
-def test_the_oldest_rejections_and_decisions_go_first_and_events_never() -> None:
-    store = MemoryStore(keep_rejections=2, keep_authorizations=3)
-    append(store, *(entry(f"event {number}") for number in range(5)))
-    for number in range(4):
-        append(store, entry(f"rejection {number}", REJECTION, None), entry(f"decision {number}", AUTHORIZATION, None))
-    assert journal(store, REJECTION) == ["rejection 2", "rejection 3"]
-    assert journal(store, AUTHORIZATION) == ["decision 1", "decision 2", "decision 3"]
-    assert len(journal(store, EVENT)) == 5
-
-
-@pytest.mark.parametrize("topic", [REJECTION, AUTHORIZATION])
-def test_none_is_kept_where_none_shall_be(topic: str) -> None:
-    store = MemoryStore(keep_rejections=0, keep_authorizations=0)
-    append(store, entry("1", topic, None))
-    assert journal(store, topic) == []
 
 
 @pytest.mark.parametrize("runner", [run, lambda coroutine: anyio.run(lambda: coroutine)])

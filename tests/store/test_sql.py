@@ -20,10 +20,10 @@ from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
 from ocpi_emsp.models import CommandResponseType, CommandType, WhitelistType
-from ocpi_emsp.ports import AUTHORIZATION, EVENT, REJECTION, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
-from ocpi_emsp.testing.contract import LOCATION, entry, record
+from ocpi_emsp.testing.contract import LOCATION, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import register, token
@@ -120,23 +120,6 @@ def test_a_command_has_its_columns(store: SqlStore, url: str) -> None:
         assert (found.command, found.acknowledgement, found.result) == ("START_SESSION", "ACCEPTED", "REJECTED")
         assert (found.state, found.deadline, found.session_id) == ("LATE", NOW, "S1")
         assert found.correlation_id == "c"
-
-
-@pytest.mark.parametrize("topic", [AUTHORIZATION, REJECTION])
-def test_the_oldest_rejections_and_decisions_go_first(topic: str, url: str) -> None:
-    store = created(url, keep_rejections=3, keep_authorizations=3)
-
-    async def work() -> list[str]:
-        for number in range(5):
-            async with lift_store(store, in_place).transaction() as tx:
-                await tx.append(entry(f"kept {number}"))
-                await tx.append(entry(str(number), topic, None))
-        async with lift_store(store, in_place).transaction(read_only=True) as tx:
-            assert len(await tx.entries(EVENT)) == 5
-            return [each.id for each in await tx.entries(topic)]
-
-    assert run(work()) == ["2", "3", "4"]
-    store.close()
 
 
 def test_a_document_without_a_usable_view_leaves_the_columns_empty(store: SqlStore, url: str) -> None:

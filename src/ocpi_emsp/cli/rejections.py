@@ -79,6 +79,7 @@ def _show(rejection: Rejection, *, as_json: bool) -> None:
         *(f"  {finding}" for finding in worst_first(rejection.findings)),
         "",
         rejection.body.decode("utf-8", "backslashreplace"),
+        *([f"(cut: the body had {rejection.cut_from} bytes)"] if rejection.cut_from is not None else []),
     ]
     output.write_text("\n".join(lines))
 
@@ -87,7 +88,7 @@ def _as_json(rejection: Rejection) -> dict[str, Any]:
     return {
         **members(rejection, "headers", "body", "findings", "sequence"),
         "findings": [finding.as_json() for finding in rejection.findings],
-        "bytes": len(rejection.body),
+        "bytes": len(rejection.body) if rejection.cut_from is None else rejection.cut_from,
     }
 
 

@@ -19,7 +19,7 @@ from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
-from ocpi_emsp.flows.core.context import Backlog, Context
+from ocpi_emsp.flows.core.context import Appended, Backlog, Context
 from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
@@ -62,6 +62,7 @@ class Setup:
     aio_http_client: AsyncClientFactory | None
     wake_ups: WakeUps = field(init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
+    appended: Appended = field(factory=Appended, init=False)
     deadline: _bridge.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
     """The hook, and True if it takes the token and the references."""
@@ -153,6 +154,7 @@ class Contexts:
             telemetry=setup.telemetry,
             notify=setup.wake_ups.notify,
             backlog=setup.backlog,
+            appended=setup.appended,
         )
 
 

@@ -4,21 +4,20 @@ Rules of this module:
 - a transaction holds the one lock from begin to end and writes nothing before its commit: all or nothing;
 - a record or entry gets its numbers when it is put: one that a rollback took leaves a gap between sequences;
 - nothing in it suspends, so it serves the sync and the async shell alike;
-- rejections and authorizations are bounded: the oldest go first;
 - listeners of a command are notified after the commit, without the lock.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import count, islice
 from types import TracebackType
 from typing import TypeVar
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record
+from ocpi_emsp.ports import TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _K = TypeVar("_K")
@@ -31,17 +30,10 @@ class MemoryStore:
     """A store in memory, for one process only: another one (``uvicorn --workers 2``) has its own parties and objects.
 
     The log says so once (``store.one_process``), when a token is not known.
-    The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are stored, which bounds the memory.
     A transaction that waits for another one longer than ``lock_timeout`` seconds raises StoreFailed.
     """
 
-    def __init__(
-        self,
-        *,
-        keep_rejections: int = 1000,
-        keep_authorizations: int = 1000,
-        lock_timeout: float = _SECONDS_TO_LOCK,
-    ) -> None:
+    def __init__(self, *, lock_timeout: float = _SECONDS_TO_LOCK) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
@@ -50,7 +42,6 @@ class MemoryStore:
         self._of_key: dict[tuple[str, Key | None], dict[str, None]] = {}
         """The ids of the entries of a topic under a key."""
         self._sequence = count(1)
-        self._keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
         self._lock_timeout = lock_timeout
         self._listeners = Listeners()
 
@@ -79,10 +70,6 @@ class MemoryStore:
             kept[key] = record
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
-        for topic, keep in self._keep.items():
-            entries = self._journal[topic]
-            while len(entries) > keep:
-                self._remove(entries[next(iter(entries))])
 
     def _require_locations(self, records: dict[Key, Record | None]) -> None:
         stored = self._records.get(Kind.LOCATION, {})
@@ -270,6 +257,27 @@ class _MemoryTransaction:
 
     async def settle(self, entry_id: str) -> None:
         self._change(self._journal, entry_id, None)
+
+    async def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        sizes = self._sizes_of_entries(name) if name in TOPICS else self._sizes_of_records(name)
+        found = dict[Owner, Usage]()
+        for whose, size in sizes:
+            if owner is None or whose == (owner[0].upper(), owner[1].upper()):
+                old = found.get(whose, Usage())
+                found[whose] = Usage(old.count + 1, old.bytes + size)
+        return found
+
+    def _sizes_of_records(self, kind: str) -> Iterator[tuple[Owner, int]]:
+        records: dict[Key, Record | None] = {**self._store._records.get(kind, {}), **self._records}
+        for key, record in records.items():
+            if record is not None and key.kind == kind:
+                yield (key.country_code, key.party_id), len(record.document)
+
+    def _sizes_of_entries(self, topic: str) -> Iterator[tuple[Owner, int]]:
+        entries: dict[str, Entry | None] = {**self._store._journal[topic], **self._journal}
+        for entry in entries.values():
+            if entry is not None and entry.topic == topic and "country_code" in entry.details:
+                yield _entry_owner(entry), entry.size
 
     def _change(self, changes: dict[_K, _V | None], key: _K, value: _V | None) -> None:
         if self._read_only:

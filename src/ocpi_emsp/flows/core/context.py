@@ -15,7 +15,7 @@ from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.core.limits import RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
-from ocpi_emsp.ports import Clock, Send, Sleep, Store
+from ocpi_emsp.ports import Clock, Owner, Send, Sleep, Store, Usage
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.url_policy import UrlPolicy
 
@@ -29,6 +29,18 @@ class Backlog:
     looked_at: datetime | None = None
     logged: set[str] = field(factory=set)
     """The topics whose backlog was logged."""
+
+
+@define
+class Appended:
+    """What a process appended to topics of which a party's newest entries are stored, since it looked last."""
+
+    since: dict[tuple[str, Owner], Usage] = field(factory=dict)
+    """Of each party."""
+    of_all: dict[str, int] = field(factory=dict)
+    """Bytes of all parties."""
+    due: set[tuple[str, Owner]] = field(factory=set)
+    """The parties whose oldest entries are to be looked at."""
 
 
 def _no_waiter(_uid: str) -> None:
@@ -62,6 +74,8 @@ class Context:
     notify: Callable[[str], None] = _no_waiter
     """Called with the id of a command once a change of it is committed: it wakes those who await it in this process."""
     backlog: Backlog = field(factory=Backlog)
+    """Shared by all contexts of an eMSP."""
+    appended: Appended = field(factory=Appended)
     """Shared by all contexts of an eMSP."""
 
     def has_receiver(self, event: type[Event]) -> bool:

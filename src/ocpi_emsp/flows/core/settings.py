@@ -146,6 +146,29 @@ class AuthorizeLimits:
     threads: int = field(default=40, validator=_COUNT)
     """Plain hooks with a timeout that run at once: as many as a server's own threads usually are. One that hangs keeps
     its thread, so this bounds what hanging hooks cost."""
+    decisions: int = field(default=100_000, validator=_COUNT)
+    """Decisions that are stored of each party, the newest: a large partner asks a thousand times a day."""
+    decision_bytes: int = field(default=128 * 1024 * 1024, validator=_COUNT)
+    """Bytes of them: so many usual ones."""
+
+
+@frozen(kw_only=True)
+class RejectionLimits:
+    """How much of what was refused is stored; of a party that sends more, the oldest rejections go first.
+
+    A process looks after each 64th of a bound, and at the first rejection that it stores of a party: so much more may
+    be there meanwhile, for each process.
+    """
+
+    count: int = field(default=100_000, validator=_COUNT)
+    """Rejections of one party: the first sync of a large partner, each object of which is refused, is there whole."""
+    bytes: int = field(default=128 * 1024 * 1024, validator=_COUNT)
+    """Bytes of one party's rejections: 50,000 refused objects of usual size."""
+    total_bytes: int = field(default=1024 * 1024 * 1024, validator=_COUNT)
+    """Bytes of all rejections: what fits on any disk. Parties that have the most give way first."""
+    body: int = field(default=1024 * 1024, validator=_COUNT)
+    """Bytes of a refused body that are stored: a location of 1,000 EVSEs as a whole. Of a larger one the head is
+    stored, which shows what was sent, and cannot be replayed."""
 
 
 @frozen(kw_only=True)
@@ -210,6 +233,7 @@ class Limits:
     http: HttpLimits = _part(HttpLimits)  # noqa: RUF009 # a field, no value
     credentials: CredentialLimits = _part(CredentialLimits)  # noqa: RUF009 # a field, no value
     authorize: AuthorizeLimits = _part(AuthorizeLimits)  # noqa: RUF009 # a field, no value
+    rejections: RejectionLimits = _part(RejectionLimits)  # noqa: RUF009 # a field, no value
     commands: CommandLimits = _part(CommandLimits)  # noqa: RUF009 # a field, no value
     delivery: DeliveryLimits = _part(DeliveryLimits)  # noqa: RUF009 # a field, no value
     sync: SyncLimits = _part(SyncLimits)  # noqa: RUF009 # a field, no value

@@ -218,14 +218,16 @@ class Incoming:
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
         """The journal entry that stores what was refused, raw but for secrets, with its findings."""
         request, secrets = self.request, self.caller.presented
+        # Credentials hold a token, which is stored nowhere but with its party.
+        body = b"" if route.module == "credentials" else stored_body(request.body, secrets)
+        most = self.context.limits.rejections.body
         return Entry(
             id=entry_id,
             topic=REJECTION,
             name=route.name,
             key=None,
             at=self.now,
-            # Credentials hold a token, which is stored nowhere but with its party.
-            body=b"" if route.module == "credentials" else stored_body(request.body, secrets),
+            body=body[:most],
             details={
                 "country_code": self.party.country_code,
                 "party_id": self.party.party_id,
@@ -238,6 +240,7 @@ class Incoming:
                 "findings": [
                     {**finding.as_json(), "message": without(finding.message, secrets)} for finding in refusal.findings
                 ],
+                **({"cut_from": len(body)} if len(body) > most else {}),
             },
         )
 

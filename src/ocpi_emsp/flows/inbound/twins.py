@@ -22,6 +22,7 @@ from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.patch import Members, as_items, identity, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.flows.events.newest import append_newest
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Transaction
@@ -45,7 +46,8 @@ async def store_beside(
     digest = hashlib.sha256(b"\0".join((url.encode(), document))).hexdigest()
     error = deviating("said twice", "", rule, message, clause)
     request = evolve(incoming.request, method=route.method, url=url, body=document)
-    await tx.append(evolve(incoming, request=request).rejection(route, error, f"twin-{digest[:40]}"))
+    rejection = evolve(incoming, request=request).rejection(route, error, f"twin-{digest[:40]}")
+    await append_newest(incoming.context, tx, rejection)
 
 
 def repeated_places(ids: Iterable[str]) -> dict[str, list[int]]:

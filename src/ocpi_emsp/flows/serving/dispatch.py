@@ -44,6 +44,7 @@ from ocpi_emsp.flows.credentials import inbound_versions as versions
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
+from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
@@ -113,6 +114,7 @@ async def dispatch(context: Context, request: Request) -> Response:
             logged.failed(error, trace=not isinstance(error, StoreFailed))
             message = f"internal error, correlation id {logged.correlation_id}"
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
+        await remove_oldest(context)
         await log_backlog(context)
         response = as_wanted(response, logged.party, logged.matched, request.method)
         return logged.done(response, span)
@@ -166,7 +168,7 @@ async def serve_as(
         if keep and isinstance(error, InvalidObject | NotJson):
             as_received = evolve(incoming, request=request)
             async with context.store.transaction() as tx:
-                await tx.append(as_received.rejection(route, error, new_id()))
+                await append_newest(context, tx, as_received.rejection(route, error, new_id()))
         if not isinstance(error, Refusal | ListenerFailed):
             await _request_resync(incoming, route)
         await deliver(context, await committed(context, incoming.leased), incoming.touched)

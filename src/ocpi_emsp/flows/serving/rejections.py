@@ -4,7 +4,8 @@ Rules of this module:
 - a rejection is replayed as the party that sent it, under the current policy, or with a corrected body;
 - one that is accepted then is done with and leaves the journal; one that is refused again stays as it was;
 - credentials are not stored: they hold a token; what an earlier version stored of headers and queries is redacted where
-  it is read.
+  it is read;
+- of a body that is larger than ``RejectionLimits.body`` the head is stored: it is replayed with a corrected body only.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from ocpi_emsp.errors import NotRegistered, Refusal
+from ocpi_emsp.errors import InvalidObject, NotRegistered, Refusal
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import select
+from ocpi_emsp.flows.events.newest import remove_oldest
 from ocpi_emsp.flows.parties.party import Caller, PartyState, load_party
 from ocpi_emsp.flows.serving.dispatch import refused, serve_as
 from ocpi_emsp.ports import REJECTION, Entry
@@ -44,6 +46,8 @@ class Rejection:
     message: str
     findings: tuple[Finding, ...]
     correlation_id: str
+    cut_from: int | None = None
+    """The bytes of the whole body, where only its head is stored (``RejectionLimits.body``); None: it is whole."""
     sequence: int = field(default=0, eq=False)
     """Its place in a list, which continues ``after`` it."""
 
@@ -81,6 +85,9 @@ async def get_rejection(context: Context, rejection_id: str) -> Rejection | None
 
 async def replay(context: Context, rejection: Rejection, body: bytes | None) -> Response:
     """Serve a rejection again, with ``body`` where it was corrected. Raises NotRegistered where the party is gone."""
+    if body is None and rejection.cut_from is not None:
+        stored = f"{len(rejection.body)} of {rejection.cut_from} bytes of the body are stored"
+        return refused(context, InvalidObject(f"{stored} (RejectionLimits.body): replay it with the whole body"))
     party = await load_party(context, rejection.country_code, rejection.party_id)
     if party.state is PartyState.UNREGISTERED:
         raise NotRegistered(f"{party} ended its registration")
@@ -95,6 +102,8 @@ async def replay(context: Context, rejection: Rejection, body: bytes | None) -> 
         response = await serve_as(context, Caller(party, ""), request, rejection.correlation_id, keep=False)
     except Refusal as refusal:
         return refused(context, refusal)
+    finally:
+        await remove_oldest(context)
     async with context.store.transaction() as tx:
         await tx.settle(rejection.id)
     return response

@@ -40,6 +40,7 @@ from ocpi_emsp.flows.commands.session_link import link_fresh
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
+from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
 from ocpi_emsp.flows.inbound.moves import MOVED
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import received_key
@@ -309,6 +310,7 @@ async def after_commit(pull: Pull, page: Page) -> None:
         await deliver(pull.context, page.leased)
     except ListenerFailed as error:
         pull.tally.note(f"{error}; the objects are stored, the event is tried again")
+    await remove_oldest(pull.context)
     await log_backlog(pull.context)
 
 
@@ -374,7 +376,8 @@ async def _reject(listed: _Listed, tx: Transaction, page: Page, error: InvalidOb
     object_id = text_at(document, "id")
     named = (part.encode() for part in (*pull.party.owner, pull.source.module))
     digest = hashlib.sha256(b"\0".join((*named, document)))
-    await tx.append(pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}"))
+    rejection = pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}")
+    await append_newest(pull.context, tx, rejection)
     if object_id:
         await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
     return RejectedObject(id=object_id, url=page.url, message=error.message, findings=tuple(error.findings))

@@ -20,6 +20,7 @@ from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.core.authorize_hook import authorization_id_in
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import select
+from ocpi_emsp.flows.events.newest import append_newest
 from ocpi_emsp.flows.inbound.request import Incoming, note
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
 from ocpi_emsp.ports import AUTHORIZATION, Entry
@@ -119,7 +120,7 @@ class Case:
             )
         try:
             async with context.store.transaction() as tx:
-                await tx.append(self._entry(outcome, allowed))
+                await append_newest(context, tx, self._entry(outcome, allowed))
         except Exception as error:  # noqa: BLE001 # whatever a store raises: the driver gets the answer
             logs.error(
                 "authorization.not_recorded",

@@ -78,16 +78,14 @@ compiled_once = lru_cache(maxsize=8)(compiled)
 
 
 class Shared:
-    """What all transactions of a store have in common: statements, limits, the secret box."""
+    """What all transactions of a store have in common: statements, and the secret box."""
 
-    def __init__(self, statements: Statements, shape: Shape, keep: Mapping[str, int], secrets: SecretBox) -> None:
+    def __init__(self, statements: Statements, shape: Shape, secrets: SecretBox) -> None:
         self.tables = statements.tables
         self.name = f"{shape.schema or ''}.{shape.prefix}"
         self.objects = statements.objects
         self.journal = statements.journal
         self.beside = statements.beside
-        self.keep = keep
-        """The number of newest entries that such a topic stores."""
         self.lock = statements.lock
         self.notify = statements.notify
         self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"

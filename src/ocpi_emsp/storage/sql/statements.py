@@ -19,9 +19,11 @@ from attrs import field, frozen
 from sqlalchemy import (
     Dialect,
     Executable,
+    LargeBinary,
     Select,
     Table,
     bindparam,
+    cast,
     delete,
     func,
     literal_column,
@@ -54,6 +56,8 @@ class ObjectStatements:
     children_locked: Prepared
     place: Prepared | None
     close_gap: Prepared | None
+    usage: Prepared
+    usage_of_owner: Prepared
     _pages: dict[tuple[bool, ...], tuple[Prepared, Prepared]] = field(factory=dict)
 
     @property
@@ -122,7 +126,29 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         children_locked=prepared(children.with_for_update()),
         place=prepared(select(table.c.place).where(*found)) if has_places else None,
         close_gap=prepared(_close_gap(table)) if has_places else None,
+        usage=prepared(_usage(table, dialect, "received")),
+        usage_of_owner=prepared(_of_owner(_usage(table, dialect, "received"), table)),
     )
+
+
+def _usage(table: Table, dialect: Dialect, *columns: str) -> Select[Any]:
+    """How many rows an owner has, and the bytes of these columns; their values are not read where that can be."""
+    size: Any = literal_column("0")
+    for name in columns:
+        size += _bytes_of(table.c[name], dialect)
+    owner = (table.c.country_code, table.c.party_id)
+    found = select(*owner, func.count().label("number"), func.sum(size).label("size"))
+    return found.where(table.c.country_code.is_not(None), table.c.party_id.is_not(None)).group_by(*owner)
+
+
+def _of_owner(usage: Select[Any], table: Table) -> Select[Any]:
+    return usage.where(table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id"))
+
+
+def _bytes_of(column: Any, dialect: Dialect) -> Any:
+    if dialect.name == "postgresql":
+        return func.octet_length(column)
+    return func.length(column if isinstance(column.type, LargeBinary) else cast(column, LargeBinary))
 
 
 BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed", "correlation_id")
@@ -220,7 +246,8 @@ class JournalStatements:
     entry: Prepared
     entry_locked: Prepared
     settle: Prepared
-    prune: Prepared
+    usage: Prepared
+    usage_of_owner: Prepared
     _lists: dict[tuple[bool, bool, bool], Prepared] = field(factory=dict)
 
     def entries(self, *, by_key: bool, by_owner: bool, locked: bool) -> Prepared:
@@ -250,7 +277,7 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
         index_elements=[table.c.id], set_={name: put.excluded[name] for name in names if name != "id"}
     )
     entry = select(table).where(table.c.id == bindparam("entry_id"))
-    newest = select(func.max(table.c.sequence)).scalar_subquery()
+    usage = _usage(table, dialect, "body", "details").where(table.c.topic == bindparam("topic"))
     return JournalStatements(
         table=table,
         dialect=dialect,
@@ -258,7 +285,8 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
         entry=Prepared(entry, dialect),
         entry_locked=Prepared(entry.with_for_update(), dialect),
         settle=Prepared(delete(table).where(table.c.id == bindparam("entry_id")), dialect),
-        prune=Prepared(delete(table).where(table.c.sequence <= newest - bindparam("keep")), dialect),
+        usage=Prepared(usage, dialect),
+        usage_of_owner=Prepared(_of_owner(usage, table), dialect),
     )
 
 

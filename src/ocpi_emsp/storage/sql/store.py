@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, BlockingStore, Mode, Store
+from ocpi_emsp.ports import BlockingStore, Mode, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
@@ -57,9 +57,9 @@ class SqlStore:
     ``url_or_engine`` may be an Engine or an AsyncEngine of the host application; it then serves hosts of its mode.
     ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` encrypts the tokens we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
-    ``ocpi-emsp.key``). The newest ``keep_rejections`` rejections and ``keep_authorizations`` decisions are stored.
-    Waiting longer than ``lock_timeout`` seconds for a connection or a lock raises StoreFailed. ``auto_upgrade``
-    upgrades an older schema. With ``snapshots`` all reads of a read-only transaction see one moment (SQLite: always).
+    ``ocpi-emsp.key``). Waiting longer than ``lock_timeout`` seconds for a connection or a lock raises StoreFailed.
+    ``auto_upgrade`` upgrades an older schema. With ``snapshots`` all reads of a read-only transaction see one moment
+    (SQLite: always).
 
     Raises ValueError if the URL is of another database. Its transactions raise StoreFailed and SchemaMismatch.
     """
@@ -71,8 +71,6 @@ class SqlStore:
         schema: str | None = None,
         prefix: str = PREFIX,
         secrets: SecretBox | None = None,
-        keep_rejections: int = 100_000,
-        keep_authorizations: int = 100_000,
         lock_timeout: float = 30.0,
         auto_upgrade: bool = False,
         snapshots: bool = False,
@@ -84,10 +82,9 @@ class SqlStore:
         self._names = migrations.Names(schema=schema, prefix=prefix)
         self._auto_upgrade = auto_upgrade
         self._snapshots = snapshots
-        keep = {REJECTION: keep_rejections, AUTHORIZATION: keep_authorizations}
         shape = Shape(engine.dialect, schema, prefix)
         statements = compiled_once(shape) if isinstance(url_or_engine, str | URL) else compiled(shape)
-        self._shared = Shared(statements, shape, keep, secrets or KeyFileBox(_key_file(engine.url)))
+        self._shared = Shared(statements, shape, secrets or KeyFileBox(_key_file(engine.url)))
         self._announcements = self._made_announcements()
         self._writing = threading.Lock()
         self._checked = False

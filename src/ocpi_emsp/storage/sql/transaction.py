@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Owner, Page, Query, Record
+from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.engine import refused, translation
 from ocpi_emsp.storage.sql.prepared import Prepared
@@ -222,8 +222,6 @@ class SqlTransaction:
                 "due": entry.due,
             },
         )
-        if entry.topic in self._shared.keep:
-            self._do(journal.prune.execute, {"keep": self._shared.keep[entry.topic]})
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -253,6 +251,22 @@ class SqlTransaction:
         for journal in self._journals():
             if self._do(journal.settle.execute, {"entry_id": entry_id}):
                 return
+
+    # --- usage --------------------------------------------------------------------------------------------------
+
+    def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
+        """What each owner has of a kind or of a topic, or this owner alone."""
+        if name in self._shared.objects:
+            self.flush()
+            statements: ObjectStatements | JournalStatements = self._shared.objects[name]
+        else:
+            statements = self._journal(name)
+        values = {"topic": name}
+        if owner is not None:
+            values["country_code"], values["party_id"] = (code.upper() for code in owner)
+        statement = statements.usage if owner is None else statements.usage_of_owner
+        rows = self._do(statement.rows, values)
+        return {(row.country_code, row.party_id): Usage(int(row.number), int(row.size)) for row in rows}
 
     def _journal(self, topic: str) -> JournalStatements:
         return self._shared.beside.get(topic, self._shared.journal)

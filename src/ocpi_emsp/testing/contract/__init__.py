@@ -53,6 +53,7 @@ with extra("testing"):
         token,
     )
     from ocpi_emsp.testing.contract.transactions import TransactionRules
+    from ocpi_emsp.testing.contract.usage import UsageRules
 
 __all__ = [
     "BASE",
@@ -75,7 +76,7 @@ __all__ = [
 ]
 
 
-class StoreContract(RecordRules, PageRules, JournalRules, TransactionRules):
+class StoreContract(RecordRules, PageRules, JournalRules, UsageRules, TransactionRules):
     """The tests of a store. ``store`` is empty at the start of each."""
 
     examples: ClassVar[int] = 30

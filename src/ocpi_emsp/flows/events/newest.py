@@ -1,0 +1,126 @@
+"""Rejections and decisions on authorizations: the newest of each party are stored, up to a bound.
+
+Rules of this module:
+- the oldest entries of the same party go first, so that no party pushes out what another one sent;
+- all rejections together have a bound, too: the parties that have the most give way, down to one level;
+- a process counts what it appends, and looks after each SLACKth part of a bound and at a party's first entry; up to so
+  much more may be there meanwhile, for each process;
+- it looks in a transaction of its own, after the one that appended: one look at a party at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import evolve, frozen
+
+from ocpi_emsp import logs
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.settings import Limits
+from ocpi_emsp.ports import AUTHORIZATION, Entry, Key, Kind, Owner, Transaction, Usage
+
+SLACK: Final = 64
+"""What part of a bound may be there beyond it, for each process."""
+_AT_ONCE: Final = 10
+"""Entries that are read at once: each may have a body of megabytes."""
+_MOST: Final = 5000
+"""Entries that one look removes: the next one goes on."""
+
+
+@frozen
+class Bounds:
+    """What is stored of a topic."""
+
+    of_party: Usage
+    total_bytes: int | None = None
+    """Of all parties together."""
+
+
+def bounds_of(limits: Limits, topic: str) -> Bounds:
+    """The bounds of a topic."""
+    if topic == AUTHORIZATION:
+        return Bounds(Usage(limits.authorize.decisions, limits.authorize.decision_bytes))
+    return Bounds(Usage(limits.rejections.count, limits.rejections.bytes), limits.rejections.total_bytes)
+
+
+async def append_newest(context: Context, tx: Transaction, entry: Entry) -> None:
+    """Append an entry with an owner; :func:`remove_oldest` makes room for it after the commit."""
+    await tx.append(entry)
+    counted, bounds, topic = context.appended, bounds_of(context.limits, entry.topic), entry.topic
+    key, size = (topic, _owner(entry)), entry.size
+    is_first = key not in counted.since
+    since = counted.since[key] = counted.since.get(key, Usage()).plus(1, size)
+    if topic in counted.of_all:
+        counted.of_all[topic] += size
+    is_much = since.count * SLACK >= bounds.of_party.count or since.bytes * SLACK >= bounds.of_party.bytes
+    if is_first or is_much or _is_total_due(context, topic):
+        counted.due.add(key)
+
+
+async def remove_oldest(context: Context) -> None:
+    """Remove what is beyond the bounds, where it is time to look. Raises nothing: what was appended is stored."""
+    counted = context.appended
+    if not counted.due:
+        return
+    due, counted.due = counted.due, set()
+    for topic, owner in due:
+        counted.since[topic, owner] = Usage()
+        try:
+            await _reduce(context, topic, owner, bounds_of(context.limits, topic).of_party)
+            await _look_at_all(context, topic)
+        except Exception as error:  # noqa: BLE001 # whatever a store raises: the next look makes up for it
+            logs.warning("journal.not_bounded", topic=topic, party="-".join(owner), error=error)
+
+
+def _is_total_due(context: Context, topic: str) -> bool:
+    """Whether as much was appended that all parties are to be looked at, or none was looked at yet."""
+    total, appended = bounds_of(context.limits, topic).total_bytes, context.appended.of_all.get(topic)
+    return total is not None and (appended is None or appended * SLACK >= total)
+
+
+async def _look_at_all(context: Context, topic: str) -> None:
+    bounds = bounds_of(context.limits, topic)
+    if bounds.total_bytes is None or not _is_total_due(context, topic):
+        return
+    context.appended.of_all[topic] = 0
+    async with context.store.transaction(read_only=True) as tx:
+        usages = await tx.usage(topic)
+    level = level_of([each.bytes for each in usages.values()], bounds.total_bytes)
+    for owner, usage in usages.items():
+        if usage.bytes > level:
+            await _reduce(context, topic, owner, evolve(bounds.of_party, bytes=level))
+
+
+def level_of(sizes: Sequence[int], total: int) -> int:
+    """The most that each may have, so that all together have no more than ``total``."""
+    left = total
+    for place, size in enumerate(sorted(sizes)):
+        level = left // (len(sizes) - place)
+        if size > level:
+            return level
+        left -= size
+    return max(sizes, default=0)
+
+
+async def _reduce(context: Context, topic: str, owner: Owner, most: Usage) -> None:
+    """Remove the oldest entries of a party, until no more than ``most`` is there."""
+    removed, after = 0, 0
+    async with context.store.transaction() as tx:
+        await tx.get(Key(Kind.CHECKPOINT, *owner, topic))  # locks the name: one look at a time
+        left = (await tx.usage(topic, owner)).get(owner, Usage())
+        while (left.count > most.count or left.bytes > most.bytes) and removed < _MOST:
+            entries = await tx.entries(topic, limit=_AT_ONCE, owner=owner, after=after)
+            if not entries:
+                break
+            for entry in entries:
+                if left.count <= most.count and left.bytes <= most.bytes:
+                    break
+                await tx.settle(entry.id)
+                left, removed, after = left.plus(-1, -entry.size), removed + 1, entry.sequence
+    if removed:
+        logs.info("journal.oldest_removed", topic=topic, party="-".join(owner), removed=removed)
+
+
+def _owner(entry: Entry) -> Owner:
+    return str(entry.details["country_code"]).upper(), str(entry.details["party_id"]).upper()
