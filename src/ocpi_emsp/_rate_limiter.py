@@ -1,4 +1,4 @@
-"""The RateLimiter port for both modes: waiting for a slot, and the state of each party.
+"""The RateLimiter and Handshakes ports for both modes: waiting for a slot, the state of each party, and a count.
 
 Rules of this module:
 - a lock is held for a pure function or a count, never while something is sent or waited for;
@@ -9,9 +9,9 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 import anyio
@@ -92,3 +92,25 @@ class _AsyncRateLimiter(_States):
 
 def _no_slot(party: PartyId, slots: int, seconds: float) -> PartnerUnavailable:
     return PartnerUnavailable(f"{'-'.join(party)}: no slot was free for {seconds:g} s (concurrent_requests is {slots})")
+
+
+class CountedHandshakes:
+    """The Handshakes port: ``each`` is the most of one party, ``in_all`` the most of all parties."""
+
+    def __init__(self, each: int, in_all: int) -> None:
+        self._lock = threading.Lock()
+        self._each = each
+        self._in_all = in_all
+        self._under_way = Counter[PartyId]()
+
+    @contextmanager
+    def enter(self, party: PartyId) -> Iterator[bool]:
+        with self._lock:
+            is_free = self._under_way[party] < self._each and self._under_way.total() < self._in_all
+            self._under_way[party] += is_free
+        try:
+            yield is_free
+        finally:
+            with self._lock:
+                self._under_way[party] -= is_free
+                self._under_way += Counter()  # without those that have none

@@ -132,6 +132,20 @@ class BodyTooLarge(Refusal):
     http_status = 413
 
 
+class TooManyRequests(Refusal):
+    """A limit of ours is reached for now (HTTP 429, RFC 6585 4); ``retry_after``: the seconds to wait."""
+
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("retry-after", str(self.retry_after)),)
+
+
 class UnsupportedEncoding(Refusal):
     """The request body is compressed (HTTP 415, RFC 9110 15.5.16)."""
 

@@ -1,5 +1,6 @@
 """Calls whose ports are played: a clock, a sleep that moves it, a partner by rote."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from attrs import define, field
 
 from ocpi_emsp import Limits, Policy, SupportMatrix
 from ocpi_emsp._bridge import run
-from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.flows.calls.retries import retrying_send
 from ocpi_emsp.flows.core.context import Context
@@ -115,7 +116,9 @@ def stage(*answers: Response | BaseException | Callable[[], object], **settings:
         store=MemoryStore(),
         clock=clock,
         sleep=sleep,
+        monotonic=time.monotonic,
         rate_limiter=make_rate_limiter("sync", Health.of(policy)),
+        handshakes=CountedHandshakes(1, 1),
         retry_policy=policy,
         rate_limit=rate_limit,
         send=partner,

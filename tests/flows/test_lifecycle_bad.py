@@ -219,9 +219,9 @@ def test_endpoints_that_cannot_be_taken(details: Any, error: type[OcpiError], sa
             ["version 2.1.1 is listed with 2 URLs, the first one is used"],
         ),
         ([(None, "x"), ("2.1.1", BASE)], ["1 listed version cannot be read"]),
-        ([(f"9.{n}", "https://x.test/") for n in range(5000)] + [("2.1.1", BASE)], []),
+        ([(f"9.{n}", "https://x.test/") for n in range(99)] + [("2.1.1", BASE)], []),
     ],
-    ids=["twice", "two-urls", "unreadable", "huge"],
+    ids=["twice", "two-urls", "unreadable", "many"],
 )
 def test_versions_that_are_odd(versions: list[tuple[Any, str]], notes: list[str]) -> None:
     here = scene(registered=False)
@@ -233,10 +233,10 @@ def test_versions_that_are_odd(versions: list[tuple[Any, str]], notes: list[str]
     assert list(event.notes) == notes
 
 
-def test_a_huge_list_of_other_versions_is_not_repeated() -> None:
+def test_a_long_list_of_other_versions_is_not_repeated() -> None:
     here = scene(registered=False)
-    here.cpo.versions = [f"9.{number}" for number in range(5000)]
-    with pytest.raises(UnsupportedVersion, match=r"9\.0, .*9\.9 and 4990 more$"):
+    here.cpo.versions = [f"9.{number}" for number in range(100)]
+    with pytest.raises(UnsupportedVersion, match=r"9\.0, .*9\.9 and 90 more$"):
         here.register()
 
 

@@ -5,6 +5,7 @@ Rules of this module: a context is asked for at every call, so that hooks which 
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,14 +15,14 @@ from attrs import define, evolve, field
 
 from ocpi_emsp import _bridge
 from ocpi_emsp._command_waiter import Waiting, WakeUps
-from ocpi_emsp._rate_limiter import make_rate_limiter
+from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Appended, Backlog, Context
 from ocpi_emsp.flows.core.limits import Health
-from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
+from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import AnyStore, Clock, Mode, Send, Sleep
@@ -86,6 +87,9 @@ class Contexts:
         self.waiting = Waiting(self, setup.wake_ups, mode)
         self._store = _bridge.lift_store(setup.store, _bridge.in_place if mode == "sync" else _bridge.in_thread)
         self._rate_limiter = make_rate_limiter(mode, Health.of(setup.retry_policy))
+        limits = setup.limits.credentials
+        in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]
+        self._handshakes = CountedHandshakes(limits.concurrent_handshakes_of_a_party, in_all)
         self._made: tuple[int, Context] | None = None
 
     def __call__(self) -> Context:
@@ -143,7 +147,9 @@ class Contexts:
             store=self._store,
             clock=setup.clock,
             sleep=setup.sleep or (_bridge.sleep_in_place if is_sync else _bridge.rest),
+            monotonic=time.monotonic,
             rate_limiter=self._rate_limiter,
+            handshakes=self._handshakes,
             retry_policy=setup.retry_policy,
             rate_limit=setup.rate_limit,
             send=self._send_once,

@@ -7,7 +7,9 @@ Rules of this module:
   token may go along;
 - an answer is read up to a limit of bytes and of time: an endless body, fast or slow, ends as an error. The async shell
   cancels the whole exchange; the sync shell looks at the time after each read of the body, so it ends at most one read
-  timeout later.
+  timeout later;
+- a request may have limits of its own (``most_bytes``, ``most_seconds``), which only lower those of the port; then no
+  wait is longer than ``most_seconds`` either.
 """
 
 from __future__ import annotations
@@ -76,21 +78,27 @@ class _Sending(Generic[C]):
         self._total = total
 
     def _check_size(self, request: Request, body: bytearray) -> None:
-        if len(body) > self._limit:
-            raise _error(request, f"the response exceeds the limit of {self._limit} bytes")
+        limit = self._limit if request.most_bytes is None else min(self._limit, request.most_bytes)
+        if len(body) > limit:
+            raise _error(request, f"the response exceeds the limit of {limit} bytes")
+
+    def _seconds(self, request: Request) -> float | None:
+        """How long the answer may take."""
+        return _shorter(self._total, request.most_seconds)
 
     def _too_slow(self, request: Request) -> TransportFailed:
         """Not to be repeated: it would take as long again."""
-        return _error(request, f"the response took longer than the limit of {self._total} s")
+        return _error(request, f"the response took longer than the limit of {self._seconds(request):.3g} s")
 
 
 class HttpxSend(_Sending[httpx.Client]):
     """Send with a blocking client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
 
     async def __call__(self, request: Request) -> Response:
-        end = None if self._total is None else time.monotonic() + self._total
+        seconds = self._seconds(request)
+        end = None if seconds is None else time.monotonic() + seconds
         try:
-            with self._client.stream(**_sent(request)) as answer:
+            with self._client.stream(**_sent(request), **self._waits(request)) as answer:
                 body = bytearray()
                 for chunk in answer.iter_bytes():
                     body += chunk
@@ -99,7 +107,17 @@ class HttpxSend(_Sending[httpx.Client]):
                         raise self._too_slow(request)
                 return _response(answer, body)
         except _ERRORS as error:
+            if end is not None and time.monotonic() > end:
+                raise self._too_slow(request) from error
             raise _failed(request, error) from error
+
+    def _waits(self, request: Request) -> dict[str, Any]:
+        """The client's timeouts for connecting, reading, writing and the pool, no longer than the request may take."""
+        if request.most_seconds is None:
+            return {}
+        known = self._client.timeout
+        waits = known.connect, known.read, known.write, known.pool
+        return {"timeout": tuple(_shorter(wait, request.most_seconds) for wait in waits)}
 
 
 class AsyncHttpxSend(_Sending[httpx.AsyncClient]):
@@ -107,7 +125,7 @@ class AsyncHttpxSend(_Sending[httpx.AsyncClient]):
 
     async def __call__(self, request: Request) -> Response:
         try:
-            with at_most(self._total):
+            with at_most(self._seconds(request)):
                 return await self._exchange(request)
         except _ERRORS as error:
             raise _failed(request, error) from error
@@ -120,6 +138,11 @@ class AsyncHttpxSend(_Sending[httpx.AsyncClient]):
                 body += chunk
                 self._check_size(request, body)
             return _response(answer, body)
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    """The shorter of two times; None is for ever."""
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _sent(request: Request) -> dict[str, Any]:

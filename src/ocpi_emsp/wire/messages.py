@@ -20,6 +20,10 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    most_bytes: int | None = None
+    """Bytes of the answer to what we send, where it may have fewer than any answer."""
+    most_seconds: float | None = None
+    """Seconds for that answer, where it may take fewer than any answer."""
 
 
 @define

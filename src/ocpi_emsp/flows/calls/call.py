@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import evolve
+
 from ocpi_emsp.errors import (
     AnswerUnusable,
     InvalidObject,
@@ -92,21 +94,18 @@ async def exchange(context: Context, request: Request, party: Party | None = Non
     """
     context.check_url(request.url)
     if context.correlation_id:
-        request = _with_headers(request, {**request.headers, "x-correlation-id": context.correlation_id})
+        request = evolve(request, headers={**request.headers, "x-correlation-id": context.correlation_id})
     logged = LoggedCall.begin(context, request, party, module)
     with logged.span() as span:
         try:
             # The trace's headers come first: none of them replaces the token.
-            response = await send_following(context, _with_headers(request, {**span.headers(), **request.headers}))
+            traced = evolve(request, headers={**span.headers(), **request.headers})
+            response = await send_following(context, traced)
         except OcpiError as error:
             logged.failed(error, span)
             raise
         logged.answered(response, span)
         return response
-
-
-def _with_headers(request: Request, headers: Mapping[str, str]) -> Request:
-    return Request(request.method, request.url, request.query, headers, request.body)
 
 
 def judge(request: Request, response: Response) -> Envelope:

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
-from ocpi_emsp.flows.core.limits import RateLimiter
+from ocpi_emsp.flows.core.limits import Handshakes, RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
 from ocpi_emsp.ports import Clock, Owner, Send, Sleep, Store, Usage
@@ -60,7 +60,10 @@ class Context:
     store: Store
     clock: Clock
     sleep: Sleep
+    monotonic: Callable[[], float]
+    """The seconds of a clock that is never put back, for times that are measured in this process."""
     rate_limiter: RateLimiter
+    handshakes: Handshakes
     retry_policy: RetryPolicy
     rate_limit: RateLimit
     send: Send

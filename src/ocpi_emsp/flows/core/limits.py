@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -161,3 +161,10 @@ class RateLimiter(Protocol):
 
         The function is pure and short.
         """
+
+
+class Handshakes(Protocol):
+    """Counts the handshakes that partners set off and that are under way in this process; safe in threads and tasks."""
+
+    def enter(self, party: PartyId) -> AbstractContextManager[bool]:
+        """A block for one more of this party; False where as many as may be are under way: then it is not counted."""

@@ -16,10 +16,12 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from ocpi_emsp.models import BusinessDetails
-from ocpi_emsp.ports import Key, Kind
+from ocpi_emsp.ports import Key, Kind, Mode
 from ocpi_emsp.routes import VERSION
 from ocpi_emsp.scalars import given
 
+CONCURRENT_HANDSHAKES: Mapping[Mode, int] = {"sync": 2, "async": 50}
+"""Handshakes of all partners that a process has under way at once, unless ``CredentialLimits`` says otherwise."""
 MIN_RATE = Decimal("0.01")
 """The lowest requests per second: with fewer, a list of a few pages takes too long."""
 _ZERO = timedelta(0)
@@ -82,6 +84,7 @@ def _is(
 
 
 _COUNT = _is(int, "a whole number of 1 or more", lambda it: it >= 1)
+_COUNT_OR_NONE = _is((int, NoneType), "a whole number of 1 or more, or None", lambda it: it is None or it >= 1, "2")
 _COUNT_OR_0 = _is(int, "a whole number of 0 or more", lambda it: it >= 0)
 _SECONDS = _is((int, float), "seconds above 0", lambda it: it > 0)
 _SECONDS_OR_NONE = _is((int, float, NoneType), "seconds above 0, or None", lambda it: it is None or it > 0)
@@ -134,6 +137,20 @@ class CredentialLimits:
     handshake_timeout: timedelta = field(default=timedelta(hours=1), validator=_WAIT)
     """How long a handshake may take, both sides' requests of ``HttpLimits.total_timeout`` together: an older one was
     left behind by a process that died."""
+    response_body: int = field(default=256 * 1024, validator=_COUNT)
+    """Bytes of an answer with versions, version details or credentials: those of large partners have 3 KB."""
+    inbound_timeout: float = field(default=30.0, validator=_SECONDS)
+    """Seconds for all our calls of a handshake that a partner sets off, versions and details together, however slowly
+    it answers: it waits for our answer meanwhile, and so does a thread of a WSGI server."""
+    outbound_timeout: float = field(default=90.0, validator=_SECONDS)
+    """Seconds for all our calls of a handshake that we start: versions, details and credentials, each as long as
+    ``HttpLimits.read_timeout`` for its first byte; a partner calls us back before it answers the last of them."""
+    concurrent_handshakes: int | None = field(default=None, validator=_COUNT_OR_NONE)
+    """Handshakes of all partners that are under way in a process at once. Each holds a thread of a WSGI server, so
+    leave some of these free. None: 2 of :meth:`Emsp.wsgi`, half of the threads that waitress has by default, and 50 of
+    :meth:`Emsp.asgi`, where one holds a socket and an answer of ``response_body``."""
+    concurrent_handshakes_of_a_party: int = field(default=1, validator=_COUNT)
+    """Handshakes of one partner that are under way in a process at once: the next one would undo the first."""
 
 
 @frozen(kw_only=True)

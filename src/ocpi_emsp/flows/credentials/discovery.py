@@ -30,14 +30,17 @@ from ocpi_emsp.errors import (
     UnsupportedVersion,
 )
 from ocpi_emsp.findings import counted
-from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.call import outgoing_request
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, require_few, select
+from ocpi_emsp.flows.credentials.bounds import ask
+from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, select
 from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.models import Endpoint, Version, VersionDetail, VersionNumber
 
+MOST_VERSIONS = 100
+"""Versions of a partner at most: OCPI has had eight so far."""
 _NAMED = 10
 """Versions or modules that a message names; the others are counted."""
 
@@ -71,6 +74,8 @@ def read_versions(data: msgspec.Raw) -> tuple[list[Version], list[str]]:
         documents = [data] if single else items(data)
     except (InvalidObject, NotJson) as error:
         raise AnswerUnusable(f"the versions cannot be read: {error.reason}", findings=error.findings) from error
+    if len(documents) > MOST_VERSIONS:
+        raise AnswerUnusable(f"the partner names {len(documents)} versions, at most {MOST_VERSIONS} are accepted")
     versions, bad = list[Version](), list[InvalidObject | NotJson]()
     for document in documents:
         try:
@@ -125,7 +130,7 @@ async def party_version_details(context: Context, party: Party) -> VersionDetail
 
 async def _get(context: Context, url: str, token: str, profile: Profile) -> msgspec.Raw:
     request = outgoing_request("GET", url, token, profile)
-    return judge(request, await exchange(context, request, module="versions")).data
+    return (await ask(context, request, module="versions")).data
 
 
 # --- endpoints ------------------------------------------------------------------------------------------------------
@@ -137,7 +142,6 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
     try:
         details, listed, notes = await _details(context, versions_url, token, profile)
         require_version(details)
-        require_few(listed)
         selected = select(context, profile, listed)
         for fault in selected.unusable.values():
             raise fault

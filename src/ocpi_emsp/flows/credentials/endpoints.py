@@ -70,6 +70,7 @@ def read_details(data: msgspec.Raw) -> tuple[VersionDetail, list[Listed]]:
     try:
         parts = members(answered.document)
         documents = items(parts["endpoints"])
+        _require_few(documents)
         listed = [_listed(document) for document in documents]
     except (InvalidObject, NotJson, KeyError):
         return read(VersionDetail, data), []  # it raises, and says why
@@ -93,10 +94,10 @@ def _listed(document: msgspec.Raw) -> Listed:
     return Listed(endpoint.identifier.lower(), called, role.upper(), evolve(endpoint, url=called), fragment)
 
 
-def require_few(listed: Sequence[Listed]) -> None:
-    """Raises AnswerUnusable for more endpoints than a partner can have."""
-    if len(listed) > MOST_ENDPOINTS:
-        raise AnswerUnusable(f"the details name {len(listed)} endpoints, at most {MOST_ENDPOINTS} are accepted")
+def _require_few(documents: Sequence[msgspec.Raw]) -> None:
+    """Raises AnswerUnusable for more endpoints than a partner can have, before one of them is looked at."""
+    if len(documents) > MOST_ENDPOINTS:
+        raise AnswerUnusable(f"the details name {len(documents)} endpoints, at most {MOST_ENDPOINTS} are accepted")
 
 
 def select(context: Context, profile: Profile, listed: Sequence[Listed]) -> Selected:

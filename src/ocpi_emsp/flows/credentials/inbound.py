@@ -4,6 +4,7 @@ Rules of this module (docs/spec-choices.md row 19):
 - what may happen when is in the table of states.py: POST when registered and PUT, PATCH, DELETE when not are 405;
 - PATCH merges onto the credentials that are stored and then behaves as PUT;
 - a party keeps its country_code and party_id: they are the owner of everything that it sent;
+- what is over the bounds of bounds.py is refused before we call the partner: it may send the same again;
 - GET answers with the token that the request carried: it is the one that works.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import PartyUnregistered
+from ocpi_emsp.flows.credentials.bounds import under_way
 from ocpi_emsp.flows.credentials.ours import our_credentials
 from ocpi_emsp.flows.credentials.register import accept_credentials
 from ocpi_emsp.flows.credentials.states import PartyChange, require
@@ -79,15 +81,16 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
             message = f"{member} is {shown(found)}, this token belongs to {incoming.party}"
             sentence = "the credentials are another party's"
             raise deviating(sentence, f"/{member}", "credentials.party", message, _CLAUSE)
-    ours = await accept_credentials(
-        incoming.context,
-        incoming.party,
-        theirs,
-        change,
-        allow=_allowed(incoming),
-        correlation_id=incoming.correlation_id,
-        presented=incoming.caller.token,
-    )
+    with under_way(incoming.context, incoming.party):
+        ours = await accept_credentials(
+            incoming.context,
+            incoming.party,
+            theirs,
+            change,
+            allow=_allowed(incoming),
+            correlation_id=incoming.correlation_id,
+            presented=incoming.caller.token,
+        )
     return incoming.answer(ours, status=status)
 
 

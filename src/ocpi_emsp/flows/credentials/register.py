@@ -21,9 +21,10 @@ from ocpi_emsp.errors import (
     NotSupported,
 )
 from ocpi_emsp.events import PartyRegistered, PartyUpdated
-from ocpi_emsp.flows.calls.call import call, exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.call import outgoing_request, url_of
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_id, new_token
+from ocpi_emsp.flows.credentials.bounds import ask, inbound, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
 from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
@@ -92,6 +93,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
     if not outgoing("credentials.post").on(context.matrix):
         raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
     await sweep(context)
+    context = outbound(context)
     offer = await usable_offer(context, versions_url, token_a, profile)
     pending, token_b = await _begin(context, versions_url, profile)
     try:
@@ -128,7 +130,7 @@ async def _posted(context: Context, offer: Offer, token_a: str, token_b: str, pr
     body = our_credentials(context, profile, token_b)
     url = offer.url(ModuleID.CREDENTIALS)
     request = outgoing_request("POST", url, token_a, profile, body)
-    theirs = read(Credentials, judge(request, await exchange(context, request, module="credentials")).data)
+    theirs = read(Credentials, (await ask(context, request)).data)
     authorization(theirs.token, as_base64=profile.base64_token)  # what cannot be sent is refused here
     if _is_us(context, theirs.country_code, theirs.party_id):
         raise AnswerUnusable(f"{url} answered with our own country_code and party_id", method="POST", url=url)
@@ -186,7 +188,7 @@ async def accept_credentials(
 
     Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
-    token, seen = new_token(), party.token
+    token, seen, context = new_token(), party.token, inbound(context)
     for _ in range(_CROSSINGS):
         offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
         async with context.store.transaction() as tx:
@@ -227,4 +229,6 @@ def _registering_with(party: Party, token: str) -> Party:
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:
     """GET the credentials object at the partner."""
-    return read(Credentials, (await call(context, party, outgoing("credentials.get"))).data)
+    url = url_of(context, party, outgoing("credentials.get"))
+    request = outgoing_request("GET", url, party.token or "", party.profile)
+    return read(Credentials, (await ask(context, request, party)).data)

@@ -25,9 +25,10 @@ from ocpi_emsp.errors import (
     TransportFailed,
 )
 from ocpi_emsp.events import PartyUnregistered, PartyUpdated
-from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request, require
+from ocpi_emsp.flows.calls.call import outgoing_request, require
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context, new_token
+from ocpi_emsp.flows.credentials.bounds import ask, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
@@ -96,7 +97,7 @@ async def update(context: Context, country_code: str, party_id: str, versions_ur
 
     Raises what :func:`update_credentials` raises, and RegistrationFailed before anything is sent.
     """
-    context = context.correlated()
+    context = outbound(context.correlated())
     party = await load_party(context, country_code, party_id)
     method = renewal_method(context, party)
     may(party.state, PartyChange.OUR_PUT, party)
@@ -121,7 +122,7 @@ async def update_credentials(context: Context, party: Party, method: str, offer:
     one is first used. Raises NotSupported, NotRegistered, PartnerError, and, without an ``offer``, what is wrong with
     the partner's endpoints: then the credentials are renewed, and the endpoints are those of before.
     """
-    context = context.correlated()
+    context = outbound(context.correlated())
     known = party if offer is None else evolve(party, endpoints=offer.endpoints)
     require(context, known, outgoing(f"credentials.{method.lower()}"))
     token = new_token()
@@ -163,7 +164,7 @@ async def _call(context: Context, party: Party, method: str, body: bytes = b"") 
     """A call of the party's credentials endpoint, at the very URL that it gave us. Raises what ``call.call`` raises."""
     url = require(context, party, outgoing(f"credentials.{method.lower()}"))
     request = outgoing_request(method, url, party.token or "", party.profile, body)
-    return judge(request, await exchange(context, request, party, "credentials"))
+    return await ask(context, request, party)
 
 
 def _was_refused(error: BaseException) -> bool:
@@ -302,7 +303,7 @@ async def _current(tx: Transaction, party: Party, change: PartyChange) -> Party:
 async def unregister(context: Context, party: Party) -> None:
     """DELETE our credentials at the partner and forget it. Raises NotSupported, NotRegistered, PartnerError."""
     may(party.state, PartyChange.OUR_DELETE, party)
-    context = context.correlated()
+    context = outbound(context.correlated())
     await _call(context, party, "DELETE")
     await deliver(context, [await _forget(context, party)])
 

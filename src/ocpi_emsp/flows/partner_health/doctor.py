@@ -31,12 +31,13 @@ from ocpi_emsp.errors import (
     UnsafeUrl,
 )
 from ocpi_emsp.findings import Severity, counted
-from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.call import outgoing_request
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.credentials.bounds import ask
 from ocpi_emsp.flows.credentials.discovery import details_url, elsewhere, read_versions, require_version
-from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, require_few, select
+from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, select
 from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
@@ -254,7 +255,7 @@ class _Visit:
 
     async def _get(self, url: str) -> msgspec.Raw:
         request = outgoing_request("GET", url, self.party.token or "", self.party.profile)
-        return judge(request, await exchange(self.context, request)).data
+        return (await ask(self.context, request, module="")).data
 
     # --- what it offers ---------------------------------------------------------------------------------------------
 
@@ -272,7 +273,6 @@ class _Visit:
             require_foreign(self.context.identity, url)
             details, listed = read_details(await self._get(url))
             require_version(details)
-            require_few(listed)
         except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
             self.note("details", _FAILED, error.message)
             return None
