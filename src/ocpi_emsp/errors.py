@@ -167,10 +167,17 @@ class NotEnoughInformation(Refusal):
 
 
 class RegistrationFailed(Refusal):
-    """The credentials handshake cannot be completed (credentials.md 3.5, 3.6)."""
+    """The credentials handshake cannot be completed (credentials.md 3.5, 3.6).
+
+    ``said``: what the answer to the partner says. The message is for us: it may show what lies behind a URL.
+    """
 
     http_status = 200
     status_code = 3001
+
+    def __init__(self, message: str, *, said: str = "cannot use your API", findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message, findings=findings)
+        self.said = said
 
 
 class CannotUseApi(RegistrationFailed):

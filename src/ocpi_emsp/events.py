@@ -212,6 +212,13 @@ class PartyUnregistered(Event):
     """A party withdrew its credentials."""
 
 
+@frozen(kw_only=True)
+class HandshakeFailed(Event):
+    """A party sent its credentials, and its API cannot be used: it got a neutral sentence, the reason is here."""
+
+    reason: str
+
+
 EVENTS: dict[str, type[Event]] = {
     name: kind
     for name, kind in globals().items()

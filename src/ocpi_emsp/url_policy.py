@@ -32,7 +32,6 @@ _URL = re.compile(r"(https?)://([^/?#]*)[^\x00-\x1f\x7f]*", re.IGNORECASE | re.A
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{0,5}))?")
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _USER_INFORMATION = re.compile(r"(?<=//)[^/?#]*@")
-"""It may hold a password, which no message repeats."""
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """How the last part of an IPv4 address may be spelt (inet_aton); no top-level domain is a number."""
 _LOCAL = ("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa")
@@ -134,7 +133,7 @@ class UrlPolicy:
         try:
             self._check(url)
         except _Refused as refused:
-            raise UnsafeUrl(f"invalid URL '{_USER_INFORMATION.sub('***@', url)[:200]}': {refused}") from None
+            raise UnsafeUrl(f"invalid URL '{without_user_information(url)[:200]}': {refused}") from None
         return url
 
     def check_address(self, address: str, host: str) -> None:
@@ -195,6 +194,11 @@ def _refuse(what: str, relaxation: str, value: str | int) -> NoReturn:
         f"url_policy forbids {what}; to allow it: --allow-{relaxation} {value}, or "
         f"UrlPolicy.allowing_{relaxation}({quoted}); for this machine: --url-policy loopback"
     )
+
+
+def without_user_information(url: str) -> str:
+    """The URL for a message: it may hold a password."""
+    return _USER_INFORMATION.sub("***@", url)
 
 
 def split_url(url: str) -> tuple[str, str, int | None]:

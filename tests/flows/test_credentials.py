@@ -134,7 +134,7 @@ def test_a_partner_whose_api_cannot_be_used_is_told_so(server: Handler, status_c
     cpo = invited(server)
     assert cpo.push("POST", "credentials", credentials("FR", "ABC")).both == (200, status_code)
     assert cpo.push("GET", "tokens").status == 401
-    assert cpo.taken() == []
+    assert cpo.taken() == ["HandshakeFailed"]
 
 
 def endpoints(*pairs: tuple[str, str]) -> Handler:
@@ -148,7 +148,7 @@ def test_endpoints_that_are_needed_and_missing_are_named() -> None:
     )
     answer = cpo.push("POST", "credentials", credentials("FR", "ABC"))
     assert answer.both == (200, 3003)
-    assert answer.message == "endpoints are missing: cdrs"
+    assert answer.message == f"endpoints are missing: cdrs; correlation id {answer.headers['x-correlation-id']}"
 
 
 @pytest.mark.parametrize("url", ["http://plain.test/", "ftp://x.test/", "https://", "credentials", "//host/path"])
@@ -235,7 +235,7 @@ def test_a_renewal_that_fails_leaves_what_was_there() -> None:
     assert cpo.push("PUT", "credentials", credentials(token="another")).both == (200, 3001)
     assert cpo.party() == before
     assert cpo.push("GET", "tokens").status == 200
-    assert cpo.taken() == []
+    assert cpo.taken() == ["HandshakeFailed"]
 
 
 def test_a_party_keeps_its_name() -> None:

@@ -21,7 +21,7 @@ from ocpi_emsp.errors import (
     StoreFailed,
     UnsupportedVersion,
 )
-from ocpi_emsp.events import PartyRegistered, PartyUpdated
+from ocpi_emsp.events import HandshakeFailed, PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.credentials.endpoints import MOST_ENDPOINTS
 from ocpi_emsp.flows.credentials.states import TRANSITIONS, UNKNOWN, PartyChange, Refused, UnknownParty
 from ocpi_emsp.flows.parties.party import PartyState, put_party
@@ -128,7 +128,10 @@ def test_we_die_while_the_cpo_waits_for_our_answer(name: str, method: str) -> No
 
 @pytest.mark.parametrize("name", ["GET /2.1.1", "GET /versions"])
 @pytest.mark.parametrize("method", ["PATCH", "POST", "PUT"])
-def test_a_cpo_that_fails_at_a_request_of_ours_is_told_why(name: str, method: str) -> None:
+def test_a_cpo_that_fails_at_a_request_of_ours_hears_one_sentence_and_we_hear_why(
+    name: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the reason in the answer, it told a closed port from a service of another kind and an unknown name."""
     here = scene(registered=method != "POST")
     token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a
     before = all_parties(here.store)
@@ -140,8 +143,13 @@ def test_a_cpo_that_fails_at_a_request_of_ours_is_told_why(name: str, method: st
     cpo = Peer(here.emsp, here.clock, here.store.kept, token)
     answer = cpo.push(method, "credentials", here.cpo.credentials())
     assert answer.both == (200, 3001)
-    assert name.removeprefix("GET ") in answer.message
-    assert "connection refused" in answer.message
+    assert answer.message == f"cannot use your API; correlation id {answer.headers['x-correlation-id']}"
+    [event] = here.events
+    assert isinstance(event, HandshakeFailed)
+    assert event.correlation_id == answer.headers["x-correlation-id"]
+    for said in (event.reason, next(line for line in caplog.messages if line.startswith("party.unusable"))):
+        assert name.removeprefix("GET ") in said
+        assert "connection refused" in said
     assert all_parties(here.store) == before
 
 
@@ -248,7 +256,7 @@ def test_we_are_not_invited_and_not_answered_as_ourselves() -> None:
     body = here.cpo.credentials(url="https://emsp.test/ocpi/emsp/versions")
     answer = Peer(here.emsp, here.clock, here.store.kept, token_a).push("POST", "credentials", body)
     assert answer.both == (200, 3001)
-    assert "is our own URL" in answer.message
+    assert answer.message.startswith("a URL of yours is our own; correlation id ")
     assert here.cpo.calls == []
 
 

@@ -4,11 +4,13 @@ Rules of this module (docs/spec-choices.md):
 - no endpoint is assumed: versions, then the details of 2.1.1, then what they name;
 - a token of a partner goes only where the url policy allows, and never to ourselves;
 - what is odd and harmless is noted: it is logged, it is in the event of the handshake, and in the doctor's diagnosis;
-- the reason why an API cannot be used is in the error: the partner gets it with 3001, 3002 or 3003.
+- the reason why an API cannot be used is in the error, for us; the partner hears of an answer that is OCPI what the
+  specification names, and of everything else one sentence: what lies behind a URL is none of its business.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,11 +40,14 @@ from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_
 from ocpi_emsp.flows.credentials.own_url import require_foreign
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.models import Endpoint, Version, VersionDetail, VersionNumber
+from ocpi_emsp.url_policy import without_user_information
 
 MOST_VERSIONS = 100
 """Versions of a partner at most: OCPI has had eight so far."""
 _NAMED = 10
 """Versions or modules that a message names; the others are counted."""
+_VERSION = re.compile(r"[0-9](?:\.[0-9]){1,2}")
+"""A version of OCPI: what an answer to the partner repeats of its versions."""
 
 
 @frozen
@@ -92,8 +97,10 @@ def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:
     """The URL of the details of 2.1.1, and what is odd about it. Raises UnsupportedVersion naming what was offered."""
     urls = [version.url for version in versions if _is_ours(version)]
     if not urls:
+        known = dict.fromkeys(each.version.value for each in versions if _VERSION.fullmatch(each.version.value))
         raise UnsupportedVersion(
-            f"OCPI 2.1.1 is not offered; the partner's versions: {_named(each.version.value for each in versions)}"
+            f"OCPI 2.1.1 is not offered; the partner's versions: {_named(each.version.value for each in versions)}",
+            said=f"OCPI 2.1.1 is not offered; your versions: {_named(known)}",
         )
     others = len(set(urls)) - 1
     return urls[0], [f"version 2.1.1 is listed with {others + 1} URLs, the first one is used"] if others else []
@@ -146,10 +153,12 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
         for fault in selected.unusable.values():
             raise fault
     except (PartnerError, UnsafeUrl) as error:
-        raise CannotUseApi(f"the API behind {versions_url} cannot be used: {error.message}") from error
+        shown = without_user_information(versions_url)
+        raise CannotUseApi(f"the API behind {shown} cannot be used: {error.message}") from error
     missing = missing_modules(context, profile, selected.endpoints)
     if missing:
-        raise MissingEndpoints(f"endpoints are missing: {', '.join(missing)}")
+        message = f"endpoints are missing: {', '.join(missing)}"
+        raise MissingEndpoints(message, said=message)
     notes += [*selected.notes, *elsewhere(versions_url, selected.endpoints)]
     for note in notes:
         logs.warning("partner.noted", versions_url=versions_url, note=note, correlation_id=context.correlation_id)
@@ -159,7 +168,10 @@ async def usable_offer(context: Context, versions_url: str, token: str, profile:
 def require_version(details: VersionDetail) -> None:
     """Raises UnsupportedVersion for the details of another version: its endpoints mean something else."""
     if details.version != VersionNumber.V2_1_1:
-        raise UnsupportedVersion(f"the version details of 2.1.1 name version {details.version.value[:40]}")
+        raise UnsupportedVersion(
+            f"the version details of 2.1.1 name version {details.version.value[:40]}",
+            said="the version details of 2.1.1 name another version",
+        )
 
 
 def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:

@@ -5,20 +5,26 @@ Rules of this module (docs/spec-choices.md row 19):
 - PATCH merges onto the credentials that are stored and then behaves as PUT;
 - a party keeps its country_code and party_id: they are the owner of everything that it sent;
 - what is over the bounds of bounds.py is refused before we call the partner: it may send the same again;
-- GET answers with the token that the request carried: it is the one that works.
+- GET answers with the token that the request carried: it is the one that works;
+- where a partner's API cannot be used, it hears one sentence and the correlation id, whatever lies behind its URLs: we
+  are no scanner of networks for it. The reason is in our log and in an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ocpi_emsp import logs
 from ocpi_emsp.codec import encode, merge_patch
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.events import PartyUnregistered
+from ocpi_emsp.errors import RegistrationFailed
+from ocpi_emsp.events import HandshakeFailed, PartyUnregistered
 from ocpi_emsp.flows.credentials.bounds import under_way
 from ocpi_emsp.flows.credentials.ours import our_credentials
 from ocpi_emsp.flows.credentials.register import accept_credentials
 from ocpi_emsp.flows.credentials.states import PartyChange, require
+from ocpi_emsp.flows.events.delivery import deliver
+from ocpi_emsp.flows.events.journal import emit, error_text
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.parties.party import PartyState, end_registration
 from ocpi_emsp.models import BusinessDetails, Credentials
@@ -81,17 +87,30 @@ async def _accept(incoming: Incoming, theirs: Credentials, change: PartyChange, 
             message = f"{member} is {shown(found)}, this token belongs to {incoming.party}"
             sentence = "the credentials are another party's"
             raise deviating(sentence, f"/{member}", "credentials.party", message, _CLAUSE)
-    with under_way(incoming.context, incoming.party):
-        ours = await accept_credentials(
-            incoming.context,
-            incoming.party,
-            theirs,
-            change,
-            allow=_allowed(incoming),
-            correlation_id=incoming.correlation_id,
-            presented=incoming.caller.token,
-        )
+    try:
+        with under_way(incoming.context, incoming.party):
+            ours = await accept_credentials(
+                incoming.context,
+                incoming.party,
+                theirs,
+                change,
+                allow=_allowed(incoming),
+                correlation_id=incoming.correlation_id,
+                presented=incoming.caller.token,
+            )
+    except RegistrationFailed as error:
+        await _record(incoming, error)
+        raise type(error)(f"{error.said}; correlation id {incoming.correlation_id}") from error
     return incoming.answer(ours, status=status)
+
+
+async def _record(incoming: Incoming, error: RegistrationFailed) -> None:
+    """Log why the partner's API cannot be used, and journal it for a listener."""
+    context, party, correlation_id = incoming.context, incoming.party, incoming.correlation_id
+    logs.warning("party.unusable", party=party, error=error, correlation_id=correlation_id)
+    async with context.store.transaction() as tx:
+        event = await emit(context, tx, HandshakeFailed, party.key, correlation_id, reason=error_text(error))
+    await deliver(context, [event])
 
 
 def _allowed(incoming: Incoming) -> list[str]:

@@ -12,7 +12,8 @@ from ocpi_emsp.flows.core.settings import Identity
 def require_foreign(identity: Identity, url: str) -> None:
     """Raises CannotUseApi for a URL of ours: we would do the handshake with ourselves."""
     if is_our_url(identity, url):
-        raise CannotUseApi(f"{url[:200]} is our own URL: provide the versions URL of the partner")
+        message = f"{url[:200]} is our own URL: provide the versions URL of the partner"
+        raise CannotUseApi(message, said="a URL of yours is our own")
 
 
 def is_our_url(identity: Identity, url: str) -> bool:
