@@ -150,7 +150,7 @@ def registered(limits: Limits | None = None) -> tuple[Emsp, str]:
         "party_id": "TNM",
         "country_code": "NL",
     }
-    token_a = emsp.parties.invite("NL-TNM").token_a
+    token_a = emsp.parties.invite("NL-TNM").token_a.reveal()
     headers = {"authorization": f"Token {token_a}"}
     body = json.dumps(credentials).encode()
     answer = emsp.handle(ocpi_emsp.wire.Request("POST", "/2.1.1/credentials", headers=headers, body=body))

@@ -161,7 +161,7 @@ def _registered() -> tuple[Emsp, str]:
         "party_id": "TNM",
         "country_code": "NL",
     }
-    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a}"}
+    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a.reveal()}"}
     answer = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=dump(credentials)))
     return emsp, str(parse(answer.body)["data"]["token"])
 

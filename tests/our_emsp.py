@@ -71,7 +71,7 @@ def credentials(country_code: str = "NL", party_id: str = "TNM", **changes: Any)
 
 def register(emsp: Emsp, country_code: str = "NL", party_id: str = "TNM", **changes: Any) -> str:
     """Register a CPO by its own POST of its credentials; the token that it got."""
-    headers = {"authorization": f"Token {emsp.parties.invite(PartyId(country_code, party_id)).token_a}"}
+    headers = {"authorization": f"Token {emsp.parties.invite(PartyId(country_code, party_id)).token_a.reveal()}"}
     body = encode(credentials(country_code, party_id, **changes))
     answer = emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=body))
     envelope = decode(answer.body)

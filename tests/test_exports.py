@@ -132,4 +132,4 @@ def test_the_readmes_names_are_there() -> None:
     assert callable(emsp.wsgi())
     invitation = emsp.parties.invite("NL-TNM")
     assert invitation.versions_url == "https://e.test/versions"
-    assert len(invitation.token_a) >= 32
+    assert len(invitation.token_a.reveal()) >= 32

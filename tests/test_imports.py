@@ -24,6 +24,7 @@ LAYERS = (
     "errors",
     "scalars",
     "party_id",
+    "secret",
     "url_policy",
     "models",
     "codec",

@@ -196,7 +196,7 @@ def drive(emsp: Emsp, cpo: Cpo) -> None:
     token_c = register(emsp, "DE", "ONE")
     cpo.secrets.add(token_c)
     invited = emsp.parties.invite("FR-THR")
-    cpo.secrets.add(invited.token_a)
+    cpo.secrets.add(invited.token_a.reveal())
 
     def request(method: str, path: str, body: Any = None, token: str = token_c, **headers: str) -> Answer:
         content = body if isinstance(body, bytes) else b"" if body is None else encode(body)

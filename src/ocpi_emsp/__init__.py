@@ -20,6 +20,7 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.findings import Finding, Report
 from ocpi_emsp.models import Allowed, AuthorizationInfo, Cdr, Connector, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.party_id import PartyId
+from ocpi_emsp.secret import Secret
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.url_policy import UrlPolicy
 
@@ -43,6 +44,7 @@ __all__ = [
     "PartyId",
     "Policy",
     "Report",
+    "Secret",
     "Session",
     "SupportMatrix",
     "Tariff",

@@ -30,7 +30,7 @@ def invited(server: Handler | None = None, **settings: Any) -> Peer:
     http_client = serve(server or cpo_server())
     emsp = offline_emsp(clock=clock, store=(store := MemoryStore()), http_client=http_client, **settings)
     emsp.on(Event)(events.append)
-    return Peer(emsp, clock, store, emsp.parties.invite("FR-ABC").token_a, "FR", "ABC", events)
+    return Peer(emsp, clock, store, emsp.parties.invite("FR-ABC").token_a.reveal(), "FR", "ABC", events)
 
 
 # --- registration ---------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_registering_again_is_405() -> None:
 
 def test_a_second_invitation_replaces_the_first_until_the_party_is_registered() -> None:
     cpo = invited()
-    again = with_token(cpo, cpo.emsp.parties.invite("FR-ABC").token_a)
+    again = with_token(cpo, cpo.emsp.parties.invite("FR-ABC").token_a.reveal())
     assert cpo.push("GET", "credentials").status == 401
     assert again.push("POST", "credentials", credentials("FR", "ABC")).status == 201
     with pytest.raises(InvalidObject, match="FR-ABC is registered already"):
@@ -253,7 +253,7 @@ def test_a_party_that_unregisters_is_forgotten_and_its_objects_stay() -> None:
     assert cpo.push("GET", "credentials").status == 401
     assert cpo.taken() == ["PartyUnregistered"]
     again = cpo.emsp.parties.invite("NL-TNM")
-    assert with_token(cpo, again.token_a).push("POST", "credentials", credentials()).status == 201
+    assert with_token(cpo, again.token_a.reveal()).push("POST", "credentials", credentials()).status == 201
 
 
 def test_no_token_shows_in_a_repr() -> None:

@@ -147,7 +147,7 @@ def cpo(seen: Seen) -> Peer:
 def test_the_calls_during_a_handshake_go_on_with_the_id(seen: Seen) -> None:
     emsp = offline_emsp(http_client=serve(seen))
     invited = emsp.parties.invite("NL-TNM")
-    headers = {"authorization": f"Token {invited.token_a}", **IDS}
+    headers = {"authorization": f"Token {invited.token_a.reveal()}", **IDS}
     emsp.handle(Request("POST", "/2.1.1/credentials", headers=headers, body=encode(credentials())))
     correlation, requests = seen.ids()
     assert correlation == ["c-1", "c-1"], "versions and details"

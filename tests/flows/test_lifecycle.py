@@ -356,7 +356,7 @@ def test_where_the_matrix_has_no_delete_the_party_can_be_forgotten_here() -> Non
 
 def test_an_invitation_is_taken_back() -> None:
     here = scene(registered=False)
-    token_a = here.emsp.parties.invite("NL-TNM").token_a
+    token_a = here.emsp.parties.invite("NL-TNM").token_a.reveal()
     here.emsp.partner("NL-TNM").unregister(tell=False)
     assert not opens(here.emsp, token_a, "/versions")
     assert here.events == []

@@ -113,7 +113,7 @@ def test_a_rotation_that_is_killed_can_be_run_again(after_it_took: bool) -> None
 def test_we_die_while_the_cpo_waits_for_our_answer(name: str, method: str) -> None:
     """What was there before is there, and the CPO can send it again."""
     here = scene(registered=method != "POST")
-    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a
+    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a.reveal()
     before = all_parties(here.store)
     body = here.cpo.credentials()
     cpo = Peer(here.emsp, here.clock, here.store.kept, token)
@@ -133,7 +133,7 @@ def test_a_cpo_that_fails_at_a_request_of_ours_hears_one_sentence_and_we_hear_wh
 ) -> None:
     """With the reason in the answer, it told a closed port from a service of another kind and an unknown name."""
     here = scene(registered=method != "POST")
-    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a
+    token = here.cpo.ours[-1] if method != "POST" else here.emsp.parties.invite("NL-TNM").token_a.reveal()
     before = all_parties(here.store)
 
     def fail(request: httpx.Request) -> httpx.Response | None:
@@ -252,7 +252,7 @@ def test_we_are_not_invited_and_not_answered_as_ourselves() -> None:
     here = scene(registered=False)
     with pytest.raises(InvalidObject, match="IT-BEC is our own party"):
         here.emsp.parties.invite("it-bec")
-    token_a = here.emsp.parties.invite("NL-TNM").token_a
+    token_a = here.emsp.parties.invite("NL-TNM").token_a.reveal()
     body = here.cpo.credentials(url="https://emsp.test/ocpi/emsp/versions")
     answer = Peer(here.emsp, here.clock, here.store.kept, token_a).push("POST", "credentials", body)
     assert answer.both == (200, 3001)
@@ -281,7 +281,7 @@ def test_what_a_partner_asks_is_answered_as_the_table_says(
     state: PartyState | UnknownParty, change: PartyChange
 ) -> None:
     here = scene(registered=state is PartyState.REGISTERED)
-    token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.parties.invite("NL-TNM").token_a
+    token = here.cpo.ours[-1] if here.cpo.ours else here.emsp.parties.invite("NL-TNM").token_a.reveal()
     if state is UNKNOWN:
         here.emsp.partner("NL-TNM").unregister(tell=False)
     if state in (PartyState.REGISTERING, PartyState.UNREGISTERED):

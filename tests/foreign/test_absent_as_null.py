@@ -99,7 +99,7 @@ def our_post(world: World) -> Document:
 def answer_to_their_post(world: World) -> Document:
     wanted = world.emsp.partner("NL-TNM").profile().absent_as_null
     world.emsp.partner("NL-TNM").unregister(tell=False)
-    token_a = world.emsp.parties.invite("NL-TNM", absent_as_null=wanted).token_a
+    token_a = world.emsp.parties.invite("NL-TNM", absent_as_null=wanted).token_a.reveal()
     theirs = World(world.emsp, world.cpo, token_a)
     return theirs.answer("POST", "credentials", credentials(url="https://cpo.test/cpo/versions"))
 

@@ -241,7 +241,7 @@ def test_one_object_that_is_pulled_in_a_list_is_that_object(
 @pytest.mark.parametrize("wrapping", ["list", "envelope", "both"])
 def test_a_cpo_registers_with_credentials_that_are_wrapped(any_store: Any, wrapping: str) -> None:
     emsp = offline_emsp(store=any_store)
-    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a}"}
+    headers = {"authorization": f"Token {emsp.parties.invite('NL-TNM').token_a.reveal()}"}
     for method in ("POST", "PUT"):
         body = encode(wrapped(credentials(), wrapping))
         answer = Answer.of(emsp.handle(Request(method, "/2.1.1/credentials", "", headers, body)))

@@ -48,7 +48,7 @@ def by_register(store: Any, given: Given) -> Any:
 def by_invite(store: Any, given: Given) -> Any:
     world = made(store, absent_as_null=False)
     world.emsp.partner("NL-TNM").unregister(tell=False)
-    token_a = world.emsp.parties.invite("NL-TNM", extensions=given).token_a
+    token_a = world.emsp.parties.invite("NL-TNM", extensions=given).token_a.reveal()
     return World(world.emsp, world.cpo, token_a).answer("POST", "credentials", credentials(url=URL))
 
 

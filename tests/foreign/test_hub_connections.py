@@ -115,7 +115,7 @@ def test_extra_headers_are_in_the_first_handshake_either_way() -> None:
         invitation = pair.emsp.parties.invite(PARTNER, headers=HEADERS["headers"])
         pair.cpo.requests.clear()
         body = credentials(url=HUB_URL)
-        assert send(pair, "POST", "credentials", body, invitation.token_a)[0] == 201
+        assert send(pair, "POST", "credentials", body, invitation.token_a.reveal())[0] == 201
         assert {each.headers.get("x-api-key") for each in pair.cpo.requests} == {HEADERS["secret"]}
         pair.emsp.partner(PARTNER).unregister(tell=False)
         pair.cpo.requests.clear()
@@ -181,7 +181,7 @@ def test_a_hub_renews_by_delete_and_post(case: Mapping[str, Any], store: Any) ->
         emsp = pair.emsp
         pair.cpo.answer = lambda request: reply() if request.method == "PUT" else None
         emsp.partner(PARTNER).unregister(tell=False)
-        token_a = emsp.parties.invite(PARTNER).token_a
+        token_a = emsp.parties.invite(PARTNER).token_a.reveal()
         answer = send(pair, "POST", "credentials", credentials(url=HUB_URL), token_a)[1]
         pair.token = answer["data"]["token"]
         before = settled(pair, heard)
@@ -205,7 +205,7 @@ def test_a_hub_renews_by_delete_and_post(case: Mapping[str, Any], store: Any) ->
             emsp.parties.register(HUB_URL, token_a="token-a-of-the-hub")
         else:
             presented = {"used": pair.token, "token_a": token_a}.get(case["token"])
-            presented = presented or emsp.parties.invite(PARTNER).token_a
+            presented = presented or emsp.parties.invite(PARTNER).token_a.reveal()
             status, answer = send(pair, "POST", "credentials", body, presented)
             assert status == 201, answer
             old, pair.token = pair.token, answer["data"]["token"]
@@ -271,7 +271,7 @@ def test_after_the_window_a_new_registration_needs_a_new_token() -> None:
         pair.clock.advance(days=2, seconds=1)
         status, answer = send(pair, "POST", "credentials", credentials(url=HUB_URL))
         assert (status, answer["status_message"]) == (401, "the registration was ended: a new one needs a new token")
-        invited = pair.emsp.parties.invite(PARTNER).token_a
+        invited = pair.emsp.parties.invite(PARTNER).token_a.reveal()
         assert send(pair, "POST", "credentials", credentials(url=HUB_URL), invited)[0] == 201
 
 

@@ -45,7 +45,7 @@ def push_credentials(emsp: Emsp, method: str, ours: str, theirs: str) -> None:
 
 
 def their_post(emsp: Emsp, theirs: str) -> None:
-    push_credentials(emsp, "POST", emsp.parties.invite("NL-TNM").token_a, theirs)
+    push_credentials(emsp, "POST", emsp.parties.invite("NL-TNM").token_a.reveal(), theirs)
 
 
 def their_put(emsp: Emsp, theirs: str) -> None:

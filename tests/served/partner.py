@@ -169,7 +169,7 @@ def invite(ocpi: Ocpi, emsp: Emsp, cpo: FakeCpo, *, base64_token: bool = False) 
     """A client with a token A for the CPO."""
     invitation = emsp.parties.invite(PartyId(cpo.country_code, cpo.party_id), base64_token=base64_token)
     assert invitation.versions_url == f"{ocpi.base}/versions"
-    return ocpi.using(invitation.token_a)
+    return ocpi.using(invitation.token_a.reveal())
 
 
 def register(with_a: Ocpi, cpo: FakeCpo) -> Ocpi:

@@ -86,7 +86,7 @@ def test_mounted_in_starlette_below_another_public_path(http: httpx.Client, logs
     with uvicorn_server(Starlette(routes=[Mount("/internal", app=mounted)])) as origin:
         emsp = plain("https://public.example.com/ocpi/emsp")
         application.append(emsp.asgi())
-        token_a = logs.secret(emsp.parties.invite("NL-TNM").token_a)
+        token_a = logs.secret(emsp.parties.invite("NL-TNM").token_a.reveal())
         versions = Ocpi(http, f"{origin}/internal", logs, token_a)("GET", "/versions")
         assert versions.data == [{"version": "2.1.1", "url": "https://public.example.com/ocpi/emsp/2.1.1"}]
         details = Ocpi(http, f"{origin}/internal", logs, token_a)("GET", "/2.1.1")

@@ -238,7 +238,7 @@ def wsgi(
 @pytest.mark.parametrize("path", [f"{BASE}/versions", "/versions", "", "/2.1.1/tariffs/NL/TNM/TAR1"])
 def test_the_application_is_valid_wsgi(method: str, path: str) -> None:
     emsp = real()
-    token = emsp.parties.invite("NL-TNM").token_a
+    token = emsp.parties.invite("NL-TNM").token_a.reveal()
     body = b'{"id": "TAR1"}' if method in ("PUT", "POST", "PATCH") else b""
     for headers in ({}, {"HTTP_AUTHORIZATION": f"Token {token}"}):
         code, content = wsgi(validator(emsp.wsgi()), method, path, body, headers)
@@ -248,7 +248,7 @@ def test_the_application_is_valid_wsgi(method: str, path: str) -> None:
 
 def test_valid_wsgi_with_a_body_over_the_limit() -> None:
     emsp = real(limits=Limits(http=HttpLimits(request_body=LIMIT)))
-    token = emsp.parties.invite("NL-TNM").token_a
+    token = emsp.parties.invite("NL-TNM").token_a.reveal()
     header = {"HTTP_AUTHORIZATION": f"Token {token}"}
     app = validator(emsp.wsgi())
     assert wsgi(app, "POST", "/2.1.1/credentials", b" " * (LIMIT + 1), header)[0] == 413

@@ -149,8 +149,8 @@ def test_a_cpo_registers_with_us(
     emsp = make_emsp(matrix=SupportMatrix.full())
     with simulated(portal, SimulatedCpo(**PRESETS[preset])) as cpo:
         invitation = emsp.parties.invite("NL-TNM", base64_token=preset == "base64")
-        logs.secret(invitation.token_a)
-        exchanges = portal.call(cpo.register, invitation.versions_url, invitation.token_a)
+        logs.secret(invitation.token_a.reveal())
+        exchanges = portal.call(cpo.register, invitation.versions_url, invitation.token_a.reveal())
         assert [(each.method, each.status) for each in exchanges] == [("GET", 200), ("GET", 200), ("POST", 201)]
         assert {each.token_format for each in cpo.received} == {"base64" if preset == "base64" else "raw"}
         works_both_ways(host, emsp, cpo, portal)

@@ -87,7 +87,7 @@ def registered(emsp: Emsp, cpo: Extrawest, host: Host) -> Connected:
 def registered_by_sdk(emsp: Emsp, cpo: Extrawest, sdk: Sdk, host: Host) -> Connected:
     """A CPO that calls with the SDK, and serves with extrawest-ocpi, registered with us."""
     invitation = emsp.parties.invite("NL-TNM")
-    sdk.become(f"{host.url}/2.1.1", invitation.token_a)
+    sdk.become(f"{host.url}/2.1.1", invitation.token_a.reveal())
     cpo.begin(partner={"credentials": {"token": "none yet"}})
     own = {"business_details": {"name": "The New Motion"}, "party_id": "TNM", "country_code": "NL"}
     returned = sdk("credentials.post_credentials", token=TOKEN_C, url=cpo.versions_url, **own)

@@ -56,7 +56,7 @@ def cdr_of_the_sdk() -> Document:
 
 
 def test_it_reads_our_versions_with_token_a(emsp: Emsp, sdk: Sdk, host: Host) -> None:
-    sdk.become(host.url, emsp.parties.invite("NL-TNM").token_a)
+    sdk.become(host.url, emsp.parties.invite("NL-TNM").token_a.reveal())
     details = f"{host.url}/2.1.1"
     assert sdk.done("versions.get_versions") == [{"version": "2.1.1", "url": details}]
     found = sdk.done("versions.get_version", "2.1.1")

@@ -5,8 +5,6 @@ Rules of this module: an earlier token A of the same CPO stops working; the toke
 
 from __future__ import annotations
 
-from attrs import asdict
-
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
@@ -30,13 +28,18 @@ def run(arguments: Arguments) -> int:
             headers=headers_of(arguments.headers),
         )
     if arguments.json:
-        output.write_json(asdict(invitation), indent=None)
+        output.write_json(as_json(invitation), indent=None)
     else:
         print_invitation(arguments.party, invitation)
     return 0
 
 
+def as_json(invitation: Invitation) -> dict[str, str]:
+    """What to hand to the CPO, as a JSON document has it."""
+    return {"versions_url": invitation.versions_url, "token_a": invitation.token_a.reveal()}
+
+
 def print_invitation(party: PartyId, invitation: Invitation) -> None:
     """What to hand to the CPO, in a secure way."""
     output.write(f"invitation for {party.country_code}-{party.party_id}\n")
-    output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a}\n")
+    output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a.reveal()}\n")

@@ -18,10 +18,9 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from attrs import asdict
-
 from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.invite import as_json as invitation_json
 from ocpi_emsp.cli.invite import print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
@@ -90,7 +89,7 @@ def _announce(emsp: Emsp, invited: Mapping[PartyId, Invitation], *, as_json: boo
     identity = emsp.identity
     if as_json:
         invitations = [
-            {"country_code": party.country_code, "party_id": party.party_id, **asdict(each)}
+            {"country_code": party.country_code, "party_id": party.party_id, **invitation_json(each)}
             for party, each in invited.items()
         ]
         output.write_json(

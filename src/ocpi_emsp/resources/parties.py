@@ -18,6 +18,7 @@ from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike
 from ocpi_emsp.resources.contexts import Resource
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
+from ocpi_emsp.secret import Secret, revealed
 
 
 @frozen
@@ -25,7 +26,8 @@ class Invitation:
     """What a CPO needs to register with us; hand it over in a secure way."""
 
     versions_url: str
-    token_a: str
+    token_a: Secret
+    """What it presents until it is registered: ``reveal()`` gives the text."""
 
 
 class Parties(Resource):
@@ -52,14 +54,14 @@ class Parties(Resource):
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
         context = self._contexts()
         token = await registering.invite(context, *PartyId.of(party), wanted)
-        return Invitation(context.identity.versions_url, token)
+        return Invitation(context.identity.versions_url, Secret(token))
 
     @blocking
     async def register(
         self,
         versions_url: str,
         *,
-        token_a: str,
+        token_a: str | Secret,
         base64_token: bool = False,
         required_modules: Iterable[str] | None = None,
         absent_as_null: bool = False,
@@ -76,7 +78,7 @@ class Parties(Resource):
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
         async with self._contexts.calling() as context:
-            return await registering.register(context, versions_url, token_a, wanted)
+            return await registering.register(context, versions_url, revealed(token_a), wanted)
 
     @blocking
     async def get(self, party: PartyLike) -> Party | None:
@@ -92,7 +94,7 @@ class Parties(Resource):
         self,
         versions_url: str,
         *,
-        token: str,
+        token: str | Secret,
         base64_token: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Diagnosis:
@@ -103,7 +105,7 @@ class Parties(Resource):
         """
         wanted = _first_profile(base64_token, None, False, None, headers)
         async with self._contexts.calling() as context:
-            return await doctor.examine(context, versions_url, token, wanted)
+            return await doctor.examine(context, versions_url, revealed(token), wanted)
 
 
 class AsyncParties(Resource):

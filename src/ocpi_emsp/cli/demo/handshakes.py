@@ -28,7 +28,7 @@ def _ours(method: str) -> Call:
 async def cpo_registers(stage: Stage) -> AsyncIterator[tuple[Call, Seen]]:
     """A CPO that we invited runs the handshake towards us."""
     invitation = await stage.emsp.aio.parties.invite(PartyId(stage.tnm.country_code, stage.tnm.party_id))
-    versions, details, post = await stage.tnm.register(invitation.versions_url, invitation.token_a)
+    versions, details, post = await stage.tnm.register(invitation.versions_url, invitation.token_a.reveal())
     offered = [each["version"] for each in versions.data or ()]
     yield VERSIONS, versions.seen(f"{stage.tnm} reads our versions: {', '.join(offered)}", effect=offered == ["2.1.1"])
     modules = [each["identifier"] for each in (details.data or {}).get("endpoints", ())]

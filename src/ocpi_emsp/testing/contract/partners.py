@@ -139,7 +139,7 @@ class Partner:
             if is_async(contract)
             else emsp.parties.invite("NL-TNM")
         )
-        return cls(contract, store, emsp, site, invite.token_a)
+        return cls(contract, store, emsp, site, invite.token_a.reveal())
 
     def register(self) -> Partner:
         """Exchange credentials."""
