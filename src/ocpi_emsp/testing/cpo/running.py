@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from ocpi_emsp.secret import Secret, revealed
 from ocpi_emsp.testing.cpo.calls import EmspCalls, UnknownObjectError
 from ocpi_emsp.testing.cpo.commands import CommandResult, Commands
 from ocpi_emsp.testing.cpo.deviations import DEVIATIONS, Deviations, deviations_of
@@ -82,13 +81,13 @@ class RunningCpo(EmspCalls):
             self.registration.invitation = new_token()
         return Invitation(self.versions_url, self.registration.invitation)
 
-    async def register(self, versions_url: str, token_a: str | Secret) -> list[Exchange]:
+    async def register(self, versions_url: str, token_a: str) -> list[Exchange]:
         """Registers at an eMSP with the token that it gave: versions, details of 2.1.1, POST credentials.
 
         Returns every exchange; if the last one is not `ok`, the eMSP refused. Raises `HandshakeError` if the POST
         could not be sent or was answered without credentials, and `httpx.HTTPError` if it got no answer.
         """
-        return await self._handshake.register(versions_url, revealed(token_a))
+        return await self._handshake.register(versions_url, token_a)
 
     async def update_credentials(self, method: str = "PUT", *, fields: Sequence[str] = ()) -> list[Exchange]:
         """Fetches the eMSP's endpoints again and sends it a new token (all credentials, or only `fields`).
