@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from ocpi_emsp.storage import MemoryStore, SqlStore, metadata
 from postgres import Postgres, PrivatePostgres, server
@@ -44,20 +44,32 @@ def postgres_url(postgres_server: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _postgres_with_schema(postgres_server: Postgres) -> Iterator[str]:
+def _postgres_with_schema(postgres_server: Postgres) -> Iterator[Engine]:
     with postgres_server.database() as url:
         _create_schema(url)
-        yield url
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture
-def postgres_with_schema(_postgres_with_schema: str) -> str:
-    """The URL of a database with our schema, which is emptied for each test: that takes a tenth of making one."""
-    engine = create_engine(_postgres_with_schema, poolclass=NullPool)
-    with engine.begin() as connection:
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
-    return _postgres_with_schema
+def postgres_with_schema(_postgres_with_schema: Engine) -> str:
+    """The URL of a database with our schema, which is emptied for each test.
+
+    Without TRUNCATE and RESTART, which make new files: that takes a hundred times as long.
+    """
+    with _postgres_with_schema.begin() as connection:
+        connection.execute(text(_EMPTY))
+    return _postgres_with_schema.url.render_as_string(hide_password=False)
+
+
+_EMPTY = "; ".join(
+    [
+        *(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)),
+        "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false)"
+        " FROM pg_sequences WHERE last_value IS NOT NULL",
+    ]
+)
 
 
 @pytest.fixture(scope="session")
