@@ -34,7 +34,7 @@ from ocpi_emsp.flows.partner_health.gauges import observe
 from ocpi_emsp.flows.serving.dispatch import dispatch
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
 from ocpi_emsp.party_id import PartyLike
-from ocpi_emsp.ports import AnyStore, Clock, Sleep, Telemetry
+from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
@@ -212,11 +212,11 @@ class Emsp(Resource):
         base path, for a host without mounts.
         """
         running = self.aio.running if background else None
-        return AsgiApp(self.aio.handle, self._base, self.limits.http.request_body, running, fallback)
+        return AsgiApp(self.aio._answer, self._base, self.limits.http, running, fallback)
 
     def wsgi(self, *, fallback: WsgiApplication | None = None) -> WsgiApp:
         """Make a WSGI application; any WSGI server runs it, any framework mounts it; ``fallback``: see :meth:`asgi`."""
-        return WsgiApp(self.handle, self._base, self.limits.http.request_body, fallback)
+        return WsgiApp(self._answer, self._base, self.limits.http, fallback)
 
     @property
     def _base(self) -> str:
@@ -225,6 +225,10 @@ class Emsp(Resource):
     def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
         return _bridge.run(dispatch(self._contexts(), request))  # without a step between: every request comes here
+
+    def _answer(self, head: Request, read: ReadBody) -> Response:
+        """Answer one request whose body is still to be read, for the adapters."""
+        return _bridge.run(dispatch(self._contexts(), head, read))
 
     # --- events and background work -------------------------------------------------------------------------------
 
@@ -308,6 +312,9 @@ class AsyncEmsp(Resource):
     async def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
         return await dispatch(self._contexts(), request)
+
+    async def _answer(self, head: Request, read: ReadBody) -> Response:
+        return await dispatch(self._contexts(), head, read)
 
     @asynccontextmanager
     async def running(

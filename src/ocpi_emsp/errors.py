@@ -146,6 +146,16 @@ class TooManyRequests(Refusal):
         return (("retry-after", str(self.retry_after)),)
 
 
+class BodyTooSlow(Refusal):
+    """The request body did not arrive in time (HTTP 408)."""
+
+    http_status = 408
+
+
+class CallerGone(Refusal):
+    """The connection ended before the request body was complete: no answer can be sent."""
+
+
 class UnsupportedEncoding(Refusal):
     """The request body is compressed (HTTP 415, RFC 9110 15.5.16)."""
 

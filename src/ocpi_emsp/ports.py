@@ -355,6 +355,13 @@ class Send(Protocol):
     async def __call__(self, request: Request) -> Response: ...
 
 
+class ReadBody(Protocol):
+    """Reads the body of a received request, after its head was looked at."""
+
+    async def __call__(self, most: int) -> bytes:
+        """Return the next bytes, ``most`` of them; fewer are the end. Raises BodyTooSlow, CallerGone."""
+
+
 class DeadlinePassed(Exception):
     """A hook did not answer in time. Raised by the caller, never by the hook."""
 

@@ -16,8 +16,11 @@ import pytest
 from attrs import define, field
 
 from ocpi_emsp import Emsp, Limits
+from ocpi_emsp._bridge import run
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.wsgi import WsgiApp
+from ocpi_emsp.errors import Refusal
+from ocpi_emsp.ports import ReadBody
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.wire import Request, Response
 from our_emsp import make_emsp
@@ -26,6 +29,7 @@ from served.support import BASE, Logs, Ocpi, uvicorn_server
 
 Message: TypeAlias = dict[str, Any]
 LIMIT = 1000
+LIMITS = HttpLimits(request_body=LIMIT)
 
 
 @define
@@ -34,14 +38,18 @@ class Recorder:
 
     requests: list[Request] = field(factory=list)
 
-    def handle(self, request: Request) -> Response:
-        """Answer 200 with the length of the body."""
+    def handle(self, request: Request, read: ReadBody) -> Response:
+        """Answer 200 with the length of the body, which is read to one byte over the limit."""
+        return run(self.handle_async(request, read))
+
+    async def handle_async(self, request: Request, read: ReadBody) -> Response:
+        """The same; what the reading raises is answered as an eMSP does it."""
+        try:
+            request.body = await read(LIMIT + 1)
+        except Refusal as refusal:
+            return Response(refusal.http_status, [], b"{}")
         self.requests.append(request)
         return Response(200, [("content-type", "application/json")], b"%d" % len(request.body))
-
-    async def handle_async(self, request: Request) -> Response:
-        """The same."""
-        return self.handle(request)
 
     @property
     def last(self) -> Request:
@@ -129,7 +137,7 @@ def test_a_websocket_is_closed() -> None:
 
 
 def test_a_body_in_parts(recorder: Recorder) -> None:
-    app = AsgiApp(recorder.handle_async, BASE, LIMIT)
+    app = AsgiApp(recorder.handle_async, BASE, LIMITS)
     sent, _ = asgi(app, http_scope(), chunk(b"ab", True), chunk(b"", True), chunk(b"c", True), chunk(b""))
     assert status(sent) == 200
     assert recorder.last.body == b"abc"
@@ -137,25 +145,34 @@ def test_a_body_in_parts(recorder: Recorder) -> None:
     assert recorder.last.body == b""
 
 
-@pytest.mark.parametrize("before", [[], [chunk(b'{"id":"TAR1"', True)], [chunk(b"a" * (LIMIT + 5), True)]])
+@pytest.mark.parametrize("before", [[], [chunk(b'{"id":"TAR1"', True)], [chunk(b"a" * LIMIT, True)]])
 def test_a_partner_that_is_gone_in_the_middle_of_a_body(recorder: Recorder, before: list[Message]) -> None:
     """Half a body is no request: nothing is handled, and nobody is there to answer."""
-    sent, _ = asgi(AsgiApp(recorder.handle_async, BASE, LIMIT), http_scope(), *before, {"type": "http.disconnect"})
+    sent, _ = asgi(AsgiApp(recorder.handle_async, BASE, LIMITS), http_scope(), *before, {"type": "http.disconnect"})
     assert sent == []
     assert recorder.requests == []
 
 
-def test_a_body_is_kept_to_its_limit(recorder: Recorder) -> None:
-    """One byte over the limit tells the flow; the rest is read and dropped, so that the answer is heard."""
-    app = AsgiApp(recorder.handle_async, BASE, LIMIT)
-    for parts in ([chunk(b"a" * 5000)], [chunk(b"a" * 700, True), chunk(b"a" * 700, True), chunk(b"a" * 700)]):
-        _, taken = asgi(app, http_scope(), *parts)
-        assert (len(recorder.last.body), taken) == (LIMIT + 1, len(parts))
+def test_a_body_is_read_to_its_limit(recorder: Recorder) -> None:
+    """One byte over the limit tells the flow; the rest is read and dropped around the answer, which is heard so."""
+    app = AsgiApp(recorder.handle_async, BASE, LIMITS)
+    for parts in ([chunk(b"a" * 5000)], [chunk(b"a" * 700, True), chunk(b"a" * 700)]):
+        sent, taken = asgi(app, http_scope(), *parts)
+        assert (status(sent), len(recorder.last.body), taken) == (200, LIMIT + 1, len(parts))
     endless = [chunk(b"a" * 1000, True) for _ in range(100)]
-    sent, taken = asgi(app, http_scope(), *endless)
-    assert status(sent) == 200
+    announced = http_scope(headers=[(b"transfer-encoding", b"chunked")])
+    sent, taken = asgi(app, announced, *endless)
+    assert early(sent) == 200
     assert len(recorder.last.body) == LIMIT + 1
-    assert taken < 20
+    assert 8 < taken < 20
+
+
+def early(sent: list[Message]) -> int:
+    """The status of an answer that is whole before the body of its request is."""
+    start, body, end = sent
+    assert (body["more_body"], end) == (True, {"type": "http.response.body", "body": b""})
+    assert (b"connection", b"close") in start["headers"]
+    return status([start, {"type": body["type"], "body": body["body"]}])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +193,7 @@ def test_a_body_is_kept_to_its_limit(recorder: Recorder) -> None:
     ],
 )
 def test_the_path_below_the_base(recorder: Recorder, scope: Message, path: str) -> None:
-    asgi(AsgiApp(recorder.handle_async, BASE, LIMIT), scope, chunk(b""))
+    asgi(AsgiApp(recorder.handle_async, BASE, LIMITS), scope, chunk(b""))
     assert recorder.last.url == path
 
 
@@ -194,14 +211,14 @@ def test_headers_given_twice_are_joined(
 ) -> None:
     """Without the join: the last one counts, and of two tokens a proxy may have judged the other."""
     scope = http_scope(f"{BASE}/versions") | {"headers": [(name, value) for value in values]}
-    asgi(AsgiApp(recorder.handle_async, BASE, LIMIT), scope, chunk(b""))
+    asgi(AsgiApp(recorder.handle_async, BASE, LIMITS), scope, chunk(b""))
     assert recorder.last.headers == {name.decode(): joined}
 
 
 def test_a_server_without_raw_paths(recorder: Recorder) -> None:
     scope = http_scope(f"{BASE}/2.1.1/tariffs/NL/TNM/\xe9 %")
     del scope["raw_path"]
-    asgi(AsgiApp(recorder.handle_async, BASE, LIMIT), scope, chunk(b""))
+    asgi(AsgiApp(recorder.handle_async, BASE, LIMITS), scope, chunk(b""))
     assert recorder.last.url == "/2.1.1/tariffs/NL/TNM/%C3%A9%20%25"
 
 
@@ -256,7 +273,7 @@ def test_valid_wsgi_with_a_body_over_the_limit() -> None:
 
 
 def test_a_wsgi_body_is_kept_to_its_limit(recorder: Recorder) -> None:
-    app = WsgiApp(recorder.handle, BASE, LIMIT)
+    app = WsgiApp(recorder.handle, BASE, LIMITS)
     for length, kept, left in (
         (10, 10, 0),
         (LIMIT, LIMIT, 0),
@@ -273,7 +290,7 @@ def test_a_wsgi_body_is_kept_to_its_limit(recorder: Recorder) -> None:
 def test_a_content_length_that_is_none(recorder: Recorder, length: str | None) -> None:
     """No server should let it through; the partner hears an OCPI answer all the same, and no read goes on for ever."""
     stream = io.BytesIO(b"abc")
-    code, _ = wsgi(WsgiApp(recorder.handle, BASE, LIMIT), "PUT", more={"wsgi.input": stream, "CONTENT_LENGTH": length})
+    code, _ = wsgi(WsgiApp(recorder.handle, BASE, LIMITS), "PUT", more={"wsgi.input": stream, "CONTENT_LENGTH": length})
     assert code == 200
     assert recorder.last.body in (b"", b"abc")
     assert recorder.last.body == b"" or length in (" 3 ", "9" * 5000)
@@ -282,7 +299,7 @@ def test_a_content_length_that_is_none(recorder: Recorder, length: str | None) -
 def test_a_chunked_body_under_wsgi(recorder: Recorder) -> None:
     """A server that takes chunked bodies says that its input ends by itself."""
     chunked = {"wsgi.input": io.BytesIO(b"abc"), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
-    wsgi(WsgiApp(recorder.handle, BASE, LIMIT), "PUT", more=chunked)
+    wsgi(WsgiApp(recorder.handle, BASE, LIMITS), "PUT", more=chunked)
     assert recorder.last.body == b"abc"
 
 
@@ -304,13 +321,13 @@ def test_a_chunked_body_under_wsgi(recorder: Recorder) -> None:
     ],
 )
 def test_the_path_below_the_base_under_wsgi(recorder: Recorder, environ: dict[str, str], path: str) -> None:
-    wsgi(WsgiApp(recorder.handle, BASE, LIMIT), "GET", more=environ)
+    wsgi(WsgiApp(recorder.handle, BASE, LIMITS), "GET", more=environ)
     assert recorder.last.url == path
 
 
 def test_headers_under_wsgi(recorder: Recorder) -> None:
     headers = {"HTTP_X_REQUEST_ID": "1", "HTTP_AUTHORIZATION": "Token x", "QUERY_STRING": "limit=1"}
-    wsgi(WsgiApp(recorder.handle, BASE, LIMIT), "PUT", body=b"{}", more=headers)
+    wsgi(WsgiApp(recorder.handle, BASE, LIMITS), "PUT", body=b"{}", more=headers)
     assert recorder.last.headers["x-request-id"] == "1"
     assert recorder.last.headers["authorization"] == "Token x"
     assert recorder.last.headers["content-type"] == "application/json"

@@ -1,7 +1,8 @@
 """The eMSP as an ASGI 3 application (https://asgi.readthedocs.io/en/latest/specs/www.html).
 
-Rules of this module: translate, nothing else. A body over the limit is read to a bound and dropped, so that the
-partner gets 413 instead of a reset connection.
+Rules of this module: translate, nothing else. The body is read when the caller is known. What is answered before the
+body is complete is sent at once; the rest is read to a bound and dropped, since a connection that is closed on unread
+bytes may lose its answer.
 """
 
 from __future__ import annotations
@@ -12,11 +13,17 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from ocpi_emsp.adapters import DRAIN
-from ocpi_emsp.adapters.lifespan import AsgiApplication, Receive, Running, Scope, Send, lifespan
+from ocpi_emsp.adapters.asgi_body import AsgiBody
+from ocpi_emsp.adapters.lifespan import AsgiApplication, Message, Receive, Running, Scope, Send, lifespan
+from ocpi_emsp.ports import ReadBody
 from ocpi_emsp.routes import below, is_below
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.wire import Request, Response
 
-Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handle: TypeAlias = Callable[[Request, ReadBody], Awaitable[Response]]
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods whose requests seldom have a body; elsewhere than in HTTP/1 nothing announces one."""
 
 
 class AsgiApp:
@@ -26,13 +33,13 @@ class AsgiApp:
         self,
         handle: Handle,
         base: str,
-        limit: int,
+        limits: HttpLimits,
         running: Running | None = None,
         fallback: AsgiApplication | None = None,
     ) -> None:
         self._handle = handle
         self._base = base
-        self._limit = limit
+        self._limits = limits
         self._running: Running = running or nullcontext
         self._fallback = fallback
 
@@ -42,35 +49,62 @@ class AsgiApp:
         elif self._fallback is not None and not is_below(_raw_path(scope), self._base):
             await self._fallback(scope, receive, send)
         elif scope["type"] == "http":
-            body = await self._body(receive)
-            if body is not None:
-                await _answer(send, await self._handle(self._request(scope, body)))
+            body = AsgiBody(receive, self._limits)
+            request = self._request(scope)
+            response = await self._handle(request, body.read)
+            if body.is_gone:
+                return
+            if body.is_complete or not _has_body(scope, request):
+                await _answer(send, response)
+            else:
+                await self._answer_early(scope, request, send, response, body)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
 
-    def _request(self, scope: Scope, body: bytes) -> Request:
+    def _request(self, scope: Scope) -> Request:
         given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         headers = dict(given)
         if len(headers) < len(given):
             headers = _joined(given)
         below_base = below(_raw_path(scope), self._base, scope.get("root_path", ""))
-        return Request(scope["method"], below_base, scope["query_string"].decode("latin-1"), headers, body)
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        return Request(scope["method"], below_base, scope["query_string"].decode("latin-1"), headers, peer=peer)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The body, cut behind the limit; None if the partner is gone."""
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            whole: bytes = message.get("body", b"")
-            return whole[: self._limit + 1]
-        body, read = bytearray(), 0
-        while message["type"] == "http.request":
-            chunk = message.get("body", b"")
-            read += len(chunk)
-            body += chunk[: self._limit + 1 - len(body)]
-            if not message.get("more_body") or read > self._limit * DRAIN:
-                return bytes(body)
-            message = await receive()
-        return None
+    async def _answer_early(
+        self, scope: Scope, request: Request, send: Send, response: Response, body: AsgiBody
+    ) -> None:
+        """Answer while the body arrives: whole, so that the caller has it, and end the response once that is dropped.
+
+        The connection is not used again, unless it carries other requests as well.
+        """
+        start, whole = _messages(response)
+        if _is_http_1(scope):
+            start["headers"].append((b"connection", b"close"))
+        await send(start)
+        await send({**whole, "more_body": True})
+        if not body.is_late and "expect" not in request.headers:
+            await body.drop(self._limits.request_body * DRAIN, self._limits.body_grace)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _is_http_1(scope: Scope) -> bool:
+    return str(scope.get("http_version", "1.1")).startswith("1")
+
+
+def _has_body(scope: Scope, request: Request) -> bool:
+    """Whether a body follows the head."""
+    if not _is_http_1(scope):
+        return request.method not in _WITHOUT_BODY
+    length = request.headers.get("content-length", "0")
+    return length.strip("0") != "" or "transfer-encoding" in request.headers
+
+
+def _messages(response: Response) -> tuple[Message, Message]:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    headers.append((b"content-length", str(len(response.body)).encode()))
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    return start, {"type": "http.response.body", "body": response.body}
 
 
 def _joined(given: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -82,10 +116,8 @@ def _joined(given: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 async def _answer(send: Send, response: Response) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    for message in _messages(response):
+        await send(message)
 
 
 def _raw_path(scope: Scope) -> str:

@@ -1,7 +1,10 @@
 """The eMSP as a WSGI application (PEP 3333).
 
-Rules of this module: translate, nothing else. WSGI decodes the path; where the server also gives the raw one (gunicorn,
-uWSGI, mod_wsgi), ids with a percent-encoded slash survive, elsewhere they cannot be told from two segments.
+Rules of this module:
+- translate, nothing else; the body is read when the caller is known, as far as the server has not read it before;
+- a read blocks, so the time of a body is looked at between two of them: what stands in front has to end one that drips;
+- WSGI decodes the path; where the server also gives the raw one (gunicorn, uWSGI, mod_wsgi), ids with a percent-encoded
+  slash survive, elsewhere they cannot be told from two segments.
 """
 
 from __future__ import annotations
@@ -11,59 +14,77 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from ocpi_emsp.adapters import DRAIN
+from ocpi_emsp.adapters import CHUNK, DRAIN, BodyTime
+from ocpi_emsp.ports import ReadBody
 from ocpi_emsp.routes import below, is_below
+from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-Handle: TypeAlias = Callable[[Request], Response]
+Handle: TypeAlias = Callable[[Request, ReadBody], Response]
 WsgiApplication: TypeAlias = "WSGIApplication"
-
-_CHUNK = 65536
 
 
 class WsgiApp:
     """Application to mount at any prefix; ``base`` is the path of the public URL."""
 
-    def __init__(self, handle: Handle, base: str, limit: int, fallback: WsgiApplication | None = None) -> None:
+    def __init__(self, handle: Handle, base: str, limits: HttpLimits, fallback: WsgiApplication | None = None) -> None:
         self._handle = handle
         self._base = base
-        self._limit = limit
+        self._limits = limits
         self._fallback = fallback
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._fallback is not None and not is_below(_raw_path(environ), self._base):
             return self._fallback(environ, start_response)
-        response = self._handle(self._request(environ))
+        response = self._handle(self._head(environ), _WsgiBody(environ, self._limits).read)
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
         # Not every server drops the body of an answer to HEAD, and one that is sent breaks the connection.
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
 
-    def _request(self, environ: WSGIEnvironment) -> Request:
+    def _head(self, environ: WSGIEnvironment) -> Request:
         path = below(_raw_path(environ), self._base, quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1"))
         headers = {
             name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
         }
         if environ.get("CONTENT_TYPE"):
             headers["content-type"] = environ["CONTENT_TYPE"]
-        query = environ.get("QUERY_STRING", "")
-        return Request(environ["REQUEST_METHOD"], path, query, headers, self._body(environ))
+        query, peer = environ.get("QUERY_STRING", ""), environ.get("REMOTE_ADDR", "")
+        return Request(environ["REQUEST_METHOD"], path, query, headers, peer=peer)
 
-    def _body(self, environ: WSGIEnvironment) -> bytes:
-        """The body, cut behind the limit; the rest is read to a bound and dropped."""
-        stream: Any = environ["wsgi.input"]
-        if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
-            left = self._limit * DRAIN
-        else:
-            left = min(_content_length(environ), self._limit * DRAIN)
-        body: bytes = stream.read(min(left, self._limit + 1))
-        left -= len(body)
-        while left > 0 and len(body) > self._limit and (dropped := stream.read(min(left, _CHUNK))):
-            left -= len(dropped)
-        return body
+
+class _WsgiBody:
+    """Reads what a server received, or receives meanwhile."""
+
+    def __init__(self, environ: WSGIEnvironment, limits: HttpLimits) -> None:
+        self._stream: Any = environ["wsgi.input"]
+        self._time = BodyTime(limits)
+        self._limit = limits.request_body
+        self._read = 0
+        ends_by_itself = environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH")
+        self._left = self._limit * DRAIN if ends_by_itself else min(_content_length(environ), self._limit * DRAIN)
+
+    async def read(self, most: int) -> bytes:
+        """See :class:`ocpi_emsp.ports.ReadBody`; it never suspends. Behind the limit, the rest is read and dropped."""
+        body = bytearray()
+        while len(body) < most and (part := self._next(most - len(body))):
+            body += part
+        self._read += len(body)
+        while self._read > self._limit and self._next(CHUNK):
+            pass
+        return bytes(body)
+
+    def _next(self, most: int) -> bytes:
+        if self._left <= 0:
+            return b""
+        self._time.begin()
+        part: bytes = self._stream.read(min(most, self._left, CHUNK))
+        self._time.end(len(part))
+        self._left -= len(part)
+        return part
 
 
 def _content_length(environ: WSGIEnvironment) -> int:

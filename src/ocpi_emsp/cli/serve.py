@@ -5,6 +5,7 @@ Rules of this module:
 - events that wait are delivered beside the requests, in whichever process they were journalled; so are tokens, unless
   that is left to other processes: a few parties at once, so that a slow one holds up no other;
 - what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
+- how many connections it takes, and how long a head and a body may take, stands on stderr;
 - every request is logged on stderr, without any token;
 - SIGTERM and Ctrl-C end it in order: what is being answered is answered.
 """
@@ -16,7 +17,7 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
@@ -31,6 +32,9 @@ from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Invitation
 from ocpi_emsp.storage import MemoryStore
 
+if TYPE_CHECKING:
+    from ocpi_emsp.cli.connections import ConnectionLimits
+
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -39,6 +43,7 @@ def run(arguments: Arguments) -> int:
     require_identity(arguments)
     require_usable_identity(arguments)
     output.require("uvicorn", "server")
+    from ocpi_emsp.cli.connections import ConnectionLimits
     from ocpi_emsp.cli.server import base_url, listen
 
     store, close = _store(store_url(arguments, memory_allowed=True), arguments.auto_upgrade)
@@ -52,7 +57,10 @@ def run(arguments: Arguments) -> int:
                 f"only this machine can connect to {emsp.identity.url}: set --url to the public URL for partners"
             )
         output.say(f"listening on {base_url(listening)}")
-        asyncio.run(_serve(emsp, listening, arguments, close))
+        limits = ConnectionLimits(connections=arguments.connections)
+        http = emsp.limits.http
+        output.say(f"limits: {limits}; a body has {http.request_body} bytes and {http.body_timeout:g} s")
+        asyncio.run(_serve(emsp, listening, arguments, close, limits))
     return 0
 
 
@@ -70,14 +78,16 @@ async def _nothing() -> None:
     """There is nothing to close."""
 
 
-async def _serve(emsp: Emsp, listening: socket.socket, arguments: Arguments, close: Close) -> None:
+async def _serve(
+    emsp: Emsp, listening: socket.socket, arguments: Arguments, close: Close, limits: ConnectionLimits
+) -> None:
     from ocpi_emsp.cli.server import serving
 
     end = asyncio.Event()
     try:
         with on_signals(lambda _: end.set(), signal.SIGTERM, signal.SIGINT):
             app = emsp.asgi(background=False)
-            async with emsp.aio.running(push=not arguments.no_push), serving(app, listening):
+            async with emsp.aio.running(push=not arguments.no_push), serving(app, listening, limits):
                 invited = {party: await emsp.aio.parties.invite(party) for party in arguments.invite}
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from ocpi_emsp.cli.connections import Config, ConnectionLimits
 from ocpi_emsp.cli.errors import Outside, reason
 
 SHUTDOWN_SECONDS: Final = 5
@@ -54,18 +55,10 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, listening: socket.socket) -> AsyncIterator[None]:
+async def serving(app: Any, listening: socket.socket, limits: ConnectionLimits | None = None) -> AsyncIterator[None]:
     """Serve ``app`` in the running event loop; requests are answered when the block begins, and none after it."""
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    server = _Server(config)
+    bounds = limits or ConnectionLimits()
+    server = _Server(Config(app, bounds, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_SECONDS))
     stopped = asyncio.ensure_future(server.serve(sockets=[listening]))
     ready = asyncio.ensure_future(server.ready.wait())
     try:

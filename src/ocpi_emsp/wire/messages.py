@@ -24,6 +24,8 @@ class Request:
     """Bytes of the answer to what we send, where it may have fewer than any answer."""
     most_seconds: float | None = None
     """Seconds for that answer, where it may take fewer than any answer."""
+    peer: str = ""
+    """The address that the connection came from, of a request that we receive; empty where there is none."""
 
 
 @define

@@ -16,6 +16,7 @@ serve = command(
     o.database("the database, such as postgresql+psycopg://user@host/database, or memory"),
     o.flag("--auto-upgrade", "bring an older schema of the database up to date at the start"),
     o.repeated("--invite", "print the versions URL and a token A for this CPO, such as NL-TNM", type=o.party),
+    option("--connections", "how many connections at once; further ones are closed", type=o.at_least_one, default=500),
     o.flag("--no-push", "leave the pushing of changed tokens to a worker, or to push-tokens"),
     o.json,
 )

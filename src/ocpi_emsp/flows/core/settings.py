@@ -109,6 +109,13 @@ class HttpLimits:
 
     request_body: int = field(default=4 * 1024 * 1024, validator=_COUNT)
     """Bytes of a request body: a location with 100 EVSEs has 60 KB, so this leaves room for any real object."""
+    body_timeout: float = field(default=60.0, validator=_SECONDS)
+    """Seconds that a request body has, in all: the largest one over a line of 560 kbit/s."""
+    body_grace: float = field(default=5.0, validator=_SECONDS)
+    """Seconds after which ``body_rate`` counts: a new connection begins slowly, and a lost packet costs one or two."""
+    body_rate: int = field(default=1024, validator=_COUNT)
+    """Bytes per second that a request body has to arrive with, on average, once the grace is over: an eighth of what
+    a modem had; ends a body that drips."""
     response_body: int = field(default=64 * 1024 * 1024, validator=_COUNT)
     """Bytes of a partner's answer: pages of thousands of locations exist."""
     page_size: int = field(default=100, validator=_COUNT)

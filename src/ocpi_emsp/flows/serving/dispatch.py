@@ -3,7 +3,8 @@
 Rules of this module (transport_and_format.md, status_codes.md, the status table of docs/architecture.md):
 - every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
   correlation id and no internals;
-- in this order: token, body limit, path, method and matrix, registration, ownership, then the flow;
+- in this order: token, then the body is read to its limit, path, method and matrix, registration, ownership, then the
+  flow;
 - what is refused for its findings is stored, raw, without the token (a rejection);
 - timestamps without a zone get that of the party's profile before anything else looks at them;
 - what is lost by our fault (500) becomes a resync request (transport_and_format.md, offline behaviour);
@@ -56,7 +57,7 @@ from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.flows.tokens import inbound_authorize as authorize
 from ocpi_emsp.flows.tokens import inbound_list as tokens
-from ocpi_emsp.ports import Owner
+from ocpi_emsp.ports import Owner, ReadBody
 from ocpi_emsp.routes import Match, Route, match
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, failure
@@ -100,12 +101,15 @@ _CALLS_BACK = frozenset({"credentials"})
 """The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
 
 
-async def dispatch(context: Context, request: Request) -> Response:
-    """Answer one request; never raises for what a partner, a hook or a store did."""
+async def dispatch(context: Context, request: Request, read: ReadBody | None = None) -> Response:
+    """Answer one request; never raises for what a partner, a hook or a store did.
+
+    With ``read``, the request is a head: its body is read once the caller is known.
+    """
     logged = LoggedRequest.begin(context, request)
     with logged.span() as span:
         try:
-            response = await _serve(context, request, logged)
+            response = await _serve(context, request, logged, read)
         except Refusal as refusal:
             logged.refused(refusal)
             response = refused(context, refusal)
@@ -120,11 +124,14 @@ async def dispatch(context: Context, request: Request) -> Response:
         return logged.done(response, span)
 
 
-async def _serve(context: Context, request: Request, logged: LoggedRequest) -> Response:
+async def _serve(context: Context, request: Request, logged: LoggedRequest, read: ReadBody | None) -> Response:
     caller = await authenticate(context, request.headers.get("authorization"), logged.correlation_id)
     logged.party = caller.party
-    if len(request.body) > context.limits.http.request_body:
-        raise BodyTooLarge(f"the body is over the limit of {context.limits.http.request_body} bytes")
+    limit = context.limits.http.request_body
+    if read is not None:
+        request.body = await read(limit + 1)
+    if len(request.body) > limit:
+        raise BodyTooLarge(f"the body is over the limit of {limit} bytes")
     request = _plain_body(request)
     return await serve_as(context, caller, request, logged.correlation_id, keep=True, logged=logged)
 
