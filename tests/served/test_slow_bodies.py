@@ -165,7 +165,7 @@ def test_the_time_of_a_body_under_wsgi(monkeypatch: pytest.MonkeyPatch, length: 
     monkeypatch.setattr("ocpi_emsp.adapters.monotonic", lambda: clock[0])
     emsp = make_emsp()
     stream = _Dripping(b"a" * length, clock)
-    token = emsp.parties.invite("NL-TNM").token_a
+    token = emsp.parties.invite("NL-TNM").token_a.reveal()
     more = {"HTTP_AUTHORIZATION": f"Token {token}", "wsgi.input": stream, "CONTENT_LENGTH": str(length)}
     assert wsgi(emsp.wsgi(), "POST", "/2.1.1/credentials", b"a" * length, more)[0] == status
     assert clock[0] <= HttpLimits().body_timeout + 1

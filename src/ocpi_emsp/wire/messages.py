@@ -20,11 +20,11 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
-    most_bytes: int | None = None
+    most_bytes: int | None = field(default=None, repr=False)
     """Bytes of the answer to what we send, where it may have fewer than any answer."""
-    most_seconds: float | None = None
+    most_seconds: float | None = field(default=None, repr=False)
     """Seconds for that answer, where it may take fewer than any answer."""
-    peer: str = ""
+    peer: str = field(default="", repr=False)
     """The address that the connection came from, of a request that we receive; empty where there is none."""
 
 
