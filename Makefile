@@ -8,7 +8,7 @@ LOCKED := .ci/constraints.txt
 $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
-.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench fuzz laws clean
+.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench fuzz laws dist audit clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -65,7 +65,7 @@ lock: $(UV)
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")' \
 	| $(UV) pip compile pyproject.toml - --all-extras --universal --python-version 3.11 --upgrade --no-emit-index-url \
 	    --no-annotate --custom-compile-command 'make lock' --quiet --output-file $(LOCKED)
-	for each in $(FOREIGN:%=tests/software/%/requirements); do \
+	for each in .ci/tools $(FOREIGN:%=tests/software/%/requirements); do \
 	    $(UV) pip compile $$each.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-annotate \
 	        --custom-compile-command 'make lock' --quiet --output-file $$each.txt || exit 1; \
 	done
@@ -90,5 +90,34 @@ laws: $(VENV)/.dev
 	LAW_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) -o timeout=0 -o faulthandler_timeout=0 \
 	    tests/foreign/test_law_of_spelling.py tests/foreign/test_law_of_the_last_word.py $(ARGS)
 
+# What a release is made of, from the last commit: a wheel and a source distribution, built twice and equal to the
+# byte, and the software bill of materials (CycloneDX) of the wheel with every extra, in the versions that were tested.
+TOOLS := .venv-tools/.made
+$(TOOLS): .ci/tools.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-tools
+	$(UV) pip install --quiet --python .venv-tools -r $<
+	touch $@
+
+dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+dist: $(TOOLS)
+	rm -rf build/dist dist
+	for each in first second; do \
+	    mkdir -p build/dist/$$each && git archive HEAD | tar -x -C build/dist/$$each && \
+	    $(UV) build --quiet --python $(PYTHON) --build-constraints $(LOCKED) --out-dir build/dist/$$each/dist build/dist/$$each || exit 1; \
+	done
+	diff --recursive build/dist/first/dist build/dist/second/dist
+	mkdir dist && cp build/dist/first/dist/*.whl build/dist/first/dist/*.tar.gz dist
+	.venv-tools/bin/twine check --strict dist/*
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-dist
+	$(UV) pip install --quiet --python .venv-dist --constraints $(LOCKED) "$$(echo dist/*.whl)[all]"
+	.venv-dist/bin/ocpi-emsp --version
+	.venv-tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+	    --output-file dist/sbom.cdx.json .venv-dist
+	cd dist && sha256sum *
+
+# Known vulnerabilities of the versions that were tested; it asks pypi.org.
+audit: $(TOOLS)
+	.venv-tools/bin/pip-audit --strict --disable-pip --no-deps --requirement $(LOCKED)
+
 clean:
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
