@@ -78,7 +78,7 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage report
 
 bench: $(VENV)/.dev
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py $(ARGS)
 
 SECONDS ?= 60
 fuzz: $(VENV)/.dev

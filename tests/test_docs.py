@@ -67,6 +67,7 @@ def test_the_published_matrix_is_the_one_in_the_docs() -> None:
     [
         "README.md",
         "CHANGELOG.md",
+        ".github/SECURITY.md",
         *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
     ],
 )
