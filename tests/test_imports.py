@@ -72,7 +72,7 @@ LAYERS = (
 )
 """From the top down. A module belongs to the longest entry that it is, or lies below of."""
 
-RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "socket", "sqlalchemy", "threading", "time"}
+RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "httpx2", "socket", "sqlalchemy", "threading", "time"}
 """What no flow knows: it comes through a port."""
 
 EVERYWHERE = {"attrs", "msgspec"}
@@ -90,9 +90,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "cattrs": ("codec.encode",),
     "click": ("cli",),
     "dateutil": ("codec.readings", "codec.zones"),
-    "httpx": ("transports.httpx", "testing.cpo", "testing.contract", "testing.backend", "cli"),
     "idna": ("url_policy",),
     # extras
+    "httpx2": ("transports.library",),
+    "httpx": (),
+    "httpcore2": (),
+    "httpcore": (),
     "opentelemetry": ("contrib.otel",),
     "procrastinate": ("contrib.procrastinate", "cli.worker"),
     "psycopg": ("contrib.procrastinate", "cli.worker"),
@@ -118,6 +121,10 @@ EXTRAS = (
     "alembic",
     "cryptography",
     "django",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
     "hypothesis",
     "opentelemetry",
     "procrastinate",
@@ -208,7 +215,7 @@ def problem(module: str, target: str, known: Mapping[str, str]) -> str | None:
 def problem_of_ours(module: str, target: str, known: Mapping[str, str]) -> str | None:
     if target not in known:
         return "there is no such module"
-    if lies_in(module, "testing.cpo") and not lies_in(target, "testing.cpo"):
+    if lies_in(module, "testing.cpo") and not lies_in(target, "testing.cpo") and target != "transports.library":
         return "the simulated CPO shares no code with what it tests"
     if layer(target) > layer(module):
         return "it points downwards"
@@ -259,7 +266,8 @@ def test_the_documented_order_of_the_flows_is_that_of_the_layers() -> None:
 
 KNOWN = dict.fromkeys(
     ["", "findings", "codec", "codec.rules", "wire", "flows.core.context", "flows.cdrs.inbound", "resources.client",
-     "testing", "testing.cpo", "testing.cpo.wire", "testing.contract", "emsp", "cli.demo", "contrib.otel", "_bridge"],
+     "testing", "testing.cpo", "testing.cpo.wire", "transports.library",
+     "testing.contract", "emsp", "cli.demo", "contrib.otel", "_bridge"],
     "",
 )  # fmt: skip
 
@@ -289,7 +297,8 @@ KNOWN = dict.fromkeys(
         ("flows.cdrs.inbound", "from time import sleep", "no runtime"),
         ("flows.cdrs.inbound", "import httpx", "no runtime"),
         ("flows.cdrs.inbound", "import anyio.to_thread", "no runtime"),
-        ("resources.client", "import httpx", "only transports.httpx"),
+        ("resources.client", "import httpx2", "only transports.library"),
+        ("transports.httpx", "import httpx", "only nobody"),
         ("resources.client", "import uvicorn", "only testing.cpo.server"),
         ("emsp", "def asgi():\n    import starlette", "only testing.cpo"),
         ("emsp", "def wsgi():\n    import waitress", "only nobody"),
@@ -311,7 +320,7 @@ def test_a_planted_import_is_found(module: str, source: str, reason: str) -> Non
         ("codec.rules", "import re, json\nfrom attrs import frozen\nimport msgspec"),
         ("emsp", "import threading\nfrom ocpi_emsp.resources import client"),
         ("testing.contract", "import pytest\nimport anyio\nfrom ocpi_emsp.wire import Request"),
-        ("testing.cpo.wire", "from ocpi_emsp.testing import cpo\nimport httpx"),
+        ("testing.cpo.wire", "from ocpi_emsp.testing import cpo\nfrom ocpi_emsp.transports.library import http"),
         ("cli.demo", "from ocpi_emsp import Emsp\nfrom ocpi_emsp.testing.cpo import SimulatedCpo\nimport rich.table"),
     ],
 )
@@ -367,6 +376,23 @@ def test_the_core_imports_without_any_extra() -> None:
     assert printed == "imported\n"
 
 
+def test_without_an_http_library_an_emsp_serves_and_a_call_says_what_to_install() -> None:
+    printed = python(
+        "from ocpi_emsp import Emsp\n"
+        "from ocpi_emsp.wire import Request\n"
+        "emsp = Emsp(country_code='IT', party_id='BEC', name='Be Charge', url='https://emsp.test/x', store='memory')\n"
+        "token = emsp.parties.invite('NL-TNM').token_a.reveal()\n"
+        "headers = {'authorization': f'Token {token}'}\n"
+        "print(emsp.handle(Request('GET', '/versions', headers=headers)).status)\n"
+        "try: emsp.parties.register('https://cpo.test/versions', token_a='A')\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert printed == (
+        "200\ncalls to partners need httpx2 or httpx, and neither is installed: pip install 'ocpi-emsp[httpx2]' "
+        "(or 'ocpi-emsp[httpx]')\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("imported", "extra"),
     [
@@ -390,6 +416,7 @@ def test_checking_a_document_loads_neither_an_http_client_nor_a_store() -> None:
     printed = python(
         "import ocpi_emsp\n"
         "report = ocpi_emsp.check(b'{}', ocpi_emsp.Location)\n"
-        "print(report.ok, sorted({'httpx', 'anyio', 'ocpi_emsp.emsp', 'ocpi_emsp.storage'} & set(sys.modules)))"
+        "loaded = {'httpx', 'httpx2', 'anyio', 'ocpi_emsp.emsp', 'ocpi_emsp.storage'} & set(sys.modules)\n"
+        "print(report.ok, sorted(loaded))"
     )
     assert printed == "False []\n"

@@ -66,6 +66,7 @@ PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
 
 _LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
 """What is left of a URL's 255 characters for the base below which a command's response_url lies."""
+_MAKES = "a function that makes an httpx2.{0} or httpx.{0}"
 
 
 class SystemClock:
@@ -90,7 +91,7 @@ class Emsp(Resource):
     requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and
     numbers of requests, calls and syncs (docs/observability.md). ``outbox_events`` says which kinds of events are
     journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
-    the httpx clients that calls go through, for other timeouts, certificates or a test transport.
+    the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport.
 
     ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
     ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
@@ -147,10 +148,8 @@ class Emsp(Resource):
                 _part("telemetry", telemetry, "a Telemetry", "span", "count", "duration", "gauge")
             ),
             store=open_store(store) if isinstance(store, str) else _store(store),
-            http_client=_part("http_client", http_client, "a function that makes an httpx.Client", "__call__"),
-            aio_http_client=_part(
-                "aio_http_client", aio_http_client, "a function that makes an httpx.AsyncClient", "__call__"
-            ),
+            http_client=_part("http_client", http_client, _MAKES.format("Client"), "__call__"),
+            aio_http_client=_part("aio_http_client", aio_http_client, _MAKES.format("AsyncClient"), "__call__"),
         )
         super().__init__(Contexts(setup, "sync"))
         self._owns_store = isinstance(store, str)

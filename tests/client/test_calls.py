@@ -1,8 +1,6 @@
 """Single calls: what is sent, and how an answer is judged on both layers (PARTNER-QUIRKS.md rows 1, 13, 17)."""
 
-import gzip
 import json
-import socket
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,8 +10,7 @@ import httpx
 import pytest
 
 from client.support import BASE, MODES, Mode, call, drain, facing, in_turn, registered
-from ocpi_emsp import Limits, OcpiError, SupportMatrix
-from ocpi_emsp._bridge import run
+from ocpi_emsp import OcpiError, SupportMatrix
 from ocpi_emsp.errors import (
     AnswerUnusable,
     CannotUseApi,
@@ -22,13 +19,9 @@ from ocpi_emsp.errors import (
     NotRegistered,
     NotSupported,
     PartnerRefused,
-    TransportFailed,
 )
 from ocpi_emsp.resources import Party
-from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
-from ocpi_emsp.wire import Request, Response
 from our_emsp import CPO_TOKEN, token
 from scripted_cpo import MODULES, Handler, ScriptedCpo, envelope
 
@@ -115,94 +108,6 @@ def test_a_redirect_is_not_followed(mode: Mode, status: int) -> None:
     error = refused(mode, httpx.Response(status, headers={"location": "https://thief.example.com/"}))
     assert isinstance(error, PartnerRefused)
     assert error.answered_http == status
-
-
-def test_a_redirect_is_not_followed_where_the_hosts_own_client_would(mode: Mode) -> None:
-    """The url policy has not seen where it leads."""
-    asked = list[str]()
-
-    def server(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(307, headers={"location": "http://169.254.169.254/latest"})
-
-    transport = httpx.MockTransport(server)
-
-    async def send() -> int:
-        if mode == "sync":
-            with httpx.Client(transport=transport, follow_redirects=True) as http:
-                return (await HttpxSend(http, 1000)(Request("GET", BASE))).status
-        async with httpx.AsyncClient(transport=transport, follow_redirects=True) as http_async:
-            return (await AsyncHttpxSend(http_async, 1000)(Request("GET", BASE))).status
-
-    assert anyio.run(send) == 307
-    assert asked == [BASE]
-
-
-# --- no answer ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("raised", "reason"),
-    [
-        (httpx.ConnectError("refused"), "cannot connect: refused"),
-        (httpx.ReadTimeout(""), "waiting for the response timed out"),
-        (httpx.RemoteProtocolError("peer closed connection"), "the response is not valid HTTP: peer closed connection"),
-        (httpx.DecodingError("not gzip"), "cannot decode the response: not gzip"),
-        (httpx.InvalidURL("no host"), "invalid URL: no host"),
-        (httpx.StreamError("odd"), "the request failed: odd"),
-    ],
-)
-def test_no_answer_names_method_url_and_reason(mode: Mode, raised: Exception, reason: str) -> None:
-    error = refused(mode, raised)
-    assert isinstance(error, TransportFailed)
-    assert str(error) == f"GET {BASE}/locations/LOC1: {reason}"
-    assert (error.method, error.url) == ("GET", f"{BASE}/locations/LOC1")
-    assert error.__cause__ is raised
-
-
-def test_a_compressed_answer_is_measured_as_it_is_read(mode: Mode) -> None:
-    bomb = gzip.compress(b" " * 1_000_000)
-    response = httpx.Response(200, content=bomb, headers={"content-encoding": "gzip"})
-    error = refused(mode, response, limits=Limits(http=HttpLimits(response_body=len(bomb) * 2)))
-    assert isinstance(error, TransportFailed)
-
-
-def send(mode: Mode, request: Request, limit: int = 1000) -> Response:
-    """One request with the library's own httpx client."""
-    if mode == "sync":
-        with default_client(5.0) as http:
-            return run(HttpxSend(http, limit)(request))
-
-    async def exchange() -> Response:
-        async with default_async_client(5.0) as http:
-            return await AsyncHttpxSend(http, limit)(request)
-
-    return anyio.run(exchange)
-
-
-def test_a_refused_connection_fails_without_the_token(mode: Mode) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    request = Request("GET", f"http://127.0.0.1:{port}/x", headers={"authorization": "Token secret"})
-    with pytest.raises(TransportFailed) as caught:
-        send(mode, request)
-    assert str(caught.value).startswith(f"GET http://127.0.0.1:{port}/x: cannot connect: ")
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("bad", ["secret\nx: y", "secret\r", "secret-é", "secret\x00"])
-def test_a_token_that_no_header_can_carry_fails_without_showing(mode: Mode, bad: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
-        with pytest.raises(TransportFailed) as caught:
-            send(mode, Request("GET", url, headers={"authorization": f"Token {bad}"}))
-    assert str(caught.value) == f"GET {url}: the token or URL cannot be sent in a header"
-
-
-@pytest.mark.parametrize("url", ["http://", "nonsense", "gopher://x/", "http://a\x00b/"])
-def test_a_url_that_cannot_be_called_fails(mode: Mode, url: str) -> None:
-    with pytest.raises(TransportFailed):
-        send(mode, Request("GET", url))
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------------

@@ -43,8 +43,16 @@ GOOD: dict[str, Any] = {
         ({"clock": 3}, TypeError, "invalid clock '3': expected an object with now"),
         ({"sleep": 3}, TypeError, "invalid sleep '3': expected a function of seconds"),
         ({"telemetry": 3}, TypeError, "invalid telemetry '3': expected a Telemetry"),
-        ({"http_client": 3}, TypeError, "invalid http_client '3': expected a function that makes an httpx.Client"),
-        ({"aio_http_client": 3}, TypeError, "invalid aio_http_client '3': expected a function that makes an httpx.A"),
+        (
+            {"http_client": 3},
+            TypeError,
+            "invalid http_client '3': expected a function that makes an httpx2.Client or httpx.Client",
+        ),
+        (
+            {"aio_http_client": 3},
+            TypeError,
+            "invalid aio_http_client '3': expected a function that makes an httpx2.AsyncClient or httpx.A",
+        ),
         (
             {"store": "sqlite://folder/emsp.db"},
             ValueError,
@@ -113,7 +121,10 @@ def running(emsp: Emsp, **settings: Any) -> None:
         ("clock", "invalid clock 'object': expected an object with now"),
         ("sleep", "invalid sleep 'object': expected a function of seconds"),
         ("telemetry", "invalid telemetry 'object': expected a Telemetry"),
-        ("http_client", "invalid http_client 'object': expected a function that makes an httpx.Client"),
+        (
+            "http_client",
+            "invalid http_client 'object': expected a function that makes an httpx2.Client or httpx.Client",
+        ),
         ("store", "invalid store 'object': expected a URL or a store"),
         ("policy", "invalid policy 'object': expected an object of the class Policy"),
         ("limits", "invalid limits 'object': expected an object of the class Limits"),

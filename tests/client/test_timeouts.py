@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 from attrs import frozen
 from cryptography import x509
@@ -26,7 +25,7 @@ from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_
 from ocpi_emsp.wire import Request, Response
 from our_emsp import make_emsp
 
-pytestmark = pytest.mark.parametrize("mode", MODES)
+pytestmark = [pytest.mark.parametrize("mode", MODES), pytest.mark.usefixtures("library")]
 
 LONG = 20.0
 """Seconds that no test waits for, unless it fails."""
@@ -85,7 +84,7 @@ def served(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[
 
 
 def send(mode: Mode, url: str, *, timeout: float = LONG, connect: float = LONG, total: float = LONG) -> Response:
-    """One GET with the library's own httpx client."""
+    """One GET with the client that the library makes by itself."""
     request = Request("GET", url, headers={"authorization": "Token secret"})
     if mode == "sync":
         with default_client(timeout, connect) as http:
@@ -268,8 +267,3 @@ def registering(mode: Mode, url: str, limits: Limits) -> str:
 def test_an_emsp_sets_the_times(mode: Mode, behaviour: Behaviour, limits: Limits, said: str) -> None:
     with served(behaviour) as url:
         assert said in registering(mode, url, limits)
-
-
-def test_the_time_to_connect_is_another_than_the_time_to_read(mode: Mode) -> None:
-    made = default_client(30, 10) if mode == "sync" else default_async_client(30, 10)
-    assert made.timeout == httpx.Timeout(30, connect=10)

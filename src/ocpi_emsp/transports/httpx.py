@@ -1,13 +1,15 @@
-"""The Send port over httpx, sync and async, for any httpx-compatible client.
+"""The Send port over httpx2 or httpx, sync and async, for any client with their API.
 
 Rules of this module:
-- httpx's errors are mapped here and nowhere else, with the word whether the same GET may succeed a little later;
+- errors of the libraries are mapped here and nowhere else, with the word whether the same GET may succeed a little
+  later; the names of the errors are the same in both;
 - an error about what we send is not quoted: it may hold the token;
 - redirects are not followed, whatever the client does by itself: the url policy has not seen where they lead, and the
   token may go along;
-- an answer is read up to a limit of bytes and of time: an endless body, fast or slow, ends as an error. The async shell
-  cancels the whole exchange; the sync shell looks at the time after each read of the body, so it ends at most one read
-  timeout later;
+- a body is read as it comes and decoded here, whatever a client's own decoders do with a bomb;
+- an answer is read up to a limit of bytes, as sent and decoded, and of time: an endless body, fast or slow, ends as an
+  error. The async shell cancels the whole exchange; the sync shell looks at the time after each read of the body, so
+  it ends at most one read timeout later;
 - a request may have limits of its own (``most_bytes``, ``most_seconds``), which only lower those of the port; then no
   wait is longer than ``most_seconds`` either.
 """
@@ -16,59 +18,169 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeAlias, TypeVar
-
-import httpx
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ocpi_emsp._bridge import at_most
 from ocpi_emsp.errors import TransportFailed
+from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
+from ocpi_emsp.transports.library import http_errors, http_library
 from ocpi_emsp.wire import Request, Response
 
-ClientFactory: TypeAlias = Callable[[], httpx.Client]
-AsyncClientFactory: TypeAlias = Callable[[], httpx.AsyncClient]
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from ocpi_emsp.transports.library import http
 
-_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError)
-"""UnicodeError: httpx raises it for a header, such as our token, that is not ASCII."""
-_PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.ProxyError, httpx.RemoteProtocolError)
+
+class HttpResponse(Protocol):
+    """What is used of a response of either library."""
+
+    status_code: int
+    is_stream_consumed: bool
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name; values of one name are joined."""
+
+    @property
+    def content(self) -> bytes:
+        """The body, where it was read already."""
+
+
+class BlockingResponse(HttpResponse, Protocol):
+    """:class:`HttpResponse` of a blocking client."""
+
+    def iter_raw(self) -> Iterator[bytes]:
+        """The body as it is sent."""
+
+
+class AwaitedResponse(HttpResponse, Protocol):
+    """:class:`HttpResponse` of an async client."""
+
+    def aiter_raw(self) -> AsyncIterator[bytes]:
+        """The body as it is sent."""
+
+
+class HttpClient(Protocol):
+    """What is used of an ``httpx2.Client`` or ``httpx.Client``."""
+
+    @property
+    def timeout(self) -> Any:
+        """Seconds to ``connect``, ``read``, ``write``, and for a place in the ``pool``."""
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Any,
+        content: bytes | None,
+        auth: Any,
+        follow_redirects: bool,
+        timeout: Any = ...,
+    ) -> AbstractContextManager[BlockingResponse]:
+        """Send a request; the body is read inside the block."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class AsyncHttpClient(Protocol):
+    """What is used of an ``httpx2.AsyncClient`` or ``httpx.AsyncClient``."""
+
+    def stream(
+        self, method: str, url: str, *, headers: Any, content: bytes | None, auth: Any, follow_redirects: bool
+    ) -> AbstractAsyncContextManager[AwaitedResponse]:
+        """Send a request; the body is read inside the block."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+ClientFactory: TypeAlias = Callable[[], HttpClient]
+AsyncClientFactory: TypeAlias = Callable[[], AsyncHttpClient]
+C = TypeVar("C", bound=HttpClient | AsyncHttpClient)
+
+_PASSING = frozenset({"TimeoutException", "NetworkError", "ProxyError", "RemoteProtocolError"})
 """What may be over a little later; RemoteProtocolError is also a connection that ends within an answer."""
-_WORDS: dict[type[Exception], str] = {
-    httpx.ConnectTimeout: "connecting timed out",
-    httpx.ReadTimeout: "waiting for the response timed out",
-    httpx.WriteTimeout: "sending the request timed out",
-    httpx.PoolTimeout: "waiting for a free connection timed out",
-    httpx.ConnectError: "cannot connect",
-    httpx.ProxyError: "the proxy failed",
-    httpx.NetworkError: "the connection broke",
-    httpx.RemoteProtocolError: "the response is not valid HTTP",
-    httpx.DecodingError: "cannot decode the response",
-    httpx.InvalidURL: "invalid URL",
-    httpx.UnsupportedProtocol: "invalid URL",
-    httpx.LocalProtocolError: "the token or URL cannot be sent in a header",
-    UnicodeError: "the token or URL cannot be sent in a header",
+_WORDS = {
+    "ConnectTimeout": "connecting timed out",
+    "ReadTimeout": "waiting for the response timed out",
+    "WriteTimeout": "sending the request timed out",
+    "PoolTimeout": "waiting for a free connection timed out",
+    "ConnectError": "cannot connect",
+    "ProxyError": "the proxy failed",
+    "NetworkError": "the connection broke",
+    "RemoteProtocolError": "the response is not valid HTTP",
+    "DecodingError": "cannot decode the response",
+    "CannotDecode": "cannot decode the response",
+    "InvalidURL": "invalid URL",
+    "UnsupportedProtocol": "invalid URL",
+    "LocalProtocolError": "the token or URL cannot be sent in a header",
+    "UnicodeError": "the token or URL cannot be sent in a header",
 }
+"""By the name of an error or of its base."""
+_UNQUOTED = frozenset({"LocalProtocolError", "UnicodeError"})
 
 
-def default_client(timeout: float, connect: float | None = None) -> httpx.Client:
+def default_client(timeout: float, connect: float | None = None) -> http.Client:
     """Return a client with timeouts; it uses the environment's proxies but not .netrc, which would replace the token.
 
     ``timeout``: seconds for each read and write; ``connect``: seconds for a connection, if different.
+    Raises ModuleNotFoundError if neither httpx2 nor httpx is installed.
     """
-    return httpx.Client(timeout=_timeouts(timeout, connect), follow_redirects=False, auth=_no_auth)
+    made: http.Client = http_library().Client(**_settings(timeout, connect))
+    return made
 
 
-def default_async_client(timeout: float, connect: float | None = None) -> httpx.AsyncClient:
+def default_async_client(timeout: float, connect: float | None = None) -> http.AsyncClient:
     """Like :func:`default_client`, async."""
-    return httpx.AsyncClient(timeout=_timeouts(timeout, connect), follow_redirects=False, auth=_no_auth)
+    made: http.AsyncClient = http_library().AsyncClient(**_settings(timeout, connect))
+    return made
 
 
-def _timeouts(timeout: float, connect: float | None) -> httpx.Timeout:
-    return httpx.Timeout(timeout, connect=timeout if connect is None else connect)
+def _settings(timeout: float, connect: float | None) -> dict[str, Any]:
+    timeouts = http_library().Timeout(timeout, connect=timeout if connect is None else connect)
+    return {"timeout": timeouts, "follow_redirects": False, "auth": _no_auth}
 
 
-def _no_auth(request: httpx.Request) -> httpx.Request:
+def _no_auth(request: Any) -> Any:
     return request
+
+
+_OTHERS = (UnicodeError, CannotDecode)
+"""UnicodeError: both libraries raise it for a header, such as our token, that is not ASCII."""
+
+
+class _Body:
+    """The body of one answer, decoded as it comes. ``limit``: the most bytes of it, as sent and decoded."""
+
+    def __init__(self, request: Request, answer: HttpResponse, limit: int) -> None:
+        self.content = bytearray()
+        self._request = request
+        self._limit = limit if request.most_bytes is None else min(limit, request.most_bytes)
+        self._sent = 0
+        self.is_read = answer.is_stream_consumed
+        """A hook of the client has read it already, and decoded it as the client does."""
+        self._decoder = decoder(None if self.is_read else answer.headers.get("content-encoding"))
+        if self.is_read:
+            self.take(answer.content)
+
+    def take(self, chunk: bytes) -> None:
+        """Decode a part as it was sent. Raises TransportFailed over the limit, CannotDecode."""
+        self._sent += len(chunk)
+        self._check(self._sent)
+        for decoded in self._decoder.decode(chunk):
+            self._check(len(self.content) + len(decoded))
+            self.content += decoded
+
+    def end(self) -> None:
+        """Raises CannotDecode if the end is missing."""
+        self._decoder.end()
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise _error(self._request, f"the response exceeds the limit of {self._limit} bytes")
 
 
 class _Sending(Generic[C]):
@@ -76,11 +188,6 @@ class _Sending(Generic[C]):
         self._client = client
         self._limit = limit
         self._total = total
-
-    def _check_size(self, request: Request, body: bytearray) -> None:
-        limit = self._limit if request.most_bytes is None else min(self._limit, request.most_bytes)
-        if len(body) > limit:
-            raise _error(request, f"the response exceeds the limit of {limit} bytes")
 
     def _seconds(self, request: Request) -> float | None:
         """How long the answer may take."""
@@ -91,7 +198,7 @@ class _Sending(Generic[C]):
         return _error(request, f"the response took longer than the limit of {self._seconds(request):.3g} s")
 
 
-class HttpxSend(_Sending[httpx.Client]):
+class HttpxSend(_Sending[HttpClient]):
     """Send with a blocking client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
 
     async def __call__(self, request: Request) -> Response:
@@ -99,14 +206,16 @@ class HttpxSend(_Sending[httpx.Client]):
         end = None if seconds is None else time.monotonic() + seconds
         try:
             with self._client.stream(**_sent(request), **self._waits(request)) as answer:
-                body = bytearray()
-                for chunk in answer.iter_bytes():
-                    body += chunk
-                    self._check_size(request, body)
+                body = _Body(request, answer, self._limit)
+                if body.is_read:
+                    return _response(answer, body.content)
+                for chunk in answer.iter_raw():
+                    body.take(chunk)
                     if end is not None and time.monotonic() > end:
                         raise self._too_slow(request)
-                return _response(answer, body)
-        except _ERRORS as error:
+                body.end()
+                return _response(answer, body.content)
+        except http_errors(*_OTHERS) as error:
             if end is not None and time.monotonic() > end:
                 raise self._too_slow(request) from error
             raise _failed(request, error) from error
@@ -120,24 +229,26 @@ class HttpxSend(_Sending[httpx.Client]):
         return {"timeout": tuple(_shorter(wait, request.most_seconds) for wait in waits)}
 
 
-class AsyncHttpxSend(_Sending[httpx.AsyncClient]):
+class AsyncHttpxSend(_Sending[AsyncHttpClient]):
     """Send with an async client. ``limit``: the most bytes of a response; ``total``: the most seconds for it."""
 
     async def __call__(self, request: Request) -> Response:
         try:
             with at_most(self._seconds(request)):
                 return await self._exchange(request)
-        except _ERRORS as error:
+        except http_errors(*_OTHERS) as error:
             raise _failed(request, error) from error
         raise self._too_slow(request)
 
     async def _exchange(self, request: Request) -> Response:
         async with self._client.stream(**_sent(request)) as answer:
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                self._check_size(request, body)
-            return _response(answer, body)
+            body = _Body(request, answer, self._limit)
+            if body.is_read:
+                return _response(answer, body.content)
+            async for chunk in answer.aiter_raw():
+                body.take(chunk)
+            body.end()
+            return _response(answer, body.content)
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:
@@ -150,22 +261,23 @@ def _sent(request: Request) -> dict[str, Any]:
     return {
         "method": request.method,
         "url": request.url,
-        "headers": request.headers,
+        "headers": {"accept-encoding": ACCEPTED, **request.headers},
         "content": request.body or None,
         "follow_redirects": False,
         "auth": _no_auth,
     }
 
 
-def _response(answer: httpx.Response, body: bytearray) -> Response:
+def _response(answer: HttpResponse, body: bytes | bytearray) -> Response:
     return Response(answer.status_code, [(name.lower(), value) for name, value in answer.headers.items()], bytes(body))
 
 
 def _failed(request: Request, error: Exception) -> TransportFailed:
-    what = next((words for kind, words in _WORDS.items() if isinstance(error, kind)), "the request failed")
-    quoted = str(error) and not isinstance(error, httpx.LocalProtocolError | UnicodeError)
+    names = [kind.__name__ for kind in type(error).__mro__]
+    what = next((_WORDS[name] for name in names if name in _WORDS), "the request failed")
+    quoted = str(error) and _UNQUOTED.isdisjoint(names)
     untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
-    retryable = isinstance(error, _PASSING) and not untrusted
+    retryable = not _PASSING.isdisjoint(names) and not untrusted
     return _error(request, f"{what}{f': {error}' if quoted else ''}", retryable=retryable)
 
 

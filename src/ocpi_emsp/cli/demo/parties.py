@@ -15,12 +15,12 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import httpx
 from attrs import field, frozen
 
 from ocpi_emsp.cli.demo.rows import Seen
 from ocpi_emsp.cli.errors import Outside
 from ocpi_emsp.codec import dump
+from ocpi_emsp.transports.library import http, http_errors
 
 START_SECONDS = 20.0
 """How long a CPO may take until it listens; a loaded machine needs a few seconds."""
@@ -68,7 +68,7 @@ class Cpo:
     versions_url: str
     token_a: str = field(repr=False)
     control_url: str
-    _http: httpx.AsyncClient = field(repr=False, alias="http")
+    _http: http.AsyncClient = field(repr=False, alias="http")
 
     def __str__(self) -> str:
         return f"{self.country_code}-{self.party_id}"
@@ -105,7 +105,7 @@ class Cpo:
         try:
             answer = await self._http.request(method, f"{self.control_url}/{action}", content=content)
             document: dict[str, Any] = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except http_errors(ValueError) as error:
             raise Misbehaved(f"CPO {self} does not answer: {type(error).__name__} {error}".rstrip()) from None
         if answer.status_code != 200:
             raise Misbehaved(f"CPO {self}: {document.get('error')}")
@@ -143,14 +143,14 @@ async def started(*processes: Sequence[str]) -> AsyncIterator[list[Process]]:
         await asyncio.gather(*map(_end, running))
 
 
-async def listening(process: Process, country_code: str, party_id: str, http: httpx.AsyncClient) -> Cpo:
+async def listening(process: Process, country_code: str, party_id: str, client: http.AsyncClient) -> Cpo:
     """The CPO of a process, once it listens. Raises Outside."""
     party = f"{country_code}-{party_id}"
     if process.stdout is None:
         raise Outside(f"CPO {party} has no output")
     try:
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-        return Cpo(country_code=country_code, party_id=party_id, http=http, **json.loads(line))
+        return Cpo(country_code=country_code, party_id=party_id, http=client, **json.loads(line))
     except TimeoutError:
         raise Outside(f"CPO {party} did not start within {START_SECONDS:g} seconds") from None
     except (ValueError, TypeError):

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import httpx
-
 from ocpi_emsp.cli.demo.parties import Exchange
 from ocpi_emsp.cli.demo.pulls import TOKENS
 from ocpi_emsp.cli.demo.rows import Call, Seen
@@ -20,6 +18,7 @@ from ocpi_emsp.codec import wire_time
 from ocpi_emsp.events import CdrReceived, Event, EvseReceived, LocationReceived, SessionReceived, TariffReceived
 from ocpi_emsp.support import FROM_CPO
 from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.transports.library import http
 
 PUSHES = Act()
 
@@ -126,4 +125,4 @@ PUSHES.theirs(DELETE_TARIFF, _delete_tariff)
 
 def _next(page: Exchange) -> str | None:
     """The absolute URL of the next page (transport_and_format.md: Link)."""
-    return httpx.Response(200, headers=dict(page.headers)).links.get("next", {}).get("url")
+    return http.Response(200, headers=dict(page.headers)).links.get("next", {}).get("url")

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import httpx
 from attrs import define, field, frozen
 
 from ocpi_emsp.events import Event
+from ocpi_emsp.transports.library import http
 
 E = TypeVar("E", bound=Event)
 
@@ -37,9 +37,9 @@ class Recorder:
     sent: int = 0
     answers: list[Answer] = field(factory=list)
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self) -> http.AsyncClient:
         """A client for calls on this machine: no proxy, no redirect."""
-        return httpx.AsyncClient(
+        return http.AsyncClient(
             timeout=CALL_SECONDS,
             follow_redirects=False,
             trust_env=False,
@@ -55,10 +55,10 @@ class Recorder:
         )
         return next(found, None)
 
-    async def _on_request(self, _: httpx.Request) -> None:
+    async def _on_request(self, _: http.Request) -> None:
         self.sent += 1
 
-    async def _on_response(self, response: httpx.Response) -> None:
+    async def _on_response(self, response: http.Response) -> None:
         body = await response.aread()
         request = response.request
         self.answers.append(Answer(request.method, request.url.path, response.status_code, _status_code(body)))

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-import httpx
 from attrs import frozen
 
 from ocpi_emsp import AuthorizationRequest, Limits, PartyId
@@ -29,6 +28,7 @@ from ocpi_emsp.resources import AsyncClient
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.transports.library import http
 
 CONTROL_SECONDS = 10.0
 """How long a CPO may need to carry out an instruction: a handshake is several requests."""
@@ -148,11 +148,11 @@ async def staged(matrix: SupportMatrix, cpo_options: Sequence[str] = ()) -> Asyn
         emsp.authorize(allow_everyone)
         emsp.on(Event)(heard)
         await stack.enter_async_context(serving(emsp.asgi(background=False), address))
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=CONTROL_SECONDS, trust_env=False))
+        control = await stack.enter_async_context(http.AsyncClient(timeout=CONTROL_SECONDS, trust_env=False))
         sizes = ("--locations", "5", "--sessions", "5", "--cdrs", "5", *cpo_options)
         first, second = await stack.enter_async_context(
             started(("--party", "NL-TNM", *sizes), ("--party", "DE-ABC", *sizes))
         )
-        tnm, abc = await listening(first, "NL", "TNM", http), await listening(second, "DE", "ABC", http)
+        tnm, abc = await listening(first, "NL", "TNM", control), await listening(second, "DE", "ABC", control)
         client = await stack.enter_async_context(emsp.aio.partner("DE-ABC").client())
         yield Stage(emsp=emsp, recorder=recorder, heard=heard, tnm=tnm, abc=abc, client=client)

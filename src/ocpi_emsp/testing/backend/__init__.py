@@ -22,7 +22,6 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 from attrs import define, field, frozen
 
 from ocpi_emsp._extras import extra
@@ -39,6 +38,7 @@ with extra("testing"):
     from ocpi_emsp.testing.backend.calls import Call, base_of, calling
     from ocpi_emsp.testing.payloads import PUSHED, SORTS, Payload, Sort, examples, payloads
     from ocpi_emsp.testing.strategies import JSON
+    from ocpi_emsp.transports.library import http
 
 __all__ = ["Answer", "Backend", "BackendContract", "Connection", "connected"]
 
@@ -70,7 +70,7 @@ class Answer:
     text: str
 
     @classmethod
-    def of(cls, response: httpx.Response) -> Answer:
+    def of(cls, response: http.Response) -> Answer:
         """The answer. Raises AssertionError if it is none that a partner can read."""
         text = response.text
         assert response.status_code < 500, f"HTTP {response.status_code}: {text[:500]}"
@@ -119,7 +119,7 @@ class Connection:
         """One request; ``path`` is below ``/2.1.1``."""
         headers = {"authorization": f"Token {self.backend.token}", "content-type": "application/json"}
         url = f"{base_of(self.backend.app)}{self.backend.base}/2.1.1/{path}"
-        response = self.call(httpx.Request(method, url, headers=headers, content=body))
+        response = self.call(http.Request(method, url, headers=headers, content=body))
         if response.status_code == 401:
             pytest.fail(f"the backend rejects the token: {response.text[:300]}")
         return Answer.of(response)

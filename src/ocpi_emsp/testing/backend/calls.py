@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
-import httpx
 from anyio.from_thread import start_blocking_portal
 
-Call: TypeAlias = Callable[[httpx.Request], httpx.Response]
+from ocpi_emsp.transports.library import http
+
+Call: TypeAlias = Callable[[http.Request], http.Response]
 
 _SECONDS = 30.0
 _NO_HOST = "http://backend.test"
@@ -31,15 +32,15 @@ def base_of(app: Any) -> str:
 def calling(app: Any) -> Iterator[Call]:
     """A function that sends a request to the application and returns its answer, read to the end."""
     if isinstance(app, str):
-        with httpx.Client(timeout=_SECONDS) as remote:
+        with http.Client(timeout=_SECONDS) as remote:
             yield remote.send
     elif _is_asgi(app):
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(_lifespan(app)):
-            client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+            client = http.AsyncClient(transport=http.ASGITransport(app))
             with portal.wrap_async_context_manager(client):
                 yield lambda request: portal.call(partial(client.send, request))
     else:
-        with httpx.Client(transport=httpx.WSGITransport(app)) as wsgi:
+        with http.Client(transport=http.WSGITransport(app)) as wsgi:
             yield wsgi.send
 
 

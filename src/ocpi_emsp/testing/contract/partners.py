@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-import httpx
 import msgspec
 from attrs import define, field, frozen
 
@@ -25,6 +24,7 @@ from ocpi_emsp.ports import AnyStore, Kind
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.contract.tools import SECONDS, ContractTools
 from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.transports.library import http
 from ocpi_emsp.wire import Request, Response
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -72,13 +72,13 @@ class Site:
     meeting: threading.Barrier | None = None
     waiting: list[anyio.Event] = field(factory=list)
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: http.Request) -> http.Response:
         """For the sync host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
             self.meeting.wait(SECONDS)
         return self._page(request)
 
-    async def answer_async(self, request: httpx.Request) -> httpx.Response:
+    async def answer_async(self, request: http.Request) -> http.Response:
         """For the async host."""
         if self.meeting is not None and request.url.path.endswith("/versions"):
             # One loop resumes all of them together; a thread for each would resume some after others have ended.
@@ -90,14 +90,14 @@ class Site:
                 await come.wait()
         return self._page(request)
 
-    def _page(self, request: httpx.Request) -> httpx.Response:
+    def _page(self, request: http.Request) -> http.Response:
         if request.headers["authorization"] != f"Token {CPO_TOKEN}":
-            return httpx.Response(401)
+            return http.Response(401)
         endpoints = [{"identifier": name, "url": f"{_BASE}/2.1.1/{name}"} for name in ("credentials", "locations")]
         data: Any = {"version": "2.1.1", "endpoints": endpoints}
         if request.url.path.endswith("/versions"):
             data = [{"version": "2.1.1", "url": f"{_BASE}/2.1.1"}]
-        return httpx.Response(200, json={"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
+        return http.Response(200, json={"data": data, "status_code": 1000, "timestamp": "2024-01-01T00:00:00Z"})
 
 
 CREDENTIALS = {
@@ -131,8 +131,8 @@ class Partner:
             store=store,
             matrix=SupportMatrix.full(),
             clock=StandingClock(),
-            http_client=lambda: httpx.Client(transport=httpx.MockTransport(site.answer)),
-            aio_http_client=lambda: httpx.AsyncClient(transport=httpx.MockTransport(site.answer_async)),
+            http_client=lambda: http.Client(transport=http.MockTransport(site.answer)),
+            aio_http_client=lambda: http.AsyncClient(transport=http.MockTransport(site.answer_async)),
         )
         invite = (
             contract.call(lambda: emsp.aio.parties.invite("NL-TNM"))

@@ -4,7 +4,7 @@ It shares no code with the library that it tests: documents are plain JSON, exac
 taken from the specification's text (each module names its clauses). By default it obeys the specification; settings
 and `PRESETS` make it deviate as real partners do.
 
-    async with SimulatedCpo(locations=3, page_limit=2) as cpo:      # in process: httpx.ASGITransport(app=cpo.app)
+    async with SimulatedCpo(locations=3, page_limit=2) as cpo:      # in process: httpx2.ASGITransport(app=cpo.app)
         async with serving(cpo) as url:                             # over HTTP: ocpi_emsp.testing.cpo.server
             invitation = cpo.invite()                               # the eMSP registers with it, or
             await cpo.register(versions_url, token_a)               # this CPO registers at the eMSP

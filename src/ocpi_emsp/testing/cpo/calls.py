@@ -12,7 +12,6 @@ was pushed is also what a later GET of the list returns. To send what the CPO sh
 from collections.abc import Mapping
 from datetime import timedelta
 
-import httpx
 from attrs import define, field, frozen
 
 from ocpi_emsp.testing.cpo.catalogue import Catalogue
@@ -21,6 +20,7 @@ from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.tokens import Tokens
 from ocpi_emsp.testing.cpo.wire import ABSENT, Absent, Document, Json, answer, decode, timestamp
+from ocpi_emsp.transports.library import http
 
 
 class UnknownObjectError(Exception):
@@ -66,7 +66,7 @@ class EmspCalls(Settings):
         `module` is a ModuleID, whose URL is looked up in the eMSP's version details, or an absolute URL that the
         eMSP gave. `path` is appended as it is (encoded already). `body` is JSON, or `bytes` to be sent untouched.
         `headers` are added and may replace `Authorization`. Raises `NotRegisteredError`, `EndpointMissingError` and
-        `httpx.HTTPError` (no answer).
+        `HTTPError` of the HTTP library (no answer).
         """
         url = self.outgoing.url(module, path)
         return await self.outgoing.send(method, url, body=body, query=query, headers=headers)
@@ -230,5 +230,5 @@ class EmspCalls(Settings):
 
     def _next(self, exchange: Exchange) -> str | None:
         """The URL of the `Link` with rel="next", absolute."""
-        links = httpx.Response(200, headers=exchange.headers).links
+        links = http.Response(200, headers=exchange.headers).links
         return self.outgoing.resolve(exchange.url, links["next"]["url"]) if "next" in links else None

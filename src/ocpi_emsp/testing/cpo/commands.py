@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine
 
-import httpx
 from attrs import evolve, frozen
 
 from ocpi_emsp.testing.cpo.calls import EmspCalls
@@ -19,6 +18,7 @@ from ocpi_emsp.testing.cpo.fields import COMMANDS, check
 from ocpi_emsp.testing.cpo.follow import follow_command
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError
 from ocpi_emsp.testing.cpo.wire import Answer, Document, Json, Request, RequestError, answer, timestamp
+from ocpi_emsp.transports.library import http_errors
 
 ACCEPTED = "ACCEPTED"
 
@@ -146,7 +146,7 @@ class Commands:
         sent = CommandResult(command=command, response_url=url, result=result)
         try:
             exchange = await self._cpo.outgoing.send("POST", url, body=self._request(result))
-        except (httpx.HTTPError, httpx.InvalidURL, NotRegisteredError) as error:
+        except http_errors(NotRegisteredError) as error:
             self.results.append(evolve(sent, error=str(error)))
             return False
         self.results.append(evolve(sent, status=exchange.status, status_code=exchange.status_code))

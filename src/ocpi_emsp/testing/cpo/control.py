@@ -26,7 +26,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from ipaddress import ip_address
 
-import httpx
 from attrs import asdict
 
 from ocpi_emsp.testing.cpo.calls import UnknownObjectError
@@ -35,6 +34,7 @@ from ocpi_emsp.testing.cpo.handshake import HandshakeError
 from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRegisteredError
 from ocpi_emsp.testing.cpo.running import RunningCpo
 from ocpi_emsp.testing.cpo.wire import ABSENT, Answer, Document, Json, Request, RequestError, plain_json
+from ocpi_emsp.transports.library import http_errors
 
 
 class Control:
@@ -77,7 +77,7 @@ class Control:
             return _error(404, str(error))
         except (NotRegisteredError, EndpointMissingError) as error:
             return _error(409, str(error))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except http_errors() as error:
             return _error(502, f"{type(error).__name__}: {error}")
 
     def _state(self) -> Json:

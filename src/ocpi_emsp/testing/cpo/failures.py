@@ -16,7 +16,7 @@ of each list (`failure_after`, `failure_every`, `failure_times`), so a test sees
 - "endless-body": a page that goes on with blanks as fast as they are read; "slow-body": with a blank now and then
 - "redirect-loop": HTTP 302 to itself; "redirect-foreign": HTTP 302 to another origin
 
-"reset", "endless-body" and "slow-body" need a server: httpx.ASGITransport reads a body to its end.
+"reset", "endless-body" and "slow-body" need a server: the ASGITransport of httpx2 and httpx reads a body to its end.
 """
 
 from collections import Counter, deque

@@ -12,13 +12,12 @@ Rules obeyed (OCPI 2.1.1, credentials.md):
 
 from collections.abc import Mapping, Sequence
 
-import httpx
-
 from ocpi_emsp.testing.cpo.fields import CREDENTIALS, absent, check, problems
 from ocpi_emsp.testing.cpo.outgoing import Exchange, NotRegisteredError, Outgoing
 from ocpi_emsp.testing.cpo.registration import Registration, new_token
 from ocpi_emsp.testing.cpo.settings import MODULES, VERSION, Settings
 from ocpi_emsp.testing.cpo.wire import Answer, Document, Handler, Json, Request, RequestError, answer, merge
+from ocpi_emsp.transports.library import http_errors
 
 
 class HandshakeError(Exception):
@@ -184,7 +183,7 @@ class Handshake:
     async def _fetch(self, url: str, token: str, exchanges: list[Exchange]) -> Json:
         try:
             exchange = await self._outgoing.send("GET", url, token=token)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except http_errors() as error:
             raise HandshakeError(3001, f"GET {url} failed: {error}", exchanges) from error
         exchanges.append(exchange)
         if not exchange.ok or exchange.data is None:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urljoin
 
-import httpx
 from attrs import frozen
 
 from ocpi_emsp.testing.cpo.registration import Registration, authorization
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.wire import ABSENT, BYTE_ORDER_MARK, Absent, Document, Json, decode_or_none, encode
+from ocpi_emsp.transports.library import http, library_of
 
 LOG_LENGTH: Final = 10_000
 """How many entries each log holds, so that a simulator that runs for days stays small."""
@@ -41,7 +41,7 @@ class Exchange:
     url: str
     request_body: Json
     status: int
-    headers: httpx.Headers
+    headers: http.Headers
     body: Json
     text: str
 
@@ -88,7 +88,7 @@ class Outgoing:
     def __init__(self, settings: Settings, registration: Registration) -> None:
         self._settings = settings
         self._registration = registration
-        self._client: httpx.AsyncClient | None = None
+        self._client: http.AsyncClient | None = None
         self.log: deque[Exchange] = deque(maxlen=LOG_LENGTH)
 
     async def send(
@@ -103,8 +103,8 @@ class Outgoing:
     ) -> Exchange:
         """Sends one request, with the token of the registration unless another is given.
 
-        A body of `bytes` is sent as it is. Raises `NotRegisteredError` without a token and `httpx.HTTPError` without
-        an answer.
+        A body of `bytes` is sent as it is. Raises `NotRegisteredError` without a token and `HTTPError` of the HTTP
+        library without an answer.
         """
         sent = {"authorization": authorization(token or self.token(), self._settings)}
         if body is not ABSENT:
@@ -167,8 +167,9 @@ class Outgoing:
                 return urljoin(url, path)
         return f"{url.rstrip('/')}/{path.removeprefix('/')}"
 
-    def _open(self) -> httpx.AsyncClient:
+    def _open(self) -> http.AsyncClient:
         if self._client is None:
             settings = self._settings
-            self._client = httpx.AsyncClient(transport=settings.transport, timeout=settings.timeout, trust_env=False)
+            library = http if settings.transport is None else library_of(settings.transport)
+            self._client = library.AsyncClient(transport=settings.transport, timeout=settings.timeout, trust_env=False)
         return self._client

@@ -85,7 +85,7 @@ class RunningCpo(EmspCalls):
         """Registers at an eMSP with the token that it gave: versions, details of 2.1.1, POST credentials.
 
         Returns every exchange; if the last one is not `ok`, the eMSP refused. Raises `HandshakeError` if the POST
-        could not be sent or was answered without credentials, and `httpx.HTTPError` if it got no answer.
+        could not be sent or was answered without credentials, and `HTTPError` of the HTTP library if it got no answer.
         """
         return await self._handshake.register(versions_url, token_a)
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-import httpx
 from attrs import define, field, validators
 
 from ocpi_emsp.testing.cpo.deviations import Deviations
 from ocpi_emsp.testing.cpo.wire import utc_now
+from ocpi_emsp.transports.library import AsyncTransport
 
 MODULES: Final = ("cdrs", "commands", "credentials", "locations", "sessions", "tariffs", "tokens")
 """The ModuleIDs of OCPI 2.1.1 (version_information_endpoint.md)."""
@@ -49,7 +49,8 @@ class Settings(Deviations):
     - `sessions_follow_commands`: an accepted START_SESSION creates and pushes a session, an accepted
       STOP_SESSION completes it and posts its CDR
 
-    `transport` is given to httpx for the requests made to the eMSP. `control` serves the control interface.
+    `transport` is an `AsyncBaseTransport` of httpx2 or httpx for the requests made to the eMSP. `control` serves the
+    control interface.
     """
 
     country_code: str = "NL"
@@ -77,7 +78,7 @@ class Settings(Deviations):
     command_delay: float = 0.0
     sessions_follow_commands: bool = False
 
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: AsyncTransport | None = None
     control: bool = True
 
     @property
