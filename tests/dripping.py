@@ -27,6 +27,8 @@ class Dripping:
     """Released with each answer that begins to drip."""
     over: threading.Event = field(factory=threading.Event)
     """Set to let every connection go."""
+    is_dry: bool = False
+    """Somebody waited for all of it."""
 
     def answer(self, connection: socketserver.StreamRequestHandler) -> None:
         """Read a request, and drip."""
@@ -35,8 +37,11 @@ class Dripping:
         whole, drop = (HEAD + b"\r\n", b" ") if self.part == "body" else (HEAD, b"x")
         connection.wfile.write(whole)
         self.begun.release()
-        while not self.over.wait(APART):
+        for _ in range(int(SECONDS / APART)):
+            if self.over.wait(APART):
+                return
             connection.wfile.write(drop)
+        self.is_dry = True
 
 
 @contextmanager
@@ -64,3 +69,4 @@ def dripping(part: Part = "body") -> Iterator[Dripping]:
             made.over.set()
             server.shutdown()
             thread.join(SECONDS)
+    assert not made.is_dry, "the client did not leave"

@@ -50,6 +50,7 @@ class Connection:
             if self.is_over.wait(0.01):
                 return
             self.socket.sendall(chunk)
+        raise AssertionError("the client did not leave")
 
     def reset(self) -> None:
         """End it with a RST."""
@@ -116,6 +117,17 @@ def drip_a_body(connection: Connection) -> None:
     connection.drip(b" ")
 
 
+def drip_a_head(connection: Connection) -> None:
+    connection.read_request()
+    connection.socket.sendall(HEAD)
+    connection.drip(b"x-drip: 1\r\n")
+
+
+def drip_an_interim_answer(connection: Connection) -> None:
+    connection.read_request()
+    connection.drip(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
 def drip_chunks(connection: Connection) -> None:
     connection.read_request()
     connection.socket.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
@@ -161,8 +173,9 @@ def test_a_server_that_falls_silent_is_left_and_may_be_asked_again(mode: Mode, b
     assert error.retryable
 
 
-@pytest.mark.parametrize("behaviour", [drip_a_body, drip_chunks])
-def test_a_body_that_never_ends_slowly_is_left_for_good(mode: Mode, behaviour: Behaviour) -> None:
+@pytest.mark.parametrize("behaviour", [drip_a_body, drip_chunks, drip_a_head, drip_an_interim_answer])
+def test_an_answer_that_never_ends_slowly_is_left_for_good(mode: Mode, behaviour: Behaviour) -> None:
+    """Without a deadline on the sockets, a head that drips holds a blocking client as long as the server likes."""
     with served(behaviour) as url:
         error = failure(mode, url, total=0.2)
     assert str(error) == f"GET {url}: the response took longer than the limit of 0.2 s"
@@ -262,6 +275,7 @@ def registering(mode: Mode, url: str, limits: Limits) -> str:
     [
         (answer_nothing, Limits(http=HttpLimits(read_timeout=0.1)), "waiting for the response timed out"),
         (drip_a_body, Limits(http=HttpLimits(total_timeout=0.2)), "longer than the limit of 0.2 s"),
+        (drip_a_head, Limits(http=HttpLimits(total_timeout=0.2)), "longer than the limit of 0.2 s"),
     ],
 )
 def test_an_emsp_sets_the_times(mode: Mode, behaviour: Behaviour, limits: Limits, said: str) -> None:

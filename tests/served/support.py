@@ -105,7 +105,7 @@ def waitress_server(application: Any, **options: Any) -> Iterator[str]:
     channels: dict[int, Any] = {}
     with _listen() as listening:
         port = listening.getsockname()[1]
-        server = create_server(application, map=channels, sockets=[listening], threads=2, **options)
+        server = create_server(application, map=channels, sockets=[listening], **({"threads": 2} | options))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
@@ -131,10 +131,10 @@ def uvicorn_host() -> Iterator[Host]:
 
 
 @contextmanager
-def waitress_host() -> Iterator[Host]:
+def waitress_host(**options: Any) -> Iterator[Host]:
     """waitress, for any eMSP."""
     host = Host("waitress", "")
-    with waitress_server(lambda environ, start: host.application(environ, start)) as host.origin:
+    with waitress_server(lambda environ, start: host.application(environ, start), **options) as host.origin:
         yield host
 
 

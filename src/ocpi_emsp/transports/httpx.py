@@ -7,9 +7,10 @@ Rules of this module:
 - redirects are not followed, whatever the client does by itself: the url policy has not seen where they lead, and the
   token may go along;
 - a body is read as it comes and decoded here, whatever a client's own decoders do with a bomb;
-- an answer is read up to a limit of bytes, as sent and decoded, and of time: an endless body, fast or slow, ends as an
-  error. The async shell cancels the whole exchange; the sync shell looks at the time after each read of the body, so
-  it ends at most one read timeout later;
+- an answer is read up to a limit of bytes, as sent and decoded, and of time: an endless one, fast or slow, ends as an
+  error. The async shell cancels the whole exchange; the sync shell has a client whose sockets keep the deadline
+  (deadline.py). A client of the user's own need not: there the time is looked at after each read of the body, so it
+  ends at most one read timeout later, and a head that drips has no end but the client's own;
 - a request may have limits of its own (``most_bytes``, ``most_seconds``), which only lower those of the port; then no
   wait is longer than ``most_seconds`` either.
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ocpi_emsp._bridge import at_most
 from ocpi_emsp.errors import TransportFailed
+from ocpi_emsp.transports.deadline import OutOfTime, keep_deadlines, until
 from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
 from ocpi_emsp.transports.library import http_errors, http_library
 from ocpi_emsp.wire import Request, Response
@@ -130,6 +132,7 @@ def default_client(timeout: float, connect: float | None = None) -> http.Client:
     Raises ModuleNotFoundError if neither httpx2 nor httpx is installed.
     """
     made: http.Client = http_library().Client(**_settings(timeout, connect))
+    keep_deadlines([made._transport, *made._mounts.values()])
     return made
 
 
@@ -205,7 +208,7 @@ class HttpxSend(_Sending[HttpClient]):
         seconds = self._seconds(request)
         end = None if seconds is None else time.monotonic() + seconds
         try:
-            with self._client.stream(**_sent(request), **self._waits(request)) as answer:
+            with until(end), self._client.stream(**_sent(request), **self._waits(request)) as answer:
                 body = _Body(request, answer, self._limit)
                 if body.is_read:
                     return _response(answer, body.content)
@@ -215,6 +218,8 @@ class HttpxSend(_Sending[HttpClient]):
                         raise self._too_slow(request)
                 body.end()
                 return _response(answer, body.content)
+        except OutOfTime:
+            raise self._too_slow(request) from None
         except http_errors(*_OTHERS) as error:
             if end is not None and time.monotonic() > end:
                 raise self._too_slow(request) from error
