@@ -156,6 +156,18 @@ class CallerGone(Refusal):
     """The connection ended before the request body was complete: no answer can be sent."""
 
 
+class QuotaExceeded(Refusal):
+    """The party stores as much here as a quota of it allows; 2000, since OCPI has no status for that."""
+
+    http_status = 200
+
+    def __init__(self, message: str, *, quota: str, limit: int) -> None:
+        super().__init__(message)
+        self.quota = quota
+        """The setting, such as ``QuotaLimits.objects``."""
+        self.limit = limit
+
+
 class UnsupportedEncoding(Refusal):
     """The request body is compressed (HTTP 415, RFC 9110 15.5.16)."""
 

@@ -192,6 +192,15 @@ class ResyncRequested(Event):
 
 
 @frozen(kw_only=True)
+class QuotaReached(Event):
+    """A party stores as much here as a quota allows; more is refused. Once, and again each day that it lasts."""
+
+    quota: str
+    """The setting that says how much, such as ``QuotaLimits.objects``."""
+    limit: int
+
+
+@frozen(kw_only=True)
 class PartyRegistered(Event):
     """The credentials handshake with a party is complete."""
 

@@ -162,10 +162,24 @@ SYNC: Final = "sync"
 """When a party is synced next; one entry per party, by its id."""
 AUTHORIZATION: Final = "authorization"
 """Decisions on real-time authorizations; a store keeps the newest of them."""
+QUOTA: Final = "quota"
+"""Quotas that a party has reached; one entry per party and quota, by its id."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
 """Events that failed too often."""
 STARTS: Final = (START, NAMED_START, START_PLACE)
-TOPICS: Final = (EVENT, RELAY, REJECTION, RESYNC, DEADLINE, *STARTS, FAN_OUT, SYNC, AUTHORIZATION, *DEAD.values())
+TOPICS: Final = (
+    EVENT,
+    RELAY,
+    REJECTION,
+    RESYNC,
+    DEADLINE,
+    *STARTS,
+    FAN_OUT,
+    SYNC,
+    AUTHORIZATION,
+    QUOTA,
+    *DEAD.values(),
+)
 
 
 @frozen(kw_only=True)

@@ -63,6 +63,8 @@ VALUES: dict[str, tuple[Any, Any]] = {
         {"commands": "https://tnm.test/commands"},
         (Endpoint(identifier=ModuleID.COMMANDS, url="https://tnm.test/commands"),),
     ),
+    "max_objects": (7, 7),
+    "max_bytes": (70, 70),
     "without_locations": (True, True),
 }
 

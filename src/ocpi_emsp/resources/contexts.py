@@ -20,12 +20,12 @@ from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
-from ocpi_emsp.flows.core.context import Appended, Backlog, Context
+from ocpi_emsp.flows.core.context import Appended, Backlog, Context, PartyUsage
 from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.party_id import PartyId
-from ocpi_emsp.ports import AnyStore, Clock, Mode, Send, Sleep
+from ocpi_emsp.ports import AnyStore, Clock, Mode, Owner, Send, Sleep
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import (
     AsyncClientFactory,
@@ -64,6 +64,7 @@ class Setup:
     wake_ups: WakeUps = field(init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
+    usages: dict[Owner, PartyUsage] = field(factory=dict, init=False)
     deadline: _bridge.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
     """The hook, and True if it takes the token and the references."""
@@ -161,6 +162,7 @@ class Contexts:
             notify=setup.wake_ups.notify,
             backlog=setup.backlog,
             appended=setup.appended,
+            usages=setup.usages,
         )
 
 

@@ -21,8 +21,9 @@ from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.twins import name_members
 from ocpi_emsp.flows.parties.hub_owners import holders, owner_of, record_owners
+from ocpi_emsp.flows.parties.quota import require_conflicts
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.ports import Key, Kind, Owner, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response, success
 
@@ -75,6 +76,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         if not incoming.pulled:
             name_members(incoming, document)
         name_doubled(incoming, cdr)
+        await incoming.require_room(tx, None, document)
         await tx.put(record)
         await incoming.emit(tx, CdrReceived, record.key, document)
         return Stored(Outcome.CREATED, record=record)
@@ -82,9 +84,18 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         return Stored(Outcome.UNCHANGED, record=first)
     beside = incoming.key(Kind.CDR_CONFLICT, record.key.id, content_hash(document, Kind.CDR))
     if await tx.get(beside) is None:
+        await _require_room_beside(incoming, tx, document)
         await tx.put(evolve(record, key=beside))
         await incoming.emit(tx, CdrConflict, beside, document)
     return Stored(Outcome.CONFLICT, record=first)
+
+
+async def _require_room_beside(incoming: Incoming, tx: Transaction, document: bytes) -> None:
+    """Raises QuotaExceeded where a conflict cannot be stored."""
+    country_code, party_id = incoming.owner
+    query = Query(kind=Kind.CDR_CONFLICT, country_code=country_code, party_id=party_id, limit=1)
+    require_conflicts(incoming.context, incoming.party, (await tx.page(query)).total)
+    await incoming.require_room(tx, None, document)
 
 
 def _same(first: bytes, document: bytes) -> bool:

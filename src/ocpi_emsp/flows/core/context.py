@@ -43,6 +43,29 @@ class Appended:
     """The parties whose oldest entries are to be looked at."""
 
 
+@define
+class PartyUsage:
+    """What a process knows of how much a party stores here."""
+
+    objects: Usage = Usage()  # noqa: RUF009 # it is frozen
+    """As it was found last."""
+    added_count: int = 0
+    """Objects that this process added since then."""
+    added_bytes: int = 0
+    free_count: int = 0
+    """How many may be added until something is to be looked at, by this profile."""
+    free_bytes: int = 0
+    profile: object = None
+    looked_at: datetime | None = None
+    events: int = 0
+    """Bytes of its events that waited when they were looked at last."""
+    journaled: int = 0
+    """Since then, by this process."""
+    events_looked_at: datetime | None = None
+    reached: dict[str, datetime] = field(factory=dict)
+    """The quotas that it reached, and when that was reported."""
+
+
 def _no_waiter(_uid: str) -> None:
     """Notify nothing: no caller awaits a command."""
 
@@ -79,6 +102,8 @@ class Context:
     backlog: Backlog = field(factory=Backlog)
     """Shared by all contexts of an eMSP."""
     appended: Appended = field(factory=Appended)
+    """Shared by all contexts of an eMSP."""
+    usages: dict[Owner, PartyUsage] = field(factory=dict)
     """Shared by all contexts of an eMSP."""
 
     def has_receiver(self, event: type[Event]) -> bool:

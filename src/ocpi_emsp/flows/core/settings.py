@@ -196,6 +196,31 @@ class RejectionLimits:
 
 
 @frozen(kw_only=True)
+class QuotaLimits:
+    """How much one party may store here. What would exceed it is refused; what replaces something and does not grow is
+    stored. A profile may have its own ``max_objects`` and ``max_bytes``.
+
+    A process counts what it adds, and looks at what is stored after each 16th of it: so much more may be there
+    meanwhile, for each process.
+    """
+
+    objects: int = field(default=10_000_000, validator=_COUNT)
+    """Locations, EVSEs, sessions, tariffs, CDRs and conflicts of these: years of the largest network."""
+    bytes: int = field(default=64 * 1024 * 1024 * 1024, validator=_COUNT)
+    """Bytes of their documents: as many objects of 6 KB each."""
+    cdr_conflicts: int = field(default=10_000, validator=_COUNT)
+    """CDRs that are stored beside another one of their id: a network with a thousand is not well."""
+    events: int = field(default=4 * 1024 * 1024 * 1024, validator=_COUNT)
+    """Bytes of its events that wait for a listener or a relay, or failed: what comes during an outage of days."""
+    owners: int = field(default=5_000, validator=_COUNT)
+    """Parties whose objects came over a hub's connection: the largest hubs have a thousand."""
+    evses: int = field(default=10_000, validator=_COUNT)
+    """EVSEs of a location that were put one by one: the largest sites have a thousand."""
+    connectors: int = field(default=100, validator=_COUNT)
+    """Connectors of an EVSE that were put one by one: there are chargers with four."""
+
+
+@frozen(kw_only=True)
 class CommandLimits:
     """How long the result of a command, and its session, are awaited."""
 
@@ -258,6 +283,7 @@ class Limits:
     credentials: CredentialLimits = _part(CredentialLimits)  # noqa: RUF009 # a field, no value
     authorize: AuthorizeLimits = _part(AuthorizeLimits)  # noqa: RUF009 # a field, no value
     rejections: RejectionLimits = _part(RejectionLimits)  # noqa: RUF009 # a field, no value
+    quotas: QuotaLimits = _part(QuotaLimits)  # noqa: RUF009 # a field, no value
     commands: CommandLimits = _part(CommandLimits)  # noqa: RUF009 # a field, no value
     delivery: DeliveryLimits = _part(DeliveryLimits)  # noqa: RUF009 # a field, no value
     sync: SyncLimits = _part(SyncLimits)  # noqa: RUF009 # a field, no value

@@ -28,6 +28,7 @@ from ocpi_emsp.findings import Finding, Severity, worst_first
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
+from ocpi_emsp.flows.parties.quota import Growth, fits, require_room, require_room_for_event
 from ocpi_emsp.models import Session
 from ocpi_emsp.ports import REJECTION, Entry, Key, Record, Transaction
 from ocpi_emsp.routes import Route
@@ -38,6 +39,8 @@ from ocpi_emsp.wire.redaction import stored_body, stored_headers, stored_query, 
 T = TypeVar("T")
 
 JSON = ("content-type", "application/json")
+_BESIDE_BODY = 500
+"""Bytes of an event beside its document."""
 _ID_CLAUSE = "transport_and_format.md#errors"
 
 
@@ -129,6 +132,8 @@ class Incoming:
     """Those among them that may hold for many objects: the notes of a sync have the first, and how many more."""
     pulled: bool = False
     """We asked for it: what did not change is counted, and not written again."""
+    grown: Growth = field(factory=Growth)
+    """What the transaction adds to what the party stores."""
     fresh: list[NewSession] = field(factory=list)
     """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
 
@@ -188,8 +193,16 @@ class Incoming:
         """True where it matters whether the content of an object differs from the stored one."""
         return self.pulled or self.context.has_receiver(event)
 
+    async def require_room(self, tx: Transaction, old: Record | None, document: bytes) -> None:
+        """Count an object that is about to be stored. Raises QuotaExceeded."""
+        count, size = (1, len(document)) if old is None else (0, len(document) - len(old.document))
+        if not fits(self.context, self.party, self.grown, count, size):
+            await require_room(self.context, self.party, tx, self.grown, count, size)
+
     async def emit(self, tx: Transaction, event: type[Event], key: Key, body: bytes = b"", **details: object) -> None:
         """Journal an event of this request and have it delivered after the flow."""
+        if self.context.has_receiver(event):
+            await require_room_for_event(self.context, self.party, tx, len(body) + _BESIDE_BODY)
         entry = await emit(self.context, tx, event, key, self.correlation_id, body, **details)
         if entry is not None:
             self.leased.append(entry)

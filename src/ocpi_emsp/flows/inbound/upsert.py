@@ -24,7 +24,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
 from ocpi_emsp.flows.inbound.doubled import name_doubled
-from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import as_shown, current, find
 from ocpi_emsp.flows.inbound.twins import name_other_members
 from ocpi_emsp.flows.parties.pending_resync import request_resync
@@ -52,6 +52,7 @@ async def store_object(
     name_other_members(incoming, new.document, [] if old is None else [old.document])
     name_doubled(incoming, new.view)
     new = onward(old, new)
+    await incoming.require_room(tx, old, new.document)
     await tx.put(new)
     if incoming.compares(event):
         if not differs(old, new):
@@ -117,6 +118,20 @@ def updated_at(incoming: Incoming, record: Record, changes: Members, said: datet
     return said if "last_updated" in changes else max(incoming.now, record.last_updated)
 
 
-def patched(record: Record, changes: Members) -> bytes:
-    """The record's document with changes merged in."""
-    return merge_patch(record.document, join(changes))
+def patched(incoming: Incoming, record: Record, changes: Members) -> bytes:
+    """The record's document with changes merged in. Raises InvalidObject where it is too large."""
+    document = merge_patch(record.document, join(changes))
+    require_size(incoming, len(record.document), len(document))
+    return document
+
+
+def require_size(incoming: Incoming, before: int, after: int) -> None:
+    """Raises InvalidObject for an object that grows beyond what a PUT may have."""
+    most = incoming.context.limits.http.request_body
+    if after > max(most, before):
+        message = f"it would have {after} bytes, a PUT may have {most} (HttpLimits.request_body)"
+        raise deviating("the object is too large", "", TOO_LARGE, message, _SIZE_CLAUSE)
+
+
+TOO_LARGE = "object.size"
+_SIZE_CLAUSE = "transport_and_format.md#patch"

@@ -27,10 +27,11 @@ from ocpi_emsp.flows.inbound.twins import (
     name_patched,
     store_repeated,
 )
-from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, updated_at
+from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, require_size, updated_at
 from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
 from ocpi_emsp.flows.locations.moves import location_at
 from ocpi_emsp.flows.locations.read import assemble, joined
+from ocpi_emsp.flows.locations.room import require_evses
 from ocpi_emsp.flows.locations.store import (
     Pushed,
     evse_record,
@@ -156,7 +157,9 @@ async def patch_location(incoming: Incoming) -> Response:
             stored = await tx.children(key)
             whole = joined(record, stored)
             document = merge_patch(whole, dated_patch(join(changes), whole), KEYED)
+            require_size(incoming, len(whole), len(document))
             pushed = _patched(incoming, read(incoming, document), changes, stored)
+            require_evses(incoming, len(stored), len(pushed.evses))
             incoming.require_id("id", pushed.location.id, key.id)
             moment = updated_at(incoming, record, changes, pushed.location.last_updated)
             return incoming.reply(await store_location(incoming, tx, record, stored, pushed, moment, is_whole=False))
@@ -173,6 +176,7 @@ async def patch_evse(incoming: Incoming) -> Response:
             await name_patched(incoming, tx, changes)
             changes = as_location_patch(Evse, changes)
             document = merge_patch(record.document, dated_patch(join(changes), record.document), KEYED)
+            require_size(incoming, len(record.document), len(document))
             evse = incoming.accept(Evse, document)
             incoming.require_id("uid", evse.uid, record.key.id)
             moment = updated_at(incoming, record, changes, evse.last_updated)

@@ -28,11 +28,12 @@ from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import EVSES, name_connectors, repeated_places, store_beside
-from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward
+from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward, require_size
 from ocpi_emsp.flows.locations.connectors import follows, newest_connectors, place_of, placed, undated_connectors
 from ocpi_emsp.flows.locations.dated import dated_evse
 from ocpi_emsp.flows.locations.older import name_older
 from ocpi_emsp.flows.locations.read import assemble
+from ocpi_emsp.flows.locations.room import require_room_for_evse, room_for_location
 from ocpi_emsp.models import Connector, Evse, Location, Status
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as incoming_route
@@ -133,19 +134,22 @@ async def store_location(
     if len(listed) < len(pushed.evses):
         pushed = await _without_twins(incoming, tx, pushed)
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
+    gone = await room_for_location(incoming, tx, old, stored, pushed.shell, pushed.evses, listed)
     stays = old if old is not None and is_older(old, record) else None
     evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is not None, is_whole)
     await evses.store(pushed.evses)
     if stays is None:
         await evses.remove_others(pushed, listed, old, is_undated(record))
         record = in_order(old, record)
-    elif not evses.written:
+    elif not evses.written and not gone:
         return older(stays)
     else:
         record = stays
         stands = f"the location was last updated {wire_time(said_at(stays.document))}, the received one is older"
         message = f"{stands}; only what is newer in it is stored"
         incoming.note("/last_updated", "location.older", message, Location.clause)
+    for left_out in gone:
+        await tx.delete(left_out)
     latest = max(evses.latest) if old is None else max(old.last_updated, *evses.latest)
     if (record.last_updated, record.correlation_id) != (latest, correlation_id):
         record = evolve(record, last_updated=latest, correlation_id=correlation_id)
@@ -309,6 +313,7 @@ async def _put_evse(
     incoming: Incoming, tx: Transaction, location: Record, old: Record | None, record: Record
 ) -> Stored:
     key = record.key
+    await require_room_for_evse(incoming, tx, location, old, record)
     await tx.put(record)
     if record.last_updated > location.last_updated:
         correlation_id = incoming.correlation_id
@@ -339,6 +344,7 @@ async def store_connector(
         document = timed(document, old)
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(placed(listed, at, msgspec.Raw(document))))
     whole = join(parts)
+    require_size(incoming, len(evse.document), len(whole))
     latest = max(evse.last_updated, moment)
     record = evse_record(incoming, location.key, incoming.accept(Evse, whole), whole, latest)
     stored = await _put_evse(incoming, tx, location, evse, still_left_out(evse, record, says_status=False))

@@ -31,6 +31,7 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.allowed_parties import allowed_by, owner_named
 from ocpi_emsp.flows.parties.owner_evidence import Reading, read_owner, text_at
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, put_party, read_party
+from ocpi_emsp.flows.parties.quota import require_owners
 from ocpi_emsp.flows.parties.same_object import same_object
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 
@@ -85,7 +86,7 @@ async def registered_parties(tx: Transaction) -> list[Party]:
 async def record_owners(context: Context, party: Party, owners: Iterable[Owner]) -> None:
     """Store with a hub's party that objects of these owners came over its connection; once for each of them.
 
-    The hub itself is one of them where it pushes objects of its own.
+    The hub itself is one of them where it pushes objects of its own. Raises QuotaExceeded.
     """
     names = {"-".join(owner) for owner in owners}
     if not party.profile.is_hub or names <= set(party.seen_owners):
@@ -95,6 +96,7 @@ async def record_owners(context: Context, party: Party, owners: Iterable[Owner])
         if current is None or names <= set(current.seen_owners):
             return
         seen = tuple(sorted({*current.seen_owners, *names}))
+        require_owners(context, party, len(seen))
         await put_party(tx, evolve(current, seen_owners=seen), context.clock.now(), context.correlation_id)
 
 

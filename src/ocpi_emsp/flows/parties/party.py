@@ -172,6 +172,10 @@ class Profile:
     """Members of our credentials for it that the specification does not know, as a JSON object."""
     endpoints: tuple[Endpoint, ...] = ()
     """Endpoints that were set by hand, for modules that it announces nowhere, or wrongly; they come first."""
+    max_objects: int | None = None
+    """How many objects it may store here; None for ``QuotaLimits.objects``."""
+    max_bytes: int | None = None
+    """How many bytes their documents may have; None for ``QuotaLimits.bytes``."""
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""

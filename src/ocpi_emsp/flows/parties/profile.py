@@ -283,5 +283,7 @@ _READERS: Mapping[str, _Value] = {
     "absent_as_null": _flag,
     "credentials_extensions": _extensions,
     "endpoints": _endpoints,
+    "max_objects": _whole_number(1_000_000),
+    "max_bytes": _whole_number(1_000_000_000),
     "without_locations": _flag,
 }

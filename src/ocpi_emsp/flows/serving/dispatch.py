@@ -31,6 +31,7 @@ from ocpi_emsp.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     NotJson,
+    QuotaExceeded,
     Refusal,
     StoreFailed,
     UnknownObject,
@@ -46,11 +47,13 @@ from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
 from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
+from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
 from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
+from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
@@ -112,13 +115,16 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
             response = await _serve(context, request, logged, read)
         except Refusal as refusal:
             logged.refused(refusal)
+            if isinstance(refusal, QuotaExceeded) and logged.party is not None:
+                await report_quota(context, logged.party, refusal, logged.correlation_id)
             response = refused(context, refusal)
         except Exception as error:  # noqa: BLE001 # whatever a hook or a store raises: it is logged and answered
             # An outage of the database fails every request: its message is enough.
             logged.failed(error, trace=not isinstance(error, StoreFailed))
             message = f"internal error, correlation id {logged.correlation_id}"
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
-        await remove_oldest(context)
+        if context.appended.due:
+            await remove_oldest(context)
         await log_backlog(context)
         response = as_wanted(response, logged.party, logged.matched, request.method)
         return logged.done(response, span)
@@ -172,7 +178,7 @@ async def serve_as(
     try:
         response = await _answered(incoming, route)
     except Exception as error:
-        if keep and isinstance(error, InvalidObject | NotJson):
+        if keep and isinstance(error, InvalidObject | NotJson | QuotaExceeded):
             as_received = evolve(incoming, request=request)
             async with context.store.transaction() as tx:
                 await append_newest(context, tx, as_received.rejection(route, error, new_id()))
@@ -180,6 +186,7 @@ async def serve_as(
             await _request_resync(incoming, route)
         await deliver(context, await committed(context, incoming.leased), incoming.touched)
         raise
+    settle_growth(context, incoming.party, incoming.grown)
     await deliver(context, incoming.leased, incoming.touched)
     return response
 

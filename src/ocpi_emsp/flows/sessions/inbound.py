@@ -67,7 +67,7 @@ async def patch(incoming: Incoming) -> Response:
             changes = as_patch(Session, members(incoming.request.body))
             if incoming.party.profile.append_charging_periods:
                 changes = _appended(incoming, record, changes)
-            document = patched(record, changes)
+            document = patched(incoming, record, changes)
             session = incoming.accept(Session, document)
             incoming.require_id("id", session.id, key.id)
             moment = updated_at(incoming, record, changes, session.last_updated)

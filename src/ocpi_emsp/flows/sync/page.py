@@ -12,6 +12,8 @@ Rules of this module:
 - timestamps without a zone get that of the party's profile before anything else looks at them; a rejection has none;
 - of several objects of one page with one id, the one that was updated last counts, of one time the last; another
   content is a rejection, and the notes of the sync name it;
+- an object for which a quota leaves no room ends the sync of its module, and nothing of its transaction is stored; but
+  a CDR beside another one is a rejection;
 - in a full sync every object that is listed is marked as received then, also one that is known, older or bad.
 """
 
@@ -32,7 +34,7 @@ from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
-from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson
+from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson, QuotaExceeded, Refusal
 from ocpi_emsp.findings import Finding
 from ocpi_emsp.flows.calls.request_log import count_findings
 from ocpi_emsp.flows.cdrs import inbound as cdrs
@@ -42,6 +44,7 @@ from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
 from ocpi_emsp.flows.inbound.moves import MOVED
+from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.inbound.twins import REPEATED
@@ -49,6 +52,7 @@ from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import UNKNOWN_OWNER, Owned, may_write, owner_of, record_owners, said_owner
 from ocpi_emsp.flows.parties.owner_evidence import is_said_of, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
+from ocpi_emsp.flows.parties.quota import CONFLICTS, Growth, settle_growth
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
 from ocpi_emsp.flows.tariffs import inbound as tariffs
@@ -139,13 +143,12 @@ class Pull:
             self.correlation_id,
             page.now,
             leased=page.leased,
+            grown=page.grown,
             fresh=page.fresh,
             pulled=True,
         )
 
-    def rejection(
-        self, document: bytes, object_id: str, page: Page, error: InvalidObject | NotJson, entry_id: str
-    ) -> Entry:
+    def rejection(self, document: bytes, object_id: str, page: Page, error: Refusal, entry_id: str) -> Entry:
         """The entry of a refused object, as the push that it could have been."""
         incoming = self.incoming(document, object_id, page)
         path = self.source.route.url(f"/{VERSION}/{self.source.module}", trailing_slash=False, **incoming.params)
@@ -168,6 +171,9 @@ class Page:
     """What is named of its objects in the notes of the sync."""
     folded: list[tuple[str, str]] = field(factory=list)
     """Rule and note of what may hold for many objects: the notes of the sync have the first, and how many."""
+    grown: Growth = field(factory=Growth)
+    exceeded: list[QuotaExceeded] = field(factory=list)
+    """Quotas that held up single objects; what others hold up is not stored, and ends the sync of the module."""
     fresh: list[NewSession] = field(factory=list)
 
 
@@ -296,6 +302,10 @@ async def _store_alone(pull: Pull, listed: _Listed, url: str, save: Save) -> Non
 
 async def after_commit(pull: Pull, page: Page) -> None:
     """Count what was stored, and deliver its events."""
+    settle_growth(pull.context, pull.party, page.grown)
+    for exceeded in page.exceeded[:1]:
+        pull.tally.note(*{exceeded.message}.difference(pull.tally.notes))
+        await report_quota(pull.context, pull.party, exceeded, pull.correlation_id)
     for result in page.results:
         if isinstance(result, RejectedObject):
             pull.tally.reject(result)
@@ -337,7 +347,7 @@ async def _take_one(listed: _Listed, tx: Transaction, page: Page) -> list[Stored
 
 
 async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | RejectedObject:
-    """Store one object, or keep it as a rejection. Raises CannotStore."""
+    """Store one object, or keep it as a rejection. Raises CannotStore, QuotaExceeded."""
     pull, document = listed.pull, listed.zoned.document
     try:
         object_id = listed.object_id or identity(document, "id")
@@ -357,6 +367,11 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         page.folded.extend((each.rule, f"{_named(listed)}: {each.message}") for each in incoming.counted)
     except CannotStore:
         raise
+    except QuotaExceeded as error:
+        if error.quota != CONFLICTS:
+            raise
+        page.exceeded.append(error)
+        return await _reject(listed, tx, page, error)
     except (InvalidObject, NotJson) as error:
         return await _reject(listed, tx, page, error)
     if stored.record is not None and stored.outcome in (Outcome.UNCHANGED, Outcome.STALE):
@@ -370,7 +385,7 @@ async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: 
         await tx.put(evolve(record, received_at=now, missing_since=None, missed=0))
 
 
-async def _reject(listed: _Listed, tx: Transaction, page: Page, error: InvalidObject | NotJson) -> RejectedObject:
+async def _reject(listed: _Listed, tx: Transaction, page: Page, error: Refusal) -> RejectedObject:
     pull, document = listed.pull, listed.received
     page.found.extend(error.findings)
     object_id = text_at(document, "id")

@@ -16,7 +16,15 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp.errors import MissingEndpoints, NotRegistered, NotSupported, OcpiError, PartnerError, UnsafeUrl
+from ocpi_emsp.errors import (
+    MissingEndpoints,
+    NotRegistered,
+    NotSupported,
+    OcpiError,
+    PartnerError,
+    QuotaExceeded,
+    UnsafeUrl,
+)
 from ocpi_emsp.findings import worst_first
 from ocpi_emsp.flows.calls.call import require
 from ocpi_emsp.flows.calls.call_log import without_drivers
@@ -24,6 +32,7 @@ from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.calls.retries import retrying_send
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import Budget
+from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
 from ocpi_emsp.flows.sync.page import SOURCES, Pull
 from ocpi_emsp.flows.sync.pull import TakenOver, pull_module
@@ -42,7 +51,7 @@ Stop: TypeAlias = Callable[[], bool]
 
 _COUNTED = ("created", "updated", "unchanged", "stale", "rejected", "pages", "retries")
 _SKIPPED = (NotSupported, MissingEndpoints)
-_FAILED = (PartnerError, UnsafeUrl, NotRegistered, TakenOver)
+_FAILED = (PartnerError, UnsafeUrl, NotRegistered, TakenOver, QuotaExceeded)
 
 
 async def sync(
@@ -169,6 +178,8 @@ class _Run:
         except _SKIPPED as error:
             return SyncEnded.SKIPPED, error.message
         except _FAILED as error:
+            if isinstance(error, QuotaExceeded):
+                await report_quota(self._context, self._party, error, self._context.correlation_id)
             return SyncEnded.FAILED, _why(error)
 
     async def _do(self, since: datetime | None, *, full: bool) -> tuple[SyncEnded, str]:

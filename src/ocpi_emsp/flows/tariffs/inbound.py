@@ -45,7 +45,7 @@ async def patch(incoming: Incoming) -> Response:
         record = await known(incoming, tx, key)
         if record is not None:
             changes = members(incoming.request.body)
-            document = patched(record, changes)
+            document = patched(incoming, record, changes)
             tariff = incoming.accept(Tariff, document)
             incoming.require_id("id", tariff.id, key.id)
             moment = updated_at(incoming, record, changes, tariff.last_updated)
