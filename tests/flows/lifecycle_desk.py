@@ -95,8 +95,8 @@ class Scene:
     events: list[Event]
     emsp: Emsp
 
-    def register(self) -> Party:
-        party = self.emsp.parties.register("https://tnm.test/cpo/versions", token_a="token-a-of-the-cpo")
+    def register(self, **options: Any) -> Party:
+        party = self.emsp.parties.register("https://tnm.test/cpo/versions", token_a="token-a-of-the-cpo", **options)
         self.cpo.taken = self.cpo.taken[-1:]
         return party
 

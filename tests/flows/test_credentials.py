@@ -144,7 +144,7 @@ def endpoints(*pairs: tuple[str, str]) -> Handler:
 
 def test_endpoints_that_are_needed_and_missing_are_named() -> None:
     cpo = invited(
-        endpoints(("Credentials", "https://c.test/"), ("vendor", "https://v.test/")), required_modules=["CDRs"]
+        endpoints(("Credentials", "https://abc.test/c/"), ("vendor", "https://abc.test/v/")), required_modules=["CDRs"]
     )
     answer = cpo.push("POST", "credentials", credentials("FR", "ABC"))
     assert answer.both == (200, 3003)
@@ -168,12 +168,16 @@ def test_an_unsafe_versions_url_is_never_called() -> None:
 
 def test_custom_modules_and_module_ids_in_any_case_are_kept() -> None:
     """Rows 16 and 17."""
-    pairs = [("CREDENTIALS", "https://c.test/"), ("locations", "https://l.test/x/"), ("acme_V", "https://v.test")]
+    pairs = [
+        ("CREDENTIALS", "https://abc.test/c/"),
+        ("locations", "https://abc.test/x/"),
+        ("acme_V", "https://abc.test"),
+    ]
     cpo = invited(endpoints(*pairs))
     assert cpo.push("POST", "credentials", credentials("FR", "ABC")).both == (201, 1000)
     assert [(each.identifier, each.url) for each in cpo.party().endpoints][1:] == pairs[1:]
-    assert cpo.party().endpoint("credentials") == "https://c.test/"
-    assert cpo.party().endpoint("Locations") == "https://l.test/x/"
+    assert cpo.party().endpoint("credentials") == "https://abc.test/c/"
+    assert cpo.party().endpoint("Locations") == "https://abc.test/x/"
 
 
 # --- renewal --------------------------------------------------------------------------------------------------------

@@ -360,7 +360,7 @@ CREDENTIALS = ("credentials", "https://cpo.test/credentials")
     ("listed", "outcome", "said"),
     [
         ((CREDENTIALS, ("Credentials", "https://cpo.test/c2")), WARNING, "credentials is listed with 2 URLs"),
-        ((CREDENTIALS, ("cdrs", "https://cdn.test/c")), WARNING, "cdrs on another server than the versions: cdn.test"),
+        ((CREDENTIALS, ("cdrs", "https://cdn.test/c")), FAILED, "cdrs: invalid URL 'https://cdn.test/c': it lies on"),
         ((("cdrs", "https://cpo.test/cdrs"),), FAILED, "endpoints are missing: credentials"),
         ((CREDENTIALS, ("cdrs", "http://cpo.test/cdrs")), FAILED, "url_policy forbids plain http"),
         ((CREDENTIALS, ("cdrs", "/cdrs")), FAILED, "is not absolute"),
@@ -372,6 +372,18 @@ def test_what_is_odd_about_the_endpoints(listed: tuple[tuple[str, str], ...], ou
     assert outcomes(found)["endpoints"] is outcome
     assert said in sentence(found, "endpoints")
     assert row(found, "commands", "POST") == (Works.NO, "it offers no commands endpoint")
+
+
+def test_hosts_of_endpoints_elsewhere_are_suggested_and_allowed_when_they_are_given() -> None:
+    listed = details(CREDENTIALS, ("cdrs", "https://cdn.test/c"), ("tariffs", "https://10.0.0.1/t"))
+    (suggestion,) = [each for each in look_at(listed).suggestions if each.name == "hosts"]
+    assert suggestion.value == ["cdn.test"]
+    found = doctor(http_client=cpo_with(listed)).parties.diagnose(
+        "https://cpo.test/versions", token=TOKEN, hosts=suggestion.value
+    )
+    assert "cdrs on another server than the versions: cdn.test" in sentence(found, "endpoints")
+    assert "cdn.test': it lies on" not in sentence(found, "endpoints")
+    assert "hosts" not in [each.name for each in found.suggestions]
 
 
 def test_details_of_another_version() -> None:

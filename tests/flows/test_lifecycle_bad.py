@@ -181,7 +181,7 @@ CREDENTIALS = ("credentials", f"{BASE}/credentials")
 def test_what_is_odd_and_harmless_is_said(details: Any, notes: list[str], caplog: pytest.LogCaptureFixture) -> None:
     here = scene(registered=False)
     here.cpo.script["GET /2.1.1"] = lambda _: reply(details)
-    party = here.register()
+    party = here.register(hosts=["cdn.test"])
     assert party.endpoint("credentials") == f"{BASE}/credentials"
     [event] = here.events
     assert isinstance(event, PartyRegistered)
@@ -191,6 +191,7 @@ def test_what_is_odd_and_harmless_is_said(details: Any, notes: list[str], caplog
 
 def test_an_event_says_the_same_after_a_renewal_of_the_cpo() -> None:
     here = scene()
+    here.emsp.partner("NL-TNM").set_profile(hosts=["tnm.test", "cdn.test"])
     here.cpo.script["GET /2.1.1"] = lambda _: reply(offers(CREDENTIALS, ("locations", "https://cdn.test/l")))
     here.cpo.renew()
     [event] = here.events

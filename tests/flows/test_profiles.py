@@ -65,6 +65,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     ),
     "max_objects": (7, 7),
     "max_bytes": (70, 70),
+    "hosts": (["API.Example.com.", "bücher.example", "api.example.com"], ("api.example.com", "xn--bcher-kva.example")),
     "without_locations": (True, True),
 }
 
@@ -96,6 +97,10 @@ def test_a_field_that_is_not_named_stays(cpo: Peer) -> None:
 
 
 BAD: list[tuple[str, Any, str]] = [
+    ("hosts", "api.example.com", "invalid hosts 'api.example.com': expected a list of host names"),
+    ("hosts", ["https://api.example.com"], "invalid hosts 'https://api.example.com': expected a list of host names"),
+    ("hosts", ["127.1"], "invalid hosts '127.1': expected a list of host names, for example ['api.example.com']"),
+    ("hosts", [7], "invalid hosts '7': expected a list of host names"),
     ("actions", {"no.rule": "error"}, "invalid actions: invalid rule 'no.rule': expected a rule"),
     ("actions", {"datetime.zone": "shout"}, "shout"),
     ("actions", {"datetime.zone": "error"}, "so set refuses as well"),

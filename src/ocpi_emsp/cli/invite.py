@@ -26,6 +26,7 @@ def run(arguments: Arguments) -> int:
             absent_as_null=arguments.absent_as_null,
             extensions=None if arguments.extensions is None else extensions(arguments.extensions),
             headers=headers_of(arguments.headers),
+            hosts=arguments.hosts or None,
         )
     if arguments.json:
         output.write_json(as_json(invitation), indent=None)

@@ -253,6 +253,9 @@ def formats(*words: str) -> click.Option:
 header = repeated("--header headers", "a header that each call to it has beside ours", metavar="NAME=VALUE")
 
 
+hosts = repeated("--host hosts", "a host that its endpoints may lie on beside that of its versions URL", metavar="HOST")
+
+
 def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
     """The headers that were given; None where there are none. Raises Usage, which quotes no value."""
     pairs = [text.partition("=") for text in texts]
@@ -266,11 +269,11 @@ def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
 
 @contextmanager
 def usable_headers() -> Iterator[None]:
-    """Raises Usage for headers that no call can have."""
+    """Raises Usage for headers that no call can have, and for hosts that cannot exist."""
     try:
         yield
     except ValueError as error:
-        if not str(error).startswith("invalid headers"):
+        if not str(error).startswith(("invalid headers", "invalid hosts")):
             raise
         raise Usage(str(error)) from None
 

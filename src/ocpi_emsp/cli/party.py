@@ -58,7 +58,11 @@ def _diagnose_url(arguments: Arguments) -> Diagnosis:
     headers = headers_of(arguments.headers)
     with usable_headers():
         return _quick(arguments, MemoryStore()).parties.diagnose(
-            arguments.partner, token=arguments.token, base64_token=arguments.base64, headers=headers
+            arguments.partner,
+            token=arguments.token,
+            base64_token=arguments.base64,
+            headers=headers,
+            hosts=arguments.hosts or None,
         )
 
 

@@ -153,7 +153,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
         ("base64_token", "append_charging_periods", "trailing_slash", "announce_slash", "patches_sessions",
          "cdr_id_is_session_id", "push_tokens", "authorization_ids", "absent_as_null", "without_locations"), _flag),
     **dict.fromkeys(("page_limit", "concurrent_requests", "max_objects", "max_bytes"), _whole),
-    **dict.fromkeys(("allowed_parties", "required_modules"), _list),
+    **dict.fromkeys(("allowed_parties", "hosts", "required_modules"), _list),
     "actions": _actions,
     "endpoints": _endpoints,
     "headers": headers_of,

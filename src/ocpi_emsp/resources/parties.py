@@ -43,15 +43,17 @@ class Parties(Resource):
         absent_as_null: bool = False,
         extensions: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        hosts: Iterable[str] | None = None,
     ) -> Invitation:
         """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
 
         ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
-        ``absent_as_null``, ``extensions`` in our credentials (docs/extensions.md), and ``headers`` with each call. All
-        of them are in its profile. Raises AlreadyRegistered; ValueError for a party, module, extension or header that
-        cannot exist, InvalidObject for our own identity.
+        ``absent_as_null``, ``extensions`` in our credentials (docs/extensions.md), and ``headers`` with each call. Its
+        endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. Raises
+        AlreadyRegistered; ValueError for a party, module, extension, header or host that cannot exist, InvalidObject
+        for our own identity.
         """
-        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         context = self._contexts()
         token = await registering.invite(context, *PartyId.of(party), wanted)
         return Invitation(context.identity.versions_url, Secret(token))
@@ -67,16 +69,18 @@ class Parties(Resource):
         absent_as_null: bool = False,
         extensions: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        hosts: Iterable[str] | None = None,
     ) -> Party:
         """Run the credentials handshake with the CPO that gave us ``token_a``.
 
         The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what the CPO has to
         offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, ``extensions`` in our
-        credentials (docs/extensions.md), and ``headers`` with each call. All of them are in its profile then. Raises
-        UnsupportedVersion, MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a
-        party which is registered; ValueError for an empty token, and a module, extension or header that cannot exist.
+        credentials (docs/extensions.md), and ``headers`` with each call. Its endpoints may lie on ``hosts`` beside that
+        of ``versions_url``. All of them are in its profile then. Raises UnsupportedVersion, MissingEndpoints,
+        CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is registered; ValueError for
+        an empty token, and a module, extension, header or host that cannot exist.
         """
-        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers)
+        wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         async with self._contexts.calling() as context:
             return await registering.register(context, versions_url, revealed(token_a), wanted)
 
@@ -97,13 +101,14 @@ class Parties(Resource):
         token: str | Secret,
         base64_token: bool = False,
         headers: Mapping[str, str] | None = None,
+        hosts: Iterable[str] | None = None,
     ) -> Diagnosis:
         """Check a partner with a token that it gave us, only reading (GET): what works, and what would not.
 
         Nothing is stored, and nothing raised for what the partner does: it is in the diagnosis. For a registered
-        partner: ``emsp.partner(party).diagnose()``. Raises ValueError for a header that cannot exist.
+        partner: ``emsp.partner(party).diagnose()``. Raises ValueError for a header or host that cannot exist.
         """
-        wanted = _first_profile(base64_token, None, False, None, headers)
+        wanted = _first_profile(base64_token, None, False, None, headers, hosts)
         async with self._contexts.calling() as context:
             return await doctor.examine(context, versions_url, revealed(token), wanted)
 
@@ -124,12 +129,16 @@ def _first_profile(
     absent_as_null: bool,
     extensions: Mapping[str, Any] | None,
     headers: Mapping[str, str] | None,
+    hosts: Iterable[str] | None,
 ) -> Profile:
-    """The profile that a party begins with. Raises ValueError for a module, extension or header that cannot exist."""
+    """The profile that a party begins with. Raises ValueError for a module, extension, header or host that cannot
+    exist.
+    """
     return Profile(
         base64_token=base64_token,
         required_modules=profile.read_value("required_modules", required_modules),
         absent_as_null=profile.read_value("absent_as_null", absent_as_null),
         credentials_extensions=profile.read_value("credentials_extensions", extensions),
         headers=profile.read_value("headers", headers),
+        hosts=profile.read_value("hosts", hosts),
     )

@@ -23,6 +23,7 @@ _HANDSHAKE = (
     o.flag("--absent-as-null", "it requires every member: optional ones that are absent are sent to it as null"),
     option("--extensions", "what our credentials for it alone have beyond OCPI, a JSON object", metavar="JSON"),
     o.header,
+    o.hosts,
     o.store,
     o.json,
     *o.identity,
@@ -61,6 +62,7 @@ party = group(
         option("--token", "a token that the partner gave us", type=o.token),
         o.flag("--base64", "present the token in base64 first (default: raw first, then base64)"),
         o.header,
+        o.hosts,
         option("--timeout", "for one read of an answer", type=o.timeout, default=10.0),
         o.store,
         o.json,
@@ -98,8 +100,8 @@ party = group(
         o.repeated(
             "--set changes",
             "a field and its new value: true or false, a number, a text; a list with commas (allowed_parties, "
-            "required_modules), RULE:ACTION with commas (actions), NAME=VALUE with commas (headers, endpoints), or the "
-            "name of a CSV file (matrix)",
+            "hosts, required_modules), RULE:ACTION with commas (actions), NAME=VALUE with commas (headers, endpoints), "
+            "or the name of a CSV file (matrix)",
             metavar="NAME=VALUE",
         ),
         o.repeated("--unset", "a field that goes back to its default", metavar="NAME"),

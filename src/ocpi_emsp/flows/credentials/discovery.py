@@ -11,9 +11,8 @@ Rules of this module (docs/spec-choices.md):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from attrs import frozen
@@ -33,19 +32,17 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import outgoing_request
-from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.bounds import ask
 from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, select
 from ocpi_emsp.flows.credentials.own_url import require_foreign
+from ocpi_emsp.flows.credentials.places import Places, elsewhere, few_of
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.models import Endpoint, Version, VersionDetail, VersionNumber
 from ocpi_emsp.url_policy import without_user_information
 
 MOST_VERSIONS = 100
 """Versions of a partner at most: OCPI has had eight so far."""
-_NAMED = 10
-"""Versions or modules that a message names; the others are counted."""
 _VERSION = re.compile(r"[0-9](?:\.[0-9]){1,2}")
 """A version of OCPI: what an answer to the partner repeats of its versions."""
 
@@ -99,8 +96,8 @@ def details_url(versions: Sequence[Version]) -> tuple[str, list[str]]:
     if not urls:
         known = dict.fromkeys(each.version.value for each in versions if _VERSION.fullmatch(each.version.value))
         raise UnsupportedVersion(
-            f"OCPI 2.1.1 is not offered; the partner's versions: {_named(each.version.value for each in versions)}",
-            said=f"OCPI 2.1.1 is not offered; your versions: {_named(known)}",
+            f"OCPI 2.1.1 is not offered; the partner's versions: {few_of(each.version.value for each in versions)}",
+            said=f"OCPI 2.1.1 is not offered; your versions: {few_of(known)}",
         )
     others = len(set(urls)) - 1
     return urls[0], [f"version 2.1.1 is listed with {others + 1} URLs, the first one is used"] if others else []
@@ -111,13 +108,21 @@ def _is_ours(version: Version) -> bool:
 
 
 async def _details(
-    context: Context, versions_url: str, token: str, profile: Profile
+    context: Context, places: Places, token: str, profile: Profile
 ) -> tuple[VersionDetail, list[Listed], list[str]]:
-    versions, notes = read_versions(await _get(context, versions_url, token, profile))
+    places.require_versions_url()
+    versions, notes = read_versions(await _get(context, places.versions_url, token, profile))
     url, more = details_url(versions)
-    require_foreign(context.identity, url)
+    require_callable(context, places, url)
     details, listed = read_details(await _get(context, url, token, profile))
     return details, listed, notes + more
+
+
+def require_callable(context: Context, places: Places, url: str) -> None:
+    """Raises CannotUseApi for a URL of ours, UnsafeUrl for one that the token is not sent to."""
+    require_foreign(context.identity, url)
+    context.check_url(url)
+    places.require(url)
 
 
 async def party_versions(context: Context, party: Party) -> list[Version]:
@@ -132,7 +137,7 @@ async def party_version_details(context: Context, party: Party) -> VersionDetail
     Raises UnsupportedVersion naming what is offered, PartnerError, UnsafeUrl, CannotUseApi.
     """
     url, token = party.versions_url or "", party.token or ""
-    return (await _details(context, url, token, party.profile))[0]
+    return (await _details(context, Places.of(url, party.profile, party), token, party.profile))[0]
 
 
 async def _get(context: Context, url: str, token: str, profile: Profile) -> msgspec.Raw:
@@ -143,13 +148,14 @@ async def _get(context: Context, url: str, token: str, profile: Profile) -> msgs
 # --- endpoints ------------------------------------------------------------------------------------------------------
 
 
-async def usable_offer(context: Context, versions_url: str, token: str, profile: Profile) -> Offer:
+async def usable_offer(context: Context, places: Places, token: str, profile: Profile) -> Offer:
     """The partner's endpoints, with all that are needed. Raises CannotUseApi, UnsupportedVersion, MissingEndpoints."""
+    versions_url = places.versions_url
     require_foreign(context.identity, versions_url)
     try:
-        details, listed, notes = await _details(context, versions_url, token, profile)
+        details, listed, notes = await _details(context, places, token, profile)
         require_version(details)
-        selected = select(context, profile, listed)
+        selected = select(context, profile, places, listed)
         for fault in selected.unusable.values():
             raise fault
     except (PartnerError, UnsafeUrl) as error:
@@ -172,19 +178,3 @@ def require_version(details: VersionDetail) -> None:
             f"the version details of 2.1.1 name version {details.version.value[:40]}",
             said="the version details of 2.1.1 name another version",
         )
-
-
-def elsewhere(versions_url: str, endpoints: Iterable[Endpoint]) -> list[str]:
-    """What is odd where endpoints do not lie on the server of the versions URL: the token goes there, too."""
-    away: dict[str, list[str]] = {}
-    for endpoint in endpoints:
-        if not same_origin(versions_url, endpoint.url):
-            away.setdefault(urlsplit(endpoint.url).netloc, []).append(endpoint.identifier.lower())
-    return [f"{_named(modules)} on another server than the versions: {host}" for host, modules in away.items()]
-
-
-def _named(names: Iterable[str]) -> str:
-    """The first of some names, and how many there are beyond them."""
-    listed = [name[:40] for name in names]
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more if listed else "none"

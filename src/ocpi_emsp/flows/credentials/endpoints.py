@@ -22,6 +22,7 @@ from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError
 from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.own_url import require_foreign
+from ocpi_emsp.flows.credentials.places import Places
 from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.flows.parties.party import Profile, matrix_of
 from ocpi_emsp.models import Endpoint, ModuleID, VersionDetail
@@ -100,13 +101,13 @@ def _require_few(documents: Sequence[msgspec.Raw]) -> None:
         raise AnswerUnusable(f"the details name {len(documents)} endpoints, at most {MOST_ENDPOINTS} are accepted")
 
 
-def select(context: Context, profile: Profile, listed: Sequence[Listed]) -> Selected:
+def select(context: Context, profile: Profile, places: Places, listed: Sequence[Listed]) -> Selected:
     """Choose the endpoints that are used."""
     needed = _called(context, profile) - {endpoint.identifier.lower() for endpoint in profile.endpoints}
     endpoints, unusable, notes = list[Endpoint](), dict[str, OcpiError](), list[str]()
     for module in dict.fromkeys(each.module for each in listed):
         entries = sorted((each for each in listed if each.module == module), key=lambda each: each.is_other_side)
-        faults = [(each, _fault(context, each)) for each in entries]
+        faults = [(each, _fault(context, places, each)) for each in entries]
         usable = [each for each, fault in faults if fault is None]
         bad = [fault for _, fault in faults if fault is not None]
         if not usable and module in needed:
@@ -137,7 +138,7 @@ def missing_modules(context: Context, profile: Profile, endpoints: Iterable[Endp
     return sorted(required_modules(context, profile) - offered)
 
 
-def _fault(context: Context, entry: Listed) -> OcpiError | None:
+def _fault(context: Context, places: Places, entry: Listed) -> OcpiError | None:
     """Why an entry cannot be used; None where it can."""
     name = f"the URL of {_named(entry.module)}"
     if "://" not in entry.url:
@@ -148,6 +149,7 @@ def _fault(context: Context, entry: Listed) -> OcpiError | None:
     try:
         require_foreign(context.identity, entry.url)
         context.check_url(entry.url)
+        places.require(entry.url)
     except OcpiError as error:
         return error
     return None

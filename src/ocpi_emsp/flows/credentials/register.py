@@ -27,6 +27,7 @@ from ocpi_emsp.flows.core.context import Context, new_id, new_token
 from ocpi_emsp.flows.credentials.bounds import ask, inbound, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
+from ocpi_emsp.flows.credentials.places import Places
 from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver
@@ -94,7 +95,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
         raise NotSupported("the support matrix switches POST /credentials (MSP -> CPO) off")
     await sweep(context)
     context = outbound(context)
-    offer = await usable_offer(context, versions_url, token_a, profile)
+    offer = await usable_offer(context, Places.of(versions_url, profile), token_a, profile)
     pending, token_b = await _begin(context, versions_url, profile)
     try:
         theirs = await _posted(context, offer, token_a, token_b, profile)
@@ -165,6 +166,7 @@ def _kept(known: Party, asked: Profile) -> Profile:
         absent_as_null=known.profile.absent_as_null or asked.absent_as_null,
         credentials_extensions=asked.credentials_extensions or known.profile.credentials_extensions,
         headers=asked.headers or known.profile.headers,
+        hosts=asked.hosts or known.profile.hosts,
     )
 
 
@@ -190,7 +192,8 @@ async def accept_credentials(
     """
     token, seen, context = new_token(), party.token, inbound(context)
     for _ in range(_CROSSINGS):
-        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
+        places = Places.of(theirs.url, party.profile, party, by_partner=True)
+        offer = await usable_offer(context, places, theirs.token, party.profile)
         async with context.store.transaction() as tx:
             current = await find_party(tx, party.country_code, party.party_id)
             if current is None or current.state is not party.state:

@@ -31,6 +31,7 @@ from ocpi_emsp.flows.core.context import Context, new_token
 from ocpi_emsp.flows.credentials.bounds import ask, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
+from ocpi_emsp.flows.credentials.places import Places
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
 from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
@@ -102,7 +103,7 @@ async def update(context: Context, country_code: str, party_id: str, versions_ur
     method = renewal_method(context, party)
     may(party.state, PartyChange.OUR_PUT, party)
     url = versions_url or party.versions_url or ""
-    offer = await usable_offer(context, url, party.token or "", party.profile)
+    offer = await usable_offer(context, Places.of(url, party.profile, party), party.token or "", party.profile)
     return await update_credentials(context, party, method, offer)
 
 
@@ -216,7 +217,8 @@ async def _with_offer(context: Context, party: Party, theirs: Credentials, befor
     Raises RegistrationFailed.
     """
     try:
-        offer = await usable_offer(context, theirs.url, theirs.token, party.profile)
+        places = Places.of(theirs.url, party.profile, party, by_partner=True)
+        offer = await usable_offer(context, places, theirs.token, party.profile)
     except RegistrationFailed as error:
         if before is None:
             raise
@@ -271,7 +273,8 @@ async def _offer_if_newer(context: Context, party: Party, theirs: Credentials) -
 async def _offer_with(context: Context, versions_url: str, token: str, party: Party) -> Offer | None:
     """The endpoints that this token opens, or None."""
     with suppress(RegistrationFailed):
-        return await usable_offer(context, versions_url, token, party.profile)
+        places = Places.of(versions_url, party.profile, party, by_partner=True)
+        return await usable_offer(context, places, token, party.profile)
     return None
 
 

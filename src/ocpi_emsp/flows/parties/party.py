@@ -176,6 +176,8 @@ class Profile:
     """How many objects it may store here; None for ``QuotaLimits.objects``."""
     max_bytes: int | None = None
     """How many bytes their documents may have; None for ``QuotaLimits.bytes``."""
+    hosts: tuple[str, ...] = ()
+    """Hosts that its URLs may lie on beside that of its versions URL; with them, it may move to no other."""
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""

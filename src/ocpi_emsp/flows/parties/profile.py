@@ -44,6 +44,7 @@ from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import OUTGOING
 from ocpi_emsp.scalars import given
 from ocpi_emsp.support import SupportMatrix
+from ocpi_emsp.url_policy import canonical_host
 
 
 async def get_profile(context: Context, country_code: str, party_id: str) -> Profile:
@@ -209,6 +210,14 @@ def _endpoints(value: Any) -> tuple[Endpoint, ...]:
     return tuple(Endpoint(identifier=ModuleID.of(module), url=url.partition("#")[0]) for module, url in found.items())
 
 
+def _hosts(value: Any) -> tuple[str, ...]:
+    example = "['api.example.com']"
+    try:
+        return tuple(dict.fromkeys(canonical_host(each.strip()) for each in _texts(value, example)))
+    except ValueError:
+        raise ValueError(f"expected a list of host names, for example {example}") from None
+
+
 def _extensions(value: Any) -> str | None:
     """Given as a mapping, or as the JSON object that is stored."""
     expected = 'expected a mapping of names to values, or a JSON object, for example {"vendor_id": 7}'
@@ -285,5 +294,6 @@ _READERS: Mapping[str, _Value] = {
     "endpoints": _endpoints,
     "max_objects": _whole_number(1_000_000),
     "max_bytes": _whole_number(1_000_000_000),
+    "hosts": _hosts,
     "without_locations": _flag,
 }

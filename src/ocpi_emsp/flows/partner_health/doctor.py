@@ -11,7 +11,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,9 +36,10 @@ from ocpi_emsp.flows.calls.fetch_one import read
 from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.bounds import ask
-from ocpi_emsp.flows.credentials.discovery import details_url, elsewhere, read_versions, require_version
+from ocpi_emsp.flows.credentials.discovery import details_url, read_versions, require_callable, require_version
 from ocpi_emsp.flows.credentials.endpoints import Listed, missing_modules, read_details, select
 from ocpi_emsp.flows.credentials.own_url import require_foreign
+from ocpi_emsp.flows.credentials.places import Places, allowable_hosts, elsewhere
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, load_party, matrix_of
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis, Works
 from ocpi_emsp.flows.partner_health.expected_support import Seen, expected_support
@@ -270,7 +271,8 @@ class _Visit:
         odd = "".join(f"; {note}" for note in notes + more)
         self.note("versions", _WARNING if odd else _OK, f"2.1.1 is offered (of {len(versions)}: {offered}){odd}")
         try:
-            require_foreign(self.context.identity, url)
+            self._suggest_hosts([url])
+            require_callable(self.context, self.places, url)
             details, listed = read_details(await self._get(url))
             require_version(details)
         except (PartnerError, RegistrationFailed, UnsafeUrl) as error:
@@ -279,8 +281,20 @@ class _Visit:
         self.note("details", _OK, f"{counted(len(listed), 'endpoint')} at {url[:200]}")
         return listed
 
+    @property
+    def places(self) -> Places:
+        """Where its URLs may lie."""
+        return Places.of(self.party.versions_url or "", self.party.profile, self.registered)
+
+    def _suggest_hosts(self, urls: Iterable[str]) -> None:
+        hosts = allowable_hosts(self.context, self.places, urls)
+        if hosts:
+            why = "its version details or endpoints lie on another host than its versions URL"
+            self._suggest("hosts", [*self.party.profile.hosts, *hosts], why, len(hosts))
+
     def _endpoints(self, versions_url: str, listed: Sequence[Listed]) -> None:
-        selected = select(self.context, self.party.profile, listed)
+        selected = select(self.context, self.party.profile, self.places, listed)
+        self._suggest_hosts(each.url for each in listed)
         self.seen.modules = frozenset(each.module for each in listed)
         self.seen.unusable |= {module: fault.message for module, fault in selected.unusable.items()}
         self.party = evolve(self.party, endpoints=selected.endpoints)

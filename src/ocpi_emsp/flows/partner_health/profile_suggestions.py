@@ -20,6 +20,7 @@ from attrs import asdict, evolve, frozen
 from ocpi_emsp.codec.readings import time_zones
 from ocpi_emsp.codec.zones import naive_timestamps
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.credentials.places import Places
 from ocpi_emsp.flows.locations.read import joined
 from ocpi_emsp.flows.parties.hub_owners import known_owners, owners_behind
 from ocpi_emsp.flows.parties.owner_evidence import EVSE_ID, MEMBERS, OPERATOR_NAME, read_owner, text_at
@@ -61,6 +62,7 @@ async def suggestions(context: Context, country_code: str, party_id: str) -> lis
         seen = await _Seen.read(context, tx, party)
         return [
             *_base64(party),
+            *_hosts(party),
             *await _page_limit(context, tx, party),
             *_time_zone(party, seen),
             *await _cdr_ids(tx, party, seen),
@@ -108,6 +110,13 @@ def _base64(party: Party) -> Iterator[Suggestion]:
     if party.sends_base64 and not party.profile.base64_token:
         why = "it sends its own token in base64, and may expect ours like that"
         yield Suggestion(name="base64_token", value=True, why=why, evidence=1)
+
+
+def _hosts(party: Party) -> Iterator[Suggestion]:
+    hosts = Places.of(party.versions_url or "", party.profile).other_hosts(each.url for each in party.endpoints)
+    if hosts:
+        why = "its endpoints lie there, beside its versions URL; with hosts, it can name no others"
+        yield Suggestion(name="hosts", value=[*party.profile.hosts, *hosts], why=why, evidence=len(hosts))
 
 
 async def _page_limit(context: Context, tx: Transaction, party: Party) -> list[Suggestion]:
