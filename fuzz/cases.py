@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hypothesis import strategies as st
-from targets import TOKEN
+from targets import TOKEN, conformance
 
 from ocpi_emsp.codec import dump
 from ocpi_emsp.testing.payloads import PUSHED, SORTS, payloads
@@ -128,4 +128,5 @@ CASES: Mapping[str, st.SearchStrategy[Mapping[str, str]]] = {
     "envelope": st.fixed_dictionaries({"body": bodies()}),
     "path": st.fixed_dictionaries({"path": paths()}),
     "dispatch": requests(),
+    "openapi": st.deferred(lambda: conformance().cases(conformance().operations())),
 }

@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NAMES = ("decode", "check", "headers", "envelope", "path", "dispatch")
+NAMES = ("decode", "check", "headers", "envelope", "path", "dispatch", "openapi")
 CRASHES = Path(__file__).parent.parent / "tests/vectors/crashes"
 
 
@@ -29,9 +29,7 @@ def main() -> int:
     """Run; 0 where nothing was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument(
-        "--target", action="append", choices=("decode", "check", "headers", "envelope", "path", "dispatch")
-    )
+    parser.add_argument("--target", action="append", choices=NAMES)
     parser.add_argument("--engine", choices=("hypothesis", "atheris"), default="hypothesis")
     arguments = parser.parse_args()
     if arguments.engine == "atheris":

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import httpx
@@ -114,6 +118,19 @@ def dispatch(case: Case) -> None:
     assert token not in response.body.decode() or case["path"].lower().rstrip("/").endswith("/credentials")
 
 
+def openapi(case: Case) -> None:
+    """What is answered is what the OpenAPI description says, whoever asks (tests/openapi)."""
+    conformance().conforms(case)
+
+
+def conformance() -> ModuleType:
+    """tests/openapi/conformance.py, which needs schemathesis: half a second to import."""
+    tests = str(Path(__file__).parent.parent / "tests")
+    if tests not in sys.path:
+        sys.path.insert(0, tests)
+    return import_module("openapi.conformance")
+
+
 TARGETS: Mapping[str, Target] = {
     "decode": decode_,
     "check": check_,
@@ -121,6 +138,7 @@ TARGETS: Mapping[str, Target] = {
     "envelope": envelope,
     "path": path,
     "dispatch": dispatch,
+    "openapi": openapi,
 }
 
 

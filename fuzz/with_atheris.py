@@ -49,7 +49,7 @@ def fuzz(seconds: float, targets: Sequence[str] | None) -> int:
     def one(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)
         target = names[provider.ConsumeIntInRange(0, len(names) - 1)]
-        if provider.ConsumeBool():
+        if provider.ConsumeBool() or target == "openapi":  # its cases are no bytes
             drawn[target](provider.ConsumeBytes(provider.remaining_bytes()))
         else:
             run(target, _case(target, provider))

@@ -53,6 +53,7 @@ LAYERS = (
     "flows.sync",
     "flows.partner_health",
     "flows",  # the package itself
+    "openapi",
     "settings",
     "_rate_limiter",
     "transports",

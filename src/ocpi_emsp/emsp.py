@@ -33,6 +33,7 @@ from ocpi_emsp.flows.events.delivery import redeliver
 from ocpi_emsp.flows.partner_health.gauges import observe
 from ocpi_emsp.flows.serving.dispatch import dispatch
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
+from ocpi_emsp.openapi import describe
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
@@ -228,6 +229,13 @@ class Emsp(Resource):
     def _answer(self, head: Request, read: ReadBody) -> Response:
         """Answer one request whose body is still to be read, for the adapters."""
         return _bridge.run(dispatch(self._contexts(), head, read))
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe what is served by default, as an OpenAPI 3.1 document (docs/openapi.md)."""
+        identity = self.identity
+        return describe(
+            name=identity.business_details.name, url=identity.url, matrix=self.matrix, limits=self.limits.http
+        )
 
     # --- events and background work -------------------------------------------------------------------------------
 

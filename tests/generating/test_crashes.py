@@ -44,6 +44,7 @@ CALM = {
         "id": "",
         "body": '{"id":"1"}',
     },
+    "openapi": {"operation": "tokens.list", "path": "{}", "query": '{"limit": 1}', "body": ""},
 }
 
 

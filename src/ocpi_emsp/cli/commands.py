@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
         partners.commands,
     ),
     "Data": (*data.objects, data.authorizations, data.rejections, data.events),
-    "Check": (check.check, check.report, check.reconcile, check.rules, check.matrix),
+    "Check": (check.check, check.report, check.reconcile, check.rules, check.matrix, check.openapi),
     "Operate": (operate.db, operate.export, operate.import_, operate.completion),
 }
 """In the order of the help."""

@@ -295,11 +295,13 @@ url_policy = Setting(
     default="https",
     show_default=True,
 )
+our_url = Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL")
+our_name = Setting("--name", "our name, as partners see it", metavar="NAME")
 identity = (
-    Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL"),
+    our_url,
     Setting("--country-code", "our country code, such as IT", metavar="CC"),
     Setting("--party-id", "our party id, such as BEC", metavar="ID"),
-    Setting("--name", "our name, as partners see it", metavar="NAME"),
+    our_name,
     url_policy,
 )
 pixels = whole(0, 99_999, name="pixels")

@@ -80,3 +80,12 @@ matrix = command(
     o.flag("--full", "everything that the specification has, switched on"),
     o.formats("markdown", "csv", "json"),
 )
+openapi = command(
+    "openapi",
+    "openapi",
+    "Print an OpenAPI 3.1 description of what we serve.",
+    o.flag("--full", "with everything that the specification has, switched on"),
+    o.our_url,
+    o.our_name,
+    epilog="It is JSON, and what emsp.openapi() returns; docs/openapi.md says how it is meant.",
+)

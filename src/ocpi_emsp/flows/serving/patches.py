@@ -27,7 +27,7 @@ from ocpi_emsp.models import Connector, Credentials, Evse, Location, Session, Ta
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.routes import Route
 
-_OBJECTS: Final[Mapping[str, Any]] = {
+OBJECTS: Final[Mapping[str, Any]] = {
     "credentials.patch": Credentials,
     "locations.patch_location": Location,
     "locations.patch_evse": Evse,
@@ -40,7 +40,7 @@ _READ_BESIDE: Final[Mapping[Any, frozenset[str]]] = {Session: frozenset(NAMES_OF
 """Extensions that are read (docs/extensions.md)."""
 _MEMBERS: Final = {
     kind: frozenset(fields_dict(kind)) | names_of_patch(kind) | _READ_BESIDE.get(kind, frozenset())
-    for kind in _OBJECTS.values()
+    for kind in OBJECTS.values()
 }
 _PLACES: Final[Mapping[str, tuple[str, str, str]]] = {
     "locations.patch_location": (Kind.LOCATION, "location_id", ""),
@@ -56,7 +56,7 @@ _NULL: Final = msgspec.Raw(b"null")
 
 async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
     """The request, without what no PATCH can mean. Raises NotJson; InvalidObject where it holds no member."""
-    kind = _OBJECTS.get(route.name)
+    kind = OBJECTS.get(route.name)
     if kind is None:
         return incoming
     changes = members(incoming.request.body)
