@@ -52,7 +52,7 @@ def test_an_invitation_of_another_process_works_at_the_server(server: str, elsew
     invited = elsewhere("invite", "nl-tnm", *WHO, "--json")
     assert (invited.status, invited.err) == (0, "")
     invitation = json.loads(invited.out)
-    assert set(invitation) == {"versions_url", "token_a"}
+    assert set(invitation) == {"versions_url", "token_a", "expires_at"}
     assert invitation["versions_url"] == f"{server}/versions"
 
     async def play() -> tuple[list[Exchange], list[Exchange]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
     assert ready["versions_url"] == ready["url"] + "/versions"
     first, second = ready["invitations"]
     assert (second["country_code"], second["party_id"]) == ("DE", "ABC")
-    assert set(first) == {"country_code", "party_id", "versions_url", "token_a"}
+    assert set(first) == {"country_code", "party_id", "versions_url", "token_a", "expires_at"}
 
     handshake, push = anyio.run(registered, first["versions_url"], first["token_a"])
     assert [exchange.status for exchange in handshake] == [200, 200, 201]
@@ -57,12 +58,13 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
 
 def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) -> None:
     server = start("serve", *LOCAL, "--invite", "NL-TNM")
-    lines = [server.stdout.readline() for _ in range(4)]
+    lines = [server.stdout.readline() for _ in range(5)]
     assert lines[0].startswith("eMSP IT-BEC answers at http://127.0.0.1:")
     assert lines[0].endswith("/ocpi/emsp/versions\n")
     assert lines[1] == "invitation for NL-TNM\n"
     assert lines[2].split() == ["versions", "URL", lines[0].split()[-1]]
     assert lines[3].split()[:2] == ["token", "A"]
+    assert re.fullmatch(r"  expires       \d{4}-\d\d-\d\dT[\d:]{8}Z\n", lines[4])
     answer = httpx.get(lines[2].split()[-1], headers={"Authorization": f"Token {lines[3].split()[-1]}"})
     assert answer.json()["data"][0]["version"] == "2.1.1"
     server.send_signal(signal.SIGINT)

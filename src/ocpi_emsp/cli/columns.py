@@ -102,6 +102,7 @@ _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     Kind.PARTY: {
         **_PARTY,
         "state": "state",
+        "expires": "expires_at",
         "name": "business_details/name",
         "modules": _modules,
         "versions URL": "versions_url",

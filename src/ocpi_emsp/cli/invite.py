@@ -9,6 +9,7 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.stores import emsp_of
+from ocpi_emsp.codec import wire_time
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.resources import Invitation
 
@@ -27,6 +28,7 @@ def run(arguments: Arguments) -> int:
             extensions=None if arguments.extensions is None else extensions(arguments.extensions),
             headers=headers_of(arguments.headers),
             hosts=arguments.hosts or None,
+            expires=arguments.expires,
         )
     if arguments.json:
         output.write_json(as_json(invitation), indent=None)
@@ -37,10 +39,15 @@ def run(arguments: Arguments) -> int:
 
 def as_json(invitation: Invitation) -> dict[str, str]:
     """What to hand to the CPO, as a JSON document has it."""
-    return {"versions_url": invitation.versions_url, "token_a": invitation.token_a.reveal()}
+    return {
+        "versions_url": invitation.versions_url,
+        "token_a": invitation.token_a.reveal(),
+        "expires_at": wire_time(invitation.expires_at),
+    }
 
 
 def print_invitation(party: PartyId, invitation: Invitation) -> None:
     """What to hand to the CPO, in a secure way."""
     output.write(f"invitation for {party.country_code}-{party.party_id}\n")
     output.write(f"  versions URL  {invitation.versions_url}\n  token A       {invitation.token_a.reveal()}\n")
+    output.write(f"  expires       {wire_time(invitation.expires_at)}\n")

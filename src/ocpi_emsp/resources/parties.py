@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,8 @@ class Invitation:
     versions_url: str
     token_a: Secret
     """What it presents until it is registered: ``reveal()`` gives the text."""
+    expires_at: datetime
+    """When that stops working."""
 
 
 class Parties(Resource):
@@ -44,19 +47,21 @@ class Parties(Resource):
         extensions: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         hosts: Iterable[str] | None = None,
+        expires: timedelta | None = None,
     ) -> Invitation:
         """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
 
         ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
         ``absent_as_null``, ``extensions`` in our credentials (docs/extensions.md), and ``headers`` with each call. Its
-        endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. Raises
-        AlreadyRegistered; ValueError for a party, module, extension, header or host that cannot exist, InvalidObject
-        for our own identity.
+        endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. The token works
+        for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and for the registration alone.
+        Raises AlreadyRegistered; ValueError for a party, module, extension, header, host or time that cannot exist,
+        InvalidObject for our own identity.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         context = self._contexts()
-        token = await registering.invite(context, *PartyId.of(party), wanted)
-        return Invitation(context.identity.versions_url, Secret(token))
+        token, expires_at = await registering.invite(context, *PartyId.of(party), wanted, expires)
+        return Invitation(context.identity.versions_url, Secret(token), expires_at)
 
     @blocking
     async def register(

@@ -40,6 +40,7 @@ invite = command(
     "invite",
     "Make a token A for a CPO that shall register with us.",
     Argument("party", "the CPO, such as NL-TNM", type=o.party),
+    option("--expires", "how long the token works, such as 12h or 7d (default: 7d)", type=o.duration),
     *_HANDSHAKE,
 )
 register = command(

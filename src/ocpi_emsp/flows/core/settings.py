@@ -138,6 +138,9 @@ class CredentialLimits:
 
     token_grace: timedelta = field(default=timedelta(hours=24), validator=_WAIT)
     """How long a replaced token works if the new one is never used: a day to repair a lost answer."""
+    invitation_lifetime: timedelta = field(default=timedelta(days=7), validator=_TIME)
+    """How long the token A of an invitation works: a week for people on both sides to register; then it is in mails
+    and tickets alone."""
     renewal_window: timedelta = field(default=timedelta(days=7), validator=_WAIT)
     """How long a partner that ended its registration may begin a new one with the token that it has: a hub that renews
     with DELETE and POST does both within minutes, or days where people have a part in it."""

@@ -5,7 +5,8 @@ Rules of this module (docs/spec-choices.md row 19):
 - PATCH merges onto the credentials that are stored and then behaves as PUT;
 - a party keeps its country_code and party_id: they are the owner of everything that it sent;
 - what is over the bounds of bounds.py is refused before we call the partner: it may send the same again;
-- GET answers with the token that the request carried: it is the one that works;
+- GET answers with the token that the request carried: it is the one that works; with the token A of a registration that
+  is done, it answers with another one, since the party lost the answer;
 - where a partner's API cannot be used, it hears one sentence and the correlation id, whatever lies behind its URLs: we
   are no scanner of networks for it. The reason is in our log and in an event.
 """
@@ -27,6 +28,7 @@ from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit, error_text
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored, deviating
 from ocpi_emsp.flows.parties.party import PartyState, end_registration
+from ocpi_emsp.flows.parties.token_a import is_spent, replaced
 from ocpi_emsp.models import BusinessDetails, Credentials
 from ocpi_emsp.routes import incoming as route
 from ocpi_emsp.wire import Response
@@ -40,7 +42,10 @@ _CLAUSE = "credentials.md#21-credentials-object"
 
 async def get(incoming: Incoming) -> Response:
     """Our credentials for this party."""
-    return incoming.answer(our_credentials(incoming.context, incoming.party.profile, incoming.caller.token))
+    token, context = incoming.caller.token, incoming.context
+    if is_spent(incoming.caller):
+        token = await replaced(context, incoming.caller, incoming.correlation_id)
+    return incoming.answer(our_credentials(context, incoming.party.profile, token))
 
 
 async def post(incoming: Incoming) -> Response:
@@ -115,5 +120,5 @@ async def _record(incoming: Incoming, error: RegistrationFailed) -> None:
 
 def _allowed(incoming: Incoming) -> list[str]:
     """The methods that this party may use instead, of those that the matrix switches on."""
-    methods = _METHODS.get(incoming.party.state, ("GET", "POST"))
+    methods = ("GET",) if is_spent(incoming.caller) else _METHODS.get(incoming.party.state, ("GET", "POST"))
     return [method for method in methods if route(f"credentials.{method.lower()}").on(incoming.matrix)]

@@ -10,6 +10,7 @@ Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
@@ -45,6 +46,7 @@ from ocpi_emsp.flows.parties.party import (
     token_hash,
 )
 from ocpi_emsp.flows.parties.pending_push import AFTER_REGISTERING, request_push
+from ocpi_emsp.flows.parties.token_a import expiry
 from ocpi_emsp.models import Credentials, ModuleID
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.routes import outgoing
@@ -54,12 +56,14 @@ _CROSSINGS = 3
 """How often a partner's new token is tried, where another one was received meanwhile: two renewals cross, not more."""
 
 
-async def invite(context: Context, country_code: str, party_id: str, profile: Profile) -> str:
-    """Token A for a CPO that shall register with us; an earlier token A of the same CPO stops working.
+async def invite(
+    context: Context, country_code: str, party_id: str, profile: Profile, expires: timedelta | None = None
+) -> tuple[str, datetime]:
+    """Token A for a CPO that shall register with us, and when it expires; an earlier one of the same CPO stops working.
 
-    Raises AlreadyRegistered; InvalidObject for our own identity.
+    Raises AlreadyRegistered; InvalidObject for our own identity; TypeError or ValueError for ``expires``.
     """
-    context = context.correlated()
+    context, expires_at = context.correlated(), expiry(context, expires)
     await sweep(context)
     key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
     if _is_us(context, key.country_code, key.party_id):
@@ -76,10 +80,11 @@ async def invite(context: Context, country_code: str, party_id: str, profile: Pr
             state=state,
             profile=profile,
             issued=(issue(token, now),),
+            expires_at=expires_at,
             seen_owners=seen,
         )
         await put_party(tx, invited, now, context.correlation_id)
-    return token
+    return token, expires_at
 
 
 async def register(context: Context, versions_url: str, token_a: str, profile: Profile) -> Party:
@@ -205,7 +210,7 @@ async def accept_credentials(
                 continue
             state, now = after(current.state, change, party, allow=allow), context.clock.now()
             if change is PartyChange.THEIR_POST:
-                current = _registering_with(current, presented)
+                current = _registering_with(current, presented, now)
             updated = evolve(
                 with_credentials(current, theirs),
                 state=state,
@@ -222,12 +227,12 @@ async def accept_credentials(
     raise CannotUseApi(f"the credentials of {party} change faster than they can be verified")
 
 
-def _registering_with(party: Party, token: str) -> Party:
+def _registering_with(party: Party, token: str, now: datetime) -> Party:
     """The party with the token of its POST alone in use. It is remembered, unless the party began with another one."""
     used = token_hash(token)
-    issued = tuple(each for each in party.issued if each.sha256 == used)
+    issued = tuple(evolve(each, registered_at=now) for each in party.issued if each.sha256 == used)
     first = party.token_a if party.state is PartyState.UNREGISTERED else None
-    return evolve(party, issued=issued, token_a=first or used, unregistered_at=None)
+    return evolve(party, issued=issued, token_a=first or used, expires_at=None, unregistered_at=None)
 
 
 async def fetch_credentials(context: Context, party: Party) -> Credentials:

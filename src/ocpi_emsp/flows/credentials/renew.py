@@ -49,6 +49,7 @@ from ocpi_emsp.flows.parties.party import (
     read_party,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push
+from ocpi_emsp.flows.parties.token_a import with_expiry
 from ocpi_emsp.models import Credentials, Envelope
 from ocpi_emsp.ports import Entry, Kind, Query, Transaction
 from ocpi_emsp.routes import outgoing
@@ -68,7 +69,8 @@ async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
     found, read_on = list[Party](), reader(context, Kind.PARTY, (None, None))
     while len(found) < limit and (records := await read_on(limit - len(found), after)):
         after = records[-1].sequence
-        parties = (evolve(read_party(each.document), sequence=each.sequence) for each in records)
+        read = (evolve(read_party(each.document), sequence=each.sequence) for each in records)
+        parties = (with_expiry(context, party) for party in read)
         found += [party for party in parties if party.state is not PartyState.REGISTERING]
     return found
 
@@ -76,7 +78,8 @@ async def list_parties(context: Context, limit: int, after: int) -> list[Party]:
 async def get(context: Context, country_code: str, party_id: str) -> Party | None:
     """The party, or None."""
     async with context.store.transaction(read_only=True) as tx:
-        return await find_party(tx, country_code, party_id)
+        party = await find_party(tx, country_code, party_id)
+    return None if party is None else with_expiry(context, party)
 
 
 def standing(party: Party | None) -> Standing:

@@ -63,6 +63,8 @@ class IssuedToken:
     offered: bool = False
     """It was sent in a PUT without a usable answer yet: the party may have accepted it, or not. Until one of the two
     shows, it ends no other token and time ends none for it."""
+    registered_at: DateTime | None = None
+    """When the party registered with it: from then on it opens what token_a.py says."""
 
 
 @frozen(kw_only=True)
@@ -250,6 +252,8 @@ class Party:
     """It was seen to send its token in base64."""
     token_a: str | None = field(default=None, repr=False)
     """The hash of the token with which it registered: a partner that ends its registration may begin anew with it."""
+    expires_at: DateTime | None = None
+    """When the token A of its invitation stops working; None once it is registered."""
     unregistered_at: DateTime | None = None
     """When it ended its registration."""
     seen_owners: tuple[str, ...] = ()
@@ -485,7 +489,7 @@ def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -
     # One that was offered, and not used for so long while an earlier one was, was never accepted.
     later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
     given = [each.issued_at for each in later if not each.offered]
-    if given and now - given[-1] > grace:
+    if given and now - (used.registered_at or given[-1]) > grace:
         raise NotAuthenticated("the token was replaced")
     return (*settled, *later)
 

@@ -54,6 +54,7 @@ from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
 from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
+from ocpi_emsp.flows.parties.token_a import require_open
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
@@ -215,6 +216,7 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
     party = caller.party
     if party.state is not PartyState.REGISTERED and route.module not in _BEFORE_REGISTRATION:
         raise NotAuthenticated("this token is for the registration only")
+    require_open(context, caller, route.name)
     if party.state is PartyState.REGISTERING and route.method != "GET":
         raise NotAuthenticated("this token is for the registration only")
     if party.state is PartyState.UNREGISTERED and route.name == "credentials.get":

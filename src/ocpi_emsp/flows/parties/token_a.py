@@ -1,0 +1,75 @@
+"""What a token A opens, and how long.
+
+Rules of this module (credentials.md 3; docs/spec-choices.md row 19, docs/credentials.md):
+- the token of an invitation opens the versions and the POST, until it expires;
+- once a party registered with it, it opens one thing, in the grace time and until the new one is used: the GET of our
+  credentials, for a party that lost the answer to its POST. That answers with another token, which works.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from ocpi_emsp.errors import NotAuthenticated
+from ocpi_emsp.flows.core.context import Context, new_token
+from ocpi_emsp.flows.parties.issued_tokens import reissue
+from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, get_party, put_party, token_hash
+
+_ONE_GET = frozenset({"credentials.get", "credentials.post"})
+"""What answers with our credentials, and what says 405: it is registered already."""
+
+
+def expiry(context: Context, expires: timedelta | None) -> datetime:
+    """When a token A that is made now stops working. Raises TypeError or ValueError for what is no time from now on."""
+    lifetime = context.limits.credentials.invitation_lifetime if expires is None else expires
+    if not isinstance(lifetime, timedelta):
+        raise TypeError(f"invalid expires '{lifetime}': expected a timedelta, for example timedelta(days=7)")
+    if lifetime <= timedelta(0):
+        raise ValueError(f"invalid expires '{lifetime}': expected a timedelta above 0, for example timedelta(days=7)")
+    try:
+        return context.clock.now() + lifetime
+    except OverflowError:
+        raise ValueError(
+            f"invalid expires '{lifetime}': expected a date before the year 10000, for example timedelta(days=7)"
+        ) from None
+
+
+def with_expiry(context: Context, party: Party) -> Party:
+    """The party; one that an earlier version invited says when its token stops working, too."""
+    if party.state is not PartyState.INVITED or party.expires_at is not None or not party.issued:
+        return party
+    return evolve(party, expires_at=party.issued[-1].issued_at + context.limits.credentials.invitation_lifetime)
+
+
+def require_open(context: Context, caller: Caller, route: str) -> None:
+    """Raises NotAuthenticated for a token A that expired, or that opens other routes no more."""
+    party = caller.party
+    if party.state is PartyState.INVITED:
+        expires_at = with_expiry(context, party).expires_at
+        if expires_at is not None and context.clock.now() > expires_at:
+            raise NotAuthenticated("the invitation expired: a registration needs a new token A")
+    elif is_spent(caller) and route not in _ONE_GET:
+        raise NotAuthenticated(
+            "this token was for the registration: use the one of the answer to the POST, or GET the credentials"
+        )
+
+
+def is_spent(caller: Caller) -> bool:
+    """True where the party registered with this token, and uses it again."""
+    party = caller.party
+    if party.state is not PartyState.REGISTERED or not party.issued or party.issued[0].registered_at is None:
+        return False
+    return party.issued[0].sha256 == token_hash(caller.token)
+
+
+async def replaced(context: Context, caller: Caller, correlation_id: str) -> str:
+    """A token that works, for a party that lost the answer to the POST of this one. Raises NotAuthenticated."""
+    token, now = new_token(), context.clock.now()
+    async with context.store.transaction() as tx:
+        party = await get_party(tx, caller.party.country_code, caller.party.party_id)
+        if not is_spent(evolve(caller, party=party)):  # another request used the new token, or ended the registration
+            raise NotAuthenticated("the token was replaced")
+        await put_party(tx, evolve(party, issued=reissue(party, token, now)), now, correlation_id)
+    return token
