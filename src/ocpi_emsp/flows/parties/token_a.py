@@ -22,7 +22,7 @@ _ONE_GET = frozenset({"credentials.get", "credentials.post"})
 
 
 def expiry(context: Context, expires: timedelta | None) -> datetime:
-    """When a token A that is made now stops working. Raises TypeError or ValueError for what is no time from now on."""
+    """When a token A that is made now stops working. Raises TypeError, or ValueError for a time that is not ahead."""
     lifetime = context.limits.credentials.invitation_lifetime if expires is None else expires
     if not isinstance(lifetime, timedelta):
         raise TypeError(f"invalid expires '{lifetime}': expected a timedelta, for example timedelta(days=7)")
