@@ -63,7 +63,7 @@ def test_another_party_reaches_nothing() -> None:
     world = two_parties(MemoryStore())
     statuses = attack(world, "other", through(all_of(world), len(DOORS)))
     assert len(statuses) >= HELD
-    assert {200, 201, 404, 405} <= set(statuses)
+    assert {200, 201, 404, 405} == set(statuses), "429 would say that most were not read"
 
 
 def test_a_hub_that_may_write_for_everybody_reaches_nothing_of_a_registered_party() -> None:

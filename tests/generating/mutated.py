@@ -17,7 +17,7 @@ from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials
 from two_parties import DRIVER
 
-_METHODS: Final = ("PUT", "PUT", "PUT", "PATCH", "PATCH", "POST", "POST", "GET", "DELETE", "HEAD", "TRACE", "", "put")
+_METHODS: Final = ("PUT", "PATCH", "POST", "GET", "HEAD", "TRACE", "", "put")
 _VALUES: Final[tuple[Any, ...]] = (
     None, True, -1, 0, 1e308, 10**400, "", " ", "x" * 300, "\0", "\ud800", "\u202e", "٣", "2024-13-01T00:00:00Z",
     "2024-01-01T00:00:00+99:99", "0000-00-00T00:00:00Z", [], [[]], [None], [{}] * 50, {}, {"": ""}, {"id": 1}, "NaN",
@@ -37,38 +37,42 @@ _QUERIES: Final = (
     "date_from=9999-12-31T23:59:59Z", "date_from=0001-01-01T00:00:00%2B14:00", "a" * 5000,
 )  # fmt: skip
 _HEADERS: Final[tuple[Mapping[str, str], ...]] = (
-    {}, {}, {}, {"content-encoding": "gzip"}, {"content-type": "text/xml; charset=utf-16"},
+    {"content-encoding": "gzip"}, {"content-type": "text/xml; charset=utf-16"},
     {"x-request-id": "x" * 5000},
     {"x-correlation-id": "a\r\nb"}, {"content-length": "-1"}, {"transfer-encoding": "chunked"}, {"accept": "text/html"},
 )  # fmt: skip
 
 
-def requests(command: str, number: int, seed: int = 12) -> Iterator[Attempt]:
-    """So many requests; ``command`` is the id of one that was sent."""
-    chance = random.Random(seed)
-    whole = _whole(command)
+def requests(command: Callable[[], str], number: int) -> Iterator[Attempt]:
+    """So many requests; ``command`` gives the id of one that was sent."""
+    chance = random.Random(12)
     for _ in range(number):
-        path, document = chance.choice(whole)
+        path, methods, document = chance.choice(_whole(command()))
         yield Attempt(
-            chance.choice(_METHODS),
-            "/2.1.1/" + (_path(chance, path) if chance.random() < 0.3 else path),
+            chance.choice(methods if chance.random() < 0.9 else _METHODS),
+            "/2.1.1/" + (_path(chance, path) if chance.random() < 0.15 else path),
             chance.choice(_QUERIES) if chance.random() < 0.3 else "",
             _body(chance, document),
-            chance.choice(_HEADERS),
+            chance.choice(_HEADERS) if chance.random() < 0.3 else {},
         )
 
 
-def _whole(command: str) -> Sequence[tuple[str, Any]]:
-    """Paths, and the documents that belong there."""
+def _whole(command: str) -> Sequence[tuple[str, Sequence[str], Any]]:
+    """Paths, the methods that they have, and the documents that belong there."""
     return [
-        *OBJECTS.items(),
-        ("cdrs", samples.cdr()),
-        ("cdrs/CDR1", None),
-        ("tokens", None),
-        (f"tokens/{DRIVER}/authorize", {"location_id": "LOC1", "evse_uids": ["LOC1-E1"], "connector_ids": ["1"]}),
-        (f"commands/START_SESSION/{command}", {"result": "ACCEPTED"}),
-        ("credentials", credentials()),
+        *((path, ("PUT", "PUT", "PATCH", "PATCH", "GET"), document) for path, document in OBJECTS.items()),
+        ("tariffs/NL/TNM/TAR1", ("DELETE",), None),
+        ("cdrs", ("POST",), {**_CDR, "id": "CDR2"}),
+        ("cdrs/CDR1", ("GET",), None),
+        ("tokens", ("GET",), None),
+        (f"tokens/{DRIVER}/authorize", ("POST",), _ASKED),
+        (f"commands/START_SESSION/{command}", ("POST",), {"result": "ACCEPTED"}),
+        ("credentials", (*("GET",) * 9, "POST", "PUT", "PATCH", "DELETE"), credentials()),
     ]
+
+
+_CDR: Final = samples.cdr()
+_ASKED: Final = {"location_id": "LOC1", "evse_uids": ["LOC1-E1"], "connector_ids": ["1"]}
 
 
 def _path(chance: random.Random, path: str) -> str:
