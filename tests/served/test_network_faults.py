@@ -1,8 +1,7 @@
 """A network that delays, cuts, doubles, reorders and resets: what is stored is whole, and the next try repairs it.
 
-On every store. Seen to fail: with a body that is served as far as it came, a cut PATCH is half done; without the
-transaction around a location and its EVSEs, a location is half replaced; with a CDR that is stored under its number of
-receipts, a doubled POST is two bills.
+On every store. Seen to fail: where a body counts as whole once the connection ends, a part of it is refused and stored
+as a rejection; where a failed handshake leaves its placeholder, its token goes on working.
 """
 
 from __future__ import annotations
