@@ -25,6 +25,7 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.handshake import HandshakeError
 from ocpi_emsp.testing.cpo.outgoing import Exchange
+from ocpi_emsp.transports.library import http
 from our_emsp import LONG_AGO, token
 from served.faulty_proxy import FAULTS, Fault, FaultyProxy, faulty_proxy
 from served.partner import FakeCpo, invite, register, simulated
@@ -49,15 +50,23 @@ def proxy(_proxy: FaultyProxy) -> FaultyProxy:
     return _proxy
 
 
+@pytest.fixture
+def server(request: pytest.FixtureRequest, any_store: AnyStore) -> Host:
+    """uvicorn, and waitress for the databases, whose connections are closed outside of its threads."""
+    kind = "uvicorn" if isinstance(any_store, MemoryStore) else "waitress"
+    running: Host = request.getfixturevalue(f"{kind}_running")
+    return running
+
+
 # --- the partner calls us -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def ours(uvicorn_running: Host, proxy: FaultyProxy, any_store: AnyStore) -> Emsp:
+def ours(server: Host, proxy: FaultyProxy, any_store: AnyStore) -> Emsp:
     """Our eMSP, which its partner reaches through the proxy."""
-    proxy.target = uvicorn_running.origin
-    emsp = emsp_at(uvicorn_running, url=proxy.origin + BASE, store=any_store, matrix=SupportMatrix.full())
-    uvicorn_running.mount(emsp)
+    proxy.target = server.origin
+    emsp = emsp_at(server, url=proxy.origin + BASE, store=any_store, matrix=SupportMatrix.full())
+    server.mount(emsp)
     return emsp
 
 
@@ -293,7 +302,7 @@ def test_a_partner_that_registers_is_registered_or_not(
 def _ends_well(portal: BlockingPortal, handshake: Callable[[], Awaitable[list[Exchange]]]) -> bool:
     try:
         return portal.call(handshake)[-1].ok
-    except (httpx.HTTPError, HandshakeError):
+    except (http.HTTPError, HandshakeError):
         return False
 
 
@@ -306,7 +315,7 @@ def _works_both_ways(ours: Emsp, cpo: SimulatedCpo, portal: BlockingPortal) -> N
 
 @pytest.fixture
 def behind(
-    uvicorn_running: Host,
+    server: Host,
     proxy: FaultyProxy,
     any_store: AnyStore,
     cpo: SimulatedCpo,
@@ -315,12 +324,12 @@ def behind(
 ) -> Emsp:
     """Our eMSP, which reaches the CPO through the proxy."""
     emsp = emsp_at(
-        uvicorn_running,
+        server,
         store=any_store,
         retry_policy=RetryPolicy(attempts=1),
         http_client=lambda: httpx.Client(timeout=patience, verify=TLS, trust_env=False),
     )
-    uvicorn_running.mount(emsp)
+    server.mount(emsp)
     proxy.target = cpo.url
     monkeypatch.setattr(cpo, "url", proxy.origin)
     return emsp
