@@ -210,6 +210,11 @@ def handle(emsp: Emsp, attempt: Attempt, token: str) -> Answer:
 
 
 def asgi(emsp: Emsp, attempt: Attempt, token: str, *, raw: bool = True) -> Answer:
+    """As uvicorn hands it over, where nothing waits: on a store in memory. ``raw``: see :func:`awaited`."""
+    return run(awaited(emsp, attempt, token, raw=raw))
+
+
+async def awaited(emsp: Emsp, attempt: Attempt, token: str, *, raw: bool = True) -> Answer:
     """As uvicorn hands it over; without ``raw``, as servers do that give the decoded path alone."""
     sent = {**attempt.headers, "authorization": f"Token {token}"}
     scope: dict[str, Any] = {
@@ -229,7 +234,7 @@ def asgi(emsp: Emsp, attempt: Attempt, token: str, *, raw: bool = True) -> Answe
     async def send(message: Any) -> None:
         started.append(message)
 
-    run(emsp.asgi(background=False)(scope, receive, send))  # nothing in it waits, on a store in memory
+    await emsp.asgi(background=False)(scope, receive, send)
     text = b"\n".join(name + b": " + value for name, value in started[0]["headers"])
     return Answer(started[0]["status"], text + b"\n" + started[1]["body"])
 

@@ -8,9 +8,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
+import anyio
 import pytest
 
-from cross_party.attempts import DOORS, Answer, Attempt, Door, by_body, by_id, by_owner, by_path, handle, wsgi, wsgi_raw
+from cross_party.attempts import (
+    DOORS,
+    Answer,
+    Attempt,
+    Door,
+    awaited,
+    by_body,
+    by_id,
+    by_owner,
+    by_path,
+    handle,
+    wsgi,
+    wsgi_raw,
+)
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from two_parties import SECRET, TwoParties, two_parties
 
@@ -90,13 +104,26 @@ def test_whoever_has_no_token_is_told_nothing() -> None:
     assert set(attack(world, "nobody", through(all_of(world), 1))) == {401}
 
 
-def test_nor_does_another_party_on_a_database_that_all_share(postgres_with_schema: str) -> None:
+@pytest.mark.parametrize("any_store", ["sqlite", "postgresql"], indirect=True)
+def test_nor_does_another_party_on_a_database_that_all_share(any_store: SqlStore) -> None:
+    """Without the ownership check of dispatch the 1st attempt is answered with the owner's location."""
+    world = two_parties(any_store)
+    # The step has no divisor in common with the methods of an object, so that each comes up.
+    some = [*all_of(world)[::9], *by_id(world.command)]
+    attack(world, "other", through(some, 1, (handle, wsgi, wsgi_raw)))
+
+
+def test_nor_where_it_is_awaited(postgres_with_schema: str) -> None:
     """Without the ownership check of dispatch the 1st attempt is answered with the owner's location."""
     store = SqlStore(postgres_with_schema)
-    try:
-        world = two_parties(store)
-        # The step has no divisor in common with the methods of an object, so that each comes up.
-        some = [*all_of(world)[::5], *by_id(world.command)]
-        attack(world, "other", through(some, 1, (handle, wsgi, wsgi_raw)))
-    finally:
-        store.close()
+    world = two_parties(store)
+    before = world.stored()
+
+    async def ask() -> None:
+        for attempt in [*all_of(world)[::19], *by_id(world.command)][:300]:
+            check(attempt, await awaited(world.emsp, attempt, world.tokens["other"]))
+        await store.aclose()
+
+    anyio.run(ask)
+    assert world.stored() == before
+    store.close()

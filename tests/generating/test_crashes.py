@@ -44,7 +44,7 @@ CALM = {
         "id": "",
         "body": '{"id":"1"}',
     },
-    "openapi": {"operation": "tokens.list", "path": "{}", "query": '{"limit": 1}', "body": ""},
+    "openapi": {"operation": "tokens.list", "path": "{}", "query": '{"limit": 1}', "headers": "{}", "body": ""},
 }
 
 

@@ -116,7 +116,8 @@ def test_who_we_are_and_our_limits_are_in_it() -> None:
     document = make_emsp(limits=Limits(http=HttpLimits(page_size=7, max_page_size=9))).openapi()
     assert document["servers"] == [{"url": URL}]
     assert document["info"]["title"].startswith("Be Charge: ")
-    limit = next(each for each in document["paths"]["/2.1.1/tokens"]["get"]["parameters"] if each["name"] == "limit")
+    listed = document["paths"]["/2.1.1/tokens"]["get"]["parameters"]
+    limit = next(each for each in listed if each.get("name") == "limit")
     assert limit["schema"] == {"type": "integer", "minimum": 1, "default": 7}
     assert "9 at most" in limit["description"]
     (scheme,) = document["components"]["securitySchemes"].items()
@@ -130,7 +131,7 @@ def test_who_we_are_and_our_limits_are_in_it() -> None:
 
 def test_every_parameter_of_a_path_is_described(document: dict[str, Any]) -> None:
     for path, _, operation in operations(document):
-        parameters = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+        parameters = [each for each in operation["parameters"] if each.get("in") == "path"]
         assert [each["name"] for each in parameters] == [part[1:-1] for part in path.split("/") if part[:1] == "{"]
         assert all(each["required"] and each["schema"]["minLength"] == 1 for each in parameters)
 
@@ -145,10 +146,17 @@ def test_what_has_a_body_says_which(document: dict[str, Any]) -> None:
 
 def test_the_query_of_a_list_and_of_an_authorization(document: dict[str, Any]) -> None:
     listed = document["paths"]["/2.1.1/tokens"]["get"]["parameters"]
-    assert [each["name"] for each in listed] == ["date_from", "date_to", "offset", "limit", "after"]
+    assert [each.get("name") for each in listed[:-2]] == ["date_from", "date_to", "offset", "limit", "after"]
     asked = document["paths"]["/2.1.1/tokens/{token_uid}/authorize"]["post"]
-    assert [each["name"] for each in asked["parameters"]] == ["token_uid", "type"]
+    assert [each.get("name") for each in asked["parameters"][:-2]] == ["token_uid", "type"]
     assert asked["requestBody"]["required"] is False
+
+
+def test_every_request_may_have_ids_of_its_own(document: dict[str, Any]) -> None:
+    names = ("X-Request-ID", "X-Correlation-ID")
+    for _, _, operation in operations(document):
+        assert operation["parameters"][-2:] == [{"$ref": f"#/components/parameters/{name}"} for name in names]
+    assert [document["components"]["parameters"][name]["in"] for name in names] == ["header", "header"]
 
 
 def test_lengths_numbers_patterns_and_times_are_in_the_schemas(document: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ocpi_emsp.flows.core.settings import HttpLimits
 from ocpi_emsp.flows.serving.patches import OBJECTS as PATCHED
-from ocpi_emsp.openapi.operations import header_components, operation, refusal_responses
+from ocpi_emsp.openapi.operations import header_components, header_parameters, operation, refusal_responses
 from ocpi_emsp.openapi.schemas import Schema, component_schemas
 from ocpi_emsp.routes import INCOMING, VERSION, Route
 from ocpi_emsp.support import SupportMatrix
@@ -50,6 +50,7 @@ def describe(*, name: str, url: str, matrix: SupportMatrix, limits: HttpLimits) 
             "schemas": schemas,
             "responses": refusal_responses(),
             "headers": header_components(),
+            "parameters": header_parameters(),
             "securitySchemes": {"Token": _SCHEME},
         },
     }

@@ -84,6 +84,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Retry-After": ("Seconds until the next try.", _WHOLE),
 }
 _ALWAYS: Final = ("X-Request-ID", "X-Correlation-ID")
+_MADE: Final = "One that is missing, longer than 128 characters or not printable ASCII is replaced by ours."
 _PAGED: Final = ("X-Total-Count", "X-Limit", "Link")
 """Not always there: Link is not on the last page, and a refused request for a page has none of them."""
 _OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -128,6 +129,14 @@ def header_components() -> dict[str, Schema]:
     }
 
 
+def header_parameters() -> dict[str, Schema]:
+    """The headers that every request may have, by their names."""
+    return {
+        name: {"name": name, "in": "header", "description": f"An id that the answer repeats. {_MADE}", "schema": _TEXT}
+        for name in _ALWAYS
+    }
+
+
 def _component(kinds: Sequence[type[OcpiError]]) -> str:
     return "Failed" if kinds == [OcpiError] else kinds[0].__name__
 
@@ -149,13 +158,14 @@ def operation(route: Route, schemas: Mapping[str, Schema], limits: HttpLimits) -
         "operationId": route.name,
         "summary": plain(FLOWS[route.name].__doc__).rstrip("."),
         "tags": [_tag(route)],
-        "parameters": [*_path_parameters(route, schemas), *_query_parameters(route, limits)],
+        "parameters": [*_path_parameters(route, schemas), *_query_parameters(route, limits), *_IDS],
         "responses": _responses(route),
     }
     body = _body(route)
-    if body is not None:
-        described["requestBody"] = body
-    return {name: each for name, each in described.items() if each != []}
+    return described if body is None else {**described, "requestBody": body}
+
+
+_IDS: Final = tuple({"$ref": f"#/components/parameters/{name}"} for name in _ALWAYS)
 
 
 def _tag(route: Route) -> str:
