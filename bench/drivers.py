@@ -15,7 +15,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from measure import Result, compare
+from measure import UNBOUNDED, Result, compare
 from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, Limits, Token
 from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import AuthorizeLimits
@@ -61,7 +61,7 @@ async def _allow(request: AuthorizationRequest) -> AuthorizationInfo:
 
 def _known() -> tuple[Emsp, str]:
     """An eMSP that knows a token and a location; nothing suspends, so its hooks have no deadline."""
-    emsp, token = registered(Limits(authorize=AuthorizeLimits(timeout=None)))
+    emsp, token = registered(Limits(authorize=AuthorizeLimits(timeout=None), inbound=UNBOUNDED))
     emsp.tokens.put(_TOKEN)
     headers = {"authorization": f"Token {token}"}
     answer = emsp.handle(Request("PUT", "/2.1.1/locations/NL/TNM/LOC1", headers=headers, body=location(2)))

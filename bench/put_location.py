@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import ocpi_emsp
-from measure import Result, compare
+from measure import UNBOUNDED, Result, compare
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.storage import MemoryStore
 from samples import location
@@ -140,7 +140,7 @@ def registered(limits: Limits | None = None) -> tuple[Emsp, str]:
         name="Be Charge",
         url="https://ocpi.example.com/ocpi/emsp",
         store=MemoryStore(),
-        limits=limits,
+        limits=limits or Limits(inbound=UNBOUNDED),
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
     )
     credentials = {

@@ -1,6 +1,6 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
-    python bench/run.py [decode] [put] [check] [drivers] [storage]
+    python bench/run.py [decode] [put] [check] [drivers] [flood] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
 
 What is not measured keeps its section of the last run.
@@ -19,6 +19,7 @@ from pathlib import Path
 import check_growth
 import decode
 import drivers
+import flood
 import put_location
 import storage
 import sync_locations
@@ -57,6 +58,24 @@ def _drivers() -> list[str]:
     return _table(title, reference, "at most 10 for an authorization", drivers.results())
 
 
+def _flood() -> list[str]:
+    lines = [
+        "## One party sends 3 MiB objects over 8 connections",
+        "",
+        f"A small PUT of another party, as its sender sees it, through uvicorn in a process of its own. {_ran()}",
+        "Target: a median of at most twice its own.",
+        "",
+        "| store | alone, ms | under the flood, ms | ratio | longest, ms | what the flood was answered |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in flood.results():
+        answered = ", ".join(f"{number} x {status}" for status, number in each.statuses.items())
+        times = f"{each.alone:.1f} | {each.flooded:.1f} | {each.ratio:.2f} | {each.worst:.0f}"
+        lines.append(f"| {each.store} | {times} | {answered} |")
+        print(lines[-1], flush=True)
+    return [*lines, ""]
+
+
 def _check() -> list[str]:
     reference = "the cost per EVSE of the smallest location"
     return _table(
@@ -69,6 +88,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "put": _put,
     "check": _check,
     "drivers": _drivers,
+    "flood": _flood,
     "storage": storage.table,
     "sync": sync_locations.table,
 }

@@ -28,11 +28,12 @@ import psycopg
 from attrs import define, field, frozen
 from sqlalchemy import create_engine, make_url, text
 
+from measure import UNBOUNDED
 from samples import cdr, location
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from ocpi_emsp import Emsp, Token
+from ocpi_emsp import Emsp, Limits, Token
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
 from ocpi_emsp.models import TokenType, WhitelistType
@@ -260,7 +261,14 @@ def postgresql() -> Iterator[list[Filled]]:
 
 def _emsp(store: SqlStore, stack: ExitStack) -> Emsp:
     """An eMSP with NL-TNM registered, one token, and one location with ten EVSEs."""
-    emsp = Emsp(country_code="IT", party_id="BEC", name="Be Charge", url="https://e.example/ocpi/emsp", store=store)
+    emsp = Emsp(
+        country_code="IT",
+        party_id="BEC",
+        name="Be Charge",
+        url="https://e.example/ocpi/emsp",
+        store=store,
+        limits=Limits(inbound=UNBOUNDED),
+    )
     stack.callback(store.close)
 
     async def register() -> None:

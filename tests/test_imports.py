@@ -56,6 +56,7 @@ LAYERS = (
     "openapi",
     "settings",
     "_rate_limiter",
+    "_inbound_gate",
     "transports",
     "background",
     "_command_waiter",
@@ -82,6 +83,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "anyio": (
         "_bridge",
         "_rate_limiter",
+        "_inbound_gate",
         "background",
         "cli.sync_run",
         "testing.contract",

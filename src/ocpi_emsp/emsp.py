@@ -26,6 +26,7 @@ from ocpi_emsp.codec import encode_valid
 from ocpi_emsp.codec.extensions import require_extensions
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
+from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
@@ -94,6 +95,8 @@ class Emsp(Resource):
     journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
     the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport.
 
+    ``forwarded`` names the proxies whose word counts on where a request comes from (docs/serving.md); by default none.
+
     ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
     ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
 
@@ -120,6 +123,7 @@ class Emsp(Resource):
         policy: Policy | None = None,
         required_modules: Iterable[str] = (),
         outbox_events: Iterable[type[Event]] = (),
+        forwarded: Forwarded | None = None,
         authorize_fallback: AuthorizeFallback = by_whitelist,
         retry_policy: RetryPolicy | None = None,
         rate_limit: RateLimit | None = None,
@@ -140,6 +144,7 @@ class Emsp(Resource):
             policy=_given("policy", policy, Policy, Policy.tolerant),
             required_modules=_modules(required_modules),
             outbox_events=tuple(_event("outbox_events", each) for each in outbox_events),
+            forwarded=None if forwarded is None else _given("forwarded", forwarded, Forwarded, lambda: forwarded),
             authorize_fallback=fallback_of(authorize_fallback),
             retry_policy=_given("retry_policy", retry_policy, RetryPolicy, RetryPolicy),
             rate_limit=_given("rate_limit", rate_limit, RateLimit, RateLimit),

@@ -133,13 +133,19 @@ class BodyTooLarge(Refusal):
 
 
 class TooManyRequests(Refusal):
-    """A limit of ours is reached for now (HTTP 429, RFC 6585 4); ``retry_after``: the seconds to wait."""
+    """A limit of ours is reached for now (HTTP 429, RFC 6585 4).
+
+    ``retry_after``: the seconds to wait; ``limit``: the name of the setting, of a limit that may refuse every request
+    for a while; ``is_news``: the first such request.
+    """
 
     http_status = 429
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, retry_after: int, limit: str = "", is_news: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.limit = limit
+        self.is_news = is_news
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:

@@ -434,6 +434,7 @@ class Telemetry(Protocol):
 
 SERVER_REQUESTS: Final = "ocpi.server.requests"
 SERVER_DURATION: Final = "ocpi.server.request.duration"
+SERVER_LIMITED: Final = "ocpi.server.limited"
 FINDINGS: Final = "ocpi.findings"
 CLIENT_REQUESTS: Final = "ocpi.client.requests"
 CLIENT_DURATION: Final = "ocpi.client.request.duration"
@@ -442,6 +443,7 @@ COMMANDS_PENDING: Final = "ocpi.commands.pending"
 
 COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     SERVER_REQUESTS: ("{request}", "Requests of partners that were answered."),
+    SERVER_LIMITED: ("{request}", "Requests that were refused since a limit of InboundLimits was reached."),
     CLIENT_REQUESTS: ("{request}", "Calls to partners, each with its retries."),
     FINDINGS: ("{finding}", "Deviations in what partners sent, refused or let pass."),
 }

@@ -1,11 +1,13 @@
 """Settings of an eMSP, one class for each concern; ``Limits`` itself is ``ocpi_emsp.Limits``."""
 
+from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.settings import (
     AuthorizeLimits,
     CommandLimits,
     CredentialLimits,
     DeliveryLimits,
     HttpLimits,
+    InboundLimits,
     QuotaLimits,
     RateLimit,
     RejectionLimits,
@@ -18,7 +20,9 @@ __all__ = [
     "CommandLimits",
     "CredentialLimits",
     "DeliveryLimits",
+    "Forwarded",
     "HttpLimits",
+    "InboundLimits",
     "QuotaLimits",
     "RateLimit",
     "RejectionLimits",

@@ -48,6 +48,7 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
         "patches_sessions": ("false", False),
         "page_limit": ("50", 50),
         "concurrent_requests": ("2", 2),
+        "inbound_requests_per_second": ("500", 500),
         "requests_per_second": ("0.50", "0.50"),
         "allowed_parties": ("de-abc, FR-XYZ, ES-*", ["DE-ABC", "FR-XYZ", "ES-*"]),
         "owner_from": ("evse_id", "evse_id"),

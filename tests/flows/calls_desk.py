@@ -10,6 +10,7 @@ from attrs import define, field
 
 from ocpi_emsp import Limits, Policy, SupportMatrix
 from ocpi_emsp._bridge import run
+from ocpi_emsp._inbound_gate import Inbound, make_gate
 from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.flows.calls.retries import retrying_send
@@ -119,6 +120,7 @@ def stage(*answers: Response | BaseException | Callable[[], object], **settings:
         monotonic=time.monotonic,
         rate_limiter=make_rate_limiter("sync", Health.of(policy)),
         handshakes=CountedHandshakes(1, 1),
+        inbound=make_gate("sync", Inbound()),
         retry_policy=policy,
         rate_limit=rate_limit,
         send=partner,

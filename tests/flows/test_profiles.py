@@ -15,7 +15,8 @@ from flows.support import Peer, at, peer, serve, stamp
 from ocpi_emsp import PartyId, SupportMatrix, codec
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import NotRegistered
-from ocpi_emsp.flows.parties.party import ExtraHeader, Party, PartyState, Profile, RuleAction
+from ocpi_emsp.flows.parties.extra_headers import ExtraHeader
+from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS
 from ocpi_emsp.models import Endpoint, ModuleID
 from ocpi_emsp.testing.cpo import samples
@@ -45,6 +46,9 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "append_charging_periods": (True, True),
     "requests_per_second": ("0.5", Decimal("0.5")),
     "concurrent_requests": (3, 3),
+    "inbound_requests_per_second": (500, 500),
+    "inbound_concurrent_requests": (5, 5),
+    "inbound_bytes_per_minute": (10_000_000, 10_000_000),
     "trailing_slash": (True, True),
     "announce_slash": (False, False),
     "page_limit": (7, 7),
@@ -140,6 +144,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("owner_from", "operator", "invalid owner_from 'operator': expected one of operator.name, evse_id, country_code/"),
     ("owner_from", 3, "invalid owner_from '3': expected one of"),
     ("concurrent_requests", 0, "1 or more"),
+    ("inbound_requests_per_second", 0, "1 or more"),
     ("concurrent_requests", True, "a whole number"),
     ("matrix", "a,b", "support matrix: expected the columns"),
     ("page_limit", 0, "invalid page_limit '0': expected a whole number of 1 or more, for example 100"),

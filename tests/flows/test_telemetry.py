@@ -100,7 +100,7 @@ def test_whatever_a_stranger_sends_there_are_few_different_numbers(told_of: Peer
         for path in (module, f"2.1.1/{module}", f"2.1.1/{module}/NL/TNM/{number}", f"{module}/{number}?{number}"):
             for method in ("GET", "PUT", "get", f"M{number}", "", "GET\r\nX: 1", "\N{SNOWMAN}" * 99):
                 headers = {"authorization": f"Token {number}", "x-correlation-id": f"c-{number}"}
-                told_of.emsp.handle(Request(method, f"/{path}", "", headers))
+                told_of.emsp.handle(Request(method, f"/{path}", "", headers, peer=f"192.0.2.{number}"))
     counted = {tuple(sorted(about.items())) for _, _, about in told.counts}
     assert len(told.counts) > 1000
     assert len(counted) <= 3 * (len(MODULES) + 3), counted

@@ -152,7 +152,9 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(
         ("base64_token", "append_charging_periods", "trailing_slash", "announce_slash", "patches_sessions",
          "cdr_id_is_session_id", "push_tokens", "authorization_ids", "absent_as_null", "without_locations"), _flag),
-    **dict.fromkeys(("page_limit", "concurrent_requests", "max_objects", "max_bytes"), _whole),
+    **dict.fromkeys(
+        ("page_limit", "concurrent_requests", "max_objects", "max_bytes", "inbound_requests_per_second",
+         "inbound_concurrent_requests", "inbound_bytes_per_minute"), _whole),
     **dict.fromkeys(("allowed_parties", "hosts", "required_modules"), _list),
     "actions": _actions,
     "endpoints": _endpoints,

@@ -16,11 +16,12 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.invite import as_json as invitation_json
 from ocpi_emsp.cli.invite import print_invitation
 from ocpi_emsp.cli.options import Arguments
@@ -30,6 +31,7 @@ from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store, require_usabl
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Invitation
+from ocpi_emsp.settings import Forwarded
 from ocpi_emsp.storage import MemoryStore
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def run(arguments: Arguments) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     require_identity(arguments)
     require_usable_identity(arguments)
+    forwarded = _forwarded(arguments.forwarded)
     output.require("uvicorn", "server")
     from ocpi_emsp.cli.connections import ConnectionLimits
     from ocpi_emsp.cli.server import base_url, listen
@@ -51,7 +54,7 @@ def run(arguments: Arguments) -> int:
         output.log_on_stderr(logging.Formatter, ocpi_emsp=logging.INFO),
         listen(arguments.host, arguments.port) as listening,
     ):
-        emsp = make_emsp(arguments, store, base_url(listening) + BASE_PATH)
+        emsp = make_emsp(arguments, store, base_url(listening) + BASE_PATH, forwarded=forwarded)
         if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):
             output.say(
                 f"only this machine can connect to {emsp.identity.url}: set --url to the public URL for partners"
@@ -62,6 +65,13 @@ def run(arguments: Arguments) -> int:
         output.say(f"limits: {limits}; a body has {http.request_body} bytes and {http.body_timeout:g} s")
         asyncio.run(_serve(emsp, listening, arguments, close, limits))
     return 0
+
+
+def _forwarded(proxies: Sequence[str]) -> Forwarded | None:
+    try:
+        return Forwarded(proxies) if proxies else None
+    except ValueError as error:
+        raise Usage(str(error).replace("Forwarded.proxies", "--forwarded")) from None
 
 
 def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:

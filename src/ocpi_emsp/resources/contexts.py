@@ -15,10 +15,12 @@ from attrs import define, evolve, field
 
 from ocpi_emsp import _bridge
 from ocpi_emsp._command_waiter import Waiting, WakeUps
+from ocpi_emsp._inbound_gate import Inbound, make_gate
 from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.calls.retries import rate_limited_send
+from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Appended, Backlog, Context, PartyUsage
 from ocpi_emsp.flows.core.limits import Health
@@ -61,7 +63,9 @@ class Setup:
     telemetry: GuardedTelemetry
     http_client: ClientFactory | None
     aio_http_client: AsyncClientFactory | None
+    forwarded: Forwarded | None = None
     wake_ups: WakeUps = field(init=False)
+    inbound: Inbound = field(factory=Inbound, init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
     usages: dict[Owner, PartyUsage] = field(factory=dict, init=False)
@@ -91,6 +95,7 @@ class Contexts:
         limits = setup.limits.credentials
         in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]
         self._handshakes = CountedHandshakes(limits.concurrent_handshakes_of_a_party, in_all)
+        self._gate = make_gate(mode, setup.inbound)
         self._made: tuple[int, Context] | None = None
 
     def __call__(self) -> Context:
@@ -151,6 +156,8 @@ class Contexts:
             monotonic=time.monotonic,
             rate_limiter=self._rate_limiter,
             handshakes=self._handshakes,
+            inbound=self._gate,
+            forwarded=setup.forwarded,
             retry_policy=setup.retry_policy,
             rate_limit=setup.rate_limit,
             send=self._send_once,

@@ -17,6 +17,9 @@ serve = command(
     o.flag("--auto-upgrade", "bring an older schema of the database up to date at the start"),
     o.repeated("--invite", "print the versions URL and a token A for this CPO, such as NL-TNM", type=o.party),
     option("--connections", "how many connections at once; further ones are closed", type=o.at_least_one, default=500),
+    o.repeated(
+        "--forwarded", "believe X-Forwarded-For of the proxies in this network, such as 10.0.0.0/8", metavar="NETWORK"
+    ),
     o.flag("--no-push", "leave the pushing of changed tokens to a worker, or to push-tokens"),
     o.json,
 )

@@ -19,12 +19,12 @@ from typing import Final
 from attrs import define
 
 from ocpi_emsp import logs
-from ocpi_emsp.errors import Refusal
+from ocpi_emsp.errors import Refusal, TooManyRequests
 from ocpi_emsp.findings import Finding, worst
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import GuardedSpan, GuardedTelemetry
 from ocpi_emsp.flows.parties.party import Party
-from ocpi_emsp.ports import FINDINGS, SERVER_DURATION, SERVER_REQUESTS, Attributes
+from ocpi_emsp.ports import FINDINGS, SERVER_DURATION, SERVER_LIMITED, SERVER_REQUESTS, Attributes
 from ocpi_emsp.routes import VERSION, Match, Route, match
 from ocpi_emsp.wire import Request, Response, from_base64
 from ocpi_emsp.wire.redaction import HIDDEN, without
@@ -82,6 +82,9 @@ class LoggedRequest:
     def refused(self, refusal: Refusal) -> None:
         """It was refused."""
         self.refusal, self.status_code = refusal, refusal.status_code
+        if isinstance(refusal, TooManyRequests) and refusal.limit:
+            self._limited(refusal)
+            return
         finding = worst(refusal.findings)
         logs.warning(
             "request.refused",
@@ -96,6 +99,23 @@ class LoggedRequest:
             findings=len(refusal.findings) or None,
             correlation_id=self.correlation_id,
         )
+
+    def _limited(self, refusal: TooManyRequests) -> None:
+        """It is one of many: the first of an episode is logged."""
+        self.context.telemetry.count(SERVER_LIMITED, 1, {"ocpi.limit": refusal.limit})
+        if refusal.is_news:
+            logs.warning(
+                "inbound.limited",
+                party=self.party,
+                peer=None if self.party else self.request.peer,
+                limit=refusal.limit,
+                retry_after=refusal.retry_after,
+                correlation_id=self.correlation_id,
+            )
+
+    @property
+    def _is_no_news(self) -> bool:
+        return isinstance(self.refusal, TooManyRequests) and not self.refusal.is_news
 
     def failed(self, error: Exception, *, trace: bool) -> None:
         """It failed by our fault; ``trace`` for an error whose message is not enough."""
@@ -112,7 +132,7 @@ class LoggedRequest:
 
     def done(self, response: Response, span: GuardedSpan) -> Response:
         """The answer with the ids; it is noted."""
-        if logs.shows_info():
+        if logs.shows_info() and not self._is_no_news:
             self._log(response)
         if self.context.telemetry.on:
             self._count(response, span)

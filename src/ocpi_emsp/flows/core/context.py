@@ -11,7 +11,9 @@ from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
+from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
+from ocpi_emsp.flows.core.inbound_limits import InboundGate
 from ocpi_emsp.flows.core.limits import Handshakes, RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
@@ -87,6 +89,7 @@ class Context:
     """The seconds of a clock that is never put back, for times that are measured in this process."""
     rate_limiter: RateLimiter
     handshakes: Handshakes
+    inbound: InboundGate
     retry_policy: RetryPolicy
     rate_limit: RateLimit
     send: Send
@@ -94,6 +97,7 @@ class Context:
     listeners: Sequence[tuple[type[Event], ListenerHook]]
     outbox_events: Sequence[type[Event]]
     authorize_fallback: FallbackFunction | None = None
+    forwarded: Forwarded | None = None
     correlation_id: str = ""
     """What the calls are a part of that are made with this context; empty: each is on its own."""
     telemetry: GuardedTelemetry = SILENT

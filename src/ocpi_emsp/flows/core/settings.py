@@ -91,6 +91,8 @@ _SECONDS_OR_NONE = _is((int, float, NoneType), "seconds above 0, or None", lambd
 _RATE_OR_NONE = _is(
     (Decimal, NoneType), f"a Decimal of {MIN_RATE} or more", lambda it: it is None or is_usable_rate(it), "2"
 )
+_COUNT_OR_NONE = _is((int, NoneType), "a whole number of 1 or more, or None", lambda it: it is None or it >= 1)
+_FACTOR = _is((int, float), "a number of 0 or more", lambda it: it >= 0)
 _SHARE = _is((int, float), "a share from 0 to 1", lambda it: 0 <= it <= 1)
 _TIME = _is(timedelta, "a timedelta above 0", lambda it: it > _ZERO)
 _WAIT = _is(timedelta, "a timedelta of 0 or more", lambda it: it >= _ZERO)
@@ -130,6 +132,39 @@ class HttpLimits:
     """Seconds between two reads of a partner's answer: large pages are assembled before the first byte is sent."""
     total_timeout: float = field(default=300.0, validator=_SECONDS)
     """Seconds for one whole answer: the largest accepted page, over a line of 2 Mbit/s; ends a body that drips."""
+
+
+@frozen(kw_only=True)
+class InboundLimits:
+    """What a party may send to one process, and an address without a known token. None: without such a limit."""
+
+    requests_per_second: int | None = field(default=200, validator=_COUNT_OR_NONE)
+    """Requests of a party per second, on average: a CPO of 100,000 charge points has some 50 changes of status."""
+    burst: int = field(default=1000, validator=_COUNT)
+    """Requests of a party at once before that counts: what piles up in a restart of either side."""
+    concurrent_requests: int | None = field(default=100, validator=_COUNT_OR_NONE)
+    """Requests of a party that are answered at once: a hub with a driver at each of 100 plugs; with bodies that are
+    not large yet, they hold 6 MiB."""
+    bytes_per_minute: int | None = field(default=256 * 1024 * 1024, validator=_COUNT_OR_NONE)
+    """Bytes of a party's bodies per minute, on average: 40,000 locations with ten EVSEs each."""
+    burst_bytes: int = field(default=64 * 1024 * 1024, validator=_COUNT)
+    """Bytes of a party at once before that counts: 10,000 such locations, the whole network of a large CPO."""
+    large_body: int = field(default=64 * 1024, validator=_COUNT)
+    """Bytes of a body from which on it is large, and its party's large ones take turns: a location with 100 EVSEs has
+    60 KB."""
+    large_bodies: int = field(default=4, validator=_COUNT)
+    """Large bodies of a party that are read at once, and wait for their turn: four of 4 MiB."""
+    large_body_wait: float = field(default=10.0, validator=_SECONDS)
+    """Seconds that a further one waits before it is read, under ASGI: what callers usually wait for an answer. Under
+    WSGI it is refused at once: a thread that waits serves no caller."""
+    large_body_rest: float = field(default=2.0, validator=_FACTOR)
+    """How many times as long as a large body took its party's next one waits, under ASGI: with 2, large bodies have a
+    third of the time, and other parties the rest."""
+    unknown_tokens_per_minute: int | None = field(default=300, validator=_COUNT_OR_NONE)
+    """Unknown tokens of one address per minute, and at once: a partner with an old token calls less often, and a token
+    cannot be guessed at any rate; it bounds the queries that they cost."""
+    addresses: int = field(default=10_000, validator=_COUNT)
+    """Addresses of which failures are counted; the one that failed longest ago is forgotten. 5 MB at most."""
 
 
 @frozen(kw_only=True)
@@ -283,6 +318,7 @@ class Limits:
     """
 
     http: HttpLimits = _part(HttpLimits)  # noqa: RUF009 # a field, no value
+    inbound: InboundLimits = _part(InboundLimits)  # noqa: RUF009 # a field, no value
     credentials: CredentialLimits = _part(CredentialLimits)  # noqa: RUF009 # a field, no value
     authorize: AuthorizeLimits = _part(AuthorizeLimits)  # noqa: RUF009 # a field, no value
     rejections: RejectionLimits = _part(RejectionLimits)  # noqa: RUF009 # a field, no value

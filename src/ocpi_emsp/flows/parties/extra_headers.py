@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from ocpi_emsp.flows.parties.party import ExtraHeader, names_party
+from attrs import field, frozen
 
 SHORTEST: Final = 4
 """Characters of a secret: replacing shorter ones would make any text unreadable."""
@@ -30,6 +30,30 @@ RESERVED: Final = frozenset(
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[!-~](?:[ -~\t]*[!-~])?")
+
+
+@frozen(kw_only=True)
+class ExtraHeader:
+    """A header that a partner wants on each call; its value may be a secret, and never shows in a repr."""
+
+    clause: ClassVar[str] = "credentials.md#21-credentials-object"
+
+    name: str
+    """In lower case."""
+    value: str = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The value as people may see it: of a header that names a party, and ``***`` for any other."""
+        return self.value if names_party(self.name) else "***"
+
+
+_ROUTING = re.compile(r"ocpi-(?:to|from)-(?:country-code|party-id)")
+
+
+def names_party(header: str) -> bool:
+    """True for a header that names the party a hub shall ask, or that asks: its value may be shown."""
+    return _ROUTING.fullmatch(header) is not None
 
 
 def read_headers(value: Any) -> tuple[ExtraHeader, ...]:

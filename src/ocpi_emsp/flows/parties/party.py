@@ -11,7 +11,6 @@ Rules of this module (credentials.md; docs/spec-choices.md rows 1, 10, 17, 19):
 from __future__ import annotations
 
 import hashlib
-import re
 from base64 import b64encode
 from datetime import datetime
 from decimal import Decimal
@@ -29,6 +28,7 @@ from ocpi_emsp.codec.nulls import with_nulls
 from ocpi_emsp.errors import NotAuthenticated, NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.extra_headers import ExtraHeader
 from ocpi_emsp.models import BusinessDetails, Endpoint
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, is_of_one_process
@@ -77,30 +77,6 @@ class RuleAction:
     action: str
 
 
-@frozen(kw_only=True)
-class ExtraHeader:
-    """A header that a partner wants on each call; its value may be a secret, and never shows in a repr."""
-
-    clause: ClassVar[str] = _CLAUSE
-
-    name: str
-    """In lower case."""
-    value: str = field(repr=False)
-
-    @property
-    def shown(self) -> str:
-        """The value as people may see it: of a header that names a party, and ``***`` for any other."""
-        return self.value if names_party(self.name) else "***"
-
-
-_ROUTING = re.compile(r"ocpi-(?:to|from)-(?:country-code|party-id)")
-
-
-def names_party(header: str) -> bool:
-    """True for a header that names the party a hub shall ask, or that asks: its value may be shown."""
-    return _ROUTING.fullmatch(header) is not None
-
-
 @frozen(kw_only=True, slots=False)
 class SentCredentials:
     """What a partner got of us last, without the token."""
@@ -143,6 +119,12 @@ class Profile:
     """How often it may be called; None for the eMSP's own setting."""
     concurrent_requests: int | None = None
     """How many calls it may get at once; None for the eMSP's own setting."""
+    inbound_requests_per_second: int | None = None
+    """Requests that it may send per second; None for ``InboundLimits``."""
+    inbound_concurrent_requests: int | None = None
+    """Its requests that are answered at once; None for ``InboundLimits``."""
+    inbound_bytes_per_minute: int | None = None
+    """Bytes of its bodies per minute; None for ``InboundLimits``."""
     trailing_slash: bool = False
     """The URLs that we call end with a slash, before the query: those of its lists, objects and commands."""
     announce_slash: bool = True

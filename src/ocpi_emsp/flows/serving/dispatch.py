@@ -3,8 +3,8 @@
 Rules of this module (transport_and_format.md, status_codes.md, the status table of docs/architecture.md):
 - every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
   correlation id and no internals;
-- in this order: token, then the body is read to its limit, path, method and matrix, registration, ownership, then the
-  flow;
+- in this order: token and what its party may send, then the body is read to its limit (admission.py), path, method and
+  matrix, registration, ownership, then the flow;
 - what is refused for its findings is stored, raw, without the token (a rejection);
 - timestamps without a zone get that of the party's profile before anything else looks at them;
 - what is lost by our fault (500) becomes a resync request (transport_and_format.md, offline behaviour);
@@ -26,7 +26,6 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
-    BodyTooLarge,
     InvalidObject,
     MethodNotAllowed,
     NotAuthenticated,
@@ -51,10 +50,11 @@ from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
-from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
+from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
+from ocpi_emsp.flows.serving.admission import serve_admitted
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
@@ -132,15 +132,10 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
 
 
 async def _serve(context: Context, request: Request, logged: LoggedRequest, read: ReadBody | None) -> Response:
-    caller = await authenticate(context, request.headers.get("authorization"), logged.correlation_id)
-    logged.party = caller.party
-    limit = context.limits.http.request_body
-    if read is not None:
-        request.body = await read(limit + 1)
-    if len(request.body) > limit:
-        raise BodyTooLarge(f"the body is over the limit of {limit} bytes")
-    request = _plain_body(request)
-    return await serve_as(context, caller, request, logged.correlation_id, keep=True, logged=logged)
+    async def serve(caller: Caller, whole: Request) -> Response:
+        return await serve_as(context, caller, _plain_body(whole), logged.correlation_id, keep=True, logged=logged)
+
+    return await serve_admitted(context, request, logged, read, serve)
 
 
 def _plain_body(request: Request) -> Request:

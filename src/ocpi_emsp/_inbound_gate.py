@@ -1,0 +1,144 @@
+"""The InboundGate port for both modes: what callers use of this process, and their turns.
+
+Rules of this module:
+- a lock is held for a short function, never while something is read or waited for;
+- a task waits for its turn, for a bounded time; a thread does not: it would be one that nobody else is served by;
+- turns are counted per event loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from time import monotonic
+from typing import Final
+
+import anyio
+from attrs import define, field
+
+from ocpi_emsp._bridge import PerLoop, at_most
+from ocpi_emsp.errors import TooManyRequests
+from ocpi_emsp.flows.core.inbound_limits import InboundGate, PartyUsage, Strangers, Turn
+from ocpi_emsp.flows.core.limits import PartyId
+from ocpi_emsp.flows.core.settings import InboundLimits
+from ocpi_emsp.ports import Mode
+
+LONGEST_REST: Final = 2.0
+"""Seconds after a large body at most: what took longer waited for a database, which others use meanwhile."""
+
+
+@define
+class Inbound:
+    """What callers use, in both modes of an eMSP together."""
+
+    lock: threading.Lock = field(factory=threading.Lock)
+    parties: dict[PartyId, PartyUsage] = field(factory=dict)
+    strangers: Strangers = field(factory=Strangers)
+
+
+def make_gate(mode: Mode, inbound: Inbound) -> InboundGate:
+    """The port for a shell."""
+    return _SyncGate(inbound) if mode == "sync" else _AsyncGate(inbound)
+
+
+class _Gate:
+    def __init__(self, inbound: Inbound) -> None:
+        self._lock = inbound.lock
+        self._parties = inbound.parties
+        self._strangers = inbound.strangers
+
+    def has_strangers(self) -> bool:
+        return bool(self._strangers.addresses)
+
+    def require_room(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+        with self._lock:
+            self._strangers.require_room(address, header, now, limits)
+
+    def failed(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+        with self._lock:
+            self._strangers.failed(address, header, now, limits)
+
+    def enter(self, party: PartyId, header: str, now: float, limits: InboundLimits) -> int:
+        with self._lock:
+            if hash(header) not in self._strangers.known:
+                self._strangers.succeeded(header)
+            return self._usage(party).enter(now, limits)
+
+    def leave(self, party: PartyId, now: float, sent: int, limits: InboundLimits) -> None:
+        with self._lock:
+            self._parties[party].leave(now, sent, limits)
+
+    def _usage(self, party: PartyId) -> PartyUsage:
+        usage = self._parties.get(party)
+        if usage is None:
+            usage = self._parties[party] = PartyUsage()
+        return usage
+
+    def _no_room(self, party: PartyId, now: float, limits: InboundLimits) -> TooManyRequests:
+        message = f"{limits.large_bodies} of your large requests are being answered"
+        return self._usage(party).episode.refuse(now, "large_bodies", message, 1.0)
+
+
+class _SyncGate(_Gate):
+    """For threads."""
+
+    @asynccontextmanager
+    async def large(self, party: PartyId, now: float, limits: InboundLimits) -> AsyncIterator[Turn]:
+        with self._lock:
+            usage = self._usage(party)
+            if usage.large >= limits.large_bodies:
+                raise self._no_room(party, now, limits)
+            usage.large += 1
+        try:
+            yield nullcontext()
+        finally:
+            with self._lock:
+                usage.large -= 1
+
+
+class _Lane:
+    """The large bodies of one party in one event loop."""
+
+    def __init__(self, limits: InboundLimits) -> None:
+        self.room = anyio.CapacityLimiter(limits.large_bodies)
+        self.turn = anyio.Lock()
+        self.rests_until = 0.0
+
+
+class _AsyncGate(_Gate):
+    """For tasks."""
+
+    def __init__(self, inbound: Inbound) -> None:
+        super().__init__(inbound)
+        self._lanes: PerLoop[dict[PartyId, _Lane]] = PerLoop(dict)
+
+    @asynccontextmanager
+    async def large(self, party: PartyId, now: float, limits: InboundLimits) -> AsyncIterator[Turn]:
+        lanes = self._lanes.here()
+        lane = lanes.get(party)
+        if lane is None:
+            lane = lanes[party] = _Lane(limits)
+        borrower = object()
+        with at_most(limits.large_body_wait) as waiting:
+            await lane.room.acquire_on_behalf_of(borrower)
+        if waiting.cancelled_caught:
+            with self._lock:
+                raise self._no_room(party, now, limits)
+        try:
+            yield _turn(lane, limits.large_body_rest)
+        finally:
+            lane.room.release_on_behalf_of(borrower)
+
+
+@asynccontextmanager
+async def _turn(lane: _Lane, rest: float) -> AsyncIterator[None]:
+    """One at a time; then the lane rests for a multiple of what it took, and others have the processor."""
+    async with lane.turn:
+        await anyio.sleep(max(lane.rests_until - monotonic(), 0.0))
+        began = monotonic()
+        try:
+            yield
+        finally:
+            ended = monotonic()
+            lane.rests_until = ended + min((ended - began) * rest, LONGEST_REST)
