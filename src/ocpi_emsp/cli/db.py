@@ -1,7 +1,8 @@
-"""``ocpi-emsp db upgrade|current|check``: the schema of the database.
+"""``ocpi-emsp db upgrade|current|check|rotate-key``: the schema of the database, and the key of its secrets.
 
 Rules of this module:
 - only ``upgrade`` makes a database: a SQLite file that is not there is most likely another directory;
+- ``rotate-key`` prints how many secrets it sealed anew, and none of them;
 - a schema that is not the one of this version is an answer (exit status 1), a database that is not there is none (3).
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+
+from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
@@ -46,6 +49,18 @@ def _upgrade(store: SqlStore, *, as_json: bool) -> int:
     return 0
 
 
+def _rotate_key(store: SqlStore, *, as_json: bool) -> int:
+    try:
+        rotated = store.rotate_key()
+    except SchemaMismatch as mismatch:
+        raise CommandFailed(mismatch.message) from None
+    if as_json:
+        output.write_json(asdict(rotated))
+        return 0
+    output.write(f"parties sealed with the first key: {rotated.sealed}, sealed with it before: {rotated.current}\n")
+    return 0
+
+
 def _current(store: SqlStore, *, as_json: bool) -> int:
     revision = store.schema_revision()
     if as_json:
@@ -72,4 +87,9 @@ def _check(store: SqlStore, *, as_json: bool) -> int:
     return 0
 
 
-_ACTIONS: Mapping[str, Callable[..., int]] = {"upgrade": _upgrade, "current": _current, "check": _check}
+_ACTIONS: Mapping[str, Callable[..., int]] = {
+    "upgrade": _upgrade,
+    "current": _current,
+    "check": _check,
+    "rotate-key": _rotate_key,
+}

@@ -23,7 +23,7 @@ def run(arguments: Arguments) -> int:
     """Write the export."""
     with opened(arguments, snapshot=True) as store, reading(store) as tx:
         output.say("the export holds secrets: the tokens that open partners; store it where only you can read it")
-        with output.to_file(arguments.output, private=True):
+        with output.to_file(arguments.output):
             counts = _export(tx)
     output.say(f"exported {summary(counts)}")
     return 0

@@ -100,17 +100,16 @@ def write_json(document: Any, indent: int | None = 2) -> None:
 
 
 @contextlib.contextmanager
-def to_file(path: str | None, *, private: bool = False) -> Iterator[None]:
+def to_file(path: str | None) -> Iterator[None]:
     """What is written meanwhile goes to this file in UTF-8; to stdout where there is none. Raises Usage.
 
-    Only its owner may read a ``private`` file.
+    Only its owner may read the file: it holds tokens that open partners, or what drivers did.
     """
     if path is None:
         yield
         return
-    opener = _open_privately if private else None
     try:
-        file = open(path, "w", encoding="utf-8", newline="\n", opener=opener)  # noqa: SIM115 - entered below
+        file = open(path, "w", encoding="utf-8", newline="\n", opener=_open_privately)  # noqa: SIM115 - entered below
     except (OSError, ValueError) as error:
         raise Usage(f"{path}: cannot be written: {reason(error)}") from None
     with file, contextlib.redirect_stdout(file):

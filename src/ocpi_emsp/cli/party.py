@@ -19,7 +19,7 @@ from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.options import party as party_of
 from ocpi_emsp.cli.register import print_party
-from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp
+from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp, warn_of_readers
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Diagnosis
@@ -75,6 +75,7 @@ def _diagnose_party(arguments: Arguments) -> Diagnosis:
     if arguments.token is not None:
         raise Usage("a registered party is looked at with the token that it gave us: leave --token out")
     with opened(arguments) as store:
+        warn_of_readers(store)
         return _quick(arguments, store).partner(codes).diagnose()
 
 

@@ -27,7 +27,7 @@ from ocpi_emsp.cli.invite import print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals
-from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store, require_usable_identity
+from ocpi_emsp.cli.stores import BASE_PATH, make_emsp, open_store, require_usable_identity, warn_of_readers
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
 from ocpi_emsp.resources import Invitation
@@ -81,6 +81,7 @@ def _store(url: str, auto_upgrade: bool) -> tuple[AnyStore, Close]:
         return MemoryStore(), _nothing
     store = open_store(url, auto_upgrade=auto_upgrade)
     output.say(f"stores everything in {store}")
+    warn_of_readers(store)
     return store, store.aclose
 
 

@@ -9,6 +9,8 @@ Rules of this module:
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -78,6 +80,14 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
     if parsed.drivername.startswith("sqlite") and not (makes or file.startswith("file:") or Path(file).exists()):
         raise Outside(f"there is no database {file}: serve, import and db upgrade make one")
     return store
+
+
+def warn_of_readers(store: SqlStore) -> None:
+    """Say which files of a SQLite database, or of its key, others on this machine may read."""
+    for file in store.files():
+        rights = stat.S_IMODE(file.stat().st_mode) if os.name == "posix" and file.is_file() else 0
+        if rights & 0o077:
+            output.say(f"{file} can be read by other users of this machine (mode {rights:04o}): chmod 600 {file}")
 
 
 @contextlib.contextmanager

@@ -9,14 +9,15 @@ from ocpi_emsp._extras import extra
 from ocpi_emsp.storage.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from ocpi_emsp.storage.secrets import FernetBox, SecretBox
+    from ocpi_emsp.storage.secrets import FernetBox, RotatingBox, SecretBox
     from ocpi_emsp.storage.sql.store import SqlStore
     from ocpi_emsp.storage.sql.tables import make_tables, metadata
 
-__all__ = ["FernetBox", "MemoryStore", "SecretBox", "SqlStore", "make_tables", "metadata"]
+__all__ = ["FernetBox", "MemoryStore", "RotatingBox", "SecretBox", "SqlStore", "make_tables", "metadata"]
 
 _LATE = {
     "FernetBox": "ocpi_emsp.storage.secrets",
+    "RotatingBox": "ocpi_emsp.storage.secrets",
     "SecretBox": "ocpi_emsp.storage.secrets",
     "SqlStore": "ocpi_emsp.storage.sql.store",
     "make_tables": "ocpi_emsp.storage.sql.tables",

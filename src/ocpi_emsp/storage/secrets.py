@@ -3,22 +3,28 @@
 Rules of this module (credentials.md 2.1: a token is as good as a password):
 - what is written is sealed (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
 - the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use;
+- either may hold several keys: all of them open, the first one seals, so that a key can be replaced while servers run;
 - another :class:`SecretBox`, such as one over a vault, can be given instead.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ocpi_emsp.errors import StoreFailed
 
 VARIABLE = "OCPI_EMSP_SECRET_KEY"
+_LENGTH = 44
+"""Characters of 32 bytes in base64."""
+_AROUND = ", \t\r\n"
+_SEPARATORS = re.compile(r"[,\s]+")
 
 
 class SecretBox(Protocol):
@@ -31,11 +37,30 @@ class SecretBox(Protocol):
         """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
 
 
-class FernetBox:
-    """Encrypts with a key of 32 bytes in URL-safe base64 (see :meth:`new_key`). Raises ValueError if it is invalid."""
+@runtime_checkable
+class RotatingBox(SecretBox, Protocol):
+    """A SecretBox that says which of its keys sealed a text; without that, a rotation seals every text anew."""
 
-    def __init__(self, key: str) -> None:
-        self._fernet = Fernet(key)
+    def is_current(self, sealed: str) -> bool:
+        """Return True if the key that seals now sealed this text."""
+
+
+def is_current(box: SecretBox, sealed: str) -> bool:
+    """True if the box is known to have sealed this text with the key that seals now."""
+    return isinstance(box, RotatingBox) and box.is_current(sealed)
+
+
+class FernetBox:
+    """Encrypts with ``key``, 32 bytes in URL-safe base64 (see :meth:`new_key`), and opens what that or an ``older`` key
+    encrypted. Raises ValueError if one is invalid.
+    """
+
+    def __init__(self, key: str, *older: str) -> None:
+        if any(len(each) != _LENGTH for each in (key, *older)):  # of two without a separator, Fernet reads the first
+            raise ValueError(f"invalid key: expected {_LENGTH} characters")
+        keys = [Fernet(each) for each in (key, *older)]
+        self._first = keys[0]
+        self._fernet = MultiFernet(keys)
         self._open = lru_cache(maxsize=1024)(self._decrypt)
 
     @staticmethod
@@ -51,6 +76,14 @@ class FernetBox:
         """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
         return self._open(sealed)
 
+    def is_current(self, sealed: str) -> bool:
+        """Return True if the first key encrypted this text."""
+        try:
+            self._first.decrypt(sealed)
+        except (InvalidToken, TypeError):
+            return False
+        return True
+
     def _decrypt(self, sealed: str) -> bytes:
         try:
             return self._fernet.decrypt(sealed)
@@ -62,7 +95,9 @@ class FernetBox:
 
 
 class KeyFileBox:
-    """Encrypts with the key in OCPI_EMSP_SECRET_KEY, or else with the one in ``path``, which is created if missing."""
+    """Encrypts with the first key in OCPI_EMSP_SECRET_KEY, or else in ``path``, which is created if missing, and opens
+    with each that is there; blanks, commas and line breaks separate them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,14 +111,21 @@ class KeyFileBox:
         """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
         return self._opened().open(sealed)
 
+    def is_current(self, sealed: str) -> bool:
+        """Return True if the first key encrypted this text. Raises StoreFailed if there is no usable key."""
+        return self._opened().is_current(sealed)
+
     def _opened(self) -> FernetBox:
         if self._box is None:
-            key = os.environ.get(VARIABLE)
-            source = VARIABLE if key else str(self._path)
+            given = os.environ.get(VARIABLE)
+            source = VARIABLE if given else str(self._path)
             try:
-                self._box = FernetBox(key or _read_or_make(self._path))
+                keys = _SEPARATORS.split((given or _read_or_make(self._path)).strip(_AROUND))
+                self._box = FernetBox(*keys)
             except ValueError as error:
-                raise StoreFailed(f"invalid key in {source}: expected 32 bytes in URL-safe base64") from error
+                raise StoreFailed(
+                    f"invalid key in {source}: expected 32 bytes in URL-safe base64, or several such keys with commas"
+                ) from error
             except OSError as error:
                 raise StoreFailed(f"cannot use the key file {source}: {error.strerror}") from error
         return self._box

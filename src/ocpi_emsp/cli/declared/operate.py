@@ -7,13 +7,14 @@ from ocpi_emsp.cli.options import Argument, command, group, option
 
 db = group(
     "db",
-    "Create, upgrade or check the schema of the database.",
+    "Create, upgrade or check the schema of the database; rotate its key.",
     *(
         command("db", name, about, o.store, o.json)
         for name, about in (
             ("upgrade", "Create the schema, or bring it up to date."),
             ("current", "Print the revision of the schema, or none."),
             ("check", "Check that the schema is the one of this version; exit status 1 where it is another."),
+            ("rotate-key", "Seal the partners' tokens anew, with the first of the keys in OCPI_EMSP_SECRET_KEY."),
         )
     ),
 )

@@ -2,17 +2,19 @@
 
 Rules of this module:
 - SQLite: WAL, so that readers never wait; synchronous=FULL, since an answered push must survive a power cut;
-  foreign keys on; one that finds the file locked waits;
+  foreign keys on; one that finds the file locked waits; the files are readable by their owner alone;
 - a driver that refuses a value raised for the document, the key or the entry: CannotStore; everything else is
   StoreFailed, which names the database without its password.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy import exc as sql
@@ -78,6 +80,8 @@ def async_engine(url: URL, timeout: float) -> AsyncEngine:
 
 def _prepare(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
+        if not is_in_memory(engine.url):
+            event.listen(engine, "do_connect", _make_privately)
         event.listen(engine, "connect", _set_up_sqlite)
 
 
@@ -97,6 +101,22 @@ def is_in_memory(url: URL) -> bool:
         return False
     database = url.database or ""
     return database in ("", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
+
+
+def _make_privately(_: object, __: object, arguments: Any, options: dict[str, Any]) -> None:
+    """Make a database file that is not there, for its owner alone, whatever the umask: SQLite gives its -wal, -shm and
+    -journal the rights of the file."""
+    path = str(arguments[0])
+    if options.get("uri"):
+        parts = urlsplit(path)
+        if parts.scheme != "file" or parse_qs(parts.query).get("mode", ["rwc"]) != ["rwc"]:
+            return
+        path = unquote(parts.path)
+    try:
+        descriptor = os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    except OSError:  # it is there, or cannot be made, which SQLite then says in its own words
+        return
+    os.close(descriptor)
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import BlockingStore, Mode, Store
+from ocpi_emsp.ports import BlockingStore, Kind, Mode, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
@@ -42,6 +42,7 @@ from ocpi_emsp.storage.sql.engine import (
     usable_url,
 )
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
+from ocpi_emsp.storage.sql.rotation import Rotated, checkpoint, rotate, wipe
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
@@ -166,6 +167,38 @@ class SqlStore:
         """Return the revision of the schema in the database, or None if it does not exist."""
         with self._connected() as connection:
             return self._on_schema(connection, migrations.current)
+
+    def rotate_key(self) -> Rotated:
+        """Seal anew, with the first key, what another one sealed. Raises StoreFailed where no key opens it.
+
+        Servers may run meanwhile, if they know both keys. What was sealed before a failure stays, and is passed over
+        when it is called again. SQLite: neither file nor write-ahead log hold then what the older key opens.
+        """
+        with self._connected() as connection:
+            self._prepare(connection)
+            on_sqlite = connection.dialect.name == "sqlite"
+
+            @contextmanager
+            def begun() -> Iterator[Connection]:
+                with self._write_lock(read_only=False), self._transaction(connection):
+                    yield connection
+
+            with translated(connection.engine):
+                if on_sqlite:
+                    wipe(connection)
+                    connection.rollback()
+                rotated = rotate(begun, self.tables.objects[Kind.PARTY], self._shared.secrets)
+                if on_sqlite:
+                    checkpoint(connection)
+                    connection.rollback()
+        return rotated
+
+    def files(self) -> list[Path]:
+        """The files of a SQLite database that is not in memory, and the key file, whether they are there or not."""
+        key = _key_file(self._engine.url)
+        on_sqlite = self._engine.dialect.name == "sqlite" and not self._in_memory
+        database = str(key).removesuffix(".key")
+        return [*(Path(database + end) for end in ("", "-wal", "-shm", "-journal") if on_sqlite), key]
 
     def close(self) -> None:
         """Close the connections of the blocking engine; the next transaction opens new ones. Listeners

@@ -1,0 +1,68 @@
+"""Sealing anew what is sealed in the database, with the key that seals now.
+
+Rules of this module (docs/storage.md):
+- a batch is a transaction, so a server that runs beside waits for a moment at most, and what was done stays done;
+- a party that changes meanwhile keeps its change: a row is written only where it still holds what was read;
+- nothing is printed, exported or written in plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from attrs import frozen
+from sqlalchemy import Connection, Table, select, text, update
+
+from ocpi_emsp.storage.secrets import SecretBox, is_current
+
+BATCH: Final = 100
+"""Parties of a transaction."""
+Begin = Callable[[], AbstractContextManager[Connection]]
+
+
+@frozen
+class Rotated:
+    """What became of the sealed rows."""
+
+    sealed: int
+    """Those that were sealed anew."""
+    current: int
+    """Those that the current key had sealed already."""
+
+
+def rotate(begin: Begin, table: Table, box: SecretBox) -> Rotated:
+    """Seal every row of ``table`` anew that another key sealed. Raises StoreFailed where no key opens one."""
+    sealed = current = after = 0
+    while True:
+        with begin() as connection:
+            rows = _batch(connection, table, after)
+            old = [row for row in rows if not is_current(box, row.sealed)]
+            sealed += sum(_reseal(connection, table, box, row) for row in old)
+        if not rows:
+            break
+        current += len(rows) - len(old)
+        after = rows[-1].sequence
+    return Rotated(sealed, current)
+
+
+def _batch(connection: Connection, table: Table, after: int) -> Sequence[Any]:
+    columns = table.c.sequence, table.c.sealed
+    found = select(*columns).where(table.c.sealed.is_not(None), table.c.sequence > after)
+    return connection.execute(found.order_by(table.c.sequence).limit(BATCH)).all()
+
+
+def _reseal(connection: Connection, table: Table, box: SecretBox, row: Any) -> int:
+    same = (table.c.sequence == row.sequence) & (table.c.sealed == row.sealed)
+    return connection.execute(update(table).where(same).values(sealed=box.seal(box.open(row.sealed)))).rowcount
+
+
+def wipe(connection: Connection) -> None:
+    """SQLite: have what is overwritten from now on zeroed, so that the file holds nothing that the old key opens."""
+    connection.execute(text("PRAGMA secure_delete = ON"))
+
+
+def checkpoint(connection: Connection) -> None:
+    """SQLite: bring the write-ahead log into the file and empty it, as far as readers let it."""
+    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
