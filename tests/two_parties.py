@@ -11,10 +11,11 @@ from typing import Any, Final
 import httpx
 from attrs import frozen
 
-from ocpi_emsp import Emsp
+from ocpi_emsp import Emsp, Limits
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event
 from ocpi_emsp.ports import NAMES, TOPICS, Entry, Query, Record, Store
+from ocpi_emsp.settings import InboundLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, encode
 from ocpi_emsp.wire import Request, Response
@@ -25,6 +26,10 @@ SECRET: Final = "Zebra"
 OWNER: Final = ("NL", "TNM")
 OTHER: Final = ("DE", "ABC")
 DRIVER: Final = "T0"
+_LIMITS: Final = Limits(
+    inbound=InboundLimits(requests_per_second=None, bytes_per_minute=None, unknown_tokens_per_minute=None)
+)
+"""Thousands of requests within a moment are no flood here."""
 _PLACE: Final = {**samples.location(), "name": f"{SECRET} location"}
 OBJECTS: Final[dict[str, Document]] = {
     "locations/NL/TNM/LOC1": _PLACE,
@@ -61,7 +66,14 @@ def two_parties(store: Any, **settings: Any) -> TwoParties:
     """Both registered, the objects of the one stored, and a driver's token of ours."""
 
     cpo = ScriptedCpo(_acknowledge, token=CPO_TOKEN)
-    emsp = make_emsp(**({"store": store, "clock": FakeClock()} | clients(cpo) | {"outbox_events": (Event,)} | settings))
+    emsp = make_emsp(
+        **(
+            {"store": store, "clock": FakeClock(), "limits": _LIMITS}
+            | clients(cpo)
+            | {"outbox_events": (Event,)}
+            | settings
+        )
+    )
     emsp.tokens.put(token(DRIVER, last_updated=NOW))
     tokens = {
         "owner": register(emsp, *OWNER, business_details={"name": f"{SECRET} operator"}),
