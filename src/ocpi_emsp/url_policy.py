@@ -28,7 +28,7 @@ LEAST_FREE_PORT = 1024
 """Ports below are those of a system's own services (RFC 6335 6): mail, SSH, SMB, but for 443."""
 _LONGEST_HOST = 253
 """Characters of a name (RFC 1035 3.1)."""
-_URL = re.compile(r"(https?)://([^/?#]*)[^\x00-\x1f\x7f]*", re.IGNORECASE | re.ASCII)
+_URL = re.compile(r"(https?)://([^/?#\x00-\x1f\x7f]*)[^\x00-\x1f\x7f]*", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([0-9]{0,5}))?")
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 _USER_INFORMATION = re.compile(r"(?<=//)[^/?#]*@")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from cli.conftest import Command
+from ocpi_emsp import UrlPolicy
 from ocpi_emsp.cli.commands import arguments_of
 from ocpi_emsp.cli.settings import FILE, store_url
+from ocpi_emsp.cli.url_policies import url_policy_of
 
 WHO = {"country_code": "IT", "party_id": "BEC", "name": "Be Charge"}
 NAMES = ("url", "country_code", "party_id", "name", "url_policy", "store")
@@ -63,6 +65,38 @@ def test_all_of_them_can_come_from_the_environment(monkeypatch: pytest.MonkeyPat
     assert read() == {**WHO, "url": None, "url_policy": "loopback", "store": "sqlite:///ocpi-emsp.db"}
 
 
+LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "toml"),
+    [
+        (("--allow-network", "10.20.0.0/16", "--allow-network", "10.30.0.0/16", "--allow-port", "80"), {}, None),
+        ((), {"OCPI_EMSP_ALLOW_NETWORK": "10.20.0.0/16, 10.30.0.0/16", "OCPI_EMSP_ALLOW_PORT": "80"}, None),
+        ((), {}, 'allow_network = ["10.20.0.0/16", "10.30.0.0/16"]\nallow_port = [80]\n'),
+        ((), {}, 'allow_network = "10.20.0.0/16,10.30.0.0/16"\nallow_port = "80"\n'),
+        (("--allow-network", "10.20.0.0/16,10.30.0.0/16"), {"OCPI_EMSP_ALLOW_PORT": "80"}, 'allow_network = ["::/0"]'),
+    ],
+)
+def test_a_setting_of_several_values_comes_from_anywhere(
+    argv: tuple[str, ...], environment: Mapping[str, str], toml: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(environment, toml, monkeypatch)
+    arguments = arguments_of("serve", argv)
+    assert [getattr(arguments, name) for name in LISTS] == [(), ("10.20.0.0/16", "10.30.0.0/16"), ("80",), ()]
+    policy = url_policy_of(arguments)
+    assert policy == UrlPolicy.default().allowing_network("10.20.0.0/16").allowing_network(
+        "10.30.0.0/16"
+    ).allowing_port(80)
+
+
+def test_every_relaxation_has_a_flag_and_none_allows_anything_by_itself() -> None:
+    argv = ("--allow-http", "a.example.com", "--allow-host", "cpo.internal", "--url-policy", "loopback")
+    policy = url_policy_of(arguments_of("serve", argv))
+    assert policy == UrlPolicy.loopback().allowing_http("a.example.com").allowing_host("cpo.internal")
+    assert url_policy_of(arguments_of("serve")) == UrlPolicy.default()
+
+
 @pytest.mark.parametrize(
     ("settings", "environment", "toml", "said"),
     [
@@ -85,6 +119,11 @@ def test_all_of_them_can_come_from_the_environment(monkeypatch: pytest.MonkeyPat
             "OCPI_EMSP_URL_POLICY: invalid value 'any': expected https or loopback",
         ),
         (WHO, {}, 'url_policy = "http"', "url_policy in ocpi-emsp.toml: invalid value 'http': expected https or loop"),
+        (WHO, {}, "allow_network = 5", 'invalid allow_network: expected a list, for example ["10.20.0.0/16"]'),
+        (WHO, {}, 'allow_port = ["x"]', "allow_port in ocpi-emsp.toml: invalid port 'x': expected a port"),
+        (WHO, {"OCPI_EMSP_ALLOW_HTTP": "http://a"}, None, "OCPI_EMSP_ALLOW_HTTP: invalid host 'http://a': expected a"),
+        ({**WHO, "allow_network": "10.0.0.1/8"}, {}, None, "--allow-network: invalid network '10.0.0.1/8': expected"),
+        ({**WHO, "allow_host": "127.1"}, {}, None, "--allow-host: invalid host '127.1': expected a host name"),
         (WHO, {}, 'nmae = "x"', "unknown setting 'nmae': expected one of url, country_code"),
         (WHO, {}, "party_id = 5", "invalid party_id: expected a text in quotes"),
         (WHO, {}, "party_id =", "invalid TOML: "),

@@ -39,6 +39,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _PERCENT = re.compile(r"([0-9]{1,3})%")
 TIMES = "such as 2024-05-01 or 2024-05-01T12:00:00Z"
+_SEPARATORS = re.compile(r"[,\s]+")
 _SETTINGS = "Settings come from flags, then from the environment, then from ./ocpi-emsp.toml."
 _HTTP = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 
@@ -225,6 +226,19 @@ class Setting(click.Option):
         return value, source
 
 
+class Settings(Setting):
+    """A setting of several values: a flag that may be repeated; with commas in the environment, a list in the file."""
+
+    def __init__(self, name: str, about: str, **options: Any) -> None:
+        super().__init__(name, f"{about}; may be repeated", multiple=True, **options)
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """The values, and where they come from."""
+        found, source = super().consume_value(ctx, opts)
+        texts = [found] if isinstance(found, str) else found if isinstance(found, list | tuple) else ()
+        return tuple(part for text in texts for part in _SEPARATORS.split(text) if part), source
+
+
 def option(names: str, about: str, **options: Any) -> click.Option:
     """An option; its default stands in the help. ``names`` may end with the name of its value."""
     return click.Option(names.split(), help=about, show_default=True, **options)
@@ -290,19 +304,27 @@ def database(about: str) -> Setting:
 store = database("the database, such as postgresql+psycopg://user@host/database")
 url_policy = Setting(
     "--url-policy",
-    "which URLs of partners are called; loopback also allows http to this machine",
+    "which URLs of partners are called: https to public addresses; loopback also allows this machine, over http",
     type=Choice(["https", "loopback"]),
     default="https",
     show_default=True,
 )
 our_url = Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL")
 our_name = Setting("--name", "our name, as partners see it", metavar="NAME")
+url_policies = (
+    url_policy,
+    Settings("--allow-http", "call this host of a partner over plain http, too", metavar="HOST"),
+    Settings("--allow-network", "call this network, which is not public, too, such as 10.20.0.0/16", metavar="NETWORK"),
+    Settings("--allow-port", "call this port below 1024, too, beside 443", metavar="PORT"),
+    Settings("--allow-host", "call this name of a local network, too, such as cpo.internal", metavar="HOST"),
+)
+"""Which URLs of partners are called."""
 identity = (
     our_url,
     Setting("--country-code", "our country code, such as IT", metavar="CC"),
     Setting("--party-id", "our party id, such as BEC", metavar="ID"),
     our_name,
-    url_policy,
+    *url_policies,
 )
 pixels = whole(0, 99_999, name="pixels")
 details = (

@@ -26,7 +26,7 @@ def run(arguments: Arguments) -> int:
     defaults = {each.name: each.default for each in fields(Profile)}
     changes = _changes(arguments)
     with opened(arguments) as store:
-        partner = emsp_of_nobody(store, arguments.url_policy).partner(arguments.party)
+        partner = emsp_of_nobody(store, arguments).partner(arguments.party)
         try:
             profile = partner.set_profile(**changes) if changes else partner.profile()
         except ValueError as error:

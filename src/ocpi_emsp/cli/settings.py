@@ -24,7 +24,8 @@ _IDENTITY = ("country_code", "party_id", "name")
 _NUMBERS = ("logo_width", "logo_height")
 _EXTENSIONS = "credentials_extensions"
 _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
-_NAMES = ("url", *_IDENTITY, "url_policy", "store", *_DETAILS)
+LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
+_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", *_DETAILS)
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
 
@@ -81,16 +82,21 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
             raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(_NAMES)}")
         settings[name] = value = _as_text(name, value)
         if not isinstance(value, str):
-            expected = "a text in quotes" if name not in (*_NUMBERS, _EXTENSIONS) else _EXPECTED[name]
-            raise Usage(f"{file}: invalid {name}: expected {expected}")
+            raise Usage(f"{file}: invalid {name}: expected {_EXPECTED.get(name, 'a text in quotes')}")
     return settings
 
 
-_EXPECTED = {**dict.fromkeys(_NUMBERS, "a whole number, for example 512"), _EXTENSIONS: "a table"}
+_EXPECTED = {
+    **dict.fromkeys(_NUMBERS, "a whole number, for example 512"),
+    **dict.fromkeys(LISTS, 'a list, for example ["10.20.0.0/16"]'),
+    _EXTENSIONS: "a table",
+}
 
 
 def _as_text(name: str, value: object) -> object:
     """A value as a flag would have it, where the file may say it otherwise."""
     if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if name in LISTS and isinstance(value, list) and all(isinstance(each, str | int) for each in value):
+        return ",".join(map(str, value))
     return json.dumps(value, default=str) if name == _EXTENSIONS and isinstance(value, dict) else value

@@ -22,7 +22,8 @@ from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage
 from ocpi_emsp.cli.identity import credentials_settings, repeated, say_what_differs
 from ocpi_emsp.cli.options import Arguments
-from ocpi_emsp.cli.settings import DEFAULT_STORE, require_identity, store_url
+from ocpi_emsp.cli.settings import DEFAULT_STORE, LISTS, require_identity, store_url
+from ocpi_emsp.cli.url_policies import url_policy_of
 from ocpi_emsp.codec import decode
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.party_id import PartyId
@@ -40,7 +41,9 @@ _ANY_URL = f"http://127.0.0.1{BASE_PATH}"
 """For commands that show no URL of ours to anybody."""
 
 
-ANYONE = Arguments(country_code="XX", party_id="XXX", name="nobody", url="", url_policy="https")
+ANYONE = Arguments(
+    country_code="XX", party_id="XXX", name="nobody", url="", url_policy="https", **dict.fromkeys(LISTS, ())
+)
 """An identity for what does not depend on who we are."""
 
 
@@ -138,7 +141,7 @@ def make_emsp(identity: Arguments, store: AnyStore, url: str = _ANY_URL, **optio
             party_id=identity.party_id,
             name=identity.name,
             url=identity.url or url,
-            url_policy=identity.url_policy,
+            url_policy=url_policy_of(identity),
             store=store,
             **options,
         )
@@ -189,9 +192,10 @@ def require_usable_identity(arguments: Arguments) -> None:
     make_emsp(arguments, MemoryStore())
 
 
-def emsp_of_nobody(store: AnyStore, url_policy: str = "https") -> Emsp:
-    """An eMSP for what does not depend on who we are."""
-    return make_emsp(Arguments(**vars(ANYONE) | {"url_policy": url_policy}), store)
+def emsp_of_nobody(store: AnyStore, arguments: Arguments = ANYONE) -> Emsp:
+    """An eMSP for what does not depend on who we are; it calls the URLs that the arguments allow."""
+    policy = {name: getattr(arguments, name) for name in ("url_policy", *LISTS)}
+    return make_emsp(Arguments(**vars(ANYONE) | policy), store)
 
 
 def _blocking(store: SqlStore) -> BlockingStore:

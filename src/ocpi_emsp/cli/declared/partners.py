@@ -109,7 +109,7 @@ party = group(
         o.flag("--suggest", "say what the profile could be, by what the party was seen to do"),
         o.store,
         o.json,
-        o.url_policy,
+        *o.url_policies,
         epilog="docs/profiles.md says what each field does. A suggestion is never applied by itself.",
     ),
 )
