@@ -10,6 +10,8 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 - a link that the partner itself refuses cannot be used either; behind one and without a total, the list is complete
   only where the page at the next offset is an empty one;
 - a URL is followed once, and a page that was listed before ends the list: no list is endless;
+- nor is one whose pages differ and list nothing new, nor one whose objects are always new: STALE_PAGES and the limits
+  on objects and pages end it, and what was listed before is given;
 - a list with fewer distinct objects than X-Total-Count at its end is incomplete, and says so. It is asked for once more
   where objects came twice: their order was not the same on every page.
 """
@@ -24,12 +26,12 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 from attrs import define, field, frozen
 
-from ocpi_emsp.codec.patch import items
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
+from ocpi_emsp.flows.calls.page_items import TooManyObjects, page_items
 from ocpi_emsp.flows.calls.redirects import resolved, same_origin
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.owner_evidence import text_at
@@ -39,6 +41,9 @@ from ocpi_emsp.wire import Request, Response, http_date, next_link, read_count
 EMPTY_PAGES = 10
 """Pages without objects in a row, each naming a next one, that are followed where X-Total-Count says that there is
 more: some partners filter after paging. Without a total, the second one ends the list."""
+STALE_PAGES = 100
+"""Pages in a row without a new object that are followed, beside as many as had one: a list that is asked for once more,
+or goes back since it shrank, lists those again."""
 _ONWARD = "; X-Total-Count is {}, so the sync continues by offset"
 _ONWARD_UNCOUNTED = "; the sync continues by offset"
 _BEHIND_THE_END = frozenset({200, 400, 404, 410, 416, 422})
@@ -108,20 +113,27 @@ async def walk(
     for _ in range(context.limits.http.max_pages):
         request = outgoing_request("GET", following, party.token or "", party.profile)
         try:
-            page = _page(request, await exchange(context, request, party, module), trail)
+            response = await exchange(context, request, party, module)
+            page = _page(request, response, trail, context.limits.http.max_objects_of_page)
         except (PartnerRefused, AnswerUnusable) as error:
             page = _no_page(following, error, trail)
         yield page
         if page.following is None:
             return
         following = page.following
+        if trail.received >= context.limits.http.max_objects:
+            reason = f"the list has more than {context.limits.http.max_objects} objects (HttpLimits.max_objects)"
+            raise AnswerUnusable(reason, method="GET", url=following)
     raise AnswerUnusable(f"the list has more than {context.limits.http.max_pages} pages", method="GET", url=following)
 
 
-def _page(request: Request, response: Response, trail: _Trail) -> ListPage:
+def _page(request: Request, response: Response, trail: _Trail, most: int) -> ListPage:
     data = bytes(judge(request, response).data)
     try:
-        documents = items(data) if data else []
+        documents = page_items(data, most)
+    except TooManyObjects:
+        message = f"GET {request.url}: the page has more than {most} objects (HttpLimits.max_objects_of_page)"
+        raise AnswerUnusable(message, method="GET", url=request.url) from None
     except (InvalidObject, NotJson):
         message = f"GET {request.url}: data is not a list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
@@ -240,6 +252,12 @@ class _Trail:
     urls: set[int] = field(factory=set)
     pages: set[int] = field(factory=set)
     objects: set[int] = field(factory=set)
+    received: int = 0
+    """Objects of all pages, also those that came before."""
+    fresh: int = 0
+    """Pages with an object that did not come before."""
+    stale: int = 0
+    """Pages in a row without one."""
     stepped: set[tuple[str, int]] = field(factory=set)
     empty: int = 0
     furthest: int = 0
@@ -267,6 +285,7 @@ class _Trail:
         before, self.total = self.total, page.total
         self.urls.add(_place(page.url))
         has_new = self._enter(page)
+        self._require_new(page, has_new=has_new)
         back = self._step_back(page.url, before, page.total, notes)
         if back is not None:
             return back
@@ -285,9 +304,9 @@ class _Trail:
             self._require_progress(page)
             following = self._next(page.response.url or page.url, page.link, notes)
             if following is not None and _place(following) in self.urls:
-                raise CircularList(f"the next link was followed before: {following}", method="GET", url=page.url)
+                raise CircularList(f"the next link was followed before: {following[:200]}", method="GET", url=page.url)
             if following is not None and urlsplit(following).path == self.refused:
-                raise AnswerUnusable(f"the next link was refused before: {following}", method="GET", url=page.url)
+                raise AnswerUnusable(f"the next link was refused before: {following[:200]}", method="GET", url=page.url)
         except (UnsafeUrl, AnswerUnusable) as error:
             return self._without_link(page.url, offset, page.count, has_more, error, notes)
         if following is None:
@@ -307,12 +326,20 @@ class _Trail:
         """Enter the objects of a page; True where one was not listed before."""
         before, whole = len(self.objects), map(bytes, page.documents)
         named = page.ids if not self.is_hub else [""] * page.count
+        self.received += page.count
         self.objects.update(hash(name or document) for name, document in zip(named, whole, strict=True))
         new = len(self.objects) - before
         self.came_twice = self.came_twice or new < page.count
         if self.listed is not None:
             self.listed += new
         return new > 0
+
+    def _require_new(self, page: _Seen, *, has_new: bool) -> None:
+        """Raises CircularList where the pages go on and on with what came before."""
+        self.fresh += has_new
+        self.stale = 0 if has_new else self.stale + bool(page.count)
+        if self.stale > self.fresh + STALE_PAGES:
+            raise CircularList(f"{self.stale} pages in a row list nothing new", method="GET", url=page.url)
 
     def _ends_empty(self, page: _Seen, offset: int | None) -> bool:
         """True for an empty page that ends the list, whatever its link says."""
@@ -372,7 +399,7 @@ class _Trail:
             return None
         said = f"X-Total-Count is {self.total}, and {counted(self.listed, 'distinct object')} were listed"
         if self.came_twice and not self.is_second:
-            self.is_second, self.furthest = True, 0
+            self.is_second, self.furthest, self.received = True, 0, 0
             self.urls.clear()
             self.pages.clear()
             notes.append(f"{said}, some of them twice; the list is asked for once more")
@@ -391,7 +418,7 @@ class _Trail:
         self.urls.clear()
         self.pages.clear()
         self.furthest = 0
-        notes.append(f"X-Total-Count fell from {before} to {now}; continued from {back}")
+        notes.append(f"X-Total-Count fell from {before} to {now}; continued from {back[:200]}")
         return back
 
     def _require_progress(self, page: _Seen) -> None:

@@ -126,6 +126,11 @@ class HttpLimits:
     """Objects of a page at most: keeps an answer below a megabyte."""
     max_pages: int = field(default=100_000, validator=_COUNT)
     """Pages of one list that are followed: ends a partner's list that has no end."""
+    max_objects: int = field(default=5_000_000, validator=_COUNT)
+    """Objects of one list that are received: the largest CPO has less, and to know them again takes 70 bytes of memory
+    for each. A sync ends there, and the next one goes on from there."""
+    max_objects_of_page: int = field(default=200_000, validator=_COUNT)
+    """Objects of one page that is received: so many tariffs fill ``response_body``, and other objects are larger."""
     connect_timeout: float = field(default=10.0, validator=_SECONDS)
     """Seconds that a partner has to accept a connection: it is up, or it is not; a slow network needs three."""
     read_timeout: float = field(default=30.0, validator=_SECONDS)
