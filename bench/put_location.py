@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 import ocpi_emsp
 from measure import UNBOUNDED, Result, compare
-from ocpi_emsp import Emsp, Limits
+from ocpi_emsp import Emsp, Limits, SupportMatrix
 from ocpi_emsp.storage import MemoryStore
 from samples import location
 
@@ -120,7 +120,7 @@ def _finish(coroutine: Any) -> None:
     raise AssertionError("suspended")
 
 
-def registered(limits: Limits | None = None) -> tuple[Emsp, str]:
+def registered(limits: Limits | None = None, matrix: SupportMatrix | None = None) -> tuple[Emsp, str]:
     """An eMSP with NL-TNM registered, and the token that NL-TNM calls it with; commands are acknowledged."""
     modules = ("credentials", "commands")
     endpoints = [{"identifier": name, "url": f"https://cpo.example.com/2.1.1/{name}"} for name in modules]
@@ -141,6 +141,7 @@ def registered(limits: Limits | None = None) -> tuple[Emsp, str]:
         url="https://ocpi.example.com/ocpi/emsp",
         store=MemoryStore(),
         limits=limits or Limits(inbound=UNBOUNDED),
+        matrix=matrix,
         http_client=lambda: httpx.Client(transport=httpx.MockTransport(cpo)),
     )
     credentials = {

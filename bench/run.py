@@ -1,6 +1,6 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
-    python bench/run.py [decode] [put] [check] [drivers] [flood] [storage]
+    python bench/run.py [decode] [put] [check] [drivers] [flood] [hostile] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
 
 What is not measured keeps its section of the last run.
@@ -20,6 +20,7 @@ import check_growth
 import decode
 import drivers
 import flood
+import hostile
 import put_location
 import storage
 import sync_locations
@@ -89,6 +90,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "check": _check,
     "drivers": _drivers,
     "flood": _flood,
+    "hostile": hostile.table,
     "storage": storage.table,
     "sync": sync_locations.table,
 }

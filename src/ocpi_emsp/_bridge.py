@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -126,6 +127,38 @@ class PerLoop(Generic[T]):
 
 _threads = PerLoop(lambda: anyio.CapacityLimiter(TRANSACTIONS_IN_THREADS))
 _open = PerLoop(lambda: anyio.Semaphore(TRANSACTIONS_IN_THREADS))
+
+
+class BodyThreads:
+    """Threads in which large bodies are read for an async host: at most ``most`` for each event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._limiters = PerLoop(lambda: anyio.CapacityLimiter(most))
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+        """Call it in a worker thread, where it gives way to the event loop every half millisecond."""
+        return await anyio.to_thread.run_sync(_giving_way, function, args, limiter=self._limiters.here())
+
+
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that reads a body holds the interpreter while the event loop wants it. By default that is 5 ms
+(sys.setswitchinterval), which every turn of the event loop would wait, several times for one request."""
+_giving = threading.Lock()
+_before: list[float] = []
+"""The switch interval of before, once for each thread that gives way."""
+
+
+def _giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    with _giving:
+        _before.append(sys.getswitchinterval())
+        sys.setswitchinterval(min(_before[0], _SWITCH_SECONDS))
+    try:
+        return function(*args)
+    finally:
+        with _giving:
+            before = _before.pop()
+            if not _before:
+                sys.setswitchinterval(before)
 
 
 def shielded(lift: Lift) -> Lift:

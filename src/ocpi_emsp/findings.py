@@ -74,6 +74,11 @@ class Finding:
 
 MAX_FINDINGS = 1000
 """The most findings of one report: enough for any partner, and a bound on memory for hostile input."""
+MAX_DEVIATIONS = 25 * MAX_FINDINGS
+"""Deviations of whatever severity after which the search for more ends, and the document is refused: a location with
+3,000 EVSEs of two connectors has 21,000 where each of them has two or three."""
+MAX_COMPARED = 2 * MAX_FINDINGS
+"""The most findings of one severity that are made to find the first ones; further ones are counted, which is cheap."""
 
 
 @frozen
@@ -82,7 +87,7 @@ class Report:
 
     findings: tuple[Finding, ...] = ()
     more: int = field(default=0)
-    """The number of findings beyond those listed."""
+    """The number of findings beyond those listed; at least so many, where the errors were too many to go on."""
 
     @classmethod
     def of(cls, findings: Iterable[Finding], limit: int = MAX_FINDINGS) -> Report:
@@ -117,20 +122,49 @@ class Report:
 class Collector:
     """Collect findings: the worst ``limit`` of them, by first pointers, are stored; the rest is counted.
 
-    It never stores more than twice ``limit``. Errors are cut last.
+    It never stores more than twice ``limit``. Errors are cut last. :meth:`takes` is asked before a finding is made, and
+    :attr:`enough` ends the search: the work for a document has a bound then, too.
     """
 
     limit: int = MAX_FINDINGS
     _kept: list[Finding] = field(factory=list, init=False)
-    _count: int = field(default=0, init=False)
+    count: int = field(default=0, init=False)
+    """How many there are, the stored ones and the others."""
     _last: tuple[int, str, str] | None = field(default=None, init=False)
     """What sorts after this was cut already: ``limit`` findings before it are known."""
     _hidden: set[tuple[str, str]] = field(factory=set, init=False)
     _hidden_count: int = field(default=0, init=False)
+    _made: dict[Severity, int] = field(factory=lambda: dict.fromkeys(Severity, 0), init=False)
+    """How many findings were added, by severity."""
+    enough: bool = field(default=False, init=False)
+    """True once there are more errors than a report lists, or more deviations than anyone looks for."""
+
+    def takes(self, severity: Severity) -> bool:
+        """False where a further finding of this severity need not be made, but for :meth:`skip`."""
+        return self._made[severity] < MAX_COMPARED or self.limit > MAX_COMPARED
+
+    def skip(self, number: int = 1) -> None:
+        """Count findings that were not made."""
+        self.count += number
+        if self.count > MAX_DEVIATIONS:
+            self.enough = True
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether an error was added."""
+        return self._made[Severity.ERROR] > 0
+
+    @property
+    def found(self) -> Sequence[Finding]:
+        """The findings in the order of their adding; where they are many, the worst of those that were cut first."""
+        return self._kept
 
     def append(self, finding: Finding) -> None:
         """Add a finding."""
-        self._count += 1
+        self.count += 1
+        made = self._made[finding.severity] = self._made[finding.severity] + 1
+        if finding.severity is Severity.ERROR and made > MAX_FINDINGS and made > self.limit:
+            self.enough = True
         if self._last is None or _worst_first(finding) <= self._last:
             self._kept.append(finding)
             if len(self._kept) >= 2 * self.limit:
@@ -150,7 +184,7 @@ class Collector:
         self._kept = [each for each in self._kept if (each.pointer, each.rule) not in self._hidden]
         self._cut()
         kept = sorted(self._kept, key=lambda finding: (finding.pointer, finding.rule))
-        return Report(tuple(kept), self._count - self._hidden_count - len(kept))
+        return Report(tuple(kept), self.count - self._hidden_count - len(kept))
 
     def _cut(self) -> None:
         self._kept.sort(key=_worst_first)
@@ -191,4 +225,12 @@ def with_reason(message: str, findings: Sequence[Finding]) -> str:
 
 def pointer(path: Sequence[str | int]) -> str:
     """The RFC 6901 pointer of a path of member names and array indices."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join("/" + _short(str(step)).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _short(step: str) -> str:
+    """A name of a readable length: one of 4 MiB would stand in every finding below it."""
+    return step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 3]}..."
+
+
+_LONGEST_STEP = 255

@@ -3,6 +3,7 @@
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.settings import (
     AuthorizeLimits,
+    BodyLimits,
     CommandLimits,
     CredentialLimits,
     DeliveryLimits,
@@ -17,6 +18,7 @@ from ocpi_emsp.flows.core.settings import (
 
 __all__ = [
     "AuthorizeLimits",
+    "BodyLimits",
     "CommandLimits",
     "CredentialLimits",
     "DeliveryLimits",

@@ -9,6 +9,7 @@ from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Token
 from ocpi_emsp._bridge import run
 from ocpi_emsp.models import LocationReferences, TokenType, WhitelistType
 from ocpi_emsp.ports import Entry, Key, Kind, Record
+from ocpi_emsp.settings import BodyLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
 from our_emsp import NOW
@@ -245,7 +246,7 @@ def test_as_many_evses_as_a_body_holds_are_answered_in_a_moment() -> None:
     """Where each is looked for among all of them, this takes longer than any test may."""
     cpo = desk()
     cpo.set_profile(without_locations=True)
-    names = [f"{number:x}" for number in range(300_000)]
+    names = [f"{number:x}" for number in range(BodyLimits().items)]
     answer = ask(cpo, {"location_id": "LOC9", "evse_uids": names})
     assert answer.data == {"allowed": "ALLOWED", "location": {"location_id": "LOC9", "evse_uids": names}}
     assert len(last(cpo.emsp).evse_uids) == 100

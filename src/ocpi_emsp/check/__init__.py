@@ -21,6 +21,7 @@ from ocpi_emsp.check.rules import CHAPTERS, OBJECT_RULES, RULES
 from ocpi_emsp.check.schema import NOT_JSON, SCHEMA_EXAMPLES
 from ocpi_emsp.codec import decode_strict, untyped
 from ocpi_emsp.codec.diagnose import diagnose_into
+from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, Bounds
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Severity
 
@@ -55,6 +56,8 @@ def examine(
         document = untyped(data)
     except NotJson as error:
         return None, Report.of([Finding.of(NOT_JSON, "", error.message)])
+    except InvalidObject as error:  # more than is read
+        return None, Report.of(error.findings)
     return _examined(document, kind, now, limit)
 
 
@@ -77,17 +80,19 @@ def accept(
     now: datetime | None = None,
     accepted: Callable[[Finding], None] | None = None,
     dated: bool = True,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> T:
     """Return the typed view of a received object. Raises NotJson, or InvalidObject if the policy rejects it.
 
     ``now`` stands for a ``last_updated`` that is missing, if ``dated``. ``accepted`` is called with each warning that
-    the policy accepts. Semantic rules are only run if the policy needs them: none of them is an error by itself.
+    the policy accepts. ``bounds``: what holds more is refused before it is read. Semantic rules are only run if the
+    policy needs them: none of them is an error by itself.
     """
     if not policy.needs_rules:
         value = decode_strict(kind, data)
         if value is not None:
             return value
-    value, report = _examined(untyped(data), kind, now, MAX_FINDINGS, sense=policy.needs_rules, dated=dated)
+    value, report = _examined(untyped(data, bounds), kind, now, MAX_FINDINGS, sense=policy.needs_rules, dated=dated)
     judged = policy.judge(report)
     if value is None or policy.refused(judged):
         raise InvalidObject(f"{kind.__name__} rejected", findings=tuple(report if value is None else judged))

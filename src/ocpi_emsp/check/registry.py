@@ -125,6 +125,9 @@ class Walk:
         plan = self._plans.get(type(value)) or self._plan(type(value))
         for rule in plan.rules:
             for below, message in rule.find(value, context) if rule.with_context else rule.find(value):
+                if not rule.hides and not findings.takes(rule.rule.severity):
+                    findings.skip()
+                    continue
                 finding = Finding.of(rule.rule, pointer((*path, *below)), message, plan.clause)
                 findings.append(finding)
                 if rule.hides:
@@ -135,6 +138,8 @@ class Walk:
                 self(inner, context, findings, (*path, name))
         for name in plan.lists:
             for index, inner in enumerate(getattr(value, name)):
+                if findings.enough:
+                    return
                 self(inner, context, findings, (*path, name, index))
 
     def _plan(self, model: Any) -> _Plan:

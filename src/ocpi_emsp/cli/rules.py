@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ def _text(rule: Rule) -> str:
     return (
         f"{rule.id}  {rule.severity}  {rule.clause or _OBJECTS}\n"
         f"    {rule.sentence}\n"
-        f"    example: {output.printable(str(EXAMPLES[rule.id]))}\n"
+        f"    example: {output.printable(_shortened(str(EXAMPLES[rule.id])))}\n"
     )
 
 
@@ -95,4 +96,9 @@ def _clause(rule: Rule) -> str:
 
 
 def _example_cell(rule: Rule) -> str:
-    return "`" + str(EXAMPLES[rule.id]).replace("|", "\\|") + "`"
+    return "`" + _shortened(str(EXAMPLES[rule.id])).replace("|", "\\|") + "`"
+
+
+def _shortened(text: str) -> str:
+    """A text with three of a character that is repeated more often than anyone reads."""
+    return re.sub(r"(.)\1{50,}", r"\1\1\1...", text)

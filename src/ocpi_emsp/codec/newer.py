@@ -48,8 +48,8 @@ def place_of(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
 def read(kind: type[Any], document: Any) -> tuple[Any, list[str]]:
     """The document with the names of 2.1.1, and those of 2.2 that it had."""
     reader = _READERS.get(kind)
-    if reader is None or not isinstance(document, dict):
-        return document, []
+    if reader is None or not isinstance(document, dict) or (kind in _PLACES and not has_names(kind, document)):
+        return document, []  # a copy of thousands of objects that nothing is read from takes as long as reading them
     names = dict[str, None]()
     return reader(document, names), list(names)
 
@@ -61,6 +61,7 @@ _NAMES: Mapping[type[Any], frozenset[str]] = {
     Connector: frozenset({*_RENAMED[Connector], "tariff_ids"}),
 }
 """Names of 2.2 that :func:`same` reads."""
+_PLACES = frozenset({Location, Evse, Connector})
 
 
 def has_names(kind: type[Any], document: Any) -> bool:
@@ -137,7 +138,7 @@ def _placed(kind: type[Any], document: Any, names: _Names) -> Read:
     elif _is_flat(found.get("location")):
         found["location"] = _of_a_cdr(found["location"], found.get("last_updated"))
         names["location.evse_uid"] = None
-    if isinstance(found.get("location"), dict):
+    if has_names(Location, found.get("location")):
         found["location"] = _location(found["location"], names)
     return found
 

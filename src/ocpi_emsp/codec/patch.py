@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ocpi_emsp.codec.documents import malformed, require_utf8
+from ocpi_emsp.codec.documents import malformed, require_json, require_utf8
 from ocpi_emsp.errors import InvalidObject
 
 T = TypeVar("T")
@@ -53,18 +53,10 @@ def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
-        _require_json(data)
+        require_json(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
     raise InvalidObject(f"expected a JSON {what}")
-
-
-def _require_json(data: bytes) -> None:
-    """Raises NotJson: no JSON at all comes before no object."""
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise malformed(error) from None
 
 
 def join(document: Mapping[str, msgspec.Raw]) -> bytes:

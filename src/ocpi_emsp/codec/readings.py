@@ -110,7 +110,7 @@ def read_string(value: Any, node: inspect.StrType, reading: str | None, report: 
 
 def read_integer(value: Any, node: inspect.IntType, report: Report) -> Any:
     """An int; digits in a string and a fraction of zero are taken for what they say."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
+    if isinstance(value, str) and len(value) <= _MAX_SHOWN and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value, re.ASCII):
         report(rules.INTEGER_STRING, f"the integer {shown(value)} is written as a string")
         value = int(value)
     elif isinstance(value, Decimal) and value.adjusted() < 18 and value == value.to_integral_value():
@@ -156,12 +156,17 @@ def read_enum(value: Any, enum: type[OpenEnum], report: Report) -> Any:
     member = enum.of(value)
     if member.known:
         return member
-    listed = next((listed for listed in enum if listed.value.lower() == value.lower()), None)
+    listed = _by_lower_case(enum).get(value.lower())
     if listed is not None:
         report(rules.ENUM_CASE, f"{shown(value)} differs in case: expected {listed.value} of {enum.__name__}")
         return listed
     report(rules.ENUM_UNKNOWN, f"{shown(value)} is not a value of {enum.__name__}")
     return member
+
+
+@cache
+def _by_lower_case(enum: type[OpenEnum]) -> dict[str, OpenEnum]:
+    return {listed.value.lower(): listed for listed in reversed(enum)}
 
 
 def read_datetime(value: Any, report: Report) -> Any:

@@ -16,6 +16,9 @@ def _rule(id_: str, severity: Severity, clause: str, sentence: str) -> Rule:
     return Rule(id=id_, severity=severity, clause=clause, sentence=sentence)
 
 
+BOUNDS = _rule(
+    "document.bounds", ERROR, FORMAT, "The document holds more than any object of OCPI, and is not read any further."
+)
 REQUIRED = _rule("field.required", ERROR, "", "A required field is missing or null.")
 TYPE = _rule("value.type", ERROR, "", "The value has the wrong JSON type and no obvious interpretation.")
 UNKNOWN_FIELD = _rule("field.unknown", NOTE, "", "The specification has no such field; it is stored as received.")

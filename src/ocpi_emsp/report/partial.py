@@ -14,7 +14,7 @@ from attrs import evolve
 
 from ocpi_emsp.check import check
 from ocpi_emsp.codec import untyped
-from ocpi_emsp.errors import NotJson
+from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import Finding, Report
 from ocpi_emsp.report.samples import sample_at
 
@@ -28,7 +28,7 @@ def check_partial(document: bytes, kind: type[Any], **options: Any) -> Report:
         return report
     try:
         parsed = untyped(document)
-    except NotJson:
+    except (InvalidObject, NotJson):
         return report
     return evolve(report, findings=tuple(each for each in report if not _absent(each, parsed)))
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from ocpi_emsp.codec import untyped
-from ocpi_emsp.errors import NotJson
+from ocpi_emsp.errors import InvalidObject, NotJson
 
 MAX_SAMPLE = 80
 """Characters of a sample: enough to recognise a value by, short enough for a table."""
@@ -28,7 +28,7 @@ def sample_at(document: Any, pointer: str, kind: str) -> str | None:
     if isinstance(document, bytes | bytearray | memoryview | str):
         try:
             document = untyped(bytes(document) if not isinstance(document, str) else document)
-        except NotJson:
+        except (InvalidObject, NotJson):
             return HIDDEN if kind == "Credentials" else _raw(document)
     value = _resolved(document, pointer)
     return None if value is _MISSING else shortened(value)

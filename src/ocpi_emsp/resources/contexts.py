@@ -96,6 +96,7 @@ class Contexts:
         in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]
         self._handshakes = CountedHandshakes(limits.concurrent_handshakes_of_a_party, in_all)
         self._gate = make_gate(mode, setup.inbound)
+        self._aside = _bridge.BodyThreads(setup.limits.bodies.threads)
         self._made: tuple[int, Context] | None = None
 
     def __call__(self) -> Context:
@@ -170,6 +171,7 @@ class Contexts:
             backlog=setup.backlog,
             appended=setup.appended,
             usages=setup.usages,
+            aside=_bridge.in_place if is_sync else self._aside,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -21,6 +21,7 @@ from ocpi_emsp.ports import Clock, Owner, Send, Sleep, Store, Usage
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.url_policy import UrlPolicy
 
+T = TypeVar("T")
 ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
 
 
@@ -68,6 +69,17 @@ class PartyUsage:
     """The quotas that it reached, and when that was reported."""
 
 
+class Aside(Protocol):
+    """Calls a plain function and gives its result."""
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+        """Call it."""
+
+
+async def _in_place(function: Callable[..., T], *args: Any) -> T:
+    return function(*args)
+
+
 def _no_waiter(_uid: str) -> None:
     """Notify nothing: no caller awaits a command."""
 
@@ -103,6 +115,8 @@ class Context:
     telemetry: GuardedTelemetry = SILENT
     notify: Callable[[str], None] = _no_waiter
     """Called with the id of a command once a change of it is committed: it wakes those who await it in this process."""
+    aside: Aside = _in_place
+    """Calls a function that takes long, away from the event loop where there is one. Never inside a transaction."""
     backlog: Backlog = field(factory=Backlog)
     """Shared by all contexts of an eMSP."""
     appended: Appended = field(factory=Appended)

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from ocpi_emsp.codec.weight import DEFAULT_BOUNDS
 from ocpi_emsp.models import BusinessDetails
 from ocpi_emsp.ports import Key, Kind, Mode
 from ocpi_emsp.routes import VERSION
@@ -173,6 +174,34 @@ class InboundLimits:
 
 
 @frozen(kw_only=True)
+class BodyLimits:
+    """Bounds on what one request may hold, and on where it is read: its work is bounded by them, not by its bytes.
+
+    What holds more is refused (2001, rule ``document.bounds``) with the place and the bound, before it is read, and is
+    stored among the rejections. The bounds of documents that are read elsewhere are the defaults.
+    """
+
+    values: int = field(default=DEFAULT_BOUNDS.values, validator=_COUNT)
+    """Members and items, at all depths together: a location of 4 MiB has 220,000 of them."""
+    objects: int = field(default=DEFAULT_BOUNDS.objects, validator=_COUNT)
+    """Objects, at all depths together: a CDR of 4 MiB, a dimension per period, has 95,000."""
+    items: int = field(default=DEFAULT_BOUNDS.items, validator=_COUNT)
+    """Items of one list: a session of a day with a period every five seconds has 17,280."""
+    members: int = field(default=DEFAULT_BOUNDS.members, validator=_COUNT)
+    """Members of one object: the largest of OCPI has 21, and partners add a few."""
+    digits: int = field(default=DEFAULT_BOUNDS.digits, validator=_COUNT)
+    """Digits of one number, or in a row in a text: a double has 17, its longest exact decimal 767."""
+    patched: int = field(default=10_000, validator=_COUNT)
+    """Objects of a PATCH of a location or EVSE, which are merged one by one: 3,000 EVSEs with two connectors are 9,000,
+    more than any PATCH has been seen with."""
+    aside: int = field(default=64 * 1024, validator=_COUNT)
+    """Bytes above which a body is weighed first, and read before its flow: on an async host in a thread, so that the
+    event loop goes on serving. A location with 100 EVSEs is smaller; what is smaller is weighed where it deviates."""
+    threads: int = field(default=2, validator=_COUNT)
+    """Bodies that one event loop has read at once, each in a thread of its own: further ones wait."""
+
+
+@frozen(kw_only=True)
 class CredentialLimits:
     """How long tokens and handshakes last."""
 
@@ -322,6 +351,7 @@ class Limits:
     Raises ValueError or TypeError for a value with which nothing could work.
     """
 
+    bodies: BodyLimits = _part(BodyLimits)  # noqa: RUF009 # a field, no value
     http: HttpLimits = _part(HttpLimits)  # noqa: RUF009 # a field, no value
     inbound: InboundLimits = _part(InboundLimits)  # noqa: RUF009 # a field, no value
     credentials: CredentialLimits = _part(CredentialLimits)  # noqa: RUF009 # a field, no value

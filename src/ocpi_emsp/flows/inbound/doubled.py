@@ -7,10 +7,11 @@ received unchanged is not looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeAlias
 
 from ocpi_emsp.check.rules import OBJECT_RULES
-from ocpi_emsp.findings import Finding, pointer
+from ocpi_emsp.findings import MAX_FINDINGS, Finding, pointer
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.models import Cdr, Location, Session, Tariff
 
@@ -20,14 +21,19 @@ _RULES = {each.rule.id: each for each in OBJECT_RULES}
 
 
 def name_doubled(incoming: Incoming, value: Any) -> None:
-    """Name what an object has twice, where its policy has not named it."""
+    """Name what an object has twice, where its policy has not named it: the first of it, where that is much."""
+    named = set(incoming.deviations)
+    for finding in islice(_doubled(value), MAX_FINDINGS):
+        if finding not in named:
+            incoming.deviations.append(finding)
+            incoming.counted.append(finding)
+
+
+def _doubled(value: Any) -> Iterator[Finding]:
     for rule_id, part, path in _parts(value):
         rule = _RULES[rule_id]
         for below, message in rule.find(part):
-            finding = Finding.of(rule.rule, pointer((*path, *below)), message, part.clause)
-            if finding not in incoming.deviations:
-                incoming.deviations.append(finding)
-                incoming.counted.append(finding)
+            yield Finding.of(rule.rule, pointer((*path, *below)), message, part.clause)
 
 
 def _parts(value: Any) -> Iterator[_Part]:

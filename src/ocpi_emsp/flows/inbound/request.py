@@ -9,20 +9,21 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
-from functools import cached_property
-from typing import TypeVar
+from functools import cached_property, partial
+from typing import Any, TypeVar, cast
 
 import msgspec
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
+from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.errors import InvalidObject, OcpiError
+from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity, worst_first
 from ocpi_emsp.flows.core.context import Context
@@ -110,6 +111,31 @@ class NewSession:
         return None if name is None or name == authorization_id_of(before) else cls(session, name, is_late=True)
 
 
+class ReadAhead:
+    """What was read of a body before its flow, which finds it here; an error is raised where it is asked for."""
+
+    def __init__(self) -> None:
+        self._found: dict[object, tuple[bytes, Any]] = {}
+
+    def read(self, what: object, body: bytes, reader: Callable[[], object]) -> bool:
+        """Read it; ``what`` it is then asked for by. Gives False where it is refused."""
+        try:
+            self._found[what] = body, reader()
+        except (NotJson, InvalidObject) as error:
+            self._found[what] = body, error
+            return False
+        return True
+
+    def find(self, what: object, body: bytes) -> Any:
+        """What was read of this body, or None. Raises what its reader raised."""
+        read_of, found = self._found.get(what, (None, None))
+        if read_of != body:
+            return None
+        if isinstance(found, OcpiError):
+            raise found
+        return found
+
+
 @frozen
 class Incoming:
     """An object or request of a party: pushed to us, authenticated and matched to a route, or pulled by us."""
@@ -137,6 +163,11 @@ class Incoming:
     fresh: list[NewSession] = field(factory=list)
     """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
 
+    beside: list[str] = field(factory=list)
+    """What of it was stored among the rejections, although it was accepted."""
+    ahead: ReadAhead | None = None
+    """What of a large body was read before its flow."""
+
     @property
     def party(self) -> Party:
         """Who sent it."""
@@ -155,8 +186,23 @@ class Incoming:
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
         body = self.request.body if data is None else data
-        dated = not self._clears_time
-        return accept(body, kind, self.policy, now=self.now, accepted=self.deviations.append, dated=dated)
+        if self.ahead is not None and (found := self.ahead.find(kind, body)) is not None:
+            return cast("T", found)
+        dated, bounds = not self._clears_time, self.context.limits.bodies
+        accepted = self.deviations.append
+        return accept(body, kind, self.policy, now=self.now, accepted=accepted, dated=dated, bounds=bounds)
+
+    def read_ahead(self, kind: type[Any], data: bytes | None = None) -> None:
+        """Read the body, or ``data``, as what :meth:`accept` is asked for by the flow."""
+        body = self.request.body if data is None else data
+        assert self.ahead is not None
+        if self.ahead.read(kind, body, partial(self.accept, kind, body)) and body is self.request.body:
+            self.ahead.read(repetitions, body, partial(repetitions, body))
+
+    def repetitions(self, document: bytes) -> list[str]:
+        """The pointers of repeated members of a document. Raises NotJson."""
+        found: list[str] | None = None if self.ahead is None else self.ahead.find(repetitions, document)
+        return repetitions(document) if found is None else found
 
     @property
     def _clears_time(self) -> bool:

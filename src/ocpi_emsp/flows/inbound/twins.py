@@ -13,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import rules
-from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.patch import Members, as_items, identity, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject
@@ -26,9 +26,11 @@ from ocpi_emsp.flows.events.newest import append_newest
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Transaction
-from ocpi_emsp.routes import VERSION, Route
+from ocpi_emsp.routes import VERSION, Route, match
 from ocpi_emsp.routes import incoming as incoming_route
 
+MAX_BESIDE: Final = 100
+"""Parts of one request that are stored among the rejections, each by itself."""
 REPEATED = "list.repeated"
 """The rule of an object that a page lists twice."""
 EVSES, CONNECTORS = "evse.uid.unique", "connector.id.unique"
@@ -41,11 +43,22 @@ _NULL = msgspec.Raw(b"null")
 async def store_beside(
     incoming: Incoming, tx: Transaction, route: Route, document: bytes, *, rule: str, message: str, clause: str
 ) -> None:
-    """Store a document that does not count among the rejections, as a request of ``route``."""
+    """Store a document that does not count among the rejections, as a request of ``route``.
+
+    After :data:`MAX_BESIDE` of one request, all of it is stored in place of further ones.
+    """
+    request = incoming.request
+    if len(incoming.beside) >= MAX_BESIDE:
+        if len(incoming.beside) > MAX_BESIDE:
+            return
+        matched = match(request.url)
+        route, document = route if matched is None else matched.routes[request.method], request.body
+        incoming = evolve(incoming, params=incoming.params if matched is None else matched.params)
     url = route.url(f"/{VERSION}/{route.module}", trailing_slash=False, **incoming.params)
     digest = hashlib.sha256(b"\0".join((url.encode(), document))).hexdigest()
     error = deviating("said twice", "", rule, message, clause)
-    request = evolve(incoming.request, method=route.method, url=url, body=document)
+    request = evolve(request, method=route.method, url=url, body=document)
+    incoming.beside.append(digest)
     rejection = evolve(incoming, request=request).rejection(route, error, f"twin-{digest[:40]}")
     await append_newest(incoming.context, tx, rejection)
 
@@ -91,7 +104,7 @@ async def _name_items(
     key, rule, clause = _KEYED[name]
     named = [_identity(each, key, f"{pointer}/{name}/{at}", clause) for at, each in enumerate(found)]
     for item_id, places in repeated_places(named).items():
-        lost = [at for at in places[:-1] if _contradicts(found[at], [found[later] for later in places if later > at])]
+        lost = _contradicted(found, places)
         message = f"{len(places)} of the {name} have the {key} {shown(item_id)}; they are merged in their order"
         incoming.note(f"{pointer}/{name}/{places[-1]}/{key}", rule, message, clause)
         of_item = evolve(incoming, params={**incoming.params, _ITEMS[name]: item_id})
@@ -115,11 +128,18 @@ def _identity(item: msgspec.Raw, key: str, pointer: str, clause: str) -> str:
         raise deviating("the PATCH cannot be merged", pointer, rules.TYPE.id, error.message, clause) from None
 
 
-def _contradicts(item: msgspec.Raw, later: Sequence[msgspec.Raw]) -> bool:
-    """Whether a member of an item is another one in a later item of its id."""
-    said = members(item)
-    pairs = (pair for each in later for pair in members(each).items())
-    return any(name in said and bytes(said[name]) != bytes(value) for name, value in pairs)
+def _contradicted(found: Sequence[msgspec.Raw], places: Sequence[int]) -> list[int]:
+    """The places of items of one id of which a member is another one in a later item."""
+    lost, later = list[int](), dict[str, set[bytes]]()
+    for at in reversed(places):
+        said = {name: bytes(value) for name, value in members(found[at]).items()}
+        if any(len(later.get(name, {value}) | {value}) > 1 for name, value in said.items()):
+            lost.append(at)
+        for name, value in said.items():
+            values = later.setdefault(name, {value})
+            if len(values) < 2:  # a third one shows no more
+                values.add(value)
+    return lost[::-1]
 
 
 # --- members --------------------------------------------------------------------------------------------------------
@@ -135,7 +155,7 @@ def may_repeat(document: bytes, found: Members) -> bool:
 
 def name_members(incoming: Incoming, document: bytes) -> list[str]:
     """Name the members that an object of a document has twice; their pointers."""
-    found = repetitions(document)
+    found = incoming.repetitions(document)
     for place in found:
         incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT, counts=True)
     return found

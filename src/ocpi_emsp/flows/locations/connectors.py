@@ -54,10 +54,17 @@ def newest_connectors(evse: bytes, other: bytes) -> bytes:
     listed = as_items(parts.get("connectors", _NULL))
     moment = max([said_at(evse), *map(said_at, listed)])
     newer = False
-    for item in as_items(members(other).get("connectors", _NULL)):
-        at = place_of(listed, identity(item, "id"))
+    others = as_items(members(other).get("connectors", _NULL))
+    places = _places(listed) if others else {}
+    for item in others:
+        at = places.get(identity(item, "id"))
         if said_at(item) > (moment if at is None else said_at(listed[at])):
-            listed, newer = placed(listed, at, item), True
+            newer = True
+            if at is None:
+                places[identity(item, "id")] = len(listed)
+                listed.append(item)
+            else:
+                listed[at] = item
     if not newer:
         return evse
     parts["connectors"] = msgspec.Raw(msgspec.json.encode(listed))
@@ -71,13 +78,19 @@ def undated_connectors(evse: bytes, old: bytes) -> bytes:
     """
     parts, stored = members(timed(evse, old)), as_items(members(old).get("connectors", _NULL))
     listed = as_items(parts.get("connectors", _NULL))
+    places = _places(stored) if listed else {}
     for at, item in enumerate(listed):
-        place = place_of(stored, identity(item, "id"))
+        place = places.get(identity(item, "id"))
         if place is not None:
             before = stored[place]
             is_older = EARLIEST < said_at(item) < said_at(before)
             listed[at] = before if is_older else msgspec.Raw(timed(bytes(item), bytes(before)))
     return join({**parts, "connectors": msgspec.Raw(msgspec.json.encode(listed))} if listed else parts)
+
+
+def _places(connectors: list[msgspec.Raw]) -> dict[str, int]:
+    """Where each connector is; of several with one id the last one counts."""
+    return {identity(item, "id"): at for at, item in enumerate(connectors)}
 
 
 def place_of(connectors: list[msgspec.Raw], connector_id: str) -> int | None:

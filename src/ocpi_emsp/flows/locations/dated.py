@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ocpi_emsp.codec.moments import timed
+from ocpi_emsp.codec.moments import Around, timed
 from ocpi_emsp.codec.patch import as_items, identity, is_listed, join, members
 from ocpi_emsp.models import Evse
 
@@ -41,7 +41,8 @@ def dated_evse(evse: Evse, document: bytes) -> bytes:
 def _dated_connectors(document: bytes) -> bytes:
     parts = members(document)
     listed = [bytes(each) for each in as_items(parts["connectors"])]
-    dated = [timed(each, document) for each in listed]
+    around = Around.of(document)
+    dated = [timed(each, around) for each in listed]
     if dated == listed:  # such as one connector where a list belongs, or a time in another spelling
         return document
     return join({**parts, "connectors": _list([msgspec.Raw(each) for each in dated])})
@@ -57,11 +58,12 @@ def dated_patch(patch: bytes, stored: bytes) -> bytes:
         if name in parts and is_listed(bytes(parts[name]), key):
             known = {identity(each, key): bytes(each) for each in as_items(members(stored).get(name, _NULL))}
             items = [bytes(each) for each in as_items(parts[name])]
-            parts[name] = _list([_dated_item(each, patch, stored, known.get(identity(each, key))) for each in items])
+            around = Around.of(patch), Around.of(stored)
+            parts[name] = _list([_dated_item(each, *around, known.get(identity(each, key))) for each in items])
     return join(parts)
 
 
-def _dated_item(item: bytes, patch: bytes, stored: bytes, old: bytes | None) -> msgspec.Raw:
+def _dated_item(item: bytes, patch: Around, stored: Around, old: bytes | None) -> msgspec.Raw:
     dated = timed(item, patch)
     if old is None:
         dated = timed(dated, stored)

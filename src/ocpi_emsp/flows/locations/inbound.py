@@ -14,6 +14,7 @@ import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch
+from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.newer import as_location_patch
 from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
 from ocpi_emsp.codec.readings import shown
@@ -86,14 +87,23 @@ async def put_location(incoming: Incoming) -> Response:
         return incoming.reply(await store(incoming, tx))
 
 
+def read_ahead(incoming: Incoming) -> None:
+    """Read the location that the body holds before its flow."""
+    ahead, body = incoming.ahead, incoming.request.body
+    assert ahead is not None
+    if ahead.read(Pushed, body, lambda: read_strictly(incoming, ()) or read(incoming, body, is_whole=True)):
+        ahead.read(repetitions, body, lambda: repetitions(body))
+
+
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
     key = location_key(incoming)
     old = await location_at(incoming, tx, incoming.request.body)
     stored = await tx.children(key) if old is not None else ()
-    pushed = read_strictly(incoming, stored) or read(incoming, incoming.request.body, is_whole=True)
-    incoming.require_id("id", pushed.location.id, key.id)
     body = incoming.request.body
+    pushed = None if incoming.ahead is None else incoming.ahead.find(Pushed, body)
+    pushed = pushed or read_strictly(incoming, stored) or read(incoming, body, is_whole=True)
+    incoming.require_id("id", pushed.location.id, key.id)
     if pushed.repeats:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
     else:

@@ -24,7 +24,8 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
     said, kept = _connectors(before), _connectors(after)
     is_older = EARLIEST < said_at(received.document) < said_at(stands.document)
     later = [each for each in kept if _is_kept(said.get(each), kept[each], is_older=is_older)]
-    others = [each for each in kept if each in said and each not in later]
+    stays = set(later)
+    others = [each for each in kept if each in said and each not in stays]
     is_same = said.keys() == kept.keys() and all(_says_the_same(said[each], kept[each]) for each in others)
     if is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE)):
         stood = f"EVSE {shown(received.key.id)} was last updated {wire_time(said_at(stands.document))}"

@@ -19,7 +19,7 @@ import msgspec
 from attrs import evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
-from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
+from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
 from ocpi_emsp.codec.patch import as_items, has_each_once, items, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.strict import decode_part, may_have_offset
@@ -66,7 +66,8 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
     evses = parts.pop("evses", _NULL)
     documents = [bytes(each) for each in as_items(evses)] if location.evses else []
     if is_whole:
-        documents = [timed(each, document) for each in documents]
+        around = Around.of(document)
+        documents = [timed(each, around) for each in documents]
         documents = [dated_evse(*each) for each in zip(location.evses, documents, strict=True)]
     pairs = zip(location.evses, documents, strict=True)
     key = location_key(incoming)

@@ -23,8 +23,6 @@ from attrs import evolve
 from ocpi_emsp import logs
 from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
-from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
 from ocpi_emsp.errors import (
     InvalidObject,
     MethodNotAllowed,
@@ -47,7 +45,7 @@ from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
 from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
 from ocpi_emsp.flows.inbound.quota_reached import report_quota
-from ocpi_emsp.flows.inbound.request import JSON, Incoming, note
+from ocpi_emsp.flows.inbound.request import JSON, Incoming
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
 from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, matrix_of
@@ -55,6 +53,7 @@ from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
 from ocpi_emsp.flows.serving.admission import serve_admitted
+from ocpi_emsp.flows.serving.bodies import read_body
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
@@ -99,7 +98,6 @@ FLOWS: Mapping[str, Flow] = {
     "commands.result": commands.result,
 }
 
-_BODY = "transport_and_format.md#json--http-implementation-guide"
 _BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
 _CALLS_BACK = frozenset({"credentials"})
 """The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
@@ -168,10 +166,10 @@ async def serve_as(
     if route.module in _CALLS_BACK:
         context = evolve(context, correlation_id=correlation_id)
     incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
-    incoming = _read_in_zone(_read_unwrapped(incoming, route))
     if logged is not None:
         logged.deviations = incoming.deviations
     try:
+        incoming = await read_body(incoming, route)
         response = await _answered(incoming, route)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson | QuotaExceeded):
@@ -230,34 +228,6 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
 async def _is_open(context: Context, party: Party, owner: Owner) -> bool:
     async with context.store.transaction(read_only=True) as tx:
         return await may_write(context, tx, party, owner)
-
-
-def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
-    """With the one object of the body, where that is a list of one or an envelope around it, and a finding about it.
-
-    A PATCH in an envelope stays as it is: what it does not know it would store beside the object.
-    """
-    request = incoming.request
-    envelopes = route.method != "PATCH"
-    if not may_be_wrapped(request.body, envelopes=envelopes):
-        return incoming
-    unwrapped = unwrap(request.body, envelopes=envelopes)
-    if not unwrapped.around:
-        return incoming
-    incoming.deviations.append(note("", "body.wrapped", unwrapped.note, _BODY))
-    return evolve(incoming, request=evolve(request, body=unwrapped.document))
-
-
-def _read_in_zone(incoming: Incoming) -> Incoming:
-    """With the zone behind timestamps that have none, where the party's profile names one, and a finding about it."""
-    zone = incoming.party.profile.time_zone
-    if zone is None:
-        return incoming
-    request, zoned = incoming.request, in_zone(incoming.request.body, zone)
-    if zoned.added:
-        incoming.deviations.append(zone_finding(zoned.added, zone))
-    query = query_in_zone(request.query, zone) if request.query else request.query
-    return evolve(incoming, request=evolve(request, body=zoned.document, query=query))
 
 
 async def _request_resync(incoming: Incoming, route: Route) -> None:

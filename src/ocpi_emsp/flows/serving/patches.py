@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 from attrs import evolve, fields_dict
 
-from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.extensions import NAMES_OF_AUTHORIZATION
 from ocpi_emsp.codec.newer import names_of_patch
 from ocpi_emsp.codec.patch import Members, identity, items, join, members
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.rules import BOUNDS
 from ocpi_emsp.flows.inbound.request import Incoming, deviating, note
 from ocpi_emsp.flows.inbound.stored import find
 from ocpi_emsp.flows.inbound.twins import may_repeat, name_members, store_repeated
@@ -59,6 +59,8 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
     kind = OBJECTS.get(route.name)
     if kind is None:
         return incoming
+    if kind in (Location, Evse):
+        _require_mergeable(incoming)
     changes = members(incoming.request.body)
     if may_repeat(incoming.request.body, changes):
         await _name_repeated(incoming, route)
@@ -75,9 +77,17 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
     return evolve(incoming, request=evolve(incoming.request, body=join(changes)))
 
 
+def _require_mergeable(incoming: Incoming) -> None:
+    """Raises InvalidObject for more objects than are merged."""
+    found, most = incoming.request.body.count(b"{"), incoming.context.limits.bodies.patched
+    if found > most:
+        message = f"{found} objects in a PATCH, at most {most} are merged: send them by PUT"
+        raise deviating("too much to merge", "", BOUNDS.id, message, _CLAUSE)
+
+
 async def _name_repeated(incoming: Incoming, route: Route) -> None:
     """Name repeated members; the body is stored beside, since the object has each once. Credentials hold a token."""
-    if not repetitions(incoming.request.body):
+    if not incoming.repetitions(incoming.request.body):
         return
     if route.module == "credentials":
         name_members(incoming, incoming.request.body)

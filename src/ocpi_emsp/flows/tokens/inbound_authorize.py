@@ -15,6 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -87,7 +88,9 @@ async def authorize(incoming: Incoming) -> Response:
 
 async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
     incoming = case.incoming
-    case.references = _asked_place(incoming)
+    is_large = len(incoming.request.body) > incoming.context.limits.bodies.aside
+    read = partial(incoming.context.aside, _asked_place, incoming)
+    case.references = await read() if is_large else _asked_place(incoming)
     request = _request(case, await _read(case))
     if incoming.context.authorize is None:
         case.decided_by = "token"

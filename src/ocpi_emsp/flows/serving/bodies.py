@@ -1,0 +1,90 @@
+"""The body of a request, before its flow: weighed, taken out of its wrapping, and read away from the event loop.
+
+Rules of this module (docs/security.md):
+- a large body is weighed before anything looks into it; what holds too much is refused and stored as it was received;
+- it is read before its flow, where the context reads what takes long: flows find it read, and wait for nothing inside a
+  transaction but the transaction;
+- timestamps without a zone get that of the party's profile before anything else looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from attrs import evolve
+
+from ocpi_emsp.codec.weight import weigh
+from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
+from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
+from ocpi_emsp.flows.commands.send import as_object
+from ocpi_emsp.flows.inbound.request import Incoming, ReadAhead, note
+from ocpi_emsp.flows.locations import inbound as locations
+from ocpi_emsp.models import Cdr, CommandResponse, Connector, Credentials, Evse, Session, Tariff
+from ocpi_emsp.routes import Route
+
+_BODY: Final = "transport_and_format.md#json--http-implementation-guide"
+
+
+async def read_body(incoming: Incoming, route: Route) -> Incoming:
+    """The request as its flow reads it. Raises NotJson, InvalidObject for a body that holds too much."""
+    if len(incoming.request.body) > incoming.context.limits.bodies.aside:
+        return await incoming.context.aside(_read_ahead, incoming, route)
+    return _read_in_zone(_read_unwrapped(incoming, route))
+
+
+def _read_ahead(incoming: Incoming, route: Route) -> Incoming:
+    """The same, and what its flow will ask for."""
+    weigh(incoming.request.body, incoming.context.limits.bodies)
+    incoming = evolve(_read_in_zone(_read_unwrapped(incoming, route)), ahead=ReadAhead())
+    reader = _READERS.get(route.name)
+    if reader is not None:
+        reader(incoming)
+    return incoming
+
+
+def _reader(kind: type[Any]) -> Callable[[Incoming], None]:
+    return partial(Incoming.read_ahead, kind=kind)
+
+
+_READERS: Final[Mapping[str, Callable[[Incoming], None]]] = {
+    "locations.put_location": locations.read_ahead,
+    "locations.put_evse": _reader(Evse),
+    "locations.put_connector": _reader(Connector),
+    "sessions.put": _reader(Session),
+    "tariffs.put": _reader(Tariff),
+    "cdrs.post": _reader(Cdr),
+    "credentials.post": _reader(Credentials),
+    "credentials.put": _reader(Credentials),
+    "commands.result": lambda incoming: incoming.read_ahead(CommandResponse, as_object(incoming.request.body)),
+}
+"""What the flow of each route reads of a body; a PATCH is merged first."""
+
+
+def _read_unwrapped(incoming: Incoming, route: Route) -> Incoming:
+    """With the one object of the body, where that is a list of one or an envelope around it, and a finding about it.
+
+    A PATCH in an envelope stays as it is: what it does not know it would store beside the object.
+    """
+    request = incoming.request
+    envelopes = route.method != "PATCH"
+    if not may_be_wrapped(request.body, envelopes=envelopes):
+        return incoming
+    unwrapped = unwrap(request.body, envelopes=envelopes)
+    if not unwrapped.around:
+        return incoming
+    incoming.deviations.append(note("", "body.wrapped", unwrapped.note, _BODY))
+    return evolve(incoming, request=evolve(request, body=unwrapped.document))
+
+
+def _read_in_zone(incoming: Incoming) -> Incoming:
+    """With the zone behind timestamps that have none, where the party's profile names one, and a finding about it."""
+    zone = incoming.party.profile.time_zone
+    if zone is None:
+        return incoming
+    request, zoned = incoming.request, in_zone(incoming.request.body, zone)
+    if zoned.added:
+        incoming.deviations.append(zone_finding(zoned.added, zone))
+    query = query_in_zone(request.query, zone) if request.query else request.query
+    return evolve(incoming, request=evolve(request, body=zoned.document, query=query))
