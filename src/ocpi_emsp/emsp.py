@@ -93,7 +93,8 @@ class Emsp(Resource):
     requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and
     numbers of requests, calls and syncs (docs/observability.md). ``outbox_events`` says which kinds of events are
     journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
-    the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport.
+    the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport; the
+    policy sees what their URLs lead to if they have a ``pinned_transport`` (docs/security.md).
 
     ``forwarded`` names the proxies whose word counts on where a request comes from (docs/serving.md); by default none.
 

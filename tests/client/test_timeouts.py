@@ -22,6 +22,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import CannotUseApi, TransportFailed
 from ocpi_emsp.settings import HttpLimits
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 from our_emsp import make_emsp
 
@@ -88,11 +89,11 @@ def send(mode: Mode, url: str, *, timeout: float = LONG, connect: float = LONG, 
     """One GET with the client that the library makes by itself."""
     request = Request("GET", url, headers={"authorization": "Token secret"})
     if mode == "sync":
-        with default_client(timeout, connect) as http:
+        with default_client(UrlPolicy.loopback(), timeout, connect) as http:
             return run(HttpxSend(http, 10**6, total)(request))
 
     async def exchange() -> Response:
-        async with default_async_client(timeout, connect) as http:
+        async with default_async_client(UrlPolicy.loopback(), timeout, connect) as http:
             return await AsyncHttpxSend(http, 10**6, total)(request)
 
     return anyio.run(exchange)

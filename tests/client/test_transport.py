@@ -15,10 +15,13 @@ from ocpi_emsp.errors import CannotUseApi, TransportFailed
 from ocpi_emsp.resources import Party
 from ocpi_emsp.transports import library as libraries
 from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 from our_emsp import make_emsp
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
+
+HERE = UrlPolicy.loopback()
 
 
 def exchange(
@@ -40,11 +43,11 @@ def exchange(
 def send(mode: Mode, request: Request, limit: int = 1000) -> Response:
     """One request with the client that the library makes by itself."""
     if mode == "sync":
-        with default_client(5.0) as http:
+        with default_client(HERE, 5.0) as http:
             return run(HttpxSend(http, limit)(request))
 
     async def sending() -> Response:
-        async with default_async_client(5.0) as http:
+        async with default_async_client(HERE, 5.0) as http:
             return await AsyncHttpxSend(http, limit)(request)
 
     return anyio.run(sending)
@@ -74,13 +77,13 @@ def test_a_call_goes_through_either(mode: Mode, library: Any) -> None:
 
 def test_the_clients_that_are_made_are_of_the_one_that_is_installed(mode: Mode, library: Any) -> None:
     """Each fails where the other one is taken, or a name of its API is missing."""
-    made = default_client(30, 10) if mode == "sync" else default_async_client(30, 10)
+    made = default_client(HERE, 30, 10) if mode == "sync" else default_async_client(HERE, 30, 10)
     assert isinstance(made, library.Client | library.AsyncClient)
     assert made.timeout == library.Timeout(30, connect=10)
 
 
 def test_httpx2_comes_first(mode: Mode) -> None:
-    made = default_client(30) if mode == "sync" else default_async_client(30)
+    made = default_client(HERE, 30) if mode == "sync" else default_async_client(HERE, 30)
     assert isinstance(made, httpx2.Client | httpx2.AsyncClient)
 
 
@@ -100,7 +103,7 @@ def test_a_broken_installation_is_named(mode: Mode, monkeypatch: pytest.MonkeyPa
     """Not as a missing extra: the library is there, and something that it needs is not."""
     monkeypatch.setattr(libraries, "LIBRARIES", ("client.needs_nothing_that_exists",))
     with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
-        default_client(1) if mode == "sync" else default_async_client(1)
+        default_client(HERE, 1) if mode == "sync" else default_async_client(HERE, 1)
 
 
 def test_an_emsp_takes_clients_of_both(mode: Mode, library: Any) -> None:

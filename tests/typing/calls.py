@@ -4,6 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_type
 
+import httpx
+import httpx2
+
 from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Cdr, Emsp, Location, PartyId, Session, Tariff, Token
 from ocpi_emsp.events import CdrReceived, Event, SessionReceived
 from ocpi_emsp.models import CommandResponseType, SessionStatus, Status
@@ -82,3 +85,14 @@ async def awaited(emsp: Emsp, token: Token) -> None:
     assert_type(pending, AsyncPendingCommand)
     assert_type(await pending, CommandResponseType)
     await emsp.aio.tokens.put("T")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def clients() -> None:
+    identity = partial(
+        Emsp, country_code="IT", party_id="BEC", name="Be Charge", url="https://a.test/x", store="memory"
+    )
+    identity(http_client=httpx2.Client, aio_http_client=httpx2.AsyncClient)
+    identity(http_client=lambda: httpx.Client(), aio_http_client=lambda: httpx.AsyncClient())
+    identity(http_client=lambda: httpx2.Client(transport=httpx2.HTTPTransport()))
+    identity(http_client=httpx.AsyncClient)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    identity(aio_http_client=httpx2.Client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

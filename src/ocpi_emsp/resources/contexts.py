@@ -130,11 +130,11 @@ class Contexts:
 
     def _open(self) -> tuple[Send, Close]:
         http = self.setup.limits.http
-        timeouts = http.read_timeout, http.connect_timeout
+        settings = self.setup.url_policy, http.read_timeout, http.connect_timeout
         if self.mode == "sync":
-            client = self.setup.http_client() if self.setup.http_client else default_client(*timeouts)
+            client = self.setup.http_client() if self.setup.http_client else default_client(*settings)
             return HttpxSend(client, http.response_body, http.total_timeout), partial(_bridge.in_place, client.close)
-        aio_client = self.setup.aio_http_client() if self.setup.aio_http_client else default_async_client(*timeouts)
+        aio_client = self.setup.aio_http_client() if self.setup.aio_http_client else default_async_client(*settings)
         return AsyncHttpxSend(aio_client, http.response_body, http.total_timeout), aio_client.aclose
 
     def _make(self) -> Context:

@@ -28,6 +28,9 @@ from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.transports.deadline import OutOfTime, keep_deadlines, until
 from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
 from ocpi_emsp.transports.library import http_errors, http_library
+from ocpi_emsp.transports.pinned import aio_pinned_transport, pinned_transport
+from ocpi_emsp.transports.proxies import environment_proxies
+from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -125,21 +128,44 @@ _WORDS = {
 _UNQUOTED = frozenset({"LocalProtocolError", "UnicodeError"})
 
 
-def default_client(timeout: float, connect: float | None = None) -> http.Client:
-    """Return a client with timeouts; it uses the environment's proxies but not .netrc, which would replace the token.
+def default_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.Client:
+    """Return a client whose connections are to addresses that the policy allows (pinned.py).
 
-    ``timeout``: seconds for each read and write; ``connect``: seconds for a connection, if different.
-    Raises ModuleNotFoundError if neither httpx2 nor httpx is installed.
+    It uses the environment's proxies, where the proxy resolves names and the policy sees the URL alone, but not .netrc,
+    which would replace the token. ``timeout``: seconds for each read and write; ``connect``: seconds for a connection,
+    if different. Raises ModuleNotFoundError if neither httpx2 nor httpx is installed.
     """
-    made: http.Client = http_library().Client(**_settings(timeout, connect))
-    keep_deadlines([made._transport, *made._mounts.values()])
+    library, context = http_library(), _context()
+    mounts = _mounts(library.HTTPTransport, context)
+    keep_deadlines(list(mounts.values()))
+    made: http.Client = library.Client(
+        transport=pinned_transport(policy, verify=context),
+        mounts=mounts,
+        **_settings(timeout, connect),
+    )
     return made
 
 
-def default_async_client(timeout: float, connect: float | None = None) -> http.AsyncClient:
+def default_async_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.AsyncClient:
     """Like :func:`default_client`, async."""
-    made: http.AsyncClient = http_library().AsyncClient(**_settings(timeout, connect))
+    library, context = http_library(), _context()
+    made: http.AsyncClient = library.AsyncClient(
+        transport=aio_pinned_transport(policy, verify=context),
+        mounts=_mounts(library.AsyncHTTPTransport, context),
+        **_settings(timeout, connect),
+    )
     return made
+
+
+def _context() -> ssl.SSLContext:
+    """One for all transports of a client: it takes longer to make than a call."""
+    made: ssl.SSLContext = http_library().create_ssl_context()
+    return made
+
+
+def _mounts(transport: Any, context: ssl.SSLContext) -> dict[str, Any]:
+    proxies = environment_proxies()
+    return {key: None if url is None else transport(proxy=url, verify=context) for key, url in proxies.items()}
 
 
 def _settings(timeout: float, connect: float | None) -> dict[str, Any]:

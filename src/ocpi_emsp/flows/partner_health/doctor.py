@@ -183,6 +183,9 @@ class _Visit:
             self._present(as_base64)
             try:
                 data = await self._get(url)
+            except UnsafeUrl as error:  # what its name leads to
+                self.note("reachable", _FAILED, error.message)
+                return None
             except PartnerError as error:
                 failure = failure or error
                 if not _is_locked_out(error):
@@ -327,7 +330,7 @@ class _Visit:
             return
         try:
             theirs = read(Credentials, await self._get(self.party.endpoint("credentials") or ""))
-        except PartnerError as error:
+        except (PartnerError, UnsafeUrl) as error:
             self._refused("credentials", error)
             return
         who = f"{theirs.country_code.upper()}-{theirs.party_id.upper()}"
@@ -478,7 +481,7 @@ class _Visit:
                 self._refused("tokens", error)
                 return
             said = f"an unknown token was refused (HTTP {error.answered_http}, {error.answered_code})"
-        except PartnerError as error:
+        except (PartnerError, UnsafeUrl) as error:
             self._refused("tokens", error)
             return
         self.seen.tried["tokens"] = Works.YES, said

@@ -1,0 +1,194 @@
+"""Connections to addresses that were checked: a name is resolved once, every answer is looked at, one is connected to.
+
+Rules of this module:
+- between the check and the connection nothing resolves again, so a name that leads elsewhere the second time (DNS
+  rebinding) leads nowhere; TLS and its certificate go by the name;
+- one address that the policy forbids refuses all of them: an honest host has none;
+- each new connection resolves and checks anew; one that is kept alive stays where it is;
+- resolving and connecting share the time to connect; no address takes all of it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from ocpi_emsp import _bridge
+from ocpi_emsp.ports import DeadlinePassed, Mode
+from ocpi_emsp.transports.deadline import TimedBackend
+from ocpi_emsp.transports.library import core_library, http_library
+from ocpi_emsp.url_policy import UrlPolicy
+
+Resolver: TypeAlias = Callable[[str, int], Iterable[str]]
+"""The addresses of a host, for a port. It may block: it is called in a thread, and left there when the time is over."""
+
+RESOLVER_THREADS = 32
+"""Names that are resolved at once. One that hangs costs its thread, and no other."""
+RESOLVE_SECONDS = 30.0
+"""How long a name may take where the client sets no time to connect."""
+ATTEMPT_SECONDS = 2.0
+"""How long one address may take while there are others: a SYN that was lost is sent again after one second."""
+MOST_ADDRESSES = 8
+"""How many addresses of a host are tried. All of them are checked."""
+
+_THREADS = _bridge.HookThreads(RESOLVER_THREADS)
+
+
+def resolve(host: str, port: int) -> Iterable[str]:
+    """Ask the system. Raises OSError."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def pinned_transport(
+    policy: UrlPolicy,
+    *,
+    library: ModuleType | None = None,
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | bool = True,
+    limits: Any = None,
+) -> Any:
+    """Return a transport for a blocking client that connects to addresses which the policy allows, and no other.
+
+        http_client=lambda: httpx2.Client(transport=pinned_transport(policy), timeout=10)
+
+    ``library`` is the module httpx2 or httpx that the client is of (default: the one that is installed), ``limits`` its
+    ``Limits``. Raises ModuleNotFoundError if neither is installed. A client with a transport of its own uses no proxy
+    of the environment.
+    """
+    return _transport("sync", policy, library, resolver, verify, limits)
+
+
+def aio_pinned_transport(
+    policy: UrlPolicy,
+    *,
+    library: ModuleType | None = None,
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | bool = True,
+    limits: Any = None,
+) -> Any:
+    """Like :func:`pinned_transport`, for an async client."""
+    return _transport("async", policy, library, resolver, verify, limits)
+
+
+def _transport(mode: Mode, policy: UrlPolicy, library: Any, resolver: Resolver, verify: Any, limits: Any) -> Any:
+    http = http_library() if library is None else library
+    core = core_library(http)
+    context = verify if isinstance(verify, ssl.SSLContext) else http.create_ssl_context(verify=verify)
+    limits = limits or http.Limits(max_connections=100, max_keepalive_connections=20)
+    is_sync, pinned = mode == "sync", (core, policy, resolver)
+    pool = core.ConnectionPool if is_sync else core.AsyncConnectionPool
+    made = (http.HTTPTransport if is_sync else http.AsyncHTTPTransport)(verify=context)
+    if not isinstance(getattr(made, "_pool", None), pool):
+        raise RuntimeError(f"this version of {http.__name__} is not known: addresses cannot be pinned")
+    # Neither library lets a network backend be given to its transport; to its pool both do.
+    made._pool = pool(
+        ssl_context=context,
+        max_connections=limits.max_connections,
+        max_keepalive_connections=limits.max_keepalive_connections,
+        keepalive_expiry=limits.keepalive_expiry,
+        network_backend=TimedBackend(PinnedBackend(*pinned)) if is_sync else AsyncPinnedBackend(*pinned),
+    )
+    return made
+
+
+class _Connecting:
+    """Resolves, checks and connects, in one of two modes. ``core``: httpcore2 or httpcore."""
+
+    def __init__(self, mode: Mode, core: Any, policy: UrlPolicy, resolver: Resolver) -> None:
+        self.backend = core.SyncBackend() if mode == "sync" else core.AnyIOBackend()
+        self._mode: Mode = mode
+        self._core = core
+        self._policy = policy
+        self._resolver = resolver
+
+    async def __call__(self, host: str, port: int, timeout: float | None, **options: Any) -> Any:
+        """A connection. Raises UnsafeUrl, and what the library raises: ConnectError, ConnectTimeout."""
+        end = None if timeout is None else time.monotonic() + timeout
+        addresses = await self._addresses(host, port, timeout)
+        for address in addresses:
+            self._policy.check_address(address, host)
+        failure: Exception = self._core.ConnectError(f"{host} has no address")
+        tried = _interleaved(addresses)[:MOST_ADDRESSES]
+        for left, address in zip(range(len(tried), 0, -1), tried, strict=True):
+            try:
+                return await self._connect(address, port, self._share(end, left), options)
+            except (self._core.ConnectError, self._core.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def _connect(self, address: str, port: int, timeout: float | None, options: dict[str, Any]) -> Any:
+        opening = self.backend.connect_tcp(address, port, timeout=timeout, **options)
+        return opening if self._mode == "sync" else await opening
+
+    async def _addresses(self, host: str, port: int, timeout: float | None) -> Sequence[str]:
+        """Each once, in the resolver's order. Raises ConnectError, ConnectTimeout."""
+        if _is_address(host):
+            return [host]
+        deadline = _bridge.Deadline(RESOLVE_SECONDS if timeout is None else timeout, _THREADS)
+        try:
+            found = await _bridge.hook_in_time(self._mode, self._resolver, deadline)(host, port)
+            return list(dict.fromkeys(found))
+        except DeadlinePassed as error:
+            raise self._core.ConnectTimeout(f"{host} was not resolved: {error}") from error
+        except Exception as error:
+            raise self._core.ConnectError(f"{host} was not resolved: {error}") from error
+
+    def _share(self, end: float | None, left: int) -> float | None:
+        """The seconds for the next of ``left`` addresses. Raises ConnectTimeout where none are left."""
+        if end is None:
+            return None if left == 1 else ATTEMPT_SECONDS
+        rest = end - time.monotonic()
+        if rest <= 0:
+            raise self._core.ConnectTimeout("timed out")
+        return rest if left == 1 else min(rest / left, ATTEMPT_SECONDS)
+
+
+class PinnedBackend:
+    """A NetworkBackend of httpcore2 or httpcore that connects to addresses which were checked."""
+
+    def __init__(self, core: Any, policy: UrlPolicy, resolver: Resolver) -> None:
+        self._connecting = _Connecting("sync", core, policy, resolver)
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        """Open a connection to one of the host's addresses."""
+        return _bridge.run(self._connecting(host, port, timeout, **options))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait before a connection is tried again."""
+        self._connecting.backend.sleep(seconds)
+
+
+class AsyncPinnedBackend:
+    """An AsyncNetworkBackend, like :class:`PinnedBackend`."""
+
+    def __init__(self, core: Any, policy: UrlPolicy, resolver: Resolver) -> None:
+        self._connecting = _Connecting("async", core, policy, resolver)
+
+    async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        """Open a connection to one of the host's addresses."""
+        return await self._connecting(host, port, timeout, **options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before a connection is tried again."""
+        await self._connecting.backend.sleep(seconds)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _interleaved(addresses: Sequence[str]) -> list[str]:
+    """IPv6 and IPv4 in turn, the family of the first one first (RFC 8305 4): one of them may lead nowhere."""
+    first = [each for each in addresses if (":" in each) == (":" in addresses[0])]
+    second = [each for each in addresses if each not in first]
+    return [each for each in chain.from_iterable(zip_longest(first, second)) if each is not None]
