@@ -186,7 +186,7 @@ def test_a_look_says_what_failed_once(process: Command) -> None:
     """Nothing sets up logging in this process, so that Python itself would print what is logged."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/versions"
-    ended = process("party", "diagnose", url, "--token", "T", *LOOPBACK)
+    ended = process("party", "diagnose", url, "--token", "-", *LOOPBACK, input="T\n")
     assert ended.status == 3
     assert "reachable" in ended.out
     assert ended.err == ""

@@ -17,8 +17,11 @@ from ocpi_emsp.testing.cpo import PRESETS
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_one_json_line_and_ends_in_order(end: signal.Signals, start: Start) -> None:
-    cpo = start("simulate-cpo", "--token-a", "token-of-the-test", "--party", "de-abc")
+def test_it_prints_one_json_line_and_ends_in_order(
+    end: signal.Signals, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCPI_EMSP_TOKEN_A", "token-of-the-test")
+    cpo = start("simulate-cpo", "--party", "de-abc")
     ready = json.loads(cpo.stdout.readline())
     assert set(ready) == {"versions_url", "token_a", "control_url"}
     assert ready["token_a"] == "token-of-the-test"

@@ -3,7 +3,7 @@
 Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
   members become spaces;
-- of a party, no token is printed, nor its hash;
+- of a party, no token is printed, nor its hash, nor the value of an extra header that may be a secret;
 - a list is read page by page, each in a transaction of its own, so it blocks no writer.
 """
 
@@ -26,7 +26,8 @@ from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
-from ocpi_emsp.resources.records import as_stored, party_key, received_key
+from ocpi_emsp.resources.records import as_stored, names_party, party_key, received_key
+from ocpi_emsp.wire.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.sql.store import SqlStore
@@ -147,7 +148,7 @@ def _at_location(arguments: Arguments) -> tuple[str, str]:
 def _whole(tx: BlockingTransaction, record: Record) -> Record:
     """The record with the document that is printed of it; a location was received when its newest part was."""
     if record.key.kind == Kind.PARTY:
-        return evolve(record, document=_without_tokens(record.document))
+        return evolve(record, document=_without_secrets(record.document))
     if record.key.kind != Kind.LOCATION:
         return record
     evses = tx.children(record.key)
@@ -158,14 +159,25 @@ def _whole(tx: BlockingTransaction, record: Record) -> Record:
     return evolve(record, document=document, received_at=max(each.received_at for each in (record, *evses)))
 
 
-def _without_tokens(party: bytes) -> bytes:
+def _without_secrets(party: bytes) -> bytes:
+    """A party without tokens and their hashes; of extra headers the values that name a party are shown."""
     parts = members(party)
-    parts.pop("token", None)
+    for name in ("token", "token_a"):
+        parts.pop(name, None)
+    profile = members(parts.get("profile", msgspec.Raw(b"{}")))
+    if "headers" in profile:
+        profile["headers"] = msgspec.Raw(msgspec.json.encode(list(map(_header, items(profile["headers"])))))
+        parts["profile"] = msgspec.Raw(join(profile))
     issued = [members(each) for each in items(parts.get("issued", msgspec.Raw(b"[]")))]
     for each in issued:
         each.pop("sha256", None)
     parts["issued"] = msgspec.Raw(b"[" + b",".join(join(each) for each in issued) + b"]")
     return join(parts)
+
+
+def _header(header: bytes) -> dict[str, str]:
+    name, value = (msgspec.json.decode(each, type=str) for each in map(members(header).__getitem__, ("name", "value")))
+    return {"name": name, "value": value if names_party(name) else HIDDEN}
 
 
 def _on_one_line(record: Record) -> bytes:

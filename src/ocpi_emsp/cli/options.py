@@ -21,6 +21,7 @@ import click
 from click.core import ParameterSource
 
 from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.read_secrets import header_lines
 from ocpi_emsp.cli.settings import DEFAULT_STORE, file_settings
 from ocpi_emsp.party_id import PartyId
 
@@ -264,7 +265,11 @@ def formats(*words: str) -> click.Option:
     return choice("--format", "how it is printed", *words)
 
 
-header = repeated("--header headers", "a header that each call to it has beside ours", metavar="NAME=VALUE")
+header = repeated(
+    "--header headers",
+    "a header that each call to it has beside ours; @FILE has one on each line",
+    metavar="NAME=VALUE",
+)
 
 
 hosts = repeated("--host hosts", "a host that its endpoints may lie on beside that of its versions URL", metavar="HOST")
@@ -272,7 +277,7 @@ hosts = repeated("--host hosts", "a host that its endpoints may lie on beside th
 
 def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
     """The headers that were given; None where there are none. Raises Usage, which quotes no value."""
-    pairs = [text.partition("=") for text in texts]
+    pairs = [text.partition("=") for text in header_lines(texts)]
     if not all(equals for _, equals, _ in pairs):
         raise Usage("invalid --header: expected NAME=VALUE, for example ocpi-to-party-id=AAA")
     names = [name.lower() for name, _, _ in pairs]

@@ -16,9 +16,11 @@ import click
 from ocpi_emsp import Limits
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.given_secrets import token_of
 from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.options import party as party_of
 from ocpi_emsp.cli.register import print_party
+from ocpi_emsp.cli.settings import source
 from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp, warn_of_readers
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.ports import AnyStore
@@ -53,13 +55,17 @@ def _diagnose(arguments: Arguments) -> int:
 def _diagnose_url(arguments: Arguments) -> Diagnosis:
     from ocpi_emsp.storage import MemoryStore
 
-    if arguments.token is None:
-        raise Usage("a versions URL is looked at with a token that the partner gave us: give it as --token")
+    token = token_of(arguments, "token")
+    if token is None:
+        raise Usage(
+            "a versions URL is looked at with a token that the partner gave us: "
+            "give it as --token-file FILE, --token or OCPI_EMSP_TOKEN"
+        )
     headers = headers_of(arguments.headers)
     with usable_headers():
         return _quick(arguments, MemoryStore()).parties.diagnose(
             arguments.partner,
-            token=arguments.token,
+            token=token,
             base64_token=arguments.base64,
             headers=headers,
             hosts=arguments.hosts or None,
@@ -72,7 +78,7 @@ def _diagnose_party(arguments: Arguments) -> Diagnosis:
     except click.BadParameter:
         expected = "a versions URL or a party such as NL-TNM"
         raise Usage(f"invalid partner '{arguments.partner}': expected {expected}") from None
-    if arguments.token is not None:
+    if arguments.token_file is not None or (arguments.token is not None and source("token") == "--token"):
         raise Usage("a registered party is looked at with the token that it gave us: leave --token out")
     with opened(arguments) as store:
         warn_of_readers(store)

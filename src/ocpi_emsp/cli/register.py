@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import asdict
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.given_secrets import required_token
 from ocpi_emsp.cli.identity import extensions
 from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
 from ocpi_emsp.cli.stores import emsp_of
@@ -17,10 +18,11 @@ from ocpi_emsp.resources import Party
 
 def run(arguments: Arguments) -> int:
     """Register, and print with whom; 3 where the CPO fails us."""
+    token_a = required_token(arguments, "token_a")
     with emsp_of(arguments, url_needed_for="the CPO calls us back", makes=True) as emsp, usable_headers():
         party = emsp.parties.register(
             arguments.versions_url,
-            token_a=arguments.token_a,
+            token_a=token_a,
             base64_token=arguments.base64_token,
             required_modules=arguments.required_modules or None,
             absent_as_null=arguments.absent_as_null,

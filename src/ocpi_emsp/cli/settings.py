@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from ocpi_emsp.cli.errors import Usage, reason
+from ocpi_emsp.cli.read_secrets import warn
 
 FILE = Path("ocpi-emsp.toml")
 MEMORY: Final = "memory"
@@ -26,6 +27,7 @@ _EXTENSIONS = "credentials_extensions"
 _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
 LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
 _NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", *_DETAILS)
+_PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
 
@@ -50,6 +52,8 @@ def store_url(arguments: Any, *, memory_allowed: bool = False) -> str:
     elif _DATABASE_URL.fullmatch(store) is None:
         known = f"{DEFAULT_STORE} or postgresql+psycopg://user@host/database"
         raise Usage(f"invalid {source('store')}: expected a database URL, for example {known}")
+    elif source("store") == "--store" and _PASSWORD.match(store):
+        warn("--store", "OCPI_EMSP_STORE, PGPASSWORD or a .pgpass file")
     return store
 
 

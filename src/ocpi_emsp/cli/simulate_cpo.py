@@ -12,6 +12,7 @@ from attrs import asdict
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.cli.given_secrets import token_of
 from ocpi_emsp.cli.options import Arguments
 
 _COUNTS = ("locations", "evses", "sessions", "cdrs")
@@ -47,7 +48,9 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
         settings |= {"country_code": country_code, "party_id": party_id}
     if arguments.follow_commands:
         settings["sessions_follow_commands"] = True
-    asked = {name: getattr(arguments, name) for name in ("token_a", "page_limit", *_COUNTS)}
+    asked = {name: getattr(arguments, name) for name in ("page_limit", *_COUNTS)}
+    if (token := token_of(arguments, "token_a")) is not None:
+        asked["token_a"] = token.reveal()
     return settings | {name: value for name, value in asked.items() if value is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ocpi_emsp.cli import options as o
+from ocpi_emsp.cli.given_secrets import token_options
 from ocpi_emsp.cli.options import Argument, command, group, option
 
 MODULES = ("cdrs", "commands", "locations", "sessions", "tariffs", "tokens")
@@ -48,7 +49,7 @@ register = command(
     "register",
     "Register with a CPO, while our server runs.",
     Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url),
-    option("--token-a", "the token that it gave us", type=o.token, required=True),
+    *token_options("--token-a", "the token that it gave us"),
     *_HANDSHAKE,
     *o.details,
 )
@@ -60,7 +61,7 @@ party = group(
         "diagnose",
         "Look at a partner, only reading: what works, and what would not, row by row of the matrix.",
         Argument("partner", "a versions URL, with --token; or a registered party such as NL-TNM", metavar="URL|PARTY"),
-        option("--token", "a token that the partner gave us", type=o.token),
+        *token_options("--token", "a token that the partner gave us"),
         o.flag("--base64", "present the token in base64 first (default: raw first, then base64)"),
         o.header,
         o.hosts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ocpi_emsp.cli import options as o
+from ocpi_emsp.cli.given_secrets import token_options
 from ocpi_emsp.cli.options import command, option
 
 demo = command("demo", "demo", "Play the whole support matrix with two simulated CPOs, over HTTP.", o.json)
@@ -31,7 +32,7 @@ simulate_cpo = command(
     "Run a simulated CPO; it prints one JSON line when it listens.",
     *o.listening(0),
     option("--party", "who the CPO is (default: NL-TNM)", type=o.party),
-    option("--token-a", "token of its invitation (default: random)", type=o.token),
+    *token_options("--token-a", "token of its invitation (default: random)"),
     option("--locations", "how many locations", type=o.count),
     option("--evses", "how many EVSEs of each location", type=o.count),
     option("--sessions", "how many sessions", type=o.count),

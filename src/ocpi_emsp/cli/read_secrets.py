@@ -1,0 +1,44 @@
+"""What reads secrets for the command, and warns of those that stand on the command line.
+
+Rules of this module (docs/security.md):
+- what a command line shows, every user of the machine reads, and the shell's history keeps: it works, with a warning;
+- what is wrong with a secret is said without repeating it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ocpi_emsp.cli import files, output
+from ocpi_emsp.cli.errors import Usage
+
+_LONGEST = 64 * 1024
+"""Bytes that are read of a file with a token, or with headers."""
+
+
+def warn(flag: str, instead: str) -> None:
+    """Say that the command line shows a secret, and what does not."""
+    output.say(f"{flag} shows a secret to every user of this machine (ps) and to the shell's history: use {instead}")
+
+
+def text_of(path: str) -> str:
+    """The text of a small file, or of standard input for ``-``. Raises Usage."""
+    with files.opened(path) as stream:
+        data = stream.read(_LONGEST)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Usage(f"{path}: expected text in UTF-8") from None
+
+
+def header_lines(texts: Sequence[str]) -> Iterator[str]:
+    """The headers that ``--header`` was given, NAME=VALUE each; ``@FILE`` has one on a line. Raises Usage."""
+    from ocpi_emsp.resources.records import names_party  # brings the flows along, which the help does not need
+
+    for text in texts:
+        if text.startswith("@"):
+            yield from filter(None, map(str.strip, text_of(text[1:]).splitlines()))
+            continue
+        if not names_party(text.partition("=")[0].lower()):
+            warn("--header", "--header @FILE, or @- for standard input, with NAME=VALUE on each line")
+        yield text
