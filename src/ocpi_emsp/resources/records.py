@@ -18,7 +18,8 @@ from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
 from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.locations.read import as_stored
-from ocpi_emsp.flows.parties.party import Party, names_party, party_key
+from ocpi_emsp.flows.parties.extra_headers import names_party
+from ocpi_emsp.flows.parties.party import Party, party_key
 from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.store import TokenWithExtensions, valid_token_with_extensions
