@@ -63,11 +63,12 @@ class _Gate:
         with self._lock:
             if hash(header) not in self._strangers.known:
                 self._strangers.succeeded(header)
-            return self._usage(party).enter(now, limits)
+            usage = self._parties.get(party)
+            return (self._usage(party) if usage is None else usage).enter(now, limits)
 
-    def leave(self, party: PartyId, now: float, sent: int, limits: InboundLimits) -> None:
+    def leave(self, party: PartyId, sent: int, limits: InboundLimits) -> None:
         with self._lock:
-            self._parties[party].leave(now, sent, limits)
+            self._parties[party].leave(sent, limits)
 
     def _usage(self, party: PartyId) -> PartyUsage:
         usage = self._parties.get(party)

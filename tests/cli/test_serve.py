@@ -50,6 +50,7 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
     out, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, out) == (0, "")
     assert "stores everything in sqlite:///ocpi-emsp.db\n" in err
+    assert "limits: 500 connections at once; a request's head has 16384 bytes and 10 s; idle connections end" in err
     assert "request.answered method=PUT path=/2.1.1/locations/NL/TNM/LOC1 status=201" in err
     assert "Traceback" not in err
     for secret in (first["token_a"], second["token_a"], handshake[-1].data["token"]):
@@ -71,6 +72,13 @@ def test_ctrl_c_ends_it_in_order_and_people_can_read_what_it_says(start: Start) 
     out, err = server.communicate(timeout=SECONDS)
     assert (server.returncode, out) == (0, "")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("network", ["*", "10.0.0.1/8", "proxy.example.com"])
+def test_a_network_that_is_none_is_2(command: Command, network: str) -> None:
+    ended = command("serve", *WHO, "--port", "0", "--forwarded", network)
+    assert (ended.status, ended.out) == (2, "")
+    assert f"invalid --forwarded '{network}': expected networks or addresses of proxies" in ended.err
 
 
 def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,12 +147,12 @@ def test_the_defaults_let_a_large_cpo_push() -> None:
     usage, limits = PartyUsage(), InboundLimits()
     for number in range(1000):
         usage.enter(0.0, limits)
-        usage.leave(0.0, 4096, limits)
+        usage.leave(4096, limits)
         assert usage.running == 0, number
     for number in range(50 * 3600):
         now = 1.0 + number / 50
         usage.enter(now, limits)
-        usage.leave(now, 4096, limits)
+        usage.leave(4096, limits)
 
 
 def test_a_clock_that_is_put_back_locks_nobody_out() -> None:

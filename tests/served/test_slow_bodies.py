@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ocpi_emsp import Limits, adapters
-from ocpi_emsp.settings import HttpLimits
+from ocpi_emsp.settings import Forwarded, HttpLimits, InboundLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import make_emsp
@@ -19,6 +19,7 @@ from served.partner import register as partner_of
 from served.sockets import connected, head
 from served.support import BASE, Host, Logs, Ocpi, emsp_at
 from served.test_adapters_alone import Message, chunk, early, http_scope, wsgi
+from served.test_connections import bounded
 
 TARIFF = "/2.1.1/tariffs/NL/TNM/TAR1"
 BODY = encode(samples.tariff())
@@ -86,6 +87,40 @@ def test_a_stranger_who_sends_it_all_first_gets_the_answer(connect: Connect) -> 
         stranger.send(head("PUT", TARIFF, "unknown", *announced(2_000_000)) + b"a" * 2_000_000)
         status, _, envelope = stranger.answer()
         assert (status, envelope["status_code"]) == (401, 2000)
+
+
+def test_a_partner_over_its_limit_is_answered_before_the_body_is_read(connect: Connect, uvicorn_running: Host) -> None:
+    """Without the limit: it is asked for its body, again and again."""
+    partner = connect(limits=Limits(inbound=InboundLimits(requests_per_second=1, burst=60)))
+    statuses = [partner.ocpi("GET", "/versions").status for _ in range(60)]
+    assert set(statuses) == {200, 429}
+    with connected(partner.host.origin) as cpo:
+        cpo.send(head("PUT", TARIFF, partner.ocpi.token, *announced(4_000_000, "Expect: 100-continue")))
+        if partner.host is uvicorn_running:  # waitress asks for the body before it calls an application
+            status, headers, envelope = cpo.answer()
+            assert (status, envelope["status_code"]) == (429, 2000)
+            assert int(headers["retry-after"]) >= 1
+            assert cpo.has_ended()
+
+
+def test_the_address_of_a_stranger_through_the_adapters() -> None:
+    """Two headers of one name are one list, and only a named proxy is believed: this machine, here."""
+    hops = (("198.51.100.1", "203.0.113.9"), ("198.51.100.2", "203.0.113.9"), ("203.0.113.9", "198.51.100.3"))
+    for forwarded, expected in ((None, [401, 429, 429]), (Forwarded(["127.0.0.1"]), [401, 429, 401])):
+        settings: dict[str, Any] = {
+            "limits": Limits(inbound=InboundLimits(unknown_tokens_per_minute=1)),
+            "forwarded": forwarded,
+        }
+        seen = []
+        with bounded(make_emsp(**settings).asgi(background=False)) as origin:
+            for each in hops:
+                with connected(origin) as stranger:
+                    stranger.send(head("GET", "/versions", "unknown", *(f"X-Forwarded-For: {hop}" for hop in each)))
+                    seen.append(stranger.answer()[0])
+        assert seen == expected
+        app, environ = make_emsp(**settings).wsgi(), {"REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": "Token unknown"}
+        more = [{**environ, "HTTP_X_FORWARDED_FOR": ",".join(each)} for each in hops]
+        assert [wsgi(app, "GET", "/versions", more=each)[0] for each in more] == expected
 
 
 # --- the time of a body -----------------------------------------------------------------------------------------------

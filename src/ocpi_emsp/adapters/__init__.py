@@ -24,21 +24,19 @@ class BodyTime:
         self._limits = limits
         self._waited = 0.0
         self._since = 0.0
-        self._received = 0
 
-    def begin(self) -> float:
+    def begin(self, received: int) -> float:
         """Begin to wait for more; returns for how many seconds at most. Raises BodyTooSlow where none are left."""
         limits = self._limits
-        allowed = min(limits.body_timeout, limits.body_grace + self._received / limits.body_rate)
+        allowed = min(limits.body_timeout, limits.body_grace + received / limits.body_rate)
         if self._waited > allowed:
             raise self.passed()
         self._since = monotonic()
         return allowed - self._waited
 
-    def end(self, received: int) -> None:
-        """So many bytes arrived."""
+    def end(self) -> None:
+        """More arrived."""
         self._waited += monotonic() - self._since
-        self._received += received
 
     def passed(self) -> BodyTooSlow:
         """What is raised once the time is over."""

@@ -7,7 +7,7 @@ bytes may lose its answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
 from typing import TypeAlias
 from urllib.parse import quote
@@ -62,10 +62,9 @@ class AsgiApp:
             await send({"type": "websocket.close", "code": 1000})
 
     def _request(self, scope: Scope) -> Request:
-        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        headers = dict(given)
-        if len(headers) < len(given):
-            headers = _joined(given)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if len(headers) < len(scope["headers"]):
+            headers = _joined(scope["headers"])
         below_base = below(_raw_path(scope), self._base, scope.get("root_path", ""))
         client = scope.get("client")
         peer = client[0] if client else ""
@@ -107,17 +106,18 @@ def _messages(response: Response) -> tuple[Message, Message]:
     return start, {"type": "http.response.body", "body": response.body}
 
 
-def _joined(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _joined(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers of which some are given twice, as one with a comma (RFC 9110 5.2), as WSGI servers have them."""
     headers = dict[str, str]()
-    for name, value in given:
+    for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in given):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
 async def _answer(send: Send, response: Response) -> None:
-    for message in _messages(response):
-        await send(message)
+    start, whole = _messages(response)
+    await send(start)
+    await send(whole)
 
 
 def _raw_path(scope: Scope) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from ocpi_emsp.adapters import BodyTime
-from ocpi_emsp.adapters.in_time import InTime
-from ocpi_emsp.adapters.lifespan import Receive
+from ocpi_emsp.adapters.in_time import in_time, within
+from ocpi_emsp.adapters.lifespan import Message, Receive
 from ocpi_emsp.errors import CallerGone
 from ocpi_emsp.settings import HttpLimits
 
@@ -12,20 +15,29 @@ from ocpi_emsp.settings import HttpLimits
 class AsgiBody:
     """Reads, or drops, what a server received."""
 
+    is_complete = False
+    is_gone = False
+    """The caller ended the connection."""
+    is_late = False
+    _ahead = b""
+    _received = 0
+    _time: BodyTime | None = None
+
     def __init__(self, receive: Receive, limits: HttpLimits) -> None:
         self._receive = receive
-        self._time = BodyTime(limits)
-        self._ahead = b""
-        self.is_complete = False
-        self.is_gone = False
-        """The caller ended the connection."""
-        self.is_late = False
+        self._limits = limits
 
     async def read(self, most: int) -> bytes:
         """See :class:`ocpi_emsp.ports.ReadBody`."""
         body: bytes | bytearray = self._ahead
         while len(body) < most and not self.is_complete:
-            part = await self._next()
+            waiting = self._receive().__await__()
+            try:
+                waits_for = next(waiting)
+            except StopIteration as end:  # what is there at once costs no timer
+                part = self._part(end.value)
+            else:
+                part = self._part(await self._in_time(waiting, waits_for))
             if not body:  # the usual one, whole: it is not copied
                 body = part
                 continue
@@ -35,25 +47,30 @@ class AsgiBody:
         self._ahead = bytes(body[most:])
         return bytes(body[:most])
 
-    async def _next(self) -> bytes:
-        seconds = self._time.begin()
-        try:
-            message = await InTime(self._receive(), seconds)
-        except TimeoutError:
-            self.is_late = True
-            raise self._time.passed() from None
+    def _part(self, message: Message) -> bytes:
         if message["type"] != "http.request":
             self.is_gone = True
             raise CallerGone("the connection ended before the body was complete")
         part: bytes = message.get("body", b"")
         self.is_complete = not message.get("more_body", False)
-        self._time.end(len(part))
+        self._received += len(part)
         return part
+
+    async def _in_time(self, waiting: Generator[Any, Any, Message], waits_for: Any) -> Message:
+        if self._time is None:
+            self._time = BodyTime(self._limits)
+        try:
+            message = await within(waiting, waits_for, self._time.begin(self._received))
+        except TimeoutError:
+            self.is_late = True
+            raise self._time.passed() from None
+        self._time.end()
+        return message
 
     async def drop(self, most: int, seconds: float) -> None:
         """Read up to about ``most`` bytes more, for so long at most, and drop them."""
         try:
-            await InTime(self._drop(most), seconds)
+            await in_time(self._drop(most), seconds)
         except TimeoutError:
             self.is_late = True
 

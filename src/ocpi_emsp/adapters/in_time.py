@@ -12,39 +12,37 @@ from ocpi_emsp._bridge import at_most
 T = TypeVar("T")
 
 
+async def within(waiting: Generator[Any, Any, T], waits_for: Any, seconds: float) -> T:
+    """Go on with what has begun, and waits. Raises TimeoutError once the seconds have passed."""
+    with at_most(seconds):
+        return await _Begun(waiting, waits_for)
+    raise TimeoutError
+
+
+async def in_time(work: Awaitable[T], seconds: float) -> T:
+    """Await something. Raises TimeoutError once the seconds have passed."""
+    with at_most(seconds):
+        return await work
+    raise TimeoutError
+
+
 @frozen
-class InTime(Generic[T]):
-    """Under an async host, awaits something for so many seconds, then raises TimeoutError.
+class _Begun(Generic[T]):
+    """``await`` for what was begun by hand, and waits for something."""
 
-    What is there at once costs no timer: that is the usual case of a request body.
-    """
-
-    work: Awaitable[T]
-    seconds: float
+    waiting: Generator[Any, Any, T]
+    waits_for: Any
 
     def __await__(self) -> Generator[Any, Any, T]:
-        steps = self.work.__await__()
+        waits_for = self.waits_for
         try:
-            waits_for = next(steps)
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # noqa: BLE001 # whatever is raised where it waits, it is raised in it
+                    waits_for = self.waiting.throw(error)
+                else:
+                    waits_for = self.waiting.send(sent)
         except StopIteration as end:
-            done: T = end.value
-            return done
-        with at_most(self.seconds):
-            done = yield from _going_on(steps, waits_for)
-            return done
-        raise TimeoutError
-
-
-def _going_on(steps: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """``yield from`` for a generator that has begun already."""
-    try:
-        while True:
-            try:
-                sent = yield waits_for
-            except BaseException as error:  # noqa: BLE001 # whatever is raised where it waits, it is raised in it
-                waits_for = steps.throw(error)
-            else:
-                waits_for = steps.send(sent)
-    except StopIteration as end:
-        value: T = end.value
-        return value
+            value: T = end.value
+            return value

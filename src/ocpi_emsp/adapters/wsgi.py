@@ -63,7 +63,7 @@ class _WsgiBody:
         self._stream: Any = environ["wsgi.input"]
         self._time = BodyTime(limits)
         self._limit = limits.request_body
-        self._read = 0
+        self._read = self._received = 0
         ends_by_itself = environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH")
         self._left = self._limit * DRAIN if ends_by_itself else min(_content_length(environ), self._limit * DRAIN)
 
@@ -80,9 +80,10 @@ class _WsgiBody:
     def _next(self, most: int) -> bytes:
         if self._left <= 0:
             return b""
-        self._time.begin()
+        self._time.begin(self._received)
         part: bytes = self._stream.read(min(most, self._left, CHUNK))
-        self._time.end(len(part))
+        self._time.end()
+        self._received += len(part)
         self._left -= len(part)
         return part
 

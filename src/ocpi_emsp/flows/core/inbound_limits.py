@@ -22,30 +22,9 @@ from ocpi_emsp.flows.core.settings import InboundLimits
 
 QUIET_SECONDS: Final = 60.0
 """An episode of refusals ends when the last one is so long ago."""
+_ROUNDING: Final = 1e-6
 KNOWN_HEADERS: Final = 4096
 """Authorization headers of partners that are remembered, by their hash, so that no stranger locks a partner out."""
-
-
-@define
-class Meter:
-    """A token bucket (GCRA): how many seconds of the allowed rate were used ahead."""
-
-    ahead: float = 0.0
-    seen_at: float = 0.0
-
-    def wait(self, now: float, cost: float, window: float) -> float:
-        """Seconds until so much may be used; ``window``: how far ahead of the rate."""
-        self._pass(now)
-        return self.ahead + cost - window
-
-    def use(self, now: float, cost: float) -> None:
-        """Use so much."""
-        self._pass(now)
-        self.ahead += cost
-
-    def _pass(self, now: float) -> None:
-        self.ahead = max(self.ahead - max(now - self.seen_at, 0.0), 0.0)
-        self.seen_at = now
 
 
 @define
@@ -76,45 +55,61 @@ class Episode:
 
 @define
 class PartyUsage:
-    """What one party uses now, and used lately."""
+    """What one party uses now, and used lately: two token buckets, which empty at the rates that are allowed."""
 
-    requests: Meter = field(factory=Meter)
-    sent: Meter = field(factory=Meter)
     running: int = 0
+    requests: float = 0.0
+    """Ahead of the rate."""
+    sent: float = 0.0
+    """Bytes, likewise."""
+    seen_at: float = 0.0
     large: int = 0
     """Large bodies that are read or handled; counted where no task can wait."""
     episode: Episode = field(factory=Episode)
 
     def enter(self, now: float, limits: InboundLimits) -> int:
         """Begin a request; gives how many were refused in an episode that has ended. Raises TooManyRequests."""
-        if limits.concurrent_requests is not None and self.running >= limits.concurrent_requests:
+        rate, per_minute, most = limits.requests_per_second, limits.bytes_per_minute, limits.concurrent_requests
+        passed, self.seen_at = now - self.seen_at, now
+        if passed > 0:
+            requests, sent = self.requests - passed * (rate or 0), self.sent - passed * (per_minute or 0) / 60
+            self.requests, self.sent = requests if requests > 0 else 0.0, sent if sent > 0 else 0.0
+        if most is not None and self.running >= most:
             message = f"{self.running} of your requests are being answered"
             raise self.episode.refuse(now, "concurrent_requests", message, 1.0)
-        if limits.bytes_per_minute is not None:
-            window = limits.burst_bytes * 60 / limits.bytes_per_minute
-            if (wait := self.sent.wait(now, 0.0, window)) >= 0:
-                message = f"you sent more than {limits.bytes_per_minute} bytes per minute"
-                raise self.episode.refuse(now, "bytes_per_minute", message, wait)
-        if limits.requests_per_second is not None:
-            cost = 1 / limits.requests_per_second
-            if (wait := self.requests.wait(now, cost, cost * limits.burst)) > cost / 1000:
-                message = f"you send more than {limits.requests_per_second} requests per second"
-                raise self.episode.refuse(now, "requests_per_second", message, wait)
-            self.requests.use(now, cost)
+        if per_minute is not None and self.sent >= limits.burst_bytes:
+            wait = (self.sent - limits.burst_bytes) * 60 / per_minute
+            raise self.episode.refuse(
+                now, "bytes_per_minute", f"you sent more than {per_minute} bytes per minute", wait
+            )
+        if rate is not None:
+            over = self.requests + 1 - limits.burst
+            if over > _ROUNDING:
+                message = f"you send more than {rate} requests per second"
+                raise self.episode.refuse(now, "requests_per_second", message, over / rate)
+            self.requests += 1
         self.running += 1
         return self.episode.recovered(now) if self.episode.refused else 0
 
-    def leave(self, now: float, sent: int, limits: InboundLimits) -> None:
+    def leave(self, sent: int, limits: InboundLimits) -> None:
         """End it; its body had so many bytes."""
         self.running -= 1
-        if limits.bytes_per_minute is not None and sent:
-            self.sent.use(now, sent * 60 / limits.bytes_per_minute)
+        if limits.bytes_per_minute is not None:
+            self.sent += sent
 
 
 @define
 class _Address:
-    failures: Meter = field(factory=Meter)
+    failures: float = 0.0
+    """Ahead of the rate."""
+    seen_at: float = 0.0
     episode: Episode = field(factory=Episode)
+
+    def fade(self, now: float, per_minute: int) -> float:
+        """How many failures count now."""
+        passed, self.seen_at = max(now - self.seen_at, 0.0), now
+        self.failures = max(self.failures - passed * per_minute / 60, 0.0)
+        return self.failures
 
 
 @define
@@ -129,9 +124,10 @@ class Strangers:
         found = self.addresses.get(address)
         if found is None or limits.unknown_tokens_per_minute is None or hash(header) in self.known:
             return
-        cost = 60 / limits.unknown_tokens_per_minute
-        if (wait := found.failures.wait(now, cost, 60.0)) > cost / 1000:
-            raise found.episode.refuse(now, "unknown_tokens_per_minute", "too many unknown tokens", wait)
+        most = limits.unknown_tokens_per_minute
+        over = found.fade(now, most) + 1 - most
+        if over > _ROUNDING:
+            raise found.episode.refuse(now, "unknown_tokens_per_minute", "too many unknown tokens", over * 60 / most)
 
     def failed(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
         """Count a token that is not known."""
@@ -142,8 +138,7 @@ class Strangers:
         self.addresses.move_to_end(address)
         if len(self.addresses) > limits.addresses:
             self.addresses.popitem(last=False)
-        cost = 60 / limits.unknown_tokens_per_minute
-        found.failures.use(now, cost)
+        found.failures = found.fade(now, limits.unknown_tokens_per_minute) + 1
 
     def succeeded(self, header: str) -> None:
         """Remember a header that is known."""
@@ -170,7 +165,7 @@ class InboundGate(Protocol):
     def enter(self, party: PartyId, header: str, now: float, limits: InboundLimits) -> int:
         """See :meth:`PartyUsage.enter`; the header is known from now on."""
 
-    def leave(self, party: PartyId, now: float, sent: int, limits: InboundLimits) -> None:
+    def leave(self, party: PartyId, sent: int, limits: InboundLimits) -> None:
         """See :meth:`PartyUsage.leave`."""
 
     def large(self, party: PartyId, now: float, limits: InboundLimits) -> AbstractAsyncContextManager[Turn]:

@@ -8,7 +8,8 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import lru_cache
 
 from attrs import evolve
@@ -19,49 +20,14 @@ from ocpi_emsp.flows.calls.request_log import LoggedRequest
 from ocpi_emsp.flows.core.addresses import caller_address
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import InboundLimits
-from ocpi_emsp.flows.parties.party import Caller, Profile, authenticate
+from ocpi_emsp.flows.parties.party import Caller, Party, Profile, authenticate
 from ocpi_emsp.ports import ReadBody
-from ocpi_emsp.wire import Request, Response
+from ocpi_emsp.wire import Request
 
 
-async def serve_admitted(
-    context: Context,
-    request: Request,
-    logged: LoggedRequest,
-    read: ReadBody | None,
-    serve: Callable[[Caller, Request], Awaitable[Response]],
-) -> Response:
-    """Have ``serve`` answer a request whose caller is known and within its limits, once its body is read.
-
-    Raises NotAuthenticated, TooManyRequests, BodyTooLarge, and what the reading and serving raise.
-    """
-    caller = await _authenticated(context, request, logged)
-    logged.party = party = caller.party
-    limits, now = limits_of(party.profile, context.limits.inbound), logged.started.timestamp()
-    ended = context.inbound.enter(party.owner, request.headers["authorization"], now, limits)
-    if ended:
-        logs.info("inbound.recovered", party=party, refused=ended)
-    try:
-        most = context.limits.http.request_body
-        first = min(limits.large_body, most) + 1
-        if read is not None:
-            request.body = await read(first)
-        if len(request.body) < first:
-            return await serve(caller, request)
-        async with context.inbound.large(party.owner, now, limits) as turn:
-            if read is not None:
-                request.body += await read(most + 1 - first)
-            if len(request.body) > most:
-                raise BodyTooLarge(f"the body is over the limit of {most} bytes")
-            async with turn:
-                return await serve(caller, request)
-    finally:
-        context.inbound.leave(party.owner, now, len(request.body), limits)
-
-
-async def _authenticated(context: Context, request: Request, logged: LoggedRequest) -> Caller:
+async def known_caller(context: Context, request: Request, logged: LoggedRequest, now: float) -> Caller:
+    """Who sent a request. Raises NotAuthenticated, TooManyRequests."""
     header, gate, limits = request.headers.get("authorization"), context.inbound, context.limits.inbound
-    now = logged.started.timestamp()
     if header and gate.has_strangers():
         gate.require_room(_address(context, request), header, now, limits)
     try:
@@ -70,6 +36,33 @@ async def _authenticated(context: Context, request: Request, logged: LoggedReque
         if header:
             gate.failed(_address(context, request), header, now, limits)
         raise
+
+
+def enter(context: Context, party: Party, request: Request, now: float) -> InboundLimits:
+    """Take a place for a request of the party, to be left; gives its limits. Raises TooManyRequests."""
+    limits = limits_of(party.profile, context.limits.inbound)
+    ended = context.inbound.enter(party.owner, request.headers["authorization"], now, limits)
+    if ended:
+        logs.info("inbound.recovered", party=party, refused=ended)
+    return limits
+
+
+@asynccontextmanager
+async def large_body(
+    context: Context, party: Party, request: Request, read: ReadBody | None, now: float, limits: InboundLimits
+) -> AsyncIterator[None]:
+    """Read the rest of a large body where there is a place for it; the block is the party's turn to have it handled.
+
+    Raises TooManyRequests, BodyTooLarge, and what the reading raises.
+    """
+    most = context.limits.http.request_body
+    async with context.inbound.large(party.owner, now, limits) as turn:
+        if read is not None:
+            request.body += await read(most + 1 - len(request.body))
+        if len(request.body) > most:
+            raise BodyTooLarge(f"the body is over the limit of {most} bytes")
+        async with turn:
+            yield
 
 
 def _address(context: Context, request: Request) -> str:

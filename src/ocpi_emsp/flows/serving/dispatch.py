@@ -52,7 +52,7 @@ from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
-from ocpi_emsp.flows.serving.admission import serve_admitted
+from ocpi_emsp.flows.serving.admission import enter, known_caller, large_body
 from ocpi_emsp.flows.serving.bodies import read_body
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
@@ -130,10 +130,25 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
 
 
 async def _serve(context: Context, request: Request, logged: LoggedRequest, read: ReadBody | None) -> Response:
-    async def serve(caller: Caller, whole: Request) -> Response:
-        return await serve_as(context, caller, _plain_body(whole), logged.correlation_id, keep=True, logged=logged)
+    now = logged.started.timestamp()
+    caller = await known_caller(context, request, logged, now)
+    logged.party = party = caller.party
+    limits = enter(context, party, request, now)
+    try:
+        first = min(limits.large_body, context.limits.http.request_body) + 1
+        if read is not None:
+            request.body = await read(first)
+        if len(request.body) < first:
+            return await _serve_whole(context, caller, request, logged)
+        async with large_body(context, party, request, read, now, limits):
+            return await _serve_whole(context, caller, request, logged)
+    finally:
+        context.inbound.leave(party.owner, len(request.body), limits)
 
-    return await serve_admitted(context, request, logged, read, serve)
+
+def _serve_whole(context: Context, caller: Caller, request: Request, logged: LoggedRequest) -> Awaitable[Response]:
+    plain = _plain_body(request)
+    return serve_as(context, caller, plain, logged.correlation_id, keep=True, logged=logged)
 
 
 def _plain_body(request: Request) -> Request:
