@@ -286,7 +286,9 @@ def test_a_slow_partner_is_asked_no_more_and_what_was_there_stays(monkeypatch: p
 # --- how many -------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_handshake_of_a_party_is_refused_before_the_partner_is_called() -> None:
+def test_a_second_handshake_of_a_party_is_refused_before_the_partner_is_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Without the number: the second one calls the partner as well, and so does each further one."""
     here = scene()
     seen: list[tuple[int, int, str]] = []
@@ -301,6 +303,7 @@ def test_a_second_handshake_of_a_party_is_refused_before_the_partner_is_called()
     here.cpo.script["GET /versions"] = meanwhile
     assert here.cpo.renew() == 1000
     assert seen == [(429, 0, "30")]
+    assert "inbound.limited party=NL-TNM limit=concurrent_handshakes retry_after=30" in caplog.text
     assert here.cpo.renew() == 1000, "it is free again"
 
 

@@ -81,5 +81,6 @@ def under_way(context: Context, party: Party) -> Iterator[None]:
             raise TooManyRequests(
                 "too many handshakes are under way: send the credentials again after the time of Retry-After",
                 retry_after=ceil(context.limits.credentials.inbound_timeout),
+                limit="concurrent_handshakes",
             )
         yield
