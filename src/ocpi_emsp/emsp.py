@@ -28,11 +28,12 @@ from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event, RelayedEvent
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
-from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
+from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.events.delivery import redeliver
 from ocpi_emsp.flows.partner_health.gauges import observe
 from ocpi_emsp.flows.serving.dispatch import dispatch
+from ocpi_emsp.flows.serving.retention import Pruned, prune
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
 from ocpi_emsp.openapi import describe
 from ocpi_emsp.party_id import PartyLike
@@ -293,6 +294,21 @@ class Emsp(Resource):
         """
         return joinable(self._contexts.setup.store).joined(connection)
 
+    def retention(self, retention: Retention) -> None:
+        """Say how long things are stored: :meth:`running`, if it is entered afterwards, deletes what is older.
+
+        Raises TypeError for anything but a Retention.
+        """
+        self._contexts.setup.retention = _given("retention", retention, Retention, Retention)
+
+    @blocking
+    async def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Delete what is older than :meth:`retention` says, and give the numbers; with ``dry_run`` only count it.
+
+        It is deleted a few at a time, so it may run beside a server. Raises StoreFailed.
+        """
+        return await prune(self._contexts(), self._contexts.setup.retention, dry_run=dry_run)
+
     @blocking
     async def close(self) -> None:
         """Close the connections of a store that was made of a URL; a store that was given is its owner's."""
@@ -321,6 +337,7 @@ class AsyncEmsp(Resource):
 
     redeliver = awaited(Emsp.redeliver)
     close = awaited(Emsp.close)
+    prune = awaited(Emsp.prune)
 
     async def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""

@@ -162,6 +162,8 @@ SYNC: Final = "sync"
 """When a party is synced next; one entry per party, by its id."""
 AUTHORIZATION: Final = "authorization"
 """Decisions on real-time authorizations; a store keeps the newest of them."""
+UPKEEP: Final = "upkeep"
+"""When work on the whole store is done next; one entry per kind of work, by its id."""
 QUOTA: Final = "quota"
 """Quotas that a party has reached; one entry per party and quota, by its id."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
@@ -178,6 +180,7 @@ TOPICS: Final = (
     SYNC,
     AUTHORIZATION,
     QUOTA,
+    UPKEEP,
     *DEAD.values(),
 )
 

@@ -12,6 +12,7 @@ from ocpi_emsp.flows.core.settings import (
     QuotaLimits,
     RateLimit,
     RejectionLimits,
+    Retention,
     RetryPolicy,
     SyncLimits,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "QuotaLimits",
     "RateLimit",
     "RejectionLimits",
+    "Retention",
     "RetryPolicy",
     "SyncLimits",
 ]

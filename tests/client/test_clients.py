@@ -35,7 +35,7 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 
 # --- one interface, two modes -------------------------------------------------------------------------------------
 
-OF_ONE_MODE = {"authorize", "on", "asgi", "wsgi", "openapi", "aio", "identity", "matrix", "limits"}
+OF_ONE_MODE = {"authorize", "on", "retention", "asgi", "wsgi", "openapi", "aio", "identity", "matrix", "limits"}
 """Of an Emsp: what is set up once for both modes."""
 TWINS = {Emsp: AsyncEmsp} | {
     getattr(resources, name): getattr(resources, f"Async{name}")

@@ -15,15 +15,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import fields
 from click.core import ParameterSource
 
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.read_secrets import header_lines
 from ocpi_emsp.cli.settings import DEFAULT_STORE, file_settings
 from ocpi_emsp.party_id import PartyId
+
+if TYPE_CHECKING:
+    from ocpi_emsp.settings import Retention
 
 PERSON_LIMIT = 100
 """Rows of a table unless a limit is given: what a person reads."""
@@ -127,6 +131,21 @@ def duration(text: str) -> timedelta:
 def duration_or_never(text: str) -> timedelta | None:
     """A duration; None for ``never``."""
     return None if text == "never" else duration(text)
+
+
+def retention(text: str) -> Retention:
+    """How long things are stored, such as rejections=30d,sessions=1000d."""
+    from ocpi_emsp.settings import Retention
+
+    known = [each.name for each in fields(Retention)]
+    ages = dict[str, timedelta]()
+    for part in text.split(","):
+        name, _, age = (each.strip() for each in part.partition("="))
+        if name not in known or not duration(age):
+            expected = f"some of {', '.join(known)}, each with a time"
+            raise invalid("retention", text, f"{expected}, for example rejections=30d,sessions=1000d")
+        ages[name] = duration(age)
+    return Retention(**ages)
 
 
 def period(text: str) -> float:
@@ -307,6 +326,12 @@ def database(about: str) -> Setting:
 
 
 store = database("the database, such as postgresql+psycopg://user@host/database")
+keeps = Setting(
+    "--retention",
+    "how long things are stored, such as rejections=30d,sessions=1000d; nothing is deleted for its age otherwise",
+    type=retention,
+    metavar="WHAT=TIME,...",
+)
 url_policy = Setting(
     "--url-policy",
     "which URLs of partners are called: https to public addresses; loopback also allows this machine, over http",

@@ -55,6 +55,8 @@ def run(arguments: Arguments) -> int:
         listen(arguments.host, arguments.port) as listening,
     ):
         emsp = make_emsp(arguments, store, base_url(listening) + BASE_PATH, forwarded=forwarded)
+        if arguments.retention is not None:
+            emsp.retention(arguments.retention)
         if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):
             output.say(
                 f"only this machine can connect to {emsp.identity.url}: set --url to the public URL for partners"

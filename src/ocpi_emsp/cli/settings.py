@@ -26,7 +26,7 @@ _NUMBERS = ("logo_width", "logo_height")
 _EXTENSIONS = "credentials_extensions"
 _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
 LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
-_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", *_DETAILS)
+_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *_DETAILS)
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 

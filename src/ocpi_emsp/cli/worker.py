@@ -50,6 +50,8 @@ def run(arguments: Arguments) -> int:
     store = open_store(url, auto_upgrade=arguments.upgrade)
     output.say(f"stores everything in {store}")
     emsp = make_emsp(arguments, store)
+    if arguments.retention is not None:
+        emsp.retention(arguments.retention)
     with output.log_on_stderr(_Lines, ocpi_emsp=logging.INFO, procrastinate=logging.WARNING):
         asyncio.run(_work(_Printer(arguments.json), emsp, store, url, times, arguments))
     return 0
@@ -161,7 +163,10 @@ def _app() -> procrastinate.App:
         arguments = arguments_of("worker")
         require_identity(arguments)
         url = store_url(arguments)
-        return make_app(make_emsp(arguments, SqlStore(url)), url)
+        emsp = make_emsp(arguments, SqlStore(url))
+        if arguments.retention is not None:
+            emsp.retention(arguments.retention)
+        return make_app(emsp, url)
     except (CommandFailed, ValueError) as error:
         logs.error("worker.no_app", error=error)  # Procrastinate's command does not say why
         raise AttributeError(f"there is no app: {error}") from error

@@ -23,6 +23,7 @@ from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, SentCreden
 from ocpi_emsp.flows.partner_health.diagnosis import Check, CheckOutcome, Diagnosis
 from ocpi_emsp.flows.partner_health.profile_suggestions import Suggestion
 from ocpi_emsp.flows.serving.rejections import Rejection
+from ocpi_emsp.flows.serving.retention import Pruned
 from ocpi_emsp.flows.sync.report import ModuleReport, RejectedObject, SyncEnded, SyncProgress, SyncReport
 from ocpi_emsp.flows.sync.run import MODULES, require_modules
 from ocpi_emsp.flows.tokens.authorization_records import Decision
@@ -95,6 +96,7 @@ __all__ = [
     "PendingCommand",
     "PendingEvent",
     "Profile",
+    "Pruned",
     "ReceivedDocument",
     "Reconciliation",
     "RejectedObject",

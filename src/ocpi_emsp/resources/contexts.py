@@ -24,7 +24,7 @@ from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Appended, Backlog, Context, PartyUsage
 from ocpi_emsp.flows.core.limits import Health
-from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, RetryPolicy
+from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import AnyStore, Clock, Mode, Owner, Send, Sleep
@@ -69,6 +69,7 @@ class Setup:
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
     usages: dict[Owner, PartyUsage] = field(factory=dict, init=False)
+    retention: Retention = field(factory=Retention, init=False)
     deadline: _bridge.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
     """The hook, and True if it takes the token and the references."""

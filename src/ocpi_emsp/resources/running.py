@@ -14,8 +14,10 @@ from typing import Any, TypeAlias
 from ocpi_emsp.background import Loop, Seldom
 from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.commands.upkeep import do_what_is_due
+from ocpi_emsp.flows.core.settings import Retention
 from ocpi_emsp.flows.credentials.renew import list_parties
 from ocpi_emsp.flows.parties.party import PartyState
+from ocpi_emsp.flows.serving.retention import prune_in_turn
 from ocpi_emsp.flows.sync.run import sync
 from ocpi_emsp.flows.sync.schedule import take_turn
 from ocpi_emsp.flows.tokens.push.fan_out import fan_out_once
@@ -32,6 +34,8 @@ _DEADLINES = 5000
 awaits a command finds its deadline all the same."""
 _TIDY_SECONDS = 300.0
 """How often searches for sessions are looked through whose time is over: nothing waits for that."""
+_PRUNE_ROUND = 300.0
+"""Seconds between two looks whether it is time to delete what is old."""
 _PARTIES = 500
 
 Once: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
@@ -49,7 +53,17 @@ def background(
     if sync_every is not None:
         _require_time(sync_every)
         loops += [Loop("syncing partners", _syncing(contexts, stop, sync_every), _SYNC_ROUND)] * AT_ONCE
+    if contexts.setup.retention != Retention():
+        loops.append(Loop("deleting what is old", _pruning(contexts, stop), _PRUNE_ROUND))
     return loops
+
+
+def _pruning(contexts: Contexts, stop: Callable[[], bool]) -> Once:
+    async def once() -> int:
+        await prune_in_turn(contexts(), contexts.setup.retention, stop)
+        return 0  # what is left has time until the next turn
+
+    return once
 
 
 def _require_time(sync_every: object) -> None:

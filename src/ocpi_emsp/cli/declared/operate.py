@@ -7,7 +7,7 @@ from ocpi_emsp.cli.options import Argument, command, group, option
 
 db = group(
     "db",
-    "Create, upgrade or check the schema of the database; rotate its key.",
+    "Create, upgrade or check the schema of the database; rotate its key; delete what is old.",
     *(
         command("db", name, about, o.store, o.json)
         for name, about in (
@@ -16,6 +16,17 @@ db = group(
             ("check", "Check that the schema is the one of this version; exit status 1 where it is another."),
             ("rotate-key", "Seal the partners' tokens anew, with the first of the keys in OCPI_EMSP_SECRET_KEY."),
         )
+    ),
+    command(
+        "db_prune",
+        "prune",
+        "Delete what is older than --retention says.",
+        o.keeps,
+        o.flag("--dry-run", "only print how many there are"),
+        o.store,
+        o.json,
+        epilog="WHAT is rejections, dead_events, authorizations, sessions (those that ended), cdr_conflicts or "
+        "commands (with reservations); TIME such as 12h or 90d. serve and worker do the same every few hours.",
     ),
 )
 export = command(

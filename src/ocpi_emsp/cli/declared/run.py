@@ -21,6 +21,7 @@ serve = command(
     o.repeated(
         "--forwarded", "believe X-Forwarded-For of the proxies in this network, such as 10.0.0.0/8", metavar="NETWORK"
     ),
+    o.keeps,
     o.flag("--no-push", "leave the pushing of changed tokens to a worker, or to push-tokens"),
     o.json,
 )
@@ -68,6 +69,7 @@ worker = command(
     option("--concurrency", f"how many syncs at once, up to {o.MOST_CONNECTIONS}", type=o.connections, default=4),
     option("--take-over-after", "run the jobs of a worker that was silent for so long", type=o.duration, default="30s"),
     o.flag("--upgrade", "first create what is missing: our schema, and the tables of Procrastinate"),
+    o.keeps,
     o.store,
     o.flag("--json", "print JSON lines on stdout: one at the start, one for each sync that ends"),
     *o.identity,

@@ -250,12 +250,15 @@ class _Work:
             logs.warning("job.dropped", reason="the worker died; the same job is queued", job=job.call_string)
 
     async def tidy(self, context: JobContext, timestamp: int) -> None:  # noqa: ARG002
-        """Delete jobs that ended long ago. Raises ConnectorException."""
+        """Delete jobs that ended long ago, and what is older than the eMSP's retention. Raises ConnectorException,
+        StoreFailed.
+        """
         hours = int(self._settings.keep_jobs.total_seconds() // _HOUR)
         for queue, kept in ((QUEUE, hours), (UPKEEP, 1)):
             await context.app.job_manager.delete_old_jobs(
                 nb_hours=kept, queue=queue, include_failed=True, include_cancelled=True, include_aborted=True
             )
+        await self._emsp.aio.prune()
 
 
 def _is_stopping(context: JobContext) -> bool:

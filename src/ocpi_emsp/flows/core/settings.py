@@ -96,6 +96,12 @@ _COUNT_OR_NONE = _is((int, NoneType), "a whole number of 1 or more, or None", la
 _FACTOR = _is((int, float), "a number of 0 or more", lambda it: it >= 0)
 _SHARE = _is((int, float), "a share from 0 to 1", lambda it: 0 <= it <= 1)
 _TIME = _is(timedelta, "a timedelta above 0", lambda it: it > _ZERO)
+_TIME_OR_NONE = _is(
+    (timedelta, NoneType),
+    "a timedelta above 0, or None",
+    lambda it: it is None or it > _ZERO,
+    "timedelta(days=90)",
+)
 _WAIT = _is(timedelta, "a timedelta of 0 or more", lambda it: it >= _ZERO)
 
 
@@ -361,6 +367,29 @@ class Limits:
     commands: CommandLimits = _part(CommandLimits)  # noqa: RUF009 # a field, no value
     delivery: DeliveryLimits = _part(DeliveryLimits)  # noqa: RUF009 # a field, no value
     sync: SyncLimits = _part(SyncLimits)  # noqa: RUF009 # a field, no value
+
+
+# --- how long things are stored -------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Retention:
+    """How long things are stored; what is older is deleted by the background work, or by ``Emsp.prune``. None, the
+    default of each: it is not deleted for its age. Raises ValueError or TypeError as :class:`Limits` does.
+    """
+
+    rejections: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Refused requests, since they were received."""
+    dead_events: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Events that failed too often, since they happened. What waits is not deleted."""
+    authorizations: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Decisions on real-time authorizations, since they were asked for."""
+    sessions: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Sessions that ended, since they were updated and received last."""
+    cdr_conflicts: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """CDRs that are stored beside another one of their id, since they were received."""
+    commands: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Commands and reservations that are over, since they changed last, and no session is awaited for them."""
 
 
 # --- calls to a partner ---------------------------------------------------------------------------------------------

@@ -1,0 +1,26 @@
+"""``ocpi-emsp db prune``: what is older than the retention says is deleted, or counted."""
+
+from __future__ import annotations
+
+from attrs import asdict
+
+from ocpi_emsp.cli import output
+from ocpi_emsp.cli.errors import Usage
+from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+
+
+def run(arguments: Arguments) -> int:
+    """Delete, or with ``--dry-run`` count."""
+    if arguments.retention is None:
+        raise Usage("nothing says what is old: set --retention, for example --retention rejections=30d,sessions=1000d")
+    with opened(arguments) as store:
+        emsp = emsp_of_nobody(store)
+        emsp.retention(arguments.retention)
+        pruned = asdict(emsp.prune(dry_run=arguments.dry_run))
+    if arguments.json:
+        output.write_json({"dry_run": arguments.dry_run, **pruned})
+        return 0
+    rows = [(name.replace("_", " "), str(number)) for name, number in pruned.items()]
+    output.write(output.table(("what", "to be deleted" if arguments.dry_run else "deleted"), rows))
+    return 0
