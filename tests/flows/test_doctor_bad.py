@@ -70,11 +70,11 @@ def test_a_second_url_that_cannot_be_used_is_skipped_and_said(url: str) -> None:
 
 
 def test_a_404_without_an_envelope_may_be_that_of_an_unknown_token() -> None:
-    endpoints = [(name, f"https://cpo.test/{name}") for name in ("credentials", "tokens")]
+    endpoints = [(name, f"https://tnm.test/{name}") for name in ("credentials", "tokens")]
     found = peer(http_client=serve(cpo(endpoints))).emsp.partner("NL-TNM").diagnose()
     said, sentence = outcome(found, "tokens")
     assert said is CheckOutcome.WARNING
-    assert sentence.startswith("it has no such token, as it should be, or no such path: GET https://cpo.test/tokens/")
+    assert sentence.startswith("it has no such token, as it should be, or no such path: GET https://tnm.test/tokens/")
     assert sentence.endswith(" answered HTTP 404: nothing here")
     rows = {each.row.methods: each.works for each in found.expected_support if each.row.path == "/tokens/:path"}
     assert rows["GET"] is Works.UNTRIED
@@ -82,13 +82,13 @@ def test_a_404_without_an_envelope_may_be_that_of_an_unknown_token() -> None:
 
 def test_a_party_is_asked_as_its_profile_says_and_what_that_says_is_not_suggested() -> None:
     modules = ("credentials", "locations", "tokens")
-    endpoints = [(name, f"https://cpo.test/{name}") for name in modules]
+    endpoints = [(name, f"https://tnm.test/{name}") for name in modules]
     server = cpo(endpoints)
     here = peer(http_client=serve(server))
     here.set_profile(page_limit=50, trailing_slash=True)
     server.requests.clear()
     found = here.emsp.partner("NL-TNM").diagnose()
-    assert "GET https://cpo.test/locations/?limit=50" in server.calls
+    assert "GET https://tnm.test/locations/?limit=50" in server.calls
     assert outcome(found, "tokens")[0] is CheckOutcome.OK
     assert outcome(found, "paging") == (CheckOutcome.OK, "pages of 50 are given")
     assert found.suggestions == ()
