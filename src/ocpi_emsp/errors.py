@@ -240,7 +240,7 @@ class UnknownCommand(OcpiError):
 
 
 class UnsafeUrl(OcpiError):
-    """A URL that the URL policy forbids (plain http, or another origin); nothing was sent to it."""
+    """A URL that the URL policy forbids, or that lies where the party's URLs may not; nothing was sent to it."""
 
 
 class PartnerError(OcpiError):

@@ -11,7 +11,7 @@ from attrs import evolve
 from flows.lifecycle_desk import Scene, scene
 from flows.support import Peer
 from ocpi_emsp.errors import CannotUseApi
-from ocpi_emsp.events import HandshakeFailed
+from ocpi_emsp.events import HandshakeFailed, PartyUpdated
 from ocpi_emsp.flows.parties.party import Profile, put_party
 from ocpi_emsp.wire import Request
 from scripted_cpo import reply
@@ -124,6 +124,9 @@ def test_a_cpo_may_move_unless_its_hosts_are_set() -> None:
     here = scene()
     moved(here, "new.test")
     assert here.cpo.renew() == 1000
+    (event,) = here.events
+    assert isinstance(event, PartyUpdated)
+    assert event.notes == ("the versions URL moved to another origin, it was https://tnm.test/cpo/versions",)
     here.emsp.partner("NL-TNM").set_profile(hosts=["third.test"])
     moved(here, "stolen.test")
     here.cpo.requests.clear()

@@ -165,7 +165,7 @@ async def usable_offer(context: Context, places: Places, token: str, profile: Pr
     if missing:
         message = f"endpoints are missing: {', '.join(missing)}"
         raise MissingEndpoints(message, said=message)
-    notes += [*selected.notes, *elsewhere(versions_url, selected.endpoints)]
+    notes += [*places.moved(), *selected.notes, *elsewhere(versions_url, selected.endpoints)]
     for note in notes:
         logs.warning("partner.noted", versions_url=versions_url, note=note, correlation_id=context.correlation_id)
     return Offer(versions_url, selected.endpoints, tuple(notes))

@@ -47,6 +47,13 @@ class Places:
         if self.by_partner and self.hosts and self.accepted and not self._is_known(self.versions_url):
             raise _elsewhere(self.versions_url, "its host is none of the party's hosts")
 
+    def moved(self) -> list[str]:
+        """What is said of a versions URL that the partner moved to another origin."""
+        before = self.accepted[0] if self.by_partner and self.accepted else self.versions_url
+        if _is_same_origin(before, self.versions_url):
+            return []
+        return [f"the versions URL moved to another origin, it was {without_user_information(before)[:200]}"]
+
     def require(self, url: str) -> None:
         """Raises UnsafeUrl for a URL that lies elsewhere."""
         if not self.holds(url):
