@@ -48,7 +48,7 @@ class Places:
             raise _elsewhere(self.versions_url, "its host is none of the party's hosts")
 
     def moved(self) -> list[str]:
-        """What is said of a versions URL that the partner moved to another origin."""
+        """The note on a versions URL that the partner moved to another origin."""
         before = self.accepted[0] if self.by_partner and self.accepted else self.versions_url
         if _is_same_origin(before, self.versions_url):
             return []
