@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("database")
 def profile(command: Command, *argv: str) -> Any:
     """What the command says in JSON."""
     ended = command("party", "profile", "NL-TNM", "--json", *argv)
-    assert (ended.status, ended.err) == (0, "")
+    assert ended.status == 0
+    shows_a_secret = any(each.startswith("headers=") for each in argv)
+    assert ended.err == "" or (shows_a_secret and ended.err.startswith("ocpi-emsp: --set headers shows a secret"))
     return json.loads(ended.out)
 
 
@@ -171,6 +173,15 @@ def test_a_header_with_a_comma_is_given_as_json_and_no_value_is_shown(command: C
         assert why in ended.err
         assert "secret-valu\u00e9" not in ended.err
     assert "one, two" not in command("party", "profile", "NL-TNM").out
+
+
+def test_headers_are_read_from_a_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "headers").write_text("x-api-key=one, two=three\nocpi-to-party-id=AAA\n")
+    ended = command("party", "profile", "NL-TNM", "--set", f"headers=@{tmp_path / 'headers'}", "--json")
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["profile"]["headers"] == {"x-api-key": "***", "ocpi-to-party-id": "AAA"}
+    shown = command("party", "profile", "NL-TNM", "--set", "headers=x-api-key=secret")
+    assert "--set headers shows a secret to every user of this machine" in shown.err
 
 
 IDENTITY = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url", "https://emsp.test/ocpi")

@@ -44,7 +44,7 @@ def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("argv", "name"), [((*REGISTER, *WHO), "token-a"), (DIAGNOSE, "token")], ids=["register", "diagnose"]
 )
-@pytest.mark.parametrize("way", ["flag", "file", "stdin", "file-stdin", "environment"])
+@pytest.mark.parametrize("way", ["flag", "file", "stdin", "environment"])
 def test_a_token_is_read_from_where_it_is_given(
     argv: tuple[str, ...],
     name: str,
@@ -63,7 +63,6 @@ def test_a_token_is_read_from_where_it_is_given(
         "flag": (f"--{name}", TOKEN),
         "file": (f"--{name}-file", "token"),
         "stdin": (f"--{name}", "-"),
-        "file-stdin": (f"--{name}-file", "-"),
         "environment": (),
     }[way]
     with pytest.raises(Asked):

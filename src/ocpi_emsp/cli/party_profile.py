@@ -15,8 +15,10 @@ from attrs import fields
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.options import Arguments
+from ocpi_emsp.cli.read_secrets import header_lines, warn
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.findings import counted
+from ocpi_emsp.resources.records import names_party
 
 
 def run(arguments: Arguments) -> int:
@@ -132,7 +134,17 @@ def _endpoints(text: str) -> dict[str, str]:
 
 
 def headers_of(text: str) -> dict[str, str]:
-    """Headers as NAME=VALUE with commas, or as a JSON object where a value has one."""
+    """Headers as NAME=VALUE with commas, as a JSON object where a value has one, or ``@FILE`` with one on each line."""
+    if text.startswith("@"):
+        pairs = [line.partition("=") for line in header_lines([text])]
+        return {name: value for name, _, value in pairs}
+    found = _plain_headers(text)
+    if not all(names_party(name.lower()) for name in found):
+        warn("--set headers", "--set headers=@FILE, or @- for standard input, with NAME=VALUE on each line")
+    return found
+
+
+def _plain_headers(text: str) -> dict[str, str]:
     if not text.lstrip().startswith("{"):
         return _endpoints(text)
     try:

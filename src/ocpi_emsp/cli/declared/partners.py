@@ -103,7 +103,7 @@ party = group(
             "--set changes",
             "a field and its new value: true or false, a number, a text; a list with commas (allowed_parties, "
             "hosts, required_modules), RULE:ACTION with commas (actions), NAME=VALUE with commas (headers, endpoints), "
-            "or the name of a CSV file (matrix)",
+            "@FILE with headers, or the name of a CSV file (matrix)",
             metavar="NAME=VALUE",
         ),
         o.repeated("--unset", "a field that goes back to its default", metavar="NAME"),
