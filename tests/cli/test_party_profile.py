@@ -19,7 +19,7 @@ def profile(command: Command, *argv: str) -> Any:
     """What the command says in JSON."""
     ended = command("party", "profile", "NL-TNM", "--json", *argv)
     assert ended.status == 0
-    shows_a_secret = any(each.startswith("headers=") for each in argv)
+    shows_a_secret = any(each.removeprefix("--set=").startswith("headers=") for each in argv)
     assert ended.err == "" or (shows_a_secret and ended.err.startswith("ocpi-emsp: --set headers shows a secret"))
     return json.loads(ended.out)
 
