@@ -21,6 +21,7 @@ import decode
 import drivers
 import flood
 import hostile
+import load
 import put_location
 import storage
 import sync_locations
@@ -92,6 +93,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "flood": _flood,
     "hostile": hostile.table,
     "storage": storage.table,
+    "load": load.table,
     "sync": sync_locations.table,
 }
 
