@@ -231,7 +231,7 @@ def _flooded(url: str, workers: int) -> Load:
         _run(port, "ABC", 1, WARM_UP)
         before = _memory(process)
         alone = median(_waits(_run(port, "ABC", 1, CALM)))
-        with _sender(port, "TNM", CONNECTIONS, 4, 5100) as flood:
+        with _sender(port, "TNM", CONNECTIONS, 2, 5100) as flood:
             _begin(flood)
             meanwhile = median(_waits(_run(port, "ABC", 1, CALM)))
             seen = _seen(flood)
