@@ -193,7 +193,7 @@ def driver() -> Token:
 
 def drive(emsp: Emsp, cpo: Cpo) -> None:
     """Traffic of every kind, both ways, good and bad."""
-    token_c = register(emsp, "DE", "ONE")
+    token_c = register(emsp, "DE", "ONE", url=f"{BASE}/versions")
     cpo.secrets.add(token_c)
     invited = emsp.parties.invite("FR-THR")
     cpo.secrets.add(invited.token_a.reveal())
