@@ -53,7 +53,7 @@ def no_database(file: Path) -> None:
 
 BROKEN = {
     "unreachable": (
-        "postgresql+psycopg://me:secret@127.0.0.1:1/x",
+        "postgresql+psycopg://me:pass-word@127.0.0.1:1/x",
         "ocpi-emsp: postgresql+psycopg://me:***@127.0.0.1:1/x",
     ),
     "no database": ("sqlite:///text.db", "sqlite:///text.db: file is not a database"),
@@ -73,8 +73,8 @@ def test_a_database_that_cannot_be_used_is_3(name: str, broken: str, command: Co
     assert (ended.status, ended.out) == (3, "")
     assert said in ended.err
     assert "Traceback" not in ended.err
-    assert "secret" not in ended.err
-    assert len(ended.err.splitlines()) == 1
+    assert "pass-word" not in ended.err
+    assert len([line for line in ended.err.splitlines() if " shows a secret to every user" not in line]) == 1
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"serve", "invite", "register", "import"}))
@@ -113,14 +113,14 @@ def test_what_is_refused_makes_no_database(argv: tuple[str, ...], said: str, com
     [
         ("sqlite://", "a SQLite database in memory is gone with its process: name a file"),
         ("sqlite:///:memory:", "a SQLite database in memory is gone"),
-        ("mysql://me:secret@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
-        ("postgresql://me:secret@host:port/x", "this postgresql URL names no database that is known"),
-        ("postgresql://me:secret/x", "this postgresql URL names no database that is known"),
+        ("mysql://me:pass-word@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
+        ("postgresql://me:pass-word@host:port/x", "this postgresql URL names no database that is known"),
+        ("postgresql://me:pass-word/x", "this postgresql URL names no database that is known"),
         (
-            "sqlite://secret/emsp.db",
+            "sqlite://pass-word/emsp.db",
             "invalid store 'sqlite://…': expected a third slash, for example sqlite:///emsp.db",
         ),
-        ("nonsense:secret", "invalid --store: expected a database URL"),
+        ("nonsense:pass-word", "invalid --store: expected a database URL"),
     ],
 )
 @pytest.mark.parametrize("name", ["serve", "list", "import"])
@@ -128,7 +128,7 @@ def test_a_url_of_no_database_is_a_usage_error(name: str, url: str, said: str, c
     ended = command(*COMMANDS[name], "--store", url)
     assert (ended.status, ended.out) == (2, "")
     assert said in ended.err
-    assert "secret" not in ended.err
+    assert "pass-word" not in ended.err
 
 
 def test_memory_is_for_the_server_alone(command: Command) -> None:
