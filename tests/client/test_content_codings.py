@@ -125,7 +125,11 @@ def test_other_codings_are_refused(mode: Mode, library: Any, codings: tuple[str,
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-@pytest.mark.parametrize("body", [b"no such thing", b"\x1f\x8b\x08", gzip.compress(BODY)[:-4], b"x"])
+@pytest.mark.parametrize(
+    "body",
+    [b"no such thing", b"\x1f\x8b\x08", gzip.compress(BODY)[:-4], b"x"],
+    ids=["text", "a beginning", "cut", "a letter"],
+)
 def test_what_is_not_in_its_coding_is_refused(mode: Mode, library: Any, coding: str, body: bytes) -> None:
     assert refusal(mode, library, pieces(body, 5), coding).startswith("cannot decode the response: ")
 

@@ -19,6 +19,7 @@ import msgspec
 from attrs import define, field, frozen
 
 from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.flows.core.settings import CredentialLimits, InboundLimits, Limits
 from ocpi_emsp.flows.parties.party import Party, find_party
 from ocpi_emsp.ports import AnyStore, Kind
 from ocpi_emsp.support import SupportMatrix
@@ -109,6 +110,15 @@ CREDENTIALS = {
 }
 
 
+_UNLIMITED = Limits(
+    inbound=InboundLimits(
+        requests_per_second=None, concurrent_requests=None, bytes_per_minute=None, unknown_tokens_per_minute=None
+    ),
+    credentials=CredentialLimits(concurrent_handshakes=100, concurrent_handshakes_of_a_party=100),
+)
+"""It is the store that is under load."""
+
+
 @define
 class Partner:
     """The CPO NL-TNM and the eMSP that it calls."""
@@ -130,6 +140,7 @@ class Partner:
             url="https://emsp.test/ocpi/emsp",
             store=store,
             matrix=SupportMatrix.full(),
+            limits=_UNLIMITED,
             clock=StandingClock(),
             http_client=lambda: http.Client(transport=http.MockTransport(site.answer)),
             aio_http_client=lambda: http.AsyncClient(transport=http.MockTransport(site.answer_async)),
