@@ -16,12 +16,12 @@ from flows.support import Peer, at, peer
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp._bridge import BodyThreads
 from ocpi_emsp.check.examples import base
-from ocpi_emsp.codec import moments, weight
+from ocpi_emsp.codec import moments, repeated, weight
 from ocpi_emsp.flows.inbound import twins
-from ocpi_emsp.flows.locations import connectors
+from ocpi_emsp.flows.locations import connectors, store
 from ocpi_emsp.flows.serving import bodies
 from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff
-from ocpi_emsp.settings import BodyLimits
+from ocpi_emsp.settings import BodyLimits, CredentialLimits
 from ocpi_emsp.wire import Request
 
 Door: TypeAlias = Callable[[Emsp, Request], dict[str, Any]]
@@ -143,6 +143,26 @@ def test_what_is_smaller_is_weighed_where_it_deviates(cpo: Peer) -> None:
     assert len(body) < BodyLimits().aside
     answer = in_place(cpo.emsp, request(cpo, "POST", "/2.1.1/cdrs", body))
     assert [each["rule"] for each in answer["data"]] == ["document.bounds"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_credentials_have_a_limit_of_their_own(cpo: Peer, door: str, method: str) -> None:
+    """Without the bound: 256 KiB are read, and a token of 4 MiB is stored."""
+    path, credentials = "/2.1.1/credentials", plain(Credentials) | {"token": "x" * 256 * 1024}
+    answer = DOORS[door](cpo.emsp, request(cpo, method, path, credentials))
+    limit = "the credentials are over the limit of 262144 bytes (CredentialLimits.request_body)"
+    assert (answer["status_code"], answer["status_message"]) == (2000, limit)
+    assert cpo.emsp.handle(request(cpo, method, path, credentials)).status == 413
+    assert list(cpo.emsp.rejections.list()) == []
+
+
+def test_the_limit_of_credentials_is_a_setting() -> None:
+    cpo = peer(limits=Limits(credentials=CredentialLimits(request_body=1000)), listen=False)
+    method, path = ROUTES["post-credentials"][:2]
+    assert cpo.emsp.handle(request(cpo, method, path, b" " * 1001)).status == 413
+    assert cpo.emsp.handle(request(cpo, method, path, b" " * 1000)).status == 400  # it is empty
+    assert cpo.emsp.handle(request(cpo, *ROUTES["put-session"][:2], b" " * 1001)).status == 400
 
 
 def test_a_patch_of_more_than_is_merged_is_refused(cpo: Peer) -> None:
@@ -304,6 +324,17 @@ def test_what_one_patch_says_of_one_evse_again_and_again_is_compared_once(
     sizes = counting(monkeypatch, twins, "members")
     assert in_place(cpo.emsp, request(cpo, "PATCH", LOCATION, changes))["status_code"] == 1000
     assert len(sizes) < 2000
+
+
+def test_no_step_is_long(cpo: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the pieces: 4000 EVSEs are read in one step of C, which no other thread can interrupt."""
+    listed = evses(4000, status="AVAILABLE", directions=[], images=[])
+    body = json.dumps(plain(Location) | {"evses": listed, "operator": None}, separators=(",", ":")).encode()
+    decoded = [counting(monkeypatch, store, "_decode"), counting(monkeypatch, repeated, "_has_each_once")]
+    assert in_place(cpo.emsp, request(cpo, "PUT", LOCATION, body))["status_code"] == 1000
+    for sizes in decoded:
+        assert len(body) - 10_000 < sum(sizes) < 2 * len(body)
+        assert max(sizes) <= len(body) // 10
 
 
 def test_what_does_not_count_is_stored_in_part_and_then_as_a_whole(cpo: Peer) -> None:

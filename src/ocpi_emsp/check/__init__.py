@@ -80,13 +80,13 @@ def accept(
     now: datetime | None = None,
     accepted: Callable[[Finding], None] | None = None,
     dated: bool = True,
-    bounds: Bounds = DEFAULT_BOUNDS,
+    bounds: Bounds | None = DEFAULT_BOUNDS,
 ) -> T:
     """Return the typed view of a received object. Raises NotJson, or InvalidObject if the policy rejects it.
 
     ``now`` stands for a ``last_updated`` that is missing, if ``dated``. ``accepted`` is called with each warning that
-    the policy accepts. ``bounds``: what holds more is refused before it is read. Semantic rules are only run if the
-    policy needs them: none of them is an error by itself.
+    the policy accepts. ``bounds``: what holds more is refused before it is read; None: it was weighed already. Semantic
+    rules are only run if the policy needs them: none of them is an error by itself.
     """
     if not policy.needs_rules:
         value = decode_strict(kind, data)

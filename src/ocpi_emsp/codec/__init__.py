@@ -56,10 +56,10 @@ def decode(kind: type[T], data: Any, *, updated: datetime | None = None) -> T:
     return diagnosis.value
 
 
-def untyped(data: Any, bounds: Bounds = DEFAULT_BOUNDS) -> Any:
+def untyped(data: Any, bounds: Bounds | None = DEFAULT_BOUNDS) -> Any:
     """Return the untyped document of bytes, str or parsed JSON; floats by their shortest digits.
 
-    Raises NotJson; InvalidObject for one that holds more than ``bounds``.
+    Raises NotJson; InvalidObject for one that holds more than ``bounds``; None: it was weighed already.
     """
     if isinstance(data, bytes | bytearray | memoryview | msgspec.Raw):
         found: bytes | str = bytes(data)
@@ -67,5 +67,6 @@ def untyped(data: Any, bounds: Bounds = DEFAULT_BOUNDS) -> Any:
         found = data
     else:
         found = dumped(data)
-    weigh(found if isinstance(found, bytes) else found.encode("utf-8", "replace"), bounds)
+    if bounds is not None:
+        weigh(found if isinstance(found, bytes) else found.encode("utf-8", "replace"), bounds)
     return parse(found)

@@ -17,14 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from ocpi_emsp.codec import rules
 from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.findings import MAX_FINDINGS, Finding, pointer
+from ocpi_emsp.findings import Finding, pointer
 
 _BOM = "\ufeff"
 """Some libraries write one before JSON; RFC 8259 8.1 lets a reader ignore it."""
@@ -77,34 +76,6 @@ def parse(data: bytes | str) -> Any:
     return document
 
 
-def repetitions(data: bytes) -> list[str]:
-    """The pointers of members that are repeated in an object of a document, the first of them. Raises NotJson."""
-    if _has_each_once(data):
-        return []
-    return [pointer(path) for path in islice(_repeated(parse(data), ()), MAX_FINDINGS)]
-
-
-def _has_each_once(data: bytes) -> bool:
-    """True where no member is repeated, which is seen in a quarter of the time: as many are left as were written.
-
-    An escape may hide a name, and a blank before a colon the end of one; false where there may be one.
-    """
-    if any(odd in data for odd in _ODD) or longest_number(data, _MAX_DIGITS):
-        return False
-    try:
-        require_utf8(data)
-        return data.count(_NAMED) == msgspec.json.encode(msgspec.json.decode(data)).count(_NAMED)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return False
-
-
-_MAX_DIGITS: Final = 300
-"""A number of more takes longer to write than the document to parse."""
-_NAMED: Final = b'":'
-"""How the name of a member ends."""
-_ODD: Final = (b"\\u", b'" :', b'"\t:', b'"\n:', b'"\r:')
-
-
 def longest_number(data: bytes, digits: int) -> int:
     """The digits of the first number that has more than so many; 0 where there is none. Digits in a text count too."""
     marked = data.translate(_DIGIT)
@@ -113,16 +84,6 @@ def longest_number(data: bytes, digits: int) -> int:
 
 
 _DIGIT: Final = bytes(48 if 48 <= each <= 57 else 32 for each in range(256))
-
-
-def _repeated(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _repeated(each, (*path, index))
-    elif isinstance(value, JsonObject):
-        yield from ((*path, name) for name in value.repeated)
-        for name, each in value.items():
-            yield from _repeated(each, (*path, name))
 
 
 def malformed(error: Exception) -> NotJson:

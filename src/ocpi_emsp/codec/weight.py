@@ -61,12 +61,15 @@ DEFAULT_BOUNDS: Final = DocumentBounds()
 
 _DEEPEST = 32
 """Objects and lists inside each other in a document of thousands of values; the models have nine."""
+_TOO_DEEP: Final = (b"[" * (_DEEPEST + 1), b"{" * (_DEEPEST + 1))
+"""How it begins where that many are inside each other, and nothing beside them."""
 _NESTED = 10
 """Those below an object of OCPI."""
 _STEPS = 6
 """Steps of the place that a refusal names: further down it is one part of many."""
 _STRUCTURE: Final = b'[]{},"'
 _NO_STRUCTURE: Final = bytes(each for each in range(256) if each not in _STRUCTURE)
+_EMPTY: Final = (b"{}", b"[]")
 _INNERMOST = re.compile(rb"\[,*\]|\{,*\}")
 _Measure: TypeAlias = Callable[[bytes], int]
 
@@ -84,12 +87,19 @@ def weigh(data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> None:
     if _is_all_texts(data, bounds.values):
         raise _refusal(data, data, lambda part: part, lambda part: part.count(b'"') // 4, bounds.values, "values")
     skeleton = _skeleton(data)
+    if any(run in skeleton for run in _TOO_DEEP):
+        raise _too_deep()
     for measure, bound, what in ((_values, bounds.values, "values"), (_objects, bounds.objects, "objects")):
         if measure(skeleton) > bound:
             raise _refusal(data, skeleton, _skeleton, measure, bound, what, bound // 2)
     found = _too_long(skeleton, bounds)
     if found is not None:
         raise _refusal(data, skeleton, _skeleton, lambda part: int(_too_long(part, bounds) is not None), *found)
+
+
+def _too_deep() -> InvalidObject:
+    message = f"more than {_DEEPEST} objects and lists inside each other, at most {_DEEPEST} are read"
+    return InvalidObject(f"too much to read: {message}", findings=(Finding.of(rules.BOUNDS, "", message),))
 
 
 def _digits(bounds: Bounds) -> tuple[int, str]:
@@ -180,7 +190,9 @@ def _own(part: bytes, skeleton: bytes | None = None) -> int:
     """How many members or items an object or list itself has; 0 for anything else, or where that is hard to see."""
     if part[:1] not in (b"{", b"[") or (skeleton is None and _is_all_texts(part, DEFAULT_BOUNDS.values)):
         return 0
-    found = (_skeleton(part) if skeleton is None else skeleton)[1:-1].replace(b"{}", b"").replace(b"[]", b"")
+    found = (_skeleton(part) if skeleton is None else skeleton)[1:-1]
+    for empty in _EMPTY * 2:  # in place of a match for each of a million
+        found = found.replace(empty, b"")
     for _ in range(_NESTED):
         if b"]" not in found and b"}" not in found:
             return found.count(b",") + 1

@@ -224,6 +224,8 @@ class CredentialLimits:
     left behind by a process that died."""
     response_body: int = field(default=256 * 1024, validator=_COUNT)
     """Bytes of an answer with versions, version details or credentials: those of large partners have 3 KB."""
+    request_body: int = field(default=256 * 1024, validator=_COUNT)
+    """Bytes of credentials that a partner sends: they have 500, and a logo is a URL."""
     inbound_timeout: float = field(default=30.0, validator=_SECONDS)
     """Seconds for all our calls of a handshake that a partner sets off, versions and details together, however slowly
     it answers: it waits for our answer meanwhile, and so does a thread of a WSGI server."""

@@ -19,10 +19,10 @@ import msgspec
 from attrs import field, frozen
 
 from ocpi_emsp.check import Policy, accept
-from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.codec.patch import members
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError
 from ocpi_emsp.events import Event
 from ocpi_emsp.findings import Finding, Severity, worst_first
@@ -188,7 +188,8 @@ class Incoming:
         body = self.request.body if data is None else data
         if self.ahead is not None and (found := self.ahead.find(kind, body)) is not None:
             return cast("T", found)
-        dated, bounds = not self._clears_time, self.context.limits.bodies
+        dated = not self._clears_time
+        bounds = None if self.ahead is not None and body is self.request.body else self.context.limits.bodies
         accepted = self.deviations.append
         return accept(body, kind, self.policy, now=self.now, accepted=accepted, dated=dated, bounds=bounds)
 

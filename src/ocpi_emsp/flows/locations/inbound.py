@@ -14,10 +14,10 @@ import msgspec
 from attrs import evolve
 
 from ocpi_emsp.codec import merge_patch
-from ocpi_emsp.codec.documents import repetitions
 from ocpi_emsp.codec.newer import as_location_patch
 from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current

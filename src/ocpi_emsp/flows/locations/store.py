@@ -39,6 +39,7 @@ from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.routes import incoming as incoming_route
 
 _EVSES = tuple[Evse, ...]
+_AT_ONCE = 200
 _PUT_EVSE = incoming_route("locations.put_evse")
 _NULL = msgspec.Raw(b"null")
 _REMOVED = join({"status": msgspec.Raw(b'"REMOVED"')})
@@ -92,7 +93,7 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
     for place, old in enumerate(stored[: len(evses)]):
         if evses[place] == old.document:
             evses[place] = old
-    new = decode_part(_EVSES, b"[" + b",".join(evse for evse in evses if isinstance(evse, bytes)) + b"]")
+    new = _decoded([evse for evse in evses if isinstance(evse, bytes)])
     if location is None or new is None:
         return None
     unread = iter(new)
@@ -103,6 +104,21 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
         [evse_record(incoming, key, next(unread), evse) if isinstance(evse, bytes) else evse for evse in evses],
         repeats,
     )
+
+
+def _decoded(documents: Sequence[bytes]) -> list[Evse] | None:
+    """EVSEs by the strict lane, some at a time: a step of thousands would hold the interpreter meanwhile."""
+    found = list[Evse]()
+    for start in range(0, len(documents), _AT_ONCE):
+        some = _decode(b"[" + b",".join(documents[start : start + _AT_ONCE]) + b"]")
+        if some is None:
+            return None
+        found += some
+    return found
+
+
+def _decode(documents: bytes) -> _EVSES | None:
+    return decode_part(_EVSES, documents)
 
 
 def location_key(incoming: Incoming) -> Key:

@@ -18,6 +18,7 @@ from attrs import evolve
 from ocpi_emsp.codec.weight import weigh
 from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.codec.zones import in_zone, query_in_zone, zone_finding
+from ocpi_emsp.errors import BodyTooLarge
 from ocpi_emsp.flows.commands.send import as_object
 from ocpi_emsp.flows.inbound.request import Incoming, ReadAhead, note
 from ocpi_emsp.flows.locations import inbound as locations
@@ -28,10 +29,18 @@ _BODY: Final = "transport_and_format.md#json--http-implementation-guide"
 
 
 async def read_body(incoming: Incoming, route: Route) -> Incoming:
-    """The request as its flow reads it. Raises NotJson, InvalidObject for a body that holds too much."""
+    """The request as its flow reads it. Raises NotJson, InvalidObject for a body that holds too much, BodyTooLarge."""
+    if route.module == "credentials":
+        _require_size(incoming.request.body, incoming.context.limits.credentials.request_body)
     if len(incoming.request.body) > incoming.context.limits.bodies.aside:
         return await incoming.context.aside(_read_ahead, incoming, route)
     return _read_in_zone(_read_unwrapped(incoming, route))
+
+
+def _require_size(body: bytes, most: int) -> None:
+    """Raises BodyTooLarge for credentials that no partner has."""
+    if len(body) > most:
+        raise BodyTooLarge(f"the credentials are over the limit of {most} bytes (CredentialLimits.request_body)")
 
 
 def _read_ahead(incoming: Incoming, route: Route) -> Incoming:

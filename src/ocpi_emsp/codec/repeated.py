@@ -1,0 +1,92 @@
+"""Which members of a document are repeated: the last one counts, and all of them are named.
+
+Rules of this module:
+- a document without a repetition is told in a fraction of the time of parsing, and nearly all are without one;
+- a large one is looked at piece by piece: no step holds the interpreter for long, and no document of objects is in
+  memory at once, which the garbage collector would go through while nobody is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from ocpi_emsp.codec.documents import JsonObject, longest_number, parse, require_utf8
+from ocpi_emsp.codec.patch import has_each_once, items, members
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.findings import MAX_FINDINGS, pointer
+
+_MAX_DIGITS: Final = 300
+"""A number of more takes longer to write than the document to parse."""
+_NAMED: Final = b'":'
+"""How the name of a member ends."""
+_PIECE: Final = 64 * 1024
+"""Bytes that are looked at as one."""
+_TOGETHER: Final = 50
+"""Items of a list that are looked at as one."""
+_STEPS: Final = 4
+"""Objects and lists inside each other that are taken apart; what is below is one piece."""
+
+
+def repetitions(data: bytes) -> list[str]:
+    """The pointers of members that are repeated in an object of a document, the first of them. Raises NotJson."""
+    if _is_without(data):
+        return []
+    return [pointer(path) for path in islice(_repeated(parse(data), ()), MAX_FINDINGS)]
+
+
+def _is_without(data: bytes) -> bool:
+    """True where no member is repeated; false where that is hard to see. An escape may hide a name."""
+    if b"\\u" in data or longest_number(data, _MAX_DIGITS):
+        return False
+    try:
+        require_utf8(data)
+        return all(map(_has_each_once, _pieces(data, _STEPS)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OcpiError):
+        return False
+
+
+def _has_each_once(piece: bytes) -> bool:
+    """Whether as many names are left, once it was read, as were written, without blanks before their colons."""
+    written = msgspec.json.format(piece, indent=-1)
+    return written.count(_NAMED) == msgspec.json.encode(msgspec.json.decode(piece)).count(_NAMED)
+
+
+def _pieces(data: bytes, steps: int) -> Iterator[bytes]:
+    """A document in pieces, none of which shares a member with another one; ``{"":0,"":0}`` for a repeated one."""
+    data = data.strip()
+    if data[:1] not in (b"{", b"["):
+        return
+    if len(data) <= _PIECE or steps == 0:
+        yield data
+    elif data.startswith(b"["):
+        listed = items(data)
+        for start in range(0, len(listed), _TOGETHER):
+            some = listed[start : start + _TOGETHER]
+            if sum(map(len, some)) <= _PIECE:
+                yield msgspec.json.encode(some)
+            else:
+                for each in some:
+                    yield from _pieces(bytes(each), steps - 1)
+    else:
+        found = members(data)
+        if not has_each_once(data, found):
+            yield _REPEATED
+        for value in found.values():
+            yield from _pieces(bytes(value), steps - 1)
+
+
+_REPEATED: Final = b'{"":0,"":0}'
+
+
+def _repeated(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _repeated(each, (*path, index))
+    elif isinstance(value, JsonObject):
+        yield from ((*path, name) for name in value.repeated)
+        for name, each in value.items():
+            yield from _repeated(each, (*path, name))
