@@ -202,7 +202,8 @@ class BodyLimits:
     more than any PATCH has been seen with."""
     aside: int = field(default=64 * 1024, validator=_COUNT)
     """Bytes above which a body is weighed first, and read before its flow: on an async host in a thread, so that the
-    event loop goes on serving. A location with 100 EVSEs is smaller; what is smaller is weighed where it deviates."""
+    event loop goes on serving. So is a PATCH that has more together with what it is merged into. A location with 100
+    EVSEs is smaller; what is smaller is weighed where it deviates."""
     threads: int = field(default=2, validator=_COUNT)
     """Bodies that one event loop has read at once, each in a thread of its own: further ones wait."""
 

@@ -126,6 +126,10 @@ class ReadAhead:
             return False
         return True
 
+    def has(self, what: object) -> bool:
+        """Whether it was read, of whatever bytes."""
+        return what in self._found
+
     def find(self, what: object, body: bytes) -> Any:
         """What was read of this body, or None. Raises what its reader raised."""
         read_of, found = self._found.get(what, (None, None))

@@ -118,10 +118,10 @@ def updated_at(incoming: Incoming, record: Record, changes: Members, said: datet
     return said if "last_updated" in changes else max(incoming.now, record.last_updated)
 
 
-def patched(incoming: Incoming, record: Record, changes: Members) -> bytes:
-    """The record's document with changes merged in. Raises InvalidObject where it is too large."""
-    document = merge_patch(record.document, join(changes))
-    require_size(incoming, len(record.document), len(document))
+def patched(incoming: Incoming, stored: bytes, changes: Members) -> bytes:
+    """A stored document with changes merged in. Raises InvalidObject where it is too large."""
+    document = merge_patch(stored, join(changes))
+    require_size(incoming, len(stored), len(document))
     return document
 
 

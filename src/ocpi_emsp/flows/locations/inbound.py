@@ -9,6 +9,7 @@ Rules of this module (docs/spec-choices.md rows 4, 6; those of storing are in st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from attrs import evolve
@@ -19,6 +20,7 @@ from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
+from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.request import Incoming, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import (
@@ -154,6 +156,7 @@ async def put_connector(incoming: Incoming) -> Response:
 # --- PATCH ----------------------------------------------------------------------------------------------------------
 
 
+@merges_aside
 async def patch_location(incoming: Incoming) -> Response:
     """Changes of a known location; EVSEs merge by uid, connectors by id."""
     key = location_key(incoming)
@@ -161,14 +164,13 @@ async def patch_location(incoming: Incoming) -> Response:
         await location_at(incoming, tx)
         record = await known(incoming, tx, key)
         if record is not None:
+            stored = await tx.children(key)
+            whole = joined(record, stored)
+            leave_if_large(incoming, whole, _merge_location)
             changes = members(incoming.request.body)
             await name_patched(incoming, tx, changes)
             changes = as_location_patch(Location, changes)
-            stored = await tx.children(key)
-            whole = joined(record, stored)
-            document = merge_patch(whole, dated_patch(join(changes), whole), KEYED)
-            require_size(incoming, len(whole), len(document))
-            pushed = _patched(incoming, read(incoming, document), changes, stored)
+            pushed = _patched(incoming, merged(incoming, whole, _merge_location), changes, stored)
             require_evses(incoming, len(stored), len(pushed.evses))
             incoming.require_id("id", pushed.location.id, key.id)
             moment = updated_at(incoming, record, changes, pushed.location.last_updated)
@@ -176,18 +178,18 @@ async def patch_location(incoming: Incoming) -> Response:
     raise UnknownLocation(f"location {shown(key.id)} is not known")
 
 
+@merges_aside
 async def patch_evse(incoming: Incoming) -> Response:
     """Changes of a known EVSE, such as its status."""
     async with incoming.context.store.transaction() as tx:
         location = await location_at(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
+            leave_if_large(incoming, record.document, _merge_evse)
             changes = members(incoming.request.body)
             await name_patched(incoming, tx, changes)
             changes = as_location_patch(Evse, changes)
-            document = merge_patch(record.document, dated_patch(join(changes), record.document), KEYED)
-            require_size(incoming, len(record.document), len(document))
-            evse = incoming.accept(Evse, document)
+            document, evse = merged(incoming, record.document, _merge_evse)
             incoming.require_id("uid", evse.uid, record.key.id)
             moment = updated_at(incoming, record, changes, evse.last_updated)
             new = evse_record(incoming, location.key, evse, document, moment)
@@ -214,6 +216,23 @@ async def patch_connector(incoming: Incoming) -> Response:
             await request_resync_of(incoming, tx, record.key)
         unknown = await _unknown_evse(incoming, tx) if record is None else _unknown_connector(incoming)
     raise unknown
+
+
+def _merge_location(incoming: Incoming, whole: bytes) -> Pushed:
+    return read(incoming, _merge(incoming, Location, whole))
+
+
+def _merge_evse(incoming: Incoming, stored: bytes) -> tuple[bytes, Evse]:
+    document = _merge(incoming, Evse, stored)
+    return document, incoming.accept(Evse, document)
+
+
+def _merge(incoming: Incoming, kind: type[Any], stored: bytes) -> bytes:
+    """The stored document with the changes of the body. Raises InvalidObject where it is too large."""
+    changes = as_location_patch(kind, members(incoming.request.body))
+    document = merge_patch(stored, dated_patch(join(changes), stored), KEYED)
+    require_size(incoming, len(stored), len(document))
+    return document
 
 
 def _patched(incoming: Incoming, pushed: Pushed, changes: Members, stored: Sequence[Record]) -> Pushed:

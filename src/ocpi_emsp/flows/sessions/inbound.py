@@ -24,6 +24,7 @@ from ocpi_emsp.codec.readings import read_datetime, shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import SessionEnergyDecreased, SessionInvalidated, SessionReceived
 from ocpi_emsp.flows.commands.session_link import link
+from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, note
 from ocpi_emsp.flows.inbound.stored import current
@@ -57,6 +58,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     return await _store(incoming, tx, old, session, new)
 
 
+@merges_aside
 async def patch(incoming: Incoming) -> Response:
     """Changes of a known session; ``charging_periods`` are replaced, or added (``Profile.append_charging_periods``)."""
     key = _key(incoming)
@@ -64,12 +66,10 @@ async def patch(incoming: Incoming) -> Response:
         await stored_at(incoming, tx, key)
         record = await known(incoming, tx, key)
         if record is not None:
-            changes = as_patch(Session, members(incoming.request.body))
-            if incoming.party.profile.append_charging_periods:
-                changes = _appended(incoming, record, changes)
-            document = patched(incoming, record, changes)
-            session = incoming.accept(Session, document)
+            leave_if_large(incoming, record.document, _merge)
+            document, session = merged(incoming, record.document, _merge)
             incoming.require_id("id", session.id, key.id)
+            changes = as_patch(Session, members(incoming.request.body))
             moment = updated_at(incoming, record, changes, session.last_updated)
             new = evolve(_record(incoming, document, session), last_updated=moment)
             return incoming.reply(await _store(incoming, tx, record, session, new))
@@ -116,7 +116,15 @@ async def _name_setbacks(
         await incoming.emit(tx, SessionEnergyDecreased, record.key, current(record), **details)
 
 
-def _appended(incoming: Incoming, record: Record, changes: Members) -> Members:
+def _merge(incoming: Incoming, stored: bytes) -> tuple[bytes, Session]:
+    changes = as_patch(Session, members(incoming.request.body))
+    if incoming.party.profile.append_charging_periods:
+        changes = _appended(incoming, stored, changes)
+    document = patched(incoming, stored, changes)
+    return document, incoming.accept(Session, document)
+
+
+def _appended(incoming: Incoming, document: bytes, changes: Members) -> Members:
     """The changes with the periods of before; those that start when a received one does are replaced by it."""
     periods = changes.get("charging_periods")
     if periods is None:
@@ -125,7 +133,7 @@ def _appended(incoming: Incoming, record: Record, changes: Members) -> Members:
         incoming.note("/charging_periods", rules.ARRAY_SINGLE.id, "expected a list, found an object", Session.clause)
     received = [(_start(each), each) for each in as_items(periods)]
     starts = {start for start, _ in received}
-    stored = as_items(members(record.document).get("charging_periods", msgspec.Raw(b"null")))
+    stored = as_items(members(document).get("charging_periods", msgspec.Raw(b"null")))
     if stored and not received:
         incoming.deviations.append(note("/charging_periods", "patch.charging_periods", _NOT_CLEARED, Session.clause))
     others = [(start, each) for each in stored if (start := _start(each)) not in starts]

@@ -8,6 +8,7 @@ from ocpi_emsp.codec.patch import members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import TariffDeleted, TariffReceived
+from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
@@ -37,6 +38,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     return await store_object(incoming, tx, old, record, TariffReceived)
 
 
+@merges_aside
 async def patch(incoming: Incoming) -> Response:
     """Changes of a known tariff; a list replaces the stored one."""
     key = _key(incoming)
@@ -44,14 +46,18 @@ async def patch(incoming: Incoming) -> Response:
         await stored_at(incoming, tx, key)
         record = await known(incoming, tx, key)
         if record is not None:
-            changes = members(incoming.request.body)
-            document = patched(incoming, record, changes)
-            tariff = incoming.accept(Tariff, document)
+            leave_if_large(incoming, record.document, _merge)
+            document, tariff = merged(incoming, record.document, _merge)
             incoming.require_id("id", tariff.id, key.id)
-            moment = updated_at(incoming, record, changes, tariff.last_updated)
+            moment = updated_at(incoming, record, members(incoming.request.body), tariff.last_updated)
             new = evolve(_record(incoming, document, tariff), last_updated=moment)
             return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
     raise UnknownObject(f"tariff {shown(key.id)} is not known")
+
+
+def _merge(incoming: Incoming, stored: bytes) -> tuple[bytes, Tariff]:
+    document = patched(incoming, stored, members(incoming.request.body))
+    return document, incoming.accept(Tariff, document)
 
 
 async def delete(incoming: Incoming) -> Response:
