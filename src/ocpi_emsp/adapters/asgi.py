@@ -55,7 +55,8 @@ class AsgiApp:
             if body.is_gone:
                 return
             if body.is_complete or not _has_body(scope, request):
-                await _answer(send, response)
+                for message in _messages(response):
+                    await send(message)
             else:
                 await self._answer_early(scope, request, send, response, body)
         elif scope["type"] == "websocket":
@@ -112,12 +113,6 @@ def _joined(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in given):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
-
-
-async def _answer(send: Send, response: Response) -> None:
-    start, whole = _messages(response)
-    await send(start)
-    await send(whole)
 
 
 def _raw_path(scope: Scope) -> str:

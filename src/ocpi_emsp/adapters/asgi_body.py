@@ -35,10 +35,18 @@ class AsgiBody:
             try:
                 waits_for = next(waiting)
             except StopIteration as end:  # what is there at once costs no timer
-                part = self._part(end.value)
+                message: Message = end.value
             else:
-                part = self._part(await self._in_time(waiting, waits_for))
+                message = await self._in_time(waiting, waits_for)
+            if message["type"] != "http.request":
+                self.is_gone = True
+                raise CallerGone("the connection ended before the body was complete")
+            part: bytes = message.get("body", b"")
+            self.is_complete = not message.get("more_body", False)
+            self._received += len(part)
             if not body:  # the usual one, whole: it is not copied
+                if self.is_complete and len(part) <= most:
+                    return part
                 body = part
                 continue
             if isinstance(body, bytes):
@@ -46,15 +54,6 @@ class AsgiBody:
             body += part
         self._ahead = bytes(body[most:])
         return bytes(body[:most])
-
-    def _part(self, message: Message) -> bytes:
-        if message["type"] != "http.request":
-            self.is_gone = True
-            raise CallerGone("the connection ended before the body was complete")
-        part: bytes = message.get("body", b"")
-        self.is_complete = not message.get("more_body", False)
-        self._received += len(part)
-        return part
 
     async def _in_time(self, waiting: Generator[Any, Any, Message], waits_for: Any) -> Message:
         if self._time is None:

@@ -64,9 +64,10 @@ class MemoryStore:
             if old is not None and old.sequence != record.sequence:  # deleted, and put again: a new place
                 self._forget(kept, key)
                 old = None
-            if old is None and key.kind == Kind.EVSE:
-                self._evses.setdefault(_location(key), {})[key] = None
-            self._ids.setdefault((key.kind, key.id), {})[key] = None
+            if old is None:
+                if key.kind == Kind.EVSE:
+                    self._evses.setdefault(_location(key), {})[key] = None
+                self._ids.setdefault((key.kind, key.id), {})[key] = None
             kept[key] = record
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
@@ -155,7 +156,7 @@ class _MemoryTransaction:
         return self._find(owned(key))
 
     def _find(self, key: Key) -> Record | None:
-        if key in self._records:
+        if self._records and key in self._records:
             return self._records[key]
         return self._store._records.get(key.kind, {}).get(key)
 
@@ -291,9 +292,10 @@ def _sequence_of(entry: Entry) -> int:
 
 def owned(key: Key) -> Key:
     """The key with its owner in upper case, as records are stored."""
-    if key.country_code.isupper() and key.party_id.isupper():
+    country_code, party_id = key.country_code.upper(), key.party_id.upper()
+    if key.country_code == country_code and key.party_id == party_id:
         return key
-    return key._replace(country_code=key.country_code.upper(), party_id=key.party_id.upper())
+    return key._replace(country_code=country_code, party_id=party_id)
 
 
 def _entry_owner(entry: Entry) -> tuple[str, str]:

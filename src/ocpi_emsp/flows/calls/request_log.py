@@ -58,8 +58,9 @@ class LoggedRequest:
     def begin(cls, context: Context, request: Request) -> LoggedRequest:
         """A request that was received just now."""
         request_id = _given(request, "x-request-id")
-        correlation_id = _given(request, "x-correlation-id") or request_id or _made()
-        return cls(context, request, correlation_id, request_id or _made(), match(request.url), context.clock.now())
+        made = f"{random.getrandbits(192):048x}"
+        correlation_id = _given(request, "x-correlation-id") or request_id or made[:24]
+        return cls(context, request, correlation_id, request_id or made[24:], match(request.url), context.clock.now())
 
     def span(self) -> GuardedSpan:
         """A span for the time of the request."""
@@ -210,10 +211,6 @@ def _given(request: Request, name: str) -> str:
     if not given or len(given) > LONGEST_ID or not (given.isascii() and given.isprintable()):
         return ""
     return "" if given in request.headers.get("authorization", "").split() else given
-
-
-def _made() -> str:
-    return f"{random.getrandbits(96):024x}"
 
 
 def milliseconds(seconds: float) -> str:

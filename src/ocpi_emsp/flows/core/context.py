@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -25,6 +25,10 @@ T = TypeVar("T")
 ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
 
 
+BETWEEN_LOOKS: Final = timedelta(minutes=1)
+"""The time between two looks at what waits in the journal: loops would look every second."""
+
+
 @define
 class Backlog:
     """What a process knows of entries that wait for a delivery."""
@@ -32,6 +36,10 @@ class Backlog:
     looked_at: datetime | None = None
     logged: set[str] = field(factory=set)
     """The topics whose backlog was logged."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time to look."""
+        return self.looked_at is None or not timedelta(0) <= now - self.looked_at < BETWEEN_LOOKS
 
 
 @define
@@ -126,6 +134,8 @@ class Context:
 
     def has_receiver(self, event: type[Event]) -> bool:
         """True where this event is journalled: for a listener, or for a relay."""
+        if not self.listeners and not self.outbox_events:  # asked several times for each push
+            return False
         return self.has_listener(event) or any(issubclass(event, kind) for kind in self.outbox_events)
 
     def has_listener(self, event: type[Event]) -> bool:

@@ -15,12 +15,12 @@ from typing import Final
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import wire_time
-from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.context import BETWEEN_LOOKS, Context
 from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, RELAY, Entry, Key
 
 _MINUTE: Final = timedelta(minutes=1)
-"""How long an entry is overdue before that is logged, and the time between two looks: loops look every second."""
+"""How long an entry is overdue before that is logged."""
 _RUNNING: Final = "emsp.running(), or ocpi-emsp serve"
 _WORK: Final[Mapping[str, tuple[str, str]]] = {
     EVENT: ("events", _RUNNING),
@@ -36,7 +36,7 @@ async def log_backlog(context: Context) -> None:
     now, backlog = context.clock.now(), context.backlog
     if backlog.looked_at is None or now < backlog.looked_at:
         backlog.looked_at = now  # a loop that starts together with this process has a minute to catch up
-    if now - backlog.looked_at < _MINUTE:
+    if now - backlog.looked_at < BETWEEN_LOOKS:
         return
     backlog.looked_at = now
     try:

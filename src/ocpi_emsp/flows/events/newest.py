@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from attrs import evolve, frozen
 
 from ocpi_emsp import logs
@@ -48,13 +49,13 @@ async def append_newest(context: Context, tx: Transaction, entry: Entry) -> None
     """Append an entry with an owner; :func:`remove_oldest` makes room for it after the commit."""
     await tx.append(entry)
     counted, bounds, topic = context.appended, bounds_of(context.limits, entry.topic), entry.topic
-    key, size = (topic, _owner(entry)), entry.size
+    key, size = (topic, _owner(entry)), len(entry.body) + len(msgspec.json.encode(entry.details))
     is_first = key not in counted.since
     since = counted.since[key] = counted.since.get(key, Usage()).plus(1, size)
     if topic in counted.of_all:
         counted.of_all[topic] += size
     is_much = since.count * SLACK >= bounds.of_party.count or since.bytes * SLACK >= bounds.of_party.bytes
-    if is_first or is_much or _is_total_due(context, topic):
+    if is_first or is_much or _is_total_due(bounds, counted.of_all.get(topic)):
         counted.due.add(key)
 
 
@@ -73,15 +74,15 @@ async def remove_oldest(context: Context) -> None:
             logs.warning("journal.not_bounded", topic=topic, party="-".join(owner), error=error)
 
 
-def _is_total_due(context: Context, topic: str) -> bool:
+def _is_total_due(bounds: Bounds, appended: int | None) -> bool:
     """Whether as much was appended that all parties are to be looked at, or none was looked at yet."""
-    total, appended = bounds_of(context.limits, topic).total_bytes, context.appended.of_all.get(topic)
+    total = bounds.total_bytes
     return total is not None and (appended is None or appended * SLACK >= total)
 
 
 async def _look_at_all(context: Context, topic: str) -> None:
     bounds = bounds_of(context.limits, topic)
-    if bounds.total_bytes is None or not _is_total_due(context, topic):
+    if bounds.total_bytes is None or not _is_total_due(bounds, context.appended.of_all.get(topic)):
         return
     context.appended.of_all[topic] = 0
     async with context.store.transaction(read_only=True) as tx:

@@ -165,7 +165,7 @@ def name_other_members(incoming: Incoming, document: bytes, before: Sequence[byt
     """Name the repeated members of a document, unless it has as many members as what was stored ``before``."""
     if not before and incoming.pulled:
         return
-    if not before or document.count(_NAMED) != sum(each.count(_NAMED) for each in before):
+    if not before or document.count(_NAMED) != sum([each.count(_NAMED) for each in before]):
         name_members(incoming, document)
 
 

@@ -38,7 +38,6 @@ from ocpi_emsp.flows.locations.room import require_evses
 from ocpi_emsp.flows.locations.store import (
     Pushed,
     evse_record,
-    location_key,
     read,
     read_strictly,
     still_left_out,
@@ -99,7 +98,7 @@ def read_ahead(incoming: Incoming) -> None:
 
 async def store(incoming: Incoming, tx: Transaction) -> Stored:
     """Insert or replace the location that the body holds. Raises NotJson, InvalidObject before anything is written."""
-    key = location_key(incoming)
+    key = incoming.location_key
     old = await location_at(incoming, tx, incoming.request.body)
     stored = await tx.children(key) if old is not None else ()
     body = incoming.request.body
@@ -133,7 +132,7 @@ async def put_evse(incoming: Incoming) -> Response:
             old = await tx.get(new.key)
             name_other_members(incoming, incoming.request.body, [] if old is None else [old.document])
             return incoming.reply(await store_evse(incoming, tx, location, old, new))
-        await request_resync_of(incoming, tx, location_key(incoming))
+        await request_resync_of(incoming, tx, incoming.location_key)
     raise _unknown_location(incoming)
 
 
@@ -159,7 +158,7 @@ async def put_connector(incoming: Incoming) -> Response:
 @merges_aside
 async def patch_location(incoming: Incoming) -> Response:
     """Changes of a known location; EVSEs merge by uid, connectors by id."""
-    key = location_key(incoming)
+    key = incoming.location_key
     async with incoming.context.store.transaction() as tx:
         await location_at(incoming, tx)
         record = await known(incoming, tx, key)
@@ -252,7 +251,7 @@ def _patched(incoming: Incoming, pushed: Pushed, changes: Members, stored: Seque
 
 
 async def _location(incoming: Incoming, tx: Transaction) -> Record:
-    key = location_key(incoming)
+    key = incoming.location_key
     record = await tx.get(key)
     if record is None:
         raise _unknown_location(incoming)
@@ -282,7 +281,7 @@ def _unknown_connector(incoming: Incoming) -> UnknownObject:
 
 async def _unknown_evse(incoming: Incoming, tx: Transaction) -> UnknownObject:
     """What an EVSE that is not known is answered with: its location is not known, or only the EVSE."""
-    key = location_key(incoming)
+    key = incoming.location_key
     if await tx.get(key) is None:
         return UnknownLocation(f"location {shown(key.id)} is not known")
     return UnknownObject(f"EVSE {shown(incoming.params['evse_uid'])} is not known")

@@ -15,7 +15,7 @@ from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_own
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
 from ocpi_emsp.flows.locations.read import assemble, joined
-from ocpi_emsp.flows.locations.store import location_key, merged, read
+from ocpi_emsp.flows.locations.store import merged, read
 from ocpi_emsp.ports import Key, Record, Transaction
 
 
@@ -24,7 +24,7 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
 
     Raises NotJson, InvalidObject before anything is written.
     """
-    key = location_key(incoming)
+    key = incoming.location_key
     record = await tx.get(key)
     copy = await hubs_copy(incoming, tx, key)
     if record is None:

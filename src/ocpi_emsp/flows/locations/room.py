@@ -9,7 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -18,7 +18,7 @@ import msgspec
 from ocpi_emsp.codec.patch import as_items, members
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.flows.inbound.upsert import require_size
-from ocpi_emsp.flows.parties.quota import require_room
+from ocpi_emsp.flows.parties.quota import fits, require_room
 from ocpi_emsp.models import Evse, Location
 from ocpi_emsp.ports import Key, Record, Transaction
 
@@ -75,27 +75,32 @@ def require_evses(incoming: Incoming, before: int, after: int) -> None:
 async def room_for_location(
     incoming: Incoming,
     tx: Transaction,
-    old: Record | None,
-    stored: Sequence[Record],
-    shell: bytes,
-    evses: Sequence[Record],
-    listed: Set[Key],
+    count: int,
+    before: Sequence[Record | None],
+    after: Sequence[Record],
+    others: Sequence[Record],
 ) -> list[Key]:
-    """Count a location that is about to be stored with its EVSEs; those that are to be deleted, left out for long.
+    """Count ``count`` more records, ``after`` in the place of ``before``, and the ``others`` that stay beside them;
+    those that are to be deleted, left out for long.
 
-    Raises InvalidObject where too much stays beside what it lists; QuotaExceeded. Nothing is written before.
+    Raises InvalidObject where too much stays beside what a location lists; QuotaExceeded. Nothing is written before.
     """
-    others = [each for each in stored if each.key not in listed]
-    gone = _left_out_for_long(incoming, others) if others else []
+    size = _size(after) - sum([len(each.document) for each in before if each is not None])
+    if not others:  # the usual one
+        await _require_room(incoming, tx, count, size)
+        return []
+    gone = _left_out_for_long(incoming, others)
     stay = _size(others) - _size(gone)
-    before = _size(stored) + (0 if old is None else len(old.document))
-    after = len(shell) + _size(evses) + stay
-    if others and after > before:
+    if size + stay > 0:
         require_evses(incoming, 0, len(others) - len(gone))
         require_size(incoming, 0, stay)
-    count = (old is None) + len(listed) + len(others) - len(gone) - len(stored)
-    await require_room(incoming.context, incoming.party, tx, incoming.grown, count, after - before)
+    await _require_room(incoming, tx, count - len(gone), size + stay)
     return [each.key for each in gone]
+
+
+async def _require_room(incoming: Incoming, tx: Transaction, count: int, size: int) -> None:
+    if not fits(incoming.context, incoming.party, incoming.grown, count, size):
+        await require_room(incoming.context, incoming.party, tx, incoming.grown, count, size)
 
 
 def _left_out_for_long(incoming: Incoming, others: Sequence[Record]) -> list[Record]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence, Set
 from datetime import datetime
 
 import msgspec
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
@@ -71,7 +71,7 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
         documents = [timed(each, around) for each in documents]
         documents = [dated_evse(*each) for each in zip(location.evses, documents, strict=True)]
     pairs = zip(location.evses, documents, strict=True)
-    key = location_key(incoming)
+    key = incoming.location_key
     records = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
     return Pushed(location, join(parts), records, repeats)
 
@@ -97,7 +97,7 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
     if location is None or new is None:
         return None
     unread = iter(new)
-    key = location_key(incoming)
+    key = incoming.location_key
     return Pushed(
         location,
         shell,
@@ -121,11 +121,6 @@ def _decode(documents: bytes) -> _EVSES | None:
     return decode_part(_EVSES, documents)
 
 
-def location_key(incoming: Incoming) -> Key:
-    """The key of the location that the URL names."""
-    return incoming.key(Kind.LOCATION, incoming.params["location_id"])
-
-
 def evse_record(
     incoming: Incoming, location: Key, evse: Evse, document: bytes, moment: datetime | None = None
 ) -> Record:
@@ -146,14 +141,17 @@ async def store_location(
     is_whole: bool = True,
 ) -> Stored:
     """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
-    key, correlation_id = location_key(incoming), incoming.correlation_id
+    key, correlation_id = incoming.location_key, incoming.correlation_id
+    known = {evse.key: evse for evse in stored}
     listed = {evse.key for evse in pushed.evses}
     if len(listed) < len(pushed.evses):
         pushed = await _without_twins(incoming, tx, pushed)
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
-    gone = await room_for_location(incoming, tx, old, stored, pushed.shell, pushed.evses, listed)
+    others = [] if known.keys() <= listed else [evse for key, evse in known.items() if key not in listed]
+    count = (old is None) + len(listed) + len(others) - len(known)
+    gone = await room_for_location(incoming, tx, count, (old, *stored), (record, *pushed.evses), others)
     stays = old if old is not None and is_older(old, record) else None
-    evses = _Evses(incoming, tx, {evse.key: evse for evse in stored}, moment, stays is not None, is_whole)
+    evses = _Evses(incoming, tx, known, moment, stays is not None, is_whole)
     await evses.store(pushed.evses)
     if stays is None:
         await evses.remove_others(pushed, listed, old, is_undated(record))
@@ -169,7 +167,7 @@ async def store_location(
         await tx.delete(left_out)
     latest = max(evses.latest) if old is None else max(old.last_updated, *evses.latest)
     if (record.last_updated, record.correlation_id) != (latest, correlation_id):
-        record = evolve(record, last_updated=latest, correlation_id=correlation_id)
+        record = record.updated(latest, correlation_id)
     says_the_same = old is not None and old.document == record.document and record.last_updated <= old.last_updated
     if incoming.pulled and says_the_same and not evses.changed:
         return Stored(Outcome.UNCHANGED, record=old)
@@ -200,7 +198,7 @@ async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) ->
     return evolve(pushed, evses=[record for place, record in enumerate(pushed.evses) if place not in lost])
 
 
-@frozen
+@define
 class _Evses:
     """The EVSEs of a location on their way to what was received."""
 
@@ -333,8 +331,7 @@ async def _put_evse(
     await require_room_for_evse(incoming, tx, location, old, record)
     await tx.put(record)
     if record.last_updated > location.last_updated:
-        correlation_id = incoming.correlation_id
-        await tx.put(evolve(location, last_updated=record.last_updated, correlation_id=correlation_id))
+        await tx.put(location.updated(record.last_updated, incoming.correlation_id))
     if incoming.context.has_receiver(EvseReceived) and differs(old, record):
         created = old is None
         await incoming.emit(tx, EvseReceived, key, current(record), location_id=key.parent, created=created)

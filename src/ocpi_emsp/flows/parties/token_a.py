@@ -59,9 +59,10 @@ def require_open(context: Context, caller: Caller, route: str) -> None:
 def is_spent(caller: Caller) -> bool:
     """True where the party registered with this token, and uses it again."""
     party = caller.party
-    if party.state is not PartyState.REGISTERED or not party.issued or party.issued[0].registered_at is None:
+    first = party.issued[0] if party.issued else None
+    if first is None or first.registered_at is None or party.state is not PartyState.REGISTERED:
         return False
-    return party.issued[0].sha256 == token_hash(caller.token)
+    return first.sha256 == token_hash(caller.token)
 
 
 async def replaced(context: Context, caller: Caller, correlation_id: str) -> str:

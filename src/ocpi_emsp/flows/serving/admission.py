@@ -15,27 +15,23 @@ from functools import lru_cache
 from attrs import evolve
 
 from ocpi_emsp import logs
-from ocpi_emsp.errors import BodyTooLarge, NotAuthenticated
-from ocpi_emsp.flows.calls.request_log import LoggedRequest
+from ocpi_emsp.errors import BodyTooLarge
 from ocpi_emsp.flows.core.addresses import caller_address
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import InboundLimits
-from ocpi_emsp.flows.parties.party import Caller, Party, Profile, authenticate
+from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.ports import ReadBody
 from ocpi_emsp.wire import Request
 
 
-async def known_caller(context: Context, request: Request, logged: LoggedRequest, now: float) -> Caller:
-    """Who sent a request. Raises NotAuthenticated, TooManyRequests."""
-    header, gate, limits = request.headers.get("authorization"), context.inbound, context.limits.inbound
-    if header and gate.has_strangers():
-        gate.require_room(_address(context, request), header, now, limits)
-    try:
-        return await authenticate(context, header, logged.correlation_id)
-    except NotAuthenticated:
-        if header:
-            gate.failed(_address(context, request), header, now, limits)
-        raise
+def require_room_for_stranger(context: Context, request: Request, header: str, now: float) -> None:
+    """Look at the address of a request whose token may be unknown. Raises TooManyRequests."""
+    context.inbound.require_room(_address(context, request), header, now, context.limits.inbound)
+
+
+def count_stranger(context: Context, request: Request, header: str, now: float) -> None:
+    """Count an unknown token."""
+    context.inbound.failed(_address(context, request), header, now, context.limits.inbound)
 
 
 def enter(context: Context, party: Party, request: Request, now: float) -> InboundLimits:

@@ -28,25 +28,31 @@ from ocpi_emsp.routes import Route
 _BODY: Final = "transport_and_format.md#json--http-implementation-guide"
 
 
-async def read_body(incoming: Incoming, route: Route) -> Incoming:
-    """The request as its flow reads it. Raises NotJson, InvalidObject for a body that holds too much, BodyTooLarge."""
-    if route.module == "credentials":
-        _require_size(incoming.request.body, incoming.context.limits.credentials.request_body)
-    if len(incoming.request.body) > incoming.context.limits.bodies.aside:
-        return await incoming.context.aside(_read_ahead, incoming, route)
+def read_in_place(incoming: Incoming, route: Route) -> Incoming:
+    """The request as its flow reads it; its body has up to ``BodyLimits.aside`` bytes. Raises BodyTooLarge."""
+    _require_size(incoming, route)
     return _read_in_zone(_read_unwrapped(incoming, route))
 
 
-def _require_size(body: bytes, most: int) -> None:
+async def read_aside(incoming: Incoming, route: Route) -> Incoming:
+    """The same for a larger body, and what its flow will ask for.
+
+    Raises NotJson, InvalidObject for one that holds too much, BodyTooLarge.
+    """
+    _require_size(incoming, route)
+    return await incoming.context.aside(_read_ahead, incoming, route)
+
+
+def _require_size(incoming: Incoming, route: Route) -> None:
     """Raises BodyTooLarge for credentials that no partner has."""
-    if len(body) > most:
+    most = incoming.context.limits.credentials.request_body
+    if route.module == "credentials" and len(incoming.request.body) > most:
         raise BodyTooLarge(f"the credentials are over the limit of {most} bytes (CredentialLimits.request_body)")
 
 
 def _read_ahead(incoming: Incoming, route: Route) -> Incoming:
-    """The same, and what its flow will ask for."""
     weigh(incoming.request.body, incoming.context.limits.bodies)
-    incoming = evolve(_read_in_zone(_read_unwrapped(incoming, route)), ahead=ReadAhead())
+    incoming = evolve(read_in_place(incoming, route), ahead=ReadAhead())
     reader = _READERS.get(route.name)
     if reader is not None:
         reader(incoming)

@@ -48,12 +48,12 @@ from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import JSON, Incoming
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
-from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, matrix_of
+from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
-from ocpi_emsp.flows.serving.admission import enter, known_caller, large_body
-from ocpi_emsp.flows.serving.bodies import read_body
+from ocpi_emsp.flows.serving.admission import count_stranger, enter, large_body, require_room_for_stranger
+from ocpi_emsp.flows.serving.bodies import read_aside, read_in_place
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
@@ -98,6 +98,8 @@ FLOWS: Mapping[str, Flow] = {
     "commands.result": commands.result,
 }
 
+_NOT_JSON = GZIP, BOM_UTF8
+"""How a body begins that is not JSON as it stands."""
 _BEFORE_REGISTRATION = frozenset({"versions", "2.1.1", "credentials"})
 _CALLS_BACK = frozenset({"credentials"})
 """The modules whose requests make us call the partner; for the others a context of their own is not worth its time."""
@@ -124,14 +126,22 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
             response = Response(500, [JSON], failure(3000, message, context.clock.now()))
         if context.appended.due:
             await remove_oldest(context)
-        await log_backlog(context)
+        if context.backlog.is_due(logged.started):
+            await log_backlog(context)
         response = as_wanted(response, logged.party, logged.matched, request.method)
         return logged.done(response, span)
 
 
 async def _serve(context: Context, request: Request, logged: LoggedRequest, read: ReadBody | None) -> Response:
-    now = logged.started.timestamp()
-    caller = await known_caller(context, request, logged, now)
+    now, header = logged.started.timestamp(), request.headers.get("authorization")
+    if header and context.inbound.has_strangers():
+        require_room_for_stranger(context, request, header, now)
+    try:
+        caller = await authenticate(context, header, logged.correlation_id)
+    except NotAuthenticated:
+        if header:
+            count_stranger(context, request, header, now)
+        raise
     logged.party = party = caller.party
     limits = enter(context, party, request, now)
     try:
@@ -139,28 +149,30 @@ async def _serve(context: Context, request: Request, logged: LoggedRequest, read
         if read is not None:
             request.body = await read(first)
         if len(request.body) < first:
-            return await _serve_whole(context, caller, request, logged)
+            return await serve_as(
+                context, caller, _plain_body(request), logged.correlation_id, keep=True, logged=logged
+            )
         async with large_body(context, party, request, read, now, limits):
-            return await _serve_whole(context, caller, request, logged)
+            return await serve_as(
+                context, caller, _plain_body(request), logged.correlation_id, keep=True, logged=logged
+            )
     finally:
         context.inbound.leave(party.owner, len(request.body), limits)
 
 
-def _serve_whole(context: Context, caller: Caller, request: Request, logged: LoggedRequest) -> Awaitable[Response]:
-    plain = _plain_body(request)
-    return serve_as(context, caller, plain, logged.correlation_id, keep=True, logged=logged)
-
-
 def _plain_body(request: Request) -> Request:
     """The request without the byte order mark that some libraries write. Raises UnsupportedEncoding."""
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if request.body and encoding not in ("", "identity"):
-        raise UnsupportedEncoding(f"Content-Encoding {shown(encoding[:40])} is not supported: send the body without it")
+    if "content-encoding" in request.headers:
+        encoding = request.headers["content-encoding"].strip().lower()
+        if request.body and encoding not in ("", "identity"):
+            raise UnsupportedEncoding(
+                f"Content-Encoding {shown(encoding[:40])} is not supported: send the body without it"
+            )
+    if not request.body.startswith(_NOT_JSON):
+        return request
     if request.body.startswith(GZIP):
         raise UnsupportedEncoding("the body is compressed with gzip, expected plain JSON: send the body without it")
-    if request.body.startswith(BOM_UTF8):
-        return evolve(request, body=request.body.removeprefix(BOM_UTF8))
-    return request
+    return evolve(request, body=request.body.removeprefix(BOM_UTF8))
 
 
 async def serve_as(
@@ -177,14 +189,19 @@ async def serve_as(
     if matched is None:
         raise UnknownObject("an id in the path is empty" if "//" in request.url else "there is nothing at this path")
     route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
-    await _require_access(context, caller, route, matched.params)
+    _require_access(context, caller, route)
+    if "country_code" in matched.params:
+        owner = matched.params["country_code"].upper(), matched.params["party_id"].upper()
+        if owner != caller.party.owner or caller.party.profile.is_hub:
+            await _require_owner(context, caller.party, owner, route)
     if route.module in _CALLS_BACK:
         context = evolve(context, correlation_id=correlation_id)
     incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
     if logged is not None:
         logged.deviations = incoming.deviations
     try:
-        incoming = await read_body(incoming, route)
+        is_large = len(request.body) > context.limits.bodies.aside
+        incoming = await read_aside(incoming, route) if is_large else read_in_place(incoming, route)
         response = await _answered(incoming, route)
     except Exception as error:
         if keep and isinstance(error, InvalidObject | NotJson | QuotaExceeded):
@@ -196,7 +213,8 @@ async def serve_as(
         await deliver(context, await committed(context, incoming.leased), incoming.touched)
         raise
     settle_growth(context, incoming.party, incoming.grown)
-    await deliver(context, incoming.leased, incoming.touched)
+    if incoming.leased or incoming.touched:
+        await deliver(context, incoming.leased, incoming.touched)
     return response
 
 
@@ -220,7 +238,7 @@ def _route(matrix: SupportMatrix, matched: Match, method: str) -> Route:
     return route
 
 
-async def _require_access(context: Context, caller: Caller, route: Route, params: Mapping[str, str]) -> None:
+def _require_access(context: Context, caller: Caller, route: Route) -> None:
     party = caller.party
     if party.state is not PartyState.REGISTERED and route.module not in _BEFORE_REGISTRATION:
         raise NotAuthenticated("this token is for the registration only")
@@ -229,15 +247,14 @@ async def _require_access(context: Context, caller: Caller, route: Route, params
         raise NotAuthenticated("this token is for the registration only")
     if party.state is PartyState.UNREGISTERED and route.name == "credentials.get":
         raise NotAuthenticated("the registration was ended: this token is for a new one only")
-    if "country_code" in params:
-        owner = params["country_code"].upper(), params["party_id"].upper()
-        if owner == party.owner and not party.profile.is_hub:
-            return
-        if owner == party.owner or (party.profile.is_hub and await _is_open(context, party, owner)):
-            if route.method != "GET":
-                await record_owners(context, party, [owner])
-            return
+
+
+async def _require_owner(context: Context, party: Party, owner: Owner, route: Route) -> None:
+    """Raises UnknownObject where objects of another owner do not come over the connection."""
+    if owner != party.owner and not (party.profile.is_hub and await _is_open(context, party, owner)):
         raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
+    if route.method != "GET":
+        await record_owners(context, party, [owner])
 
 
 async def _is_open(context: Context, party: Party, owner: Owner) -> bool:

@@ -15,7 +15,6 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -89,8 +88,7 @@ async def authorize(incoming: Incoming) -> Response:
 async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
     incoming = case.incoming
     is_large = len(incoming.request.body) > incoming.context.limits.bodies.aside
-    read = partial(incoming.context.aside, _asked_place, incoming)
-    case.references = await read() if is_large else _asked_place(incoming)
+    case.references = await incoming.context.aside(_asked_place, incoming) if is_large else _asked_place(incoming)
     request = _request(case, await _read(case))
     if incoming.context.authorize is None:
         case.decided_by = "token"
@@ -159,7 +157,8 @@ def _asked_place(incoming: Incoming) -> LocationReferences | None:
         references = incoming.accept(LocationReferences, dump(telling))
     evses, connectors = _telling(references.evse_uids), _telling(references.connector_ids)
     if references.location_id.strip():
-        return evolve(references, evse_uids=evses, connector_ids=connectors)
+        is_plain = evses == references.evse_uids and connectors == references.connector_ids
+        return references if is_plain else evolve(references, evse_uids=evses, connector_ids=connectors)
     if evses or connectors:
         raise deviating("no location", "/location_id", "field.required", "location_id is required, found ''", _CLAUSE)
     return None
