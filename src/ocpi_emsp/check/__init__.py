@@ -21,7 +21,7 @@ from ocpi_emsp.check.rules import CHAPTERS, OBJECT_RULES, RULES
 from ocpi_emsp.check.schema import NOT_JSON, SCHEMA_EXAMPLES
 from ocpi_emsp.codec import decode_strict, untyped
 from ocpi_emsp.codec.diagnose import diagnose_into
-from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, Bounds
+from ocpi_emsp.codec.weight import DEFAULT_BOUNDS, LIGHT, Bounds, weigh
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Severity
 
@@ -53,12 +53,20 @@ def examine(
     if limit < 1:
         raise ValueError(f"invalid limit {limit}: expected 1 or more")
     try:
-        document = untyped(data)
+        document = untyped(data, None if _is_light(data, kind) else DEFAULT_BOUNDS)
     except NotJson as error:
         return None, Report.of([Finding.of(NOT_JSON, "", error.message)])
     except InvalidObject as error:  # more than is read
         return None, Report.of(error.findings)
     return _examined(document, kind, now, limit)
+
+
+def _is_light(data: Any, kind: type[Any]) -> bool:
+    """Whether this is accepted without being weighed."""
+    try:
+        return isinstance(data, bytes) and len(data) <= LIGHT and decode_strict(kind, data) is not None
+    except NotJson:
+        return False
 
 
 def _examined(
@@ -89,6 +97,9 @@ def accept(
     rules are only run if the policy needs them: none of them is an error by itself.
     """
     if not policy.needs_rules:
+        if bounds is not None and len(data) > LIGHT:
+            weigh(data, bounds)
+            bounds = None
         value = decode_strict(kind, data)
         if value is not None:
             return value

@@ -35,7 +35,7 @@ NOT_JSON = Rule(
 
 SCHEMA_EXAMPLES: Mapping[str, Example] = {
     NOT_JSON.id: Example(DisplayText, text='{"language": "en"'),
-    rules.BOUNDS.id: Example(DisplayText, text=f'{{"language": "en", "text": "Welcome", "vendor": {"1" * 10_001}}}'),
+    rules.BOUNDS.id: Example(DisplayText, text=f'{{"language": "en", "text": "Welcome", "vendor": {"1" * 70_000}}}'),
     rules.REQUIRED.id: broken(DisplayText, text=...),
     rules.TYPE.id: broken(DisplayText, text=True),
     rules.UNKNOWN_FIELD.id: broken(DisplayText, vendor=1),

@@ -58,6 +58,8 @@ class DocumentBounds:
 
 
 DEFAULT_BOUNDS: Final = DocumentBounds()
+LIGHT: Final = 64 * 1024
+"""Bytes up to which a document that the strict lane reads is not weighed."""
 
 _DEEPEST = 32
 """Objects and lists inside each other in a document of thousands of values; the models have nine."""

@@ -195,6 +195,7 @@ async def accept_credentials(
 
     Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
+    _require_sendable(theirs.token, party)
     token, seen, context = new_token(), party.token, inbound(context)
     for _ in range(_CROSSINGS):
         places = Places.of(theirs.url, party.profile, party, by_partner=True)
@@ -225,6 +226,14 @@ async def accept_credentials(
         await deliver(context, [event])
         return our_credentials(context, updated.profile, token)
     raise CannotUseApi(f"the credentials of {party} change faster than they can be verified")
+
+
+def _require_sendable(token: str, party: Party) -> None:
+    """Raises CannotUseApi for a token that no header can hold; that says nothing of what lies behind a URL."""
+    try:
+        authorization(token, as_base64=party.profile.base64_token)
+    except AnswerUnusable as error:
+        raise CannotUseApi(error.message, said=error.message) from error
 
 
 def _registering_with(party: Party, token: str, now: datetime) -> Party:
