@@ -63,10 +63,10 @@ def test_a_missing_schema_is_named_with_what_makes_it(postgres_url: str, tmp_pat
 
 
 def test_a_database_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(("worker", *WHO, "--store", "postgresql+psycopg://u:secret@127.0.0.1:1/none")) == 3
+    assert main(("worker", *WHO, "--store", "postgresql+psycopg://u:hidden-word@127.0.0.1:1/none")) == 3
     said = capsys.readouterr().err
     assert "refused" in said
-    assert "secret" not in said
+    assert "hidden-word" not in said
 
 
 def test_a_reader_that_goes_away_ends_it(postgres_url: str, tmp_path: Path) -> None:
