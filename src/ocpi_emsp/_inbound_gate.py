@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 from typing import Final
@@ -51,18 +51,36 @@ class _Gate:
     def has_strangers(self) -> bool:
         return bool(self._strangers.addresses)
 
-    def require_room(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+    def over(self, address: str, now: float, limits: InboundLimits) -> bool:
         with self._lock:
-            self._strangers.require_room(address, header, now, limits)
+            return self._strangers.over(address, now, limits) > 0
 
-    def failed(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+    def refuse(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests:
         with self._lock:
-            self._strangers.failed(address, header, now, limits)
+            return self._strangers.refuse(address, now, limits)
 
-    def enter(self, party: PartyId, header: str, now: float, limits: InboundLimits) -> int:
+    def failed(self, address: str, hashes: Iterable[str], now: float, limits: InboundLimits) -> None:
         with self._lock:
-            if hash(header) not in self._strangers.known:
-                self._strangers.succeeded(header)
+            self._strangers.failed(address, hashes, now, limits)
+
+    def begin_list(self, now: float) -> bool:
+        with self._lock:
+            return self._strangers.begin_list(now)
+
+    def listed(self, hashes: set[str], pages: int) -> None:
+        with self._lock:
+            self._strangers.listed(hashes, pages)
+
+    def issued(self, sha256: str) -> None:
+        with self._lock:
+            self._strangers.issued(sha256)
+
+    def works(self, hashes: Iterable[str]) -> bool:
+        with self._lock:
+            return not self._strangers.valid.isdisjoint(hashes)
+
+    def enter(self, party: PartyId, now: float, limits: InboundLimits) -> int:
+        with self._lock:
             usage = self._parties.get(party)
             return (self._usage(party) if usage is None else usage).enter(now, limits)
 

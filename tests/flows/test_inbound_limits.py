@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from itertools import pairwise
@@ -16,7 +17,8 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp._inbound_gate import Inbound, make_gate
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.errors import TooManyRequests
-from ocpi_emsp.flows.core.inbound_limits import PartyUsage, Strangers
+from ocpi_emsp.flows.core.inbound_limits import MOST_LISTED, PartyUsage, Strangers
+from ocpi_emsp.flows.serving.admission import _warn_of_proxy
 from ocpi_emsp.settings import Forwarded, HttpLimits, InboundLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
@@ -193,12 +195,89 @@ def test_unknown_tokens_of_an_address() -> None:
     assert statuses(emsp, "unknown", 2, STRANGER) == [401, 429]
 
 
+def guess(emsp: Emsp, first: int, number: int) -> list[int]:
+    """Answers to so many different unknown tokens of one address."""
+    return [get(emsp, f"guess-{each}", STRANGER).status for each in range(first, first + number)]
+
+
+def test_strangers_lock_no_partner_out_after_a_start() -> None:
+    """Without the list: a partner at the strangers' address, whose token this process has not seen, is 429 for good."""
+    clock, store = FakeClock(), _Counting()
+    emsp, _ = limited(clock, unknown_tokens_per_minute=3, store=store)
+    before, token = limited(clock, store=store)
+    assert guess(emsp, 0, 5) == [401, 401, 401, 429, 429]
+    # Issued by another process after the list was read: it gets in once the next one is due, a second later.
+    fresh = before.parties.invite("DE-ABC").token_a.reveal()
+    assert statuses(emsp, token, 1, STRANGER) == [200]
+    assert statuses(emsp, fresh, 2, STRANGER) == [429, 429]
+    clock.advance(seconds=1)
+    assert statuses(emsp, fresh, 1, STRANGER) == [200]
+    looks = store.looks
+    assert guess(emsp, 100, 500) == [429] * 500
+    assert store.looks == looks
+    # Issued by this one: at once.
+    assert statuses(emsp, emsp.parties.invite("DE-DEF").token_a.reveal(), 1, STRANGER) == [200]
+    # In base64, too.
+    assert statuses(emsp, base64.b64encode(token.encode()).decode(), 1, STRANGER) == [200]
+
+
+def test_a_partner_that_varies_its_header_evicts_no_other() -> None:
+    """With headers remembered as they are sent: after 4,096 of them, the other partner is 429."""
+    clock = FakeClock()
+    emsp, token = limited(clock, unknown_tokens_per_minute=2, requests_per_second=None)
+    other = emsp.parties.invite("DE-ABC").token_a.reveal()
+    assert statuses(emsp, other, 1, STRANGER) == [200]
+    assert guess(emsp, 0, 3) == [401, 401, 429]
+    assert {get(emsp, " " * number + token, STRANGER).status for number in range(500)} == {200}
+    assert statuses(emsp, other, 1, STRANGER) == [200]
+
+
+def test_what_strangers_cost_is_bounded_in_all() -> None:
+    """Without the bound of all: each address has a limit of its own, and 40 looks at the store are made."""
+    clock, store = FakeClock(), _Counting()
+    emsp, token = limited(clock, unknown_tokens_of_all_per_minute=10, store=store)
+    store.looks = 0
+    answers = [get(emsp, f"guess-{each}", f"203.0.113.{each}").status for each in range(40)]
+    assert answers == [401] * 10 + [429] * 30
+    assert store.looks == 11  # one of them is the list
+    assert statuses(emsp, token, 1, STRANGER) == [200]
+
+
+def test_a_long_list_is_read_less_often() -> None:
+    strangers = Strangers()
+    assert strangers.begin_list(100.0)
+    assert not strangers.begin_list(100.5)
+    strangers.listed({"a"}, 3)
+    assert [strangers.begin_list(now) for now in (102.9, 103.0, 50.0)] == [False, True, True]
+
+
+def test_every_token_is_listed() -> None:
+    """Without the following pages: the 501st token is unknown beyond the limit."""
+    store = MemoryStore()
+    emsp, _ = limited(unknown_tokens_per_minute=1, store=store)
+    other, _ = limited(store=store)
+    tokens = [other.parties.invite(f"NL-{each:03}").token_a.reveal() for each in range(501)]
+    assert guess(emsp, 0, 2) == [401, 429]
+    assert statuses(emsp, tokens[-1], 1, STRANGER) == [200]
+
+
+def test_a_proxy_that_is_not_named_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    _warn_of_proxy.cache_clear()
+    emsp, _ = limited(forwarded=Forwarded(["10.0.0.0/8"]))
+    statuses(emsp, "unknown", 1, **{"x-forwarded-for": STRANGER})
+    assert lines(caplog, "inbound.proxy_unnamed") == []
+    emsp, _ = limited()
+    for header in ("x-forwarded-for", "forwarded"):
+        statuses(emsp, "unknown", 2, **{header: STRANGER})
+    assert len(lines(caplog, "inbound.proxy_unnamed")) == 1
+
+
 def test_a_token_that_ended_is_known_no_longer() -> None:
     cpo = peer(limits=Limits(inbound=InboundLimits(unknown_tokens_per_minute=2)))
     assert statuses(cpo.emsp, cpo.token, 1, STRANGER) == [200]
     assert cpo.push("DELETE", "/credentials").code == 1000
     cpo.clock.advance(days=8)
-    assert statuses(cpo.emsp, cpo.token, 4, STRANGER) == [401, 401, 429, 429]
+    assert statuses(cpo.emsp, cpo.token, 5, STRANGER) == [401, 401, 401, 429, 429]
 
 
 @pytest.mark.parametrize("other", ["2001:db8:1:2::5", "2001:db8:1:2:ffff::1"])
@@ -230,12 +309,11 @@ def test_addresses_are_forgotten_beyond_a_number() -> None:
     """Without the bound: a failure of each of a million addresses is remembered."""
     strangers, limits = Strangers(), InboundLimits(addresses=100)
     for number in range(1000):
-        strangers.failed(str(number), f"Token {number}", 0.0, limits)
-        strangers.succeeded(f"Token known {number * 10}")
+        strangers.failed(str(number), [str(number)], 0.0, limits)
     assert list(strangers.addresses) == [str(number) for number in range(900, 1000)]
-    for number in range(10_000):
-        strangers.succeeded(f"Token {number}")
-    assert len(strangers.known) == 4096
+    for number in range(MOST_LISTED + 10):
+        strangers.issued(str(number))
+    assert len(strangers.valid) == MOST_LISTED
 
 
 def test_a_request_without_a_token_is_no_unknown_token() -> None:

@@ -10,8 +10,10 @@ Rules of this module:
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from math import ceil
+from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
 from attrs import define, field
@@ -23,8 +25,12 @@ from ocpi_emsp.flows.core.settings import InboundLimits
 QUIET_SECONDS: Final = 60.0
 """An episode of refusals ends when the last one is so long ago."""
 _ROUNDING: Final = 1e-6
-KNOWN_HEADERS: Final = 4096
-"""Authorization headers of partners that are remembered, by their hash, so that no stranger locks a partner out."""
+LIST_SECONDS: Final = 1.0
+"""Seconds from one page of tokens that work to the next, beyond a limit of unknown ones."""
+MOST_LISTED: Final = 50_000
+"""Tokens that are listed at most: 100 pages, and 6 MB."""
+_OF_ADDRESS: Final = "unknown_tokens_per_minute"
+_OF_ALL: Final = "unknown_tokens_of_all_per_minute"
 
 
 @define
@@ -114,37 +120,67 @@ class _Address:
 
 @define
 class Strangers:
-    """The addresses from which unknown tokens came, and the headers that are known."""
+    """The addresses from which unknown tokens came, and the tokens that open something nevertheless.
+
+    Beyond a limit no token is looked up by itself: those that work are listed, at most so many per second, and any of
+    them gets in. So what strangers send costs the same however much it is, and locks no partner out.
+    """
 
     addresses: OrderedDict[str, _Address] = field(factory=OrderedDict)
-    known: dict[int, None] = field(factory=dict)
+    everywhere: _Address = field(factory=_Address)
+    valid: set[str] = field(factory=set)
+    """By their hash: those of the last list, and those that were issued since."""
+    listed_at: float | None = None
+    rest: float = 0.0
+    """Seconds from one list to the next."""
 
-    def require_room(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
-        """Raises TooManyRequests where too many unknown tokens came from the address, and the header is not known."""
-        found = self.addresses.get(address)
-        if found is None or limits.unknown_tokens_per_minute is None or hash(header) in self.known:
-            return
-        most = limits.unknown_tokens_per_minute
-        over = found.fade(now, most) + 1 - most
-        if over > _ROUNDING:
-            raise found.episode.refuse(now, "unknown_tokens_per_minute", "too many unknown tokens", over * 60 / most)
+    def over(self, address: str, now: float, limits: InboundLimits) -> float:
+        """Seconds until there is room for one more unknown token; 0 where there is."""
+        return max((wait for _, wait in self._waits(address, now, limits)), default=0.0)
 
-    def failed(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+    def refuse(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests:
+        """The refusal of a token beyond the limit."""
+        name, wait = max(self._waits(address, now, limits), key=itemgetter(1), default=(_OF_ADDRESS, 0.0))
+        found = self.everywhere if name == _OF_ALL else self.addresses.get(address, self.everywhere)
+        return found.episode.refuse(now, name, "too many unknown tokens", wait)
+
+    def _waits(self, address: str, now: float, limits: InboundLimits) -> Iterator[tuple[str, float]]:
+        counted = (
+            (_OF_ADDRESS, self.addresses.get(address), limits.unknown_tokens_per_minute),
+            (_OF_ALL, self.everywhere, limits.unknown_tokens_of_all_per_minute),
+        )
+        for name, found, most in counted:
+            over = 0.0 if found is None or most is None else found.fade(now, most) + 1 - most
+            if most is not None and over > _ROUNDING:
+                yield name, over * 60 / most
+
+    def failed(self, address: str, hashes: Iterable[str], now: float, limits: InboundLimits) -> None:
         """Count a token that is not known."""
-        self.known.pop(hash(header), None)
-        if limits.unknown_tokens_per_minute is None:
-            return
-        found = self.addresses.setdefault(address, _Address())
-        self.addresses.move_to_end(address)
-        if len(self.addresses) > limits.addresses:
-            self.addresses.popitem(last=False)
-        found.failures = found.fade(now, limits.unknown_tokens_per_minute) + 1
+        self.valid.difference_update(hashes)
+        if limits.unknown_tokens_per_minute is not None:
+            found = self.addresses.setdefault(address, _Address())
+            self.addresses.move_to_end(address)
+            if len(self.addresses) > limits.addresses:
+                self.addresses.popitem(last=False)
+            found.failures = found.fade(now, limits.unknown_tokens_per_minute) + 1
+        if limits.unknown_tokens_of_all_per_minute is not None:
+            self.everywhere.failures = self.everywhere.fade(now, limits.unknown_tokens_of_all_per_minute) + 1
 
-    def succeeded(self, header: str) -> None:
-        """Remember a header that is known."""
-        if len(self.known) >= KNOWN_HEADERS:
-            del self.known[next(iter(self.known))]
-        self.known[hash(header)] = None
+    def begin_list(self, now: float) -> bool:
+        """Whether the tokens that work may be listed anew; then it is the caller's to do."""
+        if self.listed_at is not None and 0 <= now - self.listed_at < self.rest:
+            return False
+        self.listed_at, self.rest = now, LIST_SECONDS
+        return True
+
+    def listed(self, hashes: set[str], pages: int) -> None:
+        """The list came in so many pages: the next one waits a second for each."""
+        self.valid, self.rest = hashes, pages * LIST_SECONDS
+
+    def issued(self, sha256: str) -> None:
+        """A token was given out: it is known at once."""
+        if len(self.valid) < MOST_LISTED:
+            self.valid.add(sha256)
 
 
 Turn: TypeAlias = AbstractAsyncContextManager[None]
@@ -153,17 +189,32 @@ Turn: TypeAlias = AbstractAsyncContextManager[None]
 class InboundGate(Protocol):
     """Holds the state of every party and address for one process; safe in threads and tasks."""
 
-    def require_room(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
-        """See :meth:`Strangers.require_room`."""
+    def over(self, address: str, now: float, limits: InboundLimits) -> bool:
+        """See :meth:`Strangers.over`."""
 
-    def failed(self, address: str, header: str, now: float, limits: InboundLimits) -> None:
+    def refuse(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests:
+        """See :meth:`Strangers.refuse`."""
+
+    def failed(self, address: str, hashes: Iterable[str], now: float, limits: InboundLimits) -> None:
         """See :meth:`Strangers.failed`."""
+
+    def begin_list(self, now: float) -> bool:
+        """See :meth:`Strangers.begin_list`."""
+
+    def listed(self, hashes: set[str], pages: int) -> None:
+        """See :meth:`Strangers.listed`."""
+
+    def issued(self, sha256: str) -> None:
+        """See :meth:`Strangers.issued`."""
+
+    def works(self, hashes: Iterable[str]) -> bool:
+        """Whether one of them is known to open something."""
 
     def has_strangers(self) -> bool:
         """False while no address has to be looked at."""
 
-    def enter(self, party: PartyId, header: str, now: float, limits: InboundLimits) -> int:
-        """See :meth:`PartyUsage.enter`; the header is known from now on."""
+    def enter(self, party: PartyId, now: float, limits: InboundLimits) -> int:
+        """See :meth:`PartyUsage.enter`."""
 
     def leave(self, party: PartyId, sent: int, limits: InboundLimits) -> None:
         """See :meth:`PartyUsage.leave`."""

@@ -174,7 +174,9 @@ class InboundLimits:
     third of the time, and other parties the rest."""
     unknown_tokens_per_minute: int | None = field(default=300, validator=_COUNT_OR_NONE)
     """Unknown tokens of one address per minute, and at once: a partner with an old token calls less often, and a token
-    cannot be guessed at any rate; it bounds the queries that they cost."""
+    cannot be guessed at any rate; it bounds the queries that they cost. Beyond it, tokens that work still get in."""
+    unknown_tokens_of_all_per_minute: int | None = field(default=3000, validator=_COUNT_OR_NONE)
+    """Unknown tokens of all addresses together, likewise, however many addresses there are."""
     addresses: int = field(default=10_000, validator=_COUNT)
     """Addresses of which failures are counted; the one that failed longest ago is forgotten. 5 MB at most."""
 

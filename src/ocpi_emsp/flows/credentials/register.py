@@ -24,7 +24,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.events import PartyRegistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import outgoing_request, url_of
 from ocpi_emsp.flows.calls.fetch_one import read
-from ocpi_emsp.flows.core.context import Context, new_id, new_token
+from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.credentials.bounds import ask, inbound, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
@@ -33,7 +33,7 @@ from ocpi_emsp.flows.credentials.renew import standing, sweep, with_credentials
 from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, after, require
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
-from ocpi_emsp.flows.parties.issued_tokens import reissue
+from ocpi_emsp.flows.parties.issued_tokens import reissue, token_to_issue
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -65,7 +65,7 @@ async def invite(
     """
     context, expires_at = context.correlated(), expiry(context, expires)
     await sweep(context)
-    key, token, now = party_key(country_code, party_id), new_token(), context.clock.now()
+    key, token, now = party_key(country_code, party_id), token_to_issue(context), context.clock.now()
     if _is_us(context, key.country_code, key.party_id):
         raise InvalidObject(f"{key.country_code}-{key.party_id} is our own party: invite a partner")
     async with context.store.transaction() as tx:
@@ -117,7 +117,7 @@ async def register(context: Context, versions_url: str, token_a: str, profile: P
 
 async def _begin(context: Context, versions_url: str, profile: Profile) -> tuple[Party, str]:
     """A placeholder party with our token, so that the partner can read our versions before we know its name."""
-    now, token = context.clock.now(), new_token()
+    now, token = context.clock.now(), token_to_issue(context)
     pending = Party(
         country_code="",
         party_id=f"*{new_id()}",
@@ -196,7 +196,7 @@ async def accept_credentials(
     Raises RegistrationFailed: what was there before stays; MethodNotAllowed where the table refuses it by now.
     """
     _require_sendable(theirs.token, party)
-    token, seen, context = new_token(), party.token, inbound(context)
+    token, seen, context = token_to_issue(context), party.token, inbound(context)
     for _ in range(_CROSSINGS):
         places = Places.of(theirs.url, party.profile, party, by_partner=True)
         offer = await usable_offer(context, places, theirs.token, party.profile)

@@ -27,7 +27,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.events import PartyUnregistered, PartyUpdated
 from ocpi_emsp.flows.calls.call import outgoing_request, require
 from ocpi_emsp.flows.calls.fetch_one import read
-from ocpi_emsp.flows.core.context import Context, new_token
+from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.credentials.bounds import ask, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
@@ -37,7 +37,7 @@ from ocpi_emsp.flows.credentials.states import require as may
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.inbound.stored import reader
-from ocpi_emsp.flows.parties.issued_tokens import confirm, reissue, withdraw
+from ocpi_emsp.flows.parties.issued_tokens import confirm, reissue, token_to_issue, withdraw
 from ocpi_emsp.flows.parties.party import (
     Party,
     PartyState,
@@ -129,7 +129,7 @@ async def update_credentials(context: Context, party: Party, method: str, offer:
     context = outbound(context.correlated())
     known = party if offer is None else evolve(party, endpoints=offer.endpoints)
     require(context, known, outgoing(f"credentials.{method.lower()}"))
-    token = new_token()
+    token = token_to_issue(context)
     before, begun = await _begin(context, party, token)
     try:
         called = begun if offer is None else evolve(begun, endpoints=offer.endpoints)

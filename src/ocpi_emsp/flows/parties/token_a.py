@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from attrs import evolve
 
 from ocpi_emsp.errors import NotAuthenticated
-from ocpi_emsp.flows.core.context import Context, new_token
-from ocpi_emsp.flows.parties.issued_tokens import reissue
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.issued_tokens import reissue, token_to_issue
 from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, get_party, put_party, token_hash
 
 _ONE_GET = frozenset({"credentials.get", "credentials.post"})
@@ -67,7 +67,7 @@ def is_spent(caller: Caller) -> bool:
 
 async def replaced(context: Context, caller: Caller, correlation_id: str) -> str:
     """A token that works, for a party that lost the answer to the POST of this one. Raises NotAuthenticated."""
-    token, now = new_token(), context.clock.now()
+    token, now = token_to_issue(context), context.clock.now()
     async with context.store.transaction() as tx:
         party = await get_party(tx, caller.party.country_code, caller.party.party_id)
         if not is_spent(evolve(caller, party=party)):  # another request used the new token, or ended the registration

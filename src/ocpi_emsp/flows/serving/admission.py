@@ -1,7 +1,8 @@
 """Who may go on after the head of a request, and how its body is read.
 
 Rules of this module:
-- an address with too many unknown tokens is refused before the store is asked; a partner's own token is not;
+- beyond the number of unknown tokens none is looked up by itself: those that work are listed, at most a page per
+  second, and get in;
 - what a party is allowed is that of its profile, else that of ``InboundLimits``;
 - a body is read to where it is large; the rest waits for one of the party's places.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Final
 
 from attrs import evolve
 
@@ -18,26 +20,54 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import BodyTooLarge
 from ocpi_emsp.flows.core.addresses import caller_address
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.core.inbound_limits import MOST_LISTED
 from ocpi_emsp.flows.core.settings import InboundLimits
+from ocpi_emsp.flows.parties.issued_tokens import issued_hashes, token_hashes
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.ports import ReadBody
 from ocpi_emsp.wire import Request
 
+_FORWARDED: Final = frozenset({"x-forwarded-for", "forwarded"})
 
-def require_room_for_stranger(context: Context, request: Request, header: str, now: float) -> None:
-    """Look at the address of a request whose token may be unknown. Raises TooManyRequests."""
-    context.inbound.require_room(_address(context, request), header, now, context.limits.inbound)
+
+def is_over(context: Context, request: Request, now: float) -> bool:
+    """Whether too many unknown tokens came from the address of a request, or from all."""
+    return context.inbound.over(_address(context, request), now, context.limits.inbound)
+
+
+async def require_valid(context: Context, request: Request, header: str, now: float) -> None:
+    """Raises TooManyRequests where the token is not among those that work, beyond the number of unknown ones."""
+    if not await _works(context, header, now):
+        raise context.inbound.refuse(_address(context, request), now, context.limits.inbound)
 
 
 def count_stranger(context: Context, request: Request, header: str, now: float) -> None:
     """Count an unknown token."""
-    context.inbound.failed(_address(context, request), header, now, context.limits.inbound)
+    context.inbound.failed(_address(context, request), token_hashes(header), now, context.limits.inbound)
 
 
-def enter(context: Context, party: Party, request: Request, now: float) -> InboundLimits:
+async def _works(context: Context, header: str, now: float) -> bool:
+    """Whether the token is among those that work, which are listed anew where it is time to."""
+    gate, hashes = context.inbound, token_hashes(header)
+    if not hashes:
+        return False
+    if not gate.works(hashes) and gate.begin_list(now):
+        async with context.store.transaction(read_only=True) as tx:
+            gate.listed(*await issued_hashes(tx, MOST_LISTED))
+    return gate.works(hashes)
+
+
+@cache
+def _warn_of_proxy() -> None:
+    """Once in each process: behind a proxy that is not named, all callers have one address."""
+    reason = "a request came through a proxy, and none is named: set forwarded, or serve --forwarded (docs/serving.md)"
+    logs.warning("inbound.proxy_unnamed", reason=reason)
+
+
+def enter(context: Context, party: Party, now: float) -> InboundLimits:
     """Take a place for a request of the party, to be left; gives its limits. Raises TooManyRequests."""
     limits = limits_of(party.profile, context.limits.inbound)
-    ended = context.inbound.enter(party.owner, request.headers["authorization"], now, limits)
+    ended = context.inbound.enter(party.owner, now, limits)
     if ended:
         logs.info("inbound.recovered", party=party, refused=ended)
     return limits
@@ -63,6 +93,8 @@ async def large_body(
 
 def _address(context: Context, request: Request) -> str:
     forwarded = context.forwarded
+    if forwarded is None and not _FORWARDED.isdisjoint(request.headers):
+        _warn_of_proxy()
     header = request.headers.get(forwarded.header, "") if forwarded is not None else ""
     return caller_address(request.peer, header, forwarded)
 

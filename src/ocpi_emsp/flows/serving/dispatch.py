@@ -52,7 +52,7 @@ from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticat
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
-from ocpi_emsp.flows.serving.admission import count_stranger, enter, large_body, require_room_for_stranger
+from ocpi_emsp.flows.serving.admission import count_stranger, enter, is_over, large_body, require_valid
 from ocpi_emsp.flows.serving.bodies import read_aside, read_in_place
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
@@ -134,8 +134,8 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
 
 async def _serve(context: Context, request: Request, logged: LoggedRequest, read: ReadBody | None) -> Response:
     now, header = logged.started.timestamp(), request.headers.get("authorization")
-    if header and context.inbound.has_strangers():
-        require_room_for_stranger(context, request, header, now)
+    if header and context.inbound.has_strangers() and is_over(context, request, now):
+        await require_valid(context, request, header, now)
     try:
         caller = await authenticate(context, header, logged.correlation_id)
     except NotAuthenticated:
@@ -143,7 +143,7 @@ async def _serve(context: Context, request: Request, logged: LoggedRequest, read
             count_stranger(context, request, header, now)
         raise
     logged.party = party = caller.party
-    limits = enter(context, party, request, now)
+    limits = enter(context, party, now)
     try:
         first = min(limits.large_body, context.limits.http.request_body) + 1
         if read is not None:
