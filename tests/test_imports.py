@@ -116,6 +116,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "rich": ("cli",),
     "sqlalchemy": ("storage.sql", "storage.migrations"),
     "starlette": ("testing.cpo",),
+    "h11": ("cli.connections",),
     "uvicorn": ("testing.cpo.server", "cli"),
     "waitress": (),
 }

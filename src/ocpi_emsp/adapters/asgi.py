@@ -24,6 +24,8 @@ Handle: TypeAlias = Callable[[Request, ReadBody], Awaitable[Response]]
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 """Methods whose requests seldom have a body; elsewhere than in HTTP/1 nothing announces one."""
+_LEFT = frozenset({"expect", "transfer-encoding"})
+"""Headers of a body that is not dropped: it does not come, or in chunks, each of which costs the server an event."""
 
 
 class AsgiApp:
@@ -83,7 +85,7 @@ class AsgiApp:
             start["headers"].append((b"connection", b"close"))
         await send(start)
         await send({**whole, "more_body": True})
-        if not body.is_late and "expect" not in request.headers:
+        if not body.is_late and _LEFT.isdisjoint(request.headers):
             await body.drop(self._limits.request_body * DRAIN, self._limits.body_grace)
         await send({"type": "http.response.body", "body": b""})
 

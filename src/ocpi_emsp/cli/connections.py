@@ -2,7 +2,10 @@
 
 Rules of this module:
 - a head that is not complete in time, and an answer that is not read in time, end their connection;
-- a connection over the number that is allowed is closed at once: it would be answered by uvicorn, without an envelope.
+- a connection over the number that is allowed is closed at once: uvicorn's own limit would answer partners on
+  connections that are open, without an envelope;
+- a step of the event loop reads little: h11 makes an event of each chunk, which may be a single byte;
+- what an HTTP request has beside its body is bounded, in its head and between its chunks.
 
 Needs the extra ``server``.
 """
@@ -13,6 +16,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+import h11
 import uvicorn
 from attrs import frozen
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -28,6 +32,10 @@ class ConnectionLimits:
     """At once: far more than partners and a proxy use, and half of the files that a process may usually open."""
     head_bytes: int = 16_384
     """Of a request's line and headers together; real ones have 1 KB."""
+    framing_bytes: int = 16_384
+    """Sent between the chunks of a body, beside as many bytes as the body has; clients send 6 for thousands."""
+    read_bytes: int = 8_192
+    """Read in one step of the event loop: of chunks of one byte they are 10 ms of work."""
     head_seconds: float = 10.0
     """From the first byte that is awaited to a complete head."""
     idle_seconds: float = 30.0
@@ -57,7 +65,6 @@ class Config(uvicorn.Config):
             server_header=False,
             proxy_headers=False,  # whose header counts is a setting of the eMSP
             backlog=limits.backlog,
-            limit_concurrency=limits.connections + 1,
             timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type] # it is handed to call_later
             h11_max_incomplete_event_size=limits.head_bytes,
             **options,
@@ -67,14 +74,56 @@ class Config(uvicorn.Config):
         """Said once, until a connection is accepted again."""
 
 
-class BoundedProtocol(H11Protocol):
-    """A connection that ends if it is neither used nor read from."""
+class _Connection(h11.Connection):
+    """Bounds a request's head, and what is sent between the chunks of its body."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        super().__init__(h11.SERVER, limits.head_bytes)
+        self._limits = limits
+        self._sent = 0
+        """Bytes since the request before, or since this one's head, with those that are not looked at yet."""
+        self._body = 0
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what was read."""
+        self._sent += len(data)
+        super().receive_data(data)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Parse the next event. Raises RemoteProtocolError also over a limit."""
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._body += len(event.data)
+        elif isinstance(event, h11.Request):
+            head = self._begin()
+            if head > self._limits.head_bytes:
+                raise h11.RemoteProtocolError(f"the head has {head} bytes", error_status_hint=431)
+        elif isinstance(event, h11.EndOfMessage):
+            self._begin()
+        elif self.their_state is h11.SEND_BODY and self._sent - 2 * self._body > self._limits.framing_bytes:
+            raise h11.RemoteProtocolError(f"{self._sent} bytes were sent for {self._body} bytes of a body")
+        return event
+
+    def _begin(self) -> int:
+        """Count anew from here on; returns what was sent before."""
+        left = len(self.trailing_data[0])
+        before, self._sent, self._body = self._sent - left, left, 0
+        return before
+
+
+class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
+    """A connection that ends if it is neither used nor read from, and reads little at a time."""
 
     config: Config
     _awaited: asyncio.TimerHandle | None = None
     """Ends the connection unless a head is complete."""
     _unread: asyncio.TimerHandle | None = None
     """Ends the connection unless the caller reads on."""
+
+    def __init__(self, config: Config, *given: Any, **named: Any) -> None:
+        super().__init__(config, *given, **named)
+        self.conn = _Connection(config.limits)
+        self._read = memoryview(bytearray(config.limits.read_bytes))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -88,6 +137,14 @@ class BoundedProtocol(H11Protocol):
         else:
             self._await_head()
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # as asyncio has it
+        """Where the next read goes: a protocol with a buffer says how much is read."""
+        return self._read
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(self._read[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         cycle: RequestResponseCycle | None = self.cycle
@@ -97,18 +154,41 @@ class BoundedProtocol(H11Protocol):
             self._awaited.cancel()
             self._awaited = None
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read; within an answer nothing else can be said."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+            self._end_unread()
+        else:
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._end_unread()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._end_unread()
+
+    def _end_unread(self) -> None:
+        """A connection that is closed stays until its answers are read: that has a time as well."""
+        if self.transport.is_closing() and self._unread is None:
+            self._unread = self._ends_after(self.config.limits.write_seconds)
+
     def _await_head(self) -> None:
         if self._awaited is None:
             self._awaited = self._ends_after(self.config.limits.head_seconds)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread = self._ends_after(self.config.limits.write_seconds)
+        if self._unread is None:
+            self._unread = self._ends_after(self.config.limits.write_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unread is not None:
+        if self._unread is not None and not self.transport.is_closing():
             self._unread.cancel()
+            self._unread = None
 
     def _ends_after(self, seconds: float) -> asyncio.TimerHandle:
         end: Callable[[], None] = self.transport.abort
