@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from ocpi_emsp.transports.wire_bytes import READ_BYTES, counted
+
 _END: ContextVar[float | None] = ContextVar("end", default=None)
 
 
@@ -63,15 +65,14 @@ class TimedBackend:
 
 
 class TimedStream:
-    """A ``NetworkStream`` that keeps the deadline."""
+    """A ``NetworkStream`` that keeps the deadline, and counts what is read."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there."""
-        read: bytes = self._inner.read(max_bytes, timeout=_left(timeout))
-        return read
+        """Read what is there, up to READ_BYTES. Raises OutOfTime, TooMuchSent."""
+        return counted(self._inner.read(min(max_bytes, READ_BYTES), timeout=_left(timeout)))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of it."""

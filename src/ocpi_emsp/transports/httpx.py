@@ -11,6 +11,7 @@ Rules of this module:
   error. The async shell cancels the whole exchange; the sync shell has a client whose sockets keep the deadline
   (deadline.py). A client of the user's own need not: there the time is looked at after each read of the body, so it
   ends at most one read timeout later, and a head that drips has no end but the client's own;
+- what is beside the body, in heads and between chunks, is bounded by the connections (wire_bytes.py);
 - a request may have limits of its own (``most_bytes``, ``most_seconds``), which only lower those of the port; then no
   wait is longer than ``most_seconds`` either.
 """
@@ -30,6 +31,7 @@ from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
 from ocpi_emsp.transports.library import http_errors, http_library
 from ocpi_emsp.transports.pinned import aio_pinned_transport, pinned_transport
 from ocpi_emsp.transports.proxies import environment_proxies
+from ocpi_emsp.transports.wire_bytes import TooMuchSent, WireBytes, count_reads, counting
 from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
@@ -119,6 +121,7 @@ _WORDS = {
     "RemoteProtocolError": "the response is not valid HTTP",
     "DecodingError": "cannot decode the response",
     "CannotDecode": "cannot decode the response",
+    "TooMuchSent": "the response exceeds its limit",
     "InvalidURL": "invalid URL",
     "UnsupportedProtocol": "invalid URL",
     "LocalProtocolError": "the token or URL cannot be sent in a header",
@@ -149,9 +152,11 @@ def default_client(policy: UrlPolicy, timeout: float, connect: float | None = No
 def default_async_client(policy: UrlPolicy, timeout: float, connect: float | None = None) -> http.AsyncClient:
     """Like :func:`default_client`, async."""
     library, context = http_library(), _context()
+    mounts = _mounts(library.AsyncHTTPTransport, context)
+    count_reads(list(mounts.values()))
     made: http.AsyncClient = library.AsyncClient(
         transport=aio_pinned_transport(policy, verify=context),
-        mounts=_mounts(library.AsyncHTTPTransport, context),
+        mounts=mounts,
         **_settings(timeout, connect),
     )
     return made
@@ -177,17 +182,18 @@ def _no_auth(request: Any) -> Any:
     return request
 
 
-_OTHERS = (UnicodeError, CannotDecode)
+_OTHERS = (UnicodeError, CannotDecode, TooMuchSent)
 """UnicodeError: both libraries raise it for a header, such as our token, that is not ASCII."""
 
 
 class _Body:
-    """The body of one answer, decoded as it comes. ``limit``: the most bytes of it, as sent and decoded."""
+    """The body of one answer, decoded as it comes. The limit of ``wire`` holds as sent and decoded."""
 
-    def __init__(self, request: Request, answer: HttpResponse, limit: int) -> None:
+    def __init__(self, request: Request, answer: HttpResponse, wire: WireBytes) -> None:
         self.content = bytearray()
         self._request = request
-        self._limit = limit if request.most_bytes is None else min(limit, request.most_bytes)
+        self._wire = wire
+        self._limit = wire.limit
         self._sent = 0
         self.is_read = answer.is_stream_consumed
         """A hook of the client has read it already, and decoded it as the client does."""
@@ -196,9 +202,11 @@ class _Body:
             self.take(answer.content)
 
     def take(self, chunk: bytes) -> None:
-        """Decode a part as it was sent. Raises TransportFailed over the limit, CannotDecode."""
+        """Decode a part as it was sent. Raises TransportFailed over the limit, TooMuchSent, CannotDecode."""
         self._sent += len(chunk)
         self._check(self._sent)
+        if not self.is_read:
+            self._wire.check_body(self._sent)
         for decoded in self._decoder.decode(chunk):
             self._check(len(self.content) + len(decoded))
             self.content += decoded
@@ -218,6 +226,9 @@ class _Sending(Generic[C]):
         self._limit = limit
         self._total = total
 
+    def _counting(self, request: Request) -> AbstractContextManager[WireBytes]:
+        return counting(self._limit if request.most_bytes is None else min(self._limit, request.most_bytes))
+
     def _seconds(self, request: Request) -> float | None:
         """How long the answer may take."""
         return _shorter(self._total, request.most_seconds)
@@ -234,8 +245,12 @@ class HttpxSend(_Sending[HttpClient]):
         seconds = self._seconds(request)
         end = None if seconds is None else time.monotonic() + seconds
         try:
-            with until(end), self._client.stream(**_sent(request), **self._waits(request)) as answer:
-                body = _Body(request, answer, self._limit)
+            with (
+                until(end),
+                self._counting(request) as wire,
+                self._client.stream(**_sent(request), **self._waits(request)) as answer,
+            ):
+                body = _Body(request, answer, wire)
                 if body.is_read:
                     return _response(answer, body.content)
                 for chunk in answer.iter_raw():
@@ -272,8 +287,12 @@ class AsyncHttpxSend(_Sending[AsyncHttpClient]):
         raise self._too_slow(request)
 
     async def _exchange(self, request: Request) -> Response:
+        with self._counting(request) as wire:
+            return await self._read(request, wire)
+
+    async def _read(self, request: Request, wire: WireBytes) -> Response:
         async with self._client.stream(**_sent(request)) as answer:
-            body = _Body(request, answer, self._limit)
+            body = _Body(request, answer, wire)
             if body.is_read:
                 return _response(answer, body.content)
             async for chunk in answer.aiter_raw():

@@ -23,6 +23,7 @@ from ocpi_emsp import _bridge
 from ocpi_emsp.ports import DeadlinePassed, Mode
 from ocpi_emsp.transports.deadline import TimedBackend
 from ocpi_emsp.transports.library import core_library, http_library
+from ocpi_emsp.transports.wire_bytes import AsyncCountedBackend
 from ocpi_emsp.url_policy import UrlPolicy
 
 Resolver: TypeAlias = Callable[[str, int], Iterable[str]]
@@ -92,7 +93,9 @@ def _transport(mode: Mode, policy: UrlPolicy, library: Any, resolver: Resolver, 
         max_connections=limits.max_connections,
         max_keepalive_connections=limits.max_keepalive_connections,
         keepalive_expiry=limits.keepalive_expiry,
-        network_backend=TimedBackend(PinnedBackend(*pinned)) if is_sync else AsyncPinnedBackend(*pinned),
+        network_backend=TimedBackend(PinnedBackend(*pinned))
+        if is_sync
+        else AsyncCountedBackend(AsyncPinnedBackend(*pinned)),
     )
     return made
 
