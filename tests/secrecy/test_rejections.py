@@ -97,8 +97,63 @@ def test_credentials_sent_where_an_object_belongs_are_stored_without_their_token
 
 
 def test_other_bodies_are_stored_byte_for_byte() -> None:
-    body = b'{"token": "a driver\'s", "url": "https://x.test", "id": "LOC1"}\xff'
-    assert stored_body(body, ()) is body
+    body = b'{"token": {"uid": "a driver\'s"}, "a_token": "x", "url": "https://x.test", "id": "LOC\\u00311"}\xff'
+    assert stored_body(body, ("secret",)) == body
+
+
+def percent(text: str) -> str:
+    return "".join(f"%{ord(each):02X}" for each in text)
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(each):04x}" for each in text)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        percent,
+        lambda text: percent(text).lower(),
+        lambda text: percent(percent(text)),
+        lambda text: text[:9] + percent(text[9:]),
+        lambda text: percent(base64.b64encode(text.encode()).decode()),
+    ],
+)
+def test_a_token_in_the_path_is_hidden_however_it_is_encoded(encode: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """With the token looked for as it is: "%41%42..." stands whole in the rejection and in both lines of the log."""
+    caplog.set_level("INFO", "ocpi_emsp")
+    emsp = offline_emsp()
+    token = register(emsp)
+    spelled = encode(token)
+    found = rejected(emsp, token, b"{}", path=f"/2.1.1/locations/NL/TNM/{spelled}", query=f"limit={spelled}")
+    assert (found.path, found.query) == ("/2.1.1/locations/NL/TNM/***", "limit=***")
+    emsp.handle(Request("GET", f"/{spelled}/x", headers={"authorization": f"Token {token}"}))
+    assert [each for each in (token, spelled, spelled[:30]) if each in caplog.text or each in str(found)] == []
+
+
+@pytest.mark.parametrize("encode", [escaped, lambda text: escaped(text).upper().replace("U", "u"), percent])
+def test_a_token_in_a_body_is_hidden_however_it_is_encoded(encode: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """With the token looked for as it is: the body has it as "\\u0041\\u0042...", and a pointer as it is."""
+    emsp = offline_emsp()
+    token = register(emsp)
+    found = rejected(emsp, token, f'{{"id": "{encode(token)}", "{encode(token)}": 1, "{token}": 1}}'.encode())
+    assert found.body == b'{"id": "***", "***": 1, "***": 1}'
+    assert token not in caplog.text
+    assert token not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        ('{"token": "theirs", "url": "https://x.test"}', '{"token": "***", "url": "https://x.test"}'),
+        (r'{"\u0074oken" : "th\"eirs"}', r'{"\u0074oken" : "***"}'),
+        (r'{"id": 1, "tok\u0065n":"\u0074heirs", "x": "y"}', r'{"id": 1, "tok\u0065n":"***", "x": "y"}'),
+        ('[{"a": {"token": "theirs', '[{"a": {"token": "***"'),
+    ],
+)
+def test_a_text_that_is_named_token_is_hidden(body: str, stored: str) -> None:
+    """With credentials known by their business_details, and the name as it is: each stands there whole."""
+    assert stored_body(body.encode()) == stored.encode()
 
 
 def test_what_an_earlier_version_stored_is_read_and_exported_without_secrets() -> None:
@@ -131,6 +186,9 @@ def test_a_header_is_stored_only_if_it_is_on_the_list(headers: dict[str, str]) -
         ("date_to=2024-01-01T00:00:00%2B02:00", "date_to=2024-01-01T00:00:00%2B02:00"),
         ("c2VjcmV0IHNlY3JldA==", "***"),
         ("limit=5;token=secret", "limit=***"),
+        ("limit=3q2-7wABCsecretsecret", "limit=***"),
+        ("offset=-1&date_from=3q2_7wABC&type=3q2-7", "offset=***&date_from=***&type=***"),
+        ("date_from=2024-01-01+00:00:00.5Z&date_to=2024-01-01", "date_from=2024-01-01+00:00:00.5Z&date_to=2024-01-01"),
         ("limit=" + "9" * 41, "limit=***"),
         ("TOKEN=secret", "TOKEN=***"),
         ("secret/with+signs=x", "***"),

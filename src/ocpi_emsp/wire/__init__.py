@@ -7,7 +7,7 @@ from ocpi_emsp.wire.envelope import failure, read_envelope, success
 from ocpi_emsp.wire.excerpt import excerpt, words_of
 from ocpi_emsp.wire.messages import Request, Response
 from ocpi_emsp.wire.paging import PageRequest, link_next, next_link, read_count, read_page_request
-from ocpi_emsp.wire.token import authorization, from_base64, presented_token
+from ocpi_emsp.wire.token import authorization, from_base64, presented_token, to_base64
 
 __all__ = [
     "PageRequest",
@@ -25,5 +25,6 @@ __all__ = [
     "read_envelope",
     "read_page_request",
     "success",
+    "to_base64",
     "words_of",
 ]

@@ -42,13 +42,18 @@ def from_base64(token: str) -> str | None:
         return None
 
 
+def to_base64(token: str) -> str:
+    """The token as partners with 2.2 habits send it."""
+    return base64.b64encode(token.encode("utf-8", "surrogateescape")).decode()
+
+
 def authorization(token: str, *, as_base64: bool = False) -> str:
     """The header's value for a token that we present, without white space around it. Raises AnswerUnusable."""
     token = token.strip()
     if not token:
         raise AnswerUnusable("the partner's token is empty: it has to give one")
     if as_base64:
-        return "Token " + base64.b64encode(token.encode()).decode()
+        return "Token " + to_base64(token)
     bad = _UNSENDABLE.search(token)
     if bad is not None:
         other = "a control character" if bad[0].isascii() else "a letter beyond ASCII"

@@ -26,8 +26,8 @@ from ocpi_emsp.flows.core.telemetry import GuardedSpan, GuardedTelemetry
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.ports import FINDINGS, SERVER_DURATION, SERVER_LIMITED, SERVER_REQUESTS, Attributes
 from ocpi_emsp.routes import VERSION, Match, Route, match
-from ocpi_emsp.wire import Request, Response, from_base64
-from ocpi_emsp.wire.redaction import HIDDEN, without
+from ocpi_emsp.wire import Request, Response, from_base64, to_base64
+from ocpi_emsp.wire.redaction import HIDDEN, path_without, without
 
 LONGEST_ID: Final = 128
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
@@ -96,7 +96,7 @@ class LoggedRequest:
             status_code=refusal.status_code,
             error=type(refusal).__name__,
             rule=finding.rule if finding else None,
-            pointer=finding.pointer if finding else None,
+            pointer=without(finding.pointer, self._secrets) if finding else None,
             findings=len(refusal.findings) or None,
             correlation_id=self.correlation_id,
         )
@@ -176,10 +176,15 @@ class LoggedRequest:
         return (self.context.clock.now() - self.started).total_seconds()
 
     @property
+    def _secrets(self) -> tuple[str, ...]:
+        """The token that the request carries, in its readings, and in base64."""
+        sent = self.request.headers.get("authorization", "").partition(" ")[2].strip()
+        return sent, from_base64(sent) or "", to_base64(sent)
+
+    @property
     def _path(self) -> str:
         """The path without the token that the request carries; where no route has it, without what may be one."""
-        sent = self.request.headers.get("authorization", "").partition(" ")[2].strip()
-        path = without(self.request.url, (sent, from_base64(sent) or ""))
+        path = path_without(self.request.url, self._secrets)
         return path if self.matched is not None else _LONG_SEGMENT.sub(HIDDEN, path)
 
     @property

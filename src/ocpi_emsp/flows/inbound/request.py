@@ -35,7 +35,7 @@ from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
-from ocpi_emsp.wire.redaction import stored_body, stored_headers, stored_query, without
+from ocpi_emsp.wire.redaction import path_without, stored_body, stored_headers, stored_query, without
 
 T = TypeVar("T")
 
@@ -302,12 +302,13 @@ class Incoming:
                 "party_id": self.party.party_id,
                 "correlation_id": self.correlation_id,
                 "method": request.method,
-                "path": without(request.url, secrets),
+                "path": path_without(request.url, secrets),
                 "query": stored_query(request.query, secrets),
                 "headers": stored_headers(request.headers, secrets),
                 "message": without(refusal.message, secrets),
                 "findings": [
-                    {**finding.as_json(), "message": without(finding.message, secrets)} for finding in refusal.findings
+                    {name: without(text, secrets) for name, text in finding.as_json().items()}
+                    for finding in refusal.findings
                 ],
                 **({"cut_from": len(body)} if len(body) > most else {}),
             },
