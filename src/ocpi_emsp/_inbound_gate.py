@@ -35,6 +35,8 @@ class Inbound:
     lock: threading.Lock = field(factory=threading.Lock)
     parties: dict[PartyId, PartyUsage] = field(factory=dict)
     strangers: Strangers = field(factory=Strangers)
+    unnamed: Strangers = field(factory=Strangers)
+    """Callers without any token, whom no limit refuses."""
 
 
 def make_gate(mode: Mode, inbound: Inbound) -> InboundGate:
@@ -47,6 +49,7 @@ class _Gate:
         self._lock = inbound.lock
         self._parties = inbound.parties
         self._strangers = inbound.strangers
+        self._unnamed = inbound.unnamed
 
     def has_strangers(self) -> bool:
         return bool(self._strangers.addresses)
@@ -62,6 +65,10 @@ class _Gate:
     def failed(self, address: str, hashes: Iterable[str], now: float, limits: InboundLimits) -> None:
         with self._lock:
             self._strangers.failed(address, hashes, now, limits)
+
+    def unnamed(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests | None:
+        with self._lock:
+            return self._unnamed.unnamed(address, now, limits)
 
     def begin_list(self, now: float) -> bool:
         with self._lock:

@@ -25,6 +25,7 @@ from ocpi_emsp.wire import Request, Response
 from our_emsp import FakeClock, make_emsp
 
 STRANGER = "203.0.113.9"
+UNNAMED: list[tuple[str, dict[str, str]]] = [("GET", {}), ("PUT", {"authorization": ""})]
 
 
 def limited(clock: FakeClock | None = None, **limits: Any) -> tuple[Emsp, str]:
@@ -164,6 +165,26 @@ def test_a_clock_that_is_put_back_locks_nobody_out() -> None:
     with pytest.raises(TooManyRequests):
         usage.enter(900_000.0, limits)
     usage.enter(900_000.2, limits)
+
+
+def test_requests_without_a_token_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Without the count: two lines for each, as many as a stranger likes. Nobody is refused for it."""
+    caplog.set_level(logging.INFO, "ocpi_emsp")
+    clock = FakeClock()
+    emsp, token = limited(clock, unknown_tokens_per_minute=3)
+    unnamed = [Request(method, "/versions", headers=headers, peer=STRANGER) for method, headers in UNNAMED * 10]
+    assert {emsp.handle(request).status for request in unnamed} == {401}
+    assert len(lines(caplog, "request.refused")) == 3
+    assert len(lines(caplog, "request.answered")) == 4  # with the one that says why no more follow
+    [line] = lines(caplog, "inbound.limited")
+    assert f"peer={STRANGER} limit=unknown_tokens_per_minute" in line
+    assert statuses(emsp, token, 2, STRANGER) == [200, 200]
+    assert get(emsp, "unknown", STRANGER).status == 401  # unknown tokens count by themselves
+    assert emsp.handle(Request("GET", "/versions", headers={}, peer="203.0.113.200")).status == 401
+    assert len(lines(caplog, "request.refused")) == 5
+    clock.advance(minutes=5)
+    assert emsp.handle(unnamed[0]).status == 401
+    assert len(lines(caplog, "request.refused")) == 6
 
 
 # --- addresses ------------------------------------------------------------------------------------------------------

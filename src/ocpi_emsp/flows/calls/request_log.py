@@ -52,6 +52,8 @@ class LoggedRequest:
     deviations: Sequence[Finding] = ()
     """What was let pass."""
     refusal: Refusal | None = None
+    notice: TooManyRequests | None = None
+    """Of a limit that refuses nothing, and has no line for each request."""
     status_code: int = 1000
 
     @classmethod
@@ -83,8 +85,9 @@ class LoggedRequest:
     def refused(self, refusal: Refusal) -> None:
         """It was refused."""
         self.refusal, self.status_code = refusal, refusal.status_code
-        if isinstance(refusal, TooManyRequests) and refusal.limit:
-            self._limited(refusal)
+        limited = self.notice or refusal
+        if isinstance(limited, TooManyRequests) and limited.limit:
+            self._limited(limited)
             return
         finding = worst(refusal.findings)
         logs.warning(
@@ -103,7 +106,8 @@ class LoggedRequest:
 
     def _limited(self, refusal: TooManyRequests) -> None:
         """It is one of many: the first of an episode is logged."""
-        self.context.telemetry.count(SERVER_LIMITED, 1, {"ocpi.limit": refusal.limit})
+        if self.notice is None:
+            self.context.telemetry.count(SERVER_LIMITED, 1, {"ocpi.limit": refusal.limit})
         if refusal.is_news:
             logs.warning(
                 "inbound.limited",
@@ -116,7 +120,8 @@ class LoggedRequest:
 
     @property
     def _is_no_news(self) -> bool:
-        return isinstance(self.refusal, TooManyRequests) and not self.refusal.is_news
+        limited = self.notice or self.refusal
+        return isinstance(limited, TooManyRequests) and not limited.is_news
 
     def failed(self, error: Exception, *, trace: bool) -> None:
         """It failed by our fault; ``trace`` for an error whose message is not enough."""

@@ -166,6 +166,13 @@ class Strangers:
         if limits.unknown_tokens_of_all_per_minute is not None:
             self.everywhere.failures = self.everywhere.fade(now, limits.unknown_tokens_of_all_per_minute) + 1
 
+    def unnamed(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests | None:
+        """Count a request without a token, which costs no query; gives a notice of the limit beyond it, for the log."""
+        if self.over(address, now, limits):
+            return self.refuse(address, now, limits)
+        self.failed(address, (), now, limits)
+        return None
+
     def begin_list(self, now: float) -> bool:
         """Whether the tokens that work may be listed anew; then it is the caller's to do."""
         if self.listed_at is not None and 0 <= now - self.listed_at < self.rest:
@@ -209,6 +216,9 @@ class InboundGate(Protocol):
 
     def works(self, hashes: Iterable[str]) -> bool:
         """Whether one of them is known to open something."""
+
+    def unnamed(self, address: str, now: float, limits: InboundLimits) -> TooManyRequests | None:
+        """See :meth:`Strangers.unnamed`."""
 
     def has_strangers(self) -> bool:
         """False while no address has to be looked at."""

@@ -17,7 +17,7 @@ from typing import Final
 from attrs import evolve
 
 from ocpi_emsp import logs
-from ocpi_emsp.errors import BodyTooLarge
+from ocpi_emsp.errors import BodyTooLarge, TooManyRequests
 from ocpi_emsp.flows.core.addresses import caller_address
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.inbound_limits import MOST_LISTED
@@ -44,6 +44,11 @@ async def require_valid(context: Context, request: Request, header: str, now: fl
 def count_stranger(context: Context, request: Request, header: str, now: float) -> None:
     """Count an unknown token."""
     context.inbound.failed(_address(context, request), token_hashes(header), now, context.limits.inbound)
+
+
+def count_unnamed(context: Context, request: Request, now: float) -> TooManyRequests | None:
+    """Count a request without a token; what the log says instead of it, beyond the number of unknown tokens."""
+    return context.inbound.unnamed(_address(context, request), now, context.limits.inbound)
 
 
 async def _works(context: Context, header: str, now: float) -> bool:

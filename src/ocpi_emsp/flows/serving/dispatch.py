@@ -52,7 +52,7 @@ from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticat
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
-from ocpi_emsp.flows.serving.admission import count_stranger, enter, is_over, large_body, require_valid
+from ocpi_emsp.flows.serving.admission import count_stranger, count_unnamed, enter, is_over, large_body, require_valid
 from ocpi_emsp.flows.serving.bodies import read_aside, read_in_place
 from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
@@ -141,6 +141,8 @@ async def _serve(context: Context, request: Request, logged: LoggedRequest, read
     except NotAuthenticated:
         if header:
             count_stranger(context, request, header, now)
+        else:
+            logged.notice = count_unnamed(context, request, now)
         raise
     logged.party = party = caller.party
     limits = enter(context, party, now)
