@@ -53,6 +53,9 @@ class Secret:
     def __deepcopy__(self, memo: dict[int, object]) -> Secret:
         return self
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Secret gives no state: reveal() gives its text")
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a Secret is not pickled: reveal() gives its text")
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import click
 import pytest
 
 from client.support import MODES, Mode
@@ -15,6 +16,7 @@ from flows.support import offline_emsp
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.cli import main
+from ocpi_emsp.cli.options import retention
 from ocpi_emsp.codec import encode as encode_document
 from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
@@ -285,6 +287,12 @@ def test_anything_else_is_refused() -> None:
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_given_twice_is_refused() -> None:
+    """Without the look at the names before: the last one counts, in silence."""
+    with pytest.raises(click.BadParameter, match=r"expected some of .*, each once and with a time"):
+        retention("rejections=1d,rejections=2d")
 
 
 def test_the_command_counts_and_deletes(sqlite_with_schema: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,8 +141,8 @@ def retention(text: str) -> Retention:
     ages = dict[str, timedelta]()
     for part in text.split(","):
         name, _, age = (each.strip() for each in part.partition("="))
-        if name not in known or not duration(age):
-            expected = f"some of {', '.join(known)}, each with a time"
+        if name not in known or name in ages or not duration(age):
+            expected = f"some of {', '.join(known)}, each once and with a time"
             raise invalid("retention", text, f"{expected}, for example rejections=30d,sessions=1000d")
         ages[name] = duration(age)
     return Retention(**ages)
