@@ -2,7 +2,7 @@
 
 Rules of this module (docs/security.md, docs/spec-choices.md):
 - headers are those of a list, since any other may be a secret: Cookie, Proxy-Authorization, X-Api-Key;
-- a query keeps the values of the parameters that OCPI knows, where they look like what OCPI expects there;
+- a query keeps the values of the parameters that OCPI knows, where they look like what OCPI expects, or are short;
 - in a body the member "token" is hidden where it is a text, as in credentials that were sent where another object
   belongs; all else is as received;
 - a secret is found in its encodings, too: percent-encoded, and with the escapes of JSON, of some letters or of all.
@@ -30,6 +30,8 @@ _DATE: Final = re.compile(
 _TYPE: Final = re.compile(r"[A-Za-z_]{0,12}")
 _KNOWN: Final = {"date_from": _DATE, "date_to": _DATE, "offset": _NUMBER, "limit": _NUMBER, "type": _TYPE}
 """The parameters of OCPI, and how a value of each looks."""
+_SHORT: Final = 10
+"""Characters of a value that is no secret: ``limit=-1`` and ``date_from=yesterday`` show what was wrong with them."""
 
 
 def stored_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
@@ -50,7 +52,7 @@ def stored_query(query: str, secrets: Iterable[str] = ()) -> str:
 def _parameter(text: str) -> str:
     """One parameter; one that is unknown keeps its name where a value shows that it is a name."""
     name, _, value = text.partition("=")
-    if name in _KNOWN and _KNOWN[name].fullmatch(unquote_plus(value)):
+    if name in _KNOWN and (len(value) <= _SHORT or _KNOWN[name].fullmatch(unquote_plus(value))):
         return text
     is_name = name in _KNOWN or (bool(value.strip("=")) and _NAME.fullmatch(name) is not None)
     return f"{name}={HIDDEN}" if is_name else HIDDEN
