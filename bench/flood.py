@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -54,20 +53,11 @@ class Waited:
 def serve(store: str) -> None:
     """Serve an eMSP with two parties until the process is ended; prints its URL."""
     from ocpi_emsp import Emsp
-    from ocpi_emsp._bridge import in_place, lift_store, run
     from ocpi_emsp.cli.server import base_url, listen, serving
-    from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
     from ocpi_emsp.storage import MemoryStore, SqlStore
+    from partners import register
 
     opened = MemoryStore() if store == "memory" else SqlStore(store)
-
-    async def register() -> None:
-        now = datetime.now(UTC)
-        async with lift_store(opened, in_place).transaction() as tx:
-            for party_id, token in PARTIES.items():
-                issued = (issue(token, now),)
-                party = Party(country_code="NL", party_id=party_id, state=PartyState.REGISTERED, issued=issued)
-                await put_party(tx, party, now)
 
     async def serving_it() -> None:
         with listen("127.0.0.1", 0) as listening:
@@ -77,7 +67,7 @@ def serve(store: str) -> None:
                 print(url, flush=True)
                 await asyncio.Event().wait()
 
-    run(register())
+    register(opened, PARTIES)
     asyncio.run(serving_it())
 
 

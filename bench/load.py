@@ -22,7 +22,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from urllib.request import Request as UrlRequest
@@ -30,12 +29,11 @@ from urllib.request import urlopen
 
 from attrs import frozen
 
+from partners import register
 from samples import location
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from ocpi_emsp._bridge import in_place, lift_store, run
-from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
 from ocpi_emsp.storage import SqlStore
 from postgres import PrivatePostgres
 
@@ -81,16 +79,7 @@ def _fill(url: str) -> None:
     """The schema and two registered parties."""
     store = SqlStore(url)
     store.upgrade()
-
-    async def register() -> None:
-        now = datetime.now(UTC)
-        async with lift_store(store, in_place).transaction() as tx:
-            for party_id, token in TOKENS.items():
-                issued = (issue(token, now),)
-                party = Party(country_code="NL", party_id=party_id, state=PartyState.REGISTERED, issued=issued)
-                await put_party(tx, party, now)
-
-    run(register())
+    register(store, TOKENS)
     store.close()
 
 
