@@ -27,6 +27,7 @@ LAYERS = (
     "secret",
     "url_policy",
     "models",
+    "pricing",  # models in, plain data out
     "codec",
     "check",
     "report",

@@ -1,0 +1,210 @@
+"""What an audit and a quote give: plain data.
+
+Rules of this module:
+- amounts are exact decimals, before any rounding; the costs of the lines add up to ``expected``;
+- volumes are Wh and seconds: ``unit`` says which; prices are per kWh and per hour, as in the tariff;
+- an amount that is known between two bounds has ``low`` and ``high``; None is no bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.scalars import aware
+
+
+class Verdict(StrEnum):
+    """Whether the total of a CDR follows from its tariff."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNDECIDABLE = "undecidable"
+
+
+@frozen(kw_only=True)
+class Reason:
+    """Why an audit ends as it does, or what is suspicious: a code of :data:`ocpi_emsp.pricing.REASONS`, where, and a
+    sentence."""
+
+    code: str
+    pointer: str
+    """RFC 6901 pointer into the CDR; empty for the whole document."""
+    message: str
+
+    def as_json(self) -> dict[str, str]:
+        """The reason as a JSON object."""
+        return {"code": self.code, "pointer": self.pointer, "message": self.message}
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """Something that would make a wrong total right."""
+
+    code: str
+    """Such as ``reading``, ``vat``, ``cents``, ``wh``, ``price_per_step``, ``rounded_down``."""
+    message: str
+    settings: Mapping[str, str] = field(factory=dict)
+    """The readings that would do it, for ``Readings.changed``; empty if none would."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation as a JSON object."""
+        return {"code": self.code, "message": self.message, "settings": dict(self.settings)}
+
+
+@frozen(kw_only=True)
+class Line:
+    """One line of a bill: a volume under one price component, or under none."""
+
+    dimension: str
+    """ENERGY, TIME, PARKING_TIME, FLAT, or a type of a partner's own."""
+    period: int | None
+    """The index of the charging period in the CDR as received; None for the session as a whole."""
+    start: datetime
+    end: datetime
+    measured: Decimal
+    billed: Decimal
+    """What is billed after ``step_size``; equal to ``measured`` where none was added."""
+    unit: str
+    """``Wh``, ``s``, or empty for FLAT."""
+    price: Decimal | None
+    """Per kWh, per hour or per fee; None where no element has a price, or it is not known which one applies."""
+    step_size: int | None
+    cost: Decimal | None
+    """None where only bounds are known."""
+    low: Decimal | None
+    high: Decimal | None
+    tariff_id: str | None
+    element: int | None
+    """The index of the tariff element; None where none applies, or it is not known which one."""
+    component: int | None
+    """The index of its price component."""
+    why: str
+    """Why this element, or that none matches, in a sentence."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The line as a JSON object: amounts and volumes as text, times in UTC."""
+        return {
+            "dimension": self.dimension,
+            "period": self.period,
+            "from": _utc(self.start),
+            "to": _utc(self.end),
+            "measured": text(self.measured),
+            "billed": text(self.billed),
+            "unit": self.unit,
+            "price": text(self.price),
+            "step_size": self.step_size,
+            "cost": text(self.cost),
+            "low": text(self.low),
+            "high": text(self.high),
+            "tariff_id": self.tariff_id,
+            "element": self.element,
+            "component": self.component,
+            "why": self.why,
+        }
+
+
+@frozen(kw_only=True)
+class Audit:
+    """Whether the total of a CDR follows from its tariff, and how it is made up."""
+
+    cdr: str
+    verdict: Verdict
+    claimed: Decimal
+    expected: Decimal | None
+    """None where only bounds are known."""
+    low: Decimal | None
+    high: Decimal | None
+    difference: Decimal | None
+    """Claimed minus expected, or minus the bound that it lies beyond; None if undecidable."""
+    at_least: bool = False
+    """The difference is to a bound: it is at least so much."""
+    currency: str
+    lines: tuple[Line, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    readings: Readings
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit as a JSON object: amounts as exact decimal text."""
+        return {
+            "cdr": self.cdr,
+            "verdict": self.verdict.value,
+            "claimed": text(self.claimed),
+            "expected": text(self.expected),
+            "low": text(self.low),
+            "high": text(self.high),
+            "difference": text(self.difference),
+            "at_least": self.at_least,
+            "currency": self.currency,
+            "lines": [each.as_json() for each in self.lines],
+            "reasons": [each.as_json() for each in self.reasons],
+            "assumptions": list(self.assumptions),
+            "explanations": [each.as_json() for each in self.explanations],
+            "readings": self.readings.as_json(),
+        }
+
+
+@frozen(kw_only=True)
+class Plan:
+    """A charge that is planned: ``charging`` with ``energy_kwh``, then ``parking``. Raises ValueError."""
+
+    start: datetime = field()
+    energy_kwh: Decimal
+    charging: timedelta
+    parking: timedelta = timedelta()
+    power_kw: Decimal | None = None
+    """The power while charging; None for the mean of energy and time."""
+
+    @start.validator
+    def _aware(self, _: object, value: datetime) -> None:
+        aware(value, "start")
+
+
+@frozen(kw_only=True)
+class Quote:
+    """What a plan would cost, before a driver starts."""
+
+    total: Decimal | None
+    """None where only bounds are known."""
+    low: Decimal | None
+    high: Decimal | None
+    currency: str
+    tariff_id: str
+    lines: tuple[Line, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    readings: Readings
+
+    def as_json(self) -> dict[str, Any]:
+        """The quote as a JSON object: amounts as exact decimal text."""
+        return {
+            "total": text(self.total),
+            "low": text(self.low),
+            "high": text(self.high),
+            "currency": self.currency,
+            "tariff_id": self.tariff_id,
+            "lines": [each.as_json() for each in self.lines],
+            "reasons": [each.as_json() for each in self.reasons],
+            "assumptions": list(self.assumptions),
+            "readings": self.readings.as_json(),
+        }
+
+
+def text(number: Decimal | None) -> str | None:
+    """The plain decimal text of an exact number, without zeros at its end."""
+    if number is None:
+        return None
+    plain = f"{number:f}"
+    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) if number else "0"
+
+
+def _utc(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
