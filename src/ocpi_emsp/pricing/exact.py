@@ -1,0 +1,97 @@
+"""Exact numbers: decimals of a document to whole numbers and fractions, and back.
+
+Rules of this module:
+- volumes are whole numbers where they can be (Wh, seconds), else fractions; money is a fraction; nothing is a float;
+- decimal arithmetic is not used: it would round to the precision of the caller's context;
+- a fraction becomes a decimal exactly where it ends, else with 50 significant digits.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+Rational: TypeAlias = int | Fraction
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+
+MAX_EXPONENT: Final = 60
+"""Prices of 1e-30 and 1e30 are reckoned with; numbers far beyond them only cost time."""
+MAX_DIGITS: Final = 100
+_MAX_WHOLE: Final[int] = 10**60
+
+_PLACES: Final = 24
+_SCALE: Final = 10**_PLACES
+_LONG: Final = Context(prec=50)
+
+
+def absurd(number: Decimal | int) -> bool:
+    """True if a number is too large, too small or too long to reckon with."""
+    if isinstance(number, int):
+        return abs(number) >= _MAX_WHOLE
+    if not number.is_finite():
+        return True
+    return bool(number) and (abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS)
+
+
+def rational(number: Decimal, factor: int = 1) -> Rational:
+    """The number times a factor, exactly."""
+    numerator, denominator = number.as_integer_ratio()
+    numerator *= factor
+    return numerator // denominator if numerator % denominator == 0 else Fraction(numerator, denominator)
+
+
+def watt_hours(kwh: Decimal) -> Rational:
+    """The Wh of a volume in kWh."""
+    return rational(kwh, 1000)
+
+
+def seconds(hours: Decimal) -> int:
+    """The nearest whole second of a volume in hours: 0.0834 h came from 300 s."""
+    numerator, denominator = hours.as_integer_ratio()
+    return (numerator * 7200 + denominator) // (2 * denominator)
+
+
+def epoch(moment: datetime) -> int:
+    """The whole seconds since 1970 at which an aware time lies, rounded down."""
+    return (moment - EPOCH) // _SECOND
+
+
+def moment(since_epoch: int) -> datetime:
+    """The UTC time at so many seconds since 1970."""
+    return EPOCH + timedelta(seconds=since_epoch)
+
+
+def decimal(number: Rational) -> Decimal:
+    """The number as a decimal: exact where it ends, else with 50 significant digits."""
+    if isinstance(number, int):
+        return Decimal(number)
+    numerator, denominator = number.numerator, number.denominator
+    if _SCALE % denominator == 0:
+        return _trimmed(numerator * (_SCALE // denominator), _PLACES)
+    twos, fives, rest = _power(denominator, 2), _power(denominator, 5), denominator
+    rest //= 2**twos * 5**fives
+    if rest != 1:
+        return _LONG.divide(Decimal(numerator), Decimal(denominator))
+    places = max(twos, fives)
+    return _trimmed(numerator * 10**places // denominator, places)
+
+
+def _power(number: int, base: int) -> int:
+    """How often a base divides a number."""
+    count = 0
+    while number % base == 0:
+        number //= base
+        count += 1
+    return count
+
+
+def _trimmed(digits: int, places: int) -> Decimal:
+    """The digits with so many of them behind the point, without zeros at the end."""
+    while places and digits % 10 == 0:
+        digits //= 10
+        places -= 1
+    return Decimal(f"{digits}e-{places}")
