@@ -69,11 +69,20 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
         "refuses": ("warning", "warning"),
         "actions": ("datetime.zone:error", {"datetime.zone": "error"}),
         "matrix": ("matrix.csv", SupportMatrix.full().to_csv()),
+        "readings": ("step=per_period, vat=21.0", '{"step": "per_period", "vat": "21.0"}'),
     }
     argv = [f"--set={name}={text}" for name, (text, _) in values.items()]
     assert changed(profile(command, *argv)) == {name: value for name, (_, value) in values.items()}
     shown = command("party", "profile", "NL-TNM").out
-    for text in ("DE-ABC, FR-XYZ", "datetime.zone:error", "its own, 3", "set", "commands=https://", "Europe/Amsterdam"):
+    for text in (
+        "DE-ABC, FR-XYZ",
+        "datetime.zone:error",
+        "its own, 3",
+        "set",
+        "commands=https://",
+        "Europe/Amsterdam",
+        "step=per_period, vat=21.0",
+    ):
         assert text in shown
     left = profile(command, "--unset", "page_limit", "--unset", "matrix", "--set", "time_zone=UTC")
     assert {"page_limit", "matrix"}.isdisjoint(changed(left))
@@ -109,6 +118,10 @@ BAD = [
     (["--set", "absent_as_null=yes"], "absent_as_null: invalid value 'yes': expected true or false"),
     (["--set", "credentials_extensions=vendor"], "invalid credentials_extensions 'vendor': expected a mapping"),
     (["--set", 'credentials_extensions={"token": 1}'], "token is a member of Credentials"),
+    (["--set", "readings=steps=none"], "invalid reading 'steps': expected one of step, "),
+    (["--set", "readings=step=never"], "invalid reading step 'never': expected one of session_last, "),
+    (["--set", "readings=step"], "invalid reading step '': expected one of session_last, "),
+    (["--set", "readings={"], "invalid readings '{': expected a mapping of readings to values, or a JSON object"),
     (["--set", "matrix=nowhere.csv"], "matrix: nowhere.csv: cannot be read"),
 ]
 

@@ -18,7 +18,9 @@ from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.parties.extra_headers import ExtraHeader
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS
+from ocpi_emsp.flows.parties.profile_readings import readings_of
 from ocpi_emsp.models import Endpoint, ModuleID
+from ocpi_emsp.pricing import Readings
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials, token
@@ -71,6 +73,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "max_bytes": (70, 70),
     "hosts": (["API.Example.com.", "bücher.example", "api.example.com"], ("api.example.com", "xn--bcher-kva.example")),
     "without_locations": (True, True),
+    "readings": ({"vat": 21, "step": "per_period", "flat": "session"}, '{"step": "per_period", "vat": "21"}'),
 }
 
 
@@ -83,6 +86,16 @@ def test_a_field_is_set_kept_and_taken_back(cpo: Peer, name: str) -> None:
     back: dict[str, Any] = {name: None}
     assert partner.set_profile(**back) == Profile()
     assert partner.profile() == Profile()
+
+
+def test_readings_are_given_as_a_mapping_an_object_or_readings_and_taken_apart_from_what_is_unknown(cpo: Peer) -> None:
+    partner, profile = cpo.emsp.partner("NL-TNM"), Profile()
+    for given in ({"vat": 19.5}, '{"vat": 19.50, "step": "session_last"}', Readings(vat=Decimal("19.5"))):
+        profile = partner.set_profile(readings=given)
+        assert readings_of(profile) == Readings(vat=Decimal("19.5"))
+    assert partner.set_profile(readings={"flat": "session"}).readings is None
+    other_version = evolve(profile, readings='{"flat": "each_period", "step": "of_tomorrow", "tomorrow": "1"}')
+    assert readings_of(other_version) == Readings(flat="each_period")
 
 
 def test_rules_count_as_something_else_with_a_policy_of_the_partys_own(cpo: Peer) -> None:
@@ -165,6 +178,23 @@ BAD: list[tuple[str, Any, str]] = [
     ("credentials_extensions", 7, "invalid credentials_extensions '7': expected a mapping of names to values"),
     ("credentials_extensions", "{", "invalid credentials_extensions '{': expected a mapping of names to values, or a"),
     ("credentials_extensions", {"Token": 1}, "Token is a member of Credentials and cannot be an extension"),
+    ("readings", 7, "invalid readings '7': expected a mapping of readings to values, or a JSON object"),
+    (
+        "readings",
+        "step=none",
+        "invalid readings 'step=none': expected a mapping of readings to values, or a JSON object",
+    ),
+    ("readings", '["step"]', "expected a mapping of readings to values"),
+    ("readings", {1: "none"}, "invalid readings '1': expected a mapping of readings to values"),
+    ("readings", {"steps": "none"}, "invalid reading 'steps': expected one of step, "),
+    ("readings", {"step": "never"}, "invalid reading step 'never': expected one of session_last, "),
+    ("readings", {"vat": -1}, "invalid reading vat '-1': expected a number of 0 or more, for example 0.01"),
+    ("readings", '{"tolerance": "NaN"}', "invalid reading tolerance 'NaN': expected a number of 0 or more"),
+    ("readings", '{"tolerance": 1e999999999}', "invalid reading tolerance "),
+    ("readings", {"vat": 10**5000}, "invalid reading vat "),
+    ("readings", {"vat": 1e-300}, "invalid reading vat '"),
+    ("readings", {"vat": True}, "invalid reading vat 'True': expected a number of 0 or more"),
+    ("readings", "[" * 100_000, "expected a mapping of readings to values"),
     ("trailing_slash", "yes", "invalid trailing_slash 'yes': expected True or False"),
 ]
 

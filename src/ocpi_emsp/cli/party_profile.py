@@ -61,6 +61,8 @@ def _shown(field: str, value: Any) -> str:
             return "none"
         case str() if field == "matrix":
             return f"its own, {counted(value.count(chr(10)) - 1, 'row')}"
+        case str() if field == "readings":
+            return ", ".join(f"{name}={chosen}" for name, chosen in json.loads(value).items())
         case list():
             return ", ".join(value)
         case dict() if field in ("endpoints", "headers"):
@@ -153,6 +155,11 @@ def _plain_headers(text: str) -> dict[str, str]:
         raise ValueError("expected NAME=VALUE with commas, or a JSON object") from None
 
 
+def _readings(text: str) -> str | dict[str, str]:
+    """Readings as NAME=VALUE with commas, or as a JSON object."""
+    return text if text.lstrip().startswith("{") else _endpoints(text)
+
+
 def _file(text: str) -> str:
     try:
         return Path(text).read_text("utf-8")
@@ -172,5 +179,6 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "endpoints": _endpoints,
     "headers": headers_of,
     "matrix": _file,
+    "readings": _readings,
 }  # fmt: skip
 """How the text of a field is read; any other is a text to the profile as well."""

@@ -65,18 +65,29 @@ def _choice(name: str) -> Any:
 
 
 def _number(value: object) -> object:
-    if isinstance(value, str | int) and not isinstance(value, bool):
+    """A number as text, int, float (by its shortest digits) or Decimal; anything else as it is, to be refused."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
-            return Decimal(value)
+            return Decimal(str(value) if isinstance(value, float) else value)
         except InvalidOperation:
             return value
     return value
 
 
+_MOST = Decimal(10) ** 60
+"""No amount and no rate is larger; with an exponent of millions, a number would be expanded to as many digits."""
+
+
+def _is_usable(number: Decimal) -> bool:
+    if not number.is_finite() or not 0 <= number <= _MOST:
+        return False
+    return len(number.as_tuple().digits) <= 100 and (not number or number.adjusted() >= -60)
+
+
 def _not_negative(_: Readings, attribute: Attribute[Any], value: object) -> None:
     if value is None and attribute.default is None:
         return
-    if not isinstance(value, Decimal) or not value.is_finite() or value < 0:
+    if not isinstance(value, Decimal) or not _is_usable(value):
         raise ValueError(
             f"invalid reading {attribute.name} '{given(value)}': expected a number of 0 or more, for example 0.01"
         )

@@ -165,6 +165,8 @@ class Profile:
     without_locations: bool = False
     """It sends no locations, or none right after the handshake: a location that is not known holds up no command and no
     authorization."""
+    readings: str | None = None
+    """How its prices are read where that differs from the default, as a JSON object: see profile_readings.py."""
 
     @property
     def is_hub(self) -> bool:

@@ -39,6 +39,7 @@ from ocpi_emsp.flows.parties.party import (
     with_policy,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
+from ocpi_emsp.flows.parties.profile_readings import stored_readings
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
 from ocpi_emsp.routes import OUTGOING
@@ -299,4 +300,5 @@ _READERS: Mapping[str, _Value] = {
     "max_bytes": _whole_number(1_000_000_000),
     "hosts": _hosts,
     "without_locations": _flag,
+    "readings": stored_readings,
 }

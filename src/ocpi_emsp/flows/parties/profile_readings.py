@@ -1,0 +1,56 @@
+"""The readings of prices in a party's profile: checked when they are given, stored as the JSON object of what differs.
+
+Rules of this module:
+- only what differs from the default is stored: where a later version has a better default, it counts;
+- what another version stored and this one does not know is left out, and logged: an audit names the readings it used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ocpi_emsp import logs
+from ocpi_emsp.flows.parties.party import Party, Profile
+from ocpi_emsp.pricing import Readings
+
+_EXPECTED = 'expected a mapping of readings to values, or a JSON object, for example {"step": "per_period"}'
+_DEFAULT = Readings()
+
+
+def stored_readings(value: Any) -> str | None:
+    """Read them from Readings, a mapping, or a JSON object. Raises ValueError that names the reading."""
+    if isinstance(value, Readings):
+        value = value.differing()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value, parse_float=str)  # a rate keeps its digits
+        except (ValueError, RecursionError):
+            raise ValueError(_EXPECTED) from None
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(_EXPECTED)
+    differing = Readings.of(value).differing()
+    return json.dumps(differing, ensure_ascii=False) if differing else None
+
+
+def readings_of(profile: Profile) -> Readings:
+    """The readings of a party: the default ones, and what its profile has instead."""
+    return _DEFAULT if profile.readings is None else _read(profile.readings)
+
+
+def readings_of_party(party: Party | None) -> Readings:
+    """Those of a party that may not be known: its objects stay when it goes."""
+    return _DEFAULT if party is None else readings_of(party.profile)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> Readings:
+    readings = _DEFAULT
+    for name, value in json.loads(text).items():
+        try:
+            readings = readings.changed(**{name: value})
+        except ValueError as error:
+            logs.warning("profile.reading_unknown", reading=name, error=error)
+    return readings
