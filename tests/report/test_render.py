@@ -21,6 +21,8 @@ ALLOWED = {"html", "head", "meta", "title", "body", "h1", "h2", "p", "table", "t
 class Page(HTMLParser):
     """Reads a page, and fails on a tag that is not closed, not known or not ours."""
 
+    tags = ALLOWED
+
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
@@ -36,7 +38,7 @@ class Page(HTMLParser):
         self.declarations.append(decl)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in ALLOWED
+        assert tag in self.tags
         self.attributes += [(name, value or "") for name, value in attrs]
         if tag == "tr":
             self.rows.append([])

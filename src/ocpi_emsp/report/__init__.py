@@ -11,11 +11,17 @@ Rules of this package:
 >>> report.add("LOC1.json", Location, check(document, Location), document)
 >>> report.refused
 1
+
+``AuditTally`` does the same for the audits of CDRs (:mod:`ocpi_emsp.pricing`).
 """
 
 from __future__ import annotations
 
 from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount
+from ocpi_emsp.report.audit_html import audits_to_html, quote_to_html
+from ocpi_emsp.report.audit_markdown import audits_to_markdown, quote_to_markdown
+from ocpi_emsp.report.audit_text import audits_to_text, quote_to_text
+from ocpi_emsp.report.audits import AuditTally, CurrencySums, FailedAudit, ListedAudit
 from ocpi_emsp.report.partial import check_partial
 from ocpi_emsp.report.render_html import to_html
 from ocpi_emsp.report.render_json import to_json
@@ -23,10 +29,20 @@ from ocpi_emsp.report.render_markdown import to_markdown
 from ocpi_emsp.report.render_text import to_text
 
 __all__ = [
+    "AuditTally",
+    "CurrencySums",
+    "FailedAudit",
+    "ListedAudit",
     "PartnerReport",
     "PlaceCount",
     "RuleCount",
+    "audits_to_html",
+    "audits_to_markdown",
+    "audits_to_text",
     "check_partial",
+    "quote_to_html",
+    "quote_to_markdown",
+    "quote_to_text",
     "to_html",
     "to_json",
     "to_markdown",

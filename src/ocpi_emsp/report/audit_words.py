@@ -1,0 +1,230 @@
+"""The words of an audit, for every form that people read: amounts, volumes, sentences.
+
+Rules of this module:
+- nothing is escaped here: every renderer does that for its form;
+- an amount has the digits of the claimed one at least; one with more than :data:`MOST_DECIMALS` decimals is rounded and
+  marked with ``~``, and one whose digits fill a line is written with an exponent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from types import MappingProxyType
+from typing import Final
+
+from ocpi_emsp.findings import counted
+from ocpi_emsp.pricing import Audit, Line, Quote, Readings, Reason, Verdict
+from ocpi_emsp.pricing.result import text
+from ocpi_emsp.report.audits import VERDICTS, AuditTally, CurrencySums, is_absurd
+
+TITLE = "CDR audit"
+MOST_DECIMALS = 4
+NO_BOUND = "no bound"
+
+_WIDE = Context(prec=400, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN)
+_PER = {"Wh": " per kWh", "s": " per hour"}
+
+READING_QUESTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "element": "which element of a tariff prices a dimension",
+        "step": "how often step_size rounds a volume up",
+        "step_volume": "which volume step_size rounds up",
+        "duration": "what min_duration and max_duration count from",
+        "boundary": "how a period is divided where a price changes within it",
+        "power": "what min_power and max_power are compared with",
+        "flat": "how often a fee is charged",
+        "upper": "whether an upper limit belongs to what it limits",
+        "wrap_day": "which day a window past midnight belongs to",
+        "dates": "whether times of day apply to each day of the dates",
+        "equal_times": "what a window with equal times means",
+        "missing": "what a priced dimension means that no period reports",
+        "tariffs": "which of several tariffs applies",
+        "rounding": "how a total may be rounded",
+        "tolerance": "by what amount a total may be off",
+        "vat": "the VAT rate in percent that totals include",
+        "price_unit": "whether a price is per unit or per block of step_size",
+        "credit": "how a credit is written",
+        "session_time": "whether SESSION_TIME is a dimension with a price",
+    }
+)
+"""What each reading decides."""
+
+
+# --- amounts and volumes --------------------------------------------------------------------------------------------
+
+
+def amount(number: Decimal | None, digits: int = 2) -> str:
+    """An amount with at least ``digits`` decimals; what stands for no bound where there is none."""
+    if number is None:
+        return NO_BOUND
+    if is_absurd(number):
+        return f"{_WIDE.create_decimal(number).normalize(Context(prec=6, Emax=MAX_EMAX, Emin=MIN_EMIN)):E}"
+    whole, _, decimals = str(text(number)).partition(".")
+    if len(decimals) > MOST_DECIMALS:
+        rounded = number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), context=_WIDE)
+        return f"~{rounded:f}" if rounded else f"~{number.normalize(Context(prec=3)):E}"
+    return f"{whole}.{decimals.ljust(digits, '0')}" if decimals or digits else whole
+
+
+def signed(number: Decimal, digits: int = 2) -> str:
+    """An amount with its sign, ``+`` where the CDR claims too much."""
+    shown = amount(number.copy_abs(), digits)
+    return f"{'-' if number < 0 else '+' if number else ''}{shown}"
+
+
+def between(low: Decimal | None, high: Decimal | None, digits: int = 2) -> str:
+    """Two bounds, or the one that there is; empty if there is none."""
+    if low is None or high is None:
+        bound, word = (low, "at least") if high is None else (high, "at most")
+        return "" if bound is None else f"{word} {amount(bound, digits)}"
+    return amount(low, digits) if low == high else f"{amount(low, digits)} to {amount(high, digits)}"
+
+
+def digits_of(number: Decimal) -> int:
+    """The decimals that an amount is written with, :data:`MOST_DECIMALS` at most."""
+    exponent = number.as_tuple().exponent
+    return min(max(-exponent, 0), MOST_DECIMALS) if isinstance(exponent, int) else 0
+
+
+def difference(audit: Audit) -> str:
+    """The difference with its sign; with ``>=`` before it where only a bound is known; empty if it is not known."""
+    if audit.difference is None:
+        return ""
+    digits = digits_of(audit.claimed)
+    return f"{'>= ' if audit.at_least else ''}{signed(audit.difference, digits)}"
+
+
+def expected(audit: Audit) -> str:
+    """The expected amount, or its bounds; empty if there are none."""
+    digits = digits_of(audit.claimed)
+    return amount(audit.expected, digits) if audit.expected is not None else between(audit.low, audit.high, digits)
+
+
+def volume(number: Decimal, unit: str) -> str:
+    """A volume: Wh as kWh, seconds as hours, minutes and seconds, and the count of a fee."""
+    if unit == "Wh":
+        return f"{plain(number.scaleb(-3, _WIDE))} kWh"
+    if unit == "s" and number == number.to_integral_value() and 0 <= number < 10**9:
+        minutes, seconds = divmod(int(number), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} h"
+    return f"{plain(number)} {unit}".rstrip()
+
+
+def plain(number: Decimal) -> str:
+    """A number as it is, with an exponent where its digits would fill a line."""
+    return f"{number:E}" if is_absurd(number) else str(text(number))
+
+
+def billed(line: Line) -> str:
+    """The volume of a line, and what is billed where step_size adds to it."""
+    measured = volume(line.measured, line.unit)
+    return measured if line.billed == line.measured else f"{measured}, billed {volume(line.billed, line.unit)}"
+
+
+def price(line: Line) -> str:
+    """The price of a line with its unit; ``free`` without one."""
+    if line.price is None:
+        return "free" if line.cost is not None else "not known"
+    step = f", step {line.step_size}" if line.step_size and line.step_size != 1 else ""
+    return f"{plain(line.price)}{_PER.get(line.unit, '')}{step}"
+
+
+def cost(line: Line, digits: int = 2) -> str:
+    """The cost of a line, or its bounds."""
+    return amount(line.cost, digits) if line.cost is not None else between(line.low, line.high, digits) or NO_BOUND
+
+
+def moment(at: datetime) -> str:
+    """A time in UTC, to the second."""
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def place(line: Line) -> str:
+    """The charging period and the component that a line is about."""
+    parts = ["session" if line.period is None else f"period {line.period}"]
+    if line.tariff_id is not None:
+        parts.append(f"tariff {line.tariff_id}")
+    if line.element is not None:
+        parts.append(f"element {line.element}")
+    if line.component is not None:
+        parts.append(f"component {line.component}")
+    return ", ".join(parts)
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def headline(audit: Audit) -> str:
+    """What the CDR claims, what is expected, and how far the two are apart."""
+    digits, currency = digits_of(audit.claimed), audit.currency
+    claimed = f"claimed {amount(audit.claimed, digits)} {currency}"
+    known = expected(audit)
+    awaited = f"{claimed}, expected {known} {currency}" if known else f"{claimed}, the expected amount is not known"
+    if audit.verdict is not Verdict.WRONG or audit.difference is None:
+        return awaited
+    least = "at least " if audit.at_least else ""
+    direction = "too much" if audit.difference > 0 else "too little"
+    return f"{awaited}: {least}{amount(audit.difference.copy_abs(), digits)} {currency} {direction}"
+
+
+def quoted(quote: Quote) -> str:
+    """What a plan would cost."""
+    known = amount(quote.total) if quote.total is not None else between(quote.low, quote.high)
+    return f"{known} {quote.currency}" if known else "the amount is not known"
+
+
+def reason(each: Reason) -> str:
+    """A reason with its place and its code."""
+    where = f"{each.pointer}: " if each.pointer else ""
+    return f"{where}{each.message} [{each.code}]"
+
+
+def notes(audit: Audit) -> Iterator[str]:
+    """Reasons, explanations and assumptions of an audit, a sentence each."""
+    yield from map(reason, audit.reasons)
+    yield from (f"explained by: {each.message} [{each.code}]" for each in audit.explanations)
+    yield from (f"assumed: {each}" for each in audit.assumptions)
+
+
+def readings(used: Readings) -> str:
+    """The readings that are not the default ones, in short."""
+    differing = used.differing()
+    shown = ", ".join(f"{name}={value}" for name, value in differing.items())
+    return f"read with {shown}" if shown else "read with the default readings"
+
+
+def summary(tally: AuditTally) -> list[str]:
+    """The number of CDRs by verdict, then a line for each currency."""
+    verdicts = ", ".join(f"{tally.counts[verdict]} {verdict.value}" for verdict in reversed(VERDICTS))
+    lines = [f"{counted(tally.total, 'CDR')}: {verdicts}"]
+    if tally.failed:
+        lines[0] += f"; {counted(tally.failed, 'document')} could not be audited"
+    lines += map(currency, tally.currencies)
+    if tally.other_currencies:
+        lines.append(f"{counted(tally.other_currencies, 'CDR')} in further currencies: not added up here")
+    return lines
+
+
+def currency(sums: CurrencySums) -> str:
+    """The sums of one currency in a sentence."""
+    said = [f"{sums.currency}: {counted(sums.cdrs, 'CDR')}, claimed {amount(sums.claimed)}"]
+    if sums.overcharged:
+        said.append(f"{amount(sums.overcharged)} too much")
+    if sums.undercharged:
+        said.append(f"{amount(sums.undercharged)} too little")
+    if sums.undecidable:
+        said.append(f"{amount(sums.undecidable)} undecidable")
+    if sums.not_summed:
+        said.append(f"{counted(sums.not_summed, 'amount')} too large or too small to add")
+    return ", ".join(said)
+
+
+def sum_cells(sums: CurrencySums) -> Sequence[str]:
+    """The sums of one currency as the cells below :data:`SUM_COLUMNS`."""
+    amounts = (sums.claimed, sums.expected, sums.overcharged, sums.undercharged, sums.undecidable)
+    return sums.currency, str(sums.cdrs), *map(amount, amounts)
+
+
+SUM_COLUMNS = ("currency", "CDRs", "claimed", "expected", "too much", "too little", "undecidable")
