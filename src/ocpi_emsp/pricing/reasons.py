@@ -20,6 +20,10 @@ class ReasonCode:
     code: str
     sentence: str
     plausibility: bool = False
+    default: str = ""
+    """Of a plausibility code, its setting unless told: ``on``, ``off``, or the limit from which it is named."""
+    unit: str = ""
+    """What the limit is in; empty for a code that is on or off alone."""
 
 
 _REASONS = (
@@ -43,4 +47,55 @@ _REASONS = (
     ReasonCode("work.limit", "The document has more divisions than are looked at; its bounds are wider."),
 )
 
-REASONS: Final[Mapping[str, ReasonCode]] = MappingProxyType({each.code: each for each in _REASONS})
+
+def _beside(code: str, sentence: str, default: str = "on", unit: str = "") -> ReasonCode:
+    return ReasonCode(code, sentence, plausibility=True, default=default, unit=unit)
+
+
+_BESIDE = (
+    _beside("duplicate", "Another CDR has the same driver, EVSE, start and energy."),
+    _beside("session.overlap", "The driver charged at two places at the same time, for longer than this.", "60", "s"),
+    _beside("connector.shared", "Two drivers charged on one connector at once, for longer than this.", "60", "s"),
+    _beside("token.unknown", "The auth_id is that of no token of ours."),
+    _beside("token.blocked", "The token was not valid any more when the session began."),
+    _beside(
+        "power.exceeded",
+        "The energy is more than this times what the connector can deliver in the time.",
+        "1.1",
+        "times",
+    ),
+    _beside("energy.without_cost", "Energy was delivered, and the total is 0."),
+    _beside("cost.without_energy", "There is a total, and no energy was delivered."),
+    _beside("cost.zero", "The total is 0, and the tariff is not free."),
+    _beside("session.long", "The session took longer than this.", "24", "h"),
+    _beside("session.short", "The session was shorter than this.", "60", "s"),
+    _beside("energy.low", "The energy is below this.", "off", "kWh"),
+    _beside("energy.high", "The energy is above this.", "1000", "kWh"),
+    _beside("cost.low", "The total is below this.", "off", "in the currency of the CDR"),
+    _beside("cost.high", "The total is above this.", "off", "in the currency of the CDR"),
+    _beside("periods.late", "The first charging period begins later than this after the session.", "60", "s"),
+    _beside("periods.after_stop", "A charging period begins after the session stopped."),
+    _beside("time.ahead", "The session starts or stops ahead of now, by more than this.", "60", "s"),
+    _beside("cdr.late", "The CDR came later than this after the session.", "35", "days"),
+    _beside("location.unknown", "The party has no such location."),
+    _beside("evse.unknown", "The location has no such EVSE."),
+    _beside("connector.unknown", "The EVSE has no such connector."),
+    _beside(
+        "tariff.dearer",
+        "Under the tariff that was published when the session began it costs less, by more than this.",
+        "0.005",
+        "in the currency of the CDR",
+    ),
+    _beside("currency.unusual", "The party's CDRs have another currency: at most this share has that one.", "10", "%"),
+    _beside("credit.without_original", "No CDR is known that this one gives credit for."),
+    _beside("credit.repeated", "Credit is given more than once for a CDR."),
+    _beside(
+        "credit.amount",
+        "The credit is not the total of its CDR, by more than this.",
+        "0.005",
+        "in the currency of the CDR",
+    ),
+    _beside("session.times", "Start or end differ from those of the session by more than this.", "60", "s"),
+)
+
+REASONS: Final[Mapping[str, ReasonCode]] = MappingProxyType({each.code: each for each in (*_REASONS, *_BESIDE)})

@@ -15,7 +15,6 @@ Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Se
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -32,11 +31,11 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
     CdrSummary,
-    ChargingPlace,
     SessionSummary,
     What,
 )
 from ocpi_emsp.models import SessionStatus
+from ocpi_emsp.pricing.places import ChargingPlace, evse_names, place_agreement
 
 THRESHOLD = 0.6
 """What a match by score needs: place and time alone reach it, place and energy alone do not."""
@@ -196,7 +195,7 @@ def _places_to_stand_at(place: ChargingPlace) -> Iterator[Hashable]:
     if place.evse_uid is None:
         yield "location alone", place.location_id.upper()
     else:
-        yield from _names(place)
+        yield from evse_names(place)
 
 
 def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
@@ -204,41 +203,8 @@ def _places_to_look_at(place: ChargingPlace) -> Iterator[Hashable]:
     if place.evse_uid is None:
         yield "location", place.location_id.upper()
     else:
-        yield from _names(place)
+        yield from evse_names(place)
         yield "location alone", place.location_id.upper()
-
-
-def _names(place: ChargingPlace) -> Iterator[Hashable]:
-    """What identifies an EVSE: its uid within the location, since some number them there; its EVSE id anywhere."""
-    if place.evse_uid:
-        yield "uid", place.location_id.upper(), place.evse_uid.upper()
-    if place.evse_id:
-        yield "evse_id", plain_evse_id(place.evse_id)
-
-
-def plain_evse_id(evse_id: str) -> str:
-    """An EVSE id as it compares: without separators, in upper case."""
-    return _SEPARATORS.sub("", evse_id).upper()
-
-
-_SEPARATORS = re.compile(r"[*-]")
-"""Of an EVSE id; they are optional (eMI3, cited in mod_locations.md 3.2)."""
-
-
-def place_agreement(one: ChargingPlace, other: ChargingPlace) -> float:
-    """1 for the same connector; of the same EVSE 0.9 where one of them names none, 0.7 for another one.
-
-    0.5 for the same location where one of the two names no EVSE; 0 for different places.
-    """
-    if one == other and one.connector_id is not None:
-        return 1.0
-    if one.evse_uid is None or other.evse_uid is None:
-        return 0.5 if one.location_id.upper() == other.location_id.upper() != "" else 0.0
-    if not set(_names(one)) & set(_names(other)):
-        return 0.0
-    if one.connector_id is None or other.connector_id is None:
-        return 0.9
-    return 1.0 if one.connector_id == other.connector_id else 0.7
 
 
 # --- the score ------------------------------------------------------------------------------------------------------

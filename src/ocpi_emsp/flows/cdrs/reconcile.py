@@ -28,7 +28,6 @@ from ocpi_emsp.flows.cdrs.matching import differences, match_all
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     Bounded,
     CdrSummary,
-    ChargingPlace,
     ConflictingCdr,
     Reconciliation,
     SessionSummary,
@@ -39,6 +38,7 @@ from ocpi_emsp.flows.inbound.stored import every, find, reader
 from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
 from ocpi_emsp.ports import Kind, Record
+from ocpi_emsp.pricing.places import ChargingPlace
 from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)
@@ -266,10 +266,5 @@ class _Documents:
             return None
 
     def _place(self, location: Location) -> ChargingPlace:
-        place = ChargingPlace(location.id)
-        if len(location.evses) == 1:
-            evse = location.evses[0]
-            connector_id = evse.connectors[0].id if len(evse.connectors) == 1 else None
-            if evse.uid or evse.evse_id:  # an incomplete copy may name neither
-                place = ChargingPlace(location.id, evse.uid, evse.evse_id, connector_id or None)
+        place = ChargingPlace.of(location)
         return self._places.setdefault(place, place)

@@ -18,6 +18,7 @@ from attrs import asdict, frozen
 
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.models import SessionStatus
+from ocpi_emsp.pricing.places import ChargingPlace
 
 T = TypeVar("T")
 How: TypeAlias = Literal["authorization_id", "id", "score"]
@@ -50,16 +51,6 @@ class Bounded(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
-
-
-@frozen
-class ChargingPlace:
-    """Where a session took place; None for what the location leaves open, with several EVSEs or connectors."""
-
-    location_id: str
-    evse_uid: str | None = None
-    evse_id: str | None = None
-    connector_id: str | None = None
 
 
 @frozen

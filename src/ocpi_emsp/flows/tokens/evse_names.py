@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ocpi_emsp.flows.cdrs.matching import plain_evse_id
 from ocpi_emsp.models import Evse
+from ocpi_emsp.pricing.places import plain_evse_id
 
 
 def uids_of(names: Iterable[str], evses: Sequence[Evse]) -> dict[str, str]:

@@ -1,0 +1,58 @@
+"""Plausibility beside the price: what in a CDR is suspicious, whatever its total says (docs/audit.md)."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.pricing.plausibility.around import of_surroundings
+from ocpi_emsp.pricing.plausibility.document import of_document
+from ocpi_emsp.pricing.plausibility.settings import CODES, DEFAULT, Plausibility
+from ocpi_emsp.pricing.plausibility.surroundings import (
+    Amounts,
+    KnownPlace,
+    KnownSession,
+    KnownToken,
+    Neighbour,
+    Surroundings,
+)
+from ocpi_emsp.pricing.result import Audit, Reason
+
+__all__ = [
+    "CODES",
+    "Amounts",
+    "KnownPlace",
+    "KnownSession",
+    "KnownToken",
+    "Neighbour",
+    "Plausibility",
+    "Surroundings",
+    "suspicions",
+    "with_suspicions",
+]
+
+_ORDER = {code: number for number, code in enumerate(CODES)}
+
+
+def suspicions(
+    cdr: Cdr,
+    amounts: Amounts | None = None,
+    settings: Plausibility = DEFAULT,
+    around: Surroundings | None = None,
+) -> tuple[Reason, ...]:
+    """What is suspicious in a CDR, in the order of the registry.
+
+    ``amounts``: what its own tariff gives, None where that was not reckoned; ``around``: what is known beside it, None
+    for the document alone.
+    """
+    connector = None if around is None else around.connector
+    found = list(of_document(cdr, amounts, settings, connector))
+    if around is not None:
+        found += of_surroundings(cdr, amounts, around, settings)
+    return tuple(sorted(found, key=lambda reason: _ORDER[reason.code])) if found else ()
+
+
+def with_suspicions(audit: Audit, cdr: Cdr, settings: Plausibility, around: Surroundings | None = None) -> Audit:
+    """The audit with what is suspicious under these settings, in place of what it had."""
+    found = suspicions(cdr, Amounts(audit.low, audit.high), settings, around)
+    return evolve(audit, reasons=(*(each for each in audit.reasons if each.code not in CODES), *found))

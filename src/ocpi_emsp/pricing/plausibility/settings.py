@@ -1,0 +1,106 @@
+"""What is looked at beside the price, as data, per party: each code is a setting.
+
+Rules of this module (docs/audit.md has a row for each code, with its default): ``off`` for a code that is not looked
+at; a number for the limit from which it is named, in the unit of the code; ``on`` for its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from attrs import field, frozen
+
+from ocpi_emsp.pricing.reasons import REASONS, ReasonCode
+from ocpi_emsp.scalars import given
+
+CODES: Final[Mapping[str, ReasonCode]] = MappingProxyType(
+    {code: each for code, each in REASONS.items() if each.plausibility}
+)
+"""The codes of plausibility."""
+_MOST: Final = Decimal(10) ** 12
+"""A limit; far above any session's, and small enough to reckon with."""
+
+
+def _read(settings: Mapping[str, Any]) -> Mapping[str, str]:
+    if not isinstance(settings, Mapping):
+        raise ValueError(
+            f"invalid plausibility '{given(settings)}': expected a mapping of codes to settings, "
+            "for example {'session.long': 48}"
+        )
+    read = {str(code): _setting(str(code), value) for code, value in settings.items()}
+    changed = {code: value for code, value in sorted(read.items()) if value != CODES[code].default}
+    return MappingProxyType(changed)
+
+
+def _setting(code: str, value: object) -> str:
+    if code not in CODES:
+        closest = get_close_matches(code, CODES, n=len(CODES), cutoff=0)
+        raise ValueError(f"invalid plausibility '{code}': expected one of {', '.join(closest)}, such as {closest[0]}")
+    known = CODES[code]
+    if value is False or str(value).lower() == "off":
+        return "off"
+    if (value is True or str(value).lower() == "on") and known.default != "off":
+        return known.default
+    limit = _number(value) if known.unit else None
+    if limit is None:
+        expected = f"a number ({known.unit}) or off, for example 60" if known.unit else "on or off, for example off"
+        raise ValueError(f"invalid plausibility {code} '{given(value)}': expected {expected}")
+    return f"{limit.normalize():f}"
+
+
+def _number(value: object) -> Decimal | None:
+    """A limit, or None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    is_usable = (
+        number.is_finite() and 0 <= number <= _MOST and number.adjusted() > -12 and len(number.as_tuple()[1]) < 30
+    )
+    return number if is_usable or (number.is_finite() and not number) else None
+
+
+@frozen
+class Plausibility:
+    """Which codes are looked at, and from which limits they are named: an entry for each that is not at its default.
+
+    The settings of a code: ``off``, ``on``, or its limit as a number or as text. Raises ValueError that names the code.
+    """
+
+    changes: Mapping[str, str] = field(factory=dict, converter=_read)
+    _limits: Mapping[str, Decimal] = field(init=False, eq=False, repr=False)
+    """Of each code that is looked at; 0 for one that is on or off alone."""
+
+    @_limits.default
+    def _find_limits(self) -> Mapping[str, Decimal]:
+        settings = self.as_json()
+        return {
+            code: Decimal(value) if CODES[code].unit else Decimal(0)
+            for code, value in settings.items()
+            if value != "off"
+        }
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """These settings with some changed. Raises ValueError."""
+        return type(self)({**self.changes, **settings})
+
+    def has(self, code: str) -> bool:
+        """True for a code that is looked at."""
+        return code in self._limits
+
+    def limit(self, code: str) -> Decimal | None:
+        """The limit of a code that has one; None if it is off."""
+        return self._limits.get(code)
+
+    def as_json(self) -> dict[str, str]:
+        """Every setting by code."""
+        return {code: self.changes.get(code, known.default) for code, known in CODES.items()}
+
+
+DEFAULT: Final = Plausibility()

@@ -1,0 +1,117 @@
+"""What is known around a CDR: plain data, gathered by a flow or made by hand.
+
+Rules of this module: None is what nobody looked for, and names nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from attrs import field, frozen
+
+from ocpi_emsp.models import Cdr, Connector
+from ocpi_emsp.pricing.places import ChargingPlace
+
+SAME_START: Final = 60
+"""Seconds between two clocks that show the same moment."""
+
+
+@frozen(kw_only=True)
+class Neighbour:
+    """Another CDR, or a session: of the same driver, or at the same place."""
+
+    id: str
+    auth_id: str
+    place: ChargingPlace
+    start_date_time: datetime
+    stop_date_time: datetime
+    total_energy: Decimal
+    total_cost: Decimal
+    currency: str
+
+    @classmethod
+    def of(cls, cdr: Cdr, name: str = "") -> Neighbour:
+        """What others see of a CDR; ``name`` where its id alone does not say which one it is."""
+        return cls(
+            id=name or cdr.id,
+            auth_id=cdr.auth_id,
+            place=ChargingPlace.of(cdr.location),
+            start_date_time=cdr.start_date_time,
+            stop_date_time=cdr.stop_date_time,
+            total_energy=cdr.total_energy,
+            total_cost=cdr.total_cost,
+            currency=cdr.currency,
+        )
+
+    @property
+    def driver(self) -> str:
+        """The ``auth_id`` as it compares: without case."""
+        return self.auth_id.upper()
+
+    @property
+    def is_credit(self) -> bool:
+        """True for a negative total (docs/spec-choices.md)."""
+        return self.total_cost < 0
+
+
+@frozen
+class Amounts:
+    """What a session costs under a tariff: equal bounds where that is certain, None for no bound."""
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+@frozen(kw_only=True)
+class KnownPlace:
+    """Whether the party has the place; None for what cannot be said."""
+
+    location: bool | None = None
+    evse: bool | None = None
+    connector: bool | None = None
+
+
+@frozen(kw_only=True)
+class KnownToken:
+    """What is stored of the token of a CDR."""
+
+    is_ours: bool
+    blocked_since: datetime | None = None
+    """Since when it is not valid; None where it is, or where that is not known."""
+
+
+@frozen(kw_only=True)
+class KnownSession:
+    """The times of the session of a CDR."""
+
+    id: str
+    start_datetime: datetime
+    end_datetime: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What is known around one CDR."""
+
+    now: datetime | None = None
+    received_at: datetime | None = None
+    """When the CDR came, where it could have come at once: the party was connected when the session ended."""
+    others: Sequence[Neighbour] = ()
+    """Other CDRs of the driver or at the place, in the time of the session; other originals and credits of it."""
+    are_all: bool = False
+    """True where ``others`` are all that could be: then a credit has no original that is not among them."""
+    reference: str | None = None
+    """The id of the CDR that a credit names (``credit_reference_id`` of OCPI 2.2)."""
+    session: KnownSession | None = None
+    place: KnownPlace = KnownPlace()
+    connector: Connector | None = None
+    """The used connector as stored."""
+    token: KnownToken | None = None
+    published: Amounts | None = None
+    """What the session costs under the tariff that was published when it began."""
+    published_id: str = ""
+    currencies: Mapping[str, int] = field(factory=dict)
+    """How many other CDRs, sessions and tariffs of the party have each currency; a sample."""

@@ -1,0 +1,74 @@
+"""Numbers and times of any size: compared without an exception, and written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
+from typing import Final
+
+from ocpi_emsp.pricing.result import text
+
+_ANY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+_LONGEST: Final = 40
+"""Digits of a number that are written out."""
+
+
+def seconds(start: datetime, end: datetime) -> Decimal:
+    """The time between two moments in whole seconds; negative where the end comes first."""
+    span = end - start
+    return Decimal(span.days * 86400 + span.seconds)
+
+
+def above(one: Decimal, other: Decimal, by: Decimal = Decimal(0)) -> bool:
+    """Whether ``one`` is greater than ``other`` by more than ``by``."""
+    with localcontext(_ANY):
+        return one - other > by
+
+
+def differ(one: Decimal, other: Decimal, by: Decimal) -> bool:
+    """Whether the two are further apart than ``by``."""
+    return above(one, other, by) or above(other, one, by)
+
+
+def product(*factors: Decimal | int) -> Decimal:
+    """The product, to 50 digits."""
+    with localcontext(_ANY):
+        found = Decimal(1)
+        for factor in factors:
+            found *= factor
+        return found
+
+
+def written(number: Decimal) -> str:
+    """A number for a sentence; one that is very long as a power of ten."""
+    if abs(number.adjusted()) > _LONGEST or len(number.as_tuple().digits) > _LONGEST:
+        return f"{number:.3E}"
+    return text(number) or "0"
+
+
+def rounded(number: Decimal) -> str:
+    """A number that was reckoned, to three decimals."""
+    if abs(number.adjusted()) > _LONGEST:
+        return f"{number:.3E}"
+    with localcontext(_ANY):
+        return text(round(number, 3)) or "0"
+
+
+def lasting(count: Decimal) -> str:
+    """A number of seconds as hours, minutes and seconds."""
+    hours, rest = divmod(int(count), 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{value} {unit}" for value, unit in ((hours, "h"), (minutes, "min"), (left, "s")) if value]
+    return " ".join(parts) or "0 s"
+
+
+def at(moment: datetime) -> str:
+    """A moment in UTC, as on the wire."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def naming(ids: Sequence[str]) -> str:
+    """The first three ids, and how many there are beside them."""
+    more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+    return ", ".join(f"'{each}'" for each in sorted(ids)[:3]) + more
