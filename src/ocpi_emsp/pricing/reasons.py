@@ -21,7 +21,7 @@ class ReasonCode:
     sentence: str
     plausibility: bool = False
     default: str = ""
-    """Of a plausibility code, its setting unless told: ``on``, ``off``, or the limit from which it is named."""
+    """Of a plausibility code, its default setting: ``on``, ``off``, or the limit from which it is named."""
     unit: str = ""
     """What the limit is in; empty for a code that is on or off alone."""
 
@@ -75,7 +75,7 @@ _BESIDE = (
     _beside("cost.high", "The total is above this.", "off", "in the currency of the CDR"),
     _beside("periods.late", "The first charging period begins later than this after the session.", "60", "s"),
     _beside("periods.after_stop", "A charging period begins after the session stopped."),
-    _beside("time.ahead", "The session starts or stops ahead of now, by more than this.", "60", "s"),
+    _beside("time.ahead", "The session starts or stops later than the current time, by more than this.", "60", "s"),
     _beside("cdr.late", "The CDR came later than this after the session.", "35", "days"),
     _beside("location.unknown", "The party has no such location."),
     _beside("evse.unknown", "The location has no such EVSE."),
