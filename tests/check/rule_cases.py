@@ -228,7 +228,11 @@ HITS: dict[str, list[tuple[type[Any], Changes, str]]] = {
         (Cdr, {"/location/evses/1": base(Evse) | {"uid": "3257", "evse_id": None}}, "/location/evses"),
     ],
     "cdr.currency.tariff": [(Cdr, {"/tariffs/1": base(Tariff) | {"currency": "SEK"}}, "/tariffs/1/currency")],
-    "cdr.negative": [(Cdr, {"/total_time": -2}, "/total_time"), (Cdr, {"/total_energy": -2}, "/total_energy")],
+    "cdr.negative": [
+        (Cdr, {"/total_time": -2}, "/total_time"),
+        (Cdr, {"/total_energy": -2}, "/total_energy"),
+        (Cdr, {"/total_cost": -1, f"{PARKING}/volume": Decimal("-0.5")}, "/total_cost"),  # volumes of both signs
+    ],
     "cdr.energy.total": [
         (Cdr, {"/total_energy": Decimal("15.36")}, "/total_energy"),
         (Cdr, {"/total_energy": 0}, "/total_energy"),
@@ -411,7 +415,7 @@ MISSES: dict[str, list[tuple[type[Any], Changes]]] = {
     "cdr.stop.order": [(Cdr, {"/stop_date_time": "2015-06-29T21:00:00Z"})],
     "cdr.location.evse": [(Cdr, {"/location/evses/0/status": "CHARGING"})],
     "cdr.currency.tariff": [(Cdr, {"/tariffs": []}), (Cdr, {"/currency": "SEK", "/tariffs/0/currency": "SEK"})],
-    "cdr.negative": [(Cdr, {"/total_cost": 0, "/total_parking_time": None})],
+    "cdr.negative": [(Cdr, {"/total_cost": 0, "/total_parking_time": None}), (Cdr, {"/total_cost": -1})],
     "cdr.energy.total": [
         (Cdr, {"/total_energy": Decimal("15.34")}),
         (Cdr, {"/total_energy": Decimal("15.343")}),

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from ocpi_emsp.check.credits import as_charged
 from ocpi_emsp.check.examples import Example
 from ocpi_emsp.check.policy import Policy
 from ocpi_emsp.check.registry import Context, Walk
@@ -76,7 +77,7 @@ def _examined(
     now = now or datetime.now(UTC)
     value = diagnose_into(findings, kind, document, now if dated else None)
     if value is not None and sense:
-        _WALK(value, Context(now), findings)
+        _WALK(as_charged(value), Context(now), findings)
     return value, findings.report()
 
 

@@ -1,7 +1,7 @@
 """mod_cdrs.md: CDR, its charging periods and dimensions.
 
 Rules of this module: totals are compared within rounding: each number may be off by one in its last written decimal,
-a time by what a second at either end makes.
+a time by what a second at either end makes. A credit is looked at as the CDR that it takes back (credits.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ocpi_emsp.check.examples import broken, broken_at
+from ocpi_emsp.check.credits import is_credit
+from ocpi_emsp.check.examples import Example, broken, broken_at
 from ocpi_emsp.check.numbers import above, differ, exceeds, hours, rounding, total
 from ocpi_emsp.check.registry import NOTE, Chapter, Hit, negative
 from ocpi_emsp.check.sessions import in_wh, not_one_connector, out_of_order, outside, periods_repeated, volumes
@@ -48,9 +49,25 @@ def cdr_currency(cdr: Cdr) -> Iterator[Hit]:
             yield ("tariffs", index, "currency"), message
 
 
-@CDRS.rule("cdr.negative", "A total of a CDR is negative.", broken(Cdr, total_cost=-1))
+@CDRS.rule(
+    "cdr.negative",
+    "A total of a CDR is negative, and the CDR is not a credit.",
+    Example(Cdr, {"/charging_periods/0/dimensions/0/type": "FLAT", "/total_energy": -1}),
+)
 def cdr_negative(cdr: Cdr) -> Iterator[Hit]:
-    yield from negative(cdr, ("total_cost", "total_energy", "total_time", "total_parking_time"))
+    totals = ("total_energy", "total_time", "total_parking_time")
+    yield from negative(cdr, totals if is_credit(cdr) else ("total_cost", *totals))
+
+
+@CDRS.rule(
+    "cdr.credit",
+    "total_cost is negative and the volumes are of one sign: read as a credit, which takes a CDR back.",
+    broken(Cdr, total_cost=Decimal("-7.1")),
+    severity=NOTE,
+)
+def cdr_credit(cdr: Cdr) -> Iterator[Hit]:
+    if is_credit(cdr):
+        yield ("total_cost",), f"total_cost is {shown(cdr.total_cost)}: this is a credit"
 
 
 @CDRS.rule("cdr.energy.total", "total_energy is not the sum of the ENERGY volumes.", broken(Cdr, total_energy=16))

@@ -105,7 +105,8 @@ _MARKUP = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,15}(?:\s[^<>=]*=[^<>]*|\s*/?)>|<
 
 def _values(value: Any, fields: Mapping[type[Any], tuple[str, ...]]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Place and value of each of these fields that is given, of every item of a list."""
-    for name in fields[type(value)]:
+    named = next(fields[kind] for kind in type(value).__mro__ if kind in fields)  # UnreadRestrictions have a base
+    for name in named:
         found = getattr(value, name)
         if isinstance(found, tuple):
             for index, item in enumerate(found):

@@ -148,7 +148,7 @@ class Walk:
         forms: Mapping[str, inspect.Type] = {each.name: bare(each.type) for each in fields}
         plan = _Plan(
             model.clause,
-            tuple(self._by_model.get(model, ())),
+            tuple(rule for base in model.__mro__ for rule in self._by_model.get(base, ())),
             tuple(name for name, form in forms.items() if isinstance(form, inspect.DataclassType)),
             tuple(
                 name
