@@ -242,6 +242,7 @@ TABLE: dict[str, Expected] = {
     "missing-evses": Expected(then=("--full",), again=None),
     "upper-case-languages": Expected(then=("--full",), again=COUNT),
     "untimed-periods": Expected(),
+    "overcharging": Expected(),
     "bad-objects": Expected(status=1, created=9, rejected=3, then=("--full",), again=9),
     "clock-skew": Expected(),
     "no-single-objects": Expected(

@@ -43,7 +43,9 @@ def test_the_arguments_are_those_of_the_simulated_cpo() -> None:
     assert asked == {"country_code": "BE", "party_id": "XYZ", "locations": 7, "evses": 0, "sessions": 1, "cdrs": 2}
     assert settings("--page-limit", "2", "--preset", "loop") == {"page_limit": 2, "next_link": "loop"}
     for name, preset in PRESETS.items():
-        assert settings("--preset", name) == preset
+        one_of_each = {"cdrs": 16, "sessions": 22} if name == "overcharging" else {}
+        assert settings("--preset", name) == preset | one_of_each
+    assert settings("--preset", "overcharging", "--cdrs", "3")["cdrs"] == 3
 
 
 def test_an_unknown_preset_is_a_usage_error(command: Command) -> None:

@@ -6,6 +6,7 @@ With --list-presets it only prints their names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict
@@ -51,7 +52,13 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     asked = {name: getattr(arguments, name) for name in ("page_limit", *_COUNTS)}
     if (token := token_of(arguments, "token_a")) is not None:
         asked["token_a"] = token.reveal()
-    return settings | {name: value for name, value in asked.items() if value is not None}
+    return _one_of_each(settings) | settings | {name: value for name, value in asked.items() if value is not None}
+
+
+def _one_of_each(settings: Mapping[str, Any]) -> dict[str, int]:
+    """As many CDRs, and sessions to them, as there are kinds that the CDRs have in turn."""
+    kinds = len(settings.get("overcharging", ()))
+    return {"cdrs": kinds, "sessions": kinds * 4 // 3 + 1} if kinds else {}
 
 
 def _print_ready(ready: Any) -> None:

@@ -37,7 +37,7 @@ simulate_cpo = command(
     option("--locations", "how many locations", type=o.count),
     option("--evses", "how many EVSEs of each location", type=o.count),
     option("--sessions", "how many sessions", type=o.count),
-    option("--cdrs", "how many CDRs", type=o.count),
+    option("--cdrs", "how many CDRs (default: 4; with --preset overcharging one of each kind)", type=o.count),
     option("--page-limit", "the most objects on a page (default: 10)", type=o.at_least_one),
     option("--preset", "a way in which real partners deviate; see --list-presets", metavar="NAME"),
     o.flag(

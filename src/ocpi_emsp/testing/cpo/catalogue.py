@@ -18,6 +18,7 @@ from attrs import frozen
 
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.documents import are_rewritten, rewritten
+from ocpi_emsp.testing.cpo.overcharging import DUPLICATE, OVERCHARGES, kind_of
 from ocpi_emsp.testing.cpo.settings import Settings
 from ocpi_emsp.testing.cpo.templates import LocationTexts
 from ocpi_emsp.testing.cpo.wire import Document, encode, merge, parse_timestamp, timestamp, utc_now
@@ -285,9 +286,11 @@ class Catalogue:
         )
 
     def _cdr(self, index: int) -> Document:
-        of = self._session(_completed(index))
+        kind = kind_of(index, self._settings.overcharging)
+        of = self._session(_completed(0 if kind == DUPLICATE else index))
         tariff = self._tariff_of(of["location"])
-        return samples.cdr(f"CDR{index + 1}", of=of, tariffs=[tariff] if tariff else [])
+        cdr = samples.cdr(f"CDR{index + 1}", of=of, tariffs=[tariff] if tariff else [])
+        return OVERCHARGES[kind](cdr) | {"last_updated": timestamp(_cdr_updated(index))}
 
     def _used_location(self, session_index: int) -> Document:
         """Where a session takes place, with only the EVSE used."""

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from attrs import Attribute, converters, define, field, fields, validators
 
+from ocpi_emsp.testing.cpo.overcharging import OVERCHARGES
+
 HUB_OWNERS: Final = ("operator.name", "evse_id")
 NEXT_LINKS: Final = (
     "absolute",
@@ -128,6 +130,7 @@ class Deviations:
     - `faulty_copies`, `newer_names`, `half_empty`: see `documents.py`
     - `twins`: the first EVSE of a location stands twice, first with another status
     - `null_lists`, `null_members`, `missing_evses`, `upper_case_languages`, `untimed_periods`: see `documents.py`
+    - `overcharging`: kinds of `overcharging.OVERCHARGES`; the CDRs are of these kinds in turn, none: all are right
     - `bad_objects`: of ten listed objects, the third has no id, the sixth lacks a required field, the ninth has a
       field of a wrong type; a GET of a single object gives the good one
     - `clock_skew`: seconds by which the CPO's clock is ahead: in envelopes, and in what it changes
@@ -209,6 +212,10 @@ class Deviations:
     missing_evses: bool = False
     upper_case_languages: bool = False
     untimed_periods: bool = False
+    overcharging: Sequence[str] = field(
+        default=(),
+        validator=validators.deep_iterable(validators.in_(OVERCHARGES), validators.instance_of((list, tuple))),
+    )
     bad_objects: bool = False
     clock_skew: float = field(default=0.0, converter=float)
     single_objects: bool = True

@@ -8,6 +8,8 @@ row in docs/simulated-cpo.md, and a test.
 
 from typing import Any, Final
 
+from ocpi_emsp.testing.cpo.overcharging import OVERCHARGES
+
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base64": {"accept_base64_token": True, "send_base64_token": True},
@@ -83,6 +85,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "missing-evses": {"missing_evses": True},
     "upper-case-languages": {"upper_case_languages": True},
     "untimed-periods": {"untimed_periods": True},
+    "overcharging": {"overcharging": tuple(OVERCHARGES)},
     "bad-objects": {"bad_objects": True},
     "clock-skew": {"clock_skew": 7200.0},
     "no-single-objects": {"single_objects": False},

@@ -208,7 +208,7 @@ def tariff(
     }
 
 
-def _prices(of: Document | None) -> tuple[Decimal, Decimal]:
+def prices(of: Document | None) -> tuple[Decimal, Decimal]:
     """The prices of energy and parking in the last element, the one without restrictions."""
     if of is None:
         return ENERGY_PRICE, PARKING_PRICE
@@ -235,7 +235,7 @@ def session(
 
     `at` is the location with only the EVSE used (see `relevant`); the costs follow `tariff`.
     """
-    energy_price, parking_price = _prices(tariff)
+    energy_price, parking_price = prices(tariff)
     parked, stop = start + CHARGING, start + CHARGING + PARKING
     completed = status == "COMPLETED"
     cost = kwh * energy_price + (_hours(PARKING) * parking_price if completed else 0)
