@@ -133,6 +133,13 @@ class Query:
     kind: str
     country_code: str | None = None
     party_id: str | None = None
+    auth_id: str | None = None
+    """CDRs, sessions, or tokens of ours, with this ``auth_id``."""
+    location_id: str | None = None
+    """CDRs at this location."""
+    start_from: datetime | None = None
+    start_to: datetime | None = None
+    """CDRs, or sessions, that start in ``[start_from, start_to)``."""
     date_from: datetime | None = None
     date_to: datetime | None = None
     received_from: datetime | None = None

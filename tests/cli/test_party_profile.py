@@ -70,6 +70,7 @@ def test_fields_are_set_and_taken_back(command: Command, tmp_path: Path) -> None
         "actions": ("datetime.zone:error", {"datetime.zone": "error"}),
         "matrix": ("matrix.csv", SupportMatrix.full().to_csv()),
         "readings": ("step=per_period, vat=21.0", '{"step": "per_period", "vat": "21.0"}'),
+        "plausibility": ("session.long=48, duplicate=off", '{"duplicate": "off", "session.long": "48"}'),
     }
     argv = [f"--set={name}={text}" for name, (text, _) in values.items()]
     assert changed(profile(command, *argv)) == {name: value for name, (_, value) in values.items()}
@@ -121,6 +122,7 @@ BAD = [
     (["--set", "readings=steps=none"], "invalid reading 'steps': expected one of step, "),
     (["--set", "readings=step=never"], "invalid reading step 'never': expected one of session_last, "),
     (["--set", "readings=step"], "invalid reading step '': expected one of session_last, "),
+    (["--set", "plausibility=session.lang=1"], "invalid plausibility 'session.lang': expected one of session.long, "),
     (["--set", "readings={"], "invalid readings '{': expected a mapping of readings to values, or a JSON object"),
     (["--set", "matrix=nowhere.csv"], "matrix: nowhere.csv: cannot be read"),
 ]

@@ -18,9 +18,10 @@ from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.flows.parties.extra_headers import ExtraHeader
 from ocpi_emsp.flows.parties.party import Party, PartyState, Profile, RuleAction
 from ocpi_emsp.flows.parties.profile import DEFAULTS
+from ocpi_emsp.flows.parties.profile_plausibility import plausibility_of
 from ocpi_emsp.flows.parties.profile_readings import readings_of
 from ocpi_emsp.models import Endpoint, ModuleID
-from ocpi_emsp.pricing import Readings
+from ocpi_emsp.pricing import Plausibility, Readings
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import credentials, token
@@ -74,6 +75,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "hosts": (["API.Example.com.", "bücher.example", "api.example.com"], ("api.example.com", "xn--bcher-kva.example")),
     "without_locations": (True, True),
     "readings": ({"vat": 21, "step": "per_period", "flat": "session"}, '{"step": "per_period", "vat": "21"}'),
+    "plausibility": (
+        {"session.long": 48, "duplicate": False, "session.short": "60"},
+        '{"duplicate": "off", "session.long": "48"}',
+    ),
 }
 
 
@@ -96,6 +101,16 @@ def test_readings_are_given_as_a_mapping_an_object_or_readings_and_taken_apart_f
     assert partner.set_profile(readings={"flat": "session"}).readings is None
     other_version = evolve(profile, readings='{"flat": "each_period", "step": "of_tomorrow", "tomorrow": "1"}')
     assert readings_of(other_version) == Readings(flat="each_period")
+
+
+def test_plausibility_is_given_as_a_mapping_an_object_or_itself(cpo: Peer) -> None:
+    partner, profile = cpo.emsp.partner("NL-TNM"), Profile()
+    for given in ({"cdr.late": 7.5}, '{"cdr.late": 7.50, "duplicate": true}', Plausibility({"cdr.late": "7.5"})):
+        profile = partner.set_profile(plausibility=given)
+        assert plausibility_of(profile) == Plausibility({"cdr.late": Decimal("7.5")})
+    assert partner.set_profile(plausibility={"duplicate": "on"}).plausibility is None
+    other_version = evolve(profile, plausibility='{"duplicate": "off", "cdr.late": "soon", "tomorrow": "1"}')
+    assert plausibility_of(other_version) == Plausibility({"duplicate": "off"})
 
 
 def test_rules_count_as_something_else_with_a_policy_of_the_partys_own(cpo: Peer) -> None:
@@ -195,6 +210,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("readings", {"vat": 1e-300}, "invalid reading vat '"),
     ("readings", {"vat": True}, "invalid reading vat 'True': expected a number of 0 or more"),
     ("readings", "[" * 100_000, "expected a mapping of readings to values"),
+    ("plausibility", 7, "invalid plausibility '7': expected a mapping of codes to settings, or a JSON object"),
+    ("plausibility", '["duplicate"]', "expected a mapping of codes to settings"),
+    ("plausibility", "[" * 100_000, "expected a mapping of codes to settings"),
+    ("plausibility", {1: "off"}, "invalid plausibility '1': expected a mapping of codes to settings"),
+    ("plausibility", {"duplicates": "off"}, "invalid plausibility 'duplicates': expected one of duplicate, "),
+    ("plausibility", {"session.long": "never"}, "invalid plausibility session.long 'never': expected a number"),
+    ("plausibility", {"session.long": 10**5000}, "invalid plausibility session.long '"),
+    ("plausibility", '{"session.long": 1e999999999}', "invalid plausibility session.long '1e999999999'"),
     ("trailing_slash", "yes", "invalid trailing_slash 'yes': expected True or False"),
 ]
 

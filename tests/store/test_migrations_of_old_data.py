@@ -53,6 +53,7 @@ def test_an_old_database_with_data_is_upgraded(database: Database, revision: str
         assert_states(database)
         assert_listed(database, tables)
         assert_places(database, [("IT", "A", 0), ("DE", "A", 0), ("IT", "B", 1), ("DE", "B", 1), ("IT", "C", 2)])
+        assert [row["location_id"] for row in database.rows("cdrs", "location_id")] == ["LOC1"]
         assert_goes_on(store, database)
 
 
@@ -73,6 +74,8 @@ STATED = {"received", "document", "content_hash"}
 
 def without_new(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows without the columns that are new, or changed."""
+    if table == "cdrs":
+        rows = [{name: value for name, value in row.items() if name != "location_id"} for row in rows]
     left_out = NEW - {"state"} if table == "parties" else NEW | STATED if table == "commands" else NEW
     return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,9 +12,13 @@ import pytest
 from attrs import define, evolve
 from sqlalchemy import create_engine, event
 
-from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Key, Kind, Query
+from ocpi_emsp.codec import decode
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Key, Kind, Query, Record
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import BASE, LOCATION, evse, record
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
 from store.sql import created
 
 FEW, MANY = 20, 2000
@@ -121,3 +125,36 @@ def test_a_new_postgresql_finds_a_record_by_its_identity(postgres_url: str, kind
     finally:
         engine.dispose()
         store.close()
+
+
+VIEW = decode(Cdr, encode(samples.cdr()))
+CHARGES: dict[str, dict[str, Any]] = {
+    "by driver": {"auth_id": "D1", "start_from": BASE, "start_to": AFTER},
+    "by location": {"location_id": "L1", "start_from": BASE, "start_to": AFTER},
+}
+
+
+@pytest.mark.parametrize("name", CHARGES)
+def test_no_more_is_read_of_what_is_charged_than_is_asked_for(
+    name: str, store: BlockingStore, counter: Counter
+) -> None:
+    def read(tx: BlockingTransaction) -> Any:
+        return tx.page(Query(kind=Kind.CDR, count=False, limit=9, **CHARGES[name])).records
+
+    with store.blocking_transaction() as tx:
+        tx.put(charge("MINE", "D1", "L1", BASE))
+    cost = []
+    for start, end in ((0, FEW), (FEW, 20 * FEW)):
+        with store.blocking_transaction() as tx:
+            for number in range(start, end):
+                tx.put(charge(f"OTHER {number}", "D2", "L2", BASE))
+                tx.put(charge(f"LATER {number}", "D1", "L1", AFTER))
+        cost.append(counted(store, counter, read, ["MINE"]))
+    assert 0 < cost[1] < 2 * cost[0] < 20 * FEW
+
+
+def charge(name: str, auth_id: str, location_id: str, start: datetime) -> Record:
+    """A CDR; its view has what it is found by, so the document may have nothing."""
+    location = evolve(VIEW.location, id=location_id)
+    view = evolve(VIEW, auth_id=auth_id, start_date_time=start, location=location)
+    return evolve(record(Key(Kind.CDR, "NL", "TNM", name)), view=view)

@@ -61,7 +61,7 @@ def _shown(field: str, value: Any) -> str:
             return "none"
         case str() if field == "matrix":
             return f"its own, {counted(value.count(chr(10)) - 1, 'row')}"
-        case str() if field == "readings":
+        case str() if field in ("readings", "plausibility"):
             return ", ".join(f"{name}={chosen}" for name, chosen in json.loads(value).items())
         case list():
             return ", ".join(value)
@@ -156,7 +156,7 @@ def _plain_headers(text: str) -> dict[str, str]:
 
 
 def _readings(text: str) -> str | dict[str, str]:
-    """Readings as NAME=VALUE with commas, or as a JSON object."""
+    """Readings, or settings of plausibility, as NAME=VALUE with commas, or as a JSON object."""
     return text if text.lstrip().startswith("{") else _endpoints(text)
 
 
@@ -180,5 +180,6 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "headers": headers_of,
     "matrix": _file,
     "readings": _readings,
+    "plausibility": _readings,
 }  # fmt: skip
 """How the text of a field is read; any other is a text to the profile as well."""

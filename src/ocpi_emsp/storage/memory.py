@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.storage.charges import ChargeIndex, asks_for_charges, charge_of, is_asked_for
 from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _K = TypeVar("_K")
@@ -38,6 +39,7 @@ class MemoryStore:
         self._records: dict[str, dict[Key, Record]] = {}
         self._evses: dict[tuple[str, str, str], dict[Key, None]] = {}
         self._ids: dict[tuple[str, str], dict[Key, None]] = {}
+        self._charges = ChargeIndex()
         self._journal: dict[str, dict[str, Entry]] = {topic: {} for topic in TOPICS}
         self._of_key: dict[tuple[str, Key | None], dict[str, None]] = {}
         """The ids of the entries of a topic under a key."""
@@ -69,6 +71,7 @@ class MemoryStore:
                     self._evses.setdefault(_location(key), {})[key] = None
                 self._ids.setdefault((key.kind, key.id), {})[key] = None
             kept[key] = record
+            self._charges.put(key, charge_of(record))
         for entry_id, entry in journal.items():
             self._place(entry_id, entry)
 
@@ -81,6 +84,7 @@ class MemoryStore:
 
     def _forget(self, kept: dict[Key, Record], key: Key) -> None:
         kept.pop(key, None)
+        self._charges.put(key, None)
         of_id = self._ids.get((key.kind, key.id), {})
         of_id.pop(key, None)
         if not of_id:
@@ -198,7 +202,10 @@ class _MemoryTransaction:
 
     async def page(self, query: Query) -> Page:
         records: Mapping[Key, Record] = self._store._records.get(query.kind, {})
-        if query.id is not None:
+        if asks_for_charges(query):
+            charged = sorted((records[key] for key in self._store._charges.keys(query)), key=_sequence_of)
+            records = {each.key: each for each in charged}
+        elif query.id is not None:
             records = {key: records[key] for key in self._store._ids.get((query.kind, query.id), ())}
         changed = {key: record for key, record in self._records.items() if key.kind == query.kind}
         if changed:
@@ -206,6 +213,8 @@ class _MemoryTransaction:
             for key, record in changed.items():
                 _merge(merged, key, record)
             records = merged
+            if asks_for_charges(query):  # what is selected by now may not have been before
+                records = {each.key: each for each in sorted(merged.values(), key=_sequence_of)}
         matching = (record for record in records.values() if _matches(record, query))
         if not query.count:
             return Page(list(islice(matching, query.offset, query.offset + query.limit)), 0)
@@ -286,7 +295,7 @@ class _MemoryTransaction:
         changes[key] = value
 
 
-def _sequence_of(entry: Entry) -> int:
+def _sequence_of(entry: Entry | Record) -> int:
     return entry.sequence
 
 
@@ -326,5 +335,6 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.received_from is None or query.received_from <= record.received_at)
         and (query.received_to is None or record.received_at < query.received_to)
         and (query.id is None or query.id == key.id)
+        and (not asks_for_charges(query) or is_asked_for(charge_of(record), query))
         and (query.id_in_any_case is None or query.id_in_any_case.lower() == key.id.lower())
     )

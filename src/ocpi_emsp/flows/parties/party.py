@@ -167,6 +167,8 @@ class Profile:
     authorization."""
     readings: str | None = None
     """How its prices are read where that differs from the default, as a JSON object: see profile_readings.py."""
+    plausibility: str | None = None
+    """What is looked at beside the price of its CDRs, as far as that differs from the default; a JSON object."""
 
     @property
     def is_hub(self) -> bool:

@@ -39,6 +39,7 @@ from ocpi_emsp.flows.parties.party import (
     with_policy,
 )
 from ocpi_emsp.flows.parties.pending_push import request_push_if_enabled
+from ocpi_emsp.flows.parties.profile_plausibility import stored_plausibility
 from ocpi_emsp.flows.parties.profile_readings import stored_readings
 from ocpi_emsp.models import Credentials, Endpoint, ModuleID
 from ocpi_emsp.ports import Transaction
@@ -301,4 +302,5 @@ _READERS: Mapping[str, _Value] = {
     "hosts": _hosts,
     "without_locations": _flag,
     "readings": stored_readings,
+    "plausibility": stored_plausibility,
 }

@@ -23,6 +23,8 @@ CODES: Final[Mapping[str, ReasonCode]] = MappingProxyType(
 """The codes of plausibility."""
 _MOST: Final = Decimal(10) ** 12
 """A limit; far above any session's, and small enough to reckon with."""
+_LONGEST: Final = 30
+"""Its digits."""
 
 
 def _read(settings: Mapping[str, Any]) -> Mapping[str, str]:
@@ -41,15 +43,23 @@ def _setting(code: str, value: object) -> str:
         closest = get_close_matches(code, CODES, n=len(CODES), cutoff=0)
         raise ValueError(f"invalid plausibility '{code}': expected one of {', '.join(closest)}, such as {closest[0]}")
     known = CODES[code]
-    if value is False or str(value).lower() == "off":
+    word = value.lower() if isinstance(value, str) else value
+    if word is False or word == "off":
         return "off"
-    if (value is True or str(value).lower() == "on") and known.default != "off":
+    if (word is True or word == "on") and known.default != "off":
         return known.default
     limit = _number(value) if known.unit else None
     if limit is None:
         expected = f"a number ({known.unit}) or off, for example 60" if known.unit else "on or off, for example off"
-        raise ValueError(f"invalid plausibility {code} '{given(value)}': expected {expected}")
+        raise ValueError(f"invalid plausibility {code} '{_shown(value)}': expected {expected}")
     return f"{limit.normalize():f}"
+
+
+def _shown(value: object) -> str:
+    """What was given, in short; Python writes no whole number of thousands of digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = Decimal(value)
+    return given(value)[:100]
 
 
 def _number(value: object) -> Decimal | None:
@@ -57,13 +67,13 @@ def _number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         return None
     try:
-        number = Decimal(str(value))
+        number = Decimal(str(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None
-    is_usable = (
-        number.is_finite() and 0 <= number <= _MOST and number.adjusted() > -12 and len(number.as_tuple()[1]) < 30
-    )
-    return number if is_usable or (number.is_finite() and not number) else None
+    if not number.is_finite() or not 0 <= number <= _MOST:
+        return None
+    is_exact = len(number.as_tuple().digits) <= _LONGEST and number.adjusted() >= -_LONGEST
+    return number if is_exact or not number else None
 
 
 @frozen

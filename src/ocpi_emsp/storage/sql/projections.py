@@ -112,6 +112,7 @@ def _cdr(cdr: Cdr) -> Columns:
         "stop_date_time": cdr.stop_date_time,
         "currency": cdr.currency,
         "total_cost": cdr.total_cost,
+        "location_id": cdr.location.id,
     }
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    false,
     func,
     literal_column,
     select,
@@ -32,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ocpi_emsp.ports import Query
+from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
@@ -67,7 +68,7 @@ class ObjectStatements:
 
     def by_place(self, query: Query) -> bool:
         """True if an offset is a place: all tokens of one owner."""
-        whole = all(getattr(query, name) is None for name in ("id", "id_in_any_case", *_RANGES)) and query.after == 0
+        whole = all(getattr(query, name) is None for name in _FILTERS[2:]) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 
     def page(self, query: Query) -> tuple[Prepared, Prepared]:
@@ -86,7 +87,14 @@ _RANGES = {
     "received_to": ("received_at", operator.lt),
 }
 """The column of each end of a range, and how the two compare."""
-_FILTERS = ("country_code", "party_id", "id", "id_in_any_case", *_RANGES)
+_CHARGES = {
+    "auth_id": ({Kind.CDR: "auth_id", Kind.SESSION: "auth_id", Kind.TOKEN: "auth_id"}, operator.eq),
+    "location_id": ({Kind.CDR: "location_id"}, operator.eq),
+    "start_from": ({Kind.CDR: "start_date_time", Kind.SESSION: "start_datetime"}, operator.ge),
+    "start_to": ({Kind.CDR: "start_date_time", Kind.SESSION: "start_datetime"}, operator.lt),
+}
+"""The columns, by kind, that hold what is charged, and how they compare."""
+_FILTERS = ("country_code", "party_id", *_CHARGES, "id", "id_in_any_case", *_RANGES)
 
 
 def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
@@ -212,6 +220,7 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     for name, (column, compares) in _RANGES.items():
         if getattr(query, name) is not None:
             wanted.append(compares(table.c[column], bindparam(name, type_=table.c[column].type)))
+    wanted += [_charged(statements, name) for name in _CHARGES if getattr(query, name) is not None]
     if query.id is not None:
         wanted.append(table.c.id == bindparam("id"))
     if query.id_in_any_case is not None:
@@ -224,7 +233,8 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
         return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
     wanted.append(table.c.sequence > bindparam("after"))
     total = select(func.count().label("total")).select_from(table).where(*wanted)
-    narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case)
+    charges = (getattr(query, name) for name in _CHARGES)
+    narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case, *charges)
     if all(value is None for value in narrows):
         records = records.where(*wanted).order_by(table.c.sequence)
         return (records.offset(bindparam("offset")) if query.offset else records), total
@@ -234,6 +244,15 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     if query.offset:
         found = found.offset(bindparam("offset"))
     return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total
+
+
+def _charged(statements: ObjectStatements, name: str) -> Any:
+    """A condition on what is charged; false for a kind that has no such value."""
+    columns, compares = _CHARGES[name]
+    if statements.kind not in columns:
+        return false()
+    column = statements.table.c[columns[statements.kind]]
+    return compares(column, bindparam(name, type_=column.type))
 
 
 @frozen

@@ -72,6 +72,7 @@ _QUERIED: Mapping[str, Mapping[str, Any]] = {
 _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
     Kind.COMMAND: {"state": Text, "deadline": UtcDateTime, "session_id": Text},
     Kind.TOKEN: {"uid_in_lower_case": Text},
+    Kind.CDR: {"location_id": Text},
 }
 """Those that a migration added, behind the columns of all tables."""
 
@@ -80,7 +81,7 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.EVSE: (("status",), ("evse_id",)),
     Kind.SESSION: (("status",), ("auth_id", "start_datetime")),
     Kind.TARIFF: (("currency",),),
-    Kind.CDR: (("auth_id", "start_date_time"), ("start_date_time",)),
+    Kind.CDR: (("auth_id", "start_date_time"), ("start_date_time",), ("location_id", "start_date_time")),
     Kind.TOKEN: (
         ("country_code", "party_id", "place"),
         ("auth_id",),

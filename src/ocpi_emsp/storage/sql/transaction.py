@@ -322,6 +322,10 @@ def _page_values(query: Query) -> dict[str, Any]:
     values = {
         "country_code": query.country_code.upper() if query.country_code is not None else None,
         "party_id": query.party_id.upper() if query.party_id is not None else None,
+        "auth_id": query.auth_id,
+        "location_id": query.location_id,
+        "start_from": query.start_from,
+        "start_to": query.start_to,
         "date_from": query.date_from,
         "date_to": query.date_to,
         "received_from": query.received_from,

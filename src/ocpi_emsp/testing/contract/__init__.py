@@ -34,6 +34,7 @@ from ocpi_emsp.ports import AnyStore
 
 with extra("testing"):
     from ocpi_emsp.testing.contract.announcing import AnnouncingContract, Heard, command
+    from ocpi_emsp.testing.contract.charges import ChargeRules
     from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
     from ocpi_emsp.testing.contract.journal import JournalRules
     from ocpi_emsp.testing.contract.pages import PageRules
@@ -76,7 +77,7 @@ __all__ = [
 ]
 
 
-class StoreContract(RecordRules, PageRules, JournalRules, UsageRules, TransactionRules):
+class StoreContract(RecordRules, PageRules, ChargeRules, JournalRules, UsageRules, TransactionRules):
     """The tests of a store. ``store`` is empty at the start of each."""
 
     examples: ClassVar[int] = 30

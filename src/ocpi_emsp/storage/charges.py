@@ -1,0 +1,114 @@
+"""Who charged where and when, by the document of a CDR or session, and whose a token is: what stores find those by.
+
+Rules of this module: the flow's view is used where it gave one, else the document is decoded; a document without a
+usable view is found by nothing but its key, its owner and its times.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from datetime import datetime
+from typing import NamedTuple
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.moments import EARLIEST
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.models import Cdr, Session, Token
+from ocpi_emsp.ports import Key, Kind, Query, Record
+
+
+class Charge(NamedTuple):
+    """The driver; of a CDR or session the start, and of a CDR the location."""
+
+    auth_id: str
+    start: datetime | None
+    location_id: str | None
+
+
+def charge_of(record: Record) -> Charge | None:
+    """The charge that a record is about; None for another kind, or where it cannot be read."""
+    model = _MODELS.get(record.key.kind)
+    if model is None:
+        return None
+    view = record.view
+    if not isinstance(view, model):
+        try:
+            view = decode(model, record.document, updated=record.last_updated)
+        except OcpiError:
+            return None
+    return _of(view)
+
+
+def _of(view: Cdr | Session | Token) -> Charge:
+    match view:
+        case Cdr():
+            return Charge(view.auth_id, view.start_date_time, view.location.id)
+        case Session():
+            return Charge(view.auth_id, view.start_datetime, None)
+        case Token():
+            return Charge(view.auth_id, None, None)
+
+
+_MODELS: dict[str, type[Cdr] | type[Session] | type[Token]] = {
+    Kind.CDR: Cdr,
+    Kind.SESSION: Session,
+    Kind.TOKEN: Token,
+}
+
+
+def asks_for_charges(query: Query) -> bool:
+    """Return True where a query selects by what is charged."""
+    selections = (query.auth_id, query.location_id, query.start_from, query.start_to)
+    return any(value is not None for value in selections)
+
+
+def is_asked_for(charge: Charge | None, query: Query) -> bool:
+    """Return True for a charge that a query selects."""
+    return charge is not None and (
+        (query.auth_id is None or query.auth_id == charge.auth_id)
+        and (query.location_id is None or query.location_id == charge.location_id)
+        and (query.start_from is None or (charge.start is not None and query.start_from <= charge.start))
+        and (query.start_to is None or (charge.start is not None and charge.start < query.start_to))
+    )
+
+
+class ChargeIndex:
+    """Keys of records in the order of their starts: by kind and driver, and of CDRs by location."""
+
+    def __init__(self) -> None:
+        self._charges: dict[Key, Charge] = {}
+        self._starts: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
+
+    def put(self, key: Key, charge: Charge | None) -> None:
+        """Find a record by this from now on; by nothing for None."""
+        old = self._charges.pop(key, None)
+        if old is not None and old != charge:
+            for name in _names(key.kind, old):
+                starts = self._starts[name]
+                del starts[bisect_left(starts, (old.start or EARLIEST, key))]
+                if not starts:
+                    del self._starts[name]
+        if charge is not None:
+            self._charges[key] = charge
+            for name in _names(key.kind, charge) if old != charge else ():
+                insort(self._starts.setdefault(name, []), (charge.start or EARLIEST, key))
+
+    def keys(self, query: Query) -> list[Key]:
+        """The keys of what a query selects by what is charged."""
+        if query.auth_id is not None:
+            starts = self._starts.get((query.kind, "auth_id", query.auth_id), [])
+        elif query.location_id is not None:
+            starts = self._starts.get((query.kind, "location_id", query.location_id), [])
+        else:
+            starts = self._starts.get((query.kind, "", None), [])
+        first = 0 if query.start_from is None else bisect_left(starts, query.start_from, key=_start)
+        last = len(starts) if query.start_to is None else bisect_left(starts, query.start_to, key=_start)
+        return [key for _, key in starts[first:last] if is_asked_for(self._charges[key], query)]
+
+
+def _names(kind: str, charge: Charge) -> tuple[tuple[str, str, str | None], ...]:
+    return (kind, "", None), (kind, "auth_id", charge.auth_id), (kind, "location_id", charge.location_id)
+
+
+def _start(entry: tuple[datetime, Key]) -> datetime:
+    return entry[0]
