@@ -80,6 +80,14 @@ def decimal(number: Rational) -> Decimal:
     return _trimmed(numerator * 10**places // denominator, places)
 
 
+def ends(number: Rational) -> bool:
+    """True if a number ends as a decimal."""
+    denominator = number.denominator
+    if _SCALE % denominator == 0:
+        return True
+    return bool(denominator == 2 ** _power(denominator, 2) * 5 ** _power(denominator, 5))
+
+
 def _power(number: int, base: int) -> int:
     """How often a base divides a number."""
     count = 0

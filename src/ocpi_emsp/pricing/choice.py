@@ -1,0 +1,133 @@
+"""Which prices may apply: the first element that matches, where some only may.
+
+Rules of this module (mod_tariffs.md 3.1, the reading ``element``):
+- elements are asked in their order: what matches for certain ends the search, what may match is a candidate;
+- with ``per_dimension`` only elements that have a price for the dimension are asked; with ``first_element`` the first
+  one that matches decides, and what it has no price for is free;
+- answers are made once for each set of elements; a tariff with too many sets is answered with all its prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Final
+
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.restrictions import Rate, TariffIndex
+
+NOTHING: Final = Fraction(0)
+MAX_LOOKS: Final = 200_000
+"""Prices that are looked at for the answers of one session."""
+
+
+class Options:
+    """The prices of a dimension that may apply, and whether none may."""
+
+    __slots__ = ("certain", "elements", "free", "high", "low", "rate")
+
+    def __init__(self, elements: int, free: bool, rates: list[Rate]) -> None:
+        self.elements = elements
+        """The elements whose price may apply, a bit each."""
+        self.free = free
+        """True if no price may apply."""
+        self.certain = len(rates) + free == 1
+        self.rate = rates[0] if len(rates) == 1 and not free else None
+        """The price, if it is certain."""
+        costs = [each.each for each in rates]
+        if free:
+            costs.append(NOTHING)
+        self.low = min(costs)
+        self.high = max(costs)
+
+
+class Chooser:
+    """The prices that may apply, for sets of elements that match."""
+
+    def __init__(self, index: TariffIndex, readings: Readings) -> None:
+        self.index = index
+        self.limited = False
+        """True if some answer was all prices, to bound the work."""
+        self._per_dimension = readings.element == "per_dimension"
+        self._looks = MAX_LOOKS
+        self._answers: dict[tuple[str, int, bool], Options] = {}
+        self._everything: dict[str, Options] = {}
+        self._relevant: dict[str, int] = {}
+
+    def relevant(self, dimension: str) -> int:
+        """The elements that are asked for a dimension: none after one without restrictions."""
+        known = self._relevant.get(dimension)
+        if known is None:
+            asked = self.index.priced.get(dimension, 0) if self._per_dimension else self.index.every
+            asked &= self.index.every
+            last = asked & self.index.free
+            known = asked & _up_to(last) if last else asked
+            self._relevant[dimension] = known
+        return known
+
+    def options(self, dimension: str, sure: int, possible: int) -> Options:
+        """What may apply where these elements match for certain, and these possibly."""
+        asked = self.relevant(dimension)
+        possible &= asked
+        sure &= possible
+        if sure:
+            possible &= _up_to(sure)
+        priced = possible & self.index.priced.get(dimension, 0)
+        return self.of(dimension, priced, not sure or priced != possible)
+
+    def fixed(self, dimension: str) -> Options | None:
+        """What applies at every time, if that is one and the same."""
+        if not self.index.priced.get(dimension):
+            return self.of(dimension, 0, True)
+        asked = self.relevant(dimension)
+        first = asked & -asked
+        return self.options(dimension, first, first) if first & self.index.free or not asked else None
+
+    def union(self, dimension: str, several: Iterable[Options]) -> Options:
+        """What may apply where one of these does."""
+        found: Options | None = None
+        for each in several:
+            if found is None or each is found:
+                found = each
+            else:
+                found = self.of(dimension, found.elements | each.elements, found.free or each.free)
+        return found or self.of(dimension, 0, True)
+
+    def everything(self, dimension: str) -> Options:
+        """Every price of a dimension, and none."""
+        known = self._everything.get(dimension)
+        if known is None:
+            elements = self.relevant(dimension) & self.index.priced.get(dimension, 0)
+            known = Options(elements, True, self._rates(dimension, elements))
+            self._everything[dimension] = known
+        return known
+
+    def of(self, dimension: str, elements: int, free: bool) -> Options:
+        """The prices of these elements."""
+        key = (dimension, elements, free)
+        known = self._answers.get(key)
+        if known is None:
+            self._looks -= elements.bit_count()
+            if self._looks < 0:
+                self.limited = True
+                return self.everything(dimension)
+            known = self._answers[key] = Options(elements, free, self._rates(dimension, elements))
+        return known
+
+    def rates(self, dimension: str, options: Options) -> list[Rate]:
+        """The price components that may apply."""
+        return [options.rate] if options.rate is not None else self._rates(dimension, options.elements)
+
+    def _rates(self, dimension: str, elements: int) -> list[Rate]:
+        rates = self.index.rates.get(dimension, {})
+        found = []
+        while elements:
+            bit = elements & -elements
+            found.append(rates[bit.bit_length() - 1])
+            elements ^= bit
+        return found
+
+
+def _up_to(elements: int) -> int:
+    """The bits up to the first of these."""
+    return ((elements & -elements) << 1) - 1

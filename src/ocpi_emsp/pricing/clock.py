@@ -1,0 +1,170 @@
+"""Which elements the clock and the calendar of a location allow, and when that changes.
+
+Rules of this module (mod_tariffs.md 4.5, and the readings ``wrap_day``, ``dates``, ``equal_times``):
+- times of day, dates and days of the week are local; a window is half open, and end_time 00:00 is the end of its day;
+- a window whose end lies before its start goes on after midnight;
+- a zone is asked for its offset only; where that changes, the local clock jumps and windows are looked at anew:
+  both passes of an hour that comes twice count;
+- a session of decades has many days: the steps are limited.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import tzinfo
+from typing import Final, NamedTuple
+
+from attrs import frozen
+
+from ocpi_emsp.pricing.axis import Axis, Limit
+from ocpi_emsp.pricing.exact import moment
+from ocpi_emsp.pricing.limits import Budget
+
+DAY: Final = 86400
+_THURSDAY: Final = 3  # 1970-01-01
+# A zone cannot tell its offset within a day of the first and the last moment that datetime knows.
+_EARLIEST: Final = -62135596800 + 2 * DAY
+_LATEST: Final = 253402300800 - 2 * DAY
+
+
+@frozen
+class Window:
+    """What one element, given by its bit, asks of the clock. Times are seconds of the day, dates days since 1970."""
+
+    bit: int
+    start: int | None = None
+    end: int | None = None
+    first: int | None = None
+    until: int | None = None
+    days: frozenset[int] | None = None
+    """Monday is 0."""
+    from_moment: int | None = None
+    """A local moment, in seconds since 1970, that stands for a date and its time (``dates=span``)."""
+    to_moment: int | None = None
+
+
+class Slice(NamedTuple):
+    """A stretch of time, with the elements that the clock allows."""
+
+    start: int
+    end: int
+    allowed: int
+
+
+class Clock:
+    """The elements that are allowed at each moment."""
+
+    def __init__(self, windows: list[Window], every: int, yesterday: bool, zone: tzinfo) -> None:
+        self.elements = sum(each.bit for each in windows)
+        self._zone, self._yesterday, self._every = zone, yesterday, every
+        self._times = sorted({0, *(time for each in windows for time in (each.start, each.end) if time)} - {DAY})
+        self._today, self._wrapped = _by_time(windows, self._times, every)
+        self._dates = Axis((Limit(each.bit, each.first, each.until) for each in windows), every, inclusive=False)
+        self._moments = Axis(
+            (Limit(each.bit, each.from_moment, each.to_moment) for each in windows), every, inclusive=False
+        )
+        not_on = [
+            sum(each.bit for each in windows if each.days is not None and day not in each.days) for day in range(7)
+        ]
+        self._weekdays = [every & ~bits for bits in not_on]
+        self._days: dict[int, int] = {}
+        self._known = Slice(0, 0, 0)
+
+    def at(self, time: int) -> int:
+        """The elements that are allowed at a moment."""
+        return self._local(time + self._offset(time))
+
+    def slices(self, start: int, end: int, budget: Budget) -> list[Slice]:
+        """The stretches between two moments in which nothing changes. Raises TooManySteps."""
+        if start >= end:
+            return [Slice(start, start, self.at(start))]
+        known = self._known
+        if known.start <= start and end <= known.end:
+            return [Slice(start, end, known.allowed)]
+        found: list[Slice] = []
+        for each in self._walk(start, end):
+            if found:
+                budget.step()
+            if found and found[-1].allowed == each.allowed:
+                found[-1] = found[-1]._replace(end=each.end)
+            else:
+                found.append(each)
+        found[-1] = found[-1]._replace(end=end)
+        return found
+
+    def _walk(self, start: int, end: int) -> Iterator[Slice]:
+        time = start
+        while time < end:
+            offset = self._offset(time)
+            following = self._following(time + offset) - offset
+            if self._offset(following) != offset:
+                following = self._jump(time, following, offset)
+            allowed = self._local(time + offset)
+            self._known = Slice(time, following, allowed)
+            yield self._known
+            time = following
+
+    def _following(self, local: int) -> int:
+        """The next local moment at which something may change."""
+        day, time = divmod(local, DAY)
+        place = bisect_right(self._times, time)
+        following = day * DAY + (self._times[place] if place < len(self._times) else DAY)
+        moments = self._moments.limits
+        place = bisect_right(moments, local)
+        return min(following, int(moments[place])) if place < len(moments) else following
+
+    def _jump(self, start: int, end: int, offset: int) -> int:
+        """The first second after ``start`` at which the offset is another one."""
+        while end - start > 1:
+            middle = (start + end) // 2
+            if self._offset(middle) == offset:
+                start = middle
+            else:
+                end = middle
+        return end
+
+    def _offset(self, time: int) -> int:
+        at = moment(min(max(time, _EARLIEST), _LATEST)).astimezone(self._zone).utcoffset()
+        return 0 if at is None else at.days * DAY + at.seconds
+
+    def _local(self, local: int) -> int:
+        day, time = divmod(local, DAY)
+        place = bisect_right(self._times, time) - 1
+        today = self._day(day)
+        allowed = self._today[place] & today
+        if self._wrapped[place]:
+            allowed |= self._wrapped[place] & (self._day(day - 1) if self._yesterday else today)
+        return allowed & self._moments.at(local) if self._moments.limits else allowed
+
+    def _day(self, day: int) -> int:
+        known = self._days.get(day)
+        if known is None:
+            known = self._days[day] = self._weekdays[(day + _THURSDAY) % 7] & self._dates.at(day)
+        return known
+
+
+def _by_time(windows: list[Window], times: list[int], every: int) -> tuple[list[int], list[int]]:
+    """For each time from which on something changes: the elements in a window of today, and those in one that began
+    the day before."""
+    changes = {time: [0, 0, 0] for time in times}
+    inside, wrapped = every, 0
+    for each in windows:
+        start, end = each.start or 0, each.end or DAY
+        wraps = each.end is not None and end < start
+        if start:
+            inside &= ~each.bit
+            changes[start][0] |= each.bit
+        if wraps:
+            wrapped |= each.bit
+            changes[end][2] |= each.bit
+        elif end < DAY:
+            changes[end][1] |= each.bit
+    today, before = [], []
+    for time in times:
+        enter, leave, unwrap = changes[time]
+        inside = (inside | enter) & ~leave
+        wrapped &= ~unwrap
+        today.append(inside)
+        before.append(wrapped)
+    return today, before

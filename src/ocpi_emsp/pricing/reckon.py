@@ -1,0 +1,134 @@
+"""What a session costs under one tariff: exactly, or between two bounds.
+
+Rules of this module (docs/audit.md, docs/spec-choices.md):
+- money and volumes are exact until the comparison; bounds hold every division that the CDR leaves open;
+- a price of a type that is not known has no volume: the cost is open to one side;
+- work is linear in periods and elements; divisions have a limit with a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
+from fractions import Fraction
+
+from attrs import frozen
+
+from ocpi_emsp.models import Tariff
+from ocpi_emsp.pricing.choice import NOTHING, Chooser
+from ocpi_emsp.pricing.divide import Divider
+from ocpi_emsp.pricing.flat import Fees, ever_active
+from ocpi_emsp.pricing.limits import Budget
+from ocpi_emsp.pricing.lines import Lines
+from ocpi_emsp.pricing.metered import Metered
+from ocpi_emsp.pricing.parts import Part
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.reasons import REASONS
+from ocpi_emsp.pricing.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME, Rate, TariffIndex
+from ocpi_emsp.pricing.result import Line, Reason
+from ocpi_emsp.pricing.spans import spans
+from ocpi_emsp.pricing.steps import Rounding
+
+MAX_PLACES = 5
+"""So many places of a reason are given; more are counted."""
+
+
+@frozen
+class Reckoning:
+    """What a session costs: from ``low`` to ``high``, None for no bound."""
+
+    low: Fraction | None
+    high: Fraction | None
+    lines: tuple[Line, ...]
+    reasons: tuple[Reason, ...]
+    """Their pointers lead into the CDR, or, where they begin with ``/elements``, into the tariff."""
+
+
+def reckon(metered: Metered, tariff: Tariff, readings: Readings, zone: tzinfo | None) -> Reckoning:
+    """What a session costs under a tariff. ``zone`` is that of the location; None where no price asks for it."""
+    index = TariffIndex(tariff, readings, zone or UTC)
+    if index.absurd is not None:
+        return Reckoning(None, None, (), (_reason("number.absurd", index.absurd),))
+    chooser = Chooser(index, readings)
+    budget = Budget()
+    divider = Divider(chooser, readings, metered.start, budget)
+    rows = spans(metered, readings.power, index.power is not None)
+    dimensions: tuple[str, ...] = (ENERGY, TIME, PARKING_TIME)
+    if readings.session_time == "on" and index.priced.get(SESSION_TIME):
+        dimensions = (*dimensions, SESSION_TIME)
+    parts = [part for span in rows for dimension in dimensions for part in divider.parts(span, dimension)]
+    negative = _negative_steps(parts, chooser, readings)
+    if negative is not None:
+        return Reckoning(None, None, (), (_reason("step_size.negative", _component(negative)),))
+    Rounding(chooser, readings).apply(parts)
+    fees = Fees(divider, metered, rows)
+    parts = [*fees.parts(readings.flat), *parts]
+    return _reckoning(parts, tariff, chooser, budget, _open_types(fees, index, dimensions))
+
+
+def _reckoning(
+    parts: list[Part], tariff: Tariff, chooser: Chooser, budget: Budget, unknown: Sequence[Rate]
+) -> Reckoning:
+    low = sum((part.low for part in parts), NOTHING)
+    high = low if all(part.low == part.high for part in parts) else sum((part.high for part in parts), NOTHING)
+    found = dict.fromkeys(cause for part in parts if part.low != part.high for cause in part.causes)
+    if low != high and (budget.exceeded or chooser.limited):
+        found["work.limit", "/charging_periods"] = None
+    found |= dict.fromkeys(("price_type.unknown", _component(rate)) for rate in unknown)
+    exact = low if low == high and not unknown else None
+    return Reckoning(
+        low=None if any(rate.price < 0 for rate in unknown) else low,
+        high=None if any(rate.price > 0 for rate in unknown) else high,
+        lines=Lines(tariff, chooser).of(parts, exact),
+        reasons=tuple(_reasons(found)),
+    )
+
+
+def _open_types(fees: Fees, index: TariffIndex, dimensions: Sequence[str]) -> list[Rate]:
+    """The components of a type that is not known, and that may apply at some time."""
+    found: list[Rate] = []
+    for dimension, rates in index.rates.items():
+        if dimension in (*dimensions, FLAT) or not any(rate.price for rate in rates.values()):
+            continue
+        active = ever_active(fees, dimension)
+        found += [rate for element, rate in rates.items() if rate.price and active >> element & 1]
+    return found
+
+
+def _negative_steps(parts: Iterable[Part], chooser: Chooser, readings: Readings) -> Rate | None:
+    """The first component that is used and has a step_size below 0."""
+    if readings.step == "none" and readings.price_unit != "step":
+        return None
+    negative = {
+        dimension: [rate for rate in rates.values() if rate.step < 0]
+        for dimension, rates in chooser.index.rates.items()
+        if any(rate.step < 0 for rate in rates.values())
+    }
+    if not negative:
+        return None
+    for part in parts:
+        for rate in negative.get(part.dimension, ()):
+            if part.options.elements >> rate.element & 1:
+                return rate
+    return None
+
+
+def _component(rate: Rate) -> str:
+    return f"/elements/{rate.element}/price_components/{rate.component}"
+
+
+def _reasons(found: Iterable[tuple[str, str]]) -> Iterable[Reason]:
+    by_code: dict[str, list[str]] = {}
+    for code, pointer in found:
+        by_code.setdefault(code, []).append(pointer)
+    for code, pointers in by_code.items():
+        for pointer in pointers[:MAX_PLACES]:
+            yield _reason(code, pointer)
+        if len(pointers) > MAX_PLACES:
+            more = len(pointers) - MAX_PLACES
+            at = "/charging_periods" if pointers[0].startswith("/charging") else "/elements"
+            yield _reason(code, at, f"{more} more {'place' if more == 1 else 'places'} like the ones before.")
+
+
+def _reason(code: str, pointer: str, more: str = "") -> Reason:
+    return Reason(code=code, pointer=pointer, message=REASONS[code].sentence + (f" {more}" if more else ""))
