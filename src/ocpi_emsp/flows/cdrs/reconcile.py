@@ -11,7 +11,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +20,6 @@ from typing import Final, TypeAlias, TypeVar
 from attrs import define, field, frozen
 
 from ocpi_emsp.codec import decode
-from ocpi_emsp.codec.extensions import authorization_id_of
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.cdrs.matching import differences, match_all
@@ -33,12 +31,12 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     SessionSummary,
     UnreadableDocument,
 )
+from ocpi_emsp.flows.cdrs.summaries import Summaries
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.stored import every, find, reader
 from ocpi_emsp.flows.parties.party import find_party
-from ocpi_emsp.models import Cdr, Location, Session, SessionStatus
+from ocpi_emsp.models import Cdr, Session, SessionStatus
 from ocpi_emsp.ports import Kind, Record
-from ocpi_emsp.pricing.places import ChargingPlace
 from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)
@@ -187,8 +185,7 @@ class _Documents:
     party_id: str
     period: _Period
     unreadable: list[UnreadableDocument] = field(factory=list, init=False)
-    _places: dict[ChargingPlace, ChargingPlace] = field(factory=dict, init=False)
-    """One object for each place: there are fewer of them than sessions."""
+    _summaries: Summaries = field(factory=Summaries, init=False)
 
     async def equal_ids(self) -> bool:
         """True where the party's profile says that a CDR has the id of its session."""
@@ -225,36 +222,13 @@ class _Documents:
         cdr = self._decoded(Cdr, record, note=note)
         if cdr is None:
             return None
-        return CdrSummary(
-            id=cdr.id,
-            auth_id=sys.intern(cdr.auth_id),
-            place=self._place(cdr.location),
-            start_date_time=cdr.start_date_time,
-            stop_date_time=cdr.stop_date_time,
-            total_energy=cdr.total_energy,
-            total_cost=cdr.total_cost,
-            currency=sys.intern(cdr.currency),
-            last_updated=record.last_updated,
-            authorization_id=authorization_id_of(record.document),
-        )
+        return self._summaries.of_cdr(cdr, record)
 
     def _session(self, record: Record) -> SessionSummary | None:
         session = self._decoded(Session, record)
         if session is None:
             return None
-        return SessionSummary(
-            id=session.id,
-            status=session.status,
-            auth_id=sys.intern(session.auth_id),
-            place=self._place(session.location),
-            start_datetime=session.start_datetime,
-            end_datetime=session.end_datetime,
-            kwh=session.kwh,
-            total_cost=session.total_cost,
-            currency=sys.intern(session.currency),
-            last_updated=record.last_updated,
-            authorization_id=authorization_id_of(record.document),
-        )
+        return self._summaries.of_session(session, record)
 
     def _decoded(self, model: type[M], record: Record, *, note: bool = True) -> M | None:
         try:
@@ -264,7 +238,3 @@ class _Documents:
                 problem = str(worst(error.findings) or error.message)
                 self.unreadable.append(UnreadableDocument(record.key.kind, record.key.id, problem))
             return None
-
-    def _place(self, location: Location) -> ChargingPlace:
-        place = ChargingPlace.of(location)
-        return self._places.setdefault(place, place)

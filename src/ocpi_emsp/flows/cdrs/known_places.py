@@ -1,0 +1,93 @@
+"""Whether a party has the location, EVSE and connector that a CDR has a copy of.
+
+Rules of this module (docs/audit.md):
+- ids compare without case, and an EVSE by its evse_id as well; what a copy leaves out cannot be unknown;
+- of a party that stores no location here, and of one that sends none by its profile, nothing can be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from ocpi_emsp.codec import decode
+from ocpi_emsp.errors import OcpiError
+from ocpi_emsp.models import Connector, Evse, Location
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
+from ocpi_emsp.pricing.places import plain_evse_id
+from ocpi_emsp.pricing.plausibility import KnownPlace
+
+_UNKNOWN = KnownPlace()
+
+
+@frozen
+class Place:
+    """What is known of a place, and the connector as it is stored."""
+
+    known: KnownPlace = _UNKNOWN
+    connector: Connector | None = None
+
+
+async def known_place(tx: Transaction, cdr: Key, copy: Location) -> Place:
+    """Look for the place of a CDR."""
+    location = await _location(tx, cdr, copy.id)
+    if location is None:
+        query = Query(kind=Kind.LOCATION, country_code=cdr.country_code, party_id=cdr.party_id, limit=1, count=False)
+        has_any = bool((await tx.page(query)).records)
+        return Place(KnownPlace(location=False if has_any and copy.id else None))
+    used = copy.evses[0] if len(copy.evses) == 1 else None
+    if used is None or not (used.uid or used.evse_id):
+        return Place(KnownPlace(location=True))
+    evse = await _evse(tx, location.key, used)
+    if isinstance(evse, KnownPlace):
+        return Place(evse)
+    named = used.connectors[0].id.upper() if len(used.connectors) == 1 else ""
+    found = next((each for each in evse.connectors if each.id.upper() == named), None)
+    return Place(KnownPlace(location=True, evse=True, connector=found is not None if named else None), found)
+
+
+async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | None:
+    key = Key(Kind.LOCATION, cdr.country_code, cdr.party_id, location_id)
+    found = await tx.get(key)
+    if found is not None or not location_id:
+        return found
+    query = Query(
+        kind=Kind.LOCATION,
+        country_code=cdr.country_code,
+        party_id=cdr.party_id,
+        id_in_any_case=location_id,
+        limit=1,
+        count=False,
+    )
+    return next(iter((await tx.page(query)).records), None)
+
+
+async def _evse(tx: Transaction, location: Key, used: Evse) -> Evse | KnownPlace:
+    """The stored EVSE, or what can be said of it where there is none that can be read."""
+    record = await tx.get(location._replace(kind=Kind.EVSE, id=used.uid, parent=location.id)) if used.uid else None
+    if record is None:
+        children = await tx.children(location)
+        record = _named(children, used)
+        if record is None:
+            return KnownPlace(location=True, evse=False if children else None)
+    return _read(record) or KnownPlace(location=True, evse=True)
+
+
+def _named(children: Sequence[Record], used: Evse) -> Record | None:
+    for record in children:
+        if used.uid and record.key.id.upper() == used.uid.upper():
+            return record
+    if used.evse_id:
+        for record in children:
+            stored = _read(record)
+            if stored is not None and stored.evse_id and plain_evse_id(stored.evse_id) == plain_evse_id(used.evse_id):
+                return record
+    return None
+
+
+def _read(record: Record) -> Evse | None:
+    try:
+        return decode(Evse, record.document, updated=record.last_updated)
+    except OcpiError:
+        return None  # a partner may have sent anything; it is there

@@ -1,0 +1,114 @@
+"""What is stored around a CDR, gathered for its plausibility (docs/audit.md).
+
+Rules of this module:
+- nothing is written, and every query is bounded and goes by an index: the work for a CDR does not grow with the store;
+- a gatherer is for one run: what is usual for a party is looked up once for some thousand CDRs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from attrs import define, field
+
+from ocpi_emsp.flows.cdrs.known_places import Place, known_place
+from ocpi_emsp.flows.cdrs.known_tokens import known_token
+from ocpi_emsp.flows.cdrs.neighbours import neighbour, other_cdrs, session_of
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
+from ocpi_emsp.pricing.plausibility import Surroundings
+
+_SAMPLE: Final = 50
+"""Documents of each kind from which a party's usual currency is known."""
+_NEAR: Final = 5000
+"""Sequences before a CDR in which the sample lies."""
+_MOST_SAMPLES: Final = 100
+"""That are held at once."""
+
+
+@define
+class Gatherer:
+    """Gathers what is around CDRs, in the transactions that it is given."""
+
+    context: Context
+    now: datetime = field()
+    _samples: dict[tuple[Owner, int], Mapping[Key, str]] = field(factory=dict, init=False)
+    _firsts: dict[Owner, datetime] = field(factory=dict, init=False)
+
+    @now.default
+    def _clock(self) -> datetime:
+        return self.context.clock.now()
+
+    async def around(self, tx: Transaction, record: Record, cdr: Cdr, party: Party | None) -> Surroundings:
+        """What is known around a stored CDR; ``party``: the one that its objects come from, for its profile."""
+        sends_locations = party is None or not party.profile.without_locations
+        place = await known_place(tx, record.key, cdr.location) if sends_locations else Place()
+        reference = credit_reference(record) if cdr.total_cost < 0 else None
+        others = await other_cdrs(tx, record, cdr, reference)
+        equal_ids = party is not None and party.profile.cdr_id_is_session_id
+        return Surroundings(
+            now=self.now,
+            received_at=await self._received_at(tx, record, cdr),
+            others=[neighbour(summary, key, record.key) for key, summary in others.items()],
+            are_all=True,
+            reference=reference,
+            session=await session_of(tx, record, cdr, others, equal_ids=equal_ids),
+            place=place.known,
+            connector=place.connector,
+            token=await known_token(tx, self.context.identity.owner, cdr.auth_id),
+            currencies=await self._usual(tx, record),
+        )
+
+    async def _received_at(self, tx: Transaction, record: Record, cdr: Cdr) -> datetime | None:
+        """When a CDR came; None where the party had sent none yet when the session ended: then it could not be here."""
+        owner = record.key.country_code, record.key.party_id
+        if owner not in self._firsts:
+            first = (await tx.page(_of_owner(Kind.CDR, owner, limit=1))).records
+            self._firsts[owner] = first[0].received_at if first else record.received_at
+        return record.received_at if self._firsts[owner] <= cdr.stop_date_time else None
+
+    async def _usual(self, tx: Transaction, record: Record) -> Mapping[str, int]:
+        """How many of the CDRs that came before this one, and of the party's tariffs, have each currency."""
+        owner, block = (record.key.country_code, record.key.party_id), record.sequence // _NEAR
+        if (owner, block) not in self._samples:
+            if len(self._samples) >= _MOST_SAMPLES:
+                self._samples.clear()
+            after = max(0, (block - 1) * _NEAR)
+            near = (await tx.page(_of_owner(Kind.CDR, owner, after=after, limit=_SAMPLE))).records
+            tariffs = (await tx.page(_of_owner(Kind.TARIFF, owner, limit=_SAMPLE))).records
+            self._samples[owner, block] = {each.key: _currency(each) for each in (*near, *tariffs)}
+        sample = self._samples[owner, block]
+        return Counter(currency for key, currency in sample.items() if key != record.key and currency)
+
+
+def _of_owner(kind: str, owner: Owner, **changes: Any) -> Query:
+    return Query(kind=kind, country_code=owner[0], party_id=owner[1], count=False, **changes)
+
+
+class _Priced(msgspec.Struct):
+    currency: str
+
+
+class _Crediting(msgspec.Struct):
+    credit_reference_id: str | None = None
+
+
+def _currency(record: Record) -> str:
+    try:
+        return msgspec.json.decode(record.document, type=_Priced).currency.upper()
+    except msgspec.MsgspecError:
+        return ""
+
+
+def credit_reference(record: Record) -> str | None:
+    """The CDR that a credit names: no member of 2.1.1, but some have it from 2.2."""
+    try:
+        return msgspec.json.decode(record.document, type=_Crediting).credit_reference_id or None
+    except msgspec.MsgspecError:
+        return None

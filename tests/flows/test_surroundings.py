@@ -1,0 +1,240 @@
+"""What is stored around a CDR is found, on every store: each story is a party of its own, with a driver of its own."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+from attrs import define, frozen
+
+from flows.reconcile_desk import START, changed, place
+from flows.support import offline_emsp, stamp
+from ocpi_emsp._bridge import run
+from ocpi_emsp.codec import decode
+from ocpi_emsp.flows.cdrs.surroundings import Gatherer
+from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.models import Cdr
+from ocpi_emsp.ports import Key, Kind, Page, Query, Record, Transaction
+from ocpi_emsp.pricing.plausibility import Surroundings, suspicions
+from ocpi_emsp.storage import MemoryStore, SqlStore
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import Document, encode, parse_timestamp
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@frozen
+class Told:
+    """A party and its driver, and what they did."""
+
+    number: int
+
+    @property
+    def party(self) -> str:
+        return f"{self.number:03}"
+
+    @property
+    def driver(self) -> str:
+        return f"DE8ACC{self.number:06}"
+
+    def record(self, kind: str, document: Document, key_id: str, parent: str = "", party: str = "") -> Record:
+        key = Key(kind, "NL", party or self.party, key_id, parent)
+        moment = parse_timestamp(document["last_updated"])
+        return Record(key, encode(document), moment, moment)
+
+    def session(self, name: str = "S1", at: float = 0, **changes: Any) -> Record:
+        made = samples.session(name, start=START + at * HOUR, auth_id=self.driver, at=place())
+        return self.record(Kind.SESSION, changed(made, changes), name)
+
+    def cdr(self, name: str = "C1", at: float = 0, party: str = "", **changes: Any) -> Record:
+        made = samples.session(start=START + at * HOUR, auth_id=self.driver, at=place())
+        return self.record(Kind.CDR, changed(samples.cdr(name, of=made), changes), name.upper(), party=party)
+
+    def credit(self, name: str = "CREDIT", cost: str = "-4.25", **changes: Any) -> Record:
+        return self.cdr(name, total_cost=Decimal(cost), **changes)
+
+    def location(self, name: str = "LOC1") -> list[Record]:
+        whole = samples.location(name)
+        bare = changed(whole, {"evses": ...})
+        evses = [self.record(Kind.EVSE, each, each["uid"], name) for each in whole["evses"]]
+        return [self.record(Kind.LOCATION, bare, name), *evses]
+
+    def tariff(self, name: str, currency: str) -> Record:
+        return self.record(Kind.TARIFF, samples.tariff(name, currency=currency), name)
+
+    def token(self, uid: str = "", **changes: Any) -> Record:
+        made = samples.token(uid or f"U{self.number}", auth_id=self.driver)
+        document = changed(made, changes)
+        return Record(Key(Kind.TOKEN, "IT", "BEC", document["uid"], "RFID"), encode(document), START, START)
+
+
+def at(location: str, evse: int | None = 0, **changes: Any) -> Document:
+    """A changed copy of a place."""
+    return place(location, evse, **changes)
+
+
+OTHER_EVSE: dict[str, Any] = {"evse_id": "NL*TNM*E999"}
+Story = tuple[str, Callable[[Told], Sequence[Record | list[Record]]], list[str]]
+
+STORIES: list[Story] = [
+    ("all is known", lambda it: [it.cdr(), it.session(), it.token(), it.location()], []),
+    ("a duplicate", lambda it: [it.cdr(), it.cdr("C2"), it.token()], ["duplicate"]),
+    ("a duplicate, the driver in another case",
+     lambda it: [it.cdr(), it.cdr("C2", auth_id=it.driver.lower()), it.token()], ["duplicate"]),
+    ("a duplicate over another connection",
+     lambda it: [it.cdr(), it.cdr("C1", party="HUB", location=at("X1")), it.token()], ["duplicate"]),
+    ("at once at another CPO", lambda it: [it.cdr(), it.cdr("C1", party="FAR", location=at("LOC1", **OTHER_EVSE)),
+                                           it.token()], ["session.overlap"]),
+    ("back to back", lambda it: [it.cdr(), it.cdr("C2", at=1.25), it.cdr("C3", at=-1.25), it.token()], []),
+    ("at two places", lambda it: [it.cdr(), it.cdr("C2", at=1, location=at("LOC2", **OTHER_EVSE)), it.token()],
+     ["session.overlap"]),
+    ("two drivers on a connector", lambda it: [it.cdr(), it.cdr("C2", at=1, auth_id=f"{it.driver}X"), it.token()],
+     ["connector.shared"]),
+    ("two drivers at LOC1 of two CPOs",
+     lambda it: [it.cdr(), it.cdr("C2", at=1, auth_id=f"{it.driver}X", party="ABC"), it.token()], []),
+    ("no token of ours", lambda it: [it.cdr()], ["token.unknown"]),
+    ("a token in another case", lambda it: [it.cdr(auth_id=it.driver.lower()), it.token()], []),
+    ("a token without its separators", lambda it: [it.cdr(auth_id=f"DE-8AC-C{it.number:06}"), it.token()], []),
+    ("the uid for the auth_id", lambda it: [it.cdr(auth_id=f"u{it.number}"), it.token(auth_id="OTHER")], []),
+    ("blocked before", lambda it: [it.cdr(), it.token(valid=False, last_updated=stamp(START - DAY))],
+     ["token.blocked"]),
+    ("blocked after", lambda it: [it.cdr(), it.token(valid=False, last_updated=stamp(START + DAY))], []),
+    ("one of two tokens is blocked",
+     lambda it: [it.cdr(), it.token(valid=False, last_updated=stamp(START - DAY)), it.token(f"V{it.number}")], []),
+    ("no such location", lambda it: [it.cdr(), it.location("LOC2"), it.token()], ["location.unknown"]),
+    ("a location in another case", lambda it: [it.cdr(), it.location("loc1"), it.token()], []),
+    ("no such EVSE", lambda it: [it.cdr(location=at("LOC1", uid="E9", **OTHER_EVSE)), it.location(), it.token()],
+     ["evse.unknown"]),
+    ("an EVSE in another case", lambda it: [it.cdr(location=at("LOC1", uid="loc1-e1")), it.location(), it.token()], []),
+    ("an EVSE by its id alone", lambda it: [it.cdr(location=at("LOC1", uid="X", evse_id="nltnme000001-1")),
+                                            it.location(), it.token()], []),
+    ("no such connector", lambda it: [it.cdr(location=at("LOC1", connectors=[samples.connector("9")])), it.location(),
+                                      it.token()], ["connector.unknown"]),
+    ("ahead of the clock", lambda it: [it.cdr(at=24 * 30), it.token()], ["time.ahead"]),
+    ("late", lambda it: [it.cdr(last_updated=stamp(START + 60 * DAY)), it.token()], ["cdr.late"]),
+    ("another currency", lambda it: [it.cdr(currency="SEK"), it.tariff("T1", "EUR"), it.tariff("T2", "EUR"),
+                                     it.token()], ["currency.unusual"]),
+    ("the currency of a tariff", lambda it: [it.cdr(currency="SEK"), it.tariff("T1", "EUR"), it.tariff("T2", "SEK"),
+                                             it.token()], []),
+    ("a credit", lambda it: [it.credit(), it.cdr(), it.token()], []),
+    ("a credit without an original", lambda it: [it.credit(), it.cdr(at=8), it.token()], ["credit.without_original"]),
+    ("a credit that names its CDR",
+     lambda it: [it.credit(credit_reference_id="c1"), it.cdr(at=8), it.token()], []),
+    ("a credit given twice", lambda it: [it.credit(), it.cdr(), it.credit("AGAIN"), it.token()], ["credit.repeated"]),
+    ("a credit of another amount", lambda it: [it.credit(cost="-4.00"), it.cdr(), it.token()], ["credit.amount"]),
+    ("other times than the session",
+     lambda it: [it.cdr(), it.session(end_datetime=stamp(START + HOUR)), it.token()], ["session.times"]),
+    ("the session is that of another CDR", lambda it: [it.cdr(), it.cdr("S1", at=1.25), it.session(at=1.25),
+                                                       it.token()], []),
+    ("a month at the charger, and twice",
+     lambda it: [long(it.cdr()), long(it.cdr("C2")), it.token()], ["duplicate", "session.long"]),
+    ("nothing else can be read", lambda it: [it.cdr(), it.token(), *broken(it)], []),
+]  # fmt: skip
+
+
+def long(record: Record) -> Record:
+    """Of a car that stayed for 11 days."""
+    document = decode(Cdr, record.document)
+    text = record.document.replace(stamp(document.stop_date_time).encode(), stamp(START + 11 * DAY).encode())
+    return Record(record.key, text, START + 11 * DAY, START + 11 * DAY)
+
+
+def broken(it: Told) -> list[Record]:
+    """Documents of the party that have no reading."""
+    keys = [
+        Key(Kind.SESSION, "NL", it.party, "C1"),
+        Key(Kind.CDR, "NL", it.party, "C9"),
+        Key(Kind.TARIFF, "NL", it.party, "T1"),
+        Key(Kind.LOCATION, "NL", it.party, "LOC1"),
+        Key(Kind.EVSE, "NL", it.party, "LOC1-E1", "LOC1"),
+    ]
+    return [Record(key, b"{}", START, START) for key in keys]
+
+
+def test_what_is_around_a_cdr_is_found(any_store: MemoryStore | SqlStore) -> None:
+    emsp = offline_emsp(store=any_store)
+    context = emsp._contexts()
+    told = [Told(number) for number in range(len(STORIES))]
+    written = [flat(tell(it)) for it, (_, tell, _) in zip(told, STORIES, strict=True)]
+
+    async def look() -> list[tuple[str, list[str]]]:
+        async with context.store.transaction() as tx:
+            for each in written:
+                for record in sorted(each, key=lambda record: record.key.kind == Kind.EVSE):
+                    await tx.put(record)
+        gatherer, found = Gatherer(context), []
+        async with context.store.transaction(read_only=True) as tx:
+            for (name, _, _), records in zip(STORIES, written, strict=True):
+                found.append((name, await suspected(gatherer, tx, records[0].key)))
+        return found
+
+    assert run(look()) == [(name, expected) for name, _, expected in STORIES]
+
+
+def flat(records: Sequence[Record | list[Record]]) -> list[Record]:
+    return [each for some in records for each in (some if isinstance(some, list) else [some])]
+
+
+async def suspected(gatherer: Gatherer, tx: Transaction, key: Key, party: Party | None = None) -> list[str]:
+    record = await tx.get(key)
+    assert record is not None
+    cdr = decode(Cdr, record.document, updated=record.last_updated)
+    around = await gatherer.around(tx, record, cdr, party)
+    assert isinstance(around, Surroundings)
+    return [reason.code for reason in suspicions(cdr, None, around=around)]
+
+
+@define
+class Counted:
+    """A transaction that counts what is asked and what is read."""
+
+    tx: Transaction
+    asked: int = 0
+    read: int = 0
+
+    async def get(self, key: Key) -> Record | None:
+        self.asked += 1
+        return await self.tx.get(key)
+
+    async def children(self, key: Key) -> Sequence[Record]:
+        self.asked += 1
+        return await self.tx.children(key)
+
+    async def page(self, query: Query) -> Page:
+        self.asked += 1
+        assert query.limit <= 100
+        found = await self.tx.page(query)
+        self.read += len(found.records)
+        return found
+
+
+def test_the_work_for_a_cdr_does_not_grow_with_the_store() -> None:
+    store, it = MemoryStore(), Told(1)
+    context = offline_emsp(store=store)._contexts()
+    parts = flat([it.cdr(), it.session(), it.token(), it.location()])
+
+    async def look() -> tuple[int, int]:
+        async with context.store.transaction(read_only=True) as tx:
+            counted = Counted(tx)
+            assert await suspected(Gatherer(context), cast("Transaction", counted), parts[0].key) == []
+        return counted.asked, counted.read
+
+    async def put(records: Sequence[Record]) -> None:
+        async with context.store.transaction() as tx:
+            for record in records:
+                await tx.put(record)
+
+    run(put(parts))
+    asked, read = run(look())
+    assert (asked <= 16, read <= 8) == (True, True)
+    run(put([it.cdr(f"E{number}", at=30 + number) for number in range(500)]))
+    assert run(look()) == (asked, read + 49), "the party's usual currency is known from 50 CDRs"
+    run(put([it.cdr(f"D{number}") for number in range(500)]))
+
+    async def doubled() -> tuple[int, int]:
+        async with context.store.transaction(read_only=True) as tx:
+            counted = Counted(tx)
+            assert await suspected(Gatherer(context), cast("Transaction", counted), parts[0].key) == ["duplicate"]
+        return counted.asked, counted.read
+
+    assert run(doubled()) == (asked, read + 49 + 2 * 99)
