@@ -17,6 +17,7 @@ from ocpi_emsp.testing import cpo
 PUBLIC = [
     ocpi_emsp, models, resources, settings, wire, storage, cpo,
     importlib.import_module("ocpi_emsp.check"), importlib.import_module("ocpi_emsp.report"),
+    importlib.import_module("ocpi_emsp.pricing"),
 ]  # fmt: skip
 DEFINING = [events, errors, ports]
 """Modules that define all they offer, so that they need no list."""
@@ -80,7 +81,9 @@ def test_each_name_is_listed_in_one_place_beside_the_top_level() -> None:
     elsewhere = {"AuthorizationRequest", "Emsp", "Limits", "PartyId", "Secret", "SupportMatrix", "UrlPolicy"}
     objects = {"Cdr", "Connector", "Evse", "Location", "Session", "Tariff", "Token", "Allowed", "AuthorizationInfo"}
     assert set(ocpi_emsp.__all__) - set(listed) == elsewhere | objects | {"Finding", "Report", "decode", "encode"}
-    assert set(ocpi_emsp.__all__) & set(listed) == {"OcpiError", "Policy", "check"}, "their modules are about them"
+    of_prices = {"Plan", "Readings", "Verdict", "audit", "quote"}
+    theirs = {"OcpiError", "Policy", "check"} | of_prices
+    assert set(ocpi_emsp.__all__) & set(listed) == theirs, "their modules are about them"
     assert set(models.OBJECTS_AND_ENUMS) == {*models.__all__, *objects} - {"OBJECTS_AND_ENUMS"}
 
 

@@ -27,8 +27,8 @@ LAYERS = (
     "secret",
     "url_policy",
     "models",
-    "pricing",  # models in, plain data out
     "codec",
+    "pricing",  # documents in; what it reckons with is PURE
     "check",
     "report",
     "wire",
@@ -74,6 +74,10 @@ LAYERS = (
     "__main__",
 )
 """From the top down. A module belongs to the longest entry that it is, or lies below of."""
+
+PURE = frozenset({"errors", "findings", "scalars", "models", "pricing"})
+"""All that pricing knows: models in, plain data out. The thin door that takes bytes may import the codec as well."""
+DOORS_OF_PRICING = frozenset({"pricing", "pricing.documents"})
 
 RUNTIMES = {"asyncio", "anyio", "concurrent", "httpx", "httpx2", "socket", "sqlalchemy", "threading", "time"}
 """What no flow knows: it comes through a port."""
@@ -250,6 +254,20 @@ def circle(known: Mapping[str, str]) -> list[str]:
     except CycleError as error:
         return list(error.args[1])
     return []
+
+
+def impure(source: str, known: Mapping[str, str]) -> list[str]:
+    """What a module of pricing imports and must not."""
+    ours = (arrow.target.removeprefix(":") for arrow in arrows(source, known) if arrow.target.startswith(":"))
+    return [target for target in ours if not any(lies_in(target, place) for place in PURE)]
+
+
+def test_prices_are_reckoned_from_models_alone() -> None:
+    known = modules()
+    pricing = {name for name in known if lies_in(name, "pricing")} - DOORS_OF_PRICING
+    assert len(pricing) > 20
+    assert {name: found for name in sorted(pricing) if (found := impure(known[name], known))} == {}
+    assert impure("from ocpi_emsp.codec import decode", {"codec": ""}) == ["codec"]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.emsp import Emsp
     from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest
     from ocpi_emsp.flows.core.settings import Limits
+    from ocpi_emsp.pricing import Plan, Readings, Verdict, audit, quote
 
 __all__ = [
     "Allowed",
@@ -42,7 +43,9 @@ __all__ = [
     "Location",
     "OcpiError",
     "PartyId",
+    "Plan",
     "Policy",
+    "Readings",
     "Report",
     "Secret",
     "Session",
@@ -50,17 +53,25 @@ __all__ = [
     "Tariff",
     "Token",
     "UrlPolicy",
+    "Verdict",
+    "audit",
     "check",
     "decode",
     "encode",
+    "quote",
 ]
 
 _SERVING = {
     "AuthorizationRequest": "ocpi_emsp.flows.core.authorize_hook",
     "Emsp": "ocpi_emsp.emsp",
     "Limits": "ocpi_emsp.flows.core.settings",
+    "Plan": "ocpi_emsp.pricing",
+    "Readings": "ocpi_emsp.pricing",
+    "Verdict": "ocpi_emsp.pricing",
+    "audit": "ocpi_emsp.pricing",
+    "quote": "ocpi_emsp.pricing",
 }
-"""Names that are imported when they are first used: checking documents needs no HTTP client."""
+"""Names that are imported when they are first used: checking documents needs no HTTP client, and no prices."""
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
 

@@ -1,5 +1,6 @@
 """What a CDR should cost, line by line, whether its total is right, and what a charge would cost (docs/audit.md)."""
 
+from ocpi_emsp.pricing.documents import audit, quote
 from ocpi_emsp.pricing.plausibility import Plausibility, Surroundings
 from ocpi_emsp.pricing.readings import CHOICES, Readings
 from ocpi_emsp.pricing.reasons import REASONS, ReasonCode
@@ -19,4 +20,6 @@ __all__ = [
     "ReasonCode",
     "Surroundings",
     "Verdict",
+    "audit",
+    "quote",
 ]

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.scalars import aware
+from ocpi_emsp.scalars import aware, given
+
+_LONGEST = 400
+"""Digits before or behind the point of a number that is written without an exponent."""
 
 
 class Verdict(StrEnum):
@@ -63,7 +66,7 @@ class Line:
     """One line of a bill: a volume under one price component, or under none."""
 
     dimension: str
-    """ENERGY, TIME, PARKING_TIME, FLAT, or a type of a partner's own."""
+    """ENERGY, TIME, PARKING_TIME, FLAT, or a type of a partner's own; VAT where the readings put it on top."""
     period: int | None
     """The index of the charging period in the CDR as received; None for the session as a whole."""
     start: datetime
@@ -72,7 +75,7 @@ class Line:
     billed: Decimal
     """What is billed after ``step_size``; equal to ``measured`` where none was added."""
     unit: str
-    """``Wh``, ``s``, or empty for FLAT."""
+    """``Wh``, ``s``, ``%`` for VAT, or empty for FLAT."""
     price: Decimal | None
     """Per kWh, per hour or per fee; None where no element has a price, or it is not known which one applies."""
     step_size: int | None
@@ -152,20 +155,56 @@ class Audit:
         }
 
 
+def _decimal(value: object) -> object:
+    """A number as a Decimal; a float counts by its shortest digits."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return Decimal(str(value))
+        except InvalidOperation:
+            return value
+    return value
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9990
+_LONGEST_PLAN = timedelta(days=366)
+_MOST = 10**9
+"""kWh and kW of a plan."""
+
+
 @frozen(kw_only=True)
 class Plan:
     """A charge that is planned: ``charging`` with ``energy_kwh``, then ``parking``. Raises ValueError."""
 
     start: datetime = field()
-    energy_kwh: Decimal
-    charging: timedelta
-    parking: timedelta = timedelta()
-    power_kw: Decimal | None = None
+    energy_kwh: Decimal = field(converter=_decimal)
+    charging: timedelta = field()
+    parking: timedelta = field(default=timedelta())
+    power_kw: Decimal | None = field(default=None, converter=_decimal)
     """The power while charging; None for the mean of energy and time."""
 
     @start.validator
     def _aware(self, _: object, value: datetime) -> None:
-        aware(value, "start")
+        if not _FIRST_YEAR <= aware(value, "start").year <= _LAST_YEAR:
+            raise ValueError(f"invalid start '{value}': expected a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+
+    @energy_kwh.validator
+    @power_kw.validator
+    def _not_negative(self, attribute: Attribute[Any], value: object) -> None:
+        if value is None and attribute.name == "power_kw":
+            return
+        if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value < _MOST:
+            raise ValueError(
+                f"invalid {attribute.name} '{given(value)}': expected a number of 0 or more, for example 20.5"
+            )
+
+    @charging.validator
+    @parking.validator
+    def _no_less(self, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST_PLAN:
+            raise ValueError(
+                f"invalid {attribute.name} '{given(value)}': expected a time of 0 to 366 days, "
+                "for example timedelta(minutes=30)"
+            )
 
 
 @frozen(kw_only=True)
@@ -202,8 +241,10 @@ def text(number: Decimal | None) -> str | None:
     """The plain decimal text of an exact number, without zeros at its end."""
     if number is None:
         return None
+    if not number or not -_LONGEST < number.adjusted() < _LONGEST:
+        return str(number) if number else "0"  # digits by the million otherwise
     plain = f"{number:f}"
-    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) if number else "0"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def _utc(moment: datetime) -> str:

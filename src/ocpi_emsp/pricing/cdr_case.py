@@ -1,0 +1,164 @@
+"""A CDR with everything that prices are reckoned from, and what readings make of it.
+
+Rules of this module:
+- what does not depend on the readings is looked at once: explanations try many of them;
+- what nothing can be reckoned from is refused with every reason: a total that is not significant, a session that stops
+  before it starts, absurd numbers, negative volumes that are not those of a credit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Final
+
+from attrs import define, evolve, field
+
+from ocpi_emsp.models import Cdr, CdrDimensionType, Location, Tariff
+from ocpi_emsp.pricing.appraisal import Case, Possible, appraise, reason
+from ocpi_emsp.pricing.exact import Rational, decimal, rational, watt_hours
+from ocpi_emsp.pricing.features import Features
+from ocpi_emsp.pricing.measure import Measured, UsedConnector, absurd_at, measured, used_connector
+from ocpi_emsp.pricing.metered import Metered
+from ocpi_emsp.pricing.missing import ENERGY, missing, ways
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.result import Reason
+from ocpi_emsp.pricing.rightness import size
+from ocpi_emsp.pricing.ruling import Ruling, no_ruling, ruled
+from ocpi_emsp.pricing.tariff_choice import TariffChoice, choose
+from ocpi_emsp.pricing.zones import Zones, zones_of
+
+_NOT_SIGNIFICANT: Final = "[?]"
+_COARSEST, _FINEST = -1, -6
+"""A volume written with fewer decimals counts as rounded to one, with more as rounded to six (as ``check`` does)."""
+
+
+@define(kw_only=True)
+class CdrCase:
+    """A CDR, what is known beside it, and what it measured."""
+
+    cdr: Cdr
+    given: Sequence[Tariff] = ()
+    location: Location | None = None
+    time_zone: str | None = None
+    claimed: Rational = 0
+    refusals: tuple[Reason, ...] = ()
+    """Why no readings make anything of it."""
+    connector: UsedConnector = field(factory=UsedConnector)
+    _measured: Measured | None = None
+    _zones: Zones | None = None
+    _cases: dict[tuple[str, Rational], Case] = field(factory=dict)
+
+    @classmethod
+    def of(cls, cdr: Cdr, given: Sequence[Tariff], location: Location | None, time_zone: str | None) -> CdrCase:
+        """The case of a CDR."""
+        found = cls(cdr=cdr, given=given, location=location, time_zone=time_zone, refusals=tuple(_refusals(cdr)))
+        if not found.refusals:
+            found.claimed = rational(cdr.total_cost)
+            found.connector = used_connector(cdr.location, location)
+        return found
+
+    @property
+    def measured(self) -> Measured:
+        """What the CDR measured."""
+        if self._measured is None:
+            self._measured = measured(self.cdr, self.connector)
+        return self._measured
+
+    @property
+    def zones(self) -> Zones:
+        """The zones that it may have been in."""
+        if self._zones is None:
+            cdr = self.cdr
+            self._zones = zones_of(cdr.location, self.location, self.time_zone, cdr.start_date_time, cdr.stop_date_time)
+        return self._zones
+
+    def rule(self, readings: Readings, energy: Rational = 1) -> Ruling:
+        """What the readings make of it; ``energy`` is a factor for its volumes: 1/1000 if they are Wh."""
+        refusals = self.refusals or self._negative(readings)
+        if refusals:
+            return no_ruling(refusals)
+        choice = choose(self.cdr, self.given, self.connector.tariff_id, readings)
+        if choice.reason is not None:
+            return no_ruling((choice.reason,), choice.notes)
+        case = self._case(choice, readings, energy)
+        notes = (*choice.notes, *self.connector.notes, *self.zones.notes)
+        if self.zones.assumption is not None and case.has_clock:
+            notes = (*notes, self.zones.assumption)
+        return ruled(self.claimed, case, appraise(case, readings), readings, notes)
+
+    def _negative(self, readings: Readings) -> tuple[Reason, ...]:
+        """Volumes that are negative, unless they are those of a credit."""
+        found = self.measured
+        if not found.has_negative:
+            return ()
+        if self.claimed < 0 and readings.credit == "negative_volumes" and not found.has_positive:
+            return ()
+        return (reason("volume.negative", found.negative_at),)
+
+    def _case(self, choice: TariffChoice, readings: Readings, energy: Rational) -> Case:
+        key = (readings.tariffs, energy)
+        found = self._cases.get(key)
+        if found is None:
+            metered = self.measured.metered if energy == 1 else _scaled(self.measured.metered, energy)
+            found = self._cases[key] = Case(
+                candidates=choice.candidates,
+                currency=self.cdr.currency,
+                zones=self.zones,
+                metered=metered,
+                possible=self._possible,
+                refused=partial(self._contradiction, energy),
+            )
+        return found
+
+    def _possible(self, tariff: Features, metered: Metered, readings: Readings) -> Possible:
+        dimensions = missing(self.cdr, self.measured, tariff)
+        if not dimensions:
+            return Possible(ways=(metered,))
+        return Possible(ways=tuple(ways(self.cdr, metered, dimensions, readings.missing)), missing=dimensions)
+
+    def _contradiction(self, energy: Rational, tariff: Features) -> Reason | None:
+        """The periods against total_energy, where energy bears on the price."""
+        if "wh" not in self.measured.reported or not (ENERGY in tariff.priced or tariff.has_kwh):
+            return None
+        volume = energy * sum(each.wh or 0 for each in self.measured.metered.periods)
+        total = watt_hours(self.cdr.total_energy.copy_abs())
+        if volume == total or any(size(volume - each) <= _rounding(self.cdr) for each in {total, total * energy}):
+            return None
+        more = f"They add up to {decimal(volume / Fraction(1000))}, total_energy is {self.cdr.total_energy}."
+        return reason("energy.contradiction", "/total_energy", more)
+
+
+def _refusals(cdr: Cdr) -> Iterator[Reason]:
+    if cdr.remark is not None and cdr.remark.lstrip().startswith(_NOT_SIGNIFICANT):
+        yield reason("remark.not_significant", "/remark")
+    if cdr.stop_date_time < cdr.start_date_time:
+        yield reason("session.reversed", "/stop_date_time")
+    place = absurd_at(cdr)
+    if place is not None:
+        yield reason("number.absurd", place)
+
+
+def _scaled(metered: Metered, energy: Rational) -> Metered:
+    periods = (each if each.wh is None else each._replace(wh=each.wh * energy) for each in metered.periods)
+    return evolve(metered, periods=tuple(periods))
+
+
+def _rounding(cdr: Cdr) -> Fraction:
+    """The Wh by which the volumes may differ from total_energy: each may be off by one in its last written decimal."""
+    units: dict[int, int] = {}
+    for number in _energies(cdr):
+        exponent = number.as_tuple().exponent
+        places = max(_FINEST, min(_COARSEST, exponent)) if isinstance(exponent, int) else _COARSEST
+        units[places] = units.get(places, 0) + 1
+    return max(Fraction(1), sum((count * Fraction(10) ** (places + 3) for places, count in units.items()), Fraction()))
+
+
+def _energies(cdr: Cdr) -> Iterator[Decimal]:
+    yield cdr.total_energy
+    for period in cdr.charging_periods:
+        for dimension in period.dimensions:
+            if dimension.type == CdrDimensionType.ENERGY:
+                yield dimension.volume

@@ -1,0 +1,118 @@
+"""What would make a wrong total right.
+
+Rules of this module:
+- an explanation is one thing that alone makes the claimed total RIGHT: it is tried, not guessed;
+- only readings that can matter are tried (:mod:`ocpi_emsp.pricing.relevance`);
+- VAT rates are those in common use; they, and cents for units, are tried on a certain amount only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Final
+
+from attrs import evolve
+
+from ocpi_emsp.pricing.blocks import Bill
+from ocpi_emsp.pricing.cdr_case import CdrCase
+from ocpi_emsp.pricing.exact import Rational, decimal
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.relevance import relevant
+from ocpi_emsp.pricing.result import Explanation, Verdict, text
+from ocpi_emsp.pricing.rightness import Money, down, size
+from ocpi_emsp.pricing.ruling import Ruling
+
+VAT_RATES: Final = (
+    "27", "25.5", "25", "24", "23", "22", "21", "20", "19", "18", "17", "16", "15",
+    "13.5", "13", "12", "10", "9", "8.1", "8", "7.7", "7", "6", "5.5", "5",
+)  # fmt: skip
+"""The standard and reduced rates, in percent, that are common where OCPI is in use."""
+_SHARES: Final = {rate: Fraction(rate) / 100 for rate in VAT_RATES}
+_A_THOUSAND: Final = 1000
+_FAR: Final = 20
+"""Only a total that is so many times too high or too low is looked at for another unit."""
+
+
+def explain(case: CdrCase, ruling: Ruling, readings: Readings) -> tuple[Explanation, ...]:
+    """What would make a total right that is wrong, or whose energies contradict."""
+    if ruling.verdict is Verdict.WRONG:
+        found = [*_readings(case, ruling, readings)]
+        if ruling.expected is not None:
+            found += _of_amount(case, ruling, ruling.expected, readings)
+        return (*found, *_energy(case, ruling, readings))
+    if any(each.code == "energy.contradiction" for each in ruling.reasons):
+        return tuple(_volumes_in_wh(case, readings))
+    return ()
+
+
+def _readings(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[Explanation]:
+    for name, value in relevant(case, ruling, readings):
+        if _is_right(case, evolve(readings, **{name: value})):
+            if name == "price_unit" and value == "step":
+                message, code = "right if the price is that of each block of step_size", "price_per_step"
+            else:
+                message, code = f"right if {name} is read as {value}", "reading"
+            yield Explanation(code=code, message=message, settings={name: value})
+
+
+def _is_right(case: CdrCase, readings: Readings, energy: Rational = 1) -> bool:
+    return case.rule(readings, energy).verdict is Verdict.RIGHT
+
+
+# --- arithmetic on a certain amount ---------------------------------------------------------------------------------
+
+
+def _of_amount(case: CdrCase, ruling: Ruling, expected: Rational, readings: Readings) -> Iterator[Explanation]:
+    money = Money.of(case.cdr.currency, readings)
+    claimed = case.claimed
+    if readings.vat is None:
+        yield from _vat(claimed, expected, money)
+    elif readings.vat and money.right(claimed, expected / Fraction(ruling.factor) * (-1 if claimed < 0 else 1)):
+        yield Explanation(code="vat", message="right without VAT")
+    if money.scale > 1 and money.right(claimed / Fraction(money.scale), expected):
+        message = f"right if the total is in minor units: {text(decimal(claimed / Fraction(money.scale)))}"
+        yield Explanation(code="cents", message=message)
+    yield from _rounded_down(claimed, expected, ruling, money)
+
+
+def _vat(claimed: Rational, expected: Rational, money: Money) -> Iterator[Explanation]:
+    """The rates that make the amount the claimed one: the nearest first, where the amount is small."""
+    if not expected or not 1 < Fraction(claimed) / expected < Fraction(13, 10):
+        return
+    off = {rate: size(claimed - expected * (1 + share)) for rate, share in _SHARES.items()}
+    rates = [rate for rate, distance in off.items() if distance * money.scale < 1 or distance <= money.tolerance]
+    for rate in sorted(rates, key=off.__getitem__)[:3]:
+        yield Explanation(code="vat", message=f"right with {rate}% VAT on top", settings={"vat": rate})
+
+
+def _rounded_down(claimed: Rational, expected: Rational, ruling: Ruling, money: Money) -> Iterator[Explanation]:
+    if money.rounding not in ("common", "down") and claimed * money.scale == down(expected * money.scale):
+        message = "right if the total is rounded down"
+        yield Explanation(code="rounded_down", message=message, settings={"rounding": "down"})
+    for parts, named in ((1, "a whole unit"), (10, "one decimal")):
+        if parts < money.scale and claimed and claimed * parts == down(expected * parts):
+            yield Explanation(code="rounded_down", message=f"right if the total is rounded down to {named}")
+    bill = None if ruling.base is None else Bill.of(ruling.base.lines)
+    if bill is not None and (over := bill.unfinished()) and money.right(claimed, (bill.bare() - over) * ruling.factor):
+        yield Explanation(code="rounded_down", message="right if a block of step_size that is not full is not billed")
+
+
+# --- Wh for kWh -----------------------------------------------------------------------------------------------------
+
+
+def _energy(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[Explanation]:
+    bound = ruling.beyond
+    if "wh" not in case.measured.reported or bound is None:
+        return
+    claimed, amount = size(case.claimed), size(bound)
+    if claimed * _FAR < amount and _is_right(case, readings, Fraction(1, _A_THOUSAND)):
+        yield Explanation(code="wh", message="right if the energies of the CDR are Wh instead of kWh")
+    elif claimed > amount * _FAR and _is_right(case, readings, _A_THOUSAND):
+        yield Explanation(code="wh", message="right if the price of a kWh is that of each Wh")
+
+
+def _volumes_in_wh(case: CdrCase, readings: Readings) -> Iterator[Explanation]:
+    """Where the volumes are a thousand times total_energy, or it is a thousand times them."""
+    if _is_right(case, readings, Fraction(1, _A_THOUSAND)):
+        yield Explanation(code="wh", message="right if the ENERGY volumes are Wh instead of kWh")

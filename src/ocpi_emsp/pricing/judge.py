@@ -1,0 +1,66 @@
+"""Whether the total of a CDR follows from its tariff: models in, an Audit out (docs/audit.md).
+
+Rules of this module:
+- what a CDR leaves open is reckoned in every way: one amount is certain, several are bounds with a reason;
+- what was taken from elsewhere than the CDR, or not regarded, is an assumption;
+- amounts are exact; one that does not end is shown with 50 digits, and differences are those of what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ocpi_emsp.models import Cdr, Location, Tariff
+from ocpi_emsp.pricing.cdr_case import CdrCase
+from ocpi_emsp.pricing.exact import Rational, decimal
+from ocpi_emsp.pricing.explanations import explain
+from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.result import Audit
+from ocpi_emsp.pricing.ruling import WIDE, Ruling
+
+
+def judge(
+    cdr: Cdr,
+    *,
+    tariffs: Sequence[Tariff] = (),
+    location: Location | None = None,
+    readings: Readings,
+    time_zone: str | None = None,
+    notes: Sequence[str] = (),
+) -> Audit:
+    """The audit of a CDR.
+
+    ``tariffs`` count where the CDR has none; ``location`` is the one that the party published, ``time_zone`` the IANA
+    name of the party's zone; ``notes`` are assumptions that were made before.
+    """
+    case = CdrCase.of(cdr, tariffs, location, time_zone)
+    ruling = case.rule(readings)
+    low, high = shown(ruling.low), shown(ruling.high)
+    return Audit(
+        cdr=cdr.id,
+        verdict=ruling.verdict,
+        claimed=cdr.total_cost,
+        expected=low if ruling.low == ruling.high else None,
+        low=low,
+        high=high,
+        difference=_difference(cdr, ruling),
+        at_least=ruling.beyond is not None and ruling.low != ruling.high,
+        currency=cdr.currency,
+        lines=ruling.lines,
+        reasons=ruling.reasons,
+        assumptions=tuple(dict.fromkeys((*notes, *ruling.notes))),
+        explanations=explain(case, ruling, readings),
+        readings=readings,
+    )
+
+
+def shown(amount: Rational | None) -> Decimal | None:
+    """The amount as a decimal."""
+    return None if amount is None else decimal(amount)
+
+
+def _difference(cdr: Cdr, ruling: Ruling) -> Decimal | None:
+    """Claimed minus the amount that it differs from; minus what is certain where it is right."""
+    amount = ruling.expected if ruling.beyond is None else ruling.beyond
+    return None if amount is None else WIDE.subtract(cdr.total_cost, decimal(amount))
