@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice, product
+from itertools import combinations, islice, product
 from typing import Any
 
 from dateutil import tz
@@ -88,14 +88,21 @@ def _with_missing(cdr: Document, elements: list[Any], readings: Readings) -> Amo
     session = taken(cdr)
     reported = {name for each in session.periods for name in each.volumes}
     priced = {one["type"] for each in elements for one in each["price_components"] if one["price"]}
+    by_energy = any("kwh" in name for each in elements for name in each.get("restrictions") or {})
     missing = {"TIME", "ENERGY"} & priced - reported
     if "PARKING_TIME" in priced - reported and cdr.get("total_parking_time"):
         missing |= {"PARKING_TIME"}
-    plain = reckoned(session, elements, readings)
-    if not missing or readings["missing"] == "explicit":
-        return plain
-    derived = reckoned(_derived(session, missing), elements, readings)
-    return derived if readings["missing"] == "derive" else plain.hull(derived)
+    if readings["missing"] == "explicit":
+        missing = set()
+    subsets = [set(some) for size in range(len(missing) + 1) for some in combinations(sorted(missing), size)]
+    if readings["missing"] == "derive":
+        subsets = [missing]
+    found = [reckoned(_derived(session, some) if some else session, elements, readings) for some in subsets]
+    amounts = found[0]
+    for each in found[1:]:
+        amounts = amounts.hull(each)
+    # How far the energy was at which time is another question that is not tried here.
+    return replace(amounts, tight=amounts.tight and not (by_energy and "ENERGY" not in reported))
 
 
 def _derived(session: Session, missing: set[str]) -> Session:
@@ -183,7 +190,7 @@ def _extremes(session: Session, elements: list[Any], readings: Readings, dimensi
         tried = product(*lists)
     costs = [bill.cost([share for way in each for share in way]) for each in tried]
     low, high = min(costs), max(costs)
-    return Amounts(low, high, ways.complete, Fraction(0) if low == high else bill.slack(dimensions))
+    return Amounts(low, high, ways.complete, bill.slack(dimensions))
 
 
 class Bill:
@@ -209,12 +216,14 @@ class Bill:
         """What one block of each of these dimensions costs at most, at the dearest price for the longest block."""
         if self.readings["step"] == "none":
             return Fraction(0)
+        by_block = self.readings["price_unit"] == "step"
         found = Fraction(0)
         for name in dimensions:
             mine = [one for each in self.elements for one in each["price_components"] if one["type"] == name]
-            steps = [one["step_size"] for one in mine if one["step_size"] > 1]
+            steps = [one["step_size"] for one in mine if one["step_size"] > 0]
             if steps:
-                found += max(abs(Fraction(one["price"])) for one in mine) * max(steps) / UNITS[name]
+                dearest = max(abs(Fraction(one["price"])) for one in mine)
+                found += dearest * (len(mine) if by_block else Fraction(max(steps), UNITS[name]))
         return found
 
     def cost(self, shares: list[Share]) -> Fraction:

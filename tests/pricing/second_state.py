@@ -82,19 +82,22 @@ def clock_matches(rest: Document, moment: datetime, zone: tzinfo, readings: Read
     start, end = _minutes(rest.get("start_time")), _minutes(rest.get("end_time"))
     if rest.get("end_time") == "00:00":
         end = 1440
+    first, last = _date(rest.get("start_date")), _date(rest.get("end_date"))
+    spans = []
+    if readings["dates"] == "span" and first and start is not None:
+        spans.append(local >= first + timedelta(minutes=start))
+        first = start = None
+    if readings["dates"] == "span" and last and end is not None:
+        spans.append(local < last + timedelta(minutes=end))
+        last = end = None
     day = local
     wraps = start is not None and end is not None and end < start
     if wraps and readings["wrap_day"] == "window_start" and local.hour * 60 + local.minute < (end or 0):
         day = local - timedelta(days=1)
     days = rest.get("day_of_week")
-    if days and DAYS[day.weekday()] not in days:
+    if (days and DAYS[day.weekday()] not in days) or (first and day < first) or (last and day >= last):
         return False
-    first, last = _date(rest.get("start_date")), _date(rest.get("end_date"))
-    if readings["dates"] == "span" and first and start is not None:
-        first, start = first + timedelta(minutes=start), None
-    if readings["dates"] == "span" and last and end is not None:
-        last, end = last + timedelta(minutes=end), None
-    if (first and local < first) or (last and local >= last):
+    if not all(spans):
         return False
     return _in_window(start, end, local, readings)
 
@@ -149,7 +152,7 @@ def power_bounds(session: Session, period: Period, dimension: str, readings: Rea
     connector, factor = session.connector, Fraction(1)
     if readings["power"] == "mean":
         seconds = period.volume("TIME") or period.length
-        if not seconds:
+        if not seconds or "ENERGY" not in period.volumes:
             return Fraction(0), None
         mean = period.volume("ENERGY") * Fraction(18, 5) / seconds
         return mean, mean

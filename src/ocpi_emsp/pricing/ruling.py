@@ -107,8 +107,13 @@ def final_lines(base: Reckoning, sign: int, total: Rational | None, readings: Re
 
 
 def _negated(line: Line) -> Line:
-    cost, low, high = (None if each is None else each.copy_negate() + 0 for each in (line.cost, line.low, line.high))
+    cost, low, high = map(_opposite, (line.cost, line.low, line.high))
     return evolve(line, cost=cost, low=high, high=low)
+
+
+def _opposite(amount: Decimal | None) -> Decimal | None:
+    """The amount with the other sign, exactly: arithmetic would round it to the caller's precision."""
+    return amount.copy_negate() if amount else amount
 
 
 def _vat_line(lines: tuple[Line, ...], sign: int, base: Reckoning, total: Rational | None, rate: Decimal) -> Line:
