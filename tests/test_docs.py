@@ -11,6 +11,7 @@ import anyio
 import pytest
 from attrs import fields_dict
 
+import audit_codes
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp.events import EVENTS, Event
 from ocpi_emsp.testing.cpo import SimulatedCpo
@@ -76,6 +77,11 @@ def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
         if not target.startswith("https://"):
             assert (path.parent / target).exists(), target
+
+
+def test_the_reasons_of_audits_are_those_in_the_docs() -> None:
+    page = audit_codes.PAGE.read_text("utf-8")
+    assert audit_codes.with_tables(page) == page, "python docs/tools/audit_codes.py"
 
 
 def test_every_event_is_in_the_docs() -> None:

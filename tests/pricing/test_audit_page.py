@@ -1,20 +1,66 @@
 """docs/audit.md says what the code says: reasons, readings, and the bill that was reckoned by hand."""
 
+import json
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from audit_codes import PAGE, with_tables
-from ocpi_emsp.pricing import CHOICES
+from audit_codes import PAGE
+from ocpi_emsp import audit
+from ocpi_emsp.pricing import CHOICES, Verdict
 from ocpi_emsp.pricing.readings import NAMES
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = PAGE.read_text("utf-8")
 
 
-def test_the_page_has_every_reason() -> None:
-    assert with_tables(TEXT) == TEXT, "python docs/tools/audit_codes.py"
+def test_the_bill_is_the_one_of_the_page() -> None:
+    (cdr,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    found = audit(cdr)
+    assert (found.verdict, found.claimed, found.expected, found.difference) == (
+        Verdict.WRONG,
+        Decimal("13.73"),
+        Decimal("10.73"),
+        Decimal("3.00"),
+    )
+    rows = re.findall(
+        r"^\| (\w+) \| [^|]+ \| (\d+)(?: \w+)? \| (\d+)(?: \w+)? \| ([\d.]+) \| ([\d.]+) \| .*element (\d)", TEXT, re.M
+    )
+    priced = [
+        (each.dimension, each.measured, each.billed, each.price, each.cost, each.element)
+        for each in found.lines
+        if each.price is not None
+    ]
+    said = [(dimension, *map(Decimal, numbers), int(element)) for dimension, *numbers, element in rows]
+    assert priced == said
+    assert sum(each[4] for each in said) == found.expected
+    assert {each.cost for each in found.lines if each.price is None} == {Decimal(0)}
+
+
+def test_the_bounds_are_those_of_the_page() -> None:
+    """One period from 16:30 to 17:50 with 21.4 kWh, and the claims of the picture."""
+    (text,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    cdr = json.loads(text)
+    energy = {"type": "ENERGY", "volume": 21.4}
+    cdr |= {
+        "stop_date_time": "2024-03-11T16:50:00Z",
+        "charging_periods": [{"start_date_time": cdr["start_date_time"], "dimensions": [energy]}],
+        "total_time": 1.3333,
+        "total_parking_time": 0,
+    }
+    for element in cdr["tariffs"][0]["elements"]:
+        element["price_components"] = [each for each in element["price_components"] if each["type"] == "ENERGY"]
+    found = [audit(cdr | {"total_cost": claimed}) for claimed in (7.00, 7.49, 8.40, 9.63, 10.00)]
+    assert {(each.low, each.high) for each in found} == {(Decimal("7.49"), Decimal("9.63"))}
+    assert [(str(each.verdict), each.difference, each.at_least) for each in found] == [
+        ("wrong", Decimal("-0.49"), True),
+        ("undecidable", None, False),
+        ("undecidable", None, False),
+        ("undecidable", None, False),
+        ("wrong", Decimal("0.37"), True),
+    ]
 
 
 @pytest.mark.parametrize(("page", "column"), [("audit.md", 2), ("spec-choices.md", 2)])

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ocpi_emsp import Cdr, check
+from ocpi_emsp import Cdr, audit, check
 from ocpi_emsp.codec import dump
+from ocpi_emsp.pricing import REASONS, Verdict
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.overcharging import OVERCHARGES
 from testing.support import API, Pair, pair, payload
@@ -34,6 +35,29 @@ def test_a_kind_has_the_total_of_the_documentation(number: str, kind: str, total
     document = cdr(int(number))
     assert document["total_cost"] == Decimal(total)
     assert {each.rule for each in check(dump(document), Cdr)} == DEVIATING.get(kind, set())
+
+
+EXPLAINED = {"vat": "vat", "cents": "cents", "watt-hours": "wh", "price-per-block": "price_per_step"}
+"""The kinds that an explanation names, and its code."""
+SUSPICIOUS = {"impossible-energy": {"power.exceeded"}, "not-significant": {"energy.without_cost", "cost.zero"}}
+"""What is suspicious in the document alone."""
+
+
+@pytest.mark.parametrize(("number", "kind", "total", "costs"), ROWS)
+def test_a_kind_is_audited_as_the_documentation_says(number: str, kind: str, total: str, costs: str) -> None:
+    found = audit(cdr(int(number)))
+    amounts = [Decimal(each) for each in re.findall(r"-?\d+\.\d+", costs.partition(";")[0].partition(":")[0])]
+    assert (found.low, found.high) == ((amounts[0], amounts[-1]) if amounts else (None, None))
+    claimed = Decimal(total)
+    if "undecidable" in costs:
+        assert (found.verdict, found.expected, found.difference) == (Verdict.UNDECIDABLE, None, None)
+    elif claimed in amounts:
+        assert (found.verdict, found.difference) == (Verdict.RIGHT, Decimal(0))
+    else:
+        beyond = claimed - amounts[-1]
+        assert (found.verdict, found.difference, found.at_least) == (Verdict.WRONG, beyond, len(amounts) > 1)
+    assert {each.code for each in found.explanations} >= ({EXPLAINED[kind]} if kind in EXPLAINED else set())
+    assert {each.code for each in found.reasons if REASONS[each.code].plausibility} == SUSPICIOUS.get(kind, set())
 
 
 def test_kinds_come_in_turn_and_begin_again() -> None:
