@@ -31,6 +31,7 @@ class Kind:
     EVSE: Final = "evse"
     SESSION: Final = "session"
     TARIFF: Final = "tariff"
+    TARIFF_VERSION: Final = "tariff_version"
     CDR: Final = "cdr"
     CDR_CONFLICT: Final = "cdr_conflict"
     TOKEN: Final = "token"
@@ -47,6 +48,7 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.EVSE: "evses",
     Kind.SESSION: "sessions",
     Kind.TARIFF: "tariffs",
+    Kind.TARIFF_VERSION: "tariff_versions",
     Kind.CDR: "cdrs",
     Kind.CDR_CONFLICT: "cdr_conflicts",
     Kind.TOKEN: "tokens",
@@ -64,7 +66,7 @@ Owner: TypeAlias = tuple[str, str]
 
 class Key(NamedTuple):
     """What identifies a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
-    hash of a CDR conflict.
+    hash of a CDR conflict, what distinguishes the versions of a tariff.
 
     A pushed token is what a party has of a token of ours: the owner is that party, the rest is the token's.
 
@@ -99,6 +101,12 @@ class Record:
     """The number of full syncs in a row that did not list it."""
     correlation_id: str = field(default="", eq=False)
     """The correlation id of the last change; empty if it had none."""
+    valid_from: datetime | None = None
+    """Of a tariff and its versions: from when on what it says holds; None if that is its ``last_updated``."""
+    first_received_at: datetime | None = None
+    """Of a tariff and its versions: when what it says was received first; None if that is its ``received_at``."""
+    valid_until: datetime | None = None
+    """Of a tariff's version: until when it held. A tariff itself still does."""
 
     def updated(self, last_updated: datetime, correlation_id: str) -> Record:
         """The same, changed at another time; ``evolve`` takes six times as long."""
@@ -113,6 +121,9 @@ class Record:
             self.missing_since,
             self.missed,
             correlation_id,
+            self.valid_from,
+            self.first_received_at,
+            self.valid_until,
         )
 
     @cached_property
@@ -148,6 +159,8 @@ class Query:
     """Records with this id, of every owner."""
     id_in_any_case: str | None = None
     """Records whose id is this one, the case of its letters apart: of A to Z at least."""
+    at: datetime | None = None
+    """Tariffs, or versions of tariffs, that held at this moment: from then or earlier, and until later."""
     after: int = 0
     offset: int = 0
     limit: int = 100

@@ -8,6 +8,7 @@ import json
 import stat
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from ocpi_emsp.ports import (
 from ocpi_emsp.storage import SqlStore
 
 HEADER = '{"ocpi_emsp_export":1}'
+DAY = timedelta(days=1)
 OTHER = "sqlite:///other.db"
 TIMES = {"last_updated": "2024-01-01T00:00:00Z", "received_at": "2024-01-01T00:00:00Z"}
 ENTRY: dict[str, Any] = {
@@ -201,10 +203,13 @@ def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
     pushed = [filled.record(filled.owned(Kind.PUSHED, "U1", type_), b'{"valid":true}') for type_ in ("RFID", "OTHER")]
     evse = evolve(stored(database, Kind.EVSE)[0], missing_since=filled.AT, missed=2)
     session = evolve(stored(database, Kind.SESSION)[0], missed=1)
+    tariff = evolve(stored(database, Kind.TARIFF)[0], valid_from=filled.AT - DAY, first_received_at=filled.AT)
+    version = filled.record(filled.owned(Kind.TARIFF_VERSION, "12", "v"), b'{"id":"12"}')
+    version = evolve(version, valid_from=filled.AT - 2 * DAY, valid_until=filled.AT - DAY)
     wish = Entry(id="w", topic=RESYNC, name="X", key=evse.key, at=filled.AT, details=ENTRY["details"], attempts=1)
     store = SqlStore(database)
     with stores.writing(store) as tx:
-        for each in (*pushed, evse, session):
+        for each in (*pushed, evse, session, tariff, version):
             tx.put(each)
         tx.append(wish)
     store.close()
@@ -219,6 +224,7 @@ def test_what_is_missing_what_was_pushed_and_what_is_to_be_pulled_survive(
         assert [(each.missing_since, each.missed) for each in evses] == [(filled.AT, 2), (None, 0)]
         assert [(each.missing_since, each.missed) for each in sessions] == [(None, 1)]
         assert waiting(target, RESYNC) == [wish]
+        assert (stored(target, Kind.TARIFF), stored(target, Kind.TARIFF_VERSION)) == ([tariff], [version])
 
 
 def test_what_issue_6_added_survives(database: str, command: Command, postgres_url: str) -> None:

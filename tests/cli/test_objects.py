@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cli import filled
 from cli.conftest import Command
@@ -63,6 +65,38 @@ def test_machines_get_the_documents_as_they_are_stored_one_a_line(command: Comma
     (location,) = [json.loads(line) for line in command("locations", "list", "--json").out.splitlines()]
     assert location["evses"] == evses
     assert location["name"] == "Gent Zuid"
+
+
+def test_a_tariff_is_listed_and_shown_as_it_was(database: str, command: Command) -> None:
+    """The stored one is of 2024-05-06; T1 held before, and was deleted on 2024-02-01."""
+    store = SqlStore(database)
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+        version = filled.record(filled.owned(Kind.TARIFF_VERSION, "T1", "1"), b'{"id":"T1","currency":"CHF"}')
+        began, ended = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
+        tx.put(evolve(version, valid_from=began, first_received_at=began, valid_until=ended))
+    store.close()
+    assert [json.loads(line)["id"] for line in command("tariffs", "list", "--json").out.split("\n") if line] == ["12"]
+    ids = {
+        at: [
+            json.loads(line)["id"] for line in command("tariffs", "list", "--json", "--at", at).out.split("\n") if line
+        ]
+        for at in ("2023-12-31", "2024-01-01", "2024-01-31T23:59:59Z", "2024-02-01", "2024-05-07")
+    }
+    assert list(ids.values()) == [[], ["T1"], ["T1"], [], ["12"]]
+    (_, row) = command("tariffs", "list", "--at", "2024-01-15", "--party", "NL-TNM").out.splitlines()
+    assert all(cell in row for cell in ("NL-TNM", "T1", "CHF"))
+    nothing = command("tariffs", "list", "--at", "2024-03-01")
+    assert (nothing.status, nothing.out, nothing.err) == (0, "", "ocpi-emsp: no tariffs held at 2024-03-01T00:00:00Z\n")
+    shown = command("tariffs", "show", "T1", "--at", "2024-01-15T12:00:00+01:00")
+    assert shown.out.startswith("received 2024-01-01T00:00:00Z, last updated 2024-01-01T00:00:00Z\n{")
+    assert '"currency":"CHF"' in command("tariffs", "show", "T1", "--json", "--at", "2024-01-15").out
+    gone = command("tariffs", "show", "T1", "--at", "2024-03-01", "--party", "NL-TNM")
+    assert (gone.status, gone.out) == (1, "")
+    assert "there is no tariff 'T1' of NL-TNM that held at 2024-03-01T00:00:00Z" in gone.err
+    bad = command("tariffs", "list", "--at", "soon")
+    assert bad.status == 2
+    assert "invalid time 'soon': expected ISO 8601, for example 2024-05-01" in bad.err
+    assert command("sessions", "list", "--at", "2024-01-01").status == 2, "of tariffs alone"
 
 
 @pytest.mark.usefixtures("database")

@@ -31,8 +31,10 @@ from ocpi_emsp.wire import Request
 from our_emsp import NOW, FakeClock, register
 
 ALL = {name: timedelta(days=30) for name in ("rejections", "dead_events", "authorizations", "sessions")}
-ALL |= {name: timedelta(days=30) for name in ("cdr_conflicts", "commands")}
+ALL |= {name: timedelta(days=30) for name in ("cdr_conflicts", "commands", "tariff_versions")}
 OLD, NEW = NOW, NOW + timedelta(days=40)
+
+KINDS = (Kind.SESSION, Kind.CDR, Kind.CDR_CONFLICT, Kind.COMMAND, Kind.RESERVATION, Kind.TARIFF_VERSION)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -71,12 +73,20 @@ class Filled:
             self.session(f"{name}-{status}", status)
         self.push("POST", "cdrs", samples.cdr("C1"))
         self.push("POST", "cdrs", {**samples.cdr("C1"), "total_cost": len(name) + ord(name[0])})
+        for price, tariff_id in ((1, "T"), (2, "T"), (1, f"{name}-deleted")):
+            self.tariff(tariff_id, name, price)
+        self.push("DELETE", f"tariffs/NL/TNM/{name}-deleted")
         run(self._entries_and_commands(name))
 
     def session(self, session_id: str, status: str) -> None:
         moment = self.clock.time.strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {**samples.session(session_id), "status": status, "last_updated": moment}
         assert b'"status_code":1000' in self.push("PUT", f"sessions/NL/TNM/{session_id}", body)
+
+    def tariff(self, tariff_id: str, name: str, price: int) -> None:
+        body = {**samples.tariff(tariff_id), "last_updated": self.clock.time.strftime(f"%Y-%m-%dT%H:0{price}:00Z")}
+        body["elements"] = [{"price_components": [{"type": "FLAT", "price": price, "step_size": 1}]}]
+        assert b'"status_code":1000' in self.push("PUT", f"tariffs/NL/TNM/{tariff_id}", body), name
 
     async def _entries_and_commands(self, name: str) -> None:
         now = self.clock.time
@@ -118,8 +128,7 @@ class Filled:
         async def read() -> dict[str, list[str]]:
             async with self.store.transaction(read_only=True) as tx:
                 return {
-                    kind: sorted(each.key.id for each in (await tx.page(Query(kind=kind))).records)
-                    for kind in (Kind.SESSION, Kind.CDR, Kind.CDR_CONFLICT, Kind.COMMAND, Kind.RESERVATION)
+                    kind: sorted(each.key.id for each in (await tx.page(Query(kind=kind))).records) for kind in KINDS
                 } | {topic: [each.id for each in await tx.entries(topic)] for topic in (EVENT, RELAY, *DEAD.values())}
 
         return run(read())
@@ -133,6 +142,7 @@ PRUNED = {
     "cdr_conflicts": 1,
     "commands": 1,
     "reservations": 1,
+    "tariff_versions": 2,  # the first price, and what was deleted; the second price held until the new one came
 }
 
 
@@ -171,6 +181,7 @@ def test_what_is_old_and_over_is_deleted_and_nothing_else(store: Any, mode: Mode
     assert len(left[Kind.CDR_CONFLICT]) == 1
     assert left[Kind.COMMAND] == ["new-ACKNOWLEDGED", "new-ANSWERED", "old-ACKNOWLEDGED"]
     assert left[Kind.RESERVATION] == ["1", "10", "11"]
+    assert left[Kind.TARIFF_VERSION] == ["T", "T", "new-deleted"]
     assert left[EVENT] == ["old event", "new event"], "what waits is not deleted"
     assert [left[topic] for topic in DEAD.values()] == [[f"new {topic}"] for topic in DEAD.values()]
     assert [b"new" in each.body or b"C1" in each.body for each in emsp.rejections.list()] == [True, True]

@@ -251,6 +251,20 @@ async def page_of_no_correlation(tx: Transaction, query: Query) -> Page:
     return Page([evolve(each, correlation_id="") for each in page.records], page.total)
 
 
+async def page_that_holds_always(tx: Transaction, query: Query) -> Page:
+    page = await tx.page(query)
+    return Page([evolve(each, valid_from=None, valid_until=None) for each in page.records], page.total)
+
+
+def page_at(later: timedelta) -> Callable[[Transaction, Query], Any]:
+    """As a store does that takes an end for a part of what it ends."""
+
+    async def page(tx: Transaction, query: Query) -> Page:
+        return await tx.page(evolve(query, at=query.at + later if query.at else None))
+
+    return page
+
+
 async def page_by_receipt(tx: Transaction, query: Query) -> Page:
     """As a store does that reads from the index of a filter."""
     if query.received_from is None and query.received_to is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,6 +66,14 @@ BROKEN: list[Case] = [
     case("what_a_change_came_under_is_kept_with_it", Kind.COMMAND, put=b.put_unless_unchanged),
     case("children_and_pages_say_what_a_change_came_under", children=b.children_of_no_correlation),
     case("children_and_pages_say_what_a_change_came_under", page=b.page_of_no_correlation),
+    *(case("when_a_tariff_and_its_versions_hold_is_kept", put=b.put_with(b.without(**{name: None})))
+      for name in ("valid_from", "first_received_at", "valid_until")),
+    case("when_a_tariff_and_its_versions_hold_is_kept", put=b.put_unless_unchanged),
+    case("when_a_tariff_and_its_versions_hold_is_kept", page=b.page_that_holds_always),
+    case("a_page_selects_what_held_at_a_moment", page=b.page_of(at=None)),
+    case("a_page_selects_what_held_at_a_moment", page=b.page_at(timedelta(microseconds=1))),
+    case("a_page_selects_what_held_at_a_moment", page=b.page_at(-timedelta(microseconds=1))),
+    case("a_page_selects_what_held_at_a_moment", put=b.put_with(b.without(valid_from=None))),
     case("an_owner_compares_without_case_and_is_kept_in_upper_case", get=b.get_with_case),
     case("revisions_count_the_puts", get=b.get_first_revision),
     case("revisions_count_the_puts", put=b.put_at_the_end),

@@ -67,6 +67,8 @@ NEW = {
     "deadline",
     "session_id",
     "uid_in_lower_case",
+    "valid_from",
+    "first_received_at",
 }
 STATED = {"received", "document", "content_hash"}
 """What the state of a command changed."""

@@ -61,6 +61,11 @@ def store(tmp_path: Path, counter: Counter) -> Iterator[BlockingStore]:
     engine.dispose()
 
 
+def version(tariff_id: str, until: datetime) -> Record:
+    """A version of a tariff that held until a moment."""
+    return evolve(record(Key(Kind.TARIFF_VERSION, "NL", "TNM", tariff_id, f"{until}")), valid_until=until)
+
+
 def grow(store: BlockingStore, start: int, end: int) -> None:
     """EVSEs of other locations of the same owner, received long ago."""
     with store.blocking_transaction() as tx:
@@ -68,14 +73,23 @@ def grow(store: BlockingStore, start: int, end: int) -> None:
             location = LOCATION._replace(id=f"other {number}")
             tx.put(record(location))
             tx.put(evse("E", location))
+            tx.put(version("T" if number % 2 else f"T{number}", BASE + timedelta(seconds=number)))
 
 
 READS: dict[str, tuple[Read, list[str]]] = {
     "children": (lambda tx: tx.children(LOCATION), ["E1", "E2"]),
     "received since": (lambda tx: page(tx, received_from=AFTER), ["E1", "E2"]),
     "received since, from the second on": (lambda tx: page(tx, received_from=AFTER, offset=1), ["E2"]),
+    "held at a moment": (lambda tx: held(tx, at=AFTER), ["T"]),
+    "one that held at a moment": (lambda tx: held(tx, at=AFTER, id="T"), ["T"]),
     "received between": (lambda tx: page(tx, received_from=AFTER, received_to=AFTER + timedelta(1)), ["E1", "E2"]),
 }
+
+
+def held(tx: BlockingTransaction, **selection: Any) -> Any:
+    """Versions of the owner's tariffs that held at a moment."""
+    query = Query(kind=Kind.TARIFF_VERSION, country_code="NL", party_id="TNM", limit=3, **selection)
+    return tx.page(query).records
 
 
 def page(tx: BlockingTransaction, **selection: Any) -> Any:
@@ -93,6 +107,7 @@ def test_no_more_is_read_where_an_owner_has_more(name: str, store: BlockingStore
         tx.put(record())
         for uid in ("E1", "E2"):
             tx.put(evolve(evse(uid), received_at=AFTER))
+        tx.put(version("T", AFTER + timedelta(days=1)))
     cost = [counted(store, counter, read, wanted)]
     grow(store, FEW, MANY)
     cost.append(counted(store, counter, read, wanted))
@@ -110,12 +125,19 @@ def counted(store: BlockingStore, counter: Counter, read: Read, wanted: list[str
     return cost
 
 
-@pytest.mark.parametrize("kind", [Kind.CDR, Kind.EVSE, Kind.LOCATION, Kind.RESERVATION, Kind.SESSION, Kind.TARIFF])
+_IDENTIFIED = [
+    *(Kind.CDR, Kind.EVSE, Kind.LOCATION, Kind.RESERVATION, Kind.SESSION, Kind.TARIFF),
+    Kind.TARIFF_VERSION,
+]
+
+
+@pytest.mark.parametrize("kind", _IDENTIFIED)
 def test_a_new_postgresql_finds_a_record_by_its_identity(postgres_url: str, kind: str) -> None:
     """Without statistics every index looks alike; by another one, a first sync is quadratic."""
     store = created(postgres_url)
     table = store.tables.objects[kind]
-    parent = " AND location_id = 'L'" if kind in (Kind.EVSE, Kind.RESERVATION) else ""
+    parents = {Kind.EVSE: "location_id", Kind.RESERVATION: "location_id", Kind.TARIFF_VERSION: "version"}
+    parent = f" AND {parents[kind]} = 'L'" if kind in parents else ""
     wanted = f"country_code = 'NL' AND party_id = 'TNM' AND id = 'X'{parent}"
     engine = create_engine(postgres_url)
     try:

@@ -3,13 +3,15 @@
 Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
   members become spaces;
+- a tariff ``--at`` a time is printed as it was then, deleted ones too;
 - of a party, no token is printed, nor its hash, nor the value of an extra header that may be a secret;
 - a list is read page by page, each in a transaction of its own, so it blocks no writer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +28,7 @@ from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import TokenType
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Owner, Query, Record
-from ocpi_emsp.resources.records import as_stored, names_party, party_key, received_key
+from ocpi_emsp.resources.records import as_stored, listed_at, names_party, party_key, queries_at, received_key
 from ocpi_emsp.wire.redaction import HIDDEN
 
 if TYPE_CHECKING:
@@ -60,14 +62,28 @@ def run(arguments: Arguments) -> int:
 
 
 def _list(store: SqlStore, arguments: Arguments) -> None:
-    kind, owner = KINDS[arguments.kind], arguments.party or (None, None)
+    kind, owner, at = KINDS[arguments.kind], arguments.party or (None, None), _at(arguments)
 
     def listed(limit: int, after: int) -> list[Record]:
         query = Query(kind=kind, country_code=owner[0], party_id=owner[1], after=after, limit=limit, count=False)
         with reading(store) as tx:
+            if at is not None:
+                return _first(tx, queries_at(owner, at, limit, after))
             return [_whole(tx, record) for record in tx.page(query).records]
 
-    print_list(arguments, listed, COLUMNS[kind], cells, _on_one_line, f"there are no {arguments.kind}")
+    nothing = f"there are no {arguments.kind}" if at is None else f"no {arguments.kind} held at {wire_time(at)}"
+    print_list(arguments, listed, COLUMNS[kind], cells, _on_one_line, nothing)
+
+
+def _at(arguments: Arguments) -> datetime | None:
+    """The moment that is asked about, of tariffs alone."""
+    return arguments.at if arguments.kind == "tariffs" else None
+
+
+def _first(tx: BlockingTransaction, queries: Iterable[Query]) -> list[Record]:
+    """What the first of the queries gives that gives anything."""
+    found = (tx.page(query).records for query in queries)
+    return [listed_at(record) for record in next((records for records in found if records), ())]
 
 
 # --- show -----------------------------------------------------------------------------------------------------------
@@ -86,8 +102,9 @@ def _show(store: SqlStore, arguments: Arguments) -> None:
 def _find_one(store: SqlStore, arguments: Arguments) -> Record:
     kind = KINDS[arguments.kind]
     with reading(store) as tx:
-        keys = [key for owner in _owners(tx, kind, arguments.party) for key in _keys(kind, owner, arguments)]
-        records = [record for key in keys if (record := tx.get(key)) is not None]
+        owners = _owners(tx, kind, arguments.party)
+        keys = [key for owner in owners for key in _keys(kind, owner, arguments)]
+        records = [record for key in keys for record in _found(tx, key, _at(arguments))]
         if len(records) > 1:
             raise Usage(f"there are several: {'; '.join(_name(record.key) for record in records)}: say which")
         if not records:
@@ -95,11 +112,20 @@ def _find_one(store: SqlStore, arguments: Arguments) -> Record:
         return _whole(tx, records[0])
 
 
+def _found(tx: BlockingTransaction, key: Key, at: datetime | None) -> list[Record]:
+    """The object of a key, or what it was at a moment."""
+    if at is not None:
+        return _first(tx, (evolve(query, id=key.id) for query in queries_at(key[1:3], at, 1)))
+    record = tx.get(key)
+    return [] if record is None else [record]
+
+
 def _not_there(kind: str, arguments: Arguments) -> str:
     if kind == Kind.PARTY:
         return f"there is no party {'-'.join(arguments.party)}"
     whose = f" of {'-'.join(arguments.party)}" if arguments.party else ""
-    return f"there is no {kind} '{arguments.id}'{whose}"
+    at = _at(arguments)
+    return f"there is no {kind} '{arguments.id}'{whose}" + (f" that held at {wire_time(at)}" if at else "")
 
 
 def _name(key: Key) -> str:

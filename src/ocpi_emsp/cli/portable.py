@@ -5,7 +5,8 @@ Rules of this module:
 - a record's ``document`` is the stored one, byte for byte; one that would not survive on a line, since it has line
   breaks or space around it, is written as the text ``document_text`` instead;
 - ``missing_since`` and ``missed`` stand on a line only where its object is missing, ``correlation_id`` only where its
-  last change came under one: older exports have none of them;
+  last change came under one, ``valid_from``, ``first_received_at`` and ``valid_until`` only with tariffs and their
+  versions: older exports have none of them;
 - a rejection that an earlier version stored with secrets in its headers or its query is written without them;
 - times have microseconds; the bodies of journal entries, which may be anything, are in base64;
 - a line is bad input until it was read: BadLine says in a sentence what is wrong with it.
@@ -43,6 +44,7 @@ _NOTHING = msgspec.Raw()
 _MOST_MISSED = 2**31 - 1  # what every database can count
 _NO_LINE = b"\r\n"
 _SPACE = b" \t\r\n"
+_TIMES = ("missing_since", "valid_from", "first_received_at", "valid_until")
 _OWNER = ("country_code", "party_id")
 _EVENTS = frozenset({EVENT, RELAY, *DEAD.values()})
 T = TypeVar("T")
@@ -80,6 +82,9 @@ class _RecordLine:
     missing_since: str | None = None
     missed: Annotated[int, msgspec.Meta(ge=0, le=_MOST_MISSED)] = 0
     correlation_id: str = ""
+    valid_from: str | None = None
+    first_received_at: str | None = None
+    valid_until: str | None = None
     document: msgspec.Raw = _NOTHING
     document_text: str | None = None
 
@@ -118,8 +123,10 @@ def record_line(record: Record) -> bytes:
         "last_updated": _time(record.last_updated),
         "received_at": _time(record.received_at),
     }
-    if record.missing_since is not None:
-        written["missing_since"] = _time(record.missing_since)
+    for name in _TIMES:
+        moment = getattr(record, name)
+        if moment is not None:
+            written[name] = _time(moment)
     if record.missed:
         written["missed"] = record.missed
     if record.correlation_id:
@@ -203,7 +210,10 @@ def _record(line: _RecordLine) -> Record:
         document,
         _moment(line, "last_updated"),
         _moment(line, "received_at"),
-        missing_since=_moment(line, "missing_since") if line.missing_since is not None else None,
+        missing_since=_moment_or_none(line, "missing_since"),
+        valid_from=_moment_or_none(line, "valid_from"),
+        first_received_at=_moment_or_none(line, "first_received_at"),
+        valid_until=_moment_or_none(line, "valid_until"),
         missed=line.missed,
         correlation_id=line.correlation_id,
     )
@@ -235,7 +245,7 @@ def _entry(line: _EntryLine) -> Entry:
         "key": Key(*line.key) if line.key is not None else None,
         "at": _moment(line, "at"),
         "body": body,
-        "due": _moment(line, "due") if line.due is not None else None,
+        "due": _moment_or_none(line, "due"),
     }
     entry = Entry(**{**asdict(line), **read})
     try:
@@ -243,6 +253,10 @@ def _entry(line: _EntryLine) -> Entry:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadLine(f"its details are those of no {entry.topic}: {type(error).__name__}: {error}") from None
     return entry
+
+
+def _moment_or_none(line: _RecordLine | _EntryLine, name: str) -> datetime | None:
+    return None if getattr(line, name) is None else _moment(line, name)
 
 
 def _moment(line: _RecordLine | _EntryLine, name: str) -> datetime:

@@ -41,6 +41,7 @@ _MODELS: Final[Mapping[str, type[Any]]] = {
     "evse": Evse,
     "session": Session,
     "tariff": Tariff,
+    "tariff_version": Tariff,
     "cdr": Cdr,
     "cdr_conflict": Cdr,
     "token": Token,

@@ -17,6 +17,7 @@ from ocpi_emsp.flows.commands.reservations import Reservation
 from ocpi_emsp.flows.commands.session_match import PendingMatch
 from ocpi_emsp.flows.commands.states import read_command
 from ocpi_emsp.flows.inbound.stored import received_key
+from ocpi_emsp.flows.inbound.tariff_versions import listed_at, queries_at
 from ocpi_emsp.flows.locations.read import as_stored
 from ocpi_emsp.flows.parties.extra_headers import names_party
 from ocpi_emsp.flows.parties.party import Party, party_key
@@ -28,8 +29,10 @@ from ocpi_emsp.ports import AUTHORIZATION, REJECTION, STARTS, Entry, Kind
 __all__ = [
     "TokenWithExtensions",
     "as_stored",
+    "listed_at",
     "names_party",
     "party_key",
+    "queries_at",
     "read_details",
     "read_document",
     "received_key",

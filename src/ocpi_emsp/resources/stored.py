@@ -20,7 +20,7 @@ from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 
 T = TypeVar("T")
 
-_PAGE = 100
+PAGE = 100
 """Documents that are read at once: a location with 100 EVSEs has 60 KB."""
 
 
@@ -63,8 +63,9 @@ class Stored(Resource, Generic[T]):
 
     async def _document(self, party: PartyLike, object_id: str, parent: str = "") -> ReceivedDocument | None:
         record = await self._find(party, object_id, parent)
-        if record is None:
-            return None
+        return None if record is None else self._as_document(record)
+
+    def _as_document(self, record: Record) -> ReceivedDocument:
         return ReceivedDocument(
             party=PartyId.received(record.key.country_code, record.key.party_id),
             document=record.document,
@@ -91,7 +92,7 @@ class Stored(Resource, Generic[T]):
 
         owner = codes_of(party)
         read = reader(self._contexts(), shape.kind, owner, date_from=date_from, date_to=date_to, whole=shape.whole)
-        return Items(read, after=after, limit=limit, select=selected, page=_PAGE)
+        return Items(read, after=after, limit=limit, select=selected, page=PAGE)
 
     async def _find(self, party: PartyLike, object_id: str, parent: str) -> Record | None:
         key = received_key(self._shape.kind, PartyId.of(party), object_id, parent)

@@ -2,18 +2,85 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from ocpi_emsp.flows.inbound.stored import require_zone
+from ocpi_emsp.flows.inbound.tariff_versions import reader_at, version_at
+from ocpi_emsp.listing import Items
 from ocpi_emsp.models import Tariff
-from ocpi_emsp.ports import Kind
-from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
+from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
+from ocpi_emsp.ports import Kind, Record
+from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
+from ocpi_emsp.resources.stored import PAGE, ReceivedDocument, Shape, Stored
 
 
-class Tariffs(Received[Tariff]):
-    """Tariffs, without the deleted ones."""
+class Tariffs(Stored[Tariff]):
+    """Tariffs, without the deleted ones; or what they were at a moment.
+
+    A tariff as it was at a moment ``at`` has as its ``last_updated`` the moment from which on it held: what the CPO
+    said, or the receipt where that was not after the version before (docs/spec-choices.md).
+    """
 
     _shape = Shape(Kind.TARIFF, Tariff)
 
+    @blocking
+    async def get(self, party: PartyLike, object_id: str, *, at: datetime | None = None) -> Tariff | None:
+        """Get the tariff with this id, or None; with ``at`` what it said at that moment, None where it did not hold.
 
-class AsyncTariffs(AsyncReceived[Tariff]):
+        Raises InvalidObject if what is stored cannot be read, ValueError or TypeError for a moment without a time zone.
+        """
+        record = await self._find_at(party, object_id, at)
+        return None if record is None else self._shape.read(record)
+
+    @blocking
+    async def document(
+        self, party: PartyLike, object_id: str, *, at: datetime | None = None
+    ) -> ReceivedDocument | None:
+        """Get the tariff with this id as it was received, or None; with ``at`` as :meth:`get`."""
+        record = await self._find_at(party, object_id, at)
+        return None if record is None else self._as_document(record)
+
+    def list(
+        self,
+        party: PartyLike | None = None,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        limit: int | None = None,
+        after: int = 0,
+        at: datetime | None = None,
+    ) -> Items[Tariff]:
+        """List tariffs last updated in ``[date_from, date_to)``, in the order of their first receipt.
+
+        With ``at``: what held at that moment, deleted ones among it; first what still holds, then what was replaced.
+        Raises ValueError or TypeError for an invalid party, or a moment without a time zone.
+        """
+        if at is None:
+            return self._list(party, date_from, date_to, limit, after)
+        for name, moment in (("date_from", date_from), ("date_to", date_to)):
+            require_zone(name, moment)
+
+        def selected(record: Record) -> Tariff | None:
+            if date_from is not None and record.last_updated < date_from:
+                return None
+            return None if date_to is not None and record.last_updated >= date_to else self._shape.read(record)
+
+        read = reader_at(self._contexts(), codes_of(party), at)
+        return Items(read, after=after, limit=limit, select=selected, page=PAGE)
+
+    async def _find_at(self, party: PartyLike, object_id: str, at: datetime | None) -> Record | None:
+        if at is None:
+            return await self._find(party, object_id, "")
+        require_zone("at", at)
+        async with self._contexts().store.transaction(read_only=True) as tx:
+            return await version_at(tx, PartyId.of(party), object_id, at)
+
+
+class AsyncTariffs(Stored[Tariff]):
     """:class:`Tariffs`, awaited."""
 
     _shape = Tariffs._shape
+    _find_at = Tariffs._find_at
+    get = awaited(Tariffs.get)
+    document = awaited(Tariffs.document)
+    list = awaited_items(Tariffs.list)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from heapq import merge
 from itertools import count, islice
 from types import TracebackType
@@ -179,6 +180,9 @@ class _MemoryTransaction:
             record.missing_since,
             record.missed,
             record.correlation_id,
+            record.valid_from,
+            record.first_received_at,
+            record.valid_until,
         )
         if old is None:
             self._records.pop(key, None)  # deleted before: its place is the last one
@@ -337,4 +341,9 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.id is None or query.id == key.id)
         and (not asks_for_charges(query) or is_asked_for(charge_of(record), query))
         and (query.id_in_any_case is None or query.id_in_any_case.lower() == key.id.lower())
+        and (query.at is None or _held(record, query.at))
     )
+
+
+def _held(record: Record, at: datetime) -> bool:
+    return (record.valid_from or record.last_updated) <= at and (record.valid_until is None or at < record.valid_until)

@@ -8,6 +8,11 @@ from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.options import Argument, command, group, option
 
 
+def _at(what: str) -> click.Parameter:
+    help_text = f"{what} at this time, such as 2024-05-01T12:00:00Z (default: what is stored now)"
+    return option("--at", help_text, type=o.time, metavar="TIME")
+
+
 def _objects(plural: str, *changing: click.Command) -> click.Group:
     """``locations``, ``sessions`` and the others: ``list``, ``show``, and what changes them."""
     show: list[click.Parameter] = [o.store, o.flag("--json", "print the document as it is stored")]
@@ -20,10 +25,14 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
         show.append(option("--location", "its location, unless that is in front of its id", metavar="ID"))
     if plural == "tokens":
         show.append(option("--type", "RFID or OTHER (default: either)", metavar="TYPE"))
+    listing: tuple[click.Parameter, ...] = ()
+    if plural == "tariffs":
+        show.append(_at("as it was"))
+        listing = (_at("those that held"),)
     return group(
         plural,
         f"List or show the {plural} in the store.",
-        o.listed("objects", f"List the {plural} in the store, oldest first.", kind=plural),
+        o.listed("objects", f"List the {plural} in the store, oldest first.", *listing, kind=plural),
         command("objects", "show", f"Show one of the {plural} in the store.", *show, kind=plural),
         *changing,
     )

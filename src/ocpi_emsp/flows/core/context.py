@@ -73,6 +73,8 @@ class PartyUsage:
     journaled: int = 0
     """Since then, by this process."""
     events_looked_at: datetime | None = None
+    versions: int = 0
+    """Bytes of ended versions of its tariffs that this process added since it looked at them last."""
     reached: dict[str, datetime] = field(factory=dict)
     """The quotas that it reached, and when that was reported."""
 

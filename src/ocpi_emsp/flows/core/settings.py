@@ -293,6 +293,11 @@ class QuotaLimits:
     """Bytes of their documents: as many objects of 6 KB each."""
     cdr_conflicts: int = field(default=10_000, validator=_COUNT)
     """CDRs that are stored beside another one of their id: a network with a thousand is not well."""
+    tariff_versions: int = field(default=10_000, validator=_COUNT)
+    """Versions of one tariff that ended; beyond them the oldest are deleted, and nothing is refused: more than a year
+    of a price that changes every hour."""
+    tariff_version_bytes: int = field(default=1024 * 1024 * 1024, validator=_COUNT)
+    """Bytes of all versions of a party's tariffs that ended, likewise: half a million versions of 2 KB."""
     events: int = field(default=4 * 1024 * 1024 * 1024, validator=_COUNT)
     """Bytes of its events that wait for a listener or a relay, or failed: what comes during an outage of days."""
     owners: int = field(default=5_000, validator=_COUNT)
@@ -395,6 +400,8 @@ class Retention:
     """CDRs that are stored beside another one of their id, since they were received."""
     commands: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
     """Commands and reservations that are over, since they changed last, and no session is awaited for them."""
+    tariff_versions: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """What tariffs said before, since it no longer holds: an audit of older CDRs does not find it."""
 
 
 # --- calls to a partner ---------------------------------------------------------------------------------------------

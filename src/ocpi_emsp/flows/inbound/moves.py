@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import ObjectMoved
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.inbound.tariff_versions import move_versions, moved
 from ocpi_emsp.flows.parties.hub_owners import holders, known_owners
 from ocpi_emsp.flows.parties.owner_evidence import named_owners
 from ocpi_emsp.flows.parties.same_object import same_object
@@ -37,8 +38,11 @@ async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: byt
         await name_other_owner(incoming, tx, key, received)
     if copy is None or not is_the_same(incoming, copy, copy.document, received):
         return record
+    if key.kind == Kind.TARIFF:
+        await move_versions(tx, copy, key, record)
     if record is None or said_at(copy.document) > said_at(record.document):
-        await tx.put(evolve(copy, key=key))
+        here = evolve(copy, key=key)
+        await tx.put(await moved(incoming, tx, record, here) if key.kind == Kind.TARIFF else here)
     await tx.delete(copy.key)
     if key.kind == Kind.CDR:
         await _move_conflicts(tx, copy.key, key)

@@ -12,7 +12,9 @@ Rules of this module (docs/spec-choices.md rows 4, 5, 6, 15, 18):
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeAlias
 
 from attrs import evolve
 
@@ -31,6 +33,9 @@ from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
+Succeed: TypeAlias = Callable[[Incoming, Transaction, "Record | None", Record], Awaitable[Record]]
+"""Stores what a record replaces, and gives the record that is put."""
+
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
     """The document as stored."""
@@ -41,9 +46,15 @@ async def get_object(incoming: Incoming, key: Key) -> Response:
 
 
 async def store_object(
-    incoming: Incoming, tx: Transaction, old: Record | None, new: Record, event: type[Event]
+    incoming: Incoming,
+    tx: Transaction,
+    old: Record | None,
+    new: Record,
+    event: type[Event],
+    *,
+    succeed: Succeed | None = None,
 ) -> Stored:
-    """Insert or replace one record, with its event where its content changed."""
+    """Insert or replace one record, with its event where its content changed; ``succeed`` looks after the old one."""
     if old is not None and is_older(old, new):
         return older(old)
     new = in_order(old, new)
@@ -53,6 +64,8 @@ async def store_object(
     name_doubled(incoming, new.view)
     new = onward(old, new)
     await incoming.require_room(tx, old, new.document)
+    if succeed is not None:
+        new = await succeed(incoming, tx, old, new)
     await tx.put(new)
     if incoming.compares(event):
         if not differs(old, new):

@@ -48,6 +48,7 @@ class Pruned:
     cdr_conflicts: int = 0
     commands: int = 0
     reservations: int = 0
+    tariff_versions: int = 0
 
     @property
     def total(self) -> int:
@@ -74,6 +75,7 @@ async def prune(context: Context, retention: Retention, *, dry_run: bool = False
         ("cdr_conflicts", Kind.CDR_CONFLICT, retention.cdr_conflicts),
         ("commands", Kind.COMMAND, retention.commands),
         ("reservations", Kind.RESERVATION, retention.commands),
+        ("tariff_versions", Kind.TARIFF_VERSION, retention.tariff_versions),
     ):
         if age is not None:
             async for records in _old_records(context, kind, now - age):
@@ -149,6 +151,8 @@ def _is_over(context: Context, record: Record, before: datetime) -> bool:
             awaited = limits.session_window + limits.session_delay
             is_awaited = command.deadline is not None and command.deadline + awaited > context.clock.now()
             return not command.is_open and not is_awaited
+        case Kind.TARIFF_VERSION:
+            return record.valid_until is not None and record.valid_until < before
         case Kind.RESERVATION:
             return decode(Reservation, record.document).state in OVER
         case _:

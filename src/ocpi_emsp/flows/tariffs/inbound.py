@@ -1,4 +1,7 @@
-"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2). The rules are in upsert.py."""
+"""The eMSP interface of the tariffs module (mod_tariffs.md 2.2).
+
+The rules are in upsert.py, those of what a tariff said before in tariff_versions.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
+from ocpi_emsp.flows.inbound.tariff_versions import end_by_deletion, succeed
 from ocpi_emsp.flows.inbound.upsert import get_object, known, patched, store_object, updated_at
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
@@ -35,7 +39,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     incoming.require_id("id", tariff.id, incoming.params["tariff_id"])
     record = _record(incoming, incoming.request.body, tariff)
     old = await stored_at(incoming, tx, record.key, record.document)
-    return await store_object(incoming, tx, old, record, TariffReceived)
+    return await store_object(incoming, tx, old, record, TariffReceived, succeed=succeed)
 
 
 @merges_aside
@@ -51,7 +55,7 @@ async def patch(incoming: Incoming) -> Response:
             incoming.require_id("id", tariff.id, key.id)
             moment = updated_at(incoming, record, members(incoming.request.body), tariff.last_updated)
             new = evolve(_record(incoming, document, tariff), last_updated=moment)
-            return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived))
+            return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived, succeed=succeed))
     raise UnknownObject(f"tariff {shown(key.id)} is not known")
 
 
@@ -66,7 +70,7 @@ async def delete(incoming: Incoming) -> Response:
     async with incoming.context.store.transaction() as tx:
         record = await stored_at(incoming, tx, key)
         if record is not None:
-            await tx.delete(key)
+            await end_by_deletion(incoming.context, tx, record, incoming.now)
             await incoming.emit(tx, TariffDeleted, key, current(record))
             return incoming.reply(Stored(Outcome.UPDATED))
     raise UnknownObject(f"tariff {shown(key.id)} is not known")

@@ -59,6 +59,8 @@ class ObjectStatements:
     close_gap: Prepared | None
     usage: Prepared
     usage_of_owner: Prepared
+    validity: tuple[str, ...]
+    """Of tariffs and their versions: the columns, and attributes of a record, that say when it holds."""
     _pages: dict[tuple[bool, ...], tuple[Prepared, Prepared]] = field(factory=dict)
 
     @property
@@ -94,7 +96,7 @@ _CHARGES = {
     "start_to": ({Kind.CDR: "start_date_time", Kind.SESSION: "start_datetime"}, operator.lt),
 }
 """The columns, by kind, that hold what is charged, and how they compare."""
-_FILTERS = ("country_code", "party_id", *_CHARGES, "id", "id_in_any_case", *_RANGES)
+_FILTERS = ("country_code", "party_id", *_CHARGES, "id", "id_in_any_case", "at", *_RANGES)
 
 
 def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
@@ -114,7 +116,8 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
     at = table.c.sequence == bindparam("k_sequence")
     revised = {"revision": table.c.revision + 1}
-    touched: dict[str, Any] = {name: bindparam(name) for name in BESIDE_THE_DOCUMENT}
+    validity = validity_columns(table)
+    touched: dict[str, Any] = {name: bindparam(name) for name in (*BESIDE_THE_DOCUMENT, *validity)}
     has_places = "place" in table.c
 
     def prepared(statement: Executable) -> Prepared:
@@ -136,6 +139,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         close_gap=prepared(_close_gap(table)) if has_places else None,
         usage=prepared(_usage(table, dialect, "received")),
         usage_of_owner=prepared(_of_owner(_usage(table, dialect, "received"), table)),
+        validity=validity,
     )
 
 
@@ -164,9 +168,14 @@ BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed",
 
 
 def _record_columns(table: Table) -> tuple[Any, ...]:
-    names = ("received", *BESIDE_THE_DOCUMENT, "revision", "sequence")
+    names = ("received", *BESIDE_THE_DOCUMENT, *validity_columns(table), "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
     return tuple(table.c[name] for name in names) + sealed
+
+
+def validity_columns(table: Table) -> tuple[str, ...]:
+    """The columns that say when what a tariff, or a version of it, says holds."""
+    return tuple(name for name in ("valid_from", "first_received_at", "valid_until") if name in table.c)
 
 
 def column_names(table: Table) -> list[str]:
@@ -212,6 +221,30 @@ def _close_gap(table: Table) -> Executable:
 
 
 def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Select[Any]]:
+    table, wanted = statements.table, _wanted(statements, query)
+    identity = [table.c[name] for name in key_columns(statements.kind)]
+    records = select(*_record_columns(table), *identity).limit(bindparam("limit"))
+    if statements.by_place(query):
+        records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
+        return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
+    wanted.append(table.c.sequence > bindparam("after"))
+    total = select(func.count().label("total")).select_from(table).where(*wanted)
+    ended = query.at if "valid_until" in table.c else None
+    charges = (getattr(query, name) for name in _CHARGES)
+    narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case, ended, *charges)
+    if all(value is None for value in narrows):
+        records = records.where(*wanted).order_by(table.c.sequence)
+        return (records.offset(bindparam("offset")) if query.offset else records), total
+    # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.
+    unindexed = table.c.sequence + literal_column("0")
+    found = select(table.c.sequence).where(*wanted).order_by(unindexed).limit(bindparam("limit"))
+    if query.offset:
+        found = found.offset(bindparam("offset"))
+    return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total
+
+
+def _wanted(statements: ObjectStatements, query: Query) -> list[Any]:
+    """The conditions of a query."""
     table = statements.table
     wanted: list[Any] = []
     for name in ("country_code", "party_id"):
@@ -226,24 +259,16 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     if query.id_in_any_case is not None:
         lower = table.c.uid_in_lower_case if "uid_in_lower_case" in table.c else func.lower(table.c.id)
         wanted.append(lower == bindparam("id_in_any_case"))
-    identity = [table.c[name] for name in key_columns(statements.kind)]
-    records = select(*_record_columns(table), *identity).limit(bindparam("limit"))
-    if statements.by_place(query):
-        records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
-        return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
-    wanted.append(table.c.sequence > bindparam("after"))
-    total = select(func.count().label("total")).select_from(table).where(*wanted)
-    charges = (getattr(query, name) for name in _CHARGES)
-    narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case, *charges)
-    if all(value is None for value in narrows):
-        records = records.where(*wanted).order_by(table.c.sequence)
-        return (records.offset(bindparam("offset")) if query.offset else records), total
-    # Few of an owner's many are asked for: they are found in the index, and only those of the page are read.
-    unindexed = table.c.sequence + literal_column("0")
-    found = select(table.c.sequence).where(*wanted).order_by(unindexed).limit(bindparam("limit"))
-    if query.offset:
-        found = found.offset(bindparam("offset"))
-    return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total
+    if query.at is not None:
+        wanted += _held(table)
+    return wanted
+
+
+def _held(table: Table) -> list[Any]:
+    """Whether a record held at a moment."""
+    at = bindparam("at", type_=table.c.last_updated.type)
+    since = func.coalesce(table.c.valid_from, table.c.last_updated) if "valid_from" in table.c else table.c.last_updated
+    return [since <= at, *([table.c.valid_until > at] if "valid_until" in table.c else [])]
 
 
 def _charged(statements: ObjectStatements, name: str) -> Any:

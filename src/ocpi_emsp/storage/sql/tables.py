@@ -43,6 +43,7 @@ PARENTS: Mapping[str, str] = {
     Kind.EVSE: "location_id",
     Kind.TOKEN: "type",
     Kind.CDR_CONFLICT: "conflict",
+    Kind.TARIFF_VERSION: "version",
     Kind.PUSHED: "type",
     Kind.RESERVATION: "location_id",
 }
@@ -73,6 +74,8 @@ _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
     Kind.COMMAND: {"state": Text, "deadline": UtcDateTime, "session_id": Text},
     Kind.TOKEN: {"uid_in_lower_case": Text},
     Kind.CDR: {"location_id": Text},
+    Kind.TARIFF: {"valid_from": UtcDateTime, "first_received_at": UtcDateTime},
+    Kind.TARIFF_VERSION: dict.fromkeys(("valid_from", "first_received_at", "valid_until"), UtcDateTime),
 }
 """Those that a migration added, behind the columns of all tables."""
 
@@ -88,6 +91,10 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("country_code", "party_id", "uid_in_lower_case"),
     ),
     Kind.COMMAND: (("state", "deadline"), ("session_id",)),
+    Kind.TARIFF_VERSION: (
+        ("country_code", "party_id", "valid_until"),
+        ("country_code", "party_id", "id", "valid_until"),
+    ),
 }
 """What backends ask for, beside the indexes that every table has."""
 _FOUND_BY_ID = frozenset({Kind.LOCATION, Kind.SESSION, Kind.TARIFF, Kind.CDR})

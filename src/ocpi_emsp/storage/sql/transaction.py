@@ -140,7 +140,7 @@ class SqlTransaction:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
         for key, record in records:
             seen = self._seen.get(key)
-            beside = {name: getattr(record, name) for name in BESIDE_THE_DOCUMENT}
+            beside = {name: getattr(record, name) for name in (*BESIDE_THE_DOCUMENT, *statements.validity)}
             if seen is None:
                 puts.append({**beside, **_identity(statements, key, ""), **self._written(record)})
             elif seen.document == record.document:
@@ -184,6 +184,7 @@ class SqlTransaction:
             row.missing_since,
             row.missed,
             row.correlation_id,
+            *(getattr(row, name) for name in self._shared.objects[key.kind].validity),
         )
 
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
@@ -332,6 +333,7 @@ def _page_values(query: Query) -> dict[str, Any]:
         "received_to": query.received_to,
         "id": query.id,
         "id_in_any_case": query.id_in_any_case.lower() if query.id_in_any_case is not None else None,
+        "at": query.at,
         "offset": query.offset,
     }
     return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}

@@ -141,6 +141,45 @@ class PageRules(ContractTools):
         assert self.page(store, Kind.TOKEN, id_in_any_case="abc") == (["ABC", "abc", "aBc", "abc"], 4)
         assert self.page(store, **owner, id_in_any_case="ABC", date_from=other_type.last_updated) == (["aBc"], 1)
 
+    def test_a_page_selects_what_held_at_a_moment(self, store: AnyStore) -> None:
+        def held(tariff_id: str, start: int, end: int | None = None, owner: str = "NL") -> Record:
+            kind, parent = (Kind.TARIFF, "") if end is None else (Kind.TARIFF_VERSION, f"{start}")
+            until = None if end is None else BASE + timedelta(hours=end)
+            updated = record(Key(kind, owner, "TNM", tariff_id, parent), minute=90)  # 01:30
+            return evolve(updated, valid_from=BASE + timedelta(hours=start), valid_until=until)
+
+        self.put(store, held("T2", 3), held("T1", 2), held("T3", 2, owner="DE"), record(held("T4", 0).key, minute=90))
+        versions = [held("T1", 1, 2), held("T1", 0, 1), held("T2", 1, 3), held("T3", 0, 2, "DE"), held("T9", 0, 4)]
+        self.put(store, *versions)
+        expected = {
+            -1: ([], []),
+            0: ([], ["T1", "T3", "T9"]),
+            1: ([], ["T1", "T2", "T3", "T9"]),
+            2: (["T1", "T3", "T4"], ["T2", "T9"]),
+            3: (["T2", "T1", "T3", "T4"], ["T9"]),
+            4: (["T2", "T1", "T3", "T4"], []),
+        }
+        for hour, wanted in expected.items():
+            moment = BASE + timedelta(hours=hour)
+            for kind, names in zip((Kind.TARIFF, Kind.TARIFF_VERSION), wanted, strict=True):
+                assert self.page(store, kind, at=moment) == (names, len(names))
+                first = self.page(store, kind, at=moment, country_code="nl", party_id="tnm", limit=1, count=False)
+                assert first == ([name for name in names if name != "T3"][:1], 0)
+                assert self.page(store, kind, at=moment, id="T3")[0] == [name for name in names if name == "T3"]
+        late: dict[str, Any] = {"kind": Kind.TARIFF_VERSION, "country_code": "NL", "party_id": "TNM"}
+        late["at"] = BASE + timedelta(hours=1)
+        (before, _) = self.records(store, **{**late, "limit": 2}).records
+        assert self.page(store, **late, after=before.sequence) == (["T2", "T9"], 2)
+        assert self.page(store, **{**late, "at": BASE + timedelta(minutes=59, seconds=59.999999)}) == (["T1", "T9"], 2)
+        assert [each.valid_until for each in self.records(store, **late, id="T1").records] == [versions[0].valid_until]
+
+        async def work(tx: Transaction) -> list[str]:
+            await tx.delete(versions[0].key)
+            await tx.put(held("T5", 1, 2))
+            return ids((await tx.page(Query(**late))).records)
+
+        assert self.run(store, work) == ["T2", "T9", "T5"] == self.page(store, **late)[0]
+
     def test_fractions_of_a_second_count(self, store: AnyStore) -> None:
         self.put(store, record(session("S1").key, minute=0.5 / 60))
         assert self.page(store, date_from=BASE + timedelta(seconds=0.5)) == (["S1"], 1)

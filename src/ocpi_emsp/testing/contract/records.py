@@ -28,6 +28,7 @@ _KINDS: Mapping[str, tuple[Key, bytes]] = {
     Kind.EVSE: (evse("E1").key, b'{"uid":"E1","status":"AVAILABLE"}'),
     Kind.SESSION: (session("S1").key, b'{"id":"S1","kwh":0.1}'),
     Kind.TARIFF: (Key(Kind.TARIFF, "NL", "TNM", "T1"), b'{"id":"T1","currency":"EUR"}'),
+    Kind.TARIFF_VERSION: (Key(Kind.TARIFF_VERSION, "NL", "TNM", "T1", "2024 ab"), b'{"id":"T1","currency":"EUR"}'),
     Kind.CDR: (Key(Kind.CDR, "NL", "TNM", "CDR1"), b'{"id":"CDR1","total_cost":10.50}'),
     Kind.CDR_CONFLICT: (Key(Kind.CDR_CONFLICT, "NL", "TNM", "CDR1", "cd" * 16), b'{"id":"cdr1"}'),
     Kind.TOKEN: (Key(Kind.TOKEN, "IT", "BEC", "012345678", "RFID"), b'{"uid":"012345678"}'),
@@ -121,7 +122,10 @@ class RecordRules(ContractTools):
         assert (self.got(store).document, self.got(store, other).document) == (b"1", b"2")
         assert self.got(store, other).key == other
 
-    @pytest.mark.parametrize("kind", [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT, Kind.PUSHED, Kind.RESERVATION])
+    @pytest.mark.parametrize(
+        "kind",
+        [Kind.EVSE, Kind.TOKEN, Kind.CDR_CONFLICT, Kind.TARIFF_VERSION, Kind.PUSHED, Kind.RESERVATION],
+    )
     def test_keys_that_differ_in_their_parent_are_two_records(self, store: AnyStore, kind: str) -> None:
         keys = [Key(kind, "NL", "TNM", "X", parent) for parent in ("P", "p")]
         self.put(store, *(record(LOCATION._replace(id=key.parent)) for key in keys))
@@ -184,6 +188,24 @@ class RecordRules(ContractTools):
         for found in self.found_in_lists(store):
             assert [(each.missing_since, each.missed) for each in found] == [(None, 0), (since, 3)]
             given = found[1].missing_since
+            assert given is not None
+            assert given.utcoffset() == timedelta(0)
+
+    def test_when_a_tariff_and_its_versions_hold_is_kept(self, store: AnyStore) -> None:
+        moments = [BASE + timedelta(days=day, microseconds=day) for day in range(4)]
+        tariff, version = (
+            evolve(record(*_KINDS[kind]), valid_from=moments[1], first_received_at=moments[2], valid_until=until)
+            for kind, until in ((Kind.TARIFF, None), (Kind.TARIFF_VERSION, moments[3]))
+        )
+        self.put(store, record(*_KINDS[Kind.TARIFF]), record(*_KINDS[Kind.TARIFF_VERSION]))
+        for each in (tariff, version):
+            assert self.got(store, each.key) != each
+            changed = evolve(each, document=b"{}", valid_from=moments[0])
+            for wanted in (each, changed, evolve(changed, first_received_at=None)):  # other times, and other documents
+                self.put(store, wanted)
+                assert self.got(store, each.key) == wanted
+                assert list(self.records(store, each.key.kind).records) == [wanted]
+            given = self.got(store, each.key).valid_from
             assert given is not None
             assert given.utcoffset() == timedelta(0)
 
