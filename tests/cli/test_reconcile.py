@@ -47,6 +47,7 @@ def fitting(database: str) -> str:
     """A database whose only CDR and session fit: nothing is found."""
     gone = (*(filled.owned(kind, each) for kind, each in ((Kind.SESSION, "101"), (Kind.CDR, "12345"))), DUPLICATE)
     put(database, (Kind.SESSION, session("S1")), (Kind.CDR, samples.cdr("C1", of=session("S1"))), gone=gone)
+    put(database, (Kind.EVSE, samples.evse() | {"id": "LOC1-E1"}), parent="LOC1")
     return database
 
 
@@ -65,6 +66,7 @@ def test_nothing_is_found_where_everything_fits(fitting: str, command: Command) 
         "CDRs without a session: 0",
         "conflicting duplicates: 0",
         "differences: 0",
+        "suspicious: 0",
         "documents that cannot be read: 0",
     ]
 
@@ -111,6 +113,7 @@ def test_programs_get_one_document_with_exact_amounts(command: Command) -> None:
         "sessions_without_cdr": 1,
         "cdrs_without_session": 1,
         "conflicts": 0,
+        "suspicious": 0,
         "unreadable": 1,
         "sessions_not_due": 0,
         "matched": 0,
@@ -243,3 +246,26 @@ def test_the_table_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["reconcile", "NL-TNM", *MAY]) == 1
     assert "┏━" in terminal.getvalue()
+
+
+@pytest.mark.usefixtures("fitting")
+def test_a_cdr_that_is_billed_twice_is_suspicious_for_people_programs_and_spreadsheets(
+    command: Command, database: str
+) -> None:
+    put(database, (Kind.CDR, samples.cdr("=C2", of=session("S1"))))
+    ended = command("reconcile", "NL-TNM", *MAY)
+    assert (ended.status, ended.err) == (1, "")
+    assert "matched: 0 by id, 1 by score, 1 as copies" in ended.out
+    assert "CDRs without a session: 0" in ended.out
+    first, second = ended.out.splitlines()[-2:]
+    assert first.split()[:3] == ["suspicious", "=C2", "duplicate"]
+    assert "the driver, EVSE, start and energy are those of '=C2'" in second
+    document = json.loads(command("reconcile", "NL-TNM", *MAY, "--json").out)
+    assert [(each["code"], each["pointer"], each["cdr"]["id"]) for each in document["suspicious"]] == [
+        ("duplicate", "/id", "=C2"),
+        ("duplicate", "/id", "C1"),
+    ]
+    assert document["summary"]["counts"]["suspicious"] == document["summary"]["matched_as_copies"] + 1 == 2
+    first_row, *_ = rows(command("reconcile", "NL-TNM", *MAY, "--format", "csv"))
+    assert (first_row["finding"], first_row["what"], first_row["cdr_id"]) == ("suspicious", "duplicate", "'=C2")
+    assert first_row["cdr_value"] == "the driver, EVSE, start and energy are those of 'C1'"

@@ -12,6 +12,7 @@ from flows.reconcile_desk import (
     Stored,
     at_zone,
     cdr,
+    changed,
     differing,
     ended,
     pairs,
@@ -25,6 +26,7 @@ from ocpi_emsp.flows.cdrs import reconcile as flow
 from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.resources import Reconciliation
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
 from our_emsp import NOW
 
@@ -180,12 +182,108 @@ def test_a_cdr_of_an_invalid_session_is_a_difference() -> None:
     assert differing(reconciled([session(status="INVALID")], [cdr()])) == [("status", "billed", "INVALID")]
 
 
-# --- duplicates, and what cannot be read ----------------------------------------------------------------------------
-
-
 @pytest.fixture
 def cpo() -> Peer:
     return peer()
+
+
+# --- what is suspicious ---------------------------------------------------------------------------------------------
+
+
+def suspicious(found: Reconciliation) -> list[tuple[str, str]]:
+    return [(each.cdr.id, each.code) for each in found.suspicious]
+
+
+def test_ends_that_differ_by_more_than_a_minute_are_a_difference() -> None:
+    def ends(minutes: float) -> list[tuple[str, Any, Any]]:
+        other = stamp(START + timedelta(hours=1.25, minutes=minutes))
+        return differing(reconciled([session(end_datetime=other)], [cdr()]))
+
+    assert ends(1) == ends(-1) == []
+    assert ends(2) == [("time", "2024-05-20T09:15:00Z", "2024-05-20T09:17:00Z")]
+    late: Document = {"start_datetime": stamp(START + timedelta(minutes=2))}
+    assert differing(reconciled([session(**late)], [cdr()])) == [
+        ("time", "2024-05-20T08:00:00Z", "2024-05-20T08:02:00Z")
+    ]
+
+
+def test_how_far_ends_may_be_apart_is_a_setting_of_the_party(cpo: Peer) -> None:
+    assert cpo.push("PUT", "sessions/*/S1", session(end_datetime=stamp(START + timedelta(hours=1)))).code == 1000
+    assert cpo.push("POST", "cdrs", cdr()).code == 1000
+    partner = cpo.emsp.partner("NL-TNM")
+    for apart, expected in ((900, []), (899, ["time"]), ("off", [])):
+        partner.set_profile(plausibility={"session.times": apart})
+        assert [what for what, *_ in differing(partner.reconcile())] == expected
+
+
+def test_a_cdr_that_is_billed_twice_is_paired_and_named() -> None:
+    found = reconciled([session("A")], [cdr("A"), cdr("B"), cdr("C", total_cost=Decimal("5.00"))])
+    assert pairs(found) == [("A", "A", "id"), ("B", "A", "duplicate"), ("C", "A", "duplicate")]
+    assert suspicious(found) == [("A", "duplicate"), ("B", "duplicate"), ("C", "duplicate")]
+    assert (found.cdrs_without_session.count, found.matched_as_copies, found.ok) == (0, 2, False)
+    assert [(each.what, each.match.cdr.id) for each in found.differences] == [("cost", "C")]
+
+
+def test_a_credit_is_paired_with_the_session_of_its_cdr_and_is_no_difference() -> None:
+    found = reconciled([session("A")], [cdr("A"), cdr("0", total_cost=Decimal("-4.25"))])
+    assert pairs(found) == [("0", "A", "credit"), ("A", "A", "id")]
+    assert (found.ok, suspicious(found)) == (True, [])
+    alone = reconciled([session("A")], [cdr("0", total_cost=Decimal("-4.25"))])
+    assert (suspicious(alone), pairs(alone)) == ([("0", "credit.without_original")], [])
+
+
+def test_the_next_session_of_a_driver_with_the_same_energy_is_no_copy() -> None:
+    found = reconciled([session("A")], [cdr("A"), cdr("B", of=session(at=1.25))])
+    assert (pairs(found), suspicious(found)) == ([("A", "A", "id")], [])
+    assert [each.id for each in found.cdrs_without_session] == ["B"]
+
+
+def test_what_is_suspicious_is_looked_for_under_review_alone() -> None:
+    day = timedelta(days=1)
+    old, new = cdr("A"), cdr("B", last_updated=stamp(START + 10 * day))
+    found = reconciled([session("A")], [old, new], date_from=START + 5 * day)
+    assert suspicious(found) == [("B", "duplicate")]
+
+
+def test_a_total_of_0_is_suspicious_unless_the_tariff_gives_it(cpo: Peer) -> None:
+    free = samples.tariff("FREE", energy_price=Decimal(0), parking_price=Decimal(0))
+    for name, tariffs in (("PRICED", [samples.tariff()]), ("FREE", [free]), ("UNKNOWN", [])):
+        body = {**cdr(name), "auth_id": name, "total_cost": Decimal(0), "tariffs": tariffs}
+        at = changed(body, {} if tariffs else {"tariffs": ...})
+        assert cpo.push("POST", "cdrs", at).code == 1000
+    cpo.emsp.partner("NL-TNM").set_profile(plausibility={"connector.shared": "off"})
+    assert suspicious(cpo.emsp.partner("NL-TNM").reconcile()) == [
+        ("PRICED", "energy.without_cost"),
+        ("PRICED", "cost.zero"),
+        ("UNKNOWN", "energy.without_cost"),
+    ]
+
+
+def test_a_tariff_that_is_dearer_than_the_published_one_is_suspicious(cpo: Peer) -> None:
+    """12.5 kWh at 0.30 and a quarter of an hour at 2.00: 4.25; at 0.25 and 2.00: 3.625."""
+    published = samples.tariff(energy_price=Decimal("0.25"))
+    later = samples.tariff(energy_price=Decimal("0.40"), last_updated=START + timedelta(hours=1))
+    assert [cpo.push("PUT", "tariffs/*/TAR1", each).code for each in (published, later)] == [1000, 1000]
+    assert cpo.push("POST", "cdrs", cdr(tariffs=[samples.tariff()])).code == 1000
+    found = cpo.emsp.partner("NL-TNM").reconcile()
+    assert [(each.code, each.message) for each in found.suspicious] == [
+        (
+            "tariff.dearer",
+            "under its own tariff the session costs 4.25 EUR, under the published tariff 'TAR1' 3.625",
+        )
+    ]
+
+
+def test_a_code_that_is_off_is_not_looked_for(cpo: Peer) -> None:
+    for name in ("A", "B"):
+        assert cpo.push("POST", "cdrs", cdr(name)).code == 1000
+    partner = cpo.emsp.partner("NL-TNM")
+    assert [each.code for each in partner.reconcile().suspicious] == ["duplicate", "duplicate"]
+    partner.set_profile(plausibility={"duplicate": "off"})
+    assert partner.reconcile().suspicious.count == 0
+
+
+# --- duplicates, and what cannot be read ----------------------------------------------------------------------------
 
 
 def test_a_conflicting_duplicate_is_listed_beside_the_first_one(cpo: Peer) -> None:

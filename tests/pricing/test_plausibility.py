@@ -139,6 +139,7 @@ def other(after: timedelta = timedelta(0), took: timedelta = HOUR, **changes: An
         "total_energy": Decimal(11),
         "total_cost": Decimal("3.30"),
         "currency": "EUR",
+        "last_updated": START + DAY,
     }
     return Neighbour(**(values | changes))
 

@@ -30,6 +30,7 @@ from ocpi_emsp.resources import (
     ConflictingCdr,
     Reconciliation,
     SessionSummary,
+    SuspiciousCdr,
     UnreadableDocument,
 )
 
@@ -94,7 +95,8 @@ def _summary(found: Reconciliation) -> Iterator[str]:
     owner = f"{found.country_code}-{found.party_id}"
     period = f"last updated from {wire_time(found.date_from)} to {end}"
     yield f"{owner}, {period}: {counted(found.cdrs, 'CDR')}, {counted(found.sessions, 'session')}"
-    yield f"matched: {found.matched_by_id} by id, {found.matched_by_score} by score"
+    copies = f", {found.matched_as_copies} as copies" if found.matched_as_copies else ""
+    yield f"matched: {found.matched_by_id} by id, {found.matched_by_score} by score{copies}"
     hours = f"{found.completed_for / timedelta(hours=1):.12g}"
     yield f"sessions without a CDR: {found.sessions_without_cdr.count} COMPLETED for {hours} hours or more, " + (
         f"{found.sessions_not_due.count} not due"
@@ -102,6 +104,7 @@ def _summary(found: Reconciliation) -> Iterator[str]:
     yield f"CDRs without a session: {found.cdrs_without_session.count}"
     yield f"conflicting duplicates: {found.conflicts.count}"
     yield f"differences: {found.differences.count}"
+    yield f"suspicious: {found.suspicious.count}"
     yield f"documents that cannot be read: {found.unreadable.count}"
 
 
@@ -185,6 +188,7 @@ _FINDINGS = {
     "sessions_without_cdr": "session without CDR",
     "cdrs_without_session": "CDR without session",
     "conflicts": "conflicting duplicate",
+    "suspicious": "suspicious",
     "unreadable": "unreadable",
     "sessions_not_due": "session not due",
     "matched": "match",
@@ -192,12 +196,17 @@ _FINDINGS = {
 """What the rows of a list are called."""
 
 
+_Item: TypeAlias = (
+    CdrMatch | CdrDifference | CdrSummary | SessionSummary | ConflictingCdr | SuspiciousCdr | UnreadableDocument
+)
+
+
 def _rows(found: Reconciliation, name: str) -> Iterator[_Row]:
     for item in found.lists[name]:
         yield {"finding": _FINDINGS[name], **_row(item)}
 
 
-def _row(item: CdrMatch | CdrDifference | CdrSummary | SessionSummary | ConflictingCdr | UnreadableDocument) -> _Row:
+def _row(item: _Item) -> _Row:
     match item:
         case CdrMatch():
             return _match(item)
@@ -210,6 +219,8 @@ def _row(item: CdrMatch | CdrDifference | CdrSummary | SessionSummary | Conflict
             return _session(item)
         case ConflictingCdr():
             return {**_cdr(item.other), "what": f"stands: {_first(item.first)}"}
+        case SuspiciousCdr():
+            return {**_cdr(item.cdr), "what": item.code, "cdr_value": item.message}
         case UnreadableDocument():
             column = "session_id" if item.kind == "session" else "cdr_id"
             return {column: item.id, "what": f"{item.kind}: {item.problem}"}

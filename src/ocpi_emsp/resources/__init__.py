@@ -13,6 +13,7 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     ConflictingCdr,
     Reconciliation,
     SessionSummary,
+    SuspiciousCdr,
     UnreadableDocument,
 )
 from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
@@ -111,6 +112,7 @@ __all__ = [
     "SessionSummary",
     "Sessions",
     "Suggestion",
+    "SuspiciousCdr",
     "SyncEnded",
     "SyncProgress",
     "SyncReport",

@@ -13,9 +13,9 @@ from attrs import frozen
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.models import Connector, Evse, Location
+from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
-from ocpi_emsp.pricing.places import plain_evse_id
+from ocpi_emsp.pricing.places import ChargingPlace, plain_evse_id
 from ocpi_emsp.pricing.plausibility import KnownPlace
 
 _UNKNOWN = KnownPlace()
@@ -29,20 +29,19 @@ class Place:
     connector: Connector | None = None
 
 
-async def known_place(tx: Transaction, cdr: Key, copy: Location) -> Place:
+async def known_place(tx: Transaction, cdr: Key, place: ChargingPlace) -> Place:
     """Look for the place of a CDR."""
-    location = await _location(tx, cdr, copy.id)
+    location = await _location(tx, cdr, place.location_id)
     if location is None:
         query = Query(kind=Kind.LOCATION, country_code=cdr.country_code, party_id=cdr.party_id, limit=1, count=False)
         has_any = bool((await tx.page(query)).records)
-        return Place(KnownPlace(location=False if has_any and copy.id else None))
-    used = copy.evses[0] if len(copy.evses) == 1 else None
-    if used is None or not (used.uid or used.evse_id):
+        return Place(KnownPlace(location=False if has_any and place.location_id else None))
+    if not (place.evse_uid or place.evse_id):
         return Place(KnownPlace(location=True))
-    evse = await _evse(tx, location.key, used)
+    evse = await _evse(tx, location.key, place)
     if isinstance(evse, KnownPlace):
         return Place(evse)
-    named = used.connectors[0].id.upper() if len(used.connectors) == 1 else ""
+    named = (place.connector_id or "").upper()
     found = next((each for each in evse.connectors if each.id.upper() == named), None)
     return Place(KnownPlace(location=True, evse=True, connector=found is not None if named else None), found)
 
@@ -63,9 +62,11 @@ async def _location(tx: Transaction, cdr: Key, location_id: str) -> Record | Non
     return next(iter((await tx.page(query)).records), None)
 
 
-async def _evse(tx: Transaction, location: Key, used: Evse) -> Evse | KnownPlace:
+async def _evse(tx: Transaction, location: Key, used: ChargingPlace) -> Evse | KnownPlace:
     """The stored EVSE, or what can be said of it where there is none that can be read."""
-    record = await tx.get(location._replace(kind=Kind.EVSE, id=used.uid, parent=location.id)) if used.uid else None
+    record = (
+        await tx.get(location._replace(kind=Kind.EVSE, id=used.evse_uid, parent=location.id)) if used.evse_uid else None
+    )
     if record is None:
         children = await tx.children(location)
         record = _named(children, used)
@@ -74,9 +75,9 @@ async def _evse(tx: Transaction, location: Key, used: Evse) -> Evse | KnownPlace
     return _read(record) or KnownPlace(location=True, evse=True)
 
 
-def _named(children: Sequence[Record], used: Evse) -> Record | None:
+def _named(children: Sequence[Record], used: ChargingPlace) -> Record | None:
     for record in children:
-        if used.uid and record.key.id.upper() == used.uid.upper():
+        if used.evse_uid and record.key.id.upper() == used.evse_uid.upper():
             return record
     if used.evse_id:
         for record in children:

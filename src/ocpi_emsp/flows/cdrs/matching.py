@@ -27,15 +27,18 @@ from attrs import define, field
 from ocpi_emsp.check.numbers import differ
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.extensions import same_authorization
+from ocpi_emsp.flows.cdrs.moments import moved
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
     CdrSummary,
+    How,
     SessionSummary,
     What,
 )
 from ocpi_emsp.models import SessionStatus
 from ocpi_emsp.pricing.places import ChargingPlace, evse_names, place_agreement
+from ocpi_emsp.pricing.plausibility.wording import seconds
 
 THRESHOLD = 0.6
 """What a match by score needs: place and time alone reach it, place and energy alone do not."""
@@ -69,6 +72,39 @@ def match_all(
     matching.by_score()
     matching.by_id(_is_plausible)
     return [matching.pairs[number] for number in sorted(matching.pairs)]
+
+
+def pair_copies(cdrs: Iterable[CdrSummary], pairs: Sequence[CdrMatch]) -> Iterator[CdrMatch]:
+    """Pair CDRs that are in no pair with the session of the CDR that they repeat, or give credit for."""
+    paired = {id(pair.cdr) for pair in pairs}
+    by_driver: dict[str, list[CdrMatch]] = defaultdict(list)
+    for pair in pairs:
+        by_driver[_driver(pair.cdr.auth_id)].append(pair)
+    starts = {}
+    for driver, found in by_driver.items():
+        found.sort(key=lambda pair: (pair.cdr.start_date_time, pair.cdr.id))
+        starts[driver] = [pair.cdr.start_date_time for pair in found]
+    for cdr in cdrs:
+        driver = _driver(cdr.auth_id)
+        if id(cdr) in paired or driver not in starts:
+            continue
+        first = bisect_left(starts[driver], moved(cdr.start_date_time, -_SAME_MOMENT))
+        for pair in by_driver[driver][first : first + NEIGHBOURS]:
+            if pair.cdr.start_date_time - cdr.start_date_time > _SAME_MOMENT:
+                break
+            how = _repeats(cdr, pair.cdr)
+            if how is not None:
+                yield CdrMatch(cdr, pair.session, how)
+                break
+
+
+def _repeats(cdr: CdrSummary, other: CdrSummary) -> How | None:
+    """Whether a CDR gives credit for another one of the driver and start, or has the same energy at the same place."""
+    if not place_agreement(cdr.place, other.place):
+        return None
+    if cdr.total_cost < 0:
+        return "credit"
+    return None if differ(cdr.total_energy, other.total_energy, _SAME_KWH) else "duplicate"
 
 
 @define
@@ -298,14 +334,27 @@ def _is_confirmed(cdr: CdrSummary, session: SessionSummary) -> bool:
 # --- differences ----------------------------------------------------------------------------------------------------
 
 
-def differences(match: CdrMatch, kwh_tolerance: Decimal, cost_tolerance: Decimal) -> Iterator[CdrDifference]:
-    """In what a CDR and its session differ, the energy and the money first."""
-    for what, cdr_value, session_value in _differing(match.cdr, match.session, kwh_tolerance, cost_tolerance):
+def differences(
+    match: CdrMatch, kwh_tolerance: Decimal, cost_tolerance: Decimal, times_apart: Decimal | None = None
+) -> Iterator[CdrDifference]:
+    """In what a CDR and its session differ, the energy and the money first; a credit has nothing of its own.
+
+    ``times_apart``: seconds from which starts or ends differ; None where they may.
+    """
+    if match.how == "credit":
+        return
+    for what, cdr_value, session_value in _differing(
+        match.cdr, match.session, kwh_tolerance, cost_tolerance, times_apart
+    ):
         yield CdrDifference(what, match, cdr_value, session_value)
 
 
 def _differing(
-    cdr: CdrSummary, session: SessionSummary, kwh_tolerance: Decimal, cost_tolerance: Decimal
+    cdr: CdrSummary,
+    session: SessionSummary,
+    kwh_tolerance: Decimal,
+    cost_tolerance: Decimal,
+    times_apart: Decimal | None,
 ) -> Iterator[tuple[What, Decimal | str, Decimal | str]]:
     if differ(cdr.total_energy, session.kwh, kwh_tolerance):
         yield "kwh", cdr.total_energy, session.kwh
@@ -319,10 +368,23 @@ def _differing(
         yield "auth_id", cdr.auth_id, session.auth_id
     if not place_agreement(cdr.place, session.place):
         yield "evse", _shown(cdr.place), _shown(session.place)
-    if is_shifted(cdr, session) or not time_agreement(cdr, session):
-        yield "time", wire_time(cdr.start_date_time), wire_time(session.start_datetime)
+    yield from _other_times(cdr, session, times_apart)
     if session.status == SessionStatus.INVALID:  # it "will not be billed" (mod_sessions.md 4.1), and a CDR bills it
         yield "status", "billed", session.status.value
+
+
+def _other_times(
+    cdr: CdrSummary, session: SessionSummary, times_apart: Decimal | None
+) -> Iterator[tuple[What, str, str]]:
+    """The starts where they differ, else the ends; None: unless the two have nothing in common."""
+    ends = (cdr.start_date_time, session.start_datetime), (cdr.stop_date_time, session.end_datetime)
+    if times_apart is not None:
+        for mine, theirs in ends:
+            if theirs is not None and abs(seconds(mine, theirs)) > times_apart:
+                yield "time", wire_time(mine), wire_time(theirs)
+                return
+    if is_shifted(cdr, session) or not time_agreement(cdr, session):
+        yield "time", wire_time(cdr.start_date_time), wire_time(session.start_datetime)
 
 
 def _shown(place: ChargingPlace) -> str:

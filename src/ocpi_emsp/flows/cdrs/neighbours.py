@@ -9,7 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from attrs import evolve
@@ -17,6 +17,7 @@ from attrs import evolve
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.flows.cdrs.matching import match_all
+from ocpi_emsp.flows.cdrs.moments import moved
 from ocpi_emsp.flows.cdrs.reconcile_report import CdrSummary, SessionSummary
 from ocpi_emsp.flows.cdrs.summaries import Summaries
 from ocpi_emsp.flows.inbound.stored import received_key
@@ -78,6 +79,7 @@ def neighbour(summary: CdrSummary, key: Key, of: Key) -> Neighbour:
         total_energy=summary.total_energy,
         total_cost=summary.total_cost,
         currency=summary.currency,
+        last_updated=summary.last_updated,
     )
 
 
@@ -121,7 +123,8 @@ async def _sessions(tx: Transaction, record: Record, cdr: Cdr) -> AsyncIterator[
 
 
 def _in_any_case(auth_id: str) -> Iterator[str]:
-    yield from dict.fromkeys((auth_id, auth_id.upper(), auth_id.lower()))
+    """As it is, and in upper case, in which contracts have their ids: an index knows both apart."""
+    yield from dict.fromkeys((auth_id, auth_id.upper()))
 
 
 def _read(model: type[Cdr] | type[Session], record: Record) -> Cdr | Session | None:
@@ -133,11 +136,3 @@ def _read(model: type[Cdr] | type[Session], record: Record) -> Cdr | Session | N
 
 def _owner(key: Key) -> Owner:
     return key.country_code, key.party_id
-
-
-def moved(moment: datetime, by: timedelta) -> datetime:
-    """The moment, moved; the first or last one that exists where that is out of range."""
-    try:
-        return moment + by
-    except OverflowError:
-        return (datetime.min if by < timedelta(0) else datetime.max).replace(tzinfo=UTC)

@@ -12,7 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import compress
 from typing import Final, TypeAlias, TypeVar
@@ -22,21 +22,30 @@ from attrs import define, field, frozen
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import worst
-from ocpi_emsp.flows.cdrs.matching import differences, match_all
+from ocpi_emsp.flows.cdrs.matching import differences, match_all, pair_copies
+from ocpi_emsp.flows.cdrs.moments import moved
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     Bounded,
     CdrSummary,
     ConflictingCdr,
     Reconciliation,
     SessionSummary,
+    SuspiciousCdr,
     UnreadableDocument,
 )
 from ocpi_emsp.flows.cdrs.summaries import Summaries
+from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.inbound.stored import every, find, reader
-from ocpi_emsp.flows.parties.party import find_party
+from ocpi_emsp.flows.inbound.stored import Reader, Whole, as_stored, every, find, reader
+from ocpi_emsp.flows.parties.party import Party, find_party
+from ocpi_emsp.flows.parties.profile_plausibility import plausibility_of_party
+from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.models import Cdr, Session, SessionStatus
-from ocpi_emsp.ports import Kind, Record
+from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.pricing.beside import beside
+from ocpi_emsp.pricing.judge import judge
+from ocpi_emsp.pricing.plausibility import CODES, Plausibility, Surroundings, suspicions
+from ocpi_emsp.pricing.result import Reason
 from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)
@@ -53,9 +62,12 @@ LIMIT: Final = 1000
 """Items of each list: as many as a report holds."""
 
 _PAGE = 500
+_LOOKED_AT = 50
+"""CDRs of a page, around which more is read in its transaction."""
 T = TypeVar("T", CdrSummary, SessionSummary)
 M = TypeVar("M")
 _Summary: TypeAlias = CdrSummary | SessionSummary
+_Found: TypeAlias = tuple[Cdr, Surroundings | None]
 
 
 async def reconcile(
@@ -78,14 +90,17 @@ async def reconcile(
     period = _Period.of(date_from, date_to, now)
     _check(completed_for, kwh_tolerance, cost_tolerance, limit)
     documents = _Documents(context, country_code.upper(), party_id.upper(), period)
+    await documents.look_up_party()
     cdrs, conflicts = await documents.cdrs(), await documents.conflicts()
     sessions = await documents.sessions()
-    pairs = match_all(cdrs, sessions, equal_ids=await documents.equal_ids())
+    pairs = match_all((cdr for cdr in cdrs if cdr.total_cost >= 0), sessions, equal_ids=documents.equal_ids)
+    pairs += pair_copies(cdrs, pairs)
     matched = sorted(
         (pair for pair in pairs if period.has(pair.cdr) or period.has(pair.session)),
         key=lambda pair: (pair.cdr.start_date_time, pair.cdr.id, pair.session.id),
     )
-    differing = (found for pair in matched for found in differences(pair, kwh_tolerance, cost_tolerance))
+    tolerances = kwh_tolerance, cost_tolerance, documents.settings.limit("session.times")
+    differing = (found for pair in matched for found in differences(pair, *tolerances))
     lonely = _lonely(sessions, [pair.session for pair in pairs], period)
     due = [_is_due(session, now, completed_for) for session in lonely]
     return Reconciliation(
@@ -99,11 +114,13 @@ async def reconcile(
         sessions=sum(map(period.has, sessions)),
         matched_by_id=sum(pair.how == "id" for pair in matched),
         matched_by_score=sum(pair.how == "score" for pair in matched),
+        matched_as_copies=sum(pair.how in ("duplicate", "credit") for pair in matched),
         matched=Bounded.of(matched, limit),
         differences=Bounded.of(differing, limit),
         sessions_without_cdr=Bounded.of(compress(lonely, due), limit),
         cdrs_without_session=Bounded.of(_lonely(cdrs, [pair.cdr for pair in pairs], period), limit),
         conflicts=Bounded.of(sorted(conflicts, key=lambda each: (each.other.id, each.content_hash)), limit),
+        suspicious=Bounded.of(sorted(documents.suspicious, key=lambda each: (_start(each.cdr), each.cdr.id)), limit),
         unreadable=Bounded.of(sorted(documents.unreadable, key=lambda each: (each.kind, each.id, each.problem)), limit),
         sessions_not_due=Bounded.of(compress(lonely, [not each for each in due]), limit),
     )
@@ -153,7 +170,7 @@ class _Period:
             if moment is not None:
                 aware(moment, name)
         if date_from is None:
-            date_from = _moved(date_to or now, -PERIOD)
+            date_from = moved(date_to or now, -PERIOD)
         if date_to is not None and date_to <= date_from:
             raise ValueError(f"date_to has to be after date_from: {date_to} is not after {date_from}")
         return cls(date_from, date_to)
@@ -164,16 +181,8 @@ class _Period:
 
     def with_margin(self) -> _Period:
         """Where the other sides of pairs are."""
-        date_to = None if self.date_to is None else _moved(self.date_to, MARGIN)
-        return _Period(_moved(self.date_from, -MARGIN), date_to)
-
-
-def _moved(moment: datetime, by: timedelta) -> datetime:
-    """The moment, moved; the first or last one that exists where that is out of range."""
-    try:
-        return moment + by
-    except OverflowError:
-        return (datetime.min if by < timedelta(0) else datetime.max).replace(tzinfo=UTC)
+        date_to = None if self.date_to is None else moved(self.date_to, MARGIN)
+        return _Period(moved(self.date_from, -MARGIN), date_to)
 
 
 @define
@@ -185,18 +194,59 @@ class _Documents:
     party_id: str
     period: _Period
     unreadable: list[UnreadableDocument] = field(factory=list, init=False)
+    suspicious: list[SuspiciousCdr] = field(factory=list, init=False)
+    _party: Party | None = field(default=None, init=False)
     _summaries: Summaries = field(factory=Summaries, init=False)
 
-    async def equal_ids(self) -> bool:
-        """True where the party's profile says that a CDR has the id of its session."""
+    async def look_up_party(self) -> None:
+        """Read the profile of the party that the CDRs come from."""
         async with self.context.store.transaction(read_only=True) as tx:
-            party = await find_party(tx, self.country_code, self.party_id)
-        return party is not None and party.profile.cdr_id_is_session_id
+            self._party = await find_party(tx, self.country_code, self.party_id)
+
+    @property
+    def settings(self) -> Plausibility:
+        """What the party's profile says is suspicious."""
+        return plausibility_of_party(self._party)
+
+    @property
+    def equal_ids(self) -> bool:
+        """True where the party's profile says that a CDR has the id of its session."""
+        return self._party is not None and self._party.profile.cdr_id_is_session_id
 
     async def cdrs(self) -> list[CdrSummary]:
-        """The CDRs of the period with its margin."""
-        records = self._records(Kind.CDR, self.period.with_margin())
-        return [summary async for record in records if (summary := self._cdr(record)) is not None]
+        """The CDRs of the period with its margin; notes what is suspicious in those of the period."""
+        gatherer, found = Gatherer(self.context), dict[Key, _Found]()
+
+        async def look(tx: Transaction, record: Record) -> Record:
+            cdr = self._decoded(Cdr, record)
+            if cdr is not None:
+                is_new = self.period.has(record)
+                around = await gatherer.around(tx, record, cdr, self._party, with_session=False) if is_new else None
+                found[record.key] = cdr, around
+            return record
+
+        summaries = []
+        async for record in every(self._reader(Kind.CDR, self.period.with_margin(), look), _LOOKED_AT):
+            cdr, around = found.pop(record.key, (None, None))
+            if cdr is not None:
+                summary = self._summaries.of_cdr(cdr, record)
+                summaries.append(summary)
+                reasons = () if around is None else self._suspicions(cdr, around)
+                self.suspicious += [SuspiciousCdr(each.code, summary, each.pointer, each.message) for each in reasons]
+        return summaries
+
+    def _suspicions(self, cdr: Cdr, around: Surroundings) -> tuple[Reason, ...]:
+        """What is suspicious; the price is reckoned only where that depends on it."""
+        published = around.published_tariff
+        own = [tariff.elements for tariff in cdr.tariffs]
+        is_dearer = published is not None and bool(own) and published.elements not in own
+        if cdr.total_cost != 0 and not is_dearer:
+            return suspicions(cdr, None, self.settings, around)
+        zone = None if self._party is None else self._party.profile.time_zone
+        tariffs = () if published is None else (published,)
+        audit = judge(cdr, tariffs=tariffs, readings=readings_of_party(self._party), time_zone=zone)
+        found = beside(audit, cdr, around, self.settings, time_zone=zone)
+        return tuple(reason for reason in found.reasons if reason.code in CODES)
 
     async def sessions(self) -> list[SessionSummary]:
         """The sessions of the period with its margin."""
@@ -215,8 +265,11 @@ class _Documents:
         return found
 
     def _records(self, kind: str, period: _Period) -> AsyncIterator[Record]:
+        return every(self._reader(kind, period), _PAGE)
+
+    def _reader(self, kind: str, period: _Period, whole: Whole = as_stored) -> Reader:
         owner = self.country_code, self.party_id
-        return every(reader(self.context, kind, owner, date_from=period.date_from, date_to=period.date_to), _PAGE)
+        return reader(self.context, kind, owner, date_from=period.date_from, date_to=period.date_to, whole=whole)
 
     def _cdr(self, record: Record, *, note: bool = True) -> CdrSummary | None:
         cdr = self._decoded(Cdr, record, note=note)

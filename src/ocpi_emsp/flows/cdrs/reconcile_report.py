@@ -21,8 +21,8 @@ from ocpi_emsp.models import SessionStatus
 from ocpi_emsp.pricing.places import ChargingPlace
 
 T = TypeVar("T")
-How: TypeAlias = Literal["authorization_id", "id", "score"]
-"""How a CDR was matched."""
+How: TypeAlias = Literal["authorization_id", "id", "score", "duplicate", "credit"]
+"""How a CDR was matched; the last two: with the session of the CDR that it repeats, or gives credit for."""
 What: TypeAlias = Literal["kwh", "cost", "currency", "authorization_id", "auth_id", "evse", "time", "status"]
 """In what a CDR and its session differ."""
 
@@ -167,6 +167,20 @@ class ConflictingCdr:
 
 
 @frozen
+class SuspiciousCdr:
+    """Something that is suspicious in a CDR beside its price (docs/audit.md has every code)."""
+
+    code: str
+    cdr: CdrSummary
+    pointer: str
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON object whose numbers are Decimals."""
+        return {"code": self.code, "pointer": self.pointer, "message": self.message, "cdr": self.cdr.as_json()}
+
+
+@frozen
 class UnreadableDocument:
     """A stored document without a usable reading: it is left out."""
 
@@ -203,12 +217,16 @@ class Reconciliation:
     """Readable sessions under review."""
     matched_by_id: int
     matched_by_score: int
+    matched_as_copies: int
+    """CDRs that repeat another one, or give credit for it."""
     matched: Bounded[CdrMatch]
     differences: Bounded[CdrDifference]
     sessions_without_cdr: Bounded[SessionSummary]
     """COMPLETED for at least ``completed_for``."""
     cdrs_without_session: Bounded[CdrSummary]
     conflicts: Bounded[ConflictingCdr]
+    suspicious: Bounded[SuspiciousCdr]
+    """What is suspicious in the CDRs under review, by the settings of the party."""
     unreadable: Bounded[UnreadableDocument]
     sessions_not_due: Bounded[SessionSummary]
     """Sessions without a CDR that need none (yet): not COMPLETED, or not long enough."""
@@ -216,7 +234,7 @@ class Reconciliation:
     @property
     def findings(self) -> dict[str, Bounded[Any]]:
         """The lists that are empty where everything fits, by name."""
-        names = ("differences", "sessions_without_cdr", "cdrs_without_session", "conflicts", "unreadable")
+        names = ("differences", "sessions_without_cdr", "cdrs_without_session", "conflicts", "suspicious", "unreadable")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -243,6 +261,7 @@ class Reconciliation:
             "sessions": self.sessions,
             "matched_by_id": self.matched_by_id,
             "matched_by_score": self.matched_by_score,
+            "matched_as_copies": self.matched_as_copies,
             "counts": {name: found.count for name, found in self.lists.items()},
             "not_listed": {name: found.more for name, found in self.lists.items()},
         }

@@ -18,18 +18,21 @@ from attrs import define, field
 from ocpi_emsp.flows.cdrs.known_places import Place, known_place
 from ocpi_emsp.flows.cdrs.known_tokens import known_token
 from ocpi_emsp.flows.cdrs.neighbours import neighbour, other_cdrs, session_of
+from ocpi_emsp.flows.cdrs.published import published_tariff
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
-from ocpi_emsp.pricing.plausibility import Surroundings
+from ocpi_emsp.pricing.places import ChargingPlace
+from ocpi_emsp.pricing.plausibility import KnownToken, Surroundings
 
 _SAMPLE: Final = 50
 """Documents of each kind from which a party's usual currency is known."""
 _NEAR: Final = 5000
 """Sequences before a CDR in which the sample lies."""
+_MOST: Final = 10_000
+"""Places, and tokens, that are held at once."""
 _MOST_SAMPLES: Final = 100
-"""That are held at once."""
 
 
 @define
@@ -38,6 +41,8 @@ class Gatherer:
 
     context: Context
     now: datetime = field()
+    _places: dict[tuple[Owner, ChargingPlace], Place] = field(factory=dict, init=False)
+    _tokens: dict[str, KnownToken | None] = field(factory=dict, init=False)
     _samples: dict[tuple[Owner, int], Mapping[Key, str]] = field(factory=dict, init=False)
     _firsts: dict[Owner, datetime] = field(factory=dict, init=False)
 
@@ -45,10 +50,11 @@ class Gatherer:
     def _clock(self) -> datetime:
         return self.context.clock.now()
 
-    async def around(self, tx: Transaction, record: Record, cdr: Cdr, party: Party | None) -> Surroundings:
+    async def around(
+        self, tx: Transaction, record: Record, cdr: Cdr, party: Party | None, *, with_session: bool = True
+    ) -> Surroundings:
         """What is known around a stored CDR; ``party``: the one that its objects come from, for its profile."""
-        sends_locations = party is None or not party.profile.without_locations
-        place = await known_place(tx, record.key, cdr.location) if sends_locations else Place()
+        place = await self._place(tx, record, cdr, party)
         reference = credit_reference(record) if cdr.total_cost < 0 else None
         others = await other_cdrs(tx, record, cdr, reference)
         equal_ids = party is not None and party.profile.cdr_id_is_session_id
@@ -58,12 +64,28 @@ class Gatherer:
             others=[neighbour(summary, key, record.key) for key, summary in others.items()],
             are_all=True,
             reference=reference,
-            session=await session_of(tx, record, cdr, others, equal_ids=equal_ids),
+            session=await session_of(tx, record, cdr, others, equal_ids=equal_ids) if with_session else None,
             place=place.known,
             connector=place.connector,
-            token=await known_token(tx, self.context.identity.owner, cdr.auth_id),
+            published_tariff=await published_tariff(tx, record.key, cdr, place.connector),
+            token=await self._token(tx, cdr.auth_id),
             currencies=await self._usual(tx, record),
         )
+
+    async def _place(self, tx: Transaction, record: Record, cdr: Cdr, party: Party | None) -> Place:
+        if party is not None and party.profile.without_locations:
+            return Place()
+        name = (record.key.country_code, record.key.party_id), ChargingPlace.of(cdr.location)
+        if name not in self._places:
+            _make_room(self._places)
+            self._places[name] = await known_place(tx, record.key, name[1])
+        return self._places[name]
+
+    async def _token(self, tx: Transaction, auth_id: str) -> KnownToken | None:
+        if auth_id not in self._tokens:
+            _make_room(self._tokens)
+            self._tokens[auth_id] = await known_token(tx, self.context.identity.owner, auth_id)
+        return self._tokens[auth_id]
 
     async def _received_at(self, tx: Transaction, record: Record, cdr: Cdr) -> datetime | None:
         """When a CDR came; None where the party had sent none yet when the session ended: then it could not be here."""
@@ -77,14 +99,18 @@ class Gatherer:
         """How many of the CDRs that came before this one, and of the party's tariffs, have each currency."""
         owner, block = (record.key.country_code, record.key.party_id), record.sequence // _NEAR
         if (owner, block) not in self._samples:
-            if len(self._samples) >= _MOST_SAMPLES:
-                self._samples.clear()
+            _make_room(self._samples, _MOST_SAMPLES)
             after = max(0, (block - 1) * _NEAR)
             near = (await tx.page(_of_owner(Kind.CDR, owner, after=after, limit=_SAMPLE))).records
             tariffs = (await tx.page(_of_owner(Kind.TARIFF, owner, limit=_SAMPLE))).records
             self._samples[owner, block] = {each.key: _currency(each) for each in (*near, *tariffs)}
         sample = self._samples[owner, block]
         return Counter(currency for key, currency in sample.items() if key != record.key and currency)
+
+
+def _make_room(held: dict[Any, Any], most: int = _MOST) -> None:
+    if len(held) >= most:
+        held.clear()
 
 
 def _of_owner(kind: str, owner: Owner, **changes: Any) -> Query:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.pricing.plausibility.around import of_surroundings
+from ocpi_emsp.pricing.plausibility.around import of_prices, of_surroundings
 from ocpi_emsp.pricing.plausibility.document import of_document
 from ocpi_emsp.pricing.plausibility.settings import CODES, DEFAULT, Plausibility
 from ocpi_emsp.pricing.plausibility.surroundings import (
@@ -20,6 +20,7 @@ from ocpi_emsp.pricing.result import Audit, Reason
 
 __all__ = [
     "CODES",
+    "DEFAULT",
     "Amounts",
     "KnownPlace",
     "KnownSession",
@@ -48,7 +49,9 @@ def suspicions(
     connector = None if around is None else around.connector
     found = list(of_document(cdr, amounts, settings, connector))
     if around is not None:
-        found += of_surroundings(cdr, amounts, around, settings)
+        found += of_surroundings(Neighbour.of(cdr), around, settings)
+        if cdr.total_cost >= 0:
+            found += of_prices(cdr, amounts, around, settings)
     return tuple(sorted(found, key=lambda reason: _ORDER[reason.code])) if found else ()
 
 

@@ -29,26 +29,21 @@ _LEAST_SAMPLE: Final = 2
 _DAY: Final = 86400
 
 
-def of_surroundings(
-    cdr: Cdr, amounts: Amounts | None, around: Surroundings, settings: Plausibility
-) -> Iterator[Reason]:
-    """What shows beside other documents; ``amounts``: what the CDR's own tariff gives."""
-    me = Neighbour.of(cdr)
-    yield from of_neighbours(me, around, settings)
-    yield from _token(cdr, around, settings)
-    yield from _place(cdr, around, settings)
-    yield from _currency(cdr, around, settings)
-    if me.is_credit:
-        return
-    yield from _moments(cdr, around, settings)
-    yield from of_session(me, around, settings)
-    yield from _dearer(cdr, amounts, around, settings)
+def of_surroundings(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+    """What shows beside other documents."""
+    yield from _of_neighbours(me, around, settings)
+    yield from _token(me, around, settings)
+    yield from _place(me, around, settings)
+    yield from _currency(me, around, settings)
+    if not me.is_credit:
+        yield from _moments(me, around, settings)
+        yield from _session(me, around, settings)
 
 
 # --- other CDRs -----------------------------------------------------------------------------------------------------
 
 
-def of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def _of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     """What shows beside other CDRs."""
     billed = [each for each in around.others if not each.is_credit]
     credits_ = [each for each in around.others if each.is_credit]
@@ -153,27 +148,28 @@ def _takes_back(credit: Neighbour, original: Neighbour, most: Decimal) -> bool:
 # --- what the party and we have -------------------------------------------------------------------------------------
 
 
-def _token(cdr: Cdr, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def _token(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     if around.token is None:
         return
     if not around.token.is_ours and settings.has("token.unknown"):
-        message = f"the auth_id '{cdr.auth_id}' is that of no token of ours"
+        message = f"the auth_id '{me.auth_id}' is that of no token of ours"
         yield Reason(code="token.unknown", pointer="/auth_id", message=message)
     since = around.token.blocked_since
-    if since is not None and since <= cdr.start_date_time and settings.has("token.blocked"):
-        message = f"the token is not valid since {at(since)}, the session began at {at(cdr.start_date_time)}"
+    if since is not None and since <= me.start_date_time and settings.has("token.blocked"):
+        message = f"the token is not valid since {at(since)}, the session began at {at(me.start_date_time)}"
         yield Reason(code="token.blocked", pointer="/auth_id", message=message)
 
 
-def _place(cdr: Cdr, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
-    evse = cdr.location.evses[0] if cdr.location.evses else None
-    if around.place.location is False:
-        code, pointer, message = "location.unknown", "/location/id", f"the party has no location '{cdr.location.id}'"
-    elif around.place.evse is False and evse is not None:
-        message = f"the location '{cdr.location.id}' has no EVSE '{evse.uid}'"
+def _place(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+    known, place = around.place, me.place
+    evse = place.evse_uid or place.evse_id
+    if known.location is False:
+        code, pointer, message = "location.unknown", "/location/id", f"the party has no location '{place.location_id}'"
+    elif known.evse is False:
+        message = f"the location '{place.location_id}' has no EVSE '{evse}'"
         code, pointer = "evse.unknown", "/location/evses/0/uid"
-    elif around.place.connector is False and evse is not None and evse.connectors:
-        message = f"the EVSE '{evse.uid}' has no connector '{evse.connectors[0].id}'"
+    elif known.connector is False:
+        message = f"the EVSE '{evse}' has no connector '{place.connector_id}'"
         code, pointer = "connector.unknown", "/location/evses/0/connectors/0/id"
     else:
         return
@@ -181,33 +177,33 @@ def _place(cdr: Cdr, around: Surroundings, settings: Plausibility) -> Iterator[R
         yield Reason(code=code, pointer=pointer, message=message)
 
 
-def _currency(cdr: Cdr, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def _currency(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     most, all_ = settings.limit("currency.unusual"), sum(around.currencies.values())
-    same = sum(count for name, count in around.currencies.items() if name.upper() == cdr.currency.upper())
+    same = sum(count for name, count in around.currencies.items() if name.upper() == me.currency.upper())
     if most is None or all_ < _LEAST_SAMPLE or same * 100 > most * all_:
         return
     usual = max(sorted(around.currencies), key=lambda name: around.currencies[name])
-    message = f"the currency is '{cdr.currency}', that of the party is '{usual}'"
+    message = f"the currency is '{me.currency}', that of the party is '{usual}'"
     yield Reason(code="currency.unusual", pointer="/currency", message=message)
 
 
-def _moments(cdr: Cdr, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def _moments(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     most = settings.limit("time.ahead")
     if most is not None and around.now is not None:
         for name in ("start_date_time", "stop_date_time"):
-            moment = getattr(cdr, name)
+            moment = getattr(me, name)
             if seconds(around.now, moment) > most:
                 message = f"{name} is {at(moment)}, and it is {at(around.now)}"
                 yield Reason(code="time.ahead", pointer=f"/{name}", message=message)
                 break
     days = settings.limit("cdr.late")
-    came = max(cdr.last_updated, around.received_at or cdr.last_updated)
-    if days is not None and seconds(cdr.stop_date_time, came) > product(days, _DAY):
-        message = f"the session ended at {at(cdr.stop_date_time)}, and the CDR came at {at(came)}"
+    came = max(me.last_updated, around.received_at or me.last_updated)
+    if days is not None and seconds(me.stop_date_time, came) > product(days, _DAY):
+        message = f"the session ended at {at(me.stop_date_time)}, and the CDR came at {at(came)}"
         yield Reason(code="cdr.late", pointer="/last_updated", message=message)
 
 
-def of_session(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def _session(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     """How the times differ from those of the session."""
     session, most = around.session, settings.limit("session.times")
     if session is None or most is None:
@@ -226,7 +222,8 @@ def of_session(me: Neighbour, around: Surroundings, settings: Plausibility) -> I
         yield Reason(code="session.times", pointer=f"/{apart[0][0]}", message=message)
 
 
-def _dearer(cdr: Cdr, amounts: Amounts | None, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+def of_prices(cdr: Cdr, amounts: Amounts | None, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+    """Whether the CDR's own tariff is dearer than the published one; ``amounts``: what it gives."""
     most, published = settings.limit("tariff.dearer"), around.published
     if most is None or published is None or published.high is None or not cdr.tariffs:
         return

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from ocpi_emsp.models import Cdr, Connector
+from ocpi_emsp.models import Cdr, Connector, Tariff
 from ocpi_emsp.pricing.places import ChargingPlace
 
 SAME_START: Final = 60
@@ -31,12 +31,13 @@ class Neighbour:
     total_energy: Decimal
     total_cost: Decimal
     currency: str
+    last_updated: datetime
 
     @classmethod
-    def of(cls, cdr: Cdr, name: str = "") -> Neighbour:
-        """What others see of a CDR; ``name`` where its id alone does not say which one it is."""
+    def of(cls, cdr: Cdr) -> Neighbour:
+        """What others see of a CDR."""
         return cls(
-            id=name or cdr.id,
+            id=cdr.id,
             auth_id=cdr.auth_id,
             place=ChargingPlace.of(cdr.location),
             start_date_time=cdr.start_date_time,
@@ -44,6 +45,7 @@ class Neighbour:
             total_energy=cdr.total_energy,
             total_cost=cdr.total_cost,
             currency=cdr.currency,
+            last_updated=cdr.last_updated,
         )
 
     @property
@@ -113,5 +115,7 @@ class Surroundings:
     published: Amounts | None = None
     """What the session costs under the tariff that was published when it began."""
     published_id: str = ""
+    published_tariff: Tariff | None = None
+    """The tariff that was published when the session began; :mod:`ocpi_emsp.pricing.beside` reckons it."""
     currencies: Mapping[str, int] = field(factory=dict)
     """How many other CDRs, sessions and tariffs of the party have each currency; a sample."""
