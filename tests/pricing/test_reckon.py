@@ -133,6 +133,22 @@ CASES: list[tuple[str, Metered, Tariff, dict[str, str], tuple[str, str]]] = [
         ("10", "10"),
     ),
     ("session time is not known", session({"seconds": HOUR}), tariff({"SESSION_TIME": ("5", 1)}), {}, ("0", "none")),
+    # the window of the energy is over, whatever the time of charging does
+    (
+        "energy by the clock and by the time of charging",
+        session({"wh": 10000, "seconds": HOUR}),
+        tariff({"ENERGY": ("1", 1), "if": {"end_time": "11:00", "max_duration": 1800}}, {"TIME": ("0", 1)}),
+        {"duration": "dimension"},
+        ("0", "0"),
+    ),
+    # 5 min and 5 min may be billed as one block of 15 min, or the second alone: 0.25 h x 4 either way
+    (
+        "a block that is full either way",
+        session({"seconds": 300, "max_current": 32}, {"seconds": 300, "max_current": 10}, voltage=230),
+        tariff({"TIME": ("4", 900), "if": {"max_power": 4}}),
+        {},
+        ("1", "1"),
+    ),
     ("a negative step_size", session({"wh": 10000}), tariff({"ENERGY": ("0.30", -1)}), {}, ("none", "none")),
     ("a negative step_size of a fee", session({"wh": 10000}), tariff({"FLAT": ("1", -1)}), {}, ("1", "1")),
     ("no block is asked for", session({"wh": 10000}), tariff({"ENERGY": ("0.30", -1)}), {"step": "none"}, ("3", "3")),
@@ -179,6 +195,13 @@ def test_a_line_says_what_was_measured_billed_and_why() -> None:
     assert first.why == "element 0 is the first that matches and has a price for TIME: start_time 09:00"
     assert (second.dimension, second.price, second.element, second.cost) == ("PARKING_TIME", None, None, Decimal(0))
     assert second.why == "no element that matches has a price for PARKING_TIME"
+
+
+def test_lines_add_up_where_the_total_is_certain_and_its_parts_are_not() -> None:
+    metered = session({"seconds": 300, "max_current": 32}, {"seconds": 300, "max_current": 10}, voltage=230)
+    found = reckoned(metered, tariff({"TIME": ("4", 900), "if": {"max_power": 4}}))
+    assert sum(each.cost or 0 for each in found.lines) == found.low == found.high == 1
+    assert found.reasons == ()
 
 
 def test_a_line_that_is_not_certain_has_bounds_and_a_reason() -> None:

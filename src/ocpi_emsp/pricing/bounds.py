@@ -6,12 +6,12 @@ Rules of this module: what is given back holds every division, and is one where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
-from ocpi_emsp.pricing.choice import NOTHING, Options
+from ocpi_emsp.pricing.choice import Options
 from ocpi_emsp.pricing.exact import Rational
+from ocpi_emsp.pricing.money import Amount
 
-Bounds = tuple[Fraction, Fraction]
+Bounds = tuple[Amount, Amount]
 
 
 def along(amounts: Sequence[Rational], rows: Sequence[Sequence[Options]]) -> Bounds:
@@ -26,9 +26,9 @@ def along(amounts: Sequence[Rational], rows: Sequence[Sequence[Options]]) -> Bou
 
 
 def _best(
-    amounts: Sequence[Rational], rows: Sequence[Sequence[Fraction]], better: Callable[[Fraction, Fraction], Fraction]
-) -> Fraction:
-    best = [NOTHING] * len(rows[0])
+    amounts: Sequence[Rational], rows: Sequence[Sequence[int]], better: Callable[[Amount, Amount], Amount]
+) -> Amount:
+    best: list[Amount] = [0] * len(rows[0])
     for amount, row in zip(amounts, rows, strict=True):
         reached = best[0]
         for stage, cost in enumerate(row):
@@ -47,8 +47,8 @@ def filled(volume: Rational, rooms: Sequence[int], choices: Sequence[Options]) -
     return low, _filled(volume, dearest)
 
 
-def _filled(volume: Rational, rooms: Sequence[tuple[Fraction, int]]) -> Fraction:
-    cost = NOTHING
+def _filled(volume: Rational, rooms: Sequence[tuple[int, int]]) -> Amount:
+    cost: Amount = 0
     for price, room in rooms:
         share = min(volume, room)
         cost += price * share

@@ -10,15 +10,15 @@ Rules of this module (mod_tariffs.md 3.1, the reading ``element``):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Final
 
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.restrictions import Rate, TariffIndex
 
-NOTHING: Final = Fraction(0)
 MAX_LOOKS: Final = 200_000
 """Prices that are looked at for the answers of one session."""
+MAX_CHOICES: Final = 10_000
+"""Answers that are remembered."""
 
 
 class Options:
@@ -36,7 +36,7 @@ class Options:
         """The price, if it is certain."""
         costs = [each.each for each in rates]
         if free:
-            costs.append(NOTHING)
+            costs.append(0)
         self.low = min(costs)
         self.high = max(costs)
 
@@ -51,6 +51,8 @@ class Chooser:
         self._per_dimension = readings.element == "per_dimension"
         self._looks = MAX_LOOKS
         self._answers: dict[tuple[str, int, bool], Options] = {}
+        self._chosen: dict[tuple[str, int, int], Options] = {}
+        self._fixed: dict[str, Options | None] = {}
         self._everything: dict[str, Options] = {}
         self._relevant: dict[str, int] = {}
 
@@ -67,6 +69,15 @@ class Chooser:
 
     def options(self, dimension: str, sure: int, possible: int) -> Options:
         """What may apply where these elements match for certain, and these possibly."""
+        key = (dimension, sure, possible)
+        known = self._chosen.get(key)
+        if known is None:
+            if len(self._chosen) > MAX_CHOICES:
+                self._chosen.clear()
+            known = self._chosen[key] = self._choice(dimension, sure, possible)
+        return known
+
+    def _choice(self, dimension: str, sure: int, possible: int) -> Options:
         asked = self.relevant(dimension)
         possible &= asked
         sure &= possible
@@ -77,6 +88,11 @@ class Chooser:
 
     def fixed(self, dimension: str) -> Options | None:
         """What applies at every time, if that is one and the same."""
+        if dimension not in self._fixed:
+            self._fixed[dimension] = self._always(dimension)
+        return self._fixed[dimension]
+
+    def _always(self, dimension: str) -> Options | None:
         if not self.index.priced.get(dimension):
             return self.of(dimension, 0, True)
         asked = self.relevant(dimension)
@@ -98,7 +114,7 @@ class Chooser:
         known = self._everything.get(dimension)
         if known is None:
             elements = self.relevant(dimension) & self.index.priced.get(dimension, 0)
-            known = Options(elements, True, self._rates(dimension, elements))
+            known = Options(elements, True, self.rates(dimension, elements))
             self._everything[dimension] = known
         return known
 
@@ -111,14 +127,11 @@ class Chooser:
             if self._looks < 0:
                 self.limited = True
                 return self.everything(dimension)
-            known = self._answers[key] = Options(elements, free, self._rates(dimension, elements))
+            known = self._answers[key] = Options(elements, free, self.rates(dimension, elements))
         return known
 
-    def rates(self, dimension: str, options: Options) -> list[Rate]:
-        """The price components that may apply."""
-        return [options.rate] if options.rate is not None else self._rates(dimension, options.elements)
-
-    def _rates(self, dimension: str, elements: int) -> list[Rate]:
+    def rates(self, dimension: str, elements: int) -> list[Rate]:
+        """The price components of these elements."""
         rates = self.index.rates.get(dimension, {})
         found = []
         while elements:

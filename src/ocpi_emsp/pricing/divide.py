@@ -57,9 +57,51 @@ class Divider:
         if fixed is not None:
             return [Part(dimension, span.position, span.start, span.end, volume, fixed)]
         try:
+            steady = self._steady(span, dimension)
+            if steady is not None:
+                part = Part(dimension, span.position, span.start, span.end, volume, steady)
+                if not steady.certain:
+                    part.causes = self.causes(span, dimension, [steady])
+                return [part]
             return self._divided(span, dimension, volume)
         except TooManySteps:
             return [self._coarse(span, dimension, volume)]
+
+    def _steady(self, span: Span, dimension: str) -> Options | None:
+        """What may apply in a span in which no limit is passed: the most common case, so it is looked at first."""
+        if not span.looked_at:
+            span.looked_at = True
+            span.steady = self._state(span)
+        if span.steady is None or (dimension == PARKING_TIME and self.index.energy is not None and span.wh):
+            return None
+        if self.index.power is None:
+            return self.chooser.options(dimension, span.steady & ~self.index.unread, span.steady)
+        base = self._base(span, dimension)
+        return self.chooser.options(dimension, span.steady & base.sure, span.steady & base.possible)
+
+    def _state(self, span: Span) -> int | None:
+        """The elements that the clock, the energy and the duration allow in all of a span; None if that changes."""
+        clock, energy, duration = self.index.clock, self.index.energy, self.index.duration
+        if self.boundary == "period_start" or span.energy[2] or (duration is not None and self.by_dimension):
+            return None
+        allowed = self._all
+        if clock is not None:
+            if span.by_clock is None:
+                span.by_clock = clock.slices(span.start, span.end, self.budget)
+            if len(span.by_clock) > 1:
+                return None
+            allowed &= span.by_clock[0].allowed
+        counts = ((energy, *span.energy), (duration, span.start - self.start, span.end - self.start, False))
+        for axis, first, last, _ in counts:
+            if axis is None:
+                continue
+            if first == last:
+                allowed &= axis.at(first)
+            elif axis.cuts(first, last):
+                return None
+            else:
+                allowed &= axis.above(first)
+        return allowed
 
     def _divided(self, span: Span, dimension: str, volume: Rational) -> list[Part]:
         if self.boundary == "period_start" or (self.boundary == "proportional" and not span.length):
@@ -77,13 +119,13 @@ class Divider:
         own = self.levels(span, ENERGY)
         counted = self._counted(span, ENERGY)
         if len(counted) > 1 and span.fills(TIME):
-            return self._grid(span, ENERGY, own, self._charging_slices(span, TIME))
+            return self._grid(span, ENERGY, own, self._counted_slices(span, ENERGY))
         return self._grid(span, ENERGY, own, self.slices(span, ENERGY), counted)
 
     def _time(self, span: Span, dimension: str, volume: Rational) -> list[Part]:
         levels = self.levels(span, dimension)
         if span.fills(dimension):
-            own = self._charging_slices(span, dimension)
+            own = self._counted_slices(span, dimension)
             rest = volume - sum(each.amount for each in own)
             own[-1] = own[-1]._replace(amount=own[-1].amount + rest)
             return self._grid(span, dimension, own, levels)
@@ -227,8 +269,8 @@ class Divider:
             found = [_masked(each, _elapsed(duration, each, self.start)) for each in found]
         return _cut(found, more)
 
-    def _charging_slices(self, span: Span, dimension: str) -> list[Section]:
-        """The stretches of a span that a time fills: what it counts passes its limits at known moments."""
+    def _counted_slices(self, span: Span, dimension: str) -> list[Section]:
+        """The stretches of a span that a time fills: charging (or parking) passes its limits at known moments."""
         duration = self.index.duration
         if duration is None or not self.by_dimension or dimension == SESSION_TIME:
             return self.slices(span, dimension)

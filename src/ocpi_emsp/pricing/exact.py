@@ -71,24 +71,16 @@ def decimal(number: Rational) -> Decimal:
         return Decimal(number)
     numerator, denominator = number.numerator, number.denominator
     if _SCALE % denominator == 0:
-        return _trimmed(numerator * (_SCALE // denominator), _PLACES)
-    twos, fives, rest = _power(denominator, 2), _power(denominator, 5), denominator
+        return scaled(numerator * (_SCALE // denominator), _PLACES)
+    twos, fives, rest = prime_power(denominator, 2), prime_power(denominator, 5), denominator
     rest //= 2**twos * 5**fives
     if rest != 1:
         return _LONG.divide(Decimal(numerator), Decimal(denominator))
     places = max(twos, fives)
-    return _trimmed(numerator * 10**places // denominator, places)
+    return scaled(numerator * 10**places // denominator, places)
 
 
-def ends(number: Rational) -> bool:
-    """True if a number ends as a decimal."""
-    denominator = number.denominator
-    if _SCALE % denominator == 0:
-        return True
-    return bool(denominator == 2 ** _power(denominator, 2) * 5 ** _power(denominator, 5))
-
-
-def _power(number: int, base: int) -> int:
+def prime_power(number: int, base: int) -> int:
     """How often a base divides a number."""
     count = 0
     while number % base == 0:
@@ -97,8 +89,8 @@ def _power(number: int, base: int) -> int:
     return count
 
 
-def _trimmed(digits: int, places: int) -> Decimal:
-    """The digits with so many of them behind the point, without zeros at the end."""
+def scaled(digits: int, places: int) -> Decimal:
+    """A number of so many decimals, without zeros at its end."""
     while places and digits % 10 == 0:
         digits //= 10
         places -= 1

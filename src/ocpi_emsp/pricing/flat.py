@@ -107,7 +107,7 @@ class Fees:
                 causes |= dict.fromkeys(self._divider.causes(span, FLAT, [options]))
         start, stop = self._session
         found = []
-        for rate in self._chooser.rates(FLAT, self._chooser.of(FLAT, possible, True)):
+        for rate in self._chooser.rates(FLAT, possible):
             bit = 1 << rate.element
             part = Part(FLAT, None, start, stop, 1, self._chooser.of(FLAT, bit, not sure & bit))
             part.causes = () if sure & bit else tuple(causes)

@@ -9,13 +9,15 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from ocpi_emsp.models import Tariff, TariffRestrictions
 from ocpi_emsp.pricing.choice import Chooser, Options
-from ocpi_emsp.pricing.exact import Rational, decimal, ends, moment
+from ocpi_emsp.pricing.exact import decimal, moment
+from ocpi_emsp.pricing.money import Amount
 from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.restrictions import ENERGY, FLAT
 from ocpi_emsp.pricing.result import Line
@@ -23,6 +25,7 @@ from ocpi_emsp.pricing.result import Line
 PLACES: Final = 12
 """A cost without an end is cut after so many decimals, or at the last one of the total if that has more."""
 
+_UNITS: Final = {FLAT: "", ENERGY: "Wh"}
 _NAMES: Final = (
     "start_time",
     "end_time",
@@ -37,51 +40,99 @@ _NAMES: Final = (
 )
 
 
+class _Price(NamedTuple):
+    """What the lines with the same options have in common."""
+
+    price: Decimal | None
+    step_size: int | None
+    element: int | None
+    component: int | None
+    why: str
+
+
 class Lines:
     """Makes the lines of one session under one tariff."""
 
     def __init__(self, tariff: Tariff, chooser: Chooser) -> None:
-        self._tariff, self._chooser = tariff, chooser
-        self._sentences: dict[tuple[str, Options], str] = {}
+        self._tariff, self._chooser, self._money = tariff, chooser, chooser.index.money
+        self._prices: dict[tuple[str, Options], _Price] = {}
+        self._moments: dict[int, datetime] = {}
 
-    def of(self, parts: Sequence[Part], total: Fraction | None) -> tuple[Line, ...]:
+    def of(self, parts: Sequence[Part], total: Amount | None) -> tuple[Line, ...]:
         """A line for each part; ``total`` is the exact sum, None where only bounds are known."""
-        costs = _costs(parts, total)
-        return tuple(self._line(part, cost) for part, cost in zip(parts, costs, strict=True))
+        costs = self._costs(parts, total)
+        return tuple([self._line(part, cost) for part, cost in zip(parts, costs, strict=True)])
 
     def _line(self, part: Part, cost: Decimal | None) -> Line:
-        rates = self._chooser.rates(part.dimension, part.options)
-        rate = rates[0] if len(rates) == 1 and not part.options.free else None
-        prices = {each.price for each in rates}
-        price = prices.pop() if len(prices) == 1 and not part.options.free else None
+        key = part.dimension, part.options
+        known = self._prices.get(key)
+        if known is None:
+            known = self._prices[key] = self._price(*key)
         measured = decimal(part.volume)
+        low = high = cost
+        if cost is None:
+            low, high = map(self._money.decimal, sorted((part.low, part.high)))
         return Line(
             dimension=str(part.dimension),
             period=part.position,
-            start=moment(part.start),
-            end=moment(part.end),
+            start=self._moment(part.start),
+            end=self._moment(part.end),
             measured=measured,
             billed=decimal(part.volume + part.added) if part.added else measured,
-            unit=_unit(part.dimension),
-            price=price,
-            step_size=None if rate is None else rate.step,
+            unit=_UNITS.get(part.dimension, "s"),
+            price=known.price,
+            step_size=known.step_size,
             cost=cost,
-            low=decimal(part.low) if cost is None else cost,
-            high=decimal(part.high) if cost is None else cost,
+            low=low,
+            high=high,
             tariff_id=self._tariff.id,
-            element=None if rate is None else rate.element,
-            component=None if rate is None else rate.component,
-            why=self._why(part.dimension, part.options),
+            element=known.element,
+            component=known.component,
+            why=known.why,
         )
 
-    def _why(self, dimension: str, options: Options) -> str:
-        known = self._sentences.get((dimension, options))
+    def _moment(self, time: int) -> datetime:
+        known = self._moments.get(time)
         if known is None:
-            known = self._sentences[dimension, options] = self._sentence(dimension, options)
+            known = self._moments[time] = moment(time)
         return known
 
+    def _price(self, dimension: str, options: Options) -> _Price:
+        rates = self._chooser.rates(dimension, options.elements)
+        why = self._sentence(dimension, options)
+        if options.rate is not None:
+            rate = options.rate
+            return _Price(rate.price, rate.step, rate.element, rate.component, why)
+        prices = {each.price for each in rates}
+        price = prices.pop() if len(prices) == 1 and not options.free else None
+        return _Price(price, None, None, None, why)
+
+    def _costs(self, parts: Sequence[Part], total: Amount | None) -> list[Decimal | None]:
+        """The cost of each part as a decimal; None where it is not certain.
+
+        A total may be certain where its parts are not, by a block that is full either way: then one of the ways is
+        shown.
+        """
+        money = self._money
+        if total is None:
+            return [money.decimal(part.low) if part.low == part.high else None for part in parts]
+        endless = [part for part in parts if not money.ends(part.low)]
+        if not endless:
+            return [money.decimal(part.low) for part in parts]
+        whole = money.decimal(total)
+        exponent = whole.as_tuple().exponent
+        scale = 10 ** max(PLACES, -exponent if isinstance(exponent, int) else 0)
+        # The total itself may have no end: what its lines add up to is what is shown of it.
+        left = Fraction(whole) - money.exact(sum(part.low for part in parts if money.ends(part.low)))
+        cuts: list[Fraction] = []
+        for part in endless[:-1]:
+            cuts.append(Fraction(money.exact(part.low) * scale // 1, scale))
+            left -= cuts[-1]
+        shown = iter([*cuts, left])
+        return [money.decimal(part.low) if money.ends(part.low) else decimal(next(shown)) for part in parts]
+
     def _sentence(self, dimension: str, options: Options) -> str:
-        rates = self._chooser.rates(dimension, options)
+        rates = self._chooser.rates(dimension, options.elements)
         if not rates:
             return f"no element that matches has a price for {dimension}"
         if len(rates) == 1 and not options.free:
@@ -106,35 +157,3 @@ def restrictions(asked: TariffRestrictions | None) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-def _unit(dimension: str) -> str:
-    if dimension == FLAT:
-        return ""
-    return "Wh" if dimension == ENERGY else "s"
-
-
-def _costs(parts: Sequence[Part], total: Fraction | None) -> list[Decimal | None]:
-    """The cost of each part as a decimal; None where it is not certain."""
-    found: list[Decimal | None] = []
-    endless: list[int] = []
-    for place, part in enumerate(parts):
-        if part.low != part.high:
-            found.append(None)
-        elif total is None or ends(part.low):
-            found.append(decimal(part.low))
-        else:
-            endless.append(place)
-            found.append(None)
-    if total is None or not endless:
-        return found
-    whole = decimal(total)
-    exponent = whole.as_tuple().exponent
-    scale = 10 ** max(PLACES, -exponent if isinstance(exponent, int) else 0)
-    left: Rational = Fraction(whole) - sum(Fraction(cost) for cost in found if cost is not None)
-    for place in endless[:-1]:
-        cut = Fraction(parts[place].low * scale // 1, scale)
-        found[place] = decimal(cut)
-        left -= cut
-    found[endless[-1]] = decimal(left)
-    return found

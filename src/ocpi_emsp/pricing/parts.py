@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from ocpi_emsp.pricing.choice import Options
 from ocpi_emsp.pricing.exact import Rational
+from ocpi_emsp.pricing.money import Amount
 
 
 class Part:
@@ -33,8 +32,8 @@ class Part:
         self.start, self.end = start, end
         self.volume = volume
         self.options = options
-        self.low: Fraction = options.low * volume
-        self.high: Fraction = self.low if options.low is options.high else options.high * volume
+        self.low: Amount = options.low * volume
+        self.high: Amount = self.low if options.certain else options.high * volume
         self.added: Rational = 0
         """What step_size adds to the volume, if that is certain."""
         self.causes: tuple[tuple[str, str], ...] = ()

@@ -15,12 +15,13 @@ from fractions import Fraction
 from attrs import frozen
 
 from ocpi_emsp.models import Tariff
-from ocpi_emsp.pricing.choice import NOTHING, Chooser
+from ocpi_emsp.pricing.choice import Chooser
 from ocpi_emsp.pricing.divide import Divider
 from ocpi_emsp.pricing.flat import Fees, ever_active
 from ocpi_emsp.pricing.limits import Budget
 from ocpi_emsp.pricing.lines import Lines
 from ocpi_emsp.pricing.metered import Metered
+from ocpi_emsp.pricing.money import Amount
 from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
@@ -69,16 +70,18 @@ def reckon(metered: Metered, tariff: Tariff, readings: Readings, zone: tzinfo | 
 def _reckoning(
     parts: list[Part], tariff: Tariff, chooser: Chooser, budget: Budget, unknown: Sequence[Rate]
 ) -> Reckoning:
-    low = sum((part.low for part in parts), NOTHING)
-    high = low if all(part.low == part.high for part in parts) else sum((part.high for part in parts), NOTHING)
-    found = dict.fromkeys(cause for part in parts if part.low != part.high for cause in part.causes)
-    if low != high and (budget.exceeded or chooser.limited):
-        found["work.limit", "/charging_periods"] = None
+    low: Amount = sum([part.low for part in parts])
+    high: Amount = sum([part.high for part in parts])
+    found: dict[tuple[str, str], None] = {}
+    if low != high:
+        found = dict.fromkeys(cause for part in parts if part.low != part.high for cause in part.causes)
+        if budget.exceeded or chooser.limited:
+            found["work.limit", "/charging_periods"] = None
     found |= dict.fromkeys(("price_type.unknown", _component(rate)) for rate in unknown)
     exact = low if low == high and not unknown else None
     return Reckoning(
-        low=None if any(rate.price < 0 for rate in unknown) else low,
-        high=None if any(rate.price > 0 for rate in unknown) else high,
+        low=None if any(rate.price < 0 for rate in unknown) else chooser.index.money.exact(low),
+        high=None if any(rate.price > 0 for rate in unknown) else chooser.index.money.exact(high),
         lines=Lines(tariff, chooser).of(parts, exact),
         reasons=tuple(_reasons(found)),
     )

@@ -17,11 +17,12 @@ from typing import Final
 
 from attrs import frozen
 
-from ocpi_emsp.models import DayOfWeek, Tariff, TariffRestrictions
+from ocpi_emsp.models import DayOfWeek, PriceComponent, Tariff, TariffRestrictions
 from ocpi_emsp.models.tariffs import UnreadRestrictions
 from ocpi_emsp.pricing.axis import Axis, Limit
 from ocpi_emsp.pricing.clock import DAY, Clock, Window
-from ocpi_emsp.pricing.exact import absurd, rational
+from ocpi_emsp.pricing.exact import Rational, absurd, rational
+from ocpi_emsp.pricing.money import Money
 from ocpi_emsp.pricing.readings import Readings
 
 ENERGY: Final = "ENERGY"
@@ -46,20 +47,33 @@ class Unread(ValueError):
 
 @frozen(eq=False)
 class Rate:
-    """A price component, where it stands, and what one Wh, second or fee costs."""
+    """A price component, and where it stands."""
 
     dimension: str
     element: int
     component: int
     price: Decimal
-    each: Fraction
+    each: int
+    """What one Wh, second or fee costs, in the money of its :class:`TariffIndex`."""
     step: int
 
 
 class TariffIndex:
     """The elements of a tariff by what they price and what they ask. An element is a bit."""
 
-    __slots__ = ("absurd", "clock", "duration", "energy", "every", "free", "power", "priced", "rates", "unread")
+    __slots__ = (
+        "absurd",
+        "clock",
+        "duration",
+        "energy",
+        "every",
+        "free",
+        "money",
+        "power",
+        "priced",
+        "rates",
+        "unread",
+    )
 
     def __init__(self, tariff: Tariff, readings: Readings, zone: tzinfo) -> None:
         self.rates: dict[str, dict[int, Rate]] = {}
@@ -67,23 +81,27 @@ class TariffIndex:
         self.every = (1 << len(tariff.elements)) - 1
         self.unread = self.free = 0
         self.absurd: str | None = None
+        self.money = Money(())
         self._components(tariff, readings)
         self._restrictions(tariff, readings, zone)
 
     def _components(self, tariff: Tariff, readings: Readings) -> None:
+        found: dict[tuple[int, int], tuple[PriceComponent, Rational]] = {}
         for element, each in enumerate(tariff.elements):
             for component, price in enumerate(each.price_components):
-                rates = self.rates.setdefault(price.type, {})
-                if element in rates:
+                if any(price.type == other.type for other in each.price_components[:component]):
                     continue
                 if absurd(price.price) or absurd(price.step_size):
                     self.absurd = self.absurd or f"/elements/{element}/price_components/{component}"
                     continue
                 unit = _unit(price.type, price.step_size, readings)
-                cost = Fraction(price.price) / unit if unit != 1 else Fraction(price.price)
-                rates[element] = Rate(price.type, element, component, price.price, cost, price.step_size)
-        for dimension, found in self.rates.items():
-            self.priced[dimension] = sum(1 << element for element in found)
+                found[element, component] = price, Fraction(price.price) / unit
+        self.money = Money(cost.denominator for _, cost in found.values())
+        for (element, component), (price, cost) in found.items():
+            dimension, each_costs = price.type, self.money.of(cost)
+            rate = Rate(dimension, element, component, price.price, each_costs, price.step_size)
+            self.rates.setdefault(dimension, {})[element] = rate
+            self.priced[dimension] = self.priced.get(dimension, 0) | 1 << element
 
     def _restrictions(self, tariff: Tariff, readings: Readings, zone: tzinfo) -> None:
         limits: dict[str, list[Limit]] = {"kwh": [], "power": [], "duration": []}

@@ -29,12 +29,14 @@ class Span:
         "end",
         "energy",
         "flat",
+        "looked_at",
         "parked",
         "parking",
         "position",
         "power",
         "seconds",
         "start",
+        "steady",
         "wh",
     )
 
@@ -48,6 +50,9 @@ class Span:
         self.power = power
         self.by_clock: list[Slice] | None = None
         """Its stretches by the clock, once they were asked for."""
+        self.looked_at = False
+        self.steady: int | None = None
+        """The elements that match in all of it, once it was looked at; None if that changes."""
         self.energy: Count = (0, 0, False)
         self.charged: Count = (0, 0, False)
         self.parked: Count = (0, 0, False)

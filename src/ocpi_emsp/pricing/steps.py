@@ -9,20 +9,29 @@ Rules of this module (mod_tariffs.md 4.2, mod_cdrs of 2.2.1, the readings ``step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from ocpi_emsp.pricing.choice import NOTHING, Chooser
+from ocpi_emsp.pricing.choice import Chooser
 from ocpi_emsp.pricing.exact import Rational
+from ocpi_emsp.pricing.money import Amount
 from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.restrictions import ENERGY, PARKING_TIME, SESSION_TIME, TIME, Rate
 
 Group: TypeAlias = Sequence[Part]
 Key: TypeAlias = tuple[str, Decimal] | Rate
+
+
+class _Blocks(NamedTuple):
+    """The longest block of each component, or price, that may apply; and what all of them cost."""
+
+    longest: dict[Key, Rate]
+    low: int
+    high: int
 
 
 class Rounding:
@@ -33,6 +42,8 @@ class Rounding:
         self._all = readings.step_volume == "all"
         # A price for a block has no part of a block: the blocks of each component are counted.
         self._step = "per_component" if readings.price_unit == "step" else readings.step
+        self._known: dict[tuple[str, int], _Blocks] = {}
+        self._prices: dict[Key, Rate] = {}
 
     def apply(self, parts: Sequence[Part]) -> None:
         """Add the blocks that the reading asks for."""
@@ -40,10 +51,10 @@ class Rounding:
             return
         if self._step == "per_period":
             for _, some in groupby(parts, lambda part: part.position):
-                self._per_key(list(some), lambda rate: rate)
+                self._per_key(list(some))
             return
         if self._step in ("per_component", "per_price"):
-            self._per_key(parts, _itself if self._step == "per_component" else _price)
+            self._per_key(parts)
             return
         groups: dict[str, list[Part]] = {ENERGY: [], TIME: [], PARKING_TIME: [], SESSION_TIME: []}
         for part in parts:
@@ -79,35 +90,39 @@ class Rounding:
         counted = group if self._all else [part for part in group if part.options.elements]
         known = self._all or not any(part.options.free for part in counted)
         total = sum(part.volume for part in counted) if known else None
-        rates = dict.fromkeys(rate for part in last for rate in self._chooser.rates(part.dimension, part.options))
+        elements: dict[str, int] = {}
+        for part in last:
+            elements[part.dimension] = elements.get(part.dimension, 0) | part.options.elements
+        rates = [rate for dimension, bits in elements.items() for rate in self._chooser.rates(dimension, bits)]
         if total is None and certain and len(rates) == 1:
-            self._add_between(last[0], group, next(iter(rates)))
+            self._add_between(last[0], group, rates[0])
         else:
             self._add(last[0], rates, total, certain=certain and priced)
 
     def _add_between(self, part: Part, group: Group, rate: Rate) -> None:
         """Add to a part what one price bills for a volume that is known between bounds only."""
-        same = all(self._chooser.rates(each.dimension, each.options) in ([], [rate]) for each in group)
+        bit = 1 << rate.element
+        same = all(each.dimension == rate.dimension and not each.options.elements & ~bit for each in group)
         if not same or rate.step <= 0 or not rate.each:
             self._add(part, [rate], None, certain=False)
             return
         # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
-        part.low += rate.each * (-sum(each.low for each in group) / rate.each % rate.step)
-        part.high += rate.each * (-sum(each.high for each in group) / rate.each % rate.step)
+        part.low += rate.each * (-Fraction(sum(each.low for each in group), rate.each) % rate.step)
+        part.high += rate.each * (-Fraction(sum(each.high for each in group), rate.each) % rate.step)
 
     def _add(self, part: Part, rates: Iterable[Rate], total: Rational | None, *, certain: bool) -> None:
         """Add to a part what one of these prices may bill."""
-        found: list[tuple[Fraction, Rational | None]] = []
+        found: list[tuple[Amount, Rational | None]] = []
         for rate in rates:
             if rate.step <= 0:
-                found.append((NOTHING, 0))
+                found.append((0, 0))
             elif total is None:
-                found += [(NOTHING, None), (rate.each * rate.step, None)]
+                found += [(0, None), (rate.each * _most(rate), None)]
             else:
                 added = -total % rate.step
                 found.append((rate.each * added, added))
         if not certain:
-            found.append((NOTHING, None))
+            found.append((0, None))
         costs = [cost for cost, _ in found]
         part.low += min(costs)
         part.high += max(costs)
@@ -115,31 +130,55 @@ class Rounding:
         if len(volumes) == 1:
             part.added += volumes.pop() or 0
 
-    def _per_key(self, parts: Group, key: Callable[[Rate], Key]) -> None:
+    def _per_key(self, parts: Group) -> None:
         """Round the total of each component, or of each price."""
         certain: dict[Key, list[Part]] = {}
-        last: dict[Key, tuple[Part, list[Rate]]] = {}
         maybe: dict[str, int] = {}
-        final: dict[str, Part] = {}
+        last: dict[str, Part] = {}
         for part in parts:
             rate = part.options.rate
             if rate is not None:
-                name = key(rate)
-                certain.setdefault(name, []).append(part)
-                last[name] = part, [rate]
+                certain.setdefault(self._key(rate), []).append(part)
             elif part.options.elements:
                 maybe[part.dimension] = maybe.get(part.dimension, 0) | part.options.elements
-                final[part.dimension] = part
-        uncertain: dict[Key, list[Rate]] = {}
-        for dimension, elements in maybe.items():
-            for rate in self._chooser.rates(dimension, self._chooser.of(dimension, elements, True)):
-                uncertain.setdefault(key(rate), []).append(rate)
-        for name, (part, rates) in last.items():
-            if name not in uncertain:
-                self._add(part, rates, sum(each.volume for each in certain[name]), certain=True)
-        for name, rates in uncertain.items():
-            longest = max([*rates, *(last[name][1] if name in last else [])], key=lambda rate: rate.step)
-            self._add(final[longest.dimension], [longest], None, certain=False)
+                last[part.dimension] = part
+        unsure = [self._blocks(dimension, elements) for dimension, elements in maybe.items()]
+        for (dimension, elements), blocks in zip(maybe.items(), unsure, strict=True):
+            if len(blocks.longest) == 1 and elements.bit_count() == 1:
+                mine = [part for part in parts if part.dimension == dimension and part.options.elements & elements]
+                self._add_between(last[dimension], mine, next(iter(blocks.longest.values())))
+            else:
+                last[dimension].low += blocks.low
+                last[dimension].high += blocks.high
+        for key, some in certain.items():
+            rate = some[-1].options.rate
+            if rate is not None and not any(key in blocks.longest for blocks in unsure):
+                self._add(some[-1], [rate], sum(part.volume for part in some), certain=True)
+
+    def _key(self, rate: Rate) -> Key:
+        return (rate.dimension, rate.price) if self._step == "per_price" else rate
+
+    def _blocks(self, dimension: str, elements: int) -> _Blocks:
+        """The blocks of the components that may apply."""
+        known = self._known.get((dimension, elements))
+        if known is None:
+            rates = [self._longest(rate) for rate in self._chooser.rates(dimension, elements)]
+            longest = {self._key(rate): rate for rate in rates if rate.step > 0}
+            costs = [rate.each * _most(rate) for rate in longest.values()]
+            low, high = sum(cost for cost in costs if cost < 0), sum(cost for cost in costs if cost > 0)
+            known = self._known[dimension, elements] = _Blocks(longest, low, high)
+        return known
+
+    def _longest(self, rate: Rate) -> Rate:
+        """Of all components with the same price, the one with the longest block: it may be the last one."""
+        if self._step != "per_price":
+            return rate
+        if not self._prices:
+            for each in (each for rates in self._chooser.index.rates.values() for each in rates.values()):
+                known = self._prices.setdefault(self._key(each), each)
+                if each.step > known.step:
+                    self._prices[self._key(each)] = each
+        return self._prices[self._key(rate)]
 
 
 def _last(parts: Group) -> tuple[list[Part], bool]:
@@ -163,9 +202,6 @@ def _last(parts: Group) -> tuple[list[Part], bool]:
     return found, priced
 
 
-def _itself(rate: Rate) -> Key:
-    return rate
-
-
-def _price(rate: Rate) -> Key:
-    return rate.dimension, rate.price
+def _most(rate: Rate) -> int:
+    """The most that a block adds to a volume: times are whole seconds."""
+    return rate.step if rate.dimension == ENERGY else rate.step - 1
