@@ -38,6 +38,7 @@ from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, Mo
 from ocpi_emsp.openapi import describe
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
+from ocpi_emsp.resources.audits import AsyncAudits, Audits
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
@@ -102,6 +103,9 @@ class Emsp(Resource):
     ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
     ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
 
+    ``audit`` has each CDR that is stored audited by the background work (:meth:`running`): the audit is stored, and
+    ``CdrAudited`` says so (docs/audit.md). It refuses no CDR, and no POST waits for it.
+
     ``authorize_fallback`` answers if the :meth:`authorize` hook is late, raises or returns nonsense: always the same
     ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
     token's whitelist decides (docs/authorization.md).
@@ -126,6 +130,7 @@ class Emsp(Resource):
         required_modules: Iterable[str] = (),
         outbox_events: Iterable[type[Event]] = (),
         forwarded: Forwarded | None = None,
+        audit: bool = False,
         authorize_fallback: AuthorizeFallback = by_whitelist,
         retry_policy: RetryPolicy | None = None,
         rate_limit: RateLimit | None = None,
@@ -147,6 +152,7 @@ class Emsp(Resource):
             required_modules=_modules(required_modules),
             outbox_events=tuple(_event("outbox_events", each) for each in outbox_events),
             forwarded=None if forwarded is None else _given("forwarded", forwarded, Forwarded, lambda: forwarded),
+            audits=_flag("audit", audit),
             authorize_fallback=fallback_of(authorize_fallback),
             retry_policy=_given("retry_policy", retry_policy, RetryPolicy, RetryPolicy),
             rate_limit=_given("rate_limit", rate_limit, RateLimit, RateLimit),
@@ -172,6 +178,7 @@ class Emsp(Resource):
         self.evses = Evses(contexts)
         self.sessions = Sessions(contexts)
         self.cdrs = Cdrs(contexts)
+        self.audits = Audits(contexts)
         self.tariffs = Tariffs(contexts)
         self.commands = Commands(contexts)
         self.reservations = Reservations(contexts)
@@ -328,6 +335,7 @@ class AsyncEmsp(Resource):
         self.evses = AsyncEvses(contexts)
         self.sessions = AsyncSessions(contexts)
         self.cdrs = AsyncCdrs(contexts)
+        self.audits = AsyncAudits(contexts)
         self.tariffs = AsyncTariffs(contexts)
         self.commands = AsyncCommands(contexts)
         self.reservations = AsyncReservations(contexts)
@@ -377,6 +385,12 @@ def _given(name: str, value: T | None, kind: type[T], default: Callable[[], T]) 
         return default()
     if not isinstance(value, kind):
         raise TypeError(f"invalid {name} '{given(value)}': expected an object of the class {kind.__name__}")
+    return value
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"invalid {name} '{given(value)}': expected True or False")
     return value
 
 

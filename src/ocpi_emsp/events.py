@@ -22,6 +22,7 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, CommandResponseType, CommandType, Evse, Location, Session, Tariff
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.ports import Entry, Key
+from ocpi_emsp.pricing import Reason, Verdict
 
 
 @frozen(kw_only=True)
@@ -127,6 +128,22 @@ class CdrConflict(Event):
 
     model = ("cdr", Cdr)
     cdr: Cdr
+
+
+@frozen(kw_only=True)
+class CdrAudited(Event):
+    """A CDR was audited: for the first time, or with another result than before (``Emsp(audit=True)``)."""
+
+    model = ("cdr", Cdr)
+    cdr: Cdr
+    verdict: Verdict
+    """Whether its total follows from its tariff."""
+    difference: Decimal | None
+    """Claimed minus expected, in the CDR's currency; None if undecidable."""
+    at_least: bool
+    """The difference is to a bound: it is at least so much."""
+    reasons: tuple[Reason, ...]
+    """Why it is undecidable, and what is suspicious beside the price; the first 100."""
 
 
 @frozen(kw_only=True)
@@ -243,6 +260,9 @@ _READINGS: dict[str, Any] = {
     "previous_party": PartyId.parse,
     "command": CommandType.of,
     "result": CommandResponseType.of,
+    "verdict": Verdict,
+    "difference": lambda text: None if text is None else Decimal(text),
+    "reasons": lambda found: tuple(Reason(**each) for each in found),
 }
 
 

@@ -39,6 +39,7 @@ class Kind:
     CHECKPOINT: Final = "checkpoint"
     PUSHED: Final = "pushed"
     RESERVATION: Final = "reservation"
+    AUDIT: Final = "audit"
 
 
 NAMES: Final[Mapping[str, str]] = {
@@ -56,6 +57,7 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.CHECKPOINT: "checkpoints",
     Kind.PUSHED: "pushed_tokens",
     Kind.RESERVATION: "reservations",
+    Kind.AUDIT: "audits",
 }
 """Every kind and the plural name of its records; a location comes before its EVSEs."""
 
@@ -199,6 +201,8 @@ AUTHORIZATION: Final = "authorization"
 """Decisions on real-time authorizations; a store keeps the newest of them."""
 UPKEEP: Final = "upkeep"
 """When work on the whole store is done next; one entry per kind of work, by its id."""
+PENDING_AUDIT: Final = "pending_audit"
+"""CDRs that are to be audited; one entry per CDR, by its id."""
 QUOTA: Final = "quota"
 """Quotas that a party has reached; one entry per party and quota, by its id."""
 DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
@@ -214,8 +218,7 @@ TOPICS: Final = (
     FAN_OUT,
     SYNC,
     AUTHORIZATION,
-    QUOTA,
-    UPKEEP,
+    *(PENDING_AUDIT, QUOTA, UPKEEP),
     *DEAD.values(),
 )
 

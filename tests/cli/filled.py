@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, issue, party_key
 from ocpi_emsp.models import BusinessDetails, CommandResponseType, CommandType, Endpoint, ModuleID, TokenType
 from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, RELAY, Entry, Key, Kind, Record
+from ocpi_emsp.pricing import Audit, Explanation, Line, Readings, Reason, Verdict
+from ocpi_emsp.pricing.stored import to_document
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.wire import Request
 from our_emsp import make_emsp
@@ -120,7 +123,46 @@ def records() -> list[Record]:
         record(owned(Kind.COMMAND, "U2"), encode(started)),
         record(owned(Kind.CHECKPOINT, "locations"), b'{"at":"2024-01-01T00:00:00Z"}'),
         record(owned(Kind.RESERVATION, "7", "LOC1"), encode(reservation)),
+        record(owned(Kind.AUDIT, "12345"), to_document(audited())),
     ]
+
+
+def audited() -> Audit:
+    """An audit with one of everything."""
+    line = Line(
+        dimension="TIME",
+        period=0,
+        start=AT.replace(microsecond=0),
+        end=AT.replace(microsecond=0) + timedelta(hours=2),
+        measured=Decimal(7103),
+        billed=Decimal(7200),
+        unit="s",
+        price=Decimal("2.00"),
+        step_size=300,
+        cost=Decimal(4),
+        low=Decimal(4),
+        high=None,
+        tariff_id="12",
+        element=0,
+        component=0,
+        why="the first element",
+    )
+    return Audit(
+        cdr="12345",
+        verdict=Verdict.WRONG,
+        claimed=Decimal("4.84"),
+        expected=None,
+        low=Decimal("1E-50"),
+        high=Decimal(4),
+        difference=Decimal("0.84"),
+        at_least=True,
+        currency="EUR",
+        lines=(line,),
+        reasons=(Reason(code="zone.unknown", pointer="/location/time_zone", message="\u2028 no zone"),),
+        assumptions=("the tariff is the stored one",),
+        explanations=(Explanation(code="vat", message="21 % on top", settings={"vat": "21"}),),
+        readings=Readings(step="none", tolerance=Decimal("0.01")),
+    )
 
 
 def record(key: Key, document: bytes) -> Record:

@@ -70,9 +70,11 @@ def test_both_modes_have_the_same_members(plain: type[Any], awaited: type[Any]) 
         taken = [each for each in parameters(method) if (plain, each.name) != (Relay, "stop")]  # a task is cancelled
         assert parameters(twin) == taken, name
         returned = str(inspect.signature(method).return_annotation)
-        lazy = re.match(r"(Listing|Items|Client|Partner|Relay|Iterator|AbstractContextManager)\b", returned)
+        lazy = re.match(r"(AuditReport|Listing|Items|Client|Partner|Relay|Iterator|AbstractContextManager)\b", returned)
         returned = returned.replace("AbstractContext", "AbstractAsyncContext")
-        expected = re.sub(r"^(?=(Listing|Items|Client|Partner|PendingCommand|Relay|Iterator)\b)", "Async", returned)
+        expected = re.sub(
+            r"^(?=(AuditReport|Listing|Items|Client|Partner|PendingCommand|Relay|Iterator)\b)", "Async", returned
+        )
         assert str(inspect.signature(twin).return_annotation) == expected, name
         assert inspect.iscoroutinefunction(twin) == (not lazy), name
         assert not inspect.iscoroutinefunction(method), name

@@ -292,6 +292,25 @@ def test_a_conflicting_cdr_moves_with_the_first() -> None:
         assert owners(pair, Kind.CDR, "CDR1") == owners(pair, Kind.CDR_CONFLICT, "CDR1") == ["ES-AAA"]
 
 
+def test_an_audit_moves_with_its_cdr_and_so_does_a_request_for_one() -> None:
+    with synced(audit=True) as pair:
+        documents = [said("operator.name", cdr(number), "ES*AAA") for number in (1, 2)]
+        for document in documents:
+            assert send(pair, "POST", "cdrs", document)["status_code"] == 1000
+        pair.emsp.audits.renew("NL-TNM", "CDR1")
+        pair.emsp.partner("NL-TNM").set_profile(readings={"vat": 21})
+        set_profile(pair, allowed_parties=["*"], owner_from="operator.name")
+        for document in documents:
+            assert send(pair, "POST", "cdrs", document)["status_code"] == 1000
+        assert owners(pair, Kind.CDR, "CDR1") == owners(pair, Kind.AUDIT, "CDR1") == ["ES-AAA"]
+        assert pair.emsp.audits.make_pending() == 2
+        assert owners(pair, Kind.AUDIT, "CDR2") == ["ES-AAA"]
+        stored = pair.emsp.audits.get("ES-AAA", "CDR2")
+        assert stored is not None
+        assert stored.audit.readings.vat == 21, "the hub's, over whose connection it came"
+        assert [str(each.party) for each in pair.emsp.audits.list()] == ["ES-AAA"] * 2
+
+
 def test_what_is_refused_moves_nothing() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [said("operator.name", location(1), "ES*AAA")]

@@ -124,7 +124,7 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
     database.run("DROP TABLE {}version")
     for act in (migrations.check, migrations.upgrade):
         assert database.refusal(act) == (
-            f"the table {database.names.prefix}authorizations exists, but no revision is recorded; expected revision "
+            f"the table {database.names.prefix}audits exists, but no revision is recorded; expected revision "
             f"{migrations.latest()}: if the host's own migrations create the tables, "
             "call ocpi_emsp.storage.migrations.stamp"
         )
@@ -136,7 +136,7 @@ def test_tables_without_a_revision_are_refused_until_they_are_stamped(database: 
 def test_tables_that_lack_something_are_not_stamped(database: Database) -> None:
     database.at("0001")
     refusal = database.refusal(migrations.stamp)
-    assert refusal.startswith(f"{database.names.prefix}authorizations.sequence is missing; expected revision ")
+    assert refusal.startswith(f"{database.names.prefix}audits.sequence is missing; expected revision ")
     assert database.revision() == "0001"
     database.upgrade()
     database.run("ALTER TABLE {}cdr_conflicts DROP COLUMN missed")

@@ -238,7 +238,7 @@ class Quote:
 
 
 def text(number: Decimal | None) -> str | None:
-    """The plain decimal text of an exact number, without zeros at its end."""
+    """The plain decimal text of an exact number, without zeros at its end, with an exponent for hundreds of digits."""
     if number is None:
         return None
     if not number or not -_LONGEST < number.adjusted() < _LONGEST:

@@ -6,6 +6,7 @@ Rules of this package:
 """
 
 from ocpi_emsp.codec.extensions import authorization_id_of
+from ocpi_emsp.flows.cdrs.fit_readings import ReadingsStep, ReadingsSuggestion
 from ocpi_emsp.flows.cdrs.reconcile_report import (
     CdrDifference,
     CdrMatch,
@@ -16,6 +17,7 @@ from ocpi_emsp.flows.cdrs.reconcile_report import (
     SuspiciousCdr,
     UnreadableDocument,
 )
+from ocpi_emsp.flows.cdrs.stored_audits import StoredAudit
 from ocpi_emsp.flows.commands.reservations import Reservation, ReservationState
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.core.authorize_hook import ExtendedAuthorizationInfo
@@ -32,6 +34,8 @@ from ocpi_emsp.flows.tokens.push.fan_out import WaitingPush
 from ocpi_emsp.flows.tokens.push.report import TokenFailure, TokensPushed
 from ocpi_emsp.flows.tokens.store import FailedToken
 from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
+from ocpi_emsp.resources.audit_report import AsyncAuditReport, AuditReport
+from ocpi_emsp.resources.audits import AsyncAudits, Audits
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
 from ocpi_emsp.resources.client import AsyncClient, Client
@@ -50,6 +54,8 @@ from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 
 __all__ = [
     "MODULES",
+    "AsyncAuditReport",
+    "AsyncAudits",
     "AsyncAuthorizations",
     "AsyncCdrs",
     "AsyncClient",
@@ -68,6 +74,8 @@ __all__ = [
     "AsyncSessions",
     "AsyncTariffs",
     "AsyncTokens",
+    "AuditReport",
+    "Audits",
     "Authorizations",
     "CdrDifference",
     "CdrMatch",
@@ -98,6 +106,8 @@ __all__ = [
     "PendingEvent",
     "Profile",
     "Pruned",
+    "ReadingsStep",
+    "ReadingsSuggestion",
     "ReceivedDocument",
     "Reconciliation",
     "RejectedObject",
@@ -111,6 +121,7 @@ __all__ = [
     "SentCredentials",
     "SessionSummary",
     "Sessions",
+    "StoredAudit",
     "Suggestion",
     "SuspiciousCdr",
     "SyncEnded",

@@ -64,6 +64,7 @@ class Setup:
     http_client: ClientFactory | None
     aio_http_client: AsyncClientFactory | None
     forwarded: Forwarded | None = None
+    audits: bool = False
     wake_ups: WakeUps = field(init=False)
     inbound: Inbound = field(factory=Inbound, init=False)
     backlog: Backlog = field(factory=Backlog, init=False)
@@ -167,6 +168,7 @@ class Contexts:
             authorize_fallback=setup.authorize_fallback,
             listeners=[(event, lift(listener)) for event, listener in setup.listeners],
             outbox_events=setup.outbox_events,
+            audits=setup.audits,
             telemetry=setup.telemetry,
             notify=setup.wake_ups.notify,
             backlog=setup.backlog,

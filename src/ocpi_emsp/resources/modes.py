@@ -46,17 +46,19 @@ def as_twin(method: Callable[..., object], call: Callable[..., object]) -> None:
 
 def awaited_items(method: Callable[Concatenate[S, P], Items[T]]) -> Callable[Concatenate[Any, P], AsyncItems[T]]:
     """The twin of a method that gives stored objects."""
-    return _given_as(AsyncItems, method)
+    return given_as(AsyncItems, method)
 
 
 def awaited_listing(
     method: Callable[Concatenate[S, P], Listing[T]],
 ) -> Callable[Concatenate[Any, P], AsyncListing[T]]:
     """The twin of a method that lists what a partner has."""
-    return _given_as(AsyncListing, method)
+    return given_as(AsyncListing, method)
 
 
-def _given_as(kind: Callable[[L], A], method: Callable[Concatenate[S, P], L]) -> Callable[Concatenate[S, P], A]:
+def given_as(kind: Callable[[L], A], method: Callable[Concatenate[S, P], L]) -> Callable[Concatenate[Any, P], A]:
+    """The twin of a method that gives something lazy, which ``kind`` makes of it."""
+
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> A:
         return kind(method(self, *args, **kwargs))

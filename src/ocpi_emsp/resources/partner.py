@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from ocpi_emsp.check import Policy
+from ocpi_emsp.flows.cdrs.audit import GivenReadings
+from ocpi_emsp.flows.cdrs.audit_pages import audit_pages
+from ocpi_emsp.flows.cdrs.fit_readings import ReadingsSuggestion, fit_readings
 from ocpi_emsp.flows.cdrs.reconcile import COMPLETED_FOR, COST_TOLERANCE, KWH_TOLERANCE, LIMIT, reconcile
 from ocpi_emsp.flows.cdrs.reconcile_report import Reconciliation
 from ocpi_emsp.flows.credentials import renew as lifecycle
@@ -24,11 +27,15 @@ from ocpi_emsp.flows.tokens.push.party_run import push_tokens_to
 from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.party_id import PartyId, PartyLike
 from ocpi_emsp.report import PartnerReport
+from ocpi_emsp.resources.audit_report import AsyncAuditReport, AuditReport
 from ocpi_emsp.resources.client import AsyncClient, Client
 from ocpi_emsp.resources.contexts import Contexts, Resource
-from ocpi_emsp.resources.modes import awaited, blocking
+from ocpi_emsp.resources.modes import awaited, blocking, given_as
 from ocpi_emsp.resources.tokens import pushing
 from ocpi_emsp.support import SupportMatrix
+
+WORST = 100
+"""Audits that a report lists: as many as a person reads."""
 
 
 class _OnePartner(Resource):
@@ -126,6 +133,34 @@ class Partner(_OnePartner):
             limit=limit,
         )
 
+    def audit(
+        self,
+        *,
+        date_from: datetime | None = None,
+        date_to: datetime | None = None,
+        readings: GivenReadings = None,
+        worst: int = WORST,
+    ) -> AuditReport:
+        """Audit its CDRs that were last updated in ``[date_from, date_to)``, by default all of them (docs/audit.md).
+
+        The report is lazy: it gives the audits one by one, and what they add up to, with the ``worst`` ones. Each is
+        made as by ``emsp.cdrs.audit``; nothing is written. Raises ValueError or TypeError for a moment without a time
+        zone, or readings that do not exist; StoreFailed while it is read.
+        """
+        read = audit_pages(self._contexts(), self.party, date_from=date_from, date_to=date_to, readings=readings)
+        return AuditReport(read, self.party, worst)
+
+    @blocking
+    async def fit_readings(
+        self, *, date_from: datetime | None = None, date_to: datetime | None = None
+    ) -> ReadingsSuggestion:
+        """Search the readings under which most of its CDRs are right, from those of its profile on; nothing is applied.
+
+        A sample of 100 CDRs that were last updated in ``[date_from, date_to)`` is audited, 5,000 times at most: some
+        seconds. Raises ValueError or TypeError for a moment without a time zone; StoreFailed.
+        """
+        return await fit_readings(self._contexts(), self.party, date_from=date_from, date_to=date_to)
+
     @blocking
     async def report(self) -> PartnerReport:
         """Report its deviations, rule by rule: those of its stored objects, and of what was refused."""
@@ -218,6 +253,8 @@ class AsyncPartner(_OnePartner):
     push_tokens = awaited(Partner.push_tokens)
     push_pending = awaited(Partner.push_pending)
     reconcile = awaited(Partner.reconcile)
+    audit = given_as(AsyncAuditReport, Partner.audit)
+    fit_readings = awaited(Partner.fit_readings)
     report = awaited(Partner.report)
     profile = awaited(Partner.profile)
     set_profile = awaited(Partner.set_profile)

@@ -25,6 +25,7 @@ from ocpi_emsp.flows.serving.rejections import rejection_of
 from ocpi_emsp.flows.tokens.authorization_records import Decision
 from ocpi_emsp.flows.tokens.store import TokenWithExtensions, valid_token_with_extensions
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION, STARTS, Entry, Kind
+from ocpi_emsp.pricing.stored import of_document
 
 __all__ = [
     "TokenWithExtensions",
@@ -44,6 +45,7 @@ _READERS: Mapping[str, Callable[[bytes], Any]] = {
     Kind.CREDENTIAL: partial(msgspec.json.decode, type=tuple[str, str]),
     Kind.COMMAND: read_command,
     Kind.RESERVATION: partial(decode, Reservation),
+    Kind.AUDIT: of_document,
 }
 
 

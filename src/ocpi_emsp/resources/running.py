@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from ocpi_emsp.background import Loop, Seldom
 from ocpi_emsp.errors import NotRegistered
+from ocpi_emsp.flows.cdrs.stored_audits import audit_pending
 from ocpi_emsp.flows.commands.upkeep import do_what_is_due
 from ocpi_emsp.flows.core.settings import Retention
 from ocpi_emsp.flows.credentials.renew import list_parties
@@ -50,12 +51,21 @@ def background(
     loops = [Loop("delivering events", _delivering(contexts), every)]
     if push:
         loops += [Loop("pushing tokens", _pushing(contexts, stop), every)] * AT_ONCE
+    if contexts.setup.audits:
+        loops.append(Loop("auditing CDRs", _auditing(contexts, stop), every))
     if sync_every is not None:
         _require_time(sync_every)
         loops += [Loop("syncing partners", _syncing(contexts, stop, sync_every), _SYNC_ROUND)] * AT_ONCE
     if contexts.setup.retention != Retention():
         loops.append(Loop("deleting what is old", _pruning(contexts, stop), _PRUNE_ROUND))
     return loops
+
+
+def _auditing(contexts: Contexts, stop: Callable[[], bool]) -> Once:
+    async def once() -> int:
+        return await audit_pending(contexts(), stop=stop)
+
+    return once
 
 
 def _pruning(contexts: Contexts, stop: Callable[[], bool]) -> Once:

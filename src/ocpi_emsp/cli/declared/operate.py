@@ -25,7 +25,7 @@ db = group(
         o.flag("--dry-run", "only print how many there are"),
         o.store,
         o.json,
-        epilog="WHAT is rejections, dead_events, authorizations, sessions (those that ended), cdr_conflicts, "
+        epilog="WHAT is rejections, dead_events, authorizations, sessions (those that ended), cdr_conflicts, audits, "
         "commands (with reservations) or tariff_versions (those that ended); "
         "TIME such as 12h or 90d. serve and worker do the same every few hours.",
     ),

@@ -16,6 +16,7 @@ from ocpi_emsp.codec.patch import identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrConflict, CdrReceived
+from ocpi_emsp.flows.inbound.audits import request_audit
 from ocpi_emsp.flows.inbound.doubled import name_doubled
 from ocpi_emsp.flows.inbound.moves import stored_at
 from ocpi_emsp.flows.inbound.request import JSON, Incoming, Outcome, Stored, deviating
@@ -79,6 +80,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         await incoming.require_room(tx, None, document)
         await tx.put(record)
         await incoming.emit(tx, CdrReceived, record.key, document)
+        if incoming.context.audits:
+            await request_audit(tx, record.key, incoming.now, correlation_id)
         return Stored(Outcome.CREATED, record=record)
     if _same(first.document, document):
         return Stored(Outcome.UNCHANGED, record=first)

@@ -118,6 +118,8 @@ class Context:
     authorize: AuthorizeHook | None
     listeners: Sequence[tuple[type[Event], ListenerHook]]
     outbox_events: Sequence[type[Event]]
+    audits: bool = False
+    """CDRs are audited once they are stored."""
     authorize_fallback: FallbackFunction | None = None
     forwarded: Forwarded | None = None
     correlation_id: str = ""

@@ -398,6 +398,8 @@ class Retention:
     """Sessions that ended, since they were updated and received last."""
     cdr_conflicts: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
     """CDRs that are stored beside another one of their id, since they were received."""
+    audits: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
+    """Stored audits of CDRs, since they were made."""
     commands: timedelta | None = field(default=None, validator=_TIME_OR_NONE)
     """Commands and reservations that are over, since they changed last, and no session is awaited for them."""
     tariff_versions: timedelta | None = field(default=None, validator=_TIME_OR_NONE)

@@ -17,7 +17,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.flows.core.context import BETWEEN_LOOKS, Context
 from ocpi_emsp.flows.events.journal import page
-from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, RELAY, Entry, Key
+from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, PENDING_AUDIT, RELAY, Entry, Key
 
 _MINUTE: Final = timedelta(minutes=1)
 """How long an entry is overdue before that is logged."""
@@ -27,6 +27,7 @@ _WORK: Final[Mapping[str, tuple[str, str]]] = {
     RELAY: ("relayed events", "emsp.relay(publish).run()"),
     FAN_OUT: ("token pushes", _RUNNING),
     DEADLINE: ("command deadlines", _RUNNING),
+    PENDING_AUDIT: ("audits of CDRs", "emsp.running() of an Emsp(audit=True)"),
 }
 """What waits in a topic, and what to start for it."""
 

@@ -18,6 +18,7 @@ from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.events import ObjectMoved
 from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.flows.inbound.audits import move_audit
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.tariff_versions import move_versions, moved
 from ocpi_emsp.flows.parties.hub_owners import holders, known_owners
@@ -46,6 +47,7 @@ async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: byt
     await tx.delete(copy.key)
     if key.kind == Kind.CDR:
         await _move_conflicts(tx, copy.key, key)
+        await move_audit(tx, copy.key, key)
     await tell_moved(incoming, tx, copy, key, copy.document)
     return await tx.get(key)
 

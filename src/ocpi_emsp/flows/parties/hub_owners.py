@@ -80,6 +80,15 @@ async def registered_parties(tx: Transaction) -> list[Party]:
     return [party for party in found if party.state is PartyState.REGISTERED]
 
 
+async def connection_of(tx: Transaction, owner: Owner) -> Party | None:
+    """The party that sends an owner's objects: itself, else the hub that they came over; None where none is known."""
+    party = await find_party(tx, *owner)
+    if party is not None:
+        return party
+    name = "-".join(owner)
+    return next((each for each in await registered_parties(tx) if name in each.seen_owners), None)
+
+
 # --- who was seen ---------------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ class Pruned:
     authorizations: int = 0
     sessions: int = 0
     cdr_conflicts: int = 0
+    audits: int = 0
     commands: int = 0
     reservations: int = 0
     tariff_versions: int = 0
@@ -73,6 +74,7 @@ async def prune(context: Context, retention: Retention, *, dry_run: bool = False
     for name, kind, age in (
         ("sessions", Kind.SESSION, retention.sessions),
         ("cdr_conflicts", Kind.CDR_CONFLICT, retention.cdr_conflicts),
+        ("audits", Kind.AUDIT, retention.audits),
         ("commands", Kind.COMMAND, retention.commands),
         ("reservations", Kind.RESERVATION, retention.commands),
         ("tariff_versions", Kind.TARIFF_VERSION, retention.tariff_versions),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ from ocpi_emsp.support import SupportMatrix
 
 Columns = dict[str, Any]
 
+_LARGEST = 60
+"""The exponent of the largest amount: with an exponent of thousands, PostgreSQL would refuse the record."""
+
 
 class _Command(msgspec.Struct):
     """What the columns need of a stored command."""
@@ -34,6 +38,19 @@ class _Command(msgspec.Struct):
     result: str | None = None
     deadline: DateTime | None = None
     session_id: str | None = None
+
+
+class _Audit(msgspec.Struct):
+    """What the columns need of a stored audit."""
+
+    verdict: str
+    currency: str
+    claimed: Decimal
+    expected: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    difference: Decimal | None = None
+    at_least: bool = False
 
 
 class _Profile(msgspec.Struct, frozen=True):
@@ -61,7 +78,7 @@ def projection(record: Record) -> Columns:
     view = record.view
     if not isinstance(view, model):
         try:
-            is_ours = model in (_Command, _Party)
+            is_ours = model in (_Command, _Party, _Audit)
             view = (
                 msgspec.json.decode(record.document, type=model)
                 if is_ours
@@ -137,6 +154,16 @@ def _party(party: _Party) -> Columns:
     }
 
 
+def _audit(audit: _Audit) -> Columns:
+    return {name: _amount(value) for name, value in msgspec.structs.asdict(audit).items()}
+
+
+def _amount(value: Any) -> Any:
+    """A number that every database can hold; none is paid that is larger."""
+    is_large = isinstance(value, Decimal) and (not value.is_finite() or abs(value.adjusted()) > _LARGEST)
+    return None if is_large and value else value
+
+
 _PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Columns]]] = {
     Kind.LOCATION: (Location, _location),
     Kind.EVSE: (Evse, _evse),
@@ -146,4 +173,5 @@ _PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Columns]]] = {
     Kind.TOKEN: (Token, _token),
     Kind.COMMAND: (_Command, msgspec.structs.asdict),
     Kind.PARTY: (_Party, _party),
+    Kind.AUDIT: (_Audit, _audit),
 }

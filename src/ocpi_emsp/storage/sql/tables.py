@@ -68,6 +68,11 @@ _QUERIED: Mapping[str, Mapping[str, Any]] = {
     },
     Kind.TOKEN: {"uid": Text, "auth_id": Text, "valid": Boolean, "whitelist": Text, "place": BigInteger},
     Kind.COMMAND: {"command": Text, "acknowledgement": Text, "result": Text},
+    Kind.AUDIT: {
+        **dict.fromkeys(("verdict", "currency"), Text),
+        **dict.fromkeys(("claimed", "expected", "low", "high", "difference"), ExactDecimal),
+        "at_least": Boolean,
+    },
 }
 """The columns for queries, of each kind: name and type."""
 _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
@@ -95,6 +100,7 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("country_code", "party_id", "valid_until"),
         ("country_code", "party_id", "id", "valid_until"),
     ),
+    Kind.AUDIT: (("verdict",),),
 }
 """What backends ask for, beside the indexes that every table has."""
 _FOUND_BY_ID = frozenset({Kind.LOCATION, Kind.SESSION, Kind.TARIFF, Kind.CDR})

@@ -36,6 +36,7 @@ _KINDS: Mapping[str, tuple[Key, bytes]] = {
     Kind.CHECKPOINT: (Key(Kind.CHECKPOINT, "NL", "TNM", "locations"), b'{"offset":100}'),
     Kind.PUSHED: (pushed("012345678").key, b'{"valid":true}'),
     Kind.RESERVATION: (Key(Kind.RESERVATION, "NL", "TNM", "7", "LOC1"), b'{"reservation_id":7}'),
+    Kind.AUDIT: (Key(Kind.AUDIT, "NL", "TNM", "CDR1"), b'{"cdr":"CDR1","verdict":"right"}'),
 }
 """A record of each kind."""
 each_kind = pytest.mark.parametrize("kind", _KINDS)

@@ -1,0 +1,236 @@
+"""Which readings make most of a partner's CDRs right: suggested, never applied.
+
+Rules of this module:
+- a bounded sample is audited, spread evenly over the period, a bounded number of times;
+- one reading is changed at a time, and a change stays if more CDRs of the sample are right with it; the readings are
+  gone through again until none helps;
+- a value that makes no wrong CDR right costs no audit of the right ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.flows.cdrs.audit import Known, look_up, reckon
+from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.inbound.stored import require_zone
+from ocpi_emsp.flows.parties.hub_owners import connection_of
+from ocpi_emsp.flows.parties.profile_readings import readings_of_party
+from ocpi_emsp.ports import Kind, Owner, Query
+from ocpi_emsp.pricing import CHOICES, Audit, Readings, Verdict
+
+SAMPLE: Final = 100
+"""CDRs that are audited: a habit of a partner shows in fewer."""
+MAX_AUDITS: Final = 5000
+"""Audits of one search: some seconds."""
+_AT_ONCE: Final = 10
+"""CDRs that are read at one place of the period."""
+_RATES: Final = 3
+"""VAT rates that are tried: those that explain most CDRs."""
+_HOPELESS: Final = frozenset({"tariff.missing", "tariff.not_yet", "tariff.empty", "remark.not_significant"})
+"""Reasons that no reading removes."""
+
+
+@frozen(kw_only=True)
+class ReadingsStep:
+    """A reading that was changed, and how many CDRs of the sample are right with it."""
+
+    name: str
+    value: str
+    right: int
+
+
+@frozen(kw_only=True)
+class ReadingsSuggestion:
+    """Readings that make more of a partner's CDRs right than those it has; nothing is applied."""
+
+    current: Readings
+    """Those of its profile."""
+    suggested: Readings
+    """The same where none makes more CDRs right."""
+    cdrs: int
+    """CDRs of the sample."""
+    before: Mapping[Verdict, int]
+    """How many of them are RIGHT, WRONG, UNDECIDABLE under the current readings."""
+    after: Mapping[Verdict, int]
+    """Under the suggested ones."""
+    steps: tuple[ReadingsStep, ...] = ()
+    """The changes, in the order in which they were found."""
+    audits: int
+    """How many were made."""
+    is_complete: bool
+    """False if the search ended at its limit of audits: another reading might help as well."""
+
+    @property
+    def improves(self) -> bool:
+        """Whether something is suggested."""
+        return bool(self.steps)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What ``partner.set_profile(readings=...)`` takes."""
+        return self.suggested.differing()
+
+    @property
+    def call(self) -> str:
+        """The call that applies it, as Python."""
+        return f"set_profile(readings={json.dumps(self.settings) if self.settings else None})"
+
+    def as_json(self) -> dict[str, object]:
+        """The suggestion as a JSON object."""
+        return {
+            "readings": self.settings,
+            "cdrs": self.cdrs,
+            "before": {verdict.value: self.before[verdict] for verdict in Verdict},
+            "after": {verdict.value: self.after[verdict] for verdict in Verdict},
+            "steps": [{"name": each.name, "value": each.value, "right": each.right} for each in self.steps],
+            "audits": self.audits,
+            "complete": self.is_complete,
+            "call": self.call,
+        }
+
+
+async def fit_readings(
+    context: Context, owner: Owner, *, date_from: datetime | None = None, date_to: datetime | None = None
+) -> ReadingsSuggestion:
+    """Search readings for CDRs last updated in ``[date_from, date_to)``. See ``Partner.fit_readings``."""
+    for name, moment in (("date_from", date_from), ("date_to", date_to)):
+        require_zone(name, moment)
+    query = Query(kind=Kind.CDR, country_code=owner[0], party_id=owner[1], date_from=date_from, date_to=date_to)
+    sample = await _sample(context, owner, query)
+    async with context.store.transaction(read_only=True) as tx:
+        current = readings_of_party(await connection_of(tx, owner))
+    return await context.aside(_search, sample, current)
+
+
+async def _sample(context: Context, owner: Owner, query: Query) -> list[Known]:
+    """CDRs of the period, evenly spread in the order of their receipt."""
+    async with context.store.transaction(read_only=True) as tx:
+        total = (await tx.page(evolve(query, limit=1))).total
+    places = list(range(0, total, _AT_ONCE))
+    if total > SAMPLE:
+        number = SAMPLE // _AT_ONCE
+        places = [each * (total - _AT_ONCE) // (number - 1) for each in range(number)]
+    found: list[Known] = []
+    for offset in places:
+        async with context.store.transaction(read_only=True) as tx:
+            party = await connection_of(tx, owner)
+            for record in (await tx.page(evolve(query, offset=offset, limit=_AT_ONCE, count=False))).records:
+                known = await look_up(tx, record, party)
+                found += [known] if known.problem is None else []
+    return found
+
+
+def _search(sample: Sequence[Known], current: Readings) -> ReadingsSuggestion:
+    """Change one reading at a time while more CDRs are right with it."""
+    search = _Search(list(sample), current)
+    before = Counter(search.verdicts)
+    while search.has_budget and search.go_through():
+        pass
+    return ReadingsSuggestion(
+        current=current,
+        suggested=search.best,
+        cdrs=len(search.verdicts),
+        before=before,
+        after=Counter(search.verdicts),
+        steps=tuple(search.steps),
+        audits=search.audits,
+        is_complete=search.has_budget,
+    )
+
+
+@define
+class _Search:
+    """The sample, the best readings so far, and what it gives under them."""
+
+    sample: list[Known]
+    best: Readings
+    verdicts: list[Verdict] = field(factory=list)
+    audits: int = 0
+    steps: list[ReadingsStep] = field(factory=list)
+    _rates: Counter[str] = field(factory=Counter)
+    """VAT rates that explain a total, and how many."""
+    _hopeless: set[int] = field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        readable = list[Known]()
+        for known in self.sample:
+            audit = self._audit(known, self.best)
+            if audit is None:
+                continue
+            if not _HOPELESS.isdisjoint(each.code for each in audit.reasons):
+                self._hopeless.add(len(readable))
+            self._rates.update(each.settings["vat"] for each in audit.explanations if "vat" in each.settings)
+            self.verdicts.append(audit.verdict)
+            readable.append(known)
+        self.sample = readable
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether more may be audited."""
+        return self.audits < MAX_AUDITS
+
+    @property
+    def right(self) -> int:
+        """CDRs that are right."""
+        return self.verdicts.count(Verdict.RIGHT)
+
+    def values_of(self, name: str) -> Iterator[str | None]:
+        """The other values of a reading."""
+        values: Sequence[str | None] = CHOICES.get(name) or (
+            None,
+            *(rate for rate, _ in self._rates.most_common(_RATES)),
+        )
+        current = self.best.as_json()[name]
+        return (value for value in values if value != current)
+
+    def go_through(self) -> bool:
+        """Look at each reading once; False if none helped."""
+        helped = [self.improve(name, self.values_of(name)) for name in (*CHOICES, "vat")]
+        return any(helped)
+
+    def improve(self, name: str, values: Iterator[str | None]) -> bool:
+        """Take the value of a reading with which most CDRs are right; False if none is better than the current one."""
+        chosen: tuple[int, str | None, list[Verdict]] | None = None
+        for value in values:
+            verdicts = self._tried(self.best.changed(**{name: value}), chosen[0] if chosen else self.right)
+            if verdicts is not None:
+                chosen = verdicts.count(Verdict.RIGHT), value, verdicts
+        if chosen is None:
+            return False
+        right, value, self.verdicts = chosen
+        self.best = self.best.changed(**{name: value})
+        self.steps.append(ReadingsStep(name=name, value=value or "none", right=right))
+        return True
+
+    def _tried(self, readings: Readings, least: int) -> list[Verdict] | None:
+        """The verdicts under other readings, if more than ``least`` CDRs are right; those that are wrong come first."""
+        verdicts, right = list(self.verdicts), self.right
+        places = sorted(set(range(len(verdicts))) - self._hopeless, key=lambda each: verdicts[each] is Verdict.RIGHT)
+        left = len(places) - right
+        if right + left <= least:
+            return None
+        for place in places:
+            was_right = self.verdicts[place] is Verdict.RIGHT
+            if was_right and right <= least:
+                return None
+            audit = self._audit(self.sample[place], readings) if self.has_budget else None
+            if audit is None:
+                return None
+            verdicts[place] = audit.verdict
+            right += (audit.verdict is Verdict.RIGHT) - was_right
+        return verdicts if right > least else None
+
+    def _audit(self, known: Known, readings: Readings) -> Audit | None:
+        self.audits += 1
+        try:
+            return reckon(evolve(known, readings=readings))
+        except (InvalidObject, NotJson):
+            return None  # it is in the failures of an audit report
