@@ -85,12 +85,12 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(ARGS)
 
 # The two laws of tests/foreign with new examples, on memory, SQLite and PostgreSQL; and prices under each reading, reckoned
-# twice.
+# twice, with the laws that hold for each of them.
 EXAMPLES ?= 10000
 laws: $(VENV)/.dev
 	LAW_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) -o timeout=0 -o faulthandler_timeout=0 \
 	    tests/foreign/test_law_of_spelling.py tests/foreign/test_law_of_the_last_word.py \
-	    tests/pricing/test_agreement.py $(ARGS)
+	    tests/pricing/test_agreement.py tests/pricing/test_laws.py tests/pricing/test_explanations.py $(ARGS)
 
 # What a release is made of, from the last commit: a wheel and a source distribution, built twice and equal to the
 # byte, and the software bill of materials (CycloneDX) of the wheel with every extra, in the versions that were tested.

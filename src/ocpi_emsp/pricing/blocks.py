@@ -1,16 +1,18 @@
 """What other readings of ``step_size`` would bill, from the lines of a bill.
 
-Rules of this module: this is a sieve for explanations, in place of a reckoning for each reading; what passes it is
-reckoned. It sees certain lines only.
+Rules of this module:
+- this is a sieve for explanations, in place of a reckoning for each reading: what passes it is reckoned;
+- amounts are whole numbers of the small unit of fine.py, which is fast and near enough for a sieve;
+- it sees certain lines only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from fractions import Fraction
+from decimal import Decimal
 from typing import Final, NamedTuple
 
-from ocpi_emsp.pricing.exact import Rational, rational
+from ocpi_emsp.pricing.fine import fine
 from ocpi_emsp.pricing.result import Line
 
 PER_UNIT: Final = {"Wh": 1000, "s": 3600}
@@ -24,61 +26,63 @@ class Piece(NamedTuple):
     dimension: str
     period: int | None
     component: tuple[int | None, int | None]
-    volume: Rational
+    volume: Decimal
     step: int
-    price: Fraction
-    """Of one Wh or second."""
+    price: int
+    """Of one Wh or second, in the small unit."""
+    per: int
+
+    @property
+    def cost(self) -> int:
+        """What the bare volume costs."""
+        return int(self.volume * self.price)
 
 
 class Bill(NamedTuple):
     """The volumes of a bill that have a price, and what is not billed by volume."""
 
     pieces: tuple[Piece, ...]
-    fees: Fraction
+    fees: int
+    total: int
+    bare: int
+    """The total without any rounding of volumes."""
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Bill | None:
         """The bill that these lines are; None where one of them is not certain."""
-        pieces, fees = list[Piece](), Fraction()
+        pieces, fees, total = list[Piece](), 0, 0
         for line in lines:
             if line.cost is None:
                 return None
+            cost = fine(line.cost)
+            total += cost
             per = PER_UNIT.get(line.unit)
             if per is None:
-                fees += rational(line.cost) if line.unit == "" else 0
+                fees += cost
             elif line.price is not None and line.measured:
-                price = Fraction(rational(line.price), per)
-                place = line.element, line.component
-                volume = rational(line.measured)
-                pieces.append(Piece(line.dimension, line.period, place, volume, max(line.step_size or 0, 0), price))
-        return cls(tuple(pieces), fees)
+                place, step = (line.element, line.component), max(line.step_size or 0, 0)
+                price = fine(line.price) // per
+                pieces.append(Piece(line.dimension, line.period, place, line.measured, step, price, per))
+        return cls(tuple(pieces), fees, total, fees + sum(each.cost for each in pieces))
 
-    def bare(self) -> Fraction:
-        """The total without any rounding of volumes."""
-        return self.fees + sum((each.volume * each.price for each in self.pieces), Fraction())
-
-    def most(self) -> Fraction:
+    def most(self) -> int:
         """The most that blocks may add, without sign: one for each piece."""
-        return sum((each.step * abs(each.price) for each in self.pieces), Fraction())
+        return sum(each.step * abs(each.price) for each in self.pieces)
 
-    def stepped(self, reading: str) -> Fraction:
+    def stepped(self, reading: str) -> int:
         """The total under a reading of ``step``."""
-        return self.bare() + sum((_added(group) for group in self._groups(reading)), Fraction())
+        return self.bare + sum(_added(group) for group in self._groups(reading))
 
-    def by_blocks(self) -> Fraction:
+    def by_blocks(self) -> int:
         """The total if a price is that of each block."""
-        groups = _grouped(self.pieces, lambda each: each.component)
-        return self.fees + sum((_blocks(group) for group in groups), Fraction())
+        return self.fees + sum(_blocks(group) for group in _grouped(self.pieces, lambda each: each.component))
 
-    def unfinished(self) -> Fraction:
+    def unfinished(self) -> int:
         """What the last block of each dimension costs, as far as it is used."""
-        return (
-            sum(
-                (sum(each.volume for each in group) % group[-1].step * group[-1].price)
-                for group in _grouped(self.pieces, lambda each: each.dimension)
-                if group[-1].step
-            )
-            + Fraction()
+        return sum(
+            int(_volume(group) % group[-1].step * group[-1].price)
+            for group in _grouped(self.pieces, lambda each: each.dimension)
+            if group[-1].step
         )
 
     def _groups(self, reading: str) -> Iterator[Sequence[Piece]]:
@@ -112,18 +116,20 @@ def _grouped(pieces: Sequence[Piece], key: Callable[[Piece], Hashable]) -> Itera
     yield from groups.values()
 
 
-def _added(group: Sequence[Piece]) -> Fraction:
+def _volume(group: Sequence[Piece]) -> Decimal:
+    return sum((each.volume for each in group), Decimal(0))
+
+
+def _added(group: Sequence[Piece]) -> int:
     """What is added to volumes that are rounded together."""
     if not group or not group[-1].step:
-        return Fraction()
-    return -sum(each.volume for each in group) % group[-1].step * group[-1].price
+        return 0
+    over = _volume(group) % group[-1].step
+    return int((group[-1].step - over) * group[-1].price) if over else 0
 
 
-def _blocks(group: Sequence[Piece]) -> Fraction:
-    last = group[-1]
-    volume = sum(each.volume for each in group)
-    return last.price * _per(last) * (-(-volume // last.step) if last.step else Fraction(volume, _per(last)))
-
-
-def _per(piece: Piece) -> int:
-    return PER_UNIT["Wh" if piece.dimension == "ENERGY" else "s"]
+def _blocks(group: Sequence[Piece]) -> int:
+    last, volume = group[-1], _volume(group)
+    if not last.step:
+        return int(volume * last.price)
+    return last.price * last.per * (int(volume // last.step) + (volume % last.step > 0))

@@ -9,6 +9,7 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -17,10 +18,11 @@ from attrs import evolve
 from ocpi_emsp.pricing.blocks import Bill
 from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, decimal
-from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.fine import FINE
+from ocpi_emsp.pricing.readings import CHOICES, Readings
 from ocpi_emsp.pricing.relevance import relevant
 from ocpi_emsp.pricing.result import Explanation, Verdict, text
-from ocpi_emsp.pricing.rightness import Money, down, size
+from ocpi_emsp.pricing.rightness import Money, billed, down, size
 from ocpi_emsp.pricing.ruling import Ruling
 
 VAT_RATES: Final = (
@@ -28,7 +30,7 @@ VAT_RATES: Final = (
     "13.5", "13", "12", "10", "9", "8.1", "8", "7.7", "7", "6", "5.5", "5",
 )  # fmt: skip
 """The standard and reduced rates, in percent, that are common where OCPI is in use."""
-_SHARES: Final = {rate: Fraction(rate) / 100 for rate in VAT_RATES}
+_PER_MILLE: Final = {rate: int(Decimal(rate) * 10) for rate in VAT_RATES}
 _A_THOUSAND: Final = 1000
 _FAR: Final = 20
 """Only a total that is so many times too high or too low is looked at for another unit."""
@@ -73,6 +75,8 @@ def _of_amount(case: CdrCase, ruling: Ruling, expected: Rational, readings: Read
     if money.scale > 1 and money.right(claimed / Fraction(money.scale), expected):
         message = f"right if the total is in minor units: {text(decimal(claimed / Fraction(money.scale)))}"
         yield Explanation(code="cents", message=message)
+    if money.rounding != "common":  # which holds all others
+        yield from _roundings(claimed, expected, ruling, money)
     yield from _rounded_down(claimed, expected, ruling, money)
 
 
@@ -80,21 +84,30 @@ def _vat(claimed: Rational, expected: Rational, money: Money) -> Iterator[Explan
     """The rates that make the amount the claimed one: the nearest first, where the amount is small."""
     if not expected or not 1 < Fraction(claimed) / expected < Fraction(13, 10):
         return
-    off = {rate: size(claimed - expected * (1 + share)) for rate, share in _SHARES.items()}
-    rates = [rate for rate, distance in off.items() if distance * money.scale < 1 or distance <= money.tolerance]
-    for rate in sorted(rates, key=off.__getitem__)[:3]:
-        yield Explanation(code="vat", message=f"right with {rate}% VAT on top", settings={"vat": rate})
+    # In thousandths of a per mille; one minor unit of a small amount is many of them.
+    share, room = int((claimed / Fraction(expected) - 1) * 10**6), int(10**6 / Fraction(expected * money.scale)) + 1
+    near = {rate: abs(each * 1000 - share) for rate, each in _PER_MILLE.items() if abs(each * 1000 - share) <= room}
+    for rate in sorted(near, key=near.__getitem__)[:3]:
+        if money.right(claimed, expected * (1 + Fraction(_PER_MILLE[rate], 1000))):
+            yield Explanation(code="vat", message=f"right with {rate}% VAT on top", settings={"vat": rate})
+
+
+def _roundings(claimed: Rational, expected: Rational, ruling: Ruling, money: Money) -> Iterator[Explanation]:
+    lines = () if ruling.base is None else billed(ruling.base.lines)
+    for way in CHOICES["rounding"]:
+        other = evolve(money, rounding=way, factor=ruling.factor)
+        if way != money.rounding and other.right(claimed, expected, lambda: lines):
+            code = "rounded_down" if way == "down" else "reading"
+            yield Explanation(code=code, message=f"right if rounding is read as {way}", settings={"rounding": way})
 
 
 def _rounded_down(claimed: Rational, expected: Rational, ruling: Ruling, money: Money) -> Iterator[Explanation]:
-    if money.rounding not in ("common", "down") and claimed * money.scale == down(expected * money.scale):
-        message = "right if the total is rounded down"
-        yield Explanation(code="rounded_down", message=message, settings={"rounding": "down"})
     for parts, named in ((1, "a whole unit"), (10, "one decimal")):
         if parts < money.scale and claimed and claimed * parts == down(expected * parts):
             yield Explanation(code="rounded_down", message=f"right if the total is rounded down to {named}")
     bill = None if ruling.base is None else Bill.of(ruling.base.lines)
-    if bill is not None and (over := bill.unfinished()) and money.right(claimed, (bill.bare() - over) * ruling.factor):
+    over = bill.unfinished() if bill is not None else 0
+    if bill is not None and over and money.right(claimed, Fraction(bill.bare - over, FINE) * ruling.factor):
         yield Explanation(code="rounded_down", message="right if a block of step_size that is not full is not billed")
 
 

@@ -33,11 +33,18 @@ def missing(cdr: Cdr, measured: Measured, tariff: Features) -> tuple[str, ...]:
     found = list[str]()
     if "wh" not in measured.reported and cdr.total_energy and (ENERGY in tariff.priced or tariff.has_kwh):
         found.append(ENERGY)
-    if "seconds" not in measured.reported and TIME in tariff.priced and _charging(cdr, measured.metered) > 0:
+    if "seconds" not in measured.reported and TIME in tariff.priced and _charged(cdr, measured):
         found.append(TIME)
     if "parking" not in measured.reported and PARKING_TIME in tariff.priced and cdr.total_parking_time:
         found.append(PARKING_TIME)
     return tuple(found)
+
+
+def _charged(cdr: Cdr, measured: Measured) -> bool:
+    """Whether the totals say that there was a time of charging; a difference of two times may be of their rounding."""
+    charging = _charging(cdr, measured.metered)
+    parks = bool(cdr.total_parking_time) or "parking" in measured.reported
+    return charging > (_rounding(cdr) if parks else 0)
 
 
 def derived(cdr: Cdr, metered: Metered, dimensions: tuple[str, ...]) -> Metered:

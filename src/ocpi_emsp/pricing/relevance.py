@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Final
 
 from attrs import define
 
@@ -20,13 +19,12 @@ from ocpi_emsp.pricing.blocks import PER_UNIT, Bill
 from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, rational
 from ocpi_emsp.pricing.features import Features
+from ocpi_emsp.pricing.fine import FINE, NOISE, fine, fine_of
 from ocpi_emsp.pricing.missing import missing
 from ocpi_emsp.pricing.readings import CHOICES, Readings
 from ocpi_emsp.pricing.result import Line
-from ocpi_emsp.pricing.rightness import Money, size
+from ocpi_emsp.pricing.rightness import Money
 from ocpi_emsp.pricing.ruling import Ruling
-
-_ZERO: Final = Fraction()
 
 
 def relevant(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[tuple[str, str]]:
@@ -42,20 +40,20 @@ def relevant(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[tupl
 
 @define
 class _Sieve:
-    """A wrong total, and the bill that it differs from."""
+    """A wrong total, and the bill that it differs from; amounts are whole numbers of the small unit of fine.py."""
 
     case: CdrCase
-    ruling: Ruling
     tariffs: list[Tariff]
     features: list[Features]
     lines: tuple[Line, ...]
-    claimed: Fraction
+    claimed: int
     """Without the sign of a credit, and VAT."""
-    unit: Fraction
-    """The minor unit."""
-    tolerance: Rational
+    slack: int
+    """How far rounding leads: the minor unit, or the tolerance."""
     is_missing: bool
     bill: Bill | None
+    """None where a line of it is not certain."""
+    _reaches: bool | None = None
 
     @classmethod
     def of(cls, case: CdrCase, ruling: Ruling, money: Money) -> _Sieve | None:
@@ -66,13 +64,11 @@ class _Sieve:
         is_missing = any(missing(case.cdr, case.measured, each) for each in features)
         return cls(
             case=case,
-            ruling=ruling,
             tariffs=[each.tariff for each in priced.candidates],
             features=features,
             lines=ruling.base.lines,
-            claimed=Fraction(case.claimed) / ruling.factor,
-            unit=Fraction(1, money.scale),
-            tolerance=money.tolerance,
+            claimed=fine_of(case.claimed / Fraction(ruling.factor)),
+            slack=FINE // money.scale + fine_of(money.tolerance) + NOISE,
             is_missing=is_missing,
             bill=None if is_missing or ruling.expected is None else Bill.of(ruling.base.lines),
         )
@@ -80,23 +76,29 @@ class _Sieve:
     def asked(self) -> Iterator[str]:
         """The settings whose question is asked."""
         seen = self.features
-        always = {
-            "missing": self.is_missing,
-            "tariffs": len(self.case.cdr.tariffs) > 1 or len(self.case.given) > 1,
-            "credit": self.case.claimed < 0,
-            "session_time": any("SESSION_TIME" in each.priced for each in seen),
-            "flat": any(each.flats for each in seen),
-        }
+        if self.is_missing:
+            yield "missing"
+        if len(self.case.cdr.tariffs) > 1 or len(self.case.given) > 1:
+            yield "tariffs"
+        if self.case.claimed < 0:
+            yield "credit"
+        if any("SESSION_TIME" in each.priced for each in seen):
+            yield "session_time"
+        if any("FLAT" in each.priced for each in seen):
+            yield "flat"
         if any(each.has_steps for each in seen):
-            always |= {"price_unit": True, "step": True, "step_volume": self._has_unpriced()}
-        yield from (name for name, is_asked in always.items() if is_asked)
-        if self.is_missing or self._within_reach():
-            yield from (name for name, is_asked in self._dividing().items() if is_asked)
+            yield "price_unit"
+            if self.bill is None or self._is_near(self.bill.bare, self.bill.most()):
+                yield "step"
+                if any(line.price is None and line.measured for line in self.lines):
+                    yield "step_volume"
+        if self._within_reach():
+            yield from self._dividing()
 
-    def _dividing(self) -> dict[str, bool]:
+    def _dividing(self) -> Iterator[str]:
         """The settings that say which price which part of a session has."""
         seen = self.features
-        return {
+        asked = {
             "element": any(each.has_mixed_types for each in seen),
             "duration": any(each.has_duration for each in seen),
             "boundary": any(each.has_restrictions for each in seen) and (self.bill is None or self._is_divided()),
@@ -106,25 +108,23 @@ class _Sieve:
             "dates": any(each.has_span for each in seen),
             "equal_times": any(each.has_equal_times for each in seen),
         }
+        yield from (name for name, is_asked in asked.items() if is_asked)
 
     def passes(self, name: str, value: str) -> bool:
         """Whether the sum of a reading is near the total, where it can be seen from the bill."""
-        if self.bill is None:
+        if name not in ("flat", "step", "price_unit"):
             return True
+        if self.bill is None:
+            return self._within_reach()
         if name == "flat":
-            return self._passes_flat(value)
+            return self._passes_flat(self.bill, value)
         if name == "step":
             return self._is_near(self.bill.stepped(value))
-        if name == "step_volume":
-            return self._is_near(self.bill.bare(), self.bill.most())
-        return name != "price_unit" or value == "unit" or self._is_near(self.bill.by_blocks())
+        return value == "unit" or self._is_near(self.bill.by_blocks())
 
-    def _is_near(self, amount: Fraction, more: Fraction = _ZERO) -> bool:
+    def _is_near(self, amount: int, more: int = 0) -> bool:
         """Whether rounding may lead from an amount, or one that is up to so much off, to the total."""
-        return size(amount - self.claimed) < self.unit + self.tolerance + more
-
-    def _has_unpriced(self) -> bool:
-        return self.bill is None or any(line.price is None and line.measured for line in self.lines)
+        return abs(amount - self.claimed) <= self.slack + more
 
     def _is_divided(self) -> bool:
         """Whether a charging period has two lines for one dimension."""
@@ -145,17 +145,21 @@ class _Sieve:
             energy += period.wh or 0
         return False
 
-    def _passes_flat(self, value: str) -> bool:
+    def _passes_flat(self, bill: Bill, value: str) -> bool:
         """Whether so many fees, beside what the rest of the bill costs, make the total."""
-        assert self.bill is not None
-        prices = {rational(each.price) for tariff in self.tariffs for each in _flats(tariff) if each.price}
+        prices = {fine(each.price) for tariff in self.tariffs for each in _flats(tariff) if each.price}
         most = self._most_fees(value)
         if len(prices) > 1:
             return most > 1
-        rest = self._total() - self.bill.fees
+        rest = bill.total - bill.fees
         return any(
-            self._is_near(rest + price * count) for price in prices for count in _near(self.claimed - rest, price, most)
+            self._is_near(rest + int(price * count)) for price in prices for count in self._counts(price, rest, most)
         )
+
+    def _counts(self, price: int, rest: int, most: Rational) -> Iterator[Rational]:
+        """The whole numbers of fees that come nearest to the total, and the most of them."""
+        count = (self.claimed - rest) // price
+        yield from (min(max(each, 0), most) for each in (count, count + 1))
 
     def _most_fees(self, value: str) -> Rational:
         """The most fees that a reading can charge."""
@@ -166,46 +170,40 @@ class _Sieve:
             return sum(each.flat or 0 for each in periods)
         return 1 if value == "session" else max(each.flats for each in self.features)
 
-    def _total(self) -> Fraction:
-        return _ZERO + sum(rational(line.cost) for line in self.lines if line.cost is not None)
-
     def _within_reach(self) -> bool:
         """Whether the total lies between the least and the most of any division of the volumes among the prices."""
-        fees = sum(
-            (rational(each.cost) for each in self.lines if each.unit == "" and each.cost is not None), Fraction()
-        )
+        if self._reaches is None:
+            self._reaches = any(map(self._reaches_it, self.tariffs))
+        return self._reaches
+
+    def _reaches_it(self, tariff: Tariff) -> bool:
         pieces = len(self.lines) + len(self.case.cdr.charging_periods)
-        for tariff in self.tariffs:
-            low, high = _reach(tariff, self.lines, pieces)
-            if low + fees - self.unit * pieces <= self.claimed <= high + fees + self.unit * pieces:
-                return True
-        return False
-
-
-def _near(fees: Fraction, price: Rational, most: Rational) -> Iterator[Rational]:
-    """The whole numbers of fees that come nearest to an amount, and the most of them."""
-    count = fees // price
-    yield from {min(max(each, 0), most) for each in (count, count + 1)}
+        low, high = _reach(tariff, self.lines, pieces)
+        if self.bill is not None:
+            low, high = low + self.bill.fees, high + self.bill.fees
+        else:
+            fees = [pieces * fine(each.price) for each in _flats(tariff)]
+            low, high = low + sum(min(each, 0) for each in fees), high + sum(max(each, 0) for each in fees)
+        return low - self.slack <= self.claimed <= high + self.slack
 
 
 def _flats(tariff: Tariff) -> Iterator[PriceComponent]:
     return (each for element in tariff.elements for each in element.price_components if each.type.value == "FLAT")
 
 
-def _reach(tariff: Tariff, lines: Sequence[Line], pieces: int) -> tuple[Fraction, Fraction]:
+def _reach(tariff: Tariff, lines: Sequence[Line], pieces: int) -> tuple[int, int]:
     """The least and the most that the volumes of a bill cost under any of the prices."""
-    volumes = dict[str, Fraction]()
+    volumes = dict[str, int]()
     for line in lines:
         if line.unit in PER_UNIT:
-            volumes[line.dimension] = volumes.get(line.dimension, _ZERO) + rational(line.measured)
-    least, most = dict[str, Fraction](), dict[str, Fraction]()
+            volumes[line.dimension] = volumes.get(line.dimension, 0) + int(line.measured) + 1
+    least, most = dict.fromkeys(volumes, 0), dict.fromkeys(volumes, 0)
     for element in tariff.elements:
         for component in element.price_components:
             kind = component.type.value
             if kind in volumes:
-                per = 1000 if kind == "ENERGY" else 3600
-                block = pieces * max(component.step_size, 0) if component.step_size > 1 else 0
-                amount = rational(component.price) * (volumes[kind] + block) / per
-                least[kind] = min(least.get(kind, _ZERO), amount)
-                most[kind] = max(most.get(kind, _ZERO), amount)
-    return sum(least.values(), _ZERO), sum(most.values(), _ZERO)
+                block = pieces * component.step_size if component.step_size > 1 else 0
+                amount = fine(component.price) * (volumes[kind] + block) // PER_UNIT["Wh" if kind == "ENERGY" else "s"]
+                least[kind] = min(least[kind], amount)
+                most[kind] = max(most[kind], amount)
+    return sum(least.values()), sum(most.values())

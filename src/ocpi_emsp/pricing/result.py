@@ -16,6 +16,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from ocpi_emsp.pricing.exact import absurd
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.scalars import aware, given
 
@@ -192,7 +193,7 @@ class Plan:
     def _not_negative(self, attribute: Attribute[Any], value: object) -> None:
         if value is None and attribute.name == "power_kw":
             return
-        if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value < _MOST:
+        if not isinstance(value, Decimal) or absurd(value) or not 0 <= value < _MOST:
             raise ValueError(
                 f"invalid {attribute.name} '{given(value)}': expected a number of 0 or more, for example 20.5"
             )
