@@ -208,6 +208,32 @@ def test_a_version_is_shown_with_the_time_from_which_on_it_held() -> None:
     assert not list(history.emsp.tariffs.list(at=moment(20), date_to=moment(5)))
 
 
+def test_all_that_a_tariff_said_is_listed(history: History) -> None:
+    history.do((10, 1, 5), (20, 1, 15), (30, 2, 25), (40,), (50, 1, 45))
+    versions = list(history.emsp.tariffs.versions("NL-TNM", "TAR1"))
+    assert [(price_of(each.tariff), each.last_updated, each.received_at, each.ended_at) for each in versions] == [
+        (1, moment(5), moment(10), moment(25)),
+        (2, moment(25), moment(30), moment(40)),
+        (1, moment(45), moment(50), None),
+    ]
+    hashes = [each.content_hash for each in versions]
+    assert hashes[0] == hashes[2] != hashes[1]
+    first = history.emsp.tariffs.versions("NL-TNM", "TAR1", limit=2)
+    assert [*first, *history.emsp.tariffs.versions("NL-TNM", "TAR1", after=first.after)] == versions
+    history.do((60,))
+    (*_, last) = history.emsp.tariffs.versions("NL-TNM", "TAR1")
+    assert (last.tariff, last.ended_at) == (versions[2].tariff, moment(60))
+    assert list(history.emsp.tariffs.versions("NL-TNM", "other")) == []
+
+    async def awaited() -> list[Any]:
+        found = [each async for each in history.emsp.aio.tariffs.versions("NL-TNM", "TAR1")]
+        if isinstance(history.kept, SqlStore):
+            await history.kept.aclose()
+        return found
+
+    assert anyio.run(awaited) == [*versions[:2], last]
+
+
 def test_a_moment_needs_a_zone() -> None:
     tariffs = History().emsp.tariffs
     naive = datetime(2024, 5, 1)  # it is refused

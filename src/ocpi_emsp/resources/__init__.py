@@ -49,7 +49,7 @@ from ocpi_emsp.resources.relay import AsyncRelay, Relay
 from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
 from ocpi_emsp.resources.sessions import AsyncSessions, Sessions
 from ocpi_emsp.resources.stored import ReceivedDocument
-from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
+from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs, TariffVersion
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
 
 __all__ = [
@@ -127,6 +127,7 @@ __all__ = [
     "SyncEnded",
     "SyncProgress",
     "SyncReport",
+    "TariffVersion",
     "Tariffs",
     "TokenFailure",
     "Tokens",

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ocpi_emsp.flows.inbound.stored import require_zone
-from ocpi_emsp.flows.inbound.tariff_versions import reader_at, version_at
+from attrs import frozen
+
+from ocpi_emsp.flows.inbound.stored import received_key, require_zone
+from ocpi_emsp.flows.inbound.tariff_versions import as_version, reader_at, reader_of, version_at
 from ocpi_emsp.listing import Items
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
 from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 from ocpi_emsp.resources.stored import PAGE, ReceivedDocument, Shape, Stored
+
+
+@frozen(kw_only=True)
+class TariffVersion:
+    """What a tariff said for a while."""
+
+    tariff: Tariff
+    content_hash: str
+    """Versions with the same content share it."""
+    last_updated: datetime
+    """From when on it held."""
+    received_at: datetime
+    """When it was received first."""
+    ended_at: datetime | None
+    """Until when it held; None if it still does."""
+
+
+def _version(record: Record) -> TariffVersion:
+    shown = as_version(record)
+    return TariffVersion(
+        tariff=Tariffs._shape.read(shown),
+        content_hash=record.content_hash,
+        last_updated=shown.last_updated,
+        received_at=shown.received_at,
+        ended_at=record.valid_until,
+    )
 
 
 class Tariffs(Stored[Tariff]):
@@ -68,6 +96,17 @@ class Tariffs(Stored[Tariff]):
         read = reader_at(self._contexts(), codes_of(party), at)
         return Items(read, after=after, limit=limit, select=selected, page=PAGE)
 
+    def versions(
+        self, party: PartyLike, object_id: str, *, limit: int | None = None, after: int = 0
+    ) -> Items[TariffVersion]:
+        """List what a tariff said, the oldest first: versions that ended, then what holds now.
+
+        Two versions have the same begin and end where one was replaced before it held. Raises ValueError for an invalid
+        party.
+        """
+        key = received_key(Kind.TARIFF, PartyId.of(party), object_id)
+        return Items(reader_of(self._contexts(), key), after=after, limit=limit, select=_version, page=PAGE)
+
     async def _find_at(self, party: PartyLike, object_id: str, at: datetime | None) -> Record | None:
         if at is None:
             return await self._find(party, object_id, "")
@@ -84,3 +123,4 @@ class AsyncTariffs(Stored[Tariff]):
     get = awaited(Tariffs.get)
     document = awaited(Tariffs.document)
     list = awaited_items(Tariffs.list)
+    versions = awaited_items(Tariffs.versions)

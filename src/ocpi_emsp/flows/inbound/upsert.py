@@ -33,8 +33,8 @@ from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.wire import Response
 
-Succeed: TypeAlias = Callable[[Incoming, Transaction, "Record | None", Record], Awaitable[Record]]
-"""Stores what a record replaces, and gives the record that is put."""
+Succeed: TypeAlias = Callable[[Incoming, Transaction, "Record | None", Record, bool], Awaitable[Record]]
+"""Stores what a record replaces, where its content changed, and gives the record that is put."""
 
 
 async def get_object(incoming: Incoming, key: Key) -> Response:
@@ -64,11 +64,13 @@ async def store_object(
     name_doubled(incoming, new.view)
     new = onward(old, new)
     await incoming.require_room(tx, old, new.document)
+    compares = incoming.compares(event)
+    changed = differs(old, new) if compares or succeed is not None else True
     if succeed is not None:
-        new = await succeed(incoming, tx, old, new)
+        new = await succeed(incoming, tx, old, new, changed)
     await tx.put(new)
-    if incoming.compares(event):
-        if not differs(old, new):
+    if compares:
+        if not changed:
             return Stored(Outcome.UNCHANGED, record=new)
         await incoming.emit(tx, event, new.key, current(new), created=old is None)
     return Stored.over(old)

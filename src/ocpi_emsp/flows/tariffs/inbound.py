@@ -54,7 +54,7 @@ async def patch(incoming: Incoming) -> Response:
             document, tariff = merged(incoming, record.document, _merge)
             incoming.require_id("id", tariff.id, key.id)
             moment = updated_at(incoming, record, members(incoming.request.body), tariff.last_updated)
-            new = evolve(_record(incoming, document, tariff), last_updated=moment)
+            new = evolve(_record(incoming, document, tariff), last_updated=moment, valid_from=moment)
             return incoming.reply(await store_object(incoming, tx, record, new, TariffReceived, succeed=succeed))
     raise UnknownObject(f"tariff {shown(key.id)} is not known")
 
@@ -81,5 +81,6 @@ def _key(incoming: Incoming) -> Key:
 
 
 def _record(incoming: Incoming, document: bytes, tariff: Tariff) -> Record:
-    key, correlation_id = _key(incoming), incoming.correlation_id
-    return Record(key, document, tariff.last_updated, incoming.now, tariff, correlation_id=correlation_id)
+    key, moment, now = _key(incoming), tariff.last_updated, incoming.now
+    said = incoming.correlation_id
+    return Record(key, document, moment, now, tariff, correlation_id=said, valid_from=moment, first_received_at=now)
