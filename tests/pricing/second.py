@@ -132,9 +132,13 @@ def _counted(periods: Iterable[Period]) -> Iterator[Period]:
             sums[name] += each.volume(name)
 
 
-def seconds(hours: Decimal) -> Fraction:
-    """Hours as the whole seconds that they came from."""
-    return Fraction(round(Fraction(hours) * 3600))
+def seconds(hours: Decimal, length: int = 0) -> Fraction:
+    """Hours as the whole seconds that they came from: those of the period, if its length rounds to them."""
+    exact = Fraction(hours) * 3600
+    digits = -int(Decimal(hours).as_tuple().exponent)
+    if digits >= 3 and exact.denominator > 1 and abs(exact - length) <= Fraction(1800, 10**digits):
+        return Fraction(length)
+    return Fraction(round(exact))
 
 
 def taken(cdr: Document) -> Session:
@@ -150,7 +154,7 @@ def taken(cdr: Document) -> Session:
             if name == "ENERGY":
                 amount *= 1000
             elif name in ("TIME", "PARKING_TIME"):
-                amount = seconds(one["volume"])
+                amount = seconds(one["volume"], int((end - begin).total_seconds()))
             if name.endswith("CURRENT") and name in volumes:
                 volumes[name] = (min if name == "MIN_CURRENT" else max)(volumes[name], amount)
             else:

@@ -17,6 +17,9 @@ Rational: TypeAlias = int | Fraction
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_HALF_HOUR: Final = 1800
+_MOST_ROUNDED: Final = 2
+"""So many seconds are lost by rounding hours to three decimals; with two they are whole seconds anyway."""
 
 MAX_EXPONENT: Final = 60
 """Prices of 1e-30 and 1e30 are reckoned with; numbers far beyond them only cost time."""
@@ -53,6 +56,21 @@ def seconds(hours: Decimal) -> int:
     """The nearest whole second of a volume in hours: 0.0834 h came from 300 s."""
     numerator, denominator = hours.as_integer_ratio()
     return (numerator * 7200 + denominator) // (2 * denominator)
+
+
+def seconds_within(hours: Decimal, length: int) -> int:
+    """The whole seconds of a volume in a period of so many seconds.
+
+    They are the period's own where the volume is that length, rounded to the decimals that are written: 0.667 h in
+    40 minutes is 2400 s, not 2401 s, which would begin another block.
+    """
+    found = seconds(hours)
+    if found == length or abs(found - length) > _MOST_ROUNDED:
+        return found
+    exact, exponent = rational(hours, 3600), hours.as_tuple().exponent
+    if isinstance(exact, int) or not isinstance(exponent, int):
+        return found
+    return length if abs(exact - length) * 10**-exponent <= _HALF_HOUR else found
 
 
 def epoch(moment: datetime) -> int:

@@ -2,6 +2,7 @@
 
 Rules of this module (mod_cdrs.md 4.3, 4.4):
 - periods are sorted by their start; each ends where the next one starts, the last where the session stops;
+- hours are the whole seconds that they came from: the nearest, or the period's own where its length rounds to them;
 - a dimension twice in a period is added; of two currents the lowest minimum and the highest maximum count;
 - volumes are taken without their sign: whether one may be negative is for :mod:`ocpi_emsp.pricing.judge` to say;
 - the connector is the only one of the CDR's location, else of the stored one; what several have in common is known.
@@ -16,7 +17,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from ocpi_emsp.models import Cdr, CdrDimension, CdrDimensionType, ChargingPeriod, Connector, Location, PowerType
-from ocpi_emsp.pricing.exact import absurd, epoch, rational, seconds, watt_hours
+from ocpi_emsp.pricing.exact import absurd, epoch, rational, seconds, seconds_within, watt_hours
 from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
 
 _Column = tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any], bool]
@@ -87,7 +88,7 @@ def measured(cdr: Cdr, connector: UsedConnector) -> Measured:
     for place, index in enumerate(order):
         start = starts[index]
         end = starts[order[place + 1]] if place + 1 < len(order) else max(stop, start)
-        volumes = _added_up(periods[index], index, signs)
+        volumes = _added_up(periods[index], index, end - start, signs)
         reported.update(volumes)
         rows.append(MeteredPeriod(index, start, end, **volumes))
     return Measured(
@@ -123,7 +124,7 @@ class _Signs:
             self.negative_at = f"/charging_periods/{period}/dimensions/{place}/volume"
 
 
-def _added_up(period: ChargingPeriod, index: int, signs: _Signs) -> dict[str, Any]:
+def _added_up(period: ChargingPeriod, index: int, length: int, signs: _Signs) -> dict[str, Any]:
     """The dimensions of a period, as Metered has them."""
     found = dict[str, Any]()
     for place, dimension in enumerate(period.dimensions):
@@ -135,7 +136,8 @@ def _added_up(period: ChargingPeriod, index: int, signs: _Signs) -> dict[str, An
         if is_volume:
             signs.note(dimension, index, place)
             volume = volume.copy_abs()
-        found[name] = both(found[name], read(volume)) if name in found else read(volume)
+        amount = seconds_within(volume, length) if read is seconds else read(volume)
+        found[name] = both(found[name], amount) if name in found else amount
     return found
 
 
