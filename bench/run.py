@@ -1,6 +1,6 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
-    python bench/run.py [decode] [put] [check] [drivers] [flood] [hostile] [storage]
+    python bench/run.py [audit] [decode] [put] [check] [drivers] [flood] [hostile] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
 
 What is not measured keeps its section of the last run.
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import audit
 import check_growth
 import decode
 import drivers
@@ -89,6 +90,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "decode": _decode,
     "put": _put,
     "check": _check,
+    "audit": audit.table,
     "drivers": _drivers,
     "flood": _flood,
     "hostile": hostile.table,

@@ -34,6 +34,8 @@ def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^command \S+ led to session SES-", printed, re.MULTILINE), "the listener"
     assert re.search(r"^CDR-\S+: \S+ EUR$", printed, re.MULTILINE), "the CDR of that session"
     assert "error /last_updated 'yesterday' is not a timestamp" in printed
+    assert "right 3.50 3.5 EUR\n" in printed, "the audit of CDR1"
+    assert "\nENERGY 10000 Wh 0.30 3\n" in printed, "a line of it"
     assert "TNM\n" in printed, "the report of what was received"
 
 

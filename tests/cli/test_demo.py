@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from attrs import evolve
 from cli.conftest import Command
 from ocpi_emsp.cli import demo
 from ocpi_emsp.cli.demo import handshakes, parties, pulls, pushes, rows, stage, story
+from ocpi_emsp.cli.demo.audited import EXPECTED
 from ocpi_emsp.cli.demo.rows import ALWAYS_ON, Call, Result, Rows, Seen
 from ocpi_emsp.cli.errors import Outside
 from ocpi_emsp.resources.client import AsyncClient
@@ -31,6 +33,11 @@ LINES = [
     (row.module, row.direction, method, row.path, row.supported)
     for row in MATRIX.rows
     for method in row.methods.split("|")
+]
+AUDITS = [
+    "\u2713 CDR1 right: 3.50 EUR, as its tariff says",
+    "\u2713 CDR2 wrong: 6.65 EUR is 3.00 too much",
+    "\u2713 CDR3 undecidable: 4.90 EUR lies between 3.80 and 6.00",
 ]
 SECRET = re.compile(r"[A-Za-z0-9_-]{32,}")
 """What a token, or the id in a response_url, looks like."""
@@ -77,6 +84,12 @@ def test_every_row_of_the_matrix_behaves_as_it_says(process: Command) -> None:
             assert answered in ((200, 1000), (201, 1000))
         else:
             assert answered == ((405, 2000) if row["direction"] == FROM_CPO else (None, None))
+    names = ("cdr", "verdict", "claimed", "expected", "low", "high", "difference", "currency", "ok")
+    assert [tuple(audit[name] for name in names) for audit in document["audits"]] == [
+        ("CDR1", "right", "3.5", "3.5", "3.5", "3.5", "0", "EUR", True),  # 10.0 kWh at 0.30, 0.25 h at 2.00
+        ("CDR2", "wrong", "6.65", "3.65", "3.65", "3.65", "3", "EUR", True),  # 10.5 kWh, and 3.00 on top
+        ("CDR3", "undecidable", "4.9", None, "3.8", "6", None, "EUR", True),  # 11.0 kWh at 0.30 or at 0.50
+    ]
     summary = document["summary"]
     assert summary == {"rows": len(found), "ok": len(found), "failed": 0, "seconds": summary["seconds"]}
     assert 0 < summary["seconds"] < demo.SECONDS
@@ -92,7 +105,9 @@ def test_people_can_read_it_and_no_token_is_in_it(
     assert [line.split()[:2] for line in lines[:3]] == [["eMSP", "IT-BEC"], ["CPO", "NL-TNM"], ["CPO", "DE-ABC"]]
     assert lines[4].split()[:4] == ["module", "direction", "method", "path"]
     total = len(LINES) + len(ALWAYS_ON)
-    assert len([line for line in lines[5:-2] if not line.startswith(" ")]) == total
+    ends = lines.index("", 5)
+    assert len([line for line in lines[5:ends] if not line.startswith(" ")]) == total
+    assert lines[ends + 1 :][:-2] == ["audits:", *AUDITS]
     assert max(map(len, lines)) <= 140
     assert {path for *_, path, _ in LINES} <= set(ended.out.split()), "no path is cut"
     assert lines[-1].startswith(f"{total} rows, {total} as the matrix says, 0 not; ")
@@ -120,7 +135,9 @@ def _is_a_story(result: Result) -> None:
     told = story.text(result, 80).splitlines()
     assert len(told) <= 60
     assert max(map(len, told)) <= 80
-    rows = [line.split()[:3] for line in told if line.startswith("\u2713")]
+    audits = told.index("audits:")
+    assert told[audits + 1 :][:3] == AUDITS
+    rows = [line.split()[:3] for line in told[:audits] if line.startswith("\u2713")]
     assert sorted(rows) == sorted(["\u2713", row.method, row.path] for row in result.rows)
 
 
@@ -165,6 +182,17 @@ def test_a_row_that_misbehaves_is_named_and_the_exit_status_is_1(
 def test_what_is_switched_off_by_mistake_is_named() -> None:
     result = play(FULL, MATRIX)
     assert failed(result) == {line[:-1] for line in LINES if not line[-1]}
+
+
+def test_an_audit_that_is_not_as_it_should_be_is_named_and_the_exit_status_is_1(
+    monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    rounded = [(cdr, verdict, Decimal(4) if cdr == "CDR2" else difference) for cdr, verdict, difference in EXPECTED]
+    monkeypatch.setattr("ocpi_emsp.cli.demo.audits.EXPECTED", rounded)
+    ended = command("demo", "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["summary"]["failed"]) == (1, 0)
+    assert [audit["ok"] for audit in document["audits"]] == [True, False, True]
 
 
 @pytest.mark.parametrize("preset", ["endless-pages", "uncounted", "html-errors"])

@@ -2,12 +2,15 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit_codes import PAGE
+from client.support import simulated
 from ocpi_emsp import audit
 from ocpi_emsp.pricing import CHOICES, Verdict
 from ocpi_emsp.pricing.readings import NAMES
@@ -61,6 +64,30 @@ def test_the_bounds_are_those_of_the_page() -> None:
         ("undecidable", None, False),
         ("wrong", Decimal("0.37"), True),
     ]
+
+
+def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (text,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    cdr = json.loads(text)
+    names: dict[str, Any] = {
+        "cdr": text.encode(),
+        "tariff": cdr["tariffs"][0],
+        "location": cdr["location"],
+        "datetime": datetime,
+        "timedelta": timedelta,
+        "UTC": UTC,
+    }
+    with simulated("sync", {"cdrs": 0}) as pair:
+        pair.cpo.own("cdrs", cdr)
+        pair.emsp.partner("NL-TNM").sync(modules=["cdrs"])
+        names["emsp"] = pair.emsp
+        for block in re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
+            exec(compile(block, "audit.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("wrong 13.73 10.73 3.00\nFLAT 1  0.50 0.5 ")
+    assert "\nCDR1 wrong 3.00 [" in printed, "the worst of the month"
+    # 0.50, all energy before 17:00 (7.49) or after it (9.63), and a block of parking (1.50)
+    assert printed.endswith("None 9.49 11.63 EUR\n"), "the quote"
 
 
 @pytest.mark.parametrize(("page", "column"), [("audit.md", 2), ("spec-choices.md", 2)])

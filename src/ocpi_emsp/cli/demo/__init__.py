@@ -2,7 +2,7 @@
 
 Rules of this package:
 - each scene is bounded, and the whole; what was not reached has failed;
-- the exit status is 0 only where every row behaved as the matrix says;
+- the exit status is 0 only where every row behaved as the matrix says, and every audit is as it should be;
 - no token is printed.
 """
 
@@ -16,6 +16,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from ocpi_emsp.cli import output
+from ocpi_emsp.cli.demo.audited import Audited, not_reached
 from ocpi_emsp.cli.demo.rows import Result, Rows
 from ocpi_emsp.cli.demo.story import text
 from ocpi_emsp.cli.options import Arguments
@@ -42,7 +43,7 @@ def run(arguments: Arguments) -> int:
         output.write_json(result.as_json())
     else:
         output.write(text(result, output.width()))
-    return 1 if result.failed else 0
+    return 1 if result.failed or not all(each.ok for each in result.audits) else 0
 
 
 async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_options: Sequence[str] = ()) -> Result:
@@ -54,6 +55,7 @@ async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_option
 
     begun, rows = time.monotonic(), Rows(expected)
     parties: tuple[tuple[str, str], ...] = ()
+    audits: tuple[Audited, ...] = ()
     task = cast("asyncio.Task[Any]", asyncio.current_task())
     why = "not reached"
     with on_signals(lambda _: task.cancel(), signal.SIGTERM):
@@ -64,18 +66,39 @@ async def demonstrate(expected: SupportMatrix, served: SupportMatrix, cpo_option
                     (f"CPO {stage.tnm}", f"{stage.tnm.versions_url} (it registers with us)"),
                     (f"CPO {stage.abc}", f"{stage.abc.versions_url} (we register with it)"),
                 )
-                await _play(stage, rows)
+                audits = await _play(stage, rows)
         except TimeoutError:
             why = f"not reached within {SECONDS:g} seconds"
-    return Result(parties=parties, rows=rows.close(why), seconds=round(time.monotonic() - begun, 2))
+    seconds = round(time.monotonic() - begun, 2)
+    return Result(parties=parties, rows=rows.close(why), audits=audits or not_reached(why), seconds=seconds)
 
 
-async def _play(stage: Any, rows: Rows) -> None:
+async def _play(stage: Any, rows: Rows) -> tuple[Audited, ...]:
+    """Play the scenes; gives the audits, which come before the registrations end."""
     from ocpi_emsp.cli.demo.handshakes import END, REGISTRATION, RENEWAL
     from ocpi_emsp.cli.demo.pulls import PULLS
     from ocpi_emsp.cli.demo.pushes import PUSHES
 
-    for scene in (*REGISTRATION, *PULLS, *PUSHES, *RENEWAL, *END):
+    await _play_scenes(stage, rows, (*REGISTRATION, *PULLS, *PUSHES))
+    audits = await _audits(stage)
+    await _play_scenes(stage, rows, (*RENEWAL, *END))
+    return audits
+
+
+async def _audits(stage: Any) -> tuple[Audited, ...]:
+    from ocpi_emsp.cli.demo.audits import pull_and_audit
+
+    try:
+        async with asyncio.timeout(SCENE_SECONDS):
+            return await pull_and_audit(stage)
+    except TimeoutError:
+        return not_reached(f"nothing within {SCENE_SECONDS:g} seconds")
+    except Exception as error:  # noqa: BLE001 # as of a scene
+        return not_reached(str(error) or type(error).__name__)
+
+
+async def _play_scenes(stage: Any, rows: Rows, scenes: Sequence[Any]) -> None:
+    for scene in scenes:
         try:
             async with asyncio.timeout(SCENE_SECONDS), aclosing(scene.play(stage)) as happening:
                 async for call, seen in happening:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from attrs import asdict, field, frozen
 
+from ocpi_emsp.cli.demo.audited import Audited
 from ocpi_emsp.findings import counted
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 
@@ -149,6 +150,7 @@ class Result:
 
     parties: tuple[tuple[str, str], ...] = ()
     rows: tuple[Row, ...]
+    audits: tuple[Audited, ...] = ()
     seconds: float
     failed: int = field(init=False)
 
@@ -160,7 +162,8 @@ class Result:
         """The JSON document of ``--json``."""
         total = len(self.rows)
         summary = {"rows": total, "ok": total - self.failed, "failed": self.failed, "seconds": self.seconds}
-        return {"rows": [asdict(row) for row in self.rows], "summary": summary}
+        audits = [each.as_json() for each in self.audits]
+        return {"rows": [asdict(row) for row in self.rows], "audits": audits, "summary": summary}
 
     def cells(self) -> Iterator[tuple[str, ...]]:
         """The rows as texts, for a table."""

@@ -21,9 +21,9 @@ def text(result: Result, width: int) -> str:
     summary = f"{total} rows, {total - result.failed} as the matrix says, {result.failed} not; {result.seconds} s"
     if width >= output.WIDE:
         rows = output.table(COLUMNS, list(result.cells()), width).splitlines()
-        lines = [*parties, "", *rows, ""]
+        lines = [*parties, "", *rows, "", *_audits(result, width), ""]
     else:
-        lines = [*parties, *_story(result, width)]
+        lines = [*parties, *_story(result, width), *_audits(result, width)]
     return "\n".join([*lines, summary, ""])
 
 
@@ -33,6 +33,14 @@ def _story(result: Result, width: int) -> Iterator[str]:
         for row in result.rows:
             if row.module == module:
                 yield from _lines(row, width)
+
+
+def _audits(result: Result, width: int) -> Iterator[str]:
+    """What the audits of CDRs say."""
+    if result.audits:
+        yield "audits:"
+    for each in result.audits:
+        yield from output.beside(f"{output.mark(each.ok)} {each.cdr}", output.printable(each.what_happened), width)
 
 
 def _lines(row: Row, width: int) -> Iterator[str]:
