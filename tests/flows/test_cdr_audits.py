@@ -73,6 +73,105 @@ def test_the_profile_says_how_prices_are_read_and_an_argument_overrides_it(cpo: 
             cpo.emsp.partner("NL-TNM").audit(readings=bad)
 
 
+TARIFF = json.loads(cdr())["tariffs"][0]
+
+
+def priced(price: str, hour: int, **changes: Any) -> dict[str, Any]:
+    """A tariff with a price per hour, changed at an hour of the day of the sessions, which begin at 21:39."""
+    component = {"type": "TIME", "price": float(price), "step_size": 300}
+    stamp = f"2015-06-29T{hour:02}:00:00Z"
+    return {**TARIFF, "id": "11", "elements": [{"price_components": [component]}], "last_updated": stamp, **changes}
+
+
+def test_a_cdr_without_a_tariff_has_the_one_that_was_stored_when_its_session_began(cpo: Peer) -> None:
+    # The connector names tariff 11. 2 h (1.973 h in blocks of 300 s) at 3.00 are 6.00, at 2.00 are 4.00.
+    sent(cpo, cdr(1, "6.00", tariffs=[]))
+    assert codes(cpo) == ["tariff.missing"]
+    cpo.put("tariffs/*/11", priced("2.00", 22))
+    assert codes(cpo) == ["tariff.not_yet"]
+    for price, hour in (("9.00", 1), ("3.00", 12), ("2.00", 23)):
+        cpo.put("tariffs/*/12", priced(price, hour, id="12"))
+    sent(cpo, cdr(2, "6.00", tariffs=[], location=located("12")))
+    found = cpo.emsp.cdrs.audit("NL-TNM", "CDR2")
+    assert (found.verdict, found.expected) == (RIGHT, Decimal(6))
+    assert any("stored" in each or "store" in each for each in found.assumptions), found.assumptions
+    assert not any("min_price" in each for each in found.assumptions)
+    cpo.put("tariffs/*/13", priced("3.00", 1, id="13", min_price=0.5))
+    sent(cpo, cdr(4, "6.00", tariffs=[], location=located("13")), cdr(5, "6.00", total_fixed_cost=7))
+    for cdr_id, member in (("CDR4", "min_price"), ("CDR5", "total_fixed_cost")):
+        assert any(member in each for each in cpo.emsp.cdrs.audit("NL-TNM", cdr_id).assumptions), "it is said"
+    cpo.push("DELETE", "tariffs/*/13")
+    sent(cpo, cdr(3, "6.00", tariffs=[], location=located(None)))
+    assert cpo.emsp.cdrs.audit("NL-TNM", "CDR3").verdict is RIGHT, "12 and 13 held then, and both give 6.00"
+
+
+def codes(cpo: Peer, cdr_id: str = "CDR1") -> list[str]:
+    return [each.code for each in cpo.emsp.cdrs.audit("NL-TNM", cdr_id).reasons if each.code.startswith("tariff.")]
+
+
+def located(tariff_id: str | None, **changes: Any) -> dict[str, Any]:
+    location: dict[str, Any] = json.loads(cdr())["location"]
+    (connector,) = location["evses"][0]["connectors"]
+    connector["tariff_id"] = tariff_id
+    return location | changes
+
+
+NIGHT = {"start_time": "22:00", "end_time": "05:00"}
+EVENING = [
+    {"price_components": [{"type": "TIME", "price": 3.0, "step_size": 300}], "restrictions": NIGHT},
+    {"price_components": [{"type": "TIME", "price": 2.0, "step_size": 300}]},
+]
+"""3.00 per hour at night. The session begins at 21:39 UTC, 23:39 in Brussels, 17:39 in New York; it takes 2 h."""
+
+
+def test_the_zone_is_that_of_the_cdr_the_stored_location_or_the_profile(cpo: Peer) -> None:
+    tariffs = [{**TARIFF, "elements": EVENING}]
+    place = located(None, country="USA")  # a country of several zones, which leaves the zone open
+    sent(cpo, cdr(1, "6.00", tariffs=tariffs, location=place))
+    assert cpo.emsp.cdrs.audit("NL-TNM", "CDR1").verdict is not RIGHT
+    cpo.emsp.partner("NL-TNM").set_profile(time_zone="Europe/Brussels")
+    assert cpo.emsp.cdrs.audit("NL-TNM", "CDR1").verdict is RIGHT
+    stored = {**place, "time_zone": "America/New_York", "last_updated": "2024-05-01T00:00:00Z"}
+    cpo.put("locations/*/LOC1", stored)
+    found = cpo.emsp.cdrs.audit("NL-TNM", "CDR1")
+    assert (found.verdict, found.expected) == (WRONG, Decimal(4)), "the stored location counts before the profile"
+    sent(cpo, cdr(2, "6.00", tariffs=tariffs, location=located(None, country="USA", time_zone="Europe/Brussels")))
+    assert cpo.emsp.cdrs.audit("NL-TNM", "CDR2").verdict is RIGHT, "the CDR counts before the stored location"
+
+
+def test_what_is_suspicious_beside_the_price_is_among_the_reasons(cpo: Peer) -> None:
+    sent(cpo, cdr(1), cdr(2))
+    for cdr_id, other in (("CDR1", "CDR2"), ("CDR2", "CDR1")):
+        found = cpo.emsp.cdrs.audit("NL-TNM", cdr_id)
+        (reason,) = [each for each in found.reasons if each.code == "duplicate"]
+        assert other in reason.message
+        assert found.verdict is RIGHT
+    report = cpo.emsp.partner("NL-TNM").audit()
+    assert [[each.code for each in audit.reasons].count("duplicate") for audit in report] == [1, 1]
+    cpo.emsp.partner("NL-TNM").set_profile(plausibility={"duplicate": "off"})
+    assert "duplicate" not in [each.code for each in cpo.emsp.cdrs.audit("NL-TNM", "CDR1").reasons]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start_date_time": "0001-01-01T00:00:00Z"},
+        {"stop_date_time": "9999-12-31T23:59:59Z"},
+        {"start_date_time": "9999-12-31T23:59:59Z", "stop_date_time": "0001-01-01T00:00:00Z"},
+        {"location": located("x" * 36, id="", time_zone="Mars/Olympus", country="ZZZ")},
+        {"total_energy": 1e300, "total_time": -5, "charging_periods": [json.loads(cdr())["charging_periods"][0]] * 500},
+        {"auth_id": "", "currency": "XXX"},
+    ],
+    ids=["early", "late", "reversed", "nowhere", "absurd", "empty"],
+)
+def test_whatever_was_stored_is_audited(cpo: Peer, changes: dict[str, Any]) -> None:
+    for number, tariffs in ((1, [TARIFF]), (2, [])):
+        sent(cpo, cdr(number, "4.00", **{"tariffs": tariffs, **changes}))
+        assert cpo.emsp.audits.renew("NL-TNM", f"CDR{number}").audit.cdr == f"CDR{number}"
+    assert cpo.emsp.partner("NL-TNM").audit().total == 2
+    assert cpo.emsp.partner("NL-TNM").fit_readings().cdrs == 2
+
+
 def test_cdrs_that_are_pulled_are_audited_too() -> None:
     found = list[Event]()
     with synced(audit=True, listen=found) as pair:

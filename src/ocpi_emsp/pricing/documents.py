@@ -122,7 +122,7 @@ def _read(kind: type[T], document: object, name: str) -> tuple[T, list[str]]:
         raise TypeError(f"invalid {name} '{given(document)}': {expected}")
     try:
         data = _bytes(document)
-        return decode(kind, data), list(_notes(kind, data))
+        return decode(kind, data), list(unregarded(kind, data))
     except NotJson as error:
         raise InvalidObject(f"{kind.__name__} is not usable: {error.message}") from None
 
@@ -160,8 +160,8 @@ _MOST: Final = 20
 """Members that are said."""
 
 
-def _notes(kind: type[Any], data: bytes) -> Iterator[str]:
-    """What bears on money in a CDR or a tariff and is not of 2.1.1."""
+def unregarded(kind: type[Any], data: bytes) -> Iterator[str]:
+    """What bears on money in a CDR or a tariff, which was read before, and is not of 2.1.1: a sentence for each."""
     if kind is Location or not (_hinted(data) or _is_dated(kind, data)):
         return
     for path, value in islice(_unknown(kind, parse(data), ()), _MOST):

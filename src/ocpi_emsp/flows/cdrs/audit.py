@@ -4,12 +4,13 @@ Rules of this module (docs/audit.md):
 - nothing is written; what is looked up for some CDRs is read in one transaction, and nothing is reckoned inside it;
 - it is reckoned aside: an audit of 10,000 periods holds up no event loop;
 - readings that are given replace those of the party's profile; a mapping changes single ones of them;
+- where a CDR has no tariff, those count that were stored when its session began;
 - what a party's own profile does not say, that of the connection says which its objects come over (a hub's).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
@@ -17,15 +18,22 @@ from attrs import evolve, field, frozen
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError, UnknownObject
+from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.inbound.stored import current, received_key
+from ocpi_emsp.flows.inbound.stored import received_key
+from ocpi_emsp.flows.inbound.tariff_versions import version_at, versions_at
 from ocpi_emsp.flows.parties.hub_owners import connection_of
 from ocpi_emsp.flows.parties.party import Party
+from ocpi_emsp.flows.parties.profile_plausibility import plausibility_of_party
 from ocpi_emsp.flows.parties.profile_readings import readings_of_party
-from ocpi_emsp.models import Cdr, Connector, Evse, Location, Tariff
+from ocpi_emsp.models import Cdr, Evse, Location, Tariff
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing import Audit, Readings
-from ocpi_emsp.pricing.documents import audit as audit_document
+from ocpi_emsp.pricing.beside import beside
+from ocpi_emsp.pricing.documents import unregarded
+from ocpi_emsp.pricing.judge import judge
+from ocpi_emsp.pricing.measure import used_connector
+from ocpi_emsp.pricing.plausibility import Plausibility, Surroundings
 from ocpi_emsp.scalars import given
 
 GivenReadings: TypeAlias = Readings | Mapping[str, Any] | None
@@ -46,8 +54,13 @@ class Known:
     problem: OcpiError | None = None
     location: Location | None = None
     tariffs: tuple[Tariff, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What these have that bears on money and is not of 2.1.1."""
     time_zone: str | None = None
     readings: Readings = field(factory=Readings)
+    plausibility: Plausibility = field(factory=Plausibility)
+    around: Surroundings | None = None
+    """For what is suspicious beside the price; None where that is not asked for."""
 
 
 def require_readings(readings: GivenReadings) -> GivenReadings:
@@ -68,12 +81,20 @@ async def audit_stored(context: Context, owner: Owner, cdr_id: str, readings: Gi
         record = await tx.get(key)
         if record is None:
             raise UnknownObject(f"cdr {shown(cdr_id)} of {'-'.join(owner)} is not known")
-        known = await look_up(tx, record, await connection_of(tx, record.key[1:3]), readings)
+        gatherer = Gatherer(context)
+        known = await look_up(tx, record, await connection_of(tx, record.key[1:3]), gatherer, readings)
     return await context.aside(reckon, known)
 
 
-async def look_up(tx: Transaction, record: Record, party: Party | None, readings: GivenReadings = None) -> Known:
-    """What is stored beside a CDR; ``party``: the one that its objects come from."""
+async def look_up(
+    tx: Transaction,
+    record: Record,
+    party: Party | None,
+    gatherer: Gatherer | None,
+    readings: GivenReadings = None,
+) -> Known:
+    """What is stored beside a CDR; ``party``: the one that its objects come from; ``gatherer``: None for the price
+    alone."""
     own = readings_of_party(party)
     chosen = own if readings is None else readings if isinstance(readings, Readings) else own.changed(**readings)
     known = Known(record=record, readings=chosen, time_zone=None if party is None else party.profile.time_zone)
@@ -82,21 +103,33 @@ async def look_up(tx: Transaction, record: Record, party: Party | None, readings
     except (InvalidObject, NotJson) as error:
         return evolve(known, problem=error)
     location = await _location(tx, record.key, cdr.location)
-    tariffs = () if cdr.tariffs else await _tariffs(tx, record.key, cdr, location)
-    return evolve(known, cdr=cdr, location=location, tariffs=tariffs)
+    stored = [] if cdr.tariffs else await _tariffs(tx, record.key, cdr, location)
+    tariffs = [(tariff, each.document) for each in stored if (tariff := _decoded(each, Tariff)) is not None]
+    return evolve(
+        known,
+        cdr=cdr,
+        location=location,
+        tariffs=tuple(tariff for tariff, _ in tariffs),
+        notes=tuple(
+            f"{note} (tariff {tariff.id})" for tariff, document in tariffs for note in unregarded(Tariff, document)
+        ),
+        plausibility=plausibility_of_party(party),
+        around=None if gatherer is None else await gatherer.around(tx, record, cdr, party),
+    )
 
 
 def reckon(known: Known) -> Audit:
     """Audit a CDR by what is known. Raises InvalidObject, NotJson."""
-    if known.problem is not None:
-        raise known.problem
-    return audit_document(
-        current(known.record),
-        tariffs=known.tariffs,
-        location=known.location,
-        readings=known.readings,
-        time_zone=known.time_zone,
+    if known.problem is not None or known.cdr is None:
+        raise known.problem or InvalidObject("the CDR is not usable")
+    place, zone = known.location, known.time_zone
+    notes = [*unregarded(Cdr, known.record.document), *known.notes]
+    audit = judge(
+        known.cdr, tariffs=known.tariffs, location=place, readings=known.readings, time_zone=zone, notes=notes
     )
+    if known.around is None:
+        return audit
+    return beside(audit, known.cdr, known.around, known.plausibility, location=place, time_zone=zone)
 
 
 # --- what is stored beside a CDR ------------------------------------------------------------------------------------
@@ -124,22 +157,29 @@ def _decoded(record: Record, model: type[T]) -> T | None:
         return None  # a partner may have sent anything: it is audited as if nothing were stored
 
 
-async def _tariffs(tx: Transaction, cdr: Key, document: Cdr, location: Location | None) -> tuple[Tariff, ...]:
-    """The stored tariffs that may have been in force when the session began."""
-    named = _tariff_id(document.location) or (_tariff_id(location) if location is not None else None)
-    code, party_id = cdr.country_code, cdr.party_id
-    query = Query(kind=Kind.TARIFF, country_code=code, party_id=party_id, limit=MAX_TARIFFS, count=False)
-    records: Sequence[Record] = ()
-    if named is not None:
-        records = (await tx.page(evolve(query, id=named))).records
-        records = records or (await tx.page(evolve(query, id_in_any_case=named))).records
+async def _tariffs(tx: Transaction, key: Key, cdr: Cdr, location: Location | None) -> Sequence[Record]:
+    """The stored tariffs as they were when the session began: the one that its connector names, else all.
+
+    Where none held then, those of today: it is said that they came later.
+    """
+    owner, start = (key.country_code, key.party_id), cdr.start_date_time
+    named = used_connector(cdr.location, location).tariff_id
+    query = Query(kind=Kind.TARIFF, country_code=owner[0], party_id=owner[1], limit=MAX_TARIFFS, count=False)
+    if named is None:
+        found = await _first(versions_at(tx, owner, start))
     else:
-        records = (await tx.page(query)).records
-    read = (_decoded(record, Tariff) for record in records)
-    return tuple(tariff for tariff in read if tariff is not None)
+        query = evolve(query, id_in_any_case=named)
+        spellings = dict.fromkeys((named, *(each.key.id for each in (await tx.page(query)).records)))
+        versions = [await version_at(tx, owner, spelling, start) for spelling in spellings]
+        found = [each for each in versions if each is not None]
+    return found or (await tx.page(query)).records
 
 
-def _tariff_id(location: Location) -> str | None:
-    """The tariff that the one connector of a location names."""
-    connectors: list[Connector] = [connector for evse in location.evses for connector in evse.connectors]
-    return connectors[0].tariff_id if len(connectors) == 1 else None
+async def _first(records: AsyncIterator[Record]) -> list[Record]:
+    """The first :data:`MAX_TARIFFS`."""
+    found = list[Record]()
+    async for record in records:
+        found.append(record)
+        if len(found) == MAX_TARIFFS:
+            break
+    return found

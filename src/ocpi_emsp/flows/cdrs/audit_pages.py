@@ -14,6 +14,7 @@ from attrs import frozen
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.cdrs.audit import GivenReadings, Known, look_up, reckon, require_readings
+from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.stored import require_zone
 from ocpi_emsp.flows.parties.hub_owners import connection_of
@@ -53,6 +54,7 @@ def audit_pages(
     for name, moment in (("date_from", date_from), ("date_to", date_to)):
         require_zone(name, moment)
     require_readings(readings)
+    gatherer = Gatherer(context)
 
     async def page(after: int) -> Sequence[Audited]:
         query = Query(
@@ -68,7 +70,7 @@ def audit_pages(
         async with context.store.transaction(read_only=True) as tx:
             records = (await tx.page(query)).records
             party = await connection_of(tx, owner) if records else None
-            known = [await look_up(tx, record, party, readings) for record in records]
+            known = [await look_up(tx, record, party, gatherer, readings) for record in records]
         return await context.aside(_audit_all, known)
 
     return page

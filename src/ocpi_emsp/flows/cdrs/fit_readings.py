@@ -4,7 +4,8 @@ Rules of this module:
 - a bounded sample is audited, spread evenly over the period, a bounded number of times;
 - one reading is changed at a time, and a change stays if more CDRs of the sample are right with it; the readings are
   gone through again until none helps;
-- a value that makes no wrong CDR right costs no audit of the right ones.
+- a value that makes no wrong CDR right costs no audit of the right ones; what is suspicious beside the price counts
+  for nothing here.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from ocpi_emsp.errors import InvalidObject, NotJson
-from ocpi_emsp.flows.cdrs.audit import Known, look_up, reckon
+from ocpi_emsp.flows.cdrs.audit import Known, look_up
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.stored import require_zone
 from ocpi_emsp.flows.parties.hub_owners import connection_of
 from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.ports import Kind, Owner, Query
-from ocpi_emsp.pricing import CHOICES, Audit, Readings, Verdict
+from ocpi_emsp.pricing import CHOICES, Readings, Verdict
+from ocpi_emsp.pricing.cdr_case import CdrCase
+from ocpi_emsp.pricing.explanations import explain
+from ocpi_emsp.pricing.ruling import Ruling
 
 SAMPLE: Final = 100
 """CDRs that are audited: a habit of a partner shows in fewer."""
@@ -123,14 +126,15 @@ async def _sample(context: Context, owner: Owner, query: Query) -> list[Known]:
         async with context.store.transaction(read_only=True) as tx:
             party = await connection_of(tx, owner)
             for record in (await tx.page(evolve(query, offset=offset, limit=_AT_ONCE, count=False))).records:
-                known = await look_up(tx, record, party)
-                found += [known] if known.problem is None else []
+                known = await look_up(tx, record, party, None)
+                found += [known] if known.cdr is not None else []
     return found
 
 
 def _search(sample: Sequence[Known], current: Readings) -> ReadingsSuggestion:
     """Change one reading at a time while more CDRs are right with it."""
-    search = _Search(list(sample), current)
+    cases = [CdrCase.of(each.cdr, each.tariffs, each.location, each.time_zone) for each in sample if each.cdr]
+    search = _Search(cases, current)
     before = Counter(search.verdicts)
     while search.has_budget and search.go_through():
         pass
@@ -150,7 +154,7 @@ def _search(sample: Sequence[Known], current: Readings) -> ReadingsSuggestion:
 class _Search:
     """The sample, the best readings so far, and what it gives under them."""
 
-    sample: list[Known]
+    sample: list[CdrCase]
     best: Readings
     verdicts: list[Verdict] = field(factory=list)
     audits: int = 0
@@ -160,17 +164,13 @@ class _Search:
     _hopeless: set[int] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        readable = list[Known]()
-        for known in self.sample:
-            audit = self._audit(known, self.best)
-            if audit is None:
-                continue
-            if not _HOPELESS.isdisjoint(each.code for each in audit.reasons):
-                self._hopeless.add(len(readable))
-            self._rates.update(each.settings["vat"] for each in audit.explanations if "vat" in each.settings)
-            self.verdicts.append(audit.verdict)
-            readable.append(known)
-        self.sample = readable
+        for place, case in enumerate(self.sample):
+            ruling = self._ruled(case, self.best)
+            self.verdicts.append(ruling.verdict)
+            if not _HOPELESS.isdisjoint(each.code for each in ruling.reasons):
+                self._hopeless.add(place)
+            explanations = explain(case, ruling, self.best)
+            self._rates.update(each.settings["vat"] for each in explanations if "vat" in each.settings)
 
     @property
     def has_budget(self) -> bool:
@@ -184,10 +184,8 @@ class _Search:
 
     def values_of(self, name: str) -> Iterator[str | None]:
         """The other values of a reading."""
-        values: Sequence[str | None] = CHOICES.get(name) or (
-            None,
-            *(rate for rate, _ in self._rates.most_common(_RATES)),
-        )
+        rates = (None, *(rate for rate, _ in self._rates.most_common(_RATES)))
+        values: Sequence[str | None] = CHOICES.get(name, rates)
         current = self.best.as_json()[name]
         return (value for value in values if value != current)
 
@@ -214,23 +212,16 @@ class _Search:
         """The verdicts under other readings, if more than ``least`` CDRs are right; those that are wrong come first."""
         verdicts, right = list(self.verdicts), self.right
         places = sorted(set(range(len(verdicts))) - self._hopeless, key=lambda each: verdicts[each] is Verdict.RIGHT)
-        left = len(places) - right
-        if right + left <= least:
+        if len(places) <= least:
             return None
         for place in places:
             was_right = self.verdicts[place] is Verdict.RIGHT
-            if was_right and right <= least:
+            if not self.has_budget or (was_right and right <= least):
                 return None
-            audit = self._audit(self.sample[place], readings) if self.has_budget else None
-            if audit is None:
-                return None
-            verdicts[place] = audit.verdict
-            right += (audit.verdict is Verdict.RIGHT) - was_right
+            verdicts[place] = self._ruled(self.sample[place], readings).verdict
+            right += (verdicts[place] is Verdict.RIGHT) - was_right
         return verdicts if right > least else None
 
-    def _audit(self, known: Known, readings: Readings) -> Audit | None:
+    def _ruled(self, case: CdrCase, readings: Readings) -> Ruling:
         self.audits += 1
-        try:
-            return reckon(evolve(known, readings=readings))
-        except (InvalidObject, NotJson):
-            return None  # it is in the failures of an audit report
+        return case.rule(readings)

@@ -21,6 +21,7 @@ from ocpi_emsp.errors import InvalidObject, NotJson, StoreFailed, UnknownObject
 from ocpi_emsp.events import CdrAudited
 from ocpi_emsp.findings import worst
 from ocpi_emsp.flows.cdrs.audit import Known, look_up, reckon
+from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import backoff, emit, error_text, is_due, page
@@ -161,7 +162,9 @@ async def _deal_with(context: Context, entry: Entry) -> int:
 async def _known(context: Context, key: Key) -> Known | None:
     async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(key)
-        return None if record is None else await look_up(tx, record, await connection_of(tx, key[1:3]))
+        return (
+            None if record is None else await look_up(tx, record, await connection_of(tx, key[1:3]), Gatherer(context))
+        )
 
 
 async def _store(context: Context, known: Known, audit: Audit, entry: Entry | None = None) -> StoredAudit | None:
