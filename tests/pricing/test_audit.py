@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
 from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import ocpi_emsp
 from ocpi_emsp import Cdr, Location, Tariff, decode
@@ -319,6 +322,24 @@ def test_a_dimension_that_no_period_reports(reading: str, members: Any, low: Dec
         assert "TIME is reckoned with and without" in found.reasons[0].message
 
 
+# --- volumes that are rounded ---------------------------------------------------------------------------------------
+
+
+def test_a_total_that_total_energy_gives_is_right_where_the_volumes_are_rounded() -> None:
+    """96 x 0.333 kWh are 31.968 kWh: 12.79; total_energy 32.000 gives 12.80."""
+    periods = [period(f"2024-03-05T16:{each // 2:02}:{each % 2 * 30:02}Z", ENERGY="0.333") for each in range(96)]
+    members = {"charging_periods": periods, "total_energy": Decimal("32.000")}
+    found = audit(cdr("12.80", tariff([price("ENERGY", "0.40")]), **members))
+    assert (found.verdict, found.expected) == (RIGHT, Decimal("12.8"))
+    note = "total_energy 32.000 kWh is billed; the volumes are rounded, and add up to 31.968"
+    assert found.assumptions == (note,)
+    assert sum(line.cost or 0 for line in found.lines) == found.expected
+    found = audit(cdr("12.79", tariff([price("ENERGY", "0.40")]), **members))
+    assert (found.verdict, found.assumptions) == (RIGHT, ())
+    found = audit(cdr("12.82", tariff([price("ENERGY", "0.40")]), **members))
+    assert (found.verdict, found.difference) == (WRONG, Decimal("0.0328"))  # 31.968 x 0.40 is 12.7872
+
+
 # --- credits, VAT, rounding -----------------------------------------------------------------------------------------
 
 BACK = [period(ENERGY=-10, TIME=-1)]
@@ -365,6 +386,19 @@ def test_lines_of_thirds_add_up_to_the_last_digit() -> None:
     exact = sum((line.cost or Decimal(0) for line in found.lines), Decimal(0)).normalize()
     assert found.expected is not None
     assert abs(exact - found.expected) < Decimal("1e-25")  # this sum has 28 digits
+
+
+# --- explanations are looked for when they are read -----------------------------------------------------------------
+
+
+def test_an_audit_can_be_copied_and_sent_with_its_explanations() -> None:
+    found = audit(cdr("3.63"))
+    for again in (copy(found), deepcopy(found), pickle.loads(pickle.dumps(found)), evolve(found, cdr="CDR1")):
+        assert again == found
+        assert [each.code for each in again.explanations] == ["vat"]
+    assert found.explanations is found.explanations
+    assert "explanations" not in repr(audit(cdr("3.63")))
+    assert evolve(found, explanations=()).explanations == ()
 
 
 # --- members of OCPI 2.2 and of hubs --------------------------------------------------------------------------------

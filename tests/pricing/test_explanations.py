@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ocpi_emsp import Cdr, Tariff, decode
-from ocpi_emsp.pricing import Readings, Verdict, appraisal, audit
+from ocpi_emsp.pricing import Readings, Verdict, appraisal, audit, explanations
 from ocpi_emsp.pricing.metered import Metered
 from ocpi_emsp.pricing.readings import others
 from ocpi_emsp.pricing.reckon import Reckoning, reckon
@@ -108,4 +108,20 @@ def test_a_wrong_total_costs_few_reckonings(monkeypatch: pytest.MonkeyPatch) -> 
     for total in ("0.10", "99", "999"):
         found = audit(cdr(total, rich, charging_periods=TWO, stop_date_time=STOP))
         assert found.verdict is Verdict.WRONG
-    assert len(reckoned) <= 3 + 3
+        assert len(reckoned) == 1  # the explanations are looked for when they are read
+        assert len(found.explanations) < 2
+        assert len(reckoned) <= 3
+        reckoned.clear()
+
+
+def test_a_total_of_nothing_is_in_no_other_unit() -> None:
+    assert [each.code for each in audit(cdr(0)).explanations] == []
+    fee = tariff([price("FLAT", 1)])
+    assert [each.settings for each in audit(cdr(0, fee)).explanations] == [{"flat": "dimension"}]
+
+
+def test_only_so_many_periods_and_elements_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = audit(cdr(5, TWO_FEES, charging_periods=TWO))
+    assert [each.settings for each in found.explanations][:1] == [{"flat": "each_period"}]
+    monkeypatch.setattr(explanations, "MAX_TRIED", 1)  # two periods and one element are more
+    assert [each.code for each in audit(cdr(5, TWO_FEES, charging_periods=TWO)).explanations] == ["vat"]

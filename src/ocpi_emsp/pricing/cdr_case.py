@@ -24,7 +24,7 @@ from ocpi_emsp.pricing.measure import Measured, UsedConnector, absurd_at, measur
 from ocpi_emsp.pricing.metered import Metered
 from ocpi_emsp.pricing.missing import ENERGY, missing, ways
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.pricing.result import Reason
+from ocpi_emsp.pricing.result import Reason, Verdict
 from ocpi_emsp.pricing.rightness import size
 from ocpi_emsp.pricing.ruling import Ruling, no_ruling, ruled
 from ocpi_emsp.pricing.tariff_choice import TariffChoice, choose
@@ -87,7 +87,38 @@ class CdrCase:
         notes = (*choice.notes, *self.connector.notes, *self.zones.notes)
         if self.zones.assumption is not None and case.has_clock:
             notes = (*notes, self.zones.assumption)
-        return ruled(self.claimed, case, appraise(case, readings), readings, notes)
+        ruling = ruled(self.claimed, case, appraise(case, readings), readings, notes)
+        if ruling.verdict is Verdict.RIGHT or energy != 1 or not self._total_differs(case):
+            return ruling
+        return self._by_total(case, readings, notes) or ruling
+
+    def _total_differs(self, case: Case) -> bool:
+        """Whether total_energy is within the rounding of the volumes, and not their sum."""
+        if "wh" not in self.measured.reported:
+            return False
+        seen = [case.features_of(place) for place in range(len(case.candidates))]
+        if not any(ENERGY in each.priced for each in seen) or any(map(partial(self._contradiction, 1), seen)):
+            return False
+        return self._sum() != watt_hours(self.cdr.total_energy.copy_abs())
+
+    def _by_total(self, case: Case, readings: Readings, notes: tuple[str, ...]) -> Ruling | None:
+        """The ruling if the last volume is what total_energy leaves for it; None if the total is not right then."""
+        total, volume = watt_hours(self.cdr.total_energy.copy_abs()), self._sum()
+        periods = list(self.measured.metered.periods)
+        last = max(place for place, each in enumerate(periods) if each.wh is not None)
+        left = (periods[last].wh or 0) + total - volume
+        if left < 0:
+            return None
+        periods[last] = periods[last]._replace(wh=left)
+        evened = evolve(case, metered=evolve(self.measured.metered, periods=tuple(periods)))
+        kwh = decimal(volume / Fraction(1000))
+        note = f"total_energy {self.cdr.total_energy} kWh is billed; the volumes are rounded, and add up to {kwh}"
+        ruling = ruled(self.claimed, evened, appraise(evened, readings), readings, (*notes, note))
+        return ruling if ruling.verdict is Verdict.RIGHT else None
+
+    def _sum(self) -> Rational:
+        """The ENERGY volumes together, in Wh."""
+        return sum(each.wh or 0 for each in self.measured.metered.periods)
 
     def _negative(self, readings: Readings) -> tuple[Reason, ...]:
         """Volumes that are negative, unless they are those of a credit."""
@@ -123,7 +154,7 @@ class CdrCase:
         """The periods against total_energy, where energy bears on the price."""
         if "wh" not in self.measured.reported or not (ENERGY in tariff.priced or tariff.has_kwh):
             return None
-        volume = energy * sum(each.wh or 0 for each in self.measured.metered.periods)
+        volume = energy * self._sum()
         total = watt_hours(self.cdr.total_energy.copy_abs())
         if volume == total or any(size(volume - each) <= _rounding(self.cdr) for each in {total, total * energy}):
             return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from typing import Final
 
 from attrs import evolve
@@ -32,30 +33,47 @@ VAT_RATES: Final = (
 """The standard and reduced rates, in percent, that are common where OCPI is in use."""
 _PER_MILLE: Final = {rate: int(Decimal(rate) * 10) for rate in VAT_RATES}
 _A_THOUSAND: Final = 1000
+MAX_TRIED: Final = 100_000
+"""Charging periods times elements that are looked at, over all readings that are tried; no more are tried then."""
 _FAR: Final = 20
 """Only a total that is so many times too high or too low is looked at for another unit."""
 
 
+def may_explain(ruling: Ruling) -> bool:
+    """Whether there is something to explain: a total that is wrong, or energies that contradict."""
+    return ruling.verdict is Verdict.WRONG or any(each.code == "energy.contradiction" for each in ruling.reasons)
+
+
 def explain(case: CdrCase, ruling: Ruling, readings: Readings) -> tuple[Explanation, ...]:
     """What would make a total right that is wrong, or whose energies contradict."""
-    if ruling.verdict is Verdict.WRONG:
-        found = [*_readings(case, ruling, readings)]
-        if ruling.expected is not None:
-            found += _of_amount(case, ruling, ruling.expected, readings)
-        return (*found, *_energy(case, ruling, readings))
-    if any(each.code == "energy.contradiction" for each in ruling.reasons):
+    if ruling.verdict is not Verdict.WRONG:
         return tuple(_volumes_in_wh(case, readings))
-    return ()
+    bill = None if ruling.base is None or ruling.expected is None else Bill.of(ruling.base.lines)
+    found = [*_readings(case, ruling, readings, bill)]
+    if not case.claimed:
+        return tuple(found)  # 0 is 0 in every unit
+    if bill is not None and ruling.expected is not None:
+        found += _of_amount(case, ruling, ruling.expected, readings, bill)
+    return (*found, *_energy(case, ruling, readings))
 
 
-def _readings(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[Explanation]:
-    for name, value in relevant(case, ruling, readings):
+def _readings(case: CdrCase, ruling: Ruling, readings: Readings, bill: Bill | None) -> Iterator[Explanation]:
+    for name, value in islice(relevant(case, ruling, readings, bill), MAX_TRIED // _work(ruling)):
         if _is_right(case, evolve(readings, **{name: value})):
             if name == "price_unit" and value == "step":
                 message, code = "right if the price is that of each block of step_size", "price_per_step"
             else:
                 message, code = f"right if {name} is read as {value}", "reading"
             yield Explanation(code=code, message=message, settings={name: value})
+
+
+def _work(ruling: Ruling) -> int:
+    """What one reckoning looks at: charging periods, times the elements of the tariffs and the zones that may apply."""
+    if ruling.case is None:
+        return 1
+    elements = sum(len(each.tariff.elements) for each in ruling.case.candidates)
+    zones = len(ruling.case.zones.candidates) if ruling.case.has_clock else 1
+    return max(len(ruling.case.metered.periods) * elements * zones, 1)
 
 
 def _is_right(case: CdrCase, readings: Readings, energy: Rational = 1) -> bool:
@@ -65,24 +83,27 @@ def _is_right(case: CdrCase, readings: Readings, energy: Rational = 1) -> bool:
 # --- arithmetic on a certain amount ---------------------------------------------------------------------------------
 
 
-def _of_amount(case: CdrCase, ruling: Ruling, expected: Rational, readings: Readings) -> Iterator[Explanation]:
+def _of_amount(
+    case: CdrCase, ruling: Ruling, expected: Rational, readings: Readings, bill: Bill
+) -> Iterator[Explanation]:
     money = Money.of(case.cdr.currency, readings)
     claimed = case.claimed
     if readings.vat is None:
         yield from _vat(claimed, expected, money)
     elif readings.vat and money.right(claimed, expected / Fraction(ruling.factor) * (-1 if claimed < 0 else 1)):
         yield Explanation(code="vat", message="right without VAT")
-    if money.scale > 1 and money.right(claimed / Fraction(money.scale), expected):
+    if money.scale > 1 and size(claimed) > size(expected) and money.right(claimed / Fraction(money.scale), expected):
         message = f"right if the total is in minor units: {text(decimal(claimed / Fraction(money.scale)))}"
         yield Explanation(code="cents", message=message)
     if money.rounding != "common":  # which holds all others
         yield from _roundings(claimed, expected, ruling, money)
-    yield from _rounded_down(claimed, expected, ruling, money)
+    if size(claimed) < size(expected):
+        yield from _rounded_down(claimed, expected, ruling.factor, money, bill)
 
 
 def _vat(claimed: Rational, expected: Rational, money: Money) -> Iterator[Explanation]:
     """The rates that make the amount the claimed one: the nearest first, where the amount is small."""
-    if not expected or not 1 < Fraction(claimed) / expected < Fraction(13, 10):
+    if not size(expected) < size(claimed) < size(expected) * 2 or (claimed < 0) != (expected < 0):
         return
     # In thousandths of a per mille; one minor unit of a small amount is many of them.
     share, room = int((claimed / Fraction(expected) - 1) * 10**6), int(10**6 / Fraction(expected * money.scale)) + 1
@@ -101,13 +122,14 @@ def _roundings(claimed: Rational, expected: Rational, ruling: Ruling, money: Mon
             yield Explanation(code=code, message=f"right if rounding is read as {way}", settings={"rounding": way})
 
 
-def _rounded_down(claimed: Rational, expected: Rational, ruling: Ruling, money: Money) -> Iterator[Explanation]:
+def _rounded_down(
+    claimed: Rational, expected: Rational, factor: Rational, money: Money, bill: Bill
+) -> Iterator[Explanation]:
     for parts, named in ((1, "a whole unit"), (10, "one decimal")):
         if parts < money.scale and claimed and claimed * parts == down(expected * parts):
             yield Explanation(code="rounded_down", message=f"right if the total is rounded down to {named}")
-    bill = None if ruling.base is None else Bill.of(ruling.base.lines)
-    over = bill.unfinished() if bill is not None else 0
-    if bill is not None and over and money.right(claimed, Fraction(bill.bare - over, FINE) * ruling.factor):
+    over = bill.unfinished()
+    if over and money.right(claimed, Fraction(bill.bare - over, FINE) * factor):
         yield Explanation(code="rounded_down", message="right if a block of step_size that is not full is not billed")
 
 

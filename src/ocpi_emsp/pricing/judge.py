@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 
 from ocpi_emsp.models import Cdr, Location, Tariff
 from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, decimal
-from ocpi_emsp.pricing.explanations import explain
+from ocpi_emsp.pricing.explanations import explain, may_explain
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Audit
 from ocpi_emsp.pricing.ruling import WIDE, Ruling
@@ -50,7 +51,7 @@ def judge(
         lines=ruling.lines,
         reasons=ruling.reasons,
         assumptions=tuple(dict.fromkeys((*notes, *ruling.notes))),
-        explanations=explain(case, ruling, readings),
+        explanations=partial(explain, case, ruling, readings) if may_explain(ruling) else (),
         readings=readings,
     )
 

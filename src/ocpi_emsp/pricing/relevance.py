@@ -27,9 +27,9 @@ from ocpi_emsp.pricing.rightness import Money
 from ocpi_emsp.pricing.ruling import Ruling
 
 
-def relevant(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[tuple[str, str]]:
-    """The name and the value of each other reading that can matter."""
-    sieve = _Sieve.of(case, ruling, Money.of(case.cdr.currency, readings))
+def relevant(case: CdrCase, ruling: Ruling, readings: Readings, bill: Bill | None) -> Iterator[tuple[str, str]]:
+    """The name and the value of each other reading that can matter; ``bill`` is made of the lines, if it is certain."""
+    sieve = _Sieve.of(case, ruling, Money.of(case.cdr.currency, readings), bill)
     if sieve is None:
         return
     for name in sieve.asked():
@@ -53,10 +53,12 @@ class _Sieve:
     is_missing: bool
     bill: Bill | None
     """None where a line of it is not certain."""
+    _fees: int | None = None
+    """So many fees make the total; None if that is not known."""
     _reaches: bool | None = None
 
     @classmethod
-    def of(cls, case: CdrCase, ruling: Ruling, money: Money) -> _Sieve | None:
+    def of(cls, case: CdrCase, ruling: Ruling, money: Money, bill: Bill | None) -> _Sieve | None:
         priced = ruling.case
         if priced is None or ruling.base is None or not ruling.factor:
             return None
@@ -70,7 +72,7 @@ class _Sieve:
             claimed=fine_of(case.claimed / Fraction(ruling.factor)),
             slack=FINE // money.scale + fine_of(money.tolerance) + NOISE,
             is_missing=is_missing,
-            bill=None if is_missing or ruling.expected is None else Bill.of(ruling.base.lines),
+            bill=None if is_missing else bill,
         )
 
     def asked(self) -> Iterator[str]:
@@ -84,7 +86,7 @@ class _Sieve:
             yield "credit"
         if any("SESSION_TIME" in each.priced for each in seen):
             yield "session_time"
-        if any("FLAT" in each.priced for each in seen):
+        if any("FLAT" in each.priced for each in seen) and self._counts_fees():
             yield "flat"
         if any(each.has_steps for each in seen):
             yield "price_unit"
@@ -117,7 +119,7 @@ class _Sieve:
         if self.bill is None:
             return self._within_reach()
         if name == "flat":
-            return self._passes_flat(self.bill, value)
+            return self._fees is None or self._fees <= self._most_fees(value)
         if name == "step":
             return self._is_near(self.bill.stepped(value))
         return value == "unit" or self._is_near(self.bill.by_blocks())
@@ -145,21 +147,16 @@ class _Sieve:
             energy += period.wh or 0
         return False
 
-    def _passes_flat(self, bill: Bill, value: str) -> bool:
-        """Whether so many fees, beside what the rest of the bill costs, make the total."""
-        prices = {fine(each.price) for tariff in self.tariffs for each in _flats(tariff) if each.price}
-        most = self._most_fees(value)
-        if len(prices) > 1:
-            return most > 1
-        rest = bill.total - bill.fees
-        return any(
-            self._is_near(rest + int(price * count)) for price in prices for count in self._counts(price, rest, most)
-        )
-
-    def _counts(self, price: int, rest: int, most: Rational) -> Iterator[Rational]:
-        """The whole numbers of fees that come nearest to the total, and the most of them."""
-        count = (self.claimed - rest) // price
-        yield from (min(max(each, 0), most) for each in (count, count + 1))
+    def _counts_fees(self) -> bool:
+        """Whether a whole number of fees, beside what the rest of the bill costs, makes the total."""
+        prices = {each.price for tariff in self.tariffs for each in _flats(tariff) if each.price}
+        if self.bill is None or len(prices) > 1:
+            return True
+        price, rest = fine(prices.pop()), self.bill.total - self.bill.fees
+        counts = (0, (self.claimed - rest + price // 2) // price)
+        near = [each for each in counts if self._is_near(rest + price * each)]
+        self._fees = near[0] if near else None
+        return bool(near)
 
     def _most_fees(self, value: str) -> Rational:
         """The most fees that a reading can charge."""
@@ -167,7 +164,7 @@ class _Sieve:
         if value == "each_period":
             return len(periods)
         if value == "dimension":
-            return sum(each.flat or 0 for each in periods)
+            return -(-sum(each.flat or 0 for each in periods) // 1)
         return 1 if value == "session" else max(each.flats for each in self.features)
 
     def _within_reach(self) -> bool:

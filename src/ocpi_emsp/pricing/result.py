@@ -8,13 +8,13 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields, frozen
 
 from ocpi_emsp.pricing.exact import absurd
 from ocpi_emsp.pricing.readings import Readings
@@ -114,6 +114,14 @@ class Line:
         }
 
 
+Explained: TypeAlias = tuple[Explanation, ...] | Callable[[], tuple[Explanation, ...]]
+"""Explanations, or what looks for them."""
+
+
+def _again(members: dict[str, Any]) -> Audit:
+    return Audit(**members)
+
+
 @frozen(kw_only=True)
 class Audit:
     """Whether the total of a CDR follows from its tariff, and how it is made up."""
@@ -133,8 +141,21 @@ class Audit:
     lines: tuple[Line, ...] = ()
     reasons: tuple[Reason, ...] = ()
     assumptions: tuple[str, ...] = ()
-    explanations: tuple[Explanation, ...] = ()
+    _explained: Explained = field(default=(), alias="explanations", eq=False, repr=False)
     readings: Readings
+
+    @property
+    def explanations(self) -> tuple[Explanation, ...]:
+        """What would make a wrong total right. It is looked for when this is first read: it takes further audits."""
+        if callable(self._explained):
+            object.__setattr__(self, "_explained", self._explained())
+        found: Any = self._explained
+        return tuple(found)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies and other processes: with the explanations themselves."""
+        members = {each.alias: getattr(self, each.name) for each in fields(type(self)) if each.name != "_explained"}
+        return _again, (members | {"explanations": self.explanations},)
 
     def as_json(self) -> dict[str, Any]:
         """The audit as a JSON object: amounts as exact decimal text."""

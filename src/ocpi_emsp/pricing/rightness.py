@@ -1,14 +1,16 @@
 """Whether a claimed amount is an exact one, rounded in a common way.
 
 Rules of this module (``rounding`` and ``tolerance`` in docs/spec-choices.md):
-- less than one minor unit of the currency away is right, and so is each line, or each price, rounded to it;
+- less than one minor unit of the currency away is right, and so is the sum of lines that are rounded to it one by one,
+  or of the subtotals of each price (what one price of a dimension bills); a price itself is never rounded;
 - a negative amount is rounded as the positive one is;
 - amounts are exact; what is shown of one that does not end (50 digits) counts as that amount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple, TypeAlias
 
@@ -16,7 +18,7 @@ from attrs import frozen
 
 from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.pricing.exact import Rational, decimal, rational
-from ocpi_emsp.pricing.fine import FINE, NOISE, fine, fine_of, smooth
+from ocpi_emsp.pricing.fine import FINE, fine, smooth
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Line
 
@@ -43,7 +45,6 @@ def _down(numerator: int, denominator: int) -> int:
 
 WAYS: Final[Mapping[str, Way]] = {"half_up": _half_up, "half_even": _half_even, "up": _up, "down": _down}
 """How an amount is rounded, away from 0 and towards it alike for both signs."""
-_NEAREST: Final = (_half_up, _half_even)
 
 
 def rounded(amount: Rational, way: Way) -> int:
@@ -66,10 +67,10 @@ def _signed(numerator: int, denominator: int, way: Way) -> int:
 
 
 class BilledLine(NamedTuple):
-    """What rounding needs to know of a line: its cost and its price, in the small unit."""
+    """What rounding needs to know of a line: its cost in the small unit, and the price that it is a part of."""
 
     cost: int
-    price: int | None
+    price: tuple[str, Decimal | None]
 
 
 def billed(lines: Iterable[Line], bound: str = "cost") -> tuple[BilledLine, ...]:
@@ -79,8 +80,16 @@ def billed(lines: Iterable[Line], bound: str = "cost") -> tuple[BilledLine, ...]
         amount = getattr(line, bound)
         if amount is None:
             return ()
-        found.append(BilledLine(fine(amount), None if line.price is None else fine(line.price)))
+        found.append(BilledLine(fine(amount), (line.dimension, line.price)))
     return tuple(found)
+
+
+def _subtotals(lines: Iterable[BilledLine]) -> list[int]:
+    """What each price bills."""
+    found: dict[tuple[str, Decimal | None], int] = {}
+    for cost, price in lines:
+        found[price] = found.get(price, 0) + cost
+    return list(found.values())
 
 
 @frozen(kw_only=True)
@@ -114,46 +123,27 @@ class Money:
         if self.rounding not in ("common", "per_line", "per_price"):
             return False
         parts = lines()
-        return (self.rounding != "per_price" and self._per_line(claimed, off, parts)) or (
-            self.rounding != "per_line" and self._per_price(claimed, parts)
+        if off * self.scale > (len(parts) + 1) * max(size(self.factor), 1):
+            return False  # each rounds by less than one unit, and what is put on top once more
+        return (self.rounding != "per_price" and self._adds_up(claimed, [cost for cost, _ in parts])) or (
+            self.rounding != "per_line" and self._adds_up(claimed, _subtotals(parts))
         )
 
-    def _per_line(self, claimed: Rational, off: Rational, lines: Sequence[BilledLine]) -> bool:
-        """Whether it is the sum of the lines, each rounded: before or after what is put on top."""
-        if not lines or off * self.scale > (len(lines) + 1) * max(size(self.factor), 1):
+    def _adds_up(self, claimed: Rational, amounts: Sequence[int]) -> bool:
+        """Whether it is the sum of these, each rounded: before or after what is put on top."""
+        if not amounts:
             return False
         units, minor = claimed * self.scale, FINE // self.scale
-        totals = [sum(_signed(cost, minor, way) for cost, _ in lines) for way in WAYS.values()]
+        costs = [smooth(each) for each in amounts]
+        totals = (sum(_signed(cost, minor, way) for cost in costs) for way in WAYS.values())
         if any(units in self._ends(total) for total in totals):
             return True
         if size(self.factor) == 1:
             return False
-        return any(units == sum(rounded(each, way) for each in self._on_top(lines)) for way in WAYS.values())
-
-    def _on_top(self, lines: Sequence[BilledLine]) -> Iterator[Rational]:
-        """Each line in minor units, with what is put on top of it."""
-        return (Fraction(cost * self.scale, FINE) * self.factor for cost, _ in lines)
-
-    def _per_price(self, claimed: Rational, lines: Sequence[BilledLine]) -> bool:
-        """Whether it is what rounded prices give."""
-        minor = FINE // self.scale
-        if all(not price or price % minor == 0 for _, price in lines):
-            return False
-        totals = (smooth(sum(_at_rounded_price(each, minor, way) for each in lines)) for way in _NEAREST)
-        near = fine_of(claimed)
-        return any(
-            abs(fine_of(total * self.factor) - near) <= NOISE
-            or claimed * self.scale in self._ends(Fraction(total, minor))
-            for total in totals
-        )
+        on_top = [Fraction(cost, minor) * self.factor for cost in costs]
+        return any(units == sum(rounded(each, way) for each in on_top) for way in WAYS.values())
 
     def _ends(self, units: Rational) -> Iterable[Rational]:
         """What a sum in minor units may end as."""
         whole = units * self.factor
         return (whole,) if whole.denominator == 1 else (whole, *(rounded(whole, way) for way in WAYS.values()))
-
-
-def _at_rounded_price(line: BilledLine, minor: int, way: Way) -> int:
-    if not line.price:
-        return line.cost
-    return line.cost * _signed(line.price, minor, way) * minor // line.price
