@@ -13,18 +13,18 @@ Rules of this module:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from attrs import define, evolve, field
 
 from ocpi_emsp.check import Policy, check
-from ocpi_emsp.cli import files, har, output, progress
+from ocpi_emsp.cli import files, output, progress
+from ocpi_emsp.cli.documents import documents
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.inputs import Inputs, Source, require_readable_once
 from ocpi_emsp.cli.kinds import GUESSED, KINDS, Unclear, guess, kind_named
 from ocpi_emsp.cli.options import Arguments
-from ocpi_emsp.cli.payloads import Part, read_parts
+from ocpi_emsp.cli.payloads import Part
 from ocpi_emsp.cli.quick import check_quickly
 from ocpi_emsp.cli.sinks import JsonSink, ReportSink, Sink, TextSink
 from ocpi_emsp.findings import Report, Severity, counted
@@ -127,28 +127,14 @@ class Checker:
         kinds = _Kinds(self._told, name)
         ok = True
         with files.opened(name) as stream:
-            for part in self._parts(cast("BinaryIO", progress.Metered(stream, advance)), name):
+            metered = cast("BinaryIO", progress.Metered(stream, advance))
+            for part in documents(metered, name, cut_envelopes=self._told is not Envelope):
                 ok = self._part(name, part, kinds) and ok
         if kinds.checked or not kinds.unclear:
             self.checked = True
             self.sink.checked(name, kinds.name, ok and not kinds.unclear)
         kinds.require_clear()
         return ok
-
-    def _parts(self, stream: BinaryIO, name: str) -> Iterator[Part]:
-        if not name.lower().endswith(har.NAME):
-            yield from read_parts(stream, name, cut_envelopes=self._told is not Envelope)
-            return
-        archive = har.Har(stream.read())
-        try:
-            yield from archive.parts()
-        except har.NotHar as problem:
-            raise Usage(f"{name}: {problem}") from None
-        if archive.without == archive.entries:
-            entries = "entry" if archive.entries == 1 else f"{archive.entries} entries"
-            raise Usage(f"{name}: no OCPI payload in its {entries}")
-        if archive.without:
-            output.say(f"{name}: {archive.without} of {archive.entries} entries hold no OCPI payload")
 
     def _part(self, name: str, part: Part, kinds: _Kinds) -> bool:
         if part.too_long:

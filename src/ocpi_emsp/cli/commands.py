@@ -24,7 +24,16 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
         partners.commands,
     ),
     "Data": (*data.objects, data.authorizations, data.rejections, data.events),
-    "Check": (check.check, check.report, check.reconcile, check.rules, check.matrix, check.openapi),
+    "Check": (
+        check.check,
+        check.audit,
+        check.quote,
+        check.report,
+        check.reconcile,
+        check.rules,
+        check.matrix,
+        check.openapi,
+    ),
     "Operate": (operate.db, operate.export, operate.import_, operate.completion),
 }
 """In the order of the help."""
@@ -33,6 +42,7 @@ _EXAMPLES = """\b
 Examples:
   ocpi-emsp demo
   ocpi-emsp check location.json
+  ocpi-emsp audit cdr.json
   ocpi-emsp serve --country-code IT --party-id BEC --name "Be Charge" --invite NL-TNM
   ocpi-emsp party diagnose https://cpo.example.com/ocpi/cpo/versions --token TOKEN
 

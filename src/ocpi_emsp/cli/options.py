@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 PERSON_LIMIT = 100
 """Rows of a table unless a limit is given: what a person reads."""
+LETTER_LIMIT = 1000
+"""CDRs of an audit that is mailed."""
+VERDICTS = ("right", "wrong", "undecidable")
+"""Of an audit; a test compares them."""
 MOST_CONNECTIONS = 32
 """Connections to the database that a store has at most."""
 NONE = "none"
@@ -184,6 +188,14 @@ def amount(text: str) -> Decimal:
     return amount
 
 
+def verdicts(text: str) -> tuple[str, ...]:
+    """Verdicts with commas."""
+    words = tuple(each for each in _SEPARATORS.split(text.strip().lower()) if each)
+    if not words or not set(words) <= set(VERDICTS):
+        raise invalid("verdict", text, f"some of {', '.join(VERDICTS)}, for example wrong,undecidable")
+    return words
+
+
 def timeout(text: str) -> float:
     """Seconds of a wait, fractions included."""
     try:
@@ -216,6 +228,23 @@ class Choice(click.Choice[str]):
     def _words(self) -> str:
         words = list(map(str, self.choices))
         return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def complete_verdicts(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The verdicts that the last word of a list may be."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{each}" for each in VERDICTS if each.startswith(last)]
+
+
+def complete_readings(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The readings, then the values of the one that is written."""
+    from ocpi_emsp.pricing import CHOICES
+    from ocpi_emsp.pricing.readings import NAMES
+
+    name, equals, value = incomplete.partition("=")
+    if equals:
+        return [f"{name}={each}" for each in CHOICES.get(name, ()) if each.startswith(value)]
+    return [f"{each}=" for each in NAMES if each.startswith(name)]
 
 
 # --- arguments and options ------------------------------------------------------------------------------------------

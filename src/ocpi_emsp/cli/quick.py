@@ -39,7 +39,7 @@ _Fits: TypeAlias = Callable[[Any], bool]
 
 def check_quickly(document: bytes, kind: type[Any], limit: int) -> Report:
     """``check(document, kind, limit=limit)``."""
-    value = _read_without_notes(document, kind)
+    value = read_without_notes(document, kind)
     if value is None:
         return check(document, kind, limit=limit)
     findings = Collector(limit)
@@ -47,7 +47,7 @@ def check_quickly(document: bytes, kind: type[Any], limit: int) -> Report:
     return findings.report()
 
 
-def _read_without_notes(document: bytes, kind: type[Any]) -> Any:
+def read_without_notes(document: bytes, kind: type[Any]) -> Any:
     """The model where the schema finds nothing at all; None for anything else."""
     if not document.isascii() or any(odd in document for odd in _ODD):
         return None

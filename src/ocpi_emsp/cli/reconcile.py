@@ -3,14 +3,11 @@
 Rules of this module:
 - people get what needs a look, machines everything: the matches too;
 - an amount is printed with the digits of its document;
-- in CSV a text from outside that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV
-  Injection"), and control characters are escaped; JSON has it as it is.
+- in CSV a text from outside is no formula (:mod:`ocpi_emsp.cli.spreadsheet`); JSON has it as it is.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +16,7 @@ from typing import Any, TypeAlias
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.options import PERSON_LIMIT, Arguments
+from ocpi_emsp.cli.spreadsheet import CsvWriter, safe
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import dump, wire_time
 from ocpi_emsp.emsp import Emsp
@@ -44,8 +42,6 @@ COLUMNS = (
     "cdr_cost", "cdr_currency", "session_cost", "session_currency",
 )  # fmt: skip
 """Of the CSV."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run(arguments: Arguments) -> int:
@@ -148,24 +144,15 @@ def _write_json(found: Reconciliation) -> None:
 
 
 def _write_csv(found: Reconciliation) -> None:
-    line = io.StringIO()
-    writer = csv.DictWriter(line, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer = CsvWriter(COLUMNS)
     for name in found.lists:
         for row in _rows(found, name):
-            writer.writerow({column: _safe(row.get(column)) for column in COLUMNS})
-            output.write(line.getvalue())
-            line.seek(0)
-            line.truncate()
-    output.write(line.getvalue())
-    output.flush()
+            writer.write({column: _safe(row.get(column)) for column in COLUMNS})
+    writer.close()
 
 
 def _safe(cell: _Cell) -> str:
-    text = _text(cell)
-    if not isinstance(cell, str):
-        return text
-    return output.printable(f"'{text}" if text.startswith(_FORMULA) else text)
+    return safe(cell) if isinstance(cell, str) else _text(cell)
 
 
 def _text(cell: _Cell) -> str:

@@ -3,17 +3,20 @@
 Rules of this module:
 - the styles that matter stand at their element, so that the page survives being pasted into a mail; the sheet in the
   head only breaks pages in print;
-- no table has more than four columns where one holds a sentence, so that a screen of 400 px shows the page whole;
+- no table has more than four columns, and a word that is too long for one is broken, so that a screen of 400 px shows
+  the page whole;
 - what came from outside is escaped; a policy in the head forbids a browser to load or run anything all the same; links
   lead to the specification alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import CHOICES, Audit, Line, Quote, Readings, Verdict
+from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.report import audit_words as words
 from ocpi_emsp.report.audit_clauses import LINE_CLAUSE, clause_of, url_of
 from ocpi_emsp.report.audits import MAX_LINES, AuditTally, ListedAudit
@@ -34,11 +37,12 @@ _HEAD = """<!DOCTYPE html>
 margin: 12px; max-width: 60em; overflow-wrap: anywhere">
 """
 _TAIL = "</body>\n</html>\n"
-_TABLE = (
-    '<table style="border-collapse: collapse; width: 100%; max-width: 60em; font-size: 13px; overflow-wrap: anywhere">'
-)
+_TABLE = '<table style="border-collapse: collapse; width: 100%; font-size: 13px; overflow-wrap: break-word">'
+_TAG = re.compile("<[^>]*>")
+_LONG = re.compile(r"[^\s<>]{19}")
+"""A word that a column of a telephone does not hold: its cell may break it, and no other word is broken."""
 _CELL = "text-align: left; vertical-align: top; border: 1px solid #ccc; padding: 3px 5px"
-_NUMBER = "text-align: right; vertical-align: top; border: 1px solid #ccc; padding: 3px 5px"
+_NUMBER = _CELL.replace("left", "right", 1)
 _COLOURS = {Verdict.WRONG: "#b00020", Verdict.UNDECIDABLE: "#8a5a00", Verdict.RIGHT: "#1b6e2d"}
 _SMALL = "color: #555; font-size: 12px"
 
@@ -56,7 +60,7 @@ def quote_to_html(quote: Quote) -> str:
 def _page(tally: AuditTally, title: str) -> Iterator[str]:
     listed = tally.worst
     yield _HEAD.format(title=_text(title))
-    yield f"<h1>{_text(title)}</h1>\n<p>{_text(words.summary(tally)[0])}.</p>\n"
+    yield f"<h1>{_text(title)}</h1>\n<p>{_text(words.summary(tally)[0])}.</p>\n<p>{words.INTRODUCTION}</p>\n"
     if tally.currencies:
         yield from _sums(tally)
     if listed:
@@ -93,7 +97,7 @@ def _failures(tally: AuditTally) -> Iterator[str]:
 def _row(listed: ListedAudit) -> Sequence[str]:
     audit = listed.audit
     source = f'<br><span style="{_SMALL}">{_text(listed.source)}</span>' if listed.source else ""
-    claimed = words.amount(audit.claimed, words.digits_of(audit.claimed))
+    claimed = words.amount(audit.claimed, words.digits_of(audit))
     known = words.expected(audit) or "not known"
     return (
         _verdict(audit.verdict),
@@ -107,22 +111,26 @@ def _verdict(verdict: Verdict) -> str:
     return f'<b style="color: {_COLOURS[verdict]}">{verdict}</b>'
 
 
-def _table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
-    """A table of cells that are HTML; the last column has numbers."""
+def _table(columns: Sequence[str], rows: Iterator[Sequence[str]], last: str = _NUMBER) -> Iterator[str]:
+    """A table of cells that are HTML; ``last`` is the style of the last column, which has numbers."""
     yield f"{_TABLE}\n<thead><tr>"
     yield from (f'<th scope="col" style="{_CELL}; background: #f2f2f2">{name}</th>' for name in columns)
     yield "</tr></thead>\n<tbody>\n"
     for *cells, number in rows:
-        texts = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
-        yield f'<tr>{texts}<td style="{_NUMBER}">{number}</td></tr>\n'
+        yield f"<tr>{''.join(_cell(cell, _CELL) for cell in cells)}{_cell(number, last)}</tr>\n"
     yield "</tbody>\n</table>\n"
+
+
+def _cell(content: str, style: str) -> str:
+    breaks = "; overflow-wrap: anywhere" if _LONG.search(_TAG.sub(" ", content)) else ""
+    return f'<td style="{style}{breaks}">{content}</td>'
 
 
 def _details(listed: ListedAudit) -> Iterator[str]:
     audit = listed.audit
     yield f"<section>\n<h2>{_verdict(audit.verdict)}: CDR {_text(audit.cdr)}</h2>\n"
     yield f"<p>{_text(words.headline(audit))}.</p>\n"
-    yield from _bill(audit.lines, words.digits_of(audit.claimed), listed.more_lines)
+    yield from _bill(audit.lines, words.digits_of(audit), listed.more_lines)
     yield from _notes(audit)
     yield "</section>\n"
 
@@ -165,7 +173,7 @@ def _read(readings: Readings) -> Iterator[str]:
     yield "<p>Where OCPI 2.1.1 leaves a question open, the amounts above follow these readings.</p>\n"
     values = readings.as_json()
     rows = ((_text(words.READING_QUESTIONS.get(name, "")), name, _text(_value(name, values[name]))) for name in values)
-    yield from _table(("question", "reading", "value"), rows)
+    yield from _table(("question", "reading", "value"), rows, last=_CELL)
     yield "</section>\n"
 
 
@@ -179,7 +187,7 @@ def _quote_page(quote: Quote) -> Iterator[str]:
     title = _text(f"Tariff {quote.tariff_id}: {words.quoted(quote)}")
     yield _HEAD.format(title=title)
     yield f"<h1>{title}</h1>\n"
-    yield from _bill(quote.lines, 2, len(quote.lines) - MAX_LINES)
+    yield from _bill(quote.lines, minor_digits(quote.currency), len(quote.lines) - MAX_LINES)
     yield "<ul>\n"
     yield from (f"<li>{_text(words.reason(each))}{_link(clause_of(each.code))}</li>\n" for each in quote.reasons)
     yield from (f"<li>Assumed: {_text(each)}</li>\n" for each in quote.assumptions)

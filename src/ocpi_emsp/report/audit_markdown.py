@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import Audit, Line, Quote, Verdict
+from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.report import audit_words as words
 from ocpi_emsp.report.audit_clauses import clause_of, url_of
 from ocpi_emsp.report.audits import MAX_LINES, AuditTally, ListedAudit
@@ -26,7 +27,7 @@ def audits_to_markdown(tally: AuditTally, *, title: str = words.TITLE) -> str:
 def quote_to_markdown(quote: Quote) -> str:
     """Return what a plan would cost, line by line, as one Markdown document."""
     lines = [f"# {in_markdown(f'Tariff {cut(quote.tariff_id, _MAX_TEXT)}: {words.quoted(quote)}')}", ""]
-    lines += _bill(quote.lines, 2, len(quote.lines) - MAX_LINES)
+    lines += _bill(quote.lines, minor_digits(quote.currency), len(quote.lines) - MAX_LINES)
     lines += [f"* {_reason(each.code, words.reason(each))}" for each in quote.reasons]
     lines += [f"* assumed: {_text(each)}" for each in quote.assumptions]
     return "\n".join([*lines, f"* {_text(words.readings(quote.readings))}", ""])
@@ -36,6 +37,8 @@ def _document(tally: AuditTally, title: str) -> Iterator[str]:
     yield f"# {in_markdown(title)}"
     yield ""
     yield f"{in_markdown(words.summary(tally)[0])}."
+    yield ""
+    yield words.INTRODUCTION
     if tally.currencies:
         yield ""
         yield from _table(words.SUM_COLUMNS, [words.sum_cells(each) for each in tally.currencies], right=1)
@@ -62,7 +65,7 @@ def _document(tally: AuditTally, title: str) -> Iterator[str]:
 
 def _row(listed: ListedAudit) -> Sequence[str]:
     audit = listed.audit
-    amount = words.amount(audit.claimed, words.digits_of(audit.claimed))
+    amount = words.amount(audit.claimed, words.digits_of(audit))
     known = words.expected(audit) or "not known"
     return (
         audit.verdict.upper(),
@@ -89,7 +92,7 @@ def _details(listed: ListedAudit) -> Iterator[str]:
     yield ""
     yield f"{in_markdown(words.headline(audit))}."
     yield ""
-    yield from _bill(audit.lines, words.digits_of(audit.claimed), listed.more_lines)
+    yield from _bill(audit.lines, words.digits_of(audit), listed.more_lines)
     yield from _notes(audit)
 
 

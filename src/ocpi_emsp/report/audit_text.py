@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import Audit, Line, Quote
+from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.report import audit_words as words
 from ocpi_emsp.report.audits import MAX_LINES, AuditTally, FailedAudit, ListedAudit
 from ocpi_emsp.report.escapes import printable
@@ -80,21 +81,30 @@ def _table(listed: Sequence[ListedAudit], width: int) -> Iterator[str]:
     widths = [max(map(len, column)) for column in cells[:-1]]
     yield from _fitted(_HEAD, widths, width)
     for row, each in zip(rows, listed, strict=True):
-        yield from _fitted(row, widths, width)
+        yield from _placed(list(_fitted(row, widths, width)), each.source, width)
         for note in words.notes(each.audit):
             yield from _wrapped(cut(note, MAX_TEXT), width, _INDENT)
 
 
 def _row(listed: ListedAudit) -> Sequence[str]:
     audit = listed.audit
-    source = f" ({cut(listed.source, MAX_TEXT)})" if listed.source else ""
     return (
         audit.verdict.upper(),
-        words.amount(audit.claimed, words.digits_of(audit.claimed)),
+        words.amount(audit.claimed, words.digits_of(audit)),
         words.expected(audit) or "not known",
         words.difference(audit),
-        f"{audit.currency}  {cut(audit.cdr, MAX_TEXT)}{source}",
+        f"{audit.currency}  {cut(audit.cdr, MAX_TEXT)}",
     )
+
+
+def _placed(row: list[str], source: str, width: int) -> Iterator[str]:
+    """A row, with the place of its CDR on the same line where it fits there."""
+    *lines, last = row
+    place = printable(f"({cut(source, MAX_TEXT)})") if source else ""
+    fits = len(last) + 1 + len(place) <= width
+    yield from (*lines, f"{last} {place}".rstrip() if fits else last)
+    if not fits:
+        yield from _wrapped(place, width, _INDENT)
 
 
 def _fitted(cells: Sequence[str], widths: Sequence[int], width: int) -> Iterator[str]:
@@ -115,7 +125,7 @@ def _named(audit: Audit) -> str:
 def _bill(head: Iterable[str], found: Audit | Quote, more: int, width: int) -> Iterator[str]:
     for line in head:
         yield from _wrapped(line, width) if line else [""]
-    digits = words.digits_of(found.claimed) if isinstance(found, Audit) else 2
+    digits = words.digits_of(found) if isinstance(found, Audit) else minor_digits(found.currency)
     for each in found.lines[:MAX_LINES]:
         yield from _bill_line(each, digits, width)
     if more:
@@ -133,7 +143,7 @@ def _quote_notes(quote: Quote) -> Iterator[str]:
 
 def _bill_line(line: Line, digits: int, width: int) -> Iterator[str]:
     """The volume with its price to the left, the cost to the right, and below it when and why."""
-    left = printable(f"{cut(line.dimension, 40)}  {words.billed(line)} at {words.price(line)}")
+    left = printable(f"{cut(line.dimension, 40)}  {words.billed_at(line)}")
     right = words.cost(line, digits)
     if len(left) + 2 + len(right) <= width:
         yield f"{left}{right.rjust(width - len(left))}"

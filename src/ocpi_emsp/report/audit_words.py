@@ -16,10 +16,15 @@ from typing import Final
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import Audit, Line, Quote, Readings, Reason, Verdict
+from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.pricing.result import text
 from ocpi_emsp.report.audits import VERDICTS, AuditTally, CurrencySums, is_absurd
 
 TITLE = "CDR audit"
+INTRODUCTION = (
+    "Each CDR was reckoned from its charging periods and its tariff as OCPI 2.1.1 defines them. Amounts exclude VAT, "
+    "times are UTC, and periods, elements and components are counted from 0."
+)
 MOST_DECIMALS = 4
 NO_BOUND = "no bound"
 
@@ -82,23 +87,24 @@ def between(low: Decimal | None, high: Decimal | None, digits: int = 2) -> str:
     return amount(low, digits) if low == high else f"{amount(low, digits)} to {amount(high, digits)}"
 
 
-def digits_of(number: Decimal) -> int:
-    """The decimals that an amount is written with, :data:`MOST_DECIMALS` at most."""
-    exponent = number.as_tuple().exponent
-    return min(max(-exponent, 0), MOST_DECIMALS) if isinstance(exponent, int) else 0
+def digits_of(audit: Audit) -> int:
+    """The decimals of the amounts of an audit: those of the minor unit, or those that are claimed if they are more."""
+    exponent = audit.claimed.as_tuple().exponent
+    written = -exponent if isinstance(exponent, int) else 0
+    return min(max(written, minor_digits(audit.currency)), MOST_DECIMALS)
 
 
 def difference(audit: Audit) -> str:
     """The difference with its sign; with ``>=`` before it where only a bound is known; empty if it is not known."""
     if audit.difference is None:
         return ""
-    digits = digits_of(audit.claimed)
+    digits = digits_of(audit)
     return f"{'>= ' if audit.at_least else ''}{signed(audit.difference, digits)}"
 
 
 def expected(audit: Audit) -> str:
     """The expected amount, or its bounds; empty if there are none."""
-    digits = digits_of(audit.claimed)
+    digits = digits_of(audit)
     return amount(audit.expected, digits) if audit.expected is not None else between(audit.low, audit.high, digits)
 
 
@@ -124,11 +130,16 @@ def billed(line: Line) -> str:
 
 
 def price(line: Line) -> str:
-    """The price of a line with its unit; ``free`` without one."""
+    """The price of a line with its unit; ``free`` without one, and what stands for several."""
     if line.price is None:
-        return "free" if line.cost is not None else "not known"
+        return "free" if line.cost is not None and not line.cost else "more than one price"
     step = f", step {line.step_size}" if line.step_size and line.step_size != 1 else ""
     return f"{plain(line.price)}{_PER.get(line.unit, '')}{step}"
+
+
+def billed_at(line: Line) -> str:
+    """The volume of a line at its price."""
+    return f"{billed(line)}{', ' if line.price is None else ' at '}{price(line)}"
 
 
 def cost(line: Line, digits: int = 2) -> str:
@@ -158,7 +169,7 @@ def place(line: Line) -> str:
 
 def headline(audit: Audit) -> str:
     """What the CDR claims, what is expected, and how far the two are apart."""
-    digits, currency = digits_of(audit.claimed), audit.currency
+    digits, currency = digits_of(audit), audit.currency
     claimed = f"claimed {amount(audit.claimed, digits)} {currency}"
     known = expected(audit)
     awaited = f"{claimed}, expected {known} {currency}" if known else f"{claimed}, the expected amount is not known"
@@ -171,7 +182,8 @@ def headline(audit: Audit) -> str:
 
 def quoted(quote: Quote) -> str:
     """What a plan would cost."""
-    known = amount(quote.total) if quote.total is not None else between(quote.low, quote.high)
+    digits = minor_digits(quote.currency)
+    known = amount(quote.total, digits) if quote.total is not None else between(quote.low, quote.high, digits)
     return f"{known} {quote.currency}" if known else "the amount is not known"
 
 
@@ -209,13 +221,10 @@ def summary(tally: AuditTally) -> list[str]:
 
 def currency(sums: CurrencySums) -> str:
     """The sums of one currency in a sentence."""
-    said = [f"{sums.currency}: {counted(sums.cdrs, 'CDR')}, claimed {amount(sums.claimed)}"]
-    if sums.overcharged:
-        said.append(f"{amount(sums.overcharged)} too much")
-    if sums.undercharged:
-        said.append(f"{amount(sums.undercharged)} too little")
-    if sums.undecidable:
-        said.append(f"{amount(sums.undecidable)} undecidable")
+    digits = minor_digits(sums.currency)
+    said = [f"{sums.currency}: {counted(sums.cdrs, 'CDR')}, claimed {amount(sums.claimed, digits)}"]
+    words = ((sums.overcharged, "too much"), (sums.undercharged, "too little"), (sums.undecidable, "undecidable"))
+    said += [f"{amount(sum_, digits)} {word}" for sum_, word in words if sum_]
     if sums.not_summed:
         said.append(f"{counted(sums.not_summed, 'amount')} too large or too small to add")
     return ", ".join(said)
@@ -224,7 +233,8 @@ def currency(sums: CurrencySums) -> str:
 def sum_cells(sums: CurrencySums) -> Sequence[str]:
     """The sums of one currency as the cells below :data:`SUM_COLUMNS`."""
     amounts = (sums.claimed, sums.expected, sums.overcharged, sums.undercharged, sums.undecidable)
-    return sums.currency, str(sums.cdrs), *map(amount, amounts)
+    digits = minor_digits(sums.currency)
+    return sums.currency, str(sums.cdrs), *(amount(each, digits) for each in amounts)
 
 
 SUM_COLUMNS = ("currency", "CDRs", "claimed", "expected", "too much", "too little", "undecidable")

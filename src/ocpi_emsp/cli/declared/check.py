@@ -40,6 +40,74 @@ check = command(
 )
 
 
+_READINGS = o.repeated(
+    "--set settings",
+    "a reading of OCPI 2.1.1 where it leaves a question open, such as step=per_period (docs/audit.md)",
+    metavar="NAME=VALUE",
+    shell_complete=o.complete_readings,
+)
+_ZONE = option("--time-zone", "the zone of locations that have none, such as Europe/Berlin", metavar="ZONE")
+_AUDITS = o.formats("table", "json", "csv", "markdown", "html")
+
+audit = command(
+    "audit",
+    "audit",
+    "Reckon what CDRs should cost, and whether their totals are right.",
+    Argument(
+        "targets",
+        "a file with a CDR, a list, an envelope or JSON lines, a HAR file (*.har), or a folder with such files; - is "
+        "standard input; or a party such as NL-TNM, whose CDRs in the store are audited, unless a file has that name",
+        nargs=-1,
+        required=True,
+        metavar="FILE|FOLDER|PARTY...",
+    ),
+    option("--from date_from", f"of a party: what was last updated since then, {o.TIMES} (default: all)", type=o.time),
+    option("--to date_to", "of a party: what was last updated before then (default: no end)", type=o.time),
+    _READINGS,
+    o.repeated(
+        "--tariff tariffs",
+        "a file with tariffs that CDRs without one of their own are priced by; of one id, the newest before the "
+        "session counts",
+        metavar="FILE",
+    ),
+    _ZONE,
+    option(
+        "--only",
+        f"show these alone: {', '.join(o.VERDICTS)}, with commas (default: all); the exit status is that of all",
+        type=o.verdicts,
+        metavar="VERDICT,...",
+        shell_complete=o.complete_verdicts,
+    ),
+    option(
+        "--limit",
+        f"how many CDRs a table, Markdown or HTML lists, the worst first (default: {o.PERSON_LIMIT}, in Markdown and "
+        f"HTML {o.LETTER_LIMIT}); json and csv list all",
+        type=o.at_least_one,
+    ),
+    o.output,
+    _AUDITS,
+    o.store,
+    epilog="A table of one CDR is its bill. A document of another kind is skipped and named. Exit status: 0 every CDR "
+    "is right; 1 one is wrong or undecidable, or a file or a CDR cannot be read; 2 usage; 3 the database failed.",
+)
+quote = command(
+    "quote",
+    "quote",
+    "Quote what a charge would cost, before it starts.",
+    Argument("tariff", "a file with a tariff; - is standard input", metavar="TARIFF"),
+    option("--start", f"when it starts, {o.TIMES}; without a zone it is UTC", type=o.time, required=True),
+    option("--kwh", "the energy", type=o.amount, required=True),
+    option("--minutes", "how long it charges", type=o.amount, required=True),
+    option("--parking-minutes", "how long the vehicle stays afterwards", type=o.amount, default="0"),
+    option("--power", "the power in kW while it charges (default: the mean of energy and time)", type=o.amount),
+    option("--location", "a file with the location, for its time zone and connector", metavar="FILE"),
+    _ZONE,
+    option("--tariff-id", "which tariff of a file with several", metavar="ID"),
+    _READINGS,
+    o.output,
+    o.formats("table", "json", "csv", "markdown", "html"),
+    epilog="Exit status: 0 the amount is known; 1 only its bounds are, or the tariff cannot be used; 2 usage.",
+)
 report = command(
     "report",
     "report",

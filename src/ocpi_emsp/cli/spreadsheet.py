@@ -1,0 +1,44 @@
+"""Rows for spreadsheets.
+
+Rules of this module: a text from outside that a spreadsheet would take for a formula gets an apostrophe in front
+(OWASP, "CSV Injection"), and control characters are escaped; numbers stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from ocpi_emsp.cli import output
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def safe(text: str) -> str:
+    """A text from outside as the content of a cell."""
+    return output.printable(f"'{text}" if text.startswith(_FORMULA) else text)
+
+
+class CsvWriter:
+    """Writes rows to stdout, the header first."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._line = io.StringIO()
+        self._writer = csv.DictWriter(self._line, columns, restval="", lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: Mapping[str, str]) -> None:
+        """One row; its texts from outside are :func:`safe`."""
+        self._writer.writerow(row)
+        self._hand_over()
+
+    def close(self) -> None:
+        """The end of the rows."""
+        self._hand_over()
+        output.flush()
+
+    def _hand_over(self) -> None:
+        output.write(self._line.getvalue())
+        self._line.seek(0)
+        self._line.truncate()
