@@ -21,6 +21,21 @@ from postgres import Postgres, PrivatePostgres, server
 # A key of the run: stores in a database without a file would leave theirs in the working directory.
 os.environ.setdefault("OCPI_EMSP_SECRET_KEY", base64.urlsafe_b64encode(os.urandom(32)).decode())
 
+
+def _files_in_memory() -> bool:
+    """Whether temporary files can be in memory: not in a small one (Docker's has 64 MiB), nor where nothing may run."""
+    if os.name != "posix" or not os.access(_MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(_MEMORY)
+    return found.f_bavail * found.f_frsize > 4 * 1024**3 and not found.f_flag & os.ST_NOEXEC
+
+
+# SQLite waits for the disk at each commit. The machine does not fail during the tests, only processes do, and what a
+# commit wrote outlives those here, too. pytest deletes the files of a test that passed.
+_MEMORY = "/dev/shm"  # pytest makes a folder of its own there
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _files_in_memory():
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = _MEMORY
+
 # Before anybody imports them: other packages of the suite use them too.
 pytest.register_assert_rewrite("served.support", "served.partner", "served.cases", "served.calls", "served.writes")
 
