@@ -132,6 +132,22 @@ CASES: list[tuple[str, Metered, Tariff, dict[str, str], tuple[str, str]]] = [
         {"session_time": "on"},
         ("10", "10"),
     ),
+    # 10 kWh x 0.30: the second element is not asked
+    (
+        "restrictions that ask for nothing",
+        session({"wh": 10000}),
+        tariff({"ENERGY": ("0.30", 1), "if": {}}, {"ENERGY": ("0.40", 1), "if": {"min_power": 5}}),
+        {},
+        ("3", "3"),
+    ),
+    # half an hour of each: whether 5 kW were reached while it charged is not known, while it parked they were not
+    (
+        "a hub's session time by power",
+        session({"seconds": HOUR // 2, "parking": HOUR // 2, "min_current": 32}, voltage=230),
+        tariff({"SESSION_TIME": ("5", 1), "if": {"min_power": 5}}, {"SESSION_TIME": ("1", 1)}),
+        {"session_time": "on"},
+        ("1", "5"),
+    ),
     ("session time is not known", session({"seconds": HOUR}), tariff({"SESSION_TIME": ("5", 1)}), {}, ("0", "none")),
     # the window of the energy is over, whatever the time of charging does
     (
@@ -204,12 +220,23 @@ def test_lines_add_up_where_the_total_is_certain_and_its_parts_are_not() -> None
     assert found.reasons == ()
 
 
+def test_a_block_that_is_not_certain_has_the_reason_of_the_volume_that_is_not() -> None:
+    # 5 min at 6 an hour are a block of 600 s; with the 10 min before, if they are not free, 15 min are two
+    prices = tariff({"TIME": ("6", 600), "if": {"start_time": "13:00"}}, {"TIME": ("6", 600), "if": {"min_power": 5}})
+    metered = session({"seconds": 600, "max_current": 32}, {"seconds": 300}, voltage=230)
+    found = reckoned(metered, prices)
+    assert bounds(found) == ("1", "2")
+    assert [(each.code, each.pointer) for each in found.reasons] == [("power.unknown", "/charging_periods/0")]
+
+
 def test_a_line_that_is_not_certain_has_bounds_and_a_reason() -> None:
     found = reckoned(session({"wh": 10000}), tariff(*ENERGY_BY_HOUR))
     (line,) = found.lines
     assert (line.cost, line.low, line.high, line.price, line.element) == (None, Decimal(3), Decimal(4), None, None)
     assert line.why == "one or several of the elements 0, 1 may have the price for ENERGY"
-    assert [(each.code, each.pointer) for each in found.reasons] == [("boundary.unknown", "/charging_periods/0")]
+    (reason,) = found.reasons
+    assert (reason.code, reason.pointer) == ("boundary.unknown", "/charging_periods/0")
+    assert reason.message.endswith("the division is not known. ENERGY at 0.3 or 0.4.")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Axis:
     __slots__ = ("_highest", "_inclusive", "_lowest", "_maxima", "_minima", "elements", "limits")
 
     def __init__(self, limits: Iterable[Limit], every: int, inclusive: bool) -> None:
-        given = [each for each in limits if each.low is not None or each.high is not None]
+        given = list(limits)
         self.elements = sum(each.bit for each in given)
         self._inclusive = inclusive
         minima = sorted((each.low, each.bit) for each in given if each.low is not None)

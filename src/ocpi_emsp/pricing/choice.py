@@ -110,12 +110,13 @@ class Chooser:
         return found or self.of(dimension, 0, True)
 
     def everything(self, dimension: str) -> Options:
-        """Every price of a dimension, and none."""
+        """Every price that a dimension may have at any time, and none if that may be."""
         known = self._everything.get(dimension)
         if known is None:
-            elements = self.relevant(dimension) & self.index.priced.get(dimension, 0)
-            known = Options(elements, True, self.rates(dimension, elements))
-            self._everything[dimension] = known
+            asked = self.relevant(dimension)
+            priced = asked & self.index.priced.get(dimension, 0)
+            free = not asked & self.index.free or priced != asked
+            known = self._everything[dimension] = Options(priced, free, self.rates(dimension, priced))
         return known
 
     def of(self, dimension: str, elements: int, free: bool) -> Options:

@@ -11,25 +11,23 @@ Rules of this module (mod_tariffs.md 4.5, and the readings ``wrap_day``, ``dates
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Final, NamedTuple
-
-from attrs import frozen
 
 from ocpi_emsp.pricing.axis import Axis, Limit
 from ocpi_emsp.pricing.exact import moment
 from ocpi_emsp.pricing.limits import Budget
 
 DAY: Final = 86400
+_WEEK: Final = frozenset(range(7))
 _THURSDAY: Final = 3  # 1970-01-01
 # A zone cannot tell its offset within a day of the first and the last moment that datetime knows.
 _EARLIEST: Final = -62135596800 + 2 * DAY
 _LATEST: Final = 253402300800 - 2 * DAY
 
 
-@frozen
-class Window:
+class Window(NamedTuple):
     """What one element, given by its bit, asks of the clock. Times are seconds of the day, dates days since 1970."""
 
     bit: int
@@ -60,14 +58,13 @@ class Clock:
         self._zone, self._yesterday, self._every = zone, yesterday, every
         self._times = sorted({0, *(time for each in windows for time in (each.start, each.end) if time)} - {DAY})
         self._today, self._wrapped = _by_time(windows, self._times, every)
-        self._dates = Axis((Limit(each.bit, each.first, each.until) for each in windows), every, inclusive=False)
-        self._moments = Axis(
-            (Limit(each.bit, each.from_moment, each.to_moment) for each in windows), every, inclusive=False
-        )
-        not_on = [
-            sum(each.bit for each in windows if each.days is not None and day not in each.days) for day in range(7)
-        ]
-        self._weekdays = [every & ~bits for bits in not_on]
+        self._dates = _axis(((each.bit, each.first, each.until) for each in windows), every)
+        self._moments = _axis(((each.bit, each.from_moment, each.to_moment) for each in windows), every)
+        self._weekdays = [every] * 7
+        for each in windows:
+            if each.days is not None:
+                for day in _WEEK - each.days:
+                    self._weekdays[day] &= ~each.bit
         self._days: dict[int, int] = {}
         self._known = Slice(0, 0, 0)
 
@@ -110,7 +107,7 @@ class Clock:
         day, time = divmod(local, DAY)
         place = bisect_right(self._times, time)
         following = day * DAY + (self._times[place] if place < len(self._times) else DAY)
-        moments = self._moments.limits
+        moments = [] if self._moments is None else self._moments.limits
         place = bisect_right(moments, local)
         return min(following, int(moments[place])) if place < len(moments) else following
 
@@ -135,13 +132,22 @@ class Clock:
         allowed = self._today[place] & today
         if self._wrapped[place]:
             allowed |= self._wrapped[place] & (self._day(day - 1) if self._yesterday else today)
-        return allowed & self._moments.at(local) if self._moments.limits else allowed
+        return allowed if self._moments is None else allowed & self._moments.at(local)
 
     def _day(self, day: int) -> int:
         known = self._days.get(day)
         if known is None:
-            known = self._days[day] = self._weekdays[(day + _THURSDAY) % 7] & self._dates.at(day)
+            known = self._weekdays[(day + _THURSDAY) % 7]
+            if self._dates is not None:
+                known &= self._dates.at(day)
+            self._days[day] = known
         return known
+
+
+def _axis(limits: Iterable[tuple[int, int | None, int | None]], every: int) -> Axis | None:
+    """Limits of local dates or moments: the first is inclusive, the last is not."""
+    found = [Limit(*each) for each in limits if each[1] is not None or each[2] is not None]
+    return Axis(found, every, inclusive=False) if found else None
 
 
 def _by_time(windows: list[Window], times: list[int], every: int) -> tuple[list[int], list[int]]:

@@ -21,6 +21,7 @@ from ocpi_emsp.pricing.choice import Chooser, Options
 from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.limits import Budget, TooManySteps
 from ocpi_emsp.pricing.parts import Part
+from ocpi_emsp.pricing.power import Range
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME
 from ocpi_emsp.pricing.spans import Count, Span
@@ -57,7 +58,7 @@ class Divider:
         if fixed is not None:
             return [Part(dimension, span.position, span.start, span.end, volume, fixed)]
         try:
-            steady = self._steady(span, dimension)
+            steady = self.steady(span, dimension)
             if steady is not None:
                 part = Part(dimension, span.position, span.start, span.end, volume, steady)
                 if not steady.certain:
@@ -67,7 +68,7 @@ class Divider:
         except TooManySteps:
             return [self._coarse(span, dimension, volume)]
 
-    def _steady(self, span: Span, dimension: str) -> Options | None:
+    def steady(self, span: Span, dimension: str) -> Options | None:
         """What may apply in a span in which no limit is passed: the most common case, so it is looked at first."""
         if not span.looked_at:
             span.looked_at = True
@@ -231,7 +232,7 @@ class Divider:
         sure = possible = self._all
         axis = self.index.power
         if axis is not None:
-            sure, possible = axis.between(*((0, 0) if dimension == PARKING_TIME else span.power))
+            sure, possible = axis.between(*_power(span, dimension))
         match = Match(sure & self._all & ~self.index.unread, possible & self._all)
         self._known_base = span, dimension, match
         return match
@@ -351,6 +352,14 @@ class Divider:
         if len({*cells}) > 1 or (open_cells and not found):
             found["boundary.unknown", _pointer(span)] = None
         return tuple(found)
+
+
+def _power(span: Span, dimension: str) -> Range:
+    """The power while a dimension is measured: there is none while an EV parks."""
+    if dimension == PARKING_TIME:
+        return 0, 0
+    low, high = span.power
+    return (min(low, 0), high) if dimension == SESSION_TIME and span.parking else (low, high)
 
 
 def _pointer(span: Span) -> str:

@@ -35,9 +35,9 @@ def absurd(number: Decimal | int) -> bool:
     """True if a number is too large, too small or too long to reckon with."""
     if isinstance(number, int):
         return abs(number) >= _MAX_WHOLE
-    if not number.is_finite():
-        return True
-    return bool(number) and (abs(number.adjusted()) > MAX_EXPONENT or len(number.as_tuple().digits) > MAX_DIGITS)
+    # Its text has a digit for each of its digits, and is faster than as_tuple().
+    long = number.is_finite() and (abs(number.adjusted()) > MAX_EXPONENT or len(str(number)) > MAX_DIGITS)
+    return bool(number) and (long or not number.is_finite())
 
 
 def rational(number: Decimal, factor: int = 1) -> Rational:

@@ -47,7 +47,8 @@ class Fees:
                 yield span, fixed
                 continue
             try:
-                rows = self._rows(span, dimension)
+                steady = self._divider.steady(span, dimension)
+                rows = self._rows(span, dimension) if steady is None else [steady]
             except TooManySteps:
                 yield span, self._chooser.everything(dimension)
                 continue

@@ -8,8 +8,9 @@ Rules of this module (docs/audit.md, docs/spec-choices.md):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
+from decimal import Decimal
 from fractions import Fraction
 
 from attrs import frozen
@@ -26,7 +27,7 @@ from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
 from ocpi_emsp.pricing.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME, Rate, TariffIndex
-from ocpi_emsp.pricing.result import Line, Reason
+from ocpi_emsp.pricing.result import Line, Reason, text
 from ocpi_emsp.pricing.spans import spans
 from ocpi_emsp.pricing.steps import Rounding
 
@@ -72,19 +73,31 @@ def _reckoning(
 ) -> Reckoning:
     low: Amount = sum([part.low for part in parts])
     high: Amount = sum([part.high for part in parts])
-    found: dict[tuple[str, str], None] = {}
+    found: dict[tuple[str, str], list[Part]] = {}
     if low != high:
-        found = dict.fromkeys(cause for part in parts if part.low != part.high for cause in part.causes)
+        found = _causes([part for part in parts if part.low != part.high]) or _causes(parts)
+        if not found:
+            # Only the order in which a volume of the whole session and others were measured is open.
+            found["boundary.unknown", "/charging_periods"] = []
         if budget.exceeded or chooser.limited:
-            found["work.limit", "/charging_periods"] = None
-    found |= dict.fromkeys(("price_type.unknown", _component(rate)) for rate in unknown)
+            found["work.limit", "/charging_periods"] = []
+    found |= {("price_type.unknown", _component(rate)): [] for rate in unknown}
     exact = low if low == high and not unknown else None
     return Reckoning(
         low=None if any(rate.price < 0 for rate in unknown) else chooser.index.money.exact(low),
         high=None if any(rate.price > 0 for rate in unknown) else chooser.index.money.exact(high),
         lines=Lines(tariff, chooser).of(parts, exact),
-        reasons=tuple(_reasons(found)),
+        reasons=tuple(_reasons(found, chooser)),
     )
+
+
+def _causes(parts: Iterable[Part]) -> dict[tuple[str, str], list[Part]]:
+    """Codes and pointers, each with the parts that it concerns."""
+    found: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        for cause in part.causes:
+            found.setdefault(cause, []).append(part)
+    return found
 
 
 def _open_types(fees: Fees, index: TariffIndex, dimensions: Sequence[str]) -> list[Rate]:
@@ -120,17 +133,35 @@ def _component(rate: Rate) -> str:
     return f"/elements/{rate.element}/price_components/{rate.component}"
 
 
-def _reasons(found: Iterable[tuple[str, str]]) -> Iterable[Reason]:
+def _reasons(found: Mapping[tuple[str, str], Sequence[Part]], chooser: Chooser) -> Iterator[Reason]:
     by_code: dict[str, list[str]] = {}
     for code, pointer in found:
         by_code.setdefault(code, []).append(pointer)
     for code, pointers in by_code.items():
         for pointer in pointers[:MAX_PLACES]:
-            yield _reason(code, pointer)
+            yield _reason(code, pointer, _concerned(found[code, pointer], chooser))
         if len(pointers) > MAX_PLACES:
             more = len(pointers) - MAX_PLACES
             at = "/charging_periods" if pointers[0].startswith("/charging") else "/elements"
             yield _reason(code, at, f"{more} more {'place' if more == 1 else 'places'} like the ones before.")
+
+
+def _concerned(parts: Sequence[Part], chooser: Chooser) -> str:
+    """The dimensions that a reason concerns, with the prices that each may have."""
+    named: dict[str, set[Decimal]] = {}
+    for part in parts:
+        prices = named.setdefault(part.dimension, set())
+        prices |= {rate.price for rate in chooser.rates(part.dimension, part.options.elements)}
+        if part.options.free:
+            prices.add(Decimal(0))
+    each = []
+    for dimension, prices in named.items():
+        listed = [str(text(price)) for price in sorted(prices)]
+        # Of many prices the lowest and the highest say enough.
+        each.append(
+            f"{dimension} at {' or '.join(listed) if len(listed) <= MAX_PLACES else f'{listed[0]} to {listed[-1]}'}"
+        )
+    return f"{', '.join(each)}." if each else ""
 
 
 def _reason(code: str, pointer: str, more: str = "") -> Reason:

@@ -9,19 +9,16 @@ Rules of this module (mod_tariffs.md 4.2 to 4.5):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, tzinfo
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
-
-from attrs import frozen
 
 from ocpi_emsp.models import DayOfWeek, PriceComponent, Tariff, TariffRestrictions
 from ocpi_emsp.models.tariffs import UnreadRestrictions
 from ocpi_emsp.pricing.axis import Axis, Limit
 from ocpi_emsp.pricing.clock import DAY, Clock, Window
-from ocpi_emsp.pricing.exact import Rational, absurd, rational
+from ocpi_emsp.pricing.exact import absurd, rational
 from ocpi_emsp.pricing.money import Money
 from ocpi_emsp.pricing.readings import Readings
 
@@ -45,17 +42,16 @@ class Unread(ValueError):
     """A restriction cannot be read."""
 
 
-@frozen(eq=False)
 class Rate:
-    """A price component, and where it stands."""
+    """A price component, and where it stands. Two are the same only if they are one."""
 
-    dimension: str
-    element: int
-    component: int
-    price: Decimal
-    each: int
-    """What one Wh, second or fee costs, in the money of its :class:`TariffIndex`."""
-    step: int
+    __slots__ = ("component", "dimension", "each", "element", "price", "step")
+
+    def __init__(self, dimension: str, element: int, component: int, price: Decimal, each: int, step: int) -> None:
+        self.dimension, self.element, self.component = dimension, element, component
+        self.price, self.step = price, step
+        self.each = each
+        """What one Wh, second or fee costs, in the money of its :class:`TariffIndex`."""
 
 
 class TariffIndex:
@@ -86,20 +82,23 @@ class TariffIndex:
         self._restrictions(tariff, readings, zone)
 
     def _components(self, tariff: Tariff, readings: Readings) -> None:
-        found: dict[tuple[int, int], tuple[PriceComponent, Rational]] = {}
+        found: list[tuple[int, int, PriceComponent, int, int]] = []
         for element, each in enumerate(tariff.elements):
+            types = set[str]()
             for component, price in enumerate(each.price_components):
-                if any(price.type == other.type for other in each.price_components[:component]):
+                if price.type in types:
                     continue
+                types.add(price.type)
                 if absurd(price.price) or absurd(price.step_size):
                     self.absurd = self.absurd or f"/elements/{element}/price_components/{component}"
                     continue
+                numerator, denominator = price.price.as_integer_ratio()
                 unit = _unit(price.type, price.step_size, readings)
-                found[element, component] = price, Fraction(price.price) / unit
-        self.money = Money(cost.denominator for _, cost in found.values())
-        for (element, component), (price, cost) in found.items():
-            dimension, each_costs = price.type, self.money.of(cost)
-            rate = Rate(dimension, element, component, price.price, each_costs, price.step_size)
+                found.append((element, component, price, numerator, denominator * unit))
+        self.money = Money({denominator for *_, denominator in found})
+        for element, component, price, numerator, denominator in found:
+            dimension, cost = price.type, numerator * (self.money.unit // denominator)
+            rate = Rate(dimension, element, component, price.price, cost, price.step_size)
             self.rates.setdefault(dimension, {})[element] = rate
             self.priced[dimension] = self.priced.get(dimension, 0) | 1 << element
 
@@ -109,7 +108,6 @@ class TariffIndex:
         for element, each in enumerate(tariff.elements):
             asked, bit = each.restrictions, 1 << element
             if asked is None:
-                self.free |= bit
                 continue
             if isinstance(asked, UnreadRestrictions):
                 self.unread |= bit
@@ -124,6 +122,10 @@ class TariffIndex:
         self.duration = _axis(limits["duration"], self.every, inclusive)
         yesterday = readings.wrap_day == "window_start"
         self.clock = Clock(windows, self.every, yesterday, zone) if windows else None
+        asking = self.unread
+        for asked_of in (self.energy, self.power, self.duration, self.clock):
+            asking |= 0 if asked_of is None else asked_of.elements
+        self.free = self.every & ~asking
 
     def _window(self, asked: TariffRestrictions, bit: int, readings: Readings, windows: list[Window]) -> None:
         if not any((asked.start_time, asked.end_time, asked.start_date, asked.end_date, asked.day_of_week)):
@@ -138,15 +140,6 @@ class TariffIndex:
             self.every &= ~bit
         else:
             windows.append(window)
-
-
-def asks_for_clock(tariff: Tariff) -> bool:
-    """True if a price depends on local time, so that the zone matters."""
-    return any(
-        any((asked.start_time, asked.end_time, asked.start_date, asked.end_date, asked.day_of_week))
-        for asked in (each.restrictions for each in tariff.elements)
-        if asked is not None
-    )
 
 
 def _unit(dimension: str, step: int, readings: Readings) -> int:
@@ -183,9 +176,8 @@ def _limit(bit: int, low: Decimal | None, high: Decimal | None, factor: int) -> 
     return Limit(bit, None if low is None else rational(low, factor), None if high is None else rational(high, factor))
 
 
-def _axis(limits: Iterable[Limit], every: int, inclusive: bool) -> Axis | None:
-    axis = Axis(limits, every, inclusive)
-    return axis if axis.elements else None
+def _axis(limits: list[Limit], every: int, inclusive: bool) -> Axis | None:
+    return Axis(limits, every, inclusive) if limits else None
 
 
 def _window(asked: TariffRestrictions, bit: int, readings: Readings) -> Window | None:

@@ -90,21 +90,23 @@ class Rounding:
         counted = group if self._all else [part for part in group if part.options.elements]
         known = self._all or not any(part.options.free for part in counted)
         total = sum(part.volume for part in counted) if known else None
+        if total is None and certain:
+            rates = self._rates(group)
+            if len({(rate.each, rate.step) for rate in rates}) == 1:
+                self._add_between(last[0], group, rates[0])
+                return
+        self._add(last[0], self._rates(last), total, certain=certain and priced)
+
+    def _rates(self, parts: Iterable[Part]) -> list[Rate]:
+        """The components that may apply to some of these."""
         elements: dict[str, int] = {}
-        for part in last:
+        for part in parts:
             elements[part.dimension] = elements.get(part.dimension, 0) | part.options.elements
-        rates = [rate for dimension, bits in elements.items() for rate in self._chooser.rates(dimension, bits)]
-        if total is None and certain and len(rates) == 1:
-            self._add_between(last[0], group, rates[0])
-        else:
-            self._add(last[0], rates, total, certain=certain and priced)
+        return [rate for dimension, bits in elements.items() for rate in self._chooser.rates(dimension, bits)]
 
     def _add_between(self, part: Part, group: Group, rate: Rate) -> None:
-        """Add to a part what one price bills for a volume that is known between bounds only."""
-        bit = 1 << rate.element
-        same = all(each.dimension == rate.dimension and not each.options.elements & ~bit for each in group)
-        if not same or rate.step <= 0 or not rate.each:
-            self._add(part, [rate], None, certain=False)
+        """Add to a part what one price bills for volumes that are known between bounds only."""
+        if rate.step <= 0 or not rate.each:
             return
         # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
         part.low += rate.each * (-Fraction(sum(each.low for each in group), rate.each) % rate.step)
