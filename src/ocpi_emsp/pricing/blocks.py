@@ -2,17 +2,17 @@
 
 Rules of this module:
 - this is a sieve for explanations, in place of a reckoning for each reading: what passes it is reckoned;
-- amounts are whole numbers of the small unit of fine.py, which is fast and near enough for a sieve;
+- amounts and volumes are whole numbers of the small unit of fine.py: fast, near enough for a sieve, and the same in
+  every decimal context;
 - it sees certain lines only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from decimal import Decimal
 from typing import Final, NamedTuple
 
-from ocpi_emsp.pricing.fine import fine
+from ocpi_emsp.pricing.fine import FINE, fine
 from ocpi_emsp.pricing.result import Line
 
 PER_UNIT: Final = {"Wh": 1000, "s": 3600}
@@ -26,7 +26,8 @@ class Piece(NamedTuple):
     dimension: str
     period: int | None
     component: tuple[int | None, int | None]
-    volume: Decimal
+    volume: int
+    """In the small unit of a Wh or second; likewise ``step``."""
     step: int
     price: int
     """Of one Wh or second, in the small unit."""
@@ -35,7 +36,7 @@ class Piece(NamedTuple):
     @property
     def cost(self) -> int:
         """What the bare volume costs."""
-        return int(self.volume * self.price)
+        return self.volume * self.price // FINE
 
 
 class Bill(NamedTuple):
@@ -60,14 +61,14 @@ class Bill(NamedTuple):
             if per is None:
                 fees += cost
             elif line.price is not None and line.measured:
-                place, step = (line.element, line.component), max(line.step_size or 0, 0)
-                price = fine(line.price) // per
-                pieces.append(Piece(line.dimension, line.period, place, line.measured, step, price, per))
+                place, step = (line.element, line.component), max(line.step_size or 0, 0) * FINE
+                price, volume = fine(line.price) // per, fine(line.measured)
+                pieces.append(Piece(line.dimension, line.period, place, volume, step, price, per))
         return cls(tuple(pieces), fees, total, fees + sum(each.cost for each in pieces))
 
     def most(self) -> int:
         """The most that blocks may add, without sign: one for each piece."""
-        return sum(each.step * abs(each.price) for each in self.pieces)
+        return sum(each.step // FINE * abs(each.price) for each in self.pieces)
 
     def stepped(self, reading: str) -> int:
         """The total under a reading of ``step``."""
@@ -80,7 +81,7 @@ class Bill(NamedTuple):
     def unfinished(self) -> int:
         """What the last block of each dimension costs, as far as it is used."""
         return sum(
-            int(_volume(group) % group[-1].step * group[-1].price)
+            _volume(group) % group[-1].step * group[-1].price // FINE
             for group in _grouped(self.pieces, lambda each: each.dimension)
             if group[-1].step
         )
@@ -116,20 +117,19 @@ def _grouped(pieces: Sequence[Piece], key: Callable[[Piece], Hashable]) -> Itera
     yield from groups.values()
 
 
-def _volume(group: Sequence[Piece]) -> Decimal:
-    return sum((each.volume for each in group), Decimal(0))
+def _volume(group: Sequence[Piece]) -> int:
+    return sum(each.volume for each in group)
 
 
 def _added(group: Sequence[Piece]) -> int:
     """What is added to volumes that are rounded together."""
     if not group or not group[-1].step:
         return 0
-    over = _volume(group) % group[-1].step
-    return int((group[-1].step - over) * group[-1].price) if over else 0
+    return -_volume(group) % group[-1].step * group[-1].price // FINE
 
 
 def _blocks(group: Sequence[Piece]) -> int:
     last, volume = group[-1], _volume(group)
     if not last.step:
-        return int(volume * last.price)
-    return last.price * last.per * (int(volume // last.step) + (volume % last.step > 0))
+        return volume * last.price // FINE
+    return last.price * last.per * -(-volume // last.step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import localcontext
+
 from attrs import evolve
 
 from ocpi_emsp.models import Cdr
@@ -16,6 +18,7 @@ from ocpi_emsp.pricing.plausibility.surroundings import (
     Neighbour,
     Surroundings,
 )
+from ocpi_emsp.pricing.plausibility.wording import ANY
 from ocpi_emsp.pricing.result import Audit, Reason
 
 __all__ = [
@@ -47,11 +50,12 @@ def suspicions(
     for the document alone.
     """
     connector = None if around is None else around.connector
-    found = list(of_document(cdr, amounts, settings, connector))
-    if around is not None:
-        found += of_surroundings(Neighbour.of(cdr), around, settings)
-        if cdr.total_cost >= 0:
-            found += of_prices(cdr, amounts, around, settings)
+    with localcontext(ANY):
+        found = list(of_document(cdr, amounts, settings, connector))
+        if around is not None:
+            found += of_surroundings(Neighbour.of(cdr), around, settings)
+            if cdr.total_cost >= 0:
+                found += of_prices(cdr, amounts, around, settings)
     return tuple(sorted(found, key=lambda reason: _ORDER[reason.code])) if found else ()
 
 

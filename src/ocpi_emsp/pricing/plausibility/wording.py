@@ -9,7 +9,8 @@ from typing import Final
 
 from ocpi_emsp.pricing.result import text
 
-_ANY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+ANY: Final = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Arithmetic that raises nothing, whatever the application has set for its own."""
 _LONGEST: Final = 40
 """Digits of a number that are written out."""
 
@@ -22,7 +23,7 @@ def seconds(start: datetime, end: datetime) -> Decimal:
 
 def above(one: Decimal, other: Decimal, by: Decimal = Decimal(0)) -> bool:
     """Whether ``one`` is greater than ``other`` by more than ``by``."""
-    with localcontext(_ANY):
+    with localcontext(ANY):
         return one - other > by
 
 
@@ -33,7 +34,7 @@ def differ(one: Decimal, other: Decimal, by: Decimal) -> bool:
 
 def product(*factors: Decimal | int) -> Decimal:
     """The product, to 50 digits."""
-    with localcontext(_ANY):
+    with localcontext(ANY):
         found = Decimal(1)
         for factor in factors:
             found *= factor
@@ -51,7 +52,7 @@ def rounded(number: Decimal) -> str:
     """A number that was reckoned, to three decimals."""
     if abs(number.adjusted()) > _LONGEST:
         return f"{number:.3E}"
-    with localcontext(_ANY):
+    with localcontext(ANY):
         return text(round(number, 3)) or "0"
 
 
