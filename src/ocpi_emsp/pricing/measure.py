@@ -91,9 +91,13 @@ def measured(cdr: Cdr, connector: UsedConnector) -> Measured:
         volumes = _added_up(periods[index], index, end - start, signs)
         reported.update(volumes)
         rows.append(MeteredPeriod(index, start, end, **volumes))
+    start = epoch(cdr.start_date_time)
+    if not rows:
+        # A CDR without periods has a session all the same: its fees are due, and its totals may be divided.
+        rows.append(MeteredPeriod(0, start, max(stop, start)))
     return Measured(
         metered=Metered(
-            start=epoch(cdr.start_date_time),
+            start=start,
             stop=stop,
             periods=tuple(rows),
             voltage=connector.voltage,

@@ -74,7 +74,7 @@ def _with_time(cdr: Cdr, metered: Metered, *, parked: bool) -> Metered:
     """The charging time of each period where it is known, else of the session."""
     charging = _charging(cdr, metered)
     times = [each.end - each.start - (each.parking or 0) for each in metered.periods]
-    fits = min(times) >= 0 and abs(sum(times) - charging) <= _rounding(cdr) and not parked
+    fits = min(times, default=-1) >= 0 and abs(sum(times) - charging) <= _rounding(cdr) and not parked
     if not fits:
         return evolve(metered, whole_seconds=charging)
     periods = (each._replace(seconds=time) for each, time in zip(metered.periods, times, strict=True))

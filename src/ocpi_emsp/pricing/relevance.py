@@ -153,6 +153,8 @@ class _Sieve:
         if self.bill is None or len(prices) > 1:
             return True
         price, rest = fine(prices.pop()), self.bill.total - self.bill.fees
+        if not price:
+            return False  # a fee of 1e-59 is nothing in the small unit
         counts = (0, (self.claimed - rest + price // 2) // price)
         near = [each for each in counts if self._is_near(rest + price * each)]
         self._fees = near[0] if near else None
