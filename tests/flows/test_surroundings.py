@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
+import anyio
 from attrs import define, frozen
 
 from flows.reconcile_desk import START, changed, place
@@ -15,6 +16,7 @@ from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.ports import Key, Kind, Page, Query, Record, Transaction
+from ocpi_emsp.pricing import REASONS
 from ocpi_emsp.pricing.plausibility import Surroundings, suspicions
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.testing.cpo import samples
@@ -59,8 +61,8 @@ class Told:
         evses = [self.record(Kind.EVSE, each, each["uid"], name) for each in whole["evses"]]
         return [self.record(Kind.LOCATION, bare, name), *evses]
 
-    def tariff(self, name: str, currency: str) -> Record:
-        return self.record(Kind.TARIFF, samples.tariff(name, currency=currency), name)
+    def tariff(self, name: str, currency: str, **changes: Any) -> Record:
+        return self.record(Kind.TARIFF, changed(samples.tariff(name, currency=currency), changes), name)
 
     def token(self, uid: str = "", **changes: Any) -> Record:
         made = samples.token(uid or f"U{self.number}", auth_id=self.driver)
@@ -71,6 +73,22 @@ class Told:
 def at(location: str, evse: int | None = 0, **changes: Any) -> Document:
     """A changed copy of a place."""
     return place(location, evse, **changes)
+
+
+def weak() -> Document:
+    """A connector of 11 kW: in the hour of a session, with a tenth more, 12.1 kWh."""
+    return samples.connector() | {"amperage": 16}
+
+
+def ending(after: timedelta) -> Document:
+    """A session that ends so long after its start."""
+    return {"stop_date_time": stamp(START + after), "last_updated": stamp(START + after + HOUR)}
+
+
+def period(minute: int) -> Document:
+    """A charging period, so many minutes after the start."""
+    energy = {"type": "ENERGY", "volume": Decimal("12.5")}
+    return {"start_date_time": stamp(START + minute * HOUR / 60), "dimensions": [energy]}
 
 
 OTHER_EVSE: dict[str, Any] = {"evse_id": "NL*TNM*E999"}
@@ -128,6 +146,34 @@ STORIES: list[Story] = [
                                                        it.token()], []),
     ("a month at the charger, and twice",
      lambda it: [long(it.cdr()), long(it.cdr("C2")), it.token()], ["duplicate", "session.long"]),
+    ("more than the connector gives", lambda it: [it.cdr(total_energy=Decimal(25)), it.token()], ["power.exceeded"]),
+    ("the stored connector is the stronger one",
+     lambda it: [it.cdr(total_energy=Decimal(25), location=at("LOC1", connectors=[weak()])), it.location(), it.token()],
+     ["power.exceeded"]),
+    ("all of 16 A", lambda it: [it.cdr(location=at("LOC1", connectors=[weak()])), it.token()], ["power.exceeded"]),
+    ("all of 16 A, stored with 32", lambda it: [it.cdr(location=at("LOC1", connectors=[weak()])), it.location(),
+                                                it.token()], []),
+    ("a total of 0 of a stored tariff",
+     lambda it: [it.cdr(total_cost=Decimal(0)), it.tariff("TAR1", "EUR"), it.token()],
+     ["energy.without_cost", "cost.zero"]),
+    ("a total of 0 of a tariff that came later",
+     lambda it: [it.cdr(total_cost=Decimal(0)), it.tariff("TAR1", "EUR", last_updated=stamp(START + DAY)), it.token()],
+     ["energy.without_cost"]),
+    ("cost without energy", lambda it: [it.cdr(total_energy=Decimal(0)), it.token()], ["cost.without_energy"]),
+    ("a tariff dearer than the published one",
+     lambda it: [it.cdr(tariffs=[samples.tariff(energy_price=Decimal("0.31"))]), it.tariff("TAR1", "EUR"), it.token()],
+     ["tariff.dearer"]),
+    ("a tariff cheaper than the published one",
+     lambda it: [it.cdr(tariffs=[samples.tariff(energy_price=Decimal("0.29"))]), it.tariff("TAR1", "EUR"), it.token()],
+     []),
+    ("a day and a bit", lambda it: [it.cdr(**ending(25 * HOUR)), it.token()], ["session.long"]),
+    ("half a minute", lambda it: [it.cdr(**ending(HOUR / 120)), it.token()],
+     ["power.exceeded", "session.short", "periods.after_stop"]),
+    ("the first period is late", lambda it: [it.cdr(charging_periods=[period(10)]), it.token()], ["periods.late"]),
+    ("the last period is after the end", lambda it: [it.cdr(charging_periods=[period(0), period(80)]), it.token()],
+     ["periods.after_stop"]),
+    ("2,000 kWh in a month", lambda it: [it.cdr(total_energy=Decimal(2000), **ending(10 * DAY)), it.token()],
+     ["session.long", "energy.high"]),
     ("nothing else can be read", lambda it: [it.cdr(), it.token(), *broken(it)], []),
 ]  # fmt: skip
 
@@ -151,24 +197,45 @@ def broken(it: Told) -> list[Record]:
     return [Record(key, b"{}", START, START) for key in keys]
 
 
-def test_what_is_around_a_cdr_is_found(any_store: MemoryStore | SqlStore) -> None:
+def test_an_audit_and_a_reconciliation_name_what_is_suspicious(any_store: MemoryStore | SqlStore) -> None:
     emsp = offline_emsp(store=any_store)
     context = emsp._contexts()
     told = [Told(number) for number in range(len(STORIES))]
     written = [flat(tell(it)) for it, (_, tell, _) in zip(told, STORIES, strict=True)]
 
-    async def look() -> list[tuple[str, list[str]]]:
+    async def put() -> None:
         async with context.store.transaction() as tx:
             for each in written:
                 for record in sorted(each, key=lambda record: record.key.kind == Kind.EVSE):
                     await tx.put(record)
-        gatherer, found = Gatherer(context), []
-        async with context.store.transaction(read_only=True) as tx:
-            for (name, _, _), records in zip(STORIES, written, strict=True):
-                found.append((name, await suspected(gatherer, tx, records[0].key)))
-        return found
 
-    assert run(look()) == [(name, expected) for name, _, expected in STORIES]
+    run(put())
+    for (name, _, expected), records in zip(STORIES, written, strict=True):
+        _, country_code, party_id, cdr_id, _ = records[0].key
+        party = f"{country_code}-{party_id}"
+        audited = [each.code for each in emsp.cdrs.audit(party, cdr_id).reasons if REASONS[each.code].plausibility]
+        found = emsp.partner(party).reconcile(date_from=START - 9 * DAY).suspicious
+        reconciled = [each.code for each in found if each.cdr.id.upper() == cdr_id]
+        # the times of a session are a difference in a reconciliation
+        assert (name, audited, reconciled) == (name, expected, [code for code in expected if code != "session.times"])
+
+
+def test_it_is_the_same_awaited() -> None:
+    emsp, it = offline_emsp(), Told(1)
+    context = emsp._contexts()
+
+    async def put() -> None:
+        async with context.store.transaction() as tx:
+            for record in (it.cdr(), it.cdr("C2"), it.token()):
+                await tx.put(record)
+
+    async def look() -> list[str]:
+        audit = await emsp.aio.cdrs.audit("NL-001", "C1")
+        found = await emsp.aio.partner("NL-001").reconcile()
+        return [each.code for each in (*audit.reasons, *found.suspicious)]
+
+    run(put())
+    assert anyio.run(look) == ["tariff.missing", "duplicate", "duplicate", "duplicate"]
 
 
 def flat(records: Sequence[Record | list[Record]]) -> list[Record]:
