@@ -35,7 +35,7 @@ from ocpi_emsp.wire import Request
 from samples import location
 
 TITLE = "## Audit"
-SIZES = {1: 300, 2: 300, 3: 200, 4: 200, 96: 30, 1_000: 3, 10_000: 1}
+SIZES = {1: 100, 2: 100, 3: 100, 4: 100, 96: 10, 1_000: 1, 10_000: 1}
 """Charging periods, and how often each side is called in a round."""
 MONTHS = (1_000, 100_000)
 TOKEN = "token-of-the-cpo"

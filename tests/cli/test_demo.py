@@ -10,8 +10,8 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2 as httpx
@@ -19,13 +19,17 @@ import pytest
 from attrs import evolve
 
 from cli.conftest import Command
+from ocpi_emsp import audit
 from ocpi_emsp.cli import demo
-from ocpi_emsp.cli.demo import handshakes, parties, pulls, pushes, rows, stage, story
-from ocpi_emsp.cli.demo.audited import EXPECTED
+from ocpi_emsp.cli.demo import audits, handshakes, parties, pulls, pushes, rows, stage, story
+from ocpi_emsp.cli.demo.audited import not_reached
 from ocpi_emsp.cli.demo.rows import ALWAYS_ON, Call, Result, Rows, Seen
 from ocpi_emsp.cli.errors import Outside
+from ocpi_emsp.pricing import Audit
 from ocpi_emsp.resources.client import AsyncClient
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.overcharging import OVERCHARGES
 
 MATRIX = SupportMatrix.default()
 FULL = SupportMatrix.full()
@@ -184,15 +188,36 @@ def test_what_is_switched_off_by_mistake_is_named() -> None:
     assert failed(result) == {line[:-1] for line in LINES if not line[-1]}
 
 
-def test_an_audit_that_is_not_as_it_should_be_is_named_and_the_exit_status_is_1(
+def test_an_audit_that_is_not_as_it_should_be_is_named() -> None:
+    """A CPO whose second CDR is 1.00 too much, where 3.00 is expected."""
+    kinds = {"CDR1": "right", "CDR2": "beyond-price-change", "CDR3": "price-change"}
+
+    async def nothing(*_: object, **__: object) -> None: ...
+
+    async def audited(_: object, cdr: str) -> Audit:
+        return audit(OVERCHARGES[kinds[cdr]](samples.cdr(cdr, tariffs=[samples.tariff()])))
+
+    emsp = SimpleNamespace(partner=lambda _: SimpleNamespace(sync=nothing), cdrs=SimpleNamespace(audit=audited))
+    cpo = SimpleNamespace(country_code="DE", party_id="ABC", control=nothing)
+    staged: Any = SimpleNamespace(abc=cpo, emsp=SimpleNamespace(aio=emsp))
+    found = asyncio.run(audits.pull_and_audit(staged))
+    assert [(each.cdr, each.ok) for each in found] == [("CDR1", True), ("CDR2", False), ("CDR3", True)]
+    assert found[1].what_happened == "wrong: 7.75 EUR is 1.00 too much"  # 12.5 kWh at 0.50, 0.50 of parking, and 1.00
+
+
+def test_the_exit_status_is_1_where_audits_are_not_as_they_should_be(
     monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    rounded = [(cdr, verdict, Decimal(4) if cdr == "CDR2" else difference) for cdr, verdict, difference in EXPECTED]
-    monkeypatch.setattr("ocpi_emsp.cli.demo.audits.EXPECTED", rounded)
+    async def without_audits(*_: object) -> Result:
+        return Result(rows=(), audits=not_reached("why"), seconds=1.0)
+
+    monkeypatch.setattr(demo, "demonstrate", without_audits)
     ended = command("demo", "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["summary"]["failed"]) == (1, 0)
-    assert [audit["ok"] for audit in document["audits"]] == [True, False, True]
+    assert [(each["verdict"], each["what_happened"], each["ok"]) for each in document["audits"]] == [
+        (None, "why", False)
+    ] * 3
 
 
 @pytest.mark.parametrize("preset", ["endless-pages", "uncounted", "html-errors"])
