@@ -29,7 +29,7 @@ from measure import ROUNDS, UNBOUNDED, Result, compare
 from ocpi_emsp import Emsp, Limits, audit
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
-from ocpi_emsp.pricing import Verdict
+from ocpi_emsp.pricing import Explanation, Verdict
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.wire import Request
 from samples import location
@@ -133,6 +133,13 @@ def results() -> Iterator[Result]:
             assert found.verdict is verdict, (periods, found)
             name = f"CDR, {periods:,} {'period' if periods == 1 else 'periods'}, {verdict}"
             yield compare(name, partial(audit, data), partial(json.loads, data), calls)
+            if verdict is Verdict.WRONG:
+                yield compare(f"{name}, explained", partial(explained, data), partial(json.loads, data), calls)
+
+
+def explained(data: bytes) -> tuple[Explanation, ...]:
+    """The explanations of an audit, which are looked for once they are read."""
+    return audit(data).explanations
 
 
 # --- a month --------------------------------------------------------------------------------------------------------
