@@ -94,9 +94,9 @@ def test_a_wrong_total_costs_few_reckonings(monkeypatch: pytest.MonkeyPatch) -> 
     """Readings that cannot matter are not tried: there are 35."""
     reckoned: list[str] = []
 
-    def counted(metered: Metered, priced: Tariff, readings: Readings, zone: tzinfo) -> Reckoning:
+    def counted(metered: Metered, priced: Tariff, readings: Readings, zone: tzinfo, cells: int) -> Reckoning:
         reckoned.append(priced.id)
-        return reckon(metered, priced, readings, zone)
+        return reckon(metered, priced, readings, zone, cells)
 
     monkeypatch.setattr(appraisal, "reckon", counted)
     rich = tariff(

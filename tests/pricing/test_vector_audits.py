@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, Inexact, localcontext
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,8 @@ from attrs import evolve
 
 from ocpi_emsp import Cdr, Tariff, decode
 from ocpi_emsp.pricing import Audit, Readings, audit
+from ocpi_emsp.pricing.clock import Clock, Slice
+from ocpi_emsp.pricing.limits import MAX_CELLS
 from ocpi_emsp.pricing.readings import CHOICES
 from pricing.vectors import amounts, cdr, given, vectors, verdict
 
@@ -77,3 +79,21 @@ def same(found: Decimal | None, wanted: Fraction | None) -> bool:
     if found is None or wanted is None:
         return found is None and wanted is None
     return abs(Fraction(found) - wanted) <= NEAR
+
+
+def test_zones_share_the_work_of_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+    walk = Clock._walk
+
+    def counted(clock: Clock, *args: Any) -> Iterator[Slice]:
+        nonlocal steps
+        for each in walk(clock, *args):
+            steps += 1
+            yield each
+
+    monkeypatch.setattr(Clock, "_walk", counted)
+    start, stop = "1970-01-02T00:00:00Z", "2024-03-05T17:00:00Z"
+    long = {**ALL["undecidable: zone not known"], "session": [start, stop], "periods": [[start, {"ENERGY": 10}]]}
+    found = audit(cdr(long))
+    assert "work.limit" in {each.code for each in found.reasons}
+    assert MAX_CELLS // 2 < steps < 2 * MAX_CELLS

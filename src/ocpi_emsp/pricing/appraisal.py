@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.pricing.exact import Rational, decimal, moment, rational
 from ocpi_emsp.pricing.features import Features, features, ids
+from ocpi_emsp.pricing.limits import MAX_CELLS
 from ocpi_emsp.pricing.metered import Metered
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
@@ -122,7 +123,8 @@ def _zones(case: Case, place: int) -> tuple[tzinfo, ...]:
 
 
 def _over_zones(candidate: Candidate, way: Metered, zones: tuple[tzinfo, ...], readings: Readings) -> Reckoning:
-    found = [_placed(reckon(way, candidate.tariff, readings, zone), candidate) for zone in zones]
+    cells = MAX_CELLS // len(zones)  # a session of decades may not be walked through once for each zone of the earth
+    found = [_placed(reckon(way, candidate.tariff, readings, zone, cells), candidate) for zone in zones]
     more = f"{len(zones)} offsets are possible."
     return _hull(way, found, lambda: reason("zone.unknown", "/location/time_zone", more))
 

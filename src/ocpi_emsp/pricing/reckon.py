@@ -19,7 +19,7 @@ from ocpi_emsp.models import Tariff
 from ocpi_emsp.pricing.choice import Chooser
 from ocpi_emsp.pricing.divide import Divider
 from ocpi_emsp.pricing.flat import Fees, ever_active
-from ocpi_emsp.pricing.limits import Budget
+from ocpi_emsp.pricing.limits import MAX_CELLS, Budget
 from ocpi_emsp.pricing.lines import Lines
 from ocpi_emsp.pricing.metered import Metered
 from ocpi_emsp.pricing.money import Amount
@@ -46,13 +46,18 @@ class Reckoning:
     """Their pointers lead into the CDR, or, where they begin with ``/elements``, into the tariff."""
 
 
-def reckon(metered: Metered, tariff: Tariff, readings: Readings, zone: tzinfo | None) -> Reckoning:
-    """What a session costs under a tariff. ``zone`` is that of the location; None where no price asks for it."""
+def reckon(
+    metered: Metered, tariff: Tariff, readings: Readings, zone: tzinfo | None, cells: int = MAX_CELLS
+) -> Reckoning:
+    """What a session costs under a tariff. ``zone`` is that of the location; None where no price asks for it.
+
+    ``cells``: so many divisions are looked at.
+    """
     index = TariffIndex(tariff, readings, zone or UTC)
     if index.absurd is not None:
         return Reckoning(None, None, (), (_reason("number.absurd", index.absurd),))
     chooser = Chooser(index, readings)
-    budget = Budget()
+    budget = Budget(cells)
     divider = Divider(chooser, readings, metered.start, budget)
     rows = spans(metered, readings.power, index.power is not None)
     dimensions: tuple[str, ...] = (ENERGY, TIME, PARKING_TIME)
