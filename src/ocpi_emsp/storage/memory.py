@@ -212,6 +212,10 @@ class _MemoryTransaction:
         elif query.id is not None:
             records = {key: records[key] for key in self._store._ids.get((query.kind, query.id), ())}
         changed = {key: record for key, record in self._records.items() if key.kind == query.kind}
+        if changed and asks_for_charges(query):
+            changed = {
+                key: each if each and is_asked_for(charge_of(each), query) else None for key, each in changed.items()
+            }
         if changed:
             merged = dict(records)
             for key, record in changed.items():
@@ -339,7 +343,6 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.received_from is None or query.received_from <= record.received_at)
         and (query.received_to is None or record.received_at < query.received_to)
         and (query.id is None or query.id == key.id)
-        and (not asks_for_charges(query) or is_asked_for(charge_of(record), query))
         and (query.id_in_any_case is None or query.id_in_any_case.lower() == key.id.lower())
         and (query.at is None or _held(record, query.at))
     )

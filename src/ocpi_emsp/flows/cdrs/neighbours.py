@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import OcpiError
@@ -27,6 +27,8 @@ from ocpi_emsp.pricing.plausibility import KnownSession, Neighbour
 
 NEIGHBOURS: Final = 100
 """CDRs of one driver, or at one location, that are looked at beside a CDR; and sessions."""
+_HELD: Final = 4096
+"""Summaries that are held."""
 DAY: Final = timedelta(days=1)
 CLOCKS: Final = timedelta(minutes=1, seconds=1)
 """How far two clocks are apart that show the same moment."""
@@ -34,9 +36,29 @@ _ZONES: Final = timedelta(hours=15)
 """How far two clocks are apart of which one shows another zone's time."""
 
 
-async def other_cdrs(tx: Transaction, record: Record, cdr: Cdr, reference: str | None) -> dict[Key, CdrSummary]:
+@define
+class CdrReader:
+    """Reads summaries of CDRs, and holds some: of CDRs that are looked at one after the other, many are neighbours."""
+
+    _summaries: Summaries = field(factory=Summaries, init=False)
+    _held: dict[tuple[Key, int], CdrSummary | None] = field(factory=dict, init=False)
+
+    def read(self, record: Record) -> CdrSummary | None:
+        """The summary; None for a CDR that cannot be read: it has to do with nothing."""
+        name = record.key, record.revision
+        if name not in self._held:
+            if len(self._held) >= _HELD:
+                self._held.clear()
+            cdr = _read(Cdr, record)
+            self._held[name] = self._summaries.of_cdr(cdr, record) if isinstance(cdr, Cdr) else None
+        return self._held[name]
+
+
+async def other_cdrs(
+    tx: Transaction, record: Record, cdr: Cdr, reference: str | None, reader: CdrReader
+) -> dict[Key, CdrSummary]:
     """The CDRs that may have to do with this one, by their keys; ``reference``: the id of one that it names."""
-    owner, found, summaries = _owner(record.key), dict[Key, Record](), Summaries()
+    owner, found = _owner(record.key), dict[Key, Record]()
     for window in _windows(cdr):
         for spelling in _in_any_case(cdr.auth_id):
             found |= await _charged(tx, evolve(window, auth_id=spelling))
@@ -47,8 +69,8 @@ async def other_cdrs(tx: Transaction, record: Record, cdr: Cdr, reference: str |
         named = await tx.get(received_key(Kind.CDR, owner, reference))
         found |= {} if named is None else {named.key: named}
     found.pop(record.key, None)
-    read = ((key, each, _read(Cdr, each)) for key, each in found.items())
-    return {key: summaries.of_cdr(other, each) for key, each, other in read if isinstance(other, Cdr)}
+    read = ((key, reader.read(each)) for key, each in found.items())
+    return {key: summary for key, summary in read if summary is not None}
 
 
 def _windows(cdr: Cdr) -> Iterator[Query]:

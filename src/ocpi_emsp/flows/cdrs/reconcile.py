@@ -37,7 +37,8 @@ from ocpi_emsp.flows.cdrs.summaries import Summaries
 from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.inbound.stored import Reader, Whole, as_stored, every, find, reader
-from ocpi_emsp.flows.parties.party import Party, find_party
+from ocpi_emsp.flows.parties.hub_owners import connection_of
+from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.flows.parties.profile_plausibility import plausibility_of_party
 from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.models import Cdr, Session, SessionStatus
@@ -201,7 +202,7 @@ class _Documents:
     async def look_up_party(self) -> None:
         """Read the profile of the party that the CDRs come from."""
         async with self.context.store.transaction(read_only=True) as tx:
-            self._party = await find_party(tx, self.country_code, self.party_id)
+            self._party = await connection_of(tx, (self.country_code, self.party_id))
 
     @property
     def settings(self) -> Plausibility:

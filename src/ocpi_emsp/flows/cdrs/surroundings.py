@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ocpi_emsp.flows.cdrs.known_places import Place, known_place
 from ocpi_emsp.flows.cdrs.known_tokens import known_token
-from ocpi_emsp.flows.cdrs.neighbours import neighbour, other_cdrs, session_of
+from ocpi_emsp.flows.cdrs.neighbours import CdrReader, neighbour, other_cdrs, session_of
 from ocpi_emsp.flows.cdrs.published import published_tariff
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
@@ -41,6 +41,7 @@ class Gatherer:
 
     context: Context
     now: datetime = field()
+    _reader: CdrReader = field(factory=CdrReader, init=False)
     _places: dict[tuple[Owner, ChargingPlace], Place] = field(factory=dict, init=False)
     _tokens: dict[str, KnownToken | None] = field(factory=dict, init=False)
     _samples: dict[tuple[Owner, int], Mapping[Key, str]] = field(factory=dict, init=False)
@@ -56,7 +57,7 @@ class Gatherer:
         """What is known around a stored CDR; ``party``: the one that its objects come from, for its profile."""
         place = await self._place(tx, record, cdr, party)
         reference = credit_reference(record) if cdr.total_cost < 0 else None
-        others = await other_cdrs(tx, record, cdr, reference)
+        others = await other_cdrs(tx, record, cdr, reference, self._reader)
         equal_ids = party is not None and party.profile.cdr_id_is_session_id
         return Surroundings(
             now=self.now,
