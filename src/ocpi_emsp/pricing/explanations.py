@@ -138,7 +138,7 @@ def _rounded_down(
 
 def _energy(case: CdrCase, ruling: Ruling, readings: Readings) -> Iterator[Explanation]:
     bound = ruling.beyond
-    if "wh" not in case.measured.reported or bound is None:
+    if "wh" not in case.measured.reported or bound is None or _work(ruling) > MAX_TRIED:
         return
     claimed, amount = size(case.claimed), size(bound)
     if claimed * _FAR < amount and _is_right(case, readings, Fraction(1, _A_THOUSAND)):
