@@ -296,13 +296,6 @@ def test_so_many_tariffs_are_a_limit_with_a_name() -> None:
     assert (found.verdict, found.low, codes(found)) == (UNDECIDABLE, None, ["work.limit"])
 
 
-def test_a_session_of_decades_without_a_zone_is_a_limit_with_a_name() -> None:
-    """53 offsets, and the windows of 54 years in each."""
-    nowhere = location(time_zone=..., country="XXX")
-    found = audit(cdr(3, EVENING, start_date_time="1970-01-02T00:00:00Z", location=nowhere))
-    assert (found.verdict, found.low, codes(found)[0]) == (UNDECIDABLE, None, "work.limit")
-
-
 def test_a_fee_of_nearly_nothing_explains_nothing() -> None:
     found = audit(cdr(5, tariff([price("ENERGY", "0.30"), price("FLAT", "1e-59")])))
     assert (found.verdict, found.explanations) == (WRONG, ())

@@ -28,9 +28,8 @@ from ocpi_emsp.pricing.zones import Zones
 
 MAX_POSSIBILITIES: Final = 400
 """Possibilities that are reckoned: tariffs, times zones, times dimensions that may be missing."""
-MAX_PERIODS: Final = 100_000
-"""Charging periods, and days where windows count, that are reckoned over all possibilities."""
-_DAY: Final = 86400
+MAX_PERIODS: Final = 200_000
+"""Charging periods that are reckoned, over all possibilities."""
 
 
 @frozen(kw_only=True)
@@ -85,17 +84,11 @@ def appraise(case: Case, readings: Readings) -> Reckoning:
     """What the session costs, over all possibilities."""
     possible = [case.possible(case.features_of(place), case.metered, readings) for place in range(len(case.candidates))]
     reckonings = sum(len(each.ways) * len(_zones(case, place)) for place, each in enumerate(possible))
-    if reckonings > 1 and (reckonings > MAX_POSSIBILITIES or reckonings * _length(case) > MAX_PERIODS):
+    if reckonings > MAX_POSSIBILITIES or reckonings * len(case.metered.periods) > MAX_PERIODS:
         return undecided(reason("work.limit", more=f"It would be reckoned {reckonings} times."))
     found = [_of_tariff(case, place, each, readings) for place, each in enumerate(possible)]
     names = ids(each.tariff for each in case.candidates)
     return _hull(case.metered, found, lambda: reason("tariff.ambiguous", more=f"They are {names}."))
-
-
-def _length(case: Case) -> int:
-    """The periods of a session, and its days where a price asks for the clock."""
-    days = (case.metered.stop - case.metered.start) // _DAY if case.has_clock else 0
-    return len(case.metered.periods) + days
 
 
 def _of_tariff(case: Case, place: int, possible: Possible, readings: Readings) -> Reckoning:

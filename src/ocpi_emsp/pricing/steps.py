@@ -72,7 +72,14 @@ class Rounding:
         elif self._step == "session_last_sequence":
             self._of_last([part for part in parts if part.dimension in (TIME, PARKING_TIME)], charging, parking)
         else:
-            self._of_last([*charging, *parking], charging, parking)
+            self._parking_first(charging, parking)
+
+    def _parking_first(self, charging: Group, parking: Group) -> None:
+        """Round the parking that is priced; the charging where no parking is."""
+        last, priced = _last(parking)
+        self._round(parking)  # where none of it has a price, there is nothing to round
+        if not priced:
+            self._round(charging, certain=not last)
 
     def _of_last(self, times: Group, charging: Group, parking: Group) -> None:
         """Round the one of two times that comes last."""
