@@ -6,6 +6,7 @@ Every run of the suite draws the same examples, so that a red run can be repeate
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -42,6 +43,21 @@ pytest.register_assert_rewrite("served.support", "served.partner", "served.cases
 # No deadline: how long an example takes says how busy the machine is, and what hangs is ended by the test's timeout.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_collection() -> None:
+    """Collect without looking for garbage: what is collected stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves, and what they import, out of each search for garbage.
+
+    There are 850,000 such objects in the whole suite; a look at all of them takes 0.8 s, every 30 tests or so.
+    """
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
