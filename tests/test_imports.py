@@ -28,6 +28,16 @@ LAYERS = (
     "url_policy",
     "models",
     "codec",
+    "pricing.exact",
+    "pricing.readings",
+    "pricing.reasons",
+    "pricing.result",
+    "pricing.currencies",
+    "pricing.places",
+    "pricing.session",
+    "pricing.reckoning",
+    "pricing.verdict",
+    "pricing.plausibility",
     "pricing",  # documents in; what it reckons with is PURE
     "check",
     "report",
@@ -443,3 +453,15 @@ def test_checking_a_document_loads_neither_an_http_client_nor_a_store() -> None:
         "print(report.ok, sorted(loaded))"
     )
     assert printed == "False []\n"
+
+
+@pytest.mark.parametrize(
+    ("imported", "unused"),
+    [
+        ("import ocpi_emsp.wire", "pricing"),
+        ("import ocpi_emsp.report", "pricing"),
+        ("import ocpi_emsp.events", "pricing.documents"),
+    ],
+)
+def test_prices_are_loaded_where_they_are_reckoned(imported: str, unused: str) -> None:
+    assert python(f"{imported}\nprint('ocpi_emsp.{unused}' in sys.modules)") == "False\n"

@@ -1,4 +1,4 @@
-"""The table of ``ocpi_emsp/pricing/country_zones.py``: ``python docs/tools/country_zones.py [zone.tab]``.
+"""The table of ``ocpi_emsp/pricing/session/country_zones.py``: ``python docs/tools/country_zones.py [zone.tab]``.
 
 Rules of this module: a row for each country of the ``zone.tab`` of the IANA database, with its codes of ISO 3166-1.
 """

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from ocpi_emsp import Cdr, Tariff, decode
-from ocpi_emsp.pricing import Readings, Verdict, appraisal, audit, explanations
-from ocpi_emsp.pricing.metered import Metered
+from ocpi_emsp.pricing import Readings, Verdict, audit
 from ocpi_emsp.pricing.readings import others
-from ocpi_emsp.pricing.reckon import Reckoning, reckon
+from ocpi_emsp.pricing.reckoning.reckon import Reckoning, reckon
+from ocpi_emsp.pricing.session.metered import Metered
+from ocpi_emsp.pricing.verdict import appraisal, explanations
 from pricing.documents import STOP, as_bytes, cdr, period, price, tariff
 from pricing.vectors import cdr as of_vector
 from pricing.vectors import given, vectors, verdict

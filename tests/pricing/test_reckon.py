@@ -14,8 +14,8 @@ from ocpi_emsp.codec import decode
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.pricing import Readings
 from ocpi_emsp.pricing.exact import decimal, epoch, moment, seconds
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
-from ocpi_emsp.pricing.reckon import Reckoning, reckon
+from ocpi_emsp.pricing.reckoning.reckon import Reckoning, reckon
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 NOON = epoch(datetime(2024, 3, 5, 12, tzinfo=UTC))
 HOUR = 3600

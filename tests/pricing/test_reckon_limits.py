@@ -11,13 +11,13 @@ import pytest
 
 from ocpi_emsp.models import Tariff
 from ocpi_emsp.pricing import Readings
-from ocpi_emsp.pricing.axis import Axis, Limit, Match
-from ocpi_emsp.pricing.choice import Chooser
-from ocpi_emsp.pricing.clock import Clock, Window
 from ocpi_emsp.pricing.exact import absurd, epoch
-from ocpi_emsp.pricing.limits import MAX_CELLS, Budget, TooManySteps
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
-from ocpi_emsp.pricing.reckon import reckon
+from ocpi_emsp.pricing.reckoning.axis import Axis, Limit, Match
+from ocpi_emsp.pricing.reckoning.choice import Chooser
+from ocpi_emsp.pricing.reckoning.clock import Clock, Window
+from ocpi_emsp.pricing.reckoning.limits import MAX_CELLS, Budget, TooManySteps
+from ocpi_emsp.pricing.reckoning.reckon import reckon
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 from pricing.test_reckon import NOON, bounds, reckoned, tariff
 
 DAY = 86400

@@ -14,9 +14,9 @@ from attrs import evolve
 
 from ocpi_emsp import Cdr, Tariff, decode
 from ocpi_emsp.pricing import Audit, Readings, audit
-from ocpi_emsp.pricing.clock import Clock, Slice
-from ocpi_emsp.pricing.limits import MAX_CELLS
 from ocpi_emsp.pricing.readings import CHOICES
+from ocpi_emsp.pricing.reckoning.clock import Clock, Slice
+from ocpi_emsp.pricing.reckoning.limits import MAX_CELLS
 from pricing.vectors import amounts, cdr, given, vectors, verdict
 
 ALL = dict(vectors())

@@ -13,7 +13,7 @@ from ocpi_emsp.cli.payloads import Part
 from ocpi_emsp.codec import decode
 from ocpi_emsp.errors import InvalidObject, NotJson
 from ocpi_emsp.pricing import Readings
-from ocpi_emsp.pricing.zones import require_zone
+from ocpi_emsp.pricing.session.zones import require_zone
 
 
 def settings_of(texts: Sequence[str]) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from attrs import evolve
 
 from ocpi_emsp.models import Cdr, Location
-from ocpi_emsp.pricing.judge import judge
 from ocpi_emsp.pricing.plausibility import DEFAULT, Amounts, Plausibility, Surroundings, with_suspicions
 from ocpi_emsp.pricing.result import Audit
+from ocpi_emsp.pricing.verdict.judge import judge
 
 
 def beside(

@@ -29,12 +29,12 @@ from ocpi_emsp.models import (
     TariffElement,
     TariffRestrictions,
 )
-from ocpi_emsp.pricing.judge import judge
 from ocpi_emsp.pricing.plausibility import Amounts, suspicions
-from ocpi_emsp.pricing.quote import estimate
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Audit, Plan, Quote
-from ocpi_emsp.pricing.zones import require_zone
+from ocpi_emsp.pricing.session.zones import require_zone
+from ocpi_emsp.pricing.verdict.estimate import estimate
+from ocpi_emsp.pricing.verdict.judge import judge
 from ocpi_emsp.scalars import given
 
 T = TypeVar("T")

@@ -31,9 +31,9 @@ from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing import Audit, Readings
 from ocpi_emsp.pricing.beside import beside
 from ocpi_emsp.pricing.documents import unregarded
-from ocpi_emsp.pricing.judge import judge
-from ocpi_emsp.pricing.measure import used_connector
 from ocpi_emsp.pricing.plausibility import Plausibility, Surroundings
+from ocpi_emsp.pricing.session.measure import used_connector
+from ocpi_emsp.pricing.verdict.judge import judge
 from ocpi_emsp.scalars import given
 
 GivenReadings: TypeAlias = Readings | Mapping[str, Any] | None

@@ -25,9 +25,9 @@ from ocpi_emsp.flows.parties.hub_owners import connection_of
 from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.ports import Kind, Owner, Query
 from ocpi_emsp.pricing import CHOICES, Readings, Verdict
-from ocpi_emsp.pricing.cdr_case import CdrCase
-from ocpi_emsp.pricing.explanations import explain
-from ocpi_emsp.pricing.ruling import Ruling
+from ocpi_emsp.pricing.verdict.cdr_case import CdrCase
+from ocpi_emsp.pricing.verdict.explanations import explain
+from ocpi_emsp.pricing.verdict.ruling import Ruling
 
 SAMPLE: Final = 100
 """CDRs that are audited: a habit of a partner shows in fewer."""

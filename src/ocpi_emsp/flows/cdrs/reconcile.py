@@ -44,9 +44,9 @@ from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.models import Cdr, Session, SessionStatus
 from ocpi_emsp.ports import Key, Kind, Record, Transaction
 from ocpi_emsp.pricing.beside import beside
-from ocpi_emsp.pricing.judge import judge
 from ocpi_emsp.pricing.plausibility import CODES, Plausibility, Surroundings, suspicions
 from ocpi_emsp.pricing.result import Reason
+from ocpi_emsp.pricing.verdict.judge import judge
 from ocpi_emsp.scalars import aware
 
 PERIOD: Final = timedelta(days=35)

@@ -17,9 +17,9 @@ from attrs import evolve
 
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.pricing.exact import seconds, watt_hours
-from ocpi_emsp.pricing.features import Features
-from ocpi_emsp.pricing.measure import Measured
-from ocpi_emsp.pricing.metered import Metered
+from ocpi_emsp.pricing.session.features import Features
+from ocpi_emsp.pricing.session.measure import Measured
+from ocpi_emsp.pricing.session.metered import Metered
 
 ENERGY: Final = "ENERGY"
 TIME: Final = "TIME"

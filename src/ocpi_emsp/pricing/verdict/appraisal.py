@@ -16,15 +16,15 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from ocpi_emsp.pricing.exact import Rational, decimal, moment, rational
-from ocpi_emsp.pricing.features import Features, features, ids
-from ocpi_emsp.pricing.limits import MAX_CELLS
-from ocpi_emsp.pricing.metered import Metered
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
-from ocpi_emsp.pricing.reckon import Reckoning, reckon
+from ocpi_emsp.pricing.reckoning.limits import MAX_CELLS
+from ocpi_emsp.pricing.reckoning.reckon import Reckoning, reckon
 from ocpi_emsp.pricing.result import Line, Reason
-from ocpi_emsp.pricing.tariff_choice import Candidate
-from ocpi_emsp.pricing.zones import Zones
+from ocpi_emsp.pricing.session.features import Features, features, ids
+from ocpi_emsp.pricing.session.metered import Metered
+from ocpi_emsp.pricing.session.tariff_choice import Candidate
+from ocpi_emsp.pricing.session.zones import Zones
 
 MAX_POSSIBILITIES: Final = 400
 """Possibilities that are reckoned: tariffs, times zones, times dimensions that may be missing."""

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Final, NamedTuple
 
-from ocpi_emsp.pricing.axis import Axis, Limit
 from ocpi_emsp.pricing.exact import moment
-from ocpi_emsp.pricing.limits import Budget
+from ocpi_emsp.pricing.reckoning.axis import Axis, Limit
+from ocpi_emsp.pricing.reckoning.limits import Budget
 
 DAY: Final = 86400
 _WEEK: Final = frozenset(range(7))

@@ -13,12 +13,12 @@ from decimal import Decimal
 from functools import partial
 
 from ocpi_emsp.models import Cdr, Location, Tariff
-from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, decimal
-from ocpi_emsp.pricing.explanations import explain, may_explain
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Audit
-from ocpi_emsp.pricing.ruling import WIDE, Ruling
+from ocpi_emsp.pricing.verdict.cdr_case import CdrCase
+from ocpi_emsp.pricing.verdict.explanations import explain, may_explain
+from ocpi_emsp.pricing.verdict.ruling import WIDE, Ruling
 
 
 def judge(

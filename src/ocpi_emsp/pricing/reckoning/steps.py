@@ -15,12 +15,12 @@ from fractions import Fraction
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
-from ocpi_emsp.pricing.choice import Chooser
 from ocpi_emsp.pricing.exact import Rational
-from ocpi_emsp.pricing.money import Amount
-from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.pricing.restrictions import ENERGY, PARKING_TIME, SESSION_TIME, TIME, Rate
+from ocpi_emsp.pricing.reckoning.choice import Chooser
+from ocpi_emsp.pricing.reckoning.money import Amount
+from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, PARKING_TIME, SESSION_TIME, TIME, Rate
 
 Group: TypeAlias = Sequence[Part]
 Key: TypeAlias = tuple[str, Decimal] | Rate

@@ -15,10 +15,10 @@ from datetime import datetime
 from attrs import frozen
 
 from ocpi_emsp.models import Cdr, Tariff
-from ocpi_emsp.pricing.features import ids
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
 from ocpi_emsp.pricing.result import Reason
+from ocpi_emsp.pricing.session.features import ids
 
 
 @frozen(kw_only=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ocpi_emsp.pricing.choice import Options
 from ocpi_emsp.pricing.exact import Rational
-from ocpi_emsp.pricing.money import Amount
+from ocpi_emsp.pricing.reckoning.choice import Options
+from ocpi_emsp.pricing.reckoning.money import Amount
 
 
 class Part:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from attrs import frozen
 
 from ocpi_emsp.models import Location
-from ocpi_emsp.pricing.country_zones import COUNTRY_ZONES
+from ocpi_emsp.pricing.session.country_zones import COUNTRY_ZONES
 from ocpi_emsp.scalars import given
 
 _HALF_HOUR: Final = timedelta(minutes=30)

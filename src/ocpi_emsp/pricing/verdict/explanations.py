@@ -2,7 +2,7 @@
 
 Rules of this module:
 - an explanation is one thing that alone makes the claimed total RIGHT: it is tried, not guessed;
-- only readings that can matter are tried (:mod:`ocpi_emsp.pricing.relevance`);
+- only readings that can matter are tried (:mod:`ocpi_emsp.pricing.verdict.relevance`);
 - VAT rates are those in common use; they, and cents for units, are tried on a certain amount only.
 """
 
@@ -16,15 +16,15 @@ from typing import Final
 
 from attrs import evolve
 
-from ocpi_emsp.pricing.blocks import Bill
-from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, decimal
-from ocpi_emsp.pricing.fine import FINE
 from ocpi_emsp.pricing.readings import CHOICES, Readings
-from ocpi_emsp.pricing.relevance import relevant
 from ocpi_emsp.pricing.result import Explanation, Verdict, text
-from ocpi_emsp.pricing.rightness import Money, billed, down, size
-from ocpi_emsp.pricing.ruling import Ruling
+from ocpi_emsp.pricing.verdict.blocks import Bill
+from ocpi_emsp.pricing.verdict.cdr_case import CdrCase
+from ocpi_emsp.pricing.verdict.fine import FINE
+from ocpi_emsp.pricing.verdict.relevance import relevant
+from ocpi_emsp.pricing.verdict.rightness import Money, billed, down, size
+from ocpi_emsp.pricing.verdict.ruling import Ruling
 
 VAT_RATES: Final = (
     "27", "25.5", "25", "24", "23", "22", "21", "20", "19", "18", "17", "16", "15",

@@ -16,11 +16,11 @@ from typing import Final
 
 from ocpi_emsp.models import DayOfWeek, PriceComponent, Tariff, TariffRestrictions
 from ocpi_emsp.models.tariffs import UnreadRestrictions
-from ocpi_emsp.pricing.axis import Axis, Limit
-from ocpi_emsp.pricing.clock import DAY, Clock, Window
 from ocpi_emsp.pricing.exact import absurd, rational
-from ocpi_emsp.pricing.money import Money
 from ocpi_emsp.pricing.readings import Readings
+from ocpi_emsp.pricing.reckoning.axis import Axis, Limit
+from ocpi_emsp.pricing.reckoning.clock import DAY, Clock, Window
+from ocpi_emsp.pricing.reckoning.money import Money
 
 ENERGY: Final = "ENERGY"
 TIME: Final = "TIME"

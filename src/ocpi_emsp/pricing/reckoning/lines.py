@@ -15,11 +15,11 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from ocpi_emsp.models import Tariff, TariffRestrictions
-from ocpi_emsp.pricing.choice import Chooser, Options
 from ocpi_emsp.pricing.exact import decimal, moment
-from ocpi_emsp.pricing.money import Amount
-from ocpi_emsp.pricing.parts import Part
-from ocpi_emsp.pricing.restrictions import ENERGY, FLAT
+from ocpi_emsp.pricing.reckoning.choice import Chooser, Options
+from ocpi_emsp.pricing.reckoning.money import Amount
+from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, FLAT
 from ocpi_emsp.pricing.result import Line
 
 PLACES: Final = 12

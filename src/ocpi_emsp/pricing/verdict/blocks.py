@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ocpi_emsp.pricing.fine import FINE, fine
 from ocpi_emsp.pricing.result import Line
+from ocpi_emsp.pricing.verdict.fine import FINE, fine
 
 PER_UNIT: Final = {"Wh": 1000, "s": 3600}
 """How many of a unit its price is for."""

@@ -13,16 +13,16 @@ from datetime import UTC, timedelta
 from fractions import Fraction
 
 from ocpi_emsp.models import Location, Tariff
-from ocpi_emsp.pricing.appraisal import Case, appraise
 from ocpi_emsp.pricing.exact import Rational, epoch, rational, watt_hours
-from ocpi_emsp.pricing.judge import shown
-from ocpi_emsp.pricing.measure import UsedConnector, planned_connector
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Plan, Quote
-from ocpi_emsp.pricing.ruling import final_lines, vat_factor
-from ocpi_emsp.pricing.tariff_choice import Candidate
-from ocpi_emsp.pricing.zones import zones_of
+from ocpi_emsp.pricing.session.measure import UsedConnector, planned_connector
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
+from ocpi_emsp.pricing.session.tariff_choice import Candidate
+from ocpi_emsp.pricing.session.zones import zones_of
+from ocpi_emsp.pricing.verdict.appraisal import Case, appraise
+from ocpi_emsp.pricing.verdict.judge import shown
+from ocpi_emsp.pricing.verdict.ruling import final_lines, vat_factor
 
 
 def estimate(

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from ocpi_emsp.pricing.exact import Rational
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 Range: TypeAlias = tuple[Rational, Rational | None]
 """From the first to the second; None stands for no upper bound."""

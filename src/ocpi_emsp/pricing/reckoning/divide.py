@@ -15,16 +15,16 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from ocpi_emsp.pricing.axis import Axis, Match
-from ocpi_emsp.pricing.bounds import Bounds, along, filled
-from ocpi_emsp.pricing.choice import Chooser, Options
 from ocpi_emsp.pricing.exact import Rational
-from ocpi_emsp.pricing.limits import Budget, TooManySteps
-from ocpi_emsp.pricing.parts import Part
-from ocpi_emsp.pricing.power import Range
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.pricing.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME
-from ocpi_emsp.pricing.spans import Count, Span
+from ocpi_emsp.pricing.reckoning.axis import Axis, Match
+from ocpi_emsp.pricing.reckoning.bounds import Bounds, along, filled
+from ocpi_emsp.pricing.reckoning.choice import Chooser, Options
+from ocpi_emsp.pricing.reckoning.limits import Budget, TooManySteps
+from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.power import Range
+from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME
+from ocpi_emsp.pricing.reckoning.spans import Count, Span
 
 
 class Section(NamedTuple):

@@ -4,7 +4,7 @@ Rules of this module (mod_cdrs.md 4.3, 4.4):
 - periods are sorted by their start; each ends where the next one starts, the last where the session stops;
 - hours are the whole seconds that they came from: the nearest, or the period's own where its length rounds to them;
 - a dimension twice in a period is added; of two currents the lowest minimum and the highest maximum count;
-- volumes are taken without their sign: whether one may be negative is for :mod:`ocpi_emsp.pricing.judge` to say;
+- volumes are taken without their sign: whether one may be negative is for verdict/cdr_case.py to say;
 - the connector is the only one of the CDR's location, else of the stored one; what several have in common is known.
 """
 
@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from ocpi_emsp.models import Cdr, CdrDimension, CdrDimensionType, ChargingPeriod, Connector, Location, PowerType
 from ocpi_emsp.pricing.exact import absurd, epoch, rational, seconds, seconds_within, watt_hours
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 _Column = tuple[str, Callable[[Any], Any], Callable[[Any, Any], Any], bool]
 _COLUMNS: Final[Mapping[CdrDimensionType, _Column]] = {

@@ -16,20 +16,20 @@ from fractions import Fraction
 from attrs import frozen
 
 from ocpi_emsp.models import Tariff
-from ocpi_emsp.pricing.choice import Chooser
-from ocpi_emsp.pricing.divide import Divider
-from ocpi_emsp.pricing.flat import Fees, ever_active
-from ocpi_emsp.pricing.limits import MAX_CELLS, Budget
-from ocpi_emsp.pricing.lines import Lines
-from ocpi_emsp.pricing.metered import Metered
-from ocpi_emsp.pricing.money import Amount
-from ocpi_emsp.pricing.parts import Part
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
-from ocpi_emsp.pricing.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME, Rate, TariffIndex
+from ocpi_emsp.pricing.reckoning.choice import Chooser
+from ocpi_emsp.pricing.reckoning.divide import Divider
+from ocpi_emsp.pricing.reckoning.flat import Fees, ever_active
+from ocpi_emsp.pricing.reckoning.limits import MAX_CELLS, Budget
+from ocpi_emsp.pricing.reckoning.lines import Lines
+from ocpi_emsp.pricing.reckoning.money import Amount
+from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, FLAT, PARKING_TIME, SESSION_TIME, TIME, Rate, TariffIndex
+from ocpi_emsp.pricing.reckoning.spans import spans
+from ocpi_emsp.pricing.reckoning.steps import Rounding
 from ocpi_emsp.pricing.result import Line, Reason, text
-from ocpi_emsp.pricing.spans import spans
-from ocpi_emsp.pricing.steps import Rounding
+from ocpi_emsp.pricing.session.metered import Metered
 
 MAX_PLACES = 5
 """So many places of a reason are given; more are counted."""

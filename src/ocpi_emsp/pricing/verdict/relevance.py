@@ -15,16 +15,16 @@ from fractions import Fraction
 from attrs import define
 
 from ocpi_emsp.models import PriceComponent, Tariff
-from ocpi_emsp.pricing.blocks import PER_UNIT, Bill
-from ocpi_emsp.pricing.cdr_case import CdrCase
 from ocpi_emsp.pricing.exact import Rational, rational
-from ocpi_emsp.pricing.features import Features
-from ocpi_emsp.pricing.fine import FINE, NOISE, fine, fine_of
-from ocpi_emsp.pricing.missing import missing
 from ocpi_emsp.pricing.readings import CHOICES, Readings
 from ocpi_emsp.pricing.result import Line
-from ocpi_emsp.pricing.rightness import Money
-from ocpi_emsp.pricing.ruling import Ruling
+from ocpi_emsp.pricing.session.features import Features
+from ocpi_emsp.pricing.session.missing import missing
+from ocpi_emsp.pricing.verdict.blocks import PER_UNIT, Bill
+from ocpi_emsp.pricing.verdict.cdr_case import CdrCase
+from ocpi_emsp.pricing.verdict.fine import FINE, NOISE, fine, fine_of
+from ocpi_emsp.pricing.verdict.rightness import Money
+from ocpi_emsp.pricing.verdict.ruling import Ruling
 
 
 def relevant(case: CdrCase, ruling: Ruling, readings: Readings, bill: Bill | None) -> Iterator[tuple[str, str]]:

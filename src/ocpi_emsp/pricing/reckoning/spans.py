@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ocpi_emsp.pricing.clock import Slice
 from ocpi_emsp.pricing.exact import Rational
-from ocpi_emsp.pricing.metered import Metered, MeteredPeriod
-from ocpi_emsp.pricing.power import Range, power
-from ocpi_emsp.pricing.restrictions import ENERGY, PARKING_TIME, TIME
+from ocpi_emsp.pricing.reckoning.clock import Slice
+from ocpi_emsp.pricing.reckoning.power import Range, power
+from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, PARKING_TIME, TIME
+from ocpi_emsp.pricing.session.metered import Metered, MeteredPeriod
 
 Count: TypeAlias = tuple[Rational, Rational, bool]
 """A quantity at the start of a span and at its end, and whether it is only known to lie between the two."""

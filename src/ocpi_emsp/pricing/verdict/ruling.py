@@ -15,12 +15,12 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from ocpi_emsp.pricing.appraisal import Case
 from ocpi_emsp.pricing.exact import Rational, decimal, rational
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.pricing.reckon import Reckoning
+from ocpi_emsp.pricing.reckoning.reckon import Reckoning
 from ocpi_emsp.pricing.result import Line, Reason, Verdict
-from ocpi_emsp.pricing.rightness import Money, billed
+from ocpi_emsp.pricing.verdict.appraisal import Case
+from ocpi_emsp.pricing.verdict.rightness import Money, billed
 
 WIDE: Final = Context(prec=400)
 """Sums and differences of amounts are exact in it: none has so many digits."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ocpi_emsp.pricing.readings import Readings
-from ocpi_emsp.pricing.restrictions import Rate, TariffIndex
+from ocpi_emsp.pricing.reckoning.restrictions import Rate, TariffIndex
 
 MAX_LOOKS: Final = 200_000
 """Prices that are looked at for the answers of one session."""

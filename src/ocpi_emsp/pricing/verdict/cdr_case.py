@@ -17,18 +17,18 @@ from typing import Final
 from attrs import define, evolve, field
 
 from ocpi_emsp.models import Cdr, CdrDimensionType, Location, Tariff
-from ocpi_emsp.pricing.appraisal import Case, Possible, appraise, reason
 from ocpi_emsp.pricing.exact import Rational, decimal, rational, watt_hours
-from ocpi_emsp.pricing.features import Features
-from ocpi_emsp.pricing.measure import Measured, UsedConnector, absurd_at, measured, used_connector
-from ocpi_emsp.pricing.metered import Metered
-from ocpi_emsp.pricing.missing import ENERGY, missing, ways
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Reason, Verdict
-from ocpi_emsp.pricing.rightness import size
-from ocpi_emsp.pricing.ruling import Ruling, no_ruling, ruled
-from ocpi_emsp.pricing.tariff_choice import TariffChoice, choose
-from ocpi_emsp.pricing.zones import Zones, zones_of
+from ocpi_emsp.pricing.session.features import Features
+from ocpi_emsp.pricing.session.measure import Measured, UsedConnector, absurd_at, measured, used_connector
+from ocpi_emsp.pricing.session.metered import Metered
+from ocpi_emsp.pricing.session.missing import ENERGY, missing, ways
+from ocpi_emsp.pricing.session.tariff_choice import TariffChoice, choose
+from ocpi_emsp.pricing.session.zones import Zones, zones_of
+from ocpi_emsp.pricing.verdict.appraisal import Case, Possible, appraise, reason
+from ocpi_emsp.pricing.verdict.rightness import size
+from ocpi_emsp.pricing.verdict.ruling import Ruling, no_ruling, ruled
 
 _NOT_SIGNIFICANT: Final = "[?]"
 _COARSEST, _FINEST = -1, -6

@@ -18,9 +18,9 @@ from attrs import frozen
 
 from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.pricing.exact import Rational, decimal, rational
-from ocpi_emsp.pricing.fine import FINE, fine, smooth
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.result import Line
+from ocpi_emsp.pricing.verdict.fine import FINE, fine, smooth
 
 Way: TypeAlias = Callable[[int, int], int]
 """A whole number for a numerator of 0 or more and a denominator."""

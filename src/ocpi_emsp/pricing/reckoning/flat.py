@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ocpi_emsp.pricing.choice import Options
-from ocpi_emsp.pricing.divide import Divider, Section
-from ocpi_emsp.pricing.limits import TooManySteps
-from ocpi_emsp.pricing.metered import Metered
-from ocpi_emsp.pricing.parts import Part
-from ocpi_emsp.pricing.restrictions import FLAT
-from ocpi_emsp.pricing.spans import Span
+from ocpi_emsp.pricing.reckoning.choice import Options
+from ocpi_emsp.pricing.reckoning.divide import Divider, Section
+from ocpi_emsp.pricing.reckoning.limits import TooManySteps
+from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.restrictions import FLAT
+from ocpi_emsp.pricing.reckoning.spans import Span
+from ocpi_emsp.pricing.session.metered import Metered
 
 
 class Fees:

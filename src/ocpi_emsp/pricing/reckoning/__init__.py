@@ -1,0 +1,1 @@
+"""What a session costs under one tariff: exactly, or between two bounds."""
