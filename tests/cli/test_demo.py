@@ -18,7 +18,8 @@ import httpx2 as httpx
 import pytest
 from attrs import evolve
 
-from cli.conftest import Command
+from cli.conftest import SECONDS, Command, Start
+from forked import Forked
 from ocpi_emsp import audit
 from ocpi_emsp.cli import demo
 from ocpi_emsp.cli.demo import audits, handshakes, parties, pulls, pushes, rows, stage, story
@@ -45,6 +46,8 @@ AUDITS = [
 ]
 SECRET = re.compile(r"[A-Za-z0-9_-]{32,}")
 """What a token, or the id in a response_url, looks like."""
+start_process = asyncio.create_subprocess_exec
+"""The one of asyncio, which does not fork."""
 
 
 def play(expected: SupportMatrix = MATRIX, served: SupportMatrix = MATRIX, cpo_options: Sequence[str] = ()) -> Result:
@@ -55,17 +58,42 @@ def failed(result: Result) -> set[tuple[str, str, str, str]]:
     return {(row.module, row.direction, row.method, row.path) for row in result.rows if not row.ok}
 
 
-@pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.subprocess.Process]:
-    """The processes that a demo starts."""
-    started: list[asyncio.subprocess.Process] = []
-    create = asyncio.create_subprocess_exec
+class ForkedCpo:
+    """A fork with the methods of asyncio's Process that the demo uses."""
 
-    async def recorded(*args: Any, **kwargs: Any) -> asyncio.subprocess.Process:
-        started.append(await create(*args, **kwargs))
+    def __init__(self, fork: Forked) -> None:
+        self.fork = fork
+        self.stdout = self
+
+    async def readline(self) -> str:
+        return await asyncio.to_thread(self.fork.stdout.readline)
+
+    @property
+    def returncode(self) -> int | None:
+        return self.fork.returncode
+
+    def terminate(self) -> None:
+        self.fork.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.fork.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        return await asyncio.to_thread(self.fork.wait, SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def processes(monkeypatch: pytest.MonkeyPatch, start: Start) -> list[ForkedCpo]:
+    """The CPOs that a demo starts in this process: forks; how Python starts is the subject of the first test."""
+    started: list[ForkedCpo] = []
+
+    async def forked(program: str, *argv: str, stdin: int, stdout: int) -> ForkedCpo:
+        assert (program, *argv[:4]) == (sys.executable, "-P", "-m", "ocpi_emsp", "simulate-cpo")
+        assert (stdin, stdout) == (asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE)
+        started.append(ForkedCpo(await asyncio.to_thread(start, *argv[3:])))
         return started[-1]
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", recorded)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", forked)
     return started
 
 
@@ -100,7 +128,7 @@ def test_every_row_of_the_matrix_behaves_as_it_says(process: Command) -> None:
 
 
 def test_people_can_read_it_and_no_token_is_in_it(
-    command: Command, processes: list[asyncio.subprocess.Process], monkeypatch: pytest.MonkeyPatch
+    command: Command, processes: list[ForkedCpo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
     ended = command("demo")
@@ -248,7 +276,7 @@ def test_nothing_works_without_a_registration_and_all_of_it_is_reported() -> Non
 
 
 def test_the_deadline_fails_what_was_not_reached(
-    monkeypatch: pytest.MonkeyPatch, processes: list[asyncio.subprocess.Process], command: Command
+    monkeypatch: pytest.MonkeyPatch, processes: list[ForkedCpo], command: Command
 ) -> None:
     async def forever(*_: object) -> None:
         await asyncio.get_running_loop().create_future()
@@ -303,7 +331,7 @@ def test_a_scene_that_hangs_is_bounded_and_the_next_one_is_played(monkeypatch: p
 def test_a_signal_ends_it_and_its_processes(
     end: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
-    processes: list[asyncio.subprocess.Process],
+    processes: list[ForkedCpo],
     command: Command,
 ) -> None:
     async def interrupted(*_: object) -> None:
@@ -324,7 +352,7 @@ def test_a_signal_ends_it_and_its_processes(
 
 def test_a_cpo_that_does_not_start_is_3(
     monkeypatch: pytest.MonkeyPatch,
-    processes: list[asyncio.subprocess.Process],
+    processes: list[ForkedCpo],
     command: Command,
 ) -> None:
     staged = stage.staged
@@ -345,7 +373,7 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); signal.pause()"
 
     async def end() -> int | None:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+        process = await start_process(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         await process.stdout.readline()
         await parties._end(process)
