@@ -9,6 +9,7 @@ import base64
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from postgres import Postgres, PrivatePostgres, server
 
 # A key of the run: stores in a database without a file would leave theirs in the working directory.
 os.environ.setdefault("OCPI_EMSP_SECRET_KEY", base64.urlsafe_b64encode(os.urandom(32)).decode())
+
+# Hundreds of processes here import the library. It is compiled once, not by each of them, in containers too, whose
+# environment often says that Python keeps nothing; what it keeps lies in __pycache__ as anywhere else.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def _files_in_memory() -> bool:
