@@ -144,10 +144,6 @@ def _has_what_cdrs_alone_have(document: bytes) -> bool:
         return False
 
 
-def _name(kind: type[Any]) -> str:
-    return "unclear" if kind is _Other else getattr(kind, "__name__", "")
-
-
 def _place(part: Part) -> str:
     """The place of a document in its file; empty where the file is one document."""
     return " ".join(each for each in (part.place, part.pointer) if each)

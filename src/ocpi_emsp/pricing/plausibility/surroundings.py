@@ -1,6 +1,6 @@
 """What is known around a CDR: plain data, gathered by a flow or made by hand.
 
-Rules of this module: None is what nobody looked for, and names nothing.
+Rules of this module: None is what was not looked for: no code follows from it.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import TypeAlias
 from ocpi_emsp.pricing.exact import Rational, decimal, prime_power, scaled
 
 Amount: TypeAlias = Rational
-"""An amount in the unit of a :class:`Money`."""
+"""An amount in the unit of a :class:`MoneyUnit`."""
 
 
-class Money:
+class MoneyUnit:
     """The unit of a tariff: one part in ``unit`` of its currency, which is a power of ten and what is left of it."""
 
     __slots__ = ("_places", "_rest", "unit")

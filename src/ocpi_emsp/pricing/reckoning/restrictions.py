@@ -20,7 +20,7 @@ from ocpi_emsp.pricing.exact import absurd, rational
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reckoning.axis import Axis, Limit
 from ocpi_emsp.pricing.reckoning.clock import DAY, Clock, Window
-from ocpi_emsp.pricing.reckoning.money import Money
+from ocpi_emsp.pricing.reckoning.money import MoneyUnit
 
 ENERGY: Final = "ENERGY"
 TIME: Final = "TIME"
@@ -77,7 +77,7 @@ class TariffIndex:
         self.every = (1 << len(tariff.elements)) - 1
         self.unread = self.free = 0
         self.absurd: str | None = None
-        self.money = Money(())
+        self.money = MoneyUnit(())
         self._components(tariff, readings)
         self._restrictions(tariff, readings, zone)
 
@@ -95,7 +95,7 @@ class TariffIndex:
                 numerator, denominator = price.price.as_integer_ratio()
                 unit = _unit(price.type, price.step_size, readings)
                 found.append((element, component, price, numerator, denominator * unit))
-        self.money = Money({denominator for *_, denominator in found})
+        self.money = MoneyUnit({denominator for *_, denominator in found})
         for element, component, price, numerator, denominator in found:
             dimension, cost = price.type, numerator * (self.money.unit // denominator)
             rate = Rate(dimension, element, component, price.price, cost, price.step_size)

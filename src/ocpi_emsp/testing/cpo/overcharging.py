@@ -1,4 +1,4 @@
-"""CDRs that cost too much, or of which nobody can say what they should cost, one kind after the other.
+"""CDRs that cost too much, or whose amount cannot be known, one kind after the other.
 
 Rules of this module:
 - each kind is one that real CPOs send, and changes nothing but what it is about; amounts exclude VAT and are rounded to
