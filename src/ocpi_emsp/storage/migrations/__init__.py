@@ -23,7 +23,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from attrs import frozen
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, Table, func, inspect, select
 from sqlalchemy.schema import CreateSchema
 
 from ocpi_emsp.errors import SchemaMismatch
@@ -97,8 +97,9 @@ def latest() -> str:
 def is_empty(connection: Connection, names: Names) -> bool:
     """True if none of our tables is there; in SQLite, where a file may be the host's, no table at all."""
     with _reading(connection):
-        ours = _ours(connection, names)
-        return not (inspect(connection).get_table_names(names.schema) if _is_sqlite(connection) else ours)
+        if _is_sqlite(connection):
+            return not inspect(connection).get_table_names(names.schema)
+        return not _ours(connection, names)
 
 
 # --- transactions ---------------------------------------------------------------------------------------------------
@@ -225,17 +226,22 @@ def _command(names: Names) -> str:
     return "`ocpi-emsp db upgrade`" if names == Names() else "upgrade() of the store"
 
 
+@lru_cache(maxsize=8)
+def _tables(names: Names) -> tuple[Table, ...]:
+    """Our tables, to read their names: making them takes longer than looking for them in a database."""
+    return tuple(make_tables(schema=names.schema, prefix=names.prefix).metadata.sorted_tables)
+
+
 def _ours(connection: Connection, names: Names) -> set[str]:
     """The names of our tables that are there."""
-    tables = make_tables(schema=names.schema, prefix=names.prefix).metadata.sorted_tables
-    return {table.name for table in tables}.intersection(inspect(connection).get_table_names(names.schema))
+    return {table.name for table in _tables(names)}.intersection(inspect(connection).get_table_names(names.schema))
 
 
 def _missing(connection: Connection, names: Names) -> list[str]:
     """The columns of this version that are not there."""
     there = inspect(connection)
     found = []
-    for table in make_tables(schema=names.schema, prefix=names.prefix).metadata.sorted_tables:
+    for table in _tables(names):
         exists = there.has_table(table.name, names.schema)
         columns = {each["name"] for each in there.get_columns(table.name, names.schema)} if exists else set()
         found += [f"{table.name}.{column.name}" for column in table.c if column.name not in columns]
