@@ -148,3 +148,14 @@ def test_the_command_and_the_library_say_the_same(billed: str, command: Command)
     finally:
         store.close()
     assert json.loads(command("audit", "NL-TNM", "--format", "json").out)["files"][0]["audits"] == expected
+
+
+def test_a_driver_without_a_token_of_ours_is_named_by_every_command(billed: str, command: Command) -> None:
+    stranger = {**RIGHT, "id": "S", "auth_id": "FR-XYZ-1", "last_updated": "2015-06-30T00:00:00Z"}
+    put(billed, (Kind.CDR, stranger))
+    found = json.loads(command("audit", "NL-TNM", "--format", "json").out)["files"][0]["audits"]
+    named = {each["cdr"]: [reason["code"] for reason in each["reasons"]] for each in found}
+    assert "token.unknown" in named["S"]
+    assert "token.unknown" not in named["12345"], "the driver of the specification has a token"
+    rows = json.loads(command("reconcile", "NL-TNM", *MAY, "--format", "json").out)["suspicious"]
+    assert [each["cdr"]["id"] for each in rows if each["code"] == "token.unknown"] == ["S"]

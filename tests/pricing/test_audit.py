@@ -419,7 +419,7 @@ LATER: list[tuple[dict[str, Any], str]] = [
     (cdr(3, tariff([price("ENERGY", "0.30", step_round={"round_rule": "ROUND_UP"})])),
      "/tariffs/0/elements/0/price_components/0/step_round"),
     (cdr(3, tariff(([price("ENERGY", "0.30")], {"min_current": 16}))),
-     "/tariffs/0/elements/0/restrictions/min_current"),
+     "/tariffs/0/elements/0/restrictions/min_current is not of OCPI 2.1.1 and may apply or not (16)"),
     (cdr(3, tariff(([price("ENERGY", "0.30")], {"reservation": "RESERVATION"}))),
      "/tariffs/0/elements/0/restrictions/reservation"),
     (cdr(3, total_fixed_cost={"excl_vat": 1}), "/total_fixed_cost"),

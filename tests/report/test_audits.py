@@ -184,6 +184,8 @@ def test_a_currency_has_its_own_digits_and_a_line_its_price() -> None:
     assert words.billed_at(line(price=None, cost=Decimal(0), billed=Decimal(12300))) == "12.3 kWh, free"
     open_line = line(price=None, cost=None, billed=Decimal(12300), high=None)
     assert words.billed_at(open_line) == "12.3 kWh, more than one price"
+    vat = line(dimension="VAT", unit="%", price=None, measured=Decimal(21), billed=Decimal(21))
+    assert words.billed_at(vat) == "21 %, on top"
     assert words.cost(open_line) == "at least 3.125"
     assert words.cost(line(cost=None, low=None, high=None)) == "no bound"
 

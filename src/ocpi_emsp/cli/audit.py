@@ -23,7 +23,7 @@ from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.inputs import Inputs, require_readable_once
 from ocpi_emsp.cli.options import LETTER_LIMIT, PERSON_LIMIT, Arguments
 from ocpi_emsp.cli.quick import read_without_notes
-from ocpi_emsp.cli.stores import emsp_of_nobody, opened
+from ocpi_emsp.cli.stores import emsp_of_tokens, opened
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.findings import counted
 from ocpi_emsp.models import Tariff
@@ -150,7 +150,7 @@ def _audit_party(arguments: Arguments, party: PartyId, sink: AuditSink) -> bool:
     with opened(arguments) as store:
         sink.begin(name)
         report = (
-            emsp_of_nobody(store)
+            emsp_of_tokens(store)
             .partner(party)
             .audit(
                 date_from=arguments.date_from,

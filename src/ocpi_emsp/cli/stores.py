@@ -198,5 +198,13 @@ def emsp_of_nobody(store: AnyStore, arguments: Arguments = ANYONE) -> Emsp:
     return make_emsp(Arguments(**vars(ANYONE) | policy), store)
 
 
+def emsp_of_tokens(store: SqlStore) -> Emsp:
+    """The eMSP whose tokens the store has: for what depends on which drivers are ours."""
+    with reading(store) as tx:
+        tokens = tx.page(Query(kind=Kind.TOKEN, limit=1, count=False)).records
+    owner = {name: getattr(each.key, name) for each in tokens for name in ("country_code", "party_id")}
+    return make_emsp(Arguments(**vars(ANYONE) | owner), store)
+
+
 def _blocking(store: SqlStore) -> BlockingStore:
     return cast("BlockingStore", store.for_mode("sync"))  # that of a store which was made of a URL

@@ -166,7 +166,8 @@ def unregarded(kind: type[Any], data: bytes) -> Iterator[str]:
         return
     for path, value in islice(_unknown(kind, parse(data), ()), _MOST):
         amount = f" ({value})" if isinstance(value, int | Decimal) and not isinstance(value, bool) else ""
-        yield f"{pointer(path)} is not of OCPI 2.1.1 and was not regarded{amount}"
+        how = " and may apply or not" if "restrictions" in path else " and was not regarded"
+        yield f"{pointer(path)} is not of OCPI 2.1.1{how}{amount}"
 
 
 def _hinted(data: bytes) -> bool:

@@ -22,8 +22,8 @@ from ocpi_emsp.report.audits import VERDICTS, AuditTally, CurrencySums, is_absur
 
 TITLE = "CDR audit"
 INTRODUCTION = (
-    "Each CDR was reckoned from its charging periods and its tariff as OCPI 2.1.1 defines them. Amounts exclude VAT, "
-    "times are UTC, and periods, elements and components are counted from 0."
+    "Each CDR was reckoned from its charging periods and its tariff as OCPI 2.1.1 defines them. Amounts exclude VAT "
+    "unless a reading includes it, times are UTC, and periods, elements and components are counted from 0."
 )
 MOST_DECIMALS = 4
 NO_BOUND = "no bound"
@@ -131,6 +131,8 @@ def billed(line: Line) -> str:
 
 def price(line: Line) -> str:
     """The price of a line with its unit; ``free`` without one, and what stands for several."""
+    if line.dimension == "VAT":
+        return "on top"
     if line.price is None:
         return "free" if line.cost is not None and not line.cost else "more than one price"
     step = f", step {line.step_size}" if line.step_size and line.step_size != 1 else ""

@@ -70,7 +70,7 @@ def _at_once(me: Neighbour, others: Sequence[Neighbour], settings: Plausibility)
         found = [each for each in others if each.driver == me.driver and _is_elsewhere(me, each)]
         ids = [each.id for each in found if _overlap(me, each) > longest]
         if ids:
-            message = f"the driver charged somewhere else at the same time: {naming(ids)}"
+            message = f"the driver charged at the same time according to {naming(ids)}"
             yield Reason(code="session.overlap", pointer="/start_date_time", message=message)
     longest = settings.limit("connector.shared")
     if longest is not None:

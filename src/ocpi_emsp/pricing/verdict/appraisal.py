@@ -176,6 +176,9 @@ def _bounded(metered: Metered, name: str, found: Sequence[Reckoning]) -> Line:
     billed = [sum(rational(line.billed) for line in some) for some in lines]
     units = {line.unit for some in lines for line in some}
     tariffs = {line.tariff_id for some in lines for line in some}
+    prices = {(line.price, line.step_size) for some in lines for line in some}
+    price, step_size = prices.pop() if len(prices) == 1 else (None, None)
+    different = "different amounts" if low is None or low != high else "one amount"
     return Line(
         dimension=name,
         period=None,
@@ -184,15 +187,15 @@ def _bounded(metered: Metered, name: str, found: Sequence[Reckoning]) -> Line:
         measured=decimal(max(measured)),
         billed=decimal(max(billed)),
         unit=units.pop(),
-        price=None,
-        step_size=None,
+        price=price,
+        step_size=step_size,
         cost=None if low is None or low != high else decimal(low),
         low=None if low is None else decimal(low),
         high=None if high is None else decimal(high),
         tariff_id=tariffs.pop() if len(tariffs) == 1 else None,
         element=None,
         component=None,
-        why=f"{len(found)} possibilities give different amounts",
+        why=f"{len(found)} possibilities give {different}",
     )
 
 
