@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,21 @@ import pytest
 
 from cli import filled
 from cli.conftest import SECONDS, Command, Start
+from flows.audits_desk import cdr
+from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import Exchange, SimulatedCpo
 from ocpi_emsp.testing.cpo.server import serving
+from our_emsp import make_emsp
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The database: a file that is not there yet, or a server."""
-    found: str = request.getfixturevalue("postgres_url") if request.param == "postgresql" else "sqlite:///emsp.db"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/emsp.db"
+    found: str = request.getfixturevalue("postgres_url")
     return found
 
 
@@ -32,7 +39,7 @@ def server(start: Start, elsewhere: Command, url: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("OCPI_EMSP_STORE", url)
     if url.startswith("postgresql"):
         assert elsewhere("db", "upgrade").status == 0
-    running = start("serve", *WHO, "--port", "0", "--json")
+    running = start("serve", *WHO, "--port", "0", "--audit", "--json")
     public: str = json.loads(running.stdout.readline())["url"]
     monkeypatch.setenv("OCPI_EMSP_URL", public)
     return public
@@ -76,6 +83,30 @@ def test_an_invitation_of_another_process_works_at_the_server(server: str, elsew
     replayed = elsewhere("rejections", "replay", *WHO, "--body", "-", "--json", "--", rejection["id"], typed=body)
     assert (replayed.status, json.loads(replayed.out)["http_status"]) == (0, 201), replayed.err
     assert elsewhere("locations", "show", "LOC2").status == 0
+
+
+def test_a_cdr_is_audited_behind_its_post_and_by_the_command(server: str, elsewhere: Command, url: str) -> None:
+    invited = elsewhere("invite", "nl-tnm", *WHO, "--json")
+    invitation = json.loads(invited.out)
+
+    async def play() -> Exchange:
+        async with SimulatedCpo() as cpo, serving(cpo):
+            await cpo.register(invitation["versions_url"], invitation["token_a"])
+            return await cpo.post_cdr(json.loads(cdr(1, "7.00"), parse_float=Decimal))
+
+    assert anyio.run(play).status == 201, server
+    audited = elsewhere("audit", "NL-TNM", "--format", "json")
+    (found,) = json.loads(audited.out)["files"][0]["audits"]
+    assert (audited.status, found["cdr"], found["verdict"], found["difference"]) == (1, "CDR1", "wrong", "3")
+    store = SqlStore(url)
+    try:
+        emsp, ends = make_emsp(store=store), time.monotonic() + SECONDS
+        while (stored := emsp.audits.get("NL-TNM", "CDR1")) is None and time.monotonic() < ends:
+            time.sleep(0.02)  # it is made by the server
+    finally:
+        store.close()
+    assert stored is not None
+    assert (str(stored.audit.verdict), str(stored.audit.difference)) == ("wrong", "3")
 
 
 def test_a_cpo_calls_the_server_back_while_another_process_registers(server: str, elsewhere: Command) -> None:

@@ -90,6 +90,32 @@ def test_a_setting_of_several_values_comes_from_anywhere(
     ).allowing_port(80)
 
 
+@pytest.mark.parametrize("name", ["serve", "worker"])
+@pytest.mark.parametrize(
+    ("argv", "environment", "toml", "is_on"),
+    [
+        ((), {}, None, False),
+        (("--audit",), {"OCPI_EMSP_AUDIT": "false"}, "audit = false", True),
+        (("--no-audit",), {"OCPI_EMSP_AUDIT": "true"}, "audit = true", False),
+        ((), {"OCPI_EMSP_AUDIT": "1"}, "audit = false", True),
+        ((), {"OCPI_EMSP_AUDIT": "off"}, "audit = true", False),
+        ((), {"OCPI_EMSP_AUDIT": ""}, "audit = true", True),
+        ((), {}, 'audit = "yes"', True),
+        ((), {}, "audit = false", False),
+    ],
+)
+def test_a_switch_is_a_flag_or_true_or_false_elsewhere(
+    name: str,
+    argv: tuple[str, ...],
+    environment: Mapping[str, str],
+    toml: str | None,
+    is_on: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given(environment, toml, monkeypatch)
+    assert arguments_of(name, argv).audit is is_on
+
+
 def test_every_relaxation_has_a_flag_and_none_allows_anything_by_itself() -> None:
     argv = ("--allow-http", "a.example.com", "--allow-host", "cpo.internal", "--url-policy", "loopback")
     policy = url_policy_of(arguments_of("serve", argv))
@@ -125,6 +151,9 @@ def test_every_relaxation_has_a_flag_and_none_allows_anything_by_itself() -> Non
         ({**WHO, "allow_network": "10.0.0.1/8"}, {}, None, "--allow-network: invalid network '10.0.0.1/8': expected"),
         ({**WHO, "allow_host": "127.1"}, {}, None, "--allow-host: invalid host '127.1': expected a host name"),
         (WHO, {}, 'nmae = "x"', "unknown setting 'nmae': expected one of url, country_code"),
+        (WHO, {"OCPI_EMSP_AUDIT": "maybe"}, None, "OCPI_EMSP_AUDIT: invalid value 'maybe': expected true or false"),
+        (WHO, {}, 'audit = "maybe"', "audit in ocpi-emsp.toml: invalid value 'maybe': expected true or false"),
+        (WHO, {}, "audit = 5", "invalid audit: expected true or false"),
         (WHO, {}, "party_id = 5", "invalid party_id: expected a text in quotes"),
         (WHO, {}, "party_id =", "invalid TOML: "),
     ],

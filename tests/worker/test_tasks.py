@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from attrs import define, field
 from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
 
+from flows.audits_desk import START, cdr
 from ocpi_emsp import PartyId
 from ocpi_emsp.contrib.procrastinate import (
     QUEUE,
@@ -34,6 +36,7 @@ from ocpi_emsp.contrib.procrastinate.retries import SyncRetries
 from ocpi_emsp.errors import NotRegistered, StoreFailed, UnsafeUrl
 from ocpi_emsp.events import Event
 from ocpi_emsp.flows.commands.states import CommandState
+from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.resources import SyncReport
 from ocpi_emsp.settings import RetryPolicy
 from ocpi_emsp.storage import MemoryStore
@@ -276,6 +279,28 @@ def test_deadlines_that_passed_are_dealt_with() -> None:
         command = client.stop_session(session_id="S1", force=True)
     assert look(host, "ocpi_emsp.expire") == "succeeded"
     assert command.refresh().state is CommandState.TIMED_OUT, "the clock of the worker is years ahead of that one"
+
+
+def test_audits_that_cdrs_wait_for_are_made_for_some_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = desk(empty_list)
+    emsp = emsp_on(host.store)
+
+    async def put() -> None:
+        async with host.store.transaction() as tx:
+            for number in range(11):  # more than are leased together
+                await tx.put(Record(Key(Kind.CDR, *OWNER, f"CDR{number}"), cdr(number), START, START))
+
+    anyio.run(put)
+    assert emsp.audits.request() == 11
+    monkeypatch.setattr(import_module("ocpi_emsp.contrib.procrastinate.tasks"), "_AUDIT_SECONDS", 0.0)
+    assert look(host, "ocpi_emsp.audit") == "succeeded"
+    assert list(emsp.audits.list()) == []
+    monkeypatch.undo()
+    assert look(host, "ocpi_emsp.audit") == "succeeded"
+    assert {stored.audit.verdict for stored in emsp.audits.list()} == {"right"}
+    assert len(list(emsp.audits.list())) == 11
+    task = host.app.tasks["ocpi_emsp.audit"]
+    assert task.lock == task.queueing_lock == "ocpi_emsp.audit", "one at a time, however many workers there are"
 
 
 # --- what is tried again --------------------------------------------------------------------------------------------

@@ -262,7 +262,7 @@ class Setting(click.Option):
     """An option that the environment or the file may give instead."""
 
     def __init__(self, name: str, about: str, **options: Any) -> None:
-        environment = f"OCPI_EMSP_{name.strip('-').replace('-', '_').upper()}"
+        environment = f"OCPI_EMSP_{name.partition('/')[0].strip('-').replace('-', '_').upper()}"
         super().__init__([name], help=about, envvar=environment, show_envvar=True, **options)
 
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
@@ -273,6 +273,24 @@ class Setting(click.Option):
         if source is ParameterSource.DEFAULT and not ctx.resilient_parsing and (stored := file_settings().get(name)):
             return stored, ParameterSource.DEFAULT_MAP
         return value, source
+
+
+class _Truth(click.types.BoolParamType):
+    """Whether something is so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool | None:
+        """The value of a text such as ``true``, ``no`` or ``1``."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise invalid("value", value, "true or false") from None
+
+
+class Switch(Setting):
+    """A setting that is on or off: a flag, ``--no-...`` against it; true or false in the environment and the file."""
+
+    def __init__(self, name: str, about: str) -> None:
+        super().__init__(f"{name}/--no-{name[2:]}", about, is_flag=True, type=_Truth(), default=False)
 
 
 class Settings(Setting):
@@ -361,6 +379,7 @@ keeps = Setting(
     type=retention,
     metavar="WHAT=TIME,...",
 )
+audits = Switch("--audit", "audit each CDR that is stored, store what that says, and emit CdrAudited")
 url_policy = Setting(
     "--url-policy",
     "which URLs of partners are called: https to public addresses; loopback also allows this machine, over http",

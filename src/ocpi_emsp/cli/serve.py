@@ -54,7 +54,8 @@ def run(arguments: Arguments) -> int:
         output.log_on_stderr(logging.Formatter, ocpi_emsp=logging.INFO),
         listen(arguments.host, arguments.port) as listening,
     ):
-        emsp = make_emsp(arguments, store, base_url(listening) + BASE_PATH, forwarded=forwarded)
+        url = base_url(listening) + BASE_PATH
+        emsp = make_emsp(arguments, store, url, forwarded=forwarded, audit=arguments.audit)
         if arguments.retention is not None:
             emsp.retention(arguments.retention)
         if arguments.url is None and arguments.host in ("0.0.0.0", "::", ""):

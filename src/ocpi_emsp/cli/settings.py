@@ -26,7 +26,8 @@ _NUMBERS = ("logo_width", "logo_height")
 _EXTENSIONS = "credentials_extensions"
 _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
 LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
-_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *_DETAILS)
+SWITCHES = ("audit",)
+_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *SWITCHES, *_DETAILS)
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
@@ -92,6 +93,7 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
 
 _EXPECTED = {
     **dict.fromkeys(_NUMBERS, "a whole number, for example 512"),
+    **dict.fromkeys(SWITCHES, "true or false"),
     **dict.fromkeys(LISTS, 'a list, for example ["10.20.0.0/16"]'),
     _EXTENSIONS: "a table",
 }
@@ -101,6 +103,8 @@ def _as_text(name: str, value: object) -> object:
     """A value as a flag would have it, where the file may say it otherwise."""
     if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if name in SWITCHES and isinstance(value, bool):
+        return str(value).lower()
     if name in LISTS and isinstance(value, list) and all(isinstance(each, str | int) for each in value):
         return ",".join(map(str, value))
     return json.dumps(value, default=str) if name == _EXTENSIONS and isinstance(value, dict) else value

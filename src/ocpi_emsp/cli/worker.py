@@ -49,7 +49,7 @@ def run(arguments: Arguments) -> int:
     times = _times(arguments)
     store = open_store(url, auto_upgrade=arguments.upgrade)
     output.say(f"stores everything in {store}")
-    emsp = make_emsp(arguments, store)
+    emsp = make_emsp(arguments, store, audit=arguments.audit)
     if arguments.retention is not None:
         emsp.retention(arguments.retention)
     with output.log_on_stderr(_Lines, ocpi_emsp=logging.INFO, procrastinate=logging.WARNING):
@@ -163,7 +163,7 @@ def _app() -> procrastinate.App:
         arguments = arguments_of("worker")
         require_identity(arguments)
         url = store_url(arguments)
-        emsp = make_emsp(arguments, SqlStore(url))
+        emsp = make_emsp(arguments, SqlStore(url), audit=arguments.audit)
         if arguments.retention is not None:
             emsp.retention(arguments.retention)
         return make_app(emsp, url)

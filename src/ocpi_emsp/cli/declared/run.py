@@ -22,6 +22,7 @@ serve = command(
         "--forwarded", "believe X-Forwarded-For of the proxies in this network, such as 10.0.0.0/8", metavar="NETWORK"
     ),
     o.keeps,
+    o.audits,
     o.flag("--no-push", "leave the pushing of changed tokens to a worker, or to push-tokens"),
     o.json,
 )
@@ -70,6 +71,7 @@ worker = command(
     option("--take-over-after", "run the jobs of a worker that was silent for so long", type=o.duration, default="30s"),
     o.flag("--upgrade", "first create what is missing: our schema, and the tables of Procrastinate"),
     o.keeps,
+    o.audits,
     o.store,
     o.flag("--json", "print JSON lines on stdout: one at the start, one for each sync that ends"),
     *o.identity,

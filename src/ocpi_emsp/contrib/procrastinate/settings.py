@@ -17,7 +17,7 @@ from ocpi_emsp.resources import MODULES, require_modules
 QUEUE: Final = "ocpi_emsp"
 """What calls partners, and may take hours."""
 UPKEEP: Final = "ocpi_emsp_upkeep"
-"""What takes seconds and must not wait for that: planning, relaying, taking over, deadlines."""
+"""What takes seconds and must not wait for that: planning, relaying, taking over, deadlines, audits."""
 
 SYNC: Final = "ocpi_emsp.sync"
 PUSH_TOKENS: Final = "ocpi_emsp.push_tokens"
@@ -64,6 +64,8 @@ class WorkerSettings:
     """Seconds between two looks for parties that changed tokens have to be pushed to, a divisor of 60."""
     expire_every: int = field(default=5, validator=_seconds_of_a_minute)
     """Seconds between two looks for deadlines that passed, a divisor of 60: they are minutes long."""
+    audit_every: int = field(default=5, validator=_seconds_of_a_minute)
+    """Seconds between two looks for CDRs that are to be audited, a divisor of 60."""
     take_over_after: timedelta = field(default=timedelta(seconds=30), validator=_at_least(timedelta(seconds=2)))
     """A worker that was silent for so long is dead, and its jobs are run by others: a busy one is late by seconds."""
     deaths: int = field(default=10, validator=ge(1))

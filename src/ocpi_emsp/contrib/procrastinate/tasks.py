@@ -4,11 +4,13 @@ Rules of this module:
 - one job for each turn: Procrastinate's table of periodic jobs has each party, module and turn once, whatever plans it;
 - a queueing lock is the turn's own, so that no retry meets another job with the same one;
 - a push of changes is never tried again by Procrastinate: the journal says when it is due again;
-- no job of the upkeep holds a lock that only itself could give back: planning is taken over, taking over has none.
+- no job of the upkeep holds a lock that only itself could give back: planning and audits are taken over, and
+  taking over has none.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -35,12 +37,15 @@ PUSH_CHANGES: Final = "ocpi_emsp.push_changes"
 RELAY: Final = "ocpi_emsp.relay"
 FAN_OUT: Final = "ocpi_emsp.fan_out"
 EXPIRE: Final = "ocpi_emsp.expire"
+AUDIT: Final = "ocpi_emsp.audit"
 PLAN: Final = "ocpi_emsp.plan"
 TAKE_OVER: Final = "ocpi_emsp.take_over"
 TIDY: Final = "ocpi_emsp.tidy"
 
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::bigint AS now"
 _PAGE = 500
+_AUDIT_SECONDS = 20.0
+"""How long a job makes audits: what else the upkeep does waits no longer, however many there are."""
 _HOUR = 3600
 _COUNTED = ("created", "updated", "unchanged", "stale", "rejected")
 
@@ -74,6 +79,7 @@ def tasks(
         (TAKE_OVER, work.take_over, take_over_every, None),
         (FAN_OUT, work.fan_out, settings.fan_out_every, None),
         (EXPIRE, work.expire, settings.expire_every, None),
+        (AUDIT, work.audit, settings.audit_every, AUDIT),
         *([(RELAY, work.relay, settings.relay_every, None)] if relay is not None else []),
     ):
         task = blueprint.task(name=name, queue=UPKEEP, pass_context=True, lock=lock, queueing_lock=name)(function)
@@ -183,6 +189,12 @@ class _Work:
     async def expire(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002
         """Deal with the deadlines of commands and reservations that passed. Raises StoreFailed."""
         return counted(await self._emsp.aio.commands.expire(), "deadline")
+
+    async def audit(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the journal says what is due
+        """Audit the CDRs that wait for it, for some seconds at most: the next job goes on. Raises StoreFailed."""
+        ends = time.monotonic() + _AUDIT_SECONDS
+        stops = lambda: _is_stopping(context) or time.monotonic() >= ends  # noqa: E731
+        return f"{counted(await self._emsp.aio.audits.make_pending(stop=stops), 'CDR')} audited"
 
     async def plan(self, context: JobContext, timestamp: int) -> str:  # noqa: ARG002 # the database has the clock
         """Defer the syncs whose turn has come. Raises StoreFailed, ConnectorException."""

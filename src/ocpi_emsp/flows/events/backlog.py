@@ -27,7 +27,7 @@ _WORK: Final[Mapping[str, tuple[str, str]]] = {
     RELAY: ("relayed events", "emsp.relay(publish).run()"),
     FAN_OUT: ("token pushes", _RUNNING),
     DEADLINE: ("command deadlines", _RUNNING),
-    PENDING_AUDIT: ("audits of CDRs", "emsp.running() of an Emsp(audit=True)"),
+    PENDING_AUDIT: ("audits of CDRs", "emsp.running() of an Emsp(audit=True), ocpi-emsp serve --audit, or a worker"),
 }
 """What waits in a topic, and what to start for it."""
 
