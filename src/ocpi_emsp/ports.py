@@ -153,6 +153,9 @@ class Query:
     start_from: datetime | None = None
     start_to: datetime | None = None
     """CDRs, or sessions, that start in ``[start_from, start_to)``."""
+    by_start: Literal["first", "last"] | None = None
+    """A page of the CDRs, or sessions, that start first, or last, of all that match, in that order; of those that start
+    at one moment any. It has no ``after`` and no ``offset``, and costs what it holds."""
     date_from: datetime | None = None
     date_to: datetime | None = None
     received_from: datetime | None = None

@@ -12,6 +12,7 @@ from flows.audits_desk import START, cdr, post
 from flows.support import Peer, peer
 from ocpi_emsp.errors import InvalidObject, UnknownObject
 from ocpi_emsp.events import CdrAudited, Event
+from ocpi_emsp.flows.cdrs import known_tokens, neighbours, surroundings
 from ocpi_emsp.pricing import Audit, Readings, Verdict
 from ocpi_emsp.report.audits import AuditTally
 from sync.support import synced
@@ -330,3 +331,31 @@ def test_a_sample_is_audited_a_bounded_number_of_times(cpo: Peer, monkeypatch: p
     monkeypatch.setattr(f"{module}.MAX_AUDITS", 50)
     suggestion = cpo.emsp.partner("NL-TNM").fit_readings()
     assert (suggestion.audits, suggestion.is_complete, suggestion.improves) == (50, False, False)
+
+
+def test_of_a_crowded_location_the_nearest_are_looked_at_and_that_is_said(
+    cpo: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "NEIGHBOURS", 4)
+    sent(cpo, *(cdr(number, auth_id=f"D{number}") for number in range(5)))
+    said = "more than 100 CDRs at the location lie around it: the nearest were looked at"
+    audit = cpo.emsp.cdrs.audit("NL-TNM", "CDR0")
+    assert said in audit.assumptions
+    assert "neighbours.limit" not in {reason.code for reason in audit.reasons}
+    sent(cpo, *(cdr(number, auth_id="d0") for number in range(5, 10)))
+    audit = cpo.emsp.cdrs.audit("NL-TNM", "CDR5")
+    (reason,) = [reason for reason in audit.reasons if reason.code == "neighbours.limit"]
+    assert reason.message == "the driver has more than 100 CDRs around this one: the nearest are looked at"
+
+
+def test_what_is_around_the_cdrs_of_a_batch_is_looked_up_once(cpo: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, real = list[str](), known_tokens.known_token
+
+    async def counted(tx: Any, us: Any, auth_id: str) -> Any:
+        looked.append(auth_id)
+        return await real(tx, us, auth_id)
+
+    monkeypatch.setattr(surroundings, "known_token", counted)
+    sent(cpo, *(cdr(number) for number in range(11)))  # ten are leased together
+    cpo.emsp.audits.request()
+    assert (cpo.emsp.audits.make_pending(), len(looked)) == (11, 2)

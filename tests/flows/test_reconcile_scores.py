@@ -190,3 +190,23 @@ def test_many_sessions_of_one_driver_at_one_evse_cost_a_bounded_number_of_compar
     reconciled(sessions, cdrs)
     assert len(compared) == 40
     assert max(compared.values()) == 4
+
+
+def test_many_sessions_of_one_authorization_cost_a_bounded_number_of_comparisons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile_match, "NEIGHBOURS", 2)
+    compared: Counter[str] = Counter()
+    real = reconcile_match._Matching._farness
+
+    def counted(self: Any, one: Any, other: int) -> Any:
+        compared[one.id] += 1
+        return real(self, one, other)
+
+    monkeypatch.setattr(reconcile_match._Matching, "_farness", counted)
+    sessions = [session(f"S{number:03}", at=2 * number, authorization_id="A1") for number in range(40)]
+    cdrs = [cdr(f"X{number:03}", of=sessions[number], authorization_id="a1") for number in range(40)]
+    found = reconciled(sessions, [*cdrs, cdr("s007", of=sessions[30], authorization_id="A1")])
+    made = {one: other for one, other, how in pairs(found) if how == "authorization_id"}
+    assert (len(made), made["s007"], made["X006"], made["X007"]) == (40, "S007", "S006", "S008")
+    assert max(compared.values()) <= 4

@@ -12,6 +12,7 @@ from flows.reconcile_desk import START, changed, place
 from flows.support import offline_emsp, stamp
 from ocpi_emsp._bridge import run
 from ocpi_emsp.codec import decode
+from ocpi_emsp.flows.cdrs.neighbours import NEIGHBOURS, SESSIONS
 from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import Cdr
@@ -269,7 +270,7 @@ class Counted:
 
     async def page(self, query: Query) -> Page:
         self.asked += 1
-        assert query.limit <= 100
+        assert query.limit <= NEIGHBOURS + 1
         found = await self.tx.page(query)
         self.read += len(found.records)
         return found
@@ -301,7 +302,15 @@ def test_the_work_for_a_cdr_does_not_grow_with_the_store() -> None:
     async def doubled() -> tuple[int, int]:
         async with context.store.transaction(read_only=True) as tx:
             counted = Counted(tx)
-            assert await suspected(Gatherer(context), cast("Transaction", counted), parts[0].key) == ["duplicate"]
+            found = await suspected(Gatherer(context), cast("Transaction", counted), parts[0].key)
+            assert found == ["duplicate", "neighbours.limit"]
         return counted.asked, counted.read
 
-    assert run(doubled()) == (asked, read + 49 + 2 * 99)
+    crowded = asked + 4, read + 49 + 2 * (NEIGHBOURS + NEIGHBOURS // 2)
+    assert run(doubled()) == crowded, "of the driver and of the location: the first, then those before and after"
+    run(put([it.cdr(f"D{number}") for number in range(500, 1000)]))
+    run(put([it.session(f"S{number}") for number in range(2, 100)]))
+    more = run(doubled())
+    assert more == (asked + 6, crowded[1] + SESSIONS + SESSIONS // 2)
+    run(put([it.session(f"S{number}") for number in range(100, 200)]))
+    assert run(doubled()) == more

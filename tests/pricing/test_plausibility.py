@@ -295,6 +295,12 @@ def session(start: timedelta = timedelta(0), end: timedelta | None = HOUR) -> Kn
 
 
 KNOWN = [
+    (
+        "more of the driver than are looked at",
+        cdr(),
+        B(of_driver_beyond=["100 CDRs", "40 sessions"]),
+        ["neighbours.limit"],
+    ),
     ("a token of ours", cdr(), B(token=KnownToken(is_ours=True)), []),
     ("a token of another eMSP", cdr(), B(token=KnownToken(is_ours=False)), ["token.unknown"]),
     ("blocked when it started", cdr(), B(token=KnownToken(is_ours=True, blocked_since=START)), ["token.blocked"]),

@@ -200,6 +200,32 @@ def test_no_more_is_read_of_what_is_charged_than_is_asked_for(name: str, tmp_pat
     assert 0 < cost[1] < 2 * cost[0] < 20 * FEW
 
 
+@pytest.mark.parametrize("by_start", ["first", "last"])
+@pytest.mark.parametrize(
+    "selection",
+    [{"auth_id": "D1"}, {"location_id": "L1"}, {"location_id": "L1", "country_code": "NL", "party_id": "TNM"}],
+    ids=["driver", "location", "location of a party"],
+)
+def test_no_more_is_read_of_a_crowd_than_a_page(
+    by_start: str, selection: dict[str, Any], store: BlockingStore, counter: Counter
+) -> None:
+    def read(tx: BlockingTransaction) -> Any:
+        bounds: dict[str, Any] = {"start_from": BASE, "start_to": AFTER, "by_start": by_start}
+        return tx.page(Query(kind=Kind.CDR, count=False, limit=1, **bounds, **selection)).records
+
+    with store.blocking_transaction() as tx:
+        tx.put(charge("FIRST", "D1", "L1", BASE))
+        tx.put(charge("LAST", "D1", "L1", AFTER - timedelta(seconds=1)))
+    cost = []
+    for start, end in ((0, FEW), (FEW, 20 * FEW)):
+        with store.blocking_transaction() as tx:
+            for number in range(start, end):
+                tx.put(charge(f"CROWD {number}", "D1", "L1", BASE + timedelta(hours=1)))
+                tx.put(charge(f"OTHER {number}", "D2", "L2", BASE + timedelta(hours=1)))
+        cost.append(counted(store, counter, read, [by_start.upper()]))
+    assert cost[0] == cost[1]
+
+
 def charge(name: str, auth_id: str, location_id: str, start: datetime) -> Record:
     """A CDR; its view has what it is found by, so the document may have nothing."""
     location = evolve(VIEW.location, id=location_id)

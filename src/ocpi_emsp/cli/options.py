@@ -278,7 +278,7 @@ class Setting(click.Option):
 class _Truth(click.types.BoolParamType):
     """Whether something is so."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool | None:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
         """The value of a text such as ``true``, ``no`` or ``1``."""
         try:
             return super().convert(value, param, ctx)

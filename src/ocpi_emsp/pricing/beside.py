@@ -33,4 +33,7 @@ def beside(
         bare = evolve(cdr, tariffs=())
         found = judge(bare, tariffs=(published,), location=location, readings=audit.readings, time_zone=time_zone)
         around = evolve(around, published=Amounts(found.low, found.high), published_id=published.id)
+    if around.at_location_beyond:
+        said = f"more than {around.at_location_beyond} at the location lie around it: the nearest were looked at"
+        audit = evolve(audit, assumptions=(*audit.assumptions, said))
     return with_suspicions(audit, cdr, settings, around)

@@ -56,6 +56,7 @@ _BESIDE = (
     _beside("duplicate", "Another CDR has the same driver, EVSE, start and energy."),
     _beside("session.overlap", "The driver charged at two places, or twice at one, for longer than this.", "60", "s"),
     _beside("connector.shared", "Two drivers charged on one connector at once, for longer than this.", "60", "s"),
+    _beside("neighbours.limit", "The driver has more CDRs or sessions around it than are looked at."),
     _beside("token.unknown", "The auth_id is that of no token of ours."),
     _beside("token.blocked", "The token was not valid any more when the session began."),
     _beside(

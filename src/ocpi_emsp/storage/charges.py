@@ -7,6 +7,7 @@ usable view is found by nothing but its key, its owner and its times.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ _MODELS: dict[str, type[Cdr] | type[Session] | type[Token]] = {
 
 def asks_for_charges(query: Query) -> bool:
     """Return True where a query selects by what is charged."""
-    selections = (query.auth_id, query.location_id, query.start_from, query.start_to)
+    selections = (query.auth_id, query.location_id, query.start_from, query.start_to, query.by_start)
     return any(value is not None for value in selections)
 
 
@@ -69,6 +70,7 @@ def is_asked_for(charge: Charge | None, query: Query) -> bool:
         and (query.location_id is None or query.location_id == charge.location_id)
         and (query.start_from is None or (charge.start is not None and query.start_from <= charge.start))
         and (query.start_to is None or (charge.start is not None and charge.start < query.start_to))
+        and (query.by_start is None or charge.start is not None)
     )
 
 
@@ -93,8 +95,9 @@ class ChargeIndex:
             for name in _names(key.kind, charge) if old != charge else ():
                 insort(self._starts.setdefault(name, []), (charge.start or EARLIEST, key))
 
-    def keys(self, query: Query) -> list[Key]:
-        """The keys of what a query selects by what is charged."""
+    def keys(self, query: Query) -> Iterator[Key]:
+        """The keys of what a query selects by what is charged, in the order of the starts; the last first where those
+        are asked for."""
         if query.auth_id is not None:
             starts = self._starts.get((query.kind, "auth_id", query.auth_id), [])
         elif query.location_id is not None:
@@ -103,7 +106,13 @@ class ChargeIndex:
             starts = self._starts.get((query.kind, "", None), [])
         first = 0 if query.start_from is None else bisect_left(starts, query.start_from, key=_start)
         last = len(starts) if query.start_to is None else bisect_left(starts, query.start_to, key=_start)
-        return [key for _, key in starts[first:last] if is_asked_for(self._charges[key], query)]
+        numbers = range(first, last) if query.by_start != "last" else range(last - 1, first - 1, -1)
+        keys = (starts[number][1] for number in numbers)
+        return (key for key in keys if is_asked_for(self._charges[key], query))
+
+    def start(self, key: Key) -> datetime:
+        """When a record that :meth:`keys` gave starts."""
+        return self._charges[key].start or EARLIEST
 
 
 def _names(kind: str, charge: Charge) -> tuple[tuple[str, str, str | None], ...]:

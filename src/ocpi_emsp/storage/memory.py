@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import count, islice
+from operator import itemgetter
 from types import TracebackType
 from typing import TypeVar
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
-from ocpi_emsp.storage.charges import ChargeIndex, asks_for_charges, charge_of, is_asked_for
+from ocpi_emsp.storage.charges import Charge, ChargeIndex, asks_for_charges, charge_of, is_asked_for
 from ocpi_emsp.storage.listeners import Listener, Listeners
 
 _K = TypeVar("_K")
@@ -205,6 +206,8 @@ class _MemoryTransaction:
         return list(found.values())
 
     async def page(self, query: Query) -> Page:
+        if query.by_start is not None:
+            return self._by_start(query)
         records: Mapping[Key, Record] = self._store._records.get(query.kind, {})
         if asks_for_charges(query):
             charged = sorted((records[key] for key in self._store._charges.keys(query)), key=_sequence_of)
@@ -228,6 +231,22 @@ class _MemoryTransaction:
             return Page(list(islice(matching, query.offset, query.offset + query.limit)), 0)
         found = list(matching)
         return Page(found[query.offset : query.offset + query.limit], len(found))
+
+    def _by_start(self, query: Query) -> Page:
+        """What starts first or last; as the index has it, but for what this transaction changed."""
+        stored, is_last = self._store._records.get(query.kind, {}), query.by_start == "last"
+        changed = {key: record for key, record in self._records.items() if key.kind == query.kind}
+        kept = (stored[key] for key in self._store._charges.keys(query) if key not in changed)
+        matching = (record for record in kept if _matches(record, query))
+        own = ((_start(charge_of(each), query), each) for each in changed.values() if each and _matches(each, query))
+        mine = sorted(((start, each) for start, each in own if start), key=itemgetter(0), reverse=is_last)
+        if mine:
+            starts = ((self._store._charges.start(each.key), each) for each in matching)
+            matching = (each for _, each in merge(starts, mine, key=itemgetter(0), reverse=is_last))
+        if not query.count:
+            return Page(list(islice(matching, query.limit)), 0)
+        found = list(matching)
+        return Page(found[: query.limit], len(found))
 
     async def append(self, entry: Entry) -> None:
         old = await self.entry(entry.id)
@@ -326,6 +345,11 @@ def _merge(records: dict[Key, Record], key: Key, record: Record | None) -> None:
         records.pop(key, None)
     if record is not None:
         records[key] = record
+
+
+def _start(charge: Charge | None, query: Query) -> datetime | None:
+    """When a charge that a query selects starts."""
+    return charge.start if charge is not None and is_asked_for(charge, query) else None
 
 
 def _location(evse: Key) -> tuple[str, str, str]:

@@ -124,21 +124,30 @@ class _Matching:
 
     def by_authorization(self) -> None:
         """Pair what names one authorization; of several sessions that with the same id, then the nearest start."""
-        found = defaultdict(list)
+        found: dict[str, list[_Start]] = defaultdict(list)
+        of_id: dict[tuple[str, str], list[_Start]] = defaultdict(list)
         for number, session in enumerate(self.sessions):
             if session.authorization_id is not None:
-                found[session.authorization_id.casefold()].append(number)
+                name = session.authorization_id.casefold()
+                found[name].append((session.start_datetime, number))
+                of_id[name, session.id.upper()].append((session.start_datetime, number))
+        for starts in found.values():
+            starts.sort()
         for number, cdr in enumerate(self.cdrs):
-            same = found.get(cdr.authorization_id.casefold(), ()) if cdr.authorization_id is not None else ()
-            free = [each for each in same if each not in self.paired]
-            if free:
-                nearest = min(self._farness(cdr, each) for each in free)[-1]
+            name = cdr.authorization_id.casefold() if cdr.authorization_id is not None else ""
+            free = found.get(name, [])
+            same_id = [
+                each for each in of_id.get((name, cdr.id.upper()), ())[:NEIGHBOURS] if each[1] not in self.paired
+            ]
+            near = [each for _, each in same_id] or list(_nearest(free, cdr.start_date_time))
+            if near:
+                nearest = min(self._farness(cdr, each) for each in near)[-1]
                 self.pairs[number] = CdrMatch(cdr, self.sessions[nearest], "authorization_id")
                 self.paired.add(nearest)
+                del free[bisect_left(free, (self.sessions[nearest].start_datetime, nearest))]
 
-    def _farness(self, cdr: CdrSummary, session: int) -> tuple[bool, timedelta, int]:
-        other = self.sessions[session]
-        return not _same_id(cdr, other), abs(cdr.start_date_time - other.start_datetime), session
+    def _farness(self, cdr: CdrSummary, session: int) -> tuple[timedelta, int]:
+        return abs(cdr.start_date_time - self.sessions[session].start_datetime), session
 
     def by_id(self, fits: Callable[[CdrSummary, SessionSummary], bool]) -> None:
         """Pair what is free, has equal ids and fits; of sessions whose ids differ in case, one of the same case."""

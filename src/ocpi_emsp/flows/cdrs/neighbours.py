@@ -2,14 +2,17 @@
 
 Rules of this module:
 - every query is bounded and goes by an index; a session that began more than a day before counts as over;
+- of more than a number with a name those count that start next to it, and it is said that there are more: the work for
+  a CDR is the same in any crowd;
 - another party may have the same driver: a session that came over two connections is found, and so are two places at
   once. Its location ids are its own, so an evse_id alone names the same EVSE.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from attrs import define, evolve, field
@@ -26,14 +29,29 @@ from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing.plausibility import KnownSession, Neighbour
 
 NEIGHBOURS: Final = 100
-"""CDRs of one driver, or at one location, that are looked at beside a CDR; and sessions."""
-_HELD: Final = 4096
-"""Summaries that are held."""
+"""CDRs of one driver, or at one location, that are looked at beside a CDR: of more than that the nearest."""
+SESSIONS: Final = 40
+"""Sessions of one driver, alike: each is compared with each of the nearest CDRs."""
+RIVALS: Final = 20
+"""Other CDRs that a session may belong to instead."""
 DAY: Final = timedelta(days=1)
 CLOCKS: Final = timedelta(minutes=1, seconds=1)
 """How far two clocks are apart that show the same moment."""
 _ZONES: Final = timedelta(hours=15)
 """How far two clocks are apart of which one shows another zone's time."""
+_INSTANT: Final = timedelta(microseconds=1)
+_HELD: Final = 4096
+"""Summaries that are held."""
+
+
+@define
+class Others:
+    """The CDRs that may have to do with another one, by their keys."""
+
+    summaries: dict[Key, CdrSummary] = field(factory=dict)
+    of_driver_beyond: bool = False
+    """True where the driver has more of them: these are the nearest."""
+    at_location_beyond: bool = False
 
 
 @define
@@ -41,45 +59,62 @@ class CdrReader:
     """Reads summaries of CDRs, and holds some: of CDRs that are looked at one after the other, many are neighbours."""
 
     _summaries: Summaries = field(factory=Summaries, init=False)
-    _held: dict[tuple[Key, int], CdrSummary | None] = field(factory=dict, init=False)
+    _held: dict[tuple[Key, int, int], CdrSummary | None] = field(factory=dict, init=False)
 
     def read(self, record: Record) -> CdrSummary | None:
         """The summary; None for a CDR that cannot be read: it has to do with nothing."""
-        name = record.key, record.revision
+        name = record.key, record.sequence, record.revision
         if name not in self._held:
             if len(self._held) >= _HELD:
                 self._held.clear()
+                self._summaries = Summaries()
             cdr = _read(Cdr, record)
             self._held[name] = self._summaries.of_cdr(cdr, record) if isinstance(cdr, Cdr) else None
         return self._held[name]
 
 
-async def other_cdrs(
-    tx: Transaction, record: Record, cdr: Cdr, reference: str | None, reader: CdrReader
-) -> dict[Key, CdrSummary]:
-    """The CDRs that may have to do with this one, by their keys; ``reference``: the id of one that it names."""
-    owner, found = _owner(record.key), dict[Key, Record]()
-    for window in _windows(cdr):
-        for spelling in _in_any_case(cdr.auth_id):
-            found |= await _charged(tx, evolve(window, auth_id=spelling))
-        if cdr.location.id:
-            at_place = evolve(window, country_code=owner[0], party_id=owner[1], location_id=cdr.location.id)
-            found |= await _charged(tx, at_place)
+async def other_cdrs(tx: Transaction, record: Record, cdr: Cdr, reference: str | None, reader: CdrReader) -> Others:
+    """The CDRs that may have to do with this one; ``reference``: the id of one that it names."""
+    owner, found, others = _owner(record.key), dict[Key, Record](), Others()
+    window = _window(cdr)
+    for spelling in _in_any_case(cdr.auth_id):
+        near, is_beyond = await _near(tx, evolve(window, auth_id=spelling), cdr.start_date_time)
+        found |= near
+        others.of_driver_beyond |= is_beyond
+    if cdr.location.id:
+        at_place = evolve(window, country_code=owner[0], party_id=owner[1], location_id=cdr.location.id)
+        near, others.at_location_beyond = await _near(tx, at_place, cdr.start_date_time)
+        found |= near
     if reference is not None:
         named = await tx.get(received_key(Kind.CDR, owner, reference))
         found |= {} if named is None else {named.key: named}
     found.pop(record.key, None)
-    read = ((key, reader.read(each)) for key, each in found.items())
-    return {key: summary for key, summary in read if summary is not None}
+    others.summaries = {key: summary for key, each in found.items() if (summary := reader.read(each)) is not None}
+    return others
 
 
-def _windows(cdr: Cdr) -> Iterator[Query]:
-    """When what has to do with a CDR starts; what starts with it is looked for alone where a session is very long."""
-    query = Query(kind=Kind.CDR, limit=NEIGHBOURS, count=False)
+def _window(cdr: Cdr) -> Query:
+    """When what has to do with a CDR starts; itself among it."""
     start, stop = cdr.start_date_time, max(cdr.start_date_time, cdr.stop_date_time)
-    if stop - start > 2 * DAY:
-        yield evolve(query, start_from=moved(start, -CLOCKS), start_to=moved(start, CLOCKS))
-    yield evolve(query, start_from=moved(start, -DAY), start_to=moved(stop, CLOCKS))
+    return Query(
+        kind=Kind.CDR,
+        start_from=moved(start, -DAY),
+        start_to=moved(stop, CLOCKS),
+        limit=NEIGHBOURS + 1,
+        count=False,
+    )
+
+
+async def _near(tx: Transaction, query: Query, start: datetime) -> tuple[dict[Key, Record], bool]:
+    """What matches; of more than the query's limit, the half of that which starts before, and after; whether it was
+    more."""
+    found = await _charged(tx, evolve(query, by_start="first"))
+    if len(found) < query.limit:
+        return found, False
+    half, behind = query.limit // 2, moved(start, _INSTANT)
+    before = await _charged(tx, evolve(query, by_start="last", start_to=behind, limit=half))
+    after = await _charged(tx, evolve(query, by_start="first", start_from=behind, limit=half))
+    return before | after, True
 
 
 async def _charged(tx: Transaction, query: Query) -> dict[Key, Record]:
@@ -107,14 +142,25 @@ def neighbour(summary: CdrSummary, key: Key, of: Key) -> Neighbour:
 
 async def session_of(
     tx: Transaction, record: Record, cdr: Cdr, others: Mapping[Key, CdrSummary], *, equal_ids: bool
-) -> KnownSession | None:
-    """The session of a CDR, as a reconciliation pairs them; ``others``: CDRs that it may be the session of instead."""
+) -> tuple[KnownSession | None, bool]:
+    """The session of a CDR, as a reconciliation pairs them, and whether the driver has more sessions around it.
+
+    ``others``: CDRs that it may be the session of instead.
+    """
     summaries, owner = Summaries(), _owner(record.key)
-    sessions = [summaries.of_session(each, found) async for found, each in _sessions(tx, record, cdr)]
+    found, is_beyond = await _sessions(tx, record, cdr)
+    if not found:
+        return None, is_beyond
+    sessions = [summaries.of_session(session, each) for each, session in found]
     me = summaries.of_cdr(cdr, record)
-    rivals = [other for key, other in others.items() if _owner(key) == owner]
-    pairs = match_all([me, *rivals], sessions, equal_ids=equal_ids) if sessions else ()
-    return next((known_session(pair.session) for pair in pairs if pair.cdr is me), None)
+    rivals = sorted((each for key, each in others.items() if _owner(key) == owner), key=partial(_farness, me))
+    pairs = match_all([me, *rivals[:RIVALS]], sessions, equal_ids=equal_ids)
+    return next((known_session(pair.session) for pair in pairs if pair.cdr is me), None), is_beyond
+
+
+def _farness(me: CdrSummary, other: CdrSummary) -> tuple[bool, timedelta]:
+    """The driver's own first, then those that start next to it."""
+    return other.auth_id.upper() != me.auth_id.upper(), abs(other.start_date_time - me.start_date_time)
 
 
 def known_session(session: SessionSummary) -> KnownSession:
@@ -122,7 +168,7 @@ def known_session(session: SessionSummary) -> KnownSession:
     return KnownSession(id=session.id, start_datetime=session.start_datetime, end_datetime=session.end_datetime)
 
 
-async def _sessions(tx: Transaction, record: Record, cdr: Cdr) -> AsyncIterator[tuple[Record, Session]]:
+async def _sessions(tx: Transaction, record: Record, cdr: Cdr) -> tuple[list[tuple[Record, Session]], bool]:
     owner = _owner(record.key)
     query = Query(
         kind=Kind.SESSION,
@@ -130,18 +176,18 @@ async def _sessions(tx: Transaction, record: Record, cdr: Cdr) -> AsyncIterator[
         party_id=owner[1],
         start_from=moved(min(cdr.start_date_time, cdr.stop_date_time), -_ZONES),
         start_to=moved(max(cdr.start_date_time, cdr.stop_date_time), _ZONES),
-        limit=NEIGHBOURS,
+        limit=SESSIONS + 1,
         count=False,
     )
-    found = dict[Key, Record]()
+    found, is_beyond = dict[Key, Record](), False
     for spelling in _in_any_case(cdr.auth_id):
-        found |= await _charged(tx, evolve(query, auth_id=spelling))
+        near, more = await _near(tx, evolve(query, auth_id=spelling), cdr.start_date_time)
+        found |= near
+        is_beyond |= more
     same_id = await tx.get(Key(Kind.SESSION, *owner, cdr.id))
     found |= {} if same_id is None else {same_id.key: same_id}
-    for each in found.values():
-        session = _read(Session, each)
-        if isinstance(session, Session):
-            yield each, session
+    read = ((each, _read(Session, each)) for each in found.values())
+    return [(each, session) for each, session in read if isinstance(session, Session)], is_beyond
 
 
 def _in_any_case(auth_id: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ async def find_audit(context: Context, owner: Owner, cdr_id: str) -> StoredAudit
 async def renew_audit(context: Context, owner: Owner, cdr_id: str) -> StoredAudit:
     """Audit a CDR now, and store that. Raises UnknownObject, InvalidObject."""
     key = received_key(Kind.CDR, owner, cdr_id)
-    known = await _known(context, key)
+    known = await _known(context, key, Gatherer(context))
     stored = None if known is None else await _store(context, known, await context.aside(reckon, known))
     if stored is None:
         raise UnknownObject(f"cdr {shown(cdr_id)} of {'-'.join(owner)} is not known")
@@ -120,9 +120,9 @@ async def audit_pending(context: Context, *, stop: Callable[[], bool] = lambda: 
     """Audit the CDRs that were requested and are due; how many were dealt with. Raises StoreFailed."""
     done = after = 0
     while not stop() and (entries := await page(context, PENDING_AUDIT, after, _AT_ONCE)):
-        after = entries[-1].sequence
+        after, gatherer = entries[-1].sequence, Gatherer(context)
         for entry in await _lease(context, entries):
-            done += await _deal_with(context, entry)
+            done += await _deal_with(context, entry, gatherer)
     return done
 
 
@@ -141,10 +141,10 @@ async def _lease(context: Context, entries: Sequence[Entry]) -> list[Entry]:
     return leased
 
 
-async def _deal_with(context: Context, entry: Entry) -> int:
+async def _deal_with(context: Context, entry: Entry, gatherer: Gatherer) -> int:
     """1 where a leased request was settled, 0 where it was put off, or is another process's by now."""
     try:
-        known = None if entry.key is None else await _known(context, entry.key)
+        known = None if entry.key is None else await _known(context, entry.key, gatherer)
         audit = None if known is None else await context.aside(reckon, known)
     except StoreFailed:
         raise
@@ -159,12 +159,10 @@ async def _deal_with(context: Context, entry: Entry) -> int:
     return int(await _store(context, known, audit, entry) is not None)
 
 
-async def _known(context: Context, key: Key) -> Known | None:
+async def _known(context: Context, key: Key, gatherer: Gatherer) -> Known | None:
     async with context.store.transaction(read_only=True) as tx:
         record = await tx.get(key)
-        return (
-            None if record is None else await look_up(tx, record, await connection_of(tx, key[1:3]), Gatherer(context))
-        )
+        return None if record is None else await look_up(tx, record, await connection_of(tx, key[1:3]), gatherer)
 
 
 async def _store(context: Context, known: Known, audit: Audit, entry: Entry | None = None) -> StoredAudit | None:

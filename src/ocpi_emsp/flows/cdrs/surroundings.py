@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ocpi_emsp.flows.cdrs.known_places import Place, known_place
 from ocpi_emsp.flows.cdrs.known_tokens import known_token
-from ocpi_emsp.flows.cdrs.neighbours import CdrReader, neighbour, other_cdrs, session_of
+from ocpi_emsp.flows.cdrs.neighbours import NEIGHBOURS, SESSIONS, CdrReader, neighbour, other_cdrs, session_of
 from ocpi_emsp.flows.cdrs.published import published_tariff
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
@@ -59,13 +59,19 @@ class Gatherer:
         reference = credit_reference(record) if cdr.total_cost < 0 else None
         others = await other_cdrs(tx, record, cdr, reference, self._reader)
         equal_ids = party is not None and party.profile.cdr_id_is_session_id
+        session, is_beyond = None, False
+        if with_session:
+            session, is_beyond = await session_of(tx, record, cdr, others.summaries, equal_ids=equal_ids)
+        beyond = {f"{NEIGHBOURS} CDRs": others.of_driver_beyond, f"{SESSIONS} sessions": is_beyond}
         return Surroundings(
             now=self.now,
             received_at=await self._received_at(tx, record, cdr),
-            others=[neighbour(summary, key, record.key) for key, summary in others.items()],
-            are_all=True,
+            others=[neighbour(summary, key, record.key) for key, summary in others.summaries.items()],
+            are_all=not others.of_driver_beyond,
+            of_driver_beyond=tuple(what for what, is_so in beyond.items() if is_so),
+            at_location_beyond=f"{NEIGHBOURS} CDRs" if others.at_location_beyond else "",
             reference=reference,
-            session=await session_of(tx, record, cdr, others, equal_ids=equal_ids) if with_session else None,
+            session=session,
             place=place.known,
             connector=place.connector,
             published_tariff=await published_tariff(tx, record.key, cdr, place.connector),

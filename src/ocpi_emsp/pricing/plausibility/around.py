@@ -32,6 +32,7 @@ _DAY: Final = 86400
 def of_surroundings(me: Neighbour, around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     """What shows beside other documents."""
     yield from _of_neighbours(me, around, settings)
+    yield from _beyond(around, settings)
     yield from _token(me, around, settings)
     yield from _place(me, around, settings)
     yield from _currency(me, around, settings)
@@ -60,8 +61,18 @@ def _of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) 
         yield Reason(code="duplicate", pointer="/id", message=message)
     if given_back and len(same) + 1 - given_back <= 1:
         return  # what overlaps it replaces it, or is replaced
-    left = [each for each in billed if each not in copies and not any(_is_same_session(each, one) for one in credits_)]
+    copied = {id(each) for each in copies}
+    left = [
+        each for each in billed if id(each) not in copied and not any(_is_same_session(each, one) for one in credits_)
+    ]
     yield from _at_once(me, left, settings)
+
+
+def _beyond(around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
+    if around.of_driver_beyond and settings.has("neighbours.limit"):
+        what = " and ".join(around.of_driver_beyond)
+        message = f"the driver has more than {what} around this one: the nearest are looked at"
+        yield Reason(code="neighbours.limit", pointer="/auth_id", message=message)
 
 
 def _at_once(me: Neighbour, others: Sequence[Neighbour], settings: Plausibility) -> Iterator[Reason]:

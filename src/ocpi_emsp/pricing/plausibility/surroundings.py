@@ -105,6 +105,10 @@ class Surroundings:
     """Other CDRs of the driver or at the place, in the time of the session; other originals and credits of it."""
     are_all: bool = False
     """True where ``others`` are all that could be: then a credit has no original that is not among them."""
+    of_driver_beyond: Sequence[str] = ()
+    """What the driver has more of around the CDR, such as "100 CDRs": the nearest were gathered."""
+    at_location_beyond: str = ""
+    """What the location has more of around the CDR."""
     reference: str | None = None
     """The id of the CDR that a credit names (``credit_reference_id`` of OCPI 2.2)."""
     session: KnownSession | None = None

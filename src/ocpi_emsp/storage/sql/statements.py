@@ -61,7 +61,7 @@ class ObjectStatements:
     usage_of_owner: Prepared
     validity: tuple[str, ...]
     """Of tariffs and their versions: the columns, and attributes of a record, that say when it holds."""
-    _pages: dict[tuple[bool, ...], tuple[Prepared, Prepared]] = field(factory=dict)
+    _pages: dict[tuple[object, ...], tuple[Prepared, Prepared]] = field(factory=dict)
 
     @property
     def parent(self) -> str | None:
@@ -75,7 +75,12 @@ class ObjectStatements:
 
     def page(self, query: Query) -> tuple[Prepared, Prepared]:
         """The records of a page, and how many there are in all."""
-        shape = (*(getattr(query, name) is not None for name in _FILTERS), bool(query.offset), self.by_place(query))
+        shape = (
+            *(getattr(query, name) is not None for name in _FILTERS),
+            bool(query.offset),
+            self.by_place(query),
+            query.by_start,
+        )
         if shape not in self._pages:
             records, total = _page(self, query)
             self._pages[shape] = Prepared(records, self.dialect), Prepared(total, self.dialect)
@@ -227,8 +232,10 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     if statements.by_place(query):
         records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
         return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
+    if query.by_start is not None:
+        return _by_start(statements, query, records.where(*wanted)), _number(table, wanted)
     wanted.append(table.c.sequence > bindparam("after"))
-    total = select(func.count().label("total")).select_from(table).where(*wanted)
+    total = _number(table, wanted)
     ended = query.at if "valid_until" in table.c else None
     charges = (getattr(query, name) for name in _CHARGES)
     narrows = (query.received_from, query.received_to, query.id, query.id_in_any_case, ended, *charges)
@@ -241,6 +248,20 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     if query.offset:
         found = found.offset(bindparam("offset"))
     return select(*records.selected_columns).where(table.c.sequence.in_(found)).order_by(table.c.sequence), total
+
+
+def _number(table: Table, wanted: list[Any]) -> Select[Any]:
+    return select(func.count().label("total")).select_from(table).where(*wanted)
+
+
+def _by_start(statements: ObjectStatements, query: Query, records: Select[Any]) -> Select[Any]:
+    """In the order of the starts, which is that of the index that finds them: what is beyond the page is not read."""
+    columns, _ = _CHARGES["start_from"]
+    name = columns.get(statements.kind)
+    if name is None:
+        return records.where(false())
+    start = statements.table.c[name]
+    return records.where(start.is_not(None)).order_by(start if query.by_start == "first" else start.desc())
 
 
 def _wanted(statements: ObjectStatements, query: Query) -> list[Any]:

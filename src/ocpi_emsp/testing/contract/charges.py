@@ -61,6 +61,33 @@ class ChargeRules(ContractTools):
         assert self.page(store, start_to=BASE + 2 * _HOUR, country_code="NL") == (["S1"], 1)
         assert self.page(store, location_id="LOC1") == ([], 0)
 
+    def test_a_page_has_those_that_start_first_or_last(self, store: AnyStore) -> None:
+        self.put(store, _cdr("C3", 3), _cdr("C1", 1), _cdr("C2", 2, location="L2"), _cdr("C4", 4, country_code="DE"))
+        self.put(store, _cdr("D2", 2, auth_id="D2"), record(Key(Kind.CDR, "NL", "TNM", "BAD")), _session("S1", 1))
+        self.put(store, _session("S2", 2))
+        first: dict[str, Any] = {"by_start": "first", "auth_id": "D1", "limit": 2}
+        last = first | {"by_start": "last"}
+        assert self.page(store, Kind.CDR, **first) == (["C1", "C2"], 4)
+        assert self.page(store, Kind.CDR, **last) == (["C4", "C3"], 4)
+        assert self.page(store, Kind.CDR, **last, country_code="nl", party_id="TNM") == (["C3", "C2"], 3)
+        assert self.page(store, Kind.CDR, **last, start_to=BASE + 3 * _HOUR, count=False) == (["C2", "C1"], 0)
+        assert self.page(store, Kind.CDR, **first, start_from=BASE + 3 * _HOUR) == (["C3", "C4"], 2)
+        assert self.page(store, Kind.CDR, by_start="last", location_id="L1", limit=1) == (["C4"], 4)
+        assert self.page(store, by_start="last", auth_id="D1") == (["S2", "S1"], 2)
+        assert self.page(store, Kind.TOKEN, by_start="last") == ([], 0)
+
+        async def work(tx: Transaction) -> tuple[list[str], list[str]]:
+            await tx.delete(Key(Kind.CDR, "DE", "TNM", "C4"))
+            await tx.put(_cdr("C1", 9))
+            await tx.put(_cdr("C5", 0))
+            pages = [await tx.page(Query(kind=Kind.CDR, count=False, **each)) for each in (first, last)]
+            return ids(pages[0].records), ids(pages[1].records)
+
+        assert self.run(store, work) == (["C5", "C2"], ["C1", "C3"])
+        self.put(store, *(_cdr(f"SAME{number}", 5, auth_id="D3") for number in range(4)))
+        same, _ = self.page(store, Kind.CDR, by_start="last", auth_id="D3", limit=3)
+        assert len(set(same)) == 3
+
     def test_what_changes_or_goes_is_selected_by_what_it_is_now(self, store: AnyStore) -> None:
         self.put(store, _cdr("C1", 1), _cdr("C2", 2), _cdr("C3", 3))
         self.put(store, _cdr("C1", 5, "D2"), _cdr("C2", 2, location="L2"))
