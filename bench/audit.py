@@ -1,11 +1,13 @@
 """What an audit costs, as a ratio to ``json.loads`` of the same bytes, and the memory that a month of CDRs takes.
 
     python bench/run.py audit
+    python bench/audit.py size 100000
 
 Rules of this module:
 - a CDR has a location with its connector, and a tariff with a fee, two prices of energy by the clock and a price of
   parking: its periods begin every quarter of an hour, right ones where the price changes, undecidable ones not;
-- the month is on SQLite; its memory is that of a process of its own, which audits it and does nothing else.
+- the month is on SQLite, put there by the store; two crowds of it show that the work for a CDR is bounded;
+- its memory is that of a process of its own, which audits it and does nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import json
 import platform
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -29,15 +30,19 @@ from measure import ROUNDS, UNBOUNDED, Result, compare
 from ocpi_emsp import Emsp, Limits, audit
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.flows.parties.party import Party, PartyState, issue, put_party
+from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.pricing import Explanation, Verdict
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.wire import Request
 from samples import location
 
 TITLE = "## Audit"
 SIZES = {1: 100, 2: 100, 3: 100, 4: 100, 96: 10, 1_000: 1, 10_000: 1}
 """Charging periods, and how often each side is called in a round."""
-MONTHS = (1_000, 100_000)
+MONTHS = (1_000, 20_000)
+"""Stored CDRs; ``python bench/audit.py size 100000`` takes some minutes."""
+LOCATIONS, DRIVERS, MONTH = 500, 5_000, timedelta(days=26)
+"""Until the clocks change: the hours of a CDR are in UTC."""
+CROWDS = (500, 2_000)
 TOKEN = "token-of-the-cpo"
 BEGIN = datetime(2024, 3, 4, 8, 0, tzinfo=UTC)
 """A Monday, 9:00 in Brussels."""
@@ -165,41 +170,50 @@ def _emsp(store: SqlStore) -> Emsp:
     )
 
 
-def fill(path: Path, cdrs: int) -> None:
-    """A database with so many CDRs, right, wrong and undecidable in turn: copies of three that NL-TNM posted."""
+class Shape(NamedTuple):
+    """How the CDRs of a month are spread."""
+
+    title: str
+    locations: int
+    drivers: int
+    time: timedelta
+
+
+SPREAD = Shape("spread over 500 locations and 5,000 drivers", LOCATIONS, DRIVERS, MONTH)
+ALIKE = Shape("of one driver, at one place and time", 1, 1, timedelta(0))
+ONE_LOCATION = Shape("of one location", 1, DRIVERS, MONTH)
+
+
+def fill(path: Path, cdrs: int, shape: Shape = SPREAD) -> None:
+    """A database with so many CDRs of NL-TNM, right, wrong and undecidable in turn."""
     store = SqlStore(f"sqlite:///{path}")
     store.upgrade()
-    emsp = _emsp(store)
+    made = [document(4, verdict) for verdict in Verdict]
 
-    async def register() -> None:
-        async with lift_store(store, in_place).transaction() as tx:
+    async def put() -> None:
+        lifted = lift_store(store, in_place)
+        async with lifted.transaction() as tx:
             issued = (issue(TOKEN, BEGIN),)
             party = Party(country_code="NL", party_id="TNM", state=PartyState.REGISTERED, issued=issued)
             await put_party(tx, party, BEGIN)
+        for first in range(0, cdrs, 1_000):
+            async with lifted.transaction() as tx:
+                for number in range(first, min(cdrs, first + 1_000)):
+                    at = BEGIN + shape.time * number / cdrs
+                    body = _spread(made[number % 3], number, shape, at)
+                    received = at + timedelta(hours=10)
+                    await tx.put(Record(Key(Kind.CDR, "NL", "TNM", f"CDR{number}"), body, received, received))
 
-    run(register())
-    for number, verdict in enumerate(Verdict):
-        body = json.dumps({**document(4, verdict), "id": f"CDR{number}"}).encode()
-        answer = emsp.handle(Request("POST", "/2.1.1/cdrs", "", {"authorization": f"Token {TOKEN}"}, body))
-        assert answer.status == 201, answer
+    run(put())
     store.close()
-    _copy(path, cdrs)
 
 
-def _copy(path: Path, cdrs: int) -> None:
-    with sqlite3.connect(path) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(ocpi_cdrs)") if row[1] != "sequence"]
-        changed = {
-            "id": "'CDR' || n",
-            "received": "replace(received, '\"CDR' || (n % 3) || '\"', '\"CDR' || n || '\"')",
-        }
-        values = ", ".join(changed.get(column, column) for column in columns)
-        connection.execute(
-            f"WITH RECURSIVE series(n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM series WHERE n < {cdrs - 1}) "
-            f"INSERT INTO ocpi_cdrs ({', '.join(columns)}) SELECT {values} FROM series "
-            "JOIN ocpi_cdrs ON ocpi_cdrs.id = 'CDR' || (n % 3) ORDER BY n"
-        )
-    connection.close()
+def _spread(made: dict[str, Any], number: int, shape: Shape, at: datetime) -> bytes:
+    """One of a month, on the day of this moment: the hours stay those that its total was made for."""
+    location = {**made["location"], "id": f"LOC{number * 104_729 % shape.locations}"}
+    driver = f"DE8ACC{number * 7_919 % shape.drivers:08}"
+    text = json.dumps({**made, "id": f"CDR{number}", "auth_id": driver, "location": location})
+    return text.replace(f"{BEGIN:%Y-%m-%d}T", f"{at:%Y-%m-%d}T").encode()
 
 
 def month(path: Path) -> Month:
@@ -249,25 +263,44 @@ def table() -> list[str]:
 def _months() -> Iterator[str]:
     yield (
         "A month of stored CDRs of 4 periods on SQLite, a third each right, wrong and undecidable, by "
-        "`partner.audit()` in a process of its own; target: a peak memory that does not grow."
+        "`partner.audit()` in a process of its own; target: neither the peak memory nor the time of a CDR grows."
     )
     yield ""
-    yield "| CDRs | peak, MB | CPU, seconds | µs per CDR |"
-    yield "|---|---|---|---|"
+    yield "| CDRs | peak, MB | CPU, seconds | µs per CDR | ratio to `json.loads` |"
+    yield "|---|---|---|---|---|"
+    for shape, sizes in ((SPREAD, MONTHS), (ALIKE, CROWDS), (ONE_LOCATION, CROWDS)):
+        for cdrs in sizes:
+            yield _size(cdrs, shape)
+
+
+def _size(cdrs: int, shape: Shape) -> str:
+    """The row of a month."""
     with tempfile.TemporaryDirectory(prefix="ocpi-emsp-bench-") as folder:
-        for cdrs in MONTHS:
-            path = Path(folder, f"{cdrs}.db")
-            fill(path, cdrs)
-            found = month(path)
-            assert found.cdrs == cdrs, found
-            line = f"| {cdrs:,} | {found.peak / MB:.0f} | {found.seconds:.1f} | {found.seconds / cdrs * 1e6:.0f} |"
-            print(line, flush=True)
-            yield line
+        path = Path(folder, "emsp.db")
+        fill(path, cdrs, shape)
+        found = month(path)
+    assert found.cdrs == cdrs, found
+    each = found.seconds / cdrs
+    row = f"| {cdrs:,} {shape.title} | {found.peak / MB:.0f} | {found.seconds:.1f} | {each * 1e6:.0f} "
+    row += f"| {each / _reading():.0f} |"
+    print(row, flush=True)
+    return row
+
+
+def _reading() -> float:
+    """CPU seconds of ``json.loads`` of one of these CDRs."""
+    data, calls = json.dumps(document(4, Verdict.RIGHT)).encode(), 2_000
+    began = time.process_time()
+    for _ in range(calls):
+        json.loads(data)
+    return (time.process_time() - began) / calls
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["month", database]:
             audit_alone(Path(database))
+        case ["size", cdrs]:
+            _size(int(cdrs), SPREAD)
         case _:
             table()
