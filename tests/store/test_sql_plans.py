@@ -200,29 +200,35 @@ def test_no_more_is_read_of_what_is_charged_than_is_asked_for(name: str, tmp_pat
     assert 0 < cost[1] < 2 * cost[0] < 20 * FEW
 
 
-@pytest.mark.parametrize("by_start", ["first", "last"])
-@pytest.mark.parametrize(
-    "selection",
-    [{"auth_id": "D1"}, {"location_id": "L1"}, {"location_id": "L1", "country_code": "NL", "party_id": "TNM"}],
-    ids=["driver", "location", "location of a party"],
-)
-def test_no_more_is_read_of_a_crowd_than_a_page(
-    by_start: str, selection: dict[str, Any], store: BlockingStore, counter: Counter
-) -> None:
-    def read(tx: BlockingTransaction) -> Any:
-        bounds: dict[str, Any] = {"start_from": BASE, "start_to": AFTER, "by_start": by_start}
-        return tx.page(Query(kind=Kind.CDR, count=False, limit=1, **bounds, **selection)).records
+CROWDS: list[dict[str, Any]] = [
+    {"by_start": by_start, **selection}
+    for by_start in ("first", "last")
+    for selection in (
+        {"auth_id": "D1"},
+        {"location_id": "L1"},
+        {"location_id": "L1", "country_code": "NL", "party_id": "TNM"},
+    )
+]
 
-    with store.blocking_transaction() as tx:
-        tx.put(charge("FIRST", "D1", "L1", BASE))
-        tx.put(charge("LAST", "D1", "L1", AFTER - timedelta(seconds=1)))
-    cost = []
-    for start, end in ((0, FEW), (FEW, 20 * FEW)):
+
+def test_no_more_is_read_of_a_crowd_than_a_page(tmp_path: Path, counter: Counter) -> None:
+    def reading(selection: dict[str, Any]) -> Read:
+        query = Query(kind=Kind.CDR, count=False, limit=1, start_from=BASE, start_to=AFTER, **selection)
+        return lambda tx: tx.page(query).records
+
+    cost = list[list[int]]()
+    with opened(tmp_path / "emsp.db", counter) as store:
         with store.blocking_transaction() as tx:
-            for number in range(start, end):
-                tx.put(charge(f"CROWD {number}", "D1", "L1", BASE + timedelta(hours=1)))
-                tx.put(charge(f"OTHER {number}", "D2", "L2", BASE + timedelta(hours=1)))
-        cost.append(counted(store, counter, read, [by_start.upper()]))
+            tx.put(charge("FIRST", "D1", "L1", BASE))
+            tx.put(charge("LAST", "D1", "L1", AFTER - timedelta(seconds=1)))
+        for start, end in ((0, FEW), (FEW, 20 * FEW)):
+            with store.blocking_transaction() as tx:
+                for number in range(start, end):
+                    tx.put(charge(f"CROWD {number}", "D1", "L1", BASE + timedelta(hours=1)))
+                    tx.put(charge(f"OTHER {number}", "D2", "L2", BASE + timedelta(hours=1)))
+            reads = [counted(store, counter, reading(each)) for each in CROWDS]
+            assert [found for _, found in reads] == [["FIRST"]] * 3 + [["LAST"]] * 3
+            cost.append([instructions for instructions, _ in reads])
     assert cost[0] == cost[1]
 
 
