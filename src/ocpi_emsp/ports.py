@@ -139,8 +139,7 @@ class Query:
     """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``,
     received in ``[received_from, received_to)``.
 
-    A reader of everything goes on ``after`` the sequence of the last record that it has: that costs the same on every
-    page, which an ``offset`` does not have to.
+    A reader of everything goes on ``after`` its last record's sequence: each page costs the same, unlike by ``offset``.
     """
 
     kind: str
@@ -152,10 +151,8 @@ class Query:
     """CDRs at this location."""
     start_from: datetime | None = None
     start_to: datetime | None = None
-    """CDRs, or sessions, that start in ``[start_from, start_to)``."""
     by_start: Literal["first", "last"] | None = None
-    """A page of the CDRs, or sessions, that start first, or last, of all that match, in that order; of those that start
-    at one moment any. It has no ``after`` and no ``offset``, and costs what it holds."""
+    """CDRs, or sessions, that start in ``[start_from, start_to)``; ``by_start``: those first or last (no ``after``)."""
     date_from: datetime | None = None
     date_to: datetime | None = None
     received_from: datetime | None = None
