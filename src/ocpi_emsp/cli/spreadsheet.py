@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from unicodedata import normalize
 
 from ocpi_emsp.cli import output
 
@@ -17,7 +18,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def safe(text: str) -> str:
     """A text from outside as the content of a cell."""
-    return output.printable(f"'{text}" if text.startswith(_FORMULA) else text)
+    # Some programs pass over blanks at the beginning, and read a full-width sign as the plain one.
+    begins = (text[:1], normalize("NFKC", text.lstrip()[:1]))
+    return output.printable(f"'{text}" if any(each.startswith(_FORMULA) for each in begins) else text)
 
 
 class CsvWriter:
