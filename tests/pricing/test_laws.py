@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from attrs import evolve
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from ocpi_emsp import Cdr, decode
@@ -67,6 +67,7 @@ def test_lines_add_up_to_the_amount(seed: int) -> None:
 
 
 @lawful
+@example(seed=1812)  # the least volume adds more to a block than the greatest
 @given(seed=seeds)
 def test_bounds_of_lines_add_up_to_the_bounds(seed: int) -> None:
     draw = Random(seed)
@@ -177,13 +178,24 @@ def seconds_between(start: str, end: str) -> int:
     return int((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
+def parks_by_energy(document: dict[str, Any]) -> bool:
+    """Whether a price of parking has a limit of energy: parking comes after the charging of its period, which a cut
+    through both would change."""
+    elements = [element for tariff in document["tariffs"] for element in tariff["elements"]]
+    return any(
+        {"min_kwh", "max_kwh"} & element.get("restrictions", {}).keys()
+        and any(each["type"] == "PARKING_TIME" for each in element["price_components"])
+        for element in elements
+    )
+
+
 @lawful
 @given(seed=seeds)
 def test_every_division_of_a_period_lies_within_the_bounds(seed: int) -> None:
     draw = Random(seed)
     document, readings = random_cdr(draw), readings_of(draw, without=PIECES)
     found = audit(document, readings=readings)
-    assume(found.low is not None and found.high is not None)
+    assume(found.low is not None and found.high is not None and not parks_by_energy(document))
     divided = document
     for _ in range(draw.randint(1, 4)):
         assume(all(each["dimensions"] for each in divided["charging_periods"]))

@@ -116,8 +116,11 @@ class Rounding:
         if rate.step <= 0 or not rate.each:
             return
         # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
-        part.low += rate.each * (-Fraction(sum(each.low for each in group), rate.each) % rate.step)
-        part.high += rate.each * (-Fraction(sum(each.high for each in group), rate.each) % rate.step)
+        low = rate.each * (-Fraction(sum(each.low for each in group), rate.each) % rate.step)
+        high = rate.each * (-Fraction(sum(each.high for each in group), rate.each) % rate.step)
+        part.low += min(low, high)
+        part.high += high
+        _raise_lows(group, low - high)
 
     def _add(self, part: Part, rates: Iterable[Rate], total: Rational | None, *, certain: bool) -> None:
         """Add to a part what one of these prices may bill."""
@@ -209,6 +212,16 @@ def _last(parts: Group) -> tuple[list[Part], bool]:
             break
         whole = part.dimension
     return found, priced
+
+
+def _raise_lows(group: Group, amount: Amount) -> None:
+    """Add an amount to the lower bound of a group, where its parts leave room: each keeps its bounds in order."""
+    for part in reversed(group):
+        if amount <= 0:
+            return
+        added = min(amount, part.high - part.low)
+        part.low += added
+        amount -= added
 
 
 def _most(rate: Rate) -> int:
