@@ -6,11 +6,11 @@ Rules of this module: as those of profile_readings.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from ocpi_emsp import logs
+from ocpi_emsp.flows.parties.json_settings import given_settings, settings_text
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.pricing import Plausibility
 
@@ -22,15 +22,7 @@ def stored_plausibility(value: Any) -> str | None:
     """Read it from Plausibility, a mapping, or a JSON object. Raises ValueError that names the code."""
     if isinstance(value, Plausibility):
         value = value.changes
-    if isinstance(value, str):
-        try:
-            value = json.loads(value, parse_float=str)
-        except (ValueError, RecursionError):
-            raise ValueError(_EXPECTED) from None
-    if not isinstance(value, Mapping) or not all(isinstance(code, str) for code in value):
-        raise ValueError(_EXPECTED)
-    changes = Plausibility(value).changes
-    return json.dumps(dict(changes), ensure_ascii=False) if changes else None
+    return settings_text(Plausibility(given_settings(value, _EXPECTED)).changes)
 
 
 def plausibility_of(profile: Profile) -> Plausibility:

@@ -8,11 +8,11 @@ Rules of this module:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from ocpi_emsp import logs
+from ocpi_emsp.flows.parties.json_settings import given_settings, settings_text
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.pricing import Readings
 
@@ -24,15 +24,7 @@ def stored_readings(value: Any) -> str | None:
     """Read them from Readings, a mapping, or a JSON object. Raises ValueError that names the reading."""
     if isinstance(value, Readings):
         value = value.differing()
-    if isinstance(value, str):
-        try:
-            value = json.loads(value, parse_float=str)  # a rate keeps its digits
-        except (ValueError, RecursionError):
-            raise ValueError(_EXPECTED) from None
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(_EXPECTED)
-    differing = Readings.of(value).differing()
-    return json.dumps(differing, ensure_ascii=False) if differing else None
+    return settings_text(Readings.of(given_settings(value, _EXPECTED)).differing())
 
 
 def readings_of(profile: Profile) -> Readings:
