@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
+from decimal import Decimal
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -199,12 +200,12 @@ def _bounded(metered: Metered, name: str, found: Sequence[Reckoning]) -> Line:
     )
 
 
-def _sum(amounts: Sequence[object]) -> Rational | None:
+def _sum(amounts: Sequence[Decimal | None]) -> Rational | None:
     total: Rational = 0
     for each in amounts:
         if each is None:
             return None
-        total += rational(each)  # type: ignore[arg-type]
+        total += rational(each)
     return total
 
 
