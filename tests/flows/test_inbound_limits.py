@@ -71,7 +71,7 @@ def test_requests_per_second_with_a_burst(caplog: pytest.LogCaptureFixture) -> N
     # Said once in an episode, however many are refused; no line for each.
     [line] = lines(caplog, "inbound.limited")
     assert "party=NL-TNM limit=requests_per_second retry_after=1" in line
-    assert [each for each in lines(caplog, "request.answered") if "429" in each] == [
+    assert [each for each in lines(caplog, "request.answered") if "status=429" in each] == [
         lines(caplog, "request.answered")[3]
     ]
     clock.advance(minutes=2)
