@@ -44,6 +44,7 @@ LAYERS = (
     "wire",
     "support",
     "routes",
+    "records",
     "ports",
     "events",
     "_bridge",

@@ -12,8 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from attrs import define, evolve, field
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flows.support import Answer, offline_emsp, serve
 from ocpi_emsp import Emsp, OcpiError, Token, logs

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from ocpi_emsp import UrlPolicy
 from ocpi_emsp.errors import UnsafeUrl

@@ -4,263 +4,46 @@ Rules of this module:
 - every port is small, and async: a port that never suspends serves the sync shell as well (see _bridge.py);
 - a store is dumb: behaviour lives in flows, atomicity in the store's transaction;
 - inside a transaction a flow awaits nothing but the transaction;
-- a flow that needs a location and its EVSEs reads the location first: two transactions then lock in one order.
+- a flow that needs a location and its EVSEs reads the location first: two transactions then lock in one order;
+- what a store keeps is in records.py, and can be imported from here.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
-from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from attrs import field, frozen
-
-from ocpi_emsp.codec.content import content_hash
-from ocpi_emsp.wire import Request, Response
-
-
-class Kind:
-    """What a record is. Plain strings: a key is hashed on every request."""
-
-    PARTY: Final = "party"
-    CREDENTIAL: Final = "credential"
-    LOCATION: Final = "location"
-    EVSE: Final = "evse"
-    SESSION: Final = "session"
-    TARIFF: Final = "tariff"
-    TARIFF_VERSION: Final = "tariff_version"
-    CDR: Final = "cdr"
-    CDR_CONFLICT: Final = "cdr_conflict"
-    TOKEN: Final = "token"
-    COMMAND: Final = "command"
-    CHECKPOINT: Final = "checkpoint"
-    PUSHED: Final = "pushed"
-    RESERVATION: Final = "reservation"
-    AUDIT: Final = "audit"
-
-
-NAMES: Final[Mapping[str, str]] = {
-    Kind.PARTY: "parties",
-    Kind.CREDENTIAL: "credentials",
-    Kind.LOCATION: "locations",
-    Kind.EVSE: "evses",
-    Kind.SESSION: "sessions",
-    Kind.TARIFF: "tariffs",
-    Kind.TARIFF_VERSION: "tariff_versions",
-    Kind.CDR: "cdrs",
-    Kind.CDR_CONFLICT: "cdr_conflicts",
-    Kind.TOKEN: "tokens",
-    Kind.COMMAND: "commands",
-    Kind.CHECKPOINT: "checkpoints",
-    Kind.PUSHED: "pushed_tokens",
-    Kind.RESERVATION: "reservations",
-    Kind.AUDIT: "audits",
-}
-"""Every kind and the plural name of its records; a location comes before its EVSEs."""
-
-
-Owner: TypeAlias = tuple[str, str]
-"""The country_code and the party_id of the party that an object is of."""
-
-
-class Key(NamedTuple):
-    """What identifies a record. ``parent``: the location of an EVSE or of a reservation, a token's type, the content
-    hash of a CDR conflict, what distinguishes the versions of a tariff.
-
-    A pushed token is what a party has of a token of ours: the owner is that party, the rest is the token's.
-
-    ``country_code`` and ``party_id`` compare without case (CiString): a store keeps them in upper case.
-    """
-
-    kind: str
-    country_code: str
-    party_id: str
-    id: str
-    parent: str = ""
-
-
-@frozen
-class Record:
-    """One stored object: the document as received, and what a store orders and filters by."""
-
-    key: Key
-    document: bytes
-    """The JSON text in UTF-8, stored byte for byte."""
-    last_updated: datetime
-    received_at: datetime
-    view: Any = field(default=None, eq=False, repr=False)
-    """The typed view of the document, if the flow has it: a store fills its query columns from it."""
-    revision: int = field(default=0, eq=False)
-    """The number of puts of the record: 1 for a new one. Set by the store."""
-    sequence: int = field(default=0, eq=False)
-    """The position among the records of its kind, in the order of their first put. Set by the store."""
-    missing_since: datetime | None = field(default=None, eq=False)
-    """Since when its owner no longer lists it; None if it is listed. A put of a fresh record resets it."""
-    missed: int = field(default=0, eq=False)
-    """The number of full syncs in a row that did not list it."""
-    correlation_id: str = field(default="", eq=False)
-    """The correlation id of the last change; empty if it had none."""
-    valid_from: datetime | None = None
-    """Of a tariff and its versions: from when on what it says holds; None if that is its ``last_updated``."""
-    first_received_at: datetime | None = None
-    """Of a tariff and its versions: when what it says was received first; None if that is its ``received_at``."""
-    valid_until: datetime | None = None
-    """Of a tariff's version: until when it held. A tariff itself still does."""
-
-    def updated(self, last_updated: datetime, correlation_id: str) -> Record:
-        """The same, changed at another time; ``evolve`` takes six times as long."""
-        return Record(
-            self.key,
-            self.document,
-            last_updated,
-            self.received_at,
-            self.view,
-            self.revision,
-            self.sequence,
-            self.missing_since,
-            self.missed,
-            correlation_id,
-            self.valid_from,
-            self.first_received_at,
-            self.valid_until,
-        )
-
-    @cached_property
-    def content_hash(self) -> str:
-        """The hash of what the document says, without its ``last_updated``."""
-        return content_hash(self.document, self.key.kind)
-
-
-@frozen(kw_only=True)
-class Query:
-    """Records of one kind, oldest first (by their first put): by owner, last updated in ``[date_from, date_to)``,
-    received in ``[received_from, received_to)``.
-
-    A reader of everything goes on ``after`` its last record's sequence: each page costs the same, unlike by ``offset``.
-    """
-
-    kind: str
-    country_code: str | None = None
-    party_id: str | None = None
-    auth_id: str | None = None
-    """CDRs, sessions, or tokens of ours, with this ``auth_id``."""
-    location_id: str | None = None
-    """CDRs at this location."""
-    start_from: datetime | None = None
-    start_to: datetime | None = None
-    by_start: Literal["first", "last"] | None = None
-    """CDRs, or sessions, that start in ``[start_from, start_to)``; ``by_start``: those first or last (no ``after``)."""
-    date_from: datetime | None = None
-    date_to: datetime | None = None
-    received_from: datetime | None = None
-    received_to: datetime | None = None
-    id: str | None = None
-    """Records with this id, of every owner."""
-    id_in_any_case: str | None = None
-    """Records whose id is this one, the case of its letters apart: of A to Z at least."""
-    at: datetime | None = None
-    """Tariffs, or versions of tariffs, that held at this moment: from then or earlier, and until later."""
-    after: int = 0
-    offset: int = 0
-    limit: int = 100
-    count: bool = True
-    """Whether to count; otherwise ``Page.total`` is 0."""
-
-
-@frozen
-class Page:
-    """A page of records, and how many match the query in all."""
-
-    records: Sequence[Record]
-    total: int
-
-
-EVENT: Final = "event"
-"""Events for listeners in this process."""
-RELAY: Final = "relay"
-"""Events for a relay, which hands them to a broker."""
-REJECTION: Final = "rejection"
-RESYNC: Final = "resync"
-"""What the next sync of a party has to pull: an object, or a window. One entry per request, by its id."""
-DEADLINE: Final = "deadline"
-"""Deadlines of open commands and of reservations, at ``due``."""
-START: Final = "start"
-"""START_SESSION and RESERVE_NOW commands that wait for their session, by location."""
-NAMED_START: Final = "named_start"
-"""Those that have an ``authorization_id``, by that."""
-START_PLACE: Final = "start_place"
-"""Those of NAMED_START by location, for a session that names no authorization."""
-FAN_OUT: Final = "fan_out"
-"""Parties with pending token pushes; one entry per party, by its id."""
-SYNC: Final = "sync"
-"""When a party is synced next; one entry per party, by its id."""
-AUTHORIZATION: Final = "authorization"
-"""Decisions on real-time authorizations; a store keeps the newest of them."""
-UPKEEP: Final = "upkeep"
-"""When work on the whole store is done next; one entry per kind of work, by its id."""
-PENDING_AUDIT: Final = "pending_audit"
-"""CDRs that are to be audited; one entry per CDR, by its id."""
-QUOTA: Final = "quota"
-"""Quotas that a party has reached; one entry per party and quota, by its id."""
-DEAD: Final = {EVENT: "dead_event", RELAY: "dead_relay"}
-"""Events that failed too often."""
-STARTS: Final = (START, NAMED_START, START_PLACE)
-TOPICS: Final = (
-    EVENT,
-    RELAY,
-    REJECTION,
-    RESYNC,
-    DEADLINE,
-    *STARTS,
-    FAN_OUT,
-    SYNC,
-    AUTHORIZATION,
-    *(PENDING_AUDIT, QUOTA, UPKEEP),
-    *DEAD.values(),
+from ocpi_emsp.records import (
+    AUTHORIZATION as AUTHORIZATION,
+    DEAD as DEAD,
+    DEADLINE as DEADLINE,
+    EVENT as EVENT,
+    FAN_OUT as FAN_OUT,
+    NAMED_START as NAMED_START,
+    NAMES as NAMES,
+    PENDING_AUDIT as PENDING_AUDIT,
+    QUOTA as QUOTA,
+    REJECTION as REJECTION,
+    RELAY as RELAY,
+    RESYNC as RESYNC,
+    START as START,
+    START_PLACE as START_PLACE,
+    STARTS as STARTS,
+    SYNC as SYNC,
+    TOPICS as TOPICS,
+    UPKEEP as UPKEEP,
+    Entry as Entry,
+    Key as Key,
+    Kind as Kind,
+    Owner as Owner,
+    Page as Page,
+    Query as Query,
+    Record as Record,
+    Usage as Usage,
 )
-
-
-@frozen(kw_only=True)
-class Entry:
-    """An entry of the journal: an event to deliver, or a rejection with the bytes as received.
-
-    Its owner is ``details["country_code"]`` and ``details["party_id"]``.
-    """
-
-    id: str
-    topic: str
-    name: str
-    key: Key | None
-    at: datetime
-    body: bytes = b""
-    details: Mapping[str, Any] = field(factory=dict)
-    attempts: int = 0
-    error: str = ""
-    due: datetime | None = None
-    """Not delivered before: another process has leased it, or it failed and is retried then."""
-    sequence: int = field(default=0, eq=False)
-    """The position in the journal. Set by the store."""
-
-    @property
-    def size(self) -> int:
-        """The bytes of the body, and of the details as JSON."""
-        return len(self.body) + len(json.dumps(dict(self.details)))
-
-
-@frozen
-class Usage:
-    """How much there is of something."""
-
-    count: int = 0
-    bytes: int = 0
-    """Of the documents; of an entry the body, and the details as JSON."""
-
-    def plus(self, count: int, size: int) -> Usage:
-        """So much more."""
-        return Usage(self.count + count, self.bytes + size)
+from ocpi_emsp.wire import Request, Response
 
 
 class Transaction(Protocol):

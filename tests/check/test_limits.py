@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.check import Policy, accept, check, registry
 from ocpi_emsp.check.examples import base
 from ocpi_emsp.check.rules import OBJECT_RULES
-from ocpi_emsp.codec import dump
-from ocpi_emsp.codec import rules as schema
+from ocpi_emsp.codec import dump, rules as schema
 from ocpi_emsp.findings import MAX_FINDINGS, Collector, Finding, Report, Severity
 from ocpi_emsp.models import Evse, Location, Tariff
 

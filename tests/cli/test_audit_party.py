@@ -12,8 +12,7 @@ import pytest
 
 from cli import filled
 from cli.conftest import Command
-from cli.test_audit import FORMATS, OPEN, RIGHT, TARIFF, WRONG, audited
-from cli.test_audit import put as put_file
+from cli.test_audit import FORMATS, OPEN, RIGHT, TARIFF, WRONG, audited, put as put_file
 from cli.test_reconcile import put
 from ocpi_emsp import Emsp
 from ocpi_emsp.ports import Kind, Query

@@ -11,8 +11,7 @@ import anyio.lowlevel
 import pytest
 from anyio import from_thread
 from attrs import define, evolve, field
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.cli.errors import CommandFailed
 from ocpi_emsp.cli.sync_run import Plan, Runner, Work

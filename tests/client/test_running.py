@@ -16,8 +16,7 @@ from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, PartyRegistered, ResyncRequested, kind_of
 from ocpi_emsp.flows.sync.schedule import take_turn
 from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind
-from ocpi_emsp.resources import SyncReport
-from ocpi_emsp.resources import running as background
+from ocpi_emsp.resources import SyncReport, running as background
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from our_emsp import FakeClock, register, token
 

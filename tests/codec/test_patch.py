@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from codec.strategies import JSON, TEXT
 from ocpi_emsp.codec import dump, merge_patch

@@ -5,8 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from ocpi_emsp.codec import Diagnosis, decode, decode_strict, diagnose, dump, encode, parse
 from ocpi_emsp.errors import InvalidObject

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.codec.zones import in_zone, naive_timestamps, query_in_zone, zone_of

@@ -19,8 +19,7 @@ from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document, decode, encode
 from ocpi_emsp.wire import Request
 from our_emsp import credentials
-from two_parties import DRIVER, OWNER, SECRET
-from two_parties import OBJECTS as THEIRS
+from two_parties import DRIVER, OBJECTS as THEIRS, OWNER, SECRET
 
 OBJECTS: Final[Mapping[str, Document]] = {
     path: decode(encode(document).replace(SECRET.encode(), b"Mine")) for path, document in THEIRS.items()

@@ -16,8 +16,7 @@ from ocpi_emsp.ports import DEADLINE, START, Entry
 from ocpi_emsp.resources import PendingCommand, Reservation, SentCommand
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
-from our_emsp import CPO_TOKEN, NOW, URL
-from our_emsp import token as any_token
+from our_emsp import CPO_TOKEN, NOW, URL, token as any_token
 from scripted_cpo import ScriptedCpo, clients, reply
 
 ACCEPTED, REJECTED, TIMEOUT = CommandResponseType.ACCEPTED, CommandResponseType.REJECTED, CommandResponseType.TIMEOUT

@@ -6,8 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from flows.commands_desk import E1, E2, desk
 from ocpi_emsp import Limits, Session

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from attrs import define, evolve, field
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.flows.core.limits import Breaker, Bucket
 from ocpi_emsp.settings import RetryPolicy

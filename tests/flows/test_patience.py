@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pytest
 from attrs import evolve
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from flows.calls_desk import GET, OK, RESET, SECOND, TOO_LARGE, Interrupted, Stage, busy, cpo, stage
 from ocpi_emsp import Limits

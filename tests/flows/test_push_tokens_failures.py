@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from attrs import evolve
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flows.tokens_desk import (
     OFF,

@@ -22,10 +22,7 @@ from ocpi_emsp.testing.cpo.wire import Document, encode
 from ocpi_emsp.wire import Request
 from our_emsp import register
 from store.broken import AlteredStore
-from sync.support import cdr as listed_cdr
-from sync.support import location as listed_location
-from sync.support import session as listed_session
-from sync.support import synced
+from sync.support import cdr as listed_cdr, location as listed_location, session as listed_session, synced
 
 FULL = (200, 2000)
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flows.reconcile_desk import Stored, cdr, changed, place, record, session
 from ocpi_emsp.models import SessionStatus

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 import anyio
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from flows.commands_desk import E1, E2, PARTY, Desk, desk
 from flows.reservations_desk import ACTIVE, ASKED, EXPIRED, HOUR, REFUSED, USED, _expire, replaced, states

@@ -12,8 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from flows.support import offline_emsp
 from ocpi_emsp import Emsp, Limits

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve, field, frozen
-from hypothesis import given, note
-from hypothesis import strategies as st
+from hypothesis import given, note, strategies as st
 
 from foreign.last_word import Account, Part, Time, Word
 from foreign.laws import Partner, lawful

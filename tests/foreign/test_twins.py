@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from foreign.cases import cases
-from foreign.cases import named as cases_by_name
+from foreign.cases import cases, named as cases_by_name
 from foreign.script import Desk, moment
 from foreign.ways import HOW, WAYS, How, Way, at, desk
 from ocpi_emsp.events import Event

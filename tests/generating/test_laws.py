@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from generating.support import emsp_and_token
 from ocpi_emsp import Emsp, Evse, Location, Report, Session, Tariff, check, decode, encode

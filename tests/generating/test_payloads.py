@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from ocpi_emsp import Location, Policy, Report, Token, check
 from ocpi_emsp.check import EXAMPLES, RULES, accept

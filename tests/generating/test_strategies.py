@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, find, given, settings, strategies as st
 
 from ocpi_emsp import Cdr, Connector, Evse, Location, Session, Tariff, check, encode
 from ocpi_emsp.codec import decode_strict, dump

@@ -17,8 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import schemathesis
 from hypothesis import strategies as st
-from schemathesis import Case as Drawn
-from schemathesis import GenerationMode
+from schemathesis import Case as Drawn, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core import NotSet
 

@@ -17,8 +17,7 @@ from ocpi_emsp.pricing.reckoning.reckon import Reckoning, reckon
 from ocpi_emsp.pricing.session.metered import Metered
 from ocpi_emsp.pricing.verdict import appraisal, explanations
 from pricing.documents import STOP, as_bytes, cdr, period, price, tariff
-from pricing.vectors import cdr as of_vector
-from pricing.vectors import given, vectors, verdict
+from pricing.vectors import cdr as of_vector, given, vectors, verdict
 
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "0"))
 BLOCKS = tariff([price("ENERGY", "0.30", 3000)])

@@ -16,8 +16,7 @@ from random import Random
 from typing import Any
 
 from attrs import evolve
-from hypothesis import HealthCheck, assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
 
 from ocpi_emsp import Cdr, decode
 from ocpi_emsp.errors import InvalidObject

@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ocpi_emsp.models import Cdr, Connector
 from ocpi_emsp.pricing.places import ChargingPlace

@@ -14,6 +14,7 @@ from ocpi_emsp.pricing import CHOICES, REASONS, Audit, Readings, Reason, Verdict
 from ocpi_emsp.pricing.readings import NAMES
 from ocpi_emsp.report import (
     AuditTally,
+    audit_words as words,
     audits_to_html,
     audits_to_markdown,
     audits_to_text,
@@ -21,7 +22,6 @@ from ocpi_emsp.report import (
     quote_to_markdown,
     quote_to_text,
 )
-from ocpi_emsp.report import audit_words as words
 from ocpi_emsp.report.audit_clauses import SPECIFICATION, clause_of
 from ocpi_emsp.report.audits import MAX_CURRENCIES, MAX_FAILED, MAX_LINES
 from report.audits import ALL_HOSTILE, audit, line, quote, wrong_at_least

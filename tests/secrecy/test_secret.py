@@ -10,8 +10,7 @@ import cattrs
 import msgspec
 import pytest
 from attrs import asdict, evolve
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flows.support import offline_emsp
 from ocpi_emsp import Secret

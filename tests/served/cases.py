@@ -12,8 +12,7 @@ from ocpi_emsp import Token, decode
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.support import FROM_CPO, SupportMatrix
 from ocpi_emsp.testing.cpo import samples
-from ocpi_emsp.testing.cpo.wire import decode as parse
-from ocpi_emsp.testing.cpo.wire import encode
+from ocpi_emsp.testing.cpo.wire import decode as parse, encode
 from our_emsp import token
 from served.partner import Partner, invite
 from served.support import Answer, Document

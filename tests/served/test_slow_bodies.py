@@ -14,8 +14,7 @@ from ocpi_emsp.settings import Forwarded, HttpLimits, InboundLimits
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import make_emsp
-from served.partner import Connect, FakeCpo, invite
-from served.partner import register as partner_of
+from served.partner import Connect, FakeCpo, invite, register as partner_of
 from served.sockets import connected, head
 from served.support import BASE, Host, Logs, Ocpi, emsp_at
 from served.test_adapters_alone import Message, chunk, early, http_scope, wsgi

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Command
-from foreign.partners_page import COMMANDS_URL, VERSIONS_URL, by_command, by_python, settings_of
-from foreign.partners_page import TOKEN_A as EXAMPLE
+from foreign.partners_page import COMMANDS_URL, TOKEN_A as EXAMPLE, VERSIONS_URL, by_command, by_python, settings_of
 from ocpi_emsp import Cdr, Emsp, Location, Session, SupportMatrix, Tariff, decode
 from ocpi_emsp.errors import CannotUseApi, MissingEndpoints, NotSupported, PartnerRefused
 from ocpi_emsp.events import Event

@@ -5,9 +5,20 @@ from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Connection, Engine, Integer, MetaData, create_engine, event, func, inspect, select, text
-from sqlalchemy import Table as SqlTable
+from sqlalchemy import (
+    Column as SqlColumn,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table as SqlTable,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import at, offline_emsp

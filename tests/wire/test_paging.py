@@ -5,8 +5,7 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.errors import InvalidParameter
 from ocpi_emsp.wire import PageRequest, link_next, next_link, read_page_request

@@ -3,8 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ocpi_emsp.errors import NotAuthenticated
 from ocpi_emsp.wire import authorization, from_base64, presented_token

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from ocpi_emsp.cli import options as o
-from ocpi_emsp.cli import output
+from ocpi_emsp.cli import options as o, output
 from ocpi_emsp.cli.declared import check, data, operate, partners, run
 
 GROUPS: dict[str, tuple[click.Command, ...]] = {

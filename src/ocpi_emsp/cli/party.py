@@ -17,8 +17,7 @@ from ocpi_emsp import Limits
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
 from ocpi_emsp.cli.given_secrets import token_of
-from ocpi_emsp.cli.options import Arguments, headers_of, usable_headers
-from ocpi_emsp.cli.options import party as party_of
+from ocpi_emsp.cli.options import Arguments, headers_of, party as party_of, usable_headers
 from ocpi_emsp.cli.register import print_party
 from ocpi_emsp.cli.settings import source
 from ocpi_emsp.cli.stores import ANYONE, emsp_of, emsp_of_nobody, make_emsp, opened, renewing_emsp, warn_of_readers

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ocpi_emsp import PartyId
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import Usage
-from ocpi_emsp.cli.invite import as_json as invitation_json
-from ocpi_emsp.cli.invite import print_invitation
+from ocpi_emsp.cli.invite import as_json as invitation_json, print_invitation
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.settings import MEMORY, require_identity, store_url
 from ocpi_emsp.cli.signals import on_signals

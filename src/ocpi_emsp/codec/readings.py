@@ -16,8 +16,7 @@ from json import dumps
 from typing import Any
 
 import msgspec
-from dateutil import parser as dateutil_parser
-from dateutil import tz
+from dateutil import parser as dateutil_parser, tz
 from msgspec import inspect
 
 from ocpi_emsp.codec import rules

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ocpi_emsp.models.cdrs import Cdr as Cdr
-from ocpi_emsp.models.cdrs import CdrDimension, ChargingPeriod
+from ocpi_emsp.models.cdrs import Cdr as Cdr, CdrDimension, ChargingPeriod
 from ocpi_emsp.models.commands import CommandResponse, ReserveNow, StartSession, StopSession, UnlockConnector
 from ocpi_emsp.models.common import BusinessDetails, DisplayText, Image
 from ocpi_emsp.models.credentials import Credentials
-from ocpi_emsp.models.enums import Allowed as Allowed
 from ocpi_emsp.models.enums import (
+    Allowed as Allowed,
     AuthMethod,
     Capability,
     CdrDimensionType,
@@ -41,24 +40,21 @@ from ocpi_emsp.models.enums import (
 from ocpi_emsp.models.envelope import Envelope
 from ocpi_emsp.models.locations import (
     AdditionalGeoLocation,
+    Connector as Connector,
     EnergyMix,
     EnergySource,
     EnvironmentalImpact,
+    Evse as Evse,
     ExceptionalPeriod,
     GeoLocation,
     Hours,
+    Location as Location,
     RegularHours,
     StatusSchedule,
 )
-from ocpi_emsp.models.locations import Connector as Connector
-from ocpi_emsp.models.locations import Evse as Evse
-from ocpi_emsp.models.locations import Location as Location
 from ocpi_emsp.models.sessions import Session as Session
-from ocpi_emsp.models.tariffs import PriceComponent, TariffElement, TariffRestrictions
-from ocpi_emsp.models.tariffs import Tariff as Tariff
-from ocpi_emsp.models.tokens import AuthorizationInfo as AuthorizationInfo
-from ocpi_emsp.models.tokens import LocationReferences
-from ocpi_emsp.models.tokens import Token as Token
+from ocpi_emsp.models.tariffs import PriceComponent, Tariff as Tariff, TariffElement, TariffRestrictions
+from ocpi_emsp.models.tokens import AuthorizationInfo as AuthorizationInfo, LocationReferences, Token as Token
 from ocpi_emsp.models.versions import Endpoint, Version, VersionDetail
 
 __all__ = [

@@ -19,9 +19,7 @@ from ocpi_emsp.flows.commands import send as command
 from ocpi_emsp.flows.commands.reservations import new_reservation_id
 from ocpi_emsp.flows.commands.states import Command
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.credentials import discovery as partner_api
-from ocpi_emsp.flows.credentials import register
-from ocpi_emsp.flows.credentials import renew as lifecycle
+from ocpi_emsp.flows.credentials import discovery as partner_api, register, renew as lifecycle
 from ocpi_emsp.flows.inbound.stored import require_zone
 from ocpi_emsp.flows.parties.party import Party, PartyState, load_party
 from ocpi_emsp.flows.tokens.push import client as push

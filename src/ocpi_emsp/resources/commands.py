@@ -10,9 +10,7 @@ from attrs import field, frozen
 
 from ocpi_emsp._command_waiter import Waiting
 from ocpi_emsp.findings import Finding
-from ocpi_emsp.flows.commands import deadlines
-from ocpi_emsp.flows.commands import send as command
-from ocpi_emsp.flows.commands import session_link as command_links
+from ocpi_emsp.flows.commands import deadlines, send as command, session_link as command_links
 from ocpi_emsp.flows.commands.states import SentCommand, command_key
 from ocpi_emsp.listing import Items
 from ocpi_emsp.models import CommandResponseType

@@ -9,8 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ocpi_emsp.flows.credentials import register as registering
-from ocpi_emsp.flows.credentials import renew as lifecycle
+from ocpi_emsp.flows.credentials import register as registering, renew as lifecycle
 from ocpi_emsp.flows.parties import profile
 from ocpi_emsp.flows.parties.party import Party, Profile
 from ocpi_emsp.flows.partner_health import doctor

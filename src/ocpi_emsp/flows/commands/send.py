@@ -34,8 +34,7 @@ from ocpi_emsp.errors import (
 )
 from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.calls.call import call, require
-from ocpi_emsp.flows.commands import reservations
-from ocpi_emsp.flows.commands import states as command_state
+from ocpi_emsp.flows.commands import reservations, states as command_state
 from ocpi_emsp.flows.commands.deadlines import deliver_logged, stored, watch
 from ocpi_emsp.flows.commands.preflight import check_command
 from ocpi_emsp.flows.commands.session_match import look_for
@@ -56,8 +55,7 @@ from ocpi_emsp.models import (
     UnlockConnector,
 )
 from ocpi_emsp.ports import Kind, Transaction
-from ocpi_emsp.routes import incoming as route
-from ocpi_emsp.routes import outgoing
+from ocpi_emsp.routes import incoming as route, outgoing
 
 _TYPES: dict[type[Command], CommandType] = {
     ReserveNow: CommandType.RESERVE_NOW,

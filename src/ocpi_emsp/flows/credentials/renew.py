@@ -32,8 +32,7 @@ from ocpi_emsp.flows.credentials.bounds import ask, outbound
 from ocpi_emsp.flows.credentials.discovery import Offer, usable_offer
 from ocpi_emsp.flows.credentials.ours import our_credentials, sent_credentials
 from ocpi_emsp.flows.credentials.places import Places
-from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after
-from ocpi_emsp.flows.credentials.states import require as may
+from ocpi_emsp.flows.credentials.states import UNKNOWN, PartyChange, Standing, after, require as may
 from ocpi_emsp.flows.events.delivery import deliver
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.inbound.stored import reader

@@ -26,8 +26,7 @@ from ocpi_emsp.flows.events.newest import append_newest
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Transaction
-from ocpi_emsp.routes import VERSION, Route, match
-from ocpi_emsp.routes import incoming as incoming_route
+from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route, match
 
 MAX_BESIDE: Final = 100
 """Parts of one request that are stored among the rejections, each by itself."""

@@ -38,8 +38,7 @@ from ocpi_emsp.flows.calls.request_log import LoggedRequest
 from ocpi_emsp.flows.cdrs import inbound as cdrs
 from ocpi_emsp.flows.commands import inbound as commands
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.credentials import inbound as credentials
-from ocpi_emsp.flows.credentials import inbound_versions as versions
+from ocpi_emsp.flows.credentials import inbound as credentials, inbound_versions as versions
 from ocpi_emsp.flows.events.backlog import log_backlog
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
 from ocpi_emsp.flows.events.journal import committed
@@ -58,8 +57,7 @@ from ocpi_emsp.flows.serving.nulls import as_wanted
 from ocpi_emsp.flows.serving.patches import usable_patch
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.tariffs import inbound as tariffs
-from ocpi_emsp.flows.tokens import inbound_authorize as authorize
-from ocpi_emsp.flows.tokens import inbound_list as tokens
+from ocpi_emsp.flows.tokens import inbound_authorize as authorize, inbound_list as tokens
 from ocpi_emsp.ports import Owner, ReadBody
 from ocpi_emsp.routes import Match, Route, match
 from ocpi_emsp.support import SupportMatrix

@@ -57,8 +57,7 @@ from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
 from ocpi_emsp.flows.tariffs import inbound as tariffs
 from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction
-from ocpi_emsp.routes import VERSION, Route
-from ocpi_emsp.routes import incoming as incoming_route
+from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route
 from ocpi_emsp.wire import Request
 
 CHUNK = 1000

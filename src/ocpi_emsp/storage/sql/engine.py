@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
-from sqlalchemy import exc as sql
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc as sql, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ocpi_emsp.errors import CannotStore, StoreFailed

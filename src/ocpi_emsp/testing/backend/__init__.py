@@ -32,8 +32,7 @@ from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
 
 with extra("testing"):
     import pytest
-    from hypothesis import HealthCheck, given, settings
-    from hypothesis import strategies as st
+    from hypothesis import HealthCheck, given, settings, strategies as st
 
     from ocpi_emsp.testing.backend.calls import Call, base_of, calling
     from ocpi_emsp.testing.payloads import PUSHED, SORTS, Payload, Sort, examples, payloads

@@ -14,8 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import pytest
 from attrs import define, evolve, field
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from ocpi_emsp.errors import InvalidObject

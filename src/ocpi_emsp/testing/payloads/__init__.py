@@ -33,8 +33,7 @@ from ocpi_emsp.findings import Finding, Report, Severity
 from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
 
 with extra("testing"):
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis import strategies as st
+    from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
     from ocpi_emsp.check.registry import bare
     from ocpi_emsp.testing.payloads.mutations import Mutation, mutations
