@@ -21,9 +21,9 @@ from ocpi_emsp.models import TokenType, WhitelistType
 from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.wire import Request
 from put_location import call_asgi, registered
-from samples import location
+from samples import dump, location
 
-_PLACE = json.dumps({"location_id": "LOC1", "evse_uids": [json.loads(location(2))["evses"][0]["uid"]]}).encode()
+_PLACE = dump({"location_id": "LOC1", "evse_uids": [json.loads(location(2))["evses"][0]["uid"]]})
 _AUTHORIZE = "/ocpi/emsp/2.1.1/tokens/012345678/authorize"
 _CALLS = 300
 _TOKEN = Token(

@@ -22,7 +22,7 @@ import ocpi_emsp
 from measure import UNBOUNDED, Result, compare
 from ocpi_emsp import Emsp, Limits, SupportMatrix
 from ocpi_emsp.storage import MemoryStore
-from samples import location
+from samples import dump, location
 
 _BASE = "/ocpi/emsp/2.1.1/locations"
 _MOMENT = "2015-07-01T00:00:00Z"
@@ -49,7 +49,7 @@ def _template(evses: int, charging: frozenset[int], on: bool) -> bytes:
     document["last_updated"] = _MOMENT
     for number in charging:
         document["evses"][number]["last_updated"] = _MOMENT
-    return json.dumps(document).encode()
+    return dump(document)
 
 
 async def _only_loads(request: Request) -> JSONResponse:

@@ -46,7 +46,7 @@ def _ran() -> str:
 
 
 def _decode() -> list[str]:
-    return _table("Decode and schema checks", "`json.loads` of the same bytes", "at most 1.0", decode.results())
+    return _table("Decode and schema checks", "`json.loads` of the same bytes", "at most 1.15", decode.results())
 
 
 def _put() -> list[str]:

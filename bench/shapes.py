@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 import samples
+from samples import dump
 
 SIZE = 4 * 1024 * 1024
 """Bytes of a body: the limit of a request."""
@@ -63,10 +64,6 @@ def objects() -> dict[str, dict[str, Any]]:
     }
 
 
-def _dump(document: Any) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
 def filled(document: dict[str, Any], *path: str | int, item: bytes, number: int = 0) -> bytes:
     """A document with a list of ``number`` items, or as many as fit, in one place."""
     document = json.loads(json.dumps(document))
@@ -74,7 +71,7 @@ def filled(document: dict[str, Any], *path: str | int, item: bytes, number: int 
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = "@"
-    before, after = _dump(document).split(b'"@"')
+    before, after = dump(document).split(b'"@"')
     number = number or (SIZE - _ROOM - len(before) - len(after)) // (len(item) + 1)
     return before + b"[" + b",".join([item] * number) + b"]" + after
 
@@ -87,12 +84,12 @@ def padded(body: bytes) -> bytes:
 def with_members(document: dict[str, Any], member: str) -> bytes:
     """An object with as many members as fit; ``member`` has a place for their number."""
     length = len(member % 1000000) + 1
-    return _dump(document)[:-1] + b"," + ",".join(member % each for each in range(SIZE // length)).encode() + b"}"
+    return dump(document)[:-1] + b"," + ",".join(member % each for each in range(SIZE // length)).encode() + b"}"
 
 
 def with_raw(document: dict[str, Any], name: str, raw: bytes) -> bytes:
     """An object with one more member, undecoded."""
-    return _dump({**document, name: "@"}).replace(b'"@"', raw)
+    return dump({**document, name: "@"}).replace(b'"@"', raw)
 
 
 def _numbered(template: str, number: int) -> bytes:
@@ -142,7 +139,7 @@ def _of_scalars() -> Iterator[Shape]:
     yield Shape("location, numbers 1e999999999", "PUT", LOCATION, numbers)
     yield Shape("location, numbers of 4,200 digits", "PUT", LOCATION, filled(location, "vendor", item=b"1" * 4200))
     period = {"start_date_time": "2015-06-29T22:00:09Z", "dimensions": [{"type": "ENERGY", "volume": "@"}]}
-    huge = _dump(period).replace(b'"@"', b"1." + b"3" * 9000)
+    huge = dump(period).replace(b'"@"', b"1." + b"3" * 9000)
     yield Shape("session, volumes of 9,000 digits", "PUT", SESSION, filled(session, "charging_periods", item=huge))
     yield Shape("location, city of 4 MiB", "PUT", LOCATION, with_raw(location, "city", b'"%b"' % (b"x" * len(digits))))
     for name, text in (("surrogates", b"\\ud83d"), ("escapes", b"\\u00e9"), ("not ASCII", "é".encode())):
@@ -175,30 +172,30 @@ def _of_copies() -> Iterator[Shape]:
     inner = b'{"connectors":[' + b",".join([b"{}"] * 40) + b"]}"
     body = padded(filled(session, *place, item=inner, number=2_000))
     yield Shape("session, connectors {} in the copy", "PUT", SESSION, body)
-    odd = _dump({**own["evse"], "status": "ODD", "capabilities": ["ODD"]})
+    odd = dump({**own["evse"], "status": "ODD", "capabilities": ["ODD"]})
     yield Shape("session, odd EVSEs in the copy", "PUT", SESSION, filled(session, *place, item=odd))
 
 
 def _valid() -> Iterator[Shape]:
     own = objects()
-    yield Shape("location, valid", "PUT", LOCATION, samples.location(6900))
-    odd = samples.location(6900).replace(b'"AVAILABLE"', b'"FAULTED"')
+    yield Shape("location, valid", "PUT", LOCATION, samples.location(7600))
+    odd = samples.location(7600).replace(b'"AVAILABLE"', b'"FAULTED"')
     yield Shape("location, a status that is not listed", "PUT", LOCATION, odd)
-    yield Shape("location, times without a zone", "PUT", LOCATION, samples.location(6900).replace(b'Z"', b'"'))
-    undated = samples.location(6900).replace(b'"last_updated"', b'"updated"')
+    yield Shape("location, times without a zone", "PUT", LOCATION, samples.location(7600).replace(b'Z"', b'"'))
+    undated = samples.location(7600).replace(b'"last_updated"', b'"updated"')
     yield Shape(
         "location, EVSEs without a time", "PUT", LOCATION, undated[:-1] + b',"last_updated":"2015-06-29T20:00:00Z"}'
     )
-    twins = filled(own["location"], "evses", item=_dump(own["evse"]))
+    twins = filled(own["location"], "evses", item=dump(own["evse"]))
     yield Shape("location, EVSEs of one uid", "PUT", LOCATION, twins)
-    connectors = filled(own["evse"], "connectors", item=_dump(own["connector"]))
+    connectors = filled(own["evse"], "connectors", item=dump(own["connector"]))
     yield Shape("EVSE, connectors of one id", "PUT", EVSE, connectors)
-    period = _dump(own["session"]["charging_periods"][0])
+    period = dump(own["session"]["charging_periods"][0])
     yield Shape("session, periods alike", "PUT", SESSION, filled(own["session"], "charging_periods", item=period))
     yield Shape("CDR, periods alike", "POST", CDRS, filled(own["cdr"], "charging_periods", item=period))
     lower = period.replace(b'"ENERGY"', b'"energy"')
     yield Shape("session, periods with faults", "PUT", SESSION, filled(own["session"], "charging_periods", item=lower))
-    element = _dump(own["tariff"]["elements"][0])
+    element = dump(own["tariff"]["elements"][0])
     yield Shape("tariff, elements alike", "PUT", TARIFF, filled(own["tariff"], "elements", item=element))
 
 
@@ -215,7 +212,7 @@ def _of_patches() -> Iterator[Shape]:
             f"PATCH EVSE, connectors of {name}", "PATCH", EVSE, connectors if number > 9_000 else padded(connectors)
         )
     yield Shape("PATCH session, periods {}", "PATCH", SESSION, filled({}, "charging_periods", item=b"{}"))
-    period = _dump(own["session"]["charging_periods"][0])
+    period = dump(own["session"]["charging_periods"][0])
     yield Shape("PATCH session, periods alike", "PATCH", SESSION, filled({}, "charging_periods", item=period))
     yield Shape("PATCH tariff, unknown members", "PATCH", TARIFF, with_members({"currency": "EUR"}, '"u%d":1'))
     yield Shape("PATCH credentials, unknown members", "PATCH", CREDENTIALS, with_members({"url": "x"}, '"u%d":1'))
@@ -248,5 +245,5 @@ def _of_bytes() -> Iterator[Shape]:
     yield Shape("a text that never ends", "PUT", SESSION, b'{"a":"' + b"x" * (SIZE - _ROOM))
     yield Shape("backslashes", "PUT", TARIFF, b'{"a":"' + b"\\\\" * (SIZE // 2 - _ROOM) + b'"}')
     yield Shape("quotes by escapes", "PUT", TARIFF, b'{"a":"' + b'\\",' * (SIZE // 3 - _ROOM) + b'"}')
-    yield Shape("lists of one around a location", "PUT", LOCATION, b"[" * 400 + samples.location(6900) + b"]" * 400)
+    yield Shape("lists of one around a location", "PUT", LOCATION, b"[" * 400 + samples.location(7600) + b"]" * 400)
     yield Shape("bytes that are not UTF-8", "PUT", LOCATION, b'{"a":"' + b"x" * (SIZE - _ROOM) + b'\xff"}')

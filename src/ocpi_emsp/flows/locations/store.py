@@ -22,7 +22,7 @@ from ocpi_emsp.codec import merge_patch, wire_time
 from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
 from ocpi_emsp.codec.patch import as_items, has_each_once, items, join, members
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.strict import decode_part, may_have_offset
+from ocpi_emsp.codec.strict import decode_part
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
@@ -79,7 +79,7 @@ def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Push
 def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None:
     """Take apart what the strict lane accepts, or None; an EVSE whose bytes are stored already is not read again."""
     body = incoming.request.body
-    if incoming.policy.needs_rules or may_have_offset(body):
+    if incoming.policy.needs_rules:
         return None
     try:
         parts = members(body)
