@@ -2,6 +2,7 @@
 
     python bench/run.py [audit] [decode] [put] [check] [drivers] [flood] [hostile] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
+    python bench/run.py load [--store sqlite] [--case patch_evse] [--rounds 3] [--seconds 3] [--workers 1]
 
 What is not measured keeps its section of the last run.
 """
@@ -101,8 +102,8 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
 
 
 def _asked(arguments: Sequence[str]) -> Iterable[Callable[[], list[str]]]:
-    if arguments[:1] == ["sync"]:  # the rest are its options
-        return [partial(sync_locations.table, arguments[1:])]
+    if arguments[:1] in (["sync"], ["load"]):  # the rest are its options
+        return [partial({"sync": sync_locations.table, "load": load.table}[arguments[0]], arguments[1:])]
     return [SECTIONS[name] for name in arguments or SECTIONS]
 
 
