@@ -84,6 +84,10 @@ bench: $(VENV)/.dev
 bench-load: $(VENV)/.dev
 	$(BIN)/python bench/load.py $(ARGS)
 
+# Round trips to the database of each operation; ARGS=--show prints them.
+bench-statements: $(VENV)/.dev
+	$(BIN)/python bench/statements.py $(ARGS)
+
 SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(ARGS)

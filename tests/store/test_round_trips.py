@@ -1,0 +1,51 @@
+"""No operation goes to its database more often than it did: counts, which a busy machine does not change.
+
+``make bench-statements ARGS=--show`` prints what they consist of. Lower a number with what lowers it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from client.support import Mode
+from ocpi_emsp.storage import SqlStore
+from store.round_trips import OPERATIONS, Trips, count, recorded
+
+MOST = {
+    "PATCH EVSE": (10, 8),
+    "PUT location, 10 EVSEs, new": (9, 9),
+    "PUT location, 10 EVSEs, one changed": (10, 8),
+    "PUT session, new": (10, 10),
+    "POST CDR, new": (8, 7),
+    "authorize, with a location": (12, 8),
+    "GET tokens, a page of 100": (8, 4),
+    "sync of 200 locations, first": (224, 623),
+    "sync of 200 locations, again": (420, 416),
+}
+"""On SQLite, and on PostgreSQL."""
+
+
+@pytest.mark.parametrize(("database", "mode"), [("sqlite", "sync"), ("postgresql", "sync"), ("postgresql", "async")])
+def test_round_trips(database: str, mode: Mode, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if database == "sqlite":
+        url = f"sqlite:///{request.getfixturevalue('sqlite_with_schema')}"
+    else:
+        url = request.getfixturevalue("postgres_with_schema")
+
+    async def counted() -> dict[str, Trips]:
+        store = SqlStore(url)
+        try:
+            return await count(store, mode, recorder)
+        finally:
+            await store.aclose()
+
+    with recorded(tmp_path) as recorder:
+        found = anyio.run(counted)
+    place = ("sqlite", "postgresql").index(database)
+    over = {name: trips for name, trips in found.items() if len(trips) > MOST[name][place]}
+    assert over == {}
+    assert tuple(found) == OPERATIONS
+    assert all(found.values())  # a driver that is not listened to would say nothing
