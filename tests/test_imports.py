@@ -48,6 +48,7 @@ LAYERS = (
     "ports",
     "events",
     "_bridge",
+    "_beside",
     "storage",  # it knows no flow
     "flows.core",
     "flows.parties",

@@ -14,7 +14,6 @@ import inspect
 import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait as wait_for
@@ -136,7 +135,7 @@ class BodyThreads:
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
         """Call it in a worker thread, where it gives way to the event loop every half millisecond."""
-        return await anyio.to_thread.run_sync(_giving_way, function, args, limiter=self._limiters.here())
+        return await anyio.to_thread.run_sync(giving_way, function, args, limiter=self._limiters.here())
 
 
 _SWITCH_SECONDS = 0.0005
@@ -147,7 +146,8 @@ _before: list[float] = []
 """The switch interval of before, once for each thread that gives way."""
 
 
-def _giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+def giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    """Call it in this thread, while all threads take turns more often."""
     with _giving:
         _before.append(sys.getswitchinterval())
         sys.setswitchinterval(min(_before[0], _SWITCH_SECONDS))
@@ -253,11 +253,6 @@ class LiftedTransaction:
 async def rest(seconds: float) -> None:
     """Let the time pass, under an async host."""
     await anyio.sleep(seconds)
-
-
-async def sleep_in_place(seconds: float) -> None:
-    """Let the time pass in the caller's thread: for a sync host."""
-    time.sleep(seconds)
 
 
 def at_most(seconds: float | None) -> anyio.CancelScope:

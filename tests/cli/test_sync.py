@@ -12,7 +12,7 @@ import pytest
 
 from cli.conftest import Command
 from cli.sync_cpo import WHO, Cpos, know, locations, served
-from ocpi_emsp import _bridge
+from ocpi_emsp import _beside
 from ocpi_emsp.cli.declared.partners import SYNCED as ARGUMENTS
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.sync.run import MODULES
@@ -30,7 +30,7 @@ def cpos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cpos]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OCPI_EMSP_STORE", URL)
-    monkeypatch.setattr(_bridge, "sleep_in_place", no_time)
+    monkeypatch.setattr(_beside, "sleep_in_place", no_time)
     with served() as running:
         yield running
 

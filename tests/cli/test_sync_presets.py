@@ -25,7 +25,7 @@ from cli.sync_presets import (
     world_of,
 )
 from cli.sync_table import TABLE, Expected
-from ocpi_emsp import _bridge
+from ocpi_emsp import _beside
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.cpo import PRESETS
 from served.support import uvicorn_server
@@ -77,7 +77,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """Nobody waits before a retry."""
     waits = Waits()
-    monkeypatch.setattr(_bridge, "sleep_in_place", waits.sleep)
+    monkeypatch.setattr(_beside, "sleep_in_place", waits.sleep)
     monkeypatch.setattr("ocpi_emsp.emsp.SystemClock.now", waits.now)
     return waits
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def said_first(running: Forked) -> str:
 
 def stored(command: Command) -> int:
     return len(command("locations", "list", "--json").out.splitlines())
+
+
+def until_stored(command: Command, wanted: int) -> None:
+    """The page before the one that is waited for is stored meanwhile."""
+    for _ in range(500):
+        if stored(command) == wanted:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"{wanted} were not stored")
 
 
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 1)])
@@ -94,6 +104,7 @@ def test_the_second_signal_ends_it_at_once(
     stop: signal.Signals, status: int, cpos: Cpos, start: Start, command: Command
 ) -> None:
     running, hold = at_second_page(cpos, start)
+    until_stored(command, 2)
     running.send_signal(stop)
     assert said_first(running) == SAID
     running.send_signal(stop)

@@ -14,7 +14,7 @@ from crash.support import SHARED, Document, Push, Worker, changing, metered, mom
 from ocpi_emsp import Cdr, Emsp, Evse, Location, Session, Tariff, decode
 from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.codec import dump
-from ocpi_emsp.flows.calls.pagination import offset_of
+from ocpi_emsp.flows.calls.list_trail import offset_of
 from ocpi_emsp.flows.sync.checkpoint import get_checkpoint
 from ocpi_emsp.ports import Kind, Query, Record, Transaction
 from ocpi_emsp.storage import SqlStore

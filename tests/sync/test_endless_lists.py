@@ -11,8 +11,8 @@ import pytest
 from client.support import BASE, MODES, Mode, drain, registered
 from ocpi_emsp import Limits
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
+from ocpi_emsp.flows.calls.list_trail import STALE_PAGES
 from ocpi_emsp.flows.calls.page_items import TooManyObjects, page_items
-from ocpi_emsp.flows.calls.pagination import STALE_PAGES
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import HttpLimits

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from client.support import BASE, MODES, Mode
 from ocpi_emsp import Limits
-from ocpi_emsp.flows.calls.pagination import EMPTY_PAGES
+from ocpi_emsp.flows.calls.list_trail import EMPTY_PAGES
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources import SyncEnded
 from ocpi_emsp.settings import HttpLimits

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, evolve, field
 
-from ocpi_emsp import _bridge
+from ocpi_emsp import _beside, _bridge
 from ocpi_emsp._command_waiter import Waiting, WakeUps
 from ocpi_emsp._inbound_gate import Inbound, make_gate
 from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
@@ -155,7 +155,7 @@ class Contexts:
             required_modules=setup.required_modules,
             store=self._store,
             clock=setup.clock,
-            sleep=setup.sleep or (_bridge.sleep_in_place if is_sync else _bridge.rest),
+            sleep=setup.sleep or (_beside.sleep_in_place if is_sync else _bridge.rest),
             monotonic=time.monotonic,
             rate_limiter=self._rate_limiter,
             handshakes=self._handshakes,
@@ -175,6 +175,7 @@ class Contexts:
             appended=setup.appended,
             usages=setup.usages,
             aside=_bridge.in_place if is_sync else self._aside,
+            begin=_beside.begin_in_thread if is_sync else _beside.begin_as_task,
         )
 
 

@@ -1,6 +1,6 @@
 """Objects that we pull from a partner.
 
-Rules of this module (transport_and_format.md, pagination; the rules of following a list are in pagination.py):
+Rules of this module (transport_and_format.md, pagination; the rules of following a list are in list_trail.py):
 - pages are followed lazily; the good objects of a page are given although others are bad, the bad ones are named;
 - an object that was given already is not given again;
 - the party's profile bounds the size of a page, and names the zone of timestamps without one.
@@ -24,7 +24,8 @@ from ocpi_emsp.codec.zones import in_zone
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson
 from ocpi_emsp.findings import Finding
 from ocpi_emsp.flows.calls.call import call, url_of
-from ocpi_emsp.flows.calls.pagination import CircularList, IncompleteList, ListPage, first_url, walk
+from ocpi_emsp.flows.calls.list_trail import CircularList, IncompleteList
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.routes import Route

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -86,6 +87,24 @@ class Aside(Protocol):
         """Call it."""
 
 
+class Begin(Protocol):
+    """Begins to run something beside the flow, which goes on meanwhile; it asks no store.
+
+    The block is given what waits for its result, and raises what it raised. Once the block is left, it runs no more.
+    """
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> AbstractAsyncContextManager[Callable[[], Awaitable[T]]]:
+        """Begin it."""
+
+
+@asynccontextmanager
+async def _when_awaited(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
+    try:
+        yield lambda: work
+    finally:
+        work.close()
+
+
 async def _in_place(function: Callable[..., T], *args: Any) -> T:
     return function(*args)
 
@@ -129,6 +148,8 @@ class Context:
     """Called with the id of a command once a change of it is committed: it wakes those who await it in this process."""
     aside: Aside = _in_place
     """Calls a function that takes long, away from the event loop where there is one. Never inside a transaction."""
+    begin: Begin = _when_awaited
+    """Begins what runs beside a flow; by default it runs once its result is asked for."""
     backlog: Backlog = field(factory=Backlog)
     """Shared by all contexts of an eMSP."""
     appended: Appended = field(factory=Appended)

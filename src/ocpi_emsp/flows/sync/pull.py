@@ -24,7 +24,8 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
-from ocpi_emsp.flows.calls.pagination import IncompleteList, ListPage, first_url, offset_of, walk
+from ocpi_emsp.flows.calls.list_trail import IncompleteList, offset_of
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
@@ -83,10 +84,17 @@ class _Work:
     tokens: int = 0
     given: int | None = None
     """The fullest page so far, where it has fewer objects than were asked for."""
+    has_begun: bool = False
+    """The next page is fetched while this one is stored."""
 
     @property
     def context(self) -> Context:
         return self.pull.context
+
+    def may_begin(self) -> bool:
+        """Whether the next page may be fetched while this one is stored."""
+        self.has_begun = not self.stop()
+        return self.has_begun
 
     async def save(self, tx: Transaction, window: Window | None) -> None:
         """Save the place in the window, or with None its end. Raises TakenOver."""
@@ -205,7 +213,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         listed=page.listed,
         unnamed=window.unnamed + page.unnamed,
         uncounted=window.uncounted or page.is_uncounted,
-        behind=max(window.behind, _behind(work.context.clock.now(), page.date)),
+        behind=max(window.behind, _behind(page.answered_at, page.date)),
     )
     work.done = window
     if page.following is not None:
@@ -224,9 +232,9 @@ def _after(work: _Work, page: ListPage) -> Window | None:
     return evolve(window, phase=Phase.MISSING)
 
 
-def _behind(now: datetime, said: datetime | None) -> int:
+def _behind(now: datetime | None, said: datetime | None) -> int:
     """The seconds that a partner's clock is behind; what is less than a minute, or more than a day, is no clock's."""
-    seconds = int((now - said).total_seconds()) if said is not None else 0
+    seconds = int((now - said).total_seconds()) if now is not None and said is not None else 0
     return seconds if _TICK <= seconds <= _DAY else 0
 
 
@@ -250,7 +258,14 @@ async def _pages(work: _Work) -> bool:
     start = window.next or first_url(work.url, filters)
     module = work.pull.source.module
     walked = walk(
-        work.context, work.pull.party, start, filters, total=window.total, listed=window.listed, module=module
+        work.context,
+        work.pull.party,
+        start,
+        filters,
+        total=window.total,
+        listed=window.listed,
+        module=module,
+        may_begin=work.may_begin,
     )
     async with aclosing(walked) as pages:
         async for given in pages:
@@ -276,8 +291,9 @@ async def _pages(work: _Work) -> bool:
             if following is None:
                 return True
             work.window = following
-            if work.stop():
+            if not work.has_begun and work.stop():  # a page that is being fetched is stored, too
                 return False
+            work.has_begun = False
     return True
 
 

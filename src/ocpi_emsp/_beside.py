@@ -1,0 +1,86 @@
+"""Something that runs beside a flow, in two modes: the next page is fetched while this one is stored.
+
+Rules of this module:
+- what is begun beside a flow asks no store: the flow may be in a transaction meanwhile;
+- it does not outlive the block that began it: under an async host it is cancelled, under a sync host a wait of it is
+  cut short, and a request under way is waited for, unless the process is to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import Future, wait as wait_for
+from contextlib import asynccontextmanager
+from contextvars import ContextVar, copy_context
+from typing import Any, Final, TypeVar
+
+from ocpi_emsp._bridge import giving_way, run, to_the_end
+
+T = TypeVar("T")
+
+_GIVEN_UP: Final[ContextVar[threading.Event | None]] = ContextVar("given_up", default=None)
+"""In a thread of this module: set once nobody waits for it any more."""
+
+
+class GivenUp(BaseException):
+    """What runs beside a flow is not wanted any more. Nothing but its end catches it."""
+
+
+@asynccontextmanager
+async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
+    """For a sync host: run it in a thread; see :class:`ocpi_emsp.flows.core.context.Begin`."""
+    future, given_up, context = Future[T](), threading.Event(), copy_context()
+    context.run(_GIVEN_UP.set, given_up)
+    # A daemon: a process that is to end does not wait for an answer.
+    target, name = (context.run, giving_way, _into, (future, work)), "ocpi-emsp fetch"
+    threading.Thread(target=target[0], args=target[1:], name=name, daemon=True).start()
+
+    async def result() -> T:
+        return future.result()
+
+    is_waited_for = True
+    try:
+        yield result
+    except (KeyboardInterrupt, SystemExit):
+        is_waited_for = False
+        raise
+    finally:
+        given_up.set()
+        if is_waited_for:
+            wait_for((future,))
+
+
+def _into(future: Future[T], work: Coroutine[Any, Any, T]) -> None:
+    try:
+        future.set_result(run(work))
+    except BaseException as error:  # noqa: BLE001 # it is raised where the result is asked for
+        future.set_exception(error)
+
+
+async def sleep_in_place(seconds: float) -> None:
+    """Let the time pass in the caller's thread: for a sync host. Raises GivenUp where its result is not wanted."""
+    given_up = _GIVEN_UP.get()
+    if given_up is None:
+        time.sleep(seconds)
+    elif given_up.wait(seconds):
+        raise GivenUp
+
+
+@asynccontextmanager
+async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
+    """For an async host: run it in a task; see :class:`ocpi_emsp.flows.core.context.Begin`."""
+    task = asyncio.create_task(work)
+
+    async def result() -> T:
+        return await task
+
+    try:
+        yield result
+    finally:
+        task.cancel()
+        await to_the_end(asyncio.wait((task,)))
+        if not task.cancelled():
+            task.exception()  # it is looked at, or the event loop would report it
