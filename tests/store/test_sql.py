@@ -76,6 +76,10 @@ def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str)
     assert (charging.status, charging.auth_id) == (session["status"], session["auth_id"])
     assert charging.start_datetime == datetime.fromisoformat(session["start_datetime"])
     assert row(store, url, Kind.TARIFF).currency == tariff["currency"]
+    kinds = (Kind.TARIFF, Kind.LOCATION, Kind.EVSE, Kind.SESSION, Kind.CDR)
+    assert [len(row(store, url, kind).content_hash) for kind in kinds] == [32, 0, 0, 0, 0], (
+        "it is what a CDR costs most"
+    )
     invoice = row(store, url, Kind.CDR)
     assert invoice.total_cost == cdr["total_cost"]
     assert (invoice.auth_id, invoice.currency) == (cdr["auth_id"], cdr["currency"])

@@ -78,22 +78,25 @@ def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = N
 
 
 def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, Any]], Any]:
-    """What makes of values by name what the driver's cursor takes."""
-    constants = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
-    processes = {
-        name: (constants.get(name), bind.type.dialect_impl(dialect).bind_processor(dialect))
-        for name, bind in compiled.binds.items()
-        if name in compiled.params
-    }
-    names = list(compiled.positiontup or ()) if compiled.positional else list(processes)
-    plan = [(name, *processes[name]) for name in names]
+    """What makes of values by name what the driver's cursor takes; what is not given is the constant of the statement,
+    or NULL. It runs for every row, so nothing is called for a value that stays as it is."""
+    binds = {name: bind for name, bind in compiled.binds.items() if name in compiled.params}
+    absent = {name: compiled.params[name] if not bind.required else None for name, bind in binds.items()}
+    processes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+    converted = [(name, process) for name, process in processes.items() if process is not None]
 
-    def arrange(given: Mapping[str, Any]) -> list[Any]:
-        get = given.get
-        return [
-            get(name, constant) if process is None else process(get(name, constant)) for name, constant, process in plan
-        ]
+    def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
+        values = {**absent, **given}
+        for name, process in converted:
+            values[name] = process(values[name])
+        return values
 
-    if compiled.positional:
-        return arrange
-    return lambda given: dict(zip(names, arrange(given), strict=True))
+    if not compiled.positional:
+        return by_name
+    names = list(compiled.positiontup or ())
+
+    def in_order(given: Mapping[str, Any]) -> list[Any]:
+        values = by_name(given)
+        return [values[name] for name in names]
+
+    return in_order

@@ -5,6 +5,8 @@ Rules of this module:
 - every table of objects has the owner, id, last_updated, received_at, content hash, revision, and a sequence that is
   the order of creation, in which lists are given (transport_and_format.md, pagination); ``missing_since`` and
   ``missed`` say that its owner does not list it any more;
+- the content hash is written where contents are told apart by it (``HASHED``), and empty elsewhere: it costs more than
+  the rest of a CDR; an EVSE has no index by owner and last_updated, which no query of ours is served by;
 - beside them stand the columns that backends query: projected from the typed view, empty where it has no value;
 - an EVSE goes with its location; a token's ``place`` counts its owner's tokens without a gap, so that a page at any
   offset is one step of an index;
@@ -103,6 +105,8 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.AUDIT: (("verdict",),),
 }
 """What backends ask for, beside the indexes that every table has."""
+HASHED = frozenset({Kind.TARIFF, Kind.TARIFF_VERSION, Kind.CDR_CONFLICT})
+"""The kinds whose ``content_hash`` is written; it is empty in the tables of the others."""
 _FOUND_BY_ID = frozenset({Kind.LOCATION, Kind.SESSION, Kind.TARIFF, Kind.CDR})
 """Found by the id alone, too."""
 
@@ -158,7 +162,8 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
         sqlite_autoincrement=True,
     )
     Index(f"ix_{name}_owner_sequence", table.c.country_code, table.c.party_id, table.c.sequence)
-    Index(f"ix_{name}_owner_updated", table.c.country_code, table.c.party_id, table.c.last_updated, table.c.id)
+    if kind != Kind.EVSE:
+        Index(f"ix_{name}_owner_updated", table.c.country_code, table.c.party_id, table.c.last_updated, table.c.id)
     Index(f"ix_{name}_owner_received", table.c.country_code, table.c.party_id, table.c.received_at)
     for columns in _INDEXES.get(kind, ()):
         Index(f"ix_{name}_{'_'.join(columns)}", *(table.c[column] for column in columns))

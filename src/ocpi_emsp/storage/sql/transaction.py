@@ -26,6 +26,7 @@ from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStatements, ObjectStatements
+from ocpi_emsp.storage.sql.tables import HASHED
 
 T = TypeVar("T")
 
@@ -168,7 +169,8 @@ class SqlTransaction:
             text = document.decode()
         except UnicodeDecodeError as error:
             raise refused(str(error)) from error
-        return {"received": text, "content_hash": record.content_hash, **columns}
+        content_hash = record.content_hash if record.key.kind in HASHED else ""
+        return {"received": text, "content_hash": content_hash, **columns}
 
     def _record(self, key: Key, row: Any) -> Record:
         sealed = row.sealed if key.kind == Kind.PARTY else None

@@ -31,22 +31,31 @@ class UtcDateTime(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return String(27) if dialect.name == "sqlite" else DateTime(timezone=True)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return _text(value)
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """For every value of every row: without a call of SQLAlchemy's own around it."""
+        return _sortable if dialect.name == "sqlite" else None
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # SQLAlchemy names it
-        if value is None:
-            return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002 # SQLAlchemy names it
+        return _read if dialect.name == "sqlite" else _in_utc
+
+
+def _sortable(moment: datetime | None) -> str | None:
+    return None if moment is None else _text(moment)
 
 
 @lru_cache(maxsize=1024)
 def _text(moment: datetime) -> str:
     """Cached, since records that are written together mostly share their moments."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str | None) -> datetime | None:
+    return None if text is None else _in_utc(datetime.fromisoformat(text))
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
