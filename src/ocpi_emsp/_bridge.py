@@ -15,7 +15,17 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import Future, ThreadPoolExecutor, wait as wait_for
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
@@ -29,6 +39,7 @@ from attrs import field, frozen
 
 from ocpi_emsp.ports import (
     AnyStore,
+    BlockingPrefetching,
     BlockingStore,
     BlockingTransaction,
     DeadlinePassed,
@@ -228,6 +239,11 @@ class LiftedTransaction:
 
     async def children(self, key: Key) -> Sequence[Record]:
         return await self._lift(self._tx.children, key)
+
+    async def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
+        """See :func:`ocpi_emsp.ports.prefetch`; nothing where the transaction lacks it."""
+        if isinstance(self._tx, BlockingPrefetching):
+            await self._lift(partial(self._tx.prefetch, keys, children=children))
 
     async def page(self, query: Query) -> Page:
         return await self._lift(self._tx.page, query)

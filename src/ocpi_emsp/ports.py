@@ -10,7 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -51,6 +51,8 @@ class Transaction(Protocol):
 
     That includes records that do not exist yet. A read-only transaction locks nothing and cannot write.
     Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
+
+    A store whose statements are round trips may have ``prefetch`` as well: see :class:`Prefetching`.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -102,6 +104,27 @@ class Store(Protocol):
         """Open a transaction."""
 
 
+@runtime_checkable
+class Prefetching(Protocol):
+    """What a transaction can do as well, where many records cost hardly more than one. Looked for, never required."""
+
+    async def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
+        """Read and lock these records, and the keys that have none yet, at once; with ``children`` the EVSEs of the
+        locations among them.
+
+        ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile.
+        """
+
+
+async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = False) -> None:
+    """Read and lock records that are read one by one afterwards; where a store has nothing for that, they are then.
+
+    Keys of one kind, owner and parent are locked together; give those first that other transactions lock first.
+    """
+    if keys and isinstance(tx, Prefetching):
+        await tx.prefetch(keys, children=children)
+
+
 def is_joined(tx: Transaction) -> bool:
     """Return True for a part of the host's transaction: it may be rolled back, so no event is delivered yet."""
     return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
@@ -113,7 +136,7 @@ def is_of_one_process(tx: Transaction) -> bool:
 
 
 class BlockingTransaction(Protocol):
-    """:class:`Transaction` for a driver that blocks; each method means the same."""
+    """:class:`Transaction` for a driver that blocks; each method means the same, as does ``prefetch`` where it is."""
 
     def get(self, key: Key) -> Record | None:
         """See :meth:`Transaction.get`."""
@@ -146,6 +169,14 @@ class BlockingTransaction(Protocol):
 
     def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
         """See :meth:`Transaction.usage`."""
+
+
+@runtime_checkable
+class BlockingPrefetching(Protocol):
+    """:class:`Prefetching` for a driver that blocks."""
+
+    def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
+        """See :meth:`Prefetching.prefetch`."""
 
 
 @runtime_checkable

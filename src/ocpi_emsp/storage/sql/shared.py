@@ -24,6 +24,7 @@ from ocpi_emsp.storage.secrets import SecretBox
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import (
     LOCK,
+    LOCK_ALL,
     NOTIFY,
     JournalStatements,
     ObjectStatements,
@@ -55,6 +56,7 @@ class Statements:
     beside: Mapping[str, JournalStatements]
     """The topics that have a table of their own; the journal has the others."""
     lock: Prepared
+    lock_all: Prepared
     notify: Prepared
 
 
@@ -70,6 +72,7 @@ def compiled(shape: Shape) -> Statements:
             AUTHORIZATION: journal_statements(tables.authorizations, shape.dialect),
         },
         Prepared(LOCK, shape.dialect),
+        Prepared(LOCK_ALL, shape.dialect),
         Prepared(NOTIFY, shape.dialect),
     )
 
@@ -87,6 +90,7 @@ class Shared:
         self.journal = statements.journal
         self.beside = statements.beside
         self.lock = statements.lock
+        self.lock_all = statements.lock_all
         self.notify = statements.notify
         self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.secrets = secrets

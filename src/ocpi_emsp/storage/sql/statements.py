@@ -5,6 +5,7 @@ Rules of this module:
 - a query that an index of its own serves must not be read in the order of another one: SQLite, which keeps no
   statistics, takes the index that saves it the sorting, and reads everything that an owner has; so does PostgreSQL as
   long as it has none, hence the EVSEs of a location are read in the order of the index that finds them;
+- many rows are found by one column: PostgreSQL takes an array, SQLite so many values at once, the last one repeated;
 - a put is an INSERT that becomes an UPDATE where another transaction was first; a record that was read before is
   updated by its sequence; one whose document stays as it is gets a new ``last_updated`` only.
 """
@@ -12,16 +13,21 @@ Rules of this module:
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
     Dialect,
     Executable,
     LargeBinary,
     Select,
     Table,
+    Text,
+    any_,
     bindparam,
     cast,
     delete,
@@ -40,6 +46,32 @@ from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 _GENERATED = frozenset({"sequence", "document"})
 
 
+_AT_ONCE = 64
+"""Values that a statement of SQLite takes; one that is prepared has as many each time."""
+
+
+class Several:
+    """A statement that finds what one column holds any of the given values of, in its order."""
+
+    def __init__(self, found: Select[Any], column: Any, dialect: Dialect) -> None:
+        self._is_array = dialect.name == "postgresql"
+        if self._is_array:
+            condition = column == any_(bindparam("values", type_=ARRAY(Text)))
+        else:
+            condition = column.in_([bindparam(f"value_{number}", type_=Text) for number in range(_AT_ONCE)])
+        self._statement = Prepared(found.where(condition), dialect)
+
+    def rows(self, connection: Connection, values: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[Any]:
+        """The rows, where the rest of the statement has these values."""
+        if self._is_array:
+            yield from self._statement.rows(connection, {**values, "values": list(wanted)})
+            return
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            filled = {f"value_{number}": some[min(number, len(some) - 1)] for number in range(_AT_ONCE)}
+            yield from self._statement.rows(connection, {**values, **filled})
+
+
 @frozen
 class ObjectStatements:
     """The statements of one kind of record."""
@@ -49,12 +81,19 @@ class ObjectStatements:
     dialect: Dialect
     get: Prepared
     get_locked: Prepared
+    several: Several
+    several_locked: Several
+    ids: Several
+    """By the owner, the parent, and many ids; which of these are there."""
     put: Prepared
     rewrite: Prepared
     touch: Prepared
     delete: Prepared
     children: Prepared
     children_locked: Prepared
+    families: Several | None
+    families_locked: Several | None
+    """The EVSEs of many locations of one owner."""
     place: Prepared | None
     close_gap: Prepared | None
     usage: Prepared
@@ -113,17 +152,15 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     identity = key_columns(kind)
     found = [table.c[name] == bindparam(f"k_{name}") for name in identity]
     get = select(*_record_columns(table)).where(*found)
-    children = (
-        select(*_record_columns(table), table.c.id)
-        .where(*(table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]))
-        .order_by(table.c.id)
-    )
+    below = [table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]]
+    children = select(*_record_columns(table), table.c.id).where(*below).order_by(table.c.id)
     changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
     at = table.c.sequence == bindparam("k_sequence")
     revised = {"revision": table.c.revision + 1}
     validity = validity_columns(table)
     touched: dict[str, Any] = {name: bindparam(name) for name in (*BESIDE_THE_DOCUMENT, *validity)}
     has_places = "place" in table.c
+    families = _families(table) if kind == Kind.EVSE else None
 
     def prepared(statement: Executable) -> Prepared:
         return Prepared(statement, dialect)
@@ -134,18 +171,31 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         dialect=dialect,
         get=prepared(get),
         get_locked=prepared(get.with_for_update()),
+        several=Several(children, table.c.id, dialect),
+        several_locked=Several(children.with_for_update(), table.c.id, dialect),
+        ids=Several(select(table.c.id).where(*below), table.c.id, dialect),
         put=prepared(_put(table, dialect, identity, changing)),
         rewrite=prepared(update(table).where(at).values({**{name: bindparam(name) for name in changing}, **revised})),
         touch=prepared(update(table).where(at).values({**touched, **revised})),
         delete=prepared(delete(table).where(*found)),
         children=prepared(children),
         children_locked=prepared(children.with_for_update()),
+        families=Several(families, table.c.location_id, dialect) if families is not None else None,
+        families_locked=Several(families.with_for_update(), table.c.location_id, dialect)
+        if families is not None
+        else None,
         place=prepared(select(table.c.place).where(*found)) if has_places else None,
         close_gap=prepared(_close_gap(table)) if has_places else None,
         usage=prepared(_usage(table, dialect, "received")),
         usage_of_owner=prepared(_of_owner(_usage(table, dialect, "received"), table)),
         validity=validity,
     )
+
+
+def _families(table: Table) -> Select[Any]:
+    owner = (table.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id"))
+    columns = (*_record_columns(table), table.c.location_id, table.c.id)
+    return select(*columns).where(*owner).order_by(table.c.location_id, table.c.id)
 
 
 def _usage(table: Table, dialect: Dialect, *columns: str) -> Select[Any]:
@@ -357,5 +407,8 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
 
 LOCK = select(func.pg_advisory_xact_lock(bindparam("number")).label("locked"))
 """Locks a number until the end of the transaction (PostgreSQL)."""
+_numbers = func.unnest(bindparam("numbers", type_=ARRAY(BigInteger))).column_valued("number")
+LOCK_ALL = select(func.pg_advisory_xact_lock(_numbers).label("locked"))
+"""Locks numbers, in their order, until the end of the transaction (PostgreSQL)."""
 NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")).label("notified"))
 """Sends a message on a channel, at the commit (PostgreSQL)."""

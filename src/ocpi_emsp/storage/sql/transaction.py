@@ -3,6 +3,7 @@
 Rules of this module:
 - what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
   locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
+- what is locked is not read again: it stands as it was found, or as it was put since (locked.py);
 - writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
 - a record that was read before is rewritten; one whose document did not change is touched;
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -22,6 +24,7 @@ from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.engine import refused, translation
+from ocpi_emsp.storage.sql.locked import Locked, location_of
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
@@ -47,17 +50,17 @@ class SqlTransaction:
         self._read_only = read_only
         self._advisory = not read_only and connection.dialect.name == "postgresql"
         self._pending: dict[Key, Record] = {}
-        self._pending_children: set[tuple[str, str, str]] = set()
-        """The locations of EVSEs that are not sent yet: a sync of many locations sends its EVSEs together."""
-        self._seen: dict[Key, Record | None] = {}
+        self._locked = Locked()
 
     # --- records ------------------------------------------------------------------------------------------------
 
     def get(self, key: Key) -> Record | None:
         """The record, or None."""
         key = owned(key)
-        if key in self._pending:
+        if key in self._pending and self._locked.record(key) is None:
             self.flush()
+        if key in self._locked.records:
+            return self._locked.current(key, self._pending)
         statements = self._statements(key)
         values = _identity(statements, key)
         locks_first = self._advisory and key.kind == Kind.CDR  # nearly all that are asked for are new
@@ -68,8 +71,57 @@ class SqlTransaction:
             self._lock(key)
             row = self._one(statements.get_locked, values)
         record = self._record(key, row) if row is not None else None
-        self._seen[key] = record
+        self._locked.records[key] = record
         return record
+
+    def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
+        """Read and lock many records at once; see :class:`ocpi_emsp.ports.Prefetching`."""
+        wanted = dict.fromkeys(map(owned, keys))
+        groups: dict[tuple[str, str, str, str], list[str]] = {}
+        for key in wanted:
+            if key not in self._pending and key not in self._locked.records:
+                groups.setdefault((key.kind, key.country_code, key.party_id, key.parent), []).append(key.id)
+        for (kind, country_code, party_id, parent), ids in groups.items():
+            self._get_several(Key(kind, country_code, party_id, "", parent), sorted(ids))
+        owners: dict[tuple[str, str], list[str]] = {}
+        for key in wanted if children else ():
+            if self._locked.has_unread_family(key):
+                owners.setdefault((key.country_code, key.party_id), []).append(key.id)
+        for owner, ids in owners.items():
+            self._get_families(owner, sorted(ids))
+
+    def _get_several(self, group: Key, ids: Sequence[str]) -> None:
+        """Read and lock the records of a kind, owner and parent: what is not there yet first, and each in its order.
+
+        Two that locked rows first would wait for each other where one of them has just added a row.
+        """
+        statements = self._statements(group)
+        values = _identity(statements, group)
+        there = set[str]()
+        if self._advisory:
+            if group.kind != Kind.CDR:  # nearly all that are asked for are new
+                there.update(row.id for row in self._do(partial(statements.ids.rows, wanted=ids), values))
+            self._lock_all([group._replace(id=each) for each in ids if each not in there])
+        self._locked.records.update((group._replace(id=each), None) for each in ids)
+        several = statements.several if self._read_only else statements.several_locked
+        for row in self._do(partial(several.rows, wanted=ids), values):
+            key = group._replace(id=row.id)
+            self._locked.records[key] = self._record(key, row)
+            there.discard(row.id)
+        for deleted in there:  # just now, so it is not locked: whoever asks for it locks it
+            del self._locked.records[group._replace(id=deleted)]
+
+    def _get_families(self, owner: Owner, ids: Sequence[str]) -> None:
+        """Read and lock the EVSEs of locations that are locked."""
+        statements = self._shared.objects[Kind.EVSE]
+        families = statements.families if self._read_only else statements.families_locked
+        assert families is not None
+        found: dict[str, list[Record]] = {each: [] for each in ids}
+        values = {"k_country_code": owner[0], "k_party_id": owner[1]}
+        for row in self._do(partial(families.rows, wanted=ids), values):
+            found[row.location_id].append(self._record(Key(Kind.EVSE, *owner, row.id, row.location_id), row))
+        for location_id, evses in found.items():
+            self._locked.add_family((*owner, location_id), evses)
 
     def put(self, record: Record) -> None:
         """Insert or replace; sent with the next flush."""
@@ -77,8 +129,8 @@ class SqlTransaction:
         key = owned(record.key)
         self._statements(key)
         self._pending[key] = record
-        if key.kind == Kind.EVSE:
-            self._pending_children.add((key.country_code, key.party_id, key.parent))
+        if key.kind == Kind.EVSE and self._locked.record(key) is None:
+            self._locked.extended.add(location_of(key))
 
     def delete(self, key: Key) -> None:
         """Remove the record, if it exists; a location with its EVSEs."""
@@ -89,22 +141,22 @@ class SqlTransaction:
         if statements.place is not None and statements.close_gap is not None:
             self._close_gap(statements.place, statements.close_gap, key, _identity(statements, key))
         self._do(statements.delete.execute, _identity(statements, key))
-        self._seen.clear()
+        self._locked.forget(key)
 
     def children(self, key: Key) -> Sequence[Record]:
         """The EVSEs of a location, oldest first."""
         key = owned(key)
-        if key[1:4] in self._pending_children:
+        family = self._locked.family(key)
+        if family is not None:
+            return [self._locked.current_record(each, self._pending) for each in family]
+        if any(each.kind == Kind.EVSE for each in self._pending):
             self.flush()
         statements = self._shared.objects[Kind.EVSE]
         values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
-        found = []
         children = statements.children if self._read_only else statements.children_locked
-        for row in self._do(children.rows, values):
-            record = self._record(Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id), row)
-            self._seen[record.key] = record
-            found.append(record)
-        return sorted(found, key=lambda record: record.sequence)
+        rows = self._do(children.rows, values)
+        found = [self._record(Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id), row) for row in rows]
+        return self._locked.add_family(key[1:4], found)
 
     def page(self, query: Query) -> Page:
         """The records that match, oldest first; they are not locked."""
@@ -126,21 +178,20 @@ class SqlTransaction:
         if not self._pending:
             return
         pending, self._pending = self._pending, {}
-        self._pending_children.clear()
         by_kind: dict[str, list[tuple[Key, Record]]] = {}
         for key, record in pending.items():
             by_kind.setdefault(key.kind, []).append((key, record))
         for kind in sorted(by_kind, key=_ORDER.__getitem__):
             self._send(self._shared.objects[kind], by_kind[kind])
+        self._locked.sent(pending)
         for key in pending:
-            self._seen.pop(key, None)
             if key.kind == Kind.COMMAND and self._advisory:
                 self._announce(key.id)
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
         for key, record in records:
-            seen = self._seen.get(key)
+            seen = self._locked.record(key)
             beside = {name: getattr(record, name) for name in (*BESIDE_THE_DOCUMENT, *statements.validity)}
             if seen is None:
                 puts.append({**beside, **_identity(statements, key, ""), **self._written(record)})
@@ -295,9 +346,18 @@ class SqlTransaction:
 
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
+        self._do(self._shared.lock.rows, {"number": self._number(name)})
+
+    def _lock_all(self, keys: Iterable[Key]) -> None:
+        """Lock many names, in the order of their numbers: two transactions then never wait for each other."""
+        if numbers := sorted(map(self._number, keys)):
+            self._do(self._shared.lock_all.rows, {"numbers": numbers})
+
+    def _number(self, name: Sequence[str]) -> int:
+        """The number by which a name of this schema is locked."""
         text = json.dumps([self._shared.name, *name])
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        self._do(self._shared.lock.rows, {"number": int.from_bytes(digest, "big", signed=True)})
+        return int.from_bytes(digest, "big", signed=True)
 
     def _announce(self, uid: str) -> None:
         """Notify at the commit that a command was written, without its id if no message can hold that."""

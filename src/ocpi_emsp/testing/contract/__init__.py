@@ -38,6 +38,7 @@ with extra("testing"):
     from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
     from ocpi_emsp.testing.contract.journal import JournalRules
     from ocpi_emsp.testing.contract.pages import PageRules
+    from ocpi_emsp.testing.contract.prefetching import PrefetchRules
     from ocpi_emsp.testing.contract.records import RecordRules
     from ocpi_emsp.testing.contract.tools import (
         BASE,
@@ -77,7 +78,7 @@ __all__ = [
 ]
 
 
-class StoreContract(RecordRules, PageRules, ChargeRules, JournalRules, UsageRules, TransactionRules):
+class StoreContract(RecordRules, PageRules, ChargeRules, JournalRules, UsageRules, TransactionRules, PrefetchRules):
     """The tests of a store. ``store`` is empty at the start of each."""
 
     examples: ClassVar[int] = 30

@@ -18,7 +18,19 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, TOPICS, AnyStore, Entry, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    REJECTION,
+    TOPICS,
+    AnyStore,
+    Entry,
+    Key,
+    Kind,
+    Query,
+    Record,
+    Transaction,
+    prefetch,
+)
 from ocpi_emsp.testing.contract.tools import BASE, ContractTools, Undo
 
 T = TypeVar("T")
@@ -228,6 +240,13 @@ class Operations(RuleBasedStateMachine):
             for key in keys:
                 found, wanted = await tx.get(_small(key) if small else key), model.records.get(key)
                 assert _told([found] if found else []) == _told([wanted] if wanted else [])
+
+        self.steps.append(step)
+
+    @rule(keys=st.lists(_keys, min_size=1, max_size=8), small=st.booleans(), children=st.booleans())
+    def prefetch(self, keys: list[Key], small: bool, children: bool) -> None:
+        async def step(tx: Transaction, model: Model) -> None:  # noqa: ARG001 # what it changes would show in the others
+            await prefetch(tx, [_small(key) if small else key for key in keys], children=children)
 
         self.steps.append(step)
 
