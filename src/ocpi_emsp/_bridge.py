@@ -191,10 +191,12 @@ def lift_store(store: AnyStore, lift: Lift) -> Store:
     """A store for flows: as it is, or its blocking calls lifted."""
     if isinstance(store, DualModeStore):
         store = store.for_mode("sync" if lift is in_place else "async")
-    return _LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
+    return LiftedStore(store, lift) if isinstance(store, BlockingStore) else store
 
 
-class _LiftedStore:
+class LiftedStore:
+    """A blocking store, each of its calls lifted."""
+
     def __init__(self, store: BlockingStore, lift: Lift) -> None:
         self._store = store
         self._lift = lift
@@ -215,6 +217,13 @@ class LiftedTransaction:
     def __init__(self, manager: AbstractContextManager[BlockingTransaction], lift: Lift) -> None:
         self._manager = manager
         self._lift = lift
+
+    @classmethod
+    def of(cls, tx: BlockingTransaction, lift: Lift) -> LiftedTransaction:
+        """A transaction that is open already, and is ended by others."""
+        lifted = cls(nullcontext(tx), lift)
+        lifted._tx = tx
+        return lifted
 
     async def __aenter__(self) -> LiftedTransaction:
         self._tx = await self._lift(self._manager.__enter__)

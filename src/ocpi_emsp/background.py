@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from attrs import frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp._bridge import rest, run
+from ocpi_emsp._pieces import driven
 
 
 @frozen
@@ -54,11 +56,15 @@ async def in_tasks(loops: Sequence[Loop]) -> AsyncIterator[None]:
     """Run each loop in a task of its own until the end of the block, which cancels the current rounds."""
     async with anyio.create_task_group() as group:
         for loop in loops:
-            group.start_soon(keep_awaiting, loop.once, loop.what, loop.every)
+            group.start_soon(keep_awaiting, partial(_driven, loop), loop.what, loop.every)
         try:
             yield
         finally:
             group.cancel_scope.cancel()
+
+
+async def _driven(loop: Loop) -> int:
+    return await driven(loop.once())
 
 
 def keep_doing(once: Callable[[], int], what: str, stop: threading.Event, every: float) -> None:

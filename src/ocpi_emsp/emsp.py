@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from ocpi_emsp import _bridge
+from ocpi_emsp._pieces import driven
 from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.adapters.lifespan import AsgiApplication
 from ocpi_emsp.adapters.wsgi import WsgiApp, WsgiApplication
@@ -349,10 +350,10 @@ class AsyncEmsp(Resource):
 
     async def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
-        return await dispatch(self._contexts(), request)
+        return await driven(dispatch(self._contexts(), request))
 
     async def _answer(self, head: Request, read: ReadBody) -> Response:
-        return await dispatch(self._contexts(), head, read)
+        return await driven(dispatch(self._contexts(), head, read))
 
     @asynccontextmanager
     async def running(

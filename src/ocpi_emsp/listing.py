@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from typing import Any, Generic, Protocol, TypeVar
 
 from ocpi_emsp._bridge import iterate
+from ocpi_emsp._pieces import driven_items
 from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class AsyncItems(Generic[T]):
         return self._items.after
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return self._items.source()
+        return driven_items(self._items.source())
 
 
 class _Pages(Generic[T]):
@@ -129,7 +130,7 @@ class AsyncListing(_Pages[T]):
 
     def __init__(self, listing: Listing[T]) -> None:
         super().__init__()
-        self._source = listing.source
+        self._source = driven_items(listing.source)
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:
         """The pages that are left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from ocpi_emsp._bridge import iterate
+from ocpi_emsp._pieces import driven_items
 from ocpi_emsp.flows.cdrs.audit_pages import AuditPage
 from ocpi_emsp.party_id import PartyId
 from ocpi_emsp.pricing import Audit, Verdict
@@ -112,7 +113,7 @@ class AsyncAuditReport(AuditedCdrs):
         super().__init__(report._read, report.party, report._tally.limit)  # the same report
 
     def __aiter__(self) -> AsyncIterator[Audit]:
-        return self.source()
+        return driven_items(self.source())
 
     async def summary(self) -> AuditTally:
         """See :meth:`AuditReport.summary`."""

@@ -16,6 +16,7 @@ from attrs import define, evolve, field
 from ocpi_emsp import _beside, _bridge
 from ocpi_emsp._command_waiter import Waiting, WakeUps
 from ocpi_emsp._inbound_gate import Inbound, make_gate
+from ocpi_emsp._pieces import store_in_pieces
 from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
 from ocpi_emsp.check import Policy
 from ocpi_emsp.events import Event
@@ -92,7 +93,8 @@ class Contexts:
         self.setup = setup
         self.mode: Mode = mode
         self.waiting = Waiting(self, setup.wake_ups, mode)
-        self._store = _bridge.lift_store(setup.store, _bridge.in_place if mode == "sync" else _bridge.in_thread)
+        is_sync = mode == "sync"
+        self._store = _bridge.lift_store(setup.store, _bridge.in_place) if is_sync else store_in_pieces(setup.store)
         self._rate_limiter = make_rate_limiter(mode, Health.of(setup.retry_policy))
         limits = setup.limits.credentials
         in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]

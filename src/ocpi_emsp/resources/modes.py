@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ocpi_emsp._bridge import run
+from ocpi_emsp._pieces import driven
 from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
 
 P = ParamSpec("P")
@@ -33,8 +34,14 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
 
 
 def awaited(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """The twin of a ``blocking`` method, for an async host: the flow itself."""
-    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", inspect.unwrap(method))
+    """The twin of a ``blocking`` method, for an async host: the flow, its transactions in pieces."""
+    flow = cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", inspect.unwrap(method))
+
+    @wraps(flow)
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await driven(flow(self, *args, **kwargs))
+
+    return call
 
 
 def as_twin(method: Callable[..., object], call: Callable[..., object]) -> None:

@@ -17,12 +17,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc as sql, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
 
-ASYNC_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+psycopg": "postgresql+psycopg"}
+_BLOCKING = {"sqlite+aiosqlite": "sqlite"}
 """Drivers with an async side, and what serves a sync host on the same database."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
 """Connections that stay open, and more under load: twice what an event loop opens at once, and all that it may open."""
@@ -45,7 +44,7 @@ def usable_url(text: str | URL) -> URL:
         raise ValueError("invalid store: expected a database URL, for example sqlite:///emsp.db") from None
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    if url.drivername not in ("sqlite", "sqlite+pysqlite", *ASYNC_DRIVERS):
+    if url.drivername not in ("sqlite", "sqlite+pysqlite", "sqlite+aiosqlite", "postgresql+psycopg"):
         raise ValueError(
             f"invalid store '{url.drivername}': expected sqlite:///FILE or postgresql+psycopg://user@host/db"
         )
@@ -56,24 +55,10 @@ def usable_url(text: str | URL) -> URL:
     return url
 
 
-def has_async_driver(url: URL) -> bool:
-    """True if async hosts need no threads; SQLite has them unless aiosqlite is named."""
-    return url.drivername in ASYNC_DRIVERS
-
-
 def blocking_engine(url: URL, timeout: float) -> Engine:
-    """The engine for sync hosts."""
-    engine = create_engine(
-        url.set(drivername=ASYNC_DRIVERS.get(url.drivername, url.drivername)), **_options(url, timeout)
-    )
+    """The engine of a URL; its driver is one that blocks."""
+    engine = create_engine(url.set(drivername=_BLOCKING.get(url.drivername, url.drivername)), **_options(url, timeout))
     _prepare(engine)
-    return engine
-
-
-def async_engine(url: URL, timeout: float) -> AsyncEngine:
-    """An engine for one event loop."""
-    engine = create_async_engine(url, **_options(url, timeout))
-    _prepare(engine.sync_engine)
     return engine
 
 

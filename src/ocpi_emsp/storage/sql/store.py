@@ -23,19 +23,18 @@ from attrs import frozen
 from sqlalchemy import URL, Connection, Engine, Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ocpi_emsp._bridge import LiftedTransaction, PerLoop, in_thread, shielded, to_the_end
+from ocpi_emsp._bridge import LiftedTransaction, in_thread, shielded, to_the_end
+from ocpi_emsp._pieces import InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import BlockingStore, Kind, Mode, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
 from ocpi_emsp.storage.sql.engine import (
-    async_engine,
     begin,
     begin_joined,
     blocking_engine,
     describe,
-    has_async_driver,
     is_in_memory,
     isolated,
     translated,
@@ -76,7 +75,7 @@ class SqlStore:
         auto_upgrade: bool = False,
         snapshots: bool = False,
     ) -> None:
-        self._blocking, self._native = _engines(url_or_engine, lock_timeout)
+        self._blocking, self._native = _engine(url_or_engine, lock_timeout)
         engine = self._engine
         self._in_memory = is_in_memory(engine.url)
         self._timeout = lock_timeout
@@ -95,7 +94,7 @@ class SqlStore:
     def _engine(self) -> Engine:
         if self._blocking is not None:
             return self._blocking
-        if isinstance(self._native, AsyncEngine):
+        if self._native is not None:
             return self._native.sync_engine
         raise TypeError("the store has neither a URL nor an Engine for this mode")
 
@@ -111,8 +110,7 @@ class SqlStore:
 
     def for_mode(self, mode: Mode) -> Store | BlockingStore:
         """Return the driver for hosts of this mode. Raises TypeError if an AsyncEngine has to serve a sync host."""
-        native = self._native is not None and (mode == "async" or self._blocking is None)
-        return _NativeSqlStore(self) if native else _BlockingSqlStore(self)
+        return _BlockingSqlStore(self) if mode == "sync" and self._native is None else _AsyncSqlStore(self)
 
     @contextmanager
     def joined(self, connection: object) -> Iterator[None]:
@@ -217,7 +215,7 @@ class SqlStore:
             await in_thread(self._announcements.close)
         self.close()
         if self._native is not None:
-            await (self._native if isinstance(self._native, AsyncEngine) else self._native.here()).dispose()
+            await self._native.dispose()
 
     # --- blocking -----------------------------------------------------------------------------------------------
 
@@ -271,13 +269,12 @@ class SqlStore:
             return
         if host is not None or self._native is None:
             raise StoreFailed("an async host cannot join the transaction of a Connection: pass an AsyncConnection")
-        engine = self._native if isinstance(self._native, AsyncEngine) else self._native.here()
-        with translated(engine.sync_engine):
-            connection = await engine.connect()
+        with translated(self._native.sync_engine):
+            connection = await self._native.connect()
         try:
             yield connection, False
         finally:
-            with translated(engine.sync_engine):
+            with translated(self._native.sync_engine):
                 await to_the_end(connection.close())
 
     # --- both modes -------------------------------------------------------------------------------------------
@@ -338,21 +335,45 @@ class _BlockingSqlStore:
         return self._store._blocking_transaction(read_only=read_only)
 
 
-class _NativeSqlStore:
-    """For async hosts, over an AsyncEngine."""
+@frozen
+class _AsyncSqlStore:
+    """For async hosts: in threads, which cost less than the bridge; in that where the connection is an async one."""
 
-    def __init__(self, store: SqlStore) -> None:
-        self._store = store
+    store: SqlStore
+
+    def transaction(self, *, read_only: bool = False) -> PieceTransaction:
+        store = self.store
+        if store._native is not None or isinstance(store._host.get(), AsyncConnection):
+            return PieceTransaction(_InGreenlet(store, read_only))
+        return PieceTransaction(InThread(_BlockingSqlStore(store), read_only))
+
+
+@frozen
+class _InGreenlet:
+    """Transactions on the event loop, in SQLAlchemy's bridge."""
+
+    store: SqlStore
+    read_only: bool
+
+    async def run(self, step: Step) -> None:
+        async with self.store._async_connection() as (connection, joined):
+            await to_the_end(connection.run_sync(self._begun, step, joined))
+
+    def _begun(self, connection: Connection, step: Step, joined: bool) -> None:
+        if not joined:
+            self.store._prepare(connection)
+        step(self._manager(connection, joined))
+
+    def _manager(self, connection: Connection, joined: bool) -> AbstractContextManager[SqlTransaction]:
+        return self.store._transaction(connection, read_only=self.read_only and not joined, joined=joined)
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:
-        store = self._store
-        async with store._async_connection() as (connection, joined):
+    async def apart(self) -> AsyncIterator[LiftedTransaction]:
+        async with self.store._async_connection() as (connection, joined):
             lift = shielded(_Greenlet(connection))
             if not joined:
-                await lift(store._prepare, _blocking(connection))
-            manager = store._transaction(_blocking(connection), read_only=read_only and not joined, joined=joined)
-            async with LiftedTransaction(manager, lift) as tx:
+                await lift(self.store._prepare, _blocking(connection))
+            async with LiftedTransaction(self._manager(_blocking(connection), joined), lift) as tx:
                 yield tx
 
 
@@ -373,18 +394,11 @@ def _blocking(connection: AsyncConnection) -> Connection:
     return connection.sync_connection
 
 
-def _engines(
-    given: str | URL | Engine | AsyncEngine, timeout: float
-) -> tuple[Engine | None, AsyncEngine | PerLoop[AsyncEngine] | None]:
-    """The host's engine, or those of the URL: one for sync hosts, one for each event loop."""
-    if isinstance(given, Engine):
-        return given, None
+def _engine(given: str | URL | Engine | AsyncEngine, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:
+    """The host's engine, or one for the URL."""
     if isinstance(given, AsyncEngine):
         return None, given
-    url = usable_url(given)
-    if not has_async_driver(url) or is_in_memory(url):  # a second connection to memory would be another database
-        return blocking_engine(url, timeout), None
-    return blocking_engine(url, timeout), PerLoop(lambda: async_engine(url, timeout))
+    return given if isinstance(given, Engine) else blocking_engine(usable_url(given), timeout), None
 
 
 def _key_file(url: URL) -> Path:

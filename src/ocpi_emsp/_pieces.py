@@ -1,0 +1,227 @@
+"""A transaction as one piece of work: a flow enters one thread or greenlet for all of it, and leaves it at its end.
+
+Rules of this module:
+- a flow awaits nothing inside a transaction but the transaction (ports.py): so all of it, the flow's own code between
+  the calls too, can run where a store may block; the rest of a flow, and every hook, runs on the event loop;
+- a flow is stepped by :func:`driven`, which a transaction asks for its piece at its begin, and for the way back at its
+  end; where nobody steps it so, each call of a transaction goes its own way;
+- a piece that has begun is done, also where its caller is cancelled: the cancellation comes after its commit or its
+  rollback, and no transaction stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import anyio
+from attrs import frozen
+
+from ocpi_emsp._bridge import (
+    TRANSACTIONS_IN_THREADS,
+    FlowSuspended,
+    LiftedStore,
+    LiftedTransaction,
+    PerLoop,
+    in_place,
+    in_thread,
+)
+from ocpi_emsp.ports import AnyStore, BlockingStore, BlockingTransaction, DualModeStore, Store
+
+T = TypeVar("T")
+Manager: TypeAlias = AbstractContextManager[BlockingTransaction]
+Step: TypeAlias = Callable[[Manager], None]
+"""Goes on with a flow to the end of its transaction, which it is given."""
+
+
+class Piece(Protocol):
+    """Where a transaction may block."""
+
+    async def run(self, step: Step) -> None:
+        """Call ``step`` there."""
+
+    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
+        """The transaction for a flow that is not driven: each call goes there on its own."""
+
+
+class PieceTransaction:
+    """A transaction that a flow opens, with what the calls in it need."""
+
+    _manager: Manager
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece = piece
+        self._apart: AbstractAsyncContextManager[LiftedTransaction] | None = None
+
+    async def __aenter__(self) -> LiftedTransaction:
+        if not _here.steps:
+            self._apart = self.piece.apart()
+            return await self._apart.__aenter__()
+        await _Ask(self)
+        try:
+            return LiftedTransaction.of(self._manager.__enter__(), in_place)
+        except BaseException:
+            await _Ask(_LEAVE)
+            raise
+
+    async def __aexit__(self, *raised: Any) -> bool | None:
+        if self._apart is not None:
+            return await self._apart.__aexit__(*raised)
+        try:
+            return self._manager.__exit__(*raised)
+        finally:
+            await _Ask(_LEAVE)
+
+    def go_on(self, flow: Coroutine[Any, Any, Any], manager: Manager) -> None:
+        """Step a flow that waits for its piece, to the end of this transaction, where it may block."""
+        self._manager = manager
+        asked = flow.send(None)
+        while asked is not _LEAVE:
+            asked = flow.throw(FlowSuspended("a flow awaited an event loop inside a transaction"))
+
+
+class _Here(threading.local):
+    """What this thread does."""
+
+    steps = False
+    """It is inside of a step of a driven flow, on the event loop."""
+
+
+_here: Final = _Here()
+_LEAVE: Final = object()
+
+
+class _Ask:
+    """Hands something to what steps the flow."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: object) -> None:
+        self._what = what
+
+    def __await__(self) -> Generator[object, None, None]:
+        yield self._what
+
+
+class driven(Generic[T]):  # noqa: N801 # it is awaited like the call of a function
+    """Awaits a flow, its transactions in pieces."""
+
+    __slots__ = ("_flow",)
+
+    def __init__(self, flow: Coroutine[Any, Any, T]) -> None:
+        self._flow = flow
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        flow, here = self._flow, _here
+        act: Callable[[Any], Any] = flow.send
+        given: Any = None
+        while True:
+            outer, here.steps = here.steps, True
+            try:
+                asked = act(given)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            finally:
+                here.steps = outer
+            try:
+                if type(asked) is PieceTransaction:
+                    yield from asked.piece.run(partial(asked.go_on, flow)).__await__()
+                    given = None
+                else:
+                    given = yield asked
+                act = flow.send
+            except BaseException as error:  # noqa: BLE001 # whatever it is, the flow is told
+                act, given = flow.throw, error
+
+
+async def driven_items(source: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The items of a flow that is a generator, its transactions in pieces."""
+
+    async def following() -> T:
+        return await anext(source)
+
+    try:
+        while True:
+            try:
+                item = await driven(following())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await driven(source.aclose())
+
+
+# --- worker threads ---------------------------------------------------------------------------------------------------
+
+
+def store_in_pieces(store: AnyStore) -> Store:
+    """A store for the flows of an async host: as it is, or the transactions of one that blocks in worker threads."""
+    if isinstance(store, DualModeStore):
+        store = store.for_mode("async")
+    return _StoreInThreads(store) if isinstance(store, BlockingStore) else store
+
+
+@frozen
+class _StoreInThreads:
+    store: BlockingStore
+
+    def transaction(self, *, read_only: bool = False) -> PieceTransaction:
+        return PieceTransaction(InThread(self.store, read_only))
+
+
+@frozen
+class InThread:
+    """The transactions of a blocking store in worker threads."""
+
+    store: BlockingStore
+    read_only: bool
+
+    async def run(self, step: Step) -> None:
+        await in_worker(step, self.store.blocking_transaction(read_only=self.read_only))
+
+    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
+        return LiftedStore(self.store, in_thread).transaction(read_only=self.read_only)
+
+
+_workers = PerLoop(lambda: ThreadPoolExecutor(TRANSACTIONS_IN_THREADS, "ocpi-emsp-store"))
+
+
+async def in_worker(function: Callable[..., T], *args: Any) -> T:
+    """Call it in a worker thread of this event loop; once it has begun it is done, whatever becomes of the caller."""
+    loop = asyncio.get_running_loop()
+    work = _workers.here().submit(copy_context().run, function, *args)
+    done = loop.create_future()
+    work.add_done_callback(partial(_tell, loop, done))
+    try:
+        await done
+    except asyncio.CancelledError:
+        if not work.cancel():
+            with anyio.CancelScope(shield=True):
+                await _end_of(work)
+        raise
+    return work.result()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None], work: Future[Any]) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(_set, done)
+
+
+def _set(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+async def _end_of(work: Future[Any]) -> None:
+    ended = asyncio.wrap_future(work)
+    while not ended.done():
+        with suppress(asyncio.CancelledError):  # it was cancelled already
+            await asyncio.wait((ended,))
