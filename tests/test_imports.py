@@ -48,6 +48,7 @@ LAYERS = (
     "ports",
     "events",
     "_bridge",
+    "_pieces",
     "_beside",
     "storage",  # it knows no flow
     "flows.core",
@@ -99,6 +100,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
     "anyio": (
         "_bridge",
+        "_pieces",
         "_rate_limiter",
         "_inbound_gate",
         "background",

@@ -199,7 +199,7 @@ async def in_worker(function: Callable[..., T], *args: Any) -> T:
     loop = asyncio.get_running_loop()
     work = _workers.here().submit(copy_context().run, function, *args)
     done = loop.create_future()
-    work.add_done_callback(partial(_tell, loop, done))
+    work.add_done_callback(lambda _: _tell(loop, done))
     try:
         await done
     except asyncio.CancelledError:
@@ -210,7 +210,7 @@ async def in_worker(function: Callable[..., T], *args: Any) -> T:
     return work.result()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None], work: Future[Any]) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
     with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(_set, done)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import ContractTools
 
@@ -16,7 +18,7 @@ def created(url: str, **settings: Any) -> SqlStore:
 
 
 @contextmanager
-def opened(test: ContractTools, url: str) -> Iterator[SqlStore]:
+def opened(test: ContractTools, url: str | AsyncEngine) -> Iterator[SqlStore]:
     """The store of a contract's test, its connections closed at the end in the loop of the test."""
     store = SqlStore(url)
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import AnnouncingContract, ConcurrencyContract, ContractTools, StoreContract
@@ -19,20 +20,8 @@ class OnSqlite(ContractTools):
             yield store
 
 
-class OnAiosqlite(ContractTools):
-    """The same file through an async driver."""
-
-    mode = "async"
-    one_loop = True
-
-    @pytest.fixture
-    def store(self, sqlite_with_schema: Path) -> Iterator[SqlStore]:
-        with opened(self, f"sqlite+aiosqlite:///{sqlite_with_schema}") as store:
-            yield store
-
-
 class OnPostgres(ContractTools):
-    """Psycopg, which has a side for each mode."""
+    """Psycopg; async hosts call it in threads."""
 
     @pytest.fixture
     def store(self, postgres_with_schema: str) -> Iterator[SqlStore]:
@@ -40,21 +29,35 @@ class OnPostgres(ContractTools):
             yield store
 
 
+class OnAsyncEngine(ContractTools):
+    """An engine of an async host: what blocks is called in SQLAlchemy's bridge."""
+
+    mode = "async"
+    one_loop = True
+
+    @pytest.fixture
+    def store(self, postgres_with_schema: str) -> Iterator[SqlStore]:
+        with opened(self, create_async_engine(postgres_with_schema)) as store:
+            yield store
+
+
 class TestSqlite(OnSqlite, StoreContract):
     pass
 
 
-class TestSqliteAsync(OnAiosqlite, StoreContract):
-    pass
+class TestSqliteInThreads(OnSqlite, StoreContract):
+    mode = "async"
+    one_loop = True
 
 
 class TestPostgres(OnPostgres, StoreContract):
     pass
 
 
-class TestPostgresAsync(OnPostgres, StoreContract):
-    mode = "async"
-    one_loop = True
+class TestAsyncEngine(OnAsyncEngine, StoreContract):
+    """A call at a time, as in a flow that nobody steps."""
+
+    in_pieces = False
 
 
 class AnnouncingOnPostgres(OnPostgres, AnnouncingContract):
@@ -85,15 +88,15 @@ class TestSqliteInThreadsUnderLoad(OnSqlite, ConcurrencyContract):
     patches = 1000
 
 
-class TestSqliteAsyncUnderLoad(OnAiosqlite, ConcurrencyContract):
-    patches = 1000
-
-
 class TestPostgresUnderLoad(OnPostgres, ConcurrencyContract):
     patches = 1000
 
 
-class TestPostgresAsyncUnderLoad(OnPostgres, ConcurrencyContract):
+class TestPostgresInThreadsUnderLoad(OnPostgres, ConcurrencyContract):
     mode = "async"
     one_loop = True
+    patches = 1000
+
+
+class TestAsyncEngineUnderLoad(OnAsyncEngine, ConcurrencyContract):
     patches = 1000

@@ -22,7 +22,7 @@ from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
 
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
-"""Drivers with an async side, and what serves a sync host on the same database."""
+"""Async drivers that a URL may name, and what is used on the same database: a store has threads (_pieces.py)."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
 """Connections that stay open, and more under load: twice what an event loop opens at once, and all that it may open."""
 _QUIET = {"hide_parameters": True}

@@ -5,8 +5,9 @@ Rules of this module: a piece of work is a transaction of its own; a document is
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,8 @@ import anyio.to_thread
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ocpi_emsp._bridge import in_place, in_thread, lift_store
+from ocpi_emsp._bridge import in_place, lift_store
+from ocpi_emsp._pieces import driven, store_in_pieces
 from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind, Mode, Page, Query, Record, Store, Transaction
 
 T = TypeVar("T")
@@ -76,6 +78,8 @@ class ContractTools:
     """The host that the store works for: with ``async`` a blocking store is called in worker threads."""
     one_loop: ClassVar[bool] = False
     """Whether everything of a test runs in one event loop; otherwise each thread of a test has one of its own."""
+    in_pieces: ClassVar[bool] = True
+    """Whether a transaction of an async host is one piece of work, or each of its calls goes its own way."""
     pause_seconds: ClassVar[float] = 0.2
     """Seconds that a transaction leaves another one time to see what it must not see."""
 
@@ -107,7 +111,7 @@ class ContractTools:
 
     def lifted(self, store: AnyStore) -> Store:
         """The store as a flow has it."""
-        return lift_store(store, in_place if self.mode == "sync" else in_thread)
+        return lift_store(store, in_place) if self.mode == "sync" else store_in_pieces(store)
 
     def run(self, store: AnyStore, *works: Work, read_only: bool = False) -> Any:
         """Do each piece of work in a transaction of its own; the result of the last."""
@@ -119,7 +123,14 @@ class ContractTools:
                     result = await work(tx)
             return result
 
-        return self.call(scenario)
+        return self.call(self._driven(scenario) if self.mode == "async" and self.in_pieces else scenario)
+
+    @staticmethod
+    def _driven(scenario: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
+        async def call() -> T:
+            return await driven(scenario())
+
+        return call
 
     def concurrently(self, *scenarios: Callable[[], object]) -> None:
         """Do all of them at the same time; raises what one of them raises."""
@@ -129,7 +140,12 @@ class ContractTools:
 
     async def pause(self, event: threading.Event) -> None:
         """Wait for an event inside a transaction, but not longer than ``pause_seconds``: others may wait for us."""
-        await anyio.to_thread.run_sync(event.wait, self.pause_seconds)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # the transaction has a thread of its own
+            event.wait(self.pause_seconds)
+        else:
+            await anyio.to_thread.run_sync(event.wait, self.pause_seconds)
 
     def put(self, store: AnyStore, *records: Record) -> None:
         """Store records, in one transaction."""
