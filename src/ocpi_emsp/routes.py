@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import quote, unquote
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ocpi_emsp.support import FROM_CPO, TO_CPO, SupportMatrix
 
@@ -52,7 +52,7 @@ class Route:
         return f"{path}{mark}{query}"
 
 
-@frozen
+@define  # one is made for each request, and attrs takes twice as long for a frozen one
 class Match:
     """What an incoming path addresses: the routes by method, and the decoded parameters."""
 
@@ -171,7 +171,7 @@ MODULES = tuple(dict.fromkeys(route.module for route in INCOMING[2:]))
 
 def match(path: str) -> Match | None:
     """What a raw path below our base addresses, or None. ``path`` starts with a slash; a trailing one is ignored."""
-    segments = _single_slashes(path).strip("/").split("/")
+    segments = (_single_slashes(path) if "//" in path else path).strip("/").split("/")
     start = 2 if segments[0] == VERSION and len(segments) > 1 else 1
     module = segments[start - 1].lower()
     if (start == 1) != (module in ("versions", VERSION)):

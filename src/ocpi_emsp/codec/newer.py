@@ -230,7 +230,9 @@ _MEANT: Mapping[type[Any], Mapping[str, str]] = {
 
 def as_patch(kind: type[Any], changes: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """The members of a PATCH: one with a name of 2.2 takes the place of the stored one of 2.1.1."""
-    meant = _MEANT.get(kind, {})
+    meant = _MEANT.get(kind)
+    if meant is None:
+        return changes
     gone = {new: msgspec.Raw(b"null") for old, new in meant.items() if old in changes and new not in changes}
     return {**gone, **changes} if gone else changes
 

@@ -70,23 +70,30 @@ def merge_patch(document: bytes, patch: bytes, keyed: Mapping[str, str] | None =
     >>> merge_patch(b'{"name":"a","operator":{"name":"x","website":"y"}}', b'{"name":null,"operator":{"name":"z"}}')
     b'{"operator":{"name":"z","website":"y"}}'
     """
+    return merge_members(document, members(patch), keyed)
+
+
+def merge_members(document: bytes, changes: Members, keyed: Mapping[str, str] | None = None) -> bytes:
+    """:func:`merge_patch` of a patch that was cut into its members."""
     try:
-        return _merge(document, patch, keyed or {})
+        return _merge(document, changes, keyed or {})
     except RecursionError as error:
         raise malformed(error) from None
 
 
-def _merge(document: bytes, patch: bytes, keyed: Mapping[str, str]) -> bytes:
+def _merge(document: bytes, changes: Members, keyed: Mapping[str, str]) -> bytes:
     merged = members(document)
-    for name, change in members(patch).items():
-        old, new = bytes(merged.get(name, b"")), bytes(change)
+    for name, change in changes.items():
+        new = bytes(change)
         if new == b"null":
             merged.pop(name, None)
         elif name in keyed and is_listed(new, keyed[name]):
+            old = bytes(merged.get(name, b""))
             known = old if is_listed(old, keyed[name]) else b"[]"
             merged[name] = msgspec.Raw(merge_items(known, new, keyed[name], keyed))
         elif new.startswith(b"{"):
-            merged[name] = msgspec.Raw(_merge(old if old.startswith(b"{") else b"{}", new, keyed))
+            old = bytes(merged.get(name, b""))
+            merged[name] = msgspec.Raw(_merge(old if old.startswith(b"{") else b"{}", members(new), keyed))
         else:
             merged[name] = change
     return join(merged)
@@ -100,7 +107,7 @@ def merge_items(document: bytes, patch: bytes, key: str, keyed: Mapping[str, str
         place = places.setdefault(identity(change, key), len(merged))
         if place == len(merged):
             merged.append(msgspec.Raw(b"{}"))
-        merged[place] = msgspec.Raw(_merge(bytes(merged[place]), bytes(change), keyed or {}))
+        merged[place] = msgspec.Raw(_merge(bytes(merged[place]), members(change), keyed or {}))
     return msgspec.json.encode(merged)
 
 

@@ -60,7 +60,7 @@ class LoggedRequest:
     def begin(cls, context: Context, request: Request) -> LoggedRequest:
         """A request that was received just now."""
         request_id = _given(request, "x-request-id")
-        made = f"{random.getrandbits(192):048x}"
+        made = random.randbytes(24).hex()
         correlation_id = _given(request, "x-correlation-id") or request_id or made[:24]
         return cls(context, request, correlation_id, request_id or made[24:], match(request.url), context.clock.now())
 
@@ -143,7 +143,8 @@ class LoggedRequest:
         if self.context.telemetry.on:
             self._count(response, span)
         ids = ("x-correlation-id", self.correlation_id), ("x-request-id", self.request_id)
-        return Response(response.status, [*response.headers, *ids], response.body)
+        response.headers = [*response.headers, *ids]
+        return response
 
     def _log(self, response: Response) -> None:
         logs.info(
@@ -217,8 +218,10 @@ def count_findings(telemetry: GuardedTelemetry, module: str, findings: Sequence[
 
 def _given(request: Request, name: str) -> str:
     """An id that the caller gave; empty for one that could break a line or a header, or that is its token."""
-    given = request.headers.get(name, "")
-    if not given or len(given) > LONGEST_ID or not (given.isascii() and given.isprintable()):
+    given = request.headers.get(name)
+    if not given:
+        return ""
+    if len(given) > LONGEST_ID or not (given.isascii() and given.isprintable()):
         return ""
     return "" if given in request.headers.get("authorization", "").split() else given
 

@@ -41,9 +41,10 @@ class _TooLong(Exception):  # no error: it ends the transaction, and the flow be
 
 def leave_if_large(incoming: Incoming, stored: bytes, merge: Merge[Any]) -> None:
     """End the transaction where a merge into ``stored`` takes long, to have it done aside."""
-    is_large = len(stored) + len(incoming.request.body) > incoming.context.limits.bodies.aside
+    if len(stored) + len(incoming.request.body) <= incoming.context.limits.bodies.aside:
+        return
     is_own = incoming.owner == incoming.party.owner  # else the object may just have been moved to its owner
-    if is_large and is_own and (incoming.ahead is None or not incoming.ahead.has(merge)):
+    if is_own and (incoming.ahead is None or not incoming.ahead.has(merge)):
         raise _TooLong(stored, merge)
 
 

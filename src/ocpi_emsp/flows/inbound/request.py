@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 
 from ocpi_emsp.check import Policy, accept
 from ocpi_emsp.codec.extensions import authorization_id_of
-from ocpi_emsp.codec.patch import members
+from ocpi_emsp.codec.patch import Members, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError
@@ -31,7 +31,7 @@ from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
 from ocpi_emsp.flows.parties.quota import Growth, fits, require_room, require_room_for_event
 from ocpi_emsp.models import Session
-from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Record, Transaction
+from ocpi_emsp.ports import REJECTION, Entry, Key, Kind, Owner, Record, Transaction
 from ocpi_emsp.routes import Route
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.wire import Request, Response, success
@@ -69,7 +69,7 @@ class Outcome(Enum):
     """A CDR under an id that another content has; it is stored beside that one."""
 
 
-@frozen
+@define  # as Incoming
 class Stored:
     """What became of an object that was received."""
 
@@ -171,26 +171,38 @@ class Incoming:
     """What of it was stored among the rejections, although it was accepted."""
     ahead: ReadAhead | None = None
     """What of a large body was read before its flow."""
+    party: Party = field(init=False)
+    """Who sent it."""
+    owner: Owner = field(init=False)
+    """Whose objects it is about: the one that the URL names, or the party's own."""
+    _location_key: Key | None = field(init=False, default=None)
+    _parts: Members | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:  # cached properties of a class with slots take ten times as long
+        self.party = self.caller.party
+        country_code = self.params.get("country_code")
+        self.owner = (
+            self.party.owner if country_code is None else (country_code.upper(), self.params["party_id"].upper())
+        )
 
     @property
-    def party(self) -> Party:
-        """Who sent it."""
-        return self.caller.party
-
-    @cached_property
-    def owner(self) -> tuple[str, str]:
-        """Whose objects it is about: the one that the URL names, or the party's own."""
-        country_code = self.params.get("country_code")
-        return self.party.owner if country_code is None else (country_code.upper(), self.params["party_id"].upper())
-
-    @cached_property
     def location_key(self) -> Key:
         """The key of the location that the URL names."""
-        return self.key(Kind.LOCATION, self.params["location_id"])
+        if self._location_key is None:
+            self._location_key = self.key(Kind.LOCATION, self.params["location_id"])
+        return self._location_key
+
+    @property
+    def parts(self) -> Members:
+        """The members of the body, which are cut once: to be read, not changed. Raises NotJson, InvalidObject."""
+        if self._parts is None:
+            self._parts = members(self.request.body)
+        return self._parts
 
     def key(self, kind: str, object_id: str, parent: str = "") -> Key:
         """The key of one of the owner's objects."""
-        return Key(kind, *self.owner, object_id, parent)
+        country_code, party_id = self.owner
+        return Key(kind, country_code, party_id, object_id, parent)
 
     def accept(self, kind: type[T], data: bytes | None = None) -> T:
         """The typed view of the body, or of ``data``. Raises NotJson, InvalidObject."""
@@ -220,7 +232,7 @@ class Incoming:
         request = self.request
         if request.method != "PATCH" or b"null" not in request.body:
             return False
-        return members(request.body).get("last_updated") == msgspec.Raw(b"null")
+        return self.parts.get("last_updated") == msgspec.Raw(b"null")
 
     @property
     def policy(self) -> Policy:
@@ -277,7 +289,7 @@ class Incoming:
             return "Success"
         found = worst_first(self.deviations)
         if self.request.method == "PATCH":  # what it holds comes before what was stored already
-            held = members(self.request.body)
+            held = self.parts
             found.sort(key=lambda each: each.pointer.partition("/")[2].partition("/")[0] not in held)
         first, *more = found
         others = f" ({len(more)} more)" if more else ""

@@ -85,7 +85,7 @@ def name_connectors(incoming: Incoming, evse: Evse, pointer: str = "") -> None:
 
 async def name_patched(incoming: Incoming, tx: Transaction, changes: Members) -> None:
     """Name EVSEs and connectors that a PATCH of a location or an EVSE changes twice, or that are in no list."""
-    for name in _KEYED.keys() & changes.keys():
+    for name in [each for each in _KEYED if each in changes]:
         _name_single(incoming, name, changes[name], "")
         await _name_items(incoming, tx, name, as_items(changes[name]), "")
 

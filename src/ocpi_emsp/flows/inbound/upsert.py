@@ -18,10 +18,10 @@ from typing import TypeAlias
 
 from attrs import evolve
 
-from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
-from ocpi_emsp.codec.patch import Members, join
+from ocpi_emsp.codec.patch import Members, merge_members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import UnknownObject
 from ocpi_emsp.events import Event, ResyncRequested
@@ -135,7 +135,7 @@ def updated_at(incoming: Incoming, record: Record, changes: Members, said: datet
 
 def patched(incoming: Incoming, stored: bytes, changes: Members) -> bytes:
     """A stored document with changes merged in. Raises InvalidObject where it is too large."""
-    document = merge_patch(stored, join(changes))
+    document = merge_members(stored, changes)
     require_size(incoming, len(stored), len(document))
     return document
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 import msgspec
 
 from ocpi_emsp.codec.moments import Around, timed
-from ocpi_emsp.codec.patch import as_items, identity, is_listed, join, members
+from ocpi_emsp.codec.patch import Members, as_items, identity, is_listed, join, members
 from ocpi_emsp.models import Evse
 
 KEYED = {"evses": "uid", "connectors": "id"}
 """The lists of a location and of an EVSE, and the member that identifies their items."""
-_LISTS = re.compile(rb'"(?:evses|connectors)"|\\\\u')
-"""Whether a document may have one of them; an escape may hide its name."""
 _NULL = msgspec.Raw(b"null")
 
 
@@ -48,26 +45,26 @@ def _dated_connectors(document: bytes) -> bytes:
     return join({**parts, "connectors": _list([msgspec.Raw(each) for each in dated])})
 
 
-def dated_patch(patch: bytes, stored: bytes) -> bytes:
-    """A PATCH of a stored location or EVSE; a part in it without a time has that of the PATCH or, where that has none
-    and the part is new, the one of what it is added to."""
-    if not _LISTS.search(patch):
-        return patch
-    parts = members(patch)
+def dated_changes(changes: Members, stored: bytes) -> Members:
+    """The members of a PATCH of a stored location or EVSE; a part in it without a time has that of the PATCH or, where
+    that has none and the part is new, the one of what it is added to."""
+    if KEYED.keys().isdisjoint(changes):
+        return changes
+    parts = dict(changes)
     for name, key in KEYED.items():
         if name in parts and is_listed(bytes(parts[name]), key):
             known = {identity(each, key): bytes(each) for each in as_items(members(stored).get(name, _NULL))}
             items = [bytes(each) for each in as_items(parts[name])]
-            around = Around.of(patch), Around.of(stored)
+            around = Around.of(join(changes)), Around.of(stored)
             parts[name] = _list([_dated_item(each, *around, known.get(identity(each, key))) for each in items])
-    return join(parts)
+    return parts
 
 
 def _dated_item(item: bytes, patch: Around, stored: Around, old: bytes | None) -> msgspec.Raw:
     dated = timed(item, patch)
     if old is None:
         dated = timed(dated, stored)
-    return msgspec.Raw(dated_patch(dated, old or b"{}"))
+    return msgspec.Raw(join(dated_changes(members(dated), old or b"{}")))
 
 
 def _list(items: list[msgspec.Raw]) -> msgspec.Raw:

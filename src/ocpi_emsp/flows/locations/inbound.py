@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 from attrs import evolve
 
-from ocpi_emsp.codec import merge_patch
 from ocpi_emsp.codec.newer import as_location_patch
-from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
+from ocpi_emsp.codec.patch import Members, as_items, identity, members, merge_members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
@@ -31,7 +30,7 @@ from ocpi_emsp.flows.inbound.twins import (
     store_repeated,
 )
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, require_size, updated_at
-from ocpi_emsp.flows.locations.dated import KEYED, dated_evse, dated_patch
+from ocpi_emsp.flows.locations.dated import KEYED, dated_changes, dated_evse
 from ocpi_emsp.flows.locations.moves import location_at
 from ocpi_emsp.flows.locations.read import assemble, joined
 from ocpi_emsp.flows.locations.room import require_evses
@@ -166,9 +165,8 @@ async def patch_location(incoming: Incoming) -> Response:
             stored = await tx.children(key)
             whole = joined(record, stored)
             leave_if_large(incoming, whole, _merge_location)
-            changes = members(incoming.request.body)
-            await name_patched(incoming, tx, changes)
-            changes = as_location_patch(Location, changes)
+            await name_patched(incoming, tx, incoming.parts)
+            changes = as_location_patch(Location, incoming.parts)
             pushed = _patched(incoming, merged(incoming, whole, _merge_location), changes, stored)
             require_evses(incoming, len(stored), len(pushed.evses))
             incoming.require_id("id", pushed.location.id, key.id)
@@ -185,9 +183,8 @@ async def patch_evse(incoming: Incoming) -> Response:
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
             leave_if_large(incoming, record.document, _merge_evse)
-            changes = members(incoming.request.body)
+            changes = incoming.parts
             await name_patched(incoming, tx, changes)
-            changes = as_location_patch(Evse, changes)
             document, evse = merged(incoming, record.document, _merge_evse)
             incoming.require_id("uid", evse.uid, record.key.id)
             moment = updated_at(incoming, record, changes, evse.last_updated)
@@ -205,8 +202,8 @@ async def patch_connector(incoming: Incoming) -> Response:
         record = await known(incoming, tx, _evse_key(incoming))
         stored = _find_connector(incoming, record) if record is not None else None
         if location is not None and record is not None and stored is not None:
-            changes = as_location_patch(Connector, members(incoming.request.body))
-            document = merge_patch(bytes(stored), join(changes))
+            changes = as_location_patch(Connector, incoming.parts)
+            document = merge_members(bytes(stored), changes)
             connector = incoming.accept(Connector, document)
             incoming.require_id("id", connector.id, incoming.params["connector_id"])
             moment = updated_at(incoming, record, changes, connector.last_updated)
@@ -228,8 +225,8 @@ def _merge_evse(incoming: Incoming, stored: bytes) -> tuple[bytes, Evse]:
 
 def _merge(incoming: Incoming, kind: type[Any], stored: bytes) -> bytes:
     """The stored document with the changes of the body. Raises InvalidObject where it is too large."""
-    changes = as_location_patch(kind, members(incoming.request.body))
-    document = merge_patch(stored, dated_patch(join(changes), stored), KEYED)
+    changes = as_location_patch(kind, incoming.parts)
+    document = merge_members(stored, dated_changes(changes, stored), KEYED)
     require_size(incoming, len(stored), len(document))
     return document
 

@@ -126,7 +126,8 @@ async def dispatch(context: Context, request: Request, read: ReadBody | None = N
             await remove_oldest(context)
         if context.backlog.is_due(logged.started):
             await log_backlog(context)
-        response = as_wanted(response, logged.party, logged.matched, request.method)
+        if logged.party is not None and logged.party.profile.absent_as_null:
+            response = as_wanted(response, logged.matched, request.method)
         return logged.done(response, span)
 
 
@@ -190,13 +191,11 @@ async def serve_as(
         raise UnknownObject("an id in the path is empty" if "//" in request.url else "there is nothing at this path")
     route = _route(matrix_of(caller.party.profile, context.matrix), matched, request.method)
     _require_access(context, caller, route)
-    if "country_code" in matched.params:
-        owner = matched.params["country_code"].upper(), matched.params["party_id"].upper()
-        if owner != caller.party.owner or caller.party.profile.is_hub:
-            await _require_owner(context, caller.party, owner, route)
     if route.module in _CALLS_BACK:
         context = evolve(context, correlation_id=correlation_id)
     incoming = Incoming(context, caller, request, matched.params, correlation_id, context.clock.now())
+    if "country_code" in matched.params and (incoming.owner != caller.party.owner or caller.party.profile.is_hub):
+        await _require_owner(context, caller.party, incoming.owner, route)
     if logged is not None:
         logged.deviations = incoming.deviations
     try:

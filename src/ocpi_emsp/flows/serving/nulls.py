@@ -14,7 +14,6 @@ from attrs import evolve
 
 from ocpi_emsp.codec.nulls import with_nulls
 from ocpi_emsp.codec.patch import join, members
-from ocpi_emsp.flows.parties.party import Party
 from ocpi_emsp.models import (
     AuthorizationInfo,
     Cdr,
@@ -50,10 +49,8 @@ KINDS: Mapping[str, type[Any]] = {
 """What the answer of a route holds; the answers of the other routes hold no object."""
 
 
-def as_wanted(response: Response, party: Party | None, matched: Match | None, method: str) -> Response:
-    """The response as the party wants it."""
-    if party is None or not party.profile.absent_as_null:
-        return response
+def as_wanted(response: Response, matched: Match | None, method: str) -> Response:
+    """The response as such a party wants it."""
     envelope = members(response.body)
     data = envelope.setdefault("data", msgspec.Raw(b"null"))
     route = matched.routes.get(method) if matched else None

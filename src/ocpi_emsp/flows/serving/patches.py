@@ -61,7 +61,7 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
         return incoming
     if kind in (Location, Evse):
         _require_mergeable(incoming)
-    changes = members(incoming.request.body)
+    changes = incoming.parts
     if may_repeat(incoming.request.body, changes):
         await _name_repeated(incoming, route)
     if changes.keys().isdisjoint(_MEMBERS[kind]) and not await _are_stored(incoming, route, changes):
@@ -70,11 +70,11 @@ async def usable_patch(incoming: Incoming, route: Route) -> Incoming:
         raise deviating("nothing to change", "", "patch.members", message, _CLAUSE)
     if kind is not Location or bytes(changes.get("evses", b"")) != b"null":
         return incoming
-    del changes["evses"]
+    others = {name: value for name, value in changes.items() if name != "evses"}
     incoming.deviations.append(
         note("/evses", "patch.evses", "null removes no EVSE: one that is gone has the status REMOVED", Location.clause)
     )
-    return evolve(incoming, request=evolve(incoming.request, body=join(changes)))
+    return evolve(incoming, request=evolve(incoming.request, body=join(others)))
 
 
 def _require_mergeable(incoming: Incoming) -> None:

@@ -69,7 +69,7 @@ async def patch(incoming: Incoming) -> Response:
             leave_if_large(incoming, record.document, _merge)
             document, session = merged(incoming, record.document, _merge)
             incoming.require_id("id", session.id, key.id)
-            changes = as_patch(Session, members(incoming.request.body))
+            changes = as_patch(Session, incoming.parts)
             moment = updated_at(incoming, record, changes, session.last_updated)
             new = evolve(_record(incoming, document, session), last_updated=moment)
             return incoming.reply(await _store(incoming, tx, record, session, new))
@@ -117,7 +117,7 @@ async def _name_setbacks(
 
 
 def _merge(incoming: Incoming, stored: bytes) -> tuple[bytes, Session]:
-    changes = as_patch(Session, members(incoming.request.body))
+    changes = as_patch(Session, incoming.parts)
     if incoming.party.profile.append_charging_periods:
         changes = _appended(incoming, stored, changes)
     document = patched(incoming, stored, changes)
