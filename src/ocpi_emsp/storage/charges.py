@@ -6,16 +6,13 @@ usable view is found by nothing but its key, its owner and its times.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from ocpi_emsp.codec import decode
-from ocpi_emsp.codec.moments import EARLIEST
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, Session, Token
-from ocpi_emsp.ports import Key, Kind, Query, Record
+from ocpi_emsp.ports import Kind, Query, Record
 
 
 class Charge(NamedTuple):
@@ -72,52 +69,3 @@ def is_asked_for(charge: Charge | None, query: Query) -> bool:
         and (query.start_to is None or (charge.start is not None and charge.start < query.start_to))
         and (query.by_start is None or charge.start is not None)
     )
-
-
-class ChargeIndex:
-    """Keys of records in the order of their starts: by kind and driver, and of CDRs by location."""
-
-    def __init__(self) -> None:
-        self._charges: dict[Key, Charge] = {}
-        self._starts: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
-
-    def put(self, key: Key, charge: Charge | None) -> None:
-        """Find a record by this from now on; by nothing for None."""
-        old = self._charges.pop(key, None)
-        if old is not None and old != charge:
-            for name in _names(key.kind, old):
-                starts = self._starts[name]
-                del starts[bisect_left(starts, (old.start or EARLIEST, key))]
-                if not starts:
-                    del self._starts[name]
-        if charge is not None:
-            self._charges[key] = charge
-            for name in _names(key.kind, charge) if old != charge else ():
-                insort(self._starts.setdefault(name, []), (charge.start or EARLIEST, key))
-
-    def keys(self, query: Query) -> Iterator[Key]:
-        """The keys of what a query selects by what is charged, in the order of the starts; the last first where those
-        are asked for."""
-        if query.auth_id is not None:
-            starts = self._starts.get((query.kind, "auth_id", query.auth_id), [])
-        elif query.location_id is not None:
-            starts = self._starts.get((query.kind, "location_id", query.location_id), [])
-        else:
-            starts = self._starts.get((query.kind, "", None), [])
-        first = 0 if query.start_from is None else bisect_left(starts, query.start_from, key=_start)
-        last = len(starts) if query.start_to is None else bisect_left(starts, query.start_to, key=_start)
-        numbers = range(first, last) if query.by_start != "last" else range(last - 1, first - 1, -1)
-        keys = (starts[number][1] for number in numbers)
-        return (key for key in keys if is_asked_for(self._charges[key], query))
-
-    def start(self, key: Key) -> datetime:
-        """When a record that :meth:`keys` gave starts."""
-        return self._charges[key].start or EARLIEST
-
-
-def _names(kind: str, charge: Charge) -> tuple[tuple[str, str, str | None], ...]:
-    return (kind, "", None), (kind, "auth_id", charge.auth_id), (kind, "location_id", charge.location_id)
-
-
-def _start(entry: tuple[datetime, Key]) -> datetime:
-    return entry[0]

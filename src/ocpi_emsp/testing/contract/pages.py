@@ -207,6 +207,7 @@ class PageRules(ContractTools):
         assert self.page(store, after=first.sequence, country_code="NL", party_id="TNM") == (["S3", "S4"], 2)
         late = BASE + timedelta(minutes=3)
         assert self.page(store, after=first.sequence, date_from=late, count=False) == (["S2", "S3"], 0)
+        assert self.page(store, after=first.sequence, date_from=BASE) == (["S2", "S3", "S4"], 3)
         assert self.page(store, after=self.records(store).records[-1].sequence) == ([], 0)
 
     def test_reading_on_gives_everything_once_while_records_change(self, store: AnyStore) -> None:

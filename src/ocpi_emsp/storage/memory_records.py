@@ -1,0 +1,371 @@
+"""The records of one kind in memory, and what finds them: by key, owner, id, location, time and charge.
+
+Rules of this module:
+- a record is found by indexes, or page by page; what is looked through one by one is what few have (a tariff that held
+  at a moment, the records of a country);
+- the order by a time is made when somebody first asks for it, of that owner, since most owners' are never asked for;
+  the one of the tokens is there from the beginning, since partners ask for it;
+- nothing of the flow is kept but the document: a typed view takes five times the memory of what it was read from.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from operator import attrgetter
+from typing import Final, Literal, TypeAlias
+
+from attrs import define
+
+from ocpi_emsp.ports import Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.storage.charges import Charge, asks_for_charges, is_asked_for
+from ocpi_emsp.storage.ordered import Ordered
+
+_Time: TypeAlias = Literal["last_updated", "received_at"]
+_FROM_THE_BEGINNING: Final[Mapping[str, tuple[_Time, ...]]] = {Kind.TOKEN: ("last_updated",)}
+
+
+@define(eq=False, weakref_slot=False)
+class Row:
+    """A record in its place: what replaces it takes the same row, so that only what differs is moved."""
+
+    record: Record
+    sequence: int
+    charge: Charge | None
+
+
+_by_sequence: Callable[[Row], int] = attrgetter("sequence")
+_by_time: Final[Mapping[_Time, Callable[[Row], tuple[datetime, int]]]] = {
+    "last_updated": attrgetter("record.last_updated", "sequence"),
+    "received_at": attrgetter("record.received_at", "sequence"),
+}
+_by_start: Callable[[Row], tuple[datetime | None, int]] = attrgetter("charge.start", "sequence")
+
+
+class _Rows:
+    """Rows of one owner, or of all."""
+
+    __slots__ = ("bytes", "ordered", "times")
+
+    def __init__(self, times: Iterable[_Time] = ()) -> None:
+        self.ordered = Ordered(_by_sequence)
+        self.bytes = 0
+        self.times: dict[_Time, Ordered[Row]] = {name: Ordered(_by_time[name]) for name in times}
+
+    def add(self, row: Row) -> None:
+        self.ordered.add(row)
+        self.bytes += len(row.record.document)
+        for order in self.times.values():
+            order.add(row)
+
+    def remove(self, row: Row) -> None:
+        self.ordered.remove(row)
+        self.bytes -= len(row.record.document)
+        for order in self.times.values():
+            order.remove(row)
+
+    def window(self, name: _Time, first: datetime | None, last: datetime | None) -> _Window:
+        """Those of a time in ``[first, last)``."""
+        order = self.times.get(name)
+        if order is None:
+            order = self.times[name] = Ordered(_by_time[name], self.ordered)
+        begin = 0 if first is None else order.place((first,))
+        return _Window(order, begin, len(order) if last is None else order.place((last,)))
+
+
+@define
+class _Window:
+    order: Ordered[Row]
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return max(self.last - self.first, 0)
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.order.between(self.first, self.last)
+
+
+class Records:
+    """The records of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._rows: dict[Key, Row] = {}
+        self._all = _Rows()
+        self._owners: dict[Owner, _Rows] = {}
+        self._ids: dict[str, Row | list[Row]] = {}
+        """By the id in lower case: a list only where there are several, which are few. Not of EVSEs."""
+        self._children: dict[tuple[str, str, str], list[Row]] = {}
+        """Of EVSEs, by their location; oldest first."""
+        self._charges: dict[tuple[str, str], Ordered[Row]] = {}
+
+    def get(self, key: Key) -> Record | None:
+        """The record, or None."""
+        row = self._rows.get(key)
+        return None if row is None else row.record
+
+    def charge(self, key: Key) -> Charge | None:
+        """What the record is found by."""
+        row = self._rows.get(key)
+        return None if row is None else row.charge
+
+    def children(self, location: tuple[str, str, str]) -> list[Record]:
+        """The EVSEs of a location, oldest first."""
+        return [row.record for row in self._children.get(location, ())]
+
+    def usage(self, owner: Owner | None) -> dict[Owner, Usage]:
+        """What each owner has; or this one."""
+        owners = self._owners if owner is None else {owner: self._owners[owner]} if owner in self._owners else {}
+        return {whose: Usage(len(rows.ordered), rows.bytes) for whose, rows in owners.items()}
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def place(self, key: Key, record: Record | None, charge: Charge | None) -> None:
+        """Have this record here; None for none. One with another sequence than the one that is here has its place."""
+        row = self._rows.get(key)
+        if row is not None and record is not None and row.sequence == record.sequence:
+            self._replace(row, record, charge)
+            return
+        if row is not None:
+            self._remove(row)
+        if record is not None:
+            self._add(Row(record, record.sequence, None), charge)
+
+    def _add(self, row: Row, charge: Charge | None) -> None:
+        key = row.record.key
+        self._rows[key] = row
+        self._all.add(row)
+        owner = key[1:3]
+        rows = self._owners.get(owner)
+        if rows is None:
+            rows = self._owners[owner] = _Rows(_FROM_THE_BEGINNING.get(self._kind, ()))
+        rows.add(row)
+        if self._kind == Kind.EVSE:
+            _insert(self._children.setdefault(_location(key), []), row)
+        else:
+            self._name(row)
+        self._charge(row, charge)
+
+    def _remove(self, row: Row) -> None:
+        key = row.record.key
+        self._charge(row, None)
+        del self._rows[key]
+        self._all.remove(row)
+        rows = self._owners[key[1:3]]
+        rows.remove(row)
+        if not rows.ordered:
+            del self._owners[key[1:3]]
+        if self._kind == Kind.EVSE:
+            siblings = self._children[_location(key)]
+            _delete(siblings, row)
+            if not siblings:
+                del self._children[_location(key)]
+        else:
+            self._unname(row)
+
+    def _replace(self, row: Row, record: Record, charge: Charge | None) -> None:
+        old = row.record
+        if charge != row.charge:
+            self._charge(row, None)
+        grown = len(record.document) - len(old.document)
+        groups = (self._all, self._owners[old.key[1:3]])
+        moved = [
+            order
+            for rows in groups
+            for name, order in rows.times.items()
+            if getattr(old, name) != getattr(record, name)
+        ]
+        for order in moved:
+            order.remove(row)
+        row.record = record
+        for order in moved:
+            order.add(row)
+        for rows in groups:
+            rows.bytes += grown
+        if charge != row.charge:
+            self._charge(row, charge)
+
+    def _charge(self, row: Row, charge: Charge | None) -> None:
+        """Find a row by this from now on."""
+        if row.charge is not None:
+            for name in _names(row.charge):
+                order = self._charges[name]
+                order.remove(row)
+                if not order:
+                    del self._charges[name]
+        row.charge = charge
+        if charge is not None:
+            for name in _names(charge):
+                if name not in self._charges:
+                    self._charges[name] = Ordered(_by_start)
+                self._charges[name].add(row)
+
+    def _name(self, row: Row) -> None:
+        name = _lower(row.record.key.id)
+        named = self._ids.get(name)
+        if named is None:
+            self._ids[name] = row
+        elif isinstance(named, list):
+            _insert(named, row)
+        else:
+            self._ids[name] = sorted((named, row), key=_by_sequence)
+
+    def _unname(self, row: Row) -> None:
+        name = _lower(row.record.key.id)
+        named = self._ids[name]
+        if isinstance(named, list):
+            _delete(named, row)
+        if named is row or named == []:
+            del self._ids[name]
+
+    # --- pages ------------------------------------------------------------------------------------------------------
+
+    def page(self, query: Query) -> Page:
+        """The records that a query selects; see :class:`ocpi_emsp.ports.Transaction`."""
+        if asks_for_charges(query):
+            return _cut(_select(self._charged(query), query), query)
+        name = query.id if query.id is not None else query.id_in_any_case
+        if name is not None and self._kind != Kind.EVSE:
+            named = self._ids.get(_lower(name), ())
+            return _cut(_select(named if isinstance(named, (list, tuple)) else (named,), query), query)
+        return self._listed(query)
+
+    def _charged(self, query: Query) -> Iterable[Row]:
+        """Those that are selected by what is charged; in the order of the starts where these are asked for."""
+        if query.auth_id is not None:
+            order = self._charges.get(("auth_id", query.auth_id))
+        elif query.location_id is not None:
+            order = self._charges.get(("location_id", query.location_id))
+        else:
+            order = self._charges.get(("", ""))
+        times = query.start_from, query.start_to
+        if order is None or (self._kind == Kind.TOKEN and times != (None, None)):  # a token has no start
+            return ()
+        first = 0 if query.start_from is None else order.place((query.start_from,))
+        last = len(order) if query.start_to is None else order.place((query.start_to,))
+        rows = order.between_reversed(first, last) if query.by_start == "last" else order.between(first, last)
+        found = (row for row in rows if is_asked_for(row.charge, query))
+        return found if query.by_start is not None else sorted(found, key=_by_sequence)
+
+    def _listed(self, query: Query) -> Page:
+        """In the order of the sequence: from a place where there is nothing to look through, else by a window."""
+        owner = _owner(query)
+        rows = self._all if owner is None else self._owners.get(owner)
+        if rows is None:
+            return Page([], 0)
+        order = rows.ordered
+        first = order.place(query.after + 1) if query.after else 0
+        is_exact = _is_exact(query)
+        windows = [rows.window(name, *bounds) for name, bounds in _times(query).items()]
+        if is_exact and not windows:
+            place = first + query.offset
+            return _page_of(order.between(place, min(place + query.limit, len(order))), query, len(order) - first)
+        window = min(windows, key=len, default=None)
+        found: Iterable[Row] = order.between(first, len(order))
+        # In a list of n with m in the window, each of these stands behind n/m others: so much is looked at for a page.
+        if window is not None and len(window) ** 2 <= (query.offset + query.limit) * len(order):
+            found = sorted(window, key=_by_sequence)
+        found = _select(found, query)
+        if is_exact and window is not None and len(windows) == 1 and not query.after:
+            return _page_of(islice(found, query.offset, query.offset + query.limit), query, len(window))
+        return _cut(found, query)
+
+
+def _insert(rows: list[Row], row: Row) -> None:
+    insort(rows, row, key=_by_sequence)
+
+
+def _delete(rows: list[Row], row: Row) -> None:
+    del rows[bisect_left(rows, row.sequence, key=_by_sequence)]
+
+
+def _names(charge: Charge) -> Iterator[tuple[str, str]]:
+    yield "auth_id", charge.auth_id
+    if charge.start is not None:
+        yield "", ""
+    if charge.location_id is not None:
+        yield "location_id", charge.location_id
+
+
+def _lower(text: str) -> str:
+    """In lower case; the text itself where it is, so that an index has no second one."""
+    lower = text.lower()
+    return text if lower == text else lower
+
+
+def _location(evse: Key) -> tuple[str, str, str]:
+    return evse.country_code, evse.party_id, evse.parent
+
+
+def _owner(query: Query) -> Owner | None:
+    """The one owner that is asked for."""
+    if query.country_code is None or query.party_id is None:
+        return None
+    return query.country_code.upper(), query.party_id.upper()
+
+
+def _is_exact(query: Query) -> bool:
+    """True where the owner, or none, and the times are all that selects: these have an order."""
+    names = (query.id, query.id_in_any_case, query.at)
+    return (query.country_code is None) == (query.party_id is None) and not any(each is not None for each in names)
+
+
+def _times(query: Query) -> dict[_Time, tuple[datetime | None, datetime | None]]:
+    bounds: dict[_Time, tuple[datetime | None, datetime | None]] = {
+        "last_updated": (query.date_from, query.date_to),
+        "received_at": (query.received_from, query.received_to),
+    }
+    return {name: each for name, each in bounds.items() if each != (None, None)}
+
+
+def _page_of(rows: Iterable[Row], query: Query, total: int) -> Page:
+    return Page([row.record for row in rows], total if query.count else 0)
+
+
+def _cut(rows: Iterable[Row], query: Query) -> Page:
+    """A page of the rows that were selected."""
+    if not query.count:
+        return _page_of(islice(rows, query.offset, query.offset + query.limit), query, 0)
+    found = list(rows)
+    return _page_of(found[query.offset : query.offset + query.limit], query, len(found))
+
+
+def _select(rows: Iterable[Row], query: Query) -> Iterable[Row]:
+    """Those of the rows that a query selects, whatever they were found by."""
+    for test in (*_tests_of_keys(query), *_tests_of_times(query)):
+        rows = filter(test, rows)
+    return rows
+
+
+def _tests_of_keys(query: Query) -> Iterator[Callable[[Row], bool]]:
+    country_code, party_id = (each and each.upper() for each in (query.country_code, query.party_id))
+    named, in_any_case = query.id, query.id_in_any_case and query.id_in_any_case.lower()
+    if country_code is not None:
+        yield lambda row: row.record.key.country_code == country_code
+    if party_id is not None:
+        yield lambda row: row.record.key.party_id == party_id
+    if query.after:
+        yield lambda row: row.sequence > query.after
+    if named is not None:
+        yield lambda row: row.record.key.id == named
+    if in_any_case is not None:
+        yield lambda row: row.record.key.id.lower() == in_any_case
+
+
+def _tests_of_times(query: Query) -> Iterator[Callable[[Row], bool]]:
+    for name, (first, last) in _times(query).items():
+        moment: Callable[[Record], datetime] = attrgetter(name)
+        if first is not None:
+            yield lambda row, moment=moment, first=first: first <= moment(row.record)  # type: ignore[misc]
+        if last is not None:
+            yield lambda row, moment=moment, last=last: moment(row.record) < last  # type: ignore[misc]
+    at = query.at
+    if at is not None:
+        yield lambda row: _held(row.record, at)
+
+
+def _held(record: Record, at: datetime) -> bool:
+    return (record.valid_from or record.last_updated) <= at and (record.valid_until is None or at < record.valid_until)

@@ -1,0 +1,113 @@
+"""Items in the order of a key, of which the memory store finds any by its key or its place, however many there are.
+
+Rules of this module:
+- no two items have one key, and what the key is made of does not change while an item is in here;
+- the items are in lists of a few thousand, since one long list moves half of itself with each insertion (a tree, or
+  the package sortedcontainers, would do the same; this is what is needed of it).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate, islice
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+SIZE = 2000
+"""Items of a list that is divided: then it has twice as many."""
+
+
+class Ordered(Generic[T]):
+    """The items, smallest key first; a place is the number of items before it."""
+
+    __slots__ = ("_key", "_lists", "_places", "_total")
+
+    def __init__(self, key: Callable[[T], Any], items: Iterable[T] = ()) -> None:
+        self._key = key
+        ordered = sorted(items, key=key)
+        self._total = len(ordered)
+        self._lists = [ordered[at : at + SIZE] for at in range(0, len(ordered), SIZE)] or [[]]
+        self._places = [0]
+        """Of the first item of each list, as far as they were asked for."""
+
+    def __len__(self) -> int:
+        return self._total
+
+    def __iter__(self) -> Iterator[T]:
+        for items in self._lists:
+            yield from items
+
+    def add(self, item: T) -> None:
+        """Insert an item; as the last one at no cost, and most are the last."""
+        key, number = self._key(item), len(self._lists) - 1
+        items = self._lists[number]
+        if not items or self._key(items[-1]) < key:
+            items.append(item)
+        else:
+            number, at = self._find(key)
+            items = self._lists[number]
+            items.insert(at, item)
+            del self._places[number + 1 :]
+        self._total += 1
+        if len(items) > 2 * SIZE:
+            self._lists.insert(number + 1, items[SIZE:])
+            del items[SIZE:]
+
+    def remove(self, item: T) -> None:
+        """Remove an item that is in here."""
+        number, at = self._find(self._key(item))
+        del self._lists[number][at], self._places[number + 1 :]
+        self._total -= 1
+        if not self._lists[number] and len(self._lists) > 1:
+            del self._lists[number]
+
+    def place(self, key: Any) -> int:
+        """How many items have a smaller key; of a key of several values its first ones may be given."""
+        number, at = self._find(key)
+        return self._place_of(number) + at
+
+    def between(self, first: int, last: int) -> Iterator[T]:
+        """The items from the place ``first`` up to but not including ``last``."""
+        if first < last:
+            yield from islice(self._from(first), last - first)
+
+    def between_reversed(self, first: int, last: int) -> Iterator[T]:
+        """The same, the last item first."""
+        if first < last:
+            yield from islice(self._down_from(last), last - first)
+
+    def _from(self, place: int) -> Iterator[T]:
+        number, at = self._at(place)
+        for items in islice(self._lists, number, None):
+            yield from map(items.__getitem__, range(at, len(items)))
+            at = 0
+
+    def _down_from(self, place: int) -> Iterator[T]:
+        number, at = self._at(place)
+        for each in range(number, -1, -1):
+            items = self._lists[each]
+            yield from map(items.__getitem__, range((at if each == number else len(items)) - 1, -1, -1))
+
+    def _find(self, key: Any) -> tuple[int, int]:
+        """The list in which a key belongs, and where in it."""
+        last = len(self._lists) - 1
+        number = bisect_left(self._lists, key, hi=last, key=self._last_key) if last else 0
+        return number, bisect_left(self._lists[number], key, key=self._key)
+
+    def _last_key(self, items: list[T]) -> Any:
+        return self._key(items[-1])
+
+    def _at(self, place: int) -> tuple[int, int]:
+        self._place_of(len(self._lists) - 1)
+        number = bisect_right(self._places, place) - 1
+        return number, place - self._places[number]
+
+    def _place_of(self, number: int) -> int:
+        """The place of the first item of a list."""
+        known = len(self._places)
+        if number >= known:
+            sizes = map(len, self._lists[known - 1 : number])
+            self._places += islice(accumulate(sizes, initial=self._places[-1]), 1, None)
+        return self._places[number]
