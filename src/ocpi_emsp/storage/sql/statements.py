@@ -40,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ocpi_emsp.ports import Kind, Query
+from ocpi_emsp.storage.sql.bulk import Copy, copy_into
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
@@ -86,6 +87,8 @@ class ObjectStatements:
     ids: Several
     """By the owner, the parent, and many ids; which of these are there."""
     put: Prepared
+    copy: Copy | None
+    """For many that are new."""
     rewrite: Prepared
     touch: Prepared
     delete: Prepared
@@ -175,6 +178,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         several_locked=Several(children.with_for_update(), table.c.id, dialect),
         ids=Several(select(table.c.id).where(*below), table.c.id, dialect),
         put=prepared(_put(table, dialect, identity, changing)),
+        copy=copy_into(table, dialect, (*identity, *changing)),
         rewrite=prepared(update(table).where(at).values({**{name: bindparam(name) for name in changing}, **revised})),
         touch=prepared(update(table).where(at).values({**touched, **revised})),
         delete=prepared(delete(table).where(*found)),
