@@ -135,7 +135,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "rich": ("cli",),
     "sqlalchemy": ("storage.sql", "storage.migrations"),
     "starlette": ("testing.cpo",),
-    "h11": ("cli.connections",),
+    "h11": ("cli.connections_h11",),
+    "httptools": (),
+    "uvloop": ("cli.server",),
     "uvicorn": ("testing.cpo.server", "cli"),
     "waitress": (),
 }
@@ -144,8 +146,10 @@ EXTRAS = (
     "alembic",
     "cryptography",
     "django",
+    "h11",
     "httpcore",
     "httpcore2",
+    "httptools",
     "httpx",
     "httpx2",
     "hypothesis",
@@ -157,6 +161,7 @@ EXTRAS = (
     "sqlalchemy",
     "starlette",
     "uvicorn",
+    "uvloop",
     "waitress",
 )
 

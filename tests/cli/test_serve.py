@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -51,6 +52,7 @@ def test_an_invited_cpo_registers_and_pushes_and_sigterm_ends_it_in_order(start:
     assert (server.returncode, out) == (0, "")
     assert "stores everything in sqlite:///ocpi-emsp.db\n" in err
     assert "limits: 500 connections at once; a request's head has 16384 bytes and 10 s; idle connections end" in err
+    assert "served with uvloop and httptools\n" in err
     assert "request.answered method=PUT path=/2.1.1/locations/NL/TNM/LOC1 status=201" in err
     assert "Traceback" not in err
     for secret in (first["token_a"], second["token_a"], handshake[-1].data["token"]):
@@ -89,6 +91,22 @@ def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytes
             ended = command(*argv, "--port", port)
             assert ended.status == 3
             assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.err
+
+
+def test_what_exists_after_the_start_is_not_looked_at_for_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Without it: a look at all of it takes 85 ms, in which no request is answered."""
+    before, frozen = gc.get_freeze_count(), list[int]()
+
+    def announced(*_: Any, **__: Any) -> None:
+        frozen.append(gc.get_freeze_count())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve, "_announce", announced)
+    assert command("serve", *LOCAL, "--store", "memory").status == 0
+    assert frozen[0] > before
 
 
 @pytest.mark.parametrize("fails", [False, True])

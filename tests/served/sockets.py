@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -61,6 +62,13 @@ class Connection:
             self.received += part
         body, self.received = self.received[:length], self.received[length:]
         return int(status.split()[1]), headers, json.loads(body)
+
+    def rest(self) -> bytes:
+        """Everything until the server ends the connection."""
+        with contextlib.suppress(ConnectionResetError):
+            while part := self.sock.recv(65536):
+                self.received += part
+        return self.received
 
     def has_ended(self) -> bool:
         """Whether the server ends the connection, with nothing more to read."""

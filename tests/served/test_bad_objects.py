@@ -222,7 +222,7 @@ def test_methods_that_are_off(stocked: Partner) -> None:
         ("/2.1.1/credentials", "DELETE", {"GET", "POST", "PUT", "PATCH"}),
         ("/2.1.1/locations", "GET", set()),
         ("/2.1.1/sessions", "POST", set()),
-        ("/versions", "BREW", {"GET"}),
+        ("/versions", "PURGE", {"GET"}),
     ):
         answer = stocked.ocpi(method, path, LOCATION)
         assert (answer.both, answer.allow) == ((405, 2000), allow), (method, path)

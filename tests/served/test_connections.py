@@ -13,11 +13,18 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from ocpi_emsp.cli.connections import BoundedProtocol, Config, ConnectionLimits
-from ocpi_emsp.cli.server import base_url, listen, serving
+from ocpi_emsp.cli import server
+from ocpi_emsp.cli.connections import Bounded, Config, ConnectionLimits
+from ocpi_emsp.cli.server import base_url, listen, protocol, serving
 from our_emsp import make_emsp
 from served.sockets import connected, head
 from served.support import SECONDS, Logs
+
+
+@pytest.fixture(autouse=True, params=["uvloop and httptools", "asyncio and h11"])
+def _libraries(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the extra brings along, and without."""
+    monkeypatch.setattr(server, "LIBRARIES", tuple(request.param.split(" and ")))
 
 
 @contextmanager
@@ -34,7 +41,7 @@ def bounded(app: Any = None, *, send_buffer: int | None = None, **limits: Any) -
     with listen("127.0.0.1", 0) as listening:
         if send_buffer is not None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        thread = threading.Thread(target=anyio.run, args=(serve,), daemon=True)
+        thread = threading.Thread(target=lambda: server.run(serve()), daemon=True)
         thread.start()
         try:
             assert ready.wait(SECONDS)
@@ -89,6 +96,69 @@ def test_the_head_of_each_request_is_bounded_by_itself() -> None:
         assert [caller.answer()[0] for _ in range(5)] == [401] * 5
         caller.send(request[:-2] + b"X: 1\r\n\r\n")
         assert caller.head()[0] == "http/1.1 400 bad request"
+
+
+def test_blank_lines_before_a_head_are_bounded() -> None:
+    """Some skip them: they begin no head."""
+    with bounded(head_bytes=2000) as origin, connected(origin) as caller:
+        with contextlib.suppress(ConnectionError):
+            caller.send(b"\r\n" * 20_000)
+        assert caller.head()[0] == "http/1.1 400 bad request"
+
+
+def test_a_request_is_answered_before_what_follows_is_refused() -> None:
+    """uvicorn's own protocol for httptools answers it 400."""
+    with bounded() as origin, connected(origin) as caller:
+        caller.send(head("GET", "/versions", "unknown") + b"no HTTP\r\n\r\n")
+        assert caller.answer()[0] == 401
+        assert caller.rest()[:12] in (b"", b"HTTP/1.1 400")
+
+
+def test_a_body_that_is_no_chunk_is_refused() -> None:
+    with bounded(Endless()) as origin, connected(origin) as caller:
+        caller.send(head("PUT", "/x", "unknown", "Transfer-Encoding: chunked") + b"no number\r\n")
+        assert caller.rest().startswith(b"HTTP/1.1 400 ")
+
+
+def test_what_follows_the_chunks_is_no_header() -> None:
+    """uvicorn's own protocol for httptools adds it to the headers that the application has."""
+    seen = list[tuple[bytes, bytes]]()
+
+    class Headers(Endless):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await super().__call__(scope, receive, send)
+            seen.extend(scope.get("headers", ()))
+
+    with bounded(Headers()) as origin, connected(origin) as caller:
+        caller.send(head("PUT", "/x", "unknown", "Transfer-Encoding: chunked"))
+        caller.send(b"1\r\na\r\n0\r\nX-Late: 1\r\n\r\n")
+        assert caller.answer()[0] == 200
+    assert b"transfer-encoding" in dict(seen)
+    assert b"x-late" not in dict(seen)
+
+
+def test_an_upgrade_that_is_offered_is_declined() -> None:
+    """Java's client offers HTTP/2 with its first request."""
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk")
+    app = Endless()
+    with bounded(app) as origin, connected(origin) as caller:
+        for more in (offer, ()):
+            caller.send(head("PUT", "/x", "unknown", "Content-Length: 3", *more) + b"abc")
+            assert caller.answer()[0] == 200
+    assert app.bodies == [3, 3]
+
+
+def test_requests_before_the_answers_to_those_before_them() -> None:
+    """Without the number: uvicorn's protocol for httptools reads on, and makes an object of each that waits."""
+    answered = 0
+    with bounded() as origin, connected(origin) as caller:
+        with contextlib.suppress(ConnectionError):
+            caller.send(head("GET", "/versions", "unknown") * 1000)
+        with contextlib.suppress(ConnectionError, AssertionError):
+            while answered < 1000:
+                assert caller.answer()[0] in (401, 429)
+                answered += 1
+    assert answered == 1000 if "h11" in server.LIBRARIES else 100 <= answered < 1000
 
 
 class Endless:
@@ -147,19 +217,14 @@ def test_a_step_of_the_event_loop_reads_little() -> None:
     """Without it: 256 KiB, 43,000 chunks of one byte, before anything else has a turn."""
     read: list[int] = []
 
-    class Counting(Config):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            self.http = Protocol
-
-    class Protocol(BoundedProtocol):
+    class Counting(protocol()):  # type: ignore[misc] # the one for the parser
         def data_received(self, data: bytes) -> None:
             read.append(len(data))
             super().data_received(data)
 
     app = Endless()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ocpi_emsp.cli.server.Config", Counting)
+        patch.setattr(server, "protocol", lambda: Counting)
         with bounded(app) as origin, connected(origin) as caller:
             caller.send(head("PUT", "/x", "unknown", "Content-Length: 1000000") + b"a" * 1_000_000)
             assert caller.answer()[0] == 200
@@ -191,19 +256,19 @@ def test_connections_over_the_number_are_closed(logs: Logs) -> None:
 
 def test_uvicorn_has_no_limit_of_its_own() -> None:
     """With its own: partners on open connections are answered 503 in plain text while others try to connect."""
-    assert Config(make_emsp().asgi(), ConnectionLimits(connections=1)).limit_concurrency is None
+    assert Config(make_emsp().asgi(), ConnectionLimits(connections=1), protocol()).limit_concurrency is None
 
 
 def test_an_answer_that_is_not_read_ends_with_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the time: it is too little for pause_writing, and a close waits for ever until it is sent."""
     lost = threading.Event()
 
-    def connection_lost(self: BoundedProtocol, error: Exception | None) -> None:
+    def connection_lost(self: Bounded, error: Exception | None) -> None:
         lost.set()
         ended(self, error)
 
-    ended = BoundedProtocol.connection_lost
-    monkeypatch.setattr(BoundedProtocol, "connection_lost", connection_lost)
+    ended = Bounded.connection_lost
+    monkeypatch.setattr(Bounded, "connection_lost", connection_lost)
     with bounded(Endless(answer=b"a" * 40_000), idle_seconds=0.1, write_seconds=0.2, send_buffer=4096) as origin:
         address = urlsplit(origin)
         with socket.socket() as caller:

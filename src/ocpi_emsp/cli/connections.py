@@ -4,8 +4,9 @@ Rules of this module:
 - a head that is not complete in time, and an answer that is not read in time, end their connection;
 - a connection over the number that is allowed is closed at once: uvicorn's own limit would answer partners on
   connections that are open, without an envelope;
-- a step of the event loop reads little: h11 makes an event of each chunk, which may be a single byte;
-- what an HTTP request has beside its body is bounded, in its head and between its chunks.
+- a step of the event loop reads little: a parser makes an event of each chunk, which may be a single byte;
+- what an HTTP request has beside its body is bounded, in its head and between its chunks, by the class for the parser:
+  connections_httptools.py where httptools is installed, else connections_h11.py.
 
 Needs the extra ``server``.
 """
@@ -14,12 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import h11
 import uvicorn
 from attrs import frozen
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ocpi_emsp import logs
 
@@ -35,7 +34,7 @@ class ConnectionLimits:
     framing_bytes: int = 16_384
     """Sent between the chunks of a body, beside as many bytes as the body has; clients send 6 for thousands."""
     read_bytes: int = 8_192
-    """Read in one step of the event loop: of chunks of one byte they are 10 ms of work."""
+    """Read in one step of the event loop: of chunks of one byte they are 10 ms of work for h11."""
     head_seconds: float = 10.0
     """From the first byte that is awaited to a complete head."""
     idle_seconds: float = 30.0
@@ -53,12 +52,12 @@ class ConnectionLimits:
 
 
 class Config(uvicorn.Config):
-    """Settings of a server whose connections are bounded."""
+    """Settings of a server whose connections are bounded by ``protocol``."""
 
-    def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(self, app: Any, limits: ConnectionLimits, protocol: type[Bounded], **options: Any) -> None:
         super().__init__(
             app,
-            http=BoundedProtocol,
+            http=lambda **given: LittleReads(protocol(**given)),  # type: ignore[arg-type] # it is only called
             ws="none",
             log_config=None,
             access_log=False,
@@ -74,47 +73,33 @@ class Config(uvicorn.Config):
         """Said once, until a connection is accepted again."""
 
 
-class _Connection(h11.Connection):
-    """Bounds a request's head, and what is sent between the chunks of its body."""
+if TYPE_CHECKING:
 
-    def __init__(self, limits: ConnectionLimits) -> None:
-        super().__init__(h11.SERVER, limits.head_bytes)
-        self._limits = limits
-        self._sent = 0
-        """Bytes since the request before, or since this one's head, with those that are not looked at yet."""
-        self._body = 0
+    class _Protocol(asyncio.Protocol):
+        """What uvicorn's protocols for h11 and for httptools have alike."""
 
-    def receive_data(self, data: bytes) -> None:
-        """Take what was read."""
-        self._sent += len(data)
-        super().receive_data(data)
+        config: Any
+        connections: set[Any]
+        cycle: Any
+        loop: asyncio.AbstractEventLoop
+        transport: asyncio.Transport
 
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Parse the next event. Raises RemoteProtocolError also over a limit."""
-        event = super().next_event()
-        if isinstance(event, h11.Data):
-            self._body += len(event.data)
-        elif isinstance(event, h11.Request):
-            head = self._begin()
-            if head > self._limits.head_bytes:
-                raise h11.RemoteProtocolError(f"the head has {head} bytes", error_status_hint=431)
-        elif isinstance(event, h11.EndOfMessage):
-            self._begin()
-        elif self.their_state is h11.SEND_BODY and self._sent - 2 * self._body > self._limits.framing_bytes:
-            raise h11.RemoteProtocolError(f"{self._sent} bytes were sent for {self._body} bytes of a body")
-        return event
+        def __init__(self, config: Any, *given: Any, **named: Any) -> None: ...
 
-    def _begin(self) -> int:
-        """Count anew from here on; returns what was sent before."""
-        left = len(self.trailing_data[0])
-        before, self._sent, self._body = self._sent - left, left, 0
-        return before
+        def send_400_response(self, msg: str) -> None: ...
+
+        def on_response_complete(self) -> None: ...
+
+        def timeout_keep_alive_handler(self) -> None: ...
+
+else:
+    _Protocol = object
 
 
-class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
-    """A connection that ends if it is neither used nor read from, and reads little at a time."""
+class Bounded(_Protocol):
+    """A connection that ends if it is neither used nor read from: to be mixed into a protocol of uvicorn."""
 
-    config: Config
+    limits: ConnectionLimits
     _awaited: asyncio.TimerHandle | None = None
     """Ends the connection unless a head is complete."""
     _unread: asyncio.TimerHandle | None = None
@@ -122,33 +107,22 @@ class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def __init__(self, config: Config, *given: Any, **named: Any) -> None:
         super().__init__(config, *given, **named)
-        self.conn = _Connection(config.limits)
-        self._read = memoryview(bytearray(config.limits.read_bytes))
+        self.limits = config.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
-        limits = self.config.limits
-        is_full = len(self.connections) > limits.connections
+        is_full = len(self.connections) > self.limits.connections
         if is_full and not self.config.is_full:
-            logs.warning("server.full", connections=limits.connections)
+            logs.warning("server.full", connections=self.limits.connections)
         self.config.is_full = is_full
         if is_full:
             transport.abort()
         else:
             self._await_head()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # as asyncio has it
-        """Where the next read goes: a protocol with a buffer says how much is read."""
-        return self._read
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
-        self.data_received(bytes(self._read[:nbytes]))
-
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete:
             self._await_head()
         elif self._awaited is not None:
             self._awaited.cancel()
@@ -156,11 +130,15 @@ class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read; within an answer nothing else can be said."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if self._may_refuse():
             super().send_400_response(msg)
             self._end_unread()
         else:
             self.transport.abort()
+
+    def _may_refuse(self) -> bool:
+        """Whether nothing was answered yet to what cannot be read."""
+        raise NotImplementedError
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -173,16 +151,16 @@ class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
     def _end_unread(self) -> None:
         """A connection that is closed stays until its answers are read: that has a time as well."""
         if self.transport.is_closing() and self._unread is None:
-            self._unread = self._ends_after(self.config.limits.write_seconds)
+            self._unread = self._ends_after(self.limits.write_seconds)
 
     def _await_head(self) -> None:
         if self._awaited is None:
-            self._awaited = self._ends_after(self.config.limits.head_seconds)
+            self._awaited = self._ends_after(self.limits.head_seconds)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._unread is None:
-            self._unread = self._ends_after(self.config.limits.write_seconds)
+            self._unread = self._ends_after(self.limits.write_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -199,3 +177,37 @@ class BoundedProtocol(H11Protocol, asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+
+
+class LittleReads(asyncio.BufferedProtocol):
+    """Reads little at a time for a protocol of uvicorn: only one with a buffer says how much.
+
+    It is one of its own, because uvloop looks for no buffer in what is an asyncio.Protocol as well.
+    """
+
+    def __init__(self, protocol: Bounded) -> None:
+        self._protocol = protocol
+        self._read = memoryview(bytearray(protocol.limits.read_bytes))
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # as asyncio has it
+        """Where the next read goes."""
+        return self._read
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand on what was read."""
+        self._protocol.data_received(bytes(self._read[:nbytes]))
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()

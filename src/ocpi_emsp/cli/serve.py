@@ -5,7 +5,8 @@ Rules of this module:
 - events that wait are delivered beside the requests, in whichever process they were journalled; so are tokens, unless
   that is left to other processes: a few parties at once, so that a slow one holds up no other;
 - what it prints on stdout is where it is reached and the invitations that were asked for, once requests are answered;
-- how many connections it takes, and how long a head and a body may take, stands on stderr;
+- how many connections it takes, how long a head and a body may take, and which event loop and parser serve them, stands
+  on stderr;
 - every request is logged on stderr, without any token;
 - SIGTERM and Ctrl-C end it in order: what is being answered is answered.
 """
@@ -46,7 +47,7 @@ def run(arguments: Arguments) -> int:
     forwarded = _forwarded(arguments.forwarded)
     output.require("uvicorn", "server")
     from ocpi_emsp.cli.connections import ConnectionLimits
-    from ocpi_emsp.cli.server import base_url, listen
+    from ocpi_emsp.cli.server import LIBRARIES, base_url, listen, run as run_loop
 
     store, close = _store(store_url(arguments, memory_allowed=True), arguments.auto_upgrade)
     with (
@@ -65,7 +66,8 @@ def run(arguments: Arguments) -> int:
         limits = ConnectionLimits(connections=arguments.connections)
         http = emsp.limits.http
         output.say(f"limits: {limits}; a body has {http.request_body} bytes and {http.body_timeout:g} s")
-        asyncio.run(_serve(emsp, listening, arguments, close, limits))
+        output.say(f"served with {' and '.join(LIBRARIES)}")
+        run_loop(_serve(emsp, listening, arguments, close, limits))
     return 0
 
 
@@ -94,7 +96,7 @@ async def _nothing() -> None:
 async def _serve(
     emsp: Emsp, listening: socket.socket, arguments: Arguments, close: Close, limits: ConnectionLimits
 ) -> None:
-    from ocpi_emsp.cli.server import serving
+    from ocpi_emsp.cli.server import keep_started, serving
 
     end = asyncio.Event()
     try:
@@ -102,6 +104,7 @@ async def _serve(
             app = emsp.asgi(background=False)
             async with emsp.aio.running(push=not arguments.no_push), serving(app, listening, limits):
                 invited = {party: await emsp.aio.parties.invite(party) for party in arguments.invite}
+                keep_started()
                 _announce(emsp, invited, as_json=arguments.json)
                 await end.wait()
     finally:
