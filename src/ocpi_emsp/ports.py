@@ -10,7 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -23,6 +23,7 @@ from ocpi_emsp.records import (
     FAN_OUT as FAN_OUT,
     NAMED_START as NAMED_START,
     NAMES as NAMES,
+    PARTY_KINDS as PARTY_KINDS,
     PENDING_AUDIT as PENDING_AUDIT,
     QUOTA as QUOTA,
     REJECTION as REJECTION,
@@ -208,6 +209,24 @@ class Announcing(Protocol):
     def announce(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener`` with the id of each command that is written from now on, from any thread, at least once
         while the database is connected; ``""`` means that some may have been missed. Returns a function that ends it.
+        """
+
+
+@runtime_checkable
+class PartyWatching(Protocol):
+    """A store that knows whether what was read of partners still stands, so that it need not be read for each request.
+
+    Both methods are called for every request, from any thread: they wait for no server, no lock and no transaction.
+    """
+
+    def watch_parties(self) -> object | None:
+        """Return what :meth:`is_unchanged` compares with, before parties and credentials are read; None where they have
+        to be read each time, as inside a transaction of the host.
+        """
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
+        """Return True where no process changed these parties and credentials since ``watched``, nor wrote one that was
+        not there. False if that is not known. What this process committed counts at once.
         """
 
 

@@ -54,6 +54,8 @@ NAMES: Final[Mapping[str, str]] = {
     Kind.AUDIT: "audits",
 }
 """Every kind and the plural name of its records; a location comes before its EVSEs."""
+PARTY_KINDS: Final = frozenset({Kind.PARTY, Kind.CREDENTIAL})
+"""What says who a partner is."""
 
 
 Owner: TypeAlias = tuple[str, str]

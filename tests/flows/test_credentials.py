@@ -11,7 +11,7 @@ from flows.support import Peer, cpo_server, offline_emsp, peer, serve
 from ocpi_emsp import Limits
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import Event
-from ocpi_emsp.flows.parties.party import _warn_of_one_process
+from ocpi_emsp.flows.parties.authentication import _warn_of_one_process
 from ocpi_emsp.settings import CredentialLimits
 from ocpi_emsp.storage import MemoryStore
 from our_emsp import CPO_TOKEN, URL, FakeClock, credentials

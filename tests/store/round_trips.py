@@ -4,6 +4,8 @@ Rules of this module:
 - PostgreSQL: libpq's own trace of the protocol; each ReadyForQuery ends a round trip, so rows that are sent in one
   pipeline are one. SQLite has none: what counts is each call of a cursor, and each commit;
 - what listens for wake-ups is not counted: it is a connection of its own, which waits;
+- whether a partner that is known still stands is looked up in SQLite on connections of the store's own, without a
+  transaction: that is not counted;
 - a call is counted once the driver has prepared its statements, which is from the sixth on.
 """
 
@@ -30,6 +32,7 @@ from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import decode, encode, timestamp
 from ocpi_emsp.wire import Request, Response
 from our_emsp import token
+from store.support import until_watched
 from sync.support import OLD, OWNER, Synced, location, synced
 
 Document: TypeAlias = dict[str, Any]
@@ -220,6 +223,7 @@ async def count(store: Any, mode: Mode, recorder: Recorder) -> dict[str, Trips]:
 
     Of requests the median of three, since some of them look after something that the others leave.
     """
+    until_watched(store)
     with synced(mode, store) as pair:
         emsp, handle = pair.emsp, _handled(pair)
         emsp.tokens.put_many([token(f"T{number}") for number in range(200)])

@@ -1,4 +1,4 @@
-"""The memory store behind the blocking port, as a driver that blocks would be."""
+"""The memory store behind the blocking port, as a driver that blocks would be; and when a store watches parties."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,8 @@ from attrs import frozen
 
 from ocpi_emsp._bridge import run
 from ocpi_emsp.ports import Entry, Key, Owner, Page, Query, Record, Transaction, Usage
-from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.storage import MemoryStore, SqlStore
+from ocpi_emsp.testing.contract import Heard
 
 
 @frozen
@@ -61,3 +62,12 @@ class BlockingMemoryStore:
             run(manager.__aexit__(type(error), error, error.__traceback__))
             raise
         run(manager.__aexit__(None, None, None))
+
+
+def until_watched(store: SqlStore) -> None:
+    """Return once the store knows of changes of parties: PostgreSQL has to listen for that."""
+    heard = Heard()
+    end = store.announce(heard)
+    if store.watch_parties() is None:
+        assert heard.hears("")
+    end()

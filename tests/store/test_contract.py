@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +11,19 @@ from attrs import evolve
 from hypothesis import Phase
 
 from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.ports import AUTHORIZATION, DEADLINE, EVENT, FAN_OUT, NAMES, REJECTION, START, Kind, Store
-from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, ConcurrencyContract, StoreContract, announcing
+from ocpi_emsp.ports import AUTHORIZATION, DEADLINE, EVENT, FAN_OUT, NAMES, REJECTION, START, Key, Kind, Record, Store
+from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.testing.contract import (
+    LOCATION,
+    AnnouncingContract,
+    ConcurrencyContract,
+    PartyWatchContract,
+    StoreContract,
+    announcing,
+)
 from ocpi_emsp.testing.contract.machine import compare
 from ocpi_emsp.testing.contract.partners import Partner
+from ocpi_emsp.testing.contract.party_watch import CREDENTIAL, PARTY
 from store import broken as b
 from store.broken import AlteredStore, SeparateStore
 
@@ -214,6 +223,56 @@ def test_the_contract_finds_announcements_that_are_wrong(
     telling = store()
     with pytest.raises(AssertionError):
         getattr(AnnouncingContract(), f"test_{rule}")(telling, telling)
+
+
+class Blind(MemoryStore):
+    """Sees no change of some kinds."""
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
+        unseen = [key.kind in self.kinds and found == self._records[key.kind].get(key) for key, found in read]
+        return any(unseen) or super().is_unchanged(watched, read)
+
+
+class Unsure(MemoryStore):
+    """Never knows that something is unchanged."""
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
+        return super().is_unchanged(watched, read) and not list(read)
+
+
+class Late(MemoryStore):
+    """Compares with the moment of the look, not with the one before the read."""
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
+        return watched is not None and bool(list(read))
+
+
+WATCHING: list[tuple[str, tuple[str, ...], Callable[[], MemoryStore]]] = [
+    ("what_nobody_changed_is_unchanged", (), Unsure),
+    ("a_change_of_this_process_counts_at_once", (Kind.PARTY,), lambda: Blind(Kind.CREDENTIAL)),
+    ("a_deletion_of_this_process_counts_at_once", (Kind.CREDENTIAL,), lambda: Blind(Kind.PARTY)),
+    ("a_change_of_another_counts", (Kind.CREDENTIAL,), lambda: Blind(Kind.PARTY)),
+    ("a_deletion_of_another_counts", (Kind.PARTY,), lambda: Blind(Kind.CREDENTIAL)),
+    ("what_was_deleted_and_put_again_is_another", (), Late),
+    ("what_was_missing_and_is_there_is_a_change", (), lambda: Blind(Kind.PARTY)),
+    ("what_is_rolled_back_changes_nothing", (), Unsure),
+    ("what_changed_while_it_was_read_is_not_unchanged", (), Late),
+    ("what_is_read_after_a_change_is_unchanged", (), Unsure),
+]
+
+
+@pytest.mark.parametrize(("rule", "kinds", "store"), WATCHING, ids=[rule for rule, _, _ in WATCHING])
+def test_the_contract_finds_a_watch_that_is_wrong(
+    rule: str, kinds: tuple[str, ...], store: Callable[[], MemoryStore]
+) -> None:
+    watching = store()
+    keys = [{Kind.PARTY: PARTY, Kind.CREDENTIAL: CREDENTIAL}[kind] for kind in kinds]
+    with pytest.raises(AssertionError):
+        getattr(PartyWatchContract(), f"test_{rule}")(watching, watching, *keys)
 
 
 # --- any sequence of operations -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, StoreContract, record
+from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, PartyWatchContract, StoreContract, record
 from store.support import BlockingMemoryStore
 
 
@@ -23,6 +23,12 @@ class TestMemoryStore(StoreContract):
 
 
 class TestAnnouncing(AnnouncingContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class TestWatchingParties(PartyWatchContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()

@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from ocpi_emsp.ports import Announcing, AnyStore
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.testing.contract import AnnouncingContract, ConcurrencyContract, ContractTools, StoreContract
+from ocpi_emsp.testing.contract import (
+    AnnouncingContract,
+    ConcurrencyContract,
+    ContractTools,
+    Heard,
+    PartyWatchContract,
+    StoreContract,
+    command,
+)
 from store.sql import opened
 
 
@@ -60,8 +69,8 @@ class TestAsyncEngine(OnAsyncEngine, StoreContract):
     in_pieces = False
 
 
-class AnnouncingOnPostgres(OnPostgres, AnnouncingContract):
-    """Another store object hears, over a connection of its own."""
+class TwoOnPostgres(OnPostgres):
+    """Two store objects, with connections of their own."""
 
     @pytest.fixture
     def other(self, postgres_with_schema: str) -> Iterator[SqlStore]:
@@ -69,11 +78,41 @@ class AnnouncingOnPostgres(OnPostgres, AnnouncingContract):
             yield store
 
 
+class AnnouncingOnPostgres(TwoOnPostgres, AnnouncingContract):
+    pass
+
+
 class TestPostgresAnnouncing(AnnouncingOnPostgres):
     pass
 
 
 class TestPostgresAnnouncingAsync(AnnouncingOnPostgres):
+    mode = "async"
+    one_loop = True
+
+
+class TestSqliteWatchingParties(OnSqlite, PartyWatchContract):
+    @pytest.fixture
+    def other(self, sqlite_with_schema: Path) -> Iterator[SqlStore]:
+        with opened(self, f"sqlite:///{sqlite_with_schema}") as other:
+            yield other
+
+
+class WatchingOnPostgres(TwoOnPostgres, PartyWatchContract):
+    def settle(self, store: AnyStore, other: AnyStore) -> None:
+        heard = Heard()
+        assert isinstance(store, Announcing)
+        end = store.announce(heard)
+        self.put(other, command("last"))
+        assert heard.hears("last")  # notifications arrive in the order of the commits
+        end()
+
+
+class TestPostgresWatchingParties(WatchingOnPostgres):
+    pass
+
+
+class TestPostgresWatchingPartiesAsync(WatchingOnPostgres):
     mode = "async"
     one_loop = True
 

@@ -24,6 +24,7 @@ from ocpi_emsp.flows.calls.retries import rate_limited_send
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Appended, Backlog, Context, PartyUsage
+from ocpi_emsp.flows.core.known import Known
 from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
@@ -71,6 +72,8 @@ class Setup:
     backlog: Backlog = field(factory=Backlog, init=False)
     appended: Appended = field(factory=Appended, init=False)
     usages: dict[Owner, PartyUsage] = field(factory=dict, init=False)
+    callers: Known = field(init=False)
+    registered: Known = field(init=False)
     retention: Retention = field(factory=Retention, init=False)
     deadline: _bridge.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
@@ -81,6 +84,7 @@ class Setup:
 
     def __attrs_post_init__(self) -> None:
         self.wake_ups = WakeUps(self.store)
+        self.callers, self.registered = Known(self.store), Known(self.store)
         hook = self.limits.authorize
         if hook.timeout is not None:
             self.deadline = _bridge.Deadline(hook.timeout, _bridge.HookThreads(hook.threads))
@@ -176,6 +180,8 @@ class Contexts:
             backlog=setup.backlog,
             appended=setup.appended,
             usages=setup.usages,
+            callers=setup.callers,
+            registered=setup.registered,
             aside=_bridge.in_place if is_sync else self._aside,
             begin=_beside.begin_in_thread if is_sync else _beside.begin_as_task,
         )

@@ -11,12 +11,12 @@ Rules of this module:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from types import TracebackType
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import NAMES, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.charges import Charge, charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
@@ -40,6 +40,8 @@ class MemoryStore:
         self._sequence = count(1)
         self._lock_timeout = lock_timeout
         self._listeners = Listeners()
+        self._party_version = object()
+        """Another one after each commit that changes a party or a credential."""
 
     def transaction(self, *, read_only: bool = False) -> _MemoryTransaction:
         """A transaction; see :class:`ocpi_emsp.ports.Store`."""
@@ -48,6 +50,14 @@ class MemoryStore:
     def announce(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with the id of each written command, right after its commit and in its thread."""
         return self._listeners.add(listener)
+
+    def watch_parties(self) -> object:
+        """See :class:`ocpi_emsp.ports.PartyWatching`."""
+        return self._party_version
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:  # noqa: ARG002
+        """See :class:`ocpi_emsp.ports.PartyWatching`."""
+        return watched is self._party_version
 
 
 class _MemoryTransaction:
@@ -92,6 +102,8 @@ class _MemoryTransaction:
                     raise CannotStore(f"an EVSE refers to the unknown location '{location.id}'")
             elif key.kind == Kind.COMMAND and self._records[Kind.COMMAND].get(key) is not None:
                 told.append(key.id)
+        if not PARTY_KINDS.isdisjoint(key.kind for key in self._records_before):
+            self._store._party_version = object()
         return told
 
     def _roll_back(self) -> None:

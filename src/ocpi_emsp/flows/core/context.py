@@ -15,6 +15,7 @@ from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.core.inbound_limits import InboundGate
+from ocpi_emsp.flows.core.known import Known
 from ocpi_emsp.flows.core.limits import Handshakes, RateLimiter
 from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import SILENT, GuardedTelemetry
@@ -156,6 +157,10 @@ class Context:
     """Shared by all contexts of an eMSP."""
     usages: dict[Owner, PartyUsage] = field(factory=dict)
     """Shared by all contexts of an eMSP."""
+    callers: Known = field(factory=Known)
+    """Who presents which token. Shared by all contexts of an eMSP."""
+    registered: Known = field(factory=Known)
+    """Which parties have a registration. Shared by all contexts of an eMSP."""
 
     def has_receiver(self, event: type[Event]) -> bool:
         """True where this event is journalled: for a listener, or for a relay."""

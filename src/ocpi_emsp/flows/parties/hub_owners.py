@@ -30,7 +30,7 @@ from ocpi_emsp.findings import Finding, Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.allowed_parties import allowed_by, owner_named
 from ocpi_emsp.flows.parties.owner_evidence import Reading, read_owner, text_at
-from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, put_party, read_party
+from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, party_key, put_party, read_party
 from ocpi_emsp.flows.parties.quota import require_owners
 from ocpi_emsp.flows.parties.same_object import same_object
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
@@ -60,6 +60,20 @@ class Owned:
 async def may_write(context: Context, tx: Transaction, party: Party, owner: Owner) -> bool:
     """True where the party's connection may read and write objects of ``owner``."""
     return owner == party.owner or (_is_allowed(context, party, owner) and not await _is_registered(tx, owner))
+
+
+async def is_open(context: Context, party: Party, owner: Owner) -> bool:
+    """:func:`may_write`, for a request: whether the owner has a registration is read once, and when that changed."""
+    if owner == party.owner or not _is_allowed(context, party, owner):
+        return owner == party.owner
+    is_registered: bool | None = context.registered.find(owner)
+    if is_registered is None:
+        watched, key = context.registered.watch(), party_key(*owner)
+        async with context.store.transaction(read_only=True) as tx:
+            record = await tx.get(key)
+        is_registered = record is not None and read_party(record.document).state is PartyState.REGISTERED
+        context.registered.remember(owner, watched, [(key, record)], is_registered)
+    return not is_registered
 
 
 def _is_allowed(context: Context, party: Party, owner: Owner) -> bool:

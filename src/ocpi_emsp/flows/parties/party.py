@@ -14,27 +14,25 @@ import hashlib
 from base64 import b64encode
 from datetime import datetime
 from decimal import Decimal
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import msgspec
 from attrs import evolve, field, frozen
 
-from ocpi_emsp import logs
 from ocpi_emsp.check import Policy
 from ocpi_emsp.check.policy import can_be, without_unknown
 from ocpi_emsp.codec import decode, dump, encode
 from ocpi_emsp.codec.nulls import with_nulls
-from ocpi_emsp.errors import NotAuthenticated, NotRegistered
+from ocpi_emsp.errors import NotRegistered
 from ocpi_emsp.findings import Severity
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.parties.extra_headers import ExtraHeader
 from ocpi_emsp.models import BusinessDetails, Endpoint
 from ocpi_emsp.party_id import PartyId
-from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction, is_of_one_process
+from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.scalars import DateTime, OpenEnum
 from ocpi_emsp.support import SupportMatrix
-from ocpi_emsp.wire import from_base64, presented_token
 
 _CLAUSE = "credentials.md#21-credentials-object"
 
@@ -323,10 +321,10 @@ async def put_party(tx: Transaction, party: Party, now: datetime, correlation_id
     wanted = {issued.sha256 for issued in party.issued}
     for issued in old.issued if old else ():
         if issued.sha256 not in wanted:
-            await tx.delete(_credential_key(issued.sha256))
+            await tx.delete(credential_key(issued.sha256))
     owner = dump([party.country_code, party.party_id])
     for sha256 in wanted:
-        await tx.put(Record(_credential_key(sha256), owner, now, now, correlation_id=correlation_id))
+        await tx.put(Record(credential_key(sha256), owner, now, now, correlation_id=correlation_id))
     document = encode(evolve(party, sequence=0))
     await tx.put(Record(party.key, document, now, now, correlation_id=correlation_id))
 
@@ -361,7 +359,7 @@ async def delete_party(tx: Transaction, party: Party) -> bool:
     """
     current = await find_party(tx, party.country_code, party.party_id)
     for issued in {*party.issued, *(current.issued if current else ())}:
-        await tx.delete(_credential_key(issued.sha256))
+        await tx.delete(credential_key(issued.sha256))
     await tx.delete(party.key)
     await _forget_pushes(tx, party)
     return current is not None
@@ -378,17 +376,19 @@ async def _forget_pushes(tx: Transaction, party: Party) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _credential_key(sha256: str) -> Key:
+def credential_key(sha256: str) -> Key:
+    """The key of a token of ours, by its hash."""
     return Key(Kind.CREDENTIAL, "", "", sha256)
 
 
 def issue(token: str, now: datetime) -> IssuedToken:
     """The record of a token that is given out at ``now``."""
-    return IssuedToken(sha256=_sha256(token), issued_at=now)
+    return IssuedToken(sha256=token_hash(token), issued_at=now)
 
 
 @lru_cache(maxsize=1024)
-def _sha256(token: str) -> str:
+def token_hash(token: str) -> str:
+    """What is stored of a token that we only compare."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -403,83 +403,3 @@ class Caller:
     def presented(self) -> tuple[str, ...]:
         """The token in the spellings that a request may repeat: none of them is stored or logged."""
         return (self.token, b64encode(self.token.encode()).decode()) if self.token else ()
-
-
-async def authenticate(context: Context, header: str | None, correlation_id: str) -> Caller:
-    """The party behind an Authorization header. Raises NotAuthenticated.
-
-    A change of state that the token's use implies is stored with the ``correlation_id`` of the request.
-    """
-    presented = presented_token(header)
-    async with context.store.transaction(read_only=True) as tx:
-        party, token = await _find(tx, presented)
-    if party.state is PartyState.UNREGISTERED:
-        _require_window(context, party)
-    elif len(party.issued) > 1 or party.sends_base64 != (token != presented):
-        async with context.store.transaction() as tx:
-            await find_party(tx, party.country_code, party.party_id)
-            known, token = await _find(tx, presented)
-            # The use of this token is stored: it retires older tokens, or those past their grace.
-            issued = _after_use(context, known.issued, _sha256(token))
-            party = evolve(known, issued=issued, sends_base64=token != presented)
-            if party != known:
-                await put_party(tx, party, context.clock.now(), correlation_id)
-    return Caller(party, token)
-
-
-def _require_window(context: Context, party: Party) -> None:
-    """Raises NotAuthenticated where the party ended its registration too long ago. Its tokens settle nothing."""
-    ended, window = party.unregistered_at, context.limits.credentials.renewal_window
-    if ended is None or context.clock.now() - ended > window:
-        raise NotAuthenticated("the registration was ended: a new one needs a new token")
-
-
-async def _find(tx: Transaction, presented: str) -> tuple[Party, str]:
-    """The party that the token belongs to, as it is or read as base64, and the token. Raises NotAuthenticated."""
-    for read in (str, from_base64):
-        token = read(presented)
-        party = await _owner(tx, token) if token is not None else None
-        if party is not None and token is not None:
-            return party, token
-    if is_of_one_process(tx):
-        _warn_of_one_process()
-    raise NotAuthenticated("the token is not known")
-
-
-@cache
-def _warn_of_one_process() -> None:
-    """Once in each process: where several share a port, parties are known to one of them only."""
-    reason = "a token is not known, and MemoryStore is for one process only: use SqlStore if several serve"
-    logs.warning("store.one_process", reason=reason)
-
-
-async def _owner(tx: Transaction, token: str) -> Party | None:
-    credential = await tx.get(_credential_key(_sha256(token)))
-    record = await tx.get(_owner_key(credential.document)) if credential else None
-    return read_party(record.document) if record else None
-
-
-@lru_cache(maxsize=1024)
-def _owner_key(document: bytes) -> Key:
-    return party_key(*msgspec.json.decode(document, type=tuple[str, str]))
-
-
-def _after_use(context: Context, issued: tuple[IssuedToken, ...], sha256: str) -> tuple[IssuedToken, ...]:
-    """The tokens that work after this one was used. Raises NotAuthenticated where it was replaced too long ago."""
-    now, grace = context.clock.now(), context.limits.credentials.token_grace
-    place = [each.sha256 for each in issued].index(sha256)
-    used = issued[place]
-    # The party reads our versions with an offered token before it answers: that use settles nothing.
-    is_unsettled = used.offered and now - used.issued_at <= context.limits.credentials.handshake_timeout
-    settled = issued[: place + 1] if is_unsettled else (evolve(used, offered=False),)
-    # One that was offered, and not used for so long while an earlier one was, was never accepted.
-    later = tuple(each for each in issued[place + 1 :] if not (each.offered and now - each.issued_at > grace))
-    given = [each.issued_at for each in later if not each.offered]
-    if given and now - (used.registered_at or given[-1]) > grace:
-        raise NotAuthenticated("the token was replaced")
-    return (*settled, *later)
-
-
-def token_hash(token: str) -> str:
-    """What is stored of a token that we only compare."""
-    return _sha256(token)

@@ -46,8 +46,9 @@ from ocpi_emsp.flows.events.newest import append_newest, remove_oldest
 from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import JSON, Incoming
 from ocpi_emsp.flows.locations import inbound as locations
-from ocpi_emsp.flows.parties.hub_owners import may_write, record_owners
-from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, authenticate, matrix_of
+from ocpi_emsp.flows.parties.authentication import authenticate
+from ocpi_emsp.flows.parties.hub_owners import is_open, record_owners
+from ocpi_emsp.flows.parties.party import Caller, Party, PartyState, matrix_of
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.parties.quota import settle_growth
 from ocpi_emsp.flows.parties.token_a import require_open
@@ -250,15 +251,10 @@ def _require_access(context: Context, caller: Caller, route: Route) -> None:
 
 async def _require_owner(context: Context, party: Party, owner: Owner, route: Route) -> None:
     """Raises UnknownObject where objects of another owner do not come over the connection."""
-    if owner != party.owner and not (party.profile.is_hub and await _is_open(context, party, owner)):
+    if owner != party.owner and not (party.profile.is_hub and await is_open(context, party, owner)):
         raise UnknownObject(f"{party} has no objects of {owner[0]}-{owner[1]}")
     if route.method != "GET":
         await record_owners(context, party, [owner])
-
-
-async def _is_open(context: Context, party: Party, owner: Owner) -> bool:
-    async with context.store.transaction(read_only=True) as tx:
-        return await may_write(context, tx, party, owner)
 
 
 async def _request_resync(incoming: Incoming, route: Route) -> None:

@@ -4,8 +4,8 @@ Rules of this module:
 - what SQLAlchemy compiles takes a tenth of a second, so stores of one kind of URL and one prefix share it; an engine of
   a host may be set up otherwise, and has its own;
 - a party's document stands in the database without the token that we present, the whole of it is sealed beside;
-- the channel on which commands are announced belongs to these tables alone: two stores in one database do not
-  notify each other.
+- the channels on which changes are announced belong to these tables alone: two stores in one database do not notify
+  each other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import Dialect
 from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION
 from ocpi_emsp.storage.secrets import SecretBox
+from ocpi_emsp.storage.sql.announcements import Channels
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import (
     LOCK,
@@ -92,7 +93,8 @@ class Shared:
         self.lock = statements.lock
         self.lock_all = statements.lock_all
         self.notify = statements.notify
-        self.channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
+        channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
+        self.channels = Channels(channel, f"{channel}_parties")
         self.secrets = secrets
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:

@@ -6,13 +6,14 @@ Rules of this module:
 - the schema is looked at once, before the first transaction: a new SQLite file gets it, anything else that differs is
   SchemaMismatch, unless ``auto_upgrade``;
 - inside :meth:`SqlStore.joined` a transaction is a savepoint of the host's own, which the host commits;
-- listeners are notified of written commands (PostgreSQL, see announcements.py); SQLite does not notify.
+- listeners are notified of written commands (PostgreSQL, see announcements.py); SQLite does not notify;
+- whether parties that were read still stand is known without a statement in a transaction (see party_watch.py).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -26,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ocpi_emsp._bridge import LiftedTransaction, in_thread, shielded, to_the_end
 from ocpi_emsp._pieces import InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import BlockingStore, Kind, Mode, Store
+from ocpi_emsp.ports import BlockingStore, Key, Kind, Mode, Record, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
@@ -41,6 +42,7 @@ from ocpi_emsp.storage.sql.engine import (
     usable_url,
 )
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
+from ocpi_emsp.storage.sql.party_watch import party_watch
 from ocpi_emsp.storage.sql.rotation import Rotated, checkpoint, rotate, wipe
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
@@ -86,6 +88,7 @@ class SqlStore:
         statements = compiled_once(shape) if isinstance(url_or_engine, str | URL) else compiled(shape)
         self._shared = Shared(statements, shape, secrets or KeyFileBox(_key_file(engine.url)))
         self._announcements = self._made_announcements()
+        self._parties = party_watch(engine, self._shared.tables, self._announcements)
         self._writing = threading.Lock()
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
@@ -149,7 +152,15 @@ class SqlStore:
             return None
         if self._blocking is None:  # its connections belong to event loops
             engine = blocking_engine(engine.url.set(drivername="postgresql+psycopg"), self._timeout)
-        return Announcements(engine, self._shared.channel)
+        return Announcements(engine, self._shared.channels)
+
+    def watch_parties(self) -> object | None:
+        """See :class:`ocpi_emsp.ports.PartyWatching`; docs/storage.md has the databases that know it."""
+        return None if self._host.get() is not None else self._parties.watched()
+
+    def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
+        """See :class:`ocpi_emsp.ports.PartyWatching`."""
+        return self._host.get() is None and self._parties.is_unchanged(watched, read)
 
     def upgrade(self) -> None:
         """Create the schema, or bring it up to date. Raises StoreFailed."""
@@ -202,6 +213,7 @@ class SqlStore:
         """Close the connections of the blocking engine; the next transaction opens new ones. Listeners
         are no longer notified.
         """
+        self._parties.close()
         if self._announcements is not None:
             self._announcements.close()
         if self._blocking is not None:
@@ -301,8 +313,12 @@ class SqlStore:
             with translated(engine):
                 transaction.rollback()
             raise
-        with translated(engine):
-            transaction.commit()
+        try:
+            with translated(engine):
+                transaction.commit()
+        finally:
+            if tx.changes_parties:  # also where it is not known whether it committed
+                self._parties.committed()
 
     def _prepare(self, connection: Connection) -> None:
         """Look at the schema, once."""

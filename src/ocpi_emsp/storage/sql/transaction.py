@@ -7,7 +7,8 @@ Rules of this module:
 - writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
 - a record that was read before is rewritten; one whose document did not change is touched;
-- a command that is written is announced (PostgreSQL): the database notifies at the commit, and not after a rollback.
+- a command that is written is announced (PostgreSQL), and so is a change of parties and credentials: the database
+  notifies at the commit, and not after a rollback.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import NAMES, PARTY_KINDS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
 from ocpi_emsp.storage.sql.engine import refused, translation
@@ -54,6 +55,8 @@ class SqlTransaction:
         self._advisory = not read_only and connection.dialect.name == "postgresql"
         self._pending: dict[Key, Record] = {}
         self._locked = Locked()
+        self.changes_parties = False
+        """It wrote or deleted a party or a credential."""
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -145,6 +148,8 @@ class SqlTransaction:
             self._close_gap(statements.place, statements.close_gap, key, _identity(statements, key))
         self._do(statements.delete.execute, _identity(statements, key))
         self._locked.forget(key)
+        if key.kind in PARTY_KINDS:
+            self._announce_parties()
 
     def children(self, key: Key) -> Sequence[Record]:
         """The EVSEs of a location, oldest first."""
@@ -190,6 +195,8 @@ class SqlTransaction:
         for key in pending:
             if key.kind == Kind.COMMAND and self._advisory:
                 self._announce(key.id)
+        if not PARTY_KINDS.isdisjoint(by_kind):
+            self._announce_parties()
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
@@ -379,7 +386,13 @@ class SqlTransaction:
     def _announce(self, uid: str) -> None:
         """Notify at the commit that a command was written, without its id if no message can hold that."""
         payload = uid if len(uid.encode()) <= _LONGEST_MESSAGE else ""
-        self._do(self._shared.notify.rows, {"channel": self._shared.channel, "payload": payload})
+        self._do(self._shared.notify.rows, {"channel": self._shared.channels.commands, "payload": payload})
+
+    def _announce_parties(self) -> None:
+        """Notify at the commit, once, that what was read of parties is old."""
+        if self._advisory and not self.changes_parties:
+            self._do(self._shared.notify.rows, {"channel": self._shared.channels.parties, "payload": ""})
+        self.changes_parties = True
 
     def _require_writable(self) -> None:
         if self._read_only:

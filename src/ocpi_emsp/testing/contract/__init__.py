@@ -16,7 +16,8 @@ Rules of this package:
 - nothing sleeps; what waits for another thread waits for an event, and not for ever.
 
 A store that announces (:class:`ocpi_emsp.ports.Announcing`) is held to :class:`AnnouncingContract` as well; its fixture
-``other`` gives a second store object on the same data.
+``other`` gives a second store object on the same data. So is one that watches parties
+(:class:`ocpi_emsp.ports.PartyWatching`) to :class:`PartyWatchContract`.
 
 A store with two drivers is tested twice, with ``mode = "sync"`` and ``mode = "async"``; one whose driver is bound
 to an event loop sets ``one_loop = True``: then everything of a test runs in one loop, in a thread of its own, and the
@@ -38,6 +39,7 @@ with extra("testing"):
     from ocpi_emsp.testing.contract.concurrency import ConcurrencyContract
     from ocpi_emsp.testing.contract.journal import JournalRules
     from ocpi_emsp.testing.contract.pages import PageRules
+    from ocpi_emsp.testing.contract.party_watch import PartyWatchContract
     from ocpi_emsp.testing.contract.prefetching import PrefetchRules
     from ocpi_emsp.testing.contract.records import RecordRules
     from ocpi_emsp.testing.contract.tools import (
@@ -64,6 +66,7 @@ __all__ = [
     "ConcurrencyContract",
     "ContractTools",
     "Heard",
+    "PartyWatchContract",
     "StoreContract",
     "Undo",
     "Work",
