@@ -20,7 +20,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Collection,
     Coroutine,
     Iterator,
     Mapping,
@@ -39,7 +38,6 @@ from attrs import field, frozen
 
 from ocpi_emsp.ports import (
     AnyStore,
-    BlockingPrefetching,
     BlockingStore,
     BlockingTransaction,
     DeadlinePassed,
@@ -209,6 +207,10 @@ class LiftedStore:
                 yield tx
 
 
+_OPTIONAL = frozenset({"prefetch", "due"})
+"""Methods of a transaction that a store need not have."""
+
+
 class LiftedTransaction:
     """Every method of a blocking transaction, lifted."""
 
@@ -249,11 +251,6 @@ class LiftedTransaction:
     async def children(self, key: Key) -> Sequence[Record]:
         return await self._lift(self._tx.children, key)
 
-    async def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
-        """See :func:`ocpi_emsp.ports.prefetch`; nothing where the transaction lacks it."""
-        if isinstance(self._tx, BlockingPrefetching):
-            await self._lift(partial(self._tx.prefetch, keys, children=children))
-
     async def page(self, query: Query) -> Page:
         return await self._lift(self._tx.page, query)
 
@@ -273,6 +270,13 @@ class LiftedTransaction:
 
     async def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
         return await self._lift(self._tx.usage, name, owner)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a store need not be able to do is here where it is able to."""
+        if name not in _OPTIONAL:
+            raise AttributeError(name)
+        method = getattr(self._tx, name)
+        return lambda *args, **named: self._lift(partial(method, *args, **named))
 
 
 async def rest(seconds: float) -> None:

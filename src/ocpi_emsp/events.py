@@ -9,6 +9,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -273,6 +274,12 @@ class UnreadableEvent(OcpiError):
 def kind_of(name: str) -> type[Event] | None:
     """The class of the events that are journalled under this name, or None."""
     return EVENTS.get(_OLD_NAMES.get(name, name))
+
+
+def names_of(kinds: Iterable[type[Event]]) -> frozenset[str]:
+    """The names under which events of these kinds stand in a journal."""
+    wanted = frozenset(kinds)
+    return frozenset(name for name in (*EVENTS, *_OLD_NAMES) if kind_of(name) in wanted)
 
 
 def event_of(entry: Entry) -> Event:

@@ -10,7 +10,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -23,6 +23,7 @@ from ocpi_emsp.records import (
     FAN_OUT as FAN_OUT,
     NAMED_START as NAMED_START,
     NAMES as NAMES,
+    PARKED as PARKED,
     PARTY_KINDS as PARTY_KINDS,
     PENDING_AUDIT as PENDING_AUDIT,
     QUOTA as QUOTA,
@@ -35,6 +36,7 @@ from ocpi_emsp.records import (
     SYNC as SYNC,
     TOPICS as TOPICS,
     UPKEEP as UPKEEP,
+    DueQuery as DueQuery,
     Entry as Entry,
     Key as Key,
     Kind as Kind,
@@ -129,6 +131,18 @@ async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = F
 def is_joined(tx: Transaction) -> bool:
     """Return True for a part of the host's transaction: it may be rolled back, so no event is delivered yet."""
     return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
+
+
+ReadDue: TypeAlias = Callable[[DueQuery], Awaitable[Sequence[Entry]]]
+
+
+def due_reader(tx: Transaction) -> ReadDue | None:
+    """The method ``due`` of a transaction, or None: a store need not have it.
+
+    It finds what a :class:`DueQuery` asks for by an index, and locks nothing. Without it the pages of a topic are read.
+    """
+    found: ReadDue | None = getattr(tx, "due", None)
+    return found
 
 
 def is_of_one_process(tx: Transaction) -> bool:

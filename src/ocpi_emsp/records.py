@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -244,6 +244,26 @@ class Entry:
     def size(self) -> int:
         """The bytes of the body, and of the details as JSON."""
         return len(self.body) + len(json.dumps(dict(self.details)))
+
+
+PARKED: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""The ``due`` of an entry that waits behind an earlier one of its object, which failed: the process that
+is done with that one leases this one, or takes the mark away."""
+
+
+@frozen(kw_only=True)
+class DueQuery:
+    """The entries of a topic that may be dealt with now: whose ``due`` is None, at most ``at``, or after ``beyond`` and
+    before PARKED; oldest first, after a sequence."""
+
+    topic: str
+    at: datetime
+    beyond: datetime = PARKED
+    """A ``due`` further ahead was set by a clock that has gone back since."""
+    not_named: frozenset[str] = frozenset()
+    """Names of entries that are left out."""
+    after: int = 0
+    limit: int = 100
 
 
 @frozen

@@ -63,9 +63,11 @@ class _Watched:
         self._breaks = breaks
 
     def __getattr__(self, name: str) -> Any:
+        method = getattr(self._tx, name)  # what the store is not able to do, this is not either
+
         def call(*args: Any, **named: Any) -> Any:
             self._breaks(name, args[0])
-            return getattr(self._tx, name)(*args, **named)
+            return method(*args, **named)
 
         return call
 

@@ -15,9 +15,9 @@ from sqlalchemy import create_engine, event
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.ports import BlockingStore, BlockingTransaction, Key, Kind, Query, Record
+from ocpi_emsp.ports import DEAD, EVENT, PARKED, BlockingStore, BlockingTransaction, DueQuery, Key, Kind, Query, Record
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.testing.contract import BASE, LOCATION, evse, record
+from ocpi_emsp.testing.contract import BASE, LOCATION, entry, evse, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from store.sql import created
@@ -147,6 +147,28 @@ def counted(store: BlockingStore, counter: Counter, read: Read) -> Cost:
         with counter.counting():
             found = read(tx)
     return counter.instructions, [each.key.id for each in found]
+
+
+def test_no_more_of_the_journal_is_read_than_is_due(tmp_path: Path, counter: Counter) -> None:
+    query = DueQuery(topic=EVENT, at=BASE, beyond=AFTER, not_named=frozenset({"SessionReceived"}))
+    costs = []
+    with opened(tmp_path / "emsp.db", counter) as store:
+        with store.blocking_transaction() as tx:
+            for number, due in enumerate((None, BASE, AFTER + timedelta(days=1))):
+                tx.append(entry(f"due {number}", due=due))
+        for start, end in ((0, FEW), (FEW, MANY)):
+            with store.blocking_transaction() as tx:
+                for number in range(start, end):
+                    tx.append(entry(f"waits {number}", due=AFTER))
+                    tx.append(entry(f"parked {number}", due=PARKED))
+                    tx.append(entry(f"dead {number}", DEAD[EVENT]))
+            with store.blocking_transaction() as tx:
+                assert tx.entry("none") is None  # the transaction has begun
+                with counter.counting():
+                    found = getattr(tx, "due")(query)  # noqa: B009 # a store need not have it
+            assert [each.id for each in found] == ["due 0", "due 1", "due 2"]
+            costs.append(counter.instructions)
+    assert 0 < costs[1] < 2 * costs[0] < MANY
 
 
 _IDENTIFIED = [

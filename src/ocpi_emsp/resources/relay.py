@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable
 
 from ocpi_emsp._bridge import hook_for_async, hook_for_sync
-from ocpi_emsp.background import keep_awaiting, keep_doing
+from ocpi_emsp.background import Seldom, keep_awaiting, keep_doing
 from ocpi_emsp.flows.events.relay import relay_once
 from ocpi_emsp.resources.contexts import Contexts, Resource
 from ocpi_emsp.resources.modes import awaited, blocking
 from ocpi_emsp.scalars import given
 
 _WHAT = "relaying events"
+_TIDY_SECONDS = 300.0
+"""How often what waits is read as well; otherwise what is due is found by an index."""
 
 
 class _Publishing(Resource):
@@ -26,6 +28,7 @@ class _Publishing(Resource):
             )
         self._publish = (hook_for_sync if contexts.mode == "sync" else hook_for_async)(publish)
         self._batch = batch
+        self._looks_at_everything = Seldom(_TIDY_SECONDS)
 
 
 class Relay(_Publishing):
@@ -37,7 +40,9 @@ class Relay(_Publishing):
 
         Raises RelayFailed, an OcpiError, if ``publish`` raised: the events stay stored; StoreFailed.
         """
-        return await relay_once(self._contexts(), self._publish, self._batch)
+        return await relay_once(
+            self._contexts(), self._publish, self._batch, everything=self._looks_at_everything.is_due()
+        )
 
     def run(self, stop: threading.Event | None = None, *, every: float = 1.0) -> None:
         """Publish until ``stop`` is set, looking ``every`` so many seconds; outlives a broker or store that fails."""

@@ -24,7 +24,7 @@ from ocpi_emsp.flows.cdrs.audit import Known, look_up, reckon
 from ocpi_emsp.flows.cdrs.surroundings import Gatherer
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
-from ocpi_emsp.flows.events.journal import backoff, emit, error_text, is_due, page
+from ocpi_emsp.flows.events.journal import backoff, due_page, emit, error_text, is_due
 from ocpi_emsp.flows.inbound.audits import request_audit
 from ocpi_emsp.flows.inbound.stored import every, reader, received_key
 from ocpi_emsp.flows.parties.hub_owners import connection_of
@@ -119,7 +119,7 @@ async def _request(context: Context, records: Sequence[Record]) -> int:
 async def audit_pending(context: Context, *, stop: Callable[[], bool] = lambda: False) -> int:
     """Audit the CDRs that were requested and are due; how many were dealt with. Raises StoreFailed."""
     done = after = 0
-    while not stop() and (entries := await page(context, PENDING_AUDIT, after, _AT_ONCE)):
+    while not stop() and (entries := await due_page(context, PENDING_AUDIT, after, _AT_ONCE)):
         after, gatherer = entries[-1].sequence, Gatherer(context)
         for entry in await _lease(context, entries):
             done += await _deal_with(context, entry, gatherer)

@@ -22,11 +22,11 @@ from ocpi_emsp.flows.commands import reservations
 from ocpi_emsp.flows.commands.states import CommandChange, SentCommand, get_command, put_command
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.delivery import ListenerFailed, deliver
-from ocpi_emsp.flows.events.journal import backoff, emit, error_text, page
+from ocpi_emsp.flows.events.journal import backoff, due_page, emit, error_text
 from ocpi_emsp.ports import DEADLINE, Entry, Key, Kind, Transaction
 
 _PAGE = 1000
-"""Deadlines that are read at once: each is small, and most are only looked at."""
+"""Deadlines that are read at once: each is small."""
 
 
 def deadline_id(key: Key) -> str:
@@ -69,13 +69,16 @@ class Expired:
     done: int
     """Passed ones that were handled."""
     looked: int
-    """All that are open: a look costs in proportion to that."""
+    """Those that were read: of a store that finds what is due by an index those that passed, else all that are open."""
 
 
-async def expire(context: Context) -> Expired:
-    """Deal with every deadline that passed. Raises StoreFailed."""
+async def expire(context: Context, *, everything: bool = True) -> Expired:
+    """Deal with every deadline that passed. Raises StoreFailed.
+
+    With ``everything``, those of which only their own beginning says that a clock went back since are found, too.
+    """
     done = looked = after = 0
-    while entries := await page(context, DEADLINE, after, _PAGE):
+    while entries := await due_page(context, DEADLINE, after, _PAGE, everything=everything):
         after = entries[-1].sequence
         looked += len(entries)
         for entry in entries:

@@ -20,15 +20,16 @@ class Done:
     number: int
     """Of events, deadlines and pending matches that were handled."""
     looked: int
-    """The deadlines that were looked at: all that are open, or none."""
+    """The deadlines that were read."""
 
 
 async def do_what_is_due(context: Context, *, look: bool, tidy: bool) -> Done:
     """Deliver the events that are due; with ``look``, deal with the deadlines that passed. Raises StoreFailed.
 
-    With ``tidy``, pending matches whose time is over are deleted: once in a few minutes is enough.
+    With ``tidy``, pending matches whose time is over are deleted, and what waits is read as well, in case a clock went
+    back or an entry was lost: once in a few minutes is enough.
     """
-    delivered = await redeliver(context)
-    expired = await expire(context) if look else Expired(0, 0)
+    delivered = await redeliver(context, everything=tidy)
+    expired = await expire(context, everything=tidy) if look or tidy else Expired(0, 0)
     forgotten = await forget_old(context) if tidy else 0
     return Done(delivered + expired.done + forgotten, expired.looked)

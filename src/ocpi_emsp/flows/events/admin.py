@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import is_due, page, select
-from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key
+from ocpi_emsp.ports import DEAD, EVENT, PARKED, RELAY, Entry, Key
 
 Topic: TypeAlias = Literal["event", "relay"]
 """For whom an event waits: the listeners of this library's processes, or a relay."""
@@ -65,7 +65,7 @@ def _pending(entry: Entry) -> PendingEvent:
         at=entry.at,
         attempts=entry.attempts,
         error=entry.error,
-        due=entry.due,
+        due=None if entry.due == PARKED else entry.due,
         document=entry.body,
         sequence=entry.sequence,
     )

@@ -17,7 +17,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.flows.core.context import BETWEEN_LOOKS, Context
 from ocpi_emsp.flows.events.journal import page
-from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, PENDING_AUDIT, RELAY, Entry, Key
+from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, PARKED, PENDING_AUDIT, RELAY, Entry, Key
 
 _MINUTE: Final = timedelta(minutes=1)
 """How long an entry is overdue before that is logged."""
@@ -64,4 +64,4 @@ def _overdue(context: Context, topic: str, entries: Sequence[Entry], now: dateti
 
 
 def _ready_at(entry: Entry) -> datetime:
-    return entry.at if entry.due is None else entry.due
+    return entry.at if entry.due in (None, PARKED) else entry.due

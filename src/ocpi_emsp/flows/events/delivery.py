@@ -10,14 +10,14 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define
 
 from ocpi_emsp.errors import OcpiError
-from ocpi_emsp.events import UnreadableEvent, event_of
+from ocpi_emsp.events import EVENTS, UnreadableEvent, event_of, names_of
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.journal import error_text, fail, is_due, lease_first, page
+from ocpi_emsp.flows.events.journal import due_page, error_text, fail, is_due, lease_first
 from ocpi_emsp.ports import EVENT, Entry, Key
 
 
@@ -53,21 +53,35 @@ async def deliver(context: Context, leased: Iterable[Entry | None], touched: Ite
         raise outcome.failure
 
 
-async def redeliver(context: Context) -> int:
-    """Try every event that is due, object by object; the number that were delivered. Raises StoreFailed."""
+async def redeliver(context: Context, *, everything: bool = False) -> int:
+    """Try every event that is due, object by object; the number that were delivered. Raises StoreFailed.
+
+    With ``everything``, what waits is read as well: it finds what was parked and lost the entry that it waits behind.
+    """
     outcome, after = _Outcome(), 0
-    while context.listeners and (entries := await page(context, EVENT, after)):
+    others = names_of(kind for kind in EVENTS.values() if not context.has_listener(kind))
+    while context.listeners and (
+        entries := await due_page(context, EVENT, after, everything=everything, not_named=others)
+    ):
         after = entries[-1].sequence
         waiting = {entry.key for entry in entries if not is_due(context, entry)}
-        for key in dict.fromkeys(entry.key for entry in entries):
-            if key is not None and key not in waiting:
-                await _drain(context, await _take(context, key), outcome)
+        for key, due in _by_key(entries).items():
+            if key not in waiting:
+                await _drain(context, await _take(context, key, due), outcome)
     return outcome.delivered
 
 
-async def _take(context: Context, key: Key) -> Entry | None:
+def _by_key(entries: Iterable[Entry]) -> dict[Key, list[Entry]]:
+    found: dict[Key, list[Entry]] = {}
+    for entry in entries:
+        if entry.key is not None:
+            found.setdefault(entry.key, []).append(entry)
+    return found
+
+
+async def _take(context: Context, key: Key, due: Sequence[Entry] = ()) -> Entry | None:
     async with context.store.transaction() as tx:
-        return await lease_first(context, tx, key)
+        return await lease_first(context, tx, key, due)
 
 
 async def _drain(context: Context, entry: Entry | None, outcome: _Outcome) -> None:

@@ -5,6 +5,8 @@ Rules of this module:
   keeps the order per object, however many processes deliver from one store;
 - an entry that failed waits, longer each time, and is a dead letter after ``DeliveryLimits.attempts`` failures; an
   unreadable one is a dead letter at once. The later ones of its object are delivered then;
+- until then those are parked where a loop meets them, so that it does not read them again each second. Whoever settles
+  or gives up an entry that failed before leases the next one of its object, or takes the mark away;
 - an event that no process listens to and no relay publishes is not written.
 """
 
@@ -20,7 +22,7 @@ from ocpi_emsp.events import Event, UnreadableEvent, kind_of
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.core.limits import jittered
 from ocpi_emsp.flows.core.settings import Limits
-from ocpi_emsp.ports import DEAD, EVENT, RELAY, Entry, Key, Owner, Transaction, is_joined
+from ocpi_emsp.ports import DEAD, EVENT, PARKED, RELAY, DueQuery, Entry, Key, Owner, Transaction, due_reader, is_joined
 
 _PAGE = 100
 """Entries that are read at once."""
@@ -83,10 +85,36 @@ async def lease(context: Context, tx: Transaction, entry: Entry) -> Entry | None
     return leased
 
 
-async def lease_first(context: Context, tx: Transaction, key: Key | None) -> Entry | None:
-    """The first pending event of an object, leased; None where there is none, or it cannot be leased."""
+async def lease_first(context: Context, tx: Transaction, key: Key | None, behind: Sequence[Entry] = ()) -> Entry | None:
+    """The first pending event of an object, leased; None where there is none, or it cannot be leased.
+
+    ``behind``: events of the object that would be due, and are parked where the first one waits.
+    """
     pending = await tx.entries(EVENT, key, 1)
-    return await lease(context, tx, pending[0]) if pending else None
+    if not pending:
+        return None
+    leased = await lease(context, tx, pending[0])
+    if leased is None and not is_joined(tx):
+        await unpark(tx, pending[0])
+        await park(context, tx, pending[0], behind)
+    return leased
+
+
+async def park(context: Context, tx: Transaction, first: Entry, behind: Sequence[Entry]) -> bool:
+    """Park the entries of an object ``behind`` its first one, where that failed and waits; False where it does not."""
+    if not first.attempts or is_due(context, first):
+        return False
+    for each in behind:
+        entry = await tx.entry(each.id)
+        if entry is not None and (entry.topic, entry.due) == (first.topic, each.due) and entry.id != first.id:
+            await tx.append(evolve(entry, due=PARKED))
+    return True
+
+
+async def unpark(tx: Transaction, first: Entry) -> None:
+    """Take the mark from an entry that is the first of its object by now."""
+    if first.due == PARKED:
+        await tx.append(evolve(first, due=None))
 
 
 def is_due(context: Context, entry: Entry) -> bool:
@@ -116,6 +144,29 @@ async def page(
     """Entries of a topic, oldest first, after a sequence; nothing is locked."""
     async with context.store.transaction(read_only=True) as tx:
         return await tx.entries(topic, limit=limit, owner=owner, after=after)
+
+
+async def due_page(
+    context: Context,
+    topic: str,
+    after: int,
+    limit: int = _PAGE,
+    *,
+    everything: bool = False,
+    not_named: frozenset[str] = frozenset(),
+) -> Sequence[Entry]:
+    """Entries of a topic that may be due, oldest first, after a sequence; nothing is locked.
+
+    A store that finds none by an index gives those that wait as well, as it does for a look at ``everything``.
+    """
+    now, limits = context.clock.now(), context.limits.delivery
+    async with context.store.transaction(read_only=True) as tx:
+        read = due_reader(tx)
+        if read is None or everything:
+            return await tx.entries(topic, limit=limit, after=after)
+        beyond = now + max(limits.lease, limits.longest_wait)
+        query = DueQuery(topic=topic, at=now, beyond=beyond, not_named=not_named, after=after, limit=limit)
+        return await read(query)
 
 
 async def select(

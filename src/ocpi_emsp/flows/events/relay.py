@@ -19,8 +19,8 @@ from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.events import RelayedEvent, UnreadableEvent
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.context import Context
-from ocpi_emsp.flows.events.journal import error_text, fail, is_due, lease, page
-from ocpi_emsp.ports import RELAY, Entry, Key
+from ocpi_emsp.flows.events.journal import due_page, error_text, fail, is_due, lease, park, unpark
+from ocpi_emsp.ports import RELAY, Entry, Key, Transaction, is_joined
 
 PublishHook: TypeAlias = Callable[[list[RelayedEvent]], Awaitable[object]]
 
@@ -29,9 +29,15 @@ class RelayFailed(OcpiError):
     """A batch could not be published; its events stay for another try."""
 
 
-async def relay_once(context: Context, publish: PublishHook, batch: int) -> int:
-    """Publish up to ``batch`` events that are due; their number. Raises RelayFailed, StoreFailed."""
-    while entries := await _take(context, await _due(context, batch)):
+async def relay_once(context: Context, publish: PublishHook, batch: int, *, everything: bool = False) -> int:
+    """Publish up to ``batch`` events that are due; their number. Raises RelayFailed, StoreFailed.
+
+    With ``everything``, what waits is read as well: it finds what was parked and lost the entry that it waits behind.
+    """
+    after = 0
+    while chosen := await _due(context, batch, after, everything=everything):
+        after = chosen[-1].sequence
+        entries = await _take(context, chosen)
         events, readable = list[RelayedEvent](), list[Entry]()
         for entry in entries:
             try:
@@ -45,10 +51,10 @@ async def relay_once(context: Context, publish: PublishHook, batch: int) -> int:
     return 0
 
 
-async def _due(context: Context, batch: int) -> list[Entry]:
+async def _due(context: Context, batch: int, after: int, *, everything: bool) -> list[Entry]:
     """What to publish next: entries that were never tried, or one that was."""
-    chosen, blocked, after = list[Entry](), set[Key | None](), 0
-    while entries := await page(context, RELAY, after):
+    chosen, blocked = list[Entry](), set[Key | None]()
+    while entries := await due_page(context, RELAY, after, everything=everything):
         after = entries[-1].sequence
         for entry in entries:
             if entry.key in blocked or not is_due(context, entry) or (chosen and entry.attempts):
@@ -62,19 +68,34 @@ async def _due(context: Context, batch: int) -> list[Entry]:
 
 async def _take(context: Context, chosen: Sequence[Entry]) -> list[Entry]:
     """Those of the entries that are still the first of their object and due, leased."""
-    by_key: dict[Key | None, set[str]] = {}
+    by_key: dict[Key | None, list[Entry]] = {}
     for entry in chosen:
-        by_key.setdefault(entry.key, set()).add(entry.id)
+        by_key.setdefault(entry.key, []).append(entry)
     found: list[Entry] = []
-    if by_key:
-        async with context.store.transaction() as tx:
-            for key, ids in by_key.items():
-                for entry in await tx.entries(RELAY, key, len(ids)):
-                    leased = await lease(context, tx, entry) if entry.id in ids else None
-                    if leased is None:
-                        break
-                    found.append(leased)
+    async with context.store.transaction() as tx:
+        for key, due in by_key.items():
+            found += await _lease_those(context, tx, key, due)
     return sorted(found, key=lambda entry: entry.sequence)
+
+
+async def _lease_those(context: Context, tx: Transaction, key: Key | None, due: Sequence[Entry]) -> list[Entry]:
+    """The entries of an object, leased as far as they are its first; parked behind one that waits."""
+    ids, found = {entry.id for entry in due}, list[Entry]()
+    first = await tx.entries(RELAY, key, len(due) + 1)
+    for entry in first:
+        leased = await lease(context, tx, entry) if entry.id in ids else None
+        if leased is None:
+            break
+        found.append(leased)
+    if is_joined(tx) or not first:
+        return []
+    if found:
+        # What was parked behind them is due next: nothing else says so to whoever settles them.
+        for entry in first[len(found) : len(found) + 1]:
+            await unpark(tx, entry)
+    else:
+        await park(context, tx, first[0], due)
+    return found
 
 
 async def _publish(
@@ -88,9 +109,18 @@ async def _publish(
     async with context.store.transaction() as tx:
         for entry in entries:
             await tx.settle(entry.id)
+            if entry.attempts:
+                await _unpark_next(tx, entry)
 
 
 async def _fail(context: Context, entries: Sequence[Entry], error: Exception) -> None:
     async with context.store.transaction() as tx:
         for entry in entries:
-            await fail(context, tx, entry, error, last=len(entries) == 1)
+            if await fail(context, tx, entry, error, last=len(entries) == 1):
+                await _unpark_next(tx, entry)
+
+
+async def _unpark_next(tx: Transaction, entry: Entry) -> None:
+    """What waits behind an entry that failed before, and is settled or given up now."""
+    for following in await tx.entries(RELAY, entry.key, 1):
+        await unpark(tx, following)

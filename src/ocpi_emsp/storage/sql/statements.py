@@ -27,6 +27,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -35,6 +36,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -367,6 +369,7 @@ class JournalStatements:
     settle: Prepared
     usage: Prepared
     usage_of_owner: Prepared
+    due: Prepared
     _lists: dict[tuple[bool, bool, bool], Prepared] = field(factory=dict)
 
     def entries(self, *, by_key: bool, by_owner: bool, locked: bool) -> Prepared:
@@ -388,6 +391,36 @@ def _entries(table: Table, by_key: bool, by_owner: bool, locked: bool) -> Execut
     return found.with_for_update() if locked else found
 
 
+def _due(table: Table, dialect: Dialect) -> Executable:
+    """What may be dealt with now: each of the three kinds is a part of one index, and only what is given is read.
+
+    The last two are not read in the order of a sequence that another index has: by that, all that waits is read.
+    """
+    entries = table.alias("waiting")
+    names: Any = func.json_each(bindparam("not_named")).table_valued("value").c.value
+    if dialect.name == "postgresql":
+        names = func.jsonb_array_elements_text(cast(bindparam("not_named"), postgresql.JSONB)).column_valued()
+    due, unindexed = entries.c.due, entries.c.sequence + literal_column("0")
+    moments = {name: bindparam(name, type_=due.type) for name in ("at", "beyond", "parked")}
+    parts = [
+        (entries.c.sequence, due.is_(None)),
+        (unindexed, due <= moments["at"]),
+        (unindexed, and_(due > moments["beyond"], due < moments["parked"])),
+    ]
+    found = [
+        select(entries.c.sequence)
+        .where(entries.c.topic == bindparam("topic"), is_part, entries.c.sequence > bindparam("after"))
+        .where(entries.c.name.not_in(select(names)))
+        .order_by(order)
+        .limit(bindparam("limit"))
+        .subquery(f"part_{number}")
+        for number, (order, is_part) in enumerate(parts)
+    ]
+    sequences = union_all(*(select(part.c.sequence) for part in found))
+    wanted = table.c.sequence.in_(sequences)
+    return select(table).where(wanted).order_by(table.c.sequence).limit(bindparam("limit"))
+
+
 def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
     """The statements of one of the three tables."""
     names = [name for name in column_names(table) if name != "sequence"]
@@ -406,6 +439,7 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
         settle=Prepared(delete(table).where(table.c.id == bindparam("entry_id")), dialect),
         usage=Prepared(usage, dialect),
         usage_of_owner=Prepared(_of_owner(usage, table), dialect),
+        due=Prepared(_due(table, dialect), dialect),
     )
 
 

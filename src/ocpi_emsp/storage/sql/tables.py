@@ -126,7 +126,11 @@ def make_tables(*, schema: str | None = None, prefix: str = PREFIX) -> Tables:
     """The tables in a schema of the database (None for its default one), their names beginning with ``prefix``."""
     metadata = MetaData(schema=schema)
     objects = {kind: _object_table(metadata, kind, prefix) for kind in NAMES}
-    journals = (_journal(metadata, prefix + name) for name in ("journal", "rejections", "authorizations"))
+    journals = [_journal(metadata, prefix + name) for name in ("journal", "rejections", "authorizations")]
+    due = journals[0].c
+    Index(
+        f"ix_{prefix}journal_due", due.topic, due.due, due.sequence, due.name
+    )  # what is refused or decided is not due
     return Tables(metadata, objects, *journals)
 
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, PARTY_KINDS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import NAMES, PARKED, PARTY_KINDS, DueQuery, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
 from ocpi_emsp.storage.sql.engine import refused, translation
@@ -321,6 +321,13 @@ class SqlTransaction:
             values["key"] = _key_text(key)
         if owner is not None:
             values["country_code"], values["party_id"] = (code.upper() for code in owner)
+        return [_entry(row) for row in self._do(statement.rows, values)]
+
+    def due(self, query: DueQuery) -> Sequence[Entry]:
+        """The entries of a topic that may be dealt with now; they are not locked."""
+        statement = self._journal(query.topic).due
+        values = {"topic": query.topic, "at": query.at, "beyond": query.beyond, "parked": PARKED}
+        values |= {"not_named": json.dumps(sorted(query.not_named)), "after": query.after, "limit": query.limit}
         return [_entry(row) for row in self._do(statement.rows, values)]
 
     def settle(self, entry_id: str) -> None:

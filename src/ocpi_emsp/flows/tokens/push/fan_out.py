@@ -24,7 +24,7 @@ from ocpi_emsp import logs
 from ocpi_emsp.errors import OcpiError, StoreFailed
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.context import Context, new_id
-from ocpi_emsp.flows.events.journal import backoff, is_due, page
+from ocpi_emsp.flows.events.journal import backoff, due_page, is_due, page
 from ocpi_emsp.flows.parties.party import find_party
 from ocpi_emsp.flows.parties.pending_push import PushRequest, entry_id, gets_tokens, request_push
 from ocpi_emsp.flows.tokens.push.failures import reason_of, short
@@ -94,7 +94,7 @@ async def fan_out_once(
     ``stop`` is asked between two tokens. What a party does wrong is in its report. Raises StoreFailed.
     """
     reports, seen, after = list[TokensPushed](), set[str](), 0
-    while entries := await page(context, FAN_OUT, after):
+    while entries := await due_page(context, FAN_OUT, after, everything=at_once):
         after = entries[-1].sequence
         for entry in entries:
             if stop is not None and stop():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ocpi_emsp.storage.migrations import Names
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade(*, op: Operations, names: Names) -> None:
