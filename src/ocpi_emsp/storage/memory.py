@@ -20,7 +20,7 @@ from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, Entry, Key, Kind, Owner,
 from ocpi_emsp.storage.charges import Charge, charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
-from ocpi_emsp.storage.memory_records import Records
+from ocpi_emsp.storage.memory_records import Records, Row
 
 _SECONDS_TO_LOCK = 30.0
 """A transaction takes microseconds; one that waits this long is in a deadlock."""
@@ -108,7 +108,8 @@ class _MemoryTransaction:
 
     def _roll_back(self) -> None:
         for key, (record, charge) in self._records_before.items():
-            self._records[key.kind].place(key, record, charge)
+            records = self._records[key.kind]
+            records.place(records.row(key), record, charge)
         for entry_id, entry in self._entries_before.items():
             self._store._journal.place(entry_id, entry)
 
@@ -120,8 +121,8 @@ class _MemoryTransaction:
         key = owned(record.key)
         if record.last_updated.tzinfo is None or record.received_at.tzinfo is None:
             raise CannotStore(f"the {key.kind} '{key.id}' has a time without a zone")  # it could not be compared
-        old = self._records[key.kind].get(key)
-        sequence, revision = (old.sequence, old.revision + 1) if old else (next(self._store._sequence), 1)
+        row = self._records[key.kind].row(key)
+        sequence, revision = (row.sequence, row.record.revision + 1) if row else (next(self._store._sequence), 1)
         numbered = Record(
             key,
             record.document,
@@ -137,22 +138,21 @@ class _MemoryTransaction:
             record.first_received_at,
             record.valid_until,
         )
-        self._place(key, numbered, charge_of(record))
+        self._place(key, row, numbered, charge_of(record))
 
     async def delete(self, key: Key) -> None:
         key = owned(key)
         if key.kind == Kind.LOCATION:
             for evse in await self.children(key):
-                self._place(evse.key, None, None)
-        self._place(key, None, None)
+                self._place(evse.key, self._records[Kind.EVSE].row(evse.key), None, None)
+        self._place(key, self._records[key.kind].row(key), None, None)
 
-    def _place(self, key: Key, record: Record | None, charge: Charge | None) -> None:
+    def _place(self, key: Key, row: Row | None, record: Record | None, charge: Charge | None) -> None:
         if self._read_only:
             raise StoreFailed(_CANNOT_WRITE)
-        records = self._records[key.kind]
         if key not in self._records_before:
-            self._records_before[key] = records.get(key), records.charge(key)
-        records.place(key, record, charge)
+            self._records_before[key] = (row.record, row.charge) if row else (None, None)
+        self._records[key.kind].place(row, record, charge)
 
     async def children(self, key: Key) -> Sequence[Record]:
         return self._records[Kind.EVSE].children(owned(key)[1:4])

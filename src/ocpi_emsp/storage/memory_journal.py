@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeVar
 
 from attrs import define
 
-from ocpi_emsp.ports import Entry, Key, Owner, Usage
+from ocpi_emsp.ports import TOPICS, Entry, Key, Owner, Usage
 from ocpi_emsp.storage.ordered import Ordered
+
+_Name = TypeVar("_Name")
 
 
 @define(eq=False, weakref_slot=False)
@@ -23,11 +25,57 @@ class _Row:
 
     entry: Entry
     sequence: int
+    owner: Owner
+    size: int | None
+    """None where nobody has asked for the bytes of the topic."""
 
 
 _by_sequence: Callable[[_Row], int] = attrgetter("sequence")
-_Name: TypeAlias = tuple[str] | tuple[str, Owner] | tuple[str, Key]
-"""A topic, alone or with an owner or the key of an object."""
+
+
+class _Topic:
+    """The entries of a topic, oldest first: all, of each owner, of each object."""
+
+    __slots__ = ("all", "keys", "owners", "usage")
+
+    def __init__(self) -> None:
+        self.all = Ordered(_by_sequence)
+        self.owners: dict[Owner, Ordered[_Row]] = {}
+        self.keys: dict[Key, Ordered[_Row]] = {}
+        self.usage: dict[Owner, Usage] | None = None
+        """None until somebody asks for it."""
+
+    def order(self, key: Key | None, owner: Owner | None) -> Ordered[_Row] | None:
+        """The fewest rows that have all of an object, or of an owner."""
+        if key is not None:
+            return self.keys.get(key)
+        return self.all if owner is None else self.owners.get(owner)
+
+    def add(self, row: _Row) -> None:
+        self.all.add(row)
+        _insert(self.owners, row.owner, row)
+        if row.entry.key is not None:
+            _insert(self.keys, row.entry.key, row)
+        self.count(row, 1)
+
+    def remove(self, row: _Row) -> None:
+        self.all.remove(row)
+        _delete(self.owners, row.owner, row)
+        if row.entry.key is not None:
+            _delete(self.keys, row.entry.key, row)
+        self.count(row, -1)
+
+    def count(self, row: _Row, number: int) -> None:
+        """Add a row to what its owner has, or take it away; one without an owner counts for no one."""
+        if self.usage is None or "country_code" not in row.entry.details:
+            return
+        if row.size is None:
+            row.size = row.entry.size
+        counted = self.usage.get(row.owner, _NOTHING).plus(number, number * row.size)
+        if counted.count:
+            self.usage[row.owner] = counted
+        else:
+            del self.usage[row.owner]
 
 
 class Journal:
@@ -35,8 +83,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
-        self._orders: dict[_Name, Ordered[_Row]] = {}
-        self._usage: dict[str, dict[Owner, Usage]] = {}
+        self._topics = {topic: _Topic() for topic in TOPICS}
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -45,71 +92,64 @@ class Journal:
 
     def entries(self, topic: str, key: Key | None, limit: int, owner: Owner | None, after: int) -> list[Entry]:
         """See :class:`ocpi_emsp.ports.Transaction`."""
-        order = self._orders.get((topic, key) if key is not None else (topic, owner) if owner is not None else (topic,))
+        order = self._topics[topic].order(key, owner)
         if order is None:
             return []
         rows: Iterable[_Row] = order.between(order.place(after + 1) if after else 0, len(order))
         if key is not None and owner is not None:
-            rows = (row for row in rows if owner_of(row.entry) == owner)
+            rows = (row for row in rows if row.owner == owner)
         return [row.entry for row in islice(rows, limit)]
 
-    def usage(self, topic: str, owner: Owner | None) -> dict[Owner, Usage]:
+    def usage(self, name: str, owner: Owner | None) -> dict[Owner, Usage]:
         """What each owner has of a topic; or this one."""
-        if topic not in self._usage:
-            self._usage[topic] = {}
-            for row in self._orders.get((topic,), ()):
-                self._count(row.entry, 1)
-        usage = self._usage[topic]
+        topic = self._topics[name]
+        if topic.usage is None:
+            topic.usage = {}
+            for row in topic.all:
+                topic.count(row, 1)
+        usage = topic.usage
         return dict(usage) if owner is None else {owner: usage[owner]} if owner in usage else {}
 
     def place(self, entry_id: str, entry: Entry | None) -> None:
         """Have this entry here; None for none."""
         row = self._rows.get(entry_id)
         if row is not None:
-            self._count(row.entry, -1)
-            if entry is not None and _place_of(entry) == _place_of(row.entry):
-                row.entry = entry
-                self._count(entry, 1)
+            old = row.entry
+            if entry is not None and _is_in_one_place(old, entry) and row.owner == owner_of(entry):
+                topic = self._topics[entry.topic]
+                topic.count(row, -1)
+                row.entry, row.size = entry, None
+                topic.count(row, 1)
                 return
+            self._topics[old.topic].remove(row)
             del self._rows[entry_id]
-            for name in _names(row.entry):
-                self._orders[name].remove(row)
-                if not self._orders[name]:
-                    del self._orders[name]
         if entry is not None:
-            self._add(_Row(entry, entry.sequence))
+            row = self._rows[entry_id] = _Row(entry, entry.sequence, owner_of(entry), None)
+            self._topics[entry.topic].add(row)
 
-    def _add(self, row: _Row) -> None:
-        self._rows[row.entry.id] = row
-        for name in _names(row.entry):
-            order = self._orders.get(name)
-            if order is None:
-                order = self._orders[name] = Ordered(_by_sequence)
-            order.add(row)
-        self._count(row.entry, 1)
 
-    def _count(self, entry: Entry, number: int) -> None:
-        usage = self._usage.get(entry.topic)
-        if usage is None or "country_code" not in entry.details:
-            return
-        owner = owner_of(entry)
-        counted = usage.get(owner, Usage()).plus(number, number * entry.size)
-        if counted.count:
-            usage[owner] = counted
-        else:
-            del usage[owner]
+_NOTHING = Usage()
+
+
+def _insert(orders: dict[_Name, Ordered[_Row]], name: _Name, row: _Row) -> None:
+    order = orders.get(name)
+    if order is None:
+        order = orders[name] = Ordered(_by_sequence)
+    order.add(row)
+
+
+def _delete(orders: dict[_Name, Ordered[_Row]], name: _Name, row: _Row) -> None:
+    order = orders[name]
+    order.remove(row)
+    if not order:
+        del orders[name]
+
+
+def _is_in_one_place(old: Entry, new: Entry) -> bool:
+    return old.sequence == new.sequence and old.topic == new.topic and old.key == new.key
 
 
 def owner_of(entry: Entry) -> Owner:
     """The owner of an entry; empty codes for one without an owner."""
-    country_code, party_id = (str(entry.details.get(name, "")) for name in ("country_code", "party_id"))
-    return country_code.upper(), party_id.upper()
-
-
-def _names(entry: Entry) -> tuple[_Name, ...]:
-    of_all = (entry.topic,), (entry.topic, owner_of(entry))
-    return of_all if entry.key is None else (*of_all, (entry.topic, entry.key))
-
-
-def _place_of(entry: Entry) -> tuple[object, ...]:
-    return entry.sequence, entry.topic, entry.key, owner_of(entry)
+    details = entry.details
+    return str(details.get("country_code", "")).upper(), str(details.get("party_id", "")).upper()

@@ -34,6 +34,8 @@ class Row:
     record: Record
     sequence: int
     charge: Charge | None
+    rows: _Rows
+    """Those of its owner."""
 
 
 _by_sequence: Callable[[Row], int] = attrgetter("sequence")
@@ -107,10 +109,9 @@ class Records:
         row = self._rows.get(key)
         return None if row is None else row.record
 
-    def charge(self, key: Key) -> Charge | None:
-        """What the record is found by."""
-        row = self._rows.get(key)
-        return None if row is None else row.charge
+    def row(self, key: Key) -> Row | None:
+        """The record in its place, or None."""
+        return self._rows.get(key)
 
     def children(self, location: tuple[str, str, str]) -> list[Record]:
         """The EVSEs of a location, oldest first."""
@@ -123,25 +124,27 @@ class Records:
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
-    def place(self, key: Key, record: Record | None, charge: Charge | None) -> None:
-        """Have this record here; None for none. One with another sequence than the one that is here has its place."""
-        row = self._rows.get(key)
+    def place(self, row: Row | None, record: Record | None, charge: Charge | None) -> None:
+        """Have this record here in place of what is in the row, which is that of its key; None for none.
+
+        A record with another sequence than the one that is here has its place.
+        """
         if row is not None and record is not None and row.sequence == record.sequence:
             self._replace(row, record, charge)
             return
         if row is not None:
             self._remove(row)
         if record is not None:
-            self._add(Row(record, record.sequence, None), charge)
+            self._add(record, charge)
 
-    def _add(self, row: Row, charge: Charge | None) -> None:
-        key = row.record.key
-        self._rows[key] = row
-        self._all.add(row)
+    def _add(self, record: Record, charge: Charge | None) -> None:
+        key = record.key
         owner = key[1:3]
         rows = self._owners.get(owner)
         if rows is None:
             rows = self._owners[owner] = _Rows(_FROM_THE_BEGINNING.get(self._kind, ()))
+        row = self._rows[key] = Row(record, record.sequence, None, rows)
+        self._all.add(row)
         rows.add(row)
         if self._kind == Kind.EVSE:
             _insert(self._children.setdefault(_location(key), []), row)
@@ -154,9 +157,8 @@ class Records:
         self._charge(row, None)
         del self._rows[key]
         self._all.remove(row)
-        rows = self._owners[key[1:3]]
-        rows.remove(row)
-        if not rows.ordered:
+        row.rows.remove(row)
+        if not row.rows.ordered:
             del self._owners[key[1:3]]
         if self._kind == Kind.EVSE:
             siblings = self._children[_location(key)]
@@ -167,26 +169,27 @@ class Records:
             self._unname(row)
 
     def _replace(self, row: Row, record: Record, charge: Charge | None) -> None:
-        old = row.record
-        if charge != row.charge:
+        old, changed = row.record, charge != row.charge
+        if changed:
             self._charge(row, None)
         grown = len(record.document) - len(old.document)
-        groups = (self._all, self._owners[old.key[1:3]])
-        moved = [
-            order
-            for rows in groups
-            for name, order in rows.times.items()
-            if getattr(old, name) != getattr(record, name)
-        ]
+        self._all.bytes += grown
+        row.rows.bytes += grown
+        if self._all.times or row.rows.times:
+            self._move(row, record)
+        row.record = record
+        if changed:
+            self._charge(row, charge)
+
+    def _move(self, row: Row, record: Record) -> None:
+        """Replace a record, and have it in its place in the orders by time."""
+        orders = (*self._all.times.items(), *row.rows.times.items())
+        moved = [order for name, order in orders if getattr(row.record, name) != getattr(record, name)]
         for order in moved:
             order.remove(row)
         row.record = record
         for order in moved:
             order.add(row)
-        for rows in groups:
-            rows.bytes += grown
-        if charge != row.charge:
-            self._charge(row, charge)
 
     def _charge(self, row: Row, charge: Charge | None) -> None:
         """Find a row by this from now on."""

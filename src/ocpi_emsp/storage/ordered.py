@@ -26,9 +26,9 @@ class Ordered(Generic[T]):
 
     def __init__(self, key: Callable[[T], Any], items: Iterable[T] = ()) -> None:
         self._key = key
-        ordered = sorted(items, key=key)
+        ordered = sorted(items, key=key) if items else []
         self._total = len(ordered)
-        self._lists = [ordered[at : at + SIZE] for at in range(0, len(ordered), SIZE)] or [[]]
+        self._lists = [ordered[at : at + SIZE] for at in range(0, len(ordered), SIZE)] if ordered else [ordered]
         self._places = [0]
         """Of the first item of each list, as far as they were asked for."""
 
