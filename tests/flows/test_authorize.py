@@ -35,6 +35,22 @@ def test_without_a_hook_the_stored_token_decides(valid: bool, allowed: str, plac
     assert last(cpo.emsp).decided_by == "token"
 
 
+@pytest.mark.parametrize(("hook", "both"), [(False, (200, 1000)), (True, (500, 3000))], ids=["token", "hook"])
+def test_without_a_hook_only_what_is_asked_about_is_read(hook: bool, both: tuple[int, int]) -> None:
+    cpo = desk()
+    if hook:
+        listening(cpo)
+
+    async def spoil() -> None:
+        async with cpo.store.transaction() as tx:
+            key = Key(Kind.EVSE, "NL", "TNM", "E2", "LOC1")
+            await tx.put(Record(key, b'{"uid":"E2"}', NOW, NOW))
+
+    run(spoil())
+    assert ask(cpo, EVSE_1).both == both
+    assert ask(cpo, PLACE).both == (500, 3000)
+
+
 @pytest.mark.parametrize("whitelist", list(WhitelistType))
 def test_a_cpo_that_need_not_have_asked_is_answered(whitelist: WhitelistType) -> None:
     cpo = desk()

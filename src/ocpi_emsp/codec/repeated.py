@@ -9,10 +9,12 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from ocpi_emsp.codec.documents import JsonObject, longest_number, parse, require_utf8
 from ocpi_emsp.codec.patch import has_each_once, items, members
@@ -31,9 +33,12 @@ _STEPS: Final = 4
 """Objects and lists inside each other that are taken apart; what is below is one piece."""
 
 
-def repetitions(data: bytes) -> list[str]:
-    """The pointers of members that are repeated in an object of a document, the first of them. Raises NotJson."""
-    if _is_without(data):
+def repetitions(data: bytes, kind: Any = None) -> list[str]:
+    """The pointers of members that are repeated in an object of a document, the first of them. Raises NotJson.
+
+    ``kind``: what the document was accepted as.
+    """
+    if (kind is not None and _is_written_once(data, kind)) or _is_without(data):
         return []
     return [pointer(path) for path in islice(_repeated(parse(data), ()), MAX_FINDINGS)]
 
@@ -47,6 +52,51 @@ def _is_without(data: bytes) -> bool:
         return all(map(_has_each_once, _pieces(data, _STEPS)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OcpiError):
         return False
+
+
+def _is_written_once(data: bytes, kind: Any) -> bool:
+    """Whether a document is as long as what is read of it by its schema, written again: nothing is repeated, and there
+    is neither a blank nor a member that the schema does not have. False where that is hard to see."""
+    require_utf8(data)
+    try:
+        return len(msgspec.json.encode(_outline(kind).decode(data))) == len(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+@cache
+def _outline(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Reads the objects of a document alone; their values stay as they are written."""
+    return msgspec.json.Decoder(_outlined(inspect.type_info(kind)))
+
+
+def _outlined(node: inspect.Type) -> Any:
+    match node:
+        case inspect.Metadata(type=inner):
+            return _outlined(inner)
+        case inspect.UnionType(types=types):
+            return _outlined(next(each for each in types if not isinstance(each, inspect.NoneType)))
+        case inspect.VarTupleType(item_type=item):
+            inner = _outlined(item)
+            return inner if inner is msgspec.Raw else list[inner]  # type: ignore[valid-type] # made below
+        case inspect.DataclassType(cls=cls):
+            return _struct(cls)
+    return msgspec.Raw
+
+
+@cache
+def _struct(cls: Any) -> Any:
+    node = inspect.type_info(cls)
+    assert isinstance(node, inspect.DataclassType)
+    fields = [_field(each.name, _outlined(each.type)) for each in node.fields]
+    return msgspec.defstruct(cls.__name__, fields, omit_defaults=True, gc=False)
+
+
+def _field(name: str, outlined: Any) -> tuple[str, Any, Any]:
+    """A member that is left out again where the document has none."""
+    if outlined is msgspec.Raw:
+        return name, outlined, msgspec.Raw()
+    return name, outlined | msgspec.UnsetType | None, msgspec.UNSET
 
 
 def _has_each_once(piece: bytes) -> bool:

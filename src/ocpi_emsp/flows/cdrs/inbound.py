@@ -75,7 +75,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     first = await stored_at(incoming, tx, record.key, document)
     if first is None:
         if not incoming.pulled:
-            name_members(incoming, document)
+            name_members(incoming, document, Cdr)
         name_doubled(incoming, cdr)
         await incoming.require_room(tx, None, document)
         await tx.put(record)

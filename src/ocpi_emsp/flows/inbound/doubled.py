@@ -6,14 +6,15 @@ received unchanged is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import lt
 from typing import Any, TypeAlias
 
 from ocpi_emsp.check.rules import OBJECT_RULES
 from ocpi_emsp.findings import MAX_FINDINGS, Finding, pointer
 from ocpi_emsp.flows.inbound.request import Incoming
-from ocpi_emsp.models import Cdr, Location, Session, Tariff
+from ocpi_emsp.models import Cdr, ChargingPeriod, Location, Session, Tariff
 
 _Part: TypeAlias = tuple[str, Any, tuple[str | int, ...]]
 """A rule, what it looks at, and where that lies."""
@@ -22,8 +23,9 @@ _RULES = {each.rule.id: each for each in OBJECT_RULES}
 
 def name_doubled(incoming: Incoming, value: Any) -> None:
     """Name what an object has twice, where its policy has not named it: the first of it, where that is much."""
-    named = set(incoming.deviations)
-    for finding in islice(_doubled(value), MAX_FINDINGS):
+    found = list(islice(_doubled(value), MAX_FINDINGS))
+    named = set(incoming.deviations) if found else set()
+    for finding in found:
         if finding not in named:
             incoming.deviations.append(finding)
             incoming.counted.append(finding)
@@ -41,10 +43,12 @@ def _parts(value: Any) -> Iterator[_Part]:
         case Tariff():
             yield from _of_tariff(value, ())
         case Session():
-            yield "session.periods.repeated", value, ()
+            if not _are_in_order(value.charging_periods):
+                yield "session.periods.repeated", value, ()
             yield from _of_location(value.location)
         case Cdr():
-            yield "cdr.periods.repeated", value, ()
+            if not _are_in_order(value.charging_periods):
+                yield "cdr.periods.repeated", value, ()
             yield from _of_location(value.location)
             for index, tariff in enumerate(value.tariffs):
                 yield from _of_tariff(tariff, ("tariffs", index))
@@ -58,9 +62,16 @@ def _of_tariff(tariff: Tariff, path: tuple[str | int, ...]) -> Iterator[_Part]:
             yield "tariff.components.repeated", element, (*path, "elements", index)
 
 
+def _are_in_order(periods: Sequence[ChargingPeriod]) -> bool:
+    """Whether each begins after the one before, so that none begins with another one: to compare two times takes a
+    tenth of the time of a look whether one was seen."""
+    starts = [period.start_date_time for period in periods]
+    return all(map(lt, starts, starts[1:]))
+
+
 def _of_location(location: Location) -> Iterator[_Part]:
     if len(location.evses) > 1:
         yield "evse.uid.unique", location, ("location",)
     for index, evse in enumerate(location.evses):
-        if len(evse.connectors) > 1:
+        if len({connector.id for connector in evse.connectors}) < len(evse.connectors):
             yield "connector.id.unique", evse, ("location", "evses", index)

@@ -219,12 +219,12 @@ class Incoming:
         body = self.request.body if data is None else data
         assert self.ahead is not None
         if self.ahead.read(kind, body, partial(self.accept, kind, body)) and body is self.request.body:
-            self.ahead.read(repetitions, body, partial(repetitions, body))
+            self.ahead.read(repetitions, body, partial(repetitions, body, kind))
 
-    def repetitions(self, document: bytes) -> list[str]:
-        """The pointers of repeated members of a document. Raises NotJson."""
+    def repetitions(self, document: bytes, kind: type[Any] | None = None) -> list[str]:
+        """The pointers of repeated members of a document, which was accepted as ``kind``. Raises NotJson."""
         found: list[str] | None = None if self.ahead is None else self.ahead.find(repetitions, document)
-        return repetitions(document) if found is None else found
+        return repetitions(document, kind) if found is None else found
 
     @property
     def _clears_time(self) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from attrs import evolve
@@ -152,20 +152,20 @@ def may_repeat(document: bytes, found: Members) -> bool:
     return len(_SEPARATOR.findall(document)) != len(found)
 
 
-def name_members(incoming: Incoming, document: bytes) -> list[str]:
-    """Name the members that an object of a document has twice; their pointers."""
-    found = incoming.repetitions(document)
+def name_members(incoming: Incoming, document: bytes, kind: type[Any] | None = None) -> list[str]:
+    """Name the members that an object of a document, which was accepted as ``kind``, has twice; their pointers."""
+    found = incoming.repetitions(document, kind)
     for place in found:
         incoming.note(place, rules.REPEATED.id, _LAST_COUNTS, rules.FORMAT, counts=True)
     return found
 
 
-def name_other_members(incoming: Incoming, document: bytes, before: Sequence[bytes]) -> None:
+def name_other_members(incoming: Incoming, document: bytes, before: Sequence[bytes], kind: type[Any]) -> None:
     """Name the repeated members of a document, unless it has as many members as what was stored ``before``."""
     if not before and incoming.pulled:
         return
     if not before or document.count(_NAMED) != sum([each.count(_NAMED) for each in before]):
-        name_members(incoming, document)
+        name_members(incoming, document, kind)
 
 
 _NAMED = b'":'

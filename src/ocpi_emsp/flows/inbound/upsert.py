@@ -60,7 +60,7 @@ async def store_object(
     new = in_order(old, new)
     if old is not None and incoming.pulled and old.document == new.document:
         return Stored(Outcome.UNCHANGED, record=old)
-    name_other_members(incoming, new.document, [] if old is None else [old.document])
+    name_other_members(incoming, new.document, [] if old is None else [old.document], type(new.view))
     name_doubled(incoming, new.view)
     new = onward(old, new)
     await incoming.require_room(tx, old, new.document)

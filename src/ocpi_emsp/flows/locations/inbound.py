@@ -107,7 +107,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     if pushed.repeats:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
     else:
-        name_other_members(incoming, body, _members_before(old, stored))
+        name_other_members(incoming, body, _members_before(old, stored), Location)
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
 
 
@@ -129,7 +129,7 @@ async def put_evse(incoming: Incoming) -> Response:
         if location is not None:
             new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
             old = await tx.get(new.key)
-            name_other_members(incoming, incoming.request.body, [] if old is None else [old.document])
+            name_other_members(incoming, incoming.request.body, [] if old is None else [old.document], Evse)
             return incoming.reply(await store_evse(incoming, tx, location, old, new))
         await request_resync_of(incoming, tx, incoming.location_key)
     raise _unknown_location(incoming)
@@ -144,7 +144,7 @@ async def put_connector(incoming: Incoming) -> Response:
         evse = await tx.get(_evse_key(incoming))
         if location is not None and evse is not None:
             document, moment = incoming.request.body, connector.last_updated
-            name_members(incoming, document)
+            name_members(incoming, document, Connector)
             return incoming.reply(await store_connector(incoming, tx, location, evse, connector, document, moment))
         await request_resync_of(incoming, tx, _evse_key(incoming))
         unknown = await _unknown_evse(incoming, tx)

@@ -19,8 +19,9 @@ import msgspec
 from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.codec import merge_patch, wire_time
+from ocpi_emsp.codec.cutting import cut
 from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
-from ocpi_emsp.codec.patch import as_items, has_each_once, items, join, members
+from ocpi_emsp.codec.patch import as_items, has_each_once, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.strict import decode_part
 from ocpi_emsp.errors import InvalidObject
@@ -82,28 +83,20 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
     if incoming.policy.needs_rules:
         return None
     try:
-        parts = members(body)
-        repeats = not has_each_once(body, parts)
-        documents = items(parts.pop("evses", _NULL))
+        found = cut(body, "evses", [each.document for each in stored])
     except InvalidObject:
         return None
-    shell = join(parts)
+    shell = join(found.parts)
     location = decode_part(Location, shell)
-    evses: list[Record | bytes] = [bytes(raw) for raw in documents]
-    for place, old in enumerate(stored[: len(evses)]):
-        if evses[place] == old.document:
-            evses[place] = old
-    new = _decoded([evse for evse in evses if isinstance(evse, bytes)])
+    new = _decoded([each for each in found.items if isinstance(each, bytes)])
     if location is None or new is None:
         return None
-    unread = iter(new)
-    key = incoming.location_key
-    return Pushed(
-        location,
-        shell,
-        [evse_record(incoming, key, next(unread), evse) if isinstance(evse, bytes) else evse for evse in evses],
-        repeats,
-    )
+    unread, key = iter(new), incoming.location_key
+    evses = [
+        evse_record(incoming, key, next(unread), each) if isinstance(each, bytes) else stored[each]
+        for each in found.items
+    ]
+    return Pushed(location, shell, evses, not found.is_plain)
 
 
 def _decoded(documents: Sequence[bytes]) -> list[Evse] | None:

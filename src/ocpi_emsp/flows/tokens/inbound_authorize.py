@@ -23,6 +23,7 @@ from attrs import evolve, frozen
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, parse
 from ocpi_emsp.codec.documents import dump
+from ocpi_emsp.codec.patch import member
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     InvalidObject,
@@ -53,13 +54,15 @@ from ocpi_emsp.models import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Kind, Owner, Query, Record, Transaction
+from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
 _AUTHORIZE: Final = "mod_tokens.md#222-post-method"
 _ALIKE: Final = 100
 """Tokens whose uids differ by case alone that are looked at."""
+_THERE: Final = frozenset(f'"{each.value}"'.encode() for each in Status if each != Status.REMOVED)
+"""The status of an EVSE that is there, as JSON."""
 _MOST_FINDINGS = 100
 """Findings of one answer: a location has no more EVSEs."""
 
@@ -211,10 +214,33 @@ async def _read(case: Case) -> _Stored:
             return _Stored(token, party.owner, None, ())
         for location in await _locations(case, tx, case.references.location_id):
             owner = location.key.country_code, location.key.party_id
-            return _Stored(token, owner, location, await tx.children(location.key))
+            return _Stored(token, owner, location, await _evses(case, tx, location.key, case.references))
     if party.profile.without_locations:
         return _Stored(token, party.owner, None, ())
     return await _unknown_location(case.incoming, case.references.location_id)
+
+
+async def _evses(case: Case, tx: Transaction, location: Key, references: LocationReferences) -> Sequence[Record]:
+    """The EVSEs of the location that are asked about, where the decision needs no others; else all of them.
+
+    A hook is given the whole location. An EVSE that is not called by its uid, or was removed, is looked for among all.
+    """
+    names = references.evse_uids
+    if case.incoming.context.authorize is not None or (references.connector_ids and not names):
+        return await tx.children(location)
+    if len(names) == 1 and _may_be_stored(names[0]):
+        evse = await tx.get(location._replace(kind=Kind.EVSE, id=names[0], parent=location.id))
+        return [evse] if evse is not None and _is_there(evse) else await tx.children(location)
+    if not names:
+        return ()
+    all_evses = await tx.children(location)
+    asked = [evse for evse in all_evses if evse.key.id in names and _is_there(evse)]
+    return asked if len(asked) == len(set(names)) else all_evses
+
+
+def _is_there(evse: Record) -> bool:
+    """False for an EVSE that was removed, or whose status is spelled in some other way than all are."""
+    return member(evse.document, "status") in _THERE
 
 
 async def _locations(case: Case, tx: Transaction, location_id: str) -> Sequence[Record]:
