@@ -40,7 +40,7 @@ class Cut:
 def cut(document: bytes, name: str, known: Sequence[bytes]) -> Cut:
     """Take the list ``name`` out of an object; ``known`` are items that it may have, in the order of before.
 
-    Raises NotJson, InvalidObject where it is no object, or the list none.
+    Raises NotJson, or InvalidObject for anything but an object, and for anything but a list in its place.
     """
     require_utf8(document)
     return _cut_plain(document, name, known) or _cut_any(document, name, known)
