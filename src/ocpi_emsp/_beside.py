@@ -18,6 +18,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
 from ocpi_emsp._bridge import giving_way, run, to_the_end
+from ocpi_emsp._pieces import driven
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ async def sleep_in_place(seconds: float) -> None:
 @asynccontextmanager
 async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
     """For an async host: run it in a task; see :class:`ocpi_emsp.flows.core.context.Begin`."""
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(_driven(work))
 
     async def result() -> T:
         return await task
@@ -82,5 +83,10 @@ async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[
     finally:
         task.cancel()
         await to_the_end(asyncio.wait((task,)))
+        work.close()  # it may not have begun
         if not task.cancelled():
             task.exception()  # it is looked at, or the event loop would report it
+
+
+async def _driven(work: Coroutine[Any, Any, T]) -> T:
+    return await driven(work)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ocpi_emsp.codec.content import content_hash
 
@@ -78,7 +78,7 @@ class Key(NamedTuple):
     parent: str = ""
 
 
-@frozen
+@define(unsafe_hash=True)  # nothing changes one; attrs takes three times as long to make a frozen one
 class Record:
     """One stored object: the document as received, and what a store orders and filters by."""
 
@@ -119,6 +119,24 @@ class Record:
             self.missing_since,
             self.missed,
             correlation_id,
+            self.valid_from,
+            self.first_received_at,
+            self.valid_until,
+        )
+
+    def listed(self, received_at: datetime) -> Record:
+        """The same, received again and not missing."""
+        return Record(
+            self.key,
+            self.document,
+            self.last_updated,
+            received_at,
+            self.view,
+            self.revision,
+            self.sequence,
+            None,
+            0,
+            self.correlation_id,
             self.valid_from,
             self.first_received_at,
             self.valid_until,

@@ -33,7 +33,7 @@ from ocpi_emsp.testing.cpo.wire import decode, encode, timestamp
 from ocpi_emsp.wire import Request, Response
 from our_emsp import token
 from store.support import until_watched
-from sync.support import OLD, OWNER, Synced, location, synced
+from sync.support import OLD, OWNER, Synced, cdr, location, session, synced, tariff
 
 Document: TypeAlias = dict[str, Any]
 Trips: TypeAlias = list[str]
@@ -215,7 +215,8 @@ SYNCS: Mapping[str, Document] = {
     f"sync of {PAGE} locations, first": {},
     f"sync of {PAGE} locations, again": {"since": datetime(2000, 1, 1, tzinfo=UTC)},
 }
-OPERATIONS = (*REQUESTS, *SYNCS)
+OTHERS: Mapping[str, Callable[[int], Document]] = {"tariffs": tariff, "sessions": session, "cdrs": cdr}
+OPERATIONS = (*REQUESTS, *SYNCS, *[f"sync of {PAGE} {module}, first" for module in OTHERS])
 
 
 async def count(store: Any, mode: Mode, recorder: Recorder) -> dict[str, Trips]:
@@ -236,6 +237,11 @@ async def count(store: Any, mode: Mode, recorder: Recorder) -> dict[str, Trips]:
             recorder.take()
             await _sync(emsp, mode, parameters)
             counted[name] = recorder.take()
+        for module, make in OTHERS.items():
+            pair.cpo.lists[module] = [make(number) for number in range(PAGE)]
+            recorder.take()
+            await _sync(emsp, mode, {}, module)
+            counted[f"sync of {PAGE} {module}, first"] = recorder.take()
     return counted
 
 
@@ -259,11 +265,11 @@ async def _median(make: Callable[[int], Any], handle: Callable[[Any], Awaitable[
     return sorted(seen[WARM_UP:], key=len)[MEASURED // 2]
 
 
-async def _sync(emsp: Emsp, mode: Mode, parameters: Document) -> None:
-    party, modules = "-".join(OWNER), ["locations"]
+async def _sync(emsp: Emsp, mode: Mode, parameters: Document, module: str = "locations") -> None:
+    party, modules = "-".join(OWNER), [module]
     if mode == "sync":
         report = emsp.partner(party).sync(modules=modules, **parameters)
     else:
         report = await emsp.aio.partner(party).sync(modules=modules, **parameters)
-    found = report.module("locations")
+    found = report.module(module)
     assert (found.created or found.unchanged, found.rejected) == (PAGE, 0)

@@ -22,8 +22,11 @@ MOST = {
     "POST CDR, new": (4, 5),
     "authorize, with a location": (8, 6),
     "GET tokens, a page of 100": (4, 2),
-    "sync of 200 locations, first": (224, 623),
-    "sync of 200 locations, again": (420, 416),
+    "sync of 200 locations, first": (25, 30),
+    "sync of 200 locations, again": (25, 23),
+    "sync of 200 tariffs, first": (25, 32),
+    "sync of 200 sessions, first": (27, 32),
+    "sync of 200 cdrs, first": (23, 25),
 }
 """On SQLite, and on PostgreSQL."""
 

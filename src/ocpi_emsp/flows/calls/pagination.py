@@ -48,8 +48,8 @@ class ListPage:
     """Bytes of the answer."""
     limit: int | None = None
     """X-Limit, if the partner sends it."""
-    unnamed: int = 0
-    """Objects without an id."""
+    ids: Sequence[str] = ()
+    """Of the documents; empty for one without."""
     is_uncounted: bool = False
     """Its X-Total-Count cannot be read."""
     listed: int | None = None
@@ -161,7 +161,7 @@ def _page(request: Request, answer: _Answer, trail: Trail, most: int) -> ListPag
         total=trail.total,
         size=len(response.body),
         limit=limit,
-        unnamed=seen.ids.count(""),
+        ids=seen.ids,
         is_uncounted=is_uncounted,
         listed=trail.listed,
         date=http_date(response.header("date")),

@@ -34,7 +34,7 @@ _CLAUSE = "transport_and_format.md#client-owned-object-push"
 async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: bytes = b"") -> Record | None:
     """The record of a session, tariff or CDR, where need be moved there first. ``received``: the whole object."""
     record = await tx.get(key)
-    if record is not None and incoming.owner == incoming.party.owner:  # nearly always
+    if stays_at_home(incoming, record):
         return record
     copy = await hubs_copy(incoming, tx, key)
     if record is None:
@@ -52,6 +52,12 @@ async def stored_at(incoming: Incoming, tx: Transaction, key: Key, received: byt
         await move_audit(tx, copy.key, key)
     await tell_moved(incoming, tx, copy, key, copy.document)
     return await tx.get(key)
+
+
+def stays_at_home(incoming: Incoming, record: Record | None) -> bool:
+    """Whether it is the party's own, as nearly always, and is stored, or nothing in it says whose it is."""
+    is_own = incoming.owner == incoming.party.owner
+    return is_own and (record is not None or incoming.party.profile.owner_from is None)
 
 
 async def hubs_copy(incoming: Incoming, tx: Transaction, key: Key) -> Record | None:

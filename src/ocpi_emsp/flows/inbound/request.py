@@ -166,6 +166,8 @@ class Incoming:
     """What the transaction adds to what the party stores."""
     fresh: list[NewSession] = field(factory=list)
     """New sessions of a transaction of many: their commands are looked for at its end, when all of them are locked."""
+    versioned: set[Owner] | None = None
+    """In a transaction of many: the owners of new tariffs that have versions of tariffs; None elsewhere."""
 
     beside: list[str] = field(factory=list)
     """What of it was stored among the rejections, although it was accepted."""

@@ -14,7 +14,7 @@ Rules of this module (docs/spec-choices.md, when a price begins to hold):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ async def succeed(incoming: Incoming, tx: Transaction, old: Record | None, new: 
 
     Call it where ``new`` is about to be put, and ``old`` is what is stored; ``changed``: its content is another one.
     """
+    if old is None and incoming.versioned is not None and incoming.owner not in incoming.versioned:
+        return _since(new, new.last_updated)
     if old is None:
         return _since(new, await _after_deletion(tx, new.key, new.last_updated, incoming.now))
     if not changed:
@@ -64,6 +66,14 @@ async def succeed(incoming: Incoming, tx: Transaction, old: Record | None, new: 
     await tx.put(_ended(old, begin))
     await _delete_oldest(incoming.context, tx, old)
     return _since(new, begin)
+
+
+async def versioned_owners(tx: Transaction, tariffs: Iterable[Key]) -> set[Owner]:
+    """The owners that have versions of tariffs, of those among whose tariffs some are new. Locks the tariffs before."""
+    new = dict.fromkeys([key[1:3] for key in tariffs if await tx.get(key) is None])
+    queries = (Query(kind=Kind.TARIFF_VERSION, country_code=code, party_id=party_id) for code, party_id in new)
+    found = [await tx.page(evolve(query, limit=1, count=False)) for query in queries]
+    return {owner for owner, page in zip(new, found, strict=True) if page.records}
 
 
 async def end_by_deletion(context: Context, tx: Transaction, record: Record, now: datetime) -> None:

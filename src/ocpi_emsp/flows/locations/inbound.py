@@ -20,7 +20,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import UnknownLocation, UnknownObject
 from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
-from ocpi_emsp.flows.inbound.request import Incoming, Stored
+from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import (
     name_connectors,
@@ -37,6 +37,7 @@ from ocpi_emsp.flows.locations.room import require_evses
 from ocpi_emsp.flows.locations.store import (
     Pushed,
     evse_record,
+    is_unchanged,
     read,
     read_strictly,
     still_left_out,
@@ -104,6 +105,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     pushed = None if incoming.ahead is None else incoming.ahead.find(Pushed, body)
     pushed = pushed or read_strictly(incoming, stored) or read(incoming, body, is_whole=True)
     incoming.require_id("id", pushed.location.id, key.id)
+    if incoming.pulled and is_unchanged(pushed, old, stored):
+        return Stored(Outcome.UNCHANGED, record=old)
     if pushed.repeats:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
     else:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from ocpi_emsp.codec.moments import said_at
-from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, tell_moved
+from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, stays_at_home, tell_moved
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
 from ocpi_emsp.flows.locations.read import assemble, joined
@@ -26,7 +26,7 @@ async def location_at(incoming: Incoming, tx: Transaction, received: bytes = b""
     """
     key = incoming.location_key
     record = await tx.get(key)
-    if record is not None and incoming.owner == incoming.party.owner:  # nearly always
+    if stays_at_home(incoming, record):
         return record
     copy = await hubs_copy(incoming, tx, key)
     if record is None:

@@ -123,6 +123,16 @@ def evse_record(
     return Record(key, document, moment or evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
 
 
+def is_unchanged(pushed: Pushed, old: Record | None, stored: Sequence[Record]) -> bool:
+    """Whether what was received is what is stored, byte for byte."""
+    if old is None or pushed.shell != old.document or pushed.repeats or len(pushed.evses) != len(stored):
+        return False
+    if pushed.location.last_updated > old.last_updated:
+        return False
+    pairs = zip(pushed.evses, stored, strict=True)
+    return all(new is known and known.missing_since is None for new, known in pairs)
+
+
 async def store_location(
     incoming: Incoming,
     tx: Transaction,
@@ -170,7 +180,7 @@ async def store_location(
     if not evses.changed and not differs(old, record):
         return Stored(Outcome.UNCHANGED, record=record)
     if incoming.context.has_receiver(LocationReceived):
-        whole = assemble(record, await tx.children(key))
+        whole = assemble(record, [each for each in evses.known.values() if each.key not in gone])
         await incoming.emit(tx, LocationReceived, key, whole, created=old is None)
     return Stored.over(old)
 
@@ -251,21 +261,23 @@ class _Evses:
         for record in left_out:
             self.latest.append(record.last_updated)
             is_later = record.received_at > location.received_at and said_at(record.document) > moment
-            if (is_undated or not is_later) and await _remove(self.incoming, self.tx, record):
+            removed = None if is_later and not is_undated else await _remove(self.incoming, self.tx, record)
+            if removed is not None:
                 key = record.key
+                self.known[key] = removed
                 self.written.append(key)
                 self.changed.extend([key] if self.incoming.compares(LocationReceived) else [])
 
 
 async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
     """Mark the EVSEs of a location that its CPO does not list any more; how many were not marked yet."""
-    return sum([await _remove(incoming, tx, record) for record in await tx.children(location)])
+    return sum([await _remove(incoming, tx, record) is not None for record in await tx.children(location)])
 
 
-async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
-    """Mark an EVSE that its location does not list as REMOVED and missing; False where it is REMOVED already."""
+async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> Record | None:
+    """Mark an EVSE that its location does not list as REMOVED and missing; None where it is REMOVED already."""
     if incoming.accept(Evse, record.document).status == Status.REMOVED:
-        return False
+        return None
     removed = Record(
         record.key,
         merge_patch(record.document, _REMOVED),
@@ -276,7 +288,7 @@ async def _remove(incoming: Incoming, tx: Transaction, record: Record) -> bool:
     )
     await tx.put(removed)
     await incoming.emit(tx, EvseRemoved, record.key, current(removed), location_id=record.key.parent)
-    return True
+    return removed
 
 
 def merged(old: Record, new: Record, *, in_older: bool = False) -> Record:

@@ -77,7 +77,7 @@ async def patch(incoming: Incoming) -> Response:
 
 
 async def _store(incoming: Incoming, tx: Transaction, old: Record | None, session: Session, new: Record) -> Stored:
-    before = None if old is None else decode(Session, old.document, updated=old.last_updated)
+    before = None if old is None else _before(old, session, new)
     if before is not None and _is_final(before.status, session.status):
         return Stored(Outcome.STALE, f"the session is {before.status}, which is final", old)
     stored = await store_object(incoming, tx, old, new, SessionReceived)
@@ -93,6 +93,11 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
     elif found is not None:
         await link(incoming, tx, found)
     return stored
+
+
+def _before(old: Record, session: Session, new: Record) -> Session:
+    """The session as it is stored, which is not read again where the received one has its bytes."""
+    return session if old.document == new.document else decode(Session, old.document, updated=old.last_updated)
 
 
 def _is_final(before: SessionStatus, after: SessionStatus) -> bool:

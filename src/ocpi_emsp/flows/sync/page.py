@@ -26,13 +26,13 @@ from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 import msgspec
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.codec.patch import identity
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.wrapping import unwrap
+from ocpi_emsp.codec.wrapping import may_be_wrapped, unwrap
 from ocpi_emsp.codec.zones import Zoned, in_zone, zone_finding
 from ocpi_emsp.errors import CannotStore, InvalidObject, NotJson, QuotaExceeded, Refusal
 from ocpi_emsp.findings import Finding
@@ -47,6 +47,7 @@ from ocpi_emsp.flows.inbound.moves import MOVED
 from ocpi_emsp.flows.inbound.quota_reached import report_quota
 from ocpi_emsp.flows.inbound.request import Incoming, NewSession, Outcome, Stored, deviating
 from ocpi_emsp.flows.inbound.stored import received_key
+from ocpi_emsp.flows.inbound.tariff_versions import versioned_owners
 from ocpi_emsp.flows.inbound.twins import REPEATED
 from ocpi_emsp.flows.locations import inbound as locations
 from ocpi_emsp.flows.parties.hub_owners import UNKNOWN_OWNER, Owned, may_write, owner_of, record_owners, said_owner
@@ -56,7 +57,7 @@ from ocpi_emsp.flows.parties.quota import CONFLICTS, Growth, settle_growth
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
 from ocpi_emsp.flows.tariffs import inbound as tariffs
-from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction
+from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction, prefetch
 from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route
 from ocpi_emsp.wire import Request
 
@@ -144,6 +145,7 @@ class Pull:
             leased=page.leased,
             grown=page.grown,
             fresh=page.fresh,
+            versioned=page.versioned,
             pulled=True,
         )
 
@@ -174,11 +176,20 @@ class Page:
     exceeded: list[QuotaExceeded] = field(factory=list)
     """Quotas that held up single objects; what others hold up is not stored, and ends the sync of the module."""
     fresh: list[NewSession] = field(factory=list)
+    versioned: set[Owner] = field(factory=set)
+    """The owners of its new tariffs that have versions of tariffs, where its tariffs are locked."""
 
 
-async def store_page(pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save) -> None:
-    """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises."""
-    listed = [each for chunk in _chunks(documents) for each in await _read(pull, chunk)]
+async def store_page(
+    pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, ids: Sequence[str] | None = None
+) -> None:
+    """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
+
+    ``ids``: those of the objects, empty for one without, where they were read already.
+    """
+    found = ids or [text_at(unwrap(document).document, "id") for document in documents]
+    chunks_of_ids = zip(_chunks(documents), _chunks(found), strict=True)
+    listed = [each for chunk, some in chunks_of_ids for each in await _read(pull, chunk, some)]
     chunks = _chunks(_each_once(pull, listed)) or [[]]
     for number, chunk in enumerate(chunks, start=1):
         last = number == len(chunks)
@@ -194,7 +205,7 @@ def _chunks(listed: Sequence[T]) -> list[Sequence[T]]:
     return [listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK)]
 
 
-@frozen
+@define  # one is made for each object, and attrs takes several times as long for a frozen one
 class _Listed:
     """An object as it was listed, and how it is read: with its zone, for its owner."""
 
@@ -204,16 +215,15 @@ class _Listed:
     owned: Owned
     object_id: str
     """Empty where it has none."""
+    key: Key
     twins: tuple[_Listed, ...] = ()
     """The other objects of the page with this id, the one that counts least first."""
 
 
-async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
+async def _read(pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str]) -> list[_Listed]:
     """The objects with their zone and owner. What is looked at for the owner is not locked: it may be much."""
     zone = pull.party.profile.time_zone
-    unwrapped = [unwrap(document) for document in documents]
-    pull.tally.note(*{each.note for each in unwrapped if each.around}.difference(pull.tally.notes))
-    received = [each.document for each in unwrapped]
+    received = [_unwrapped(pull, bytes(document)) for document in documents]
     zoned = [in_zone(document, zone) for document in received]
     if any(each.added for each in zoned):
         note = f"timestamps without a zone designator were read in {zone}"
@@ -225,8 +235,18 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw]) -> list[_Listed]:
     names_owners = profile.is_hub or profile.owner_from is not None
     owned = await _owned(pull, zoned) if names_owners else [Owned(pull.owner)] * len(zoned)
     pulls = [pull if each.owner == pull.owner else evolve(pull, of=each.owner) for each in owned]
-    ids = [text_at(each.document, "id") for each in zoned]
-    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, strict=True)]
+    keys = [received_key(pull.source.kind, each.owner, found) for each, found in zip(owned, ids, strict=True)]
+    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, keys, strict=True)]
+
+
+def _unwrapped(pull: Pull, document: bytes) -> bytes:
+    """The object; what was around it is noted once."""
+    if not may_be_wrapped(document):
+        return document
+    unwrapped = unwrap(document)
+    if unwrapped.around:
+        pull.tally.note(*{unwrapped.note}.difference(pull.tally.notes))
+    return unwrapped.document
 
 
 def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
@@ -234,7 +254,7 @@ def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
     groups = dict[Key, list[_Listed]]()
     for each in listed if len({each.object_id for each in listed}) < len(listed) else ():
         if each.object_id:
-            groups.setdefault(each.pull.key(each.object_id), []).append(each)
+            groups.setdefault(each.key, []).append(each)
     counting = dict[Key, _Listed]()
     for key, group in groups.items():
         *twins, last = sorted(group, key=lambda each: said_at(each.zoned.document))
@@ -243,7 +263,7 @@ def _each_once(pull: Pull, listed: list[_Listed]) -> list[_Listed]:
             counting[key] = evolve(last, twins=tuple(twins))
     if not counting or pull.source.kind == Kind.CDR:
         return listed
-    others = [each for each in listed if not each.object_id or each.pull.key(each.object_id) not in counting]
+    others = [each for each in listed if not each.object_id or each.key not in counting]
     return [*others, *counting.values()]
 
 
@@ -283,10 +303,24 @@ async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, *,
     page = Page(url, pull.context.clock.now())
     async with pull.context.store.transaction() as tx:
         await save(tx, last)
+        await _lock(pull, listed, tx, page)
         for each in listed:
-            page.results.extend(await _take_one(each, tx, page))
+            if each.twins:
+                page.results.extend(await _take_one(each, tx, page))
+            else:
+                page.results.append(await _take(each, tx, page))
         await link_fresh(pull.incoming(b"", "", page), tx)
     await after_commit(pull, page)
+
+
+async def _lock(pull: Pull, listed: Sequence[_Listed], tx: Transaction, page: Page) -> None:
+    """Lock the objects at once, those of their owners before the copies that are stored as the connection's own."""
+    own = pull.party.owner
+    keys = dict.fromkeys([each.key for each in listed if each.object_id])
+    copies = (key._replace(country_code=own[0], party_id=own[1]) for key in keys if key[1:3] != own)
+    await prefetch(tx, list(dict.fromkeys([*keys, *copies])), children=pull.source.kind == Kind.LOCATION)
+    if pull.source.kind == Kind.TARIFF:
+        page.versioned.update(await versioned_owners(tx, keys))
 
 
 async def _store_alone(pull: Pull, listed: _Listed, url: str, save: Save) -> None:
@@ -350,10 +384,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
     pull, document = listed.pull, listed.zoned.document
     try:
         object_id = listed.object_id or identity(document, "id")
-        incoming = pull.incoming(document, object_id, page)
-        if listed.zoned.added:
-            incoming.deviations.append(zone_finding(listed.zoned.added, pull.party.profile.time_zone or ""))
-        incoming.deviations.extend(listed.owned.findings)
+        incoming = _incoming(listed, object_id, page)
         said = said_owner(document)
         if said is not None and said != pull.owner and not listed.owned.is_read:
             message = f"it belongs to {'-'.join(said)}, but was listed by {pull.party}"
@@ -361,9 +392,10 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
         stored = await pull.source.store(incoming, tx)
         if stored.outcome is Outcome.CONFLICT:
             raise cdrs.conflict(document)
-        page.found.extend(incoming.deviations)
-        page.notes.extend(f"{_named(listed)}: {each.message}" for each in incoming.noted)
-        page.folded.extend((each.rule, f"{_named(listed)}: {each.message}") for each in incoming.counted)
+        if incoming.deviations:
+            page.found.extend(incoming.deviations)
+            page.notes.extend(f"{_named(listed)}: {each.message}" for each in incoming.noted)
+            page.folded.extend((each.rule, f"{_named(listed)}: {each.message}") for each in incoming.counted)
     except CannotStore:
         raise
     except QuotaExceeded as error:
@@ -378,10 +410,20 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
     return stored
 
 
+def _incoming(listed: _Listed, object_id: str, page: Page) -> Incoming:
+    """The object as if it had been pushed, with what deviates in its times and its owner."""
+    incoming = listed.pull.incoming(listed.zoned.document, object_id, page)
+    if listed.zoned.added:
+        time_zone = listed.pull.party.profile.time_zone or ""
+        incoming.deviations.append(zone_finding(listed.zoned.added, time_zone))
+    incoming.deviations.extend(listed.owned.findings)
+    return incoming
+
+
 async def _mark_listed(pull: Pull, tx: Transaction, record: Record | None, now: datetime) -> None:
     """Record that the CPO still lists this object."""
     if record is not None and (record.missing_since is not None or (pull.full and record.received_at != now)):
-        await tx.put(evolve(record, received_at=now, missing_since=None, missed=0))
+        await tx.put(record.listed(now))
 
 
 async def _reject(listed: _Listed, tx: Transaction, page: Page, error: Refusal) -> RejectedObject:
@@ -393,5 +435,5 @@ async def _reject(listed: _Listed, tx: Transaction, page: Page, error: Refusal) 
     rejection = pull.rejection(document, object_id, page, error, f"pulled-{digest.hexdigest()[:40]}")
     await append_newest(pull.context, tx, rejection)
     if object_id:
-        await _mark_listed(pull, tx, await tx.get(pull.key(object_id)), page.now)
+        await _mark_listed(pull, tx, await tx.get(listed.key), page.now)
     return RejectedObject(id=object_id, url=page.url, message=error.message, findings=tuple(error.findings))

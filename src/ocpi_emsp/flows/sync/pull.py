@@ -10,7 +10,7 @@ Rules of this module (transport_and_format.md, pagination and offline behaviour)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -76,6 +76,8 @@ class _Work:
     """The window is one that an earlier sync did not finish."""
     is_resumed: bool
     """The next page is one that an earlier sync was to ask for."""
+    requests: Sequence[resync.ResyncRequest]
+    """What was requested of the module when the window was opened."""
     on_progress: OnProgress
     stop: Stop
     problem: str = ""
@@ -176,6 +178,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
         is_saved=not leaves_gap,
         continues=continues,
         is_resumed=window.next is not None,
+        requests=resync_requests,
         on_progress=on_progress,
         stop=stop,
     )
@@ -211,7 +214,7 @@ def _after(work: _Work, page: ListPage) -> Window | None:
         next=page.following,
         total=page.total,
         listed=page.listed,
-        unnamed=window.unnamed + page.unnamed,
+        unnamed=window.unnamed + page.ids.count(""),
         uncounted=window.uncounted or page.is_uncounted,
         behind=max(window.behind, _behind(page.answered_at, page.date)),
     )
@@ -334,7 +337,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
     async def save(tx: Transaction, last: bool) -> None:
         await work.save(tx, following if last else work.window)
 
-    await store_page(work.pull, page.documents, page.url, save)
+    await store_page(work.pull, page.documents, page.url, save, page.ids)
 
 
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
@@ -370,9 +373,7 @@ def _is_elsewhere(work: _Work) -> bool:
 async def _pull_requested(work: _Work) -> None:
     """Pull the requested locations one by one; the request of one that fails stays, and holds up no list."""
     route = outgoing("locations.get_location")
-    async with work.context.store.transaction(read_only=True) as tx:
-        requests = await resync.resync_requests(tx, work.pull.party.owner, "locations")
-    for request in filter(lambda each: each.id, requests):
+    for request in filter(lambda each: each.id, work.requests):
         try:
             envelope = await call(work.context, work.pull.party, route, params={"location_id": request.id})
             documents = [msgspec.Raw(bytes(envelope.data))]
