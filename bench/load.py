@@ -7,6 +7,7 @@ Rules of this module:
 - a round is a server of each side, one after the other, and in each of them every operation: a second to warm up, then
   so many seconds of 8 connections, each one request after the other; everything ends then;
 - a ratio is that of two neighbouring runs, and the median over the rounds; both sides get the same requests;
+- the processor time of the server for a request is what a busy machine does not change;
 - every answer is looked at: what is no success is an error, and the exit status is 1;
 - server, database and sender share the machine: the ratios are for comparisons, the rates for this machine alone.
 """
@@ -40,10 +41,12 @@ _PACKAGES = ("ocpi-emsp", "uvicorn", "uvloop", "httptools", "h11", "starlette", 
 
 @frozen
 class Measured:
-    """A run of an operation against a server, and the server's memory after it, in MiB."""
+    """A run of an operation against a server, the server's memory after it, in MiB, and its processor time for a
+    request, in microseconds."""
 
     sent: Sent
     memory: float
+    processor: float
 
 
 @frozen
@@ -74,7 +77,8 @@ class Row:
         what = NAMES[self.store] + (f", {self.side}" if self.side != "ours" else "")
         numbers = f"{both('per_second', ',.0f')} | {self.ratio:.2f} | {both('p50', '.2f')} | {both('p99', '.1f')}"
         memory = " / ".join(f"{max(each.memory for each in side):.0f}" for side in (self.ours, self.hand))
-        return f"| {what} | {operation(self.case).title} | {numbers} | {self.errors} | {memory} |"
+        processor = " / ".join(f"{median(each.processor for each in side):,.0f}" for side in (self.ours, self.hand))
+        return f"| {what} | {operation(self.case).title} | {numbers} | {processor} | {self.errors} | {memory} |"
 
 
 def _of(side: Sequence[Measured], name: str) -> float:
@@ -99,9 +103,12 @@ class Run:
             for case, each in self.operations.items():
                 templates = each.write(self.folder / f"{case}.requests")
                 self._send(server.port, templates, 1)
+                before = server.processor
                 sent = self._send(server.port, templates, self.seconds)
-                self.seen.setdefault((store, case, side), []).append(Measured(sent, server.memory))
-                print(f"  {store} {case} {side}: {sent.per_second:,.0f}/s", file=sys.stderr, flush=True)
+                taken = (server.processor - before) / max(sent.requests, 1) * 1e6
+                self.seen.setdefault((store, case, side), []).append(Measured(sent, server.memory, taken))
+                said = f"  {store} {case} {side}: {sent.per_second:,.0f}/s, {taken:,.0f} µs of the processor"
+                print(said, file=sys.stderr, flush=True)
                 if sent.errors:
                     print(f"  {sent.errors} errors, for example {sent.sample}", file=sys.stderr, flush=True)
 
@@ -161,14 +168,15 @@ def table(arguments: Sequence[str] = ()) -> list[str]:
         f"{asked.connections} connections, each one request after the other, sent by {load_senders.NAME}. Sender, "
         f"server and database share {os.cpu_count()} cores. {LOCATIONS:,} locations of 2 EVSEs and {TOKENS:,} tokens "
         f"are stored; PostgreSQL with fsync and synchronous_commit, SQLite with synchronous = FULL. Bodies in bytes: "
-        f"{sizes}. By hand is bench/hand_app.py. Each pair is ours / by hand. Targets: 0.5 of the requests per second "
+        f"{sizes}. By hand is bench/hand_app.py. Each pair is ours / by hand; processor time is "
+        "the server's own for a request, without the database's. Targets: 0.5 of the requests per second "
         "(authorize 0.4), and at most three times the p99.",
         "",
         f"Python {platform.python_version()}, {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}; {packages}, libpq "
         f"{server // 10000}, SQLite {sqlite3.sqlite_version}.",
         "",
-        "| store | operation | requests per second | ratio | p50, ms | p99, ms | errors | memory, MiB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| store | operation | requests per second | ratio | p50, ms | p99, ms | CPU, µs | errors | memory, MiB |",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(str, rows),
     ]
     print("\n".join(lines), flush=True)

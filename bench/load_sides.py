@@ -4,7 +4,8 @@ Rules of this module:
 - both sides run under the same uvicorn, with uvloop and httptools where they are installed, without a log of requests;
 - PostgreSQL is a private one with the settings that matter as the server ships them: nothing is faster than in
   production because the tests have it so; SQLite files are on the disk of the temporary folder;
-- memory is what all processes of a server have to themselves (/proc, Linux; 0 elsewhere).
+- memory is what all processes of a server have to themselves, processor time what they took; not those of PostgreSQL
+  (/proc, Linux; 0 elsewhere).
 """
 
 from __future__ import annotations
@@ -99,7 +100,12 @@ class Server:
     @property
     def memory(self) -> float:
         """MiB of all its processes."""
-        return _memory(self.process.pid)
+        return sum(map(_memory, _processes(self.process.pid)))
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time that all its processes took."""
+        return sum(map(_processor, _processes(self.process.pid)))
 
 
 def _line(side: str, url: str, port: int, workers: int) -> tuple[list[str], Mapping[str, str]]:
@@ -163,10 +169,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def _processes(first: int) -> Iterator[int]:
+    yield first
+    with suppress(OSError):
+        for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
+            yield from _processes(int(child))
+
+
 def _memory(process: int) -> float:
     with suppress(OSError):
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        own = sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
-        return own + sum(_memory(int(child)) for child in children)
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+    return 0.0
+
+
+def _processor(process: int) -> float:
+    with suppress(OSError):
+        user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return 0.0

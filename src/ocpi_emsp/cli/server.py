@@ -1,7 +1,7 @@
 """An ASGI application under uvicorn, on a socket that is bound first: the port is known before anything is served.
 
 Needs the extra ``server``: commands import this module when they run. uvloop and httptools are part of it where they
-exist, and are used where they are installed: they take half of the time that a small request needs otherwise.
+exist, and are used where they are installed: a small request takes four sevenths of the processor time then.
 """
 
 from __future__ import annotations
