@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,8 @@ from ocpi_emsp.flows.core import known
 from ocpi_emsp.flows.core.known import Known
 from ocpi_emsp.ports import AnyStore, Key, Kind
 from ocpi_emsp.storage import MemoryStore
+from ocpi_emsp.testing.cpo import samples
+from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request, to_base64
 from our_emsp import CPO_TOKEN, FakeClock, make_emsp, register
 from scripted_cpo import ScriptedCpo, clients
@@ -26,6 +30,23 @@ class Counting(MemoryStore):
     def transaction(self, *, read_only: bool = False) -> Any:
         self.count += 1
         return super().transaction(read_only=read_only)
+
+
+class Racing(MemoryStore):
+    """Has something done right after the next transaction, before its reader goes on."""
+
+    then: Callable[[], object] | None = None
+
+    @asynccontextmanager
+    async def _followed(self, inner: Any) -> AsyncIterator[Any]:
+        async with inner as tx:
+            yield tx
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+
+    def transaction(self, *, read_only: bool = False) -> Any:
+        return self._followed(super().transaction(read_only=read_only))
 
 
 def serving(**settings: Any) -> Emsp:
@@ -51,6 +72,29 @@ def test_a_known_caller_opens_no_transaction(presented: Any) -> None:
     before = store.count
     assert [asked(emsp, token) for _ in range(3)] == [200] * 3
     assert store.count == before + 1
+
+
+def test_what_ends_while_it_is_read_is_not_remembered() -> None:
+    store = Racing()
+    emsp = serving(store=store)
+    token = register(emsp)
+    assert asked(emsp, token, "2.1.1/credentials") == 200
+    store.then = lambda: emsp.partner("NL-TNM").unregister(tell=False)
+    assert [asked(emsp, token, "2.1.1/credentials") for _ in range(2)] == [200, 401]
+
+
+def test_an_owner_that_registers_while_it_is_looked_for_is_not_remembered() -> None:
+    store = Racing()
+    emsp = serving(store=store)
+    token, path = register(emsp), "2.1.1/sessions/DE/ABC/1"
+    emsp.partner("NL-TNM").set_profile(allowed_parties=["DE-ABC"])
+    body = encode(samples.session("1"))
+    put = Request("PUT", f"/{path}", headers={"authorization": f"Token {token}"}, body=body)
+    assert emsp.handle(put).status == 201
+    emsp.partner("NL-TNM").set_profile(page_limit=10)  # what was read before is old
+    assert asked(emsp, token) == 200
+    store.then = lambda: register(emsp, "DE", "ABC")
+    assert [emsp.handle(put).status for _ in range(2)] == [200, 404]
 
 
 def test_an_unknown_token_is_looked_up_each_time() -> None:
