@@ -207,7 +207,7 @@ class LiftedStore:
                 yield tx
 
 
-_OPTIONAL = frozenset({"prefetch", "due"})
+_OPTIONAL = frozenset({"prefetch", "due", "documents"})
 """Methods of a transaction that a store need not have."""
 
 

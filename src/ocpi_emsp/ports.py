@@ -15,6 +15,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from attrs import evolve
+
 from ocpi_emsp.records import (
     AUTHORIZATION as AUTHORIZATION,
     DEAD as DEAD,
@@ -36,6 +38,7 @@ from ocpi_emsp.records import (
     SYNC as SYNC,
     TOPICS as TOPICS,
     UPKEEP as UPKEEP,
+    Documents as Documents,
     DueQuery as DueQuery,
     Entry as Entry,
     Key as Key,
@@ -131,6 +134,22 @@ async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = F
 def is_joined(tx: Transaction) -> bool:
     """Return True for a part of the host's transaction: it may be rolled back, so no event is delivered yet."""
     return getattr(tx, "joined", False) is True  # a wrapper may give anything for a name that it does not know
+
+
+async def read_documents(tx: Transaction, query: Query) -> Documents:
+    """The documents of a page; by the method ``documents`` of a transaction, where it has one.
+
+    It returns the same as this function makes of a page with one record more, and costs less.
+    """
+    read = getattr(tx, "documents", None)
+    if read is not None:
+        found: Documents = await read(query)
+        return found
+    page = await tx.page(evolve(query, limit=query.limit + 1))
+    records = page.records[: query.limit]
+    last = records[-1].sequence if records else 0
+    joined = b",".join(record.document for record in records)
+    return Documents(joined, last, len(page.records) > query.limit, page.total)
 
 
 ReadDue: TypeAlias = Callable[[DueQuery], Awaitable[Sequence[Entry]]]

@@ -192,6 +192,20 @@ class Page:
     total: int
 
 
+@frozen
+class Documents:
+    """The documents of a page, and nothing else of its records."""
+
+    joined: bytes
+    """JSON texts, byte for byte as they are stored, with a comma between each two."""
+    last: int
+    """The sequence of the last one; 0 where there is none."""
+    more: bool
+    """Whether others follow."""
+    total: int
+    """How many match the query in all; 0 where it does not count."""
+
+
 EVENT: Final = "event"
 """Events for listeners in this process."""
 RELAY: Final = "relay"

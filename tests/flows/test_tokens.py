@@ -64,7 +64,7 @@ def test_a_list_without_parameters_is_bounded_by_the_default_limit() -> None:
     answer = cpo.push("GET", "tokens")
     assert listed(answer) == ["T0", "T1", "T2"]
     assert answer.headers["x-limit"] == "3"
-    assert parse_qs(next_query(answer) or "").keys() == {"offset", "limit", "after"}
+    assert parse_qs(next_query(answer) or "").keys() == {"offset", "limit", "after", "total"}
     assert next_query(answer, "offset", "limit") == "offset=3&limit=3"
 
 
@@ -132,6 +132,18 @@ def test_a_link_skips_nothing_where_a_token_leaves_the_window_and_an_offset_coun
     assert listed(cpo.push("GET", "tokens", query=f"{window}&offset=2")) == ["T3"]
 
 
+def test_what_matches_is_counted_for_the_first_and_the_last_page_of_a_list() -> None:
+    cpo = peer()
+    fill(cpo, 5)
+    first = cpo.push("GET", "tokens", query="date_from=2024-05-01T00:01:00Z&limit=2")
+    assert next_query(first, "total") == "total=4"
+    cpo.emsp.tokens.put(token("NEW", minute=9))
+    second = cpo.push("GET", "tokens", query=next_query(first) or "")
+    third = cpo.push("GET", "tokens", query=next_query(second) or "")
+    assert [listed(each) for each in (first, second, third)] == [["T1", "T2"], ["T3", "T4"], ["NEW"]]
+    assert [each.headers["x-total-count"] for each in (first, second, third)] == ["4", "4", "5"]
+
+
 WINDOW_ENDS = NOW + timedelta(minutes=30)
 uids = st.sampled_from([f"T{number}" for number in range(8)])
 changes = st.lists(
@@ -185,6 +197,7 @@ def change_token(cpo: Peer, change: str, uid: str, minute: int) -> Token | None:
         ("after=", ["/after"]),
         ("after=-1", ["/after"]),
         ("after=1;DROP", ["/after"]),
+        ("after=1&total=many", ["/total"]),
         ("limit=x&after=x", ["/limit", "/after"]),
     ],
 )

@@ -146,7 +146,7 @@ def test_what_has_a_body_says_which(document: dict[str, Any]) -> None:
 
 def test_the_query_of_a_list_and_of_an_authorization(document: dict[str, Any]) -> None:
     listed = document["paths"]["/2.1.1/tokens"]["get"]["parameters"]
-    assert [each.get("name") for each in listed[:-2]] == ["date_from", "date_to", "offset", "limit", "after"]
+    assert [each.get("name") for each in listed[:-2]] == ["date_from", "date_to", "offset", "limit", "after", "total"]
     asked = document["paths"]["/2.1.1/tokens/{token_uid}/authorize"]["post"]
     assert [each.get("name") for each in asked["parameters"][:-2]] == ["token_uid", "type"]
     assert asked["requestBody"]["required"] is False

@@ -201,6 +201,7 @@ def _query_parameters(route: Route, limits: HttpLimits) -> list[Schema]:
         _query("offset", "The place of the first object of the page.", {**_WHOLE, "default": 0}),
         _query("limit", f"How many objects the page has, {limits.max_page_size} at most.", size),
         _query("after", "Of a next link: the last object of the page before.", _WHOLE),
+        _query("total", "Of a next link: how many objects there were when the list began.", _WHOLE),
     ]
 
 

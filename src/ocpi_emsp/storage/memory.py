@@ -16,7 +16,7 @@ from itertools import count
 from types import TracebackType
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, DueQuery, Entry, Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.charges import Charge, charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
@@ -185,6 +185,9 @@ class _MemoryTransaction:
     ) -> Sequence[Entry]:
         key = owned(key) if key else None
         return self._store._journal.entries(topic, key, limit, _in_upper_case(owner), after)
+
+    async def due(self, query: DueQuery) -> Sequence[Entry]:
+        return self._store._journal.due(query)
 
     async def settle(self, entry_id: str) -> None:
         self._journal(entry_id, None)

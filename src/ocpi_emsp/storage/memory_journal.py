@@ -7,13 +7,15 @@ the details of an entry have to be written as JSON for it, and of most topics no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from heapq import merge
 from itertools import islice
 from operator import attrgetter
 from typing import TypeVar
 
 from attrs import define
 
-from ocpi_emsp.ports import TOPICS, Entry, Key, Owner, Usage
+from ocpi_emsp.ports import PARKED, TOPICS, DueQuery, Entry, Key, Owner, Usage
 from ocpi_emsp.storage.ordered import Ordered
 
 _Name = TypeVar("_Name")
@@ -33,13 +35,28 @@ class _Row:
 _by_sequence: Callable[[_Row], int] = attrgetter("sequence")
 
 
-class _Topic:
-    """The entries of a topic, oldest first: all, of each owner, of each object."""
+def _by_due(row: _Row) -> tuple[datetime | None, int]:
+    return row.entry.due, row.sequence
 
-    __slots__ = ("all", "keys", "owners", "usage")
+
+def _after(query: DueQuery, rows: Iterable[_Row]) -> list[_Row]:
+    """The rows after a sequence, oldest first."""
+    return sorted((row for row in rows if row.sequence > query.after), key=_by_sequence)
+
+
+_BEHIND_ALL = 10**18
+"""A sequence that no entry has."""
+
+
+class _Topic:
+    """The entries of a topic, oldest first: all, of each owner, of each object; and by their ``due``."""
+
+    __slots__ = ("all", "keys", "owners", "timed", "untimed", "usage")
 
     def __init__(self) -> None:
         self.all = Ordered(_by_sequence)
+        self.untimed = Ordered(_by_sequence)
+        self.timed = Ordered(_by_due)
         self.owners: dict[Owner, Ordered[_Row]] = {}
         self.keys: dict[Key, Ordered[_Row]] = {}
         self.usage: dict[Owner, Usage] | None = None
@@ -51,8 +68,23 @@ class _Topic:
             return self.keys.get(key)
         return self.all if owner is None else self.owners.get(owner)
 
+    def by_due(self, entry: Entry) -> Ordered[_Row]:
+        """Where an entry stands by its ``due``."""
+        return self.untimed if entry.due is None else self.timed
+
+    def due(self, query: DueQuery) -> Iterable[_Row]:
+        """The rows that may be dealt with now, oldest first."""
+        behind, beyond = (self.timed.place((moment, _BEHIND_ALL)) for moment in (query.at, query.beyond))
+        return merge(
+            self.untimed.between(self.untimed.place(query.after + 1), len(self.untimed)),
+            _after(query, self.timed.between(0, behind)),
+            _after(query, self.timed.between(beyond, self.timed.place((PARKED, 0)))),
+            key=_by_sequence,
+        )
+
     def add(self, row: _Row) -> None:
         self.all.add(row)
+        self.by_due(row.entry).add(row)
         _insert(self.owners, row.owner, row)
         if row.entry.key is not None:
             _insert(self.keys, row.entry.key, row)
@@ -60,6 +92,7 @@ class _Topic:
 
     def remove(self, row: _Row) -> None:
         self.all.remove(row)
+        self.by_due(row.entry).remove(row)
         _delete(self.owners, row.owner, row)
         if row.entry.key is not None:
             _delete(self.keys, row.entry.key, row)
@@ -84,6 +117,11 @@ class Journal:
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
         self._topics = {topic: _Topic() for topic in TOPICS}
+
+    def due(self, query: DueQuery) -> list[Entry]:
+        """See :func:`ocpi_emsp.ports.due_reader`."""
+        wanted = (row.entry for row in self._topics[query.topic].due(query) if row.entry.name not in query.not_named)
+        return list(islice(wanted, query.limit))
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -118,7 +156,9 @@ class Journal:
             if entry is not None and _is_in_one_place(old, entry) and row.owner == owner_of(entry):
                 topic = self._topics[entry.topic]
                 topic.count(row, -1)
+                topic.by_due(old).remove(row)
                 row.entry, row.size = entry, None
+                topic.by_due(entry).add(row)
                 topic.count(row, 1)
                 return
             self._topics[old.topic].remove(row)

@@ -5,7 +5,8 @@ Rules of this module (transport_and_format.md, pagination):
 - a limit over the cap is clamped and X-Limit says so; a parameter that cannot be read is a finding (2001);
 - the next link keeps the filters of the request;
 - our own next link also names the last object of the page (``after``): the next page neither skips nor repeats one,
-  whatever changed meanwhile. A partner that counts offsets is served by offset.
+  whatever changed meanwhile. It carries the number of all (``total``), so that not every page counts them: a partner
+  that changes it deceives itself alone, so it is not signed. A partner that counts offsets is served by offset.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class PageRequest:
     limit: int | None = None
     after: int | None = None
     """Of our own lists: the sequence of the last object that was given; where it is there, ``offset`` only counts."""
+    total: int | None = None
+    """Of our own lists: how many objects there were when the list began."""
 
     def query(self) -> dict[str, str]:
         """The URL parameters, those that are not the default."""
@@ -50,6 +53,7 @@ class PageRequest:
             "offset": str(self.offset) if self.offset else None,
             "limit": str(self.limit) if self.limit is not None else None,
             "after": str(self.after) if self.after is not None else None,
+            "total": str(self.total) if self.total is not None else None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -64,6 +68,7 @@ def read_page_request(query: str, *, default: int, cap: int) -> PageRequest:
         offset=_number(given, "offset", 0, 0, findings),
         limit=min(cap, _number(given, "limit", default, 1, findings)),
         after=_number(given, "after", 0, 0, findings) if "after" in given else None,
+        total=_number(given, "total", 0, 0, findings) if "total" in given else None,
     )
     if findings:
         raise InvalidParameter("invalid query parameter", findings=findings)
@@ -100,9 +105,9 @@ def _finding(name: str, message: str) -> Finding:
     return Finding(pointer=f"/{name}", rule="parameter", severity=Severity.ERROR, message=message, clause=_CLAUSE)
 
 
-def link_next(url: str, page: PageRequest, limit: int, *, after: int | None = None) -> str:
+def link_next(url: str, page: PageRequest, limit: int, *, after: int | None = None, total: int | None = None) -> str:
     """The Link header of a page that is not the last; ``url`` is the list's own, ``after`` the last one's sequence."""
-    following = evolve(page, offset=page.offset + limit, limit=limit, after=after)
+    following = evolve(page, offset=page.offset + limit, limit=limit, after=after, total=total)
     return f'<{url}?{urlencode(following.query(), safe=":")}>; rel="next"'
 
 

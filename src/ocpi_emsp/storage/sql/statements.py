@@ -117,9 +117,10 @@ class ObjectStatements:
         whole = all(getattr(query, name) is None for name in _FILTERS[2:]) and query.after == 0
         return self.place is not None and whole and None not in (query.country_code, query.party_id)
 
-    def page(self, query: Query) -> tuple[Prepared, Prepared]:
-        """The records of a page, and how many there are in all."""
+    def page(self, query: Query, *, documents: bool = False) -> tuple[Prepared, Prepared]:
+        """The records of a page, or their documents alone, and how many there are in all."""
         shape = (
+            documents,
             *(getattr(query, name) is not None for name in _FILTERS),
             bool(query.offset),
             self.by_place(query),
@@ -127,6 +128,8 @@ class ObjectStatements:
         )
         if shape not in self._pages:
             records, total = _page(self, query)
+            if documents:
+                records = records.with_only_columns(self.table.c.received, self.table.c.sequence)
             self._pages[shape] = Prepared(records, self.dialect), Prepared(total, self.dialect)
         return self._pages[shape]
 

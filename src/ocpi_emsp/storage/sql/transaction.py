@@ -22,7 +22,21 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.ports import NAMES, PARKED, PARTY_KINDS, DueQuery, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import (
+    NAMES,
+    PARKED,
+    PARTY_KINDS,
+    Documents,
+    DueQuery,
+    Entry,
+    Key,
+    Kind,
+    Owner,
+    Page,
+    Query,
+    Record,
+    Usage,
+)
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
 from ocpi_emsp.storage.sql.engine import refused, translation
@@ -180,6 +194,24 @@ class SqlTransaction:
         if not statements.by_place(query) and query.offset == 0 and 0 < len(found) < query.limit:
             return Page(found, len(found))
         return Page(found, self._do(total.rows, values)[0].total)
+
+    def documents(self, query: Query) -> Documents:
+        """The documents of a page, the oldest first; not those of parties, which are sealed."""
+        if query.kind == Kind.PARTY:
+            raise refused("what parties are is sealed: read the records")
+        if any(key.kind == query.kind for key in self._pending):
+            self.flush()
+        statements = self._shared.objects[query.kind]
+        documents, total = statements.page(query, documents=True)
+        values = _page_values(query)
+        rows = self._do(documents.rows, {**values, "limit": query.limit + 1})
+        more, rows = len(rows) > query.limit, rows[: query.limit]
+        joined, last = ",".join([row.received for row in rows]).encode(), rows[-1].sequence if rows else 0
+        if not query.count:
+            return Documents(joined, last, more, 0)
+        if query.offset == 0 and rows and not more and not query.after:
+            return Documents(joined, last, more, len(rows))
+        return Documents(joined, last, more, self._do(total.rows, values)[0].total)
 
     def flush(self) -> None:
         """Send what was put."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from ocpi_emsp.ports import AnyStore, Key, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import AnyStore, Documents, Key, Kind, Query, Record, Transaction, read_documents
 from ocpi_emsp.testing.contract.tools import BASE, LOCATION, ContractTools, evse, ids, record, session, token
 
 
@@ -17,8 +19,40 @@ def received(record: Record, second: float) -> Record:
     return evolve(record, received_at=BASE + timedelta(seconds=second))
 
 
+def _joined(records: Sequence[Record], limit: int, total: int) -> Documents:
+    """The documents of the first of these records."""
+    given = records[:limit]
+    last = given[-1].sequence if given else 0
+    return Documents(b",".join(each.document for each in given), last, len(records) > limit, total)
+
+
 class PageRules(ContractTools):
     """Records of one kind, page by page."""
+
+    def test_the_documents_of_a_page_are_those_of_its_records(self, store: AnyStore) -> None:
+        """A store that gives them joined gives the same bytes, and says where they end and whether others follow."""
+        documents = [f'{{"n": {number}, "text": "\u00fc,\\\\"}}'.encode() for number in range(4)]
+        self.put(store, *(evolve(token(f"T{n}", minute=n), document=each) for n, each in enumerate(documents)))
+        self.put(store, token("OTHER", party_id="ABC"))
+        whole = Query(kind=Kind.TOKEN, country_code="it", party_id="BEC")
+        window = evolve(whole, date_from=BASE + timedelta(minutes=1))
+
+        async def compare(tx: Transaction) -> None:
+            for query in (whole, window, evolve(window, date_to=BASE), evolve(whole, country_code="XX")):
+                records = (await tx.page(query)).records
+                for limit, offset in product((1, 2, 4, 5), (0, 2, 9)):
+                    asked = evolve(query, limit=limit, offset=offset)
+                    assert await read_documents(tx, asked) == _joined(records[offset:], limit, len(records))
+                for number, each in enumerate(records):
+                    asked = evolve(query, after=each.sequence, limit=2, count=False)
+                    assert await read_documents(tx, asked) == _joined(records[number + 1 :], 2, 0)
+
+        async def change(tx: Transaction) -> Documents:
+            await tx.put(token("NEW", minute=9))
+            return await read_documents(tx, evolve(window, limit=9))
+
+        self.run(store, compare)
+        assert self.run(store, change).joined == b",".join([*documents[1:], b"{}"]), "its own changes count"
 
     def test_a_page_has_one_kind_oldest_first_and_the_total(self, store: AnyStore) -> None:
         self.put(store, session("S3", 1), record(), session("S1", 9), evse("E1"), session("S2", 5))
