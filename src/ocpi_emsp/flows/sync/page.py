@@ -233,7 +233,7 @@ async def _read(pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str]
         note = f"a {kind} has no {profile.owner_from}: whose it is, is looked for as without owner_from"
         pull.tally.note(*{note}.difference(pull.tally.notes))
     names_owners = profile.is_hub or profile.owner_from is not None
-    owned = await _owned(pull, zoned) if names_owners else [Owned(pull.owner)] * len(zoned)
+    owned = await _owned(pull, zoned, ids) if names_owners else [Owned(pull.owner)] * len(zoned)
     pulls = [pull if each.owner == pull.owner else evolve(pull, of=each.owner) for each in owned]
     keys = [received_key(pull.source.kind, each.owner, found) for each, found in zip(owned, ids, strict=True)]
     return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, keys, strict=True)]
@@ -283,10 +283,12 @@ def _differs(one: _Listed, other: _Listed) -> bool:
     return not same_content(one.received, other.received, one.pull.source.kind)
 
 
-async def _owned(pull: Pull, zoned: Sequence[Zoned]) -> list[Owned]:
+async def _owned(pull: Pull, zoned: Sequence[Zoned], ids: Sequence[str]) -> list[Owned]:
     """The owner of each object of a hub: the one that it was requested of, unless it names another."""
     context, party, found = pull.context, pull.party, list[Owned]()
     async with context.store.transaction(read_only=True) as tx:
+        own = [received_key(pull.source.kind, party.owner, object_id) for object_id in ids if object_id]
+        await prefetch(tx, list(dict.fromkeys(own)))
         for each in zoned:
             owned = await owner_of(context, tx, party, pull.source.kind, each.document)
             requested = pull.requested.get(text_at(each.document, "id"))
