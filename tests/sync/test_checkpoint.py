@@ -152,11 +152,12 @@ def test_a_continued_window_is_followed_by_what_changed_since() -> None:
 def test_a_sync_that_was_asked_to_stop_ends_after_the_page_in_hand() -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(n) for n in range(25)]
-        report = pair.sync(stop=lambda: len(pair.cpo.asked) >= 2)
+        pages = list[object]()
+        report = pair.sync(watch=pages.append, stop=lambda: len(pages) >= 2)
         assert report.module("locations").ended is SyncEnded.STOPPED
         assert report.module("locations").created == 20
         assert report.module("cdrs").ended is SyncEnded.STOPPED
-        assert len(pair.cpo.asked) == 2
+        assert len(pair.cpo.asked) == 3, "the one that was fetched meanwhile"
         report = pair.sync()
         assert (report.ok, report.module("locations").created) == (True, 5)
 

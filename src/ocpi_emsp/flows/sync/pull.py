@@ -86,8 +86,6 @@ class _Work:
     tokens: int = 0
     given: int | None = None
     """The fullest page so far, where it has fewer objects than were asked for."""
-    has_begun: bool = False
-    """The next page is fetched while this one is stored."""
 
     @property
     def context(self) -> Context:
@@ -95,8 +93,7 @@ class _Work:
 
     def may_begin(self) -> bool:
         """Whether the next page may be fetched while this one is stored."""
-        self.has_begun = not self.stop()
-        return self.has_begun
+        return not self.stop()
 
     async def save(self, tx: Transaction, window: Window | None) -> None:
         """Save the place in the window, or with None its end. Raises TakenOver."""
@@ -294,9 +291,8 @@ async def _pages(work: _Work) -> bool:
             if following is None:
                 return True
             work.window = following
-            if not work.has_begun and work.stop():  # a page that is being fetched is stored, too
+            if work.stop():  # a page that was fetched meanwhile is not stored: the next sync asks for it
                 return False
-            work.has_begun = False
     return True
 
 
