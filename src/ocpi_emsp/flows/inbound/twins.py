@@ -168,6 +168,11 @@ def name_other_members(incoming: Incoming, document: bytes, before: Sequence[byt
         name_members(incoming, document, kind)
 
 
+def has_as_many(document: bytes, before: bytes) -> bool:
+    """Whether a document has as many members as another one."""
+    return document.count(_NAMED) == before.count(_NAMED)
+
+
 _NAMED = b'":'
 """How the name of a member ends. One with a blank before its colon is not counted: ``check`` finds what that hides."""
 

@@ -23,6 +23,7 @@ from ocpi_emsp.flows.inbound.merging import leave_if_large, merged, merges_aside
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import (
+    has_as_many,
     name_connectors,
     name_members,
     name_other_members,
@@ -109,17 +110,24 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         return Stored(Outcome.UNCHANGED, record=old)
     if pushed.repeats:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
-    else:
-        name_other_members(incoming, body, _members_before(old, stored), Location)
+    elif _may_repeat(incoming, old, stored, pushed):
+        name_members(incoming, body, Location)
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
 
 
-def _members_before(old: Record | None, evses: Sequence[Record]) -> list[bytes]:
-    """What a location was said to be: its document, its EVSEs, and the member that lists them."""
+def _may_repeat(incoming: Incoming, old: Record | None, stored: Sequence[Record], pushed: Pushed) -> bool:
+    """Whether members may be repeated that were not before: what is stored byte for byte is not looked at again."""
     if old is None:
-        return []
-    listed = [evse.document for evse in evses if evse.missing_since is None]
-    return [old.document, *listed, b'"evses":' if listed else b""]
+        return not incoming.pulled
+    listed = [evse for evse in stored if evse.missing_since is None]
+    if len(listed) != len(pushed.evses) or not has_as_many(old.document, pushed.shell):
+        return True
+    pairs = zip(listed, pushed.evses, strict=True)
+    return not all(before is evse or _is_of_as_many(before, evse) for before, evse in pairs)
+
+
+def _is_of_as_many(before: Record, evse: Record) -> bool:
+    return before.key == evse.key and has_as_many(before.document, evse.document)
 
 
 async def put_evse(incoming: Incoming) -> Response:

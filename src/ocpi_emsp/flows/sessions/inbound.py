@@ -12,6 +12,7 @@ Beside those (docs/spec-choices.md rows 6 and 15):
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 from attrs import evolve
@@ -95,9 +96,26 @@ async def _store(incoming: Incoming, tx: Transaction, old: Record | None, sessio
     return stored
 
 
-def _before(old: Record, session: Session, new: Record) -> Session:
-    """The session as it is stored, which is not read again where the received one has its bytes."""
-    return session if old.document == new.document else decode(Session, old.document, updated=old.last_updated)
+class _Before(msgspec.Struct, gc=False):
+    """What of a stored session a later one is compared with."""
+
+    status: SessionStatus
+    kwh: Decimal
+
+
+_BEFORE = msgspec.json.Decoder(_Before)
+
+
+def _before(old: Record, session: Session, new: Record) -> _Before | Session:
+    """The session as it is stored, which is not read again where the received one has its bytes: two of its members, or
+    all of it where these are spelled in some other way."""
+    if old.document == new.document:
+        return session
+    try:
+        found = _BEFORE.decode(old.document)
+    except msgspec.ValidationError:
+        return decode(Session, old.document, updated=old.last_updated)
+    return found if found.kwh.is_finite() else decode(Session, old.document, updated=old.last_updated)
 
 
 def _is_final(before: SessionStatus, after: SessionStatus) -> bool:
@@ -107,7 +125,7 @@ def _is_final(before: SessionStatus, after: SessionStatus) -> bool:
 
 
 async def _name_setbacks(
-    incoming: Incoming, tx: Transaction, before: Session, session: Session, record: Record
+    incoming: Incoming, tx: Transaction, before: _Before | Session, session: Session, record: Record
 ) -> None:
     """Report what a session takes back of what it said before."""
     if before.status != session.status == SessionStatus.INVALID and before.status == SessionStatus.COMPLETED:
