@@ -7,7 +7,7 @@ import msgspec
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.content import same_content
 from ocpi_emsp.codec.moments import EARLIEST, said_at
-from ocpi_emsp.codec.patch import Members, as_items, identity, join, members
+from ocpi_emsp.codec.patch import as_items, identity, join, members
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.models import Connector, Evse
@@ -21,26 +21,37 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
     if received.document == stands.document:
         return
     before, after = members(received.document), members(stands.document)
-    said, kept = _connectors(before), _connectors(after)
+    said, kept = before.pop("connectors", _NULL), after.pop("connectors", _NULL)
     is_older = EARLIEST < said_at(received.document) < said_at(stands.document)
-    later = [each for each in kept if _is_kept(said.get(each), kept[each], is_older=is_older)]
-    stays = set(later)
-    others = [each for each in kept if each in said and each not in stays]
-    is_same = said.keys() == kept.keys() and all(_says_the_same(said[each], kept[each]) for each in others)
+    # The same bytes say the same: a status that goes back is the usual reason to be here.
+    later, is_same = ({}, True) if bytes(said) == bytes(kept) else _compare(said, kept, is_older=is_older)
     if is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE)):
         stood = f"EVSE {shown(received.key.id)} was last updated {wire_time(said_at(stands.document))}"
         message = f"{stood}, the received one is older; only what is newer in it is stored"
         incoming.note(f"{pointer}/last_updated", "evse.older", message, Evse.clause, counts=True)
-    for each in later:
+    for each, (stored, is_listed) in later.items():
         stood = f"connector {shown(each)} of EVSE {shown(received.key.id)} was last updated"
-        older = "the received one" if each in said else "the EVSE without it"
-        message = f"{stood} {wire_time(said_at(kept[each]))}, {older} is older; it stays as stored"
+        older = "the received one" if is_listed else "the EVSE without it"
+        message = f"{stood} {wire_time(said_at(stored))}, {older} is older; it stays as stored"
         incoming.note(f"{pointer}/connectors", "connector.older", message, Connector.clause, counts=True)
 
 
-def _connectors(evse: Members) -> dict[str, msgspec.Raw]:
-    """The connectors of an EVSE by their ids, taken out of it; of several with one id the last one counts."""
-    return {identity(each, "id"): each for each in as_items(evse.pop("connectors", _NULL))}
+def _compare(
+    received: msgspec.Raw, stored: msgspec.Raw, *, is_older: bool
+) -> tuple[dict[str, tuple[msgspec.Raw, bool]], bool]:
+    """The stored connectors that stay for their own time, each with whether it was received; and whether the others
+    are the received ones and say the same."""
+    said, kept = _connectors(received), _connectors(stored)
+    later = {
+        name: (kept[name], name in said) for name in kept if _is_kept(said.get(name), kept[name], is_older=is_older)
+    }
+    others = [name for name in kept if name in said and name not in later]
+    return later, said.keys() == kept.keys() and all(_says_the_same(said[name], kept[name]) for name in others)
+
+
+def _connectors(listed: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The connectors of an EVSE by their ids; of several with one id the last one counts."""
+    return {identity(each, "id"): each for each in as_items(listed)}
 
 
 def _is_kept(received: msgspec.Raw | None, stored: msgspec.Raw, *, is_older: bool) -> bool:
