@@ -21,8 +21,6 @@ _PIPELINED: Final = 100
 """Requests that wait on one connection: uvicorn goes on reading while they do, and partners pipeline none."""
 _LINE: Final = len("  HTTP/1.1\r\n\r\n")
 """Of a head, beside the method, the path and the headers."""
-
-
 _UPGRADE: Final = re.compile(rb"(?<=\r\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _IGNORED: Final = b"Ignored"
 """As long as what it stands for."""
