@@ -47,7 +47,7 @@ from ocpi_emsp.flows.locations.store import (
     store_location,
 )
 from ocpi_emsp.models import Connector, Evse, Location
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.ports import Key, Kind, Record, Transaction, prefetch
 from ocpi_emsp.routes import incoming as incoming_route
 from ocpi_emsp.wire import Response
 
@@ -136,7 +136,7 @@ async def put_evse(incoming: Incoming) -> Response:
     incoming.require_id("uid", evse.uid, incoming.params["evse_uid"])
     name_connectors(incoming, evse)
     async with incoming.context.store.transaction() as tx:
-        location = await location_at(incoming, tx)
+        location = await _location_of_evse(incoming, tx)
         if location is not None:
             new = evse_record(incoming, location.key, evse, dated_evse(evse, incoming.request.body))
             old = await tx.get(new.key)
@@ -146,12 +146,18 @@ async def put_evse(incoming: Incoming) -> Response:
     raise _unknown_location(incoming)
 
 
+async def _location_of_evse(incoming: Incoming, tx: Transaction) -> Record | None:
+    """The location that the URL names; its EVSE there is read with it."""
+    await prefetch(tx, [incoming.location_key, _evse_key(incoming)])
+    return await location_at(incoming, tx)
+
+
 async def put_connector(incoming: Incoming) -> Response:
     """A new or replaced connector of a known EVSE."""
     connector = incoming.accept(Connector)
     incoming.require_id("id", connector.id, incoming.params["connector_id"])
     async with incoming.context.store.transaction() as tx:
-        location = await location_at(incoming, tx)
+        location = await _location_of_evse(incoming, tx)
         evse = await tx.get(_evse_key(incoming))
         if location is not None and evse is not None:
             document, moment = incoming.request.body, connector.last_updated
@@ -190,7 +196,7 @@ async def patch_location(incoming: Incoming) -> Response:
 async def patch_evse(incoming: Incoming) -> Response:
     """Changes of a known EVSE, such as its status."""
     async with incoming.context.store.transaction() as tx:
-        location = await location_at(incoming, tx)
+        location = await _location_of_evse(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
         if location is not None and record is not None:
             leave_if_large(incoming, record.document, _merge_evse)
@@ -209,7 +215,7 @@ async def patch_evse(incoming: Incoming) -> Response:
 async def patch_connector(incoming: Incoming) -> Response:
     """Changes of a known connector."""
     async with incoming.context.store.transaction() as tx:
-        location = await location_at(incoming, tx)
+        location = await _location_of_evse(incoming, tx)
         record = await known(incoming, tx, _evse_key(incoming))
         stored = _find_connector(incoming, record) if record is not None else None
         if location is not None and record is not None and stored is not None:

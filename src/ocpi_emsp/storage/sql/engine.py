@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
+from ocpi_emsp.storage.sql.prepared import say
 
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
 """Async drivers that a URL may name, and what is used on the same database: a store has threads (_pieces.py)."""
@@ -73,7 +74,14 @@ def _options(url: URL, timeout: float) -> dict[str, Any]:
     if not url.drivername.startswith("sqlite"):
         defaults = {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={int(timeout * 1000)}"}
         connect = {name: value for name, value in defaults.items() if name not in url.query}
-        return {**_QUIET, **_POOL, "pool_timeout": timeout, "connect_args": connect}
+        # Nothing is begun but by us: what only reads needs no transaction, and to switch for each costs more than it.
+        return {
+            **_QUIET,
+            **_POOL,
+            "pool_timeout": timeout,
+            "connect_args": connect,
+            "isolation_level": "AUTOCOMMIT",
+        }
     if is_in_memory(url):
         return {**_QUIET, "poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     return {**_QUIET, **_POOL, "pool_timeout": timeout, "connect_args": {"timeout": timeout}}
@@ -124,9 +132,15 @@ def describe(engine: Engine) -> str:
 def isolated(connection: Connection, *, read_only: bool, snapshots: bool) -> Connection:
     """The connection as a transaction wants it. On PostgreSQL, reads need no transaction: each sees what is committed,
     as it would within one; that saves two round trips. With ``snapshots`` all of them see one moment."""
-    if not read_only or connection.dialect.name != "postgresql":
+    if not read_only or connection.dialect.name != "postgresql" or begins_nothing(connection):
         return connection
     return connection.execution_options(isolation_level="REPEATABLE READ" if snapshots else "AUTOCOMMIT")
+
+
+def begins_nothing(connection: Connection) -> bool:
+    """True for psycopg's blocking connection that commits each statement by itself unless it is told to begin."""
+    dialect = connection.dialect
+    return dialect.driver == "psycopg" and bool(connection.connection.autocommit)
 
 
 @contextmanager
@@ -175,8 +189,17 @@ def refused(cause: str) -> CannotStore:
     return CannotStore("the database rejected the value", findings=(finding,))
 
 
-def begin(connection: Connection, *, read_only: bool) -> None:
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""A statement sees what was committed before it: also what was committed while a lock was waited for."""
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def begin(connection: Connection, *, read_only: bool, snapshots: bool = False) -> None:
     """Begin a transaction: on SQLite one that has the write lock from the start, unless it only reads."""
+    if begins_nothing(connection):
+        if snapshots or not read_only:
+            say(connection, _BEGIN_SNAPSHOT if read_only else BEGIN)
+        return
     if connection.dialect.name != "sqlite":
         return
     if _in_transaction(connection):  # an engine of the host that begins by itself, deferred

@@ -50,6 +50,10 @@ class Prepared:
         cursor.close()
         return [self._converted_row(row) for row in found]
 
+    def named(self, cells: Sequence[Any]) -> Any:
+        """A row by name, of cells that another statement found."""
+        return self._row._make(cells)
+
     def _converted_row(self, row: Sequence[Any]) -> Any:
         if not self._converted:
             return self._row._make(row)
@@ -67,6 +71,17 @@ def _execute(connection: Connection, text: str, values: Any, *, many: bool = Fal
         forget_if_lost(connection, error, cursor)
         raise
     return cursor
+
+
+def say(connection: Connection, text: str) -> None:
+    """Have psycopg send one or several statements without values, in one message."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        cursor.execute(text, prepare=False)
+    except Exception as error:
+        forget_if_lost(connection, error, cursor)
+        raise
+    cursor.close()
 
 
 def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = None) -> None:

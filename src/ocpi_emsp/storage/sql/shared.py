@@ -27,8 +27,10 @@ from ocpi_emsp.storage.sql.statements import (
     LOCK,
     LOCK_ALL,
     NOTIFY,
+    EvseStatements,
     JournalStatements,
     ObjectStatements,
+    evse_statements,
     journal_statements,
     object_statements,
 )
@@ -53,6 +55,7 @@ class Statements:
 
     tables: Tables
     objects: Mapping[str, ObjectStatements]
+    evses: EvseStatements
     journal: JournalStatements
     beside: Mapping[str, JournalStatements]
     """The topics that have a table of their own; the journal has the others."""
@@ -67,6 +70,7 @@ def compiled(shape: Shape) -> Statements:
     return Statements(
         tables,
         object_statements(tables, shape.dialect),
+        evse_statements(tables, shape.dialect),
         journal_statements(tables.journal, shape.dialect),
         {
             REJECTION: journal_statements(tables.rejections, shape.dialect),
@@ -88,6 +92,7 @@ class Shared:
         self.tables = statements.tables
         self.name = f"{shape.schema or ''}.{shape.prefix}"
         self.objects = statements.objects
+        self.evses = statements.evses
         self.journal = statements.journal
         self.beside = statements.beside
         self.lock = statements.lock

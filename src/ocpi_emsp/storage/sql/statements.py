@@ -27,6 +27,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     and_,
     any_,
     bindparam,
@@ -96,9 +97,6 @@ class ObjectStatements:
     delete: Prepared
     children: Prepared
     children_locked: Prepared
-    families: Several | None
-    families_locked: Several | None
-    """The EVSEs of many locations of one owner."""
     place: Prepared | None
     close_gap: Prepared | None
     usage: Prepared
@@ -162,13 +160,8 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     get = select(*_record_columns(table)).where(*found)
     below = [table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]]
     children = select(*_record_columns(table), table.c.id).where(*below).order_by(table.c.id)
-    changing = [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
-    at = table.c.sequence == bindparam("k_sequence")
-    revised = {"revision": table.c.revision + 1}
     validity = validity_columns(table)
-    touched: dict[str, Any] = {name: bindparam(name) for name in (*BESIDE_THE_DOCUMENT, *validity)}
     has_places = "place" in table.c
-    families = _families(table) if kind == Kind.EVSE else None
 
     def prepared(statement: Executable) -> Prepared:
         return Prepared(statement, dialect)
@@ -182,17 +175,13 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         several=Several(children, table.c.id, dialect),
         several_locked=Several(children.with_for_update(), table.c.id, dialect),
         ids=Several(select(table.c.id).where(*below), table.c.id, dialect),
-        put=prepared(_put(table, dialect, identity, changing)),
-        copy=copy_into(table, dialect, (*identity, *changing)),
-        rewrite=prepared(update(table).where(at).values({**{name: bindparam(name) for name in changing}, **revised})),
-        touch=prepared(update(table).where(at).values({**touched, **revised})),
+        put=prepared(_put(table, dialect, identity, _changing(table, identity))),
+        copy=copy_into(table, dialect, (*identity, *_changing(table, identity))),
+        rewrite=prepared(rewrite_of(table, _changing(table, identity))),
+        touch=prepared(rewrite_of(table, (*BESIDE_THE_DOCUMENT, *validity))),
         delete=prepared(delete(table).where(*found)),
         children=prepared(children),
         children_locked=prepared(children.with_for_update()),
-        families=Several(families, table.c.location_id, dialect) if families is not None else None,
-        families_locked=Several(families.with_for_update(), table.c.location_id, dialect)
-        if families is not None
-        else None,
         place=prepared(select(table.c.place).where(*found)) if has_places else None,
         close_gap=prepared(_close_gap(table)) if has_places else None,
         usage=prepared(_usage(table, dialect, "received")),
@@ -201,10 +190,55 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     )
 
 
-def _families(table: Table) -> Select[Any]:
-    owner = (table.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id"))
-    columns = (*_record_columns(table), table.c.location_id, table.c.id)
-    return select(*columns).where(*owner).order_by(table.c.location_id, table.c.id)
+def _changing(table: Table, identity: Sequence[str]) -> list[str]:
+    """The columns that a put writes of a record that is there."""
+    return [name for name in column_names(table) if name not in {*_GENERATED, *identity, "revision", "place"}]
+
+
+def rewrite_of(table: Table, columns: Sequence[str], prefix: str = "") -> Update:
+    """Write columns of a row, one put later; ``prefix``: of the names of the values."""
+    values: dict[str, Any] = {name: bindparam(prefix + name) for name in columns}
+    at = table.c.sequence == bindparam(f"{prefix}k_sequence")
+    return update(table).where(at).values({**values, "revision": table.c.revision + 1})
+
+
+@frozen
+class EvseStatements:
+    """The statements on EVSEs together with their locations."""
+
+    families: Several
+    families_locked: Several
+    """The EVSEs of many locations of one owner."""
+    with_location: Prepared
+    """PostgreSQL: an EVSE behind its location; both are locked, and both as they are once they are."""
+    rewrite: Prepared
+    """PostgreSQL: an EVSE rewritten, and its location touched (``location_...``)."""
+
+
+def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
+    """Compile them."""
+    locations, evses = tables.objects[Kind.LOCATION], tables.objects[Kind.EVSE]
+    owner = [evses.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")]
+    families = (
+        select(*_record_columns(evses), evses.c.location_id, evses.c.id)
+        .where(*owner)
+        .order_by(evses.c.location_id, evses.c.id)
+    )
+    # Not an outer join: PostgreSQL would lock the location, and give the EVSE as it was before it waited for that.
+    with_location = (
+        select(*(each.label(f"location_{each.key}") for each in _record_columns(locations)), *_record_columns(evses))
+        .where(*(locations.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")))
+        .where(locations.c.id == bindparam("k_location_id"))
+        .where(*owner, evses.c.location_id == bindparam("k_location_id"), evses.c.id == bindparam("k_id"))
+        .with_for_update()
+    )
+    touch = rewrite_of(locations, BESIDE_THE_DOCUMENT, "location_").cte("touched")
+    return EvseStatements(
+        families=Several(families, evses.c.location_id, dialect),
+        families_locked=Several(families.with_for_update(), evses.c.location_id, dialect),
+        with_location=Prepared(with_location, dialect),
+        rewrite=Prepared(rewrite_of(evses, _changing(evses, key_columns(Kind.EVSE))).add_cte(touch), dialect),
+    )
 
 
 def _usage(table: Table, dialect: Dialect, *columns: str) -> Select[Any]:

@@ -34,6 +34,7 @@ from ocpi_emsp.storage.sql.announcements import Announcements
 from ocpi_emsp.storage.sql.engine import (
     begin,
     begin_joined,
+    begins_nothing,
     blocking_engine,
     describe,
     is_in_memory,
@@ -189,7 +190,8 @@ class SqlStore:
 
             @contextmanager
             def begun() -> Iterator[Connection]:
-                with self._write_lock(read_only=False), self._transaction(connection):
+                with self._write_lock(read_only=False), self._transaction(connection) as tx:
+                    tx.begin()
                     yield connection
 
             with translated(connection.engine):
@@ -296,7 +298,7 @@ class SqlStore:
         self, connection: Connection, *, read_only: bool = False, joined: bool = False
     ) -> Iterator[SqlTransaction]:
         """A transaction, or in a ``joined`` connection, which is the host's, a savepoint."""
-        engine = connection.engine
+        engine, begun = connection.engine, True
         with translated(engine):
             if joined:
                 begin_joined(connection)
@@ -304,11 +306,13 @@ class SqlStore:
             else:
                 isolated(connection, read_only=read_only, snapshots=self._snapshots)
                 transaction = connection.begin()
-                begin(connection, read_only=read_only)
-        tx = SqlTransaction(self._shared, connection, read_only=read_only, joined=joined)
+                begun = read_only or not begins_nothing(connection)
+                if begun:
+                    begin(connection, read_only=read_only, snapshots=self._snapshots)
+        tx = SqlTransaction(self._shared, connection, read_only=read_only, joined=joined, begun=begun)
         try:
             yield tx
-            tx.flush()
+            tx.finish()
         except BaseException:
             with translated(engine):
                 transaction.rollback()

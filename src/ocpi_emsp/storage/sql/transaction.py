@@ -6,6 +6,7 @@ Rules of this module:
 - what is locked is not read again: it stands as it was found, or as it was put since (locked.py);
 - writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
+- entries of the journal are collected, too; one that is all of a transaction needs no BEGIN and COMMIT around it;
 - a record that was read before is rewritten; one whose document did not change is touched;
 - a command that is written is announced (PostgreSQL), and so is a change of parties and credentials: the database
   notifies at the commit, and not after a rollback.
@@ -39,13 +40,14 @@ from ocpi_emsp.ports import (
 )
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
-from ocpi_emsp.storage.sql.engine import refused, translation
+from ocpi_emsp.storage.sql.engine import BEGIN, refused, translation
 from ocpi_emsp.storage.sql.locked import Locked, location_of
-from ocpi_emsp.storage.sql.prepared import Prepared
+from ocpi_emsp.storage.sql.prepared import Prepared, say
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStatements, ObjectStatements
 from ocpi_emsp.storage.sql.tables import HASHED
+from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_of, key_text, page_values
 
 T = TypeVar("T")
 
@@ -60,17 +62,40 @@ class SqlTransaction:
     """:class:`ocpi_emsp.ports.BlockingTransaction` over a connection that is in a transaction."""
 
     def __init__(
-        self, shared: Shared, connection: Connection, *, read_only: bool = False, joined: bool = False
+        self,
+        shared: Shared,
+        connection: Connection,
+        *,
+        read_only: bool = False,
+        joined: bool = False,
+        begun: bool = True,
     ) -> None:
+        """``begun``: False for a connection that is told to begin with the first statement."""
         self.joined = joined
         self._shared = shared
         self._connection = connection
         self._read_only = read_only
         self._advisory = not read_only and connection.dialect.name == "postgresql"
+        self._begun = begun
         self._pending: dict[Key, Record] = {}
+        self._entries: dict[tuple[str, str], Entry] = {}
+        """By the table and the id."""
         self._locked = Locked()
         self.changes_parties = False
         """It wrote or deleted a party or a credential."""
+
+    def begin(self, lock: int | None = None) -> None:
+        """Begin where that is not done yet; with a number that is to be locked, in one message."""
+        if not self._begun:
+            self._begun = True
+            self._do(say, BEGIN if lock is None else f"{BEGIN}; SELECT pg_advisory_xact_lock({lock})")
+        elif lock is not None:
+            self._do(self._shared.lock.rows, {"number": lock})
+
+    def finish(self) -> None:
+        """Send what is left, before the commit; an entry alone is begun and committed by the database itself."""
+        self._begun = self._begun or (len(self._entries) == 1 and not self._pending)
+        self.flush()
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -82,7 +107,7 @@ class SqlTransaction:
         if key in self._locked.records:
             return self._locked.current(key, self._pending)
         statements = self._statements(key)
-        values = _identity(statements, key)
+        values = identity(statements, key)
         locks_first = self._advisory and key.kind == Kind.CDR  # nearly all that are asked for are new
         if locks_first:
             self._lock(key)
@@ -97,12 +122,17 @@ class SqlTransaction:
     def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
         """Read and lock many records at once; see :class:`ocpi_emsp.ports.Prefetching`."""
         wanted = dict.fromkeys(map(owned, keys))
-        groups: dict[tuple[str, str, str, str], list[str]] = {}
-        for key in wanted:
-            if key not in self._pending and key not in self._locked.records:
-                groups.setdefault((key.kind, key.country_code, key.party_id, key.parent), []).append(key.id)
-        for (kind, country_code, party_id, parent), ids in groups.items():
-            self._get_several(Key(kind, country_code, party_id, "", parent), sorted(ids))
+        unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
+        if self._advisory and len(unread) == 2 and self._get_evse(*unread):
+            unread = []
+        groups: dict[Key, list[str]] = {}
+        for key in unread:
+            groups.setdefault(key._replace(id=""), []).append(key.id)
+        for group, ids in groups.items():
+            if len(ids) > 1:
+                self._get_several(group, sorted(ids))
+            else:
+                self.get(group._replace(id=ids[0]))
         owners: dict[tuple[str, str], list[str]] = {}
         for key in wanted if children else ():
             if self._locked.has_unread_family(key):
@@ -110,13 +140,26 @@ class SqlTransaction:
         for owner, ids in owners.items():
             self._get_families(owner, sorted(ids))
 
+    def _get_evse(self, location: Key, evse: Key) -> bool:
+        """Read and lock an EVSE and its location; False for other keys, or where one of them is not there."""
+        if (location.kind, evse.kind) != (Kind.LOCATION, Kind.EVSE) or location_of(evse) != location[1:4]:
+            return False
+        statements = self._statements(evse)
+        row = self._one(self._shared.evses.with_location, identity(statements, evse))
+        if row is None:
+            return False
+        half = len(row) // 2
+        for key, cells in ((location, row[:half]), (evse, row[half:])):
+            self._locked.records[key] = self._record(key, self._statements(key).get.named(cells))
+        return True
+
     def _get_several(self, group: Key, ids: Sequence[str]) -> None:
         """Read and lock the records of a kind, owner and parent: what is not there yet first, and each in its order.
 
         Two that locked rows first would wait for each other where one of them has just added a row.
         """
         statements = self._statements(group)
-        values = _identity(statements, group)
+        values = identity(statements, group)
         there = set[str]()
         if self._advisory:
             if group.kind != Kind.CDR:  # nearly all that are asked for are new
@@ -133,9 +176,8 @@ class SqlTransaction:
 
     def _get_families(self, owner: Owner, ids: Sequence[str]) -> None:
         """Read and lock the EVSEs of locations that are locked."""
-        statements = self._shared.objects[Kind.EVSE]
+        statements = self._shared.evses
         families = statements.families if self._read_only else statements.families_locked
-        assert families is not None
         found: dict[str, list[Record]] = {each: [] for each in ids}
         values = {"k_country_code": owner[0], "k_party_id": owner[1]}
         for row in self._do(partial(families.rows, wanted=ids), values):
@@ -159,8 +201,8 @@ class SqlTransaction:
         key = owned(key)
         statements = self._statements(key)
         if statements.place is not None and statements.close_gap is not None:
-            self._close_gap(statements.place, statements.close_gap, key, _identity(statements, key))
-        self._do(statements.delete.execute, _identity(statements, key))
+            self._close_gap(statements.place, statements.close_gap, key, identity(statements, key))
+        self._do(statements.delete.execute, identity(statements, key))
         self._locked.forget(key)
         if key.kind in PARTY_KINDS:
             self._announce_parties()
@@ -186,9 +228,9 @@ class SqlTransaction:
             self.flush()
         statements = self._shared.objects[query.kind]
         records, total = statements.page(query)
-        values = _page_values(query)
+        values = page_values(query)
         rows = self._do(records.rows, {**values, "limit": query.limit})
-        found = [self._record(_key_of(statements, query.kind, row), row) for row in rows]
+        found = [self._record(key_of(statements, query.kind, row), row) for row in rows]
         if not query.count:
             return Page(found, 0)
         if not statements.by_place(query) and query.offset == 0 and 0 < len(found) < query.limit:
@@ -214,21 +256,37 @@ class SqlTransaction:
         return Documents(joined, last, more, self._do(total.rows, values)[0].total)
 
     def flush(self) -> None:
-        """Send what was put."""
+        """Send what was put and appended."""
+        self._send_entries()
         if not self._pending:
             return
         pending, self._pending = self._pending, {}
         by_kind: dict[str, list[tuple[Key, Record]]] = {}
         for key, record in pending.items():
             by_kind.setdefault(key.kind, []).append((key, record))
-        for kind in sorted(by_kind, key=_ORDER.__getitem__):
-            self._send(self._shared.objects[kind], by_kind[kind])
+        if not (self._advisory and len(pending) == 2 and self._sent_evse(by_kind)):
+            for kind in sorted(by_kind, key=_ORDER.__getitem__):
+                self._send(self._shared.objects[kind], by_kind[kind])
         self._locked.sent(pending)
         for key in pending:
             if key.kind == Kind.COMMAND and self._advisory:
                 self._announce(key.id)
         if not PARTY_KINDS.isdisjoint(by_kind):
             self._announce_parties()
+
+    def _sent_evse(self, records: Mapping[str, list[tuple[Key, Record]]]) -> bool:
+        """Rewrite an EVSE and touch its location at once, if these are the records."""
+        if records.keys() != {Kind.LOCATION, Kind.EVSE}:
+            return False
+        (location_key, location), (evse_key, evse) = records[Kind.LOCATION][0], records[Kind.EVSE][0]
+        seen, old = self._locked.record(location_key), self._locked.record(evse_key)
+        if seen is None or old is None or seen.document != location.document or old.document == evse.document:
+            return False
+        values = {f"location_{name}": getattr(location, name) for name in BESIDE_THE_DOCUMENT}
+        values["location_k_sequence"] = seen.sequence
+        values |= {name: getattr(evse, name) for name in BESIDE_THE_DOCUMENT}
+        self._do(self._shared.evses.rewrite.execute, {**values, "k_sequence": old.sequence, **self._written(evse)})
+        return True
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
@@ -238,7 +296,7 @@ class SqlTransaction:
             beside = {name: getattr(record, name) for name in (*BESIDE_THE_DOCUMENT, *statements.validity)}
             if seen is None:
                 are_absent = are_absent and self._locked.is_absent(key)
-                puts.append({**beside, **_identity(statements, key, ""), **self._written(record)})
+                puts.append({**beside, **identity(statements, key, ""), **self._written(record)})
             elif seen.document == record.document:
                 touches.append({**beside, "k_sequence": seen.sequence})
             else:
@@ -313,58 +371,57 @@ class SqlTransaction:
     def append(self, entry: Entry) -> None:
         """Add to the journal; an entry with the same id is replaced in its place."""
         self._require_writable()
-        journal = self._journal(entry.topic)
-        codes = {name: entry.details.get(name) for name in ("country_code", "party_id")}
-        owner = {name: code.upper() if isinstance(code, str) else None for name, code in codes.items()}
-        self._do(
-            journal.append.execute,
-            {
-                "id": entry.id,
-                "topic": entry.topic,
-                "name": entry.name,
-                **owner,
-                "key": _key_text(entry.key),
-                "at": entry.at,
-                "body": entry.body,
-                "details": json.dumps(dict(entry.details)),
-                "attempts": entry.attempts,
-                "error": entry.error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00"),
-                "due": entry.due,
-            },
-        )
+        self._entries[self._journal(entry.topic).table.name, entry.id] = entry
+
+    def _send_entries(self) -> None:
+        entries, self._entries = self._entries, {}
+        tables: dict[str, list[Entry]] = {}
+        for (name, _), entry in entries.items():
+            tables.setdefault(name, []).append(entry)
+        for appended in tables.values():
+            append = self._journal(appended[0].topic).append
+            values = [entry_values(entry) for entry in appended]
+            if len(values) == 1:
+                self._do(append.execute, values[0])
+            else:
+                self._do(append.execute_many, values)
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
+        self._send_entries()
         for journal in self._journals():
             row = self._one(journal.entry if self._read_only else journal.entry_locked, {"entry_id": entry_id})
             if row is not None:
-                return _entry(row)
+                return entry_of(row)
         return None
 
     def entries(
         self, topic: str, key: Key | None = None, limit: int = 100, *, owner: Owner | None = None, after: int = 0
     ) -> Sequence[Entry]:
         """Entries of one topic, oldest first."""
+        self._send_entries()
         statement = self._journal(topic).entries(
             by_key=key is not None, by_owner=owner is not None, locked=not self._read_only
         )
         values: dict[str, Any] = {"topic": topic, "after": after, "limit": limit}
         if key is not None:
-            values["key"] = _key_text(key)
+            values["key"] = key_text(key)
         if owner is not None:
             values["country_code"], values["party_id"] = (code.upper() for code in owner)
-        return [_entry(row) for row in self._do(statement.rows, values)]
+        return [entry_of(row) for row in self._do(statement.rows, values)]
 
     def due(self, query: DueQuery) -> Sequence[Entry]:
         """The entries of a topic that may be dealt with now; they are not locked."""
+        self._send_entries()
         statement = self._journal(query.topic).due
         values = {"topic": query.topic, "at": query.at, "beyond": query.beyond, "parked": PARKED}
         values |= {"not_named": json.dumps(sorted(query.not_named)), "after": query.after, "limit": query.limit}
-        return [_entry(row) for row in self._do(statement.rows, values)]
+        return [entry_of(row) for row in self._do(statement.rows, values)]
 
     def settle(self, entry_id: str) -> None:
         """Remove an entry that is delivered or obsolete."""
         self._require_writable()
+        self._send_entries()
         for journal in self._journals():
             if self._do(journal.settle.execute, {"entry_id": entry_id}):
                 return
@@ -373,8 +430,8 @@ class SqlTransaction:
 
     def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
         """What each owner has of a kind or of a topic, or this owner alone."""
+        self.flush()
         if name in self._shared.objects:
-            self.flush()
             statements: ObjectStatements | JournalStatements = self._shared.objects[name]
         else:
             statements = self._journal(name)
@@ -395,6 +452,8 @@ class SqlTransaction:
 
     def _do(self, act: Callable[[Connection, Any], T], values: Any) -> T:
         try:
+            if not self._begun:
+                self.begin()
             return act(self._connection, values)
         except Exception as error:
             raised = translation(self._connection.engine, error)
@@ -409,7 +468,7 @@ class SqlTransaction:
 
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
-        self._do(self._shared.lock.rows, {"number": self._number(name)})
+        self.begin(self._number(name))
 
     def _lock_all(self, keys: Iterable[Key]) -> None:
         """Lock many names, in the order of their numbers: two transactions then never wait for each other."""
@@ -436,55 +495,3 @@ class SqlTransaction:
     def _require_writable(self) -> None:
         if self._read_only:
             raise StoreFailed("a read-only transaction cannot write")
-
-
-def _identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict[str, Any]:
-    values = {f"{prefix}country_code": key.country_code, f"{prefix}party_id": key.party_id, f"{prefix}id": key.id}
-    if statements.parent:
-        values[prefix + statements.parent] = key.parent
-    return values
-
-
-def _key_of(statements: ObjectStatements, kind: str, row: Any) -> Key:
-    parent = getattr(row, statements.parent) if statements.parent else ""
-    return Key(kind, row.country_code, row.party_id, row.id, parent)
-
-
-def _page_values(query: Query) -> dict[str, Any]:
-    values = {
-        "country_code": query.country_code.upper() if query.country_code is not None else None,
-        "party_id": query.party_id.upper() if query.party_id is not None else None,
-        "auth_id": query.auth_id,
-        "location_id": query.location_id,
-        "start_from": query.start_from,
-        "start_to": query.start_to,
-        "date_from": query.date_from,
-        "date_to": query.date_to,
-        "received_from": query.received_from,
-        "received_to": query.received_to,
-        "id": query.id,
-        "id_in_any_case": query.id_in_any_case.lower() if query.id_in_any_case is not None else None,
-        "at": query.at,
-        "offset": query.offset,
-    }
-    return {"after": query.after, **{name: value for name, value in values.items() if value is not None}}
-
-
-def _key_text(key: Key | None) -> str | None:
-    return None if key is None else json.dumps(owned(key))
-
-
-def _entry(row: Any) -> Entry:
-    return Entry(
-        id=row.id,
-        topic=row.topic,
-        name=row.name,
-        key=None if row.key is None else Key(*json.loads(row.key)),
-        at=row.at,
-        body=row.body,
-        details=json.loads(row.details),
-        attempts=row.attempts,
-        error=row.error,
-        due=row.due,
-        sequence=row.sequence,
-    )
