@@ -3,6 +3,7 @@
 Rules of this module:
 - what SQLAlchemy does for every execution (cache keys, contexts, result objects) costs more than the statement; what it
   does for the text and the types is done once, here;
+- psycopg's cursor is used again, since making one costs half of what executing does; one that holds many rows is not;
 - a driver's error is raised as it is; a connection that is lost is invalidated, and the idle ones with it, so that the
   next transaction opens a new one.
 """
@@ -36,18 +37,18 @@ class Prepared:
         """Execute it; the number of rows that it changed."""
         cursor = _execute(connection, self._text, self._arrange(values))
         count: int = cursor.rowcount
-        cursor.close()
+        _release(connection, cursor)
         return count
 
     def execute_many(self, connection: Connection, values: Iterable[Mapping[str, Any]]) -> None:
         """Execute it for each of the values."""
-        _execute(connection, self._text, [self._arrange(each) for each in values], many=True).close()
+        _release(connection, _execute(connection, self._text, [self._arrange(each) for each in values], many=True))
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
         """The rows that it gives."""
         cursor = _execute(connection, self._text, self._arrange(values))
         found: Sequence[Any] = cursor.fetchall()
-        cursor.close()
+        _release(connection, cursor, len(found))
         return [self._converted_row(row) for row in found]
 
     def named(self, cells: Sequence[Any]) -> Any:
@@ -63,8 +64,26 @@ class Prepared:
         return self._row._make(cells)
 
 
+_CURSOR = "ocpi_emsp_cursor"
+_FEW = 100
+"""Rows that a connection may keep until its next statement."""
+
+
+def _cursor(connection: Connection) -> Any:
+    raw = connection.connection
+    return raw.info.pop(_CURSOR, None) or raw.cursor()
+
+
+def _release(connection: Connection, cursor: Any, rows: int = 0) -> None:
+    """Keep the cursor for the next statement of the connection, or close it."""
+    if connection.dialect.driver == "psycopg" and rows <= _FEW:
+        connection.connection.info[_CURSOR] = cursor
+    else:
+        cursor.close()
+
+
 def _execute(connection: Connection, text: str, values: Any, *, many: bool = False) -> Any:
-    cursor = connection.connection.cursor()
+    cursor = _cursor(connection)
     try:
         (cursor.executemany if many else cursor.execute)(text, values)
     except Exception as error:
@@ -75,13 +94,13 @@ def _execute(connection: Connection, text: str, values: Any, *, many: bool = Fal
 
 def say(connection: Connection, text: str) -> None:
     """Have psycopg send one or several statements without values, in one message."""
-    cursor: Any = connection.connection.cursor()
+    cursor = _cursor(connection)
     try:
         cursor.execute(text, prepare=False)
     except Exception as error:
         forget_if_lost(connection, error, cursor)
         raise
-    cursor.close()
+    _release(connection, cursor)
 
 
 def forget_if_lost(connection: Connection, error: BaseException, cursor: Any = None) -> None:
