@@ -138,7 +138,7 @@ def isolated(connection: Connection, *, read_only: bool, snapshots: bool) -> Con
 
 
 def begins_nothing(connection: Connection) -> bool:
-    """True for psycopg's blocking connection that commits each statement by itself unless it is told to begin."""
+    """True for psycopg's blocking connection that commits each statement by itself unless BEGIN is sent."""
     dialect = connection.dialect
     return dialect.driver == "psycopg" and bool(connection.connection.autocommit)
 
