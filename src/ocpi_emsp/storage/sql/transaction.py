@@ -245,7 +245,7 @@ class SqlTransaction:
             self.flush()
         statements = self._shared.objects[query.kind]
         documents, total = statements.page(query, documents=True)
-        values = _page_values(query)
+        values = page_values(query)
         rows = self._do(documents.rows, {**values, "limit": query.limit + 1})
         more, rows = len(rows) > query.limit, rows[: query.limit]
         joined, last = ",".join([row.received for row in rows]).encode(), rows[-1].sequence if rows else 0
