@@ -108,10 +108,10 @@ def test_a_store_that_fails_meanwhile_disturbs_no_answer(
     cpo.push("GET", SESSION)
     cpo.clock.advance(seconds=61)
 
-    async def fail(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise StoreFailed("the database is gone")
 
-    monkeypatch.setattr("ocpi_emsp.flows.events.backlog.page", fail)
+    monkeypatch.setattr("ocpi_emsp.flows.events.backlog._overdue", fail)
     with caplog.at_level("DEBUG", "ocpi_emsp"):
         assert cpo.push("GET", SESSION).both == (200, 1000)
     assert [line for line in caplog.messages if "backlog" in line] == ["backlog.unknown error=StoreFailed"]

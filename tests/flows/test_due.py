@@ -17,6 +17,7 @@ from ocpi_emsp._bridge import in_place, lift_store, run
 from ocpi_emsp.events import Event, PartyUnregistered, SessionReceived
 from ocpi_emsp.flows.commands.upkeep import Done, do_what_is_due
 from ocpi_emsp.flows.events.relay import RelayFailed
+from ocpi_emsp.flows.sync.schedule import take_turn
 from ocpi_emsp.flows.tokens.push.fan_out import fan_out_once
 from ocpi_emsp.ports import (
     DEADLINE,
@@ -32,6 +33,7 @@ from ocpi_emsp.ports import (
     Store,
     Transaction,
 )
+from ocpi_emsp.resources.running import background as background_work
 from ocpi_emsp.storage import SqlStore
 from our_emsp import FakeClock
 
@@ -257,3 +259,14 @@ def test_every_topic_of_the_journal_can_be_asked_for_what_is_due(store: Counted)
             return len(await due(DueQuery(topic=topic, at=cpo.clock.now())))
 
     assert [run(read(topic)) for topic in TOPICS] == [0 for _ in TOPICS]
+
+
+def test_a_look_whose_turn_it_is_locks_nothing_of_a_party_that_waits(store: Counted) -> None:
+    every, contexts = timedelta(hours=4), opened(store).emsp._contexts
+    loop = background_work(contexts, lambda: False, every, push=False, every=1.0)[-1]
+    assert loop.what == "syncing partners"
+    assert run(take_turn(contexts(), "NL", "TNM", every))
+    store.reset()
+    assert run(loop.once()) == 0
+    assert store.begun
+    assert all(store.begun), "a transaction that writes"

@@ -17,10 +17,10 @@ from ocpi_emsp.flows.cdrs.stored_audits import audit_pending
 from ocpi_emsp.flows.commands.upkeep import do_what_is_due
 from ocpi_emsp.flows.core.settings import Retention
 from ocpi_emsp.flows.credentials.renew import list_parties
-from ocpi_emsp.flows.parties.party import PartyState
+from ocpi_emsp.flows.parties.party import PartyState, sync_entry_id
 from ocpi_emsp.flows.serving.retention import prune_in_turn
 from ocpi_emsp.flows.sync.run import sync
-from ocpi_emsp.flows.sync.schedule import take_turn
+from ocpi_emsp.flows.sync.schedule import take_turn, waiting_turns
 from ocpi_emsp.flows.tokens.push.fan_out import fan_out_once
 from ocpi_emsp.resources.contexts import Contexts
 from ocpi_emsp.resources.tokens import pushing
@@ -105,11 +105,14 @@ def _pushing(contexts: Contexts, stop: Callable[[], bool]) -> Once:
 def _syncing(contexts: Contexts, stop: Callable[[], bool], every: timedelta) -> Once:
     async def once() -> int:
         done = after = 0
+        waiting = await waiting_turns(contexts(), every)
         while parties := await list_parties(contexts(), _PARTIES, after):
             after = parties[-1].sequence
             for party in parties:
                 if stop():
                     return done
+                if sync_entry_id(*party.owner) in waiting:
+                    continue
                 if party.state is PartyState.REGISTERED and await take_turn(contexts(), *party.owner, every):
                     async with contexts.calling() as context:
                         with suppress(NotRegistered):  # it was unregistered meanwhile

@@ -16,7 +16,6 @@ from typing import Final
 from ocpi_emsp import logs
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.flows.core.context import BETWEEN_LOOKS, Context
-from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.ports import DEADLINE, EVENT, FAN_OUT, PARKED, PENDING_AUDIT, RELAY, Entry, Key
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -41,8 +40,10 @@ async def log_backlog(context: Context) -> None:
         return
     backlog.looked_at = now
     try:
+        async with context.store.transaction(read_only=True) as tx:  # one for all: a request pays for it
+            waiting = {topic: await tx.entries(topic) for topic in _WORK}
         for topic, (work, start) in _WORK.items():
-            overdue = _overdue(context, topic, await page(context, topic, 0), now)
+            overdue = _overdue(context, topic, waiting[topic], now)
             if overdue and topic not in backlog.logged:
                 since = wire_time(min(_ready_at(entry) for entry in overdue))
                 logs.warning("backlog.unattended", work=work, waiting=len(overdue), since=since, start=start)

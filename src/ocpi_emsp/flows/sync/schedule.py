@@ -6,11 +6,15 @@ sync that was killed is continued at that time.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from ocpi_emsp.flows.core.context import Context
+from ocpi_emsp.flows.events.journal import page
 from ocpi_emsp.flows.parties.party import PartyState, find_party, sync_entry_id
 from ocpi_emsp.ports import SYNC, Entry
+
+_PAGE: Final = 500
 
 
 async def take_turn(context: Context, country_code: str, party_id: str, every: timedelta) -> bool:
@@ -19,10 +23,24 @@ async def take_turn(context: Context, country_code: str, party_id: str, every: t
     async with context.store.transaction() as tx:
         party = await find_party(tx, country_code, party_id)
         entry = await tx.entry(entry_id)
-        # A turn that lies further ahead than any is set was set by a clock that has gone back since.
-        waits = entry is not None and entry.due is not None and timedelta(0) < entry.due - now <= every
-        if waits or party is None or party.state is not PartyState.REGISTERED:
+        if entry is not None and _waits(entry, now, every):
+            return False
+        if party is None or party.state is not PartyState.REGISTERED:
             return False
         owner = {"country_code": party.country_code.upper(), "party_id": party.party_id.upper()}
         await tx.append(Entry(id=entry_id, topic=SYNC, name="", key=None, at=now, due=now + every, details=owner))
     return True
+
+
+async def waiting_turns(context: Context, every: timedelta) -> set[str]:
+    """The ids of the entries of parties whose turn has not come; nothing is locked."""
+    now, waiting, after = context.clock.now(), set[str](), 0
+    while entries := await page(context, SYNC, after, _PAGE):
+        after = entries[-1].sequence
+        waiting |= {entry.id for entry in entries if _waits(entry, now, every)}
+    return waiting
+
+
+def _waits(entry: Entry, now: datetime, every: timedelta) -> bool:
+    # A turn that lies further ahead than any is set was set by a clock that has gone back since.
+    return entry.due is not None and timedelta(0) < entry.due - now <= every
