@@ -36,6 +36,16 @@ def cpo() -> Peer:
     return known
 
 
+def test_a_repeated_member_of_an_evse_is_named_though_another_one_has_one_less(cpo: Peer) -> None:
+    later = location(1)
+    del later["evses"][1]["physical_reference"]
+    body = encode(later).replace(b'"status":', b'"status":"BLOCKED","status":', 1)
+    before = encode(location())
+    assert body.count(b'":') == before.count(b'":')
+    message = cpo.push("PUT", LOCATION, body).message
+    assert "/evses/0/status: a member is repeated; the last one counts [json.repeated]" in message
+
+
 # --- created and updated --------------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from flows.support import Peer, at, peer
+from ocpi_emsp._bridge import run
 from ocpi_emsp.events import SessionReceived
+from ocpi_emsp.ports import Key, Kind, Record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import Document
+from our_emsp import NOW
 
 SESSION = "sessions/*/SES1"
 
@@ -43,6 +46,17 @@ def test_a_session_is_returned_byte_for_byte(cpo: Peer) -> None:
     )
     cpo.put(SESSION, received)
     assert cpo.push("GET", SESSION).raw == received
+
+
+def test_a_stored_session_that_cannot_be_read_holds_up_no_later_one(cpo: Peer) -> None:
+    async def spoil() -> None:
+        async with cpo.store.transaction() as tx:
+            await tx.put(Record(Key(Kind.SESSION, "NL", "TNM", "SES1"), b'{"status":"ACTIVE","kwh":2}', NOW, NOW))
+
+    run(spoil())
+    answer = cpo.push("PUT", SESSION, session(9, kwh=Decimal(1)))
+    assert answer.both == (200, 1000)
+    assert "[session.kwh.decreased]" in answer.message
 
 
 @pytest.mark.parametrize("final", ["COMPLETED", "INVALID"])
