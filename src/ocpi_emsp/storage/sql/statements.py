@@ -101,14 +101,11 @@ class ObjectStatements:
     close_gap: Prepared | None
     usage: Prepared
     usage_of_owner: Prepared
+    parent: str | None
+    """The column of ``Key.parent``."""
     validity: tuple[str, ...]
     """Of tariffs and their versions: the columns, and attributes of a record, that say when it holds."""
     _pages: dict[tuple[object, ...], tuple[Prepared, Prepared]] = field(factory=dict)
-
-    @property
-    def parent(self) -> str | None:
-        """The column of ``Key.parent``."""
-        return PARENTS.get(self.kind)
 
     def by_place(self, query: Query) -> bool:
         """True if an offset is a place: all tokens of one owner."""
@@ -186,6 +183,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         close_gap=prepared(_close_gap(table)) if has_places else None,
         usage=prepared(_usage(table, dialect, "received")),
         usage_of_owner=prepared(_of_owner(_usage(table, dialect, "received"), table)),
+        parent=PARENTS.get(kind),
         validity=validity,
     )
 

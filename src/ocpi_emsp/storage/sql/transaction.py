@@ -47,7 +47,7 @@ from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStatements, ObjectStatements
 from ocpi_emsp.storage.sql.tables import HASHED
-from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_of, key_text, page_values
+from ocpi_emsp.storage.sql.values import beside, entry_of, entry_values, identity, key_of, key_text, page_values
 
 T = TypeVar("T")
 
@@ -290,17 +290,17 @@ class SqlTransaction:
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
-        are_absent = True
+        are_absent = statements.copy is not None
         for key, record in records:
             seen = self._locked.record(key)
-            beside = {name: getattr(record, name) for name in (*BESIDE_THE_DOCUMENT, *statements.validity)}
+            row = beside(statements, record)
             if seen is None:
                 are_absent = are_absent and self._locked.is_absent(key)
-                puts.append({**beside, **identity(statements, key, ""), **self._written(record)})
+                puts.append({**row, **identity(statements, key, ""), **self._written(record)})
             elif seen.document == record.document:
-                touches.append({**beside, "k_sequence": seen.sequence})
+                touches.append({**row, "k_sequence": seen.sequence})
             else:
-                rewrites.append({**beside, "k_sequence": seen.sequence, **self._written(record)})
+                rewrites.append({**row, "k_sequence": seen.sequence, **self._written(record)})
         if puts:
             self._insert(statements, puts, are_absent=are_absent)
         self._send_each(statements.rewrite, rewrites)
@@ -334,8 +334,9 @@ class SqlTransaction:
             text = document.decode()
         except UnicodeDecodeError as error:
             raise refused(str(error)) from error
-        content_hash = record.content_hash if record.key.kind in HASHED else ""
-        return {"received": text, "content_hash": content_hash, **columns}
+        columns["received"] = text
+        columns["content_hash"] = record.content_hash if record.key.kind in HASHED else ""
+        return columns
 
     def _record(self, key: Key, row: Any) -> Record:
         sealed = row.sealed if key.kind == Kind.PARTY else None

@@ -39,17 +39,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         return _read if dialect.name == "sqlite" else _in_utc
 
 
+@lru_cache(maxsize=4096)
 def _sortable(moment: datetime | None) -> str | None:
-    return None if moment is None else _text(moment)
-
-
-@lru_cache(maxsize=1024)
-def _text(moment: datetime) -> str:
     """Cached, since records that are written together mostly share their moments."""
+    if moment is None:
+        return None
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _read(text: str | None) -> datetime | None:
     return None if text is None else _in_utc(datetime.fromisoformat(text))
 
