@@ -1,14 +1,18 @@
-"""How many statements a transaction sends for what it prefetched: counts, which do not depend on the machine."""
+"""What a transaction sends to its driver: how many statements for what it prefetched, and what becomes of a failure."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import pytest
 
-from ocpi_emsp.ports import Kind
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.ports import EVENT, DueQuery, Kind, Query
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.storage.sql import prepared
-from ocpi_emsp.testing.contract import LOCATION, evse, record, session
+from ocpi_emsp.storage.sql.transaction import SqlTransaction
+from ocpi_emsp.testing.contract import BASE, LOCATION, entry, evse, record, session
 
 _MANY = 50
 
@@ -61,3 +65,40 @@ def test_new_records_are_locked_by_one_statement(store: SqlStore, sent: list[str
         tx.prefetch(keys)
         assert [tx.get(key) for key in keys] == [None] * _MANY
         assert len(sent) == most
+
+
+CALLS: dict[str, Callable[[SqlTransaction], object]] = {
+    "get": lambda tx: tx.get(LOCATION),
+    "prefetch": lambda tx: tx.prefetch([LOCATION, LOCATION._replace(id="LOC2")], children=True),
+    "children": lambda tx: tx.children(LOCATION),
+    "page": lambda tx: tx.page(Query(kind=Kind.LOCATION)),
+    "documents": lambda tx: tx.documents(Query(kind=Kind.TOKEN)),
+    "put": lambda tx: tx.put(record()),
+    "delete": lambda tx: tx.delete(LOCATION),
+    "append": lambda tx: tx.append(entry("1")),
+    "entry": lambda tx: tx.entry("1"),
+    "entries": lambda tx: tx.entries(EVENT),
+    "due": lambda tx: tx.due(DueQuery(topic=EVENT, at=BASE)),
+    "settle": lambda tx: tx.settle("1"),
+    "usage": lambda tx: tx.usage(Kind.CDR),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_the_driver_raises_is_a_store_that_failed(
+    sqlite_with_schema: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Whatever was asked: a connection that is lost in the middle of it is our outage, and no error of a driver."""
+    store = SqlStore(f"sqlite:///{sqlite_with_schema}")
+
+    def lost(*_: object, **__: object) -> None:
+        raise OperationalError("the connection is lost")
+
+    def work() -> None:
+        with store._blocking_transaction(read_only=False) as tx:
+            monkeypatch.setattr(prepared, "_execute", lost)
+            CALLS[call](tx)
+
+    with pytest.raises(StoreFailed, match="the connection is lost"):
+        work()
+    store.close()

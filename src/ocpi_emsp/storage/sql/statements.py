@@ -13,7 +13,7 @@ Rules of this module:
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -65,15 +65,16 @@ class Several:
             condition = column.in_([bindparam(f"value_{number}", type_=Text) for number in range(_AT_ONCE)])
         self._statement = Prepared(found.where(condition), dialect)
 
-    def rows(self, connection: Connection, values: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[Any]:
+    def rows(self, connection: Connection, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Any]:
         """The rows, where the rest of the statement has these values."""
         if self._is_array:
-            yield from self._statement.rows(connection, {**values, "values": list(wanted)})
-            return
+            return self._statement.rows(connection, {**values, "values": list(wanted)})
+        found = list[Any]()
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             filled = {f"value_{number}": some[min(number, len(some) - 1)] for number in range(_AT_ONCE)}
-            yield from self._statement.rows(connection, {**values, **filled})
+            found += self._statement.rows(connection, {**values, **filled})
+        return found
 
 
 @frozen
