@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import combinations, islice, product
+from itertools import combinations, product
 from typing import Any
 
 from dateutil import tz
 
-from pricing.second_divide import MANY, Share, Ways
+from pricing.second_divide import MANY, Share, Way, Ways
 from pricing.second_state import Component, Document, Period, Readings, Session, State, power_bounds
 
 UNITS = {"ENERGY": 1000, "TIME": 3600, "PARKING_TIME": 3600}
+KEYED = ("per_component", "per_price", "per_period")
+"""The readings of ``step`` under which each price has blocks of its own."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Amounts:
     high: Fraction
     tight: bool = True
     slack: Fraction = Fraction(0)
-    """How far bounds may be wider where the blocks of step_size depend on the division."""
+    """How far bounds may be wider where the blocks of step_size depend on the division: see ``Bill.slack``."""
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(
@@ -194,7 +196,7 @@ def _extremes(session: Session, elements: list[Any], readings: Readings, dimensi
         tried = product(*lists)
     costs = [bill.cost([share for way in each for share in way]) for each in tried]
     low, high = min(costs), max(costs)
-    return Amounts(low, high, ways.complete, bill.slack(dimensions))
+    return Amounts(low, high, ways.complete, bill.slack(dimensions, lists))
 
 
 class Bill:
@@ -216,19 +218,37 @@ class Bill:
         """What shares cost to the second and Wh."""
         return sum((share.volume * self.price(share) for share in way if share.component), Fraction(0))
 
-    def slack(self, dimensions: tuple[str, ...]) -> Fraction:
-        """What one block of each of these dimensions costs at most, at the dearest price for the longest block."""
-        if self.readings["step"] == "none":
-            return Fraction(0)
+    def slack(self, dimensions: tuple[str, ...], lists: Iterable[list[Way]]) -> Fraction:
+        """How far bounds may be wider than these ways, which are the ends of what is possible.
+
+        One block of each dimension, at the dearest price for the longest block. Where each price has blocks of its own
+        (``KEYED``), a volume that several may have may be cut anywhere: so each of them may begin a block for next to
+        nothing of it, or have one that is full; in each period, where each is rounded by itself.
+        """
         by_block = self.readings["price_unit"] == "step"
+        step = "per_component" if by_block else self.readings["step"]
+        if step == "none":
+            return Fraction(0)
         found = Fraction(0)
         for name in dimensions:
             mine = [one for each in self.elements for one in each["price_components"] if one["type"] == name]
             steps = [one["step_size"] for one in mine if one["step_size"] > 0]
             if steps:
                 dearest = max(abs(Fraction(one["price"])) for one in mine)
-                found += dearest * (len(mine) if by_block else Fraction(max(steps), UNITS[name]))
+                block = dearest if by_block else dearest * max(steps) / UNITS[name]
+                found += block * (max(1, self._open(name, step, lists)) if step in KEYED else 1)
         return found
+
+    def _open(self, dimension: str, step: str, lists: Iterable[list[Way]]) -> int:
+        """How many prices have a volume that is not certain; in each period, where each is rounded by itself."""
+        found = {
+            (share.component if step != "per_price" else self.price(share), share.period if step == "per_period" else 0)
+            for ways in lists
+            for way in ways
+            for share in way
+            if len(ways) > 1 and share.component and share.dimension == dimension
+        }
+        return len(found)
 
     def cost(self, shares: list[Share]) -> Fraction:
         """What shares cost with the blocks that this reading rounds to."""
@@ -294,9 +314,25 @@ def _flat(session: Session, elements: list[Any], readings: Readings) -> Amounts:
     prices: set[Fraction] = set()
     for walk in ways.limited(product(*walks)):
         stops = [stop for each in walk for stop in each]
-        for picked in islice(product(*(choices for choices, _ in stops)), MANY):
+        if readings["flat"] == "each_component":
+            prices |= {_fee(tuple(each), [], elements, readings) for each in _ever([choices for choices, _ in stops])}
+            continue
+        for picked in ways.limited(product(*(choices for choices, _ in stops))):
             prices.add(_fee(picked, [volume for _, volume in stops], elements, readings))
     return Amounts(min(prices), max(prices), ways.complete)
+
+
+def _ever(stops: list[list[Component | None]]) -> set[frozenset[Component | None]]:
+    """The fees that are ever active, in every way: at a stop one of its candidates, or several one after the other.
+
+    What makes several candidates is a power of which bounds are known, or a restriction that is not known: both may
+    change during a period.
+    """
+    found: set[frozenset[Component | None]] = {frozenset()}
+    for choices in stops:
+        some = [each for size in range(1, len(choices) + 1) for each in combinations(choices, size)]
+        found = {before | set(each) for before in found for each in some}
+    return found
 
 
 def _walks(ways: Ways, period: Period) -> list[list[tuple[list[Component | None], Fraction]]]:

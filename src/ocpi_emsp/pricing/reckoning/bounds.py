@@ -6,12 +6,17 @@ Rules of this module: what is given back holds every division, and is one where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Final
 
 from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.reckoning.choice import Options
 from ocpi_emsp.pricing.reckoning.money import Amount
 
 Bounds = tuple[Amount, Amount]
+
+MAX_LAID: Final = 4
+"""Of so many amounts and rooms every way to lay one into the other is looked at."""
 
 
 def along(amounts: Sequence[Rational], rows: Sequence[Sequence[Options]]) -> Bounds:
@@ -56,3 +61,43 @@ def _filled(volume: Rational, rooms: Sequence[tuple[int, int]]) -> Amount:
         if not volume:
             break
     return cost
+
+
+def laid(amounts: Sequence[Rational], rooms: Sequence[int], rows: Sequence[Sequence[Options]]) -> Bounds:
+    """Bounds of the cost of amounts that follow each other, laid into rooms that follow each other.
+
+    ``rows[k][i]`` is what may apply to ``amounts[k]`` in ``rooms[i]``. A room may stay empty in part.
+    """
+    # Costs are linear between the ends of amounts. So in the cheapest way each room ends at one of them, or as far from
+    # it as other rooms, each full or empty, lead.
+    edges = [0, *accumulate(amounts)]
+    sums: set[Rational] = {0}
+    for room in rooms:
+        sums |= {each + room for each in sums}
+    points = sorted(
+        {at for edge in edges for each in sums for at in (edge - each, edge + each) if 0 <= at <= edges[-1]}
+    )
+    low = _laid(points, edges, rooms, [[each.low for each in row] for row in rows])
+    high = _laid(points, edges, rooms, [[-each.high for each in row] for row in rows])
+    return low, -high
+
+
+def _laid(
+    points: Sequence[Rational], edges: Sequence[Rational], rooms: Sequence[int], rows: Sequence[Sequence[int]]
+) -> Amount:
+    best: dict[Rational, Amount] = {0: 0}
+    for place, room in enumerate(rooms):
+        costs = {at: _up_to(at, edges, [row[place] for row in rows]) for at in points}
+        best = {
+            end: min(ways)
+            for end in points
+            if (ways := [best[at] + costs[end] - costs[at] for at in best if at <= end <= at + room])
+        }
+    return best[points[-1]]
+
+
+def _up_to(at: Rational, edges: Sequence[Rational], prices: Sequence[int]) -> Amount:
+    """The cost of what lies before a point, at a price between each two edges."""
+    return sum(
+        price * max(0, min(at, end) - begin) for price, begin, end in zip(prices, edges[:-1], edges[1:], strict=True)
+    )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reckoning.axis import Axis, Match
-from ocpi_emsp.pricing.reckoning.bounds import Bounds, along, filled
+from ocpi_emsp.pricing.reckoning.bounds import MAX_LAID, Bounds, along, filled, laid
 from ocpi_emsp.pricing.reckoning.choice import Chooser, Options
 from ocpi_emsp.pricing.reckoning.limits import Budget, TooManySteps
 from ocpi_emsp.pricing.reckoning.parts import Part
@@ -158,7 +158,10 @@ class Divider:
             part.low, part.high = filled(volume, rooms, choices)
             if len(counted) > 1:
                 rows = [[self.cell(span, dimension, one, [each], levels) for each in slices] for one in counted]
-                _narrow(part, along([each.amount for each in counted], rows))
+                amounts = [each.amount for each in counted]
+                _narrow(part, along(amounts, rows))
+                if max(len(amounts), len(rooms)) <= MAX_LAID:
+                    _narrow(part, laid(amounts, rooms, rows))
             part.causes = self.causes(span, dimension, choices)
         return [part]
 

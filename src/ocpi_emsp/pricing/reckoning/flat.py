@@ -2,7 +2,8 @@
 
 Rules of this module (mod_tariffs.md 4.4, the reading ``flat``):
 - ``session``: the first fee that is active, once; a later one is not charged;
-- ``each_component``: each fee that is ever active, once;
+- ``each_component``: each fee that is ever active, once; of several that may be active at a moment at least one is,
+  unless none may be;
 - ``each_period``: the one that is active at the start of each period; ``dimension``: that one, as often as the
   period reports FLAT;
 - on an unknown way through a period each stretch of the clock is passed, and each level of energy.
@@ -10,15 +11,20 @@ Rules of this module (mod_tariffs.md 4.4, the reading ``flat``):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Final
 
 from ocpi_emsp.pricing.reckoning.choice import Options
 from ocpi_emsp.pricing.reckoning.divide import Divider, Section
 from ocpi_emsp.pricing.reckoning.limits import TooManySteps
-from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.parts import Part, bound
 from ocpi_emsp.pricing.reckoning.restrictions import FLAT
 from ocpi_emsp.pricing.reckoning.spans import Span
 from ocpi_emsp.pricing.session.metered import Metered
+
+MAX_FEES: Final = 8
+"""Of so many fees every choice is looked at for the least that is due."""
 
 
 class Fees:
@@ -40,80 +46,95 @@ class Fees:
         return list(self._of_periods(by_volume=reading == "dimension"))
 
     def stages(self, dimension: str) -> Iterator[tuple[Span, Options]]:
-        """What may be active, one after the other: on every way through the session one of each is passed."""
+        """What may be active: on every way through the session one of each is passed."""
+        for span, grid in self._grids(dimension):
+            for options in self._passed(grid, dimension):
+                yield span, options
+
+    def _grids(self, dimension: str) -> Iterator[tuple[Span, list[list[Options]]]]:
+        """What may be active in each span: by stretches of the clock, and in each of them by levels of energy."""
         for span in self._spans:
             fixed = self._chooser.fixed(dimension)
             if fixed is not None:
-                yield span, fixed
+                yield span, [[fixed]]
                 continue
             try:
                 steady = self._divider.steady(span, dimension)
-                rows = self._rows(span, dimension) if steady is None else [steady]
+                grid = self._grid(span, dimension) if steady is None else [[steady]]
             except TooManySteps:
-                yield span, self._chooser.everything(dimension)
-                continue
-            for options in rows:
-                yield span, options
+                grid = [[self._chooser.everything(dimension)]]
+            yield span, grid
 
-    def _rows(self, span: Span, dimension: str) -> list[Options]:
+    def _passed(self, grid: list[list[Options]], dimension: str) -> list[Options]:
+        if len(grid) == 1 or len(grid[0]) == 1:
+            return [options for row in grid for options in row]
+        union = self._chooser.union
+        columns = [union(dimension, [row[place] for row in grid]) for place in range(len(grid[0]))]
+        # The first cell and the last one are passed, and one of each row and of each column.
+        return [grid[0][0], *(union(dimension, row) for row in grid), *columns, grid[-1][-1]]
+
+    def _grid(self, span: Span, dimension: str) -> list[list[Options]]:
+        """What may be active by stretches of the clock, one after the other, and levels of energy: both go on."""
         divider = self._divider
         if divider.boundary == "period_start" or (divider.boundary == "proportional" and not span.length):
-            return [divider.at_start(span, dimension)]
+            return [[divider.at_start(span, dimension)]]
         if divider.boundary == "proportional":
-            return [self._options(span, dimension, each) for each in divider.flow(span, dimension, 1)]
+            return [[self._options(span, dimension, each) for each in divider.flow(span, dimension, 1)]]
         slices, levels = divider.slices(span, dimension), divider.levels(span, dimension)
         if not divider.budget.spend(len(slices) * len(levels)):
             raise TooManySteps
-        grid = [[self._options(span, dimension, each, level) for level in levels] for each in slices]
-        if len(slices) == 1:
-            return grid[0]
-        if len(levels) == 1:
-            return [row[0] for row in grid]
-        union = self._chooser.union
-        columns = [union(dimension, [row[place] for row in grid]) for place in range(len(levels))]
-        # The first cell is passed first. Rows and columns overlap: which fee is the first shows in the rows already.
-        return [grid[0][0], *(union(dimension, row) for row in grid), *columns]
+        return [[self._options(span, dimension, each, level) for level in levels] for each in slices]
 
     def _options(self, span: Span, dimension: str, *sections: Section) -> Options:
         return self._divider.cell(span, dimension, sections[0], *([each] for each in sections[1:]))
 
     def _first(self) -> list[Part]:
-        found: list[Options] = []
         causes: dict[tuple[str, str], None] = {}
-        for span, options in self.stages(FLAT):
-            if options.elements:
-                found.append(options)
-                if not options.certain:
-                    causes |= dict.fromkeys(self._divider.causes(span, FLAT, [options]))
-            if not options.free:
+        elements, free = 0, True
+        for span, grid in self._grids(FLAT):
+            found = self._chooser.of(FLAT, *_first_of(grid))
+            if found.elements and not found.certain:
+                causes |= dict.fromkeys(self._divider.causes(span, FLAT, [found]))
+            elements |= found.elements
+            free = found.free
+            if not free:
                 break
-        else:
-            found.append(self._chooser.of(FLAT, 0, True))
         start, stop = self._session
-        elements = 0
-        for each in found:
-            elements |= each.elements
-        part = Part(FLAT, None, start, stop, 1, self._chooser.of(FLAT, elements, found[-1].free))
+        part = Part(FLAT, None, start, stop, 1, self._chooser.of(FLAT, elements, free))
         part.causes = tuple(causes)
-        return [part] if part.options.elements else []
+        return [part] if elements else []
 
     def _each_component(self) -> list[Part]:
-        sure = possible = 0
+        possible = 0
+        due: dict[int, None] = {}
         causes: dict[tuple[str, str], None] = {}
         for span, options in self.stages(FLAT):
             possible |= options.elements
-            if options.certain:
-                sure |= options.elements
-            else:
+            if not options.free:
+                due[options.elements] = None
+            if not options.certain:
                 causes |= dict.fromkeys(self._divider.causes(span, FLAT, [options]))
         start, stop = self._session
         found = []
+        prices: dict[int, int] = {}
         for rate in self._chooser.rates(FLAT, possible):
             bit = 1 << rate.element
-            part = Part(FLAT, None, start, stop, 1, self._chooser.of(FLAT, bit, not sure & bit))
-            part.causes = () if sure & bit else tuple(causes)
+            part = Part(FLAT, None, start, stop, 1, self._chooser.of(FLAT, bit, bit not in due))
+            part.causes = () if bit in due else tuple(causes)
             found.append(part)
+            prices[bit] = rate.each
+        self._narrow(found, due, prices)
         return found
+
+    def _narrow(self, fees: Sequence[Part], due: Iterable[int], prices: Mapping[int, int]) -> None:
+        """At a moment at which each fee is only possible one of several may be due for certain."""
+        unsure = sorted((part for part in fees if not part.options.certain), key=lambda part: part.high - part.low)
+        if unsure:
+            sure = sum(part.options.elements for part in fees if part.options.certain)
+            left = [each for each in due if not each & sure]
+            low = sum(part.low for part in unsure) + least_due(left, prices)
+            high = sum(part.high for part in unsure) - least_due(left, {bit: -each for bit, each in prices.items()})
+            bound(unsure, low, high)
 
     def _of_periods(self, *, by_volume: bool) -> Iterator[Part]:
         for span in self._spans:
@@ -126,6 +147,59 @@ class Fees:
             part = Part(FLAT, span.position, span.start, span.end, volume, options)
             part.causes = () if options.certain else self._divider.causes(span, FLAT, [options])
             yield part
+
+
+def _first_of(grid: Sequence[Sequence[Options]]) -> tuple[int, bool]:
+    """The fees that may be the first on a way through a grid, and whether there may be none.
+
+    A way begins at the first cell and ends at the last one; from each it goes on in one direction, or in both at once.
+    """
+    elements = 0
+    before: list[bool] = []
+    for row in grid:
+        reached: list[bool] = []
+        for place, options in enumerate(row):
+            ways = [*before[max(0, place - 1) : place + 1], *reached[-1:]]
+            open_ = any(ways) or not (before or reached)
+            elements |= options.elements if open_ else 0
+            reached.append(open_ and options.free)
+        before = reached
+    return elements, before[-1]
+
+
+def least_due(due: Iterable[int], prices: Mapping[int, int]) -> int:
+    """The least that is due, if of each of these sets of fees one is: exactly for a few fees, else not more than that.
+
+    Args:
+        due: Sets of fees, a bit each.
+        prices: What each of them costs; those that cost nothing, or less, are due wherever they may be.
+    """
+    freely = sum(bit for bit, price in prices.items() if price <= 0)
+    sets = {each for each in due if not each & freely}
+    asked = 0
+    for each in sets:
+        asked |= each
+    fees = list(_bits(asked))
+    if len(fees) > MAX_FEES:
+        return _apart(sets, prices)
+    chosen = (some for size in range(len(fees) + 1) for some in combinations(fees, size))
+    return min(sum(prices[bit] for bit in some) for some in chosen if all(each & sum(some) for each in sets))
+
+
+def _apart(sets: Iterable[int], prices: Mapping[int, int]) -> int:
+    """What sets that have no fee in common cost at least."""
+    cost = seen = 0
+    for each in sorted(sets, key=lambda each: (each.bit_count(), each)):
+        if not each & seen:
+            seen |= each
+            cost += min(prices[bit] for bit in _bits(each))
+    return cost
+
+
+def _bits(elements: int) -> Iterator[int]:
+    while elements:
+        yield elements & -elements
+        elements &= elements - 1
 
 
 def ever_active(fees: Fees, dimension: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.reckoning.choice import Options
 from ocpi_emsp.pricing.reckoning.money import Amount
@@ -43,3 +45,29 @@ class Part:
     def priced(self) -> bool:
         """True if a price applies for certain."""
         return not self.options.free
+
+
+def bound(group: Sequence[Part], low: Amount, high: Amount) -> None:
+    """Give a group of parts these bounds.
+
+    The last part takes what is wider than before; where it is narrower, the later parts do, each as far as its own
+    bounds stay in order.
+    """
+    more, less = high - sum(part.high for part in group), low - sum(part.low for part in group)
+    group[-1].high += max(0, more)
+    group[-1].low += min(0, less)
+    for part in reversed(group):
+        cut = max(0, min(-more, part.high - part.low))
+        part.high -= cut
+        more += cut
+    raise_lows(group, less)
+
+
+def raise_lows(group: Sequence[Part], amount: Amount) -> None:
+    """Add an amount to the lower bound of a group, where its parts leave room, the later ones first."""
+    for part in reversed(group):
+        if amount <= 0:
+            return
+        added = min(amount, part.high - part.low)
+        part.low += added
+        amount -= added

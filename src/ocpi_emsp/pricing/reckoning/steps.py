@@ -13,17 +13,22 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ocpi_emsp.pricing.exact import Rational
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reckoning.choice import Chooser
 from ocpi_emsp.pricing.reckoning.money import Amount
-from ocpi_emsp.pricing.reckoning.parts import Part
+from ocpi_emsp.pricing.reckoning.parts import Part, bound, raise_lows
 from ocpi_emsp.pricing.reckoning.restrictions import ENERGY, PARKING_TIME, SESSION_TIME, TIME, Rate
+from ocpi_emsp.pricing.reckoning.shared import Share, highest, lowest
 
 Group: TypeAlias = Sequence[Part]
 Key: TypeAlias = tuple[str, Decimal] | Rate
+
+MAX_SHARES: Final = 8
+"""Of so many prices it is looked at how their blocks fit the volume that they share; where there are more, each adds
+a block."""
 
 
 class _Blocks(NamedTuple):
@@ -32,6 +37,10 @@ class _Blocks(NamedTuple):
     longest: dict[Key, Rate]
     low: int
     high: int
+    shared: dict[Key, Rate]
+    """Those that cost something, with their own blocks; none where they are many, or one has blocks of two lengths."""
+    free: bool
+    """True if one of them costs nothing."""
 
 
 class Rounding:
@@ -120,7 +129,7 @@ class Rounding:
         high = rate.each * (-Fraction(sum(each.high for each in group), rate.each) % rate.step)
         part.low += min(low, high)
         part.high += high
-        _raise_lows(group, low - high)
+        raise_lows(group, low - high)
 
     def _add(self, part: Part, rates: Iterable[Rate], total: Rational | None, *, certain: bool) -> None:
         """Add to a part what one of these prices may bill."""
@@ -145,27 +154,46 @@ class Rounding:
     def _per_key(self, parts: Group) -> None:
         """Round the total of each component, or of each price."""
         certain: dict[Key, list[Part]] = {}
-        maybe: dict[str, int] = {}
-        last: dict[str, Part] = {}
+        unsure: dict[str, list[Part]] = {}
         for part in parts:
             rate = part.options.rate
             if rate is not None:
                 certain.setdefault(self._key(rate), []).append(part)
             elif part.options.elements:
-                maybe[part.dimension] = maybe.get(part.dimension, 0) | part.options.elements
-                last[part.dimension] = part
-        unsure = [self._blocks(dimension, elements) for dimension, elements in maybe.items()]
-        for (dimension, elements), blocks in zip(maybe.items(), unsure, strict=True):
-            if len(blocks.longest) == 1 and elements.bit_count() == 1:
-                mine = [part for part in parts if part.dimension == dimension and part.options.elements & elements]
-                self._add_between(last[dimension], mine, next(iter(blocks.longest.values())))
+                unsure.setdefault(part.dimension, []).append(part)
+        for some in unsure.values():
+            self._add_shared(some, certain)
+        for some in certain.values():
+            last = some[-1].options.rate
+            if last is not None:
+                self._add(some[-1], [last], sum(part.volume for part in some), certain=True)
+
+    def _add_shared(self, group: Group, certain: dict[Key, list[Part]]) -> None:
+        """Add blocks to parts of one dimension whose prices are not certain.
+
+        The certain parts of those prices are in the same blocks: they are taken out of ``certain``.
+        """
+        elements = 0
+        for part in group:
+            elements |= part.options.elements
+        prices = self._blocks(group[0].dimension, elements)
+        taken = {key: certain.pop(key) for key in [*certain] if key in prices.longest}
+        lows, highs = sum(part.low for part in group), sum(part.high for part in group)
+        low, high = lows + prices.low, highs + prices.high
+        shares = _shares(prices, taken)
+        if shares:
+            known = sum(part.low for parts in taken.values() for part in parts)
+            if len(shares) == 1:
+                # Rounding up keeps the order of volumes: the least volume makes one bound, the greatest the other.
+                (share,) = shares
+                ends = [share.cost(Fraction(cost, share.each)) - share.each * share.certain for cost in (lows, highs)]
+                low, high = min(ends), max(ends)
             else:
-                last[dimension].low += blocks.low
-                last[dimension].high += blocks.high
-        for key, some in certain.items():
-            rate = some[-1].options.rate
-            if rate is not None and not any(key in blocks.longest for blocks in unsure):
-                self._add(some[-1], [rate], sum(part.volume for part in some), certain=True)
+                volume, unit = sum(part.volume for part in group), 0 if group[0].dimension == ENERGY else 1
+                free = prices.free or any(part.options.free for part in group)
+                low = max(low, lowest(volume, shares, unit, free=free) - known)
+                high = min(high, highest(volume, shares, unit, free=free) - known)
+        bound(group, low, high)
 
     def _key(self, rate: Rate) -> Key:
         return (rate.dimension, rate.price) if self._step == "per_price" else rate
@@ -174,11 +202,22 @@ class Rounding:
         """The blocks of the components that may apply."""
         known = self._known.get((dimension, elements))
         if known is None:
-            rates = [self._longest(rate) for rate in self._chooser.rates(dimension, elements)]
-            longest = {self._key(rate): rate for rate in rates if rate.step > 0}
-            costs = [rate.each * _most(rate) for rate in longest.values()]
+            rates = self._chooser.rates(dimension, elements)
+            longest = {self._key(rate): self._longest(rate) for rate in rates}
+            costs = [rate.each * _most(rate) for rate in longest.values() if rate.step > 0]
             low, high = sum(cost for cost in costs if cost < 0), sum(cost for cost in costs if cost > 0)
-            known = self._known[dimension, elements] = _Blocks(longest, low, high)
+            priced = {key: rate for key, rate in longest.items() if rate.each}
+            steps = {(self._key(rate), rate.step) for rate in rates if rate.each}
+            # Which of two steps a price has is said by its last part.
+            few = len(steps) == len(priced) <= MAX_SHARES
+            known = _Blocks(
+                longest,
+                low,
+                high,
+                {key: rate for rate in rates if (key := self._key(rate)) in priced} if few else {},
+                len(priced) < len(longest),
+            )
+            self._known[dimension, elements] = known
         return known
 
     def _longest(self, rate: Rate) -> Rate:
@@ -214,14 +253,15 @@ def _last(parts: Group) -> tuple[list[Part], bool]:
     return found, priced
 
 
-def _raise_lows(group: Group, amount: Amount) -> None:
-    """Add an amount to the lower bound of a group, where its parts leave room: each keeps its bounds in order."""
-    for part in reversed(group):
-        if amount <= 0:
-            return
-        added = min(amount, part.high - part.low)
-        part.low += added
-        amount -= added
+def _shares(prices: _Blocks, taken: dict[Key, list[Part]]) -> list[Share]:
+    """What shares the volumes that are not certain; none if a price may have another block."""
+    found = []
+    for key, rate in prices.shared.items():
+        certain = taken.get(key, [])
+        if any(part.options.rate is None or part.options.rate.step != rate.step for part in certain):
+            return []
+        found.append(Share(rate.each, rate.step, sum(part.volume for part in certain)))
+    return found
 
 
 def _most(rate: Rate) -> int:
