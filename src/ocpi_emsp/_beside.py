@@ -35,9 +35,9 @@ async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callabl
     """For a sync host: run it in a thread; see :class:`ocpi_emsp.flows.core.context.Begin`."""
     future, given_up, context = Future[T](), threading.Event(), copy_context()
     context.run(_GIVEN_UP.set, given_up)
+    arguments = giving_way, _into, (future, work)
     # A daemon: a process that is to end does not wait for an answer.
-    target, name = (context.run, giving_way, _into, (future, work)), "ocpi-emsp fetch"
-    threading.Thread(target=target[0], args=target[1:], name=name, daemon=True).start()
+    threading.Thread(target=context.run, args=arguments, name="ocpi-emsp fetch", daemon=True).start()
 
     async def result() -> T:
         return future.result()

@@ -3,8 +3,9 @@
 Rules of this module:
 - ``run`` drives a flow whose ports never suspend to its end, in place: no event loop, no thread, also inside a running
   loop; a flow that does suspend is an error that says so;
-- threads appear here only: where an async host meets something that blocks (anyio.to_thread), where an async hook
-  meets a sync host whose thread runs a loop already, and where a hook has a deadline (HookThreads).
+- threads are used where an async host meets something that blocks (a hook, a body, a call of a store whose flow nobody
+  steps, see _pieces.py), where an async hook meets a sync host whose thread runs a loop already, and where a hook has a
+  deadline (HookThreads).
 """
 
 from __future__ import annotations
@@ -167,16 +168,6 @@ def giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
             before = _before.pop()
             if not _before:
                 sys.setswitchinterval(before)
-
-
-def shielded(lift: Lift) -> Lift:
-    """``lift``, done even if the caller is cancelled: a transaction ends."""
-
-    async def call(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
-        with anyio.CancelScope(shield=True):
-            return await lift(function, *args)
-
-    return call
 
 
 async def to_the_end(work: Awaitable[T]) -> T:  # type: ignore[return] # a shield swallows nothing

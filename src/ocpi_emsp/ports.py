@@ -58,7 +58,8 @@ class Transaction(Protocol):
     That includes records that do not exist yet. A read-only transaction locks nothing and cannot write.
     Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
 
-    A store whose statements are round trips may have ``prefetch`` as well: see :class:`Prefetching`.
+    It may be able to do more, which is looked for and never required: :func:`prefetch`, :func:`read_documents`,
+    :func:`due_reader`.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -110,21 +111,13 @@ class Store(Protocol):
         """Open a transaction."""
 
 
-class Prefetching(Protocol):
-    """What a transaction can do as well, where many records cost hardly more than one. Looked for, never required."""
-
-    async def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
-        """Read and lock these records, and the keys that have none yet, at once; with ``children`` the EVSEs of the
-        locations among them.
-
-        ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile.
-        """
-
-
 async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = False) -> None:
-    """Read and lock records that are read one by one afterwards; where a store has nothing for that, they are then.
+    """Read and lock these records, and the keys that have none yet, at once, with ``children`` the EVSEs of the
+    locations among them; by the method ``prefetch`` of a transaction, where it has one.
 
-    Keys of one kind, owner and parent are locked together; give those first that other transactions lock first.
+    ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile. Without the
+    method they read and lock one by one. Keys of one kind, owner and parent are locked together; give those first that
+    other transactions lock first.
     """
     read = getattr(tx, "prefetch", None)  # isinstance would cost ten times as much, in every PATCH
     if keys and read is not None:
@@ -170,7 +163,7 @@ def is_of_one_process(tx: Transaction) -> bool:
 
 
 class BlockingTransaction(Protocol):
-    """:class:`Transaction` for a driver that blocks; each method means the same, as does ``prefetch`` where it is."""
+    """:class:`Transaction` for a driver that blocks: each method means the same, also those that it need not have."""
 
     def get(self, key: Key) -> Record | None:
         """See :meth:`Transaction.get`."""
@@ -203,13 +196,6 @@ class BlockingTransaction(Protocol):
 
     def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
         """See :meth:`Transaction.usage`."""
-
-
-class BlockingPrefetching(Protocol):
-    """:class:`Prefetching` for a driver that blocks."""
-
-    def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
-        """See :meth:`Prefetching.prefetch`."""
 
 
 @runtime_checkable

@@ -62,7 +62,7 @@ from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route
 from ocpi_emsp.wire import Request
 
 CHUNK = 1000
-"""Objects of one transaction: what a store locks, and an in-memory one copies, stays small."""
+"""Objects of one transaction: what a store locks, and what one in memory remembers for a rollback, stays small."""
 _PAGE_CLAUSE = "transport_and_format.md#pagination"
 _OWNER_CLAUSE = "transport_and_format.md#client-owned-object-push"
 

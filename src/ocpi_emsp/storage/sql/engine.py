@@ -25,7 +25,7 @@ from ocpi_emsp.storage.sql.prepared import say
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
 """Async drivers that a URL may name, and what is used on the same database: a store has threads (_pieces.py)."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
-"""Connections that stay open, and more under load: twice what an event loop opens at once, and all that it may open."""
+"""Connections that stay open, and those beside them under load: in all twice what an event loop opens at once."""
 _QUIET = {"hide_parameters": True}
 """What SQLAlchemy says of a statement that failed is logged; drivers' tokens and auth ids do not belong there."""
 _CONNECT_SECONDS = 10
@@ -212,8 +212,8 @@ def begin(connection: Connection, *, read_only: bool, snapshots: bool = False) -
     if connection.dialect.name != "sqlite":
         return
     if _in_transaction(connection):  # an engine of the host that begins by itself, deferred
-        _say(connection, "ROLLBACK")
-    _say(connection, "BEGIN" if read_only else "BEGIN IMMEDIATE")
+        say(connection, "ROLLBACK")
+    say(connection, "BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def begin_joined(connection: Connection) -> None:
@@ -223,13 +223,7 @@ def begin_joined(connection: Connection) -> None:
     if not connection.in_transaction():
         connection.begin()
     if not _in_transaction(connection):
-        _say(connection, "BEGIN IMMEDIATE")
-
-
-def _say(connection: Connection, statement: str) -> None:
-    cursor = connection.connection.cursor()
-    cursor.execute(statement)
-    cursor.close()
+        say(connection, "BEGIN IMMEDIATE")
 
 
 def _in_transaction(connection: Connection) -> bool:

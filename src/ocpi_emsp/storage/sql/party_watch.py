@@ -54,10 +54,8 @@ def party_watch(engine: Engine, tables: Tables, announcements: Announcements | N
     dialect = engine.dialect
     if dialect.name != "sqlite" or dialect.driver not in _SQLITE_DRIVERS or is_in_memory(engine.url):
         return _Unknown()
-    if any(
-        table.schema is not None for table in tables.objects.values()
-    ):  # a database that the host attaches to its own connections
-        return _Unknown()
+    if any(table.schema is not None for table in tables.objects.values()):
+        return _Unknown()  # of a database that the host attaches to its own connections
     return _OfFile(engine, tables)
 
 

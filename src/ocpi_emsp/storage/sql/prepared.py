@@ -93,10 +93,13 @@ def _execute(connection: Connection, text: str, values: Any, *, many: bool = Fal
 
 
 def say(connection: Connection, text: str) -> None:
-    """Have psycopg send one or several statements without values, in one message."""
+    """Send a statement without values; with psycopg, several in one message."""
     cursor = _cursor(connection)
     try:
-        cursor.execute(text, prepare=False)
+        if connection.dialect.driver == "psycopg":
+            cursor.execute(text, prepare=False)  # several cannot be prepared
+        else:
+            cursor.execute(text)
     except Exception as error:
         forget_if_lost(connection, error, cursor)
         raise

@@ -24,7 +24,7 @@ from attrs import frozen
 from sqlalchemy import URL, Connection, Engine, Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ocpi_emsp._bridge import LiftedTransaction, in_thread, shielded, to_the_end
+from ocpi_emsp._bridge import LiftedTransaction, in_thread, to_the_end
 from ocpi_emsp._pieces import InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import BlockingStore, Key, Kind, Mode, Record, Store
@@ -212,9 +212,7 @@ class SqlStore:
         return [*(Path(database + end) for end in ("", "-wal", "-shm", "-journal") if on_sqlite), key]
 
     def close(self) -> None:
-        """Close the connections of the blocking engine; the next transaction opens new ones. Listeners
-        are no longer notified.
-        """
+        """Close the connections; the next transaction opens new ones. Listeners are no longer notified."""
         self._parties.close()
         if self._announcements is not None:
             self._announcements.close()
@@ -222,9 +220,7 @@ class SqlStore:
             self._blocking.dispose()
 
     async def aclose(self) -> None:
-        """Close the connections of the blocking engine, and those of the running event loop. Listeners
-        are no longer notified.
-        """
+        """Do as :meth:`close`, and close the connections of an AsyncEngine."""
         if self._announcements is not None:
             await in_thread(self._announcements.close)
         self.close()
@@ -390,7 +386,7 @@ class _InGreenlet:
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[LiftedTransaction]:
         async with self.store._async_connection() as (connection, joined):
-            lift = shielded(_Greenlet(connection))
+            lift = _Greenlet(connection)
             if not joined:
                 await lift(self.store._prepare, _blocking(connection))
             async with LiftedTransaction(self._manager(_blocking(connection), joined), lift) as tx:
@@ -399,12 +395,15 @@ class _InGreenlet:
 
 @frozen
 class _Greenlet:
-    """Calls what blocks on a connection in SQLAlchemy's bridge: its waits are awaited by the event loop."""
+    """Calls what blocks on a connection in SQLAlchemy's bridge: its waits are awaited by the event loop.
+
+    It is done even if the caller is cancelled: a transaction ends.
+    """
 
     connection: AsyncConnection
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
-        return await self.connection.run_sync(lambda _: function(*args))
+        return await to_the_end(self.connection.run_sync(lambda _: function(*args)))
 
 
 def _blocking(connection: AsyncConnection) -> Connection:

@@ -128,9 +128,8 @@ def make_tables(*, schema: str | None = None, prefix: str = PREFIX) -> Tables:
     objects = {kind: _object_table(metadata, kind, prefix) for kind in NAMES}
     journals = [_journal(metadata, prefix + name) for name in ("journal", "rejections", "authorizations")]
     due = journals[0].c
-    Index(
-        f"ix_{prefix}journal_due", due.topic, due.due, due.sequence, due.name
-    )  # what is refused or decided is not due
+    # What is refused or decided is not due.
+    Index(f"ix_{prefix}journal_due", due.topic, due.due, due.sequence, due.name)
     return Tables(metadata, objects, *journals)
 
 

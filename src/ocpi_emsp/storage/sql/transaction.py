@@ -120,7 +120,7 @@ class SqlTransaction:
         return record
 
     def prefetch(self, keys: Collection[Key], *, children: bool = False) -> None:
-        """Read and lock many records at once; see :class:`ocpi_emsp.ports.Prefetching`."""
+        """Read and lock many records at once; see :func:`ocpi_emsp.ports.prefetch`."""
         wanted = dict.fromkeys(map(owned, keys))
         unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
         if self._advisory and len(unread) == 2 and self._get_evse(*unread):
