@@ -115,9 +115,9 @@ async def prefetch(tx: Transaction, keys: Collection[Key], *, children: bool = F
     """Read and lock these records, and the keys that have none yet, at once, with ``children`` the EVSEs of the
     locations among them; by the method ``prefetch`` of a transaction, where it has one.
 
-    ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile. Without the
-    method they read and lock one by one. Keys of one kind, owner and parent are locked together; give those first that
-    other transactions lock first.
+    ``get`` and ``children`` of them need no statement of their own afterwards, and see what is put meanwhile. Without
+    the method they read and lock one by one. Keys of one kind, owner and parent are locked together; give those first
+    that other transactions lock first.
     """
     read = getattr(tx, "prefetch", None)  # isinstance would cost ten times as much, in every PATCH
     if keys and read is not None:

@@ -42,7 +42,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def keep_started() -> None:
-    """Leave what exists now out of every search for garbage: 300,000 objects, each look at which stops all requests."""
+    """Leave what exists now out of every search for garbage, which stops all requests (docs/serving.md, "Fast")."""
     gc.collect()
     gc.freeze()
 

@@ -21,9 +21,8 @@ from typing import Any
 from sqlalchemy import JSON, Connection, Dialect, Table
 from sqlalchemy.util import await_only
 
-from ocpi_emsp.storage.sql.prepared import forget_if_lost
+from ocpi_emsp.storage.sql.prepared import PSYCOPG, forget_if_lost
 
-_DRIVERS = ("psycopg", "psycopg_async")
 _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 """The backslash comes first: it is in the others."""
 
@@ -58,7 +57,7 @@ class Copy:
 def copy_into(table: Table, dialect: Dialect, names: Iterable[str]) -> Copy | None:
     """What copies the columns ``names`` of new rows; None for a table, or a driver, that cannot."""
     holds_json = any(isinstance(column.type, JSON) and column.computed is None for column in table.c)
-    if dialect.name != "postgresql" or dialect.driver not in _DRIVERS or holds_json or "place" in table.c:
+    if dialect.name != "postgresql" or dialect.driver not in PSYCOPG or holds_json or "place" in table.c:
         return None
     return Copy(table, dialect, names)
 

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
+
+PSYCOPG: Final = ("psycopg", "psycopg_async")
+"""SQLAlchemy's names of the driver: its blocking side, and the async one in SQLAlchemy's bridge."""
 
 
 class Prepared:

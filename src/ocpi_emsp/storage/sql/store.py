@@ -44,14 +44,13 @@ from ocpi_emsp.storage.sql.engine import (
 )
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
 from ocpi_emsp.storage.sql.party_watch import party_watch
+from ocpi_emsp.storage.sql.prepared import PSYCOPG
 from ocpi_emsp.storage.sql.rotation import Rotated, checkpoint, rotate, wipe
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
-
-_DRIVERS_THAT_LISTEN = ("psycopg", "psycopg_async")
 
 
 class SqlStore:
@@ -149,7 +148,7 @@ class SqlStore:
 
     def _made_announcements(self) -> Announcements | None:
         engine = self._engine
-        if engine.dialect.name != "postgresql" or engine.dialect.driver not in _DRIVERS_THAT_LISTEN:
+        if engine.dialect.name != "postgresql" or engine.dialect.driver not in PSYCOPG:
             return None
         if self._blocking is None:  # its connections belong to event loops
             engine = blocking_engine(engine.url.set(drivername="postgresql+psycopg"), self._timeout)

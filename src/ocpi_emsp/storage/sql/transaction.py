@@ -240,7 +240,7 @@ class SqlTransaction:
     def documents(self, query: Query) -> Documents:
         """The documents of a page, the oldest first; not those of parties, which are sealed."""
         if query.kind == Kind.PARTY:
-            raise refused("what parties are is sealed: read the records")
+            raise StoreFailed("the documents of parties are sealed: read their records")
         if any(key.kind == query.kind for key in self._pending):
             self.flush()
         statements = self._shared.objects[query.kind]
