@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -37,16 +36,9 @@ OLD, NEW = NOW, NOW + timedelta(days=40)
 KINDS = (Kind.SESSION, Kind.CDR, Kind.CDR_CONFLICT, Kind.COMMAND, Kind.RESERVATION, Kind.TARIFF_VERSION)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    sqlite = request.param == "sqlite"
-    url = request.getfixturevalue("sqlite_with_schema" if sqlite else "postgres_with_schema")
-    sql = SqlStore(f"sqlite:///{url}" if sqlite else url)
-    yield sql
-    sql.close()
+@pytest.fixture
+def store(any_store: Any) -> Any:
+    return any_store
 
 
 class Filled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -101,16 +101,9 @@ class History:
         return run(read())
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def history(request: pytest.FixtureRequest) -> Iterator[History]:
-    if request.param == "memory":
-        yield History()
-        return
-    sqlite = request.param == "sqlite"
-    url = request.getfixturevalue("sqlite_with_schema" if sqlite else "postgres_with_schema")
-    sql = SqlStore(f"sqlite:///{url}" if sqlite else url)
-    yield History(sql)
-    sql.close()
+@pytest.fixture
+def history(any_store: Any) -> History:
+    return History(any_store)
 
 
 # --- when a price begins to hold, and when it ends ------------------------------------------------------------------

@@ -180,9 +180,10 @@ def made_store(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    is_file = request.param == "sqlite"
-    found = request.getfixturevalue("sqlite_with_schema" if is_file else "postgres_with_schema")
-    store = SqlStore(f"sqlite:///{found}" if is_file else found)
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_store")
+        return
+    store = SqlStore(f"sqlite:///{request.getfixturevalue('sqlite_with_schema')}")
     try:
         yield store
     finally:

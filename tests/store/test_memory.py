@@ -35,6 +35,8 @@ class TestWatchingParties(PartyWatchContract):
 
 
 class TestBehindABlockingPort(StoreContract):
+    examples = 10  # TestMemoryStore compares as many as usual
+
     @pytest.fixture
     def store(self) -> BlockingMemoryStore:
         return BlockingMemoryStore(MemoryStore())
@@ -42,6 +44,7 @@ class TestBehindABlockingPort(StoreContract):
 
 class TestInWorkerThreads(StoreContract):
     mode = "async"
+    examples = 10
 
     @pytest.fixture
     def store(self) -> BlockingMemoryStore:

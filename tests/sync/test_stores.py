@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client.support import MODES, Mode
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.storage import MemoryStore, SqlStore
+from ocpi_emsp.storage import SqlStore
 from processes import Killed
 from sync.support import NOW, OLD, Synced, cdr, location, moved, session, synced, tariff
 from sync.test_checkpoint import honest, killed_at
@@ -25,18 +24,9 @@ def opened(url: str) -> Iterator[SqlStore]:
         store.close()
 
 
-@pytest.fixture(params=["memory", "postgresql", "sqlite"])
-def store(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    if request.param == "sqlite":
-        path: Path = request.getfixturevalue("sqlite_with_schema")
-        url = f"sqlite:///{path}"
-    else:
-        url = request.getfixturevalue("postgres_with_schema")
-    with opened(url) as made:
-        yield made
+@pytest.fixture
+def store(any_store: Any) -> Any:
+    return any_store
 
 
 def content(pair: Synced) -> dict[str, list[Any]]:
