@@ -21,6 +21,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'emsp.db'}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url_with_schema(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind that has our schema already: to make one takes 0.2 s."""
+    if request.param == "postgresql":
+        found: str = request.getfixturevalue("postgres_with_schema")
+        return found
+    return f"sqlite:///{request.getfixturevalue('sqlite_with_schema')}"
+
+
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
     """A store with its schema."""

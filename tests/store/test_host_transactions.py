@@ -18,14 +18,18 @@ from flows.support import offline_emsp
 from ocpi_emsp import Emsp
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from our_emsp import token
-from store.sql import created
 
 ENDS = pytest.mark.parametrize("is_kept", [True, False], ids=["committed", "rolled back"])
 
 
 @pytest.fixture
+def url(url_with_schema: str) -> str:
+    return url_with_schema
+
+
+@pytest.fixture
 def emsp(url: str) -> Iterator[Emsp]:
-    store = created(url)
+    store = SqlStore(url)
     yield offline_emsp(store=store)
     store.close()
 
@@ -57,8 +61,6 @@ def test_a_put_ends_as_the_hosts_transaction_does(
 @ENDS
 @pytest.mark.parametrize("open_", [AsyncEngine.connect, AsyncSession], ids=["core", "orm"])
 def test_it_does_so_in_an_async_host(url: str, open_: Callable[[AsyncEngine], Any], is_kept: bool) -> None:
-    created(url).close()
-
     async def scenario() -> list[str]:
         engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
         emsp = offline_emsp(store=SqlStore(engine))
@@ -140,7 +142,6 @@ print(json.dumps([uids(), rows(), refused]))
 
 @pytest.mark.timeout(60)
 def test_a_put_inside_djangos_atomic_neither_hangs_nor_survives_the_rollback(url: str) -> None:
-    created(url).close()
     parsed = create_engine(url).url
     name = "sqlite3" if parsed.drivername.startswith("sqlite") else "postgresql"
     options = {"HOST": parsed.query.get("host") or parsed.host or "", "PORT": str(parsed.port or "")}

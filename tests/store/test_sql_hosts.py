@@ -37,15 +37,15 @@ _host = SqlTable("orders", MetaData(), SqlColumn("id", Integer, primary_key=True
 
 
 @pytest.fixture(params=["as it comes", "with the recipe"])
-def host(request: pytest.FixtureRequest, url: str) -> Iterator[Engine]:
+def host(request: pytest.FixtureRequest, url_with_schema: str) -> Iterator[Engine]:
     """The host's own engine; on SQLite also one that begins its transactions itself, as SQLAlchemy's recipe has it."""
-    created(url).close()
-    engine = create_engine(url)
+    engine = create_engine(url_with_schema)
     if request.param == "with the recipe" and engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     _host.create(engine)
     yield engine
+    _host.drop(engine)
     engine.dispose()
 
 
@@ -112,8 +112,8 @@ def test_nothing_is_delivered_before_the_host_commits(host: Engine) -> None:
     assert heard == ["CdrReceived"]
 
 
-def test_an_async_host_joins_as_well(url: str) -> None:
-    created(url).close()
+def test_an_async_host_joins_as_well(url_with_schema: str) -> None:
+    url = url_with_schema
     drivers = {"sqlite:": "sqlite+aiosqlite:", "postgresql+psycopg:": "postgresql+psycopg:"}
     name = url.partition(":")[0] + ":"
 
