@@ -57,12 +57,12 @@ def test_blocks_of_prices_that_share_a_volume_hold_every_division(seed: int) -> 
         assert highest(volume, shares, 0, free=free) >= max(finer)
 
 
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("signs", [(1,), (-1,), (1, -1)], ids=["prices", "rebates", "both"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_blocks_of_two_prices_are_what_a_division_gives(count: int, sign: int) -> None:
+def test_blocks_of_two_prices_are_what_a_division_gives(count: int, signs: tuple[int, ...]) -> None:
     draw = Random(count)
     for _ in range(EXAMPLES):
-        shares = [a_share(draw, (2, 3, 4, 5, 6), (sign,)) for _ in range(count)]
+        shares = [a_share(draw, (2, 3, 4, 5, 6), signs) for _ in range(count)]
         volume, free = draw.randint(0, 20), draw.random() < 0.4
         found = costs(volume, shares, free=free)
         bounds = lowest(volume, shares, 1, free=free), highest(volume, shares, 1, free=free)
