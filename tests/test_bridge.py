@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from attrs import define, field
 
@@ -15,6 +16,7 @@ from ocpi_emsp._bridge import (
     hook_for_sync,
     iterate,
     run,
+    to_the_end,
 )
 
 
@@ -236,3 +238,48 @@ def test_what_a_hook_raises_passes_unchanged(hook: Callable[[int], Any]) -> None
 
     with pytest.raises(Broken, match="-1"):
         anyio.run(host)
+
+
+# --- to the end -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_cancelled_task_ends_after_what_it_awaits_to_the_end(fails: bool) -> None:
+    """However often it is cancelled, as asyncio.timeout() or a server does; what fails then is not the caller's."""
+    ends = list[str]()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        ends.append("work")
+        if fails:
+            raise Broken
+
+    async def host() -> None:
+        task = asyncio.ensure_future(to_the_end(work()))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+
+    asyncio.run(host())
+    assert ends == ["work"]
+
+
+def test_a_cancelled_scope_ends_after_what_is_awaited_in_it_to_the_end() -> None:
+    ends = list[str]()
+
+    async def work() -> int:
+        await asyncio.sleep(0.01)
+        ends.append("work")
+        return 7
+
+    async def host() -> None:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            assert await to_the_end(work()) == 7
+            await anyio.lowlevel.checkpoint()
+            ends.append("caller")
+
+    anyio.run(host)
+    assert ends == ["work"]

@@ -105,10 +105,9 @@ async def in_place(function: Callable[..., T], *args: Any) -> T:
     return function(*args)
 
 
-async def in_thread(function: Callable[..., T], *args: Any) -> T:  # type: ignore[return] # a shield swallows nothing
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call it in a worker thread: for an async host. It is done even if the caller is cancelled: a transaction ends."""
-    with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(function, *args, limiter=_threads.here())
+    return await to_the_end(anyio.to_thread.run_sync(function, *args, limiter=_threads.here()))
 
 
 TRANSACTIONS_IN_THREADS = 16
@@ -170,10 +169,19 @@ def giving_way(function: Callable[..., T], args: tuple[Any, ...]) -> T:
                 sys.setswitchinterval(before)
 
 
-async def to_the_end(work: Awaitable[T]) -> T:  # type: ignore[return] # a shield swallows nothing
-    """Await it even if the caller is cancelled."""
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Await it even if the caller is cancelled, in whichever way and however often: that comes after its end."""
+    task, cancelled = asyncio.ensure_future(work), None  # a shield of anyio keeps no Task.cancel() off
     with anyio.CancelScope(shield=True):
-        return await work
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        _ = task.cancelled() or task.exception()  # it is looked at, or the event loop would report it
+        raise cancelled
+    return task.result()
 
 
 def lift_store(store: AnyStore, lift: Lift) -> Store:

@@ -1,5 +1,6 @@
 """Hosts with an engine of their own: SqlStore joins their transactions."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from flows.support import at, offline_emsp
 from ocpi_emsp._bridge import in_place, lift_store
+from ocpi_emsp._pieces import driven
 from ocpi_emsp.errors import InvalidObject, StoreFailed
 from ocpi_emsp.events import Event
 from ocpi_emsp.ports import Key, Kind, Record
@@ -134,6 +136,35 @@ def test_an_async_host_joins_as_well(url_with_schema: str) -> None:
         return seen
 
     assert anyio.run(scenario) == [None, record()]
+
+
+def test_a_cancelled_task_of_an_async_host_commits_what_it_began(url_with_schema: str) -> None:
+    """As asyncio.timeout() does, or a server whose client hangs up, in the middle of a transaction."""
+    url = url_with_schema
+
+    async def scenario() -> None:
+        engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
+        store = SqlStore(engine)
+
+        async def flow() -> None:
+            async with store.for_mode("async").transaction() as tx:  # type: ignore[union-attr] # a Store
+                cancelled[0].cancel()
+                assert await tx.get(LOCATION) is None
+                await tx.put(record())
+
+        async def host() -> None:
+            await driven(flow())
+
+        cancelled = [asyncio.ensure_future(host())]
+        await asyncio.wait(cancelled)
+        assert cancelled[0].cancelled()
+        assert engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined] # a QueuePool
+        await engine.dispose()
+
+    asyncio.run(scenario())
+    store = SqlStore(url)
+    assert read(store, LOCATION) == record()
+    store.close()
 
 
 def test_an_async_engine_alone_serves_no_sync_host(tmp_path: Path) -> None:

@@ -394,10 +394,7 @@ class _InGreenlet:
 
 @frozen
 class _Greenlet:
-    """Calls what blocks on a connection in SQLAlchemy's bridge: its waits are awaited by the event loop.
-
-    It is done even if the caller is cancelled: a transaction ends.
-    """
+    """Calls what blocks on a connection in SQLAlchemy's bridge, to its end: its waits are awaited by the event loop."""
 
     connection: AsyncConnection
 
