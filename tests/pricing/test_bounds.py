@@ -14,6 +14,7 @@ from ocpi_emsp.pricing.reckoning import shared
 from ocpi_emsp.pricing.reckoning.bounds import laid
 from ocpi_emsp.pricing.reckoning.choice import Options
 from ocpi_emsp.pricing.reckoning.flat import MAX_FEES, least_due
+from ocpi_emsp.pricing.reckoning.parts import Part, bound
 from ocpi_emsp.pricing.reckoning.restrictions import TIME, Rate
 from ocpi_emsp.pricing.reckoning.shared import MAX_LOOKS, Share, highest, lowest
 
@@ -115,6 +116,14 @@ def test_amounts_laid_into_rooms_cost_what_the_cheapest_and_the_dearest_way_cost
                 found.append(sum(prices[unit][place] for unit, place in zip(units, places, strict=True)))
         rows = [[options(each) for each in row] for row in prices]
         assert laid(amounts, rooms, rows) == (min(found), max(found))
+
+
+@pytest.mark.parametrize("bounds", [(0, 12), (-3, 20), (4, 9), (-1, 7), (8, 14), (7, 7)])
+def test_parts_of_a_group_have_its_bounds_and_keep_their_own_in_order(bounds: tuple[int, int]) -> None:
+    parts = [Part(TIME, 0, 0, 1, volume, options(0, 4)) for volume in (1, 2)]
+    bound(parts, *bounds)
+    assert (sum(each.low for each in parts), sum(each.high for each in parts)) == bounds
+    assert all(each.low <= each.high for each in parts)
 
 
 @pytest.mark.parametrize("seed", range(2))
