@@ -66,6 +66,7 @@ def test_a_signal_stops_it_after_the_page_in_hand_and_the_next_run_goes_on(
     stop: signal.Signals, status: int, cpos: Cpos, start: Start, command: Command
 ) -> None:
     running, hold = at_second_page(cpos, start)
+    until_stored(command, 2)
     running.send_signal(stop)
     assert said_first(running) == SAID
     hold.go.set()
