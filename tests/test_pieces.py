@@ -1,6 +1,7 @@
 """A transaction is one piece of work: in one thread for a store that blocks; the flow around it is on its loop."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,21 @@ def test_a_hook_that_calls_a_flow_of_its_own_has_pieces_too(spy: Spy) -> None:
     assert anyio.run(host) == "donedone"
     assert threads_of(spy, "between").isdisjoint({threading.get_ident()})
     assert threads_of(spy, "after") == {threading.get_ident()}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin eagerly since Python 3.12")
+def test_a_task_that_begins_eagerly_inside_a_flow_is_not_taken_for_it(spy: Spy) -> None:
+    """As one that a listener starts, in a host with asyncio.eager_task_factory."""
+
+    async def flow() -> str:
+        return await asyncio.create_task(read_twice(spy))
+
+    async def host() -> str:
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 # not in 3.11
+        return await driven(flow())
+
+    assert asyncio.run(host()) == "done"
+    assert threads_of(spy, "between") == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("call", ["begin", "get", "end"])

@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from concurrent.futures import Future, wait as wait_for
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, TypeVar
@@ -37,7 +37,8 @@ async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callabl
     context.run(_GIVEN_UP.set, given_up)
     arguments = giving_way, _into, (future, work)
     # A daemon: a process that is to end does not wait for an answer.
-    threading.Thread(target=context.run, args=arguments, name="ocpi-emsp fetch", daemon=True).start()
+    thread = threading.Thread(target=context.run, args=arguments, name="ocpi-emsp fetch", daemon=True)
+    thread.start()
 
     async def result() -> T:
         return future.result()
@@ -51,7 +52,7 @@ async def begin_in_thread(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callabl
     finally:
         given_up.set()
         if is_waited_for:
-            wait_for((future,))
+            thread.join()
 
 
 def _into(future: Future[T], work: Coroutine[Any, Any, T]) -> None:

@@ -60,7 +60,7 @@ class PieceTransaction:
         self._apart: AbstractAsyncContextManager[LiftedTransaction] | None = None
 
     async def __aenter__(self) -> LiftedTransaction:
-        if not _here.steps:
+        if _here.steps is None or _here.steps is not asyncio.current_task():
             self._apart = self.piece.apart()
             return await self._apart.__aenter__()
         await _Ask(self)
@@ -89,8 +89,8 @@ class PieceTransaction:
 class _Here(threading.local):
     """What this thread does."""
 
-    steps = False
-    """It is inside of a step of a driven flow, on the event loop."""
+    steps: asyncio.Task[Any] | None = None
+    """The task whose driven flow it is inside of a step of; not one that begins eagerly in there (Python 3.12)."""
 
 
 _here: Final = _Here()
@@ -122,7 +122,7 @@ class driven(Generic[T]):  # noqa: N801 # it is awaited like the call of a funct
         act: Callable[[Any], Any] = flow.send
         given: Any = None
         while True:
-            outer, here.steps = here.steps, True
+            outer, here.steps = here.steps, asyncio.current_task()
             try:
                 asked = act(given)
             except StopIteration as end:
