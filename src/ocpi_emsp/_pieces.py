@@ -60,7 +60,7 @@ class PieceTransaction:
         self._apart: AbstractAsyncContextManager[LiftedTransaction] | None = None
 
     async def __aenter__(self) -> LiftedTransaction:
-        if _here.steps is None or _here.steps is not asyncio.current_task():
+        if _here.steps is None or _here.steps is not _task():
             self._apart = self.piece.apart()
             return await self._apart.__aenter__()
         await _Ask(self)
@@ -97,6 +97,14 @@ _here: Final = _Here()
 _LEAVE: Final = object()
 
 
+def _task() -> asyncio.Task[Any] | None:
+    """The running task; None where no event loop runs: a flow that never suspends needs none."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
 class _Ask:
     """Hands something to what steps the flow."""
 
@@ -122,7 +130,7 @@ class driven(Generic[T]):  # noqa: N801 # it is awaited like the call of a funct
         act: Callable[[Any], Any] = flow.send
         given: Any = None
         while True:
-            outer, here.steps = here.steps, asyncio.current_task()
+            outer, here.steps = here.steps, _task()
             try:
                 asked = act(given)
             except StopIteration as end:

@@ -123,4 +123,6 @@ def test_a_worker_that_ends_leaves_its_sync_after_the_page_in_hand(postgres_url:
         (job,) = rows(postgres_url, JOBS)
         assert (job["status"], job["events"]) == ("todo", ["deferred", "started", "deferred_for_retry"])
         (report,) = worker.synced
-        assert (report["modules"][0]["ended"], report["modules"][0]["pages"]) == ("stopped", 2)
+        (module,) = report["modules"][:1]
+        # In hand is the page that is stored, or the next one, where it is waited for already.
+        assert (module["ended"], module["pages"] in (1, 2)) == ("stopped", True)
