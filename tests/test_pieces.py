@@ -12,8 +12,8 @@ import anyio
 import pytest
 from attrs import define, field
 
-from ocpi_emsp._bridge import TRANSACTIONS_IN_THREADS, FlowSuspended
-from ocpi_emsp._pieces import driven, driven_items, store_in_pieces
+from ocpi_emsp._bridge import FlowSuspended
+from ocpi_emsp._pieces import PIECES_AT_ONCE, driven, driven_items, store_in_pieces
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.testing.contract import LOCATION
 
@@ -211,9 +211,9 @@ def test_one_that_is_cancelled_while_it_waits_for_a_thread_never_begins(spy: Spy
 
     async def host() -> None:
         async with anyio.create_task_group() as group:
-            for _ in range(TRANSACTIONS_IN_THREADS):
+            for _ in range(PIECES_AT_ONCE):
                 group.start_soon(driven_task, read_twice(spy))
-            for _ in range(TRANSACTIONS_IN_THREADS):
+            for _ in range(PIECES_AT_ONCE):
                 await anyio.to_thread.run_sync(spy.begun.acquire)
             late = asyncio.ensure_future(driven_task(read_twice(spy)))
             await asyncio.sleep(0)
@@ -223,7 +223,7 @@ def test_one_that_is_cancelled_while_it_waits_for_a_thread_never_begins(spy: Spy
             spy.may_begin.set()
 
     anyio.run(host)
-    assert len(spy.ends) == TRANSACTIONS_IN_THREADS
+    assert len(spy.ends) == PIECES_AT_ONCE
 
 
 def test_the_variables_of_the_context_are_those_of_the_caller(spy: Spy) -> None:

@@ -25,7 +25,7 @@ from ocpi_emsp.storage.sql.prepared import say
 _BLOCKING = {"sqlite+aiosqlite": "sqlite"}
 """Async drivers that a URL may name, and what is used on the same database: a store has threads (_pieces.py)."""
 _POOL = {"pool_size": 8, "max_overflow": 24}
-"""Connections that stay open, and those beside them under load: in all twice what an event loop opens at once."""
+"""Connections that stay open, and those beside them under load: several event loops, and the threads of sync hosts."""
 _QUIET = {"hide_parameters": True}
 """What SQLAlchemy says of a statement that failed is logged; drivers' tokens and auth ids do not belong there."""
 _CONNECT_SECONDS = 10
