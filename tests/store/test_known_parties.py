@@ -57,28 +57,19 @@ def serving(url: str) -> Served:
     return Served(make_emsp(store=store, **clients(ScriptedCpo(token=CPO_TOKEN))), store)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def known_url(request: pytest.FixtureRequest) -> str:
-    """A database with our schema."""
-    if request.param == "postgresql":
-        found: str = request.getfixturevalue("postgres_with_schema")
-        return found
-    return f"sqlite:///{request.getfixturevalue('sqlite_with_schema')}"
-
-
 @pytest.fixture
-def here(known_url: str) -> Iterator[Served]:
+def here(url_with_schema: str) -> Iterator[Served]:
     """It knows which changes of parties there are."""
-    served = serving(known_url)
+    served = serving(url_with_schema)
     until_watched(served.store)
     yield served
     served.store.close()
 
 
 @pytest.fixture
-def there(known_url: str) -> Iterator[Served]:
+def there(url_with_schema: str) -> Iterator[Served]:
     """Another store object on the same database."""
-    served = serving(known_url)
+    served = serving(url_with_schema)
     yield served
     served.store.close()
 
@@ -106,9 +97,9 @@ def arrived(here: Served, there: Served) -> Iterator[None]:
 # --- what it saves --------------------------------------------------------------------------------------------------
 
 
-def test_a_known_partner_costs_no_statement(known_url: str, tmp_path: Path) -> None:
+def test_a_known_partner_costs_no_statement(url_with_schema: str, tmp_path: Path) -> None:
     with recorded(tmp_path) as recorder:
-        here = serving(known_url)
+        here = serving(url_with_schema)
         until_watched(here.store)
         token = register(here.emsp)
         assert [here.ask(token, path="versions").status for _ in range(2)] == [200, 200]  # its use retires token A
@@ -126,9 +117,9 @@ def test_a_known_partner_costs_no_statement(known_url: str, tmp_path: Path) -> N
         here.store.close()
 
 
-def test_an_async_host_knows_it_too(known_url: str, tmp_path: Path) -> None:
+def test_an_async_host_knows_it_too(url_with_schema: str, tmp_path: Path) -> None:
     async def scenario() -> None:
-        here = serving(known_url)
+        here = serving(url_with_schema)
         until_watched(here.store)
         asked = Request("GET", "/versions", headers={"authorization": f"Token {register(here.emsp)}"})
         assert (await here.emsp.aio.handle(asked)).status == 200
@@ -206,12 +197,12 @@ store.close()
 
 
 def test_a_partner_that_another_process_unregisters_is_refused(
-    here: Served, token: str, known_url: str, tmp_path: Path
+    here: Served, token: str, url_with_schema: str, tmp_path: Path
 ) -> None:
     program, heard = tmp_path / "ends_it.py", Heard()
     program.write_text(ENDS_IT)
     end = here.store.announce(heard)
-    with forked(program, known_url, folder=tmp_path) as process:
+    with forked(program, url_with_schema, folder=tmp_path) as process:
         assert process.wait(SECONDS) == 0
     if str(here.store).startswith("postgresql"):
         assert heard.hears("last")
@@ -222,8 +213,8 @@ def test_a_partner_that_another_process_unregisters_is_refused(
 # --- the host's own transactions ------------------------------------------------------------------------------------
 
 
-def test_what_a_host_has_not_committed_counts_for_itself_alone(here: Served, token: str, known_url: str) -> None:
-    engine = create_engine(known_url)
+def test_what_a_host_has_not_committed_counts_for_itself_alone(here: Served, token: str, url_with_schema: str) -> None:
+    engine = create_engine(url_with_schema)
     with engine.connect() as connection, connection.begin() as undone:
         with here.emsp.joined(connection):
             here.emsp.partner("NL-TNM").unregister(tell=False)
@@ -239,9 +230,9 @@ def test_what_a_host_has_not_committed_counts_for_itself_alone(here: Served, tok
     engine.dispose()
 
 
-def test_what_a_host_rolls_back_is_not_remembered(here: Served, token: str, known_url: str) -> None:
+def test_what_a_host_rolls_back_is_not_remembered(here: Served, token: str, url_with_schema: str) -> None:
     path, session = "2.1.1/sessions/DE/ABC/1", samples.session("1")
-    engine = create_engine(known_url)
+    engine = create_engine(url_with_schema)
     with engine.connect() as connection, connection.begin() as undone:
         with here.emsp.joined(connection):
             here.emsp.partner("NL-TNM").set_profile(allowed_parties=["DE-ABC"])
@@ -254,26 +245,26 @@ def test_what_a_host_rolls_back_is_not_remembered(here: Served, token: str, know
 # --- PostgreSQL: while nothing would be noticed ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
 def test_where_the_connection_is_lost_nothing_is_known(
-    here: Served, there: Served, token: str, known_url: str, monkeypatch: pytest.MonkeyPatch
+    here: Served, there: Served, token: str, url_with_schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(announcements, "_FIRST_PAUSE", SECONDS)
     monkeypatch.setattr(announcements, "_LONGEST_PAUSE", SECONDS)
     with warned() as warnings:
-        listening(known_url, "pg_terminate_backend(pid)")
+        listening(url_with_schema, "pg_terminate_backend(pid)")
         assert warnings.came.wait(SECONDS)
     assert here.store.watch_parties() is None
     there.emsp.partner("NL-TNM").unregister(tell=False)
     assert here.status(token) == 401
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
-def test_what_was_missed_meanwhile_is_read_again(here: Served, there: Served, token: str, known_url: str) -> None:
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
+def test_what_was_missed_meanwhile_is_read_again(here: Served, there: Served, token: str, url_with_schema: str) -> None:
     heard = Heard()
     end = here.store.announce(heard)
     with warned():
-        listening(known_url, "pg_terminate_backend(pid)")
+        listening(url_with_schema, "pg_terminate_backend(pid)")
         there.emsp.partner("NL-TNM").unregister(tell=False)
         assert heard.hears("")
     end()
@@ -281,13 +272,13 @@ def test_what_was_missed_meanwhile_is_read_again(here: Served, there: Served, to
     assert here.status(token) == 401
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
 def test_what_is_written_without_a_notification_is_read_within_a_time(
-    here: Served, token: str, known_url: str, monkeypatch: pytest.MonkeyPatch
+    here: Served, token: str, url_with_schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(announcements, "_PROOF", 0.01)
     monkeypatch.setattr(announcements, "_OLDEST", 0.0)
-    engine = create_engine(known_url)
+    engine = create_engine(url_with_schema)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM ocpi_credentials"))
     engine.dispose()
@@ -301,7 +292,7 @@ def test_what_is_written_without_a_notification_is_read_within_a_time(
     assert here.status(token) == 401
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
 def test_a_proof_that_is_old_proves_nothing(
     here: Served, there: Served, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,9 +302,9 @@ def test_a_proof_that_is_old_proves_nothing(
     assert here.status(token) == 401
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
 def test_behind_a_pool_that_passes_no_notifications_on_nothing_is_known(
-    known_url: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+    url_with_schema: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect, connections = announcements._connected, list[Any]()
 
@@ -326,7 +317,7 @@ def test_behind_a_pool_that_passes_no_notifications_on_nothing_is_known(
     monkeypatch.setattr(announcements, "_RECEIVED", 0.05)
     monkeypatch.setattr(announcements, "_FIRST_PAUSE", SECONDS)
     monkeypatch.setattr(announcements, "_LONGEST_PAUSE", SECONDS)
-    store, heard = SqlStore(known_url), Heard()
+    store, heard = SqlStore(url_with_schema), Heard()
     with warned() as warnings:
         end = store.announce(heard)
         assert store.watch_parties() is None
@@ -338,9 +329,9 @@ def test_behind_a_pool_that_passes_no_notifications_on_nothing_is_known(
     assert all(each.closed for each in connections)
 
 
-@pytest.mark.parametrize("known_url", ["postgresql"], indirect=True)
-def test_the_thread_of_a_store_that_is_forgotten_ends(known_url: str) -> None:
-    store = SqlStore(known_url)
+@pytest.mark.parametrize("url_with_schema", ["postgresql"], indirect=True)
+def test_the_thread_of_a_store_that_is_forgotten_ends(url_with_schema: str) -> None:
+    store = SqlStore(url_with_schema)
     until_watched(store)
     (thread,) = threads()
     del store
@@ -352,8 +343,10 @@ def test_the_thread_of_a_store_that_is_forgotten_ends(known_url: str) -> None:
 # --- SQLite ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("known_url", ["sqlite"], indirect=True)
-def test_a_file_that_is_locked_is_waited_for_by_the_transaction_alone(here: Served, token: str, known_url: str) -> None:
+@pytest.mark.parametrize("url_with_schema", ["sqlite"], indirect=True)
+def test_a_file_that_is_locked_is_waited_for_by_the_transaction_alone(
+    here: Served, token: str, url_with_schema: str
+) -> None:
     watched, party = here.store.watch_parties(), Key(Kind.PARTY, "NL", "TNM", "")
     blocking = here.store.for_mode("sync")
     assert isinstance(blocking, BlockingStore)
@@ -361,7 +354,7 @@ def test_a_file_that_is_locked_is_waited_for_by_the_transaction_alone(here: Serv
         read = [(party, tx.get(party))]
     assert here.store.is_unchanged(watched, read)
     here.store.close()
-    with closing(sqlite3.connect(known_url.removeprefix("sqlite:///"), isolation_level=None)) as owner:
+    with closing(sqlite3.connect(url_with_schema.removeprefix("sqlite:///"), isolation_level=None)) as owner:
         owner.execute("PRAGMA journal_mode = DELETE")
         owner.execute("BEGIN EXCLUSIVE")
         assert not here.store.is_unchanged(watched, read)
@@ -382,8 +375,8 @@ def test_of_a_database_in_memory_nothing_is_known(url: str) -> None:
     assert not store.is_unchanged(None, [])
 
 
-def test_a_host_with_an_engine_of_its_own_knows_it_too(known_url: str) -> None:
-    engine = create_engine(known_url)
+def test_a_host_with_an_engine_of_its_own_knows_it_too(url_with_schema: str) -> None:
+    engine = create_engine(url_with_schema)
     store = SqlStore(engine)
     until_watched(store)
     emsp = make_emsp(store=store, **clients(ScriptedCpo(token=CPO_TOKEN)))
