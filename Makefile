@@ -8,7 +8,7 @@ LOCKED := .ci/constraints.txt
 $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
-.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench bench-load bench-statements fuzz laws dist audit clean
+.PHONY: demo test test-foreign test-newest test-lowest lock lint types unit coverage bench bench-load bench-statements docs fuzz laws dist audit clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +22,7 @@ $(VENV)/.dev: $(VENV)/.user
 demo: $(VENV)/.user
 	$(BIN)/ocpi-emsp demo $(ARGS)
 
-test: lint types test-foreign unit
+test: lint types docs test-foreign unit
 
 UV := .venv-uv/bin/uv
 $(UV): Makefile
@@ -69,6 +69,12 @@ lock: $(UV)
 	    $(UV) pip compile $$each.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-annotate \
 	        --custom-compile-command 'make lock' --quiet --output-file $$each.txt || exit 1; \
 	done
+
+# The site of the documentation, in build/site; a link that leads nowhere, or a page outside the menu, fails.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.dev
+	$(BIN)/python docs/tools/site_pages.py
+	$(BIN)/mkdocs build --strict --quiet --config-file build/mkdocs.yml
 
 # Of its own: tracing every line takes time that each run of the tests should not.
 coverage: $(VENV)/.dev

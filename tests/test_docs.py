@@ -12,6 +12,7 @@ import pytest
 from attrs import fields_dict
 
 import audit_codes
+import site_pages
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp.events import EVENTS, Event
 from ocpi_emsp.testing.cpo import SimulatedCpo
@@ -63,7 +64,7 @@ async def _run_readme() -> None:
 
 
 def test_the_published_matrix_is_the_one_in_the_docs() -> None:
-    published = (ROOT / "docs" / "support-matrix.md").read_text("utf-8")
+    published = (ROOT / "docs" / "reference" / "support-matrix.md").read_text("utf-8")
     assert published.endswith(SupportMatrix.default().to_markdown())
 
 
@@ -73,7 +74,7 @@ def test_the_published_matrix_is_the_one_in_the_docs() -> None:
         "README.md",
         "CHANGELOG.md",
         ".github/SECURITY.md",
-        *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+        *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")),
     ],
 )
 def test_links_lead_somewhere(page: str) -> None:
@@ -90,7 +91,7 @@ def test_the_reasons_of_audits_are_those_in_the_docs() -> None:
 
 def test_every_event_is_in_the_docs() -> None:
     rows = re.findall(
-        r"^\| `(\w+)` \| (.+) \| (.+) \|$", (ROOT / "docs" / "events.md").read_text("utf-8"), re.MULTILINE
+        r"^\| `(\w+)` \| (.+) \| (.+) \|$", (ROOT / "docs" / "reference" / "events.md").read_text("utf-8"), re.MULTILINE
     )
     said = {name: set(re.findall(r"`(\w+)`", says)) for name, _, says in rows if name in EVENTS}
     assert said == {name: set(fields_dict(kind)) - set(fields_dict(Event)) for name, kind in EVENTS.items()}
@@ -102,3 +103,18 @@ def test_files_named_in_spec_choices_exist() -> None:
     for name in sorted(named):
         base = ROOT if name.startswith("tests/") else ROOT / "src" / "ocpi_emsp"
         assert (base / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    ("source", "link", "leads_to"),
+    [
+        ("docs/how-to/sync.md", "../reference/events.md", "../reference/events.md"),
+        ("docs/how-to/serving.md", "../../bench/results.md#load", "../explanation/measurements.md#load"),
+        ("docs/CONTRIBUTING.md", "../.github/SECURITY.md", "security-policy.md"),
+        ("CHANGELOG.md", "docs/architecture.md", "../architecture.md"),
+        (".github/SECURITY.md", "../docs/explanation/security.md", "explanation/security.md"),
+        ("docs/index.md", "https://example.com/a.md", "https://example.com/a.md"),
+    ],
+)
+def test_links_of_the_repository_become_links_of_the_site(source: str, link: str, leads_to: str) -> None:
+    assert site_pages.with_site_links(f"[x]({link})", source) == f"[x]({leads_to})"

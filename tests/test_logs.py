@@ -25,7 +25,7 @@ from scripted_cpo import MODULES, ScriptedCpo, envelope, reply
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "ocpi_emsp"
-DOCS = ROOT / "docs" / "observability.md"
+DOCS = ROOT / "docs" / "how-to" / "observability.md"
 
 # --- the shape of a line --------------------------------------------------------------------------------------------
 

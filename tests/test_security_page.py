@@ -1,4 +1,4 @@
-"""docs/security.md names what exists, and the proxies of docs/examples are set to what we take.
+"""docs/explanation/security.md names what exists, and the proxies of docs/examples are set to what we take.
 
 A test that moved, and a limit that was changed on one side alone, were each seen to fail.
 """
@@ -14,7 +14,7 @@ from ocpi_emsp import Limits
 from ocpi_emsp.cli.connections import ConnectionLimits
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "security.md").read_text("utf-8")
 NAMED = sorted(set(re.findall(r"`((?:tests|bench|fuzz)/[^` ]+)[^`]*`", PAGE)))
 TABLES = re.findall(r"^\| attack .*\n\|---.*\n((?:\|.*\n)*)", PAGE, re.MULTILINE)
 ROWS = [line.strip("| ").split(" | ") for table in TABLES for line in table.splitlines()]

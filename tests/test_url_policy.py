@@ -1,4 +1,4 @@
-"""Which URLs and addresses of partners are called (docs/security.md)."""
+"""Which URLs and addresses of partners are called (docs/explanation/security.md)."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""docs/audit.md, between its marks, drawn from the registry of reasons: ``python docs/tools/audit_codes.py``.
+"""docs/how-to/audit-bills.md, between its marks, drawn from the reasons: ``python docs/tools/audit_codes.py``.
 
 Rules of this module: it says what :data:`REASONS` says, in its order, and nothing of its own.
 """
@@ -12,7 +12,7 @@ from typing import Final
 from ocpi_emsp.pricing import REASONS, ReasonCode
 
 BEGIN: Final = "<!-- drawn from REASONS: python docs/tools/audit_codes.py -->"
-PAGE: Final = Path(__file__).parents[1] / "audit.md"
+PAGE: Final = Path(__file__).parents[1] / "how-to" / "audit-bills.md"
 END: Final = "<!-- end of what is drawn -->"
 
 

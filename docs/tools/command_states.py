@@ -1,4 +1,4 @@
-"""docs/commands.md, between its marks, drawn from the table itself: ``python docs/tools/command_states.py``.
+"""docs/how-to/commands.md, between its marks, drawn from the table itself: ``python docs/tools/command_states.py``.
 
 Rules of this module: it says what :data:`TRANSITIONS` says, in its order, and nothing of its own.
 """

@@ -94,22 +94,22 @@ class Emsp(Resource):
     ``default()``, or ``loopback``, which also allows this machine. ``policy`` says what of a payload is refused if a
     partner has no policy of its own. ``retry_policy`` says how often a sync repeats a request, ``rate_limit`` how many
     requests a partner gets; ``clock`` says the time meanwhile, and ``sleep`` lets it pass. ``telemetry`` gets spans and
-    numbers of requests, calls and syncs (docs/observability.md). ``outbox_events`` says which kinds of events are
+    numbers of requests and calls (docs/how-to/observability.md). ``outbox_events`` says which kinds of events are
     journalled for a relay (:meth:`relay`), in whichever process that runs. ``http_client`` and ``aio_http_client`` make
     the clients of httpx2 or httpx that calls go through, for other timeouts, certificates or a test transport; the
-    policy sees what their URLs lead to if they have a ``pinned_transport`` (docs/security.md).
+    policy sees what their URLs lead to if they have a ``pinned_transport`` (docs/explanation/security.md).
 
-    ``forwarded`` names the proxies whose word counts on where a request comes from (docs/serving.md); by default none.
+    ``forwarded`` names the proxies that are believed about callers (docs/how-to/serving.md); by default none.
 
     ``business_details`` are what partners get in our credentials (default: the ``name`` alone), and
-    ``credentials_extensions`` what these have beyond the specification (docs/extensions.md).
+    ``credentials_extensions`` what these have beyond the specification (docs/how-to/extensions.md).
 
     ``audit`` has each CDR that is stored audited by the background work (:meth:`running`): the audit is stored, and
-    ``CdrAudited`` says so (docs/audit.md). It refuses no CDR, and no POST waits for it.
+    ``CdrAudited`` says so (docs/how-to/audit-bills.md). It refuses no CDR, and no POST waits for it.
 
     ``authorize_fallback`` answers if the :meth:`authorize` hook is late, raises or returns nonsense: always the same
     ``Allowed``, a plain function of the AuthorizationRequest that does not block, or None: HTTP 500; by default the
-    token's whitelist decides (docs/authorization.md).
+    token's whitelist decides (docs/how-to/authorization.md).
 
     Raises ValueError or TypeError, naming the setting, for one with which nothing could work.
     """
@@ -246,7 +246,7 @@ class Emsp(Resource):
         return _bridge.run(dispatch(self._contexts(), head, read))
 
     def openapi(self) -> dict[str, Any]:
-        """Describe what is served by default, as an OpenAPI 3.1 document (docs/openapi.md)."""
+        """Describe what is served by default, as an OpenAPI 3.1 document (docs/reference/openapi.md)."""
         identity = self.identity
         return describe(
             name=identity.business_details.name, url=identity.url, matrix=self.matrix, limits=self.limits.http

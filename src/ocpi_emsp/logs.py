@@ -1,7 +1,7 @@
 """What an operator reads: one line per event on the logger ``ocpi_emsp``, the same shape everywhere.
 
 Rules of this module:
-- a line begins with the name of its event, one of those in docs/observability.md, and goes on with ``key=value``;
+- a line begins with the name of its event, one of docs/how-to/observability.md, and goes on with ``key=value``;
 - a value cannot break a line: what is not printable ASCII, or holds a space, a quote, ``=`` or a backslash, is quoted
   and escaped as JSON does it; a long one is cut; None is left out;
 - no secret is given to it: no Authorization header, no credentials, no URL of a database; nor what identifies a driver

@@ -305,7 +305,7 @@ Role: TypeAlias = Literal["server", "client", "internal"]
 class Telemetry(Protocol):
     """A sink for traces and metrics. An exception that it raises is logged once and ignored.
 
-    It is called from any thread and task, by sync and async hosts, and must not block. docs/observability.md lists the
+    It is called from any thread and task, in both modes, and must not block. docs/how-to/observability.md lists the
     names.
     """
 
@@ -339,7 +339,7 @@ COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     CLIENT_REQUESTS: ("{request}", "Calls to partners, each with its retries."),
     FINDINGS: ("{finding}", "Deviations in what partners sent, refused or let pass."),
 }
-"""What a telemetry counts: the unit and the description of each name. docs/observability.md has the same table."""
+"""What a telemetry counts: unit and description of each name. docs/how-to/observability.md has the same table."""
 HISTOGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     SERVER_DURATION: ("s", "How long a partner waited for an answer."),
     CLIENT_DURATION: ("s", "How long a call to a partner took, with its turn, its retries and their waits."),

@@ -1,6 +1,6 @@
 """Which URLs of partners are called: a public host, over https, on a port that nothing else listens on.
 
-Rules of this module (docs/security.md):
+Rules of this module (docs/explanation/security.md):
 - a partner chooses the URLs that we call, so a URL is refused unless all of it is allowed;
 - a host is read as httpx reads it (RFC 3986; IDNA 2008 for what is not ASCII); what readers read differently is
   refused: user information, backslashes, percent signs, an IPv4 address that is not spelt as four decimal numbers;

@@ -36,7 +36,9 @@ def test_text_has_three_lines_for_every_rule(command: Command) -> None:
 
 
 def test_markdown_is_the_page_of_the_documentation(command: Command) -> None:
-    page = (ROOT / "docs/rules.md").read_text(encoding="utf-8")
-    assert command("rules", "--format", "markdown").out == page, "ocpi-emsp rules --format markdown > docs/rules.md"
+    page = (ROOT / "docs/reference/rules.md").read_text(encoding="utf-8")
+    assert command("rules", "--format", "markdown").out == page, (
+        "ocpi-emsp rules --format markdown > docs/reference/rules.md"
+    )
     for id_ in RULES:
         assert page.count(f"| `{id_}` |") == 1

@@ -1,4 +1,4 @@
-"""Timestamps without a zone get that of their party (docs/profiles.md, Time zones)."""
+"""Timestamps without a zone get that of their party (docs/reference/profiles.md, Time zones)."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Authorize hooks that take too long, under both kinds of host (docs/authorization.md)."""
+"""Authorize hooks that take too long, under both kinds of host (docs/how-to/authorization.md)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What answers where an authorize hook does not (docs/authorization.md): the fallback, or nobody."""
+"""What answers where an authorize hook does not (docs/how-to/authorization.md): the fallback, or nobody."""
 
 import logging
 from collections.abc import Callable

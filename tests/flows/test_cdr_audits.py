@@ -1,4 +1,4 @@
-"""Audits of stored CDRs through the doors of an eMSP: one, a partner's, and the readings that fit (docs/audit.md)."""
+"""Audits of stored CDRs: one, a partner's, and the readings that fit (docs/how-to/audit-bills.md)."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What is checked before a command is sent (mod_commands.md 3; docs/reservations-and-sessions.md)."""
+"""What is checked before a command is sent (mod_commands.md 3; docs/how-to/reservations-and-sessions.md)."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ from ocpi_emsp.testing.cpo.wire import Document
 from our_emsp import NOW
 
 Send: TypeAlias = Callable[[Client], Any]
-DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "reservations-and-sessions.md"
 
 
 def start(**changes: Any) -> Send:

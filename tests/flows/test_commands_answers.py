@@ -1,4 +1,4 @@
-"""What a CPO may answer a command with, and a process that ends in between (docs/commands.md)."""
+"""What a CPO may answer a command with, and a process that ends in between (docs/how-to/commands.md)."""
 
 from collections.abc import Callable
 from datetime import timedelta

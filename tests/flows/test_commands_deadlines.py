@@ -1,4 +1,4 @@
-"""Deadlines of commands: found by whoever looks, once, also after a restart (docs/commands.md)."""
+"""Deadlines of commands: found by whoever looks, once, also after a restart (docs/how-to/commands.md)."""
 
 import logging
 import threading

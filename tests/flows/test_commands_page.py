@@ -1,4 +1,4 @@
-"""docs/commands.md is what the code is, and every change of a command goes the way that it draws."""
+"""docs/how-to/commands.md is what the code is, and every change of a command goes the way that it draws."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from ocpi_emsp.resources import CommandState, PendingCommand
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "commands.md").read_text("utf-8")
 
 
 def test_the_page_shows_the_table_as_it_is() -> None:
@@ -52,4 +52,4 @@ def test_the_page_names_what_there_is() -> None:
         assert hasattr(Commands, name), name
         assert hasattr(AsyncCommands, name), name
     for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target
+        assert (ROOT / "docs" / "how-to" / target).exists(), target

@@ -1,4 +1,4 @@
-"""Awaiting the session that a START_SESSION leads to (docs/commands.md)."""
+"""Awaiting the session that a START_SESSION leads to (docs/how-to/commands.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what becomes of a command: in a thread or a task, in this process or another (docs/commands.md)."""
+"""Waiting for what becomes of a command: in a thread or task, in this process or another (docs/how-to/commands.md)."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Events that fail for good: tries, dead letters, and how they are delivered again (docs/events.md)."""
+"""Events that fail for good: tries, dead letters, and how they are delivered again (docs/reference/events.md)."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Delivery by several at once, over crashes and outages: leases, waits, the background (docs/events.md)."""
+"""Delivery by several at once, over crashes and outages: leases, waits, the background (docs/reference/events.md)."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""What a handshake may cost us: bytes, items and time of its answers (docs/security.md, "Whoever holds a token A")."""
+"""What a handshake may cost us: bytes, items and time of its answers (docs/explanation/security.md)."""
 
 import tracemalloc
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Where the URLs that a partner names may lie: `hosts` of its profile (docs/profiles.md)."""
+"""Where the URLs that a partner names may lie: `hosts` of its profile (docs/reference/profiles.md)."""
 
 from collections.abc import Callable
 from typing import Any, Literal

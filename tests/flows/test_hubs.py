@@ -1,4 +1,4 @@
-"""Several parties behind one connection: whose objects are whose, and who may write them (docs/profiles.md, Hubs)."""
+"""Several parties behind one connection: whose objects are whose, who may write them (docs/reference/profiles.md)."""
 
 from datetime import UTC, datetime
 from typing import Any

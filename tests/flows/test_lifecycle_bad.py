@@ -28,7 +28,7 @@ from ocpi_emsp.flows.parties.party import PartyState, put_party
 from processes import Killed
 from scripted_cpo import reply
 
-DOCS = Path(__file__).parents[2] / "docs" / "credentials.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "credentials.md"
 
 
 # --- killed in the middle -------------------------------------------------------------------------------------------

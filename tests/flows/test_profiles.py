@@ -1,4 +1,4 @@
-"""Party profiles as data: how they are set, and what a field does to calls and pushes (docs/profiles.md)."""
+"""Party profiles as data: how they are set, and what a field does to calls and pushes (docs/reference/profiles.md)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -273,7 +273,7 @@ def test_every_field_has_a_value_above() -> None:
 
 
 def test_the_page_has_a_row_for_each_field() -> None:
-    page = (ROOT / "docs" / "profiles.md").read_text("utf-8").partition("## Hubs")[0]
+    page = (ROOT / "docs" / "reference" / "profiles.md").read_text("utf-8").partition("## Hubs")[0]
     rows = re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", page, re.MULTILINE)
     said = {name: default.strip() for name, default in rows}
     shown = {True: "true", False: "false", None: "none", (): "none"}

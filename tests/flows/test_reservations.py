@@ -25,7 +25,7 @@ from ocpi_emsp.resources import Reservation, ReservationState, SentCommand
 from ocpi_emsp.storage import SqlStore
 from our_emsp import NOW, FakeClock
 
-DOCS = Path(__file__).parents[2] / "docs" / "reservations-and-sessions.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "reservations-and-sessions.md"
 
 
 # --- one command ----------------------------------------------------------------------------------------------------

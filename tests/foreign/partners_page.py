@@ -1,4 +1,4 @@
-"""The code of docs/partners.md, run as it is copied from there: as Python, and as commands."""
+"""The code of docs/how-to/partner-profiles.md, run as it is copied from there: as Python, and as commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.conftest import Command
 from ocpi_emsp import Emsp
 from served.support import Host
 
-PAGE = (Path(__file__).parents[2] / "docs" / "partners.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "partner-profiles.md").read_text("utf-8")
 VERSIONS_URL = "https://cpo.example.com/ocpi/versions"
 COMMANDS_URL = "https://cpo.example.com/ocpi/cpo/2.1.1/commands/"
 TOKEN_A = "their-token-a"
@@ -29,7 +29,7 @@ def blocks(section: str, language: str) -> list[str]:
 def by_python(section: str, replaced: Mapping[str, str], emsp: Emsp, _: Command) -> None:
     names: dict[str, Any] = {"emsp": emsp}
     for block in blocks(section, "python"):
-        exec(compile(put(replaced, block), "docs/partners.md", "exec"), names)
+        exec(compile(put(replaced, block), "docs/how-to/partner-profiles.md", "exec"), names)
 
 
 def by_command(section: str, replaced: Mapping[str, str], _: Emsp, command: Command) -> None:

@@ -1,4 +1,4 @@
-"""Whose the objects of a hub are, and how they get to their owner (issue 11, number 29; docs/profiles.md, Hubs)."""
+"""Whose the objects of a hub are, and how they get to their owner (docs/reference/profiles.md, Hubs)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The profiles of docs/partners.md, each copied from there: as Python, and as commands (issue 11, number 33)."""
+"""The profiles of docs/how-to/partner-profiles.md, each copied from there: as Python, and as commands."""
 
 from __future__ import annotations
 

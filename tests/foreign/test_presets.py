@@ -1,5 +1,5 @@
 """The presets of the simulated CPO that are about what it pushes and how it is called: each ends in what a good client
-does (docs/simulated-cpo.md); those that are about its lists are tried by `ocpi-emsp sync`.
+does (docs/how-to/simulated-cpo.md); those that are about its lists are tried by `ocpi-emsp sync`.
 """
 
 from __future__ import annotations

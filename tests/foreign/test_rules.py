@@ -40,7 +40,7 @@ def test_what_no_policy_can_do_is_refused_at_the_call(rule: str, action: str) ->
 @pytest.mark.parametrize("rule", UNKNOWN["input"])
 @pytest.mark.parametrize("action", ["ignore", "error"])
 def test_a_rule_that_no_document_can_break_is_refused_at_the_call(rule: Any, action: str) -> None:
-    shows = re.escape(f"invalid rule {shown(rule)}: expected a rule of docs/rules.md, for example ")
+    shows = re.escape(f"invalid rule {shown(rule)}: expected a rule of docs/reference/rules.md, for example ")
     nearest = UNKNOWN["nearest"].get(str(rule), "")
     with pytest.raises(ValueError, match=f"^{shows}{nearest}"):
         Policy.tolerant().with_rule(rule, action)

@@ -1,4 +1,4 @@
-"""The example of docs/observability.md runs as it stands, and shows what the page says."""
+"""The example of docs/how-to/observability.md runs as it stands, and shows what the page says."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "observability.md"
+DOCS = Path(__file__).parent.parent.parent / "docs" / "how-to" / "observability.md"
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:

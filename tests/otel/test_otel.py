@@ -356,7 +356,7 @@ def test_a_store_that_fails_gives_no_value_and_does_not_disturb_the_collection(
 
 
 def test_the_table_of_the_docs_is_the_one_in_the_source() -> None:
-    text = (Path(__file__).parent.parent.parent / "docs" / "observability.md").read_text("utf-8")
+    text = (Path(__file__).parent.parent.parent / "docs" / "how-to" / "observability.md").read_text("utf-8")
     rows = re.findall(r"^\| `(ocpi\.[a-z._]+)` \| (counter|histogram|gauge) \| (\S+) \|", text, re.MULTILINE)
     source = {"counter": COUNTERS, "histogram": HISTOGRAMS, "gauge": GAUGES}
     assert sorted(rows) == sorted(

@@ -1,4 +1,4 @@
-"""docs/audit.md says what the code says: reasons, readings, and the bill that was reckoned by hand."""
+"""docs/how-to/audit-bills.md says what the code says: reasons, readings, and the bill that was reckoned by hand."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None
         pair.emsp.partner("NL-TNM").sync(modules=["cdrs"])
         names["emsp"] = pair.emsp
         for block in re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
-            exec(compile(block, "audit.md", "exec"), names)
+            exec(compile(block, "audit-bills.md", "exec"), names)
     printed = capsys.readouterr().out
     assert printed.startswith("wrong 13.73 10.73 3.00\nFLAT 1  0.50 0.5 ")
     assert "\nCDR1 wrong 3.00 [" in printed, "the worst of the month"
@@ -90,7 +90,7 @@ def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert printed.endswith("None 9.49 11.63 EUR\n"), "the quote"
 
 
-@pytest.mark.parametrize(("page", "column"), [("audit.md", 2), ("spec-choices.md", 2)])
+@pytest.mark.parametrize(("page", "column"), [("how-to/audit-bills.md", 2), ("spec-choices.md", 2)])
 def test_the_page_has_every_reading_with_its_values(page: str, column: int) -> None:
     text = (DOCS / page).read_text("utf-8")
     rows = {

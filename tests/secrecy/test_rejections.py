@@ -1,4 +1,4 @@
-"""A rejection stores no secret: headers of a list, values of known parameters, no token (docs/security.md)."""
+"""A rejection stores no secret: headers of a list, known parameters, no token (docs/explanation/security.md)."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A whole day with marked secrets, looked for in everything that was written (docs/security.md).
+"""A whole day with marked secrets, looked for in everything that was written (docs/explanation/security.md).
 
 The day: registrations both ways, pushes, a pull, commands, refused requests, hooks that crash, events and a relay, an
 export, reports, a diagnosis, and what the command prints. The secrets: tokens A, B and C of both sides, the key of the

@@ -1,7 +1,7 @@
 """extrawest-ocpi as a CPO: what it serves of 2.1.1, and what it pushes, with our default settings.
 
 What it cannot do, and what that means for us:
-- it announces no commands, but takes them: the profile has ``endpoints={"commands": ...}`` (docs/partners.md);
+- it announces no commands, but takes them: its profile has ``endpoints`` (docs/how-to/partner-profiles.md);
 - its next links have ``https``, and names of Python for the version and the module: we continue by offset;
 - a token A or C that cannot be decoded as base64 (its length is no multiple of four, say) is answered 3000 at its
   versions: hand out tokens such as UUIDs;

@@ -1,4 +1,4 @@
-"""Emsp(audit=True) on each store: CDRs are audited after their commit, once, whatever is killed (docs/audit.md)."""
+"""Emsp(audit=True) on each store: CDRs are audited once, after their commit (docs/how-to/audit-bills.md)."""
 
 from __future__ import annotations
 

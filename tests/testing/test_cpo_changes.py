@@ -12,7 +12,7 @@ import pytest
 from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo, UnknownObjectError, samples
 from testing.support import API, COMMANDS, Pair, client, crawl, ids, pair, payload
 
-DOCS = Path(__file__).parents[2] / "docs" / "simulated-cpo.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "simulated-cpo.md"
 TOKEN = f"{API}/tokens/NL/EXA/"
 
 

@@ -14,7 +14,7 @@ from ocpi_emsp.testing.cpo import PRESETS, SimulatedCpo
 from ocpi_emsp.testing.cpo.overcharging import OVERCHARGES
 from testing.support import API, Pair, pair, payload
 
-DOCS = Path(__file__).parents[2] / "docs" / "simulated-cpo.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "simulated-cpo.md"
 ROWS = re.findall(r"^\| (\d+) \| `([\w-]+)` \| .+ \| (-?[\d.]+) \| (.+) \|$", DOCS.read_text(), re.MULTILINE)
 DEVIATING = {"other-currency": {"cdr.currency.tariff"}, "credit": {"cdr.credit"}}
 """What check finds; of all others nothing, since they fit together."""

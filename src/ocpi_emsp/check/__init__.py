@@ -2,8 +2,8 @@
 
 Rules of this package:
 - ``check`` never raises on bad data; ``accept`` is the one place where a policy decides;
-- every rule is registered beside its function, with an example that breaks it (registry.py); docs/rules.md is generated
-  from the registry (page.py);
+- every rule is registered beside its function, with an example that breaks it (registry.py);
+  docs/reference/rules.md is made from the registry (page.py);
 - memory is bounded by the document and the number of findings asked for, whatever the document holds.
 """
 

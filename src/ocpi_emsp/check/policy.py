@@ -47,7 +47,9 @@ def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for rule, action in actions.items():
         if rule not in RULES:
             [nearest] = get_close_matches(str(rule).lower(), RULES, n=1, cutoff=0)
-            raise ValueError(f"invalid rule {shown(rule)}: expected a rule of docs/rules.md, for example {nearest}")
+            raise ValueError(
+                f"invalid rule {shown(rule)}: expected a rule of docs/reference/rules.md, for example {nearest}"
+            )
         if action not in ACTIONS:
             raise ValueError(f"invalid action '{action}' for the rule '{rule}': expected {', '.join(ACTIONS)}")
         if not can_be(rule, action):

@@ -1,6 +1,6 @@
 """What reads secrets for the command, and warns of those that stand on the command line.
 
-Rules of this module (docs/security.md):
+Rules of this module (docs/explanation/security.md):
 - what a command line shows, every user of the machine reads, and the shell's history keeps: it works, with a warning;
 - what is wrong with a secret is said without repeating it.
 """

@@ -19,7 +19,7 @@ _HEAD = """# Rules
 
 Every finding names its rule. This page is generated from the registry of the rules:
 
-    ocpi-emsp rules --format markdown > docs/rules.md
+    ocpi-emsp rules --format markdown > docs/reference/rules.md
 
 An **error** leaves no usable value and is refused by the tolerant policy; a **warning** deviates with one clear reading
 and is refused by the strict policy; a **note** is harmless. An example is a valid document with one change; it breaks

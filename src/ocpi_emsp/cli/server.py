@@ -42,7 +42,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def keep_started() -> None:
-    """Leave what exists now out of every search for garbage, which stops all requests (docs/serving.md, "Fast")."""
+    """Leave what exists now out of each search for garbage, which stops requests (docs/how-to/serving.md, "Fast")."""
     gc.collect()
     gc.freeze()
 

@@ -1,7 +1,7 @@
 """``ocpi-emsp tokens put|invalidate``: our drivers' tokens, stored and pushed to every party that gets them.
 
 Rules of this module:
-- members of a token that the specification does not know are stored and sent with it (docs/extensions.md);
+- members of a token that the specification does not know are stored and sent with it (docs/how-to/extensions.md);
 - a token that breaks the specification is named with its place and left out; the others are stored, batch by batch, so
   that a file of any size takes little memory;
 - tokens stay stored whatever becomes of the pushes: the next push tries those again that failed;

@@ -1,6 +1,6 @@
 """Members that the specification does not know: added to what is sent, and found in what is received.
 
-Rules of this module (docs/extensions.md):
+Rules of this module (docs/how-to/extensions.md):
 - an extension never stands for a member of the specification, in whatever case, and holds what JSON can;
 - ``authorization_id`` is the one extension with a meaning here: what an authorization is called in the answer to it, in
   the command, the session and the CDR. ``authorization_reference`` of OCPI 2.2 is read as the same.

@@ -40,7 +40,7 @@ _Read = Callable[[], Sequence[Measurement]]
 class OtelTelemetry:
     """The :class:`ocpi_emsp.ports.Telemetry` of OpenTelemetry; without providers, the global ones.
 
-    docs/observability.md has the names of spans, metrics and attributes. One can serve several eMSPs.
+    docs/how-to/observability.md has the names of spans, metrics and attributes. One can serve several eMSPs.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""An OpenAPI 3.1 description of what an eMSP serves (docs/openapi.md).
+"""An OpenAPI 3.1 description of what an eMSP serves (docs/reference/openapi.md).
 
 Rules of this package:
 - everything comes from what serves: paths and methods from ``routes.py`` and the support matrix, sentences from the

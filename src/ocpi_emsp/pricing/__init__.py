@@ -1,4 +1,4 @@
-"""What a CDR should cost, line by line, whether its total is right, and what a charge would cost (docs/audit.md)."""
+"""What a CDR should cost, line by line, whether its total is right; quotes (docs/how-to/audit-bills.md)."""
 
 from __future__ import annotations
 

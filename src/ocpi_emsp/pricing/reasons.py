@@ -1,4 +1,4 @@
-"""The codes of reasons, each with its sentence: docs/audit.md is made from this table.
+"""The codes of reasons, each with its sentence: docs/how-to/audit-bills.md is made from this table.
 
 Rules of this module: a code is made here and nowhere else; ``plausibility`` codes say what is suspicious beside the
 price and never change a verdict.

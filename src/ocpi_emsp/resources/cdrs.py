@@ -18,7 +18,7 @@ class Cdrs(Received[Cdr]):
 
     @blocking
     async def audit(self, party: PartyLike, object_id: str, *, readings: GivenReadings = None) -> Audit:
-        """Audit a CDR: whether its total follows from its tariff, line by line (docs/audit.md).
+        """Audit a CDR: whether its total follows from its tariff, line by line (docs/how-to/audit-bills.md).
 
         The stored location gives the time zone where the CDR has none, the stored tariffs count where it has none, and
         the party's profile says how prices are read; ``readings`` replace those, and a mapping changes single ones of

@@ -207,7 +207,7 @@ class Client(_Calls):
 
     @blocking
     async def put_token(self, token: Token, *, extensions: Mapping[str, Any] | None = None) -> None:
-        """Push a token, with members that the specification does not know (docs/extensions.md)."""
+        """Push a token, with members that the specification does not know (docs/how-to/extensions.md)."""
         await self._call(push.put_token, token, extensions)
 
     @blocking
@@ -264,9 +264,9 @@ class Client(_Calls):
         ``timeout``: the seconds until the command is TIMED_OUT (``CommandLimits.result_timeout``). ``force``
         sends it although the checks before sending found an error. ``extensions``: members that the
         specification does not know, of which ``authorization_id`` is one that the session is found by
-        (docs/extensions.md). Raises InvalidObject with findings, NotSupported, NotRegistered, MissingEndpoints:
+        (docs/how-to/extensions.md). Raises InvalidObject with findings, NotSupported, NotRegistered, MissingEndpoints:
         nothing was sent; PartnerError, whose ``command_uid`` names the stored command; UnsafeUrl; StoreFailed,
-        with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not positive (docs/commands.md).
+        with a ``command_uid`` if it was sent; ValueError if ``timeout`` is not positive (docs/how-to/commands.md).
         """
         return await self._send(
             StartSession,

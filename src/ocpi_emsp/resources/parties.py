@@ -51,11 +51,11 @@ class Parties(Resource):
         """Make a token A for a CPO that shall register with us; an earlier one of the same CPO stops working.
 
         ``required_modules`` are what it has to offer (default: the eMSP's own); it gets null for what is absent with
-        ``absent_as_null``, ``extensions`` in our credentials (docs/extensions.md), and ``headers`` with each call. Its
-        endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. The token works
-        for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and for the registration alone.
-        Raises AlreadyRegistered; ValueError for a party, module, extension, header, host or time that cannot exist,
-        InvalidObject for our own identity.
+        ``absent_as_null``, ``extensions`` in our credentials (docs/how-to/extensions.md), and ``headers`` with each
+        call. Its endpoints may lie on ``hosts`` beside that of its versions URL. All of them are in its profile. The
+        token works for the time ``expires`` (default: ``CredentialLimits.invitation_lifetime``), and for the
+        registration alone. Raises AlreadyRegistered; ValueError for a party, module, extension, header, host or time
+        that cannot exist, InvalidObject for our own identity.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         context = self._contexts()
@@ -79,10 +79,10 @@ class Parties(Resource):
 
         The CPO calls our server back meanwhile, so it has to be running; ``required_modules`` are what the CPO has to
         offer (default: the eMSP's own); it gets null for what is absent with ``absent_as_null``, ``extensions`` in our
-        credentials (docs/extensions.md), and ``headers`` with each call. Its endpoints may lie on ``hosts`` beside that
-        of ``versions_url``. All of them are in its profile then. Raises UnsupportedVersion, MissingEndpoints,
-        CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is registered; ValueError for
-        an empty token, and a module, extension, header or host that cannot exist.
+        credentials (docs/how-to/extensions.md), and ``headers`` with each call. Its endpoints may lie on
+        ``hosts`` beside that of ``versions_url``. All of them are in its profile then. Raises UnsupportedVersion,
+        MissingEndpoints, CannotUseApi, PartnerError; AlreadyRegistered if it says that it is a party which is
+        registered; ValueError for an empty token, and a module, extension, header or host that cannot exist.
         """
         wanted = _first_profile(base64_token, required_modules, absent_as_null, extensions, headers, hosts)
         async with self._contexts.calling() as context:

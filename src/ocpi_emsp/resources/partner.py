@@ -117,8 +117,8 @@ class Partner(_OnePartner):
 
         Under review is what was last updated in ``[date_from, date_to)``, by default in the last 35 days; a month more
         on either side is searched for the other half of a pair. A CDR is matched by id, else by auth_id, EVSE and time
-        (docs/reconcile.md). A session without a CDR is missing it once it is COMPLETED for ``completed_for``. Each
-        list holds ``limit`` items, all with None, and counts the rest. Nothing is written; memory grows with the
+        (docs/how-to/reconcile.md). A session without a CDR is missing it once it is COMPLETED for ``completed_for``.
+        Each list holds ``limit`` items, all with None, and counts the rest. Nothing is written; memory grows with the
         period: about 1 KB for each CDR and session. Raises ValueError for a period or tolerance that makes no sense,
         StoreFailed.
         """
@@ -141,7 +141,7 @@ class Partner(_OnePartner):
         readings: GivenReadings = None,
         worst: int = WORST,
     ) -> AuditReport:
-        """Audit its CDRs that were last updated in ``[date_from, date_to)``, by default all of them (docs/audit.md).
+        """Audit its CDRs last updated in ``[date_from, date_to)``, by default all (docs/how-to/audit-bills.md).
 
         The report is lazy: it gives the audits one by one, and what they add up to, with the ``worst`` ones. Each is
         made as by ``emsp.cdrs.audit``; nothing is written. Raises ValueError or TypeError for a moment without a time
@@ -170,7 +170,7 @@ class Partner(_OnePartner):
 
     @blocking
     async def profile(self) -> Profile:
-        """Get its profile (docs/profiles.md). Raises NotRegistered."""
+        """Get its profile (docs/reference/profiles.md). Raises NotRegistered."""
         return await party_profile.get_profile(self._contexts(), *self.party)
 
     @blocking

@@ -31,7 +31,7 @@ class Tokens(Resource):
         """Insert or replace the token with this uid and type; gives it as it is stored.
 
         ``extensions``: members that the specification does not know, stored, listed and pushed with it until the next
-        put (docs/extensions.md).
+        put (docs/how-to/extensions.md).
 
         If it says something new, a push to every party that gets our tokens is requested in the same transaction
         (:meth:`push_pending`); and if its ``last_updated`` is not later than the stored one's, it gets the current

@@ -1,6 +1,6 @@
 """What of a received request may be stored, listed and exported.
 
-Rules of this module (docs/security.md, docs/spec-choices.md):
+Rules of this module (docs/explanation/security.md, docs/spec-choices.md):
 - headers are those of a list, since any other may be a secret: Cookie, Proxy-Authorization, X-Api-Key;
 - a query keeps the values of the parameters that OCPI knows, where they look like what OCPI expects, or are short;
 - in a body the member "token" is hidden where it is a text, as in credentials that were sent where another object

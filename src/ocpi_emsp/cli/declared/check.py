@@ -42,7 +42,7 @@ check = command(
 
 _READINGS = o.repeated(
     "--set settings",
-    "a reading of OCPI 2.1.1 where it leaves a question open, such as step=per_period (docs/audit.md)",
+    "a reading of OCPI 2.1.1 where it leaves a question open, such as step=per_period (docs/how-to/audit-bills.md)",
     metavar="NAME=VALUE",
     shell_complete=o.complete_readings,
 )
@@ -155,5 +155,5 @@ openapi = command(
     o.flag("--full", "with everything that the specification has, switched on"),
     o.our_url,
     o.our_name,
-    epilog="It is JSON, and what emsp.openapi() returns; docs/openapi.md says how it is meant.",
+    epilog="It is JSON, and what emsp.openapi() returns; docs/reference/openapi.md says how it is meant.",
 )

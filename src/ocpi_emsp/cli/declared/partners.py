@@ -111,7 +111,7 @@ party = group(
         o.store,
         o.json,
         *o.url_policies,
-        epilog="docs/profiles.md says what each field does. A suggestion is never applied by itself.",
+        epilog="docs/reference/profiles.md says what each field does. A suggestion is never applied by itself.",
     ),
 )
 sync = command(

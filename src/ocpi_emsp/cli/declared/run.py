@@ -46,7 +46,7 @@ simulate_cpo = command(
         "an accepted START_SESSION is followed by a session, an accepted STOP_SESSION ends it and sends its CDR",
     ),
     o.flag("--list-presets", "print the names of the presets, one a line, and end"),
-    epilog="docs/simulated-cpo.md says what each preset does, what a good client makes of it, and how to change "
+    epilog="docs/how-to/simulated-cpo.md says what each preset does, what a good client makes of it, and how to change "
     "the CPO while it runs.",
 )
 
@@ -77,6 +77,6 @@ worker = command(
     *o.identity,
     epilog="The store is on PostgreSQL; any number of workers share one, all with the same times. SIGTERM and "
     "Ctrl-C end one in order: a sync stops after its current page, and another worker goes on with it. "
-    "docs/worker.md says what is guaranteed and how to look at the jobs. Exit status: 0 ended by a signal; 2 "
+    "docs/how-to/worker.md says what is guaranteed and how to look at the jobs. Exit status: 0 ended by a signal; 2 "
     "usage; 3 the database cannot be used, or the reader of the output went away.",
 )

@@ -1,4 +1,4 @@
-"""CDRs that we pull from a CPO that overcharges, and what our audit says of them (docs/audit.md).
+"""CDRs that we pull from a CPO that overcharges, and what our audit says of them (docs/how-to/audit-bills.md).
 
 Rules of this module:
 - they are the first three of the preset ``overcharging``, in its order: right, 3.00 too much, and one of which a price

@@ -1,4 +1,4 @@
-"""Syncs, token pushes and relays as Procrastinate tasks on the same PostgreSQL (docs/worker.md); extra ``worker``.
+"""Syncs, token pushes and relays as Procrastinate tasks on one PostgreSQL (docs/how-to/worker.md); extra ``worker``.
 
 Rules of this package:
 - a task does one thing of the eMSP, for one party and module at a time: Procrastinate's locks see to that;

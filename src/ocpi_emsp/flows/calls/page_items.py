@@ -1,6 +1,6 @@
 """The objects of a page, undecoded, and never more than a page may have.
 
-Rules of this module (docs/security.md):
+Rules of this module (docs/explanation/security.md):
 - they are counted before a list of them is made: 64 MiB of ``{}`` are 20 million objects, and a gigabyte of them;
 - counting costs nothing where a page has too few commas for so many, as any page of a usual size has.
 """

@@ -1,6 +1,6 @@
 """The audit of stored CDRs: what is stored beside one is looked up, and the pure audit does the rest.
 
-Rules of this module (docs/audit.md):
+Rules of this module (docs/how-to/audit-bills.md):
 - nothing is written; what is looked up for some CDRs is read in one transaction, and nothing is reckoned inside it;
 - it is reckoned aside: an audit of 10,000 periods holds up no event loop;
 - readings that are given replace those of the party's profile; a mapping changes single ones of them;

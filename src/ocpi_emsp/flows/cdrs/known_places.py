@@ -1,6 +1,6 @@
 """Whether a party has the location, EVSE and connector that a CDR has a copy of.
 
-Rules of this module (docs/audit.md):
+Rules of this module (docs/how-to/audit-bills.md):
 - ids compare without case, and an EVSE by its evse_id as well; what a copy leaves out cannot be unknown;
 - of a party that stores no location here, and of one that sends none by its profile, nothing can be said.
 """

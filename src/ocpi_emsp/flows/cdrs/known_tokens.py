@@ -1,6 +1,6 @@
 """Whether the driver of a CDR has a token of ours, and whether that was valid.
 
-Rules of this module (docs/audit.md):
+Rules of this module (docs/how-to/audit-bills.md):
 - some CPOs write the uid of a token where its auth_id belongs, or leave out the separators of a contract's id: both
   name the token all the same;
 - of several tokens with one auth_id it is not known which one was used: all of them have to be blocked;

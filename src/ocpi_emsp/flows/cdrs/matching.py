@@ -1,7 +1,7 @@
 """Which session belongs to a CDR, and in what the two differ. Pure functions on summaries.
 
 Rules of this module (mod_cdrs.md 3.1 has no session id; the matrix: "CDR and Session can have different ids"):
-- a CDR and a session that name one authorization (docs/extensions.md) are a pair before anything else;
+- a CDR and a session that name one authorization (docs/how-to/extensions.md) are a pair before anything else;
 - then three steps, and a paired session is out of the next one:
   1. equal ids (CiString), where the times agree, and the driver or the place: a CPO may number both from 1 upwards;
   2. the best score first, from ``THRESHOLD`` upwards;

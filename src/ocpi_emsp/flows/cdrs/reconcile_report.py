@@ -87,7 +87,7 @@ class CdrSummary(_Summary):
     currency: str
     last_updated: datetime
     authorization_id: str | None = None
-    """What its authorization is called, where it says that (docs/extensions.md)."""
+    """What its authorization is called, where it says that (docs/how-to/extensions.md)."""
 
 
 @frozen(kw_only=True)
@@ -105,7 +105,7 @@ class SessionSummary(_Summary):
     currency: str
     last_updated: datetime
     authorization_id: str | None = None
-    """What its authorization is called, where it says that (docs/extensions.md)."""
+    """What its authorization is called, where it says that (docs/how-to/extensions.md)."""
 
 
 @frozen
@@ -168,7 +168,7 @@ class ConflictingCdr:
 
 @frozen
 class SuspiciousCdr:
-    """Something that is suspicious in a CDR beside its price (docs/audit.md has every code)."""
+    """Something that is suspicious in a CDR beside its price (docs/how-to/audit-bills.md has every code)."""
 
     code: str
     cdr: CdrSummary

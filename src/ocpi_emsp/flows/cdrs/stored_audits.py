@@ -1,6 +1,6 @@
 """Audits that are stored: made by the background work, one per CDR, and made again on request.
 
-Rules of this module (docs/audit.md):
+Rules of this module (docs/how-to/audit-bills.md):
 - a CDR's request for an audit is settled in the transaction that stores the audit and journals its event: at least
   once, whatever process is killed, and no event without an audit;
 - a process leases the requests that it works on; one whose audit fails is tried again later, and holds no other back;

@@ -1,4 +1,4 @@
-"""What is stored around a CDR, gathered for its plausibility (docs/audit.md).
+"""What is stored around a CDR, gathered for its plausibility (docs/how-to/audit-bills.md).
 
 Rules of this module:
 - nothing is written, and every query is bounded and goes by an index: the work for a CDR does not grow with the store;

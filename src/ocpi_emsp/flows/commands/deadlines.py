@@ -1,6 +1,6 @@
 """Deadlines: what becomes of a command or a reservation at a moment, if nothing happens before.
 
-Rules of this module (docs/commands.md):
+Rules of this module (docs/how-to/commands.md):
 - an open command has one entry in the journal, written with it and settled with its end: its deadline survives a
   restart, and any worker finds it;
 - a worker that finds a deadline due locks the command first and reads it then: two workers expire it once;

@@ -1,6 +1,6 @@
 """The eMSP interface of the commands module: the charge point's result of a command (mod_commands.md 2.2).
 
-Rules of this module (docs/commands.md; docs/spec-choices.md row 7):
+Rules of this module (docs/how-to/commands.md; docs/spec-choices.md row 7):
 - the id in the URL is ours and cannot be guessed; only the party that received the command may answer it;
 - ``{"result": "ACCEPTED"}`` and the bare ``"ACCEPTED"`` are read alike, in an envelope as well (serving/dispatch.py);
 - a result is accepted before the acknowledgement and after the deadline as well;

@@ -1,6 +1,6 @@
 """Problems of a command, known before it is sent: its location, EVSE, token or session.
 
-Rules of this module (mod_commands.md 3; docs/reservations-and-sessions.md lists the rules):
+Rules of this module (mod_commands.md 3; docs/how-to/reservations-and-sessions.md lists the rules):
 - a finding names the place in the command, and the clause; a command with an error is not sent, unless the
   caller forces it; a warning does not;
 - what is stored here may be behind what the CPO has: what is left out there is a warning, what it says is an error;

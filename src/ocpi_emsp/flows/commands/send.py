@@ -1,6 +1,6 @@
 """Commands that we send (mod_commands.md 2.1).
 
-Rules of this module (docs/commands.md):
+Rules of this module (docs/how-to/commands.md):
 - a command is checked, then stored, then sent: its result may come before the acknowledgement, and a process that
   is killed in between leaves it with a deadline;
 - ``response_url`` holds an id that cannot be guessed;

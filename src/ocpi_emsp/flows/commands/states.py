@@ -1,7 +1,7 @@
 """What is known of a command that we sent, and how that changes: one table.
 
 Rules of this module (mod_commands.md 1 and 2):
-- every change of a command goes through :data:`TRANSITIONS`; docs/commands.md draws it from here;
+- every change of a command goes through :data:`TRANSITIONS`; docs/how-to/commands.md draws it from here;
 - the first result stands: what comes after it changes nothing but what was not known yet;
 - a result may come before the acknowledgement, after a refusal, and after the deadline: it is recorded each time;
 - a state is final where nothing more is awaited; ``result`` then is the outcome of the command.
@@ -118,7 +118,7 @@ class SentCommand:
     token_type: TokenType | None = None
     auth_id: str | None = None
     authorization_id: str | None = None
-    """What its authorization is called, where it was sent with that (docs/extensions.md)."""
+    """What its authorization is called, where it was sent with that (docs/how-to/extensions.md)."""
     location_id: str | None = None
     evse_uid: str | None = None
     connector_id: str | None = None

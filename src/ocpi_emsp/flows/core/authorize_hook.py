@@ -1,6 +1,6 @@
 """What an authorize hook is asked, what it may answer, and what answers in its place.
 
-Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/authorization.md):
+Rules of this module (mod_tokens.md 2.2.2, 3.1; docs/how-to/authorization.md):
 - a hook is a function of an AuthorizationRequest; one of two positional parameters gets the token and the references;
 - an answer names a location where one was asked for and the driver is allowed, and in it only what was asked for and
   exists; one that names EVSEs or connectors of which none was asked for is nonsense;
@@ -39,7 +39,7 @@ class Nonsense(Exception):
 
 @frozen(kw_only=True, slots=False)
 class ExtendedAuthorizationInfo(AuthorizationInfo):
-    """An AuthorizationInfo with members that the specification does not know (docs/extensions.md)."""
+    """An AuthorizationInfo with members that the specification does not know (docs/how-to/extensions.md)."""
 
     authorization_id: str | None = None
     """What this authorization is called, also in the session and the CDR that follow: 1 to 36 characters."""
@@ -85,7 +85,7 @@ class AuthorizationRequest:
         """ALLOWED, at all that was asked for, or only at these EVSEs and connectors of it.
 
         An empty collection allows none of them: NOT_ALLOWED. ``extensions`` are members that the specification does not
-        know, of which ``authorization_id`` is one (docs/extensions.md).
+        know, of which ``authorization_id`` is one (docs/how-to/extensions.md).
         """
         evses, connectors = _texts(evse_uids), _texts(connector_ids)
         if evses == () or connectors == ():

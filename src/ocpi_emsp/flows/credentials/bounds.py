@@ -1,4 +1,4 @@
-"""What a handshake may cost us: bytes of an answer, time, and how many are under way (docs/security.md).
+"""What a handshake may cost us: bytes of an answer, time, and how many are under way (docs/explanation/security.md).
 
 Rules of this module:
 - versions, version details and credentials are small: an answer with them is read up to

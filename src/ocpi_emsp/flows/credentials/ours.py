@@ -1,6 +1,6 @@
 """Our credentials, as a partner gets them, and what is remembered of them (credentials.md 2.1).
 
-Rules of this module (docs/credentials.md, docs/extensions.md):
+Rules of this module (docs/how-to/credentials.md, docs/how-to/extensions.md):
 - they hold what the eMSP is given, and the extensions of the eMSP and of the party's profile;
 - what a partner got last is stored with it, but for the token, so that a renewal by another process can repeat it.
 """

@@ -1,6 +1,6 @@
 """Where the URLs that a partner names may lie: its token, and our drivers' data, go along with each call.
 
-Rules of this module (docs/profiles.md, docs/security.md):
+Rules of this module (docs/reference/profiles.md, docs/explanation/security.md):
 - a URL lies on the origin of the versions URL, on one where a URL of the party lay when it was accepted, or on a host
   of its profile (``hosts``); whatever the url policy allows beside;
 - once ``hosts`` are set, a party that was registered may move its versions URL to them alone;

@@ -1,6 +1,6 @@
 """The first credentials handshake, both ways, and what a partner's renewal sets off (credentials.md 1 and 3).
 
-Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
+Rules of this module (docs/spec-choices.md row 19, docs/how-to/credentials.md):
 - what happens to a party goes through the table of states.py;
 - our token is stored before our POST, since the partner calls back with it before it answers;
 - a handshake that fails leaves what was there before, and one whose process dies leaves a placeholder that is swept;

@@ -1,6 +1,6 @@
 """The life of a registration: who is registered, new endpoints, fresh tokens, the end (credentials.md 1.2 to 1.4).
 
-Rules of this module (docs/spec-choices.md row 19, docs/credentials.md):
+Rules of this module (docs/spec-choices.md row 19, docs/how-to/credentials.md):
 - what happens to a party goes through the table of states.py;
 - our fresh token is stored before it is sent, since the partner calls back with it before it answers;
 - a renewal that the partner refuses leaves what was there before; one whose answer is lost, or cannot be read, leaves

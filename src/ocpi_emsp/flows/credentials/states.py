@@ -1,7 +1,7 @@
 """Where a partner is in its life, and what may happen to it then: one table.
 
 Rules of this module (credentials.md 1 and 3; docs/spec-choices.md row 19):
-- every change of a party's state goes through :data:`TRANSITIONS`; docs/credentials.md draws it from here;
+- every change of a party's state goes through :data:`TRANSITIONS`; docs/how-to/credentials.md draws it from here;
 - what is refused is in the table too, with the reason: nothing is left to the order in which things happen;
 - a renewal, ours or theirs, that fails leaves the state, and a party's first handshake that fails leaves none.
 """

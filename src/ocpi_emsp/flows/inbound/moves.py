@@ -1,6 +1,6 @@
 """An object that was stored as a hub's own moves to its owner, once that is learned.
 
-Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
+Rules of this module (docs/spec-choices.md row 10, docs/reference/profiles.md):
 - it is learned where the object is pushed under its owner's URL, or pulled and its owner is known by then;
 - what is stored as the hub's is that very object where it names the owner itself (owner_evidence.py; by the profile's
   ``owner_from``, or where that is not set by anything); without that, where the content is that of one object

@@ -1,4 +1,4 @@
-"""Which parties a hub's connection is allowed: by name, by country, or all (docs/profiles.md, Hubs).
+"""Which parties a hub's connection is allowed: by name, by country, or all (docs/reference/profiles.md, Hubs).
 
 Rules of this module: ``ES-AAA`` is one party; ``*`` stands for the rest of a code, as in ``ES-*``, ``ES-A*`` and
 ``*-AAA``, and alone for every party. Any number of names costs the same.

@@ -1,6 +1,6 @@
 """The extra headers of a party's profile: what may be one, and which values are shown.
 
-Rules of this module (RFC 9110 5.1 and 5.5; docs/profiles.md):
+Rules of this module (RFC 9110 5.1 and 5.5; docs/reference/profiles.md):
 - a name is a token, a value is printable ASCII without blanks at its ends: anything else, no header can hold;
 - what we set ourselves, or what belongs to the connection, cannot be set;
 - a value is shown only of the headers that name a party (``ocpi-to-party-id``, ...): any other may be a secret.

@@ -1,6 +1,6 @@
 """Whose an object is that comes over a hub's connection: the connection's own party, or one that it is allowed.
 
-Rules of this module (docs/spec-choices.md row 10, docs/profiles.md):
+Rules of this module (docs/spec-choices.md row 10, docs/reference/profiles.md):
 - a party that has a registration of its own is written by its own connection alone, although another profile allows it;
 - a push names the owner in its URL; a CDR, and what is pulled, names none in 2.1.1, so that it is looked for:
   - what the profile says that names it (``owner_from``) comes first, where it can be read and that party is allowed;

@@ -1,6 +1,6 @@
 """What an object says of its owner, as a party's profile has it read: ``owner_from``.
 
-Rules of this module (docs/profiles.md, Hubs; OCPI 2.1.1 objects carry no owner):
+Rules of this module (docs/reference/profiles.md, Hubs; OCPI 2.1.1 objects carry no owner):
 - ``operator.name``: the code of the operator stands in its place, such as ``ES*AAA``, ``ES-AAA`` or ``ESAAA``;
 - ``evse_id``: the EVSE-IDs begin with it, such as ``ES*AAA*E123`` or ``ESAAAE123``, and all name one operator;
 - ``country_code/party_id``: the members that OCPI 2.2 has, of the object or of its copy of the location;

@@ -1,6 +1,6 @@
 """The profile of a party: read, and changed field by field.
 
-Rules of this module (docs/profiles.md has a row for each field):
+Rules of this module (docs/reference/profiles.md has a row for each field):
 - an invalid value is refused before anything is stored, and the error names the field;
 - None resets a field to its default;
 - a party with a registration of its own is not behind another connection.

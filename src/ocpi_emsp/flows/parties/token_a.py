@@ -1,6 +1,6 @@
 """What a token A opens, and how long.
 
-Rules of this module (credentials.md 3; docs/spec-choices.md row 19, docs/credentials.md):
+Rules of this module (credentials.md 3; docs/spec-choices.md row 19, docs/how-to/credentials.md):
 - the token of an invitation opens the versions and the POST, until it expires;
 - once a party registered with it, it opens one thing, in the grace time and until the new one is used: the GET of our
   credentials, for a party that lost the answer to its POST. That answers with another token, which works.

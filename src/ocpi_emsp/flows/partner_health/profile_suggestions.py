@@ -1,6 +1,6 @@
 """Values for the profile of a party, by its observed behaviour. Suggested, never applied.
 
-Rules of this module (docs/profiles.md):
+Rules of this module (docs/reference/profiles.md):
 - only what is stored is looked at, and a bounded part of it: so many objects of each kind, the first of those
   received within the last 30 days;
 - a suggestion has its reason, and how often that was seen; a value that the profile has already is not suggested;

@@ -65,7 +65,7 @@ async def _works(context: Context, header: str, now: float) -> bool:
 @cache
 def _warn_of_proxy() -> None:
     """Once in each process: behind a proxy that is not named, all callers have one address."""
-    reason = "a request came through a proxy, and none is named: set forwarded, or serve --forwarded (docs/serving.md)"
+    reason = "a request came through an unnamed proxy: set forwarded, or serve --forwarded (docs/how-to/serving.md)"
     logs.warning("inbound.proxy_unnamed", reason=reason)
 
 

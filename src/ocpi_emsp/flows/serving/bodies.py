@@ -1,6 +1,6 @@
 """The body of a request, before its flow: weighed, taken out of its wrapping, and read away from the event loop.
 
-Rules of this module (docs/security.md):
+Rules of this module (docs/explanation/security.md):
 - a large body is weighed before anything looks into it; what holds too much is refused and stored as it was received;
 - it is read before its flow, where the context reads what takes long: flows find it read, and wait for nothing inside a
   transaction but the transaction;

@@ -37,7 +37,7 @@ OBJECTS: Final[Mapping[str, Any]] = {
 }
 """The object of each PATCH."""
 _READ_BESIDE: Final[Mapping[Any, frozenset[str]]] = {Session: frozenset(NAMES_OF_AUTHORIZATION)}
-"""Extensions that are read (docs/extensions.md)."""
+"""Extensions that are read (docs/how-to/extensions.md)."""
 _MEMBERS: Final = {
     kind: frozenset(fields_dict(kind)) | names_of_patch(kind) | _READ_BESIDE.get(kind, frozenset())
     for kind in OBJECTS.values()

@@ -41,7 +41,7 @@ class Rejection:
     path: str
     query: str
     headers: Mapping[str, str] = field(repr=False)
-    """Those that hold no secret (docs/security.md)."""
+    """Those that hold no secret (docs/explanation/security.md)."""
     body: bytes = field(repr=False)
     message: str
     findings: tuple[Finding, ...]

@@ -61,7 +61,7 @@ class Decision:
     """What there is to know of it: what the hook did instead of answering, why a request was refused, what was left
     out; empty for a plain answer."""
     authorization_id: str = ""
-    """What this authorization is called, where the answer said so (docs/extensions.md)."""
+    """What this authorization is called, where the answer said so (docs/how-to/extensions.md)."""
     latency_ms: float
     """Milliseconds from when the request was authenticated until it was decided, by ``Emsp(clock=...)``."""
     sequence: int = field(default=0, eq=False)

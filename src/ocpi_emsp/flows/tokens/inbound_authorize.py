@@ -1,4 +1,4 @@
-"""Real-time authorization (mod_tokens.md 1.3, 2.2.2; docs/authorization.md).
+"""Real-time authorization (mod_tokens.md 1.3, 2.2.2; docs/how-to/authorization.md).
 
 Rules of this module:
 - whatever says no location in the body is a question without one: null, an empty object, a location_id without a name;

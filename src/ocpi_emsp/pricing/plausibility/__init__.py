@@ -1,4 +1,4 @@
-"""Plausibility beside the price: what in a CDR is suspicious, whatever its total says (docs/audit.md)."""
+"""Plausibility beside the price: what in a CDR is suspicious, whatever its total says (docs/how-to/audit-bills.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is looked at beside the price, as data, per party: each code is a setting.
 
-Rules of this module (docs/audit.md has a row for each code, with its default): ``off`` for a code that is not looked
-at; a number for the limit from which it is named, in the unit of the code; ``on`` for its default.
+Rules of this module (docs/how-to/audit-bills.md has a row for each code, with its default): ``off`` for one that is not
+looked at; a number for the limit from which it is named, in the unit of the code; ``on`` for its default.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A charging period divided among prices, exactly where that can be known, else between bounds.
 
-Rules of this module (the readings ``boundary`` and ``duration``; docs/audit.md):
+Rules of this module (the readings ``boundary`` and ``duration``; docs/how-to/audit-bills.md):
 - energy is exact by levels of kWh where the clock changes no price of it; a time that fills its period is exact by
   the clock; otherwise every division is possible;
 - parking comes after charging, so it sees the energy of the whole period;

@@ -1,6 +1,6 @@
 """What a session costs under one tariff: exactly, or between two bounds.
 
-Rules of this module (docs/audit.md, docs/spec-choices.md):
+Rules of this module (docs/how-to/audit-bills.md, docs/spec-choices.md):
 - money and volumes are exact until the comparison; bounds hold every division that the CDR leaves open;
 - a price of a type that is not known has no volume: the cost is open to one side;
 - work is linear in periods and elements; divisions have a limit with a name.

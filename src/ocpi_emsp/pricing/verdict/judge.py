@@ -1,4 +1,4 @@
-"""Whether the total of a CDR follows from its tariff: models in, an Audit out (docs/audit.md).
+"""Whether the total of a CDR follows from its tariff: models in, an Audit out (docs/how-to/audit-bills.md).
 
 Rules of this module:
 - what a CDR leaves open is reckoned in every way: one amount is certain, several are bounds with a reason;

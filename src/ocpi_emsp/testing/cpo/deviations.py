@@ -1,7 +1,7 @@
 """How a simulated CPO can deviate from OCPI 2.1.1; every deviation is something that real partners do.
 
 Rules of this module: the defaults obey the specification; a value is judged when it is set; `presets.py` names the
-sets of them that are worth a test, and docs/simulated-cpo.md says what a good client does with each.
+sets of them that are worth a test, and docs/how-to/simulated-cpo.md says what a good client does with each.
 """
 
 import re

@@ -3,7 +3,7 @@
 cpo = SimulatedCpo(locations=5, page_limit=2, **PRESETS["loop"])
 
 Rules of this module: a preset sets only `Deviations`, never how much data there is nor how long a page is; each has a
-row in docs/simulated-cpo.md, and a test.
+row in docs/how-to/simulated-cpo.md, and a test.
 """
 
 from typing import Any, Final

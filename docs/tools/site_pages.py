@@ -1,0 +1,92 @@
+"""The pages of the site, as mkdocs reads them: ``python docs/tools/site_pages.py``; ``make docs`` builds the site.
+
+Rules of this module:
+- a page is a file of the repository, or generated from the code by a module beside this one; none of both is twice;
+- links are written for the repository, and become links of the site here; one to a file that is no page stays as it is,
+  so that the strict build reports it;
+- ``build/docs`` and ``build/mkdocs.yml`` are written anew each time, so that nothing of an earlier build is left.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from posixpath import dirname, join, normpath, relpath
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+BUILD: Final = ROOT / "build" / "docs"
+OUTSIDE: Final = {
+    "CHANGELOG.md": "reference/changelog.md",
+    "bench/results.md": "explanation/measurements.md",
+    ".github/SECURITY.md": "security-policy.md",
+}
+"""Files outside docs/ that are pages."""
+ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ""}
+_LINK: Final = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
+_HEADING_OF_MENU: Final = re.compile(r" +- [\w ]+:\n")
+_PAGE_OF_MENU: Final = re.compile(r" +- (?:[\w ]+: )?([\w/.-]+\.md)\n")
+
+
+def pages() -> dict[str, str]:
+    """The text of each page, by its path in the site."""
+    sources = {f"docs/{path.relative_to(ROOT / 'docs')}": path for path in _files() if path.suffix == ".md"}
+    places = {source: source.removeprefix("docs/") for source in sources} | OUTSIDE
+    return {page: with_site_links((ROOT / source).read_text("utf-8"), source) for source, page in places.items()}
+
+
+def with_site_links(markdown: str, source: str) -> str:
+    """The text of a file of the repository, its links turned into those of the site."""
+    page = OUTSIDE.get(source, source.removeprefix("docs/"))
+
+    def link(found: re.Match[str]) -> str:
+        target = normpath(join(dirname(source), found[0]))
+        return relpath(OUTSIDE.get(target, relpath(target, "docs")), dirname(page) or ".")
+
+    return _LINK.sub(link, markdown)
+
+
+def write() -> None:
+    """Write the pages and what they show, and the settings of mkdocs with the menu of what there is."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    found = pages()
+    for page, text in found.items():
+        place = BUILD / page
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, "utf-8")
+    for path in _files():
+        if path.suffix in ASSETS:
+            place = BUILD / path.relative_to(ROOT / "docs")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+    settings = (ROOT / ".ci" / "mkdocs.yml").read_text("utf-8").splitlines(keepends=True)
+    BUILD.with_name("mkdocs.yml").write_text("".join(_with_menu(settings, found.keys())), "utf-8")
+
+
+def _with_menu(settings: list[str], written: Collection[str]) -> list[str]:
+    """The settings without pages that are not written yet, and without headings above none."""
+    kept: list[str] = []
+    for line in reversed(settings):
+        page = _PAGE_OF_MENU.fullmatch(line)
+        empty = _HEADING_OF_MENU.fullmatch(line) and (not kept or _indent(kept[-1]) <= _indent(line))
+        if not empty and (page is None or page[1] in written):
+            kept.append(line)
+    return kept[::-1]
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _files() -> Iterator[Path]:
+    """What is below docs/, without the tools and the environments of the examples."""
+    for path in sorted((ROOT / "docs").rglob("*")):
+        parts = path.relative_to(ROOT / "docs").parts
+        if path.is_file() and parts[0] != "tools" and not any(part.startswith((".", "__")) for part in parts):
+            yield path
+
+
+if __name__ == "__main__":
+    write()
