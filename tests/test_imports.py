@@ -49,6 +49,7 @@ LAYERS = (
     "events",
     "_bridge",
     "_pieces",
+    "_batches",
     "_beside",
     "storage",  # it knows no flow
     "flows.core",
@@ -101,6 +102,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "anyio": (
         "_bridge",
         "_pieces",
+        "_batches",
         "_rate_limiter",
         "_inbound_gate",
         "background",

@@ -12,18 +12,21 @@ Rules of this module:
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from attrs import frozen
 from sqlalchemy import URL, Connection, Engine, Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ocpi_emsp._batches import Batches
 from ocpi_emsp._bridge import LiftedTransaction, in_thread, to_the_end
 from ocpi_emsp._pieces import InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
@@ -31,6 +34,7 @@ from ocpi_emsp.ports import BlockingStore, Key, Kind, Mode, Record, Store
 from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
+from ocpi_emsp.storage.sql.batch import committing
 from ocpi_emsp.storage.sql.engine import (
     begin,
     begin_joined,
@@ -90,6 +94,7 @@ class SqlStore:
         self._announcements = self._made_announcements()
         self._parties = party_watch(engine, self._shared.tables, self._announcements)
         self._writing = threading.Lock()
+        self._batches = WeakKeyDictionary[asyncio.AbstractEventLoop, Batches]()
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
 
@@ -242,6 +247,25 @@ class SqlStore:
             with self._transaction(connection, read_only=read_only) as tx:
                 yield tx
 
+    def _batches_here(self) -> Batches:
+        """Of the running event loop."""
+        loop = asyncio.get_running_loop()
+        found = self._batches.get(loop)
+        if found is None:
+            found = self._batches[loop] = Batches(self._batch, self._timeout, self._overdue)
+        return found
+
+    @contextmanager
+    def _batch(self, size: int) -> Iterator[Callable[[], AbstractContextManager[SqlTransaction]]]:
+        """Transactions that commit together: on SQLite, and in a thread of their own."""
+        if size == 1:
+            yield lambda: self._blocking_transaction(read_only=False)
+            return
+        with self._write_lock(read_only=False), self._connected() as connection:
+            self._prepare(connection)
+            with committing(self._shared, connection, self._parties.committed) as transaction:
+                yield transaction
+
     @contextmanager
     def _write_lock(self, read_only: bool) -> Iterator[None]:
         """SQLite has one writer: those of this process queue here, in order, instead of polling the file."""
@@ -249,11 +273,14 @@ class SqlStore:
             yield
             return
         if not self._writing.acquire(timeout=self._timeout):
-            raise StoreFailed(f"{self}: another transaction has locked the database for {self._timeout:g} s")
+            raise self._overdue()
         try:
             yield
         finally:
             self._writing.release()
+
+    def _overdue(self) -> StoreFailed:
+        return StoreFailed(f"{self}: another transaction has locked the database for {self._timeout:g} s")
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -360,7 +387,22 @@ class _AsyncSqlStore:
         store = self.store
         if store._native is not None or isinstance(store._host.get(), AsyncConnection):
             return PieceTransaction(_InGreenlet(store, read_only))
+        if not read_only and store._host.get() is None and store._engine.dialect.name == "sqlite":
+            return PieceTransaction(_InBatch(store))
         return PieceTransaction(InThread(_BlockingSqlStore(store), read_only))
+
+
+@frozen
+class _InBatch:
+    """What is written to SQLite, which has one writer, by what one event loop writes: one commit for all that waits."""
+
+    store: SqlStore
+
+    async def run(self, step: Step) -> None:
+        await self.store._batches_here().run(step)
+
+    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
+        return InThread(_BlockingSqlStore(self.store), read_only=False).apart()
 
 
 @frozen
