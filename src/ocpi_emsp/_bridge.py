@@ -206,7 +206,7 @@ class LiftedStore:
                 yield tx
 
 
-_OPTIONAL = frozenset({"prefetch", "due", "documents"})
+_OPTIONAL = frozenset({"append_last", "prefetch", "due", "documents"})
 """Methods of a transaction that a store need not have."""
 
 

@@ -59,7 +59,7 @@ class Transaction(Protocol):
     Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
 
     It may be able to do more, which is looked for and never required: :func:`prefetch`, :func:`read_documents`,
-    :func:`due_reader`.
+    :func:`due_reader`, :func:`last_appender`.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -154,6 +154,20 @@ def due_reader(tx: Transaction) -> ReadDue | None:
     It finds what a :class:`DueQuery` asks for by an index, and locks nothing. Without it the pages of a topic are read.
     """
     found: ReadDue | None = getattr(tx, "due", None)
+    return found
+
+
+AppendLast: TypeAlias = Callable[[Entry], Awaitable[bool]]
+
+
+def last_appender(tx: Transaction) -> AppendLast | None:
+    """The method ``append_last`` of a read-only transaction, or None: a store need not have it.
+
+    It appends an entry to the journal, as the last call: what it does is committed when it returns True, apart from
+    what was read, of which nothing is locked. False: not now, without waiting long; nothing is appended. Without the
+    method, or after False, the entry is appended in a transaction that follows. Raises as a transaction that appends.
+    """
+    found: AppendLast | None = getattr(tx, "append_last", None)
     return found
 
 

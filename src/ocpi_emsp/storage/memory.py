@@ -177,6 +177,12 @@ class _MemoryTransaction:
         )
         self._journal(entry.id, placed)
 
+    async def append_last(self, entry: Entry) -> bool:
+        """See :func:`ocpi_emsp.ports.last_appender`."""
+        self._read_only = False
+        await self.append(entry)
+        return True
+
     async def entry(self, entry_id: str) -> Entry | None:
         return self._store._journal.entry(entry_id)
 

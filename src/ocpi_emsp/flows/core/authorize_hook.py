@@ -224,6 +224,23 @@ def sendable(
         raise Nonsense(f"it returned what cannot be sent: {error}") from error
 
 
+def sendable_by_token(
+    token: Token, references: LocationReferences | None, authorization_id: str | None = None
+) -> tuple[AuthorizationInfo, bytes]:
+    """What :func:`sendable` makes of :func:`by_token`, for ``references`` of which all is there as the CPO names it.
+
+    They name no connector, and an EVSE once: so there is nothing to cut, and the CPO gets its own ids back.
+    """
+    if not token.valid:
+        blocked = AuthorizationInfo(allowed=Allowed.BLOCKED)
+        return blocked, encode(blocked)
+    plain = AuthorizationInfo(allowed=Allowed.ALLOWED, location=references)
+    if authorization_id is None:
+        return plain, encode(plain)
+    named = ExtendedAuthorizationInfo(allowed=Allowed.ALLOWED, location=references, authorization_id=authorization_id)
+    return named, extended(encode(plain), {AUTHORIZATION_ID: authorization_id})
+
+
 def _identified(info: AuthorizationInfo, made: str | None) -> tuple[AuthorizationInfo, dict[str, Any]]:
     """The answer with its authorization_id, and all its extensions. Raises InvalidObject where one cannot be sent."""
     own = info if isinstance(info, ExtendedAuthorizationInfo) else None

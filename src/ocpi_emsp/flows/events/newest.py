@@ -27,6 +27,7 @@ _AT_ONCE: Final = 10
 """Entries that are read at once: each may have a body of megabytes."""
 _MOST: Final = 5000
 """Entries that one look removes: the next one goes on."""
+_NONE: Final = Usage()
 
 
 @frozen
@@ -48,10 +49,15 @@ def bounds_of(limits: Limits, topic: str) -> Bounds:
 async def append_newest(context: Context, tx: Transaction, entry: Entry) -> None:
     """Append an entry with an owner; :func:`remove_oldest` makes room for it after the commit."""
     await tx.append(entry)
+    count_appended(context, entry)
+
+
+def count_appended(context: Context, entry: Entry) -> None:
+    """Count an entry with an owner that was appended."""
     counted, bounds, topic = context.appended, bounds_of(context.limits, entry.topic), entry.topic
     key, size = (topic, _owner(entry)), len(entry.body) + len(msgspec.json.encode(entry.details))
     is_first = key not in counted.since
-    since = counted.since[key] = counted.since.get(key, Usage()).plus(1, size)
+    since = counted.since[key] = counted.since.get(key, _NONE).plus(1, size)
     if topic in counted.of_all:
         counted.of_all[topic] += size
     is_much = since.count * SLACK >= bounds.of_party.count or since.bytes * SLACK >= bounds.of_party.bytes
@@ -66,7 +72,7 @@ async def remove_oldest(context: Context) -> None:
         return
     due, counted.due = counted.due, set()
     for topic, owner in due:
-        counted.since[topic, owner] = Usage()
+        counted.since[topic, owner] = _NONE
         try:
             await _reduce(context, topic, owner, bounds_of(context.limits, topic).of_party)
             await _look_at_all(context, topic)
@@ -109,7 +115,7 @@ async def _reduce(context: Context, topic: str, owner: Owner, most: Usage) -> No
     removed, after = 0, 0
     async with context.store.transaction() as tx:
         await tx.get(Key(Kind.CHECKPOINT, *owner, topic))  # locks the name: one look at a time
-        left = (await tx.usage(topic, owner)).get(owner, Usage())
+        left = (await tx.usage(topic, owner)).get(owner, _NONE)
         while (left.count > most.count or left.bytes > most.bytes) and removed < _MOST:
             entries = await tx.entries(topic, limit=_AT_ONCE, owner=owner, after=after)
             if not entries:

@@ -20,10 +20,10 @@ from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.core.authorize_hook import authorization_id_in
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import select
-from ocpi_emsp.flows.events.newest import append_newest
+from ocpi_emsp.flows.events.newest import append_newest, count_appended
 from ocpi_emsp.flows.inbound.request import Incoming, note
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
-from ocpi_emsp.ports import AUTHORIZATION, Entry
+from ocpi_emsp.ports import AUTHORIZATION, Entry, Transaction, last_appender
 
 DecidedBy: TypeAlias = Literal["hook", "token", "fallback", "request"]
 """The authorize hook, the stored token where there is no hook, the fallback. ``request``: it could not be decided."""
@@ -84,6 +84,8 @@ class Case:
     decided_by: DecidedBy = "request"
     reasons: list[str] = field(factory=list)
     authorization_id: str = ""
+    is_recorded: bool = False
+    """There is an entry of it, or it is known that there can be none."""
 
     def because(self, reason: str) -> None:
         """Add a reason to the decision."""
@@ -98,29 +100,29 @@ class Case:
         """What this authorization is called where the backend does not say it, if the party wants that."""
         return new_id() if self.incoming.party.profile.authorization_ids else None
 
-    async def decided(self, info: AuthorizationInfo) -> None:
-        """Journal an answer."""
+    async def decided(self, info: AuthorizationInfo, tx: Transaction | None = None) -> None:
+        """Journal an answer; at the end of a transaction that only reads, if one is given that can do that."""
         self.authorization_id = authorization_id_in(info) or ""
-        await self._note(info.allowed, info.location.evse_uids if info.location else ())
+        await self._note(info.allowed, info.location.evse_uids if info.location else (), tx)
 
     async def refused(self, http_status: int, status_code: int) -> None:
         """Journal an error."""
         await self._note(f"{http_status}/{status_code}", ())
 
-    async def _note(self, outcome: str, allowed: Iterable[str]) -> None:
+    async def _note(self, outcome: str, allowed: Iterable[str], reading: Transaction | None = None) -> None:
+        append_last = None if reading is None else last_appender(reading)
+        if reading is not None and append_last is None:
+            return
         context, incoming = self.incoming.context, self.incoming
-        if logs.shows_info():
-            logs.info(
-                "authorization.decided",
-                party=incoming.party,
-                outcome=outcome,
-                by=self.decided_by,
-                ms=milliseconds((context.clock.now() - incoming.now).total_seconds()),
-                correlation_id=incoming.correlation_id,
-            )
         try:
-            async with context.store.transaction() as tx:
-                await append_newest(context, tx, self._entry(outcome, allowed))
+            entry = self._entry(outcome, allowed)
+            if append_last is None:
+                async with context.store.transaction() as tx:
+                    await append_newest(context, tx, entry)
+            elif await append_last(entry):
+                count_appended(context, entry)
+            else:
+                return
         except Exception as error:  # noqa: BLE001 # whatever a store raises: the driver gets the answer
             logs.error(
                 "authorization.not_recorded",
@@ -129,6 +131,16 @@ class Case:
                 correlation_id=incoming.correlation_id,
                 outcome=outcome,
                 error=type(error).__name__,
+            )
+        self.is_recorded = True
+        if logs.shows_info():
+            logs.info(
+                "authorization.decided",
+                party=incoming.party,
+                outcome=outcome,
+                by=self.decided_by,
+                ms=milliseconds((context.clock.now() - incoming.now).total_seconds()),
+                correlation_id=incoming.correlation_id,
             )
 
     def _entry(self, outcome: str, allowed: Iterable[str]) -> Entry:

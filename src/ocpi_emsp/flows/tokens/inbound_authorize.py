@@ -9,7 +9,8 @@ Rules of this module:
   answer, and refused where nothing of it is left (2001); an unknown location is 404 / 2003, and the next sync pulls it;
 - the hook decides; without one the stored token does. Where the hook is late, raises or returns nonsense, the fallback
   answers, and where there is none, it is our fault (500 / 3000): never the partner's;
-- nothing is awaited inside a transaction but the transaction; the decision is journalled in one of its own.
+- nothing is awaited inside a transaction but the transaction; the decision is journalled in one of its own, or, where
+  no hook decides, at the end of the one that reads.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ from ocpi_emsp.errors import (
     UnknownObject,
 )
 from ocpi_emsp.findings import Finding, Severity, worst
-from ocpi_emsp.flows.core.authorize_hook import AuthorizationRequest, Nonsense, by_token, sendable
+from ocpi_emsp.flows.core.authorize_hook import (
+    AuthorizationRequest,
+    Nonsense,
+    by_token,
+    sendable,
+    sendable_by_token,
+)
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.flows.locations.read import joined
 from ocpi_emsp.flows.parties.hub_owners import holders
@@ -84,7 +91,8 @@ async def authorize(incoming: Incoming) -> Response:
     except _NoAnswer as error:
         await case.refused(error.http_status, error.status_code)
         raise
-    await case.decided(info)
+    if not case.is_recorded:
+        await case.decided(info)
     return incoming.answer(data)
 
 
@@ -92,12 +100,9 @@ async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
     incoming = case.incoming
     is_large = len(incoming.request.body) > incoming.context.limits.bodies.aside
     case.references = await incoming.context.aside(_asked_place, incoming) if is_large else _asked_place(incoming)
-    request = _request(case, await _read(case))
     if incoming.context.authorize is None:
-        case.decided_by = "token"
-        if request.token.valid and request.token.whitelist == WhitelistType.ALWAYS:
-            case.because("its whitelist is ALWAYS: the CPO should not have had to ask (mod_tokens.md 4.4)")
-        return sendable(request, by_token(request), case.new_authorization_id())
+        return await _decide_by_token(case)
+    request = _request(case, await _read(case))
     try:
         answer = await incoming.context.authorize(request)
         decision = sendable(request, answer, case.new_authorization_id())
@@ -110,6 +115,28 @@ async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
         case.decided_by = "hook"
         return decision
     return _fall_back(case, request)
+
+
+async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
+    """No hook is to be awaited: the decision is recorded in the transaction that reads, where the store can do that."""
+    async with case.incoming.context.store.transaction(read_only=True) as tx:
+        stored = await _read_stored(case, tx)
+        if not stored.lacks_location:
+            decision = _of_token(case, stored)
+            await case.decided(decision[0], tx)
+            return decision
+    return await _unknown_location(case)
+
+
+def _of_token(case: Case, stored: _Stored) -> tuple[AuthorizationInfo, bytes]:
+    """The decision of the stored token. Raises InvalidObject where nothing that the CPO names is there."""
+    request = None if stored.is_as_named else _request(case, stored)
+    case.decided_by = "token"
+    if stored.token.valid and stored.token.whitelist == WhitelistType.ALWAYS:
+        case.because("its whitelist is ALWAYS: the CPO should not have had to ask (mod_tokens.md 4.4)")
+    if request is None:
+        return sendable_by_token(stored.token, case.references, case.new_authorization_id())
+    return sendable(request, by_token(request), case.new_authorization_id())
 
 
 def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[AuthorizationInfo, bytes]:
@@ -189,6 +216,8 @@ def _says_nothing(document: Any) -> bool:
 
 def _asked_type(query: str) -> str:
     """The token's type, in upper case; RFID where none is given. The name as the clause's table has it is read too."""
+    if not query:
+        return TokenType.RFID.value
     given = [(name.lower(), value.strip()) for name, value in parse_qsl(query)]
     found = (value for wanted in ("type", "token_type") for name, value in given if name == wanted and value)
     return next(found, TokenType.RFID.value).upper()
@@ -201,41 +230,60 @@ class _Stored:
     token: Token
     owner: Owner
     """Whose the location is; who asks, where there is none."""
-    location: Record | None
-    evses: Sequence[Record]
+    location: Record | None = None
+    evses: Sequence[Record] = ()
+    is_as_named: bool = False
+    """All that is asked about is there as the CPO names it, and nothing else of the location bears on the decision."""
+
+    lacks_location: bool = False
+    """A location is named that is not known, by a party that sends its locations."""
 
 
 async def _read(case: Case) -> _Stored:
     """The token, the location and its EVSEs, in one transaction. Raises UnknownObject, UnknownLocation."""
-    party = case.incoming.party
     async with case.incoming.context.store.transaction(read_only=True) as tx:
-        token = await _read_token(case, tx)
-        if case.references is None:
-            return _Stored(token, party.owner, None, ())
-        for location in await _locations(case, tx, case.references.location_id):
-            owner = location.key.country_code, location.key.party_id
-            return _Stored(token, owner, location, await _evses(case, tx, location.key, case.references))
-    if party.profile.without_locations:
-        return _Stored(token, party.owner, None, ())
-    return await _unknown_location(case.incoming, case.references.location_id)
+        stored = await _read_stored(case, tx)
+    return await _unknown_location(case) if stored.lacks_location else stored
 
 
-async def _evses(case: Case, tx: Transaction, location: Key, references: LocationReferences) -> Sequence[Record]:
-    """The EVSEs of the location that are asked about, where the decision needs no others; else all of them.
+async def _read_stored(case: Case, tx: Transaction) -> _Stored:
+    """The token, the location and its EVSEs. Raises UnknownObject."""
+    party, references = case.incoming.party, case.references
+    token = await _read_token(case, tx)
+    if references is None:
+        return _Stored(token, party.owner, is_as_named=True)
+    for location in await _locations(case, tx, references.location_id):
+        owner = location.key.country_code, location.key.party_id
+        evses, is_as_named = await _evses(case, tx, location.key, references)
+        return _Stored(token, owner, location, evses, is_as_named)
+    return _Stored(token, party.owner, lacks_location=not party.profile.without_locations)
+
+
+async def _evses(
+    case: Case, tx: Transaction, location: Key, references: LocationReferences
+) -> tuple[Sequence[Record], bool]:
+    """The EVSEs of the location that are asked about, where the decision needs no others, else all of them; and whether
+    they are there as they are named.
 
     A hook is given the whole location. An EVSE that is not called by its uid, or was removed, is looked for among all.
     """
-    names = references.evse_uids
-    if case.incoming.context.authorize is not None or (references.connector_ids and not names):
-        return await tx.children(location)
+    names, connectors = references.evse_uids, references.connector_ids
+    if case.incoming.context.authorize is not None or (connectors and not names):
+        return await tx.children(location), False
     if len(names) == 1 and _may_be_stored(names[0]):
-        evse = await tx.get(location._replace(kind=Kind.EVSE, id=names[0], parent=location.id))
-        return [evse] if evse is not None and _is_there(evse) else await tx.children(location)
+        evse = await tx.get(_evse_key(location, names[0]))
+        if evse is not None and _is_there(evse):
+            return [evse], not connectors
+        return await tx.children(location), False
     if not names:
-        return ()
+        return (), True
     all_evses = await tx.children(location)
     asked = [evse for evse in all_evses if evse.key.id in names and _is_there(evse)]
-    return asked if len(asked) == len(set(names)) else all_evses
+    return asked if len(asked) == len(set(names)) else all_evses, False
+
+
+def _evse_key(location: Key, uid: str) -> Key:
+    return Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id)
 
 
 def _is_there(evse: Record) -> bool:
@@ -305,8 +353,10 @@ def _may_be_stored(name: str) -> bool:
     return "\0" not in name
 
 
-async def _unknown_location(incoming: Incoming, location_id: str) -> NoReturn:
+async def _unknown_location(case: Case) -> NoReturn:
     """Request a resync of it, where the store can record that. Raises UnknownLocation."""
+    incoming = case.incoming
+    location_id = "" if case.references is None else case.references.location_id
     try:
         async with incoming.context.store.transaction() as tx:
             await request_resync(tx, incoming.party.owner, "locations", location_id, incoming.now)
