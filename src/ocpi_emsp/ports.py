@@ -59,7 +59,7 @@ class Transaction(Protocol):
     Raises CannotStore (an InvalidObject) if the store cannot save a value, at the call or at the commit.
 
     It may be able to do more, which is looked for and never required: :func:`prefetch`, :func:`read_documents`,
-    :func:`due_reader`, :func:`last_appender`.
+    :func:`due_reader`.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -104,7 +104,7 @@ class Transaction(Protocol):
 class Store(Protocol):
     """A store of objects. The context manager commits at its end and rolls back if the block raises.
 
-    Raises StoreFailed if the store cannot be reached.
+    Raises StoreFailed if the store cannot be reached. It may have more methods: :func:`recorder`.
     """
 
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
@@ -157,17 +157,17 @@ def due_reader(tx: Transaction) -> ReadDue | None:
     return found
 
 
-AppendLast: TypeAlias = Callable[[Entry], Awaitable[bool]]
+OpenTransaction: TypeAlias = Callable[[], AbstractAsyncContextManager[Transaction]]
 
 
-def last_appender(tx: Transaction) -> AppendLast | None:
-    """The method ``append_last`` of a read-only transaction, or None: a store need not have it.
+def recorder(store: Store) -> OpenTransaction | None:
+    """The method ``recording`` of a store, or None: a store need not have it.
 
-    It appends an entry to the journal, as the last call: what it does is committed when it returns True, apart from
-    what was read, of which nothing is locked. False: not now, without waiting long; nothing is appended. Without the
-    method, or after False, the entry is appended in a transaction that follows. Raises as a transaction that appends.
+    It opens a transaction for what is read first, and then recorded with ``append``; it writes nothing else. It may
+    lock nothing of what it reads. What is appended is committed at the end, at the latest. Without the method, what is
+    read and what is appended are two transactions.
     """
-    found: AppendLast | None = getattr(tx, "append_last", None)
+    found: OpenTransaction | None = getattr(store, "recording", None)
     return found
 
 

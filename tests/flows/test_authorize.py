@@ -7,6 +7,7 @@ import pytest
 from flows.authorize_desk import AUTHORIZE, EVSE_1, PLACE, ask, desk, last, listening, location, token, wished
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Token
 from ocpi_emsp._bridge import run
+from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.models import LocationReferences, TokenType, WhitelistType
 from ocpi_emsp.ports import Entry, Key, Kind, Record
 from ocpi_emsp.settings import BodyLimits
@@ -317,6 +318,64 @@ def test_a_store_that_cannot_take_notes_keeps_no_driver_waiting(caplog: pytest.L
     assert "correlation_id=c-1" in record.message
     assert list(cpo.emsp.authorizations.list()) == []
     assert ask(cpo, PLACE, query="type=OTHER").both == (404, 2000)
+
+
+class OpenedStore(MemoryStore):
+    """A store that says how it was opened; one that only reads where it shall."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[bool] = []
+        self.only_reads = False
+
+    def transaction(self, *, read_only: bool = False) -> _MemoryTransaction:
+        self.opened.append(read_only)
+        if self.only_reads and not read_only:
+            raise StoreFailed("another process has locked the database")
+        return super().transaction(read_only=read_only)
+
+
+class ApartStore(OpenedStore):
+    """A store of a user, which has none of the methods that a store need not have."""
+
+    recording = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("store", "hook", "opened"),
+    [
+        (OpenedStore(), False, [False]),
+        (OpenedStore(), True, [True, False]),
+        (ApartStore(), False, [True, False]),
+        (ApartStore(), True, [True, False]),
+    ],
+    ids=["at once", "hook", "apart", "apart, hook"],
+)
+def test_what_no_hook_decides_is_read_and_recorded_at_once(store: OpenedStore, hook: bool, opened: list[bool]) -> None:
+    cpo = desk(store=store)
+    if hook:
+        listening(cpo)
+    for place, data in [(EVSE_1, {"location": EVSE_1}), (PLACE, {"location": PLACE}), (None, {})]:
+        store.opened.clear()
+        assert ask(cpo, place).data == {"allowed": "ALLOWED"} | data
+        assert store.opened[: len(opened)] == opened
+    assert [each.allowed_evse_uids for each in cpo.emsp.authorizations.list()] == [("E1",), ("E1", "E2"), ()]
+    assert ask(cpo, {"location_id": "nowhere"}).both == (404, 2003)
+    assert [each.outcome for each in cpo.emsp.authorizations.list()][3:] == ["404/2003"]
+
+
+def test_a_store_that_cannot_be_written_keeps_no_driver_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    store = OpenedStore()
+    cpo = desk(store=store)
+    store.only_reads = True
+    answer = cpo.push("POST", "tokens/t0/authorize", EVSE_1)
+    assert answer.data == {"allowed": "ALLOWED", "location": EVSE_1}
+    assert answer.message.count("differs by case alone") == 1
+    assert [each.message.split()[0] for each in caplog.records if each.levelname == "ERROR"] == [
+        "authorization.not_recorded"
+    ]
+    store.only_reads = False
+    assert list(cpo.emsp.authorizations.list()) == []
 
 
 # --- which functions are hooks --------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from flows.authorize_desk import EVSE_1, PLACE, ask, desk, last, listening, location
+from flows.authorize_desk import EVSE_1, PLACE, ask, desk, last, listening, location, token
 from flows.support import Peer
 from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest
 from ocpi_emsp.errors import NotEnoughInformation
+from ocpi_emsp.flows.core.authorize_hook import by_token, sendable, sendable_by_token
 from ocpi_emsp.models import DisplayText, LocationReferences
 
 NO_CREDIT = DisplayText(language="en", text="No credit")
@@ -123,3 +124,22 @@ def test_a_hook_that_knows_too_little_is_2002() -> None:
     assert (decision.outcome, decision.decided_by, decision.reason) == ("200/2002", "hook", "the location is needed")
     assert ask(cpo, PLACE).data["location"] == PLACE
     assert list(cpo.emsp.rejections.list()) == []
+
+
+# --- without a hook -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("authorization_id", [None, "A-1"])
+@pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.parametrize("evses", [(), ("E1",), ("E" * 60,)], ids=["location", "evse", "long"])
+@pytest.mark.parametrize("location_id", ["LOC1", ".", "L" * 60, "\u00dc", None])
+def test_the_short_way_without_a_hook_answers_the_same(
+    location_id: str | None, evses: tuple[str, ...], valid: bool, authorization_id: str | None
+) -> None:
+    references = None if location_id is None else LocationReferences(location_id=location_id, evse_uids=evses)
+    request = AuthorizationRequest(
+        token=token(valid=valid), references=references, location=None, country_code="NL", party_id="TNM",
+        correlation_id="c-1",
+    )  # fmt: skip
+    answered = sendable(request, by_token(request), authorization_id)
+    assert sendable_by_token(request.token, references, authorization_id) == answered

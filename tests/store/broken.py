@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +54,9 @@ class AlteredStore:
     commits_always: bool = False
     writes_always: bool = False
     inner: MemoryStore = field(factory=MemoryStore)
+
+    def recording(self) -> AbstractAsyncContextManager[Any]:
+        return self.transaction()
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Any]:

@@ -163,6 +163,7 @@ BROKEN: list[Case] = [
          usage=b.usage_that(lambda owner, each: (owner, evolve(each, bytes=each.bytes // 2)))),
     case("usage_of_a_topic_has_bodies_and_details", REJECTION,
          usage=b.usage_that(lambda owner, each: (owner, each), of_all=True)),
+    case("what_is_read_can_be_recorded_at_once", append=b.nothing),
     commits("a_transaction_that_raises_leaves_nothing"),
     commits("what_is_not_committed_is_seen_by_nobody"),
     separate("a_transaction_that_raises_leaves_nothing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, Entry, Key, Kind, Query, Record, Transaction, Usage
+from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, REJECTION, Entry, Key, Kind, Query, Record, Transaction, Usage
 from ocpi_emsp.storage import MemoryStore, ordered
 from ocpi_emsp.testing.contract import record
 from ocpi_emsp.testing.contract.tools import BASE, Undo, entry, token
@@ -400,3 +401,20 @@ def page_of(store: MemoryStore, query: Query) -> list[str]:
             return [each.key.id for each in (await tx.page(query)).records]
 
     return run(work())
+
+
+@pytest.mark.parametrize("topic", [AUTHORIZATION, REJECTION])
+def test_what_piles_up_is_nothing_for_the_garbage_collector(topic: str) -> None:
+    store = MemoryStore()
+    details = {"country_code": "NL", "party_id": "TNM", "evse_uids": ["E1"]}
+
+    async def append() -> None:
+        async with store.transaction() as tx:
+            for number in range(3):
+                await tx.append(entry(str(number), topic, None, details=details))
+
+    run(append())
+    rows = list(store._journal._rows.values())
+    assert len(rows) == 3
+    assert not any(map(gc.is_tracked, rows))
+    assert {id(row.owner) for row in rows} == {id(rows[0].owner)}

@@ -47,6 +47,10 @@ class MemoryStore:
         """A transaction; see :class:`ocpi_emsp.ports.Store`."""
         return _MemoryTransaction(self, read_only)
 
+    def recording(self) -> _MemoryTransaction:
+        """A transaction that reads and appends; see :func:`ocpi_emsp.ports.recorder`."""
+        return self.transaction()
+
     def announce(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with the id of each written command, right after its commit and in its thread."""
         return self._listeners.add(listener)
@@ -176,12 +180,6 @@ class _MemoryTransaction:
             sequence=old.sequence if old else next(self._store._sequence),
         )
         self._journal(entry.id, placed)
-
-    async def append_last(self, entry: Entry) -> bool:
-        """See :func:`ocpi_emsp.ports.last_appender`."""
-        self._read_only = False
-        await self.append(entry)
-        return True
 
     async def entry(self, entry_id: str) -> Entry | None:
         return self._store._journal.entry(entry_id)

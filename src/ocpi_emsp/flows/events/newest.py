@@ -49,11 +49,6 @@ def bounds_of(limits: Limits, topic: str) -> Bounds:
 async def append_newest(context: Context, tx: Transaction, entry: Entry) -> None:
     """Append an entry with an owner; :func:`remove_oldest` makes room for it after the commit."""
     await tx.append(entry)
-    count_appended(context, entry)
-
-
-def count_appended(context: Context, entry: Entry) -> None:
-    """Count an entry with an owner that was appended."""
     counted, bounds, topic = context.appended, bounds_of(context.limits, entry.topic), entry.topic
     key, size = (topic, _owner(entry)), len(entry.body) + len(msgspec.json.encode(entry.details))
     is_first = key not in counted.since

@@ -20,10 +20,10 @@ from ocpi_emsp.flows.calls.request_log import milliseconds
 from ocpi_emsp.flows.core.authorize_hook import authorization_id_in
 from ocpi_emsp.flows.core.context import Context, new_id
 from ocpi_emsp.flows.events.journal import select
-from ocpi_emsp.flows.events.newest import append_newest, count_appended
+from ocpi_emsp.flows.events.newest import append_newest
 from ocpi_emsp.flows.inbound.request import Incoming, note
 from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences
-from ocpi_emsp.ports import AUTHORIZATION, Entry, Transaction, last_appender
+from ocpi_emsp.ports import AUTHORIZATION, Entry, Transaction
 
 DecidedBy: TypeAlias = Literal["hook", "token", "fallback", "request"]
 """The authorize hook, the stored token where there is no hook, the fallback. ``request``: it could not be decided."""
@@ -85,7 +85,7 @@ class Case:
     reasons: list[str] = field(factory=list)
     authorization_id: str = ""
     is_recorded: bool = False
-    """There is an entry of it, or it is known that there can be none."""
+    """There is an entry of the answer, or it is known that there can be none."""
 
     def because(self, reason: str) -> None:
         """Add a reason to the decision."""
@@ -100,48 +100,57 @@ class Case:
         """What this authorization is called where the backend does not say it, if the party wants that."""
         return new_id() if self.incoming.party.profile.authorization_ids else None
 
-    async def decided(self, info: AuthorizationInfo, tx: Transaction | None = None) -> None:
-        """Journal an answer; at the end of a transaction that only reads, if one is given that can do that."""
-        self.authorization_id = authorization_id_in(info) or ""
-        await self._note(info.allowed, info.location.evse_uids if info.location else (), tx)
+    async def decided(self, info: AuthorizationInfo) -> None:
+        """Journal an answer."""
+        await self._note(self._answered(info))
 
     async def refused(self, http_status: int, status_code: int) -> None:
         """Journal an error."""
-        await self._note(f"{http_status}/{status_code}", ())
+        await self._note(self._entry(f"{http_status}/{status_code}", ()))
 
-    async def _note(self, outcome: str, allowed: Iterable[str], reading: Transaction | None = None) -> None:
-        append_last = None if reading is None else last_appender(reading)
-        if reading is not None and append_last is None:
-            return
-        context, incoming = self.incoming.context, self.incoming
-        try:
-            entry = self._entry(outcome, allowed)
-            if append_last is None:
-                async with context.store.transaction() as tx:
-                    await append_newest(context, tx, entry)
-            elif await append_last(entry):
-                count_appended(context, entry)
-            else:
-                return
-        except Exception as error:  # noqa: BLE001 # whatever a store raises: the driver gets the answer
-            logs.error(
-                "authorization.not_recorded",
-                trace=error,
-                party=incoming.party,
-                correlation_id=incoming.correlation_id,
-                outcome=outcome,
-                error=type(error).__name__,
-            )
+    async def decided_in(self, tx: Transaction, info: AuthorizationInfo) -> None:
+        """Journal an answer in the transaction that read what it is about. Raises what a store raises."""
         self.is_recorded = True
+        entry = self._answered(info)
+        self._log(entry)
+        await append_newest(self.incoming.context, tx, entry)
+
+    def not_recorded(self, outcome: str, error: Exception) -> None:
+        """Log that there is no entry of it: the driver gets the answer."""
+        self.is_recorded = True
+        logs.error(
+            "authorization.not_recorded",
+            trace=error,
+            party=self.incoming.party,
+            correlation_id=self.incoming.correlation_id,
+            outcome=outcome,
+            error=type(error).__name__,
+        )
+
+    async def _note(self, entry: Entry) -> None:
+        self._log(entry)
+        context = self.incoming.context
+        try:
+            async with context.store.transaction() as tx:
+                await append_newest(context, tx, entry)
+        except Exception as error:  # noqa: BLE001 # whatever a store raises
+            self.not_recorded(entry.name, error)
+
+    def _log(self, entry: Entry) -> None:
         if logs.shows_info():
+            took = self.incoming.context.clock.now() - self.incoming.now
             logs.info(
                 "authorization.decided",
-                party=incoming.party,
-                outcome=outcome,
+                party=self.incoming.party,
+                outcome=entry.name,
                 by=self.decided_by,
-                ms=milliseconds((context.clock.now() - incoming.now).total_seconds()),
-                correlation_id=incoming.correlation_id,
+                ms=milliseconds(took.total_seconds()),
+                correlation_id=self.incoming.correlation_id,
             )
+
+    def _answered(self, info: AuthorizationInfo) -> Entry:
+        self.authorization_id = authorization_id_in(info) or ""
+        return self._entry(info.allowed, info.location.evse_uids if info.location else ())
 
     def _entry(self, outcome: str, allowed: Iterable[str]) -> Entry:
         incoming, references = self.incoming, self.references

@@ -10,7 +10,7 @@ Rules of this module:
 - the hook decides; without one the stored token does. Where the hook is late, raises or returns nonsense, the fallback
   answers, and where there is none, it is our fault (500 / 3000): never the partner's;
 - nothing is awaited inside a transaction but the transaction; the decision is journalled in one of its own, or, where
-  no hook decides, at the end of the one that reads.
+  no hook decides, in the one that reads.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ocpi_emsp.codec.documents import dump
 from ocpi_emsp.codec.patch import member
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
+    CannotStore,
     InvalidObject,
     NotEnoughInformation,
     NotJson,
@@ -61,7 +62,7 @@ from ocpi_emsp.models import (
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction
+from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction, recorder
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
@@ -118,14 +119,32 @@ async def _decide(case: Case) -> tuple[AuthorizationInfo, bytes]:
 
 
 async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
-    """No hook is to be awaited: the decision is recorded in the transaction that reads, where the store can do that."""
-    async with case.incoming.context.store.transaction(read_only=True) as tx:
-        stored = await _read_stored(case, tx)
-        if not stored.lacks_location:
-            decision = _of_token(case, stored)
-            await case.decided(decision[0], tx)
-            return decision
-    return await _unknown_location(case)
+    """No hook is to be awaited: what decides is read, and the decision recorded, in one transaction where the store can
+    do that. A decision that cannot be recorded is answered all the same."""
+    recording = recorder(case.incoming.context.store)
+    if recording is None:
+        return _of_token(case, await _read(case))
+    decision, noted = None, len(case.incoming.deviations)
+    try:
+        async with recording() as tx:
+            stored = await _read_stored(case, tx)
+            if not stored.lacks_location:
+                decision = _of_token(case, stored)
+                await case.decided_in(tx, decision[0])
+    except (Refusal, _NoAnswer) as refusal:
+        if not isinstance(refusal, CannotStore):
+            raise
+        error: Exception = refusal
+    except Exception as raised:  # noqa: BLE001 # whatever a store raises
+        error = raised
+    else:
+        return decision or await _unknown_location(case)
+    if decision is None:
+        case.reasons.clear()
+        del case.incoming.deviations[noted:]
+        decision = _of_token(case, await _read(case))
+    case.not_recorded(decision[0].allowed, error)
+    return decision
 
 
 def _of_token(case: Case, stored: _Stored) -> tuple[AuthorizationInfo, bytes]:

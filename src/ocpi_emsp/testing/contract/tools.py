@@ -20,7 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ocpi_emsp._bridge import in_place, lift_store
 from ocpi_emsp._pieces import driven, store_in_pieces
-from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind, Mode, Page, Query, Record, Store, Transaction
+from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind, Mode, Page, Query, Record, Store, Transaction, recorder
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
@@ -123,6 +123,22 @@ class ContractTools:
                     result = await work(tx)
             return result
 
+        return self._called(scenario)
+
+    def recorded(self, store: AnyStore, work: Work) -> bool:
+        """Do it in a transaction that records what it read; False where the store has no such one."""
+        opened = recorder(self.lifted(store))
+        if opened is None:
+            return False
+
+        async def scenario() -> None:
+            async with opened() as tx:
+                await work(tx)
+
+        self._called(scenario)
+        return True
+
+    def _called(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return self.call(self._driven(scenario) if self.mode == "async" and self.in_pieces else scenario)
 
     @staticmethod

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from attrs import evolve
 
 from ocpi_emsp.errors import InvalidObject, StoreFailed
-from ocpi_emsp.ports import DEAD, EVENT, REJECTION, AnyStore, Kind, Query, Record, Transaction
+from ocpi_emsp.ports import AUTHORIZATION, DEAD, EVENT, REJECTION, AnyStore, Kind, Query, Record, Transaction, prefetch
 from ocpi_emsp.testing.contract.tools import (
     LOCATION,
     SECONDS,
@@ -186,6 +187,32 @@ class TransactionRules(ContractTools):
         self.concurrently(lambda: self.run(store, change), reader)
         assert seen[0] in [(b'"old"', False), (b'"old"', True), (b'"new"', True)]
         assert self.got(store).document == b'"new"'
+
+    # --- what is read, and recorded -----------------------------------------------------------------------------
+
+    def test_what_is_read_can_be_recorded_at_once(self, store: AnyStore) -> None:
+        self.put(store, record(), evse("E1"), evse("E2"), token("T1"))
+        wanted = entry("1", AUTHORIZATION, None, details={"country_code": "NL", "party_id": "TNM", "list": ["E1"]})
+        keys = [token("T1").key, LOCATION, evse("E1").key, session("S1").key]
+
+        async def work(tx: Transaction) -> None:
+            await prefetch(tx, keys)
+            assert [await tx.get(key) for key in keys] == [token("T1"), record(), evse("E1"), None]
+            assert ids(await tx.children(LOCATION)) == ["E1", "E2"]
+            assert (await tx.page(Query(kind=Kind.TOKEN, id_in_any_case="t1"))).records == [token("T1")]
+            await tx.append(wanted)
+
+        async def fail(tx: Transaction) -> None:
+            await tx.get(LOCATION)
+            raise Undo
+
+        if not self.recorded(store, work):
+            pytest.skip("the store has no method recording: what is read and what is recorded are two transactions")
+        assert self.journal(store, AUTHORIZATION) == [wanted]
+        with pytest.raises(Undo):
+            self.recorded(store, fail)
+        assert self.recorded(store, lambda tx: tx.append(evolve(wanted, id="2")))
+        assert [each.id for each in self.journal(store, AUTHORIZATION)] == ["1", "2"]
 
     # --- several at once ----------------------------------------------------------------------------------------
 
