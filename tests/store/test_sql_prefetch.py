@@ -1,6 +1,6 @@
 """What a transaction sends to its driver: how many statements for what it prefetched, and what becomes of a failure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from sqlite3 import OperationalError
 from typing import Any
@@ -10,7 +10,8 @@ import pytest
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import EVENT, DueQuery, Kind, Query
 from ocpi_emsp.storage import SqlStore
-from ocpi_emsp.storage.sql import prepared
+from ocpi_emsp.storage.sql import piped, prepared, transaction
+from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 from ocpi_emsp.testing.contract import BASE, LOCATION, entry, evse, record, session
 
@@ -26,19 +27,25 @@ def store(postgres_with_schema: str) -> Iterator[SqlStore]:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that the driver was given."""
+    """The statements that the driver was given, those of one round trip in one text."""
     found = list[str]()
     execute: Callable[..., Any] = prepared._execute
+    ask: Callable[..., Any] = piped.ask
 
     def counting(connection: Any, text: str, values: Any, **options: Any) -> Any:
         found.append(text)
         return execute(connection, text, values, **options)
 
+    def counting_all(connection: Any, asked: Sequence[Asked]) -> Any:
+        found.append("; ".join(each.text for each in asked))
+        return ask(connection, asked)
+
     monkeypatch.setattr(prepared, "_execute", counting)
+    monkeypatch.setattr(transaction, "ask", counting_all)
     return found
 
 
-def test_known_records_and_their_evses_are_read_by_three_statements(store: SqlStore, sent: list[str]) -> None:
+def test_known_records_and_their_evses_are_read_at_once(store: SqlStore, sent: list[str]) -> None:
     locations = [LOCATION._replace(id=f"L{number}") for number in range(_MANY)]
     with store._blocking_transaction(read_only=False) as tx:
         for location in locations:
@@ -53,18 +60,19 @@ def test_known_records_and_their_evses_are_read_by_three_statements(store: SqlSt
             (below,) = tx.children(location)
             tx.put(record(below.key, b'"new"'))
             assert [each.document for each in tx.children(location)] == [b'"new"']
-        assert len(sent) == 3  # which are there, locations, EVSEs
         tx.prefetch(locations, children=True)
-        assert len(sent) == 3
+        (sent_at_once,) = sent
+        assert sent_at_once.count("; ") == 3  # BEGIN, which are there, locations, EVSEs
 
 
-@pytest.mark.parametrize(("kind", "most"), [(Kind.SESSION, 3), (Kind.CDR, 2)])
-def test_new_records_are_locked_by_one_statement(store: SqlStore, sent: list[str], kind: str, most: int) -> None:
+@pytest.mark.parametrize("kind", [Kind.SESSION, Kind.CDR])
+def test_new_records_are_locked_at_once(store: SqlStore, sent: list[str], kind: str) -> None:
     keys = [session(f"S{number}").key._replace(kind=kind) for number in range(_MANY)]
     with store._blocking_transaction(read_only=False) as tx:
         tx.prefetch(keys)
         assert [tx.get(key) for key in keys] == [None] * _MANY
-        assert len(sent) == most
+        (sent_at_once,) = sent
+        assert sent_at_once.count("; ") == 2  # BEGIN, the locks, what is there
 
 
 CALLS: dict[str, Callable[[SqlTransaction], object]] = {

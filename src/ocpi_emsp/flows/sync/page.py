@@ -181,10 +181,17 @@ class Page:
 
 
 async def store_page(
-    pull: Pull, documents: Sequence[msgspec.Raw], url: str, save: Save, ids: Sequence[str] | None = None
+    pull: Pull,
+    documents: Sequence[msgspec.Raw],
+    url: str,
+    save: Save,
+    *,
+    place: Key | None,
+    ids: Sequence[str] | None = None,
 ) -> None:
     """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
 
+    ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
     ``ids``: those of the objects, empty for one without, where they were read already.
     """
     found = ids or [text_at(unwrap(document).document, "id") for document in documents]
@@ -194,11 +201,11 @@ async def store_page(
     for number, chunk in enumerate(chunks, start=1):
         last = number == len(chunks)
         try:
-            await _store(pull, chunk, url, save, last=last)
+            await _store(pull, chunk, url, save, place, last=last)
         except CannotStore:  # one of them; which one shows when each has a transaction of its own
             for each in chunk:
-                await _store_alone(pull, each, url, save)
-            await _store(pull, [], url, save, last=last)
+                await _store_alone(pull, each, url, save, place)
+            await _store(pull, [], url, save, place, last=last)
 
 
 def _chunks(listed: Sequence[T]) -> list[Sequence[T]]:
@@ -301,11 +308,11 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned], ids: Sequence[str]) -> list
     return found
 
 
-async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, *, last: bool) -> None:
+async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, place: Key | None, *, last: bool) -> None:
     page = Page(url, pull.context.clock.now())
     async with pull.context.store.transaction() as tx:
+        await _lock(pull, listed, tx, page, place)
         await save(tx, last)
-        await _lock(pull, listed, tx, page)
         for each in listed:
             if each.twins:
                 page.results.extend(await _take_one(each, tx, page))
@@ -315,19 +322,21 @@ async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, *,
     await after_commit(pull, page)
 
 
-async def _lock(pull: Pull, listed: Sequence[_Listed], tx: Transaction, page: Page) -> None:
-    """Lock the objects at once, those of their owners before the copies that are stored as the connection's own."""
+async def _lock(pull: Pull, listed: Sequence[_Listed], tx: Transaction, page: Page, place: Key | None) -> None:
+    """Lock the place and the objects at once, those of their owners before the copies that are stored as the
+    connection's own."""
     own = pull.party.owner
     keys = dict.fromkeys([each.key for each in listed if each.object_id])
     copies = (key._replace(country_code=own[0], party_id=own[1]) for key in keys if key[1:3] != own)
-    await prefetch(tx, list(dict.fromkeys([*keys, *copies])), children=pull.source.kind == Kind.LOCATION)
+    wanted = dict.fromkeys([*([] if place is None else [place]), *keys, *copies])
+    await prefetch(tx, list(wanted), children=pull.source.kind == Kind.LOCATION)
     if pull.source.kind == Kind.TARIFF:
         page.versioned.update(await versioned_owners(tx, keys))
 
 
-async def _store_alone(pull: Pull, listed: _Listed, url: str, save: Save) -> None:
+async def _store_alone(pull: Pull, listed: _Listed, url: str, save: Save, place: Key | None) -> None:
     try:
-        await _store(pull, [listed], url, save, last=False)
+        await _store(pull, [listed], url, save, place, last=False)
     except CannotStore as error:
         page = Page(url, pull.context.clock.now())
         async with pull.context.store.transaction() as tx:

@@ -42,7 +42,7 @@ from ocpi_emsp.flows.sync.checkpoint import (
 )
 from ocpi_emsp.flows.sync.page import Pull, store_page
 from ocpi_emsp.flows.sync.report import SyncEnded
-from ocpi_emsp.ports import Key, Kind, Transaction
+from ocpi_emsp.ports import Key, Kind, Transaction, prefetch
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest
 
@@ -90,6 +90,11 @@ class _Work:
     @property
     def context(self) -> Context:
         return self.pull.context
+
+    @property
+    def place(self) -> Key | None:
+        """Of the checkpoint, where one is saved."""
+        return self.key if self.is_saved else None
 
     def may_begin(self) -> bool:
         """Whether the next page may be fetched while this one is stored."""
@@ -149,6 +154,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
     now = whole_second(pull.context.clock.now())
     key = checkpoint_key(*pull.party.owner, pull.source.module)
     async with pull.context.store.transaction() as tx:
+        await prefetch(tx, [key])
         checkpoint = await get_checkpoint(tx, key)
         resync_requests = await resync.resync_requests(tx, pull.party.owner, pull.source.module)
         requested = [request.at for request in resync_requests]
@@ -333,7 +339,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
     async def save(tx: Transaction, last: bool) -> None:
         await work.save(tx, following if last else work.window)
 
-    await store_page(work.pull, page.documents, page.url, save, page.ids)
+    await store_page(work.pull, page.documents, page.url, save, place=work.place, ids=page.ids)
 
 
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:
@@ -386,11 +392,13 @@ async def _pull_requested(work: _Work) -> None:
                 await tx.settle(entry_id)
 
         of_request = evolve(work.pull, requested={request.id: request.of})
-        await store_page(of_request, documents, f"{work.url.rstrip('/')}/{request.id}", settle)
+        await store_page(of_request, documents, f"{work.url.rstrip('/')}/{request.id}", settle, place=work.place)
 
 
 async def _settle(tx: Transaction, work: _Work) -> None:
-    """Settle the resync requests that the window fulfilled."""
+    """Settle the resync requests that the window fulfilled; what was not requested when it began, it does not."""
+    if not work.requests:
+        return
     window, overlap = work.window, work.context.limits.sync.overlap
     for request in await resync.resync_requests(tx, work.pull.party.owner, work.pull.source.module):
         begins = window.full or window.date_from is None or window.date_from <= request.at - overlap

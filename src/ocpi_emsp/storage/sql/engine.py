@@ -200,6 +200,7 @@ def refused(cause: str) -> CannotStore:
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """A statement sees what was committed before it: also what was committed while a lock was waited for."""
+COMMIT = "COMMIT"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 

@@ -66,10 +66,10 @@ class Locked:
         return None if location[1:4] in self.extended else self._families.get(location[1:4])
 
     def has_unread_family(self, key: Key) -> bool:
-        """True for a location that was found, whose EVSEs are not known."""
+        """True for a location whose EVSEs are not known, and that is not known to be absent."""
         location = key[1:4]
         unread = location not in self._families and location not in self.extended
-        return key.kind == Kind.LOCATION and unread and self.record(key) is not None
+        return key.kind == Kind.LOCATION and unread and not (key in self.records and self.records[key] is None)
 
     def add_family(self, location: Location, evses: list[Record]) -> list[Record]:
         """All EVSEs of a location, oldest first; they are known from now on where the location is locked."""

@@ -24,13 +24,14 @@ PSYCOPG: Final = ("psycopg", "psycopg_async")
 class Prepared:
     """A statement in the words of one dialect: values in by name, rows out by name."""
 
-    __slots__ = ("_arrange", "_converted", "_row", "_text")
+    __slots__ = ("_converted", "_row", "arranged", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # every statement has it
         assert isinstance(compiled, SQLCompiler)
-        self._text = str(compiled)
-        self._arrange = _arrange(compiled, dialect)
+        self.text = str(compiled)
+        self.arranged = _arrange(compiled, dialect)
+        """Makes of values by name what the driver's cursor takes."""
         columns = list(getattr(statement, "selected_columns", ()))
         self._row: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
         processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
@@ -38,20 +39,24 @@ class Prepared:
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Execute it; the number of rows that it changed."""
-        cursor = _execute(connection, self._text, self._arrange(values))
+        cursor = _execute(connection, self.text, self.arranged(values))
         count: int = cursor.rowcount
         _release(connection, cursor)
         return count
 
-    def execute_many(self, connection: Connection, values: Iterable[Mapping[str, Any]]) -> None:
-        """Execute it for each of the values."""
-        _release(connection, _execute(connection, self._text, [self._arrange(each) for each in values], many=True))
-
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
         """The rows that it gives."""
-        cursor = _execute(connection, self._text, self._arrange(values))
-        found: Sequence[Any] = cursor.fetchall()
+        return self.executed(connection, self.arranged(values))
+
+    def executed(self, connection: Connection, values: Any, *, many: bool = False) -> list[Any]:
+        """Execute it with values that are arranged, or for ``many`` of them; the rows that it gives."""
+        cursor = _execute(connection, self.text, values, many=many)
+        found: Sequence[Any] = cursor.fetchall() if self._row._fields else ()
         _release(connection, cursor, len(found))
+        return self.converted(found)
+
+    def converted(self, found: Iterable[Sequence[Any]]) -> list[Any]:
+        """Rows by name, of those that the driver's cursor gives."""
         return [self._converted_row(row) for row in found]
 
     def named(self, cells: Sequence[Any]) -> Any:

@@ -11,7 +11,8 @@ Rules of this module:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -22,11 +23,9 @@ from ocpi_emsp.codec.patch import join, members
 from ocpi_emsp.ports import AUTHORIZATION, REJECTION
 from ocpi_emsp.storage.secrets import SecretBox
 from ocpi_emsp.storage.sql.announcements import Channels
+from ocpi_emsp.storage.sql.locking import LOCK, LOCK_ALL, NOTIFY
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import (
-    LOCK,
-    LOCK_ALL,
-    NOTIFY,
     EvseStatements,
     JournalStatements,
     ObjectStatements,
@@ -101,6 +100,12 @@ class Shared:
         channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.channels = Channels(channel, f"{channel}_parties")
         self.secrets = secrets
+
+    def number(self, name: Sequence[str]) -> int:
+        """The number by which a name of this schema is locked."""
+        text = json.dumps([self.name, *name])
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:
         """A party's document without the token that we present and its extra headers, and the whole of it sealed."""

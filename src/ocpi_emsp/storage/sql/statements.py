@@ -19,8 +19,6 @@ from typing import Any
 from attrs import field, frozen
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
-    Connection,
     Dialect,
     Executable,
     LargeBinary,
@@ -44,6 +42,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.storage.sql.bulk import Copy, copy_into
+from ocpi_emsp.storage.sql.locking import lock_absent
+from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
@@ -65,16 +65,16 @@ class Several:
             condition = column.in_([bindparam(f"value_{number}", type_=Text) for number in range(_AT_ONCE)])
         self._statement = Prepared(found.where(condition), dialect)
 
-    def rows(self, connection: Connection, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Any]:
-        """The rows, where the rest of the statement has these values."""
+    def asked(self, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Asked]:
+        """What is to be executed, where the rest of the statement has these values."""
         if self._is_array:
-            return self._statement.rows(connection, {**values, "values": list(wanted)})
-        found = list[Any]()
+            return [Asked.of(self._statement, {**values, "values": list(wanted)})]
+        asked = list[Asked]()
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             filled = {f"value_{number}": some[min(number, len(some) - 1)] for number in range(_AT_ONCE)}
-            found += self._statement.rows(connection, {**values, **filled})
-        return found
+            asked.append(Asked.of(self._statement, {**values, **filled}))
+        return asked
 
 
 @frozen
@@ -88,8 +88,9 @@ class ObjectStatements:
     get_locked: Prepared
     several: Several
     several_locked: Several
-    ids: Several
-    """By the owner, the parent, and many ids; which of these are there."""
+    """By the owner, the parent, and many ids."""
+    lock_absent: Prepared | None
+    """PostgreSQL: locks the numbers of those among ``values`` that are not there, in their order; gives their ids."""
     put: Prepared
     copy: Copy | None
     """For many that are new."""
@@ -172,7 +173,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         get_locked=prepared(get.with_for_update()),
         several=Several(children, table.c.id, dialect),
         several_locked=Several(children.with_for_update(), table.c.id, dialect),
-        ids=Several(select(table.c.id).where(*below), table.c.id, dialect),
+        lock_absent=prepared(lock_absent(table, below)) if dialect.name == "postgresql" else None,
         put=prepared(_put(table, dialect, identity, _changing(table, identity))),
         copy=copy_into(table, dialect, (*identity, *_changing(table, identity))),
         rewrite=prepared(rewrite_of(table, _changing(table, identity))),
@@ -477,12 +478,3 @@ def journal_statements(table: Table, dialect: Dialect) -> JournalStatements:
         usage_of_owner=Prepared(_of_owner(usage, table), dialect),
         due=Prepared(_due(table, dialect), dialect),
     )
-
-
-LOCK = select(func.pg_advisory_xact_lock(bindparam("number")).label("locked"))
-"""Locks a number until the end of the transaction (PostgreSQL)."""
-_numbers = func.unnest(bindparam("numbers", type_=ARRAY(BigInteger))).column_valued("number")
-LOCK_ALL = select(func.pg_advisory_xact_lock(_numbers).label("locked"))
-"""Locks numbers, in their order, until the end of the transaction (PostgreSQL)."""
-NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")).label("notified"))
-"""Sends a message on a channel, at the commit (PostgreSQL)."""

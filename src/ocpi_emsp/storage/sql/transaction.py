@@ -4,6 +4,8 @@ Rules of this module:
 - what is read by its key, as a child, or from the journal is locked until the end; a key that has no record yet is
   locked, too (PostgreSQL: an advisory lock; SQLite has one writer at a time);
 - what is locked is not read again: it stands as it was found, or as it was put since (locked.py);
+- PostgreSQL: one that prefetched is piped (piped.py): BEGIN goes with what that asks for, and what is left at the end
+  with the COMMIT;
 - writes are collected and sent kind by kind, a location before its EVSEs, when something is read that they may change,
   or at the end;
 - entries of the journal are collected, too; one that is all of a transaction needs no BEGIN and COMMIT around it;
@@ -14,10 +16,8 @@ Rules of this module:
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -40,8 +40,10 @@ from ocpi_emsp.ports import (
 )
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.bulk import may_copy
-from ocpi_emsp.storage.sql.engine import BEGIN, refused, translation
+from ocpi_emsp.storage.sql.engine import BEGIN, COMMIT, refused, translation
 from ocpi_emsp.storage.sql.locked import Locked, location_of
+from ocpi_emsp.storage.sql.piped import Asked, ask, ask_one_by_one, may_pipe
+from ocpi_emsp.storage.sql.prefetching import LOCKED_FIRST, Prefetch
 from ocpi_emsp.storage.sql.prepared import Prepared, say
 from ocpi_emsp.storage.sql.projections import projection
 from ocpi_emsp.storage.sql.shared import Shared
@@ -77,6 +79,12 @@ class SqlTransaction:
         self._read_only = read_only
         self._advisory = not read_only and connection.dialect.name == "postgresql"
         self._begun = begun
+        self._pipes = False
+        """It is one of many records, which sends several statements at once where it can."""
+        self._commits = not begun
+        """No one else has begun: it may commit."""
+        self._last: list[Asked] | None = None
+        """At the end: what goes with the COMMIT."""
         self._pending: dict[Key, Record] = {}
         self._entries: dict[tuple[str, str], Entry] = {}
         """By the table and the id."""
@@ -90,12 +98,21 @@ class SqlTransaction:
             self._begun = True
             self._do(say, BEGIN if lock is None else f"{BEGIN}; SELECT pg_advisory_xact_lock({lock})")
         elif lock is not None:
-            self._do(self._shared.lock.rows, {"number": lock})
+            self._write(Asked.of(self._shared.lock, {"number": lock}))
 
     def finish(self) -> None:
-        """Send what is left, before the commit; an entry alone is begun and committed by the database itself."""
-        self._begun = self._begun or (len(self._entries) == 1 and not self._pending)
+        """Send what is left, and commit with it where that can be; an entry alone is begun and committed by the
+        database itself."""
+        is_alone = not self._begun and len(self._entries) == 1 and not self._pending
+        self._begun = self._begun or is_alone
+        self._last = [] if self._pipes and not is_alone else None
         self.flush()
+        self._send_last(COMMIT if self._commits and not self.changes_parties else "")
+
+    def _send_last(self, then: str = "") -> None:
+        if self._last:
+            self._ask([*self._last, *([Asked(then)] if then else [])])
+            self._last = []
 
     # --- records ------------------------------------------------------------------------------------------------
 
@@ -108,7 +125,7 @@ class SqlTransaction:
             return self._locked.current(key, self._pending)
         statements = self._statements(key)
         values = identity(statements, key)
-        locks_first = self._advisory and key.kind == Kind.CDR  # nearly all that are asked for are new
+        locks_first = self._advisory and key.kind in LOCKED_FIRST
         if locks_first:
             self._lock(key)
         row = self._one(statements.get if self._read_only else statements.get_locked, values)
@@ -125,20 +142,26 @@ class SqlTransaction:
         unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
         if self._advisory and len(unread) == 2 and self._get_evse(*unread):
             unread = []
+        self._pipes = self._pipes or (bool(unread) and not self._read_only and may_pipe(self._connection))
         groups: dict[Key, list[str]] = {}
         for key in unread:
+            self._statements(key)
             groups.setdefault(key._replace(id=""), []).append(key.id)
+        reads = Prefetch(self._shared, self._locked, self._record, locks=not self._read_only, advisory=self._advisory)
         for group, ids in groups.items():
-            if len(ids) > 1:
-                self._get_several(group, sorted(ids))
+            if len(ids) > 1 or self._pipes or (self._advisory and group.kind in LOCKED_FIRST):
+                reads.group(group, sorted(ids))
             else:
                 self.get(group._replace(id=ids[0]))
-        owners: dict[tuple[str, str], list[str]] = {}
+        if not self._pipes:  # then it is known which locations are there
+            reads.send(self._ask)
+        owners: dict[Owner, list[str]] = {}
         for key in wanted if children else ():
             if self._locked.has_unread_family(key):
                 owners.setdefault((key.country_code, key.party_id), []).append(key.id)
         for owner, ids in owners.items():
-            self._get_families(owner, sorted(ids))
+            reads.families(owner, sorted(ids))
+        reads.send(self._ask)
 
     def _get_evse(self, location: Key, evse: Key) -> bool:
         """Read and lock an EVSE and its location; False for other keys, or where one of them is not there."""
@@ -152,38 +175,6 @@ class SqlTransaction:
         for key, cells in ((location, row[:half]), (evse, row[half:])):
             self._locked.records[key] = self._record(key, self._statements(key).get.named(cells))
         return True
-
-    def _get_several(self, group: Key, ids: Sequence[str]) -> None:
-        """Read and lock the records of a kind, owner and parent: what is not there yet first, and each in its order.
-
-        Two that locked rows first would wait for each other where one of them has just added a row.
-        """
-        statements = self._statements(group)
-        values = identity(statements, group)
-        there = set[str]()
-        if self._advisory:
-            if group.kind != Kind.CDR:  # nearly all that are asked for are new
-                there.update(row.id for row in self._do(partial(statements.ids.rows, wanted=ids), values))
-            self._lock_all([group._replace(id=each) for each in ids if each not in there])
-        self._locked.records.update((group._replace(id=each), None) for each in ids)
-        several = statements.several if self._read_only else statements.several_locked
-        for row in self._do(partial(several.rows, wanted=ids), values):
-            key = group._replace(id=row.id)
-            self._locked.records[key] = self._record(key, row)
-            there.discard(row.id)
-        for deleted in there:  # just now, so it is not locked: whoever asks for it locks it
-            del self._locked.records[group._replace(id=deleted)]
-
-    def _get_families(self, owner: Owner, ids: Sequence[str]) -> None:
-        """Read and lock the EVSEs of locations that are locked."""
-        statements = self._shared.evses
-        families = statements.families if self._read_only else statements.families_locked
-        found: dict[str, list[Record]] = {each: [] for each in ids}
-        values = {"k_country_code": owner[0], "k_party_id": owner[1]}
-        for row in self._do(partial(families.rows, wanted=ids), values):
-            found[row.location_id].append(self._record(Key(Kind.EVSE, *owner, row.id, row.location_id), row))
-        for location_id, evses in found.items():
-            self._locked.add_family((*owner, location_id), evses)
 
     def put(self, record: Record) -> None:
         """Insert or replace; sent with the next flush."""
@@ -285,7 +276,8 @@ class SqlTransaction:
         values = {f"location_{name}": getattr(location, name) for name in BESIDE_THE_DOCUMENT}
         values["location_k_sequence"] = seen.sequence
         values |= {name: getattr(evse, name) for name in BESIDE_THE_DOCUMENT}
-        self._do(self._shared.evses.rewrite.execute, {**values, "k_sequence": old.sequence, **self._written(evse)})
+        values |= {"k_sequence": old.sequence, **self._written(evse)}
+        self._write(Asked.of(self._shared.evses.rewrite, values))
         return True
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
@@ -312,15 +304,14 @@ class SqlTransaction:
             for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
                 self._lock(("place", *owner))
         if are_absent and len(puts) >= _MANY and statements.copy is not None and may_copy(self._connection):
+            self._send_last()
             self._do(statements.copy.execute_many, puts)
         else:
             self._send_each(statements.put, puts)
 
     def _send_each(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
-        if len(values) == 1:
-            self._do(statement.execute, values[0])
-        elif values:
-            self._do(statement.execute_many, values)
+        if values:
+            self._write(Asked.of_each(statement, values))
 
     def _written(self, record: Record) -> dict[str, Any]:
         """The columns that follow from the document."""
@@ -380,12 +371,7 @@ class SqlTransaction:
         for (name, _), entry in entries.items():
             tables.setdefault(name, []).append(entry)
         for appended in tables.values():
-            append = self._journal(appended[0].topic).append
-            values = [entry_values(entry) for entry in appended]
-            if len(values) == 1:
-                self._do(append.execute, values[0])
-            else:
-                self._do(append.execute_many, values)
+            self._send_each(self._journal(appended[0].topic).append, [entry_values(entry) for entry in appended])
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -467,31 +453,38 @@ class SqlTransaction:
         rows = self._do(statement.rows, values)
         return rows[0] if rows else None
 
+    def _ask(self, asked: Sequence[Asked]) -> list[list[Any]]:
+        """Execute statements, at once where the driver can; the rows of each."""
+        if not self._pipes or (self._begun and len(asked) == 1):
+            return self._do(ask_one_by_one, asked)
+        begins = [] if self._begun else [Asked(BEGIN)]
+        self._begun = True
+        return self._do(ask, [*begins, *asked])[len(begins) :]
+
+    def _write(self, asked: Asked) -> None:
+        """Execute what gives no rows that matter; at the end, with the COMMIT."""
+        if self._last is None:
+            self._ask([asked])
+        else:
+            self._last.append(asked)
+
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
-        self.begin(self._number(name))
-
-    def _lock_all(self, keys: Iterable[Key]) -> None:
-        """Lock many names, in the order of their numbers: two transactions then never wait for each other."""
-        if numbers := sorted(map(self._number, keys)):
-            self._do(self._shared.lock_all.rows, {"numbers": numbers})
-
-    def _number(self, name: Sequence[str]) -> int:
-        """The number by which a name of this schema is locked."""
-        text = json.dumps([self._shared.name, *name])
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big", signed=True)
+        self.begin(self._shared.number(name))
 
     def _announce(self, uid: str) -> None:
         """Notify at the commit that a command was written, without its id if no message can hold that."""
         payload = uid if len(uid.encode()) <= _LONGEST_MESSAGE else ""
-        self._do(self._shared.notify.rows, {"channel": self._shared.channels.commands, "payload": payload})
+        self._notify(self._shared.channels.commands, payload)
 
     def _announce_parties(self) -> None:
         """Notify at the commit, once, that what was read of parties is old."""
         if self._advisory and not self.changes_parties:
-            self._do(self._shared.notify.rows, {"channel": self._shared.channels.parties, "payload": ""})
+            self._notify(self._shared.channels.parties, "")
         self.changes_parties = True
+
+    def _notify(self, channel: str, payload: str) -> None:
+        self._write(Asked.of(self._shared.notify, {"channel": channel, "payload": payload}))
 
     def _require_writable(self) -> None:
         if self._read_only:
