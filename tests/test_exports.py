@@ -17,7 +17,7 @@ from ocpi_emsp.testing import cpo
 PUBLIC = [
     ocpi_emsp, models, resources, settings, wire, storage, cpo,
     importlib.import_module("ocpi_emsp.check"), importlib.import_module("ocpi_emsp.report"),
-    importlib.import_module("ocpi_emsp.pricing"),
+    importlib.import_module("ocpi_emsp.pricing"), importlib.import_module("ocpi_emsp.redact"),
 ]  # fmt: skip
 DEFINING = [events, errors, ports]
 """Modules that define all they offer, so that they need no list."""

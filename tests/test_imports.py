@@ -40,6 +40,7 @@ LAYERS = (
     "pricing.plausibility",
     "pricing",  # documents in; what it reckons with is PURE
     "check",
+    "redact",
     "report",
     "wire",
     "support",

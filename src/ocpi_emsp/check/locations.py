@@ -42,7 +42,7 @@ _BOXES: dict[str, tuple[int, int, int, int]] = {
 }
 """Whole degrees around a country: south, north, west, east. Coarse on purpose: only a swap has to be told apart."""
 
-_EVSE_ID = re.compile(
+EVSE_ID = re.compile(
     r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}"
     r"|[A-Z]{2}-?[A-Z0-9]{3}-?E[A-Z0-9*-]{1,30}",  # with hyphens, as in the specification's own examples
     re.ASCII | re.IGNORECASE,  # eMI3 compares without regard to case
@@ -136,7 +136,7 @@ def location_rollup(location: Location) -> Iterator[Hit]:
     broken(Evse, evse_id="041503001"),
 )
 def evse_id_form(evse: Evse) -> Iterator[Hit]:
-    if evse.evse_id is not None and not _EVSE_ID.fullmatch(evse.evse_id):
+    if evse.evse_id is not None and not EVSE_ID.fullmatch(evse.evse_id):
         yield ("evse_id",), f"{shown(evse.evse_id)} is not an eMI3 EVSE-ID"
 
 

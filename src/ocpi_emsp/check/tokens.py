@@ -12,7 +12,7 @@ from ocpi_emsp.models import Allowed, AuthorizationInfo, LocationReferences, Tok
 
 TOKENS = Chapter("Tokens", "mod_tokens.md")
 
-_EMA_ID = re.compile(
+EMA_ID = re.compile(
     r"[A-Z]{2}-?[A-Z0-9]{3}-?C[A-Z0-9]{8}(?:-?[A-Z0-9])?"  # ISO 15118 and eMI3, with or without check digit
     r"|[A-Z]{2}[*-]?[A-Z0-9]{3}[*-]?[A-Z0-9]{6}(?:[*-]?[0-9X])?",  # DIN SPEC 91286
     re.ASCII | re.IGNORECASE,
@@ -36,7 +36,7 @@ def authorization_location(info: AuthorizationInfo) -> Iterator[Hit]:
     severity=NOTE,
 )
 def auth_id_form(token: Token) -> Iterator[Hit]:
-    if not _EMA_ID.fullmatch(token.auth_id):
+    if not EMA_ID.fullmatch(token.auth_id):
         yield ("auth_id",), f"{shown(token.auth_id)} is not an eMA-ID"
 
 

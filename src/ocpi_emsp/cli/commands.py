@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Data": (*data.objects, data.authorizations, data.rejections, data.events),
     "Check": (
         check.check,
+        check.redact,
         check.audit,
         check.quote,
         check.report,

@@ -42,7 +42,7 @@ class Har:
 
     def parts(self) -> Iterator[Part]:
         """The documents in order. Raises NotHar."""
-        entries = _entries(self._data)
+        entries = entries_of(self._data)
         if entries is None:
             raise NotHar("not a HAR file: expected an object with log.entries")
         for entry in entries:
@@ -54,27 +54,30 @@ class Har:
             self.without += not found
 
 
-def _entries(data: bytes) -> list[Any] | None:
-    """Read as the standard library reads: a byte order mark and half of a surrogate pair do occur in such files."""
+def entries_of(data: bytes) -> list[Any] | None:
+    """The entries of an archive, None for what is none.
+
+    Read as the standard library reads: a byte order mark and half of a surrogate pair do occur in such files.
+    """
     try:
-        entries = _object(json.loads(data), "log").get("entries")
+        entries = member_of(json.loads(data), "log").get("entries")
     except (ValueError, RecursionError):
         return None
     return entries if isinstance(entries, list) else None
 
 
 def _payloads(entry: Any, number: int) -> Iterator[Part]:
-    request, response = _object(entry, "request"), _object(entry, "response")
-    method, url = _text(request, "method").upper(), _text(request, "url")
+    request, response = member_of(entry, "request"), member_of(entry, "response")
+    method, url = text_of(request, "method").upper(), text_of(request, "url")
     call = called(method, url)
     if call is None:
         return
-    at, place = _moment(_text(entry, "startedDateTime")), f"entry {number}: {method} {_path(url)}"
-    sent = _body(_object(request, "postData"))
+    at, place = moment_of(text_of(entry, "startedDateTime")), f"entry {number}: {method} {_path(url)}"
+    sent = body_of(member_of(request, "postData"))
     if sent is not None:
         part = Part(sent, kind=call.request, partial=method == "PATCH", at=at, entry=f"{place}, request")
         yield from _request(part, call)
-    answered = _body(_object(response, "content"))
+    answered = body_of(member_of(response, "content"))
     if answered is not None:
         part = Part(answered, kind=call.response, at=at, entry=f"{place}, response")
         yield from _response(part, call)
@@ -124,24 +127,26 @@ def _guessed(part: Part) -> Part | None:
     return None if kind is None else evolve(part, kind=kind)
 
 
-def _body(holder: dict[str, Any]) -> bytes | None:
+def body_of(holder: dict[str, Any]) -> bytes | None:
     """The JSON that a postData or a content holds, or None where it is something else."""
-    text = _text(holder, "text")
-    encoded = "base64" in (_text(holder, "encoding"), _text(holder, "_encoding"))
+    text = text_of(holder, "text")
+    encoded = "base64" in (text_of(holder, "encoding"), text_of(holder, "_encoding"))
     try:
         body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
     except (binascii.Error, ValueError):
         return None
-    is_json = "json" in _text(holder, "mimeType").lower() or body.lstrip()[:1] in (b"{", b"[")
+    is_json = "json" in text_of(holder, "mimeType").lower() or body.lstrip()[:1] in (b"{", b"[")
     return body if body.strip() and is_json else None
 
 
-def _object(holder: Any, name: str) -> dict[str, Any]:
+def member_of(holder: Any, name: str) -> dict[str, Any]:
+    """A member that is an object; an empty one where there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def _text(holder: Any, name: str) -> str:
+def text_of(holder: Any, name: str) -> str:
+    """A member that is a text; an empty one where there is none."""
     value = holder.get(name) if isinstance(holder, dict) else None
     return value if isinstance(value, str) else ""
 
@@ -154,7 +159,8 @@ def _path(url: str) -> str:
         return "/"
 
 
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
+    """A time of ISO 8601, None for what is none; without a zone it is UTC."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -43,7 +43,7 @@ UNSAID = Unsaid(0)
 Report = Callable[[Rule, str], None]
 """Takes the rule that the value breaks and a sentence with the value in it."""
 
-_TIMESTAMP = re.compile(
+TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
@@ -184,7 +184,7 @@ def read_datetime(value: Any, report: Report) -> Any:
     if not isinstance(value, str):
         return _wrong_type(value, "a timestamp", report)
     text = value.strip()
-    match = _TIMESTAMP.fullmatch(text)
+    match = TIMESTAMP.fullmatch(text)
     strict = _strict_moment(text)
     try:
         moment = strict or (_lenient_moment(text) if match else None)
@@ -213,7 +213,7 @@ def _strict_moment(text: str) -> datetime | None:
 
 
 def _lenient_moment(text: str) -> datetime:
-    """Date and time of the shape of ``_TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
+    """Date and time of the shape of ``TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
     return dateutil_parser.isoparse(text[:10] + "T" + "".join(text[11:].split()).upper())
 
 

@@ -39,6 +39,32 @@ check = command(
     "or a folder; 2 a named file cannot be checked, or there was nothing to check.",
 )
 
+redact = command(
+    "redact",
+    "redact",
+    "Replace what identifies in payloads, and keep what deviates.",
+    Argument(
+        "paths",
+        "a file with JSON or JSON lines, a HAR file (*.har), or a folder with such files; - is standard input",
+        nargs=-1,
+        required=True,
+        metavar="PATH...",
+    ),
+    option(
+        "--output",
+        "write to this file instead of standard output; of several files or a folder, to this folder",
+        metavar="FILE|FOLDER",
+    ),
+    o.flag("--parties", "replace the ids of parties as well, such as TNM; countries stay"),
+    o.repeated("--keep", "a member whose values stay, such as status", metavar="NAME"),
+    option(
+        "--key", "equal texts have equal stand-ins in all runs with this key (default: a random key)", metavar="KEY"
+    ),
+    epilog="Ids, names, addresses, hosts of URLs, secrets and all other texts have stand-ins of the same length and "
+    "characters of the same classes; coordinates stay within their degree. `check` finds the same before and after. "
+    "Exit status: 0 done; 1 something within a file or a folder is left out, and named; 2 a named file cannot be read.",
+)
+
 
 _READINGS = o.repeated(
     "--set settings",

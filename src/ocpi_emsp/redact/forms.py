@@ -1,0 +1,74 @@
+"""The forms of text that a check tells apart: a stand-in has the form of its original, and gains no other.
+
+Rules of this module:
+- a form that hangs on some of its letters (the E of an EVSE-ID, the T and Z of a timestamp) keeps these, since they say
+  nothing else; the rest of the text may change;
+- the country and the party of an id that is written with separators stay: BE*BEC*E041503001, DE-8AC-C12E46L89.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from ocpi_emsp.check.locations import EVSE_ID
+from ocpi_emsp.check.tokens import EMA_ID
+from ocpi_emsp.codec.iso3166 import ALPHA3
+from ocpi_emsp.codec.readings import TIMESTAMP, time_zones
+from ocpi_emsp.redact.words import WORDS
+
+_LONGEST_NUMBER: Final = 1000
+_SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
+_OWNED: Final = re.compile(r"(?P<country>[A-Z]{2})([*-])(?P<party>[A-Z0-9]{3})\2(?=\S*[0-9])\S+", re.ASCII)
+_EVSE_MARK: Final = re.compile(r"[A-Z]{2}[*-]?[A-Z0-9]{3}[*-]?(E)", re.ASCII | re.IGNORECASE)
+_CONTRACT_MARK: Final = re.compile(r"[A-Z]{2}-?[A-Z0-9]{3}-?(C)", re.ASCII | re.IGNORECASE)
+
+
+def fixed(text: str) -> set[int]:
+    """The places of characters that make the form of a text."""
+    places = set[int]()
+    if found := _SCHEME.match(text):
+        places |= set(range(found.end()))
+    if EVSE_ID.fullmatch(text) and (found := _EVSE_MARK.match(text)):
+        places.add(found.start(1))
+    if EMA_ID.fullmatch(text):
+        if found := _CONTRACT_MARK.match(text):
+            places.add(found.start(1))
+        if text[-1] in "Xx":
+            places.add(len(text) - 1)
+    if is_number(text) or TIMESTAMP.fullmatch(text.strip()):
+        places |= {place for place, each in enumerate(text) if each.isascii() and each.isalpha()}
+    return places
+
+
+def owner(text: str) -> tuple[int, int]:
+    """Where the party stands in an id with separators; the same place twice where there is none."""
+    found = _OWNED.fullmatch(text)
+    return found.span("party") if found and found["country"] in ALPHA3 else (0, 0)
+
+
+def traits(text: str) -> tuple[Any, ...]:
+    """What a check may see in a text, beside its length and the classes of its characters."""
+    return (
+        is_word(text),
+        _SCHEME.match(text) is not None,
+        EVSE_ID.fullmatch(text) is not None,
+        EMA_ID.fullmatch(text) is not None,
+        TIMESTAMP.fullmatch(text.strip()) is not None,
+        is_number(text),
+        text in time_zones(),
+    )
+
+
+def is_word(text: str) -> bool:
+    """Whether it is a word of OCPI, in any case."""
+    return text.strip().lower() in WORDS
+
+
+def is_number(text: str) -> bool:
+    """Whether a check reads a text as a number."""
+    try:
+        return len(text) <= _LONGEST_NUMBER and Decimal(text).is_finite()
+    except InvalidOperation:
+        return False

@@ -1,0 +1,86 @@
+"""What stands for a text: of the same length, class by class, the same for the same text, another for another one.
+
+Rules of this module:
+- the characters of a text, each within its class, are a number; a secret permutation gives that of the stand-in;
+- a text with up to two ASCII letters or digits, and a word of OCPI, stands for itself;
+- texts that differ in the case of ASCII letters alone have stand-ins that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from math import prod
+from typing import TypeAlias
+
+from ocpi_emsp.redact import permutation
+from ocpi_emsp.redact.alphabets import alphabet
+from ocpi_emsp.redact.forms import fixed, is_word, owner, traits
+
+_SHORT = 2
+"""Letters and digits of a text that identifies nothing."""
+_TOGETHER = 24
+"""Characters that are one number: the time to write one grows with the square of its length."""
+_CACHED = 10_000
+"""Texts that come again in a file: ids, hosts of URLs, names of operators."""
+
+_Moved: TypeAlias = list[tuple[int, str]]
+"""The places whose character changes, with the class of each."""
+
+
+class StandIns:
+    """The stand-ins of one key; ``parties``: the ids of parties have some, too."""
+
+    def __init__(self, key: bytes, *, parties: bool) -> None:
+        self._key = key
+        self._parties = parties
+        self.of: Callable[[str], str] = lru_cache(maxsize=_CACHED)(self._of)
+
+    def _of(self, text: str) -> str:
+        if is_word(text):
+            return text
+        start, end = owner(text)
+        places = fixed(text) | set(range(end))
+        moved = _moved(text, places)
+        if not _is_short(text, places):
+            wanted = traits(text)
+            found = self._stepped(text, moved)
+            while found != text and traits(found) != wanted:  # the cycle leads back to the text
+                found = self._stepped(found, moved)
+        else:
+            found = text
+        return found[:start] + self.party(found[start:end]) + found[end:]
+
+    def party(self, text: str) -> str:
+        """The stand-in of the id of a party, which is short."""
+        return self._stepped(text, _moved(text)) if self._parties else text
+
+    def host(self, text: str) -> str:
+        """A host of the same length that no one can own (RFC 2606), where the length allows it."""
+        ending = ".example" if len(text) >= 10 else ".test" if len(text) >= 6 else ""
+        letters = self._stepped("h" * len(text), _moved("h" * len(text)), salt=text.lower().encode())
+        return letters[: len(text) - len(ending)] + ending
+
+    def _stepped(self, text: str, moved: _Moved, salt: bytes = b"") -> str:
+        """The text with its moved characters one step further on their secret cycle."""
+        letters = list(text)
+        for start in range(0, len(moved), _TOGETHER):
+            some = moved[start : start + _TOGETHER]
+            number = 0
+            for place, choice in some:
+                number = number * len(choice) + choice.index(text[place])
+            number = permutation.step(self._key + salt, number, prod(len(choice) for _, choice in some))
+            for place, choice in reversed(some):
+                number, index = divmod(number, len(choice))
+                letters[place] = choice[index]
+        return "".join(letters)
+
+
+def _is_short(text: str, without: Iterable[int]) -> bool:
+    letters = [each for place, each in enumerate(text) if place not in without and alphabet(each)]
+    return len(letters) <= _SHORT and all(each.isascii() for each in letters)
+
+
+def _moved(text: str, without: Iterable[int] = ()) -> _Moved:
+    found = ((place, alphabet(each, first=place == 0)) for place, each in enumerate(text) if place not in without)
+    return [(place, choice) for place, choice in found if choice is not None]
