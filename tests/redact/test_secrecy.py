@@ -76,7 +76,7 @@ WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """A whole object shrinks slowly, and its message names the member."""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
 @given(st.sampled_from(KINDS).flatmap(full))
 def test_no_identifying_text_survives(model: Any) -> None:
     document = parse(encode(model))
