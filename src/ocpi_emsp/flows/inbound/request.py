@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -54,6 +54,12 @@ def deviating(sentence: str, pointer: str, rule: str, message: str, clause: str)
 def note(pointer: str, rule: str, message: str, clause: str) -> Finding:
     """What was read otherwise than it is written, to be named in the answer."""
     return Finding(pointer=pointer, rule=rule, severity=Severity.NOTE, message=message, clause=clause)
+
+
+@cache
+def _another(rule: str, clause: str) -> Finding:
+    """One more of what was noted before."""
+    return Finding(pointer="", rule=rule, severity=Severity.WARNING, message="one more", clause=clause)
 
 
 class Outcome(Enum):
@@ -258,6 +264,15 @@ class Incoming:
         finding = Finding(pointer=pointer, rule=rule, severity=severity, message=message, clause=clause)
         self.deviations.append(finding)
         (self.counted if counts else self.noted).append(finding)
+
+    def counts_only(self, rule: str, clause: str) -> bool:
+        """Whether another warning of this rule is counted without its words: the answer names the first of a push, and
+        no more of it is read. To find the words for each takes as long as to store what is newer."""
+        first = self.deviations[0] if self.deviations else None
+        if self.pulled or self.request.method == "PATCH" or first is None or first.severity is Severity.NOTE:
+            return False
+        self.deviations.append(_another(rule, clause))
+        return True
 
     def compares(self, event: type[Event]) -> bool:
         """True where it matters whether the content of an object differs from the stored one."""

@@ -26,9 +26,14 @@ class _Evse(msgspec.Struct, gc=False):
 _EVSE = msgspec.json.Decoder(_Evse)
 
 
+def is_onward(old: Record, new: Record) -> bool:
+    """Whether ``new`` itself has a time of its own and is as new as ``old``."""
+    return new.last_updated >= old.last_updated and old.missing_since is None and new.last_updated != new.received_at
+
+
 def follows(old: Record, new: Record) -> bool:
     """Whether ``new`` has times of its own and is as new as ``old`` in all parts, by their views."""
-    if new.last_updated < old.last_updated or old.missing_since is not None or new.last_updated == new.received_at:
+    if not is_onward(old, new):
         return False
     try:
         earlier = (old.view or _EVSE.decode(old.document)).connectors

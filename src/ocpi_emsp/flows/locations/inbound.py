@@ -122,8 +122,11 @@ def _may_repeat(incoming: Incoming, old: Record | None, stored: Sequence[Record]
     listed = [evse for evse in stored if evse.missing_since is None]
     if len(listed) != len(pushed.evses) or not has_as_many(old.document, pushed.shell):
         return True
-    pairs = zip(listed, pushed.evses, strict=True)
-    return not all(before is evse or _is_of_as_many(before, evse) for before, evse in pairs)
+    for place, (before, evse) in enumerate(zip(listed, pushed.evses, strict=True)):
+        is_seen = before is evse or (place in pushed.restated and before.key == evse.key)
+        if not is_seen and not _is_of_as_many(before, evse):
+            return True
+    return False
 
 
 def _is_of_as_many(before: Record, evse: Record) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from ocpi_emsp.codec import wire_time
@@ -26,14 +28,20 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
     # The same bytes say the same: a status that goes back is the usual reason to be here.
     later, is_same = ({}, True) if bytes(said) == bytes(kept) else _compare(said, kept, is_older=is_older)
     if is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE)):
-        stood = f"EVSE {shown(received.key.id)} was last updated {wire_time(said_at(stands.document))}"
-        message = f"{stood}, the received one is older; only what is newer in it is stored"
-        incoming.note(f"{pointer}/last_updated", "evse.older", message, Evse.clause, counts=True)
+        note_older(incoming, received.key.id, said_at(stands.document), pointer)
     for each, (stored, is_listed) in later.items():
         stood = f"connector {shown(each)} of EVSE {shown(received.key.id)} was last updated"
         older = "the received one" if is_listed else "the EVSE without it"
         message = f"{stood} {wire_time(said_at(stored))}, {older} is older; it stays as stored"
         incoming.note(f"{pointer}/connectors", "connector.older", message, Connector.clause, counts=True)
+
+
+def note_older(incoming: Incoming, uid: str, said: datetime, pointer: str) -> None:
+    """Name an EVSE that is older than what was ``said`` of it."""
+    if not incoming.counts_only("evse.older", Evse.clause):
+        stood = f"EVSE {shown(uid)} was last updated {wire_time(said)}"
+        message = f"{stood}, the received one is older; only what is newer in it is stored"
+        incoming.note(f"{pointer}/last_updated", "evse.older", message, Evse.clause, counts=True)
 
 
 def _compare(

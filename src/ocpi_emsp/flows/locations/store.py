@@ -12,7 +12,7 @@ Rules of this module (docs/spec-choices.md rows 4, 15, 18; the shared ones are i
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,7 @@ from ocpi_emsp.codec.cutting import cut
 from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
 from ocpi_emsp.codec.patch import as_items, has_each_once, join, members
 from ocpi_emsp.codec.readings import shown
+from ocpi_emsp.codec.restated import Restated, restated
 from ocpi_emsp.codec.strict import decode_part
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
@@ -30,9 +31,16 @@ from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
 from ocpi_emsp.flows.inbound.twins import EVSES, name_connectors, repeated_places, store_beside
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward, require_size
-from ocpi_emsp.flows.locations.connectors import follows, newest_connectors, place_of, placed, undated_connectors
+from ocpi_emsp.flows.locations.connectors import (
+    follows,
+    is_onward,
+    newest_connectors,
+    place_of,
+    placed,
+    undated_connectors,
+)
 from ocpi_emsp.flows.locations.dated import dated_evse
-from ocpi_emsp.flows.locations.older import name_older
+from ocpi_emsp.flows.locations.older import name_older, note_older
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.flows.locations.room import require_room_for_evse, room_for_location
 from ocpi_emsp.models import Connector, Evse, Location, Status
@@ -55,6 +63,8 @@ class Pushed:
     evses: list[Record]
     repeats: bool = False
     """Whether a member of the location itself is repeated, so that not all of it is in these parts."""
+    restated: Mapping[int, Restated] = {}
+    """By place: the EVSEs that differ from what is stored in their status and their time at most."""
 
 
 def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Pushed:
@@ -91,12 +101,30 @@ def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None
     new = _decoded([each for each in found.items if isinstance(each, bytes)])
     if location is None or new is None:
         return None
-    unread, key = iter(new), incoming.location_key
-    evses = [
-        evse_record(incoming, key, next(unread), each) if isinstance(each, bytes) else stored[each]
-        for each in found.items
-    ]
-    return Pushed(location, shell, evses, not found.is_plain)
+    evses, seen = _received(incoming, found.items, new, stored)
+    return Pushed(location, shell, evses, not found.is_plain, seen)
+
+
+def _received(
+    incoming: Incoming, items: Sequence[int | bytes], new: Sequence[Evse], stored: Sequence[Record]
+) -> tuple[list[Record], dict[int, Restated]]:
+    """The records of EVSEs, each as its place among the ``stored`` or in its bytes, those read as ``new``; and by place
+    the ones that differ from what is stored in status and time at most."""
+    evses, seen, unread, location = list[Record](), dict[int, Restated](), iter(new), incoming.location_key
+    known = {each.key.id: each for each in stored} if new else {}
+    now, correlation_id = incoming.now, incoming.correlation_id
+    for place, each in enumerate(items):
+        if not isinstance(each, bytes):
+            evses.append(stored[each])
+            continue
+        evse = next(unread)
+        old = known.get(evse.uid)
+        key = _evse_key(location, evse.uid) if old is None else old.key
+        evses.append(Record(key, each, evse.last_updated, now, evse, correlation_id=correlation_id))
+        differing = None if old is None else restated(old.document, each, evse)
+        if differing is not None:
+            seen[place] = differing
+    return evses, seen
 
 
 def _decoded(documents: Sequence[bytes]) -> list[Evse] | None:
@@ -118,9 +146,12 @@ def evse_record(
     incoming: Incoming, location: Key, evse: Evse, document: bytes, moment: datetime | None = None
 ) -> Record:
     """The record of an EVSE as received, changed at ``moment``, or as it says itself."""
-    key = Key(Kind.EVSE, location.country_code, location.party_id, evse.uid, location.id)
-    correlation_id = incoming.correlation_id
+    key, correlation_id = _evse_key(location, evse.uid), incoming.correlation_id
     return Record(key, document, moment or evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
+
+
+def _evse_key(location: Key, uid: str) -> Key:
+    return Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id)
 
 
 def is_unchanged(pushed: Pushed, old: Record | None, stored: Sequence[Record]) -> bool:
@@ -145,17 +176,17 @@ async def store_location(
 ) -> Stored:
     """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
     key, correlation_id = incoming.location_key, incoming.correlation_id
-    known = {evse.key: evse for evse in stored}
-    listed = {evse.key for evse in pushed.evses}
+    known = {evse.key.id: evse for evse in stored}
+    listed = {evse.key.id for evse in pushed.evses}
     if len(listed) < len(pushed.evses):
         pushed = await _without_twins(incoming, tx, pushed)
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
-    others = [] if known.keys() <= listed else [evse for key, evse in known.items() if key not in listed]
+    others = [] if known.keys() <= listed else [evse for uid, evse in known.items() if uid not in listed]
     count = (old is None) + len(listed) + len(others) - len(known)
     gone = await room_for_location(incoming, tx, count, (old, *stored), (record, *pushed.evses), others)
     stays = old if old is not None and is_older(old, record) else None
     evses = _Evses(incoming, tx, known, moment, stays is not None, is_whole)
-    await evses.store(pushed.evses)
+    await evses.store(pushed.evses, pushed.restated)
     if stays is None:
         await evses.remove_others(pushed, listed, old, is_undated(record))
         record = in_order(old, record)
@@ -198,7 +229,8 @@ async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) ->
             document = pushed.evses[place].document
             await store_beside(of_evse, tx, _PUT_EVSE, document, rule=EVSES, message=message, clause=Evse.clause)
             lost.add(place)
-    return evolve(pushed, evses=[record for place, record in enumerate(pushed.evses) if place not in lost])
+    evses = [record for place, record in enumerate(pushed.evses) if place not in lost]
+    return evolve(pushed, evses=evses, restated={})
 
 
 @define
@@ -207,7 +239,8 @@ class _Evses:
 
     incoming: Incoming
     tx: Transaction
-    known: dict[Key, Record]
+    known: dict[str, Record]
+    """By their uids."""
     moment: datetime
     """When the location was changed."""
     is_older: bool
@@ -216,35 +249,60 @@ class _Evses:
     """Whether the location lists its EVSEs; a PATCH names some."""
     latest: list[datetime] = field(factory=list)
     """When each was updated last."""
-    written: list[Key] = field(factory=list)
-    changed: list[Key] = field(factory=list)
+    written: list[str] = field(factory=list)
+    changed: list[str] = field(factory=list)
     """One whose content changed, where that matters; the others are not compared."""
 
-    async def store(self, pushed: Sequence[Record]) -> None:
-        """Store those that are new, or as new as what is stored of them."""
+    async def store(self, pushed: Sequence[Record], restated: Mapping[int, Restated]) -> None:
+        """Store those that are new, or as new as what is stored of them; ``restated``: what is known of some places."""
         known, latest, put = self.known, self.latest, self.tx.put
         latest.append(self.moment)
         compares = self.incoming.compares(LocationReceived)
         for place, received in enumerate(pushed):
-            key = received.key
-            old = known.get(key)
+            uid = received.key.id
+            old, seen = known.get(uid), restated.get(place)
             if old is not None and old.document == received.document:
                 latest.append(received.last_updated)
                 continue
+            if old is not None and seen is not None and self._stays(old, received, seen, place):
+                latest.append(old.last_updated)
+                continue
             record = received
-            if old is None or self.is_older or not follows(old, received):
-                name_connectors(self.incoming, received.view, f"/evses/{place}")
-                record = received if old is None else self._merged(old, received)
-                if not self.is_older:  # else the location is named, or is not stored
-                    name_older(self.incoming, received, record, f"/evses/{place}")
+            if old is None or not self._is_next(old, received, seen):
+                record = self._standing(old, received, place)
             latest.append(record.last_updated)
-            if old is not None and old.document == record.document:
+            if old is not None and (old is record or old.document == record.document):
                 continue
             if compares and not self.changed and differs(old, record):
-                self.changed.append(key)
-            known[key] = record
-            self.written.append(key)
+                self.changed.append(uid)
+            known[uid] = record
+            self.written.append(uid)
             await put(record)
+
+    def _stays(self, old: Record, received: Record, seen: Restated, place: int) -> bool:
+        """Whether a stored EVSE stays as it is, since it is newer than the received one, which is named; by no more
+        than what differs, which is no connector."""
+        if self.is_older or old.missing_since is not None:
+            return False
+        if not EARLIEST < received.last_updated < min(seen.said, old.last_updated):
+            return False
+        name_connectors(self.incoming, received.view, f"/evses/{place}")
+        if not seen.is_same:
+            note_older(self.incoming, received.key.id, seen.said, f"/evses/{place}")
+        return True
+
+    def _is_next(self, old: Record, received: Record, seen: Restated | None) -> bool:
+        """Whether a received EVSE takes the place of the stored one as it is."""
+        return not self.is_older and (follows(old, received) if seen is None else is_onward(old, received))
+
+    def _standing(self, old: Record | None, received: Record, place: int) -> Record:
+        """What stands of an EVSE that is new, or of which some is older than stored, which is named."""
+        pointer = f"/evses/{place}"
+        name_connectors(self.incoming, received.view, pointer)
+        record = received if old is None else self._merged(old, received)
+        if not self.is_older:  # else the location is named, or is not stored
+            name_older(self.incoming, received, record, pointer)
+        return record
 
     def _merged(self, old: Record, received: Record) -> Record:
         if old.missing_since is None or self.is_older or not self.is_whole or is_undated(received):
@@ -252,21 +310,21 @@ class _Evses:
         # It is REMOVED since it was not listed, and not by a word of its partner's.
         return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
-    async def remove_others(self, pushed: Pushed, listed: Set[Key], location: Record | None, is_undated: bool) -> None:
+    async def remove_others(self, pushed: Pushed, listed: Set[str], location: Record | None, is_undated: bool) -> None:
         """Mark the EVSEs that were not received, as far as the location says that they are gone."""
         if location is None or len(listed) == len(self.known):
             return
-        left_out = [record for key, record in self.known.items() if key not in listed]
+        left_out = [record for uid, record in self.known.items() if uid not in listed]
         moment = max([pushed.location.last_updated, *(said_at(evse.document) for evse in pushed.evses)])
         for record in left_out:
             self.latest.append(record.last_updated)
             is_later = record.received_at > location.received_at and said_at(record.document) > moment
             removed = None if is_later and not is_undated else await _remove(self.incoming, self.tx, record)
             if removed is not None:
-                key = record.key
-                self.known[key] = removed
-                self.written.append(key)
-                self.changed.extend([key] if self.incoming.compares(LocationReceived) else [])
+                uid = record.key.id
+                self.known[uid] = removed
+                self.written.append(uid)
+                self.changed.extend([uid] if self.incoming.compares(LocationReceived) else [])
 
 
 async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
