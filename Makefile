@@ -35,7 +35,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	$(BIN)/mypy
+	PYTHONPATH=tests $(BIN)/python tests/pages/modules.py
+	$(BIN)/mypy src tests bench docs/tools build/types
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 WORKERS ?= 2

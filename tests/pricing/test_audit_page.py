@@ -20,7 +20,7 @@ TEXT = PAGE.read_text("utf-8")
 
 
 def test_the_bill_is_the_one_of_the_page() -> None:
-    (cdr,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (cdr,) = re.findall(r"^```json title=[^\n]*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     found = audit(cdr)
     assert (found.verdict, found.claimed, found.expected, found.difference) == (
         Verdict.WRONG,
@@ -44,7 +44,7 @@ def test_the_bill_is_the_one_of_the_page() -> None:
 
 def test_the_bounds_are_those_of_the_page() -> None:
     """One period from 16:30 to 17:50 with 21.4 kWh, and the claims of the picture."""
-    (text,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```json title=[^\n]*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     cdr = json.loads(text)
     energy = {"type": "ENERGY", "volume": 21.4}
     cdr |= {
@@ -67,7 +67,7 @@ def test_the_bounds_are_those_of_the_page() -> None:
 
 
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (text,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```json title=[^\n]*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     cdr = json.loads(text)
     names: dict[str, Any] = {
         "cdr": text.encode(),
