@@ -46,7 +46,7 @@ async def _run_readme() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/ocpi/emsp"
-    cpo = SimulatedCpo(country_code="NL", party_id="TNM", sessions_follow_commands=True)
+    cpo = SimulatedCpo(country_code="NL", party_id="TNM")
     async with serving(cpo):
         invitation = cpo.invite()
         setup, *rest = [

@@ -26,7 +26,7 @@ def control(start: Start, command: Command, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OCPI_EMSP_STORE", raising=False)
     server = start("serve", *WHO, "--port", "0", "--json")
-    cpo = start("simulate-cpo", "--party", "NL-TNM", "--token-a", "token-a", "--follow-commands")
+    cpo = start("simulate-cpo", "--party", "NL-TNM", "--token-a", "token-a")
     monkeypatch.setenv("OCPI_EMSP_URL", json.loads(server.stdout.readline())["url"])
     ready = json.loads(cpo.stdout.readline())
     for argv in (

@@ -38,7 +38,8 @@ def settings(*argv: str) -> dict[str, Any]:
 
 
 def test_the_arguments_are_those_of_the_simulated_cpo() -> None:
-    assert settings() == {}
+    assert settings() == settings("--follow-commands") == {}
+    assert settings("--no-follow-commands") == {"sessions_follow_commands": False}
     asked = settings("--party", "be-xyz", "--locations", "7", "--evses", "0", "--sessions", "1", "--cdrs", "2")
     assert asked == {"country_code": "BE", "party_id": "XYZ", "locations": 7, "evses": 0, "sessions": 1, "cdrs": 2}
     assert settings("--page-limit", "2", "--preset", "loop") == {"page_limit": 2, "next_link": "loop"}

@@ -155,7 +155,7 @@ def test_a_command_is_acknowledged_and_its_result_posted_later(name: str) -> Non
         [result] = peer.cpo.command_results_sent
         assert (result.command, result.result, result.status_code) == (name, "ACCEPTED", 1000)
 
-    pair(scenario)
+    pair(scenario, sessions_follow_commands=False)
 
 
 def test_acknowledgements_and_results_can_be_set() -> None:
@@ -226,7 +226,7 @@ def test_pending_results_are_cancelled_at_the_end() -> None:
     pair(scenario, command_delay=3600)
 
 
-def test_sessions_follow_commands_where_it_is_set() -> None:
+def test_sessions_follow_commands() -> None:
     async def scenario(peer: Pair) -> None:
         await peer.http.post(f"{API}/commands/START_SESSION", json=COMMANDS["START_SESSION"])
         await peer.cpo.wait_idle()
@@ -246,4 +246,4 @@ def test_sessions_follow_commands_where_it_is_set() -> None:
         finished = peer.emsp.requests[-1][3]
         assert finished["total_time"] == Decimal("1.2500")
 
-    pair(scenario, sessions_follow_commands=True)
+    pair(scenario)

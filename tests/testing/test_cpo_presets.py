@@ -36,7 +36,7 @@ def test_bare_command_results() -> None:
         await peer.cpo.wait_idle()
         assert peer.emsp.requests[-1][3] == "ACCEPTED"
 
-    pair(scenario, **PRESETS["bare-command-result"])
+    pair(scenario, sessions_follow_commands=False, **PRESETS["bare-command-result"])
 
 
 def test_wrapped_command_results() -> None:
@@ -47,7 +47,7 @@ def test_wrapped_command_results() -> None:
         sent = peer.emsp.requests[-1][3]
         assert (sent["data"], sent["status_code"]) == ([{"result": "ACCEPTED"}], 1000)
 
-    pair(scenario, **PRESETS["wrapped-command-result"])
+    pair(scenario, sessions_follow_commands=False, **PRESETS["wrapped-command-result"])
 
 
 def test_a_cpo_that_requires_authorization_ids() -> None:
@@ -67,7 +67,7 @@ def test_a_cpo_that_requires_authorization_ids() -> None:
         [cdr] = [each[3] for each in peer.emsp.requests if "/cdrs" in each[1]]
         assert cdr["authorization_id"] == "A-1"
 
-    pair(scenario, sessions_follow_commands=True, **PRESETS["authorization-ids"])
+    pair(scenario, **PRESETS["authorization-ids"])
 
 
 def test_authorizations_without_a_location_and_in_lower_case() -> None:

@@ -47,8 +47,8 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     if arguments.party is not None:
         country_code, party_id = arguments.party
         settings |= {"country_code": country_code, "party_id": party_id}
-    if arguments.follow_commands:
-        settings["sessions_follow_commands"] = True
+    if not arguments.follow_commands:
+        settings["sessions_follow_commands"] = False
     asked = {name: getattr(arguments, name) for name in ("page_limit", *_COUNTS)}
     if (token := token_of(arguments, "token_a")) is not None:
         asked["token_a"] = token.reveal()

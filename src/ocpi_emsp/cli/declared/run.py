@@ -41,9 +41,10 @@ simulate_cpo = command(
     option("--cdrs", "how many CDRs (default: 4; with --preset overcharging one of each kind)", type=o.count),
     option("--page-limit", "the most objects on a page (default: 10)", type=o.at_least_one),
     option("--preset", "a way in which real partners deviate; see --list-presets", metavar="NAME"),
-    o.flag(
-        "--follow-commands",
-        "an accepted START_SESSION is followed by a session, an accepted STOP_SESSION ends it and sends its CDR",
+    option(
+        "--follow-commands/--no-follow-commands",
+        "push a session after an accepted START_SESSION, end it and send its CDR after an accepted STOP_SESSION",
+        default=True,
     ),
     o.flag("--list-presets", "print the names of the presets, one a line, and end"),
     epilog="docs/how-to/simulated-cpo.md says what each preset does, what a good client makes of it, and how to change "

@@ -6,15 +6,14 @@ here; nothing is followed and nothing retried.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
-import anyio
 from anyio.from_thread import start_blocking_portal
 
+from ocpi_emsp.testing.applications import is_asgi, lifespan
 from ocpi_emsp.transports.library import http
 
 Call: TypeAlias = Callable[[http.Request], http.Response]
@@ -34,49 +33,11 @@ def calling(app: Any) -> Iterator[Call]:
     if isinstance(app, str):
         with http.Client(timeout=_SECONDS) as remote:
             yield remote.send
-    elif _is_asgi(app):
-        with start_blocking_portal() as portal, portal.wrap_async_context_manager(_lifespan(app)):
+    elif is_asgi(app):
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(lifespan(app)):
             client = http.AsyncClient(transport=http.ASGITransport(app))
             with portal.wrap_async_context_manager(client):
                 yield lambda request: portal.call(partial(client.send, request))
     else:
         with http.Client(transport=http.WSGITransport(app)) as wsgi:
             yield wsgi.send
-
-
-def _is_asgi(app: Any) -> bool:
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004 # it is called
-
-
-@asynccontextmanager
-async def _lifespan(app: Any) -> AsyncIterator[None]:
-    """Starts an ASGI application and stops it. Raises RuntimeError if it says that it cannot start."""
-    answered, stop = anyio.Event(), anyio.Event()
-    messages = iter(("lifespan.startup",))
-    failures: list[str] = []
-
-    async def receive() -> dict[str, str]:
-        message = next(messages, "lifespan.shutdown")
-        if message == "lifespan.shutdown":
-            await stop.wait()
-        return {"type": message}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "lifespan.startup.failed":
-            failures.append(str(message.get("message", "")))
-        answered.set()
-
-    async def run() -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        with suppress(Exception):  # the specification of ASGI: such an application has no lifespan
-            await app(scope, receive, send)
-        answered.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(run)
-        await answered.wait()
-        if not failures:
-            yield
-        stop.set()
-    if failures:
-        raise RuntimeError(f"the application did not start: {failures[0]}")

@@ -31,7 +31,7 @@ from attrs import evolve
 
 from ocpi_emsp.testing.cpo.registration import Registration
 from ocpi_emsp.testing.cpo.settings import Settings
-from ocpi_emsp.testing.cpo.wire import JSON_TYPE, Answer, Request, RequestError, utc_now
+from ocpi_emsp.testing.cpo.wire import JSON_TYPE, Answer, Request, RequestError
 
 FRAMEWORK: Final = b'{"detail":[{"type":"missing","loc":["query","date_from"],"msg":"Field required","input":null}]}'
 HTML: Final = b"<html><body>Bad Gateway</body></html>"
@@ -137,7 +137,7 @@ class Failures:
         if seconds is None:
             return {}
         if self._settings.retry_after_as_date:
-            return {"retry-after": format_datetime(utc_now() + timedelta(seconds=seconds), usegmt=True)}
+            return {"retry-after": format_datetime(self._settings.true_time + timedelta(seconds=seconds), usegmt=True)}
         return {"retry-after": str(seconds)}
 
 

@@ -1,4 +1,4 @@
-"""What happens at the Charge Point after a command, if `sessions_follow_commands` is set.
+"""What happens at the Charge Point after a command, unless `sessions_follow_commands` is off.
 
 Rule obeyed (OCPI 2.1.1): a START_SESSION that succeeds is followed by a PUT of the new session (the sequence diagram
 of mod_commands.md 1); changes of a session are PATCHed, and its CDR is POSTed after it has ended

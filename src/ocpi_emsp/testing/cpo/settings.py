@@ -5,7 +5,7 @@ The defaults obey OCPI 2.1.1. How it deviates is in `deviations.py`.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define, field, validators
 
@@ -17,6 +17,13 @@ MODULES: Final = ("cdrs", "commands", "credentials", "locations", "sessions", "t
 """The ModuleIDs of OCPI 2.1.1 (version_information_endpoint.md)."""
 VERSION: Final = "2.1.1"
 BASE_PATH: Final = "/ocpi/cpo"
+
+
+class Clock(Protocol):
+    """What says the time."""
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -47,10 +54,10 @@ class Settings(Deviations):
     - `command_results`: what is sent later to the response_url; ACCEPTED unless given, None sends nothing
     - `command_delay`: seconds between the two
     - `sessions_follow_commands`: an accepted START_SESSION creates and pushes a session, an accepted
-      STOP_SESSION completes it and posts its CDR
+      STOP_SESSION completes it and posts its CDR; False leaves it at the result
 
-    `transport` is an `AsyncBaseTransport` of httpx2 or httpx for the requests made to the eMSP. `control` serves the
-    control interface.
+    `clock` says the time, with the method `now`; the machine's unless given. `transport` is an `AsyncBaseTransport` of
+    httpx2 or httpx for the requests made to the eMSP. `control` serves the control interface.
     """
 
     country_code: str = "NL"
@@ -76,15 +83,21 @@ class Settings(Deviations):
     command_acknowledgements: Mapping[str, str] = field(factory=dict)
     command_results: Mapping[str, str | None] = field(factory=dict)
     command_delay: float = 0.0
-    sessions_follow_commands: bool = False
+    sessions_follow_commands: bool = True
 
+    clock: Clock | None = field(default=None, repr=False)
     transport: AsyncTransport | None = None
     control: bool = True
 
     @property
     def now(self) -> datetime:
         """The time by the CPO's clock, in UTC."""
-        return utc_now() + timedelta(seconds=self.clock_skew)
+        return self.true_time + timedelta(seconds=self.clock_skew)
+
+    @property
+    def true_time(self) -> datetime:
+        """The time that a clock without skew says, in UTC."""
+        return utc_now() if self.clock is None else self.clock.now()
 
     @property
     def versions_url(self) -> str:

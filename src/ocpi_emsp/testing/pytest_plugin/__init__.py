@@ -1,6 +1,11 @@
-"""The pytest plugin: payloads as parameters, and a partner's payload files as tests.
+"""The pytest plugin: a simulated CPO, a clock, payloads as parameters, and a partner's payload files as tests.
 
     pytest --ocpi-files captures/ --ocpi-policy strict      # every payload below captures/ is a test
+
+    @pytest.mark.ocpi_cpo(locations=5)                      # settings of the simulated CPO, or a preset
+    def test_my_backend(ocpi_simulated_cpo, ocpi_clock):
+        ocpi_clock.drive(emsp)
+        ocpi_simulated_cpo.register_with(emsp, app=app)     # in process, without a socket
 
     @pytest.mark.ocpi_payloads(Location, sort="quirky")     # without it: everything that a CPO pushes
     def test_my_importer(ocpi_payload): ...
@@ -13,18 +18,21 @@ Rules of this module:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from ocpi_emsp.testing.clock import ManualClock
+    from ocpi_emsp.testing.local_cpo import LocalCpo
     from ocpi_emsp.testing.payloads import Payload
     from ocpi_emsp.testing.pytest_plugin.files import PayloadFile
 
 _FILES = pytest.StashKey[frozenset[Path]]()
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
-_FIXTURE, _MARK = "ocpi_payload", "ocpi_payloads"
+_FIXTURE, _MARK, _CPO_MARK = "ocpi_payload", "ocpi_payloads", "ocpi_cpo"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +59,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{_MARK}(*kinds, sort=None, policy=None): which examples the fixture {_FIXTURE} provides; "
         "sort is valid, quirky or invalid, or several of them",
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{_CPO_MARK}(preset=None, **settings): the simulated CPO of the fixture ocpi_simulated_cpo: "
+        "a preset, settings of SimulatedCpo",
     )
     files = sorted(file for path in config.getoption("--ocpi-files") for file in _files(Path(path)))
     config.stash[_FILES] = frozenset(file.resolve() for file in files)
@@ -102,3 +115,27 @@ def ocpi_payload(request: pytest.FixtureRequest) -> Payload:
     """A :class:`ocpi_emsp.testing.payloads.Payload`: each example of the mark ``ocpi_payloads`` in turn."""
     payload: Payload = request.param
     return payload
+
+
+@pytest.fixture
+def ocpi_simulated_cpo(request: pytest.FixtureRequest) -> Iterator[LocalCpo]:
+    """A simulated CPO in process (:class:`ocpi_emsp.testing.local_cpo.LocalCpo`); ``register_with(emsp)`` registers it.
+
+    The mark ``ocpi_cpo`` names its preset and settings.
+    """
+    from ocpi_emsp.testing.local_cpo import local_cpo
+
+    mark = request.node.get_closest_marker(_CPO_MARK)
+    args, settings = (mark.args, mark.kwargs) if mark else ((), {})
+    with local_cpo(*args, **settings) as cpo:
+        yield cpo
+
+
+@pytest.fixture
+def ocpi_clock() -> Iterator[ManualClock]:
+    """A clock that stands still until it is set (:class:`ocpi_emsp.testing.clock.ManualClock`)."""
+    from ocpi_emsp.testing.clock import ManualClock
+
+    clock = ManualClock()
+    yield clock
+    clock.release()

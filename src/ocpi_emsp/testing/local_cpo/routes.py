@@ -1,0 +1,120 @@
+"""How an eMSP and simulated CPOs of one process call each other: by HTTP requests, without a socket.
+
+Rules of this module:
+- each CPO answers in an event loop of its own; a client of the eMSP in another loop or thread hands its request over;
+- an eMSP of a test calls simulated CPOs only: a request to another host is a connection that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio.to_thread
+from attrs import define, field, frozen
+
+from ocpi_emsp import Emsp
+from ocpi_emsp.testing.applications import is_asgi
+from ocpi_emsp.testing.local_cpo.threads import CallerThread
+from ocpi_emsp.transports.library import AsyncTransport, http
+
+
+@frozen
+class Route:
+    """Where a CPO answers."""
+
+    app: Any
+    """Its ASGI application."""
+    loop: asyncio.AbstractEventLoop
+    thread: CallerThread | None
+
+    async def answer(self, request: http.Request) -> http.Response:
+        """The answer to a request, in the loop of the CPO."""
+        answer = await http.ASGITransport(self.app).handle_async_request(request)
+        return _whole(answer, b"".join([chunk async for chunk in answer.aiter_raw()]))
+
+
+@define(eq=False)
+class Routes:
+    """The simulated CPOs that an Emsp calls, by host; its clients lead to them alone."""
+
+    emsp: Emsp
+    _routes: dict[str, Route] = field(factory=dict, init=False)
+    _own: tuple[Any, Any] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        setup = self.emsp._contexts.setup
+        self._own = setup.http_client, setup.aio_http_client
+        setup.http_client, setup.aio_http_client = self.client, self.aio_client
+
+    @classmethod
+    def of(cls, emsp: Emsp) -> Routes:
+        """The routes of an Emsp, made where it has none."""
+        known = getattr(emsp._contexts.setup.http_client, "__self__", None)
+        return known if isinstance(known, cls) else cls(emsp)
+
+    def add(self, host: str, route: Route) -> None:
+        """Lead requests for a host to a CPO."""
+        self._routes[host] = route
+
+    def remove(self, host: str) -> None:
+        """End a route; without any, the Emsp has its own clients back."""
+        if self._routes.pop(host, None) and not self._routes:
+            setup = self.emsp._contexts.setup
+            setup.http_client, setup.aio_http_client = self._own
+
+    def client(self) -> http.Client:
+        """A blocking client."""
+        return http.Client(transport=http.MockTransport(self._call))
+
+    def aio_client(self) -> http.AsyncClient:
+        """A client for an event loop."""
+        return http.AsyncClient(transport=http.MockTransport(self._answer))
+
+    def _call(self, request: http.Request) -> http.Response:
+        route = self._route(request)
+        if _running_loop() is route.loop:
+            raise RuntimeError("a blocking call in the event loop of the simulated CPO: await its twin below emsp.aio")
+        future = asyncio.run_coroutine_threadsafe(route.answer(request), route.loop)
+        return future.result() if route.thread is None else route.thread.wait(future)
+
+    async def _answer(self, request: http.Request) -> http.Response:
+        route = self._route(request)
+        if _running_loop() is route.loop:
+            return await route.answer(request)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(route.answer(request), route.loop))
+
+    def _route(self, request: http.Request) -> Route:
+        host = request.url.host
+        if host not in self._routes:
+            expected = " or ".join(sorted(self._routes))
+            raise http.ConnectError(f"unknown host '{host}': expected a simulated CPO, {expected}")
+        return self._routes[host]
+
+
+def transport_to(app: Any, thread: CallerThread | None) -> AsyncTransport:
+    """What leads requests of a CPO to an application, ASGI or WSGI; a WSGI application is called in a thread."""
+    if is_asgi(app):
+        return http.ASGITransport(app)
+    blocking = http.WSGITransport(app)
+
+    async def answer(request: http.Request) -> http.Response:
+        def call() -> http.Response:
+            given = blocking.handle_request(request)
+            return _whole(given, b"".join(given.iter_raw()))
+
+        return await (anyio.to_thread.run_sync(call) if thread is None else thread.run(call))
+
+    return http.MockTransport(answer)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _whole(answer: http.Response, body: bytes) -> http.Response:
+    """An answer that is read in another loop or thread than the one that made it."""
+    return http.Response(answer.status_code, headers=answer.headers, stream=http.ByteStream(body))
