@@ -219,4 +219,4 @@ async def _with_plain_url(tx: Transaction, clock: FakeClock) -> None:
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every wait is as long as it may be."""
-    monkeypatch.setattr("ocpi_emsp.flows.core.limits.random.uniform", lambda _least, most: most)
+    monkeypatch.setattr("ocpi_emsp.flows.core.limits._JITTER.uniform", lambda _least, most: most)

@@ -1,8 +1,10 @@
 """The pytest plugin, as a user's own test run has it."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,11 +103,52 @@ def test_the_fixture_offers_everything_that_is_pushed(pytester: pytest.Pytester)
             assert f"[{kind} {sort}: " in result.stdout.str()
 
 
+def test_the_page_of_tests_runs(pytester: pytest.Pytester) -> None:
+    """Each block of the page, in one file; and what it shows of a failure: the words of a missing fixture."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "test-your-backend.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    forgotten = "class TestForgotten(BackendContract): ..."
+    pytester.makepyfile("\n\n".join([*blocks, forgotten]))
+    chosen = "not TestForgotten and not TestMyBackend or authorize or Connector and valid and not TestForgotten"
+    result = pytester.runpytest_inprocess("--strict-markers", "-k", chosen, "-p", "no:timeout")
+    counts = result.parseoutcomes()
+    assert counts.pop("errors") == 1
+    assert counts.keys() == {"passed", "deselected"}
+    assert counts["passed"] > 25
+    result.stdout.fnmatch_lines(
+        [
+            "TestForgotten does not say which backend it tests. Write:",
+            "*class TestForgotten(BackendContract):",
+            "*def ocpi_backend(self, ocpi_simulated_cpo):",
+        ]
+    )
+
+
+def test_a_mark_that_is_misspelt_fails_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.ocpi_cpo("no-such-preset")
+        def test_preset(ocpi_simulated_cpo): ...
+
+        @pytest.mark.ocpi_cpo(location=1)
+        def test_setting(ocpi_simulated_cpo): ...
+        """
+    )
+    result = pytester.runpytest_inprocess("--strict-markers")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        ["*there is no such preset; the presets are plain, *", "*unexpected keyword argument 'location'*"]
+    )
+
+
 def test_an_unused_plugin_loads_nothing() -> None:
     script = (
         "import sys, ocpi_emsp.testing.pytest_plugin as plugin, ocpi_emsp.testing.strategies_hook as hook;"
         "print([name for name in sys.modules if name.startswith('ocpi_emsp.testing.')"
-        " and name not in (plugin.__name__, hook.__name__) or name in ('httpx', 'uvicorn', 'rich')])"
+        " and name not in (plugin.__name__, hook.__name__)"
+        " or name in ('httpx', 'httpx2', 'uvicorn', 'rich', 'msgspec', 'attrs')])"
     )
     printed = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60

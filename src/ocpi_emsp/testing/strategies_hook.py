@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ocpi_emsp import models
-
 if TYPE_CHECKING:
     from hypothesis import strategies as st
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 def register() -> None:
     """Register a strategy for every model."""
     from hypothesis import strategies as st
+
+    from ocpi_emsp import models
 
     for kind in models.OBJECTS_AND_ENUMS.values():
         if hasattr(kind, "__attrs_attrs__"):

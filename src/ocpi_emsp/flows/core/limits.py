@@ -47,11 +47,15 @@ class Budget:
         return True
 
 
+_JITTER = random.SystemRandom()
+"""Not the generator of the module random, which a host may seed, and which Hypothesis watches while it draws."""
+
+
 def jittered(first: timedelta, growth: int, longest: timedelta, failures: int) -> timedelta:
     """The wait after so many failures: any time up to a bound that grows with each (full jitter)."""
     # The exponent is bounded: a bound beyond every limit is computed for nothing.
     seconds = min(first.total_seconds() * growth ** min(failures - 1, 30), longest.total_seconds())
-    return timedelta(seconds=random.uniform(0, seconds))
+    return timedelta(seconds=_JITTER.uniform(0, seconds))
 
 
 @frozen(kw_only=True)

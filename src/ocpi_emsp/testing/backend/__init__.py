@@ -2,8 +2,9 @@
 
     class TestMyBackend(BackendContract):
         @pytest.fixture
-        def ocpi_backend(self):
-            return Backend(app=my_asgi_app, token="...", country_code="NL", party_id="TNM", base="/ocpi/emsp")
+        def ocpi_backend(self, ocpi_simulated_cpo):
+            cpo = ocpi_simulated_cpo.register_with(emsp)
+            return Backend(app=app, token=cpo.token, country_code="NL", party_id="TNM", base="/ocpi/emsp")
 
 Rules of this module:
 - payloads of every object that a CPO pushes are sent as a CPO sends them, from parties that are registered already;
@@ -211,6 +212,15 @@ def _judge(payload: Payload, answer: Answer, policy: Policy) -> None:
         assert answer.names(pointer), f"{payload}: {pointer} is not named\n{answer.text[:1000]}"
 
 
+_MISSING = """{name} does not say which backend it tests. Write:
+
+    class {name}(BackendContract):
+        @pytest.fixture
+        def ocpi_backend(self, ocpi_simulated_cpo):
+            cpo = ocpi_simulated_cpo.register_with(emsp)  # your Emsp
+            return Backend(app=app, token=cpo.token, country_code="NL", party_id="TNM", base="/ocpi/emsp")"""
+
+
 class BackendContract:
     """Tests of a backend: subclass it and set ``backend``, or override the fixture ``ocpi_backend``."""
 
@@ -219,6 +229,8 @@ class BackendContract:
     @pytest.fixture
     def ocpi_backend(self) -> Backend:
         """The backend under test; a subclass may return one that was made for the test."""
+        if not hasattr(self, "backend"):
+            pytest.fail(_MISSING.format(name=type(self).__name__), pytrace=False)
         return self.backend
 
     @pytest.fixture

@@ -108,6 +108,11 @@ class LocalCpo:
         return self.aio.party
 
     @property
+    def token(self) -> str:
+        """The token that it presents to the eMSP. Raises NotRegisteredError without a registration."""
+        return self.aio.outgoing.token()
+
+    @property
     def received(self) -> Sequence[Received]:
         """The latest OCPI requests received, oldest first."""
         return self.aio.received
