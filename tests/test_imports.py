@@ -126,6 +126,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "opentelemetry": ("contrib.otel",),
     "procrastinate": ("contrib.procrastinate", "cli.worker"),
     "psycopg": ("contrib.procrastinate", "cli.worker"),
+    "asgiref": ("contrib.django",),
     "django": ("contrib.django",),
     "cryptography": ("storage.secrets",),
     "alembic": ("storage.migrations",),
@@ -149,6 +150,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 """Which modules import a package of others; a package that is not here is no dependency of this one."""
 EXTRAS = (
     "alembic",
+    "asgiref",
     "cryptography",
     "django",
     "h11",

@@ -1,11 +1,7 @@
-"""What is called in a host's transaction is part of it: SQLAlchemy's Core and ORM, and Django's atomic()."""
+"""What is called in a host's transaction is part of it: SQLAlchemy's Core and ORM (Django's: tests/contrib_django)."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -80,82 +76,3 @@ def test_what_has_no_transaction_is_refused_at_the_call(emsp: Emsp) -> None:
         pass
     with pytest.raises(TypeError, match=r"invalid store 'MemoryStore'.*for example SqlStore"):
         offline_emsp(store=MemoryStore()).joined(None)
-
-
-DJANGO = """
-import json, sys
-import django
-from django.conf import settings
-
-engine, name, url, options = json.loads(sys.argv[1])
-settings.configure(DATABASES={"default": {"ENGINE": engine, "NAME": name, **options}}, USE_TZ=True)
-django.setup()
-
-from django.db import connection, transaction
-from flows.support import offline_emsp
-from ocpi_emsp.contrib.django import joined
-from ocpi_emsp.events import Event
-from ocpi_emsp.storage import SqlStore
-from our_emsp import token
-
-emsp = offline_emsp(store=SqlStore(url))
-uids = lambda: [each.uid for each in emsp.tokens.list()]
-with connection.cursor() as cursor:
-    cursor.execute("CREATE TABLE drivers (name text)")
-
-def rows():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM drivers")
-        return [name for name, in cursor.fetchall()]
-
-def put(uid):
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO drivers VALUES (%s)", [uid])
-    with joined(emsp):
-        emsp.tokens.put(token(uid))
-        assert uid in uids()
-
-with transaction.atomic():
-    put("KEPT")
-try:
-    with transaction.atomic():
-        put("GONE")
-        raise KeyError
-except KeyError:
-    pass
-with transaction.atomic():
-    put("OUTER")
-    try:
-        with transaction.atomic():
-            put("INNER")
-            raise KeyError
-    except KeyError:
-        pass
-try:
-    with joined(emsp):
-        refused = ""
-except RuntimeError as error:
-    refused = str(error)
-print(json.dumps([uids(), rows(), refused]))
-"""
-
-
-@pytest.mark.timeout(60)
-def test_a_put_inside_djangos_atomic_neither_hangs_nor_survives_the_rollback(url: str) -> None:
-    parsed = create_engine(url).url
-    name = "sqlite3" if parsed.drivername.startswith("sqlite") else "postgresql"
-    options = {"HOST": parsed.query.get("host") or parsed.host or "", "PORT": str(parsed.port or "")}
-    options |= {"USER": parsed.username or "", "PASSWORD": parsed.password or ""}
-    given = [f"django.db.backends.{name}", parsed.database, url, options if name == "postgresql" else {}]
-    ran = subprocess.run(
-        [sys.executable, "-c", DJANGO, json.dumps(given)],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    kept, rows, refused = json.loads(ran.stdout)
-    assert kept == rows == ["KEPT", "OUTER"]
-    assert refused == "no transaction on the database 'default': call joined inside transaction.atomic()"

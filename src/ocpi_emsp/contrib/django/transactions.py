@@ -23,7 +23,8 @@ from ocpi_emsp import Emsp
 def joined(emsp: Emsp, *, using: str = "default") -> Iterator[None]:
     """Join Django's current transaction on the database ``using``; its events are delivered after the commit.
 
-    Raises RuntimeError outside ``transaction.atomic()``, TypeError for a driver that the store does not use.
+    The eMSP of :func:`get_emsp` joins by itself; this is for one that you made. Raises RuntimeError outside
+    ``transaction.atomic()``, TypeError for a driver that the store does not use.
     """
     connection = connections[using]
     if not connection.in_atomic_block:

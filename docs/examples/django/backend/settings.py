@@ -1,0 +1,66 @@
+"""The settings of the project; the environment says what differs between a laptop and a server."""
+
+import os
+import sys
+from pathlib import Path
+
+from ocpi_emsp import Limits
+from ocpi_emsp.settings import AuthorizeLimits
+
+BASE_DIR = Path(__file__).parent.parent
+SECRET_KEY = os.environ.get("SECRET_KEY", "only-for-a-laptop")
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
+ROOT_URLCONF = "backend.urls"
+WSGI_APPLICATION = "backend.wsgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "ocpi_emsp.contrib.django",
+    "charging",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("DATABASE", BASE_DIR / "db.sqlite3"),
+        "OPTIONS": {"timeout": 20},
+    }
+}
+
+OCPI_EMSP = {
+    "COUNTRY_CODE": "IT",
+    "PARTY_ID": "BEC",
+    "NAME": "Be Charge",
+    "URL": os.environ.get("OCPI_URL", "http://127.0.0.1:8000/ocpi/emsp"),
+    "URL_POLICY": os.environ.get("OCPI_URL_POLICY", "loopback"),  # "https" on a server
+}
+if "test" in sys.argv:  # the hook runs in the test's thread, which has its transaction
+    OCPI_EMSP["LIMITS"] = Limits(authorize=AuthorizeLimits(timeout=None))

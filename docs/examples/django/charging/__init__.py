@@ -1,0 +1,1 @@
+"""Drivers, and what they charged."""

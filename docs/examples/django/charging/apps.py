@@ -1,0 +1,9 @@
+"""The app."""
+
+from django.apps import AppConfig
+
+
+class ChargingConfig(AppConfig):
+    """Drivers, and what they charged."""
+
+    name = "charging"

@@ -1,0 +1,93 @@
+"""Views that hand a request to the eMSP, for ``include()``.
+
+Rules of this module: Django's middleware sees these requests as any other; what it must not do to a partner's request
+(CSRF, login, a transaction around the view) is switched off at the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from ocpi_emsp.contrib.django.emsp import get_emsp
+
+View = TypeVar("View", bound=Callable[..., Any])
+_CHUNK = 65_536
+
+
+def _for_partners(view: View) -> View:
+    view.login_required = False  # type: ignore[attr-defined] # of LoginRequiredMiddleware, from Django 5.1 on
+    exempt: View = csrf_exempt(transaction.non_atomic_requests(view))
+    return exempt
+
+
+@_for_partners
+def serve(request: HttpRequest) -> HttpResponse:
+    """Answer a partner, under WSGI or ASGI."""
+    answer = _Answer()
+    body = b"".join(get_emsp().wsgi()(_environ(request), answer.start))
+    return HttpResponse(answer.written + body, status=answer.status, headers=answer.headers)
+
+
+@_for_partners
+async def serve_async(request: HttpRequest) -> HttpResponse:
+    """Answer a partner, under ASGI."""
+    scope = getattr(request, "scope", None)
+    if scope is None:
+        raise ImproperlyConfigured(
+            "ocpi_emsp.contrib.django.async_urls needs an ASGI server: include ocpi_emsp.contrib.django.urls under WSGI"
+        )
+    status, headers, body = 500, list[tuple[str, str]](), bytearray()
+
+    async def receive() -> dict[str, Any]:
+        part = request.read(_CHUNK)  # Django has read the whole body already
+        return {"type": "http.request", "body": part, "more_body": bool(part)}
+
+    async def send(message: Any) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+        else:
+            body.extend(message.get("body", b""))
+
+    query = str(request.META.get("QUERY_STRING", "")).encode()  # Django's test client has text in the scope
+    await get_emsp().asgi(background=False)({**scope, "query_string": query}, receive, send)
+    return HttpResponse(bytes(body), status=status, headers=dict(headers))
+
+
+class _Answer:
+    """What a WSGI application says of its answer."""
+
+    status = 500
+    headers: dict[str, str]
+    written = b""
+
+    def start(self, status: str, headers: list[tuple[str, str]], _: object = None, /) -> Callable[[bytes], object]:
+        self.status = int(status.partition(" ")[0])
+        self.headers = dict(headers)
+        return self.write
+
+    def write(self, part: bytes) -> None:
+        self.written += part
+
+
+def _environ(request: HttpRequest) -> dict[str, Any]:
+    """The request as PEP 3333 has it, whichever server it came from."""
+    environ = dict(request.META)
+    scope = getattr(request, "scope", None)
+    if scope is not None:
+        raw = scope.get("raw_path") or quote(request.path).encode()
+        environ |= {"REQUEST_URI": raw.decode("latin-1"), "wsgi.input_terminated": True}
+    elif not any(str(environ.get(each, "")).startswith("/") for each in ("RAW_URI", "REQUEST_URI")):
+        environ["REQUEST_URI"] = quote(request.path)
+    environ["SCRIPT_NAME"] = str(environ.get("SCRIPT_NAME", "")).encode().decode("latin-1")  # Django decodes it
+    if scope is not None or request._read_started:  # else the stream of the server itself, which may be in chunks
+        environ["wsgi.input"] = request
+    return environ

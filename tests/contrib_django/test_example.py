@@ -1,0 +1,96 @@
+"""The example project: its own tests, and served as in production, with a CPO that registers, pushes and is commanded.
+
+It is served by waitress in one process and has its background work in another, both on one SQLite file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+from django.conf import settings
+from django.test.utils import get_runner
+
+from contrib_django.conftest import EXAMPLE
+from ocpi_emsp.contrib.django import get_emsp
+from ocpi_emsp.testing.cpo import SimulatedCpo
+from ocpi_emsp.testing.cpo.server import serving
+from processes import limited
+
+SERVER = """
+import socket, sys
+from waitress import serve
+from backend.wsgi import application
+serve(application, sockets=[socket.socket(fileno=int(sys.argv[1]))])
+"""
+
+
+def test_the_tests_of_the_example_pass() -> None:
+    runner = get_runner(settings)(verbosity=0)
+    assert runner.run_tests(["charging"]) == 0
+
+
+@contextmanager
+def python(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    line = [sys.executable, *arguments]
+    environ = os.environ | {"PYTHONPATH": str(EXAMPLE), "PYTHONUNBUFFERED": "1"}
+    with (
+        subprocess.Popen(line, cwd=EXAMPLE, env=environ, stdout=subprocess.PIPE, text=True, **options) as process,
+        limited(process),
+    ):
+        yield process
+
+
+def test_it_is_served_to_a_cpo(listener: socket.socket) -> None:
+    with (
+        python("-c", SERVER, str(listener.fileno()), pass_fds=(listener.fileno(),)),
+        python("manage.py", "ocpi_emsp", "background") as background,
+    ):
+        assert background.stdout is not None
+        assert background.stdout.readline() == "background work of IT-BEC: SIGTERM or Ctrl-C ends it\n"
+        anyio.run(_story)
+        background.send_signal(signal.SIGTERM)
+        said, _ = background.communicate()
+    assert said == "SIGTERM: ending the current round\nended\n"
+    assert background.returncode == 0
+
+
+async def _story() -> None:
+    invitation = await anyio.to_thread.run_sync(get_emsp().parties.invite, "NL-TNM")
+    cpo = SimulatedCpo(country_code="NL", party_id="TNM", sessions_follow_commands=True)
+    origin = get_emsp().identity.url.removesuffix("/ocpi/emsp")
+    async with serving(cpo), httpx.AsyncClient(base_url=origin, timeout=30) as project:
+        *_, last = await cpo.register(invitation.versions_url, invitation.token_a.reveal())
+        assert last.ok, last
+        assert (await cpo.push_location("LOC1")).ok
+        shown = (await project.get("/locations/NL-TNM/LOC1")).json()
+        assert shown["evses"]["LOC1-E1"] == "AVAILABLE"
+
+        made = await project.post("/drivers", json={"name": "Ada", "token_uid": "ADA"})
+        assert made.status_code == 201, made.text
+        assert (await cpo.authorize("ADA")).data["allowed"] == "ALLOWED"
+
+        asked = {"token_uid": "ADA", "cpo": "NL-TNM", "location_id": "LOC1"}
+        started = (await project.post("/start", json=asked)).json()
+        assert started["result"] == "ACCEPTED"
+        stopped = await project.post("/stop", json={"cpo": "NL-TNM", "session": started["session"]})
+        assert stopped.json() == {"result": "ACCEPTED"}
+        await cpo.wait_idle()
+        (charge,) = (await project.get("/charges")).json()["charges"]
+        assert (charge["driver"], charge["cpo"]) == ("Ada", "NL-TNM")
+        await _until(lambda: "ADA" in {each.uid for each in cpo.received_tokens})  # the background work pushes it
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    with anyio.fail_after(60):
+        while not is_so():
+            await anyio.sleep(0.05)
