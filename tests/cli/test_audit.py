@@ -20,7 +20,7 @@ from ocpi_emsp.cli.options import VERDICTS
 from ocpi_emsp.pricing import CHOICES, Verdict
 from ocpi_emsp.pricing.readings import NAMES
 from report.support import HOSTILE
-from report.test_audits import AuditPage
+from report.test_render import Page
 
 EXAMPLES = Path(__file__).parents[1] / "vectors/examples"
 CDR = json.loads((EXAMPLES / "cdrs/cdr.json").read_text())
@@ -202,13 +202,13 @@ def test_markdown_and_html_have_each_wrong_cdr_with_its_lines(folder: Path, comm
         text = command("audit", "cdrs", "--format", form).out
         for said in ("10 CDRs", "3.00 EUR too much", "tariff.missing", "TIME", "1:58:23 h", "mod_tariffs.md#", "B"):
             assert said in text, (form, said)
-    page = AuditPage(command("audit", "cdrs", "--format", "html").out)
+    page = Page(command("audit", "cdrs", "--format", "html").out)
     assert page.declarations == ["DOCTYPE html"]
     output = str(folder / "letter.html")
     for _ in range(2):
         ended = command("audit", "cdrs", "--format", "html", "--output", output)
         assert (ended.status, ended.out) == (1, "")
-    assert AuditPage(Path(output).read_text("utf-8")).rows == page.rows
+    assert Page(Path(output).read_text("utf-8")).rows == page.rows
 
 
 def test_a_spreadsheet_has_a_row_for_each_cdr_and_no_formula(tmp_path: Path, command: Command) -> None:
@@ -237,7 +237,7 @@ def test_hostile_ids_and_names_are_text(form: str, tmp_path: Path, command: Comm
     assert ended.status == 1
     assert all(char.isprintable() or char == "\n" for char in ended.out + ended.err)
     if form == "html":
-        AuditPage(ended.out)
+        Page(ended.out)
     if form == "json":
         assert len(json.loads(ended.out)["files"][0]["audits"]) == len(documents)
     if form == "table":

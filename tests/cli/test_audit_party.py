@@ -17,7 +17,7 @@ from cli.test_reconcile import put
 from ocpi_emsp import Emsp
 from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.storage import SqlStore
-from report.test_audits import AuditPage
+from report.test_render import Page
 
 MAY = ("--from", "2015-06-01", "--to", "2024-06-01")
 """The specification's CDR was last updated on 2015-06-29, and stored as one of 2024-05-06."""
@@ -62,7 +62,7 @@ def test_the_stored_cdrs_of_a_party_are_audited_and_nothing_is_written(
         title = "CDR audit of NL-TNM, last updated from 2015-06-01T00:00:00Z to 2024-06-01T00:00:00Z"
         assert title in ended.out.replace("\\", "")
     if form == "html":
-        AuditPage(ended.out)
+        Page(ended.out)
     assert records(billed) == before
 
 

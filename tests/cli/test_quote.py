@@ -14,7 +14,7 @@ from cli.conftest import Command
 from cli.test_audit import CDR, TARIFF, envelope, lines, put
 from ocpi_emsp.cli.quote import COLUMNS
 from report.support import HOSTILE
-from report.test_audits import AuditPage
+from report.test_render import Page
 
 EXAMPLES = Path(__file__).parents[1] / "vectors/examples/tariffs"
 COMPLEX = str(EXAMPLES / "tariff-complex.json")
@@ -51,7 +51,7 @@ def test_a_quote_has_its_total_and_lines_in_every_format(command: Command) -> No
         assert text.status == 0
         assert "3.50 EUR" in text.out
         assert "1:00:00 h" in text.out
-    AuditPage(page.out)
+    Page(page.out)
     ended = command(*argv, "--format", "html", "--output", "quote.html")
     assert (ended.status, ended.out) == (0, "")
     assert Path("quote.html").read_text("utf-8") == page.out
@@ -130,4 +130,4 @@ def test_hostile_ids_are_text(form: str, tmp_path: Path, command: Command) -> No
         ended = command("quote", path, *MONDAY, "--format", form)
         assert all(char.isprintable() or char == "\n" for char in ended.out + ended.err)
         if form == "html":
-            AuditPage(ended.out)
+            Page(ended.out)

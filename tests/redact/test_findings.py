@@ -13,7 +13,7 @@ from ocpi_emsp import Cdr, Location, check
 from ocpi_emsp.check import EXAMPLES
 from ocpi_emsp.check.examples import KINDS, base
 from ocpi_emsp.codec.documents import dump
-from ocpi_emsp.models import Token
+from ocpi_emsp.models import ReserveNow, Token
 from ocpi_emsp.redact import Redactor
 from ocpi_emsp.testing.payloads import SORTS, examples, payloads
 from ocpi_emsp.testing.strategies import documents
@@ -68,7 +68,8 @@ WRONG: list[tuple[str, Any]] = [
     ("last_updated", "2015-06-29A20:39:09Q"),
     ("last_updated", "2015-02-30T20:39:09Z"), ("last_updated", 1435617549), ("charging_when_closed", "Jane"),
     ("charging_when_closed", " TRUE "), ("type", "on_street"), ("type", "CAR WASH"), ("type", " ON_STREET"),
-    ("id", "  "), ("id", 1234567), ("id", 0.125), ("id", 12e30), ("evses", "none at all"), ("evses", {}),
+    ("id", "  "), ("id", 1234567), ("id", 0.125), ("id", 12e30), ("id", 12345.0), ("evses", "none at all"),
+    ("evses", {}),
     ("name", {"a": "b"}),
     ("coordinates", {"latitude": "51,047599", "longitude": 3.729944}),
     ("coordinates", [{"latitude": "51.0", "longitude": "x"}]),
@@ -90,6 +91,14 @@ WRONG: list[tuple[str, Any]] = [
 def test_a_wrong_value_stays_as_wrong_as_it_was(name: str, value: Any) -> None:
     document = json.loads(examples(Location)[5].document)
     require_same(json.dumps({**document, name: value}).encode(), Location)
+
+
+@pytest.mark.parametrize("number", ["1234.0", "1234.50", "0.0", "12345678", "-12345", "1e3", "12.5e3", '"1234"'])
+def test_an_id_that_is_a_number_stays_as_whole_as_it_was(number: str) -> None:
+    document = dump(base(ReserveNow)).replace(b'"reservation_id":1', f'"reservation_id":{number}'.encode())
+    assert number.encode() in document
+    for key in (b"1", b"2", b"3"):
+        assert places(Redactor(key).document(document), ReserveNow) == places(document, ReserveNow)
 
 
 BROKEN: dict[str, bytes] = {

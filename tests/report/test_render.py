@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib.metadata import version
 
 import pytest
 
@@ -14,14 +16,14 @@ from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_te
 from report.support import HOSTILE, finding, hostile
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
-ALLOWED = {"html", "head", "meta", "title", "body", "h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "b",
-           "code", "ul", "li"}  # fmt: skip
+ALLOWED = {"html", "head", "meta", "title", "style", "body", "section", "h1", "h2", "p", "table", "thead", "tbody",
+           "tr", "th", "td", "b", "a", "br", "span", "code", "ul", "li"}  # fmt: skip
+SPECIFICATION = "https://github.com/ocpi/ocpi/blob/release-2.1.1-bugfixes/"
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 class Page(HTMLParser):
     """Reads a page, and fails on a tag that is not closed, not known or not ours."""
-
-    tags = ALLOWED
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -38,7 +40,7 @@ class Page(HTMLParser):
         self.declarations.append(decl)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in self.tags
+        assert tag in ALLOWED
         self.attributes += [(name, value or "") for name, value in attrs]
         if tag == "tr":
             self.rows.append([])
@@ -62,7 +64,8 @@ class Page(HTMLParser):
 
 
 def simple() -> PartnerReport:
-    report = PartnerReport()
+    report = PartnerReport(party="NL-TNM")
+    report.read("a.json")
     document = json.dumps({"id": "1", "name": "x" * 300}).encode()
     report.add("a.json", Location, check(document, Location), document)
     return report
@@ -75,23 +78,48 @@ def shown(text: str) -> str:
 
 def test_the_page_has_a_row_per_rule() -> None:
     report = simple()
-    page = Page(to_html(report, title="NL-TNM"))
+    page = Page(to_html(report, title="Report", at=NOON))
     assert page.declarations == ["DOCTYPE html"]
-    assert page.rows[0] == ["severity", "count", "rule", "first at", "sample", "clause"]
-    assert [row[:4] for row in page.rows[1:]] == [
-        [each.severity.value, str(each.count), each.rule, each.pointer] for each in report.rules
+    count = len(report.rules)
+    assert page.rows[0] == ["severity", "rule", "count"]
+    assert page.rows[1 : count + 1] == [
+        [each.severity.value, f"{each.rule}{each.sentence}", str(each.count)] for each in report.rules
     ]
-    assert page.texts.count("NL-TNM") == 2
+    assert page.texts.count("Report: NL-TNM") == 2
+    assert f"2024-05-01T12:00:00Z, ocpi-emsp {version('ocpi-emsp')}" in page.texts
+    assert "a.json" in page.texts
+
+
+def test_the_page_links_rules_and_clauses() -> None:
+    report = simple()
+    attributes = Page(to_html(report)).attributes
+    links = {value for name, value in attributes if name == "href"}
+    assert {f"#{each.rule}" for each in report.rules} == {each for each in links if each.startswith("#")}
+    assert {value for name, value in attributes if name == "id"} == {each.rule for each in report.rules}
+    assert f"{SPECIFICATION}mod_locations.md#31-location-object" in links
+
+
+def test_the_page_has_several_samples_of_a_rule() -> None:
+    report = PartnerReport()
+    for number, text in enumerate(["x" * 300, "y" * 300, "x" * 300, "z" * 300]):
+        report.add(f"{number}.json", Location, [finding(pointer="/name")], {"name": text})
+    found = [row for row in Page(to_html(report)).rows if row[0].startswith("/name")]
+    assert [row[0] for row in found] == ["/name0.json", "/name1.json", "/name3.json"]
+    assert [row[1][:2] for row in found] == ['"x', '"y', '"z']
+
+
+def test_no_table_is_wider_than_a_telephone() -> None:
+    assert max(len(row) for row in Page(to_html(hostile())).rows) <= 4
 
 
 @pytest.mark.parametrize("make", [simple, hostile, PartnerReport])
 def test_the_page_needs_and_runs_nothing(make: Callable[[], PartnerReport]) -> None:
     page = Page(to_html(make()))
     names = {name for name, _ in page.attributes}
-    assert names <= {"style", "lang", "charset", "name", "content", "http-equiv", "border", "cellpadding",
-                     "cellspacing", "scope"}  # fmt: skip
-    for _, value in page.attributes:
-        assert not re.search(r"https?:|//|url\(|@import|javascript:", value)
+    assert names <= {"style", "lang", "charset", "name", "content", "http-equiv", "scope", "href", "id"}
+    for name, value in page.attributes:
+        rest = value.removeprefix(SPECIFICATION) if name == "href" else value
+        assert not re.search(r"https?:|//|url\(|@import|javascript:", rest)
 
 
 def test_a_page_shows_hostile_values_as_text() -> None:
@@ -165,7 +193,8 @@ def test_json_is_what_the_report_says() -> None:
         assert json.loads(text) == report.as_json()
     (rule,) = (each for each in simple().as_json()["rules"] if each["rule"] == "string.length")
     assert set(rule) == {"rule", "severity", "count", "clause", "sentence", "kind", "pointer", "source", "sample",
-                         "first_seen", "last_seen", "places", "elsewhere"}  # fmt: skip
+                         "samples", "first_seen", "last_seen", "places", "elsewhere"}  # fmt: skip
+    assert rule["samples"] == [{"source": "a.json", "pointer": "/name", "sample": rule["sample"]}]
     assert set(rule["places"][0]) == {"kind", "pointer", "clause", "count"}
 
 

@@ -66,7 +66,8 @@ def _sink(arguments: Arguments, inputs: Inputs) -> Sink:
     if always and arguments.report is False:
         raise Usage(f"--format {arguments.format} is a report: it cannot list the findings one by one")
     if always or arguments.report or (arguments.report is None and inputs.several):
-        return ReportSink(arguments.format, PartnerReport(_POLICIES[arguments.policy]().refuses))
+        party = None if arguments.party is None else str(arguments.party)
+        return ReportSink(arguments.format, PartnerReport(_POLICIES[arguments.policy]().refuses, party=party))
     return JsonSink() if arguments.format == "json" else TextSink()
 
 

@@ -119,6 +119,9 @@ class ReportSink(Sink):
         source = f"{file}: {part.place}" if part.place else file
         self.report.add(source, kind, report, part.document, part.at, below=part.pointer)
 
+    def checked(self, file: str, kind: str | None, ok: bool) -> None:  # noqa: ARG002 # the documents were added
+        self.report.read(file)
+
     def close(self) -> None:
         match self._form:
             case "json":

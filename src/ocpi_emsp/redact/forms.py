@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import TIMESTAMP, time_zones
 from ocpi_emsp.redact.words import WORDS
 
 _LONGEST_NUMBER: Final = 1000
+_WHOLE: Final = re.compile(r"[0-9]+(\.0+)", re.ASCII)
 _SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
 _OWNED: Final = re.compile(r"(?P<country>[A-Z]{2})([*-])(?P<party>[A-Z0-9]{3})\2(?=\S*[0-9])\S+", re.ASCII)
 _EVSE_MARK: Final = re.compile(r"[A-Z]{2}[*-]?[A-Z0-9]{3}[*-]?(E)", re.ASCII | re.IGNORECASE)
@@ -30,6 +31,8 @@ def fixed(text: str) -> set[int]:
     places = set[int]()
     if found := _SCHEME.match(text):
         places |= set(range(found.end()))
+    if found := _WHOLE.fullmatch(text):
+        places |= set(range(*found.span(1)))
     if EVSE_ID.fullmatch(text) and (found := _EVSE_MARK.match(text)):
         places.add(found.start(1))
     if EMA_ID.fullmatch(text):
@@ -57,6 +60,7 @@ def traits(text: str) -> tuple[Any, ...]:
         EMA_ID.fullmatch(text) is not None,
         TIMESTAMP.fullmatch(text.strip()) is not None,
         is_number(text),
+        _WHOLE.fullmatch(text) is not None,
         text in time_zones(),
     )
 

@@ -2,7 +2,7 @@
 
 Rules of this package:
 - it counts and renders, it reads no files: the caller adds the findings of documents, and any number of documents takes
-  the memory of one sample per rule;
+  the memory of a few samples per rule;
 - what came from outside is escaped by every renderer, secrets never get into a report.
 
 >>> from ocpi_emsp import Location, check
@@ -20,7 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount
+from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount, RuleSample
 from ocpi_emsp.report.partial import check_partial
 from ocpi_emsp.report.render_html import to_html
 from ocpi_emsp.report.render_json import to_json
@@ -41,6 +41,7 @@ __all__ = [
     "PartnerReport",
     "PlaceCount",
     "RuleCount",
+    "RuleSample",
     "audits_to_html",
     "audits_to_markdown",
     "audits_to_text",

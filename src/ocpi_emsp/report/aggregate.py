@@ -1,7 +1,8 @@
 """Findings of any number of documents, added up by rule.
 
 Rules of this module:
-- one sample per rule, the first one, so memory is bounded by the number of rules; texts from outside are cut;
+- a few samples per rule, of its first findings, each of another place or value, so memory is bounded by the number of
+  rules; texts from outside are cut;
 - a rule's places are pointers without the indices of lists (``/evses/*/status``), of one kind of object, the first
   ``MAX_PLACES`` of them with a count each; hits at other places are counted together;
 - ``severity`` is the worst that was seen, since a policy, or an envelope around good data, may soften a finding.
@@ -16,14 +17,20 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from ocpi_emsp.check import RULES
 from ocpi_emsp.findings import Finding, Severity
-from ocpi_emsp.report.samples import cut, sample_at
+from ocpi_emsp.report.samples import Quoted, cut
 
 MAX_PLACES = 10
 """Places that are counted one by one for a rule: what a mail can name."""
+MAX_SAMPLES = 5
+"""Samples of a rule: what a partner needs to recognize what happened."""
+MAX_FILES = 20
+"""Names of files that a report lists."""
+_LOOKED_AT = 50
+"""Findings of a rule that are looked at for samples."""
 MAX_TEXT = 200
 """Characters of a pointer or a source: one is for people to find the place, not to repeat a hostile name."""
 UNREADABLE = "(unreadable)"
@@ -45,6 +52,22 @@ class PlaceCount:
     def as_json(self) -> dict[str, Any]:
         """As a member of the JSON report."""
         return {"kind": self.kind, "pointer": self.pointer, "clause": self.clause, "count": self.count}
+
+
+@frozen
+class RuleSample:
+    """A value that broke a rule."""
+
+    source: str
+    """A file, with the line or entry."""
+    pointer: str
+    """In its source."""
+    sample: str | None
+    """The value at the pointer, shortened; None if it is missing, or the document is unknown."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As a member of the JSON report."""
+        return {"source": self.source, "pointer": self.pointer, "sample": self.sample}
 
 
 @define(kw_only=True)
@@ -70,7 +93,10 @@ class RuleCount:
     last_seen: datetime | None = None
     elsewhere: int = 0
     """Hits beyond the places that are counted one by one."""
+    samples: list[RuleSample] = field(factory=list, init=False)
+    """Up to ``MAX_SAMPLES`` of different places or values, the first finding's first."""
     _places: dict[tuple[str, str], PlaceCount] = field(factory=dict, init=False, repr=False)
+    _sampled: set[tuple[str, str | None]] = field(factory=set, init=False, repr=False)
 
     @property
     def places(self) -> list[PlaceCount]:
@@ -91,6 +117,15 @@ class RuleCount:
             self.first_seen = min(self.first_seen or at, at)
             self.last_seen = max(self.last_seen or at, at)
 
+    def quote(self, source: str, pointer: str, place: str, quoted: Quoted, below: str) -> None:
+        """Store the value at a pointer as a sample, unless there is one like it, or there are enough."""
+        if len(self.samples) == MAX_SAMPLES or self.count > _LOOKED_AT:
+            return
+        sample = quoted.at(pointer)
+        if (place, sample) not in self._sampled:
+            self._sampled.add((place, sample))
+            self.samples.append(RuleSample(cut(source, MAX_TEXT), cut(below + pointer, MAX_TEXT), sample))
+
     def as_json(self) -> dict[str, Any]:
         """As a member of the JSON report."""
         return {
@@ -103,6 +138,7 @@ class RuleCount:
             "pointer": self.pointer,
             "source": self.source,
             "sample": self.sample,
+            "samples": [each.as_json() for each in self.samples],
             "first_seen": moment(self.first_seen),
             "last_seen": moment(self.last_seen),
             "places": [place.as_json() for place in self.places],
@@ -112,9 +148,17 @@ class RuleCount:
 
 @define
 class PartnerReport:
-    """The deviations of a partner's documents, by rule. ``refuses`` is the severity from which one is rejected."""
+    """The deviations of a partner's documents, by rule. ``refuses`` is the severity from which one is rejected.
+
+    ``party`` is who sent the documents, such as NL-TNM, for people.
+    """
 
     refuses: Severity = Severity.ERROR
+    party: str | None = field(default=None, kw_only=True)
+    files: list[str] = field(factory=list, init=False)
+    """The names of the first ``MAX_FILES`` files that were read."""
+    more_files: int = field(default=0, init=False)
+    """The number of files beyond those listed."""
     documents: Counter[str] = field(factory=Counter, init=False)
     """The number of documents by kind."""
     accepted: int = field(default=0, init=False)
@@ -137,22 +181,24 @@ class PartnerReport:
         accepted: bool | None = None,
         more: int | None = None,
     ) -> None:
-        """Add the findings of one document; only a short sample of each new rule's first finding is stored.
+        """Add the findings of one document; only short samples of a rule's first findings are stored.
 
         ``document`` is what the findings' pointers lead into (bytes, str or parsed JSON), ``below`` the pointer of the
         document in its source, ``at`` when it was received (aware). ``accepted`` defaults to what follows from
         ``refuses``; ``more`` is that of a :class:`~ocpi_emsp.findings.Report`.
         """
         name = kind if isinstance(kind, str) else kind.__name__ if kind is not None else UNREADABLE
-        worst = -1
+        worst, quoted = -1, Quoted(document, name)
         for finding in findings:
             worst = max(worst, finding.severity.rank)
             count = self._rules.get(finding.rule)
             if count is None:
-                count = self._rules[finding.rule] = _first(source, name, finding, document, below)
+                count = self._rules[finding.rule] = _first(source, name, finding, quoted, below)
             elif finding.severity.rank > count.severity.rank:
                 count.severity = finding.severity
-            count.hit(name, _place(finding.pointer), finding.clause, at)
+            place = _place(finding.pointer)
+            count.hit(name, place, finding.clause, at)
+            count.quote(source, finding.pointer, place, quoted, below)
         self.more += (getattr(findings, "more", 0) if more is None else more) or 0
         self.documents[name] += 1
         if worst < self.refuses.rank if accepted is None else accepted:
@@ -161,6 +207,13 @@ class PartnerReport:
             self.refused += 1
         if at is not None:
             self.first_seen, self.last_seen = min(self.first_seen or at, at), max(self.last_seen or at, at)
+
+    def read(self, file: str) -> None:
+        """Name a file that documents were read from."""
+        if len(self.files) < MAX_FILES:
+            self.files.append(cut(file, MAX_TEXT))
+        else:
+            self.more_files += 1
 
     @property
     def rules(self) -> list[RuleCount]:
@@ -179,6 +232,8 @@ class PartnerReport:
     def as_json(self) -> dict[str, Any]:
         """Return the report as a JSON document; timestamps as ISO 8601 texts."""
         return {
+            "party": self.party,
+            "files": {"first": self.files, "total": len(self.files) + self.more_files},
             "documents": {
                 "total": self.total,
                 "accepted": self.accepted,
@@ -200,7 +255,7 @@ def moment(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _first(source: str, kind: str, finding: Finding, document: Any, below: str) -> RuleCount:
+def _first(source: str, kind: str, finding: Finding, quoted: Quoted, below: str) -> RuleCount:
     rule = RULES.get(finding.rule)
     return RuleCount(
         rule=finding.rule,
@@ -210,7 +265,7 @@ def _first(source: str, kind: str, finding: Finding, document: Any, below: str) 
         kind=kind,
         pointer=cut(below + finding.pointer, MAX_TEXT),
         source=cut(source, MAX_TEXT),
-        sample=None if document is None else sample_at(document, finding.pointer, kind),
+        sample=quoted.at(finding.pointer),
     )
 
 

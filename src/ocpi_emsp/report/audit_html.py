@@ -1,50 +1,24 @@
 """Audits as one HTML page that can be mailed to a CPO: no script, no image, no font.
 
-Rules of this module:
-- the styles that matter stand at their element, so that the page survives being pasted into a mail; the sheet in the
-  head only breaks pages in print;
-- no table has more than four columns, and a word that is too long for one is broken, so that a screen of 400 px shows
-  the page whole;
-- what came from outside is escaped; a policy in the head forbids a browser to load or run anything all the same; links
-  lead to the specification alone.
+Rules of this module: those of html_parts.py; what came from outside is escaped.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing import CHOICES, Audit, Line, Quote, Readings, Verdict
 from ocpi_emsp.pricing.currencies import minor_digits
 from ocpi_emsp.report import audit_words as words
-from ocpi_emsp.report.audit_clauses import LINE_CLAUSE, clause_of, url_of
+from ocpi_emsp.report.audit_clauses import LINE_CLAUSE, clause_of
 from ocpi_emsp.report.audits import MAX_LINES, AuditTally, ListedAudit
 from ocpi_emsp.report.escapes import in_html
+from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, head, link, table
 from ocpi_emsp.report.samples import cut
 
 _MAX_TEXT = 400
-_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>@media print {{ section, tr {{ break-inside: avoid }} h2 {{ break-after: avoid }} }}</style>
-</head>
-<body style="font-family: sans-serif; font-size: 14px; line-height: 1.4; color: #222; background: #fff; \
-margin: 12px; max-width: 60em; overflow-wrap: anywhere">
-"""
-_TAIL = "</body>\n</html>\n"
-_TABLE = '<table style="border-collapse: collapse; width: 100%; font-size: 13px; overflow-wrap: break-word">'
-_TAG = re.compile("<[^>]*>")
-_LONG = re.compile(r"[^\s<>]{19}")
-"""A word that a column of a telephone does not hold: its cell may break it, and no other word is broken."""
-_CELL = "text-align: left; vertical-align: top; border: 1px solid #ccc; padding: 3px 5px"
-_NUMBER = _CELL.replace("left", "right", 1)
 _COLOURS = {Verdict.WRONG: "#b00020", Verdict.UNDECIDABLE: "#8a5a00", Verdict.RIGHT: "#1b6e2d"}
-_SMALL = "color: #555; font-size: 12px"
 
 
 def audits_to_html(tally: AuditTally, *, title: str = words.TITLE) -> str:
@@ -59,13 +33,13 @@ def quote_to_html(quote: Quote) -> str:
 
 def _page(tally: AuditTally, title: str) -> Iterator[str]:
     listed = tally.worst
-    yield _HEAD.format(title=_text(title))
+    yield head(_text(title))
     yield f"<h1>{_text(title)}</h1>\n<p>{_text(words.summary(tally)[0])}.</p>\n<p>{words.INTRODUCTION}</p>\n"
     if tally.currencies:
         yield from _sums(tally)
     if listed:
         yield "<h2>CDRs, the worst first</h2>\n"
-        yield from _table(("verdict", "CDR", "claimed, expected", "difference"), map(_row, listed))
+        yield from table(("verdict", "CDR", "claimed, expected", "difference"), map(_row, listed))
     if tally.not_listed:
         yield f"<p>{counted(tally.not_listed, 'more CDR')} not listed.</p>\n"
     if tally.failed:
@@ -75,7 +49,7 @@ def _page(tally: AuditTally, title: str) -> Iterator[str]:
         yield from _details(each)
     if detailed:
         yield from _read(detailed[0].audit.readings)
-    yield _TAIL
+    yield TAIL
 
 
 def _sums(tally: AuditTally) -> Iterator[str]:
@@ -96,7 +70,7 @@ def _failures(tally: AuditTally) -> Iterator[str]:
 
 def _row(listed: ListedAudit) -> Sequence[str]:
     audit = listed.audit
-    source = f'<br><span style="{_SMALL}">{_text(listed.source)}</span>' if listed.source else ""
+    source = f'<br><span style="{SMALL}">{_text(listed.source)}</span>' if listed.source else ""
     claimed = words.amount(audit.claimed, words.digits_of(audit))
     known = words.expected(audit) or "not known"
     return (
@@ -111,21 +85,6 @@ def _verdict(verdict: Verdict) -> str:
     return f'<b style="color: {_COLOURS[verdict]}">{verdict}</b>'
 
 
-def _table(columns: Sequence[str], rows: Iterator[Sequence[str]], last: str = _NUMBER) -> Iterator[str]:
-    """A table of cells that are HTML; ``last`` is the style of the last column, which has numbers."""
-    yield f"{_TABLE}\n<thead><tr>"
-    yield from (f'<th scope="col" style="{_CELL}; background: #f2f2f2">{name}</th>' for name in columns)
-    yield "</tr></thead>\n<tbody>\n"
-    for *cells, number in rows:
-        yield f"<tr>{''.join(_cell(cell, _CELL) for cell in cells)}{_cell(number, last)}</tr>\n"
-    yield "</tbody>\n</table>\n"
-
-
-def _cell(content: str, style: str) -> str:
-    breaks = "; overflow-wrap: anywhere" if _LONG.search(_TAG.sub(" ", content)) else ""
-    return f'<td style="{style}{breaks}">{content}</td>'
-
-
 def _details(listed: ListedAudit) -> Iterator[str]:
     audit = listed.audit
     yield f"<section>\n<h2>{_verdict(audit.verdict)}: CDR {_text(audit.cdr)}</h2>\n"
@@ -137,7 +96,7 @@ def _details(listed: ListedAudit) -> Iterator[str]:
 
 def _bill(lines: Sequence[Line], digits: int, more: int) -> Iterator[str]:
     if lines:
-        yield from _table(("what", "volume, price", "cost"), (_line(each, digits) for each in lines[:MAX_LINES]))
+        yield from table(("what", "volume, price", "cost"), (_line(each, digits) for each in lines[:MAX_LINES]))
     if more > 0:
         yield f"<p>{counted(more, 'more line')} not listed.</p>\n"
 
@@ -145,7 +104,7 @@ def _bill(lines: Sequence[Line], digits: int, more: int) -> Iterator[str]:
 def _line(line: Line, digits: int) -> Sequence[str]:
     about = f"{words.moment(line.start)} to {words.moment(line.end)}, {words.place(line)}: {line.why}"
     return (
-        f'{_text(line.dimension)}<br><span style="{_SMALL}">{_text(about)}</span>',
+        f'{_text(line.dimension)}<br><span style="{SMALL}">{_text(about)}</span>',
         f"{_text(words.billed(line))}<br>{_text(words.price(line))}",
         _text(words.cost(line, digits)),
     )
@@ -162,9 +121,7 @@ def _notes(audit: Audit) -> Iterator[str]:
 
 def _link(clause: str) -> str:
     """A link to a clause, in brackets."""
-    if not clause:
-        return ""
-    return f' (<a href="{in_html(url_of(clause))}" style="overflow-wrap: anywhere">{in_html(clause)}</a>)'
+    return f" ({link(clause)})" if clause else ""
 
 
 def _read(readings: Readings) -> Iterator[str]:
@@ -173,7 +130,7 @@ def _read(readings: Readings) -> Iterator[str]:
     yield "<p>Where OCPI 2.1.1 leaves a question open, the amounts above follow these readings.</p>\n"
     values = readings.as_json()
     rows = ((_text(words.READING_QUESTIONS.get(name, "")), name, _text(_value(name, values[name]))) for name in values)
-    yield from _table(("question", "reading", "value"), rows, last=_CELL)
+    yield from table(("question", "reading", "value"), rows, last=CELL)
     yield "</section>\n"
 
 
@@ -185,7 +142,7 @@ def _value(name: str, value: str | None) -> str:
 
 def _quote_page(quote: Quote) -> Iterator[str]:
     title = _text(f"Tariff {quote.tariff_id}: {words.quoted(quote)}")
-    yield _HEAD.format(title=title)
+    yield head(title)
     yield f"<h1>{title}</h1>\n"
     yield from _bill(quote.lines, minor_digits(quote.currency), len(quote.lines) - MAX_LINES)
     yield "<ul>\n"
@@ -193,7 +150,7 @@ def _quote_page(quote: Quote) -> Iterator[str]:
     yield from (f"<li>Assumed: {_text(each)}</li>\n" for each in quote.assumptions)
     yield "</ul>\n"
     yield from _read(quote.readings)
-    yield _TAIL
+    yield TAIL
 
 
 def _text(text: str) -> str:

@@ -1,85 +1,83 @@
-"""The report as one HTML page that needs nothing else: no script, no link, no image, no font.
+"""The report as one HTML page that can be mailed to a partner: no script, no image, no font (html_parts.py).
 
-Rules of this module:
-- every style stands at its element, so that the page survives being pasted into a mail;
-- what came from outside is escaped; a policy in the head forbids a browser to load or run anything all the same.
+Rules of this module: what came from outside is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 
-from ocpi_emsp.findings import Severity
+from ocpi_emsp.findings import Severity, counted
 from ocpi_emsp.report import words
-from ocpi_emsp.report.aggregate import PartnerReport, RuleCount
+from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, RuleSample, moment
 from ocpi_emsp.report.escapes import in_html
+from ocpi_emsp.report.html_parts import CELL, SMALL, TAIL, code, head, link, table
 
-_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-</head>
-<body style="font-family: sans-serif; font-size: 14px; color: #222; background: #fff; margin: 16px">
-"""
-_TAIL = "</body>\n</html>\n"
-_TABLE = '<table border="1" cellpadding="4" cellspacing="0" style="border-collapse: collapse; border-color: #ccc">'
-_CELL = "text-align: left; vertical-align: top; border: 1px solid #ccc; padding: 4px 8px"
-_CODE = "font-family: monospace; overflow-wrap: anywhere"
+_ID = re.compile(r"[a-z0-9_.]+")
+"""A rule of ours, which is the anchor of its section."""
 _COLOURS = {Severity.ERROR: "#b00020", Severity.WARNING: "#8a5a00", Severity.NOTE: "#345"}
-_COLUMNS = ("severity", "count", "rule", "first at", "sample", "clause")
 
 
-def to_html(report: PartnerReport, *, title: str = words.TITLE) -> str:
-    """Return the report as an HTML page, to be written in UTF-8."""
-    return "".join(_page(report, title))
+def to_html(report: PartnerReport, *, title: str = words.TITLE, at: datetime | None = None) -> str:
+    """Return the report as an HTML page, to be written in UTF-8; ``at`` is its date (default: the current time)."""
+    return "".join(_page(report, title, at or datetime.now(UTC)))
 
 
-def _page(report: PartnerReport, title: str) -> Iterator[str]:
-    yield _HEAD.format(title=in_html(title))
-    yield f"<h1>{in_html(title)}</h1>\n"
+def _page(report: PartnerReport, title: str, at: datetime) -> Iterator[str]:
+    named = f"{title}: {report.party}" if report.party else title
+    yield head(in_html(named))
+    yield f"<h1>{in_html(named)}</h1>\n"
+    yield f'<p style="{SMALL}">{moment(at)}, ocpi-emsp {in_html(version("ocpi-emsp"))}</p>\n'
     yield from (f"<p>{in_html(line)}</p>\n" for line in words.summary(report))
     if report.rules:
-        yield f"{_TABLE}\n<thead><tr>"
-        yield from (f'<th scope="col" style="{_CELL}; background: #f2f2f2">{name}</th>' for name in _COLUMNS)
-        yield "</tr></thead>\n<tbody>\n"
-        yield from map(_row, report.rules)
-        yield "</tbody>\n</table>\n"
+        yield from table(("severity", "rule", "count"), map(_row, report.rules))
         for each in report.rules:
             yield from _details(each)
     else:
         yield f"<p>{words.NOTHING}</p>\n"
-    yield _TAIL
+    yield from _files(report)
+    yield TAIL
 
 
-def _row(each: RuleCount) -> str:
-    severity = f'<b style="color: {_COLOURS[each.severity]}">{each.severity}</b>'
-    cells = (
-        severity,
-        str(each.count),
-        _code(each.rule),
-        _code(words.pointer(each.pointer)),
-        "(none)" if each.sample is None else _code(each.sample),
-        _code(each.clause),
-    )
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>\n"
+def _files(report: PartnerReport) -> Iterator[str]:
+    if not report.files:
+        return
+    yield "<section>\n<h2>Files</h2>\n<ul>\n"
+    yield from (f"<li>{code(each)}</li>\n" for each in report.files)
+    if report.more_files:
+        yield f"<li>and {counted(report.more_files, 'more file')}</li>\n"
+    yield "</ul>\n</section>\n"
+
+
+def _row(each: RuleCount) -> Sequence[str]:
+    rule = code(each.rule)
+    linked = f'<a href="#{each.rule}">{rule}</a>' if _ID.fullmatch(each.rule) else rule
+    sentence = f'<br><span style="{SMALL}">{in_html(each.sentence)}</span>' if each.sentence else ""
+    return _severity(each.severity), f"{linked}{sentence}", str(each.count)
+
+
+def _severity(severity: Severity) -> str:
+    return f'<b style="color: {_COLOURS[severity]}">{severity}</b>'
 
 
 def _details(each: RuleCount) -> Iterator[str]:
-    yield f"<h2>{_code(each.rule)}</h2>\n"
-    yield f"<p>{in_html(each.sentence)} ({each.severity}, {_code(each.clause)})</p>\n<ul>\n"
-    yield f"<li>first in {_code(each.source)}</li>\n"
-    if words.seen(each):
-        yield f"<li>seen {in_html(words.seen(each))}</li>\n"
+    anchor = f' id="{each.rule}"' if _ID.fullmatch(each.rule) else ""
+    yield f"<section{anchor}>\n<h2>{code(each.rule)}</h2>\n"
+    seen = f" Seen {in_html(words.seen(each))}." if words.seen(each) else ""
+    yield f"<p>{_severity(each.severity)}: {in_html(each.sentence)} ({link(each.clause)}){seen}</p>\n<ul>\n"
     for place in each.places:
-        clause = "" if place.clause == each.clause else f" ({_code(place.clause)})"
-        yield f"<li>{place.count} &times; {in_html(place.kind)} {_code(words.pointer(place.pointer))}{clause}</li>\n"
+        clause = "" if place.clause == each.clause else f" ({link(place.clause)})"
+        yield f"<li>{place.count} &times; {in_html(place.kind)} {code(words.pointer(place.pointer))}{clause}</li>\n"
     if each.elsewhere:
         yield f"<li>{each.elsewhere} &times; elsewhere</li>\n"
     yield "</ul>\n"
+    yield from table(("found in", "value"), map(_sample, each.samples), last=CELL)
+    yield "</section>\n"
 
 
-def _code(text: str) -> str:
-    return f'<code style="{_CODE}">{in_html(text)}</code>'
+def _sample(each: RuleSample) -> Sequence[str]:
+    value = "(none)" if each.sample is None else code(each.sample)
+    return f'{code(words.pointer(each.pointer))}<br><span style="{SMALL}">{in_html(each.source)}</span>', value

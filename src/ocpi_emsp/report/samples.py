@@ -11,6 +11,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from attrs import define, field
+
 from ocpi_emsp.codec import untyped
 from ocpi_emsp.errors import InvalidObject, NotJson
 
@@ -23,15 +25,35 @@ _MISSING = object()
 
 def sample_at(document: Any, pointer: str, kind: str) -> str | None:
     """The value at an RFC 6901 pointer of ``document`` (bytes, str or parsed JSON) in short; None if none is."""
-    if kind == "Credentials" and pointer == "/token":
-        return HIDDEN
-    if isinstance(document, bytes | bytearray | memoryview | str):
+    return Quoted(document, kind).at(pointer)
+
+
+@define
+class Quoted:
+    """A document of this kind (bytes, str or parsed JSON; None: not known), parsed when it is first quoted."""
+
+    _document: Any
+    _kind: str
+    _parsed: Any = field(default=_MISSING, init=False)
+
+    def at(self, pointer: str) -> str | None:
+        """The value at an RFC 6901 pointer in short; None if none is."""
+        if self._document is None:
+            return None
+        if self._kind == "Credentials" and pointer == "/token":
+            return HIDDEN
         try:
-            document = untyped(bytes(document) if not isinstance(document, str) else document)
+            value = _resolved(self._whole(), pointer)
         except (InvalidObject, NotJson):
-            return HIDDEN if kind == "Credentials" else _raw(document)
-    value = _resolved(document, pointer)
-    return None if value is _MISSING else shortened(value)
+            return HIDDEN if self._kind == "Credentials" else _raw(self._document)
+        return None if value is _MISSING else shortened(value)
+
+    def _whole(self) -> Any:
+        if self._parsed is _MISSING:
+            data = self._document
+            is_text = isinstance(data, bytes | bytearray | memoryview | str)
+            self._parsed = untyped(data if isinstance(data, str) else bytes(data)) if is_text else data
+        return self._parsed
 
 
 def shortened(value: Any) -> str:

@@ -30,6 +30,7 @@ check = command(
         "several files, markdown and html)",
     ),
     option("--limit", "findings of one document", type=o.at_least_one, default=1000),
+    option("--party", "who sent them, such as NL-TNM: a report names it", type=o.party),
     o.output,
     _REPORTS,
     epilog="In a folder, *.json, *.jsonl, *.ndjson and *.har are read at any depth; other files are named at the "

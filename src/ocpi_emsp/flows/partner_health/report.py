@@ -43,7 +43,7 @@ _OBJECTS = {
 
 async def partner_report(context: Context, country_code: str, party_id: str) -> PartnerReport:
     """What deviates in a party's objects and in what was refused, rule by rule."""
-    report = PartnerReport()
+    report = PartnerReport(party=f"{country_code}-{party_id}")
     for kind in _KINDS:
         async for record in every(reader(context, kind, (country_code, party_id)), _PAGE):
             _add(report, record, context)
