@@ -56,7 +56,7 @@ class StandIns:
         return self._stepped(text, _moved(text)) if self._parties else text
 
     def host(self, text: str) -> str:
-        """A host of the same length that no one can own (RFC 2606), where the length allows it."""
+        """A host of the same length below a reserved name (RFC 2606), where the length allows it."""
         ending = ".example" if len(text) >= 10 else ".test" if len(text) >= 6 else ""
         letters = self._stepped("h" * len(text), _moved("h" * len(text)), salt=text.lower().encode())
         return letters[: len(text) - len(ending)] + ending

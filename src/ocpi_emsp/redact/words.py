@@ -1,4 +1,4 @@
-"""Words that identify nobody, since they are everybody's: those of the specification and of its neighbours."""
+"""Words that identify nothing: those of OCPI 2.1.1 and 2.2.1, of OCPP, of JSON, image types, parts of URLs."""
 
 from __future__ import annotations
 
