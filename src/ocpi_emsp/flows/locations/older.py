@@ -16,6 +16,7 @@ from ocpi_emsp.models import Connector, Evse
 from ocpi_emsp.ports import Kind, Record
 
 _NULL = msgspec.Raw(b"null")
+_OLDER = "evse.older"
 
 
 def name_older(incoming: Incoming, received: Record, stands: Record, pointer: str = "") -> None:
@@ -27,7 +28,8 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
     is_older = EARLIEST < said_at(received.document) < said_at(stands.document)
     # The same bytes say the same: a status that goes back is the usual reason to be here.
     later, is_same = ({}, True) if bytes(said) == bytes(kept) else _compare(said, kept, is_older=is_older)
-    if is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE)):
+    is_named = is_older and not (is_same and same_content(join(before), join(after), Kind.EVSE))
+    if is_named and not counts_older(incoming):
         note_older(incoming, received.key.id, said_at(stands.document), pointer)
     for each, (stored, is_listed) in later.items():
         stood = f"connector {shown(each)} of EVSE {shown(received.key.id)} was last updated"
@@ -36,12 +38,16 @@ def name_older(incoming: Incoming, received: Record, stands: Record, pointer: st
         incoming.note(f"{pointer}/connectors", "connector.older", message, Connector.clause, counts=True)
 
 
+def counts_older(incoming: Incoming) -> bool:
+    """Count an EVSE that is older than stored, where no words for it are read; False where it is to be named."""
+    return incoming.counts_only(_OLDER, Evse.clause)
+
+
 def note_older(incoming: Incoming, uid: str, said: datetime, pointer: str) -> None:
     """Name an EVSE that is older than what was ``said`` of it."""
-    if not incoming.counts_only("evse.older", Evse.clause):
-        stood = f"EVSE {shown(uid)} was last updated {wire_time(said)}"
-        message = f"{stood}, the received one is older; only what is newer in it is stored"
-        incoming.note(f"{pointer}/last_updated", "evse.older", message, Evse.clause, counts=True)
+    stood = f"EVSE {shown(uid)} was last updated {wire_time(said)}"
+    message = f"{stood}, the received one is older; only what is newer in it is stored"
+    incoming.note(f"{pointer}/last_updated", _OLDER, message, Evse.clause, counts=True)
 
 
 def _compare(

@@ -29,7 +29,7 @@ from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
-from ocpi_emsp.flows.inbound.twins import EVSES, name_connectors, repeated_places, store_beside
+from ocpi_emsp.flows.inbound.twins import EVSES, has_twins, name_connectors, repeated_places, store_beside
 from ocpi_emsp.flows.inbound.upsert import differs, in_order, is_older, is_undated, older, onward, require_size
 from ocpi_emsp.flows.locations.connectors import (
     follows,
@@ -40,7 +40,7 @@ from ocpi_emsp.flows.locations.connectors import (
     undated_connectors,
 )
 from ocpi_emsp.flows.locations.dated import dated_evse
-from ocpi_emsp.flows.locations.older import name_older, note_older
+from ocpi_emsp.flows.locations.older import counts_older, name_older, note_older
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.flows.locations.room import require_room_for_evse, room_for_location
 from ocpi_emsp.models import Connector, Evse, Location, Status
@@ -286,8 +286,9 @@ class _Evses:
             return False
         if not EARLIEST < received.last_updated < min(seen.said, old.last_updated):
             return False
-        name_connectors(self.incoming, received.view, f"/evses/{place}")
-        if not seen.is_same:
+        if has_twins(received.view):
+            name_connectors(self.incoming, received.view, f"/evses/{place}")
+        if not seen.is_same and not counts_older(self.incoming):
             note_older(self.incoming, received.key.id, seen.said, f"/evses/{place}")
         return True
 

@@ -213,6 +213,8 @@ class EvseStatements:
     """PostgreSQL: an EVSE behind its location; both are locked, and both as they are once they are."""
     rewrite: Prepared
     """PostgreSQL: an EVSE rewritten, and its location touched (``location_...``)."""
+    rewrite_both: Prepared
+    """PostgreSQL: an EVSE and its location (``location_...``) rewritten."""
 
 
 def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
@@ -233,11 +235,14 @@ def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
         .with_for_update()
     )
     touch = rewrite_of(locations, BESIDE_THE_DOCUMENT, "location_").cte("touched")
+    rewrite = rewrite_of(locations, _changing(locations, key_columns(Kind.LOCATION)), "location_").cte("rewritten")
+    evse = rewrite_of(evses, _changing(evses, key_columns(Kind.EVSE)))
     return EvseStatements(
         families=Several(families, evses.c.location_id, dialect),
         families_locked=Several(families.with_for_update(), evses.c.location_id, dialect),
         with_location=Prepared(with_location, dialect),
-        rewrite=Prepared(rewrite_of(evses, _changing(evses, key_columns(Kind.EVSE))).add_cte(touch), dialect),
+        rewrite=Prepared(evse.add_cte(touch), dialect),
+        rewrite_both=Prepared(evse.add_cte(rewrite), dialect),
     )
 
 

@@ -266,18 +266,20 @@ class SqlTransaction:
             self._announce_parties()
 
     def _sent_evse(self, records: Mapping[str, list[tuple[Key, Record]]]) -> bool:
-        """Rewrite an EVSE and touch its location at once, if these are the records."""
+        """Rewrite an EVSE and, at once, its location, which may stay as it is but for its times; False for others."""
         if records.keys() != {Kind.LOCATION, Kind.EVSE}:
             return False
         (location_key, location), (evse_key, evse) = records[Kind.LOCATION][0], records[Kind.EVSE][0]
         seen, old = self._locked.record(location_key), self._locked.record(evse_key)
-        if seen is None or old is None or seen.document != location.document or old.document == evse.document:
+        if seen is None or old is None or old.document == evse.document:
             return False
-        values = {f"location_{name}": getattr(location, name) for name in BESIDE_THE_DOCUMENT}
-        values["location_k_sequence"] = seen.sequence
+        is_touched, statements = seen.document == location.document, self._shared.evses
+        row = {name: getattr(location, name) for name in BESIDE_THE_DOCUMENT}
+        row |= {"k_sequence": seen.sequence, **({} if is_touched else self._written(location))}
+        values = {f"location_{name}": value for name, value in row.items()}
         values |= {name: getattr(evse, name) for name in BESIDE_THE_DOCUMENT}
         values |= {"k_sequence": old.sequence, **self._written(evse)}
-        self._write(Asked.of(self._shared.evses.rewrite, values))
+        self._write(Asked.of(statements.rewrite if is_touched else statements.rewrite_both, values))
         return True
 
     def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
