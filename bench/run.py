@@ -1,6 +1,6 @@
 """Run the benchmarks, all or those that are named, print the medians and write them to bench/results.md.
 
-    python bench/run.py [audit] [decode] [put] [check] [drivers] [flood] [hostile] [storage]
+    python bench/run.py [audit] [decode] [put] [check] [drivers] [flood] [hostile] [libraries] [storage]
     python bench/run.py sync [--locations 100000] [--rounds 3] [--store sqlite]
     python bench/run.py load [--store sqlite] [--case patch_evse] [--rounds 3] [--seconds 3] [--workers 1]
 
@@ -23,6 +23,7 @@ import decode
 import drivers
 import flood
 import hostile
+import libraries
 import load
 import put_location
 import storage
@@ -92,6 +93,7 @@ SECTIONS: Mapping[str, Callable[[], list[str]]] = {
     "put": _put,
     "check": _check,
     "audit": audit.table,
+    "libraries": libraries.table,
     "drivers": _drivers,
     "flood": _flood,
     "hostile": hostile.table,

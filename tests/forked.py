@@ -136,7 +136,7 @@ def _run(
 ) -> None:
     for descriptor, end in enumerate((reads, writes, errors)):
         os.dup2(end.fileno(), descriptor)
-    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)  # as in a terminal
     for name in [name for name in os.environ if name.startswith(_SETTINGS)]:
         del os.environ[name]
     os.environ.update(settings)

@@ -1,71 +1,35 @@
-"""The documentation is executed: README's Python runs against a real CPO over HTTP, tables equal their source."""
+"""What pages show of the code is what the code says: tables, pictures, links (tests/pages runs what they show)."""
 
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 from attrs import fields_dict
 
 import audit_codes
+import readme_matrix
 import site_pages
+import terminal_svg
 from ocpi_emsp import SupportMatrix
 from ocpi_emsp.events import EVENTS, Event
-from ocpi_emsp.testing.cpo import SimulatedCpo
-from ocpi_emsp.testing.cpo.server import serving
-from served.support import uvicorn_server
 
 ROOT = Path(__file__).parent.parent
-
-
-def python_blocks(text: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    anyio.run(_run_readme)
-    printed = capsys.readouterr().out
-    assert "/ocpi/emsp/versions\n" in printed, "the invitation"
-    assert "LOC1 " in printed, "a location that was pulled"
-    assert printed.count("ACCEPTED\n") == 2, "the acknowledgement and the result of START_SESSION"
-    assert re.search(r"^command \S+ led to session SES-", printed, re.MULTILINE), "the listener"
-    assert re.search(r"^CDR-\S+: \S+ EUR$", printed, re.MULTILINE), "the CDR of that session"
-    assert "error /last_updated 'yesterday' is not a timestamp" in printed
-    (bill,) = re.findall(
-        r"^```text\n(right .*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    assert bill in printed, "the audit of CDR1"
-    assert "TNM\n" in printed, "the report of what was received"
-
-
-async def _run_readme() -> None:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}/ocpi/emsp"
-    cpo = SimulatedCpo(country_code="NL", party_id="TNM")
-    async with serving(cpo):
-        invitation = cpo.invite()
-        setup, *rest = [
-            block.replace('url="https://ocpi.example.com/ocpi/emsp"', f'url="{base}", url_policy="loopback"')
-            .replace("https://cpo.example.com/ocpi/cpo/versions", invitation.versions_url)
-            .replace("their-token-a", invitation.token_a)
-            for block in python_blocks((ROOT / "README.md").read_text("utf-8"))
-        ]
-        names: dict[str, Any] = {}
-        exec(compile(setup, "README.md", "exec"), names)
-        with uvicorn_server(names["app"], listener, lifespan="auto"):
-            for block in rest:
-                await anyio.to_thread.run_sync(exec, compile(block, "README.md", "exec"), names)
-            await cpo.wait_idle()
 
 
 def test_the_published_matrix_is_the_one_in_the_docs() -> None:
     published = (ROOT / "docs" / "reference" / "support-matrix.md").read_text("utf-8")
     assert published.endswith(SupportMatrix.default().to_markdown())
+    page = readme_matrix.PAGE.read_text("utf-8")
+    assert readme_matrix.with_matrix(page) == page, "python docs/tools/readme_matrix.py"
+
+
+def test_the_picture_shows_what_the_pages_say() -> None:
+    """Its commands run in tests/pages; how it is drawn is up to the version of rich."""
+    shown = "".join("$ " + command + prints for command, prints in terminal_svg.shown())
+    text = terminal_svg.text_of(terminal_svg.PICTURE.read_text("utf-8"))
+    assert "".join(shown.split()) in text, "python docs/tools/terminal_svg.py"
 
 
 @pytest.mark.parametrize(

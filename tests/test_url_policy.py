@@ -51,6 +51,11 @@ def test_a_refusal_says_what_allows_it_and_repeats_no_password() -> None:
         UrlPolicy.default().check("http://cpo.example.com/")
     for way in ("--allow-http cpo.example.com", 'UrlPolicy.allowing_http("cpo.example.com")', "--url-policy loopback"):
         assert way in caught.value.message
+    for here in ("http://127.0.0.1:8100/versions", "http://localhost:8100/versions", "https://[::1]/versions"):
+        with pytest.raises(UnsafeUrl) as caught:
+            UrlPolicy.default().check(here)
+        assert 'Emsp(url_policy="loopback")' in caught.value.message
+        assert "--allow" not in caught.value.message, "one relaxation alone would not do"
     with pytest.raises(UnsafeUrl) as caught:
         UrlPolicy.default().check("https://name:word@cpo.example.com/")
     assert "word" not in caught.value.message

@@ -151,7 +151,7 @@ class UrlPolicy:
     def _check(self, url: str) -> None:
         scheme, host, port = split_url(url)
         address = address_of(host)
-        is_here = self.this_machine and (host == _LOCALHOST if address is None else _called(address).is_loopback)
+        is_here = self.this_machine and _is_this_machine(host)
         if scheme == "http" and not (is_here or host in self.http_hosts):
             _refuse("plain http: expected https", "http", host)
         if port is not None and not (is_here or self._is_allowed_port(port, scheme)):
@@ -189,11 +189,19 @@ class _Refused(ValueError):
 
 
 def _refuse(what: str, relaxation: str, value: str | int) -> NoReturn:
+    here = 'for a partner on this machine: --url-policy loopback, or Emsp(url_policy="loopback")'
+    if isinstance(value, str) and _is_this_machine(value):
+        raise _Refused(f"url_policy forbids {what}; {here}")
     quoted = f'"{value}"' if isinstance(value, str) else value
     raise _Refused(
         f"url_policy forbids {what}; to allow it: --allow-{relaxation} {value}, or "
-        f"UrlPolicy.allowing_{relaxation}({quoted}); for this machine: --url-policy loopback"
+        f"UrlPolicy.allowing_{relaxation}({quoted}); {here}"
     )
+
+
+def _is_this_machine(host: str) -> bool:
+    address = address_of(host)
+    return host == _LOCALHOST if address is None else _called(address).is_loopback
 
 
 def without_user_information(url: str) -> str:

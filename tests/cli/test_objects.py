@@ -15,6 +15,7 @@ from attrs import evolve
 from cli import filled
 from cli.conftest import Command
 from ocpi_emsp.cli import listing, objects
+from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.parties.party import issue
 from ocpi_emsp.ports import Key, Kind
 from ocpi_emsp.storage import SqlStore
@@ -28,7 +29,7 @@ def add(url: str, kind: str, ids: list[str], *, owner: tuple[str, str] = filled.
     store = SqlStore(url)
     with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
         for each in ids:
-            tx.put(filled.record(Key(kind, *owner, each, parent), json.dumps({"id": each}).encode()))
+            tx.put(filled.record(received_key(kind, owner, each, parent), json.dumps({"id": each}).encode()))
     store.close()
 
 
@@ -148,6 +149,11 @@ def test_json_shows_the_stored_bytes(command: Command) -> None:
 def test_the_id_of_a_cdr_compares_without_case(object_id: str, database: str, command: Command) -> None:
     add(database, Kind.CDR, ["CDR-1"])
     assert command("cdrs", "show", object_id, "--json").out == '{"id": "CDR-1"}\n'
+
+
+def test_the_id_of_a_cdr_is_listed_as_the_cpo_wrote_it(database: str, command: Command) -> None:
+    add(database, Kind.CDR, ["cdr-1"])
+    assert command("cdrs", "list").out.splitlines()[-1].split()[1] == "cdr-1"
 
 
 @pytest.mark.usefixtures("database")

@@ -5,6 +5,8 @@ Rules of a page (docs/CONTRIBUTING.md says them to its authors):
   commands of the page;
 - ```` ```text ```` right behind a block of Python is what that block prints; ``...`` stands for anything;
 - ```` ```console ```` has lines that begin with ``$ ``, each with what it prints below it;
+- ```` ```text title="uvicorn" ```` is what that server of the page prints next;
+- ``<!-- continues: other.md -->`` has the blocks of that page run before;
 - ``<!-- invisible-code-block: python`` is Python which the reader does not need;
 - ``<!-- skip: next "reason" -->`` leaves the next block out, and says why.
 """
@@ -24,6 +26,7 @@ ROOT: Final = Path(__file__).parents[2]
 _FENCES: Final = FencedCodeBlockLexer(r".+?")
 _COMMENTS: Final = DirectiveInHTMLCommentLexer("invisible-code-block|skip", ".+?")
 _TITLE: Final = re.compile(r'title="([\w./-]+)"')
+_CONTINUES: Final = re.compile(r"^<!-- continues: ([\w./-]+) -->$", re.MULTILINE)
 _REASON: Final = re.compile(r'next "([^"]+)"')
 
 
@@ -61,6 +64,12 @@ class Page:
     @property
     def text(self) -> str:
         return self.path.read_text("utf-8")
+
+    @property
+    def continues(self) -> Page | None:
+        """The page before this one, whose files, servers and names this one uses."""
+        named = _CONTINUES.search(self.text)
+        return None if named is None else Page(self.path.parent / named[1])
 
     def blocks(self) -> list[Block]:
         """All of them, with the invisible ones, in the order of the page."""

@@ -6,14 +6,16 @@ A module holds the blocks of a page in their order, or a file that the page show
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from pages.blocks import ROOT, Block, Page, pages
 
+_IMPORT: Final = re.compile(r"^from (\w+)(?= import )", re.MULTILINE)
 FOLDER: Final = ROOT / "build" / "types" / "of_pages"
 
 
@@ -29,16 +31,33 @@ def write(folder: Path = FOLDER) -> None:
 
 def modules(page: Page) -> Iterator[tuple[str, str]]:
     """The name and the source of each module of a page."""
-    session = list[str]()
+    session, files = list[str](), _files(page)
     for block in page.blocks():
         if block.language != "python" or block.skipped is not None:
             continue
         if block.title is None:
             session.append(_in_a_module(block))
         else:
-            yield f"{page.slug}__{block.title.removesuffix('.py').replace('/', '_')}", block.source
+            yield _file(page, block.title), _with_imports(block.source, files)
     if session:
-        yield page.slug, "".join(session)
+        yield page.slug, _with_imports("".join(session), files)
+
+
+def _file(page: Page, title: str) -> str:
+    return f"{page.slug}__{title.removesuffix('.py').replace('/', '_')}"
+
+
+def _files(page: Page | None) -> dict[str, str]:
+    """The modules that a page can import, its own and those of the pages before it, by the name that it imports."""
+    if page is None:
+        return {}
+    titles = [block.title for block in page.blocks() if block.language == "python" and block.title is not None]
+    return _files(page.continues) | {title.removesuffix(".py"): _file(page, title) for title in titles}
+
+
+def _with_imports(source: str, files: Mapping[str, str]) -> str:
+    """The source, its imports of files of the page turned into those of their modules."""
+    return _IMPORT.sub(lambda found: f"from of_pages.{files[found[1]]}" if found[1] in files else found[0], source)
 
 
 def _in_a_module(block: Block) -> str:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -33,6 +34,8 @@ SERVERS: Final = {"serve", "simulate-cpo", "worker", "uvicorn"}
 """Commands that go on until the page ends."""
 _CHECKER: Final = doctest.OutputChecker()
 _PORT: Final = re.compile(r"(?:(?:127\.0\.0\.1|localhost):|--port[ =])(\d{4,5})\b")
+_ID: Final = re.compile(r"\b(?:SES|CDR)-[0-9a-f]{16}\b|(?<=_SESSION )[\w-]{24}\b")
+"""What the simulated CPO and we make at random."""
 _SHELL: Final = re.compile(r"[|&;<>`*]|\$\(")
 
 
@@ -45,10 +48,16 @@ class Running:
     processes: ExitStack
     ports: dict[str, str] = field(factory=dict)
     """The port that stands for one of the page, so that pages run beside each other."""
+    ids: dict[str, str] = field(factory=dict)
+    """The id of this run that an id of the page stands for, so that a later command can name it."""
+    servers: dict[str, SimpleQueue[str]] = field(factory=dict)
+    """What each server has printed since, by the name of its program."""
 
     def run(self, block: Block) -> None:
         """Run a block. Raises AssertionError where it prints something else than the page says."""
-        if block.title is not None:
+        if block.language == "text" and block.title is not None:
+            self._compare(block.line, block.source, self._printed(block.title, block.source))
+        elif block.title is not None:
             self._save(block)
         elif block.language == "python":
             self._python(block)
@@ -59,10 +68,10 @@ class Running:
     def _save(self, block: Block) -> None:
         file = self.scene.folder / str(block.title)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self._with_ports(block.source), "utf-8")
+        file.write_text(self._real(block.source), "utf-8")
 
     def _python(self, block: Block) -> None:
-        source = "\n" * (block.line - 1) + self._with_ports(block.source)
+        source = "\n" * (block.line - 1) + self._real(block.source)
         code = compile(source, str(self.page.path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         printed = io.StringIO()
         with redirect_stdout(printed):
@@ -74,44 +83,64 @@ class Running:
             self._compare(block.line, block.prints, printed.getvalue())
 
     def _console(self, command: str, prints: str) -> str:
-        command = self._with_ports(command)
+        command = self._real(command)
         words = shlex.split(command.removesuffix("&"), comments=True)
         if words[0] == "export":
             os.environ.update({name: value for name, _, value in (word.partition("=") for word in words[1:])})
             return ""
         if SERVERS & set(words[:2]) and "--help" not in words:
-            return self._serve(words, prints.count("\n"))
+            return self._serve(words, prints)
         if words[0] == "ocpi-emsp" and not _SHELL.search(command):
             return _main(words[1:])
         return _shell(command, self.scene.folder)
 
-    def _serve(self, words: Sequence[str], lines: int) -> str:
-        """Start a server; what it prints first, as many lines as the page has."""
+    def _serve(self, words: Sequence[str], prints: str) -> str:
+        """Start a server, and wait until it listens; what it prints until then, and until it is what the page says."""
         program = "ocpi_emsp" if words[0] == "ocpi-emsp" else words[0]
         server = self.processes.enter_context(forked(program, *words[1:], folder=self.scene.folder, errors=True))
-        printed: SimpleQueue[str] = SimpleQueue()
+        self.servers[words[0]] = printed = SimpleQueue[str]()
         for stream in (server.stdout, server.stderr):
             assert stream is not None
             threading.Thread(target=_forward, args=(stream, printed), daemon=True).start()
-        found = []
-        for _ in range(lines):
+        if "--port" in words:
+            _wait_for(int(words[words.index("--port") + 1]))
+        return self._printed(words[0], prints)
+
+    def _printed(self, server: str, prints: str) -> str:
+        """What a server prints next, until it is what the page says or nothing comes any more."""
+        found = ""
+        while not self._is(prints, found):
             try:
-                found.append(printed.get(timeout=SECONDS))
+                found += self.servers[server].get(timeout=SECONDS)
             except Empty:
                 break
-        return "".join(found)
+        return found
 
-    def _with_ports(self, source: str) -> str:
+    def _real(self, source: str) -> str:
+        """What the page says, with the ports and ids of this run."""
         for port in _PORT.findall(source):
             if port not in self.ports and port not in self.ports.values():
                 self.ports[port] = _free_port()
+        source = _ID.sub(lambda found: self.ids.get(found[0], found[0]), source)
         return re.sub(r"\d{4,5}", lambda found: self.ports.get(found[0], found[0]), source)
 
+    def _said(self, prints: str, got: str) -> str:
+        """What was printed, with the ports and ids of the page."""
+        of_page = [each for each in _ID.findall(prints) if each not in self.ids]
+        of_run = [each for each in _ID.findall(got) if each not in self.ids.values()]
+        self.ids |= dict(zip(of_page, of_run, strict=False))
+        for said, real in (*self.ports.items(), *self.ids.items()):
+            got = got.replace(real, said)
+        return got
+
+    def _is(self, prints: str, got: str) -> bool:
+        said = self._said(prints, got)
+        return _CHECKER.check_output(prints.rstrip("\n"), said.rstrip("\n"), doctest.ELLIPSIS)
+
     def _compare(self, line: int, prints: str, got: str) -> None:
-        for port, free in self.ports.items():
-            got = got.replace(free, port)
-        if not _CHECKER.check_output(prints.rstrip("\n"), got.rstrip("\n"), doctest.ELLIPSIS):
-            raise AssertionError(f"{self.page.name}:{line} prints\n{got}but the page says\n{prints}")
+        if not self._is(prints, got):
+            said = self._said(prints, got)
+            raise AssertionError(f"{self.page.name}:{line} prints\n{said}but the page says\n{prints}")
 
 
 @contextmanager
@@ -164,6 +193,20 @@ def _shell(command: str, folder: Path) -> str:
 def _forward(stream: Iterable[str], printed: SimpleQueue[str]) -> None:
     for line in stream:
         printed.put(line)
+
+
+def _wait_for(port: int) -> None:
+    """Wait until something listens on the port. Raises OSError after too long."""
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _free_port() -> str:

@@ -9,9 +9,11 @@ Rules of this module:
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,6 +62,7 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     for name in [name for name in os.environ if name.startswith("OCPI_EMSP_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
     with start_blocking_portal() as portal:
         made = Scene(folder, cpo)
         cpo.transport = httpx.ASGITransport(app=made.answer)
@@ -83,6 +86,16 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
             yield made
         finally:
             portal.call(cpo.aclose)
+            for name in [name for name in os.environ if name.startswith("OCPI_EMSP_")]:
+                del os.environ[name]
+            for name in [name for name, module in sys.modules.items() if _is_in(folder, module)]:
+                del sys.modules[name]
+
+
+def _is_in(folder: Path, module: ModuleType) -> bool:
+    """Whether it is a file that a page saved."""
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(folder)
 
 
 # --- for the invisible blocks of pages ------------------------------------------------------------------------------

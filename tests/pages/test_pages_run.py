@@ -12,7 +12,6 @@ from pages.running import running
 from pages.scene import scene
 
 ELSEWHERE: Final = {
-    "README.md": "tests/test_docs.py",
     "docs/how-to/partner-profiles.md": "tests/foreign/test_partners_page.py",
 }
 """Pages that another test runs."""
@@ -23,14 +22,29 @@ MOST_SKIPPED: Final = 8
 
 def _run(page: Page, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with scene(folder, monkeypatch) as here, running(page, here) as page_running:
-        for block in page.blocks():
-            if block.skipped is None:
-                page_running.run(block)
+        for each in _with_those_before(page):
+            page_running.page = each
+            for block in each.blocks():
+                if block.skipped is None:
+                    page_running.run(block)
+
+
+def _with_those_before(page: Page) -> list[Page]:
+    return [page] if page.continues is None else [*_with_those_before(page.continues), page]
+
+
+def _continued() -> set[Page | None]:
+    """Those that run before another page, and need no test of their own."""
+    return {page.continues for page in pages()}
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in pages() if page.name not in ELSEWHERE and any(b.language in RUNS for b in page.blocks())],
+    [
+        page
+        for page in pages()
+        if page.name not in ELSEWHERE and page not in _continued() and any(b.language in RUNS for b in page.blocks())
+    ],
     ids=lambda page: page.name,
 )
 def test_a_page_runs(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +58,7 @@ def test_few_blocks_are_skipped() -> None:
 
 def test_a_page_that_runs_elsewhere_is_named_there() -> None:
     for page, test in ELSEWHERE.items():
-        assert Path(page).name in (ROOT / test).read_text("utf-8") or page == "README.md"
+        assert Path(page).name in (ROOT / test).read_text("utf-8")
 
 
 def a_page(folder: Path, text: str) -> Page:

@@ -81,6 +81,12 @@ def _id(record: Record, _: Any) -> str:
     return record.key.id
 
 
+def _cdr_id(record: Record, document: Any) -> str:
+    """As the CPO wrote it: the key has it in capital letters, since the case of a CDR's id does not count."""
+    written = _text(document, "id")
+    return written if written.upper() == record.key.id else record.key.id
+
+
 def _parent(record: Record, _: Any) -> str:
     return record.key.parent
 
@@ -127,6 +133,7 @@ _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     },
     Kind.CDR: {
         **_OWN,
+        "id": _cdr_id,
         "auth_id": "auth_id",
         "start": "start_date_time",
         "stop": "stop_date_time",

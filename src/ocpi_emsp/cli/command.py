@@ -9,7 +9,8 @@ Rules of this module:
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.errors import CommandFailed
@@ -20,8 +21,11 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import PartnerError, StoreFailed
-from ocpi_emsp.models import CommandResponseType, Token, TokenType
+from ocpi_emsp.models import CommandResponseType, CommandType, Token, TokenType
 from ocpi_emsp.resources import Client, PendingCommand
+
+SESSION_SECONDS: Final = 3.0
+"""How long ``--wait`` looks for the session behind an accepted result."""
 
 
 def run(arguments: Arguments) -> int:
@@ -73,10 +77,7 @@ def _ended(pending: PendingCommand, arguments: Arguments) -> int:
     if not arguments.json:
         _say_sent(pending)
     if arguments.wait is not None:
-        try:
-            pending.result(timeout=arguments.wait)
-        except TimeoutError:
-            output.say(f"nothing came within {arguments.wait} seconds; the command is still open")
+        _wait(pending, arguments.wait)
     sent = pending.refresh()
     if arguments.json:
         output.write_bytes(dump(document(sent)) + b"\n")
@@ -88,6 +89,18 @@ def _ended(pending: PendingCommand, arguments: Arguments) -> int:
         return 0 if sent.outcome == CommandResponseType.ACCEPTED else CommandFailed.status
     is_done = arguments.wait is None and sent.acknowledgement == CommandResponseType.ACCEPTED
     return 0 if is_done else CommandFailed.status
+
+
+def _wait(pending: PendingCommand, seconds: int) -> None:
+    """Wait for the result, and for the session that most CPOs push right behind it: stop-session needs its id."""
+    try:
+        result = pending.result(timeout=seconds)
+    except TimeoutError:
+        output.say(f"nothing came within {seconds} seconds; the command is still open")
+        return
+    if result == CommandResponseType.ACCEPTED and pending.command.command == CommandType.START_SESSION:
+        with suppress(TimeoutError):
+            pending.session(timeout=SESSION_SECONDS)
 
 
 def _say_sent(pending: PendingCommand) -> None:
