@@ -197,16 +197,17 @@ class LiftedStore:
     def __init__(self, store: BlockingStore, lift: Lift) -> None:
         self._store = store
         self._lift = lift
+        other: BlockingStore | None = getattr(store, "for_recording", None)
+        self.recording = None if other is None else LiftedStore(other, lift).transaction
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:
-        async with _open.here() if self._lift is in_thread else nullcontext():
-            manager = self._store.blocking_transaction(read_only=read_only)
-            async with LiftedTransaction(manager, self._lift) as tx:
-                yield tx
+        manager = LiftedTransaction(self._store.blocking_transaction(read_only=read_only), self._lift)
+        async with _open.here() if self._lift is in_thread else nullcontext(), manager as tx:
+            yield tx
 
 
-_OPTIONAL = frozenset({"append_last", "prefetch", "due", "documents"})
+_OPTIONAL = frozenset({"prefetch", "due", "documents"})
 """Methods of a transaction that a store need not have."""
 
 

@@ -183,6 +183,12 @@ class _StoreInThreads:
     def transaction(self, *, read_only: bool = False) -> PieceTransaction:
         return PieceTransaction(InThread(self.store, read_only))
 
+    @property
+    def recording(self) -> Callable[[], PieceTransaction] | None:
+        """See :func:`ocpi_emsp.ports.recorder`."""
+        other = getattr(self.store, "for_recording", None)
+        return None if other is None else _StoreInThreads(other).transaction
+
 
 @frozen
 class InThread:

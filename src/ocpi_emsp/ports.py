@@ -165,7 +165,8 @@ def recorder(store: Store) -> OpenTransaction | None:
 
     It opens a transaction for what is read first, and then recorded with ``append``; it writes nothing else. It may
     lock nothing of what it reads. What is appended is committed at the end, at the latest. Without the method, what is
-    read and what is appended are two transactions.
+    read and what is appended are two transactions. A BlockingStore has in its place the attribute ``for_recording``:
+    a BlockingStore whose transactions are such.
     """
     found: OpenTransaction | None = getattr(store, "recording", None)
     return found

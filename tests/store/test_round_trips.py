@@ -20,7 +20,7 @@ MOST = {
     "PUT location, 10 EVSEs, one changed": (6, 5),
     "PUT session, new": (6, 8),
     "POST CDR, new": (4, 4),
-    "authorize, with a location": (8, 4),
+    "authorize, with a location": (4, 2),
     "GET tokens, a page of 100": (4, 2),
     "sync of 200 locations, first": (24, 13),
     "sync of 200 locations, again": (24, 9),

@@ -15,7 +15,19 @@ from sqlalchemy import create_engine, event
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.models import Cdr
-from ocpi_emsp.ports import DEAD, EVENT, PARKED, BlockingStore, BlockingTransaction, DueQuery, Key, Kind, Query, Record
+from ocpi_emsp.ports import (
+    AUTHORIZATION,
+    DEAD,
+    EVENT,
+    PARKED,
+    BlockingStore,
+    BlockingTransaction,
+    DueQuery,
+    Key,
+    Kind,
+    Query,
+    Record,
+)
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.testing.contract import BASE, LOCATION, entry, evse, record
 from ocpi_emsp.testing.cpo import samples
@@ -167,6 +179,24 @@ def test_no_more_of_the_journal_is_read_than_is_due(tmp_path: Path, counter: Cou
                 with counter.counting():
                     found = getattr(tx, "due")(query)  # noqa: B009 # a store need not have it
             assert [each.id for each in found] == ["due 0", "due 1", "due 2"]
+            costs.append(counter.instructions)
+    assert 0 < costs[1] < 2 * costs[0] < MANY
+
+
+@pytest.mark.parametrize("owner", [None, ("NL", "TNM")], ids=["all", "one owner"])
+def test_no_more_is_read_of_decisions_than_a_page_has(
+    owner: tuple[str, str] | None, tmp_path: Path, counter: Counter
+) -> None:
+    costs = []
+    details = {"country_code": "NL", "party_id": "TNM"}
+    with opened(tmp_path / "emsp.db", counter) as store:
+        for start, end in ((0, FEW), (FEW, MANY)):
+            with store.blocking_transaction() as tx:
+                for number in range(start, end):
+                    tx.append(entry(f"{number}", AUTHORIZATION, None, details=details))
+            with store.blocking_transaction(read_only=True) as tx, counter.counting():
+                found = tx.entries(AUTHORIZATION, limit=2, owner=owner, after=end - 3)
+            assert [each.id for each in found] == [f"{end - 3}", f"{end - 2}"]
             costs.append(counter.instructions)
     assert 0 < costs[1] < 2 * costs[0] < MANY
 

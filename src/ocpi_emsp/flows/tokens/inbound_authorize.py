@@ -16,26 +16,22 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec import decode, parse
 from ocpi_emsp.codec.documents import dump
-from ocpi_emsp.codec.patch import member
 from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import (
     CannotStore,
     InvalidObject,
     NotEnoughInformation,
-    NotJson,
-    OcpiError,
     Refusal,
     StoreFailed,
     UnknownLocation,
-    UnknownObject,
 )
 from ocpi_emsp.findings import Finding, Severity, worst
 from ocpi_emsp.flows.core.authorize_hook import (
@@ -47,9 +43,9 @@ from ocpi_emsp.flows.core.authorize_hook import (
 )
 from ocpi_emsp.flows.inbound.request import Incoming, deviating
 from ocpi_emsp.flows.locations.read import joined
-from ocpi_emsp.flows.parties.hub_owners import holders
 from ocpi_emsp.flows.parties.pending_resync import request_resync
 from ocpi_emsp.flows.tokens.authorization_records import Case
+from ocpi_emsp.flows.tokens.authorized import NoAnswer, Stored, read_stored
 from ocpi_emsp.flows.tokens.evse_names import uids_of
 from ocpi_emsp.models import (
     AuthorizationInfo,
@@ -58,25 +54,15 @@ from ocpi_emsp.models import (
     Location,
     LocationReferences,
     Status,
-    Token,
     TokenType,
     WhitelistType,
 )
-from ocpi_emsp.ports import DeadlinePassed, Key, Kind, Owner, Query, Record, Transaction, recorder
+from ocpi_emsp.ports import DeadlinePassed, recorder
 from ocpi_emsp.wire import Response
 
 _CLAUSE = "mod_tokens.md#42-locationreferences-class"
-_AUTHORIZE: Final = "mod_tokens.md#222-post-method"
-_ALIKE: Final = 100
-"""Tokens whose uids differ by case alone that are looked at."""
-_THERE: Final = frozenset(f'"{each.value}"'.encode() for each in Status if each != Status.REMOVED)
-"""The status of an EVSE that is there, as JSON."""
 _MOST_FINDINGS = 100
 """Findings of one answer: a location has no more EVSEs."""
-
-
-class _NoAnswer(OcpiError):
-    """Neither hook nor fallback answered: our fault (500 / 3000)."""
 
 
 async def authorize(incoming: Incoming) -> Response:
@@ -89,7 +75,7 @@ async def authorize(incoming: Incoming) -> Response:
         case.because(refusal.message + (f": {finding.message}" if finding else ""))
         await case.refused(refusal.http_status, refusal.status_code)
         raise
-    except _NoAnswer as error:
+    except NoAnswer as error:
         await case.refused(error.http_status, error.status_code)
         raise
     if not case.is_recorded:
@@ -127,11 +113,11 @@ async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
     decision, noted = None, len(case.incoming.deviations)
     try:
         async with recording() as tx:
-            stored = await _read_stored(case, tx)
+            stored = await read_stored(case, tx)
             if not stored.lacks_location:
                 decision = _of_token(case, stored)
                 await case.decided_in(tx, decision[0])
-    except (Refusal, _NoAnswer) as refusal:
+    except (Refusal, NoAnswer) as refusal:
         if not isinstance(refusal, CannotStore):
             raise
         error: Exception = refusal
@@ -147,7 +133,7 @@ async def _decide_by_token(case: Case) -> tuple[AuthorizationInfo, bytes]:
     return decision
 
 
-def _of_token(case: Case, stored: _Stored) -> tuple[AuthorizationInfo, bytes]:
+def _of_token(case: Case, stored: Stored) -> tuple[AuthorizationInfo, bytes]:
     """The decision of the stored token. Raises InvalidObject where nothing that the CPO names is there."""
     request = None if stored.is_as_named else _request(case, stored)
     case.decided_by = "token"
@@ -159,11 +145,11 @@ def _of_token(case: Case, stored: _Stored) -> tuple[AuthorizationInfo, bytes]:
 
 
 def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[AuthorizationInfo, bytes]:
-    """What the fallback answers in the place of the hook. Raises _NoAnswer."""
+    """What the fallback answers in the place of the hook. Raises NoAnswer."""
     fallback = case.incoming.context.authorize_fallback
     if fallback is None:
         case.decided_by = "hook"
-        raise _NoAnswer("the authorize hook gave no answer, and there is no fallback")
+        raise NoAnswer("the authorize hook gave no answer, and there is no fallback")
     case.decided_by = "fallback"
     try:
         return sendable(request, fallback(request), case.new_authorization_id())
@@ -171,7 +157,7 @@ def _fall_back(case: Case, request: AuthorizationRequest) -> tuple[Authorization
         raise
     except Exception as error:
         _report(case, error, "fallback")
-        raise _NoAnswer("neither the authorize hook nor its fallback gave an answer") from error
+        raise NoAnswer("neither the authorize hook nor its fallback gave an answer") from error
 
 
 def _report(case: Case, error: Exception, who: str) -> None:
@@ -242,134 +228,11 @@ def _asked_type(query: str) -> str:
     return next(found, TokenType.RFID.value).upper()
 
 
-@frozen
-class _Stored:
-    """What is stored of what is asked about."""
-
-    token: Token
-    owner: Owner
-    """Whose the location is; who asks, where there is none."""
-    location: Record | None = None
-    evses: Sequence[Record] = ()
-    is_as_named: bool = False
-    """All that is asked about is there as the CPO names it, and nothing else of the location bears on the decision."""
-
-    lacks_location: bool = False
-    """A location is named that is not known, by a party that sends its locations."""
-
-
-async def _read(case: Case) -> _Stored:
+async def _read(case: Case) -> Stored:
     """The token, the location and its EVSEs, in one transaction. Raises UnknownObject, UnknownLocation."""
     async with case.incoming.context.store.transaction(read_only=True) as tx:
-        stored = await _read_stored(case, tx)
+        stored = await read_stored(case, tx)
     return await _unknown_location(case) if stored.lacks_location else stored
-
-
-async def _read_stored(case: Case, tx: Transaction) -> _Stored:
-    """The token, the location and its EVSEs. Raises UnknownObject."""
-    party, references = case.incoming.party, case.references
-    token = await _read_token(case, tx)
-    if references is None:
-        return _Stored(token, party.owner, is_as_named=True)
-    for location in await _locations(case, tx, references.location_id):
-        owner = location.key.country_code, location.key.party_id
-        evses, is_as_named = await _evses(case, tx, location.key, references)
-        return _Stored(token, owner, location, evses, is_as_named)
-    return _Stored(token, party.owner, lacks_location=not party.profile.without_locations)
-
-
-async def _evses(
-    case: Case, tx: Transaction, location: Key, references: LocationReferences
-) -> tuple[Sequence[Record], bool]:
-    """The EVSEs of the location that are asked about, where the decision needs no others, else all of them; and whether
-    they are there as they are named.
-
-    A hook is given the whole location. An EVSE that is not called by its uid, or was removed, is looked for among all.
-    """
-    names, connectors = references.evse_uids, references.connector_ids
-    if case.incoming.context.authorize is not None or (connectors and not names):
-        return await tx.children(location), False
-    if len(names) == 1 and _may_be_stored(names[0]):
-        evse = await tx.get(_evse_key(location, names[0]))
-        if evse is not None and _is_there(evse):
-            return [evse], not connectors
-        return await tx.children(location), False
-    if not names:
-        return (), True
-    all_evses = await tx.children(location)
-    asked = [evse for evse in all_evses if evse.key.id in names and _is_there(evse)]
-    return asked if len(asked) == len(set(names)) else all_evses, False
-
-
-def _evse_key(location: Key, uid: str) -> Key:
-    return Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id)
-
-
-def _is_there(evse: Record) -> bool:
-    """False for an EVSE that was removed, or whose status is spelled in some other way than all are."""
-    return member(evse.document, "status") in _THERE
-
-
-async def _locations(case: Case, tx: Transaction, location_id: str) -> Sequence[Record]:
-    if not _may_be_stored(location_id):
-        return ()
-    return await holders(case.incoming.context, tx, case.incoming.party, Kind.LOCATION, location_id)
-
-
-async def _read_token(case: Case, tx: Transaction) -> Token:
-    identity, uid = case.incoming.context.identity, case.token_uid
-    if not TokenType.of(case.token_type).known:
-        raise UnknownObject(f"invalid token type {shown(case.token_type)}: expected {' or '.join(TokenType)}")
-    if not _may_be_stored(uid):
-        raise UnknownObject(f"token {shown(uid)} of type {case.token_type} is not known")
-    record = await tx.get(identity.token_key(uid, case.token_type)) or await _in_another_case(case, tx)
-    if record is not None:
-        try:
-            return decode(Token, record.document)
-        except (InvalidObject, NotJson) as error:  # it is ours: no fault of the party that asks
-            case.because("the token as it is stored cannot be read")
-            raise _NoAnswer(f"the stored token {shown(uid)} cannot be read") from error
-    raise UnknownObject(f"token {shown(uid)} of type {case.token_type} is not known{await _hint(case, tx)}")
-
-
-async def _in_another_case(case: Case, tx: Transaction) -> Record | None:
-    """The one token of this type whose uid differs by case alone: idTags of OCPP have none."""
-    found = [each for each in await _spelled_alike(case, tx) if each.key.parent == case.token_type]
-    if len(found) != 1:
-        return None
-    message = f"token {shown(case.token_uid)} is read as {shown(found[0].key.id)}, which differs by case alone"
-    case.note("", "authorize.token.case", message, _AUTHORIZE)
-    return found[0]
-
-
-async def _spelled_alike(case: Case, tx: Transaction) -> list[Record]:
-    """Our tokens, of any type, whose uids differ from the one asked for by case at most."""
-    country_code, party_id = case.incoming.context.identity.owner
-    wanted = Query(
-        kind=Kind.TOKEN,
-        country_code=country_code,
-        party_id=party_id,
-        id_in_any_case=case.token_uid,
-        limit=_ALIKE,
-        count=False,
-    )
-    records = (await tx.page(wanted)).records
-    return [each for each in records if each.key.id.casefold() == case.token_uid.casefold()]
-
-
-async def _hint(case: Case, tx: Transaction) -> str:
-    """What may have been meant by a token that is not known."""
-    alike = await _spelled_alike(case, tx)
-    others = sorted({each.key.parent for each in alike if each.key.parent != case.token_type})
-    several = [each for each in alike if each.key.parent == case.token_type]
-    if several:
-        return f", but {len(several)} tokens differ from it by case alone"
-    return f", but one of type {' and '.join(others)} is" if others else ""
-
-
-def _may_be_stored(name: str) -> bool:
-    """False for a name with a NUL: some databases refuse to look for one, and none of ours has one."""
-    return "\0" not in name
 
 
 async def _unknown_location(case: Case) -> NoReturn:
@@ -387,7 +250,7 @@ async def _unknown_location(case: Case) -> NoReturn:
 # --- what is there of it ----------------------------------------------------------------------------------------------
 
 
-def _request(case: Case, stored: _Stored) -> AuthorizationRequest:
+def _request(case: Case, stored: Stored) -> AuthorizationRequest:
     """What the hook is asked. Raises InvalidObject where nothing that the CPO names is there."""
     location = _location(case, stored)
     references, asked_as = case.references, dict[str, str]()
@@ -411,14 +274,14 @@ def _request(case: Case, stored: _Stored) -> AuthorizationRequest:
     )
 
 
-def _location(case: Case, stored: _Stored) -> Location | None:
+def _location(case: Case, stored: Stored) -> Location | None:
     if stored.location is None:
         return None
     try:
         return decode(Location, joined(stored.location, stored.evses))
     except InvalidObject as error:  # it was accepted once: no fault of the party that asks now
         case.because("the location as it is stored cannot be read")
-        raise _NoAnswer(f"the stored location {shown(stored.location.key.id)} cannot be read") from error
+        raise NoAnswer(f"the stored location {shown(stored.location.key.id)} cannot be read") from error
 
 
 def _by_uid(

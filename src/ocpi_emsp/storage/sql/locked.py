@@ -8,11 +8,11 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, field
 
-from ocpi_emsp.ports import Key, Kind, Record
+from ocpi_emsp.ports import Key, Kind, Owner, Record
 
 Location = tuple[str, str, str]
 """The owner and the id of a location."""
@@ -65,11 +65,15 @@ class Locked:
         """The EVSEs of a location, if they are known."""
         return None if location[1:4] in self.extended else self._families.get(location[1:4])
 
-    def has_unread_family(self, key: Key) -> bool:
-        """True for a location whose EVSEs are not known, and that is not known to be absent."""
-        location = key[1:4]
-        unread = location not in self._families and location not in self.extended
-        return key.kind == Kind.LOCATION and unread and not (key in self.records and self.records[key] is None)
+    def unread_families(self, keys: Iterable[Key]) -> dict[Owner, list[str]]:
+        """The locations among these that were found and whose EVSEs are not known, by their owners."""
+        owners: dict[Owner, list[str]] = {}
+        for key in keys:
+            location = key[1:4]
+            unread = location not in self._families and location not in self.extended
+            if key.kind == Kind.LOCATION and unread and self.record(key) is not None:
+                owners.setdefault((key.country_code, key.party_id), []).append(key.id)
+        return owners
 
     def add_family(self, location: Location, evses: list[Record]) -> list[Record]:
         """All EVSEs of a location, oldest first; they are known from now on where the location is locked."""

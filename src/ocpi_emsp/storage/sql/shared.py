@@ -20,7 +20,7 @@ from attrs import Factory, field, frozen
 from sqlalchemy import Dialect
 
 from ocpi_emsp.codec.patch import join, members
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, Key
 from ocpi_emsp.storage.secrets import SecretBox
 from ocpi_emsp.storage.sql.announcements import Channels
 from ocpi_emsp.storage.sql.locking import LOCK, LOCK_ALL, NOTIFY
@@ -34,6 +34,7 @@ from ocpi_emsp.storage.sql.statements import (
     object_statements,
 )
 from ocpi_emsp.storage.sql.tables import Tables, make_tables
+from ocpi_emsp.storage.sql.together import Together, may_be_together
 
 _NULL = msgspec.Raw(b"null")
 
@@ -100,6 +101,18 @@ class Shared:
         channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.channels = Channels(channel, f"{channel}_parties")
         self.secrets = secrets
+        self._dialect = shape.dialect
+        self._together: dict[tuple[str, ...], Together] = {}
+
+    def together(self, keys: Sequence[Key]) -> Together | None:
+        """The statement that finds all of these records; None where each has one of its own."""
+        kinds = tuple(key.kind for key in keys)
+        if not may_be_together(kinds):
+            return None
+        found = self._together.get(kinds)
+        if found is None:
+            found = self._together[kinds] = Together([self.objects[kind] for kind in kinds], self._dialect)
+        return found
 
     def number(self, name: Sequence[str]) -> int:
         """The number by which a name of this schema is locked."""

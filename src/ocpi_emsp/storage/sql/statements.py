@@ -156,9 +156,9 @@ def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectSt
 def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     identity = key_columns(kind)
     found = [table.c[name] == bindparam(f"k_{name}") for name in identity]
-    get = select(*_record_columns(table)).where(*found)
+    get = select(*record_columns(table)).where(*found)
     below = [table.c[name] == bindparam(f"k_{name}") for name in identity[:-1]]
-    children = select(*_record_columns(table), table.c.id).where(*below).order_by(table.c.id)
+    children = select(*record_columns(table), table.c.id).where(*below).order_by(table.c.id)
     validity = validity_columns(table)
     has_places = "place" in table.c
 
@@ -222,13 +222,13 @@ def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
     locations, evses = tables.objects[Kind.LOCATION], tables.objects[Kind.EVSE]
     owner = [evses.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")]
     families = (
-        select(*_record_columns(evses), evses.c.location_id, evses.c.id)
+        select(*record_columns(evses), evses.c.location_id, evses.c.id)
         .where(*owner)
         .order_by(evses.c.location_id, evses.c.id)
     )
     # Not an outer join: PostgreSQL would lock the location, and give the EVSE as it was before it waited for that.
     with_location = (
-        select(*(each.label(f"location_{each.key}") for each in _record_columns(locations)), *_record_columns(evses))
+        select(*(each.label(f"location_{each.key}") for each in record_columns(locations)), *record_columns(evses))
         .where(*(locations.c[name] == bindparam(f"k_{name}") for name in ("country_code", "party_id")))
         .where(locations.c.id == bindparam("k_location_id"))
         .where(*owner, evses.c.location_id == bindparam("k_location_id"), evses.c.id == bindparam("k_id"))
@@ -270,7 +270,8 @@ BESIDE_THE_DOCUMENT = ("last_updated", "received_at", "missing_since", "missed",
 """What a put writes also where the document stays as it is: columns, and attributes of a record."""
 
 
-def _record_columns(table: Table) -> tuple[Any, ...]:
+def record_columns(table: Table) -> tuple[Any, ...]:
+    """What a record is made of."""
     names = ("received", *BESIDE_THE_DOCUMENT, *validity_columns(table), "revision", "sequence")
     sealed = (table.c.sealed,) if "sealed" in table.c else ()
     return tuple(table.c[name] for name in names) + sealed
@@ -326,7 +327,7 @@ def _close_gap(table: Table) -> Executable:
 def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Select[Any]]:
     table, wanted = statements.table, _wanted(statements, query)
     identity = [table.c[name] for name in key_columns(statements.kind)]
-    records = select(*_record_columns(table), *identity).limit(bindparam("limit"))
+    records = select(*record_columns(table), *identity).limit(bindparam("limit"))
     if statements.by_place(query):
         records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
         return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)

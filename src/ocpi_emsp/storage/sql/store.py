@@ -49,6 +49,7 @@ from ocpi_emsp.storage.sql.engine import (
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
 from ocpi_emsp.storage.sql.party_watch import party_watch
 from ocpi_emsp.storage.sql.prepared import PSYCOPG
+from ocpi_emsp.storage.sql.recording import RecordingTransaction
 from ocpi_emsp.storage.sql.rotation import Rotated, checkpoint, rotate, wipe
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
@@ -234,7 +235,7 @@ class SqlStore:
     # --- blocking -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _blocking_transaction(self, *, read_only: bool) -> Iterator[SqlTransaction]:
+    def _blocking_transaction(self, *, read_only: bool, recording: bool = False) -> Iterator[SqlTransaction]:
         host = self._host.get()
         if isinstance(host, AsyncConnection):
             raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection: pass a Connection")
@@ -244,7 +245,7 @@ class SqlStore:
             return
         with self._write_lock(read_only), self._connected() as connection:
             self._prepare(connection)
-            with self._transaction(connection, read_only=read_only) as tx:
+            with self._transaction(connection, read_only=read_only, recording=recording) as tx:
                 yield tx
 
     def _batches_here(self) -> Batches:
@@ -317,21 +318,24 @@ class SqlStore:
 
     @contextmanager
     def _transaction(
-        self, connection: Connection, *, read_only: bool = False, joined: bool = False
+        self, connection: Connection, *, read_only: bool = False, recording: bool = False, joined: bool = False
     ) -> Iterator[SqlTransaction]:
         """A transaction, or in a ``joined`` connection, which is the host's, a savepoint."""
         engine, begun = connection.engine, True
+        recording = recording and not joined and engine.dialect.name != "sqlite"
+        only_reads, snapshots = read_only or recording, self._snapshots and not recording
         with translated(engine):
             if joined:
                 begin_joined(connection)
                 transaction: Transaction = connection.begin_nested()
             else:
-                isolated(connection, read_only=read_only, snapshots=self._snapshots)
+                isolated(connection, read_only=only_reads, snapshots=snapshots)
                 transaction = connection.begin()
-                begun = read_only or not begins_nothing(connection)
+                begun = only_reads or not begins_nothing(connection)
                 if begun:
-                    begin(connection, read_only=read_only, snapshots=self._snapshots)
-        tx = SqlTransaction(self._shared, connection, read_only=read_only, joined=joined, begun=begun)
+                    begin(connection, read_only=only_reads, snapshots=snapshots)
+        kind = RecordingTransaction if recording else SqlTransaction
+        tx = kind(self._shared, connection, read_only=only_reads, joined=joined, begun=begun)
         try:
             yield tx
             tx.finish()
@@ -376,6 +380,21 @@ class _BlockingSqlStore:
     def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
         return self._store._blocking_transaction(read_only=read_only)
 
+    @property
+    def for_recording(self) -> _RecordingSqlStore:
+        """See :func:`ocpi_emsp.ports.recorder`."""
+        return _RecordingSqlStore(self._store)
+
+
+@frozen
+class _RecordingSqlStore:
+    """What reads first, and then records; it writes nothing else."""
+
+    store: SqlStore
+
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
+        return self.store._blocking_transaction(read_only=read_only, recording=True)
+
 
 @frozen
 class _AsyncSqlStore:
@@ -390,6 +409,15 @@ class _AsyncSqlStore:
         if not read_only and store._host.get() is None and store._engine.dialect.name == "sqlite":
             return PieceTransaction(_InBatch(store))
         return PieceTransaction(InThread(_BlockingSqlStore(store), read_only))
+
+    def recording(self) -> PieceTransaction:
+        """See :func:`ocpi_emsp.ports.recorder`."""
+        store = self.store
+        if store._host.get() is not None or store._engine.dialect.name == "sqlite":
+            return self.transaction()
+        if store._native is not None:
+            return PieceTransaction(_InGreenlet(store, read_only=False, recording=True))
+        return PieceTransaction(InThread(_RecordingSqlStore(store), read_only=False))
 
 
 @frozen
@@ -411,6 +439,7 @@ class _InGreenlet:
 
     store: SqlStore
     read_only: bool
+    recording: bool = False
 
     async def run(self, step: Step) -> None:
         async with self.store._async_connection() as (connection, joined):
@@ -422,7 +451,8 @@ class _InGreenlet:
         step(self._manager(connection, joined))
 
     def _manager(self, connection: Connection, joined: bool) -> AbstractContextManager[SqlTransaction]:
-        return self.store._transaction(connection, read_only=self.read_only and not joined, joined=joined)
+        read_only = self.read_only and not joined
+        return self.store._transaction(connection, read_only=read_only, recording=self.recording, joined=joined)
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[LiftedTransaction]:

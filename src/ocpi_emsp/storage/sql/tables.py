@@ -127,9 +127,11 @@ def make_tables(*, schema: str | None = None, prefix: str = PREFIX) -> Tables:
     metadata = MetaData(schema=schema)
     objects = {kind: _object_table(metadata, kind, prefix) for kind in NAMES}
     journals = [_journal(metadata, prefix + name) for name in ("journal", "rejections", "authorizations")]
-    due = journals[0].c
-    # What is refused or decided is not due.
-    Index(f"ix_{prefix}journal_due", due.topic, due.due, due.sequence, due.name)
+    # What is refused or decided is not due, is of no object, and has a table of one topic: it is found by its owner.
+    name, entries = f"ix_{prefix}journal", journals[0].c
+    Index(f"{name}_topic", entries.topic, entries.sequence)
+    Index(f"{name}_key", entries.key, entries.topic, entries.sequence)
+    Index(f"{name}_due", entries.topic, entries.due, entries.sequence, entries.name)
     return Tables(metadata, objects, *journals)
 
 
@@ -207,8 +209,6 @@ def _journal(metadata: MetaData, name: str) -> Table:
         Column("due", UtcDateTime),
         sqlite_autoincrement=True,
     )
-    Index(f"ix_{name}_topic", table.c.topic, table.c.sequence)
-    Index(f"ix_{name}_key", table.c.key, table.c.topic, table.c.sequence)
     Index(f"ix_{name}_owner", table.c.country_code, table.c.party_id, table.c.topic, table.c.sequence)
     return table
 

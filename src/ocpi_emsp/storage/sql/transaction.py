@@ -140,8 +140,7 @@ class SqlTransaction:
         """Read and lock many records at once; see :func:`ocpi_emsp.ports.prefetch`."""
         wanted = dict.fromkeys(map(owned, keys))
         unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
-        if self._advisory and len(unread) == 2 and self._get_evse(*unread):
-            unread = []
+        unread = [] if self._get_at_once(unread) else unread
         self._pipes = self._pipes or (bool(unread) and not self._read_only and may_pipe(self._connection))
         groups: dict[Key, list[str]] = {}
         for key in unread:
@@ -155,13 +154,18 @@ class SqlTransaction:
                 self.get(group._replace(id=ids[0]))
         if not self._pipes:  # then it is known which locations are there
             reads.send(self._ask)
-        owners: dict[Owner, list[str]] = {}
-        for key in wanted if children else ():
-            if self._locked.has_unread_family(key):
-                owners.setdefault((key.country_code, key.party_id), []).append(key.id)
-        for owner, ids in owners.items():
+        for owner, ids in self._locked.unread_families(wanted if children else ()).items():
             reads.families(owner, sorted(ids))
         reads.send(self._ask)
+
+    def _get_at_once(self, keys: Sequence[Key]) -> bool:
+        """Read what one statement finds in several tables, and lock it; False where none does."""
+        if self._advisory:
+            return len(keys) == 2 and self._get_evse(*keys)
+        together = self._shared.together(keys)
+        for key, row in () if together is None else zip(keys, self._do(together.rows, keys), strict=True):
+            self._locked.records[key] = row and self._record(key, row)
+        return together is not None
 
     def _get_evse(self, location: Key, evse: Key) -> bool:
         """Read and lock an EVSE and its location; False for other keys, or where one of them is not there."""

@@ -1,0 +1,20 @@
+"""A transaction that records what it read; see :func:`ocpi_emsp.ports.recorder`.
+
+Rules of this module: it reads as a read-only one does, without a lock; each entry that is appended is committed by
+itself, at once. So there is nothing to begin, and nothing is held while the flow decides. On SQLite, where that would
+be a second transaction with a lock of its own, a usual one does both.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.ports import Entry
+from ocpi_emsp.storage.sql.transaction import SqlTransaction
+from ocpi_emsp.storage.sql.values import entry_values
+
+
+class RecordingTransaction(SqlTransaction):
+    """Over a connection that commits each statement, and reads only, but for the journal."""
+
+    def append(self, entry: Entry) -> None:
+        """Add to the journal; it is committed at once."""
+        self._do(self._journal(entry.topic).append.execute, entry_values(entry))

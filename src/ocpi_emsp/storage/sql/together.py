@@ -1,0 +1,54 @@
+"""Records of several kinds, found by one statement: a round trip each would cost more than finding them.
+
+Rules of this module: nothing is locked, so it is for what only reads, and for SQLite, whose writers lock all of it. An
+outer join that locks would give a record as it was before it waited (architecture.md, "Few statements").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, FromClause, and_, bindparam, literal, select
+
+from ocpi_emsp.ports import Key
+from ocpi_emsp.storage.sql.prepared import Prepared
+from ocpi_emsp.storage.sql.statements import ObjectStatements, record_columns
+from ocpi_emsp.storage.sql.tables import key_columns
+from ocpi_emsp.storage.sql.values import identity
+
+_MOST = 4
+"""Tables in one statement: few, so that the database does not look for long how to join them."""
+
+
+def may_be_together(kinds: Sequence[str]) -> bool:
+    """Whether records of these kinds are found by one statement: each is of another one."""
+    return 1 < len(kinds) <= _MOST and len(set(kinds)) == len(kinds)
+
+
+class Together:
+    """The statement for a record of each of these kinds."""
+
+    def __init__(self, kinds: Sequence[ObjectStatements], dialect: Dialect) -> None:
+        self._kinds = kinds
+        found: FromClause = select(literal(1).label("one")).subquery("one")
+        columns, self._ends = list[Any](), list[int]()
+        for place, each in enumerate(kinds):
+            table = each.table
+            same = (table.c[name] == bindparam(f"k{place}_{name}") for name in key_columns(each.kind))
+            found = found.outerjoin(table, and_(*same))
+            columns += [column.label(f"r{place}_{column.key}") for column in record_columns(table)]
+            self._ends.append(len(columns))
+        self._statement = Prepared(select(*columns).select_from(found), dialect)
+
+    def rows(self, connection: Connection, keys: Sequence[Key]) -> list[Any]:
+        """The row of each key, or None."""
+        values: dict[str, Any] = {}
+        for place, (each, key) in enumerate(zip(self._kinds, keys, strict=True)):
+            values |= identity(each, key, f"k{place}_")
+        cells, start, rows = self._statement.rows(connection, values)[0], 0, list[Any]()
+        for each, end in zip(self._kinds, self._ends, strict=True):
+            row = each.get.named(cells[start:end])
+            rows.append(None if row.sequence is None else row)
+            start = end
+        return rows
