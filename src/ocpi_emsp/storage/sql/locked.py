@@ -66,12 +66,12 @@ class Locked:
         return None if location[1:4] in self.extended else self._families.get(location[1:4])
 
     def unread_families(self, keys: Iterable[Key]) -> dict[Owner, list[str]]:
-        """The locations among these that were found and whose EVSEs are not known, by their owners."""
+        """The locations among these whose EVSEs are not known, by their owners; not those known to be absent."""
         owners: dict[Owner, list[str]] = {}
         for key in keys:
             location = key[1:4]
             unread = location not in self._families and location not in self.extended
-            if key.kind == Kind.LOCATION and unread and self.record(key) is not None:
+            if key.kind == Kind.LOCATION and unread and not (key in self.records and self.records[key] is None):
                 owners.setdefault((key.country_code, key.party_id), []).append(key.id)
         return owners
 
