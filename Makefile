@@ -9,7 +9,7 @@ $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-foreign test-newest test-lowest lock lint types unit coverage bench bench-load bench-statements docs fuzz laws dist audit clean
+.PHONY: help demo test test-foreign test-newest test-lowest lock lint types unit coverage bench bench-load bench-statements docs docs-check fuzz laws dist audit clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -91,6 +91,13 @@ docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/.dev
 	$(BIN)/python docs/tools/site_pages.py
 	$(BIN)/mkdocs build --strict --quiet --config-file build/mkdocs.yml
+
+# Each page of the site in a real Chromium, Debian's: dead links, errors in the console, requests to elsewhere, the search,
+# and whether 400 pixels are enough. It installs Chromium where that is missing.
+## docs-check: each page of the site in Chromium: links, console, 400 pixels, search
+docs-check: docs
+	command -v chromium > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	$(BIN)/python docs/tools/check_site.py
 
 # Of its own: tracing every line takes time that each run of the tests should not.
 ## coverage: the suite with every line traced

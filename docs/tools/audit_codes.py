@@ -23,10 +23,11 @@ def with_tables(page: str) -> str:
 
 def drawing() -> str:
     """Both tables, between their marks."""
-    return "\n".join((BEGIN, "", *_of_prices(), "", *_of_plausibility(), "", END))
+    return "\n".join((BEGIN, "", *of_prices(), "", *of_plausibility(), "", END))
 
 
-def _of_prices() -> Iterator[str]:
+def of_prices() -> Iterator[str]:
+    """The table of the codes of prices."""
     yield "| code | what it means |"
     yield "|---|---|"
     for each in REASONS.values():
@@ -34,7 +35,8 @@ def _of_prices() -> Iterator[str]:
             yield f"| `{each.code}` | {each.sentence} |"
 
 
-def _of_plausibility() -> Iterator[str]:
+def of_plausibility() -> Iterator[str]:
+    """The table of the codes of what is looked at beside the price."""
     yield "| code | what it means | default |"
     yield "|---|---|---|"
     for each in REASONS.values():

@@ -16,6 +16,12 @@ from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 from typing import Final
 
+import reference_api
+import reference_cli
+import reference_database
+import reference_errors
+import reference_reasons
+
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "docs"
 OUTSIDE: Final = {
@@ -24,6 +30,7 @@ OUTSIDE: Final = {
     ".github/SECURITY.md": "security-policy.md",
 }
 """Files outside docs/ that are pages."""
+GENERATORS: Final = (reference_api, reference_cli, reference_database, reference_errors, reference_reasons)
 ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ""}
 _LINK: Final = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 _HEADING_OF_MENU: Final = re.compile(r" +- [\w ]+:\n")
@@ -34,7 +41,15 @@ def pages() -> dict[str, str]:
     """The text of each page, by its path in the site."""
     sources = {f"docs/{path.relative_to(ROOT / 'docs')}": path for path in _files() if path.suffix == ".md"}
     places = {source: source.removeprefix("docs/") for source in sources} | OUTSIDE
-    return {page: with_site_links((ROOT / source).read_text("utf-8"), source) for source, page in places.items()}
+    written = {page: with_site_links((ROOT / source).read_text("utf-8"), source) for source, page in places.items()}
+    made = generated()
+    assert not made.keys() & written.keys(), "a page has one source"
+    return written | made
+
+
+def generated() -> dict[str, str]:
+    """The text of each page that has no file."""
+    return dict(page for module in GENERATORS for page in module.pages())
 
 
 def with_site_links(markdown: str, source: str) -> str:

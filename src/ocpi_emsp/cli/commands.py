@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
         check.matrix,
         check.openapi,
     ),
-    "Operate": (operate.db, operate.export, operate.import_, operate.completion),
+    "Operate": (operate.config, operate.db, operate.export, operate.import_, operate.completion),
 }
 """In the order of the help."""
 

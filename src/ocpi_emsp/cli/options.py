@@ -408,15 +408,15 @@ pixels = whole(0, 99_999, name="pixels")
 details = (
     Setting("--website", "our website, in our credentials; none: without", type=web_page, metavar="URL"),
     Setting("--logo", "our logo, in our credentials; none: without", type=web_page, metavar="URL"),
-    Setting("--logo-thumbnail", "a small one of the logo", type=image, metavar="URL"),
+    Setting("--logo-thumbnail", "a small version of the logo", type=image, metavar="URL"),
     Setting(
         "--logo-category",
-        f"of the logo: {', '.join(IMAGE_CATEGORIES)} (default: OPERATOR)",
+        f"category of the logo: {', '.join(IMAGE_CATEGORIES)} (default: OPERATOR)",
         type=Choice(IMAGE_CATEGORIES, case_sensitive=False),
     ),
-    Setting("--logo-type", "of the logo, such as png (default: how its URL ends)", metavar="TYPE"),
-    Setting("--logo-width", "of the logo", type=pixels),
-    Setting("--logo-height", "of the logo", type=pixels),
+    Setting("--logo-type", "type of the logo, such as png (default: how its URL ends)", metavar="TYPE"),
+    Setting("--logo-width", "width of the logo in pixels", type=pixels),
+    Setting("--logo-height", "height of the logo in pixels", type=pixels),
     Setting("--credentials-extensions", "what our credentials have beyond OCPI, such as '{\"x\": 1}'", metavar="JSON"),
 )
 """What partners get in our credentials beside who we are."""

@@ -27,7 +27,8 @@ _EXTENSIONS = "credentials_extensions"
 _DETAILS = ("website", "logo", "logo_thumbnail", "logo_category", "logo_type", *_NUMBERS, _EXTENSIONS)
 LISTS = ("allow_http", "allow_network", "allow_port", "allow_host")
 SWITCHES = ("audit",)
-_NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *SWITCHES, *_DETAILS)
+NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *SWITCHES, *_DETAILS)
+"""All of them, in the order of the file that ``ocpi-emsp config init`` writes."""
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
@@ -83,8 +84,8 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
     except ValueError as error:
         raise Usage(f"{file}: invalid TOML: {error}") from None
     for name, value in settings.items():
-        if name not in _NAMES:
-            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(_NAMES)}")
+        if name not in NAMES:
+            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}")
         settings[name] = value = _as_text(name, value)
         if not isinstance(value, str):
             raise Usage(f"{file}: invalid {name}: expected {_EXPECTED.get(name, 'a text in quotes')}")

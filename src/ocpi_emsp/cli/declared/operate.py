@@ -1,4 +1,4 @@
-"""The arguments of the commands for the database, and of completion."""
+"""The arguments of the commands for the settings file and the database, and of completion."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ import_ = command(
     o.store,
     epilog="An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 where "
     "a line cannot be imported, or the file was cut off.",
+)
+config = group(
+    "config",
+    "Write the settings file.",
+    command(
+        "config",
+        "init",
+        "Write a settings file with every setting, its default, and what it does.",
+        option("--output", "the file to write; it must not exist", default="ocpi-emsp.toml", metavar="FILE"),
+    ),
 )
 completion = command(
     "completion",

@@ -1,0 +1,237 @@
+"""Looks at every page of the built site in Chromium: ``python docs/tools/check_site.py`` (make docs-check).
+
+Rules of this module:
+- a page fails for a message of level error in its console, a request that fails or goes elsewhere than to the site, a
+  link of the site without a target, and content wider than the window at 400 or 1280 pixels;
+- the site is served on loopback while it is looked at; Chromium is Debian's, and driven through a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import unquote, urldefrag, urljoin
+
+from attrs import define, field
+
+SITE: Final = Path(__file__).parents[2] / "build" / "site"
+WIDTHS: Final = (400, 1280)
+"""Of a telephone, and of a desk."""
+LIFETIME: Final = 600.0
+"""Seconds after which Chromium is ended, whatever it does."""
+_LINKS: Final = "[...document.querySelectorAll('a[href]')].map(link => link.href)"
+_ANCHORS: Final = "[...document.querySelectorAll('[id]')].map(element => element.id)"
+_OVERFLOW: Final = """(async () => {
+  const ended = Promise.all(document.getAnimations().map(each => each.finished.catch(() => null)));
+  await Promise.race([ended, new Promise(done => setTimeout(done, 2000))]);
+  scrollTo({left: 9999, behavior: 'instant'});
+  return scrollX;
+})()"""
+"""How far the page scrolls sideways, once what moved at the resize stands still."""
+_SEARCHED: Final = """(async () => {
+  document.querySelector('label[for=__search]').click();
+  const input = document.querySelector('.md-search__input');
+  input.focus();
+  input.value = 'handshake';
+  input.dispatchEvent(new Event('keyup', {bubbles: true}));
+  input.dispatchEvent(new Event('input', {bubbles: true}));
+  for (let tries = 0; tries < 100; tries++) {
+    const found = document.querySelectorAll('.md-search-result__item').length;
+    if (found) return found;
+    await new Promise(done => setTimeout(done, 50));
+  }
+  return 0;
+})()"""
+
+
+@define
+class Chromium:
+    """A tab, driven by the DevTools protocol: JSON documents that end with a NUL."""
+
+    writes: IO[bytes]
+    reads: IO[bytes]
+    session: str = ""
+    events: list[dict[str, Any]] = field(factory=list)
+    _ids: Iterator[int] = field(factory=lambda: itertools.count(1))
+
+    def call(self, method: str, **params: Any) -> Any:
+        """The result of a method; events that come meanwhile are collected. Raises RuntimeError."""
+        number = next(self._ids)
+        message = {"id": number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        self.writes.write(json.dumps(message).encode() + b"\0")
+        self.writes.flush()
+        while (answer := self._read()).get("id") != number:
+            self.events.append(answer)
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']['message']}")
+        return answer["result"]
+
+    def wait_for(self, name: str) -> None:
+        """Collect events until one with this name comes."""
+        while not any(event["method"] == name for event in self.events):
+            self.events.append(self._read())
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression in the page."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return result["result"].get("value")
+
+    def _read(self) -> dict[str, Any]:
+        read = bytearray()
+        while (byte := self.reads.read(1)) != b"\0":
+            if not byte:
+                raise RuntimeError("Chromium ended")
+            read += byte
+        message: dict[str, Any] = json.loads(read)
+        return message
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Chromium]:
+    """A tab of a headless Chromium, which ends with the block."""
+    program = shutil.which("chromium")
+    if program is None:
+        raise SystemExit("chromium is not installed: apt-get install chromium")
+    commands, writes = os.pipe()
+    reads, answers = os.pipe()
+    options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --remote-debugging-pipe --no-first-run"
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        subprocess.Popen(
+            [
+                "sh",
+                "-c",
+                f'exec "{program}" {options} --user-data-dir="{profile}" about:blank 3<&{commands} 4>&{answers}',
+            ],
+            pass_fds=(commands, answers),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
+        os.close(commands)
+        os.close(answers)
+        late = threading.Timer(LIFETIME, process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            with os.fdopen(writes, "wb") as to, os.fdopen(reads, "rb") as back:
+                tab = _tab(Chromium(to, back))
+                yield tab
+                tab.session = ""
+                tab.call("Browser.close")
+                process.wait(10)
+        finally:
+            late.cancel()
+            process.kill()
+
+
+def _tab(browser: Chromium) -> Chromium:
+    target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+    browser.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    for domain in ("Page", "Runtime", "Log", "Network"):
+        browser.call(f"{domain}.enable")
+    return browser
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The site on loopback: its origin."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@define
+class Seen:
+    """What was found on the pages, by URL."""
+
+    links: dict[str, list[str]] = field(factory=dict)
+    anchors: dict[str, set[str]] = field(factory=dict)
+    faults: list[str] = field(factory=list)
+
+
+def look(tab: Chromium, origin: str, path: str, seen: Seen) -> None:
+    """Open a page, and note what is wrong with it."""
+    tab.events.clear()
+    url = f"{origin}/{path}"
+    tab.call("Emulation.setDeviceMetricsOverride", width=WIDTHS[0], height=800, deviceScaleFactor=1, mobile=False)
+    tab.call("Page.navigate", url=url)
+    tab.wait_for("Page.loadEventFired")
+    seen.links[url], seen.anchors[url] = tab.value(_LINKS), set(tab.value(_ANCHORS))
+    for width in WIDTHS:
+        tab.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        if wider := tab.value(_OVERFLOW):
+            seen.faults.append(f"{path}: {wider} pixels wider than {width}")
+    seen.faults += [f"{path}: {fault}" for event in tab.events for fault in _faults(event, origin)]
+
+
+def _faults(event: dict[str, Any], origin: str) -> Iterator[str]:
+    params = event.get("params", {})
+    match event.get("method"):
+        case "Runtime.exceptionThrown":
+            yield params["exceptionDetails"]["text"]
+        case "Log.entryAdded" if params["entry"]["level"] == "error":
+            yield params["entry"]["text"]
+        case "Runtime.consoleAPICalled" if params["type"] == "error":
+            yield " ".join(str(each.get("value", "")) for each in params["args"])
+        case "Network.requestWillBeSent" if not params["request"]["url"].startswith((origin, "data:", "blob:")):
+            yield f"asks {params['request']['url']}"
+        case "Network.responseReceived" if params["response"]["status"] >= 400:
+            yield f"{params['response']['status']} for {params['response']['url']}"
+
+
+def dead_links(seen: Seen, origin: str, folder: Path) -> Iterator[str]:
+    """Links of the site without a page, a file or a place."""
+    for url, links in seen.links.items():
+        for link in dict.fromkeys(links):
+            target, anchor = urldefrag(urljoin(url, link))
+            if not target.startswith(f"{origin}/"):
+                continue
+            page = target if not target.endswith("/") else f"{target}index.html"
+            if not (folder / unquote(page.removeprefix(f"{origin}/"))).is_file():
+                yield f"{url.removeprefix(origin)}: {link} leads nowhere"
+            elif anchor and page in seen.anchors and unquote(anchor) not in seen.anchors[page]:
+                yield f"{url.removeprefix(origin)}: no place {anchor} in {page.removeprefix(origin)}"
+
+
+def check(folder: Path = SITE) -> list[str]:
+    """What is wrong with the pages of a folder."""
+    seen = Seen()
+    paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.html"))
+    with served(folder) as origin, chromium() as tab:
+        for path in paths:
+            look(tab, origin, path, seen)
+        seen.faults += dead_links(seen, origin, folder)
+        if (folder / "search").is_dir() and not tab.value(_SEARCHED):
+            seen.faults.append("the search finds nothing")
+    sys.stdout.write(f"looked at {len(paths)} pages\n")
+    return seen.faults
+
+
+if __name__ == "__main__":
+    found = check(Path(sys.argv[1]) if len(sys.argv) > 1 else SITE)
+    sys.stdout.writelines(f"{fault}\n" for fault in found)
+    sys.exit(1 if found else 0)

@@ -1,0 +1,112 @@
+"""docs: reference/database.md, the tables of SqlStore from their metadata.
+
+Rules of this module: it says what the metadata of the current schema has; what a column means stands here once, by its
+name, and a column without a meaning fails the test of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Column, Dialect, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ocpi_emsp.storage import metadata
+
+_HEAD: Final = """\
+# Tables of the database
+
+`SqlStore` and `ocpi-emsp` create these tables, with the prefix `ocpi_` unless `SqlStore(prefix=...)` says otherwise.
+Read them as you like ([how to query](../how-to/storage.md#tables-to-query)); write them through the library only.
+`ocpi-emsp db upgrade` brings them up to date. A time is stored in UTC, a number of OCPI without loss.
+"""
+_DIALECTS: Final[tuple[Dialect, ...]] = (postgresql.dialect(), sqlite.dialect())  # type: ignore[no-untyped-call]
+MEANINGS: Final = {
+    "sequence": "the order of creation",
+    "country_code": "of the party whose object this is",
+    "party_id": "of the party whose object this is",
+    "id": "the object's id",
+    "received": "the document as received, byte for byte",
+    "document": "the same document as JSON, for queries; the database generates it",
+    "last_updated": "the object's own time",
+    "received_at": "when it came in",
+    "content_hash": "of what the object says; equal content has an equal hash",
+    "revision": "rises with each change",
+    "missing_since": "since when its owner no longer lists it",
+    "missed": "in how many full syncs it was missing",
+    "correlation_id": "of the request that brought it",
+    "location_id": "the location that it is part of",
+    "topic": "which list of the journal",
+    "name": "the kind of the entry",
+    "key": "the object that the entry is about",
+    "at": "when it was written",
+    "body": "the bytes that were received",
+    "details": "what else is known, as JSON",
+    "due": "when it is tried again",
+    "attempts": "how often it was tried",
+    "error": "why the last try failed",
+    **{
+        name: f"the object's `{name}`"
+        for name in (
+            *("auth_id", "city", "country", "currency", "evse_id", "latitude", "longitude", "start_date_time"),
+            *("start_datetime", "status", "stop_date_time", "total_cost", "type", "uid", "valid", "whitelist"),
+        )
+    },
+    "verdict": "right, wrong or undecidable",
+    "claimed": "the total of the CDR",
+    "expected": "what it should be, if that is one amount",
+    "low": "the least that it can be",
+    "high": "the most that it can be",
+    "difference": "claimed less expected",
+    "at_least": "whether the difference is a bound",
+    "conflict": "which of the CDRs that contradict the stored one",
+    "version": "which of the contents that the tariff had",
+    "first_received_at": "when this content first came in",
+    "valid_from": "from when on it holds",
+    "valid_until": "until when it held",
+    "place": "its place in the list that partners get",
+    "uid_in_lower_case": "the uid for a search that ignores case",
+    "command": "which command, such as START_SESSION",
+    "acknowledgement": "what the CPO answered",
+    "result": "what the charge point reported",
+    "state": "where it stands",
+    "deadline": "until when a result is awaited",
+    "session_id": "the session that it led to",
+    "versions_url": "where the partner's API begins",
+    "endpoints": "the partner's endpoints, by module",
+    "policy": "the partner's own policy",
+    "matrix": "the partner's own support matrix",
+    "token_hashes": "hashes of the tokens that the partner may use",
+    "sealed": "the token that we use at the partner, encrypted",
+}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The page."""
+    yield "reference/database.md", _HEAD + "".join(f"\n{_table(table)}" for table in metadata.sorted_tables)
+
+
+def _table(table: Table) -> str:
+    rows = "".join(f"{_row(column)}\n" for column in table.columns)
+    indexes = "".join(f"- {_index(table, names, unique)}\n" for names, unique in _indexes(table))
+    return f"## {table.name}\n\n| column | PostgreSQL | SQLite | empty | meaning |\n|---|---|---|---|---|\n{rows}" + (
+        f"\nIndexes:\n\n{indexes}" if indexes else ""
+    )
+
+
+def _row(column: Column[object]) -> str:
+    types = [column.type.compile(dialect) for dialect in _DIALECTS]
+    key = "primary key; " if column.primary_key else ""
+    cells = [f"`{column.name}`", *(f"`{each}`" for each in types), "yes" if column.nullable else "no"]
+    return f"| {' | '.join(cells)} | {key}{MEANINGS.get(column.name, '')} |"
+
+
+def _indexes(table: Table) -> list[tuple[tuple[str, ...], bool]]:
+    found = {(tuple(str(each) for each in index.expressions), bool(index.unique)) for index in table.indexes}
+    return sorted(found)
+
+
+def _index(table: Table, names: tuple[str, ...], unique: bool) -> str:
+    columns = ", ".join(f"`{name.removeprefix(f'{table.name}.')}`" for name in names)
+    return f"{columns}{', unique' if unique else ''}"
