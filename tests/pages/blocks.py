@@ -25,7 +25,7 @@ from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, FencedCod
 ROOT: Final = Path(__file__).parents[2]
 _FENCES: Final = FencedCodeBlockLexer(r".+?")
 _COMMENTS: Final = DirectiveInHTMLCommentLexer("invisible-code-block|skip", ".+?")
-_TITLE: Final = re.compile(r'title="([\w./-]+)"')
+_TITLE: Final = re.compile(r'title="([\w./-]+)(, at the end)?"')
 _CONTINUES: Final = re.compile(r"^<!-- continues: ([\w./-]+) -->$", re.MULTILINE)
 _REASON: Final = re.compile(r'next "([^"]+)"')
 
@@ -40,6 +40,8 @@ class Block:
     """Of its first line of code, from 1."""
     title: str | None
     """The file that it is."""
+    is_end: bool
+    """Whether it goes to the end of a file that something else wrote: ``title="settings.py, at the end"``."""
     skipped: str | None
     """Why it is not run."""
     prints: str | None
@@ -101,8 +103,12 @@ def _blocks(document: Document) -> Iterator[Block]:
             printed.add(number + 1)
         if number not in printed:
             line = document.text[: region.start].count("\n") + 2
-            yield Block(language, str(lexemes["source"]), line, title[1] if title else None, skipped, prints)
+            yield Block(language, str(lexemes["source"]), line, *_file(title), skipped, prints)
         skipped = None
+
+
+def _file(title: re.Match[str] | None) -> tuple[str | None, bool]:
+    return (title[1], title[2] is not None) if title else (None, False)
 
 
 def _is_output(document: Document, block: Region, following: Region) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from pages.blocks import ROOT, Block, Page, pages
 
-_IMPORT: Final = re.compile(r"^from (\w+)(?= import )", re.MULTILINE)
+_IMPORT: Final = re.compile(r"^from ([\w.]+) import (.+)$", re.MULTILINE)
 FOLDER: Final = ROOT / "build" / "types" / "of_pages"
 
 
@@ -37,7 +37,7 @@ def modules(page: Page) -> Iterator[tuple[str, str]]:
             continue
         if block.title is None:
             session.append(_in_a_module(block))
-        else:
+        elif not block.is_end:
             yield _file(page, block.title), _with_imports(block.source, files)
     if session:
         yield page.slug, _with_imports("".join(session), files)
@@ -51,13 +51,23 @@ def _files(page: Page | None) -> dict[str, str]:
     """The modules that a page can import, its own and those of the pages before it, by the name that it imports."""
     if page is None:
         return {}
-    titles = [block.title for block in page.blocks() if block.language == "python" and block.title is not None]
-    return _files(page.continues) | {title.removesuffix(".py"): _file(page, title) for title in titles}
+    blocks = [block for block in page.blocks() if block.language == "python" and not block.is_end]
+    titles = [block.title for block in blocks if block.title is not None]
+    names = {title.removesuffix(".py").replace("/", "."): _file(page, title) for title in titles}
+    return _files(page.continues) | names
 
 
 def _with_imports(source: str, files: Mapping[str, str]) -> str:
     """The source, its imports of files of the page turned into those of their modules."""
-    return _IMPORT.sub(lambda found: f"from of_pages.{files[found[1]]}" if found[1] in files else found[0], source)
+
+    def imported(found: re.Match[str]) -> str:
+        package, name = found.groups()
+        if package in files:
+            return f"from of_pages.{files[package]} import {name}"
+        module = files.get(f"{package}.{name}")
+        return found[0] if module is None else f"from of_pages import {module} as {name}"
+
+    return _IMPORT.sub(imported, source)
 
 
 def _in_a_module(block: Block) -> str:

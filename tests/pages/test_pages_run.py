@@ -12,6 +12,7 @@ from pages.running import running
 from pages.scene import scene
 
 ELSEWHERE: Final = {
+    "docs/how-to/django.md": "tests/contrib_django/page_walk.py",
     "docs/how-to/partner-profiles.md": "tests/foreign/test_partners_page.py",
 }
 """Pages that another test runs."""
