@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "examples"
 JANE = {**LOCATION, "name": "Jane Doe", "x_driver": {"mail": "jane.doe@server.org"}, "status": 1}
 
 
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that are the same in each run of the tests: of a random one, a stand-in could be one of our names."""
+    numbers = count()
+    monkeypatch.setattr("ocpi_emsp.redact.redactor.secrets.token_bytes", lambda size: bytes([next(numbers)] * size))
+
+
 def findings(command: Command, path: Path) -> list[tuple[Any, ...]]:
     """What is found in a file or folder: place, pointer, rule."""
     listed = json.loads(command("check", str(path), "--format", "json", "--no-report").out)["files"]
@@ -32,14 +40,15 @@ def findings(command: Command, path: Path) -> list[tuple[Any, ...]]:
 
 def test_a_file_goes_to_standard_output(tmp_path: Path, command: Command) -> None:
     path = file(tmp_path, JANE)
-    ended = command("redact", path, "--key", "k")
+    key = ("--key-file", file(tmp_path, "a secret\n", "key.txt"))
+    ended = command("redact", path, *key)
     assert (ended.status, ended.err) == (0, "")
     redacted = json.loads(ended.out)
     assert list(redacted) == list(JANE)
     assert len(redacted["name"]) == len("Jane Doe")
     assert "Jane" not in ended.out
     assert "server" not in ended.out
-    assert command("redact", path, "--key", "k").out == ended.out
+    assert command("redact", path, *key).out == ended.out
     assert command("redact", path).out != command("redact", path).out
     assert json.loads(command("redact", path, "--keep", "name").out)["name"] == "Jane Doe"
 
@@ -136,6 +145,12 @@ def test_no_input_is_overwritten(tmp_path: Path, command: Command) -> None:
     assert command("redact", path, other, "--output", str(tmp_path / "safe")).status == 0
     stem = Path(path).stem
     assert sorted(each.name for each in (tmp_path / "safe").iterdir()) == [f"{stem}-2.json", f"{stem}.json"]
+
+
+def test_a_key_is_not_empty(tmp_path: Path, command: Command) -> None:
+    path, key = file(tmp_path, JANE), file(tmp_path, " \n", "key.txt")
+    ended = command("redact", path, "--key-file", key)
+    assert (ended.status, ended.out, ended.err) == (2, "", f"ocpi-emsp: {key}: expected a secret, found nothing\n")
 
 
 def test_what_is_left_out_is_named(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

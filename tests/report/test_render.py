@@ -78,16 +78,24 @@ def shown(text: str) -> str:
 
 def test_the_page_has_a_row_per_rule() -> None:
     report = simple()
-    page = Page(to_html(report, title="Report", at=NOON))
+    page = Page(to_html(report, at=NOON))
     assert page.declarations == ["DOCTYPE html"]
     count = len(report.rules)
     assert page.rows[0] == ["severity", "rule", "count"]
     assert page.rows[1 : count + 1] == [
         [each.severity.value, f"{each.rule}{each.sentence}", str(each.count)] for each in report.rules
     ]
-    assert page.texts.count("Report: NL-TNM") == 2
+    assert page.texts.count("OCPI 2.1.1 report: NL-TNM") == 2
     assert f"2024-05-01T12:00:00Z, ocpi-emsp {version('ocpi-emsp')}" in page.texts
     assert "a.json" in page.texts
+
+
+def test_every_form_has_the_party_in_its_title_unless_another_is_given() -> None:
+    for render in (to_text, to_markdown, to_html):
+        assert "OCPI 2.1.1 report: NL-TNM" in render(simple())
+        titled = render(simple(), title="Findings")
+        assert "Findings" in titled
+        assert "NL-TNM" not in titled
 
 
 def test_the_page_links_rules_and_clauses() -> None:

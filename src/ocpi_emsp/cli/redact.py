@@ -21,6 +21,7 @@ from ocpi_emsp.cli.har import NAME as HAR, NotHar
 from ocpi_emsp.cli.inputs import Inputs, Source, require_readable_once
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.payloads import LINES, MAX_LINE
+from ocpi_emsp.cli.read_secrets import text_of
 from ocpi_emsp.cli.redact_har import redacted_har
 from ocpi_emsp.codec.documents import GZIP
 from ocpi_emsp.findings import counted
@@ -34,13 +35,20 @@ def run(arguments: Arguments) -> int:
     is_one = len(arguments.paths) == 1 and not Path(arguments.paths[0]).is_dir()
     if not is_one and arguments.output is None:
         raise Usage("several files cannot go to standard output: set --output FOLDER")
-    key = arguments.key.encode() if arguments.key else None
+    key = None if arguments.key_file is None else _key(arguments.key_file)
     writer = _Writer(Redactor(key, parties=arguments.parties, keep=arguments.keep))
     if is_one:
         writer.one(Source(arguments.paths[0], named=True), arguments.output)
     else:
         writer.all(inputs, Path(arguments.output))
     return max(writer.status, _say_what_was_left_out(inputs))
+
+
+def _key(path: str) -> bytes:
+    key = text_of(path).strip()
+    if not key:
+        raise Usage(f"{path}: expected a secret, found nothing")
+    return key.encode()
 
 
 def _say_what_was_left_out(inputs: Inputs) -> int:

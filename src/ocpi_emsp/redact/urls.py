@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
 
+from ocpi_emsp.codec.iso3166 import ALPHA3
 from ocpi_emsp.redact.places import is_moment
 from ocpi_emsp.redact.stand_ins import StandIns
 
@@ -25,8 +26,7 @@ _NAMED: Final = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "0.0.0.0"})
 _IN_BRACKETS: Final = re.compile(r"[0-9A-Za-z]", re.ASCII)
 _VERSION: Final = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}(?:\.[0-9]{1,2})?(?:-d[0-9])?", re.ASCII)
-_COUNTRY: Final = re.compile(r"[A-Za-z]{2}", re.ASCII)
-_PARTY: Final = re.compile(r"[A-Za-z0-9]{3}", re.ASCII)
+_PARTY: Final = re.compile(r"[A-Z0-9]{3}", re.ASCII)
 _PARAMETERS: Final = frozenset({"date_from", "date_to", "offset", "limit", "type"})
 _COUNT: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 _UNITS: Final = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-9A-Fa-f]{2}|.", re.DOTALL)
@@ -77,7 +77,7 @@ def _path(text: str, stand_ins: StandIns) -> str:
     before = ["", *segments]
     return "/".join(
         stand_ins.party(each)
-        if _PARTY.fullmatch(each) and _COUNTRY.fullmatch(previous)
+        if _PARTY.fullmatch(each) and previous in ALPHA3
         else each
         if _VERSION.fullmatch(each)
         else "".join(_encoded(each, stand_ins))

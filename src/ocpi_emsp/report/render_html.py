@@ -21,15 +21,14 @@ _ID = re.compile(r"[a-z0-9_.]+")
 _COLOURS = {Severity.ERROR: "#b00020", Severity.WARNING: "#8a5a00", Severity.NOTE: "#345"}
 
 
-def to_html(report: PartnerReport, *, title: str = words.TITLE, at: datetime | None = None) -> str:
+def to_html(report: PartnerReport, *, title: str | None = None, at: datetime | None = None) -> str:
     """Return the report as an HTML page, to be written in UTF-8; ``at`` is its date (default: the current time)."""
-    return "".join(_page(report, title, at or datetime.now(UTC)))
+    return "".join(_page(report, title or words.title(report), at or datetime.now(UTC)))
 
 
 def _page(report: PartnerReport, title: str, at: datetime) -> Iterator[str]:
-    named = f"{title}: {report.party}" if report.party else title
-    yield head(in_html(named))
-    yield f"<h1>{in_html(named)}</h1>\n"
+    yield head(in_html(title))
+    yield f"<h1>{in_html(title)}</h1>\n"
     yield f'<p style="{SMALL}">{moment(at)}, ocpi-emsp {in_html(version("ocpi-emsp"))}</p>\n'
     yield from (f"<p>{in_html(line)}</p>\n" for line in words.summary(report))
     if report.rules:

@@ -12,8 +12,9 @@ from ocpi_emsp.report.aggregate import PartnerReport, RuleCount
 from ocpi_emsp.report.escapes import as_code, in_markdown
 
 
-def to_markdown(report: PartnerReport, *, title: str = words.TITLE) -> str:
+def to_markdown(report: PartnerReport, *, title: str | None = None) -> str:
     """Return the report as one Markdown document."""
+    title = title or words.title(report)
     lines = [f"# {in_markdown(title)}", "", *(f"* {in_markdown(line)}" for line in words.summary(report)), ""]
     if not report.rules:
         return "\n".join([*lines, words.NOTHING, ""])

@@ -19,8 +19,9 @@ _COLUMNS = ("severity", "count", "rule", "first at", "sample")
 _GAP = "  "
 
 
-def to_text(report: PartnerReport, *, title: str = words.TITLE, table: Table | None = None) -> str:
+def to_text(report: PartnerReport, *, title: str | None = None, table: Table | None = None) -> str:
     """Return the report as plain text; ``table`` draws the table (default: aligned columns)."""
+    title = title or words.title(report)
     lines = [*map(printable, (title, *words.summary(report))), ""]
     if not report.rules:
         return "\n".join([*lines, words.NOTHING, ""])

@@ -9,6 +9,11 @@ TITLE = "OCPI 2.1.1 report"
 NOTHING = "Nothing deviates from the specification."
 
 
+def title(report: PartnerReport) -> str:
+    """The title of a report that is given none."""
+    return f"{TITLE}: {report.party}" if report.party else TITLE
+
+
 def summary(report: PartnerReport) -> list[str]:
     """Return the number of documents, their results, and the period."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.documents.items()))

@@ -59,7 +59,9 @@ redact = command(
     o.flag("--parties", "replace the ids of parties as well, such as TNM; countries stay"),
     o.repeated("--keep", "a member whose values stay, such as status", metavar="NAME"),
     option(
-        "--key", "equal texts have equal stand-ins in all runs with this key (default: a random key)", metavar="KEY"
+        "--key-file",
+        "a file with a secret; runs with the same one give equal texts equal stand-ins (default: a random one)",
+        metavar="FILE",
     ),
     epilog="Ids, names, addresses, hosts of URLs, secrets and all other texts have stand-ins of the same length and "
     "characters of the same classes; coordinates stay within their degree. `check` finds the same before and after. "
