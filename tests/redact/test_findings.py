@@ -13,7 +13,7 @@ from ocpi_emsp import Cdr, Location, check
 from ocpi_emsp.check import EXAMPLES
 from ocpi_emsp.check.examples import KINDS, base
 from ocpi_emsp.codec.documents import dump
-from ocpi_emsp.models import ReserveNow, Token
+from ocpi_emsp.models import Evse, ReserveNow, Token
 from ocpi_emsp.redact import Redactor
 from ocpi_emsp.testing.payloads import SORTS, examples, payloads
 from ocpi_emsp.testing.strategies import documents
@@ -99,6 +99,16 @@ def test_an_id_that_is_a_number_stays_as_whole_as_it_was(number: str) -> None:
     assert number.encode() in document
     for key in (b"1", b"2", b"3"):
         assert places(Redactor(key).document(document), ReserveNow) == places(document, ReserveNow)
+
+
+def test_no_id_gains_a_form_by_chance() -> None:
+    """Of each 26 ids of letters and digits, one would be an EVSE-ID if any letter stood in for any other."""
+    ids = [f"AB{number:03}F{number:02}" for number in range(100)]
+    for number in range(0, 100, 10):
+        evses = [{**base(Evse), "uid": each, "evse_id": each} for each in ids[number : number + 10]]
+        document = {**base(Location), "evses": evses}
+        assert sum(rule == "evse.evse_id.form" for _, rule in places(dump(document), Location)) == 10
+        require_same(dump(document), Location)
 
 
 BROKEN: dict[str, bytes] = {
