@@ -54,6 +54,7 @@ def test_every_payload_of_a_folder_is_a_test(captures: pytest.Pytester) -> None:
     )
     result.stdout.fnmatch_lines(["error at (document)*json.syntax*", "*unknown kind of object*"])
     result.stdout.fnmatch_lines(["Location rejected", "error at /last_updated: 'yesterday' is not a timestamp*"])
+    result.stdout.fnmatch_lines(['  "last_updated": "yesterday"*  <-- error: \'yesterday\' is not a timestamp*'])
     assert "Traceback" not in result.stdout.str()
 
 
@@ -86,12 +87,18 @@ def test_the_fixture_goes_through_the_examples(pytester: pytest.Pytester) -> Non
         @pytest.mark.ocpi_payloads(Connector, sort=("valid", "invalid"))
         def test_rest(ocpi_payload):
             assert check(ocpi_payload.document, ocpi_payload.kind).ok is (ocpi_payload.sort == "valid")
+
+        @pytest.mark.ocpi_payloads(Connector, sort="valid")
+        def test_failing(ocpi_payload):
+            assert str(ocpi_payload) != "Connector valid: pretty"
         """
     )
     result = pytester.runpytest_inprocess("-v", "--strict-markers")
     counts = result.parseoutcomes()
+    assert counts.pop("failed") == 2
     assert counts.keys() == {"passed"}
     assert counts["passed"] > 50
+    result.stdout.fnmatch_lines(["*OCPI payload*", "Connector valid: pretty", "{", '  "id": *'])
     result.stdout.fnmatch_lines(["*test_quirky?Connector quirky: 37 characters at /id? PASSED*"])
 
 

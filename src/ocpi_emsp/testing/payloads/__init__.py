@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, get_args
+from zlib import crc32
 
 import msgspec
 from attrs import frozen
@@ -31,6 +32,7 @@ from ocpi_emsp.check import EXAMPLES, RULES, Policy, check
 from ocpi_emsp.codec import dump, encode, parse
 from ocpi_emsp.findings import Finding, Report, Severity
 from ocpi_emsp.models import Cdr, Connector, Evse, Location, Session, Tariff
+from ocpi_emsp.testing.marked import marked
 
 with extra("testing"):
     from hypothesis import HealthCheck, Phase, given, settings, strategies as st
@@ -83,6 +85,15 @@ class Payload:
         """The untyped document; decimals are exact. Raises NotJson for the ones that are none."""
         return parse(self.document)
 
+    @property
+    def marked(self) -> str:
+        """The document as indented JSON, with each deviation at the line of its member."""
+        return marked(self.document, self.places)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """How Hypothesis shows the payload of a test that fails."""
+        printer.text(f"{self}\n{self.marked}\n")
+
     def __str__(self) -> str:
         place = next(iter(sorted(self.pointers)), "")
         return f"{self.kind.__name__} {self.sort}: {self.name}{f' at {place}' if place else ''}"
@@ -115,34 +126,41 @@ def _valid(draw: st.DrawFn, kind: type[Any], models: st.SearchStrategy[Any]) -> 
 
 @st.composite
 def _quirky(draw: st.DrawFn, kind: type[Any], models: st.SearchStrategy[Any]) -> Payload:
+    number = draw(_NUMBERS)
     document = parse(encode(draw(models)))
-    return _mutated(kind, "quirky", document, _chosen(draw, quirks(kind, document)))
+    return _mutated(kind, "quirky", document, _chosen(draw, number, quirks(kind, document)))
 
 
 @st.composite
 def _invalid(draw: st.DrawFn, kind: type[Any], models: st.SearchStrategy[Any], policy: Policy) -> Payload:
+    number = draw(_NUMBERS)
     document = parse(encode(draw(models)))
-    broken = list(_broken(kind, document, policy))
-    whole = [*_no_json(kind, dump(document)), *_of_sense(kind, policy)]
-    if not broken or draw(st.integers(0, 9)) == 9:
-        return draw(st.sampled_from(whole))
-    return _mutated(kind, "invalid", document, _chosen(draw, broken))
+    broken = [] if number % 10 == 9 else list(_broken(kind, document, policy))
+    if not broken:
+        return draw(st.sampled_from([*_no_json(kind, dump(document)), *_of_sense(kind, policy)]))
+    return _mutated(kind, "invalid", document, _chosen(draw, number, broken))
 
 
-def _chosen(draw: st.DrawFn, found: list[Mutation]) -> Mutation:
-    """One of them; each name is as likely as any other, however many places it has."""
-    name = draw(st.sampled_from(list(dict.fromkeys(each.name for each in found))))
+_NUMBERS = st.integers(0, 9999)
+
+
+def _chosen(draw: st.DrawFn, number: int, found: list[Mutation]) -> Mutation:
+    """One of them by a number; each name is as likely as any other, however many places it has.
+
+    A number chooses the same name as long as there is one of it: so the document shrinks, and what is wrong stays.
+    """
+    name = min({each.name for each in found}, key=lambda name: (crc32(f"{number} {name}".encode()), name))
     return draw(st.sampled_from([each for each in found if each.name == name]))
 
 
 def _broken(kind: type[Any], document: Any, policy: Policy) -> Iterator[Mutation]:
     """What the policy refuses: broken schema, and quirks for a policy that refuses warnings."""
-    for mutation in mutations(kind, document):
-        if any(RULES[rule].severity is Severity.ERROR for rule in mutation.rules):
-            yield mutation
-    for quirk in quirks(kind, document):
-        if any(_refuses(policy, rule) for rule in quirk.rules):
-            yield quirk
+    yield from (mutation for mutation in mutations(kind, document) if not _ERRORS.isdisjoint(mutation.rules))
+    refused = {rule for rule in RULES if _refuses(policy, rule)}
+    yield from (quirk for quirk in quirks(kind, document) if not refused.isdisjoint(quirk.rules))
+
+
+_ERRORS = frozenset(name for name, rule in RULES.items() if rule.severity is Severity.ERROR)
 
 
 def _refuses(policy: Policy, rule: str) -> bool:

@@ -110,6 +110,14 @@ def _examples(kinds: tuple[type[Any], ...], sort: Any = None, policy: Any = None
     return [each for kind in kinds or PUSHED for one in sorts for each in examples(kind, one, policy=policy)]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Show the payload of a test that fails, with its deviations marked."""
+    payload = getattr(item, "funcargs", {}).get(_FIXTURE)
+    if call.excinfo is not None and payload is not None:
+        item.add_report_section(call.when, "OCPI payload", f"{payload}\n{payload.marked}")
+
+
 @pytest.fixture
 def ocpi_payload(request: pytest.FixtureRequest) -> Payload:
     """A :class:`ocpi_emsp.testing.payloads.Payload`: each example of the mark ``ocpi_payloads`` in turn."""

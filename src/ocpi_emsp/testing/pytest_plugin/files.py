@@ -17,6 +17,7 @@ from ocpi_emsp.check import Policy, check
 from ocpi_emsp.cli.kinds import GUESSED, Unclear, guess
 from ocpi_emsp.cli.payloads import Part, read_parts
 from ocpi_emsp.findings import Report, counted
+from ocpi_emsp.testing.marked import marked
 
 
 class Refused(Exception):
@@ -52,7 +53,7 @@ class PayloadItem(pytest.Item):
         kind, report = _checked(self._part)
         self.user_properties.append(("ocpi_kind", kind))
         if policy.refused(policy.judge(report)):
-            raise Refused(f"{kind} rejected\n{_listed(report)}")
+            raise Refused(f"{kind} rejected\n{_listed(report)}\n{_marked(self._part, report)}")
         if report.findings:
             self.add_report_section("call", "findings", _listed(report))
 
@@ -78,6 +79,10 @@ def _checked(part: Part) -> tuple[str, Report]:
         raise Refused(f"unknown kind of object: expected one of {names}") from None
     # Bytes that are no JSON are none as any kind.
     return (kind.__name__ if kind else "document"), check(part.document, kind or GUESSED[0])
+
+
+def _marked(part: Part, report: Report) -> str:
+    return marked(part.document, ((each.pointer, f"{each.severity.value}: {each.message}") for each in report))
 
 
 def _listed(report: Report) -> str:

@@ -30,7 +30,7 @@ from ocpi_emsp.models import (
 )
 from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan
 from ocpi_emsp.testing.strategies.plans_locations import used
-from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments
+from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments, together
 
 _STEP = 36
 _HOUR = 3600
@@ -44,7 +44,7 @@ def _tariff(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
     restricted = builder.model(TariffElement, {"restrictions": builder.model(TariffRestrictions)})
     default = builder.model(TariffElement, {"restrictions": None})
     earlier = st.lists(restricted, min_size=builder.full, max_size=1)
-    return {"elements": st.tuples(earlier, default).map(lambda parts: (*parts[0], parts[1]))}
+    return {"elements": together(earlier, default).map(lambda parts: (*parts[0], parts[1]))}
 
 
 @plan(TariffElement)
@@ -65,7 +65,7 @@ def _price_component(_builder: Builder, draw: st.DrawFn, given: Given) -> Strate
 @plan(TariffRestrictions)
 def _tariff_restrictions(builder: Builder, draw: st.DrawFn, _given: Given) -> Strategies:
     """At least one restriction; each that is a range comes as both of its ends, the first below the second."""
-    numbers = st.tuples(amounts(50, 2), amounts(50, 2)).map(_rising_numbers)
+    numbers = together(amounts(50, 2), amounts(50, 2)).map(_rising_numbers)
     dates = _rising(FIRST.toordinal(), LAST.toordinal(), lambda day: date.fromordinal(day).isoformat())
     pairs: dict[tuple[str, ...], st.SearchStrategy[tuple[Any, ...]]] = {
         ("min_kwh", "max_kwh"): numbers,
@@ -114,7 +114,7 @@ def _periods(
         if not charging:
             dimensions = [CdrDimension(type=CdrDimensionType.PARKING_TIME, volume=hours)]
         elif builder.full or draw(st.booleans()):
-            slowest, more = draw(st.tuples(amounts(16, 1), amounts(16, 1)))
+            slowest, more = draw(together(amounts(16, 1), amounts(16, 1)))
             dimensions.append(CdrDimension(type=CdrDimensionType.MIN_CURRENT, volume=slowest))
             dimensions.append(CdrDimension(type=CdrDimensionType.MAX_CURRENT, volume=slowest + more))
         periods.append(ChargingPeriod(start_date_time=start, dimensions=tuple(dimensions)))

@@ -33,7 +33,7 @@ from ocpi_emsp.models import (
 )
 from ocpi_emsp.testing.strategies.build import Builder, Given, Members, Strategies, finish, plan
 from ocpi_emsp.testing.strategies.places import PLACES, Place
-from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments
+from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, moments, together
 
 _AROUND = 50_000
 """Millionths of a degree, about five kilometres: what belongs to a town lies in it."""
@@ -84,12 +84,10 @@ def _evse_id(evse: Evse) -> object:
 @cache
 def _near(place: Place) -> st.SearchStrategy[GeoLocation]:
     steps = st.integers(0, _AROUND)
-    return st.builds(
-        lambda north, east: GeoLocation(
-            latitude=degrees(place.latitude + north), longitude=degrees(place.longitude + east)
-        ),
-        steps,
-        steps,
+    return together(steps, steps).map(
+        lambda step: GeoLocation(
+            latitude=degrees(place.latitude + step[0]), longitude=degrees(place.longitude + step[1])
+        )
     )
 
 
@@ -99,8 +97,8 @@ def used(builder: Builder) -> st.SearchStrategy[Location]:
 
     @cache
     def at(place: Place) -> st.SearchStrategy[Location]:
-        evse = {"connectors": st.tuples(builder.model(Connector)), **_evse_at(builder, place)}
-        return builder.model(Location, {"country": place.country, "evses": st.tuples(builder.model(Evse, evse))})
+        evse = {"connectors": together(builder.model(Connector)), **_evse_at(builder, place)}
+        return builder.model(Location, {"country": place.country, "evses": together(builder.model(Evse, evse))})
 
     return st.sampled_from(PLACES).flatmap(at)
 

@@ -5,7 +5,9 @@ Rules of this module:
   of the possible values is a likely one (a city for ``city``);
 - the simplest value comes first: a short number for an id, the specification's own example for a place;
 - a strategy is built once: Hypothesis looks through every new one when it is first drawn from;
-- the boundaries of a length are hit: a text of one character and one of exactly as many as the field allows.
+- the boundaries of a length are hit: a text of one character and one of exactly as many as the field allows;
+- a scalar is one choice where it can be: Hypothesis shrinks choice by choice. ``st.builds`` and ``st.tuples`` are not
+  used: after a failure, Hypothesis draws hundreds of new values for each of their parts, to comment on them.
 """
 
 from __future__ import annotations
@@ -37,56 +39,81 @@ def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy
     return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
 
 
+@st.composite
+def together(draw: st.DrawFn, *parts: st.SearchStrategy[Any]) -> tuple[Any, ...]:
+    """One of each, as ``st.tuples`` draws them."""
+    return tuple([draw(part) for part in parts])
+
+
 @cache
 def amounts(most: int = 1000, places: int = 4) -> st.SearchStrategy[Decimal]:
-    """Exact numbers from 0 to ``most`` with up to ``places`` decimals."""
-    return st.integers(0, places).flatmap(
-        lambda scale: st.integers(0, most * 10**scale).map(lambda digits: Decimal(digits).scaleb(-scale))
-    )
+    """Exact numbers from 0 to ``most`` with up to ``places`` decimals; whole ones are the simplest."""
+
+    def amount(number: int) -> Decimal:
+        if number <= most:
+            return Decimal(number)
+        digits, scale = divmod(number, places + 1)
+        return Decimal(digits % (most * 10**scale + 1)).scaleb(-scale)
+
+    return st.integers(0, (places + 1) * (most * 10**places + 1)).map(amount)
 
 
 @cache
 def identifiers(most: int) -> st.SearchStrategy[str]:
-    """Printable ASCII that a partner uses as an id, of up to ``most`` characters."""
-    short = st.integers(1, 10 ** min(most, 5) - 1).map(str)
-    text = st.text(_ALPHANUMERIC, min_size=1, max_size=min(most, 12))
-    full = st.integers(1, 9999).map(lambda number: f"{number:0{most}}"[:most])
-    return short | text | full
+    """Printable ASCII that a partner uses as an id, of up to ``most`` characters: a number, a text, a full one."""
+
+    def identifier(number: int) -> str:
+        rest, form = divmod(number, 3)
+        if form == 0:
+            return str(rest % (10 ** min(most, 5) - 1) + 1)
+        if form == 1:
+            return _in_letters(rest)[: min(most, 12)]
+        return f"{rest % 9999 + 1:0{most}}"[:most]
+
+    return st.integers(0, 3 * len(_ALPHANUMERIC) ** min(most, 8)).map(identifier)
+
+
+def _in_letters(number: int) -> str:
+    """A number to the base of the alphabet."""
+    text = ""
+    while number or not text:
+        number, digit = divmod(number, len(_ALPHANUMERIC))
+        text += _ALPHANUMERIC[digit]
+    return text
 
 
 @cache
 def texts(most: int) -> st.SearchStrategy[str]:
     """Text to be shown, non-ASCII at times, never blank, of up to ``most`` characters."""
-    some = st.sampled_from(("Gent Zuid", "Park & Charge", "Café de la Gare", "Münchner Straße", "Łódź", "充电站"))
-    letters = st.sampled_from("ABÉñß中")
-    return some.map(lambda text: text[:most].strip()) | letters | letters.map(lambda letter: letter * most)
+    some = ("Gent Zuid", "Park & Charge", "Café de la Gare", "Münchner Straße", "Łódź", "充电站")
+    letters = "ABÉñß中"
+    return st.sampled_from([*(text[:most].strip() for text in some), *letters, *(letter * most for letter in letters)])
 
 
 @cache
 def urls(most: int = 255) -> st.SearchStrategy[str]:
     """Absolute https URLs of up to ``most`` characters."""
     host = "https://example.com/"
-    short = st.integers(1, 999).map(lambda number: f"{host}{number}")
-    some = st.sampled_from(("https://www.example.org/ocpi/cpo", "https://example.com:8443/a/b.html?c=d"))
-    full = st.sampled_from("abc").map(lambda letter: host + letter * (most - len(host)))
-    return short | some | full
+    some = ("https://www.example.org/ocpi/cpo", "https://example.com:8443/a/b.html?c=d")
+    full = [host + letter * (most - len(host)) for letter in "abc"]
+    return st.sampled_from([f"{host}1", *some, *full, *(f"{host}{number}" for number in range(2, 10))])
 
 
 @cache
 def evse_ids(country_code: str | None = None) -> st.SearchStrategy[str]:
     """EVSE-IDs in the form of eMI3: country, operator, ``E``, a number of the operator's own."""
-    country = st.just(country_code) if country_code else st.sampled_from([place.country_code for place in PLACES])
-    outlets = st.integers(1, 99999).map(str) | st.integers(1, 9999).map(lambda number: f"{number:030}")
-    return st.tuples(country, st.sampled_from(_PARTIES), outlets).map(lambda parts: "{}*{}*E{}".format(*parts))
+    countries = [country_code] if country_code else [place.country_code for place in PLACES]
+    operators = st.sampled_from([f"{country}*{party}*E" for country in countries for party in _PARTIES])
+    outlets = st.integers(1, 2 * 99999).map(lambda number: str(number) if number <= 99999 else f"{number:030}")
+    return together(operators, outlets).map("".join)
 
 
 @cache
 def contract_ids() -> st.SearchStrategy[str]:
     """Contract ids of drivers (eMA-ID): country, provider, ``C`` and eight more; dashes between them or none."""
-    country = st.sampled_from([place.country_code for place in PLACES])
-    instance = st.integers(1, 99_999_999).map(lambda number: f"C{number:08}")
-    parts = st.tuples(country, st.sampled_from(_PARTIES), instance)
-    return st.sampled_from(("", "-")).flatmap(lambda separator: parts.map(separator.join))
+    countries = [place.country_code for place in PLACES]
+    providers = [f"{country}{dash}{party}{dash}C" for dash in ("", "-") for country in countries for party in _PARTIES]
+    return together(st.sampled_from(providers), st.integers(1, 99_999_999).map("{:08}".format)).map("".join)
 
 
 @cache
