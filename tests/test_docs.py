@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_the_picture_shows_what_the_pages_say() -> None:
     shown = "".join("$ " + command + prints for command, prints in terminal_svg.shown())
     text = terminal_svg.text_of(terminal_svg.PICTURE.read_text("utf-8"))
     assert "".join(shown.split()) in text, "python docs/tools/terminal_svg.py"
+
+
+def test_on_an_index_page_each_link_of_the_readme_is_absolute() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    text, repository = (ROOT / "README.md").read_text("utf-8"), settings["project"]["urls"]["Repository"]
+    for each in settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        assert each["replacement"].startswith(f"]({repository}/")
+        text = re.sub(each["pattern"], each["replacement"], text)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert f"{repository}/blob/v$HFPR_VERSION/docs/start/first-emsp.md" in links
+    assert f"{repository}/raw/v$HFPR_VERSION/docs/start/terminal.svg" in links
 
 
 @pytest.mark.parametrize(
