@@ -11,6 +11,7 @@ import pytest
 from attrs import fields_dict
 
 import audit_codes
+import handshake_svg
 import readme_matrix
 import site_pages
 import terminal_svg
@@ -32,6 +33,11 @@ def test_the_picture_shows_what_the_pages_say() -> None:
     shown = "".join("$ " + command + prints for command, prints in terminal_svg.shown())
     text = terminal_svg.text_of(terminal_svg.PICTURE.read_text("utf-8"))
     assert "".join(shown.split()) in text, "python docs/tools/terminal_svg.py"
+
+
+def test_the_pictures_of_the_handshake_are_those_of_the_table() -> None:
+    for file, steps in handshake_svg.PICTURES.items():
+        assert file.read_text("utf-8") == handshake_svg.drawing(steps), "python docs/tools/handshake_svg.py"
 
 
 def test_on_an_index_page_each_link_of_the_readme_is_absolute() -> None:
