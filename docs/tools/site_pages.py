@@ -21,6 +21,7 @@ import reference_cli
 import reference_database
 import reference_errors
 import reference_reasons
+from state_svg import with_diagrams
 
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "docs"
@@ -32,6 +33,7 @@ OUTSIDE: Final = {
 """Files outside docs/ that are pages."""
 GENERATORS: Final = (reference_api, reference_cli, reference_database, reference_errors, reference_reasons)
 ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ""}
+_COMMENT: Final = re.compile(r"^<!-- .*?-->\n+", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 _HEADING_OF_MENU: Final = re.compile(r" +- [\w ]+:\n")
 _PAGE_OF_MENU: Final = re.compile(r" +- (?:[\w ]+: )?([\w/.-]+\.md)\n")
@@ -41,7 +43,7 @@ def pages() -> dict[str, str]:
     """The text of each page, by its path in the site."""
     sources = {f"docs/{path.relative_to(ROOT / 'docs')}": path for path in _files() if path.suffix == ".md"}
     places = {source: source.removeprefix("docs/") for source in sources} | OUTSIDE
-    written = {page: with_site_links((ROOT / source).read_text("utf-8"), source) for source, page in places.items()}
+    written = {page: _of_site((ROOT / source).read_text("utf-8"), source) for source, page in places.items()}
     made = generated()
     assert not made.keys() & written.keys(), "a page has one source"
     return written | made
@@ -50,6 +52,11 @@ def pages() -> dict[str, str]:
 def generated() -> dict[str, str]:
     """The text of each page that has no file."""
     return dict(page for module in GENERATORS for page in module.pages())
+
+
+def _of_site(markdown: str, source: str) -> str:
+    """A file of the repository as a page: without what only the tests read, and with its diagrams drawn."""
+    return with_diagrams(with_site_links(_COMMENT.sub("", markdown), source))
 
 
 def with_site_links(markdown: str, source: str) -> str:

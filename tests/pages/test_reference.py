@@ -11,6 +11,7 @@ import reference_cli
 import reference_database
 import reference_errors
 import site_pages
+import state_svg
 from ocpi_emsp.cli.settings import NAMES
 from ocpi_emsp.storage import metadata
 from test_exports import exported
@@ -35,6 +36,19 @@ def test_every_public_name_stands_on_a_page_once() -> None:
     ours = {name for name, _ in exported()}
     top = {name.rpartition(".")[2] for name in linked}
     assert ours - set(shown) <= {f"ocpi_emsp.{name}" for name in top}
+
+
+def test_a_state_diagram_has_each_state_and_each_change() -> None:
+    drawn = state_svg.drawn("    [*] --> A: a < b\n    A --> B: then\n    B --> B: again\n    B --> [*]\n")
+    assert re.findall(r">([^<]+)</text>", drawn) == ["(none)", "A", "B", "a &lt; b", "then", "again", "it ends"]
+    with pytest.raises(ValueError, match="invalid line"):
+        state_svg.drawn("A -> B")
+
+
+def test_no_page_of_the_site_has_what_only_tests_read() -> None:
+    for page, text in site_pages.pages().items():
+        assert "```mermaid" not in text, page
+        assert not re.search(r"^<!-- ", text, re.MULTILINE), page
 
 
 @pytest.mark.parametrize("heading", ["serve", "party profile", "config init", "completion"])
