@@ -18,6 +18,7 @@ SRC = Path(__file__).parent.parent / "src"
 PACKAGE = "ocpi_emsp"
 
 LAYERS = (
+    "_version",
     "_extras",
     "logs",
     "findings",

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ocpi_emsp._version import __version__ as __version__
     from ocpi_emsp.check import Policy, check
     from ocpi_emsp.codec import decode, encode
     from ocpi_emsp.emsp import Emsp
@@ -86,6 +87,7 @@ _PLACES = {
     "Token": "models",
     "UrlPolicy": "url_policy",
     "Verdict": "pricing",
+    "__version__": "_version",
     "audit": "pricing",
     "check": "check",
     "decode": "codec",

@@ -91,10 +91,10 @@ def _print_help() -> int:
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    from importlib.metadata import version
+    from ocpi_emsp import __version__
 
     if asked and not context.resilient_parsing:
-        output.write(f"ocpi-emsp {version('ocpi-emsp')}\n")
+        output.write(f"ocpi-emsp {__version__}\n")
         context.exit()
 
 

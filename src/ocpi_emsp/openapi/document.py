@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ocpi_emsp._version import __version__
 from ocpi_emsp.flows.core.settings import HttpLimits
 from ocpi_emsp.flows.serving.patches import OBJECTS as PATCHED
 from ocpi_emsp.openapi.operations import header_components, header_parameters, operation, refusal_responses
@@ -40,6 +41,7 @@ def describe(*, name: str, url: str, matrix: SupportMatrix, limits: HttpLimits) 
             "title": f"{name}: the eMSP interface of OCPI {VERSION}",
             "description": _DESCRIPTION,
             "version": VERSION,
+            "x-generator": f"ocpi-emsp {__version__}",
         },
         "externalDocs": {"description": f"OCPI {VERSION}", "url": _SPECIFICATION},
         "servers": [{"url": url}],

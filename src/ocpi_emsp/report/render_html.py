@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 
+from ocpi_emsp._version import __version__
 from ocpi_emsp.findings import Severity, counted
 from ocpi_emsp.report import words
 from ocpi_emsp.report.aggregate import PartnerReport, RuleCount, RuleSample, moment
@@ -29,7 +29,7 @@ def to_html(report: PartnerReport, *, title: str | None = None, at: datetime | N
 def _page(report: PartnerReport, title: str, at: datetime) -> Iterator[str]:
     yield head(in_html(title))
     yield f"<h1>{in_html(title)}</h1>\n"
-    yield f'<p style="{SMALL}">{moment(at)}, ocpi-emsp {in_html(version("ocpi-emsp"))}</p>\n'
+    yield f'<p style="{SMALL}">{moment(at)}, ocpi-emsp {in_html(__version__)}</p>\n'
     yield from (f"<p>{in_html(line)}</p>\n" for line in words.summary(report))
     if report.rules:
         yield from table(("severity", "rule", "count"), map(_row, report.rules))

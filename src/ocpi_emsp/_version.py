@@ -1,0 +1,17 @@
+"""The version of the installed package, which pyproject.toml alone says."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+
+def _installed() -> str:
+    try:
+        return version("ocpi-emsp")
+    except PackageNotFoundError:  # in a frozen application, or copied into another project
+        return "0+unknown"
+
+
+__version__: Final = _installed()
+"""Such as 0.1.0; 0+unknown where the metadata of the package is not installed along with it."""
