@@ -1,5 +1,6 @@
 """The memory store: the contract of every store in three modes, and what is its own."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,15 @@ from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import Entry
 from ocpi_emsp.storage import MemoryStore
-from ocpi_emsp.testing.contract import LOCATION, AnnouncingContract, PartyWatchContract, StoreContract, record
+from ocpi_emsp.testing.contract import (
+    LOCATION,
+    AnnouncingContract,
+    PartyWatchContract,
+    StoreContract,
+    evse,
+    record,
+    session,
+)
 from store.support import BlockingMemoryStore
 
 
@@ -98,3 +107,19 @@ def test_a_transaction_inside_another_one_is_an_error_and_not_a_hang(runner: Cal
             return await tx.get(LOCATION)
 
     assert run(after()) is None  # the outer one was rolled back, and its lock is free
+
+
+def test_the_garbage_collector_looks_through_no_record() -> None:
+    """Beside the lists that hold them: a full collection took a fifth of a first sync."""
+    store = MemoryStore()
+
+    async def write() -> None:
+        async with store.transaction() as tx:
+            for each in (record(), evse("E1"), session("S1")):
+                await tx.put(each)
+
+    run(write())
+    gc.collect()
+    rows = {key: row for records in store._records.values() for key, row in records._rows.items()}
+    assert len(rows) == 3
+    assert not any(gc.is_tracked(each) for pair in rows.items() for each in pair)

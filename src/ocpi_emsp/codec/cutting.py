@@ -43,7 +43,8 @@ def cut(document: bytes, name: str, known: Sequence[bytes]) -> Cut:
     Raises NotJson, or InvalidObject for anything but an object, and for anything but a list in its place.
     """
     require_utf8(document)
-    return _cut_plain(document, name, known) or _cut_any(document, name, known)
+    plain = _cut_plain(document, name, known) if known else None  # else all of it is read anyway
+    return plain or _cut_any(document, name, known)
 
 
 def _cut_any(document: bytes, name: str, known: Sequence[bytes]) -> Cut:

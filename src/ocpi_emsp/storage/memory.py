@@ -17,10 +17,10 @@ from types import TracebackType
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, DueQuery, Entry, Key, Kind, Owner, Page, Query, Record, Usage
-from ocpi_emsp.storage.charges import Charge, charge_of
+from ocpi_emsp.storage.charges import charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
-from ocpi_emsp.storage.memory_records import Records, Row
+from ocpi_emsp.storage.memory_records import Placed, Records, Row
 
 _SECONDS_TO_LOCK = 30.0
 """A transaction takes microseconds; one that waits this long is in a deadlock."""
@@ -73,7 +73,7 @@ class _MemoryTransaction:
         self._store = store
         self._records = store._records
         self._read_only = read_only
-        self._records_before: dict[Key, tuple[Record | None, Charge | None]] = {}
+        self._records_before: dict[Key, Placed | None] = {}
         self._entries_before: dict[str, Entry | None] = {}
 
     async def __aenter__(self) -> _MemoryTransaction:
@@ -111,9 +111,13 @@ class _MemoryTransaction:
         return told
 
     def _roll_back(self) -> None:
-        for key, (record, charge) in self._records_before.items():
+        for key, before in self._records_before.items():
             records = self._records[key.kind]
-            records.place(records.row(key), record, charge)
+            row = records.row(key)
+            if before is not None:
+                records.put(row, before)
+            elif row is not None:
+                records.remove(row)
         for entry_id, entry in self._entries_before.items():
             self._store._journal.place(entry_id, entry)
 
@@ -125,38 +129,31 @@ class _MemoryTransaction:
         key = owned(record.key)
         if record.last_updated.tzinfo is None or record.received_at.tzinfo is None:
             raise CannotStore(f"the {key.kind} '{key.id}' has a time without a zone")  # it could not be compared
-        row = self._records[key.kind].row(key)
-        sequence, revision = (row.sequence, row.record.revision + 1) if row else (next(self._store._sequence), 1)
-        numbered = Record(
-            key,
-            record.document,
-            record.last_updated,
-            record.received_at,
-            None,
-            revision,
-            sequence,
-            record.missing_since,
-            record.missed,
-            record.correlation_id,
-            record.valid_from,
-            record.first_received_at,
-            record.valid_until,
-        )
-        self._place(key, row, numbered, charge_of(record))
+        records = self._records[key.kind]
+        row = records.row(key)
+        self._remember(key, row)
+        sequence, revision = (next(self._store._sequence), 1) if row is None else (row.sequence, row.revision + 1)
+        records.put(row, Placed(key, record, sequence, revision, charge_of(record)))
 
     async def delete(self, key: Key) -> None:
         key = owned(key)
         if key.kind == Kind.LOCATION:
             for evse in await self.children(key):
-                self._place(evse.key, self._records[Kind.EVSE].row(evse.key), None, None)
-        self._place(key, self._records[key.kind].row(key), None, None)
+                self._remove(evse.key)
+        self._remove(key)
 
-    def _place(self, key: Key, row: Row | None, record: Record | None, charge: Charge | None) -> None:
+    def _remove(self, key: Key) -> None:
+        row = self._records[key.kind].row(key)
+        self._remember(key, row)
+        if row is not None:
+            self._records[key.kind].remove(row)
+
+    def _remember(self, key: Key, row: Row | None) -> None:
+        """What is there before a change, for a rollback."""
         if self._read_only:
             raise StoreFailed(_CANNOT_WRITE)
         if key not in self._records_before:
-            self._records_before[key] = (row.record, row.charge) if row else (None, None)
-        self._records[key.kind].place(row, record, charge)
+            self._records_before[key] = None if row is None else Placed.of(row)
 
     async def children(self, key: Key) -> Sequence[Record]:
         return self._records[Kind.EVSE].children(owned(key)[1:4])

@@ -5,7 +5,9 @@ Rules of this module:
   at a moment, the records of a country);
 - the order by a time is made when somebody first asks for it, of that owner, since most owners' are never asked for;
   the one of the tokens is there from the beginning, since partners ask for it;
-- nothing of the flow is kept but the document: a typed view takes five times the memory of what it was read from.
+- nothing of the flow is kept but the document: a typed view takes five times the memory of what it was read from;
+- what is kept is nothing that the garbage collector looks through again and again, which took a fifth of a first sync:
+  a record is made when it is asked for.
 """
 
 from __future__ import annotations
@@ -15,33 +17,77 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from operator import attrgetter
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+import msgspec
 from attrs import define
 
 from ocpi_emsp.ports import Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.charges import Charge, asks_for_charges, is_asked_for
 from ocpi_emsp.storage.ordered import Ordered
 
+_Key: TypeAlias = tuple[str, str, str, str, str]
 _Time: TypeAlias = Literal["last_updated", "received_at"]
 _FROM_THE_BEGINNING: Final[Mapping[str, tuple[_Time, ...]]] = {Kind.TOKEN: ("last_updated",)}
 
 
-@define(eq=False, weakref_slot=False)
-class Row:
-    """A record in its place: what replaces it takes the same row, so that only what differs is moved."""
+class Row(msgspec.Struct, eq=False, gc=False):
+    """A record in its place, in a form that the garbage collector does not look at: what replaces it takes the same
+    row, so that only what differs is moved."""
 
+    key: _Key
+    sequence: int
+    document: bytes
+    last_updated: datetime
+    received_at: datetime
+    revision: int
+    missing_since: datetime | None
+    missed: int
+    correlation_id: str
+    valid_from: datetime | None
+    first_received_at: datetime | None
+    valid_until: datetime | None
+    charge: Charge | None = None
+
+    def record(self, key: Key | None = None) -> Record:
+        """The record, without its view; ``key``: its own, where it is at hand."""
+        return Record(
+            key or tuple.__new__(Key, self.key),  # Key() itself takes three times as long
+            self.document,
+            self.last_updated,
+            self.received_at,
+            None,
+            self.revision,
+            self.sequence,
+            self.missing_since,
+            self.missed,
+            self.correlation_id,
+            self.valid_from,
+            self.first_received_at,
+            self.valid_until,
+        )
+
+
+class Placed(NamedTuple):
+    """A record with its place and its number of puts, which are not those that it has itself."""
+
+    key: Key
     record: Record
     sequence: int
+    revision: int
     charge: Charge | None
-    rows: _Rows
-    """Those of its owner."""
+
+    @classmethod
+    def of(cls, row: Row) -> Placed:
+        """What is in a row."""
+        record = row.record()
+        return cls(record.key, record, row.sequence, row.revision, row.charge)
 
 
 _by_sequence: Callable[[Row], int] = attrgetter("sequence")
 _by_time: Final[Mapping[_Time, Callable[[Row], tuple[datetime, int]]]] = {
-    "last_updated": attrgetter("record.last_updated", "sequence"),
-    "received_at": attrgetter("record.received_at", "sequence"),
+    "last_updated": attrgetter("last_updated", "sequence"),
+    "received_at": attrgetter("received_at", "sequence"),
 }
 _by_start: Callable[[Row], tuple[datetime | None, int]] = attrgetter("charge.start", "sequence")
 
@@ -58,13 +104,13 @@ class _Rows:
 
     def add(self, row: Row) -> None:
         self.ordered.add(row)
-        self.bytes += len(row.record.document)
+        self.bytes += len(row.document)
         for order in self.times.values():
             order.add(row)
 
     def remove(self, row: Row) -> None:
         self.ordered.remove(row)
-        self.bytes -= len(row.record.document)
+        self.bytes -= len(row.document)
         for order in self.times.values():
             order.remove(row)
 
@@ -95,7 +141,8 @@ class Records:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._rows: dict[Key, Row] = {}
+        self._rows: dict[_Key, Row] = {}
+        """By keys that are plain tuples, at which the garbage collector looks once."""
         self._all = _Rows()
         self._owners: dict[Owner, _Rows] = {}
         self._ids: dict[str, Row | list[Row]] = {}
@@ -107,7 +154,7 @@ class Records:
     def get(self, key: Key) -> Record | None:
         """The record, or None."""
         row = self._rows.get(key)
-        return None if row is None else row.record
+        return None if row is None else row.record(key)
 
     def row(self, key: Key) -> Row | None:
         """The record in its place, or None."""
@@ -115,7 +162,7 @@ class Records:
 
     def children(self, location: tuple[str, str, str]) -> list[Record]:
         """The EVSEs of a location, oldest first."""
-        return [row.record for row in self._children.get(location, ())]
+        return [row.record() for row in self._children.get(location, ())]
 
     def usage(self, owner: Owner | None) -> dict[Owner, Usage]:
         """What each owner has; or this one."""
@@ -124,42 +171,58 @@ class Records:
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
-    def place(self, row: Row | None, record: Record | None, charge: Charge | None) -> None:
-        """Have this record here in place of what is in the row, which is that of its key; None for none.
+    def put(self, row: Row | None, placed: Placed) -> None:
+        """Have this here in place of what is in the row, which is that of its key.
 
-        A record with another sequence than the one that is here has its place.
+        What has another sequence than the one that is here has its place.
         """
-        if row is not None and record is not None and row.sequence == record.sequence:
-            self._replace(row, record, charge)
+        if row is not None and row.sequence == placed.sequence:
+            self._replace(row, placed)
             return
         if row is not None:
-            self._remove(row)
-        if record is not None:
-            self._add(record, charge)
+            self.remove(row)
+        self._add(placed)
 
-    def _add(self, record: Record, charge: Charge | None) -> None:
-        key = record.key
-        owner = key[1:3]
-        rows = self._owners.get(owner)
+    def _add(self, placed: Placed) -> None:
+        key, record = placed.key, placed.record
+        row = Row(
+            (key.kind, key.country_code, key.party_id, key.id, key.parent),
+            placed.sequence,
+            record.document,
+            record.last_updated,
+            record.received_at,
+            placed.revision,
+            record.missing_since,
+            record.missed,
+            record.correlation_id,
+            record.valid_from,
+            record.first_received_at,
+            record.valid_until,
+        )
+        self._rows[row.key] = row
+        rows = self._owners.get(key[1:3])
         if rows is None:
-            rows = self._owners[owner] = _Rows(_FROM_THE_BEGINNING.get(self._kind, ()))
-        row = self._rows[key] = Row(record, record.sequence, None, rows)
+            rows = self._owners[key[1:3]] = _Rows(_FROM_THE_BEGINNING.get(self._kind, ()))
         self._all.add(row)
         rows.add(row)
         if self._kind == Kind.EVSE:
-            _insert(self._children.setdefault(_location(key), []), row)
+            _insert(self._children.setdefault(_location(row.key), []), row)
         else:
             self._name(row)
-        self._charge(row, charge)
+        if placed.charge is not None:
+            self._charge(row, placed.charge)
 
-    def _remove(self, row: Row) -> None:
-        key = row.record.key
+    def remove(self, row: Row) -> None:
+        """Have nothing there any more."""
+        key = row.key
+        owner = key[1:3]
+        rows = self._owners[owner]
         self._charge(row, None)
         del self._rows[key]
         self._all.remove(row)
-        row.rows.remove(row)
-        if not row.rows.ordered:
-            del self._owners[key[1:3]]
+        rows.remove(row)
+        if not rows.ordered:
+            del self._owners[owner]
         if self._kind == Kind.EVSE:
             siblings = self._children[_location(key)]
             _delete(siblings, row)
@@ -168,28 +231,27 @@ class Records:
         else:
             self._unname(row)
 
-    def _replace(self, row: Row, record: Record, charge: Charge | None) -> None:
-        old, changed = row.record, charge != row.charge
+    def _replace(self, row: Row, placed: Placed) -> None:
+        rows, record, changed = self._owners[row.key[1:3]], placed.record, placed.charge != row.charge
         if changed:
             self._charge(row, None)
-        grown = len(record.document) - len(old.document)
+        grown = len(record.document) - len(row.document)
         self._all.bytes += grown
-        row.rows.bytes += grown
-        if self._all.times or row.rows.times:
-            self._move(row, record)
-        row.record = record
-        if changed:
-            self._charge(row, charge)
-
-    def _move(self, row: Row, record: Record) -> None:
-        """Replace a record, and have it in its place in the orders by time."""
-        orders = (*self._all.times.items(), *row.rows.times.items())
-        moved = [order for name, order in orders if getattr(row.record, name) != getattr(record, name)]
+        rows.bytes += grown
+        orders = (*self._all.times.items(), *rows.times.items())
+        moved = [order for name, order in orders if getattr(row, name) != getattr(record, name)]
         for order in moved:
             order.remove(row)
-        row.record = record
+        row.document, row.revision = record.document, placed.revision
+        row.last_updated, row.received_at = record.last_updated, record.received_at
+        row.missing_since, row.missed = record.missing_since, record.missed
+        row.correlation_id = record.correlation_id
+        row.valid_from, row.first_received_at = record.valid_from, record.first_received_at
+        row.valid_until = record.valid_until
         for order in moved:
             order.add(row)
+        if changed:
+            self._charge(row, placed.charge)
 
     def _charge(self, row: Row, charge: Charge | None) -> None:
         """Find a row by this from now on."""
@@ -207,7 +269,7 @@ class Records:
                 self._charges[name].add(row)
 
     def _name(self, row: Row) -> None:
-        name = _lower(row.record.key.id)
+        name = _lower(row.key[3])
         named = self._ids.get(name)
         if named is None:
             self._ids[name] = row
@@ -217,7 +279,7 @@ class Records:
             self._ids[name] = sorted((named, row), key=_by_sequence)
 
     def _unname(self, row: Row) -> None:
-        name = _lower(row.record.key.id)
+        name = _lower(row.key[3])
         named = self._ids[name]
         if isinstance(named, list):
             _delete(named, row)
@@ -299,8 +361,9 @@ def _lower(text: str) -> str:
     return text if lower == text else lower
 
 
-def _location(evse: Key) -> tuple[str, str, str]:
-    return evse.country_code, evse.party_id, evse.parent
+def _location(evse: _Key) -> tuple[str, str, str]:
+    _, country_code, party_id, _, parent = evse
+    return country_code, party_id, parent
 
 
 def _owner(query: Query) -> Owner | None:
@@ -325,7 +388,7 @@ def _times(query: Query) -> dict[_Time, tuple[datetime | None, datetime | None]]
 
 
 def _page_of(rows: Iterable[Row], query: Query, total: int) -> Page:
-    return Page([row.record for row in rows], total if query.count else 0)
+    return Page([row.record() for row in rows], total if query.count else 0)
 
 
 def _cut(rows: Iterable[Row], query: Query) -> Page:
@@ -347,28 +410,28 @@ def _tests_of_keys(query: Query) -> Iterator[Callable[[Row], bool]]:
     country_code, party_id = (each and each.upper() for each in (query.country_code, query.party_id))
     named, in_any_case = query.id, query.id_in_any_case and query.id_in_any_case.lower()
     if country_code is not None:
-        yield lambda row: row.record.key.country_code == country_code
+        yield lambda row: row.key[1] == country_code
     if party_id is not None:
-        yield lambda row: row.record.key.party_id == party_id
+        yield lambda row: row.key[2] == party_id
     if query.after:
         yield lambda row: row.sequence > query.after
     if named is not None:
-        yield lambda row: row.record.key.id == named
+        yield lambda row: row.key[3] == named
     if in_any_case is not None:
-        yield lambda row: row.record.key.id.lower() == in_any_case
+        yield lambda row: row.key[3].lower() == in_any_case
 
 
 def _tests_of_times(query: Query) -> Iterator[Callable[[Row], bool]]:
     for name, (first, last) in _times(query).items():
-        moment: Callable[[Record], datetime] = attrgetter(name)
+        moment: Callable[[Row], datetime] = attrgetter(name)
         if first is not None:
-            yield lambda row, moment=moment, first=first: first <= moment(row.record)  # type: ignore[misc]
+            yield lambda row, moment=moment, first=first: first <= moment(row)  # type: ignore[misc]
         if last is not None:
-            yield lambda row, moment=moment, last=last: moment(row.record) < last  # type: ignore[misc]
+            yield lambda row, moment=moment, last=last: moment(row) < last  # type: ignore[misc]
     at = query.at
     if at is not None:
-        yield lambda row: _held(row.record, at)
+        yield lambda row: _held(row, at)
 
 
-def _held(record: Record, at: datetime) -> bool:
-    return (record.valid_from or record.last_updated) <= at and (record.valid_until is None or at < record.valid_until)
+def _held(row: Row, at: datetime) -> bool:
+    return (row.valid_from or row.last_updated) <= at and (row.valid_until is None or at < row.valid_until)

@@ -41,9 +41,9 @@ class Ordered(Generic[T]):
 
     def add(self, item: T) -> None:
         """Insert an item; as the last one at no cost, and most are the last."""
-        key, number = self._key(item), len(self._lists) - 1
-        items = self._lists[number]
-        if not items or self._key(items[-1]) < key:
+        key_of, number = self._key, len(self._lists) - 1
+        items, key = self._lists[-1], key_of(item)
+        if not items or key_of(items[-1]) < key:
             items.append(item)
         else:
             number, at = self._find(key)
