@@ -124,6 +124,7 @@ def requests(draw: st.DrawFn) -> Mapping[str, str]:
 CASES: Mapping[str, st.SearchStrategy[Mapping[str, str]]] = {
     "decode": documents_of_kinds(),
     "check": documents_of_kinds(),
+    "redact": documents_of_kinds(),
     "headers": headers(),
     "envelope": st.fixed_dictionaries({"body": bodies()}),
     "path": st.fixed_dictionaries({"path": paths()}),

@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-NAMES = ("decode", "check", "headers", "envelope", "path", "dispatch", "openapi")
+NAMES = ("decode", "check", "redact", "headers", "envelope", "path", "dispatch", "openapi")
 CRASHES = Path(__file__).parent.parent / "tests/vectors/crashes"
 
 

@@ -26,6 +26,8 @@ from ocpi_emsp import Emsp, SupportMatrix, check, decode, models
 from ocpi_emsp.codec import dump, encode, parse
 from ocpi_emsp.errors import InvalidObject, NotAuthenticated, NotJson
 from ocpi_emsp.events import Event
+from ocpi_emsp.findings import Finding
+from ocpi_emsp.redact import Redactor
 from ocpi_emsp.routes import match
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, from_base64, next_link, presented_token, read_envelope, read_page_request
@@ -74,6 +76,20 @@ def check_(case: Case) -> None:
 
 def _unescaped(step: str) -> str:
     return step.replace("~1", "/").replace("~0", "~")
+
+
+def redact(case: Case) -> None:
+    """What is redacted has the same findings, apart from the names of unknown members."""
+    body, kind = _bytes(case["body"]), getattr(models, case["kind"])
+    redacted = Redactor(b"a key of the fuzzer", parties=True).document(body)
+    before, after = list(check(body, kind)), list(check(redacted, kind))
+    assert sorted(each.rule for each in before) == sorted(each.rule for each in after)
+    assert _places(before) == _places(after)
+
+
+def _places(findings: list[Finding]) -> set[tuple[str, str]]:
+    named = ("field.unknown", "restrictions.unknown", "json.repeated")
+    return {(each.rule, each.pointer) for each in findings if each.rule not in named}
 
 
 def headers(case: Case) -> None:
@@ -134,6 +150,7 @@ def conformance() -> ModuleType:
 TARGETS: Mapping[str, Target] = {
     "decode": decode_,
     "check": check_,
+    "redact": redact,
     "headers": headers,
     "envelope": envelope,
     "path": path,

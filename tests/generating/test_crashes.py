@@ -33,6 +33,7 @@ def test_a_crash_does_not_come_back(file: Path, targets: ModuleType) -> None:
 CALM = {
     "decode": {"kind": "Location", "body": "{}"},
     "check": {"kind": "Location", "body": '{"evses":[{}],"x~/":1}'},
+    "redact": {"kind": "Location", "body": '{"evses":[{}],"x~/":1}'},
     "headers": {"token": "Token x", "link": '<https://a/b>; rel="next"', "query": "limit=1&offset=x"},
     "envelope": {"body": '{"status_code":1000}'},
     "path": {"path": "/2.1.1/locations/NL/TNM/%2F"},

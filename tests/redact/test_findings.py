@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from foreign.cases import cases
-from ocpi_emsp import Cdr, Location, check
+from ocpi_emsp import Location, check
 from ocpi_emsp.check import EXAMPLES
 from ocpi_emsp.check.examples import KINDS, base
 from ocpi_emsp.codec.documents import dump
@@ -38,14 +38,14 @@ def test_the_example_of_each_rule_breaks_it_still(rule: str) -> None:
     assert rule in {found for _, found in places(require_same(example.document, example.kind), example.kind)}
 
 
-@pytest.mark.parametrize("kind", [Location, Cdr, Token], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Location, Token], ids=lambda kind: kind.__name__)
 def test_what_is_broken_at_any_place_stays_broken(kind: type[Any]) -> None:
     for sort in SORTS:
         for payload in examples(kind, sort)[::5]:
             require_same(payload.document, kind)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), st.sampled_from(KINDS))
 def test_any_document_has_its_findings_afterwards(data: st.DataObject, kind: type[Any]) -> None:
     document = data.draw(documents(kind).map(dump) | payloads(kind, "quirky").map(lambda payload: payload.document))
@@ -120,6 +120,7 @@ BROKEN: dict[str, bytes] = {
     "no UTF-8": '{"name": "Zürich"}'.encode("latin-1"),
     "UTF-16": '{"name": "Иван Петров"}'.encode("utf-16"),
     "UTF-16 without a mark": '{"name": "Иван Петров"}'.encode("utf-16-be"),
+    "a time zone": b'{"time_zone": "Europe/Brussels", "city": "Singapore", "x": 1e0000000000000000000000012',
     "half a character": b'{"name": "Jane \\ud83d Doe"}',
     "no escape": b'{"path": "C:\\Users\\Jane"}',
     "a number of any size": b'{"id": 1e9999999999999999999}',

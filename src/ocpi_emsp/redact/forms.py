@@ -19,6 +19,7 @@ from ocpi_emsp.codec.readings import TIMESTAMP, time_zones
 from ocpi_emsp.redact.words import WORDS
 
 _LONGEST_NUMBER: Final = 1000
+_EXPONENT: Final = re.compile("[eE]")
 _WHOLE: Final = re.compile(r"[0-9]+(\.0+)", re.ASCII)
 _SCHEME: Final = re.compile(r"https?:", re.IGNORECASE)
 _OWNED: Final = re.compile(r"(?P<country>[A-Z]{2})([*-])(?P<party>[A-Z0-9]{3})\2(?=\S*[0-9])\S+", re.ASCII)
@@ -40,8 +41,10 @@ def fixed(text: str) -> set[int]:
             places.add(found.start(1))
         if text[-1] in "Xx":
             places.add(len(text) - 1)
-    if is_number(text) or TIMESTAMP.fullmatch(text.strip()):
+    if TIMESTAMP.fullmatch(text.strip()):
         places |= {place for place, each in enumerate(text) if each.isascii() and each.isalpha()}
+    if is_number(text) and (found := _EXPONENT.search(text)):
+        places |= set(range(found.start(), len(text)))
     return places
 
 
@@ -54,15 +57,18 @@ def owner(text: str) -> tuple[int, int]:
 def traits(text: str) -> tuple[Any, ...]:
     """What a check may see in a text, beside its length and the classes of its characters."""
     return (
-        is_word(text),
         _SCHEME.match(text) is not None,
         EVSE_ID.fullmatch(text) is not None,
         EMA_ID.fullmatch(text) is not None,
         TIMESTAMP.fullmatch(text.strip()) is not None,
         is_number(text),
         _WHOLE.fullmatch(text) is not None,
-        text in time_zones(),
     )
+
+
+def is_name(text: str) -> bool:
+    """Whether it is a name that a check knows, which no stand-in is."""
+    return is_word(text) or text in time_zones()
 
 
 def is_word(text: str) -> bool:

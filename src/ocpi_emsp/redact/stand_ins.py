@@ -15,12 +15,14 @@ from typing import TypeAlias
 
 from ocpi_emsp.redact import permutation
 from ocpi_emsp.redact.alphabets import alphabet
-from ocpi_emsp.redact.forms import fixed, is_word, owner, traits
+from ocpi_emsp.redact.forms import fixed, is_name, is_word, owner, traits
 
 _SHORT = 2
 """Letters and digits of a text that identifies nothing."""
 _TOGETHER = 24
 """Characters that are one number: the time to write one grows with the square of its length."""
+_STEPS = 2000
+"""Texts that are walked past at most: of those of one form, one of 26 or fewer has a trait more."""
 _CACHED = 10_000
 """Texts that come again in a file: ids, hosts of URLs, names of operators."""
 
@@ -42,14 +44,17 @@ class StandIns:
         start, end = owner(text)
         places = fixed(text) | set(range(end))
         moved = _moved(text, places)
-        if not _is_short(text, places):
-            wanted = traits(text)
-            found = self._stepped(text, moved)
-            while found != text and traits(found) != wanted:  # the cycle leads back to the text
-                found = self._stepped(found, moved)
-        else:
-            found = text
+        found = text if _is_short(text, places) else self._walked(text, moved)
         return found[:start] + self.party(found[start:end]) + found[end:]
+
+    def _walked(self, text: str, moved: _Moved) -> str:
+        """The first text behind this one on its cycle that has its traits; the cycle leads back to it."""
+        wanted, found = traits(text), self._stepped(text, moved)
+        for _ in range(_STEPS):
+            if found == text or (traits(found) == wanted and not is_name(found)):
+                break
+            found = self._stepped(found, moved)
+        return found
 
     def party(self, text: str) -> str:
         """The stand-in of the id of a party, which is short."""
