@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from ocpi_emsp.contrib.django.views import serve_async
+from ocpi_emsp.contrib.django.views import for_partners, serve_async
 
 app_name = "ocpi_emsp"
-urlpatterns = [re_path("", serve_async, name="root")]
+urlpatterns = [re_path("", for_partners(serve_async), name="root")]

@@ -15,7 +15,7 @@ from django.db import connections
 from django.urls import NoReverseMatch, reverse
 
 from ocpi_emsp.contrib.django import conf
-from ocpi_emsp.contrib.django.emsp import make_emsp
+from ocpi_emsp.contrib.django.emsp import get_emsp, make_emsp
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -29,6 +29,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         return [Error(str(error), id="ocpi_emsp.E007")]
     except ImportError as error:
         return [Error(f"OCPI_EMSP: {error}", id="ocpi_emsp.E008")]
+    get_emsp()  # what an app's own module raises has its traceback, here and not at the first request
     return []
 
 

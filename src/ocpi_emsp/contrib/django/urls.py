@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from ocpi_emsp.contrib.django.views import serve
+from ocpi_emsp.contrib.django.views import for_partners, serve
 
 app_name = "ocpi_emsp"
-urlpatterns = [re_path("", serve, name="root")]
+urlpatterns = [re_path("", for_partners(serve), name="root")]

@@ -1,7 +1,7 @@
 """Views that hand a request to the eMSP, for ``include()``.
 
 Rules of this module: Django's middleware sees these requests as any other; what it must not do to a partner's request
-(CSRF, login, a transaction around the view) is switched off at the view.
+(CSRF, login, a transaction around the view) is switched off where the view is included.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -21,13 +21,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 _CHUNK = 65_536
 
 
-def _for_partners(view: View) -> View:
+def for_partners(view: View) -> View:
+    """The view, with what Django must not do to a partner's request switched off, on every database of the project."""
     view.login_required = False  # type: ignore[attr-defined] # of LoginRequiredMiddleware, from Django 5.1 on
-    exempt: View = csrf_exempt(transaction.non_atomic_requests(view))
+    for alias in connections:
+        transaction.non_atomic_requests(alias)(view)
+    exempt: View = csrf_exempt(view)
     return exempt
 
 
-@_for_partners
 def serve(request: HttpRequest) -> HttpResponse:
     """Answer a partner, under WSGI or ASGI."""
     answer = _Answer()
@@ -35,7 +37,6 @@ def serve(request: HttpRequest) -> HttpResponse:
     return HttpResponse(answer.written + body, status=answer.status, headers=answer.headers)
 
 
-@_for_partners
 async def serve_async(request: HttpRequest) -> HttpResponse:
     """Answer a partner, under ASGI."""
     scope = getattr(request, "scope", None)
