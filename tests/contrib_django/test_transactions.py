@@ -17,9 +17,12 @@ from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.events import LocationReceived
 from ocpi_emsp.ports import EVENT, Entry, Key, Kind
 from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.testing.cpo import SimulatedCpo
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
 from our_emsp import NOW, register, token
+
+LOCATION = SimulatedCpo().catalogue.locations.get("LOC1")
 
 
 @pytest.fixture
@@ -96,8 +99,6 @@ def test_joined_needs_a_transaction(emsp: Emsp) -> None:
 
 
 def push_location(emsp: Emsp, authorization: str) -> int:
-    from charging.tests import LOCATION
-
     path, headers = "/2.1.1/locations/NL/TNM/LOC1", {"authorization": f"Token {authorization}"}
     return emsp.handle(Request("PUT", path, headers=headers, body=encode(LOCATION))).status
 

@@ -1,10 +1,8 @@
 """The URLs of the project. Partners call those below ocpi/emsp/, as OCPI_EMSP["URL"] says."""
 
-from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
     path("ocpi/emsp/", include("ocpi_emsp.contrib.django.urls")),
     path("", include("charging.urls")),
 ]

@@ -1,7 +1,5 @@
 """Tests of the project, without a server: `python manage.py test`."""
 
-from decimal import Decimal
-
 from django.core.wsgi import get_wsgi_application
 from django.test import TestCase
 
@@ -31,7 +29,7 @@ class PartnerTest(TestCase):
         self.assertEqual(self.cpo.authorize("ADA").data["allowed"], "NOT_ALLOWED")
 
     def test_a_cdr_is_billed(self) -> None:
-        self.cpo.own("cdrs", {**CDR, "auth_id": "ADA"})
+        self.cpo.change("cdrs", "CDR1", {"auth_id": "ADA"})
         self.assertTrue(self.cpo.post_cdr("CDR1").ok)
         charge = Charge.objects.get()
-        self.assertEqual((charge.driver.name, charge.cost), ("Ada", Decimal("3.5")))
+        self.assertEqual((charge.driver.name, charge.cpo, charge.cdr_id), ("Ada", "NL-TNM", "CDR1"))
