@@ -123,6 +123,22 @@ def test_an_event_waits_for_the_commit(alias: str, emsp: Emsp) -> None:
     assert delivered == ["LOC1"]
 
 
+def test_a_party_of_a_transaction_that_is_undone_is_unknown(alias: str, emsp: Emsp) -> None:
+    with rolled_back(alias):
+        authorization = register(emsp)
+        assert [push_location(emsp, authorization) for _ in range(2)] == [201, 200]
+    assert push_location(emsp, authorization) == 401
+
+
+def test_a_party_that_a_transaction_unregisters_is_unknown_in_it(alias: str, emsp: Emsp) -> None:
+    authorization = register(emsp)
+    assert push_location(emsp, authorization) == 201
+    with rolled_back(alias):
+        emsp.partner("NL-TNM").unregister(tell=False)
+        assert push_location(emsp, authorization) == 401
+    assert push_location(emsp, authorization) == 200
+
+
 def test_in_a_test_case_of_django_it_does_not(alias: str, emsp: Emsp) -> None:
     """Its transaction never commits: code under test would wait for ever."""
     delivered, authorization = listened(emsp), register(emsp)
