@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import os
 import re
 import shlex
@@ -101,7 +102,6 @@ class Walk:
     def _simulate(self, locations: int) -> None:
         from ocpi_emsp.testing.cpo import SimulatedCpo
         from ocpi_emsp.testing.cpo.server import serving
-        from ocpi_emsp.testing.cpo.wire import encode
 
         cpo = SimulatedCpo(locations=locations)
         url = self._until.enter_context(self._portal.wrap_async_context_manager(serving(cpo)))
@@ -113,7 +113,7 @@ class Walk:
             "token_a": invitation.token_a,
             "control_url": f"{url}/control",
         }
-        print(encode(ready).decode())
+        print(json.dumps(ready))
 
 
 def main() -> None:
