@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
 from django.core.management import call_command
 from django.db import connections
 from sqlalchemy import make_url
+
+from ocpi_emsp.contrib.django.emsp import make_emsp
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "django"
 
@@ -43,6 +46,8 @@ def project(listener: socket.socket, tmp_path_factory: pytest.TempPathFactory) -
         call_command("migrate", verbosity=0)
         yield
         connections.close_all()
+        store: Any = make_emsp()._contexts.setup.store
+        store.close()
     time.tzset()
 
 

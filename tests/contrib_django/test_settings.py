@@ -38,6 +38,9 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No eMSP is made yet; afterwards there is the one of before."""
+    if made._made.cache_info().currsize:
+        store: Any = made._made()._contexts.setup.store
+        store.close()
     before = made._discovered
     monkeypatch.setattr(made, "_discovered", made._Discovered())
     made._made.cache_clear()
