@@ -12,9 +12,10 @@ More is in ``ocpi_emsp.models`` (enums and parts), ``.events``, ``.errors``, ``.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from ocpi_emsp._extras import late
 
 if TYPE_CHECKING:
     from ocpi_emsp._version import __version__ as __version__
@@ -63,53 +64,43 @@ __all__ = [
     "quote",
 ]
 
-_PLACES = {
-    "Allowed": "models",
-    "AuthorizationInfo": "models",
-    "AuthorizationRequest": "flows.core.authorize_hook",
-    "Cdr": "models",
-    "Connector": "models",
-    "Emsp": "emsp",
-    "Evse": "models",
-    "Finding": "findings",
-    "Limits": "flows.core.settings",
-    "Location": "models",
-    "OcpiError": "errors",
-    "PartyId": "party_id",
-    "Plan": "pricing",
-    "Policy": "check",
-    "Readings": "pricing",
-    "Report": "findings",
-    "Secret": "secret",
-    "Session": "models",
-    "SupportMatrix": "support",
-    "Tariff": "models",
-    "Token": "models",
-    "UrlPolicy": "url_policy",
-    "Verdict": "pricing",
-    "__version__": "_version",
-    "audit": "pricing",
-    "check": "check",
-    "decode": "codec",
-    "encode": "codec",
-    "quote": "pricing",
-}
-"""The module of each name, which is imported when the name is first used: the help of the command, and pytest, which
-loads our plugin, need none of them."""
-
-_MODULES = frozenset(
-    {"codec", "errors", "events", "models", "ports", "pricing", "report", "resources", "settings", "wire"}
-)
-"""Modules that are attributes of this package without an import of their own."""
-
 if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
-
-    def __getattr__(name: str) -> object:
-        if name in _PLACES:
-            return globals().setdefault(name, getattr(import_module(f"{__name__}.{_PLACES[name]}"), name))
-        if name in _MODULES:
-            return import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    # The help of the command, and pytest, which loads our plugin, need none of them.
+    __getattr__ = late(
+        __name__,
+        {
+            "Allowed": "ocpi_emsp.models",
+            "AuthorizationInfo": "ocpi_emsp.models",
+            "AuthorizationRequest": "ocpi_emsp.flows.core.authorize_hook",
+            "Cdr": "ocpi_emsp.models",
+            "Connector": "ocpi_emsp.models",
+            "Emsp": "ocpi_emsp.emsp",
+            "Evse": "ocpi_emsp.models",
+            "Finding": "ocpi_emsp.findings",
+            "Limits": "ocpi_emsp.flows.core.settings",
+            "Location": "ocpi_emsp.models",
+            "OcpiError": "ocpi_emsp.errors",
+            "PartyId": "ocpi_emsp.party_id",
+            "Plan": "ocpi_emsp.pricing",
+            "Policy": "ocpi_emsp.check",
+            "Readings": "ocpi_emsp.pricing",
+            "Report": "ocpi_emsp.findings",
+            "Secret": "ocpi_emsp.secret",
+            "Session": "ocpi_emsp.models",
+            "SupportMatrix": "ocpi_emsp.support",
+            "Tariff": "ocpi_emsp.models",
+            "Token": "ocpi_emsp.models",
+            "UrlPolicy": "ocpi_emsp.url_policy",
+            "Verdict": "ocpi_emsp.pricing",
+            "__version__": "ocpi_emsp._version",
+            "audit": "ocpi_emsp.pricing",
+            "check": "ocpi_emsp.check",
+            "decode": "ocpi_emsp.codec",
+            "encode": "ocpi_emsp.codec",
+            "quote": "ocpi_emsp.pricing",
+        },
+        modules=("codec", "errors", "events", "models", "ports", "pricing", "report", "resources", "settings", "wire"),
+    )
 
 
 class _Package(ModuleType):

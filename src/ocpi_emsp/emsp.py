@@ -1,6 +1,7 @@
 """The composition root: identity, store, matrix, policies and hooks become resources, clients and applications.
 
-Rules of this module: it wires, and decides nothing; what it is given is checked when it is given.
+Rules of this module: it wires, and decides nothing; what it is given is checked when it is given; what few need, such
+as the audits, is imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from types import NoneType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -36,10 +38,8 @@ from ocpi_emsp.flows.partner_health.gauges import observe
 from ocpi_emsp.flows.serving.dispatch import dispatch
 from ocpi_emsp.flows.serving.retention import Pruned, prune
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
-from ocpi_emsp.openapi import describe
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
-from ocpi_emsp.resources.audits import AsyncAudits, Audits
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
@@ -48,11 +48,9 @@ from ocpi_emsp.resources.events import AsyncEvents, Events
 from ocpi_emsp.resources.locations import AsyncEvses, AsyncLocations, Evses, Locations
 from ocpi_emsp.resources.modes import awaited, blocking
 from ocpi_emsp.resources.parties import AsyncParties, Parties
-from ocpi_emsp.resources.partner import AsyncPartner, Partner
 from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
 from ocpi_emsp.resources.relay import AsyncRelay, Relay
 from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
-from ocpi_emsp.resources.running import background
 from ocpi_emsp.resources.sessions import AsyncSessions, Sessions
 from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
 from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
@@ -62,6 +60,10 @@ from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
 from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
+
+if TYPE_CHECKING:
+    from ocpi_emsp.resources.audits import AsyncAudits, Audits
+    from ocpi_emsp.resources.partner import AsyncPartner, Partner
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
 E = TypeVar("E", bound=Event)
@@ -179,7 +181,6 @@ class Emsp(Resource):
         self.evses = Evses(contexts)
         self.sessions = Sessions(contexts)
         self.cdrs = Cdrs(contexts)
-        self.audits = Audits(contexts)
         self.tariffs = Tariffs(contexts)
         self.commands = Commands(contexts)
         self.reservations = Reservations(contexts)
@@ -187,6 +188,13 @@ class Emsp(Resource):
         self.rejections = Rejections(contexts)
         self.events = Events(contexts)
         self.aio = AsyncEmsp(Contexts(setup, "async"), owns_store=self._owns_store)
+
+    @cached_property
+    def audits(self) -> Audits:
+        """The stored audits of CDRs."""
+        from ocpi_emsp.resources.audits import Audits
+
+        return Audits(self._contexts)
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
@@ -247,10 +255,10 @@ class Emsp(Resource):
 
     def openapi(self) -> dict[str, Any]:
         """Describe what is served by default, as an OpenAPI 3.1 document (docs/reference/openapi.md)."""
-        identity = self.identity
-        return describe(
-            name=identity.business_details.name, url=identity.url, matrix=self.matrix, limits=self.limits.http
-        )
+        from ocpi_emsp.openapi import describe
+
+        name, url = self.identity.business_details.name, self.identity.url
+        return describe(name=name, url=url, matrix=self.matrix, limits=self.limits.http)
 
     # --- events and background work -------------------------------------------------------------------------------
 
@@ -264,6 +272,8 @@ class Emsp(Resource):
         and logs them. The end of the block waits for the current listener, push or page. The store stays open. Raises
         ValueError or TypeError for a time that makes no sense.
         """
+        from ocpi_emsp.resources.running import background
+
         stop = threading.Event()
         with in_threads(background(self._contexts, stop.is_set, sync_every, push, every), stop):
             yield
@@ -290,6 +300,8 @@ class Emsp(Resource):
 
     def partner(self, party: PartyLike) -> Partner:
         """Get what concerns one partner, such as ``"NL-TNM"``. Raises ValueError or TypeError for an invalid party."""
+        from ocpi_emsp.resources.partner import Partner
+
         return Partner(self._contexts, party)
 
     def joined(self, connection: Any) -> AbstractContextManager[None]:
@@ -336,13 +348,19 @@ class AsyncEmsp(Resource):
         self.evses = AsyncEvses(contexts)
         self.sessions = AsyncSessions(contexts)
         self.cdrs = AsyncCdrs(contexts)
-        self.audits = AsyncAudits(contexts)
         self.tariffs = AsyncTariffs(contexts)
         self.commands = AsyncCommands(contexts)
         self.reservations = AsyncReservations(contexts)
         self.authorizations = AsyncAuthorizations(contexts)
         self.rejections = AsyncRejections(contexts)
         self.events = AsyncEvents(contexts)
+
+    @cached_property
+    def audits(self) -> AsyncAudits:
+        """:attr:`Emsp.audits`, awaited."""
+        from ocpi_emsp.resources.audits import AsyncAudits
+
+        return AsyncAudits(self._contexts)
 
     redeliver = awaited(Emsp.redeliver)
     close = awaited(Emsp.close)
@@ -360,6 +378,8 @@ class AsyncEmsp(Resource):
         self, *, sync_every: timedelta | None = None, push: bool = True, every: float = 1.0
     ) -> AsyncIterator[None]:
         """Do the background work in tasks; see :meth:`Emsp.running`. The end of the block cancels the current round."""
+        from ocpi_emsp.resources.running import background
+
         async with in_tasks(background(self._contexts, lambda: False, sync_every, push, every)):
             yield
 
@@ -373,6 +393,8 @@ class AsyncEmsp(Resource):
 
     def partner(self, party: PartyLike) -> AsyncPartner:
         """See :meth:`Emsp.partner`."""
+        from ocpi_emsp.resources.partner import AsyncPartner
+
         return AsyncPartner(self._contexts, party)
 
 

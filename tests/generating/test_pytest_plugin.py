@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,19 +146,6 @@ def test_a_mark_that_is_misspelt_fails_the_test(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(
         ["*there is no such preset; the presets are plain, *", "*unexpected keyword argument 'location'*"]
     )
-
-
-def test_an_unused_plugin_loads_nothing() -> None:
-    script = (
-        "import sys, ocpi_emsp.testing.pytest_plugin as plugin, ocpi_emsp.testing.strategies_hook as hook;"
-        "print([name for name in sys.modules if name.startswith('ocpi_emsp.testing.')"
-        " and name not in (plugin.__name__, hook.__name__)"
-        " or name in ('httpx', 'httpx2', 'uvicorn', 'rich', 'msgspec', 'attrs')])"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
-    ).stdout
-    assert printed.strip() == "[]"
 
 
 def test_an_example_is_a_document() -> None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
-from cattrs import Converter
-from cattrs.gen import make_dict_unstructure_fn, override
 
 from ocpi_emsp.codec.diagnose import diagnose
 from ocpi_emsp.codec.documents import dump, parse
@@ -28,9 +27,15 @@ from ocpi_emsp.models import Token
 from ocpi_emsp.models.tariffs import UnreadRestrictions
 from ocpi_emsp.scalars import aware
 
+if TYPE_CHECKING:
+    from cattrs import Converter
+
 
 def make_converter() -> Converter:
     """A cattrs converter that unstructures models into documents that :func:`ocpi_emsp.codec.documents.dump` writes."""
+    from cattrs import Converter
+    from cattrs.gen import make_dict_unstructure_fn, override
+
     converter = Converter()
     converter.register_unstructure_hook(datetime, wire_time)
     converter.register_unstructure_hook(Decimal, _number)
@@ -45,6 +50,8 @@ def make_converter() -> Converter:
 
 def _unstructure(kind: type[Any], converter: Converter) -> Callable[[Any], Any]:
     """Writes a model; what is no such model stays as it is, for the codec to judge."""
+    from cattrs.gen import make_dict_unstructure_fn
+
     write = make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
     return lambda value: write(value) if isinstance(value, kind) else value
 
@@ -61,12 +68,15 @@ def wire_time(moment: datetime) -> str:
     return str(written[1:20], "ascii") + "Z"
 
 
-_CONVERTER = make_converter()
+@cache
+def _converter() -> Converter:
+    """Made for the first document: who only reads needs none."""
+    return make_converter()
 
 
 def document(value: Any) -> Any:
     """The untyped document of a model, or of a list of models."""
-    return _CONVERTER.unstructure(value)
+    return _converter().unstructure(value)
 
 
 def encode(value: Any) -> bytes:

@@ -16,7 +16,6 @@ from json import dumps
 from typing import Any
 
 import msgspec
-from dateutil import parser as dateutil_parser, tz
 from msgspec import inspect
 
 from ocpi_emsp.codec import rules
@@ -214,12 +213,16 @@ def _strict_moment(text: str) -> datetime | None:
 
 def _lenient_moment(text: str) -> datetime:
     """Date and time of the shape of ``TIMESTAMP`` in whatever spelling of ``T``, ``Z`` and the gaps around them."""
+    from dateutil import parser as dateutil_parser  # only what the strict lane refuses needs it
+
     return dateutil_parser.isoparse(text[:10] + "T" + "".join(text[11:].split()).upper())
 
 
 @cache
 def time_zones() -> frozenset[str]:
     """The names of the IANA database, as python-dateutil knows them (from the tzdata package and the system)."""
+    from dateutil import tz
+
     return frozenset(tz.available_iana_timezones())  # type: ignore[attr-defined]  # the stubs are those of 2.9
 
 

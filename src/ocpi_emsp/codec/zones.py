@@ -19,7 +19,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from attrs import frozen
-from dateutil import tz
 from msgspec import inspect
 
 from ocpi_emsp.codec.readings import UNREADABLE, read_datetime, time_zones
@@ -75,6 +74,8 @@ _DATES = frozenset({"date_from", "date_to"})
 @cache
 def zone_of(time_zone: str) -> tzinfo:
     """Return the zone of an IANA name. Raises ValueError if the name is unknown."""
+    from dateutil import tz
+
     zone = tz.gettz(time_zone) if time_zone in time_zones() else None
     if zone is None:
         raise ValueError(f"invalid time zone '{time_zone}': expected an IANA name, for example Europe/Amsterdam")

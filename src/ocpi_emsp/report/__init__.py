@@ -17,21 +17,21 @@ Rules of this package:
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount, RuleSample
-from ocpi_emsp.report.partial import check_partial
-from ocpi_emsp.report.render_html import to_html
-from ocpi_emsp.report.render_json import to_json
-from ocpi_emsp.report.render_markdown import to_markdown
-from ocpi_emsp.report.render_text import to_text
+from ocpi_emsp._extras import late
 
 if TYPE_CHECKING:
+    from ocpi_emsp.report.aggregate import PartnerReport, PlaceCount, RuleCount, RuleSample
     from ocpi_emsp.report.audit_html import audits_to_html, quote_to_html
     from ocpi_emsp.report.audit_markdown import audits_to_markdown, quote_to_markdown
     from ocpi_emsp.report.audit_text import audits_to_text, quote_to_text
     from ocpi_emsp.report.audits import AuditTally, CurrencySums, FailedAudit, ListedAudit
+    from ocpi_emsp.report.partial import check_partial
+    from ocpi_emsp.report.render_html import to_html
+    from ocpi_emsp.report.render_json import to_json
+    from ocpi_emsp.report.render_markdown import to_markdown
+    from ocpi_emsp.report.render_text import to_text
 
 __all__ = [
     "AuditTally",
@@ -55,26 +55,31 @@ __all__ = [
     "to_text",
 ]
 
-_LATE = {
-    "AuditTally": "ocpi_emsp.report.audits",
-    "CurrencySums": "ocpi_emsp.report.audits",
-    "FailedAudit": "ocpi_emsp.report.audits",
-    "ListedAudit": "ocpi_emsp.report.audits",
-    "audits_to_html": "ocpi_emsp.report.audit_html",
-    "audits_to_markdown": "ocpi_emsp.report.audit_markdown",
-    "audits_to_text": "ocpi_emsp.report.audit_text",
-    "quote_to_html": "ocpi_emsp.report.audit_html",
-    "quote_to_markdown": "ocpi_emsp.report.audit_markdown",
-    "quote_to_text": "ocpi_emsp.report.audit_text",
-}
-"""Names that are imported when they are first used: what a partner deviates in needs no prices."""
-
 if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
-
-    def __getattr__(name: str) -> object:
-        if name in _LATE:
-            return globals().setdefault(name, getattr(import_module(_LATE[name]), name))
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    __getattr__ = late(
+        __name__,
+        {
+            "AuditTally": "ocpi_emsp.report.audits",
+            "CurrencySums": "ocpi_emsp.report.audits",
+            "FailedAudit": "ocpi_emsp.report.audits",
+            "ListedAudit": "ocpi_emsp.report.audits",
+            "PartnerReport": "ocpi_emsp.report.aggregate",
+            "PlaceCount": "ocpi_emsp.report.aggregate",
+            "RuleCount": "ocpi_emsp.report.aggregate",
+            "RuleSample": "ocpi_emsp.report.aggregate",
+            "audits_to_html": "ocpi_emsp.report.audit_html",
+            "audits_to_markdown": "ocpi_emsp.report.audit_markdown",
+            "audits_to_text": "ocpi_emsp.report.audit_text",
+            "check_partial": "ocpi_emsp.report.partial",
+            "quote_to_html": "ocpi_emsp.report.audit_html",
+            "quote_to_markdown": "ocpi_emsp.report.audit_markdown",
+            "quote_to_text": "ocpi_emsp.report.audit_text",
+            "to_html": "ocpi_emsp.report.render_html",
+            "to_json": "ocpi_emsp.report.render_json",
+            "to_markdown": "ocpi_emsp.report.render_markdown",
+            "to_text": "ocpi_emsp.report.render_text",
+        },
+    )
 
 
 def __dir__() -> list[str]:

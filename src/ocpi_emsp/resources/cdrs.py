@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from ocpi_emsp.flows.cdrs.audit import GivenReadings, audit_stored, require_readings
+from typing import TYPE_CHECKING
+
 from ocpi_emsp.models import Cdr
 from ocpi_emsp.party_id import PartyId, PartyLike
 from ocpi_emsp.ports import Kind
-from ocpi_emsp.pricing import Audit
 from ocpi_emsp.resources.modes import awaited, blocking
 from ocpi_emsp.resources.stored import AsyncReceived, Received, Shape
+
+if TYPE_CHECKING:
+    from ocpi_emsp.flows.cdrs.audit import GivenReadings
+    from ocpi_emsp.pricing import Audit
 
 
 class Cdrs(Received[Cdr]):
@@ -25,6 +29,8 @@ class Cdrs(Received[Cdr]):
         them. Nothing is written. Raises UnknownObject; InvalidObject if what is stored cannot be read; ValueError or
         TypeError for readings that do not exist.
         """
+        from ocpi_emsp.flows.cdrs.audit import audit_stored, require_readings
+
         return await audit_stored(self._contexts(), PartyId.of(party), object_id, require_readings(readings))
 
 

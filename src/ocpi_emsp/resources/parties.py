@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from ocpi_emsp.flows.credentials import register as registering, renew as lifecycle
 from ocpi_emsp.flows.parties import profile
 from ocpi_emsp.flows.parties.party import Party, Profile
-from ocpi_emsp.flows.partner_health import doctor
-from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike
 from ocpi_emsp.resources.contexts import Resource
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 from ocpi_emsp.secret import Secret, revealed
+
+if TYPE_CHECKING:
+    from ocpi_emsp.flows.partner_health.diagnosis import Diagnosis
 
 
 @frozen
@@ -112,6 +113,8 @@ class Parties(Resource):
         Nothing is stored, and nothing raised for what the partner does: it is in the diagnosis. For a registered
         partner: ``emsp.partner(party).diagnose()``. Raises ValueError for a header or host that cannot exist.
         """
+        from ocpi_emsp.flows.partner_health import doctor
+
         wanted = _first_profile(base64_token, None, False, None, headers, hosts)
         async with self._contexts.calling() as context:
             return await doctor.examine(context, versions_url, revealed(token), wanted)

@@ -6,14 +6,11 @@ import builtins
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ocpi_emsp.codec import decode
 from ocpi_emsp.flows.inbound import stored
 from ocpi_emsp.flows.tokens import store as our_tokens
-from ocpi_emsp.flows.tokens.push import fan_out
-from ocpi_emsp.flows.tokens.push.fan_out import Push, WaitingPush
-from ocpi_emsp.flows.tokens.push.report import TokensPushed
 from ocpi_emsp.flows.tokens.store import FailedToken
 from ocpi_emsp.listing import Items
 from ocpi_emsp.models import Token, TokenType
@@ -21,6 +18,10 @@ from ocpi_emsp.party_id import PartyId, PartyLike
 from ocpi_emsp.ports import Kind
 from ocpi_emsp.resources.contexts import Contexts, Resource
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
+
+if TYPE_CHECKING:
+    from ocpi_emsp.flows.tokens.push.fan_out import CallParty, Push, WaitingPush
+    from ocpi_emsp.flows.tokens.push.report import TokensPushed
 
 
 class Tokens(Resource):
@@ -95,6 +96,8 @@ class Tokens(Resource):
 
     def waiting(self, *, limit: int | None = None, after: int = 0) -> Items[WaitingPush]:
         """List the parties that our tokens have to be pushed to yet, and why they do not have them; oldest first."""
+        from ocpi_emsp.flows.tokens.push import fan_out
+
         return Items(partial(fan_out.waiting_pushes, self._contexts()), after=after, limit=limit)
 
     @blocking
@@ -107,6 +110,8 @@ class Tokens(Resource):
         another process pushes to is left to it. What a party does wrong is in its report, and it is tried again later.
         ``emsp.running()`` does it beside a server. Raises StoreFailed.
         """
+        from ocpi_emsp.flows.tokens.push import fan_out
+
         contexts = self._contexts
         return await fan_out.fan_out_once(contexts(), pushing(contexts), at_once=at_once, stop=stop)
 
@@ -125,7 +130,7 @@ class AsyncTokens(Resource):
     push_pending = awaited(Tokens.push_pending)
 
 
-def pushing(contexts: Contexts) -> fan_out.CallParty:
+def pushing(contexts: Contexts) -> CallParty:
     """Runs a push with connections to its party."""
 
     async def call_party(country_code: str, party_id: str, push: Push) -> TokensPushed:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from urllib.request import getproxies
 
 
 def environment_proxies() -> Mapping[str, str | None]:
     """By a pattern of URLs, as a client's ``mounts`` have it: the proxy, or None for what goes without one."""
+    from urllib.request import getproxies  # it imports http.client and email, and only a client needs it
+
     found = getproxies()
     proxies: dict[str, str | None] = {}
     for scheme in ("http", "https", "all"):

@@ -3,6 +3,7 @@
 Rules of this module (docs/how-to/audit-bills.md):
 - nothing is written; what is looked up for some CDRs is read in one transaction, and nothing is reckoned inside it;
 - it is reckoned aside: an audit of 10,000 periods holds up no event loop;
+- what reckons prices is imported by the first audit: an eMSP that makes none starts without it;
 - readings that are given replace those of the party's profile; a mapping changes single ones of them;
 - where a CDR has no tariff, those count that were stored when its session began;
 - what a party's own profile does not say, that of the connection says which its objects come over (a hub's).
@@ -29,11 +30,7 @@ from ocpi_emsp.flows.parties.profile_readings import readings_of_party
 from ocpi_emsp.models import Cdr, Evse, Location, Tariff
 from ocpi_emsp.ports import Key, Kind, Owner, Query, Record, Transaction
 from ocpi_emsp.pricing import Audit, Readings
-from ocpi_emsp.pricing.beside import beside
-from ocpi_emsp.pricing.documents import unregarded
 from ocpi_emsp.pricing.plausibility import Plausibility, Surroundings
-from ocpi_emsp.pricing.session.measure import used_connector
-from ocpi_emsp.pricing.verdict.judge import judge
 from ocpi_emsp.scalars import given
 
 GivenReadings: TypeAlias = Readings | Mapping[str, Any] | None
@@ -95,6 +92,8 @@ async def look_up(
 ) -> Known:
     """What is stored beside a CDR; ``party``: the one that its objects come from; ``gatherer``: None for the price
     alone."""
+    from ocpi_emsp.pricing.documents import unregarded
+
     own = readings_of_party(party)
     chosen = own if readings is None else readings if isinstance(readings, Readings) else own.changed(**readings)
     known = Known(record=record, readings=chosen, time_zone=None if party is None else party.profile.time_zone)
@@ -120,6 +119,10 @@ async def look_up(
 
 def reckon(known: Known) -> Audit:
     """Audit a CDR by what is known. Raises InvalidObject, NotJson."""
+    from ocpi_emsp.pricing.beside import beside
+    from ocpi_emsp.pricing.documents import unregarded
+    from ocpi_emsp.pricing.verdict.judge import judge
+
     if known.problem is not None or known.cdr is None:
         raise known.problem or InvalidObject("the CDR is not usable")
     place, zone = known.location, known.time_zone
@@ -163,6 +166,8 @@ async def _tariffs(tx: Transaction, key: Key, cdr: Cdr, location: Location | Non
     Where none held then, those of today: it is said that they came later.
     """
     owner, start = (key.country_code, key.party_id), cdr.start_date_time
+    from ocpi_emsp.pricing.session.measure import used_connector
+
     named = used_connector(cdr.location, location).tariff_id
     query = Query(kind=Kind.TARIFF, country_code=owner[0], party_id=owner[1], limit=MAX_TARIFFS, count=False)
     if named is None:

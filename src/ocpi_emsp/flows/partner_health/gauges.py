@@ -17,7 +17,6 @@ from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.flows.parties.party import PartyState, find_party
 from ocpi_emsp.flows.sync.checkpoint import Checkpoint
-from ocpi_emsp.flows.sync.page import SOURCES
 from ocpi_emsp.ports import COMMANDS_PENDING, DEADLINE, SYNC_LAG, Kind, Measurement, Owner, Query, Record, Transaction
 
 _PAGE: Final = 500
@@ -54,6 +53,8 @@ async def sync_lag(context: Context) -> list[Measurement]:
 
 def _lag(record: Record, now: datetime) -> Measurement | None:
     _, country_code, party_id, module, _ = record.key
+    from ocpi_emsp.flows.sync.page import SOURCES  # only with telemetry
+
     if module not in SOURCES:  # what was pushed is no lag of a partner
         return None
     done = decode(Checkpoint, record.document).done_until
