@@ -15,7 +15,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ocpi_emsp._extras import late
+from ocpi_emsp._extras import late as _late
 
 if TYPE_CHECKING:
     from ocpi_emsp._version import __version__ as __version__
@@ -66,7 +66,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take every name for one of ours
     # The help of the command, and pytest, which loads our plugin, need none of them.
-    __getattr__ = late(
+    __getattr__ = _late(
         __name__,
         {
             "Allowed": "ocpi_emsp.models",

@@ -11,7 +11,6 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -40,6 +39,7 @@ from ocpi_emsp.flows.serving.retention import Pruned, prune
 from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
 from ocpi_emsp.party_id import PartyLike
 from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
+from ocpi_emsp.resources.audits import AsyncAudits, Audits
 from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
 from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
 from ocpi_emsp.resources.commands import AsyncCommands, Commands
@@ -62,7 +62,6 @@ from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
-    from ocpi_emsp.resources.audits import AsyncAudits, Audits
     from ocpi_emsp.resources.partner import AsyncPartner, Partner
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
@@ -181,6 +180,7 @@ class Emsp(Resource):
         self.evses = Evses(contexts)
         self.sessions = Sessions(contexts)
         self.cdrs = Cdrs(contexts)
+        self.audits = Audits(contexts)
         self.tariffs = Tariffs(contexts)
         self.commands = Commands(contexts)
         self.reservations = Reservations(contexts)
@@ -188,13 +188,6 @@ class Emsp(Resource):
         self.rejections = Rejections(contexts)
         self.events = Events(contexts)
         self.aio = AsyncEmsp(Contexts(setup, "async"), owns_store=self._owns_store)
-
-    @cached_property
-    def audits(self) -> Audits:
-        """The stored audits of CDRs."""
-        from ocpi_emsp.resources.audits import Audits
-
-        return Audits(self._contexts)
 
     # --- hooks --------------------------------------------------------------------------------------------------
 
@@ -348,19 +341,13 @@ class AsyncEmsp(Resource):
         self.evses = AsyncEvses(contexts)
         self.sessions = AsyncSessions(contexts)
         self.cdrs = AsyncCdrs(contexts)
+        self.audits = AsyncAudits(contexts)
         self.tariffs = AsyncTariffs(contexts)
         self.commands = AsyncCommands(contexts)
         self.reservations = AsyncReservations(contexts)
         self.authorizations = AsyncAuthorizations(contexts)
         self.rejections = AsyncRejections(contexts)
         self.events = AsyncEvents(contexts)
-
-    @cached_property
-    def audits(self) -> AsyncAudits:
-        """:attr:`Emsp.audits`, awaited."""
-        from ocpi_emsp.resources.audits import AsyncAudits
-
-        return AsyncAudits(self._contexts)
 
     redeliver = awaited(Emsp.redeliver)
     close = awaited(Emsp.close)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from ocpi_emsp.flows.cdrs.stored_audits import StoredAudit, audit_pending, find_audit, renew_audit, request_audits
 from ocpi_emsp.flows.inbound.stored import reader
 from ocpi_emsp.listing import Items
 from ocpi_emsp.party_id import PartyId, PartyLike, codes_of
@@ -14,6 +14,9 @@ from ocpi_emsp.pricing import Verdict
 from ocpi_emsp.resources.contexts import Resource
 from ocpi_emsp.resources.modes import awaited, awaited_items, blocking
 from ocpi_emsp.scalars import given
+
+if TYPE_CHECKING:
+    from ocpi_emsp.flows.cdrs.stored_audits import StoredAudit
 
 
 class Audits(Resource):
@@ -25,6 +28,8 @@ class Audits(Resource):
     @blocking
     async def get(self, party: PartyLike, cdr_id: str) -> StoredAudit | None:
         """Get the stored audit of a CDR, or None. Raises InvalidObject if it cannot be read."""
+        from ocpi_emsp.flows.cdrs.stored_audits import find_audit
+
         return await find_audit(self._contexts(), PartyId.of(party), cdr_id)
 
     def list(
@@ -42,6 +47,8 @@ class Audits(Resource):
         ``verdict``: those with this one alone. Raises ValueError or TypeError for an invalid party or verdict, or a
         moment without a time zone; InvalidObject if one cannot be read.
         """
+        from ocpi_emsp.flows.cdrs.stored_audits import StoredAudit
+
         wanted = None if verdict is None else _verdict(verdict)
         read = reader(self._contexts(), Kind.AUDIT, codes_of(party), date_from=date_from, date_to=date_to)
 
@@ -58,6 +65,8 @@ class Audits(Resource):
         ``CdrAudited`` follows where it says something else. Raises UnknownObject; InvalidObject if the CDR cannot be
         read.
         """
+        from ocpi_emsp.flows.cdrs.stored_audits import renew_audit
+
         return await renew_audit(self._contexts(), PartyId.of(party), cdr_id)
 
     @blocking
@@ -69,6 +78,8 @@ class Audits(Resource):
         For CDRs of before ``Emsp(audit=True)``, and after a change of readings. Gives their number. Raises ValueError
         or TypeError for an invalid party, or a moment without a time zone.
         """
+        from ocpi_emsp.flows.cdrs.stored_audits import request_audits
+
         return await request_audits(self._contexts(), codes_of(party), date_from=date_from, date_to=date_to)
 
     @blocking
@@ -77,6 +88,8 @@ class Audits(Resource):
 
         Gives the number of CDRs that were dealt with. Raises StoreFailed.
         """
+        from ocpi_emsp.flows.cdrs.stored_audits import audit_pending
+
         return await audit_pending(self._contexts(), stop=stop or (lambda: False))
 
 
