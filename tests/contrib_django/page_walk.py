@@ -70,7 +70,7 @@ class Walk:
         if command.startswith(BEGUN):
             return False
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             self._call(shlex.split(self._here(command)))
         if not doctest.OutputChecker().check_output(self._here(expected), printed.getvalue(), doctest.ELLIPSIS):
             sys.exit(f"$ {command}\n{printed.getvalue()}\nexpected:\n{self._here(expected)}")

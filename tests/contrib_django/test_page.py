@@ -26,7 +26,7 @@ def test_who_follows_the_page_has_a_location(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.endswith("7 commands\n")
+    assert ran.stdout.endswith("8 commands\n")
 
 
 def test_the_keys_that_the_page_names_exist() -> None:
