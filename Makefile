@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 ## types: mypy and basedpyright, on the code and on the Python of the pages
 types: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python tests/pages/modules.py
-	$(BIN)/mypy src tests bench docs/tools build/types
+	$(BIN)/mypy src tests bench docs/tools docs/examples build/types
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 WORKERS ?= 2

@@ -30,8 +30,10 @@ from pages.scene import Scene
 
 SECONDS: Final = 20.0
 """How long a command may take, and a server until it prints what the page says."""
-SERVERS: Final = {"serve", "simulate-cpo", "worker", "uvicorn"}
+SERVERS: Final = {"serve", "simulate-cpo", "worker", "uvicorn", "waitress-serve", "background"}
 """Commands that go on until the page ends."""
+_MODULES: Final = {"ocpi-emsp": "ocpi_emsp", "waitress-serve": "waitress"}
+"""What ``python -m`` calls a program, where that is not its name."""
 _CHECKER: Final = doctest.OutputChecker()
 _PORT: Final = re.compile(r"(?:(?:127\.0\.0\.1|localhost):|--port[ =])(\d{4,5})\b")
 _ID: Final = re.compile(r"\b(?:SES|CDR)-[0-9a-f]{16}\b|(?<=_SESSION )[\w-]{24}\b")
@@ -91,7 +93,7 @@ class Running:
         if words[0] == "export":
             os.environ.update({name: value for name, _, value in (word.partition("=") for word in words[1:])})
             return ""
-        if SERVERS & set(words[:2]) and "--help" not in words:
+        if SERVERS & {*words[:2], words[-1]} and "--help" not in words:
             return self._serve(words, prints)
         if words[0] == "ocpi-emsp" and not _SHELL.search(command):
             return _main(words[1:])
@@ -99,7 +101,7 @@ class Running:
 
     def _serve(self, words: Sequence[str], prints: str) -> str:
         """Start a server, and wait until it listens; what it prints until then, and until it is what the page says."""
-        program = "ocpi_emsp" if words[0] == "ocpi-emsp" else words[0]
+        program = _MODULES.get(words[0], words[0])
         server = self.processes.enter_context(forked(program, *words[1:], folder=self.scene.folder, errors=True))
         self.servers[words[0]] = printed = SimpleQueue[str]()
         for stream in (server.stdout, server.stderr):

@@ -1,0 +1,1 @@
+"""An eMSP without a framework."""

@@ -1,0 +1,1 @@
+"""A FastAPI project with an eMSP in it."""

@@ -1,0 +1,40 @@
+"""The eMSP, and what happens when a CPO asks or sends."""
+
+import os
+
+from fastapi_backend.database import URL, Charge, Driver, sessions
+from ocpi_emsp import AuthorizationInfo, AuthorizationRequest, Emsp, UrlPolicy
+from ocpi_emsp.events import CdrReceived
+
+# The command ocpi-emsp reads the same variables.
+emsp = Emsp(
+    country_code=os.environ["OCPI_EMSP_COUNTRY_CODE"],
+    party_id=os.environ["OCPI_EMSP_PARTY_ID"],
+    name=os.environ["OCPI_EMSP_NAME"],
+    url=os.environ["OCPI_EMSP_URL"],
+    url_policy=UrlPolicy.named(os.environ.get("OCPI_EMSP_URL_POLICY", "https")),
+    store=URL,
+)
+
+
+@emsp.authorize
+async def may_charge(request: AuthorizationRequest) -> AuthorizationInfo:
+    """Refuse a driver who is blocked."""
+    async with sessions() as session:
+        driver = await session.get(Driver, request.token.uid)
+    return request.allow() if driver is not None and driver.may_charge else request.refuse()
+
+
+@emsp.on(CdrReceived)
+async def bill(event: CdrReceived) -> None:
+    """Store a charge; an event may be delivered twice, so it is merged."""
+    cdr = event.cdr
+    charge = Charge(
+        cpo=f"{event.country_code}-{event.party_id}",
+        cdr_id=cdr.id,
+        driver=cdr.auth_id,
+        cost=str(cdr.total_cost),
+        currency=cdr.currency,
+    )
+    async with sessions.begin() as session:
+        await session.merge(charge)

@@ -1,0 +1,1 @@
+"""A Flask project with an eMSP in it."""

@@ -1,0 +1,1 @@
+"""A Litestar project with an eMSP in it."""
