@@ -8,10 +8,12 @@ Rules of this module:
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,7 @@ import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from attrs import define, field
+from starlette.testclient import TestClient
 
 from client.support import PortalTransport
 from ocpi_emsp import Emsp, SupportMatrix
@@ -119,6 +122,17 @@ def connected_emsp(**settings: Any) -> Emsp:
     emsp = make_emsp(**({"matrix": SupportMatrix.full()} | settings))
     connect(emsp)
     return emsp
+
+
+def asks_for_a_token(app: Any) -> bool:
+    """Whether an application, ASGI with its lifespan or WSGI, answers at our path with 401."""
+    if inspect.iscoroutinefunction(app.__call__):
+        with TestClient(app) as client:
+            status = client.get("/ocpi/emsp/versions").status_code
+    else:
+        with httpx.Client(transport=httpx.WSGITransport(app=app), base_url="http://a") as wsgi:
+            status = wsgi.get("/ocpi/emsp/versions").status_code
+    return status == HTTPStatus.UNAUTHORIZED
 
 
 token = driver_token("012345678", auth_id="DE8ACC12E46L89")
