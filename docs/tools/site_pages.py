@@ -32,7 +32,7 @@ OUTSIDE: Final = {
 }
 """Files outside docs/ that are pages."""
 GENERATORS: Final = (reference_api, reference_cli, reference_database, reference_errors, reference_reasons)
-ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ""}
+ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ".example", ".py", ".service", ".yaml", ""}
 _COMMENT: Final = re.compile(r"^<!-- .*?-->\n+", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 _HEADING_OF_MENU: Final = re.compile(r" +- [\w ]+:\n")

@@ -21,7 +21,7 @@ from ocpi_emsp.ports import (
 from ocpi_emsp.storage import SqlStore, migrations
 from store.migrating import LOCATION, ROOT, WHEN, Breaking, Broken, Database, assert_readable, fill, opened, transaction
 
-DOCS = (ROOT.parent / "docs" / "how-to" / "storage.md").read_text("utf-8")
+DOCS = (ROOT.parent / "docs" / "how-to" / "postgresql.md").read_text("utf-8")
 HOST_ENV = """
 from alembic import context
 from sqlalchemy import Column, Integer, MetaData, Table

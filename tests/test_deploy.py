@@ -1,0 +1,119 @@
+"""The files of docs/examples/deploy: what they name exists, and the programs that read them take them."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+import yaml  # type: ignore[import-untyped] # without types
+
+from ocpi_emsp import Emsp
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.ports import AnyStore
+from ocpi_emsp.storage import MemoryStore
+from pages.test_names import known_variables, resolved
+
+FOLDER = Path(__file__).parents[1] / "docs" / "examples" / "deploy"
+UNITS = sorted(FOLDER.glob("*.service"))
+COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))
+DOCKERFILE = (FOLDER / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+
+
+def commands() -> Iterator[list[str]]:
+    """Each command of ours, without its name."""
+    yield from (service["command"][1:] for service in COMPOSE["services"].values() if "command" in service)
+    for line in DOCKERFILE.splitlines():
+        if line.startswith("CMD "):
+            yield yaml.safe_load(line.removeprefix("CMD "))[1:]
+    for unit in UNITS:
+        for line in re.findall(r"^Exec\w+=\S+/ocpi-emsp (.*)$", unit.read_text("utf-8"), re.MULTILINE):
+            yield shlex.split(line)
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_a_command_has_these_options(words: list[str]) -> None:
+    command = resolved(words)
+    assert {word for word in words if word.startswith("--")} <= {flag for each in command.params for flag in each.opts}
+
+
+def test_there_are_commands() -> None:
+    assert {words[0] for words in commands()} == {"serve", "worker", "db"}
+
+
+def test_services_depend_on_services_and_mount_what_is_declared() -> None:
+    services = COMPOSE["services"]
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= services.keys()
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (FOLDER / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+def test_settings_exist_and_each_value_is_in_the_example() -> None:
+    example = set(re.findall(r"^([A-Z_]+)=", (FOLDER / "env.example").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text("utf-8"))) == example
+    assert set(COMPOSE["x-emsp"]["environment"]) <= known_variables()
+    assert {name for name in example if name.startswith("OCPI_")} <= known_variables()
+
+
+def test_what_the_image_copies_is_there() -> None:
+    copied = re.findall(r"^COPY (\S+)", DOCKERFILE, re.MULTILINE)
+    assert [name for name in copied if not name.startswith("dist/")] == ["ready.py"]
+    assert (FOLDER / "ready.py").is_file()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        here = unit.read_text("utf-8").replace("/opt/ocpi-emsp/bin/ocpi-emsp", "/bin/true")
+        (tmp_path / unit.name).write_text(here, "utf-8")
+    said = subprocess.run(
+        ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert not [line for line in said.stderr.splitlines() if "ocpi-emsp" in line], said.stderr
+
+
+class Broken:
+    """A store without its database."""
+
+    def transaction(self, **_: bool) -> Any:
+        raise StoreFailed("the database does not answer")
+
+
+class Quiet(WSGIRequestHandler):
+    """A handler that writes no log."""
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@contextmanager
+def served(store: AnyStore) -> Iterator[int]:
+    """The port of an eMSP on this store."""
+    emsp = Emsp(country_code="IT", party_id="BEC", name="B", url="https://ocpi.example.com/ocpi/emsp", store=store)
+    with make_server("127.0.0.1", 0, emsp.wsgi(), handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield server.server_port
+        thread.join(10)
+
+
+@pytest.mark.parametrize(("store", "ready"), [(MemoryStore(), True), (Broken(), False)], ids=["ready", "broken"])
+def test_it_is_ready_if_its_database_answers(store: AnyStore, ready: bool) -> None:
+    is_ready = runpy.run_path(str(FOLDER / "ready.py"))["is_ready"]
+    with served(store) as port:
+        assert is_ready(port, "/ocpi/emsp") is ready
