@@ -108,7 +108,10 @@ class Running:
             assert stream is not None
             threading.Thread(target=_forward, args=(stream, printed), daemon=True).start()
         if "--port" in words:
-            _wait_for(int(words[words.index("--port") + 1]))
+            try:
+                _wait_for(int(words[words.index("--port") + 1]))
+            except OSError as error:
+                raise AssertionError(f"{' '.join(words)} does not listen: {_drained(printed)}") from error
         return self._printed(words[0], prints)
 
     def _printed(self, server: str, prints: str) -> str:
@@ -198,6 +201,13 @@ def _shell(command: str, folder: Path) -> str:
 def _forward(stream: Iterable[str], printed: SimpleQueue[str]) -> None:
     for line in stream:
         printed.put(line)
+
+
+def _drained(printed: SimpleQueue[str]) -> str:
+    found = ""
+    while not printed.empty():
+        found += printed.get()
+    return found
 
 
 def _wait_for(port: int) -> None:
