@@ -90,7 +90,7 @@ lock: $(UV)
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/.dev
 	$(BIN)/python docs/tools/site_pages.py
-	$(BIN)/mkdocs build --strict --quiet --config-file build/mkdocs.yml
+	$(BIN)/mkdocs build --strict --config-file build/mkdocs.yml
 
 # Each page of the site in a real Chromium, Debian's: dead links, errors in the console, requests to elsewhere, the search,
 # and whether 400 pixels are enough. It installs Chromium where that is missing.

@@ -12,6 +12,7 @@ from attrs import fields_dict
 
 import audit_codes
 import handshake_svg
+import layers_svg
 import readme_matrix
 import site_pages
 import terminal_svg
@@ -38,6 +39,16 @@ def test_the_picture_shows_what_the_pages_say() -> None:
 def test_the_pictures_of_the_handshake_are_those_of_the_table() -> None:
     for file, steps in handshake_svg.PICTURES.items():
         assert file.read_text("utf-8") == handshake_svg.drawing(steps), "python docs/tools/handshake_svg.py"
+
+
+def test_the_picture_and_the_table_of_the_modules_are_those_of_the_layers() -> None:
+    layers = layers_svg.layers()
+    assert layers_svg.PICTURE.read_text("utf-8") == layers_svg.drawing(layers), "python docs/tools/layers_svg.py"
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \| ", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)(?:\.py|/)`", row)]
+    modules = dict.fromkeys(each.partition(".")[0] for each in layers)
+    assert named == [each for each in modules if each not in ("", "__main__")]
 
 
 def test_on_an_index_page_each_link_of_the_readme_is_absolute() -> None:

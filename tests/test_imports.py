@@ -307,7 +307,7 @@ def test_every_layer_has_a_module() -> None:
 
 def test_the_documented_order_of_the_flows_is_that_of_the_layers() -> None:
     folders = [place.removeprefix("flows.") for place in LAYERS if place.startswith("flows.")]
-    page = (SRC.parent / "docs" / "architecture.md").read_text("utf-8")
+    page = (SRC.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
     (drawn,) = re.findall(r"```text\n(core < .*?)```", page, re.DOTALL)
     assert drawn.replace("<", " ").split() == folders
 

@@ -17,19 +17,21 @@ _SPECIFICATION = "https://github.com/ocpi/ocpi/blob/release-2.1.1-bugfixes/"
 
 _HEAD = """# Rules
 
-Every finding names its rule. This page is generated from the registry of the rules:
+This page lists every rule that a payload is checked against. A finding of `check`, of a report or of an answer names
+its rule: look it up here. [Check a partner's files](../how-to/check-files.md) shows how to get findings. The page is
+generated from the registry of the rules:
 
     ocpi-emsp rules --format markdown > docs/reference/rules.md
 
-An **error** leaves no usable value and is refused by the tolerant policy; a **warning** deviates with one clear reading
-and is refused by the strict policy; a **note** is harmless. An example is a valid document with one change; it breaks
-its rule and no other. Where no clause is named, it is that of the object in which the finding lies.
+An **error** leaves no usable value, and the tolerant policy refuses it. A **warning** deviates with one clear reading,
+and the strict policy refuses it. A **note** is harmless. Each example is a valid document with one change: it breaks
+its rule and no other. "The object's" clause is that of the object in which the finding lies.
 
-A policy (`Policy.with_rule`, `party profile --set actions=`) changes the severity of a rule on this page or ignores it.
-What an answer names beside them is seen by a flow and not in a document alone, such as `url.id`, `cdr.conflict`,
+A policy (`Policy.with_rule`, `party profile --set actions=`) changes the severity of a rule of this page, or ignores
+the rule. Answers also name findings that depend on the request or on stored data, such as `url.id`, `cdr.conflict`,
 `patch.members`, `credentials.party` (always errors), `body.wrapped`, `patch.evses`, `session.kwh.decreased`,
-`session.invalidated`, `location.older` and `authorize.token.case`: no policy changes it, and one that names it is
-refused.
+`session.invalidated`, `location.older` and `authorize.token.case`. No policy changes those, and a policy that names one
+is refused. [Reason codes](reason-codes.md) lists the codes of audits.
 """
 _OBJECTS = "the object's"
 """The clause of a rule of the schema, which holds for every object."""
