@@ -9,7 +9,7 @@ $(VENV)/.user $(VENV)/.dev: export PIP_CONSTRAINT := $(LOCKED)
 $(VENV)/.user $(VENV)/.dev: export PIP_BUILD_CONSTRAINT := $(LOCKED)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-foreign test-newest test-lowest lock lint types unit coverage bench bench-load bench-statements docs docs-check fuzz laws dist audit clean
+.PHONY: help demo test test-foreign test-newest test-lowest test-pythons lock lint types unit coverage bench bench-load bench-statements docs docs-check fuzz laws dist release-check audit clean
 
 $(VENV)/.user: pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 ## types: mypy and basedpyright, on the code and on the Python of the pages
 types: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python tests/pages/modules.py
-	$(BIN)/mypy src tests bench docs/tools docs/examples build/types
+	$(BIN)/mypy src tests bench docs/tools docs/examples .ci/check_dist.py build/types
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 WORKERS ?= 2
@@ -160,6 +160,19 @@ dist: $(TOOLS)
 	.venv-tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
 	    --output-file dist/sbom.cdx.json .venv-dist
 	cd dist && sha256sum *
+
+# What is built, in environments of its own.
+NOX = PATH="$(CURDIR)/.venv-uv/bin:$$PATH" .venv-tools/bin/nox --noxfile .ci/noxfile.py --envdir $(CURDIR)/.venv-nox
+
+## release-check: build a release and look at it: contents, metadata, each extra alone, README, types, docs (5 minutes)
+release-check: dist docs
+	$(BIN)/python .ci/check_dist.py dist build/dist/first
+	$(NOX)
+
+# Every Python that the classifiers name; a missing one is named and left out, unless PYTHONS names it.
+## test-pythons: the suite from the source distribution against the wheel: make test-pythons PYTHONS="3.12 3.13"
+test-pythons: dist
+	$(NOX) --session $(if $(PYTHONS),$(PYTHONS:%=suite-%) --error-on-missing-interpreters,suite) -- $(ARGS)
 
 # Known vulnerabilities of the versions that were tested; it asks pypi.org.
 ## audit: known vulnerabilities of the locked versions (asks pypi.org)
