@@ -25,6 +25,7 @@ from attrs import define, field
 
 from forked import forked
 from ocpi_emsp.cli import main
+from pages import curl
 from pages.blocks import Block, Page
 from pages.scene import Scene
 
@@ -36,8 +37,9 @@ _MODULES: Final = {"ocpi-emsp": "ocpi_emsp", "waitress-serve": "waitress"}
 """What ``python -m`` calls a program, where that is not its name."""
 _CHECKER: Final = doctest.OutputChecker()
 _PORT: Final = re.compile(r"(?:(?:127\.0\.0\.1|localhost):|--port[ =])(\d{4,5})\b")
-_ID: Final = re.compile(r"\b(?:SES|CDR)-[0-9a-f]{16}\b|(?<=_SESSION )[\w-]{24}\b")
+_ID: Final = re.compile(r"\b(?:SES|CDR)-[0-9a-f]{16}\b|(?<=_SESSION )[\w-]{24}(?![\w-])")
 """What the simulated CPO and we make at random."""
+_QUOTED: Final = re.compile(r"'[^']*'")
 _SHELL: Final = re.compile(r"[|&;<>`*]|\$\(")
 
 
@@ -97,6 +99,8 @@ class Running:
             return self._serve(words, prints)
         if words[0] == "ocpi-emsp" and not _SHELL.search(command):
             return _main(words[1:])
+        if words[0] == "curl" and not _SHELL.search(_QUOTED.sub("", command)):
+            return curl.answer(words[1:], self.scene.folder)
         return _shell(command, self.scene.folder)
 
     def _serve(self, words: Sequence[str], prints: str) -> str:

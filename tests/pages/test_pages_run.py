@@ -99,6 +99,8 @@ $ export GREETING=hello
 $ echo $GREETING \\
     there
 hello there
+$ printf 'STOP_SESSION VQhIrsxHdR4RRsu-_gZk7Y5-: NL-TNM says ACCEPTED'
+STOP_SESSION 9RCuQtlBttFbRkacJkdv4ME4: NL-TNM says ACCEPTED
 $ uvicorn app:app --port 8000 --no-use-colors
 INFO:     Started server process [...]
 INFO:     Waiting for application startup.
