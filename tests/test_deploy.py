@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_command_has_these_options(words: list[str]) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert {words[0] for words in commands()} == {"serve", "worker", "db"}
+    assert {words[0] for words in commands()} == {"serve", "worker", "sync", "db"}
 
 
 def test_services_depend_on_services_and_mount_what_is_declared() -> None:
@@ -57,6 +58,14 @@ def test_services_depend_on_services_and_mount_what_is_declared() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (FOLDER / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+def test_the_server_believes_the_network_of_the_proxy_alone() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    words = COMPOSE["services"]["server"]["command"]
+    assert words[words.index("--forwarded") + 1] == network["subnet"]
+    port = words[words.index("--port") + 1]
+    assert COMPOSE["services"]["caddy"]["environment"]["SERVERS"] == f"server:{port}"
 
 
 def test_settings_exist_and_each_value_is_in_the_example() -> None:
@@ -70,6 +79,21 @@ def test_what_the_image_copies_is_there() -> None:
     copied = re.findall(r"^COPY (\S+)", DOCKERFILE, re.MULTILINE)
     assert [name for name in copied if not name.startswith("dist/")] == ["ready.py"]
     assert (FOLDER / "ready.py").is_file()
+
+
+def test_the_image_installs_extras_that_exist() -> None:
+    project = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    (extras,) = re.findall(r"\.whl\)\[([\w,]+)\]", DOCKERFILE)
+    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    assert "ocpi_emsp-" in DOCKERFILE
+
+
+def test_caddy_bounds_requests_as_the_proxy_of_one_machine_does() -> None:
+    alone, ours = ((folder / "Caddyfile").read_text("utf-8") for folder in (FOLDER.parent, FOLDER))
+    bounds = re.compile(r"^\tservers \{.*?^\t\}", re.MULTILINE | re.DOTALL)
+    assert bounds.findall(ours) == bounds.findall(alone) != []
+    assert "header_up X-Forwarded-For {remote_host}" in ours
+    assert set(re.findall(r"\{\$(\w+)", ours)) <= COMPOSE["services"]["caddy"]["environment"].keys()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
 from attrs import evolve
-from sqlalchemy import Integer, cast, create_engine, select
+from sqlalchemy import Integer, cast, create_engine, event, select
+from sqlalchemy.exc import OperationalError
 
 from flows.support import at, offline_emsp
 from ocpi_emsp import Policy, SupportMatrix
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
 from ocpi_emsp.codec import encode as encode_document
+from ocpi_emsp.contrib.procrastinate.apps import conninfo
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
@@ -23,6 +26,7 @@ from ocpi_emsp.models import CommandResponseType, CommandType, WhitelistType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
+from ocpi_emsp.storage.sql.engine import blocking_engine, usable_url
 from ocpi_emsp.testing.contract import LOCATION, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
@@ -161,6 +165,25 @@ def got(store: SqlStore) -> Party | None:
             return await find_party(tx, "NL", "TNM")
 
     return run(work())
+
+
+def test_a_url_may_switch_prepared_statements_off() -> None:
+    base = "postgresql+psycopg://emsp@db/emsp"
+    for query, wanted in (("", {}), ("?prepare_threshold=none", {"prepare_threshold": None})):
+        engine = blocking_engine(usable_url(base + query), 30.0)
+        given: dict[str, Any] = {}
+
+        @event.listens_for(engine, "do_connect")
+        def note(_: object, __: object, ___: object, arguments: dict[str, Any], given: dict[str, Any] = given) -> None:
+            given.update(arguments)
+            raise psycopg.OperationalError("not called")
+
+        with pytest.raises(OperationalError, match="not called"):
+            engine.connect()
+        assert {name: value for name, value in given.items() if name == "prepare_threshold"} == wanted
+    assert "prepare_threshold" not in conninfo(base + "?prepare_threshold=none")
+    with pytest.raises(ValueError, match="invalid prepare_threshold 'off': expected none or a number"):
+        usable_url(base + "?prepare_threshold=off")
 
 
 def test_a_party_has_its_columns(store: SqlStore, url: str) -> None:

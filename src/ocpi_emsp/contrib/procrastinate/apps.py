@@ -12,7 +12,7 @@ from procrastinate.exceptions import ConnectorException
 from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
 from ocpi_emsp.contrib.procrastinate.tasks import ReportListener, tasks
 from ocpi_emsp.emsp import Emsp, PublishFunction
-from ocpi_emsp.storage.sql.engine import usable_url
+from ocpi_emsp.storage.sql.engine import prepare_threshold, usable_url
 
 _CONNECTIONS = 4
 """Of an app: jobs are fetched, finished and deferred in milliseconds, so a few serve any concurrency."""
@@ -33,7 +33,11 @@ def make_app(
     It is not open yet. Raises ValueError if the URL is of another database.
     """
     connector = PsycopgConnector(
-        conninfo=conninfo(url), min_size=1, max_size=_CONNECTIONS, timeout=float(_CONNECT_SECONDS)
+        conninfo=conninfo(url),
+        kwargs=prepare_threshold(usable_url(url)),
+        min_size=1,
+        max_size=_CONNECTIONS,
+        timeout=float(_CONNECT_SECONDS),
     )
     app = App(connector=connector)
     app.add_tasks_from(tasks(emsp, settings=settings, publish=publish, on_report=on_report), namespace="")
@@ -49,6 +53,7 @@ def conninfo(url: str) -> str:
         )
     _, arguments = parsed.get_dialect()().create_connect_args(parsed)
     arguments.pop("context", None)  # how SQLAlchemy wants values adapted
+    arguments.pop("prepare_threshold", None)  # psycopg's own, which libpq does not know
     return psycopg.conninfo.make_conninfo(**{"connect_timeout": _CONNECT_SECONDS, **arguments})
 
 

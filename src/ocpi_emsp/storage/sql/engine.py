@@ -60,7 +60,21 @@ def usable_url(text: str | URL) -> URL:
         raise MissingSlash(
             f"invalid store '{url.drivername}://…': expected a third slash, for example sqlite:///emsp.db"
         )
+    prepare_threshold(url)
     return url
+
+
+def prepare_threshold(url: URL) -> dict[str, int | None]:
+    """What the URL says of psycopg's prepared statements, as psycopg takes it; a query of a URL holds text alone.
+
+    ``prepare_threshold=none`` is for a pool that gives each transaction another connection. Raises ValueError.
+    """
+    text = url.query.get("prepare_threshold")
+    if text is None:
+        return {}
+    if isinstance(text, str) and text.isascii() and (text.isdigit() or text.lower() == "none"):
+        return {"prepare_threshold": None if text.lower() == "none" else int(text)}
+    raise ValueError(f"invalid prepare_threshold '{text}': expected none or a number, for example none")
 
 
 def blocking_engine(url: URL, timeout: float) -> Engine:
@@ -79,8 +93,12 @@ def _prepare(engine: Engine) -> None:
 
 def _options(url: URL, timeout: float) -> dict[str, Any]:
     if not url.drivername.startswith("sqlite"):
-        defaults = {"connect_timeout": _CONNECT_SECONDS, "options": f"-c lock_timeout={int(timeout * 1000)}"}
+        defaults: dict[str, Any] = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"-c lock_timeout={int(timeout * 1000)}",
+        }
         connect = {name: value for name, value in defaults.items() if name not in url.query}
+        connect |= prepare_threshold(url)
         # Nothing is begun but by us: what only reads needs no transaction, and to switch for each costs more than it.
         return {
             **_QUIET,
