@@ -134,6 +134,7 @@ def test_who_is_not_registered_is_1(action: str, command: Command, database: str
     ended = command("party", action, "XX-XXX", *WHO, "--url", "https://e.example.com", "--store", database)
     assert (ended.status, ended.out) == (1, "")
     assert "there is no registration with XX-XXX" in ended.err
+    assert "'ocpi-emsp parties list' shows who is registered" in ended.err
 
 
 def test_a_registration_through_its_life(cpo: Cpo, command: Command) -> None:

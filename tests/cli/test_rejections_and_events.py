@@ -134,7 +134,9 @@ def test_what_cannot_be_replayed_is_said(argv: tuple[str, ...], status: int, sai
 def test_the_report_of_an_unknown_party_is_refused(command: Command) -> None:
     ended = command("report", "FR-AAA", "--format", "json")
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err == "ocpi-emsp: there is no registration with FR-AAA, and nothing of it is stored\n"
+    why, what_next = ended.err.splitlines()
+    assert why == "ocpi-emsp: there is no registration with FR-AAA, and nothing of it is stored"
+    assert "'ocpi-emsp parties list'" in what_next
 
 
 @pytest.mark.usefixtures("database")

@@ -151,6 +151,7 @@ def test_every_relaxation_has_a_flag_and_none_allows_anything_by_itself() -> Non
         ({**WHO, "allow_network": "10.0.0.1/8"}, {}, None, "--allow-network: invalid network '10.0.0.1/8': expected"),
         ({**WHO, "allow_host": "127.1"}, {}, None, "--allow-host: invalid host '127.1': expected a host name"),
         (WHO, {}, 'nmae = "x"', "unknown setting 'nmae': expected one of url, country_code"),
+        (WHO, {}, 'county_code = "IT"', "(did you mean country_code?)"),
         (WHO, {"OCPI_EMSP_AUDIT": "maybe"}, None, "OCPI_EMSP_AUDIT: invalid value 'maybe': expected true or false"),
         (WHO, {}, 'audit = "maybe"', "audit in ocpi-emsp.toml: invalid value 'maybe': expected true or false"),
         (WHO, {}, "audit = 5", "invalid audit: expected true or false"),

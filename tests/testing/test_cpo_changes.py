@@ -280,6 +280,38 @@ def test_the_control_interface_changes_the_cpo() -> None:
     controlled(scenario)
 
 
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ({"module": "locations", "id": "LOC1"}, "PUT locations/NL/TNM/LOC1"),
+        ({"module": "locations", "id": "LOC1", "evse_uid": "LOC1-E1"}, "PUT locations/NL/TNM/LOC1/LOC1-E1"),
+        (
+            {"module": "locations", "id": "LOC1", "evse_uid": "LOC1-E1", "connector_id": "1"},
+            "PUT locations/NL/TNM/LOC1/LOC1-E1/1",
+        ),
+        ({"module": "sessions", "id": "SES1", "changes": {"kwh": 3.5}}, "PATCH sessions/NL/TNM/SES1"),
+        (
+            {"module": "locations", "id": "LOC1", "evse_uid": "LOC1-E1", "changes": {"status": "BLOCKED"}},
+            "PATCH locations/NL/TNM/LOC1/LOC1-E1",
+        ),
+        ({"module": "cdrs", "id": "CDR1"}, "POST cdrs/"),
+    ],
+)
+def test_the_control_interface_pushes(named: dict[str, Any], sent: str) -> None:
+    async def scenario(peer: Pair, ask: Ask) -> None:
+        exchange = await ask("push", named)
+        assert exchange["status_code"] == 1000
+        assert f"{exchange['method']} {exchange['url'].split('/m/')[1]}" == sent
+        document = await peer.data(f"/{named['module']}/{named['id']}")
+        if "changes" in named:
+            assert exchange["request_body"] == named["changes"]
+            assert json.dumps(next(iter(named["changes"].values()))) in json.dumps(document, default=str)
+        elif "evse_uid" not in named:
+            assert exchange["request_body"]["id"] == document["id"]
+
+    controlled(scenario)
+
+
 def test_the_control_interface_lets_the_cpo_misbehave() -> None:
     async def scenario(peer: Pair, ask: Ask) -> None:
         fine = {"retry_after": 1, "unlisted_share": 0.5, "clock_skew": 0.5}
@@ -300,6 +332,10 @@ def test_the_control_interface_lets_the_cpo_misbehave() -> None:
         ("change", {"module": "locations", "id": "LOC1"}, 400, "Missing or not an object: changes"),
         ("change", {"module": "locations", "id": "LOC9", "changes": {}}, 404, "locations has no 'LOC9'"),
         ("change", {"module": "tokens", "id": "1", "changes": {}}, 400, "module is none of"),
+        ("push", {"module": "locations", "id": "LOC9"}, 404, "locations has no 'LOC9'"),
+        ("push", {"module": "locations", "id": "LOC1", "connector_id": "1"}, 400, "not a string: evse_uid"),
+        ("push", {"module": "cdrs", "id": "CDR1", "changes": {}}, 400, "a CDR has no changes"),
+        ("push", {"module": "tariffs", "id": "TAR1", "evse_uid": "E"}, 400, "of locations only"),
         ("misbehave", {"deviations": {"drip_seconds": -1}}, 400, "drip_seconds"),
         ("misbehave", {"preset": "nice"}, 400, "the presets are plain"),
         ("misbehave", {"preset": None}, 400, "not a string: preset"),

@@ -20,6 +20,7 @@ import click
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.commands import Commands
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.next_steps import next_step
 from ocpi_emsp.cli.settings import source
 from ocpi_emsp.errors import OcpiError, PartnerError, RegistrationFailed, StoreFailed, UnsafeUrl
 
@@ -93,6 +94,8 @@ def _say(failure: OcpiError) -> int:
     output.say(failure.message)
     for finding in failure.findings:
         output.say(str(finding))
+    if step := next_step(failure):
+        output.say(step)
     if isinstance(failure, StoreFailed | PartnerError | RegistrationFailed):
         return Outside.status
     return Usage.status if isinstance(failure, UnsafeUrl) else CommandFailed.status

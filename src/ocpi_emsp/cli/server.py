@@ -63,7 +63,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise Outside(f"cannot listen on {host} port {port}: {reason(error)}") from None
+        raise Outside(f"cannot listen on {host} port {port}: {reason(error)}: choose another one with --port") from None
     # asyncio does so only for sockets that name their protocol; without it every answer waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

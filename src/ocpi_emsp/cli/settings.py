@@ -85,11 +85,18 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
         raise Usage(f"{file}: invalid TOML: {error}") from None
     for name, value in settings.items():
         if name not in NAMES:
-            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}")
+            raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}{_meant(name)}")
         settings[name] = value = _as_text(name, value)
         if not isinstance(value, str):
             raise Usage(f"{file}: invalid {name}: expected {_EXPECTED.get(name, 'a text in quotes')}")
     return settings
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, NAMES, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 _EXPECTED = {

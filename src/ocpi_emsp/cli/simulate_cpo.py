@@ -32,7 +32,8 @@ def run(arguments: Arguments) -> int:
     try:
         server.run(arguments.host, arguments.port, cpo, _print_ready)
     except OSError as error:
-        raise Outside(f"cannot listen on {arguments.host} port {arguments.port}: {reason(error)}") from None
+        where = f"{arguments.host} port {arguments.port}"
+        raise Outside(f"cannot listen on {where}: {reason(error)}: choose another one with --port") from None
     return 0
 
 

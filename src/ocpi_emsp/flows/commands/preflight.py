@@ -143,7 +143,7 @@ class _Check:
         evses = await self._evses(location_id)
         lacks = self.party.profile.without_locations
         if evses is None:
-            message = f"{self.party} has sent no location {shown(location_id)}"
+            message = f"{self.party} has sent no location {shown(location_id)}: sync its locations first"
             self.found("location.unknown", "/location_id", message, is_known_to_lack=lacks)
         elif evse_uid is None:
             self._any_of(evses)

@@ -10,6 +10,8 @@ It needs no token, so it answers only to loopback addresses (and can be switched
     POST unregister                               {"registered", "error", "exchanges"}
     POST call {"method", "module", "path", "body", "query", "headers"}      the exchange
     POST wait-idle                                {} once no command result is pending
+    POST push {"module", "id", "evse_uid", "connector_id", "changes"}       the exchange: PUT or POST of the whole
+                                                                            object; PATCH of these changes
     POST change {"module", "id", "changes", "evse_uid", "connector_id"}     {}; nothing is sent to the eMSP
     POST own {"module", "document"}               {}; adds or replaces an object
     POST withdraw {"module", "ids"}               {}; the objects are not listed any more
@@ -22,9 +24,10 @@ Only `method` and `module` of a call are required; without "body" no body is sen
 with {"error"}.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from ipaddress import ip_address
+from typing import Final
 
 from attrs import asdict
 
@@ -35,6 +38,24 @@ from ocpi_emsp.testing.cpo.outgoing import EndpointMissingError, Exchange, NotRe
 from ocpi_emsp.testing.cpo.running import RunningCpo
 from ocpi_emsp.testing.cpo.wire import ABSENT, Answer, Document, Json, Request, RequestError, plain_json
 from ocpi_emsp.transports.library import http_errors
+
+_PUSHES: Final[Mapping[tuple[str, int], Callable[..., Awaitable[Exchange]]]] = {
+    ("locations", 1): RunningCpo.push_location,
+    ("locations", 2): RunningCpo.push_evse,
+    ("locations", 3): RunningCpo.push_connector,
+    ("sessions", 1): RunningCpo.push_session,
+    ("tariffs", 1): RunningCpo.push_tariff,
+    ("cdrs", 1): RunningCpo.post_cdr,
+}
+"""What sends an object, by its module and the number of its ids."""
+
+_PATCHES: Final[Mapping[tuple[str, int], Callable[..., Awaitable[Exchange]]]] = {
+    ("locations", 1): RunningCpo.patch_location,
+    ("locations", 2): RunningCpo.patch_evse,
+    ("locations", 3): RunningCpo.patch_connector,
+    ("sessions", 1): RunningCpo.patch_session,
+    ("tariffs", 1): RunningCpo.patch_tariff,
+}
 
 
 class Control:
@@ -50,6 +71,7 @@ class Control:
             "unregister": ("POST", lambda _: self._unregister()),
             "call": ("POST", self._call),
             "wait-idle": ("POST", lambda _: cpo.wait_idle()),
+            "push": ("POST", self._push),
             "change": ("POST", self._change),
             "own": ("POST", self._own),
             "withdraw": ("POST", lambda body: cpo.withdraw(_module(body), *_ids(body))),
@@ -119,8 +141,19 @@ class Control:
         )
         return exchange.to_json()
 
+    async def _push(self, body: Document) -> Json:
+        """The object that is named, or what changes of it, as a real CPO would send it by itself."""
+        ids = [_text(body, "id"), *(each for each in _children(body) if each is not None)]
+        if "connector_id" in body and len(ids) < 3:
+            raise RequestError(400, 2000, "Missing or not a string: evse_uid")
+        changes = [_object(body, "changes")] if "changes" in body else []
+        send = (_PATCHES if changes else _PUSHES).get((_module(body), len(ids)))
+        if send is None:
+            raise RequestError(400, 2000, "evse_uid and connector_id are of locations only, and a CDR has no changes")
+        return (await send(self._cpo, *ids, *changes)).to_json()
+
     def _change(self, body: Document) -> None:
-        evse_uid, connector_id = (_text(body, name, default="") or None for name in ("evse_uid", "connector_id"))
+        evse_uid, connector_id = _children(body)
         changes = _object(body, "changes")
         self._cpo.change(_module(body), _text(body, "id"), changes, evse_uid=evse_uid, connector_id=connector_id)
 
@@ -164,6 +197,12 @@ def _text(body: Document, name: str, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise RequestError(400, 2000, f"Missing or not a string: {name}")
     return value
+
+
+def _children(body: Document) -> tuple[str | None, str | None]:
+    """The EVSE and the connector that are meant, None where the whole location is."""
+    evse_uid, connector_id = (_text(body, name, default="") or None for name in ("evse_uid", "connector_id"))
+    return evse_uid, connector_id
 
 
 def _module(body: Document) -> str:

@@ -70,7 +70,10 @@ class Command(BaseCommand):
 
     def _register(self, given: dict[str, Any]) -> None:
         file = given["token_a_file"]
-        token_a = (sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")).strip()
+        try:
+            token_a = (sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")).strip()
+        except OSError as error:
+            raise CommandError(f"--token-a-file: cannot read {file}: {error.strerror}") from error
         party = get_emsp().parties.register(given["versions_url"], token_a=token_a)
         self._say(f"registered with {party.id}")
 

@@ -1,0 +1,24 @@
+"""What to do about a failure whose reason lies outside: at the partner, or at our own server.
+
+Rules of this module: a step is said only where the failure names its reason; the library's messages say the rest.
+"""
+
+from __future__ import annotations
+
+from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefused, TransportFailed
+
+
+def next_step(failure: OcpiError) -> str | None:
+    """A sentence on what to do next, or None."""
+    reason = failure.__cause__ if isinstance(failure, CannotUseApi) else failure
+    match reason:
+        case PartnerRefused(answered_http=401):
+            return "the partner does not accept this token: a token A works for one registration, so ask for a new one"
+        case PartnerRefused(answered_code=3001):
+            return "the partner calls this eMSP back: start its server, and check that --url is where it answers"
+        case TransportFailed() if "WRONG_VERSION_NUMBER" in reason.message:
+            return "something answers there without TLS: is it an http:// URL?"
+        case NotRegistered():
+            return "'ocpi-emsp parties list' shows who is registered; 'register' and 'invite' begin with another party"
+        case _:
+            return None
