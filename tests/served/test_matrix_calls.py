@@ -34,7 +34,7 @@ class World:
 def world(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[World]:
     """One for each mode: the blocking client goes with WSGI, the other with ASGI."""
     server = {"sync": "waitress_running", "async": "uvicorn_running"}[request.param]
-    with simulated(portal, SimulatedCpo(page_limit=2)) as cpo:
+    with simulated(portal, SimulatedCpo(page_limit=2, sessions_follow_commands=False)) as cpo:
         yield World(request.getfixturevalue(server), MemoryStore(), cpo)
 
 
