@@ -105,6 +105,12 @@ def test_a_change_is_a_list_item_or_a_row() -> None:
     assert [line for line in lines if line] == []
 
 
+def test_a_page_that_the_changelog_names_exists() -> None:
+    named = set(re.findall(r"docs/[\w/.-]+\.md", CHANGELOG))
+    assert len(named) > 20
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
+
+
 def test_the_source_distribution_has_what_the_suite_reads() -> None:
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert all((ROOT / each.removeprefix("/")).exists() for each in included)
