@@ -223,9 +223,12 @@ def test_what_the_library_raises_is_said_and_has_a_status(
     monkeypatch.setattr(matrix, "run", failing)
     ended = command("matrix")
     assert (ended.status, ended.out) == (status, "")
-    first, *findings = ended.err.splitlines()
+    first, *rest = ended.err.splitlines()
     assert first == f"ocpi-emsp: {output.printable(error.message)}"
-    assert findings == [f"ocpi-emsp: {finding}" for finding in error.findings]
+    next_steps = ["'ocpi-emsp parties list' shows who"] if isinstance(error, NotRegistered) else []
+    expected = [f"ocpi-emsp: {line}" for line in [*map(str, error.findings), *next_steps]]
+    assert len(rest) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(rest, expected, strict=True))
 
 
 def test_tables_are_aligned_columns_without_a_terminal() -> None:

@@ -124,7 +124,7 @@ def test_of_two_cdrs_each_says_the_same_of_the_other(one: Neighbour, other: Neig
         return {each.code for each in found} & {"duplicate", "session.overlap", "connector.shared"}
 
     def billed(each: Neighbour) -> Neighbour:
-        place = each.place
+        place = evolve(each.place, evse_uid=each.place.evse_uid or "")  # as ChargingPlace.of reads it from a CDR
         if not (place.evse_uid or place.evse_id):
             place = ChargingPlace(place.location_id)
         return evolve(each, place=place, total_energy=abs(each.total_energy), total_cost=abs(each.total_cost))
