@@ -190,30 +190,34 @@ class _StoreInThreads:
         return None if other is None else _StoreInThreads(other).transaction
 
 
+PIECES_AT_ONCE: Final = 4
+"""Threads in which one event loop has pieces at once. Each goes on to its end there, so none takes the thread that
+another needs; more threads fight for the interpreter: with 16 a status on PostgreSQL took a sixth more."""
+Workers: TypeAlias = PerLoop[ThreadPoolExecutor]
+WORKERS: Final[Workers] = PerLoop(lambda: ThreadPoolExecutor(PIECES_AT_ONCE, "ocpi-emsp-store"))
+READERS: Final[Workers] = PerLoop(lambda: ThreadPoolExecutor(2, "ocpi-emsp-reader"))
+"""For reads from a file, which wait for nothing but the interpreter: four served a third fewer pages of tokens."""
+
+
 @frozen
 class InThread:
     """The transactions of a blocking store in worker threads."""
 
     store: BlockingStore
     read_only: bool
+    workers: Workers = WORKERS
 
     async def run(self, step: Step) -> None:
-        await in_worker(step, self.store.blocking_transaction(read_only=self.read_only))
+        await _in_worker(self.workers, step, self.store.blocking_transaction(read_only=self.read_only))
 
     def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
         return LiftedStore(self.store, in_thread).transaction(read_only=self.read_only)
 
 
-PIECES_AT_ONCE: Final = 4
-"""Threads in which one event loop has pieces at once. Each goes on to its end there, so none takes the thread that
-another needs; more threads fight for the interpreter: with 16 a status on PostgreSQL took a sixth more."""
-_workers = PerLoop(lambda: ThreadPoolExecutor(PIECES_AT_ONCE, "ocpi-emsp-store"))
-
-
-async def in_worker(function: Callable[..., T], *args: Any) -> T:
+async def _in_worker(workers: Workers, function: Callable[..., T], *args: Any) -> T:
     """Call it in a worker thread of this event loop; once it has begun it is done, whatever becomes of the caller."""
     loop = asyncio.get_running_loop()
-    work = _workers.here().submit(copy_context().run, function, *args)
+    work = workers.here().submit(copy_context().run, function, *args)
     done = loop.create_future()
     work.add_done_callback(lambda _: _tell(loop, done))
     try:

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._batches import Batches
 from ocpi_emsp._bridge import LiftedTransaction, in_thread, to_the_end
-from ocpi_emsp._pieces import InThread, PieceTransaction, Step
+from ocpi_emsp._pieces import READERS, InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import BlockingStore, Key, Kind, Mode, Record, Store
 from ocpi_emsp.storage import migrations
@@ -406,8 +406,9 @@ class _AsyncSqlStore:
         store = self.store
         if store._native is not None or isinstance(store._host.get(), AsyncConnection):
             return PieceTransaction(_InGreenlet(store, read_only))
-        if not read_only and store._host.get() is None and store._engine.dialect.name == "sqlite":
-            return PieceTransaction(_InBatch(store))
+        if store._host.get() is None and store._engine.dialect.name == "sqlite":
+            reading = InThread(_BlockingSqlStore(store), read_only, READERS)
+            return PieceTransaction(reading if read_only else _InBatch(store))
         return PieceTransaction(InThread(_BlockingSqlStore(store), read_only))
 
     def recording(self) -> PieceTransaction:
