@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 from typing import Final
@@ -35,8 +35,6 @@ GENERATORS: Final = (reference_api, reference_cli, reference_database, reference
 ASSETS: Final = {".svg", ".png", ".css", ".js", ".conf", ".example", ".py", ".service", ".yaml", ""}
 _COMMENT: Final = re.compile(r"^<!-- .*?-->\n+", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
-_HEADING_OF_MENU: Final = re.compile(r" +- [\w ]+:\n")
-_PAGE_OF_MENU: Final = re.compile(r" +- (?:[\w ]+: )?([\w/.-]+\.md)\n")
 
 
 def pages() -> dict[str, str]:
@@ -71,7 +69,7 @@ def with_site_links(markdown: str, source: str) -> str:
 
 
 def write() -> None:
-    """Write the pages and what they show, and the settings of mkdocs with the menu of what there is."""
+    """Write the pages and what they show, and the settings of mkdocs."""
     shutil.rmtree(BUILD, ignore_errors=True)
     found = pages()
     for page, text in found.items():
@@ -83,23 +81,7 @@ def write() -> None:
             place = BUILD / path.relative_to(ROOT / "docs")
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-    settings = (ROOT / ".ci" / "mkdocs.yml").read_text("utf-8").splitlines(keepends=True)
-    BUILD.with_name("mkdocs.yml").write_text("".join(_with_menu(settings, found.keys())), "utf-8")
-
-
-def _with_menu(settings: list[str], written: Collection[str]) -> list[str]:
-    """The settings without pages that are not written yet, and without headings above none."""
-    kept: list[str] = []
-    for line in reversed(settings):
-        page = _PAGE_OF_MENU.fullmatch(line)
-        empty = _HEADING_OF_MENU.fullmatch(line) and (not kept or _indent(kept[-1]) <= _indent(line))
-        if not empty and (page is None or page[1] in written):
-            kept.append(line)
-    return kept[::-1]
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+    shutil.copyfile(ROOT / ".ci" / "mkdocs.yml", BUILD.with_name("mkdocs.yml"))
 
 
 def _files() -> Iterator[Path]:
