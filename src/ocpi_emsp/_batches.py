@@ -153,13 +153,9 @@ def _shared(error: BaseException) -> BaseException:
 
 
 def _tell(jobs: Sequence[_Job], error: BaseException | None) -> None:
-    """Wake each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-    for job in jobs:
-        by_loop.setdefault(job.loop, []).append(job)
-    for loop, ended in by_loop.items():
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(_end_all, ended, error)
+    """Wake their event loop once."""
+    with suppress(RuntimeError):  # the loop has ended
+        jobs[0].loop.call_soon_threadsafe(_end_all, jobs, error)
 
 
 def _end_all(jobs: Sequence[_Job], error: BaseException | None) -> None:
