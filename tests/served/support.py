@@ -99,6 +99,14 @@ def uvicorn_server(application: Any, listener: socket.socket | None = None, **op
     assert not thread.is_alive(), "uvicorn did not stop"
 
 
+def _close_in_loop(server: Any, channels: list[Any]) -> None:
+    """Close in the server's own thread, whose loop ends once nothing is left to watch."""
+    trigger = server.trigger
+    with trigger.lock:  # its loop may be awake already, and would close the trigger before it is pulled
+        trigger.thunks.append(lambda: [channel.close() for channel in channels])
+        trigger.pull_trigger()
+
+
 @contextmanager
 def waitress_server(application: Any, **options: Any) -> Iterator[str]:
     """Serve a WSGI application in threads; yields the origin."""
@@ -111,10 +119,11 @@ def waitress_server(application: Any, **options: Any) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            # In the server's own thread: its loop ends once nothing is left to watch.
-            server.trigger.pull_trigger(lambda: [channel.close() for channel in list(channels.values())])
-            thread.join(SECONDS)
+            watching = (server, server.trigger)
+            _close_in_loop(server, [channel for channel in channels.values() if channel not in watching])
             server.task_dispatcher.shutdown()
+            _close_in_loop(server, [server])  # last: its threads pull the trigger when they have answered
+            thread.join(SECONDS)
     assert not thread.is_alive(), "waitress did not stop"
 
 
