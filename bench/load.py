@@ -133,7 +133,7 @@ def _rows(asked: argparse.Namespace) -> list[Row]:
         postgres = stack.enter_context(durable_postgres()) if "postgresql" in stores else None
         run = Run(asked.connections, asked.seconds, folder, {each: operation(each) for each in asked.case or CASES})
         for store in stores:
-            with databases(store, folder, postgres) as urls:
+            with databases(store, folder, postgres, asked.latency) as urls:
                 for _ in range(asked.rounds):
                     for side in _sides(asked.side, store):
                         run.measure(store, side, urls["hand" if side == "hand" else "ours"], asked.workers)
@@ -144,6 +144,11 @@ def _sides(asked: Sequence[str] | None, store: str) -> list[str]:
     """By hand always; the command has a store in memory empty."""
     sides = [each for each in asked or ("ours",) if each != "hand" and (each, store) != ("serve", "memory")]
     return [*sides, "hand"]
+
+
+def _further(milliseconds: float) -> str:
+    """What is said of a PostgreSQL that is further away."""
+    return f" A round trip to PostgreSQL takes {milliseconds} ms more than here." if milliseconds else ""
 
 
 def _version(package: str) -> str:
@@ -173,7 +178,7 @@ def table(arguments: Sequence[str] = ()) -> list[str]:
         "(authorize 0.4), and at most three times the p99.",
         "",
         f"Python {platform.python_version()}, {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}; {packages}, libpq "
-        f"{server // 10000}, SQLite {sqlite3.sqlite_version}.",
+        f"{server // 10000}, SQLite {sqlite3.sqlite_version}.{_further(asked.latency)}",
         "",
         "| store | operation | requests per second | ratio | p50, ms | p99, ms | CPU, µs | errors | memory, MiB |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -194,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=3, help="of each operation in each round")
     parser.add_argument("--workers", type=int, default=1, help="processes of each server; not of serve")
     parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--latency", type=float, default=0, metavar="MS", help="added to round trips to PostgreSQL")
     return parser
 
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,7 @@ from urllib.request import Request, urlopen
 from attrs import frozen
 
 import hand_fill
+from latency import further
 from load_fill import fill_database
 from load_requests import BASE, TOKEN
 
@@ -67,8 +69,8 @@ def durable_postgres() -> Iterator[PrivatePostgres]:
 
 
 @contextmanager
-def databases(store: str, folder: Path, postgres: PrivatePostgres | None) -> Iterator[dict[str, str]]:
-    """The URL of the store of ``ours`` and of ``hand``, both filled alike."""
+def databases(store: str, folder: Path, postgres: PrivatePostgres | None, latency: float) -> Iterator[dict[str, str]]:
+    """The URL of the store of ``ours`` and of ``hand``, both filled alike; PostgreSQL is so many ms further away."""
     if store == "memory":
         yield {"ours": "memory", "hand": "memory"}
         return
@@ -84,7 +86,16 @@ def databases(store: str, folder: Path, postgres: PrivatePostgres | None) -> Ite
         urls["hand"] = urls["hand"].replace("+psycopg", "")
         fill_database(urls["ours"])
         hand_fill.fill_postgres(urls["hand"])
-        yield urls
+        yield {side: stack.enter_context(_further(url, latency)) for side, url in urls.items()}
+
+
+@contextmanager
+def _further(url: str, milliseconds: float) -> Iterator[str]:
+    with (
+        tempfile.TemporaryDirectory(prefix="ocpi-emsp-far-") as folder,
+        further(url, Path(folder), milliseconds) as far,
+    ):
+        yield far
 
 
 # --- servers ----------------------------------------------------------------------------------------------------------
