@@ -13,7 +13,7 @@ from attrs import fields_dict
 import audit_codes
 import handshake_svg
 import layers_svg
-import readme_matrix
+import readme_tables
 import site_pages
 import terminal_svg
 from ocpi_emsp import SupportMatrix
@@ -25,8 +25,18 @@ ROOT = Path(__file__).parent.parent
 def test_the_published_matrix_is_the_one_in_the_docs() -> None:
     published = (ROOT / "docs" / "reference" / "support-matrix.md").read_text("utf-8")
     assert published.endswith(SupportMatrix.default().to_markdown())
-    page = readme_matrix.PAGE.read_text("utf-8")
-    assert readme_matrix.with_matrix(page) == page, "python docs/tools/readme_matrix.py"
+    results = readme_tables.RESULTS.read_text("utf-8")
+    page = readme_tables.PAGE.read_text("utf-8")
+    assert readme_tables.with_tables(page, results) == page, "python docs/tools/readme_tables.py"
+
+
+def test_the_readme_has_the_numbers_of_the_results() -> None:
+    page, results = (path.read_text("utf-8") for path in (readme_tables.PAGE, readme_tables.RESULTS))
+    (row,) = (line for line in results.splitlines() if line.startswith("| ocpi-emsp "))
+    assert row in page
+    changed = readme_tables.with_tables(page, results.replace(row, "| ocpi-emsp 9 | 1 | 2 | 3 |"))
+    assert "| ocpi-emsp 9 | 1 | 2 | 3 |" in changed
+    assert row not in changed
 
 
 def test_the_picture_shows_what_the_pages_say() -> None:

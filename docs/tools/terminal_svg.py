@@ -22,10 +22,10 @@ ROOT: Final = Path(__file__).parents[2]
 PICTURE: Final = ROOT / "docs" / "start" / "terminal.svg"
 SHOWN: Final = (
     ("docs/start/first-partner.md", "ocpi-emsp check "),
-    ("README.md", "ocpi-emsp register "),
+    ("docs/start/first-partner.md", "ocpi-emsp register --invitation"),
     ("README.md", "ocpi-emsp tokens put "),
     ("README.md", "ocpi-emsp command start-session "),
-    ("README.md", "ocpi-emsp command stop-session "),
+    ("docs/start/first-charge.md", "ocpi-emsp command stop-session "),
 )
 """The commands, by page and first words."""
 _WIDTH: Final = 112

@@ -169,6 +169,47 @@ def test_registering_in_words(server: str, elsewhere: Command, monkeypatch: pyte
     assert words[2].split()[:2] == ["token", "A"]
 
 
+def test_registering_with_an_invitation_and_pulling(server: str, elsewhere: Command, tmp_path: Path) -> None:
+    async def play(*argv: str) -> Any:
+        async with SimulatedCpo(party_id="ONE" if argv else "TNM") as cpo, serving(cpo):
+            invitation = {"versions_url": cpo.versions_url, "token_a": cpo.invite().token_a}
+            (tmp_path / "cpo.json").write_text(json.dumps(invitation))
+            return await in_thread(elsewhere, "register", "--invitation", "cpo.json", "--sync", *WHO, *argv)
+
+    ended = anyio.run(play)
+    assert (ended.status, ended.err) == (0, "")
+    registered, *synced = ended.out.splitlines()
+    assert registered.startswith("registered with NL-TNM, ")
+    assert synced[-1].startswith("NL-TNM  in all     done     13 created, ")
+    found = json.loads(anyio.run(play, "--json").out)
+    assert (found["party_id"], found["sync"]["ok"]) == ("ONE", True)
+    assert {each["module"]: each["created"] for each in found["sync"]["modules"]}["locations"] == 3
+    assert server
+
+
+@pytest.mark.parametrize(
+    ("argv", "written", "said"),
+    [
+        ((), "", "Missing argument 'VERSIONS_URL': give it, or --invitation FILE"),
+        (("--invitation", "cpo.json"), "[]", "cpo.json: invalid invitation: expected {"),
+        (("--invitation", "cpo.json"), '{"token_a": "a"}', "cpo.json: invalid invitation: expected {"),
+        (("--invitation", "cpo.json"), '{"versions_url": "cpo", "token_a": "a"}', "cpo.json: invalid URL 'cpo'"),
+        (("--invitation", "cpo.json"), '{"versions_url": "https://a", "token_a": ""}', "cpo.json: invalid token"),
+        (("--invitation", "no.json"), "", "no.json: cannot be read"),
+        (("https://a", "--invitation", "cpo.json"), "{}", "--invitation has the versions URL and the token A"),
+        (("--token-a", "a", "--invitation", "cpo.json"), "{}", "--invitation has the versions URL and the token A"),
+    ],
+)
+def test_an_invitation_that_cannot_be_used(
+    argv: tuple[str, ...], written: str, said: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cpo.json").write_text(written)
+    ended = command("register", *argv)
+    assert ended.status == 2
+    assert said in ended.err
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Command
+from ocpi_emsp.cli import laptop
 from ocpi_emsp.cli.commands import arguments_of
 from ocpi_emsp.cli.config import EXAMPLES, default, settings
 from ocpi_emsp.cli.settings import NAMES, file_settings
@@ -50,6 +51,33 @@ def test_its_examples_can_be_taken(command: Command) -> None:
     file.write_text("\n".join(line.removeprefix("# ") if line.startswith(settable) else line for line in lines))
     assert {name: file_settings()[name] for name in EXAMPLES} == {name: str(EXAMPLES[name]) for name in EXAMPLES}
     assert (served()["logo_width"], served()["credentials_extensions"]) == (512, '{"vendor_id": 7}')
+
+
+def test_the_file_of_a_try_on_this_machine(command: Command) -> None:
+    assert command("config", "init", "--laptop").status == 0
+    found = served()
+    assert (found["country_code"], found["party_id"], found["name"]) == ("IT", "BEC", "Be Charge")
+    assert (found["url"], found["url_policy"]) == ("http://127.0.0.1:8000/ocpi/emsp", "loopback")
+    assert found["store"] == "sqlite:///ocpi-emsp.db"
+    assert found["port"] == laptop.PORT
+
+
+def test_a_server_on_this_machine_writes_the_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCPI_EMSP_NAME", "Another")
+    used = laptop.served(arguments_of("serve", ["--laptop", "--port", "8001", "--party-id", "xyz"]))
+    file = file_settings()
+    assert file == {name: getattr(used, name) for name in file}
+    assert (file["party_id"], file["name"], file["url"]) == ("xyz", "Another", "http://127.0.0.1:8001/ocpi/emsp")
+    again = arguments_of("serve", ["--laptop", "--port", "8002"])
+    assert laptop.served(again) is again
+    assert (again.url, again.url_policy) == (file["url"], "loopback")
+
+
+@pytest.mark.parametrize(("argv", "said"), [(["--port", "0"], "--port other"), (["--store", "memory"], "a database")])
+def test_a_try_that_other_commands_could_not_find(argv: list[str], said: str, command: Command) -> None:
+    ended = command("serve", "--laptop", *argv)
+    assert (ended.status, said in ended.err) == (2, True)
+    assert not Path("ocpi-emsp.toml").exists()
 
 
 def test_a_file_that_exists_is_left_alone(command: Command) -> None:

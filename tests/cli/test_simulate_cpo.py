@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +41,7 @@ def settings(*argv: str) -> dict[str, Any]:
 def test_the_arguments_are_those_of_the_simulated_cpo() -> None:
     assert settings() == settings("--follow-commands") == {}
     assert settings("--no-follow-commands") == {"sessions_follow_commands": False}
+    assert settings("--session-seconds", "3") == {"session_seconds": 3}
     asked = settings("--party", "be-xyz", "--locations", "7", "--evses", "0", "--sessions", "1", "--cdrs", "2")
     assert asked == {"country_code": "BE", "party_id": "XYZ", "locations": 7, "evses": 0, "sessions": 1, "cdrs": 2}
     assert settings("--page-limit", "2", "--preset", "loop") == {"page_limit": 2, "next_link": "loop"}
@@ -68,14 +70,17 @@ def test_a_page_has_at_least_one_object(limit: str, command: Command) -> None:
     assert "--page-limit" in ended.err
 
 
-def test_it_runs_in_this_process_as_well(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    print_ready = simulate_cpo._print_ready
+def test_it_runs_in_this_process_as_well(monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path) -> None:
+    announce = simulate_cpo._announce
 
     def ready(*args: Any) -> None:
-        print_ready(*args)
+        announce(*args)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(simulate_cpo, "_print_ready", ready)
-    ended = command("simulate-cpo", "--locations", "1")
+    monkeypatch.setattr(simulate_cpo, "_announce", ready)
+    ended = command("simulate-cpo", "--locations", "1", "--invitation", str(tmp_path / "cpo.json"))
     assert ended.status == 0
-    assert set(json.loads(ended.out)) == {"versions_url", "token_a", "control_url"}
+    said = json.loads(ended.out)
+    assert set(said) == {"versions_url", "token_a", "control_url"}
+    assert json.loads((tmp_path / "cpo.json").read_text()) == {name: said[name] for name in ("versions_url", "token_a")}
+    assert (tmp_path / "cpo.json").stat().st_mode & 0o777 == 0o600

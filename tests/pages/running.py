@@ -98,14 +98,22 @@ class Running:
         if SERVERS & {*words[:2], words[-1]} and "--help" not in words:
             return self._serve(words, prints)
         if words[0] == "ocpi-emsp" and not _SHELL.search(command):
-            return _main(words[1:])
+            printed = _main(words[1:])
+            if words[1:3] == ["config", "init"]:  # the file names the port of the page
+                self._use_real(self.scene.folder / "ocpi-emsp.toml")
+            return printed
         if words[0] == "curl" and not _SHELL.search(_QUOTED.sub("", command)):
             return curl.answer(words[1:], self.scene.folder)
         return _shell(command, self.scene.folder)
 
+    def _use_real(self, file: Path) -> None:
+        file.write_text(self._real(file.read_text("utf-8")), "utf-8")
+
     def _serve(self, words: Sequence[str], prints: str) -> str:
         """Start a server, and wait until it listens; what it prints until then, and until it is what the page says."""
         program = _MODULES.get(words[0], words[0])
+        if words[:2] == ["ocpi-emsp", "serve"] and "--port" not in words:
+            words = [*words, *self._real("--port 8000").split()]
         server = self.processes.enter_context(forked(program, *words[1:], folder=self.scene.folder, errors=True))
         self.servers[words[0]] = printed = SimpleQueue[str]()
         for stream in (server.stdout, server.stderr):

@@ -247,3 +247,17 @@ def test_sessions_follow_commands() -> None:
         assert finished["total_time"] == Decimal("1.2500")
 
     pair(scenario)
+
+
+def test_a_session_ends_by_itself() -> None:
+    async def scenario(peer: Pair) -> None:
+        await peer.http.post(f"{API}/commands/START_SESSION", json=COMMANDS["START_SESSION"])
+        await peer.cpo.wait_idle()
+        assert [each[0] for each in peer.emsp.requests] == ["POST", "PUT", "PATCH", "POST"]
+        (session_id,) = {each[3]["id"] for each in peer.emsp.requests if each[0] == "PUT"}
+        stop = {**COMMANDS["STOP_SESSION"], "session_id": session_id}
+        await peer.http.post(f"{API}/commands/STOP_SESSION", json=stop)
+        await peer.cpo.wait_idle()
+        assert len(peer.emsp.requests) == 5  # the result; there is one CDR
+
+    pair(scenario, session_seconds=0.01)

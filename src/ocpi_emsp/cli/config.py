@@ -3,7 +3,8 @@
 Rules of this module:
 - the settings and what each does come from the options of the commands, so that the file, the help and the site agree;
 - a setting without a default stands behind ``#`` with an example;
-- a file that exists is never overwritten.
+- a file that exists is never overwritten;
+- ``--laptop`` writes the few settings of a try on this machine instead (laptop.py).
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from typing import Any, Final
 
 import click
 
-from ocpi_emsp.cli import output
+from ocpi_emsp.cli import laptop
 from ocpi_emsp.cli.commands import Commands
-from ocpi_emsp.cli.errors import Usage, reason
 from ocpi_emsp.cli.options import Arguments, Setting, Settings
 from ocpi_emsp.cli.settings import FILE, NAMES
 
@@ -53,15 +53,7 @@ _HEAD: Final = f"""\
 
 def run(arguments: Arguments) -> int:
     """Write the file."""
-    path = Path(arguments.output)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(sample())
-    except FileExistsError:
-        raise Usage(f"{path} exists already: remove it, or name another file with --output") from None
-    except (OSError, ValueError) as error:
-        raise Usage(f"{path}: cannot be written: {reason(error)}") from None
-    output.say(f"wrote {path}")
+    laptop.write(Path(arguments.output), laptop.sample() if arguments.laptop else sample())
     return 0
 
 

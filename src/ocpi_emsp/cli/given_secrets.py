@@ -57,6 +57,11 @@ def required_token(arguments: Arguments, name: str) -> Secret:
     return found
 
 
+def given_on_line(*names: str) -> bool:
+    """Whether the command line has one of these options."""
+    return any(map(_is_on_line, names))
+
+
 def _is_on_line(name: str) -> bool:
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ocpi_emsp import PartyId
-from ocpi_emsp.cli import output
+from ocpi_emsp.cli import laptop, output
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.invite import as_json as invitation_json, print_invitation
 from ocpi_emsp.cli.options import Arguments
@@ -42,6 +42,8 @@ Close: TypeAlias = Callable[[], Awaitable[None]]
 
 def run(arguments: Arguments) -> int:
     """Serve until SIGTERM or Ctrl-C."""
+    if arguments.laptop:
+        arguments = laptop.served(arguments)
     require_identity(arguments)
     require_usable_identity(arguments)
     forwarded = _forwarded(arguments.forwarded)

@@ -1,12 +1,13 @@
 """``ocpi-emsp simulate-cpo``: a simulated CPO alone, for demos and for trying one's own eMSP.
 
-It prints one JSON line with versions_url, token_a and control_url when it listens, and runs until SIGTERM or Ctrl-C.
-With --list-presets it only prints their names.
+It prints one JSON line with versions_url, token_a and control_url when it listens, and runs until SIGTERM or Ctrl-C;
+with --invitation a file has the first two before. With --list-presets it only prints their names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from attrs import asdict
@@ -30,7 +31,7 @@ def run(arguments: Arguments) -> int:
         return 0
     cpo = SimulatedCpo(**_settings(arguments))
     try:
-        server.run(arguments.host, arguments.port, cpo, _print_ready)
+        server.run(arguments.host, arguments.port, cpo, partial(_announce, arguments.invitation))
     except OSError as error:
         where = f"{arguments.host} port {arguments.port}"
         raise Outside(f"cannot listen on {where}: {reason(error)}: choose another one with --port") from None
@@ -50,7 +51,7 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
         settings |= {"country_code": country_code, "party_id": party_id}
     if not arguments.follow_commands:
         settings["sessions_follow_commands"] = False
-    asked = {name: getattr(arguments, name) for name in ("page_limit", *_COUNTS)}
+    asked = {name: getattr(arguments, name) for name in ("page_limit", "session_seconds", *_COUNTS)}
     if (token := token_of(arguments, "token_a")) is not None:
         asked["token_a"] = token.reveal()
     return _one_of_each(settings) | settings | {name: value for name, value in asked.items() if value is not None}
@@ -62,5 +63,8 @@ def _one_of_each(settings: Mapping[str, Any]) -> dict[str, int]:
     return {"cdrs": kinds, "sessions": kinds * 4 // 3 + 1} if kinds else {}
 
 
-def _print_ready(ready: Any) -> None:
+def _announce(invitation: str | None, ready: Any) -> None:
+    if invitation is not None:
+        with output.to_file(invitation):
+            output.write_json({"versions_url": ready.versions_url, "token_a": ready.token_a}, indent=None)
     output.write_json(asdict(ready), indent=None)

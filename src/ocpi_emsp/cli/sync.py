@@ -119,7 +119,7 @@ class _Syncs:
             )
         except OcpiError as failure:
             report = failure
-        ended = _status(report)
+        ended = status_of(report)
         self._view.end(party, failed=ended != 0)
         with self._lock:
             self._ended[ended] += 1
@@ -169,7 +169,7 @@ class _Syncs:
         output.say(message)
 
 
-def _status(report: SyncReport | OcpiError) -> int:
+def status_of(report: SyncReport | OcpiError) -> int:
     """The exit status of one party's sync."""
     if isinstance(report, OcpiError):
         return Outside.status if isinstance(report, StoreFailed) else CommandFailed.status

@@ -57,6 +57,7 @@ config = group(
         "init",
         "Write a settings file with every setting, its default, and what it does.",
         option("--output", "the file to write; it must not exist", default="ocpi-emsp.toml", metavar="FILE"),
+        o.flag("--laptop", "only what a try on this machine needs: an example eMSP, http on loopback, a SQLite file"),
     ),
 )
 completion = command(

@@ -48,8 +48,10 @@ register = command(
     "register",
     "register",
     "Register with a CPO, while our server runs.",
-    Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url),
+    Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url, required=False),
     *token_options("--token-a", "the token that it gave us"),
+    option("--invitation", "a JSON file with its versions_url and token_a, in place of both", metavar="FILE"),
+    o.flag("--sync", "then pull what it has, and push our tokens to it"),
     *_HANDSHAKE,
     *o.details,
 )

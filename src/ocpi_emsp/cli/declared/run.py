@@ -23,6 +23,7 @@ serve = command(
     ),
     o.keeps,
     o.audits,
+    o.flag("--laptop", "try it on this machine: write ocpi-emsp.toml with an example eMSP unless it exists"),
     o.flag("--no-push", "leave the pushing of changed tokens to a worker, or to push-tokens"),
     o.json,
 )
@@ -35,10 +36,12 @@ simulate_cpo = command(
     *o.listening(0),
     option("--party", "who the CPO is (default: NL-TNM)", type=o.party),
     *token_options("--token-a", "token of its invitation (default: random)"),
+    option("--invitation", "write versions URL and token of its invitation to this file, too", metavar="FILE"),
     option("--locations", "how many locations", type=o.count),
     option("--evses", "how many EVSEs of each location", type=o.count),
     option("--sessions", "how many sessions", type=o.count),
     option("--cdrs", "how many CDRs (default: 4; with --preset overcharging one of each kind)", type=o.count),
+    option("--session-seconds", "end each session by itself after so long, and send its CDR", type=o.seconds),
     option("--page-limit", "the most objects on a page (default: 10)", type=o.at_least_one),
     option("--preset", "a way in which real partners deviate; see --list-presets", metavar="NAME"),
     option(

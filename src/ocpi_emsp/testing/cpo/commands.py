@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.failures import HTML
 from ocpi_emsp.testing.cpo.fields import COMMANDS, check
-from ocpi_emsp.testing.cpo.follow import follow_command
+from ocpi_emsp.testing.cpo.follow import complete, follow_command
 from ocpi_emsp.testing.cpo.outgoing import LOG_LENGTH, NotRegisteredError
 from ocpi_emsp.testing.cpo.wire import Answer, Document, Json, Request, RequestError, answer, timestamp
 from ocpi_emsp.transports.library import http_errors
@@ -133,7 +133,13 @@ class Commands:
         if self._cpo.results in ("twice", "contradicting"):
             await self._deliver(command, body["response_url"], self._next(result))
         if result == ACCEPTED and self._cpo.sessions_follow_commands:
-            await follow_command(self._cpo, command, body)
+            session_id = await follow_command(self._cpo, command, body)
+            if session_id is not None and self._cpo.session_seconds is not None:
+                self.tasks.start(self._end(session_id, self._cpo.session_seconds))
+
+    async def _end(self, session_id: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await complete(self._cpo, session_id)
 
     def _next(self, result: str) -> str:
         """What is sent after a result."""

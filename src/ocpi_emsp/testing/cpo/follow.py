@@ -1,5 +1,7 @@
 """What happens at the Charge Point after a command, unless `sessions_follow_commands` is off.
 
+A session ends by a STOP_SESSION, or by itself after `session_seconds`, whichever comes first.
+
 Rule obeyed (OCPI 2.1.1): a START_SESSION that succeeds is followed by a PUT of the new session (the sequence diagram
 of mod_commands.md 1); changes of a session are PATCHed, and its CDR is POSTed after it has ended
 (mod_sessions.md 1.1, mod_cdrs.md 1.1).
@@ -12,18 +14,19 @@ from ocpi_emsp.testing.cpo.calls import EmspCalls
 from ocpi_emsp.testing.cpo.wire import Document, merge
 
 
-async def follow_command(cpo: EmspCalls, command: str, body: Document) -> None:
-    """Creates or completes the session that an executed command is about, and pushes it."""
+async def follow_command(cpo: EmspCalls, command: str, body: Document) -> str | None:
+    """Creates or completes the session that an executed command is about, and pushes it; the id of a created one."""
     if command == "START_SESSION":
-        await _start(cpo, body)
-    elif command == "STOP_SESSION":
-        await _stop(cpo, body["session_id"])
+        return await _start(cpo, body)
+    if command == "STOP_SESSION":
+        await complete(cpo, body["session_id"])
+    return None
 
 
-async def _start(cpo: EmspCalls, body: Document) -> None:
+async def _start(cpo: EmspCalls, body: Document) -> str | None:
     location = cpo.catalogue.locations.get(body["location_id"])
     if location is None or not location.get("evses"):
-        return
+        return None
     session = samples.started_session(
         f"SES-{secrets.token_hex(8)}",
         at=samples.relevant(location, body.get("evse_uid")),
@@ -33,9 +36,11 @@ async def _start(cpo: EmspCalls, body: Document) -> None:
     if cpo.authorization_ids:
         session["authorization_id"] = body["authorization_id"]
     await cpo.push_session(session)
+    return str(session["id"])
 
 
-async def _stop(cpo: EmspCalls, session_id: str) -> None:
+async def complete(cpo: EmspCalls, session_id: str) -> None:
+    """Ends a session that is charging, and posts its CDR; one that has ended stays as it is."""
     session = cpo.catalogue.sessions.get(session_id)
     if session is None or session["status"] != "ACTIVE":
         return

@@ -55,6 +55,8 @@ class Settings(Deviations):
     - `command_delay`: seconds between the two
     - `sessions_follow_commands`: an accepted START_SESSION creates and pushes a session, an accepted
       STOP_SESSION completes it and posts its CDR; False leaves it at the result
+    - `session_seconds`: after so many seconds such a session ends without a STOP_SESSION, as if the driver had left;
+      None lets it go on
 
     `clock` says the time, with the method `now`; the machine's unless given. `transport` is an `AsyncBaseTransport` of
     httpx2 or httpx for the requests made to the eMSP. `control` serves the control interface.
@@ -84,6 +86,7 @@ class Settings(Deviations):
     command_results: Mapping[str, str | None] = field(factory=dict)
     command_delay: float = 0.0
     sessions_follow_commands: bool = True
+    session_seconds: float | None = None
 
     clock: Clock | None = field(default=None, repr=False)
     transport: AsyncTransport | None = None
