@@ -22,7 +22,7 @@ file below. A backend of yours has none of these: it gives `Emsp(...)` its argum
 ([Python](api/index.md)).
 
 `OCPI_EMSP_SECRET_KEY` holds the key, or keys, that encrypt partners' tokens in the database
-([storage](../how-to/storage.md#secrets)). It is in the environment only.
+([the key](../how-to/secrets.md)). It is in the environment only.
 
 | setting | environment | default | what it does |
 |---|---|---|---|

@@ -1,7 +1,7 @@
 """docs: reference/database.md, the tables of SqlStore from their metadata.
 
-Rules of this module: it says what the metadata of the current schema has; what a column means stands here once, by its
-name, and a column without a meaning fails the test of the page.
+Rules of this module: it says what the metadata of the current schema has; what a table holds, and what a column means,
+stands here once, by its name, and one without a meaning fails the test of the page.
 """
 
 from __future__ import annotations
@@ -18,23 +18,49 @@ _HEAD: Final = """\
 # Tables of the database
 
 `SqlStore` and `ocpi-emsp` create these tables, with the prefix `ocpi_` unless `SqlStore(prefix=...)` says otherwise.
-Read them as you like ([how to query](../how-to/storage.md#tables-to-query)); write them through the library only.
-`ocpi-emsp db upgrade` brings them up to date. A time is stored in UTC, a number of OCPI without loss.
+Read them as you like ([how to query](../how-to/query.md)); write them through the library only. `ocpi-emsp db upgrade`
+brings them up to date. A time is stored in UTC, a number of OCPI without loss. `country_code` and `party_id` name the
+owner of a row, in upper case: the CPO for what a CPO sent, you for your tokens.
+
+| table | what it holds |
+|---|---|
 """
 _DIALECTS: Final[tuple[Dialect, ...]] = (postgresql.dialect(), sqlite.dialect())  # type: ignore[no-untyped-call]
+_COLUMNS: Final = "| column | PostgreSQL | SQLite | NULL | meaning |\n|---|---|---|---|---|\n"
+TABLES: Final = {
+    "ocpi_locations": "locations, without their EVSEs",
+    "ocpi_evses": "EVSEs with their connectors; `id` is the uid",
+    "ocpi_sessions": "sessions",
+    "ocpi_tariffs": "tariffs, as they are now",
+    "ocpi_tariff_versions": "what tariffs said before; `id` is the tariff's",
+    "ocpi_cdrs": "CDRs",
+    "ocpi_cdr_conflicts": "CDRs that were received under the id of another CDR with other content",
+    "ocpi_audits": "the last audit of each CDR; `id` and `last_updated` are the CDR's, `received_at` is its own",
+    "ocpi_tokens": "your drivers' tokens; `id` is the uid",
+    "ocpi_pushed_tokens": "what each party has of your tokens; the owner is that party, `id` is the uid",
+    "ocpi_commands": "commands that you sent, and their results; `id` is the uid of the command",
+    "ocpi_reservations": "reservations of RESERVE_NOW; `id` is the reservation_id",
+    "ocpi_parties": "partners: their state, endpoints, profile and encrypted token",
+    "ocpi_credentials": "by the hash of a token, the party that presents it",
+    "ocpi_checkpoints": "up to where each module of a party was synced",
+    "ocpi_journal": "pending events, and pending work: resyncs, audits, deadlines, pushes of tokens, awaited sessions",
+    "ocpi_rejections": "requests that were rejected, with the body as received",
+    "ocpi_authorizations": "decisions on real-time authorizations",
+}
+"""What each table holds."""
 MEANINGS: Final = {
-    "sequence": "the order of creation",
-    "country_code": "of the party whose object this is",
-    "party_id": "of the party whose object this is",
+    "sequence": "the order of the first put; lists go on behind it",
+    "country_code": "of the owner",
+    "party_id": "of the owner",
     "id": "the object's id",
     "received": "the document as received, byte for byte",
     "document": "the same document as JSON, for queries; the database generates it",
     "last_updated": "the object's own time",
-    "received_at": "when it came in",
-    "content_hash": "of what the object says; equal content has an equal hash",
-    "revision": "rises with each change",
-    "missing_since": "since when its owner no longer lists it",
-    "missed": "in how many full syncs it was missing",
+    "received_at": "when its last change was received",
+    "content_hash": "of the content without `last_updated`, in tariffs, their versions and CDR conflicts; else no text",
+    "revision": "how often it was put",
+    "missing_since": "since when its owner no longer lists it; empty if it does",
+    "missed": "how many full syncs in a row did not list it",
     "correlation_id": "of the request that brought it",
     "location_id": "the location that it is part of",
     "topic": "which list of the journal",
@@ -84,15 +110,17 @@ MEANINGS: Final = {
 
 def pages() -> Iterator[tuple[str, str]]:
     """The page."""
-    yield "reference/database.md", _HEAD + "".join(f"\n{_table(table)}" for table in metadata.sorted_tables)
+    overview = "".join(f"| [`{name}`](#{name}) | {about} |\n" for name, about in TABLES.items())
+    tables = sorted(metadata.sorted_tables, key=lambda table: list(TABLES).index(table.name))
+    yield "reference/database.md", _HEAD + overview + "".join(f"\n{_table(table)}" for table in tables)
 
 
 def _table(table: Table) -> str:
     rows = "".join(f"{_row(column)}\n" for column in table.columns)
     indexes = "".join(f"- {_index(table, names, unique)}\n" for names, unique in _indexes(table))
-    return f"## {table.name}\n\n| column | PostgreSQL | SQLite | empty | meaning |\n|---|---|---|---|---|\n{rows}" + (
-        f"\nIndexes:\n\n{indexes}" if indexes else ""
-    )
+    about = TABLES[table.name]
+    head = f"## {table.name}\n\n{about[0].upper()}{about[1:]}.\n\n{_COLUMNS}"
+    return head + rows + (f"\nIndexes:\n\n{indexes}" if indexes else "")
 
 
 def _row(column: Column[object]) -> str:

@@ -1,4 +1,4 @@
-"""An object whose last_updated is in the year 9999, and a price with a huge exponent (docs/how-to/storage.md)."""
+"""An object whose last_updated is in the year 9999, and a price with a huge exponent (docs/how-to/query.md)."""
 
 import json
 from typing import Any

@@ -27,6 +27,7 @@ def test_every_exception_says_what_to_do() -> None:
 def test_every_column_has_a_meaning() -> None:
     columns = {column.name for table in metadata.sorted_tables for column in table.columns}
     assert columns == set(reference_database.MEANINGS)
+    assert {table.name for table in metadata.sorted_tables} == set(reference_database.TABLES)
 
 
 def test_every_public_name_stands_on_a_page_once() -> None:

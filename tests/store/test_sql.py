@@ -412,7 +412,7 @@ def test_a_database_in_memory(url: str) -> None:
 
 
 def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
-    """Decimals are texts there; docs/how-to/storage.md says how they are compared."""
+    """Decimals are texts there; docs/how-to/query.md says how they are compared."""
     store = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     costs = ("10.5", "9", "100")
     write(store, *(cost_record(number, cost) for number, cost in enumerate(costs)))
@@ -426,8 +426,8 @@ def test_sorting_by_cost_on_sqlite(tmp_path: Path) -> None:
 
 
 def test_the_queries_of_the_documentation_run(store: SqlStore, url: str) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "storage.md").read_text("utf-8")
-    block = page.partition("\n## Tables to query\n")[2].partition("```python\n")[2].partition("```")[0]
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "query.md").read_text("utf-8")
+    block = page.partition("```python\n")[2].partition("```")[0]
     sent = SentCommand(
         uid="c-1",
         command=CommandType.STOP_SESSION,
@@ -440,7 +440,7 @@ def test_the_queries_of_the_documentation_run(store: SqlStore, url: str) -> None
     over = evolve(sent, uid="c-2", state=CommandState.ANSWERED, session_id="102")
     write(store, *(Record(each.key, encode_document(each), NOW, NOW) for each in (sent, over)))
     names: dict[str, Any] = {"store": store}
-    exec(compile(block, "docs/how-to/storage.md", "exec"), names)
+    exec(compile(block, "docs/how-to/query.md", "exec"), names)
     engine = create_engine(url)
     with engine.connect() as connection:
         found = {name: connection.execute(names[name]).all() for name in ("by_driver", "cities", "vanished")}

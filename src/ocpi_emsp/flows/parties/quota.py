@@ -1,6 +1,6 @@
 """How much a party stores here, and whether there is room for more.
 
-Rules of this module (docs/how-to/storage.md, quotas):
+Rules of this module (docs/reference/quotas.md):
 - a process adds up what it stores, and looks at the database after each SLACKth part, so that the usual push costs a
   comparison; what another process adds shows at the next look;
 - what replaces something and does not grow is stored whatever the quota says;

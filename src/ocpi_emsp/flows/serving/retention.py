@@ -1,6 +1,6 @@
 """What is deleted for its age.
 
-Rules of this module (docs/how-to/storage.md, retention):
+Rules of this module (docs/how-to/retention.md):
 - nothing is deleted that is not old by every time that is known of it, nor what something still waits for: a session
   that runs, an open command, an event that is tried again;
 - it is deleted a few at a time, each batch in a transaction of its own that looks at it again; doing it twice, or in

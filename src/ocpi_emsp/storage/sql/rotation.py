@@ -1,6 +1,6 @@
 """Sealing anew what is sealed in the database, with the key that seals now.
 
-Rules of this module (docs/how-to/storage.md):
+Rules of this module (docs/how-to/secrets.md):
 - a batch is a transaction, so a server that runs beside waits for a moment at most, and what was done stays done;
 - a party that changes meanwhile keeps its change: a row is written only where it still holds what was read;
 - nothing is printed, exported or written in plain text.

@@ -161,7 +161,7 @@ class SqlStore:
         return Announcements(engine, self._shared.channels)
 
     def watch_parties(self) -> object | None:
-        """See :class:`ocpi_emsp.ports.PartyWatching`; docs/how-to/storage.md has the databases that know it."""
+        """See :class:`ocpi_emsp.ports.PartyWatching`, and docs/explanation/notifications.md for databases."""
         return None if self._host.get() is not None else self._parties.watched()
 
     def is_unchanged(self, watched: object, read: Iterable[tuple[Key, Record | None]]) -> bool:
