@@ -27,7 +27,8 @@ from pages.running import commands
 
 FOREIGN_OPTIONS: Final = {
     **dict.fromkeys(
-        ("--case", "--connections", "--database", "--rounds", "--seconds", "--show", "--side", "--store"), "of bench/"
+        ("--case", "--connections", "--database", "--latency", "--rounds", "--seconds", "--show", "--side", "--store"),
+        "of bench/",
     ),
     **dict.fromkeys(("--limit-concurrency", "--workers", "--timeout-keep-alive"), "of uvicorn"),
     **dict.fromkeys(("--h11-max-incomplete-event-size", "--no-proxy-headers", "--no-access-log"), "of uvicorn"),
