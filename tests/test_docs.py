@@ -103,6 +103,18 @@ def test_every_event_is_in_the_docs() -> None:
     assert said == {name: set(fields_dict(kind)) - set(fields_dict(Event)) for name, kind in EVENTS.items()}
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_fields_that_a_page_names_beside_an_event_are_its_fields(page: Path) -> None:
+    """A row of a table that begins with an event, and a list of fields in brackets behind one."""
+    text = page.read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+    lists = re.findall(r"`(\w+)`\s\(((?:`[^`]+`(?:,\s)?)+)\)", text)
+    for name, fields in (*rows, *lists):
+        if name in EVENTS:
+            named = set(re.findall(r"`([a-z_]+)`", fields))
+            assert named <= set(fields_dict(EVENTS[name])), name
+
+
 def test_files_named_in_spec_choices_exist() -> None:
     text = (ROOT / "docs" / "spec-choices.md").read_text("utf-8")
     named = {name for name in re.findall(r"`([a-z_/]+\.(?:py|json))`", text) if "/" in name}

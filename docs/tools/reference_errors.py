@@ -9,16 +9,32 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ocpi_emsp import errors
-from ocpi_emsp.errors import OcpiError, PartnerError, Refusal
+from ocpi_emsp.errors import OcpiError, PartnerError, Refusal, StoreFailed
 
 _HEAD: Final = """\
 # Errors
 
-Every exception of the library is an `OcpiError`, from `ocpi_emsp.errors`. It has a `message`, and `findings` where a
-document is the reason. HTTP status and OCPI `status_code` are what a partner is answered if its request depends on it.
+Every exception of the library is an `OcpiError`, from `ocpi_emsp.errors`: catch that to catch all. Each has a
+`message`, and `findings` if a document is the reason: one for each deviation, with its place, rule and clause.
+
+- [A partner's request is refused](#a-partners-request-is-refused): the library answers the partner.
+- [A call to a partner fails](#a-call-to-a-partner-fails), [a call is not sent](#a-call-is-not-sent), [your database
+  fails](#your-database-fails): the call of your code raises it.
+"""
+_REFUSED: Final = """\
+The library catches these and answers the partner with this HTTP status and OCPI `status_code`. Your code sees one only
+from a call of its own that meets the same situation: `emsp.tokens.put` raises `InvalidObject`, `emsp.tokens.patch`
+`UnknownObject`, `emsp.parties.register` `AlreadyRegistered`, `RegistrationFailed` or one of its subclasses.
+"""
+_RAISED: Final = """\
+If one of these is raised while a partner's request is handled, in a hook or listener of yours, the partner is answered
+HTTP 500 and OCPI 3000.
+"""
+_CALLS: Final = """\
+Raised by what calls a partner: `emsp.partner(...)`, `client()`, `register`. A sync and a push of tokens raise none of
+them: their reports have the reason.
 """
 TODO: Final = {
-    "OcpiError": "catch it to catch every error of the library",
     "StoreFailed": "look at the database; repeat the call once it works. With `command_uid` the command was sent: look "
     "at `emsp.commands.pending` instead of sending it again",
     "SchemaMismatch": "run `ocpi-emsp db upgrade`, or install the version of the library that the schema needs",
@@ -60,15 +76,22 @@ TODO: Final = {
 
 def pages() -> Iterator[tuple[str, str]]:
     """The page."""
+    refused, calls = _below(Refusal), _below(PartnerError)
+    database = _below(StoreFailed)
+    others = [each for each in classes() if each not in {OcpiError, *refused, *calls, *database}]
     sections = (
-        ("A partner's request is refused", [each for each in classes() if issubclass(each, Refusal)]),
-        ("A call to a partner fails", [each for each in classes() if issubclass(each, PartnerError)]),
-        (
-            "Others",
-            [each for each in classes() if not issubclass(each, Refusal | PartnerError)],
+        _section("A partner's request is refused", _REFUSED, refused, answered=True),
+        _section("A call to a partner fails", _CALLS + _RAISED, calls),
+        _section("A call is not sent", _RAISED, others),
+        _section(
+            "Your database fails", "A partner's request that meets one is answered HTTP 500 and OCPI 3000.\n", database
         ),
     )
-    yield "reference/errors.md", _HEAD + "".join(_section(title, found) for title, found in sections)
+    yield "reference/errors.md", _HEAD + "".join(sections)
+
+
+def _below(base: type[OcpiError]) -> list[type[OcpiError]]:
+    return [each for each in classes() if issubclass(each, base)]
 
 
 def classes() -> list[type[OcpiError]]:
@@ -77,12 +100,15 @@ def classes() -> list[type[OcpiError]]:
     return [each for each in found if each.__module__ == errors.__name__]
 
 
-def _section(title: str, found: Sequence[type[OcpiError]]) -> str:
-    rows = "".join(f"{_row(each)}\n" for each in found)
-    return f"\n## {title}\n\n| exception | HTTP | OCPI | when | what to do |\n|---|---|---|---|---|\n{rows}"
+def _section(title: str, about: str, found: Sequence[type[OcpiError]], *, answered: bool = False) -> str:
+    rows = "".join(f"{_row(each, answered)}\n" for each in found)
+    names = ["exception", *(["HTTP", "OCPI"] if answered else []), "when", "what to do"]
+    head = f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n"
+    return f"\n## {title}\n\n{about}\n{head}{rows}"
 
 
-def _row(error: type[OcpiError]) -> str:
-    when = (error.__doc__ or "").partition("\n")[0]
+def _row(error: type[OcpiError], answered: bool) -> str:
+    when = (error.__doc__ or "").partition("\n")[0].replace("``", "`")
     name = f"[`{error.__name__}`](api/errors.md#{error.__module__}.{error.__name__})"
-    return f"| {name} | {error.http_status} | {error.status_code} | {when} | {TODO[error.__name__]} |"
+    statuses = [str(error.http_status), str(error.status_code)] if answered else []
+    return f"| {' | '.join([name, *statuses, when, TODO[error.__name__]])} |"

@@ -6,6 +6,7 @@ It is served by uvicorn, whose lifespan does the background work; page_walk.py s
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,8 +17,10 @@ import anyio
 import anyio.to_thread
 import httpx
 from django.conf import settings
+from django.core.management import get_commands, load_command_class
 from django.db import connections
 from django.test.utils import get_runner
+from django.urls import resolve
 
 from contrib_django.conftest import EXAMPLE
 from ocpi_emsp.contrib.django import get_emsp
@@ -38,6 +41,23 @@ def test_the_tests_of_the_example_pass() -> None:
     failures = runner.run_tests(["charging"])
     connections.close_all()  # Django leaves a database in memory open
     assert failures == 0
+
+
+def test_its_page_names_what_there_is() -> None:
+    """The story below is the one of the page; that runs in processes of its own, and would take as long again."""
+    page = (EXAMPLE / "README.md").read_text("utf-8")
+    called = re.findall(r"127\.0\.0\.1:8000(/\w+)", page)
+    assert called == ["/drivers", "/start", "/stop", "/charges"]
+    assert [resolve(path).func.__module__ for path in called] == ["charging.views"] * 4
+    for name, action in re.findall(r"manage\.py ([a-z_]+)(?: ([a-z]+))?", page):
+        assert name in get_commands()
+        if action:
+            assert hasattr(load_command_class("ocpi_emsp.contrib.django", name), f"_{action}")
+    for app in re.findall(r"(backend\.\w+):application", page):
+        assert (EXAMPLE / f"{app.replace('.', '/')}.py").is_file()
+    named = {"OCPI_URL", "OCPI_URL_POLICY", "ALLOWED_HOSTS", "SECRET_KEY"}
+    settings_file = (EXAMPLE / "backend" / "settings.py").read_text("utf-8")
+    assert all(f"`{name}" in page and f'environ.get("{name}"' in settings_file for name in named)
 
 
 def test_it_is_served_to_a_cpo(listener: socket.socket) -> None:
