@@ -7,9 +7,13 @@ Rules of this module:
   without it.
 """
 
+import os
 import re
 import shutil
+import socket
+import subprocess
 import tarfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -36,7 +40,7 @@ EXTRAS = {
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False  # also in CI, unless asked for
-nox.options.sessions = ["bare", "readme", "extras", "typing"]
+nox.options.sessions = ["bare", "readme", "extras", "image", "typing"]
 
 
 @nox.session(python=PYTHONS)
@@ -87,6 +91,42 @@ def extras(session: nox.Session) -> None:
         session.run_install("uv", "pip", "install", *options, wheel, external=True)
         session.chdir(folder)
         session.run(python, "-W", "error", "-c", f"import {', '.join(modules)}", external=True)
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Do what docs/examples/deploy/Dockerfile does: its extras, its command on a database, and its health check."""
+    folder = ROOT / "docs" / "examples" / "deploy"
+    (extras,) = re.findall(r"\.whl\)\[([\w,]+)\]", (folder / "Dockerfile").read_text("utf-8"))
+    _install(session, extras)
+    session.chdir(session.create_tmp())
+    _is_installed(session)
+    Path("emsp.db").unlink(missing_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    settings = {
+        "OCPI_EMSP_COUNTRY_CODE": "IT",
+        "OCPI_EMSP_PARTY_ID": "BEC",
+        "OCPI_EMSP_NAME": "Be Charge",
+        "OCPI_EMSP_URL": "https://ocpi.example.com/ocpi/emsp",
+        "OCPI_EMSP_STORE": "sqlite:///emsp.db",
+        "PORT": port,
+    }
+    session.run("ocpi-emsp", "db", "upgrade", env=settings)
+    session.run("ocpi-emsp", "worker", "--help", silent=True)
+    program = Path(session.bin) / "ocpi-emsp"
+    with subprocess.Popen([program, "serve", "--port", port], env=os.environ | settings) as server:
+        try:
+            asked = Path(session.bin) / "python", folder / "ready.py"
+            for _ in range(60):
+                if subprocess.run(asked, env=os.environ | settings, check=False).returncode == 0:
+                    break
+                time.sleep(0.5)
+            else:
+                session.error("the server is not ready after 30 seconds")
+        finally:
+            server.terminate()
 
 
 @nox.session

@@ -81,6 +81,18 @@ def test_what_the_image_copies_is_there() -> None:
     assert (FOLDER / "ready.py").is_file()
 
 
+def test_the_image_is_asked_where_it_listens() -> None:
+    (health,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    (started,) = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.MULTILINE)
+    assert f"COPY ready.py {yaml.safe_load(health)[1]}\n" in DOCKERFILE
+    words = yaml.safe_load(started)
+    assert words[words.index("--port") + 1] == exposed
+    ready = (FOLDER / "ready.py").read_text("utf-8")
+    assert re.findall(r'environ\.get\("PORT", "(\d+)"\)', ready) == [exposed]
+    assert set(re.findall(r'environ\["(\w+)"\]', ready)) <= set(COMPOSE["x-emsp"]["environment"])
+
+
 def test_the_image_installs_extras_that_exist() -> None:
     project = tomllib.loads((FOLDER.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
     (extras,) = re.findall(r"\.whl\)\[([\w,]+)\]", DOCKERFILE)

@@ -3,6 +3,7 @@
 Rules of this module:
 - a page fails for a message of level error in its console, a request that fails or goes elsewhere than to the site, a
   link of the site without a target, and content wider than the window at 400 or 1280 pixels;
+- each question of the first page, typed into the search, finds a page that answers it;
 - the site is served on loopback while it is looked at; Chromium is Debian's, and driven through a pipe.
 """
 
@@ -40,20 +41,35 @@ _OVERFLOW: Final = """(async () => {
   return scrollX;
 })()"""
 """How far the page scrolls sideways, once what moved at the resize stands still."""
+_QUESTIONS: Final = """[...document.querySelectorAll('article tbody tr')].map(row =>
+  [row.cells[0].innerText, [...row.cells[1].querySelectorAll('a')].map(link => link.href)])"""
+"""The questions of the first page, and the pages that answer them."""
 _SEARCHED: Final = """(async () => {
-  document.querySelector('label[for=__search]').click();
   const input = document.querySelector('.md-search__input');
+  const found = () => [...document.querySelectorAll('.md-search-result__item > a')].map(link => link.href);
+  const type = text => {
+    input.value = text;
+    for (const name of ['keyup', 'input']) input.dispatchEvent(new Event(name, {bubbles: true}));
+  };
+  const until = async is => {
+    for (let tries = 0; tries < 100 && !is(); tries++) await new Promise(done => setTimeout(done, 50));
+  };
   input.focus();
-  input.value = 'handshake';
-  input.dispatchEvent(new Event('keyup', {bubbles: true}));
-  input.dispatchEvent(new Event('input', {bubbles: true}));
-  for (let tries = 0; tries < 100; tries++) {
-    const found = document.querySelectorAll('.md-search-result__item').length;
-    if (found) return found;
-    await new Promise(done => setTimeout(done, 50));
-  }
-  return 0;
+  type('');
+  await until(() => !found().length);
+  type(%s);
+  let last = '', times = 0;
+  await until(() => {
+    const now = found().join(' ');
+    times = now && now === last ? times + 1 : 0;
+    last = now;
+    return times > 5;
+  });
+  return found();
 })()"""
+"""What the search shows for a text, once it shows the same for a while."""
+MOST_RESULTS: Final = 5
+"""Results among which the answer to a question is."""
 
 
 @define
@@ -217,6 +233,21 @@ def dead_links(seen: Seen, origin: str, folder: Path) -> Iterator[str]:
                 yield f"{url.removeprefix(origin)}: no place {anchor} in {page.removeprefix(origin)}"
 
 
+def unanswered(tab: Chromium, origin: str) -> Iterator[str]:
+    """Questions of the first page that the search, asked as they are, answers with other pages."""
+    tab.events.clear()
+    tab.call("Page.navigate", url=f"{origin}/index.html")
+    tab.wait_for("Page.loadEventFired")
+    questions = tab.value(_QUESTIONS)
+    tab.value("document.querySelector('label[for=__search]').click()")
+    for question, answers in questions:
+        pages = [urldefrag(link)[0].partition("?")[0] for link in tab.value(_SEARCHED % json.dumps(question))]
+        if not set(answers) & set(pages[:MOST_RESULTS]):
+            yield f"the search for '{question}' finds {', '.join(pages[:MOST_RESULTS]) or 'nothing'}"
+    if not questions:
+        yield "index.html has no questions to search for"
+
+
 def check(folder: Path = SITE) -> list[str]:
     """What is wrong with the pages of a folder."""
     seen = Seen()
@@ -225,8 +256,8 @@ def check(folder: Path = SITE) -> list[str]:
         for path in paths:
             look(tab, origin, path, seen)
         seen.faults += dead_links(seen, origin, folder)
-        if (folder / "search").is_dir() and not tab.value(_SEARCHED):
-            seen.faults.append("the search finds nothing")
+        if (folder / "search").is_dir():
+            seen.faults += unanswered(tab, origin)
     sys.stdout.write(f"looked at {len(paths)} pages\n")
     return seen.faults
 
