@@ -1,7 +1,8 @@
 """Programs that are forks of a process which has everything imported: that one starts once, each fork in a moment.
 
 Rules:
-- nothing of a test is in the fork: it comes from multiprocessing's fork server, which imports and does nothing else;
+- nothing of a test is in the fork: it comes from multiprocessing's fork server, which imports what programs need, and
+  warmed.py, and does nothing else;
 - a program reads its input and writes its output as if it had been started by its name;
 - its environment is that of the first fork, with our settings as they are now;
 - it is killed with its block, or once it has lived for too long.
@@ -18,10 +19,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import IO, TypeAlias
+from unittest.mock import patch
 
 from attrs import frozen
 
@@ -30,6 +33,8 @@ from processes import LIFETIME
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
+        "anyio._backends._asyncio",
+        "cattrs",
         "ocpi_emsp.cli.server",
         "ocpi_emsp.cli.simulate_cpo",
         "ocpi_emsp.cli.worker",
@@ -39,11 +44,15 @@ _context.set_forkserver_preload(
         "psycopg",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.sqlite.aiosqlite",
+        "uvicorn.lifespan.on",
+        "uvicorn.loops.auto",
         "uvicorn.protocols.http.auto",
+        "uvloop",
+        "warmed",
     ]
 )
 
-_SETTINGS = "OCPI_EMSP_"
+_SETTINGS = ("OCPI_EMSP_", "PYTHONPATH")
 
 Argument: TypeAlias = str | socket.socket
 """A socket reaches the program as the number of its descriptor."""
@@ -97,6 +106,7 @@ def forked(program: Path | str, *argv: Argument, folder: Path, errors: bool = Fa
 
     Its errors are among those of this process, or can be read where ``errors`` says so.
     """
+    _start_server()
     with ExitStack() as pipes:
         reads, tells = _context.Pipe(duplex=False)
         hears, writes = _context.Pipe(duplex=False)
@@ -118,6 +128,13 @@ def forked(program: Path | str, *argv: Argument, folder: Path, errors: bool = Fa
         finally:
             late.cancel()
             running.kill()
+
+
+def _start_server() -> None:
+    """Have the fork server run. Python tells it our sys.path, and it ignores that (3.11 to 3.13): warmed.py is here."""
+    paths = (str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")]))
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(paths)):
+        forkserver.ensure_running()
 
 
 def _opened(end: Connection, mode: str) -> IO[str]:

@@ -21,21 +21,44 @@ PSYCOPG: Final = ("psycopg", "psycopg_async")
 """SQLAlchemy's names of the driver: its blocking side, and the async one in SQLAlchemy's bridge."""
 
 
-class Prepared:
-    """A statement in the words of one dialect: values in by name, rows out by name."""
+_COMPILED: Final = ("text", "arranged", "_row", "_converted")
 
-    __slots__ = ("_converted", "_row", "arranged", "text")
+
+class Prepared:
+    """A statement in the words of one dialect: values in by name, rows out by name.
+
+    It is compiled when it is first needed: a store has hundreds of them, and a process often needs ten.
+    """
+
+    __slots__ = ("_dialect", "_statement", *_COMPILED)
+
+    text: str
+    arranged: Callable[[Mapping[str, Any]], Any]
+    """Makes of values by name what the driver's cursor takes."""
+    _row: Any
+    _converted: list[tuple[int, Callable[[Any], Any]]]
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        self._statement = statement
+        self._dialect = dialect
+
+    def __getattr__(self, name: str) -> Any:
+        """Compile; Python asks here for what is not set yet. Two threads that are first both find the same."""
+        if name not in _COMPILED:
+            raise AttributeError(f"Prepared has no attribute '{name}'")
+        self._compile()
+        return getattr(self, name)
+
+    def _compile(self) -> None:
+        statement, dialect = self._statement, self._dialect
         compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # every statement has it
         assert isinstance(compiled, SQLCompiler)
-        self.text = str(compiled)
-        self.arranged = _arrange(compiled, dialect)
-        """Makes of values by name what the driver's cursor takes."""
         columns = list(getattr(statement, "selected_columns", ()))
-        self._row: Any = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
         processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self._converted = [(place, process) for place, process in enumerate(processes) if process is not None]
+        self._row = namedtuple("Row", [column.key for column in columns])  # type: ignore[misc]
+        self.arranged = _arrange(compiled, dialect)
+        self.text = str(compiled)
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Execute it; the number of rows that it changed."""

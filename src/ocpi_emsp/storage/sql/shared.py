@@ -28,10 +28,9 @@ from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import (
     EvseStatements,
     JournalStatements,
-    ObjectStatements,
+    KindStatements,
     evse_statements,
     journal_statements,
-    object_statements,
 )
 from ocpi_emsp.storage.sql.tables import Tables, make_tables
 from ocpi_emsp.storage.sql.together import Together, may_be_together
@@ -54,7 +53,7 @@ class Statements:
     """The tables and the statements on them."""
 
     tables: Tables
-    objects: Mapping[str, ObjectStatements]
+    objects: KindStatements
     evses: EvseStatements
     journal: JournalStatements
     beside: Mapping[str, JournalStatements]
@@ -69,7 +68,7 @@ def compiled(shape: Shape) -> Statements:
     tables = make_tables(schema=shape.schema, prefix=shape.prefix)
     return Statements(
         tables,
-        object_statements(tables, shape.dialect),
+        KindStatements(tables, shape.dialect),
         evse_statements(tables, shape.dialect),
         journal_statements(tables.journal, shape.dialect),
         {

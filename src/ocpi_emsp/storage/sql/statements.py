@@ -1,4 +1,4 @@
-"""The statements of a transaction, built and compiled once for each store.
+"""The statements of a transaction, built and compiled once for each store, when they are first needed.
 
 Rules of this module:
 - a statement takes named parameters and is never put together from values;
@@ -148,9 +148,16 @@ _CHARGES = {
 _FILTERS = ("country_code", "party_id", *_CHARGES, "id", "id_in_any_case", "at", *_RANGES)
 
 
-def object_statements(tables: Tables, dialect: Dialect) -> Mapping[str, ObjectStatements]:
-    """The statements of every kind."""
-    return {kind: _of(kind, table, dialect) for kind, table in tables.objects.items()}
+class KindStatements(dict[str, ObjectStatements]):
+    """The statements of each kind, built when a transaction first asks for that kind."""
+
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+        super().__init__()
+        self._tables, self._dialect = tables.objects, dialect
+
+    def __missing__(self, kind: str) -> ObjectStatements:
+        found = self[kind] = _of(kind, self._tables[kind], self._dialect)
+        return found
 
 
 def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:

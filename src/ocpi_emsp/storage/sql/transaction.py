@@ -424,7 +424,7 @@ class SqlTransaction:
     def usage(self, name: str, owner: Owner | None = None) -> Mapping[Owner, Usage]:
         """What each owner has of a kind or of a topic, or this owner alone."""
         self.flush()
-        if name in self._shared.objects:
+        if name in self._shared.tables.objects:
             statements: ObjectStatements | JournalStatements = self._shared.objects[name]
         else:
             statements = self._journal(name)
