@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import Column, Dialect, Table
+from sqlalchemy import Column, Dialect, Index, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ocpi_emsp.storage import metadata
@@ -117,7 +117,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _table(table: Table) -> str:
     rows = "".join(f"{_row(column)}\n" for column in table.columns)
-    indexes = "".join(f"- {_index(table, names, unique)}\n" for names, unique in _indexes(table))
+    indexes = "".join(f"- {each}\n" for each in sorted(_index(table, index) for index in table.indexes))
     about = TABLES[table.name]
     head = f"## {table.name}\n\n{about[0].upper()}{about[1:]}.\n\n{_COLUMNS}"
     return head + rows + (f"\nIndexes:\n\n{indexes}" if indexes else "")
@@ -130,11 +130,8 @@ def _row(column: Column[object]) -> str:
     return f"| {' | '.join(cells)} | {key}{MEANINGS.get(column.name, '')} |"
 
 
-def _indexes(table: Table) -> list[tuple[tuple[str, ...], bool]]:
-    found = {(tuple(str(each) for each in index.expressions), bool(index.unique)) for index in table.indexes}
-    return sorted(found)
-
-
-def _index(table: Table, names: tuple[str, ...], unique: bool) -> str:
-    columns = ", ".join(f"`{name.removeprefix(f'{table.name}.')}`" for name in names)
-    return f"{columns}{', unique' if unique else ''}"
+def _index(table: Table, index: Index) -> str:
+    names = [str(each).removeprefix(f"{table.name}.") for each in index.expressions]
+    where = index.dialect_options["postgresql"]["where"]
+    condition = "" if where is None else f"; on PostgreSQL for queries with a condition on `{where.left.name}`"
+    return f"{', '.join(f'`{name}`' for name in names)}{', unique' if index.unique else ''}{condition}"

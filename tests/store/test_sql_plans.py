@@ -1,4 +1,7 @@
-"""What a query reads: no more of an owner's objects than are asked for, in SQLite's own count of instructions."""
+"""What a query reads: no more of an owner's objects than are asked for, in SQLite's own count of instructions.
+
+tests/store/test_postgres_plans.py counts the rows that PostgreSQL reads.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ from ocpi_emsp.testing.cpo.wire import encode
 from store.sql import created
 
 FEW, MANY = 20, 2000
-"""EVSEs of an owner that are not asked for."""
+"""Locations of an owner, with an EVSE each, that are not asked for."""
 AFTER = BASE + timedelta(days=1)
 Read: TypeAlias = Callable[[BlockingTransaction], Any]
 
@@ -105,11 +108,11 @@ def grow(store: BlockingStore, start: int, end: int) -> None:
 
 READS: dict[str, tuple[Read, list[str]]] = {
     "children": (lambda tx: tx.children(LOCATION), ["E1", "E2"]),
-    "received since": (lambda tx: page(tx, received_from=AFTER), ["E1", "E2"]),
-    "received since, from the second on": (lambda tx: page(tx, received_from=AFTER, offset=1), ["E2"]),
+    "received since": (lambda tx: page(tx, received_from=AFTER), ["LOC1", "LOC2"]),
+    "received since, from the second on": (lambda tx: page(tx, received_from=AFTER, offset=1), ["LOC2"]),
     "held at a moment": (lambda tx: held(tx, at=AFTER), ["T"]),
     "one that held at a moment": (lambda tx: held(tx, at=AFTER, id="T"), ["T"]),
-    "received between": (lambda tx: page(tx, received_from=AFTER, received_to=AFTER + timedelta(1)), ["E1", "E2"]),
+    "received between": (lambda tx: page(tx, received_from=AFTER, received_to=AFTER + timedelta(1)), ["LOC1", "LOC2"]),
 }
 
 
@@ -120,8 +123,8 @@ def held(tx: BlockingTransaction, **selection: Any) -> Any:
 
 
 def page(tx: BlockingTransaction, **selection: Any) -> Any:
-    """EVSEs of the owner, and how many there are."""
-    found = tx.page(Query(kind=Kind.EVSE, country_code="NL", party_id="TNM", limit=3, **selection))
+    """Locations of the owner, and how many there are."""
+    found = tx.page(Query(kind=Kind.LOCATION, country_code="NL", party_id="TNM", limit=3, **selection))
     assert found.total == 2
     return found.records
 
@@ -136,9 +139,10 @@ def costs(tmp_path_factory: pytest.TempPathFactory, counter: Counter) -> dict[st
     with opened(tmp_path_factory.mktemp("plans") / "emsp.db", counter) as store:
         grow(store, 0, FEW)
         with store.blocking_transaction() as tx:
-            tx.put(record())
+            for name in ("LOC1", "LOC2"):
+                tx.put(evolve(record(LOCATION._replace(id=name)), received_at=AFTER))
             for uid in ("E1", "E2"):
-                tx.put(evolve(evse(uid), received_at=AFTER))
+                tx.put(evse(uid))
             tx.put(version("T", AFTER + timedelta(days=1)))
         few = {name: counted(store, counter, read) for name, (read, _) in READS.items()}
         grow(store, FEW, MANY)

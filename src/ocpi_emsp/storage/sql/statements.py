@@ -5,7 +5,6 @@ Rules of this module:
 - a query that an index of its own serves must not be read in the order of another one: SQLite, which keeps no
   statistics, takes the index that saves it the sorting, and reads everything that an owner has; so does PostgreSQL as
   long as it has none, hence the EVSEs of a location are read in the order of the index that finds them;
-- many rows are found by one column: PostgreSQL takes an array, SQLite so many values at once, the last one repeated;
 - a put is an INSERT that becomes an UPDATE where another transaction was first; a record that was read before is
   updated by its sequence; one whose document stays as it is gets a new ``last_updated`` only.
 """
@@ -13,21 +12,18 @@ Rules of this module:
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import (
-    ARRAY,
     Dialect,
     Executable,
     LargeBinary,
     Select,
     Table,
-    Text,
     Update,
     and_,
-    any_,
     bindparam,
     cast,
     delete,
@@ -43,38 +39,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ocpi_emsp.ports import Kind, Query
 from ocpi_emsp.storage.sql.bulk import Copy, copy_into
 from ocpi_emsp.storage.sql.locking import lock_absent
-from ocpi_emsp.storage.sql.piped import Asked
 from ocpi_emsp.storage.sql.prepared import Prepared
+from ocpi_emsp.storage.sql.several import Several
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
 _GENERATED = frozenset({"sequence", "document"})
-
-
-_AT_ONCE = 64
-"""Values that a statement of SQLite takes; one that is prepared has as many each time."""
-
-
-class Several:
-    """A statement that finds what one column holds any of the given values of, in its order."""
-
-    def __init__(self, found: Select[Any], column: Any, dialect: Dialect) -> None:
-        self._is_array = dialect.name == "postgresql"
-        if self._is_array:
-            condition = column == any_(bindparam("values", type_=ARRAY(Text)))
-        else:
-            condition = column.in_([bindparam(f"value_{number}", type_=Text) for number in range(_AT_ONCE)])
-        self._statement = Prepared(found.where(condition), dialect)
-
-    def asked(self, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Asked]:
-        """What is to be executed, where the rest of the statement has these values."""
-        if self._is_array:
-            return [Asked.of(self._statement, {**values, "values": list(wanted)})]
-        asked = list[Asked]()
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            filled = {f"value_{number}": some[min(number, len(some) - 1)] for number in range(_AT_ONCE)}
-            asked.append(Asked.of(self._statement, {**values, **filled}))
-        return asked
 
 
 @frozen
@@ -179,7 +148,7 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         get=prepared(get),
         get_locked=prepared(get.with_for_update()),
         several=Several(children, table.c.id, dialect),
-        several_locked=Several(children.with_for_update(), table.c.id, dialect),
+        several_locked=Several(children, table.c.id, dialect, locked=True),
         lock_absent=prepared(lock_absent(table, below)) if dialect.name == "postgresql" else None,
         put=prepared(_put(table, dialect, identity, _changing(table, identity))),
         copy=copy_into(table, dialect, (*identity, *_changing(table, identity))),
@@ -246,7 +215,7 @@ def evse_statements(tables: Tables, dialect: Dialect) -> EvseStatements:
     evse = rewrite_of(evses, _changing(evses, key_columns(Kind.EVSE)))
     return EvseStatements(
         families=Several(families, evses.c.location_id, dialect),
-        families_locked=Several(families.with_for_update(), evses.c.location_id, dialect),
+        families_locked=Several(families, evses.c.location_id, dialect, locked=True),
         with_location=Prepared(with_location, dialect),
         rewrite=Prepared(evse.add_cte(touch), dialect),
         rewrite_both=Prepared(evse.add_cte(rewrite), dialect),

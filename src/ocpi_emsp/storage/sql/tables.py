@@ -6,7 +6,10 @@ Rules of this module:
   the order of creation, in which lists are given (transport_and_format.md, pagination); ``missing_since`` and
   ``missed`` say that its owner does not list it any more;
 - the content hash is written where contents are told apart by it (``HASHED``), and empty elsewhere: it costs more than
-  the rest of a CDR; an EVSE has no index by owner and last_updated, which no query of ours is served by;
+  the rest of a CDR; an EVSE has no index by owner and a time, which no query of ours is served by;
+- PostgreSQL: an index that has the owner before something that does not identify a record holds where that is not null,
+  which it never is: so it is for queries alone that have a condition on it, and a record is found by its identity,
+  whatever the statistics say; by another index, all that its owner has would be read for it;
 - beside them stand the columns that backends query: projected from the typed view, empty where it has no value;
 - an EVSE goes with its location; a token's ``place`` counts its owner's tokens without a gap, so that a page at any
   offset is one step of an index;
@@ -107,6 +110,7 @@ _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """What backends ask for, beside the indexes that every table has."""
 HASHED = frozenset({Kind.TARIFF, Kind.TARIFF_VERSION, Kind.CDR_CONFLICT})
 """The kinds whose ``content_hash`` is written; it is empty in the tables of the others."""
+_OWNER = ("country_code", "party_id")
 _FOUND_BY_ID = frozenset({Kind.LOCATION, Kind.SESSION, Kind.TARIFF, Kind.CDR})
 """Found by the id alone, too."""
 
@@ -166,12 +170,12 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
         UniqueConstraint(*identity, name=f"uq_{name}"),
         sqlite_autoincrement=True,
     )
-    Index(f"ix_{name}_owner_sequence", table.c.country_code, table.c.party_id, table.c.sequence)
+    _index(table, "owner_sequence", *_OWNER, "sequence")
     if kind != Kind.EVSE:
-        Index(f"ix_{name}_owner_updated", table.c.country_code, table.c.party_id, table.c.last_updated, table.c.id)
-    Index(f"ix_{name}_owner_received", table.c.country_code, table.c.party_id, table.c.received_at)
+        _index(table, "owner_updated", *_OWNER, "last_updated", "id")
+        _index(table, "owner_received", *_OWNER, "received_at")
     for columns in _INDEXES.get(kind, ()):
-        Index(f"ix_{name}_{'_'.join(columns)}", *(table.c[column] for column in columns))
+        _index(table, "_".join(columns), *columns)
     if kind in _FOUND_BY_ID:
         Index(f"ix_{name}_id", table.c.id)
     if kind == Kind.EVSE:
@@ -188,6 +192,12 @@ def _object_table(metadata: MetaData, kind: str, prefix: str) -> Table:
             )
         )
     return table
+
+
+def _index(table: Table, name: str, *columns: str) -> None:
+    is_rival = columns[:2] == _OWNER and columns[2] != "id"
+    where = table.c[columns[2]].is_not(None) if is_rival else None
+    Index(f"ix_{table.name}_{name}", *(table.c[column] for column in columns), postgresql_where=where)
 
 
 def _journal(metadata: MetaData, name: str) -> Table:

@@ -1,0 +1,52 @@
+"""Statements that find many rows by one column.
+
+Rules of this module:
+- SQLite takes so many values at once, the last one repeated;
+- PostgreSQL takes an array and looks for one value after the other, in its order: without statistics it would rather
+  read all of an owner's rows than look so often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, Dialect, Select, Text, bindparam, func, literal_column, select, true
+
+from ocpi_emsp.storage.sql.piped import Asked
+from ocpi_emsp.storage.sql.prepared import Prepared
+
+_AT_ONCE = 64
+"""Values that a statement of SQLite takes; one that is prepared has as many each time."""
+
+
+class Several:
+    """A statement that finds, and may lock, what one column holds any of the given values of, in their order."""
+
+    def __init__(self, found: Select[Any], column: Any, dialect: Dialect, *, locked: bool = False) -> None:
+        self._is_array = dialect.name == "postgresql"
+        if self._is_array:
+            statement = _one_by_one(found, column, locked=locked)
+        else:
+            statement = found.where(column.in_([bindparam(f"value_{each}", type_=Text) for each in range(_AT_ONCE)]))
+        self._statement = Prepared(statement, dialect)
+
+    def asked(self, values: Mapping[str, Any], wanted: Sequence[str]) -> list[Asked]:
+        """What is to be executed, where the rest of the statement has these values."""
+        if self._is_array:
+            return [Asked.of(self._statement, {**values, "values": list(wanted)})]
+        asked = list[Asked]()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            filled = {f"value_{number}": some[min(number, len(some) - 1)] for number in range(_AT_ONCE)}
+            asked.append(Asked.of(self._statement, {**values, **filled}))
+        return asked
+
+
+def _one_by_one(found: Select[Any], column: Any, *, locked: bool) -> Select[Any]:
+    """For each of the ``values`` what it finds; a subquery that locks, or has an offset, stays one."""
+    wanted = func.unnest(bindparam("values", type_=ARRAY(Text))).table_valued("value").render_derived(name="wanted")
+    each = found.where(column == wanted.c.value)
+    each = each.with_for_update() if locked else each.offset(literal_column("0"))
+    rows = each.lateral("found")
+    return select(*rows.c).select_from(wanted).join(rows, true())
