@@ -2,7 +2,8 @@
 
 Rules of this module:
 - a text is every string with a space in it (messages of exceptions, findings, log lines, help, status_message), the
-  names of log events and of their fields, every docstring of a public name, README.md, and the help of every command;
+  names of log events and of their fields, every docstring of a public name, README.md, every page of docs/, and the
+  help of every command;
 - a word counts wherever it stands whole; one that has an honest other sense is in ``ALLOWED``, with that sense;
 - a message quotes texts only: the repr of another value, or the name of an exception's class alone, says nothing.
 """
@@ -50,6 +51,8 @@ WORDS = {
 
 ALLOWED = {
     r"--no-tell\b|\btell=": "the option that forgets a partner without a call to it, and its parameter",
+    r"[Rr]ead\s+what\s+came\s+in|\bread what came in": "the title of a page, and the question that it answers",
+    r"\btell (?:the partner|us)\b": "what a person says to a person",
 }
 """Uses of these words in an honest other sense, by a pattern, with that sense."""
 
@@ -118,10 +121,10 @@ def _is_public(node: ast.stmt) -> bool:
     return True
 
 
-def readme() -> Iterator[Text]:
-    """The lines of README.md."""
-    for number, line in enumerate((ROOT / "README.md").read_text(encoding="utf-8").splitlines(), start=1):
-        yield Text(ROOT / "README.md", number, line)
+def lines(page: Path) -> Iterator[Text]:
+    """The lines of a page."""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        yield Text(page, number, line)
 
 
 def hits(text: Text) -> Iterator[str]:
@@ -168,8 +171,9 @@ def test_what_users_read_has_the_domains_own_words() -> None:
     assert not found, "\n" + "\n".join(sorted(set(found)))
 
 
-def test_the_readme_has_the_domains_own_words() -> None:
-    found = [hit for text in readme() for hit in hits(text)]
+def test_the_pages_have_the_domains_own_words() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [hit for page in pages for text in lines(page) for hit in hits(text)]
     assert not found, "\n" + "\n".join(found)
 
 

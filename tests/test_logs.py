@@ -21,6 +21,8 @@ from ocpi_emsp.testing.cpo.samples import location
 from ocpi_emsp.testing.cpo.wire import encode
 from ocpi_emsp.wire import Request
 from our_emsp import CPO_TOKEN, NOW, credentials, register, token
+from pages.blocks import pages
+from pages.test_names import code
 from scripted_cpo import MODULES, ScriptedCpo, envelope, reply
 
 ROOT = Path(__file__).parent.parent
@@ -122,6 +124,15 @@ def documented() -> dict[str, str]:
 def test_every_event_is_in_the_docs_with_its_level() -> None:
     found = sorted({(event, level) for event, level, _ in written()})
     assert found == sorted(documented().items())
+
+
+def test_events_that_other_pages_name_exist() -> None:
+    """Names that begin as an attribute, a rule or a reason does are left out: those have tests of their own."""
+    others = {"cdr", "command", "partner", "party", "server", "store"}
+    first = {event.partition(".")[0] for event in documented()} - others
+    named = {each for page in pages() for each in code(page) if re.fullmatch(r"[a-z_]+\.[a-z_]+", each)}
+    found = {each for each in named if each.partition(".")[0] in first} - {"authorization.location"}  # a finding
+    assert found <= documented().keys()
 
 
 def test_an_event_has_a_name_of_two_parts() -> None:
