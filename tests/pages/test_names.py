@@ -50,7 +50,7 @@ FOREIGN_VARIABLES: Final = {
     "OCPI_EMSP_TEST_POSTGRES": "of the tests",
 }
 _CODE: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-_FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+_FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
 _ATTRIBUTE: Final = re.compile(r"(?<![\w./:\"-])(emsp|partner|cpo)((?:\.[a-z_]+)+)\b(?![/\"])")
 _MEMBER: Final = re.compile(r"^([A-Z]\w+)\.([a-z_]+)\b")
 _CLASS: Final = re.compile(r"^[A-Z][a-z]+(?:[A-Z][a-z]+)+$")
