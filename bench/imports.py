@@ -15,12 +15,19 @@ from pathlib import Path
 from statistics import median
 
 ROUNDS = 9
+EMSP = (
+    "from ocpi_emsp import Emsp; "
+    "Emsp(country_code='IT', party_id='BEC', name='x', url='https://ocpi.example.com', store='memory')"
+)
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import httpx": ["-c", "import httpx"],
     "import ocpi_emsp": ["-c", "import ocpi_emsp"],
     "from ocpi_emsp import check": ["-c", "from ocpi_emsp import check"],
     "from ocpi_emsp import Emsp": ["-c", "from ocpi_emsp import Emsp"],
+    "Emsp(...)": ["-c", EMSP],
+    "Emsp(...).wsgi()": ["-c", f"{EMSP}.wsgi()"],
+    "Emsp(...).asgi()": ["-c", f"{EMSP}.asgi()"],
     "ocpi-emsp --help": [str(Path(sys.executable).with_name("ocpi-emsp")), "--help"],
 }
 

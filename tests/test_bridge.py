@@ -10,14 +10,8 @@ import anyio.lowlevel
 import pytest
 from attrs import define, field
 
-from ocpi_emsp._bridge import (
-    FlowSuspended,
-    hook_for_async,
-    hook_for_sync,
-    iterate,
-    run,
-    to_the_end,
-)
+from ocpi_emsp._bridge import FlowSuspended, iterate, run, to_the_end
+from ocpi_emsp._hooks import hook_for_async, hook_for_sync
 
 
 class Broken(Exception):

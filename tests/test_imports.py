@@ -50,9 +50,11 @@ LAYERS = (
     "ports",
     "events",
     "_bridge",
+    "_hooks",
     "_pieces",
     "_batches",
     "_beside",
+    "_wake_ups",
     "storage",  # it knows no flow
     "flows.core",
     "flows.parties",
@@ -80,6 +82,7 @@ LAYERS = (
     "listing",
     "resources",
     "adapters",
+    "_arguments",
     "emsp",
     "",  # the package itself: the names for users
     "testing",
@@ -103,6 +106,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "_typeshed": ("adapters.wsgi",),
     "anyio": (
         "_bridge",
+        "_hooks",
         "_pieces",
         "_batches",
         "_rate_limiter",

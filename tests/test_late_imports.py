@@ -11,6 +11,11 @@ _STEPS = {
     "package": "import ocpi_emsp",
     "help": "import ocpi_emsp.cli; ocpi_emsp.cli.main(['--help'])",
     "Emsp": "from ocpi_emsp import Emsp",
+    "made": "emsp = Emsp(country_code='IT', party_id='BEC', name='x', url='https://ocpi.example.com', store='memory')",
+    "serving": "app = emsp.wsgi()",
+    "served": "from wsgiref.util import setup_testing_defaults as defaults; environ = {'PATH_INFO': '/versions'};"
+    "defaults(environ); app(environ, lambda *_: None)",
+    "token": "emsp.tokens.get('UID1')",
 }
 _SCRIPT = """
 import contextlib, io, json, sys
@@ -22,8 +27,11 @@ for name, step in json.loads(sys.argv[1]).items():
 print(json.dumps(loaded))
 """
 _HEAVY = {"alembic", "hypothesis", "httpx", "httpx2", "rich", "sqlalchemy", "starlette", "uvicorn"}
+_TO_SERVE = {"ocpi_emsp.check.rules", "ocpi_emsp.events", "ocpi_emsp.flows.serving.dispatch"}
+"""What an Emsp imports when it becomes an application, and no request waits for."""
 _LATE = {
-    "cattrs",
+    "asyncio",
+    "html.parser",
     "dateutil",
     "ocpi_emsp.flows.cdrs.audit",
     "ocpi_emsp.flows.cdrs.reconcile",
@@ -34,9 +42,11 @@ _LATE = {
     "ocpi_emsp.pricing.verdict",
     "ocpi_emsp.report.render_html",
     "ocpi_emsp.resources.partner",
+    "ocpi_emsp.resources.tariffs",
+    "ocpi_emsp.transports",
     "urllib.request",
 }
-"""What no eMSP needs before it sends, audits, syncs or explains."""
+"""What no eMSP under WSGI needs before it sends, audits, syncs or explains."""
 
 
 def test_nothing_is_imported_before_it_is_needed() -> None:
@@ -48,4 +58,9 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
         assert not [each for each in loaded[name] if each.startswith(("ocpi_emsp.testing.cpo", "ocpi_emsp.cli"))]
     assert not loaded["help"] & {*_HEAVY, *_LATE, "ocpi_emsp.check", "ocpi_emsp.emsp"}
     assert "ocpi_emsp.emsp" in loaded["Emsp"]
-    assert not loaded["Emsp"] & {*_HEAVY, *_LATE}
+    assert not loaded["Emsp"] & {"cattrs"}
+    assert not loaded["made"] & {*_HEAVY, *_LATE, *_TO_SERVE}
+    assert loaded["serving"] >= _TO_SERVE
+    assert not loaded["serving"] & {*_HEAVY, *_LATE}
+    assert {each for each in loaded["served"] - loaded["serving"] if each.startswith("ocpi_emsp")} == set()
+    assert "ocpi_emsp.resources.tokens" in loaded["token"] - loaded["served"]

@@ -8,7 +8,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -18,7 +17,6 @@ from contextvars import ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
 from ocpi_emsp._bridge import giving_way, run, to_the_end
-from ocpi_emsp._pieces import driven
 
 T = TypeVar("T")
 
@@ -74,6 +72,8 @@ async def sleep_in_place(seconds: float) -> None:
 @asynccontextmanager
 async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
     """For an async host: run it in a task; see :class:`ocpi_emsp.flows.core.context.Begin`."""
+    import asyncio
+
     task = asyncio.create_task(_driven(work))
 
     async def result() -> T:
@@ -90,4 +90,6 @@ async def begin_as_task(work: Coroutine[Any, Any, T]) -> AsyncIterator[Callable[
 
 
 async def _driven(work: Coroutine[Any, Any, T]) -> T:
+    from ocpi_emsp._pieces import driven
+
     return await driven(work)

@@ -18,7 +18,6 @@ from attrs import frozen
 
 from ocpi_emsp import logs
 from ocpi_emsp._bridge import rest, run
-from ocpi_emsp._pieces import driven
 
 
 @frozen
@@ -64,6 +63,8 @@ async def in_tasks(loops: Sequence[Loop]) -> AsyncIterator[None]:
 
 
 async def _driven(loop: Loop) -> int:
+    from ocpi_emsp._pieces import driven
+
     return await driven(loop.once())
 
 

@@ -1,77 +1,82 @@
 """The composition root: identity, store, matrix, policies and hooks become resources, clients and applications.
 
-Rules of this module: it wires, and decides nothing; what it is given is checked when it is given; what few need, such
-as the audits, is imported when it is asked for.
+Rules of this module: it wires, and decides nothing; what it is given is checked when it is given. What serves requests
+is imported when an application is made, a resource when it is first used, what few need when it is asked for: a script
+that does one thing does not wait for the others.
 """
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from ocpi_emsp import _bridge
-from ocpi_emsp._pieces import driven
-from ocpi_emsp.adapters.asgi import AsgiApp
-from ocpi_emsp.adapters.lifespan import AsgiApplication
-from ocpi_emsp.adapters.wsgi import WsgiApp, WsgiApplication
-from ocpi_emsp.background import in_tasks, in_threads
-from ocpi_emsp.check import Policy
-from ocpi_emsp.codec import encode_valid
-from ocpi_emsp.codec.extensions import require_extensions
-from ocpi_emsp.errors import InvalidObject
-from ocpi_emsp.events import Event, RelayedEvent
+from ocpi_emsp import _arguments as arguments, _bridge
+from ocpi_emsp.check.policy import Policy
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeFallback, by_whitelist, fallback_of, is_of_token_and_references
-from ocpi_emsp.flows.core.settings import Identity, Limits, RateLimit, Retention, RetryPolicy
+from ocpi_emsp.flows.core.settings import Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
-from ocpi_emsp.flows.events.delivery import redeliver
-from ocpi_emsp.flows.partner_health.gauges import observe
-from ocpi_emsp.flows.serving.dispatch import dispatch
-from ocpi_emsp.flows.serving.retention import Pruned, prune
-from ocpi_emsp.models import AuthorizationInfo, BusinessDetails, Credentials, ModuleID
+from ocpi_emsp.models import AuthorizationInfo, BusinessDetails
 from ocpi_emsp.party_id import PartyLike
-from ocpi_emsp.ports import AnyStore, Clock, ReadBody, Sleep, Telemetry
-from ocpi_emsp.resources.audits import AsyncAudits, Audits
-from ocpi_emsp.resources.authorizations import AsyncAuthorizations, Authorizations
-from ocpi_emsp.resources.cdrs import AsyncCdrs, Cdrs
-from ocpi_emsp.resources.commands import AsyncCommands, Commands
-from ocpi_emsp.resources.contexts import Contexts, Resource, Setup
-from ocpi_emsp.resources.events import AsyncEvents, Events
-from ocpi_emsp.resources.locations import AsyncEvses, AsyncLocations, Evses, Locations
+from ocpi_emsp.ports import AnyStore, Clock, Sleep, Telemetry
+from ocpi_emsp.resources.contexts import Contexts, Setup
+from ocpi_emsp.resources.late import Resources
 from ocpi_emsp.resources.modes import awaited, blocking
-from ocpi_emsp.resources.parties import AsyncParties, Parties
-from ocpi_emsp.resources.rejections import AsyncRejections, Rejections
-from ocpi_emsp.resources.relay import AsyncRelay, Relay
-from ocpi_emsp.resources.reservations import AsyncReservations, Reservations
-from ocpi_emsp.resources.sessions import AsyncSessions, Sessions
-from ocpi_emsp.resources.tariffs import AsyncTariffs, Tariffs
-from ocpi_emsp.resources.tokens import AsyncTokens, Tokens
-from ocpi_emsp.scalars import given
 from ocpi_emsp.storage.opening import close_store, joinable, open_store
 from ocpi_emsp.support import SupportMatrix
-from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
 from ocpi_emsp.url_policy import UrlPolicy
-from ocpi_emsp.wire import Request, Response
 
 if TYPE_CHECKING:
-    from ocpi_emsp.resources.partner import AsyncPartner, Partner
+    from ocpi_emsp.adapters.asgi import AsgiApp
+    from ocpi_emsp.adapters.lifespan import AsgiApplication
+    from ocpi_emsp.adapters.wsgi import WsgiApp, WsgiApplication
+    from ocpi_emsp.events import Event, PublishFunction
+    from ocpi_emsp.resources import (
+        AsyncAudits,
+        AsyncAuthorizations,
+        AsyncCdrs,
+        AsyncCommands,
+        AsyncEvents,
+        AsyncEvses,
+        AsyncLocations,
+        AsyncParties,
+        AsyncPartner,
+        AsyncRejections,
+        AsyncRelay,
+        AsyncReservations,
+        AsyncSessions,
+        AsyncTariffs,
+        AsyncTokens,
+        Audits,
+        Authorizations,
+        Cdrs,
+        Commands,
+        Events,
+        Evses,
+        Locations,
+        Parties,
+        Partner,
+        Pruned,
+        Rejections,
+        Relay,
+        Reservations,
+        Sessions,
+        Tariffs,
+        Tokens,
+    )
+    from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
+    from ocpi_emsp.wire import Request, Response
 
 AuthorizeFunction = TypeVar("AuthorizeFunction", bound=Callable[..., AuthorizationInfo | Awaitable[AuthorizationInfo]])
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound="Event")
 R = TypeVar("R")
-PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
-"""Publishes a batch of events, plain or async; if it raises, they stay stored for another try."""
 
-_LONGEST_URL = 255 - len("/2.1.1/commands/UNLOCK_CONNECTOR/") - 24
-"""What is left of a URL's 255 characters for the base below which a command's response_url lies."""
 _MAKES = "a function that makes an httpx2.{0} or httpx.{0}"
 
 
@@ -83,7 +88,7 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class Emsp(Resource):
+class Emsp(Resources):
     """An eMSP: hand it to a server with :meth:`asgi` or :meth:`wsgi`, call partners with :meth:`partner`.
 
     ``aio`` is the awaited side: ``await emsp.aio.tokens.put(token)`` is ``emsp.tokens.put(token)`` in a task.
@@ -115,6 +120,20 @@ class Emsp(Resource):
     Raises ValueError or TypeError, naming the setting, for one with which nothing could work.
     """
 
+    tokens: Tokens
+    parties: Parties
+    locations: Locations
+    evses: Evses
+    sessions: Sessions
+    cdrs: Cdrs
+    audits: Audits
+    tariffs: Tariffs
+    commands: Commands
+    reservations: Reservations
+    authorizations: Authorizations
+    rejections: Rejections
+    events: Events
+
     def __init__(
         self,
         *,
@@ -142,51 +161,46 @@ class Emsp(Resource):
         http_client: ClientFactory | None = None,
         aio_http_client: AsyncClientFactory | None = None,
     ) -> None:
-        details = _given("business_details", business_details, BusinessDetails, lambda: BusinessDetails(name=name))
-        identity = _identity(country_code, party_id, name, details, url)
-        identity = evolve(identity, credentials_extensions=_extensions(credentials_extensions))
+        details = arguments.instance(
+            "business_details", business_details, BusinessDetails, lambda: BusinessDetails(name=name)
+        )
+        identity = arguments.identity_of(country_code, party_id, name, details, url)
+        identity = evolve(identity, credentials_extensions=arguments.extensions(credentials_extensions))
         setup = Setup(
             identity=identity,
-            matrix=_given("matrix", matrix, SupportMatrix, SupportMatrix.default),
-            limits=_given("limits", limits, Limits, Limits),
+            matrix=arguments.instance("matrix", matrix, SupportMatrix, SupportMatrix.default),
+            limits=arguments.instance("limits", limits, Limits, Limits),
             url_policy=url_policy if isinstance(url_policy, UrlPolicy) else UrlPolicy.named(url_policy),
-            policy=_given("policy", policy, Policy, Policy.tolerant),
-            required_modules=_modules(required_modules),
-            outbox_events=tuple(_event("outbox_events", each) for each in outbox_events),
-            forwarded=None if forwarded is None else _given("forwarded", forwarded, Forwarded, lambda: forwarded),
-            audits=_flag("audit", audit),
+            policy=arguments.instance("policy", policy, Policy, Policy.tolerant),
+            required_modules=arguments.modules(required_modules),
+            outbox_events=tuple(arguments.event_class("outbox_events", each) for each in outbox_events),
+            forwarded=None
+            if forwarded is None
+            else arguments.instance("forwarded", forwarded, Forwarded, lambda: forwarded),
+            audits=arguments.flag("audit", audit),
             authorize_fallback=fallback_of(authorize_fallback),
-            retry_policy=_given("retry_policy", retry_policy, RetryPolicy, RetryPolicy),
-            rate_limit=_given("rate_limit", rate_limit, RateLimit, RateLimit),
-            clock=_part("clock", clock, "an object with now", "now") or SystemClock(),
-            sleep=_part("sleep", sleep, "a function of seconds", "__call__"),
+            retry_policy=arguments.instance("retry_policy", retry_policy, RetryPolicy, RetryPolicy),
+            rate_limit=arguments.instance("rate_limit", rate_limit, RateLimit, RateLimit),
+            clock=arguments.part("clock", clock, "an object with now", "now") or SystemClock(),
+            sleep=arguments.part("sleep", sleep, "a function of seconds", "__call__"),
             telemetry=GuardedTelemetry(
-                _part("telemetry", telemetry, "a Telemetry", "span", "count", "duration", "gauge")
+                arguments.part("telemetry", telemetry, "a Telemetry", "span", "count", "duration", "gauge")
             ),
-            store=open_store(store) if isinstance(store, str) else _store(store),
-            http_client=_part("http_client", http_client, _MAKES.format("Client"), "__call__"),
-            aio_http_client=_part("aio_http_client", aio_http_client, _MAKES.format("AsyncClient"), "__call__"),
+            store=open_store(store) if isinstance(store, str) else arguments.usable_store(store),
+            http_client=arguments.part("http_client", http_client, _MAKES.format("Client"), "__call__"),
+            aio_http_client=arguments.part(
+                "aio_http_client", aio_http_client, _MAKES.format("AsyncClient"), "__call__"
+            ),
         )
         super().__init__(Contexts(setup, "sync"))
         self._owns_store = isinstance(store, str)
         self.identity = identity
         self.matrix = setup.matrix
         self.limits = setup.limits
-        observe(setup.telemetry, self._contexts, _bridge.run)
-        contexts = self._contexts
-        self.tokens = Tokens(contexts)
-        self.parties = Parties(contexts)
-        self.locations = Locations(contexts)
-        self.evses = Evses(contexts)
-        self.sessions = Sessions(contexts)
-        self.cdrs = Cdrs(contexts)
-        self.audits = Audits(contexts)
-        self.tariffs = Tariffs(contexts)
-        self.commands = Commands(contexts)
-        self.reservations = Reservations(contexts)
-        self.authorizations = Authorizations(contexts)
-        self.rejections = Rejections(contexts)
-        self.events = Events(contexts)
+        if telemetry is not None:
+            from ocpi_emsp.flows.partner_health.gauges import observe
+
+            observe(setup.telemetry, self._contexts, _bridge.run)
         self.aio = AsyncEmsp(Contexts(setup, "async"), owns_store=self._owns_store)
 
     # --- hooks --------------------------------------------------------------------------------------------------
@@ -208,10 +222,10 @@ class Emsp(Resource):
 
         Raises TypeError if ``event`` is not an event class, or the listener does not take one argument.
         """
-        kind = _event("event", event)
+        kind = arguments.event_class("event", event)
 
         def register_listener(listener: Callable[[E], R]) -> Callable[[E], R]:
-            _check_listener(listener)
+            arguments.check_listener(listener)
             self._contexts.setup.listeners.append((kind, listener))
             self._contexts.setup.changes += 1
             return listener
@@ -227,12 +241,18 @@ class Emsp(Resource):
         has no lifespan, enter ``emsp.aio.running()`` in the host's own. ``fallback`` answers what is not below our
         base path, for a host without mounts.
         """
+        from ocpi_emsp.adapters.asgi import AsgiApp
+        from ocpi_emsp.resources.serving import aio_answering
+
         running = self.aio.running if background else None
-        return AsgiApp(self.aio._answer, self._base, self.limits.http, running, fallback)
+        return AsgiApp(aio_answering(self.aio._contexts), self._base, self.limits.http, running, fallback)
 
     def wsgi(self, *, fallback: WsgiApplication | None = None) -> WsgiApp:
         """Make a WSGI application; any WSGI server runs it, any framework mounts it; ``fallback``: see :meth:`asgi`."""
-        return WsgiApp(self._answer, self._base, self.limits.http, fallback)
+        from ocpi_emsp.adapters.wsgi import WsgiApp
+        from ocpi_emsp.resources.serving import answering
+
+        return WsgiApp(answering(self._contexts), self._base, self.limits.http, fallback)
 
     @property
     def _base(self) -> str:
@@ -240,11 +260,9 @@ class Emsp(Resource):
 
     def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
-        return _bridge.run(dispatch(self._contexts(), request))  # without a step between: every request comes here
+        from ocpi_emsp.resources.serving import answering
 
-    def _answer(self, head: Request, read: ReadBody) -> Response:
-        """Answer one request whose body is still to be read, for the adapters."""
-        return _bridge.run(dispatch(self._contexts(), head, read))
+        return answering(self._contexts)(request)
 
     def openapi(self) -> dict[str, Any]:
         """Describe what is served by default, as an OpenAPI 3.1 document (docs/reference/openapi.md)."""
@@ -265,6 +283,7 @@ class Emsp(Resource):
         and logs them. The end of the block waits for the current listener, push or page. The store stays open. Raises
         ValueError or TypeError for a time that makes no sense.
         """
+        from ocpi_emsp.background import in_threads
         from ocpi_emsp.resources.running import background
 
         stop = threading.Event()
@@ -278,6 +297,8 @@ class Emsp(Resource):
         That is: those whose listener failed, once they waited, and those of a process that died. Gives the number that
         were delivered. :meth:`running` does it as well. Raises StoreFailed.
         """
+        from ocpi_emsp.flows.events.delivery import redeliver
+
         return await redeliver(self._contexts())
 
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> Relay:
@@ -287,6 +308,8 @@ class Emsp(Resource):
         ``DeliveryLimits.lease`` for a batch: after that, another relay may publish the same. Raises ValueError for an
         empty batch.
         """
+        from ocpi_emsp.resources.relay import Relay
+
         return Relay(self._contexts, publish, batch)
 
     # --- partners and the store -----------------------------------------------------------------------------------
@@ -312,7 +335,7 @@ class Emsp(Resource):
 
         Raises TypeError for anything but a Retention.
         """
-        self._contexts.setup.retention = _given("retention", retention, Retention, Retention)
+        self._contexts.setup.retention = arguments.instance("retention", retention, Retention, Retention)
 
     @blocking
     async def prune(self, *, dry_run: bool = False) -> Pruned:
@@ -320,6 +343,8 @@ class Emsp(Resource):
 
         It is deleted a few at a time, so it may run beside a server. Raises StoreFailed.
         """
+        from ocpi_emsp.flows.serving.retention import prune
+
         return await prune(self._contexts(), self._contexts.setup.retention, dry_run=dry_run)
 
     @blocking
@@ -329,25 +354,26 @@ class Emsp(Resource):
             await close_store(self._contexts.setup.store, self._contexts.mode)
 
 
-class AsyncEmsp(Resource):
+class AsyncEmsp(Resources):
     """:class:`Emsp`, awaited: ``emsp.aio``."""
+
+    tokens: AsyncTokens
+    parties: AsyncParties
+    locations: AsyncLocations
+    evses: AsyncEvses
+    sessions: AsyncSessions
+    cdrs: AsyncCdrs
+    audits: AsyncAudits
+    tariffs: AsyncTariffs
+    commands: AsyncCommands
+    reservations: AsyncReservations
+    authorizations: AsyncAuthorizations
+    rejections: AsyncRejections
+    events: AsyncEvents
 
     def __init__(self, contexts: Contexts, *, owns_store: bool) -> None:
         super().__init__(contexts)
         self._owns_store = owns_store
-        self.tokens = AsyncTokens(contexts)
-        self.parties = AsyncParties(contexts)
-        self.locations = AsyncLocations(contexts)
-        self.evses = AsyncEvses(contexts)
-        self.sessions = AsyncSessions(contexts)
-        self.cdrs = AsyncCdrs(contexts)
-        self.audits = AsyncAudits(contexts)
-        self.tariffs = AsyncTariffs(contexts)
-        self.commands = AsyncCommands(contexts)
-        self.reservations = AsyncReservations(contexts)
-        self.authorizations = AsyncAuthorizations(contexts)
-        self.rejections = AsyncRejections(contexts)
-        self.events = AsyncEvents(contexts)
 
     redeliver = awaited(Emsp.redeliver)
     close = awaited(Emsp.close)
@@ -355,16 +381,16 @@ class AsyncEmsp(Resource):
 
     async def handle(self, request: Request) -> Response:
         """Answer one request from a partner."""
-        return await driven(dispatch(self._contexts(), request))
+        from ocpi_emsp.resources.serving import aio_answering
 
-    async def _answer(self, head: Request, read: ReadBody) -> Response:
-        return await driven(dispatch(self._contexts(), head, read))
+        return await aio_answering(self._contexts)(request)
 
     @asynccontextmanager
     async def running(
         self, *, sync_every: timedelta | None = None, push: bool = True, every: float = 1.0
     ) -> AsyncIterator[None]:
         """Do the background work in tasks; see :meth:`Emsp.running`. The end of the block cancels the current round."""
+        from ocpi_emsp.background import in_tasks
         from ocpi_emsp.resources.running import background
 
         async with in_tasks(background(self._contexts, lambda: False, sync_every, push, every)):
@@ -372,6 +398,8 @@ class AsyncEmsp(Resource):
 
     def relay(self, publish: PublishFunction, *, batch: int = 100) -> AsyncRelay:
         """See :meth:`Emsp.relay`."""
+        from ocpi_emsp.resources.relay import AsyncRelay
+
         return AsyncRelay(self._contexts, publish, batch)
 
     def joined(self, connection: Any) -> AbstractAsyncContextManager[None]:
@@ -383,105 +411,3 @@ class AsyncEmsp(Resource):
         from ocpi_emsp.resources.partner import AsyncPartner
 
         return AsyncPartner(self._contexts, party)
-
-
-# --- what is given --------------------------------------------------------------------------------------------------
-
-T = TypeVar("T")
-
-
-def _given(name: str, value: T | None, kind: type[T], default: Callable[[], T]) -> T:
-    if value is None:
-        return default()
-    if not isinstance(value, kind):
-        raise TypeError(f"invalid {name} '{given(value)}': expected an object of the class {kind.__name__}")
-    return value
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"invalid {name} '{given(value)}': expected True or False")
-    return value
-
-
-def _part(name: str, value: T | None, expected: str, *needed: str) -> T | None:
-    """A port or a function, which need not inherit from ours: its methods are checked. Raises TypeError."""
-    if value is not None and not all(callable(getattr(value, each, None)) for each in needed):
-        raise TypeError(f"invalid {name} '{given(value)}': expected {expected}")
-    return value
-
-
-def _event(setting: str, event: type[Event]) -> type[Event]:
-    kind: object = event
-    if not (isinstance(kind, type) and issubclass(kind, Event)):
-        expected = "expected a class of ocpi_emsp.events, for example CdrReceived"
-        raise TypeError(f"invalid {setting} '{given(event)}': {expected}")
-    return event
-
-
-def _check_listener(listener: Callable[..., object]) -> None:
-    expected = "expected a function of one argument, the event"
-    if not callable(listener):
-        raise TypeError(f"invalid listener '{given(listener)}': {expected}")
-    try:
-        signature = inspect.signature(listener)
-    except ValueError:  # a builtin that does not say
-        return
-    try:
-        signature.bind(None)
-    except TypeError:
-        name = getattr(listener, "__name__", listener)
-        raise TypeError(f"invalid listener '{name}': {expected}, but its parameters are {signature}") from None
-
-
-def _modules(modules: Iterable[str]) -> frozenset[str]:
-    if isinstance(modules, str):
-        raise TypeError(f"invalid required_modules '{modules}': expected a collection, for example ['{modules}']")
-    named = frozenset(module.lower() for module in modules)
-    unknown = sorted(each for each in named if not ModuleID.of(each).known)
-    if unknown:
-        known = ", ".join(each.value for each in ModuleID)
-        raise ValueError(f"invalid required_modules '{', '.join(unknown)}': expected some of {known}")
-    return named
-
-
-def _extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    named: object = extensions
-    if not isinstance(named, Mapping | NoneType):
-        expected = "expected a mapping of names to values, for example {'vendor_id': 7}"
-        raise TypeError(f"invalid credentials_extensions '{given(extensions)}': {expected}")
-    try:
-        return require_extensions(Credentials, extensions)
-    except InvalidObject as error:
-        raise ValueError(f"invalid credentials_extensions: {error.message}") from error
-
-
-def _store(store: AnyStore) -> AnyStore:
-    if not any(hasattr(store, name) for name in ("transaction", "blocking_transaction", "for_mode")):
-        raise TypeError(f"invalid store '{given(store)}': expected a URL or a store, for example sqlite:///emsp.db")
-    return store
-
-
-def _identity(country_code: str, party_id: str, name: str, details: BusinessDetails, url: str) -> Identity:
-    texts = {"country_code": country_code, "party_id": party_id, "name": name, "url": url}
-    for setting, text in texts.items():
-        if not isinstance(text, str):
-            raise TypeError(f"invalid {setting} '{given(text)}': expected a text")
-    if not name.strip():
-        raise ValueError(f"invalid name '{name}': expected the name that drivers know us by, for example Be Charge")
-    parts = urlsplit(url)
-    base_example = "for example https://ocpi.example.com/ocpi/emsp"
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"invalid url '{url}': expected the absolute public base of our paths, {base_example}")
-    base = url.rstrip("/")
-    if len(base) > _LONGEST_URL:
-        raise ValueError(f"invalid url of {len(base)} characters: expected at most {_LONGEST_URL}, {base_example}")
-    for setting, length, example in (("country_code", 2, "IT"), ("party_id", 3, "BEC")):
-        if len(texts[setting]) != length:
-            expected = f"expected {length} characters, for example {example}"
-            raise ValueError(f"invalid {setting} '{texts[setting]}': {expected}")
-    try:
-        encode_valid(details)
-    except InvalidObject as error:
-        raise ValueError(f"invalid business_details: {error}") from error
-    return Identity(country_code=country_code.upper(), party_id=party_id.upper(), business_details=details, url=base)

@@ -9,10 +9,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from attrs import field, fields_dict, frozen
@@ -362,3 +362,7 @@ class RelayedEvent:
             "document": msgspec.Raw(self._entry.body or b"null"),
         }
         return msgspec.json.encode(document)
+
+
+PublishFunction: TypeAlias = Callable[[list[RelayedEvent]], object]
+"""Publishes a batch of events, plain or async; if it raises, they stay stored for another try."""

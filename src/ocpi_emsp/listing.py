@@ -6,11 +6,12 @@ Rules of this module: nothing is read or requested before it is wanted, and what
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ocpi_emsp._bridge import iterate
-from ocpi_emsp._pieces import driven_items
-from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
+
+if TYPE_CHECKING:
+    from ocpi_emsp.flows.calls.fetch_one import FetchedPage, RejectedItem
 
 T = TypeVar("T")
 
@@ -87,6 +88,8 @@ class AsyncItems(Generic[T]):
         return self._items.after
 
     def __aiter__(self) -> AsyncIterator[T]:
+        from ocpi_emsp._pieces import driven_items
+
         return driven_items(self._items.source())
 
 
@@ -130,6 +133,8 @@ class AsyncListing(_Pages[T]):
 
     def __init__(self, listing: Listing[T]) -> None:
         super().__init__()
+        from ocpi_emsp._pieces import driven_items
+
         self._source = driven_items(listing.source)
 
     async def pages(self) -> AsyncIterator[FetchedPage[T]]:

@@ -25,6 +25,7 @@ from ocpi_emsp.errors import (
 from ocpi_emsp.events import Event
 from ocpi_emsp.models import CommandResponseType
 from ocpi_emsp.resources import Client, Relay
+from ocpi_emsp.resources.late import RESOURCES
 from ocpi_emsp.testing.cpo import PRESETS, samples
 from ocpi_emsp.wire import Request
 from our_emsp import LONG_AGO, make_emsp, token
@@ -85,9 +86,10 @@ def test_both_modes_have_the_same_members(plain: type[Any], awaited: type[Any]) 
 def test_an_emsp_and_its_awaited_side_have_the_same_resources() -> None:
     emsp = make_emsp()
     assert members(type(emsp)).keys() == members(type(emsp.aio)).keys()
-    own = {name for name in vars(emsp) if name[0] != "_"} - OF_ONE_MODE
-    assert own == {name for name in vars(emsp.aio) if name[0] != "_"}
-    for name in own:
+    assert {*RESOURCES} == {*Emsp.__annotations__} == {*AsyncEmsp.__annotations__}
+    assert {*RESOURCES} <= {*dir(emsp)} & {*dir(emsp.aio)}
+    for name in RESOURCES:
+        assert getattr(emsp, name) is getattr(emsp, name)
         assert TWINS[type(getattr(emsp, name))] is type(getattr(emsp.aio, name)), name
 
 

@@ -20,7 +20,7 @@ from attrs import define, field
 
 from flows.authorize_desk import AUTHORIZE, last, token
 from flows.support import Answer, offline_emsp
-from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, _bridge
+from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Emsp, Limits, _hooks
 from ocpi_emsp.settings import AuthorizeLimits
 from ocpi_emsp.storage import MemoryStore, SqlStore
 from ocpi_emsp.wire import Request
@@ -402,7 +402,7 @@ def test_no_more_hooks_run_at_once_than_there_are_threads() -> None:
 
 
 def test_a_thread_that_is_not_needed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bridge, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(_hooks, "_IDLE_SECONDS", 0.01)
     threads: list[threading.Thread] = []
     backend = Backend("plain", lambda: threads.append(threading.current_thread()))
     emsp, request = make(backend, timeout=SECONDS, threads=1)

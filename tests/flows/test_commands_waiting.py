@@ -14,7 +14,7 @@ from attrs import frozen
 
 from flows.commands_desk import ACCEPTED, REJECTED, SECONDS, TIMEOUT, CommandServer, callback, known, start, token
 from flows.support import Peer, offline_emsp
-from ocpi_emsp import Emsp, PartyId, _command_waiter
+from ocpi_emsp import Emsp, PartyId, _wake_ups
 from ocpi_emsp.emsp import SystemClock
 from ocpi_emsp.errors import UnknownCommand
 from ocpi_emsp.events import CommandTimedOut, Event
@@ -63,7 +63,7 @@ class WatchedStore(MemoryStore):
 def never_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits looks again only where a bell rings."""
     for name in ("_ANNOUNCED_LOOK", "_FIRST_LOOK", "_LONGEST_LOOK"):
-        monkeypatch.setattr(_command_waiter, name, 100 * SECONDS)
+        monkeypatch.setattr(_wake_ups, name, 100 * SECONDS)
 
 
 def bounded(flow: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -19,6 +19,7 @@ from ocpi_emsp.adapters.asgi import AsgiApp
 from ocpi_emsp.errors import TooManyRequests
 from ocpi_emsp.flows.core.inbound_limits import MOST_LISTED, PartyUsage, Strangers
 from ocpi_emsp.flows.serving.admission import _warn_of_proxy
+from ocpi_emsp.resources.serving import answering
 from ocpi_emsp.settings import Forwarded, HttpLimits, InboundLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.wire import Request, Response
@@ -103,13 +104,13 @@ def test_concurrent_requests() -> None:
     async def read(most: int) -> bytes:
         if len(depth) < 2:
             depth.append(most)
-            depth.append(emsp._answer(head(), read).status)
+            depth.append(answering(emsp._contexts)(head(), read).status)
         return b""
 
     def head() -> Request:
         return Request("GET", "/versions", headers={"authorization": f"Token {token}"})
 
-    assert emsp._answer(head(), read).status == 200
+    assert answering(emsp._contexts)(head(), read).status == 200
     assert depth[1:] == [depth[0], 429, 200]
     assert statuses(emsp, token, 3) == [200, 200, 200]
 
@@ -121,7 +122,7 @@ def test_a_request_that_fails_makes_room_again() -> None:
         raise RuntimeError(f"cannot read {most} bytes")
 
     head = Request("GET", "/versions", headers={"authorization": f"Token {token}"})
-    assert [emsp._answer(head, read).status for _ in range(3)] == [500, 500, 500]
+    assert [answering(emsp._contexts)(head, read).status for _ in range(3)] == [500, 500, 500]
     assert statuses(emsp, token, 1) == [200]
 
 

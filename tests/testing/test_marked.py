@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis.strategies import SearchStrategy
 from hypothesis.vendor.pretty import pretty
 
-from ocpi_emsp import Cdr, Location
+from ocpi_emsp import Cdr, Token
 from ocpi_emsp.testing.marked import AROUND, WHOLE, marked
-from ocpi_emsp.testing.payloads import Payload
-from ocpi_emsp.testing.strategies import locations
+from ocpi_emsp.testing.payloads import Payload, payloads
+from ocpi_emsp.testing.strategies import cdrs, full, locations
+
+T = TypeVar("T")
 
 
 def test_a_short_document_is_shown_whole() -> None:
@@ -53,17 +58,49 @@ def test_hypothesis_shows_a_payload_that_is_marked() -> None:
     )
 
 
-def test_a_failing_property_shrinks_in_few_runs() -> None:
-    """Each run draws a document. It was three times as many while Hypothesis had parts to vary after the shrink."""
+def runs_of(strategy: st.SearchStrategy[T], fails: Callable[[T], bool], profile: str = "default") -> int:
+    """How many documents Hypothesis draws for a property that fails."""
     runs = 0
+    fixed = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
-    @settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(locations())
-    def fails(location: Location) -> None:
+    @settings(fixed, phases=settings.get_profile(profile).phases)
+    @given(strategy)
+    def holds(drawn: T) -> None:
         nonlocal runs
         runs += 1
-        assert location.opening_times is None
+        assert not fails(drawn)
 
     with pytest.raises(AssertionError):
-        fails()
-    assert runs < 150
+        holds()
+    return runs
+
+
+def test_a_failing_property_shrinks_in_few_runs() -> None:
+    """It was three times as many while Hypothesis had parts to vary after the shrink."""
+    assert runs_of(locations(), lambda location: location.opening_times is not None) < 150
+    assert runs_of(payloads(Cdr, "quirky"), lambda payload: "string.length" in payload.rules, "ocpi") < 150
+
+
+def test_the_profile_draws_no_documents_to_explain_a_failure() -> None:
+    assert runs_of(payloads(Token, "quirky"), lambda _: True) > 100
+    assert runs_of(payloads(Token, "quirky"), lambda _: True, "ocpi") < 30
+
+
+def test_no_strategy_is_built_for_each_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis looks through each new one: with 120 of them for each CDR that took longer than to draw."""
+    built = 0
+    init = SearchStrategy.__init__
+
+    def count(self: SearchStrategy[Any]) -> None:
+        nonlocal built
+        built += 1
+        init(self)
+
+    @settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(cdrs() | full(Cdr))
+    def draw(_: Cdr) -> None: ...
+
+    draw()  # what is built once, is built
+    monkeypatch.setattr(SearchStrategy, "__init__", count)
+    draw()
+    assert built <= 1000

@@ -4,22 +4,20 @@ Rules of this module:
 - a policy changes what a finding counts as, and says from which severity on a payload is refused; it never gives a
   value to a document that has none, so a rule of which every finding is an error stays one;
 - what only a flow can see (url.id, cdr.conflict, body.wrapped) obeys no policy, so a policy cannot name it;
+- the rules are imported when one is named: a policy without actions needs none;
 - ``tolerant`` and ``strict`` are the two starting points, single rules are changed on top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from ocpi_emsp import logs
-from ocpi_emsp.check.rules import RULES
-from ocpi_emsp.check.schema import NOT_JSON
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.rules import SCHEMA_RULES
+from ocpi_emsp.codec.rules import NOT_JSON, SCHEMA_RULES
 from ocpi_emsp.findings import Finding, Report, Severity
 
 IGNORE = "ignore"
@@ -38,14 +36,24 @@ def can_be(rule: str, action: str) -> bool:
 
 def without_unknown(actions: Mapping[str, str]) -> dict[str, str]:
     """The stored actions of rules that exist; an earlier version, or a later one, may have had others."""
+    if not actions:
+        return {}
+    from ocpi_emsp.check.rules import RULES
+
     for rule in actions.keys() - RULES.keys():
         logs.warning("policy.rule_unknown", rule=rule, action=actions[rule])
     return {rule: action for rule, action in actions.items() if rule in RULES}
 
 
 def _read_actions(actions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    if not actions:
+        return ()
+    from ocpi_emsp.check.rules import RULES
+
     for rule, action in actions.items():
         if rule not in RULES:
+            from difflib import get_close_matches
+
             [nearest] = get_close_matches(str(rule).lower(), RULES, n=1, cutoff=0)
             raise ValueError(
                 f"invalid rule {shown(rule)}: expected a rule of docs/reference/rules.md, for example {nearest}"

@@ -12,11 +12,10 @@ from ocpi_emsp.check.credentials import CREDENTIALS, VERSIONS
 from ocpi_emsp.check.locations import LOCATIONS
 from ocpi_emsp.check.places import PLACES
 from ocpi_emsp.check.registry import Chapter, ObjectRule
-from ocpi_emsp.check.schema import NOT_JSON
 from ocpi_emsp.check.sessions import SESSIONS
 from ocpi_emsp.check.tariffs import TARIFFS
 from ocpi_emsp.check.tokens import TOKENS
-from ocpi_emsp.codec.rules import SCHEMA_RULES
+from ocpi_emsp.codec.rules import NOT_JSON, SCHEMA_RULES
 from ocpi_emsp.findings import Rule
 
 CHAPTERS: tuple[Chapter, ...] = (

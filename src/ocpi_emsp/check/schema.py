@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from ocpi_emsp.check.examples import Example, broken, broken_at
 from ocpi_emsp.codec import rules
-from ocpi_emsp.findings import Rule, Severity
 from ocpi_emsp.models import (
     Cdr,
     Connector,
@@ -26,15 +25,8 @@ from ocpi_emsp.models import (
     Token,
 )
 
-NOT_JSON = Rule(
-    id="json.syntax",
-    severity=Severity.ERROR,
-    clause="status_codes.md#status-codes",
-    sentence="The bytes are not a JSON document.",
-)
-
 SCHEMA_EXAMPLES: Mapping[str, Example] = {
-    NOT_JSON.id: Example(DisplayText, text='{"language": "en"'),
+    rules.NOT_JSON.id: Example(DisplayText, text='{"language": "en"'),
     rules.BOUNDS.id: Example(DisplayText, text=f'{{"language": "en", "text": "Welcome", "vendor": {"1" * 70_000}}}'),
     rules.REQUIRED.id: broken(DisplayText, text=...),
     rules.TYPE.id: broken(DisplayText, text=True),

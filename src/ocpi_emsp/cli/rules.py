@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ocpi_emsp.check import CHAPTERS, EXAMPLES, RULES
-from ocpi_emsp.check.schema import NOT_JSON
 from ocpi_emsp.cli import output
 from ocpi_emsp.cli.options import Arguments
-from ocpi_emsp.codec.rules import SCHEMA_RULES
+from ocpi_emsp.codec.rules import NOT_JSON, SCHEMA_RULES
 from ocpi_emsp.findings import Rule
 
 _SPECIFICATION = "https://github.com/ocpi/ocpi/blob/release-2.1.1-bugfixes/"

@@ -77,3 +77,6 @@ COUNTRY_ALPHA2 = _rule(
 )
 
 SCHEMA_RULES: tuple[Rule, ...] = tuple(rule for rule in list(globals().values()) if isinstance(rule, Rule))
+
+NOT_JSON = _rule("json.syntax", ERROR, "status_codes.md#status-codes", "The bytes are not a JSON document.")
+"""Of bytes that no schema can be applied to."""

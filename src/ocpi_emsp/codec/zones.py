@@ -48,7 +48,7 @@ def in_zone(data: bytes | msgspec.Raw, time_zone: str | None) -> Zoned:
         added += text != found[2]
         return found[1] + text + b'"'
 
-    return Zoned(_NAIVE.sub(zoned, document), added)
+    return Zoned(_naive().sub(zoned, document), added)
 
 
 def zone_finding(added: int, time_zone: str) -> Finding:
@@ -59,7 +59,7 @@ def zone_finding(added: int, time_zone: str) -> Finding:
 
 def naive_timestamps(document: bytes) -> int:
     """How many timestamps of a document have no zone."""
-    return sum(1 for _ in _NAIVE.finditer(document))
+    return sum(1 for _ in _naive().finditer(document))
 
 
 def query_in_zone(query: str, time_zone: str) -> str:
@@ -127,7 +127,11 @@ def _names(*kinds: type[Any]) -> list[str]:
 
 _MOMENT = rb"\s?\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s?"
 _TEXT = re.compile(_MOMENT)
-# A quote inside a text has a backslash before it: such a "member" is part of a text, and no member.
-_NAIVE = re.compile(
-    rb'((?<!\\)"(?:' + "|".join(_names(Location, Session, Cdr, Tariff)).encode() + rb')"\s*:\s*")(' + _MOMENT + rb')"'
-)
+
+
+@cache
+def _naive() -> re.Pattern[bytes]:
+    """Find timestamps without a zone; made when it is first needed, since few partners leave out zones."""
+    names = "|".join(_names(Location, Session, Cdr, Tariff)).encode()
+    # A quote inside a text has a backslash before it: such a "member" is part of a text, and no member.
+    return re.compile(rb'((?<!\\)"(?:' + names + rb')"\s*:\s*")(' + _MOMENT + rb')"')

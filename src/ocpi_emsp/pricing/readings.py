@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -53,6 +52,8 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 def _chosen(_: Readings, attribute: Attribute[str], value: object) -> None:
     values = CHOICES[attribute.name]
     if value not in values:
+        from difflib import get_close_matches
+
         closest = get_close_matches(given(value), values, n=1, cutoff=0)[0]
         raise ValueError(
             f"invalid reading {attribute.name} '{given(value)}': expected one of {', '.join(values)}, "
@@ -130,6 +131,8 @@ class Readings:
         """These readings with some settings changed. Raises ValueError."""
         for name in settings:
             if name not in NAMES:
+                from difflib import get_close_matches
+
                 closest = get_close_matches(name, NAMES, n=len(NAMES), cutoff=0)
                 raise ValueError(
                     f"invalid reading '{name}': expected one of {', '.join(closest)}, for example {closest[0]}"

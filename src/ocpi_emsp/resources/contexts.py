@@ -1,6 +1,7 @@
 """What resources are given: contexts in one mode, with connections to partners where they need them.
 
-Rules of this module: a context is asked for at every call, so that hooks which were registered meanwhile count.
+Rules of this module: a context is asked for at every call, so that hooks which were registered meanwhile count; what
+only calls to partners need, or one mode, is imported when the first context, or connection, is asked for.
 """
 
 from __future__ import annotations
@@ -9,18 +10,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define, evolve, field
 
-from ocpi_emsp import _beside, _bridge
-from ocpi_emsp._command_waiter import Waiting, WakeUps
+from ocpi_emsp import _beside, _bridge, _hooks
 from ocpi_emsp._inbound_gate import Inbound, make_gate
-from ocpi_emsp._pieces import store_in_pieces
 from ocpi_emsp._rate_limiter import CountedHandshakes, make_rate_limiter
-from ocpi_emsp.check import Policy
-from ocpi_emsp.events import Event
-from ocpi_emsp.flows.calls.retries import rate_limited_send
+from ocpi_emsp._wake_ups import WakeUps
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import FallbackFunction, asking
 from ocpi_emsp.flows.core.context import Appended, Backlog, Context, PartyUsage
@@ -29,18 +26,16 @@ from ocpi_emsp.flows.core.limits import Health
 from ocpi_emsp.flows.core.settings import CONCURRENT_HANDSHAKES, Identity, Limits, RateLimit, Retention, RetryPolicy
 from ocpi_emsp.flows.core.telemetry import GuardedTelemetry
 from ocpi_emsp.party_id import PartyId
-from ocpi_emsp.ports import AnyStore, Clock, Mode, Owner, Send, Sleep
+from ocpi_emsp.ports import AnyStore, Clock, Mode, Owner, Send, Sleep, Store
 from ocpi_emsp.support import SupportMatrix
-from ocpi_emsp.transports.httpx import (
-    AsyncClientFactory,
-    AsyncHttpxSend,
-    ClientFactory,
-    HttpxSend,
-    default_async_client,
-    default_client,
-)
 from ocpi_emsp.url_policy import UrlPolicy
 from ocpi_emsp.wire import Request, Response
+
+if TYPE_CHECKING:
+    from ocpi_emsp._command_waiter import Waiting
+    from ocpi_emsp.check import Policy
+    from ocpi_emsp.events import Event
+    from ocpi_emsp.transports.httpx import AsyncClientFactory, ClientFactory
 
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -75,7 +70,7 @@ class Setup:
     callers: Known = field(init=False)
     registered: Known = field(init=False)
     retention: Retention = field(factory=Retention, init=False)
-    deadline: _bridge.Deadline | None = field(default=None, init=False)
+    deadline: _hooks.Deadline | None = field(default=None, init=False)
     authorize: tuple[Callable[..., Any], bool] | None = field(default=None, init=False)
     """The hook, and True if it takes the token and the references."""
     listeners: list[tuple[type[Event], Callable[..., Any]]] = field(factory=list, init=False)
@@ -87,7 +82,7 @@ class Setup:
         self.callers, self.registered = Known(self.store), Known(self.store)
         hook = self.limits.authorize
         if hook.timeout is not None:
-            self.deadline = _bridge.Deadline(hook.timeout, _bridge.HookThreads(hook.threads))
+            self.deadline = _hooks.Deadline(hook.timeout, _hooks.HookThreads(hook.threads))
 
 
 class Contexts:
@@ -96,16 +91,21 @@ class Contexts:
     def __init__(self, setup: Setup, mode: Mode) -> None:
         self.setup = setup
         self.mode: Mode = mode
-        self.waiting = Waiting(self, setup.wake_ups, mode)
-        is_sync = mode == "sync"
-        self._store = _bridge.lift_store(setup.store, _bridge.in_place) if is_sync else store_in_pieces(setup.store)
         self._rate_limiter = make_rate_limiter(mode, Health.of(setup.retry_policy))
         limits = setup.limits.credentials
         in_all = limits.concurrent_handshakes or CONCURRENT_HANDSHAKES[mode]
         self._handshakes = CountedHandshakes(limits.concurrent_handshakes_of_a_party, in_all)
         self._gate = make_gate(mode, setup.inbound)
         self._aside = _bridge.BodyThreads(setup.limits.bodies.threads)
+        self._store: Store | None = None
         self._made: tuple[int, Context] | None = None
+
+    @property
+    def waiting(self) -> Waiting:
+        """How pending commands wait."""
+        from ocpi_emsp._command_waiter import Waiting
+
+        return Waiting(self, self.setup.wake_ups, self.mode)
 
     def __call__(self) -> Context:
         """For what calls no partner, or a single time."""
@@ -125,6 +125,8 @@ class Contexts:
 
     def connected(self, party: PartyId | None = None) -> tuple[Context, Close]:
         """Connections, and what closes them."""
+        from ocpi_emsp.flows.calls.retries import rate_limited_send
+
         context, (send, close) = self(), self._open()
         return evolve(context, send=send if party is None else rate_limited_send(context, send, *party)), close
 
@@ -137,6 +139,8 @@ class Contexts:
             await close()
 
     def _open(self) -> tuple[Send, Close]:
+        from ocpi_emsp.transports.httpx import AsyncHttpxSend, HttpxSend, default_async_client, default_client
+
         http = self.setup.limits.http
         settings = self.setup.url_policy, http.read_timeout, http.connect_timeout
         if self.mode == "sync":
@@ -145,13 +149,23 @@ class Contexts:
         aio_client = self.setup.aio_http_client() if self.setup.aio_http_client else default_async_client(*settings)
         return AsyncHttpxSend(aio_client, http.response_body, http.total_timeout), aio_client.aclose
 
+    def _lifted_store(self) -> Store:
+        if self._store is None:
+            if self.mode == "sync":
+                self._store = _bridge.lift_store(self.setup.store, _bridge.in_place)
+            else:
+                from ocpi_emsp._pieces import store_in_pieces
+
+                self._store = store_in_pieces(self.setup.store)
+        return self._store
+
     def _make(self) -> Context:
         setup, is_sync = self.setup, self.mode == "sync"
-        lift = _bridge.hook_for_sync if is_sync else _bridge.hook_for_async
+        lift = _hooks.hook_for_sync if is_sync else _hooks.hook_for_async
         authorize = None
         if setup.authorize is not None:
             hook, is_pair = setup.authorize
-            authorize = asking(_bridge.hook_in_time(self.mode, hook, setup.deadline), is_pair=is_pair)
+            authorize = asking(_hooks.hook_in_time(self.mode, hook, setup.deadline), is_pair=is_pair)
         return Context(
             identity=setup.identity,
             matrix=setup.matrix,
@@ -159,7 +173,7 @@ class Contexts:
             url_policy=setup.url_policy,
             policy=setup.policy,
             required_modules=setup.required_modules,
-            store=self._store,
+            store=self._lifted_store(),
             clock=setup.clock,
             sleep=setup.sleep or (_beside.sleep_in_place if is_sync else _bridge.rest),
             monotonic=time.monotonic,

@@ -2,6 +2,7 @@
 
 Rules of this module:
 - ``blocking`` runs the flow in place, ``awaited`` leaves it to the caller's event loop; both keep its signature;
+- what only an async host needs is imported by its calls, here and in listing.py;
 - the twin of a class has the same attributes, made for its own mode: nothing is inherited, nothing generated.
 """
 
@@ -13,7 +14,6 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ocpi_emsp._bridge import run
-from ocpi_emsp._pieces import driven
 from ocpi_emsp.listing import AsyncItems, AsyncListing, Items, Listing
 
 P = ParamSpec("P")
@@ -39,6 +39,8 @@ def awaited(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[Any,
 
     @wraps(flow)
     async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        from ocpi_emsp._pieces import driven
+
         return await driven(flow(self, *args, **kwargs))
 
     return call

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ocpi_emsp._bridge import hook_for_async, hook_for_sync
+from ocpi_emsp._hooks import hook_for_async, hook_for_sync
 from ocpi_emsp.background import Seldom, keep_awaiting, keep_doing
 from ocpi_emsp.flows.events.relay import relay_once
 from ocpi_emsp.resources.contexts import Contexts, Resource

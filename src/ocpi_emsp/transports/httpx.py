@@ -25,7 +25,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ocpi_emsp._bridge import at_most
-from ocpi_emsp._version import __version__
 from ocpi_emsp.errors import TransportFailed
 from ocpi_emsp.transports.deadline import OutOfTime, keep_deadlines, until
 from ocpi_emsp.transports.decoding import ACCEPTED, CannotDecode, decoder
@@ -176,6 +175,8 @@ def _mounts(transport: Any, context: ssl.SSLContext) -> dict[str, Any]:
 
 def _settings(timeout: float, connect: float | None) -> dict[str, Any]:
     timeouts = http_library().Timeout(timeout, connect=timeout if connect is None else connect)
+    from ocpi_emsp._version import __version__
+
     headers = {"User-Agent": f"ocpi-emsp/{__version__}"}
     return {"timeout": timeouts, "headers": headers, "follow_redirects": False, "auth": _no_auth}
 

@@ -19,7 +19,7 @@ from itertools import chain, zip_longest
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from ocpi_emsp import _bridge
+from ocpi_emsp import _bridge, _hooks
 from ocpi_emsp.ports import DeadlinePassed, Mode
 from ocpi_emsp.transports.deadline import TimedBackend
 from ocpi_emsp.transports.library import core_library, http_library
@@ -38,7 +38,7 @@ ATTEMPT_SECONDS = 2.0
 MOST_ADDRESSES = 8
 """How many addresses of a host are tried. All of them are checked."""
 
-_THREADS = _bridge.HookThreads(RESOLVER_THREADS)
+_THREADS = _hooks.HookThreads(RESOLVER_THREADS)
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
@@ -133,9 +133,9 @@ class _Connecting:
         """Each once, in the resolver's order. Raises ConnectError, ConnectTimeout."""
         if _is_address(host):
             return [host]
-        deadline = _bridge.Deadline(RESOLVE_SECONDS if timeout is None else timeout, _THREADS)
+        deadline = _hooks.Deadline(RESOLVE_SECONDS if timeout is None else timeout, _THREADS)
         try:
-            found = await _bridge.hook_in_time(self._mode, self._resolver, deadline)(host, port)
+            found = await _hooks.hook_in_time(self._mode, self._resolver, deadline)(host, port)
             return list(dict.fromkeys(found))
         except DeadlinePassed as error:
             raise self._core.ConnectTimeout(f"{host} was not resolved: {error}") from error

@@ -6,13 +6,14 @@ Rules of this module: what a partner writes there is never an error, and a momen
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 
 def http_date(text: str | None) -> datetime | None:
     """The moment of a Date or Retry-After header; None if there is none, or none that can be read."""
     if text is None:
         return None
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

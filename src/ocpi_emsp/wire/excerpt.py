@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import msgspec
@@ -24,14 +23,11 @@ LONGEST = 300
 """Characters of an excerpt at most: a sentence or three, in a log line that stays readable."""
 _READ = 65_536
 """Bytes of an answer that are looked at; an error is shorter."""
-_PAGE = 4096
-"""Characters of HTML that are read: what is wrong is said at the top."""
 _DEEPEST, _MOST = 4, 20
 _WORDS = ("detail", "message", "error_description", "error", "title", "msg", "reason", "errors")
 """The members that say what is wrong, the most telling first."""
 _AROUND = frozenset({"body", "query", "path", "header"})
 """Where FastAPI finds a field; the field says enough."""
-_UNSEEN = frozenset({"script", "style"})
 _DRIVERS = frozenset({"uid", "auth_id", "contract_id", "visual_number"})
 """The members that identify a driver."""
 _PRIVATE = re.compile(rf"""("(?:{"|".join(sorted(_DRIVERS))})"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s",}}\]]+)""")
@@ -46,40 +42,17 @@ def words_of(body: bytes) -> str:
     except (msgspec.MsgspecError, RecursionError):
         if text.lstrip()[:1] in ("{", "["):  # JSON that was cut: objects, and no words about them
             return ""
-        return _of_html(text) if re.search(r"<[a-zA-Z!]", text) else text
+        if not re.search(r"<[a-zA-Z!]", text):
+            return text
+        from ocpi_emsp.wire.html_text import text_of  # few partners answer with HTML
+
+        return text_of(text)
 
 
 def excerpt(text: str) -> str:
     """A text on one line, bounded and escaped."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
-
-
-class _Page(HTMLParser):
-    """The text of a page of HTML, its title apart."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: dict[str, list[str]] = {"title": [], "": []}
-        self._within = ""
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 # HTMLParser calls it so
-        self._within = tag if tag == "title" or tag in _UNSEEN else ""
-
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 # HTMLParser calls it so
-        self._within = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._within not in _UNSEEN:
-            self.words[self._within].extend(data.split())
-
-
-def _of_html(text: str) -> str:
-    page = _Page()
-    page.feed(text[:_PAGE])
-    page.close()
-    title, rest = " ".join(page.words["title"]), " ".join(page.words[""])
-    return rest if not title or rest.startswith(title) else f"{title}: {rest}" if rest else title
 
 
 def _sentences(value: Any, depth: int) -> Iterator[str]:

@@ -11,7 +11,8 @@ from procrastinate.exceptions import ConnectorException
 
 from ocpi_emsp.contrib.procrastinate.settings import WorkerSettings
 from ocpi_emsp.contrib.procrastinate.tasks import ReportListener, tasks
-from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.events import PublishFunction
 from ocpi_emsp.storage.sql.engine import prepare_threshold, usable_url
 
 _CONNECTIONS = 4

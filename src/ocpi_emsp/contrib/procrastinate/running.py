@@ -21,7 +21,8 @@ from ocpi_emsp import logs
 from ocpi_emsp.contrib.procrastinate.apps import make_app
 from ocpi_emsp.contrib.procrastinate.settings import QUEUE, STOP, UPKEEP, WorkerSettings
 from ocpi_emsp.contrib.procrastinate.tasks import ReportListener
-from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.events import PublishFunction
 
 _POLL = 2.0
 """Seconds between two looks for jobs: new ones announce themselves, those that are tried again do not."""

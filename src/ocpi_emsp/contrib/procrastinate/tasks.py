@@ -27,7 +27,8 @@ from ocpi_emsp.contrib.procrastinate.deferring import ASKED, TOKENS, changes_of,
 from ocpi_emsp.contrib.procrastinate.planning import Pair, Turn
 from ocpi_emsp.contrib.procrastinate.retries import SyncFailed, SyncRetries, SyncStopped, turn_ends
 from ocpi_emsp.contrib.procrastinate.settings import PUSH_TOKENS, QUEUE, STOP, SYNC, UPKEEP, WorkerSettings
-from ocpi_emsp.emsp import Emsp, PublishFunction
+from ocpi_emsp.emsp import Emsp
+from ocpi_emsp.events import PublishFunction
 from ocpi_emsp.findings import counted
 from ocpi_emsp.resources import AsyncRelay, ModuleReport, PartyState, SyncEnded, SyncReport
 

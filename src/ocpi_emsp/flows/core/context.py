@@ -6,12 +6,10 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from ocpi_emsp.check import Policy
-from ocpi_emsp.events import Event
 from ocpi_emsp.flows.core.addresses import Forwarded
 from ocpi_emsp.flows.core.authorize_hook import AuthorizeHook, FallbackFunction
 from ocpi_emsp.flows.core.inbound_limits import InboundGate
@@ -23,8 +21,12 @@ from ocpi_emsp.ports import Clock, Owner, Send, Sleep, Store, Usage
 from ocpi_emsp.support import SupportMatrix
 from ocpi_emsp.url_policy import UrlPolicy
 
+if TYPE_CHECKING:
+    from ocpi_emsp.check import Policy
+    from ocpi_emsp.events import Event
+
 T = TypeVar("T")
-ListenerHook: TypeAlias = Callable[[Event], Awaitable[None]]
+ListenerHook: TypeAlias = "Callable[[Event], Awaitable[None]]"
 
 
 BETWEEN_LOOKS: Final = timedelta(minutes=1)

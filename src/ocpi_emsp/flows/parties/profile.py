@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from attrs import evolve, fields
@@ -129,6 +128,8 @@ _Value: TypeAlias = Callable[[Any], Any]
 def read_value(name: str, value: Any) -> Any:
     """Read a value for a field. Raises ValueError that names the field."""
     if name not in DEFAULTS:
+        from difflib import get_close_matches
+
         closest = get_close_matches(name, DEFAULTS, n=len(DEFAULTS), cutoff=0)
         raise ValueError(
             f"invalid profile field '{name}': expected one of {', '.join(closest)}, for example {closest[0]}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -40,6 +39,8 @@ def _read(settings: Mapping[str, Any]) -> Mapping[str, str]:
 
 def _setting(code: str, value: object) -> str:
     if code not in CODES:
+        from difflib import get_close_matches
+
         closest = get_close_matches(code, CODES, n=len(CODES), cutoff=0)
         raise ValueError(f"invalid plausibility '{code}': expected one of {', '.join(closest)}, such as {closest[0]}")
     known = CODES[code]

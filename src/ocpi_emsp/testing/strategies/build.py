@@ -4,12 +4,16 @@ Rules of this module:
 - every field is drawn by its annotation; where fields have to agree, the model has a *plan* (which strategies some of
   its fields get, after something common was drawn) and a *finish* (what follows from what was drawn);
 - what the caller gives stands as it is, also where it breaks a semantic rule;
-- optional fields are absent first, lists are short: that is what shrinking ends at.
+- optional fields are absent first, lists are short: that is what shrinking ends at;
+- a strategy is built once, also in the plans: Hypothesis looks through every new one when it is first drawn from, which
+  takes longer than to draw. So what builds one remembers it by its parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import NoneType
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -31,6 +35,9 @@ Finish: TypeAlias = Callable[[Members], None]
 
 PLANS: dict[type[Any], Plan] = {}
 FINISHES: dict[type[Any], Finish] = {}
+
+remembered = lru_cache(maxsize=4096)
+"""For what builds a strategy of parts that are remembered themselves; the bound is for those of callers."""
 
 MOST_ITEMS = 2
 """Items of a list: two show everything that a list can do, and a CDR stays within what Hypothesis draws."""
@@ -62,10 +69,10 @@ class Builder:
         unknown = given.keys() - fields.keys()
         if unknown:
             raise TypeError(f"unknown fields of {kind.__name__}: {', '.join(sorted(unknown))}")
-        fixed = {
-            name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in given.items()
-        }
-        return _models(self, kind, fixed)
+        if all(isinstance(value, st.SearchStrategy | str | NoneType) for value in given.values()):
+            key: Any = kind  # a class is hashable
+            return _remembered(self, key, tuple(given.items()))
+        return _fixed(self, kind, given)  # equal values may be written in several ways
 
     def field(self, kind: type[Any], name: str) -> st.SearchStrategy[Any]:
         """Values of one field that is there; built once, since Hypothesis looks through every new strategy."""
@@ -83,6 +90,7 @@ class Builder:
                 return self.items(self.node(item, name), unique=not isinstance(bare(item), inspect.DataclassType))
         return scalars(inner, name, node)
 
+    @remembered
     def items(
         self, item: st.SearchStrategy[Any], *, least: int = 1, most: int = MOST_ITEMS, unique: Any = False
     ) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -90,6 +98,7 @@ class Builder:
         by = (lambda value: getattr(value, unique)) if isinstance(unique, str) else None
         return st.lists(item, min_size=least, max_size=most, unique=unique is True, unique_by=by).map(tuple)
 
+    @remembered
     def maybe(self, values: st.SearchStrategy[Any], absent: Any = None) -> st.SearchStrategy[Any]:
         """Absent, or one of the values."""
         return values if self.full else st.just(absent) | values
@@ -98,6 +107,16 @@ class Builder:
 _PRESENT = st.booleans()
 _FIELDS: dict[tuple[Builder, type[Any], str], st.SearchStrategy[Any]] = {}
 _PLAIN: dict[tuple[Builder, type[Any]], st.SearchStrategy[Any]] = {}
+
+
+@remembered
+def _remembered(builder: Builder, kind: Any, given: tuple[tuple[str, Any], ...]) -> st.SearchStrategy[Any]:
+    return _fixed(builder, kind, dict(given))
+
+
+def _fixed(builder: Builder, kind: type[Any], given: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    fixed = {name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in given.items()}
+    return _models(builder, kind, fixed)
 
 
 @st.composite

@@ -7,7 +7,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,12 +28,14 @@ from ocpi_emsp.models import (
     TariffElement,
     TariffRestrictions,
 )
-from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan
+from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan, remembered
 from ocpi_emsp.testing.strategies.plans_locations import used
 from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments, together
 
+_BOTH = st.booleans()
 _STEP = 36
 _HOUR = 3600
+_NONE_PARKED = st.just(Decimal(0))
 
 
 # --- tariffs --------------------------------------------------------------------------------------------------------
@@ -43,8 +45,15 @@ _HOUR = 3600
 def _tariff(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
     restricted = builder.model(TariffElement, {"restrictions": builder.model(TariffRestrictions)})
     default = builder.model(TariffElement, {"restrictions": None})
-    earlier = st.lists(restricted, min_size=builder.full, max_size=1)
-    return {"elements": together(earlier, default).map(lambda parts: (*parts[0], parts[1]))}
+    return {"elements": _elements(restricted, default, builder.full)}
+
+
+@remembered
+def _elements(
+    restricted: st.SearchStrategy[TariffElement], default: st.SearchStrategy[TariffElement], least: int
+) -> st.SearchStrategy[tuple[TariffElement, ...]]:
+    earlier = st.lists(restricted, min_size=least, max_size=1)
+    return together(earlier, default).map(lambda parts: (*parts[0], parts[1]))
 
 
 @plan(TariffElement)
@@ -54,67 +63,85 @@ def _tariff_element(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strate
 
 @plan(PriceComponent)
 def _price_component(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    kinds = [TariffDimensionType.TIME, *(kind for kind in TariffDimensionType if kind != TariffDimensionType.TIME)]
-    kind = given.get("type") or draw(st.sampled_from(kinds))
-    steps = [1] if kind == TariffDimensionType.FLAT else [1, 60, 300, 900]
-    # Free of charge is FLAT (mod_tariffs.md 3.1).
-    prices = amounts(100, 4) if kind == TariffDimensionType.FLAT else amounts(100, 4).map(lambda price: price + 1)
-    return {"type": kind, "price": prices, "step_size": st.sampled_from(steps)}
+    kind = given.get("type") or draw(_PRICED)
+    if kind == TariffDimensionType.FLAT:
+        return {"type": kind, "price": amounts(100, 4), "step_size": 1}
+    return {"type": kind, "price": _ABOVE_ZERO, "step_size": _STEP_SIZES}
+
+
+_PRICED = st.sampled_from(
+    [TariffDimensionType.TIME, *(kind for kind in TariffDimensionType if kind != TariffDimensionType.TIME)]
+)
+_STEP_SIZES = st.sampled_from([1, 60, 300, 900])
+_ABOVE_ZERO = amounts(100, 4).map(lambda price: price + 1)
+"""Free of charge is FLAT (mod_tariffs.md 3.1)."""
 
 
 @plan(TariffRestrictions)
 def _tariff_restrictions(builder: Builder, draw: st.DrawFn, _given: Given) -> Strategies:
     """At least one restriction; each that is a range comes as both of its ends, the first below the second."""
-    numbers = together(amounts(50, 2), amounts(50, 2)).map(_rising_numbers)
-    dates = _rising(FIRST.toordinal(), LAST.toordinal(), lambda day: date.fromordinal(day).isoformat())
-    pairs: dict[tuple[str, ...], st.SearchStrategy[tuple[Any, ...]]] = {
-        ("min_kwh", "max_kwh"): numbers,
-        ("start_time", "end_time"): _rising(0, 24 * 60 - 1, clock),
-        ("start_date", "end_date"): dates,
-        ("min_power", "max_power"): numbers,
-        ("min_duration", "max_duration"): _rising(0, 86400, int),
-    }
-    names = [*pairs, "day_of_week"]
-    chosen = names if builder.full else draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
+    chosen = [*_RANGES, "day_of_week"] if builder.full else draw(_RESTRICTED)
     strategies: dict[str, Any] = {}
-    for pair, values in pairs.items():
+    for pair, values in _RANGES.items():
         strategies |= zip(pair, draw(values) if pair in chosen else [None] * len(pair), strict=True)
-    days = builder.items(st.sampled_from(DayOfWeek), most=7, unique=True)
-    return {**strategies, "day_of_week": days if "day_of_week" in chosen else st.just(())}
+    days = builder.items(_DAYS, most=7, unique=True)
+    return {**strategies, "day_of_week": days if "day_of_week" in chosen else ()}
 
 
-def _rising(least: int, most: int, shown: Callable[[int], Any]) -> st.SearchStrategy[tuple[Any, Any]]:
+def _rising(least: int, most: int, shown: Callable[[int], Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     """Two values, the first below the second."""
-    first = st.integers(least, most - 1)
-    return first.flatmap(lambda one: st.integers(one + 1, most).map(lambda other: (shown(one), shown(other))))
+
+    def two(drawn: tuple[int, ...]) -> tuple[Any, ...]:
+        one, more = drawn
+        return shown(one), shown(one + 1 + more % (most - one))
+
+    return together(st.integers(least, most - 1), st.integers(0, most - least - 1)).map(two)
 
 
-def _rising_numbers(pair: tuple[Decimal, Decimal]) -> tuple[Decimal, Decimal]:
+def _rising_numbers(pair: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
     least, more = pair
     return least, least + more + 1
+
+
+_NUMBERS = together(amounts(50, 2), amounts(50, 2)).map(_rising_numbers)
+_RANGES: Mapping[tuple[str, ...], st.SearchStrategy[tuple[Any, ...]]] = {
+    ("min_kwh", "max_kwh"): _NUMBERS,
+    ("start_time", "end_time"): _rising(0, 24 * 60 - 1, clock),
+    ("start_date", "end_date"): _rising(
+        FIRST.toordinal(), LAST.toordinal(), lambda day: date.fromordinal(day).isoformat()
+    ),
+    ("min_power", "max_power"): _NUMBERS,
+    ("min_duration", "max_duration"): _rising(0, 86400, int),
+}
+_RESTRICTED = st.lists(st.sampled_from([*_RANGES, "day_of_week"]), min_size=1, max_size=3, unique=True)
+_DAYS = st.sampled_from(DayOfWeek)
 
 
 # --- sessions and CDRs ----------------------------------------------------------------------------------------------
 
 
-@st.composite
+_LENGTHS = {least: st.lists(st.integers(1, 400), min_size=least, max_size=2) for least in (0, 1)}
+_CURRENTS = together(amounts(16, 1), amounts(16, 1))
+_DAY_SECONDS = st.integers(0, 86400)
+
+
 def _periods(
     draw: st.DrawFn, builder: Builder, start: datetime, least: int
 ) -> tuple[tuple[ChargingPeriod, ...], datetime]:
     """Charging periods one after the other from ``start`` on, and where the last one ends."""
-    lengths = draw(st.lists(st.integers(1, 400), min_size=least, max_size=2))
+    lengths = draw(_LENGTHS[least])
     periods = []
     for place, length in enumerate(lengths):
         hours = Decimal(length * _STEP) / _HOUR
-        charging = place == 0 or draw(st.booleans())
+        charging = place == 0 or draw(_BOTH)
         dimensions = [
             CdrDimension(type=CdrDimensionType.TIME, volume=hours),
             CdrDimension(type=CdrDimensionType.ENERGY, volume=draw(amounts(40, 3))),
         ]
         if not charging:
             dimensions = [CdrDimension(type=CdrDimensionType.PARKING_TIME, volume=hours)]
-        elif builder.full or draw(st.booleans()):
-            slowest, more = draw(together(amounts(16, 1), amounts(16, 1)))
+        elif builder.full or draw(_BOTH):
+            slowest, more = draw(_CURRENTS)
             dimensions.append(CdrDimension(type=CdrDimensionType.MIN_CURRENT, volume=slowest))
             dimensions.append(CdrDimension(type=CdrDimensionType.MAX_CURRENT, volume=slowest + more))
         periods.append(ChargingPeriod(start_date_time=start, dimensions=tuple(dimensions)))
@@ -134,41 +161,44 @@ def _cdr_dimension(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strate
 
 @plan(ChargingPeriod)
 def _charging_period(builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
-    kinds = [CdrDimensionType.TIME, CdrDimensionType.ENERGY, CdrDimensionType.MAX_CURRENT]
-    dimension = builder.model(CdrDimension, {"type": st.sampled_from(kinds)})
+    dimension = builder.model(CdrDimension, {"type": _MEASURED})
     return {"dimensions": builder.items(dimension, unique="type")}
+
+
+_MEASURED = st.sampled_from([CdrDimensionType.TIME, CdrDimensionType.ENERGY, CdrDimensionType.MAX_CURRENT])
+_STATUSES = st.sampled_from(SessionStatus)
+_CURRENCIES = st.sampled_from(["EUR", "CHF", "GBP"])
 
 
 @plan(Session)
 def _session(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    statuses = [SessionStatus.COMPLETED] if builder.full else list(SessionStatus)
-    status = given.get("status") or draw(st.sampled_from(statuses))
+    status = given.get("status") or (SessionStatus.COMPLETED if builder.full else draw(_STATUSES))
     start = given.get("start_datetime") or draw(moments())
     # A session that waits has not charged yet.
     pending = status == SessionStatus.PENDING and not builder.full
-    periods, end = ((), start) if pending else draw(_periods(builder, start, builder.full))
+    periods, end = ((), start) if pending else _periods(draw, builder, start, int(builder.full))
     end = max(end, start + timedelta(seconds=_STEP))
     periods = given.get("charging_periods", periods)
-    charged = st.just(volume(periods, CdrDimensionType.ENERGY)) if periods else amounts(40, 3)
+    charged: Any = volume(periods, CdrDimensionType.ENERGY) if periods else amounts(40, 3)
     return {
         "status": status,
         "start_datetime": start,
         "end_datetime": end if status in (SessionStatus.COMPLETED, SessionStatus.INVALID) else None,
         "charging_periods": periods,
-        "kwh": st.just(Decimal(0)) if pending else charged,
+        "kwh": Decimal(0) if pending else charged,
         "total_cost": builder.maybe(amounts(100, 2)),
         "location": used(builder),
-        "last_updated": moments(end, end + timedelta(days=1)),
+        "last_updated": end + timedelta(seconds=draw(_DAY_SECONDS)),
     }
 
 
 @plan(Cdr)
 def _cdr(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     start = given.get("start_date_time") or draw(moments())
-    periods, end = draw(_periods(builder, start, 1))
+    periods, end = _periods(draw, builder, start, 1)
     periods = given.get("charging_periods", periods)
     parked = volume(periods, CdrDimensionType.PARKING_TIME)
-    currency = given.get("currency") or draw(st.sampled_from(["EUR", "CHF", "GBP"]))
+    currency = given.get("currency") or draw(_CURRENCIES)
     tariffs = builder.items(builder.model(Tariff, {"currency": currency}), unique="id")
     return {
         "start_date_time": start,
@@ -179,7 +209,7 @@ def _cdr(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
         "total_cost": amounts(100, 2),
         "total_energy": volume(periods, CdrDimensionType.ENERGY),
         "total_time": volume(periods, CdrDimensionType.TIME, CdrDimensionType.PARKING_TIME),
-        "total_parking_time": st.just(parked) if parked else builder.maybe(st.just(Decimal(0))),
+        "total_parking_time": parked if parked else builder.maybe(_NONE_PARKED),
         "location": used(builder),
-        "last_updated": moments(end, end + timedelta(days=1)),
+        "last_updated": end + timedelta(seconds=draw(_DAY_SECONDS)),
     }

@@ -5,6 +5,7 @@ Rules of this module: one small plan or finish per model; what the annotations s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
@@ -38,12 +39,16 @@ from ocpi_emsp.testing.strategies.scalars import clock, degrees, evse_ids, momen
 _AROUND = 50_000
 """Millionths of a degree, about five kilometres: what belongs to a town lies in it."""
 _DAY = timedelta(days=1)
+_BOTH, _STEPS, _PERCENT = st.booleans(), st.integers(0, _AROUND), st.integers(1, 100).map(Decimal)
+_ANYWHERE = st.sampled_from(PLACES)
+_IN: Mapping[Any, st.SearchStrategy[Place]] = {
+    one.country: st.sampled_from([place for place in PLACES if place.country == one.country]) for one in PLACES
+}
 
 
 @plan(Location)
 def _location(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    places = [place for place in PLACES if place.country == given.get("country", place.country)]
-    return _located(builder, draw(st.sampled_from(places or PLACES)))
+    return _located(builder, draw(_IN.get(given.get("country"), _ANYWHERE)))
 
 
 @cache
@@ -51,9 +56,7 @@ def _located(builder: Builder, place: Place) -> Strategies:
     """The fields of a location in this town."""
     evse = builder.model(Evse, {**_evse_at(builder, place)})
     evses = st.lists(evse, min_size=builder.full, max_size=2, unique_by=(_uid, _evse_id))
-    related = _near(place).flatmap(
-        lambda point: builder.model(AdditionalGeoLocation, {"latitude": point.latitude, "longitude": point.longitude})
-    )
+    related = builder.model(AdditionalGeoLocation, _around(place))
     return {
         "country": place.country,
         "city": place.city,
@@ -83,12 +86,19 @@ def _evse_id(evse: Evse) -> object:
 
 @cache
 def _near(place: Place) -> st.SearchStrategy[GeoLocation]:
-    steps = st.integers(0, _AROUND)
-    return together(steps, steps).map(
+    return together(_STEPS, _STEPS).map(
         lambda step: GeoLocation(
             latitude=degrees(place.latitude + step[0]), longitude=degrees(place.longitude + step[1])
         )
     )
+
+
+@cache
+def _around(place: Place) -> Mapping[str, st.SearchStrategy[str]]:
+    return {
+        "latitude": _STEPS.map(lambda north: degrees(place.latitude + north)),
+        "longitude": _STEPS.map(lambda east: degrees(place.longitude + east)),
+    }
 
 
 @cache
@@ -100,7 +110,7 @@ def used(builder: Builder) -> st.SearchStrategy[Location]:
         evse = {"connectors": together(builder.model(Connector)), **_evse_at(builder, place)}
         return builder.model(Location, {"country": place.country, "evses": together(builder.model(Evse, evse))})
 
-    return st.sampled_from(PLACES).flatmap(at)
+    return _ANYWHERE.flatmap(at)
 
 
 @finish(Location)
@@ -143,7 +153,14 @@ _OUTPUT = {
 
 @plan(Connector)
 def _connector(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    power = given.get("power_type") or draw(st.sampled_from([PowerType.AC_3_PHASE, PowerType.AC_1_PHASE, PowerType.DC]))
+    return _powered(given.get("power_type") or draw(_POWERS))
+
+
+_POWERS = st.sampled_from([PowerType.AC_3_PHASE, PowerType.AC_1_PHASE, PowerType.DC])
+
+
+@cache
+def _powered(power: PowerType) -> Strategies:
     direct = power == PowerType.DC
     volts, amperes = _OUTPUT.get(power, _OUTPUT[PowerType.DC])
     # A Schuko or a single-phase CEE socket does not carry three phases.
@@ -164,12 +181,7 @@ def _connector(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
 @plan(GeoLocation)
 @plan(AdditionalGeoLocation)
 def _point(_builder: Builder, draw: st.DrawFn, _given: Given) -> Strategies:
-    place = draw(st.sampled_from(PLACES))
-    steps = st.integers(0, _AROUND)
-    return {
-        "latitude": steps.map(lambda north: degrees(place.latitude + north)),
-        "longitude": steps.map(lambda east: degrees(place.longitude + east)),
-    }
+    return _around(draw(_ANYWHERE))
 
 
 _GREEN = {
@@ -182,16 +194,20 @@ _GREEN = {
 
 @plan(EnergyMix)
 def _energy_mix(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    kinds = st.lists(st.sampled_from(EnergySourceCategory), min_size=builder.full, max_size=3, unique=True)
-    sources = given["energy_sources"] if "energy_sources" in given else _shares(draw(kinds))
-    green = {source.source for source in sources} <= _GREEN if sources else draw(st.booleans())
+    sources = given["energy_sources"] if "energy_sources" in given else _shares(draw(_SOURCES[builder.full]))
+    green = {source.source for source in sources} <= _GREEN if sources else draw(_BOTH)
     impacts = builder.items(builder.model(EnvironmentalImpact), unique="source")
     return {
         "is_green_energy": green,
         "energy_sources": sources,
         # Green energy has neither waste nor emission (mod_locations.md 4.5).
-        "environ_impact": st.just(()) if green else builder.maybe(impacts, ()),
+        "environ_impact": () if green else builder.maybe(impacts, ()),
     }
+
+
+_SOURCES = [
+    st.lists(st.sampled_from(EnergySourceCategory), min_size=least, max_size=3, unique=True) for least in (0, 1)
+]
 
 
 def _shares(kinds: list[EnergySourceCategory]) -> tuple[EnergySource, ...]:
@@ -205,32 +221,38 @@ def _shares(kinds: list[EnergySourceCategory]) -> tuple[EnergySource, ...]:
 
 @plan(EnergySource)
 def _energy_source(_builder: Builder, _draw: st.DrawFn, _given: Given) -> Strategies:
-    return {"percentage": st.integers(1, 100).map(Decimal)}
+    return {"percentage": _PERCENT}
 
 
 @plan(RegularHours)
 def _regular_hours(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     if given.keys() & {"period_begin", "period_end"}:
         return {}
-    begin = draw(st.integers(0, 23 * 60))
-    end = draw(st.integers(begin + 1, 24 * 60 - 1))
+    begin = draw(_MINUTES)
+    end = begin + 1 + draw(_MINUTES) % (24 * 60 - 1 - begin)
     return {"period_begin": clock(begin), "period_end": clock(end)}
+
+
+_MINUTES = st.integers(0, 23 * 60)
 
 
 @plan(Hours)
 def _hours(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
-    always = given["twentyfourseven"] if "twentyfourseven" in given else draw(st.booleans()) and not builder.full
-    regular = builder.items(builder.model(RegularHours), most=3, unique="weekday").map(
-        lambda hours: tuple(sorted(hours, key=lambda each: each.weekday))
-    )
+    always = given["twentyfourseven"] if "twentyfourseven" in given else draw(_BOTH) and not builder.full
     exceptions = draw(builder.items(builder.model(ExceptionalPeriod), least=2 * builder.full, most=2))
     exceptions = _apart(exceptions)
     return {
-        "regular_hours": st.just(()) if always else regular,
+        "regular_hours": () if always else _regular(builder),
         "twentyfourseven": True if always else None,
         "exceptional_openings": () if always else exceptions[1:],
         "exceptional_closings": exceptions[:1],
     }
+
+
+@cache
+def _regular(builder: Builder) -> st.SearchStrategy[tuple[RegularHours, ...]]:
+    hours = builder.items(builder.model(RegularHours), most=3, unique="weekday")
+    return hours.map(lambda some: tuple(sorted(some, key=lambda each: each.weekday)))
 
 
 def _apart(periods: tuple[ExceptionalPeriod, ...]) -> tuple[ExceptionalPeriod, ...]:
@@ -247,13 +269,13 @@ def _apart(periods: tuple[ExceptionalPeriod, ...]) -> tuple[ExceptionalPeriod, .
 @plan(ExceptionalPeriod)
 def _exceptional_period(_builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     begin = given.get("period_begin") or draw(moments())
-    return {
-        "period_begin": begin,
-        "period_end": st.integers(1, 48).map(lambda hours: begin + timedelta(hours=hours)),
-    }
+    return {"period_begin": begin, "period_end": begin + timedelta(hours=draw(_HOURS))}
+
+
+_HOURS = st.integers(1, 48)
 
 
 @plan(StatusSchedule)
 def _status_schedule(builder: Builder, draw: st.DrawFn, given: Given) -> Strategies:
     period = _exceptional_period(builder, draw, given)
-    return {"period_begin": period["period_begin"], "period_end": builder.maybe(period["period_end"])}
+    return period if builder.full or draw(_BOTH) else {**period, "period_end": None}

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -39,9 +39,14 @@ def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy
     return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
 
 
-@st.composite
-def together(draw: st.DrawFn, *parts: st.SearchStrategy[Any]) -> tuple[Any, ...]:
+@lru_cache(maxsize=4096)
+def together(*parts: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     """One of each, as ``st.tuples`` draws them."""
+    return _together(parts)
+
+
+@st.composite
+def _together(draw: st.DrawFn, parts: tuple[st.SearchStrategy[Any], ...]) -> tuple[Any, ...]:
     return tuple([draw(part) for part in parts])
 
 
