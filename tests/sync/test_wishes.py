@@ -140,7 +140,7 @@ def test_a_push_that_failed_by_our_fault_is_pulled(pair: Synced, monkeypatch: py
         raise RuntimeError("a defect of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ocpi_emsp.flows.locations.inbound.store_location", broken)
+        patch.setattr("ocpi_emsp.flows.locations.inbound.store_new_location", broken)
         assert pair.push("PUT", "locations/*/LOC1", location(1)) == 500
         patch.setattr("ocpi_emsp.flows.tariffs.inbound.store_object", broken)
         assert pair.push("PUT", "tariffs/*/TAR1", tariff(1)) == 500

@@ -97,18 +97,27 @@ class _MemoryTransaction:
 
     def _commit(self) -> list[str]:
         """Check what was changed; the ids of the commands that were written."""
-        told = []
-        for key in self._records_before:
-            if key.kind == Kind.EVSE and self._records[Kind.EVSE].get(key) is not None:
-                location = Key(Kind.LOCATION, key.country_code, key.party_id, key.parent)
-                if self._records[Kind.LOCATION].get(location) is None:
-                    self._roll_back()
-                    raise CannotStore(f"an EVSE refers to the unknown location '{location.id}'")
-            elif key.kind == Kind.COMMAND and self._records[Kind.COMMAND].get(key) is not None:
-                told.append(key.id)
-        if not PARTY_KINDS.isdisjoint(key.kind for key in self._records_before):
+        kinds = {key[0] for key in self._records_before}
+        if Kind.EVSE in kinds:
+            self._require_locations()
+        if not PARTY_KINDS.isdisjoint(kinds):
             self._store._party_version = object()
-        return told
+        return self._written(Kind.COMMAND) if Kind.COMMAND in kinds else []
+
+    def _require_locations(self) -> None:
+        """Raises CannotStore, and puts back what was there before, for an EVSE without its location."""
+        evses, locations = self._records[Kind.EVSE], self._records[Kind.LOCATION]
+        for key in self._records_before:
+            kind, country_code, party_id, _, parent = key
+            if kind != Kind.EVSE or evses.row(key) is None:
+                continue
+            if locations.row((Kind.LOCATION, country_code, party_id, parent, "")) is None:
+                self._roll_back()
+                raise CannotStore(f"an EVSE refers to the unknown location '{parent}'")
+
+    def _written(self, kind: str) -> list[str]:
+        """The ids of the records of a kind that were put."""
+        return [key.id for key in self._records_before if key.kind == kind and self._records[kind].row(key) is not None]
 
     def _roll_back(self) -> None:
         for key, before in self._records_before.items():
@@ -132,8 +141,10 @@ class _MemoryTransaction:
         records = self._records[key.kind]
         row = records.row(key)
         self._remember(key, row)
-        sequence, revision = (next(self._store._sequence), 1) if row is None else (row.sequence, row.revision + 1)
-        records.put(row, Placed(key, record, sequence, revision, charge_of(record)))
+        if row is None:
+            records.append(key, record, next(self._store._sequence), charge_of(record))
+        else:
+            records.replace(row, record, row.revision + 1, charge_of(record))
 
     async def delete(self, key: Key) -> None:
         key = owned(key)

@@ -39,21 +39,34 @@ class Ordered(Generic[T]):
         for items in self._lists:
             yield from items
 
-    def add(self, item: T) -> None:
-        """Insert an item; as the last one at no cost, and most are the last."""
-        key_of, number = self._key, len(self._lists) - 1
-        items, key = self._lists[-1], key_of(item)
-        if not items or key_of(items[-1]) < key:
-            items.append(item)
-        else:
-            number, at = self._find(key)
-            items = self._lists[number]
-            items.insert(at, item)
-            del self._places[number + 1 :]
+    def append(self, item: T) -> None:
+        """Insert an item whose key is the largest: without a look at any key."""
+        items = self._lists[-1]
+        items.append(item)
         self._total += 1
         if len(items) > 2 * SIZE:
-            self._lists.insert(number + 1, items[SIZE:])
-            del items[SIZE:]
+            self._divide(len(self._lists) - 1)
+
+    def add(self, item: T) -> None:
+        """Insert an item; as the last one at no cost, and most are the last."""
+        key_of = self._key
+        items, key = self._lists[-1], key_of(item)
+        if not items or key_of(items[-1]) < key:
+            self.append(item)
+            return
+        number, at = self._find(key)
+        items = self._lists[number]
+        items.insert(at, item)
+        del self._places[number + 1 :]
+        self._total += 1
+        if len(items) > 2 * SIZE:
+            self._divide(number)
+
+    def _divide(self, number: int) -> None:
+        """Divide a list into two."""
+        items = self._lists[number]
+        self._lists.insert(number + 1, items[SIZE:])
+        del items[SIZE:]
 
     def remove(self, item: T) -> None:
         """Remove an item that is in here."""

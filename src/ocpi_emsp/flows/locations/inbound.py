@@ -45,6 +45,7 @@ from ocpi_emsp.flows.locations.store import (
     store_connector,
     store_evse,
     store_location,
+    store_new_location,
 )
 from ocpi_emsp.models import Connector, Evse, Location
 from ocpi_emsp.ports import Key, Kind, Record, Transaction, prefetch
@@ -112,6 +113,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         await store_repeated(incoming, tx, _PUT_LOCATION, body)
     elif _may_repeat(incoming, old, stored, pushed):
         name_members(incoming, body, Location)
+    if old is None:
+        return await store_new_location(incoming, tx, pushed)
     return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
 
 

@@ -164,17 +164,35 @@ def is_unchanged(pushed: Pushed, old: Record | None, stored: Sequence[Record]) -
     return all(new is known and known.missing_since is None for new, known in pairs)
 
 
+async def store_new_location(incoming: Incoming, tx: Transaction, pushed: Pushed) -> Stored:
+    """Insert a location and its EVSEs: with nothing of it stored, nothing is compared."""
+    if len({evse.key.id for evse in pushed.evses}) < len(pushed.evses):
+        pushed = await _without_twins(incoming, tx, pushed)
+    evses, key, view = pushed.evses, incoming.location_key, pushed.location
+    latest = max([view.last_updated, *(evse.last_updated for evse in evses)])
+    record = Record(key, pushed.shell, latest, incoming.now, view, correlation_id=incoming.correlation_id)
+    await room_for_location(incoming, tx, 1 + len(evses), (), (record, *evses), ())
+    for place, evse in enumerate(evses):
+        if has_twins(evse.view):
+            name_connectors(incoming, evse.view, f"/evses/{place}")
+        await tx.put(evse)
+    await tx.put(record)
+    if incoming.context.has_receiver(LocationReceived):
+        await incoming.emit(tx, LocationReceived, key, assemble(record, evses), created=True)
+    return Stored.over(None)
+
+
 async def store_location(
     incoming: Incoming,
     tx: Transaction,
-    old: Record | None,
+    old: Record,
     stored: Sequence[Record],
     pushed: Pushed,
     moment: datetime,
     *,
     is_whole: bool = True,
 ) -> Stored:
-    """Insert or replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
+    """Replace a location, changed at ``moment``, and its EVSEs: all that it has where it ``is_whole``."""
     key, correlation_id = incoming.location_key, incoming.correlation_id
     known = {evse.key.id: evse for evse in stored}
     listed = {evse.key.id for evse in pushed.evses}
@@ -182,9 +200,9 @@ async def store_location(
         pushed = await _without_twins(incoming, tx, pushed)
     record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
     others = [] if known.keys() <= listed else [evse for uid, evse in known.items() if uid not in listed]
-    count = (old is None) + len(listed) + len(others) - len(known)
+    count = len(listed) + len(others) - len(known)
     gone = await room_for_location(incoming, tx, count, (old, *stored), (record, *pushed.evses), others)
-    stays = old if old is not None and is_older(old, record) else None
+    stays = old if is_older(old, record) else None
     evses = _Evses(incoming, tx, known, moment, stays is not None, is_whole)
     await evses.store(pushed.evses, pushed.restated)
     if stays is None:
@@ -199,10 +217,10 @@ async def store_location(
         incoming.note("/last_updated", "location.older", message, Location.clause)
     for left_out in gone:
         await tx.delete(left_out)
-    latest = max(evses.latest) if old is None else max(old.last_updated, *evses.latest)
+    latest = max(old.last_updated, *evses.latest)
     if (record.last_updated, record.correlation_id) != (latest, correlation_id):
         record = record.updated(latest, correlation_id)
-    says_the_same = old is not None and old.document == record.document and record.last_updated <= old.last_updated
+    says_the_same = old.document == record.document and record.last_updated <= old.last_updated
     if incoming.pulled and says_the_same and not evses.changed:
         return Stored(Outcome.UNCHANGED, record=old)
     await tx.put(record)
@@ -212,7 +230,7 @@ async def store_location(
         return Stored(Outcome.UNCHANGED, record=record)
     if incoming.context.has_receiver(LocationReceived):
         whole = assemble(record, [each for each in evses.known.values() if each.key not in gone])
-        await incoming.emit(tx, LocationReceived, key, whole, created=old is None)
+        await incoming.emit(tx, LocationReceived, key, whole, created=False)
     return Stored.over(old)
 
 
@@ -311,9 +329,9 @@ class _Evses:
         # It is REMOVED since it was not listed, and not by a word of its partner's.
         return onward(old, evolve(received, document=newest_connectors(received.document, old.document)))
 
-    async def remove_others(self, pushed: Pushed, listed: Set[str], location: Record | None, is_undated: bool) -> None:
+    async def remove_others(self, pushed: Pushed, listed: Set[str], location: Record, is_undated: bool) -> None:
         """Mark the EVSEs that were not received, as far as the location says that they are gone."""
-        if location is None or len(listed) == len(self.known):
+        if len(listed) == len(self.known):
             return
         left_out = [record for uid, record in self.known.items() if uid not in listed]
         moment = max([pushed.location.last_updated, *(said_at(evse.document) for evse in pushed.evses)])

@@ -20,6 +20,7 @@ Rules of this module:
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -350,11 +351,14 @@ async def after_commit(pull: Pull, page: Page) -> None:
     for exceeded in page.exceeded[:1]:
         pull.tally.note(*{exceeded.message}.difference(pull.tally.notes))
         await report_quota(pull.context, pull.party, exceeded, pull.correlation_id)
+    counts = Counter[Outcome]()
     for result in page.results:
         if isinstance(result, RejectedObject):
             pull.tally.reject(result)
         else:
-            pull.tally.add(result.outcome.value)
+            counts[result.outcome] += 1
+    for outcome, count in counts.items():
+        pull.tally.add(outcome.value, count)
     _tell_owners(pull, page.found)
     count_findings(pull.context.telemetry, pull.source.module, page.found)
     pull.tally.note(*page.notes)
