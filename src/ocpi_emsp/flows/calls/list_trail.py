@@ -19,17 +19,14 @@ Rules of this module (transport_and_format.md, pagination; docs/spec-choices.md 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from attrs import define, field, frozen
 
-from ocpi_emsp.codec.wrapping import unwrap
 from ocpi_emsp.errors import AnswerUnusable, OcpiError, UnsafeUrl
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.redirects import resolved, same_origin
-from ocpi_emsp.flows.parties.owner_evidence import text_at
 from ocpi_emsp.wire import Request, Response, next_link
 
 EMPTY_PAGES = 10
@@ -50,12 +47,6 @@ class IncompleteList(AnswerUnusable):
     """A list ended, and X-Total-Count says that there is more."""
 
 
-class _Named(msgspec.Struct):
-    """An object of a list; what is not one is read by itself."""
-
-    id: str
-
-
 @frozen
 class Seen:
     """A page as the partner answered it."""
@@ -64,6 +55,8 @@ class Seen:
     response: Response
     data: bytes
     documents: Sequence[msgspec.Raw]
+    ids: Sequence[str]
+    """Of the documents; empty for one without."""
     total: int | None
     """As it was said last."""
     limit: int | None
@@ -79,14 +72,6 @@ class Seen:
     @property
     def link(self) -> str | None:
         return next_link(self.response.header("link"))
-
-    @cached_property
-    def ids(self) -> list[str]:
-        """The id of each object, all read at once where they can be; empty for one without."""
-        try:
-            return [each.id for each in msgspec.json.decode(self.data, type=list[_Named])]
-        except msgspec.MsgspecError:  # no data, or an object that is none
-            return [text_at(unwrap(document).document, "id") for document in self.documents]
 
     @property
     def is_full(self) -> bool:

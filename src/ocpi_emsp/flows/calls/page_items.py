@@ -1,4 +1,4 @@
-"""The objects of a page, undecoded, and never more than a page may have.
+"""The objects of a page, undecoded, with their ids, and never more than a page may have.
 
 Rules of this module (docs/explanation/security.md):
 - they are counted before a list of them is made: 64 MiB of ``{}`` are 20 million objects, and a gigabyte of them;
@@ -7,6 +7,7 @@ Rules of this module (docs/explanation/security.md):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,10 +16,21 @@ import msgspec
 from attrs import define
 
 from ocpi_emsp.codec.patch import items
+from ocpi_emsp.codec.wrapping import unwrap
+from ocpi_emsp.flows.parties.owner_evidence import text_at
 
 
 class TooManyObjects(Exception):
     """A page has more objects than it may have."""
+
+
+class _Named(msgspec.Struct, gc=False):
+    """An object of a list; what is not one is read by itself."""
+
+    id: str
+
+
+_NAMED = msgspec.json.Decoder(list[_Named])
 
 
 class _Object:
@@ -38,6 +50,14 @@ def page_items(data: bytes, most: int) -> list[msgspec.Raw]:
     if data.count(b",") >= most:
         _require_few(data, most)
     return items(data) if data else []
+
+
+def page_ids(data: bytes, documents: Sequence[msgspec.Raw]) -> list[str]:
+    """The id of each object of a page, all read at once where they can be; empty for one without."""
+    try:
+        return [each.id for each in _NAMED.decode(data)]
+    except msgspec.MsgspecError:  # no data, or an object that is none
+        return [text_at(unwrap(document).document, "id") for document in documents]
 
 
 def _require_few(data: bytes, most: int) -> None:

@@ -2,7 +2,8 @@
 
 Rules of this module (transport_and_format.md, pagination):
 - which page comes next, and where a list ends, is in list_trail.py;
-- one page is fetched ahead at the most, while the caller looks at the one before; it fails once that one was given;
+- one page is fetched ahead at the most, and taken apart, while the caller looks at the one before; it fails once that
+  one was given;
 - no list is endless: the limits on objects and pages end it, and what was listed before is given.
 """
 
@@ -22,7 +23,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.errors import AnswerUnusable, InvalidObject, NotJson, OcpiError, PartnerRefused, UnsafeUrl
 from ocpi_emsp.flows.calls.call import exchange, judge, outgoing_request
 from ocpi_emsp.flows.calls.list_trail import IncompleteList, Seen, Trail, offset_of
-from ocpi_emsp.flows.calls.page_items import TooManyObjects, page_items
+from ocpi_emsp.flows.calls.page_items import TooManyObjects, page_ids, page_items
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.core.settings import HttpLimits
 from ocpi_emsp.flows.parties.party import Party
@@ -94,7 +95,7 @@ async def walk(
         answer: Callable[[], Awaitable[_Answer]] = partial(_answer, context, request, party, module)
         for left in reversed(range(limits.max_pages)):
             try:
-                page = _page(request, await answer(), trail, limits.max_objects_of_page)
+                page = _page(request, await answer(), trail)
             except (PartnerRefused, AnswerUnusable) as error:
                 page = _no_page(request.url, error, trail)
             await begun.aclose()
@@ -119,27 +120,37 @@ def _too_long(limits: HttpLimits, left: int, trail: Trail) -> str:
 
 
 class _Answer(NamedTuple):
-    """An answer of the partner, and when it was here."""
+    """An answer of the partner, taken apart, and when it was here."""
 
     response: Response
     at: datetime
+    data: bytes
+    documents: Sequence[msgspec.Raw]
+    ids: Sequence[str]
 
 
 async def _answer(context: Context, request: Request, party: Party, module: str) -> _Answer:
-    return _Answer(await exchange(context, request, party, module), context.clock.now())
-
-
-def _page(request: Request, answer: _Answer, trail: Trail, most: int) -> ListPage:
-    response = answer.response
+    """The answer to a request. Raises PartnerError, UnsafeUrl."""
+    response, at = await exchange(context, request, party, module), context.clock.now()
     data = bytes(judge(request, response).data)
+    documents = _documents(request, data, context.limits.http.max_objects_of_page)
+    return _Answer(response, at, data, documents, page_ids(data, documents))
+
+
+def _documents(request: Request, data: bytes, most: int) -> Sequence[msgspec.Raw]:
+    """The objects of a page. Raises AnswerUnusable."""
     try:
-        documents = page_items(data, most)
+        return page_items(data, most)
     except TooManyObjects:
         message = f"GET {request.url}: the page has more than {most} objects (HttpLimits.max_objects_of_page)"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
     except (InvalidObject, NotJson):
         message = f"GET {request.url}: data is not a list"
         raise AnswerUnusable(message, method="GET", url=request.url) from None
+
+
+def _page(request: Request, answer: _Answer, trail: Trail) -> ListPage:
+    response, documents = answer.response, answer.documents
     said = response.joined("x-total-count").strip()
     total, limit = read_count(said), read_count(response.joined("x-limit"))
     problem: OcpiError | None = None
@@ -148,7 +159,8 @@ def _page(request: Request, answer: _Answer, trail: Trail, most: int) -> ListPag
     if is_uncounted and not trail.is_uncounted:
         notes.append(f"invalid X-Total-Count {shown(said[:40])}: expected a whole number, for example 7")
         trail.is_uncounted = True
-    seen = Seen(request, response, data, documents, trail.total if total is None else total, limit)
+    latest = trail.total if total is None else total
+    seen = Seen(request, response, answer.data, documents, answer.ids, latest, limit)
     try:
         following = trail.follow(seen, notes)
     except (UnsafeUrl, AnswerUnusable, PartnerRefused) as error:
@@ -161,7 +173,7 @@ def _page(request: Request, answer: _Answer, trail: Trail, most: int) -> ListPag
         total=trail.total,
         size=len(response.body),
         limit=limit,
-        ids=seen.ids,
+        ids=answer.ids,
         is_uncounted=is_uncounted,
         listed=trail.listed,
         date=http_date(response.header("date")),
