@@ -20,7 +20,7 @@ from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, DueQuery, Entry, Key, Ki
 from ocpi_emsp.storage.charges import charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
-from ocpi_emsp.storage.memory_records import Placed, Records, Row
+from ocpi_emsp.storage.memory_records import Placed, PlainKey, Records, Row
 
 _SECONDS_TO_LOCK = 30.0
 """A transaction takes microseconds; one that waits this long is in a deadlock."""
@@ -73,7 +73,7 @@ class _MemoryTransaction:
         self._store = store
         self._records = store._records
         self._read_only = read_only
-        self._records_before: dict[Key, Placed | None] = {}
+        self._records_before: dict[PlainKey, Placed | None] = {}
         self._entries_before: dict[str, Entry | None] = {}
 
     async def __aenter__(self) -> _MemoryTransaction:
@@ -117,11 +117,11 @@ class _MemoryTransaction:
 
     def _written(self, kind: str) -> list[str]:
         """The ids of the records of a kind that were put."""
-        return [key.id for key in self._records_before if key.kind == kind and self._records[kind].row(key) is not None]
+        return [key[3] for key in self._records_before if key[0] == kind and self._records[kind].row(key) is not None]
 
     def _roll_back(self) -> None:
         for key, before in self._records_before.items():
-            records = self._records[key.kind]
+            records = self._records[key[0]]
             row = records.row(key)
             if before is not None:
                 records.put(row, before)
@@ -140,10 +140,12 @@ class _MemoryTransaction:
             raise CannotStore(f"the {key.kind} '{key.id}' has a time without a zone")  # it could not be compared
         records = self._records[key.kind]
         row = records.row(key)
-        self._remember(key, row)
         if row is None:
-            records.append(key, record, next(self._store._sequence), charge_of(record))
+            self._require_writable()
+            row = records.append(key, record, next(self._store._sequence), charge_of(record))
+            self._records_before.setdefault(row.key, None)
         else:
+            self._remember(row)
             records.replace(row, record, row.revision + 1, charge_of(record))
 
     async def delete(self, key: Key) -> None:
@@ -154,17 +156,21 @@ class _MemoryTransaction:
         self._remove(key)
 
     def _remove(self, key: Key) -> None:
+        self._require_writable()
         row = self._records[key.kind].row(key)
-        self._remember(key, row)
         if row is not None:
+            self._remember(row)
             self._records[key.kind].remove(row)
 
-    def _remember(self, key: Key, row: Row | None) -> None:
+    def _remember(self, row: Row) -> None:
         """What is there before a change, for a rollback."""
+        self._require_writable()
+        if row.key not in self._records_before:
+            self._records_before[row.key] = Placed.of(row)
+
+    def _require_writable(self) -> None:
         if self._read_only:
             raise StoreFailed(_CANNOT_WRITE)
-        if key not in self._records_before:
-            self._records_before[key] = None if row is None else Placed.of(row)
 
     async def children(self, key: Key) -> Sequence[Record]:
         return self._records[Kind.EVSE].children(owned(key)[1:4])
@@ -205,8 +211,7 @@ class _MemoryTransaction:
         self._journal(entry_id, None)
 
     def _journal(self, entry_id: str, entry: Entry | None) -> None:
-        if self._read_only:
-            raise StoreFailed(_CANNOT_WRITE)
+        self._require_writable()
         if entry_id not in self._entries_before:
             self._entries_before[entry_id] = self._store._journal.entry(entry_id)
         self._store._journal.place(entry_id, entry)

@@ -27,7 +27,8 @@ from ocpi_emsp.ports import Key, Kind, Owner, Page, Query, Record, Usage
 from ocpi_emsp.storage.charges import Charge, asks_for_charges, is_asked_for
 from ocpi_emsp.storage.ordered import Ordered
 
-_Key: TypeAlias = tuple[str, str, str, str, str]
+PlainKey: TypeAlias = tuple[str, str, str, str, str]
+"""A key as a tuple: the garbage collector looks at it once, and at a Key again and again."""
 _Time: TypeAlias = Literal["last_updated", "received_at"]
 _FROM_THE_BEGINNING: Final[Mapping[str, tuple[_Time, ...]]] = {Kind.TOKEN: ("last_updated",)}
 
@@ -36,7 +37,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
     """A record in its place, in a form that the garbage collector does not look at: what replaces it takes the same
     row, so that only what differs is moved."""
 
-    key: _Key
+    key: PlainKey
     sequence: int
     document: bytes
     last_updated: datetime
@@ -146,8 +147,7 @@ class Records:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._rows: dict[_Key, Row] = {}
-        """By keys that are plain tuples, at which the garbage collector looks once."""
+        self._rows: dict[PlainKey, Row] = {}
         self._all: _Rows | None = None
         """Made when somebody first asks for the records of all owners."""
         self._owners: dict[Owner, _Rows] = {}
@@ -162,7 +162,7 @@ class Records:
         row = self._rows.get(key)
         return None if row is None else row.record(key)
 
-    def row(self, key: Key | _Key) -> Row | None:
+    def row(self, key: Key | PlainKey) -> Row | None:
         """The record in its place, or None."""
         return self._rows.get(key)
 
@@ -177,9 +177,9 @@ class Records:
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
-    def append(self, key: Key, record: Record, sequence: int, charge: Charge | None) -> None:
-        """Have a new record here, behind all that were here before."""
-        self._add(key, record, sequence, 1, charge, is_new=True)
+    def append(self, key: Key, record: Record, sequence: int, charge: Charge | None) -> Row:
+        """Have a new record here, behind all that were here before; its row."""
+        return self._add(key, record, sequence, 1, charge, is_new=True)
 
     def put(self, row: Row | None, placed: Placed) -> None:
         """Have this here in place of what is in the row, which is that of its key.
@@ -195,7 +195,7 @@ class Records:
 
     def _add(
         self, key: Key, record: Record, sequence: int, revision: int, charge: Charge | None, *, is_new: bool
-    ) -> None:
+    ) -> Row:
         kind, country_code, party_id, name, parent = key
         plain = kind, country_code, party_id, name, parent
         row = Row(
@@ -228,6 +228,7 @@ class Records:
             self._children[country_code, party_id, parent] = [row]
         if charge is not None:
             self._charge(row, charge)
+        return row
 
     def remove(self, row: Row) -> None:
         """Have nothing there any more."""
@@ -391,7 +392,7 @@ def _lower(text: str) -> str:
     return text if lower == text else lower
 
 
-def _location(evse: _Key) -> tuple[str, str, str]:
+def _location(evse: PlainKey) -> tuple[str, str, str]:
     _, country_code, party_id, _, parent = evse
     return country_code, party_id, parent
 
