@@ -12,7 +12,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType
@@ -28,18 +28,17 @@ _ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
 
 class Copy:
-    """Copies new rows of one table: values by name."""
+    """Copies new rows of one table, each with the values of ``names``."""
 
     def __init__(self, table: Table, dialect: Dialect, names: Iterable[str]) -> None:
-        self._names = tuple(names)
         quote = dialect.identifier_preparer
-        columns = ", ".join(quote.quote(name) for name in (*self._names, "revision"))
+        columns = ", ".join(quote.quote(name) for name in (*names, "revision"))
         self._text = f"COPY {quote.format_table(table)} ({columns}) FROM STDIN"
 
-    def execute_many(self, connection: Connection, values: Iterable[Mapping[str, Any]]) -> None:
+    def execute_many(self, connection: Connection, values: Iterable[Sequence[Any]]) -> None:
         """Copy the rows, each with the revision of a first put."""
         driver = connection.connection.driver_connection
-        rows = "".join([self._line(each) for each in values])
+        rows = "".join(map(_line, values))
         try:
             if connection.dialect.is_async:
                 await_only(_copied_async(driver, self._text, rows))
@@ -48,10 +47,6 @@ class Copy:
         except Exception as error:
             forget_if_lost(connection, error)
             raise
-
-    def _line(self, values: Mapping[str, Any]) -> str:
-        cells = [values.get(name) for name in self._names]
-        return "\t".join([_CELLS.get(type(cell), _escaped)(cell) for cell in cells]) + "\t1\n"
 
 
 def copy_into(table: Table, dialect: Dialect, names: Iterable[str]) -> Copy | None:
@@ -76,6 +71,10 @@ def _copied(driver: Any, text: str, rows: str) -> None:
 async def _copied_async(driver: Any, text: str, rows: str) -> None:
     async with driver.cursor() as cursor, cursor.copy(text) as copy:
         await copy.write(rows)
+
+
+def _line(values: Sequence[Any]) -> str:
+    return "\t".join([_CELLS.get(type(cell), _escaped)(cell) for cell in values]) + "\t1\n"
 
 
 def _escaped(value: Any) -> str:

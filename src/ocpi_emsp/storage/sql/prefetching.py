@@ -11,7 +11,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -19,6 +19,7 @@ from attrs import field, frozen
 from ocpi_emsp.ports import Key, Kind, Owner, Record
 from ocpi_emsp.storage.sql.locked import Locked
 from ocpi_emsp.storage.sql.piped import Asked
+from ocpi_emsp.storage.sql.rows import records
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.values import identity
 
@@ -34,7 +35,6 @@ class Prefetch:
 
     shared: Shared
     locked: Locked
-    record: Callable[[Key, Any], Record]
     locks: bool
     advisory: bool
     _asked: list[Asked] = field(factory=list)
@@ -55,31 +55,30 @@ class Prefetch:
         self._asked.extend(asked)
         self._takes.append((len(asked), take))
 
-    def group(self, group: Key, ids: Sequence[str]) -> None:
-        """The records of a kind, owner and parent, by their ids in order."""
-        statements = self.shared.objects[group.kind]
-        values = identity(statements, group)
+    def group(self, keys: Mapping[str, Key]) -> None:
+        """The records of these keys, of one kind, owner and parent; by their ids, in order."""
+        ids, a_key = list(keys), next(iter(keys.values()))
+        statements = self.shared.objects[a_key.kind]
+        values = identity(statements, a_key)
         there = set[str]()
         if self.advisory:
-            numbers = [self.shared.number(group._replace(id=each)) for each in ids]
-            if group.kind in LOCKED_FIRST:
+            numbers = [self.shared.number(key) for key in keys.values()]
+            if a_key.kind in LOCKED_FIRST:
                 lock = Asked.of(self.shared.lock_all, {"numbers": sorted(numbers)})
                 self._add([lock], lambda _: None)
             else:
                 assert statements.lock_absent is not None
-                lock = Asked.of(statements.lock_absent, {**values, "values": list(ids), "numbers": numbers})
+                lock = Asked.of(statements.lock_absent, {**values, "values": ids, "numbers": numbers})
                 self._add([lock], lambda rows: there.update({*ids}.difference(row.id for row in rows)))
         several = statements.several_locked if self.locks else statements.several
 
         def take(rows: Rows) -> None:
-            records = self.locked.records
-            records.update((group._replace(id=each), None) for each in ids)
-            for row in rows:
-                key = group._replace(id=row.id)
-                records[key] = self.record(key, row)
-                there.discard(row.id)
-            for deleted in there:  # just now, so it is not locked: whoever asks for it locks it
-                del records[group._replace(id=deleted)]
+            found = [keys[row.id] for row in rows]
+            locked = self.locked.records
+            locked.update(dict.fromkeys(keys.values()))
+            locked.update(zip(found, records(self.shared, statements, found, rows), strict=True))
+            for deleted in there.difference(key.id for key in found):  # just now, so it is not locked: whoever asks
+                del locked[keys[deleted]]  # for it locks it
 
         self._add(several.asked(values, ids), take)
 
@@ -91,8 +90,10 @@ class Prefetch:
 
         def take(rows: Rows) -> None:
             found: dict[str, list[Record]] = {each: [] for each in ids}
-            for row in rows:
-                found[row.location_id].append(self.record(Key(Kind.EVSE, *owner, row.id, row.location_id), row))
+            evse, (country_code, party_id) = Kind.EVSE, owner
+            keys = [Key(evse, country_code, party_id, row.id, row.location_id) for row in rows]
+            for record in records(self.shared, self.shared.objects[evse], keys, rows):
+                found[record.key.parent].append(record)
             for location_id, evses in found.items():
                 self.locked.add_family((*owner, location_id), evses)
 

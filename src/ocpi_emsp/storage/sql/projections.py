@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -23,7 +23,7 @@ from ocpi_emsp.ports import Kind, Record
 from ocpi_emsp.scalars import DateTime
 from ocpi_emsp.support import SupportMatrix
 
-Columns = dict[str, Any]
+Cells: TypeAlias = tuple[Any, ...]
 
 _LARGEST = 60
 """The exponent of the largest amount: with an exponent of thousands, PostgreSQL would refuse the record."""
@@ -69,12 +69,18 @@ class _Party(msgspec.Struct):
     issued: tuple[dict[str, Any], ...] = ()
 
 
-def projection(record: Record) -> Columns:
-    """The columns of a record, by name; none for a kind without any, or without a view: they are empty then."""
+def projected(kind: str) -> tuple[str, ...]:
+    """The names of the columns of a kind."""
+    found = _PROJECTIONS.get(kind)
+    return () if found is None else found[2]
+
+
+def projection(record: Record) -> Cells:
+    """The values of these columns; None for each where a record has no view."""
     found = _PROJECTIONS.get(record.key.kind)
     if found is None:
-        return {}
-    model, project = found
+        return ()
+    model, project, names = found
     view = record.view
     if not isinstance(view, model):
         try:
@@ -85,17 +91,13 @@ def projection(record: Record) -> Columns:
                 else decode(model, record.document, updated=record.last_updated)
             )
         except (OcpiError, msgspec.MsgspecError):
-            return {}
+            return (None,) * len(names)
     return project(view)
 
 
-def _location(location: Location) -> Columns:
-    return {
-        "country": location.country,
-        "city": location.city,
-        "latitude": _degrees(location.coordinates.latitude),
-        "longitude": _degrees(location.coordinates.longitude),
-    }
+def _location(location: Location) -> Cells:
+    place = location.coordinates
+    return location.country, location.city, _degrees(place.latitude), _degrees(place.longitude)
 
 
 def _degrees(text: str) -> float | None:
@@ -106,56 +108,36 @@ def _degrees(text: str) -> float | None:
     return degrees if math.isfinite(degrees) else None
 
 
-def _evse(evse: Evse) -> Columns:
-    return {"status": evse.status.value, "evse_id": evse.evse_id}
+def _evse(evse: Evse) -> Cells:
+    return evse.status.value, evse.evse_id
 
 
-def _session(session: Session) -> Columns:
-    return {
-        "status": session.status.value,
-        "auth_id": session.auth_id,
-        "start_datetime": session.start_datetime,
-    }
+def _session(session: Session) -> Cells:
+    return session.status.value, session.auth_id, session.start_datetime
 
 
-def _tariff(tariff: Tariff) -> Columns:
-    return {"currency": tariff.currency}
+def _tariff(tariff: Tariff) -> Cells:
+    return (tariff.currency,)
 
 
-def _cdr(cdr: Cdr) -> Columns:
-    return {
-        "auth_id": cdr.auth_id,
-        "start_date_time": cdr.start_date_time,
-        "stop_date_time": cdr.stop_date_time,
-        "currency": cdr.currency,
-        "total_cost": cdr.total_cost,
-        "location_id": cdr.location.id,
-    }
+def _cdr(cdr: Cdr) -> Cells:
+    return (cdr.auth_id, cdr.start_date_time, cdr.stop_date_time, cdr.currency, cdr.total_cost, cdr.location.id)
 
 
-def _token(token: Token) -> Columns:
-    return {
-        "uid": token.uid,
-        "auth_id": token.auth_id,
-        "valid": token.valid,
-        "whitelist": token.whitelist.value,
-    }
+def _token(token: Token) -> Cells:
+    return token.uid, token.auth_id, token.valid, token.whitelist.value
 
 
-def _party(party: _Party) -> Columns:
+def _party(party: _Party) -> Cells:
     profile = party.profile
-    return {
-        "state": party.state,
-        "versions_url": party.versions_url,
-        "endpoints": [{"identifier": each["identifier"], "url": each["url"]} for each in party.endpoints],
-        "policy": {"refuses": profile.refuses, "actions": {each["rule"]: each["action"] for each in profile.actions}},
-        "matrix": json.loads(SupportMatrix.from_csv(profile.matrix).to_json()) if profile.matrix else None,
-        "token_hashes": [each["sha256"] for each in party.issued],
-    }
+    endpoints = [{"identifier": each["identifier"], "url": each["url"]} for each in party.endpoints]
+    policy = {"refuses": profile.refuses, "actions": {each["rule"]: each["action"] for each in profile.actions}}
+    matrix = json.loads(SupportMatrix.from_csv(profile.matrix).to_json()) if profile.matrix else None
+    return party.state, party.versions_url, endpoints, policy, matrix, [each["sha256"] for each in party.issued]
 
 
-def _audit(audit: _Audit) -> Columns:
-    return {name: _amount(value) for name, value in msgspec.structs.asdict(audit).items()}
+def _audit(audit: _Audit) -> Cells:
+    return tuple(_amount(value) for value in msgspec.structs.astuple(audit))
 
 
 def _amount(value: Any) -> Any:
@@ -164,14 +146,19 @@ def _amount(value: Any) -> Any:
     return None if is_large and value else value
 
 
-_PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Columns]]] = {
-    Kind.LOCATION: (Location, _location),
-    Kind.EVSE: (Evse, _evse),
-    Kind.SESSION: (Session, _session),
-    Kind.TARIFF: (Tariff, _tariff),
-    Kind.CDR: (Cdr, _cdr),
-    Kind.TOKEN: (Token, _token),
-    Kind.COMMAND: (_Command, msgspec.structs.asdict),
-    Kind.PARTY: (_Party, _party),
-    Kind.AUDIT: (_Audit, _audit),
+_PROJECTIONS: Mapping[str, tuple[type[Any], Callable[[Any], Cells], tuple[str, ...]]] = {
+    Kind.LOCATION: (Location, _location, ("country", "city", "latitude", "longitude")),
+    Kind.EVSE: (Evse, _evse, ("status", "evse_id")),
+    Kind.SESSION: (Session, _session, ("status", "auth_id", "start_datetime")),
+    Kind.TARIFF: (Tariff, _tariff, ("currency",)),
+    Kind.CDR: (
+        Cdr,
+        _cdr,
+        ("auth_id", "start_date_time", "stop_date_time", "currency", "total_cost", "location_id"),
+    ),
+    Kind.TOKEN: (Token, _token, ("uid", "auth_id", "valid", "whitelist")),
+    Kind.COMMAND: (_Command, msgspec.structs.astuple, _Command.__struct_fields__),
+    Kind.PARTY: (_Party, _party, ("state", "versions_url", "endpoints", "policy", "matrix", "token_hashes")),
+    Kind.AUDIT: (_Audit, _audit, _Audit.__struct_fields__),
 }
+"""The view of each kind, what takes the values from it, and the names of their columns."""

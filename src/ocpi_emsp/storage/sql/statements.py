@@ -12,7 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -36,10 +36,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ocpi_emsp.ports import Kind, Query
+from ocpi_emsp.ports import Kind, Query, Record
 from ocpi_emsp.storage.sql.bulk import Copy, copy_into
 from ocpi_emsp.storage.sql.locking import lock_absent
 from ocpi_emsp.storage.sql.prepared import Prepared
+from ocpi_emsp.storage.sql.projections import projected
+from ocpi_emsp.storage.sql.rowed import Rowed
 from ocpi_emsp.storage.sql.several import Several
 from ocpi_emsp.storage.sql.tables import PARENTS, Tables, key_columns
 
@@ -60,11 +62,13 @@ class ObjectStatements:
     """By the owner, the parent, and many ids."""
     lock_absent: Prepared | None
     """PostgreSQL: locks the numbers of those among ``values`` that are not there, in their order; gives their ids."""
-    put: Prepared
+    put: Rowed
     copy: Copy | None
-    """For many that are new."""
-    rewrite: Prepared
-    touch: Prepared
+    """For many that are new, in rows as ``put`` has them."""
+    rewrite: Rowed
+    touch: Rowed
+    beside: Callable[[Record], tuple[Any, ...]]
+    """The values of a record that a put writes also where the document stays as it is."""
     delete: Prepared
     children: Prepared
     children_locked: Prepared
@@ -74,6 +78,8 @@ class ObjectStatements:
     usage_of_owner: Prepared
     parent: str | None
     """The column of ``Key.parent``."""
+    key_end: int
+    """Where the parts of a key end that its columns hold."""
     validity: tuple[str, ...]
     """Of tariffs and their versions: the columns, and attributes of a record, that say when it holds."""
     _pages: dict[tuple[object, ...], tuple[Prepared, Prepared]] = field(factory=dict)
@@ -137,6 +143,9 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
     children = select(*record_columns(table), table.c.id).where(*below).order_by(table.c.id)
     validity = validity_columns(table)
     has_places = "place" in table.c
+    changing = _changing(table, identity)
+    key_names, beside = identity_names(kind), (*BESIDE_THE_DOCUMENT, *validity)
+    put_names = (*key_names, *beside, *written_columns(kind))
 
     def prepared(statement: Executable) -> Prepared:
         return Prepared(statement, dialect)
@@ -150,10 +159,11 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         several=Several(children, table.c.id, dialect),
         several_locked=Several(children, table.c.id, dialect, locked=True),
         lock_absent=prepared(lock_absent(table, below)) if dialect.name == "postgresql" else None,
-        put=prepared(_put(table, dialect, identity, _changing(table, identity))),
-        copy=copy_into(table, dialect, (*identity, *_changing(table, identity))),
-        rewrite=prepared(rewrite_of(table, _changing(table, identity))),
-        touch=prepared(rewrite_of(table, (*BESIDE_THE_DOCUMENT, *validity))),
+        put=Rowed(_put(table, dialect, identity, changing), dialect, put_names),
+        copy=copy_into(table, dialect, put_names),
+        rewrite=Rowed(rewrite_of(table, changing), dialect, ("k_sequence", *beside, *written_columns(kind))),
+        touch=Rowed(rewrite_of(table, beside), dialect, ("k_sequence", *beside)),
+        beside=operator.attrgetter(*beside),
         delete=prepared(delete(table).where(*found)),
         children=prepared(children),
         children_locked=prepared(children.with_for_update()),
@@ -162,8 +172,20 @@ def _of(kind: str, table: Table, dialect: Dialect) -> ObjectStatements:
         usage=prepared(_usage(table, dialect, "received")),
         usage_of_owner=prepared(_of_owner(_usage(table, dialect, "received"), table)),
         parent=PARENTS.get(kind),
+        key_end=1 + len(key_names),
         validity=validity,
     )
+
+
+def identity_names(kind: str) -> tuple[str, ...]:
+    """The columns that identify a record, in the order that a key has."""
+    return ("country_code", "party_id", "id", *([PARENTS[kind]] if kind in PARENTS else []))
+
+
+def written_columns(kind: str) -> tuple[str, ...]:
+    """The columns that follow from the document, in the order of their values (rows.py)."""
+    more = {Kind.PARTY: ("sealed",), Kind.TOKEN: ("uid_in_lower_case",)}
+    return ("received", "content_hash", *projected(kind), *more.get(kind, ()))
 
 
 def _changing(table: Table, identity: Sequence[str]) -> list[str]:

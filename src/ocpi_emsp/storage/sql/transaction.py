@@ -45,11 +45,10 @@ from ocpi_emsp.storage.sql.locked import Locked, location_of
 from ocpi_emsp.storage.sql.piped import Asked, ask, ask_one_by_one, may_pipe
 from ocpi_emsp.storage.sql.prefetching import LOCKED_FIRST, Prefetch
 from ocpi_emsp.storage.sql.prepared import Prepared, say
-from ocpi_emsp.storage.sql.projections import projection
+from ocpi_emsp.storage.sql.rows import records, written
 from ocpi_emsp.storage.sql.shared import Shared
-from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT, JournalStatements, ObjectStatements
-from ocpi_emsp.storage.sql.tables import HASHED
-from ocpi_emsp.storage.sql.values import beside, entry_of, entry_values, identity, key_of, key_text, page_values
+from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
+from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_of, key_text, page_values
 
 T = TypeVar("T")
 
@@ -142,16 +141,17 @@ class SqlTransaction:
         unread = [key for key in wanted if key not in self._pending and key not in self._locked.records]
         unread = [] if self._get_at_once(unread) else unread
         self._pipes = self._pipes or (bool(unread) and not self._read_only and may_pipe(self._connection))
-        groups: dict[Key, list[str]] = {}
+        groups: dict[tuple[str, ...], list[Key]] = {}
         for key in unread:
             self._statements(key)
-            groups.setdefault(key._replace(id=""), []).append(key.id)
-        reads = Prefetch(self._shared, self._locked, self._record, locks=not self._read_only, advisory=self._advisory)
-        for group, ids in groups.items():
-            if len(ids) > 1 or self._pipes or (self._advisory and group.kind in LOCKED_FIRST):
-                reads.group(group, sorted(ids))
+            groups.setdefault((*key[:3], key.parent), []).append(key)
+        reads = Prefetch(self._shared, self._locked, locks=not self._read_only, advisory=self._advisory)
+        for keys_of_group in groups.values():
+            first = keys_of_group[0]
+            if len(keys_of_group) > 1 or self._pipes or (self._advisory and first.kind in LOCKED_FIRST):
+                reads.group({key.id: key for key in sorted(keys_of_group)})
             else:
-                self.get(group._replace(id=ids[0]))
+                self.get(first)
         if not self._pipes:  # then it is known which locations are there
             reads.send(self._ask)
         for owner, ids in self._locked.unread_families(wanted if children else ()).items():
@@ -177,7 +177,7 @@ class SqlTransaction:
             return False
         half = len(row) // 2
         for key, cells in ((location, row[:half]), (evse, row[half:])):
-            self._locked.records[key] = self._record(key, self._statements(key).get.named(cells))
+            self._locked.records[key] = self._record(key, cells)
         return True
 
     def put(self, record: Record) -> None:
@@ -214,18 +214,18 @@ class SqlTransaction:
         values = {"k_country_code": key.country_code, "k_party_id": key.party_id, "k_location_id": key.id}
         children = statements.children if self._read_only else statements.children_locked
         rows = self._do(children.rows, values)
-        found = [self._record(Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id), row) for row in rows]
-        return self._locked.add_family(key[1:4], found)
+        keys = [Key(Kind.EVSE, key.country_code, key.party_id, row.id, key.id) for row in rows]
+        return self._locked.add_family(key[1:4], records(self._shared, statements, keys, rows))
 
     def page(self, query: Query) -> Page:
         """The records that match, oldest first; they are not locked."""
         if any(key.kind == query.kind for key in self._pending):
             self.flush()
         statements = self._shared.objects[query.kind]
-        records, total = statements.page(query)
+        listed, total = statements.page(query)
         values = page_values(query)
-        rows = self._do(records.rows, {**values, "limit": query.limit})
-        found = [self._record(key_of(statements, query.kind, row), row) for row in rows]
+        rows = self._do(listed.rows, {**values, "limit": query.limit})
+        found = records(self._shared, statements, [key_of(statements, query.kind, row) for row in rows], rows)
         if not query.count:
             return Page(found, 0)
         if not statements.by_place(query) and query.offset == 0 and 0 < len(found) < query.limit:
@@ -269,88 +269,56 @@ class SqlTransaction:
         if not PARTY_KINDS.isdisjoint(by_kind):
             self._announce_parties()
 
-    def _sent_evse(self, records: Mapping[str, list[tuple[Key, Record]]]) -> bool:
+    def _sent_evse(self, put: Mapping[str, list[tuple[Key, Record]]]) -> bool:
         """Rewrite an EVSE and, at once, its location, which may stay as it is but for its times; False for others."""
-        if records.keys() != {Kind.LOCATION, Kind.EVSE}:
+        if put.keys() != {Kind.LOCATION, Kind.EVSE}:
             return False
-        (location_key, location), (evse_key, evse) = records[Kind.LOCATION][0], records[Kind.EVSE][0]
+        (location_key, location), (evse_key, evse) = put[Kind.LOCATION][0], put[Kind.EVSE][0]
         seen, old = self._locked.record(location_key), self._locked.record(evse_key)
         if seen is None or old is None or old.document == evse.document:
             return False
-        is_touched, statements = seen.document == location.document, self._shared.evses
-        row = {name: getattr(location, name) for name in BESIDE_THE_DOCUMENT}
-        row |= {"k_sequence": seen.sequence, **({} if is_touched else self._written(location))}
-        values = {f"location_{name}": value for name, value in row.items()}
-        values |= {name: getattr(evse, name) for name in BESIDE_THE_DOCUMENT}
-        values |= {"k_sequence": old.sequence, **self._written(evse)}
+        objects, statements = self._shared.objects, self._shared.evses
+        locations, evses = objects[Kind.LOCATION], objects[Kind.EVSE]
+        is_touched = seen.document == location.document
+        of_location = locations.touch if is_touched else locations.rewrite
+        row = (seen.sequence, *locations.beside(location), *(() if is_touched else written(self._shared, location)))
+        values = {f"location_{name}": value for name, value in zip(of_location.names, row, strict=True)}
+        row = (old.sequence, *evses.beside(evse), *written(self._shared, evse))
+        values |= zip(evses.rewrite.names, row, strict=True)
         self._write(Asked.of(statements.rewrite if is_touched else statements.rewrite_both, values))
         return True
 
-    def _send(self, statements: ObjectStatements, records: Iterable[tuple[Key, Record]]) -> None:
-        puts, rewrites, touches = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
-        are_absent = statements.copy is not None
-        for key, record in records:
-            seen = self._locked.record(key)
-            row = beside(statements, record)
+    def _send(self, statements: ObjectStatements, put: Iterable[tuple[Key, Record]]) -> None:
+        puts, rewrites, touches = list[tuple[Any, ...]](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        are_absent, shared, identified = statements.copy is not None, self._shared, slice(1, statements.key_end)
+        for key, record in put:
+            seen, row = self._locked.record(key), statements.beside(record)
             if seen is None:
                 are_absent = are_absent and self._locked.is_absent(key)
-                puts.append({**row, **identity(statements, key, ""), **self._written(record)})
+                puts.append((*key[identified], *row, *written(shared, record)))
             elif seen.document == record.document:
-                touches.append({**row, "k_sequence": seen.sequence})
+                touches.append((seen.sequence, *row))
             else:
-                rewrites.append({**row, "k_sequence": seen.sequence, **self._written(record)})
+                rewrites.append((seen.sequence, *row, *written(shared, record)))
         if puts:
             self._insert(statements, puts, are_absent=are_absent)
-        self._send_each(statements.rewrite, rewrites)
-        self._send_each(statements.touch, touches)
+        for statement, rows in ((statements.rewrite, rewrites), (statements.touch, touches)):
+            if rows:
+                self._write(statement.asked(rows))
 
-    def _insert(self, statements: ObjectStatements, puts: Sequence[Mapping[str, Any]], *, are_absent: bool) -> None:
+    def _insert(self, statements: ObjectStatements, puts: Sequence[tuple[Any, ...]], *, are_absent: bool) -> None:
         """Send new rows; none of them can be there meanwhile where all ``are_absent``."""
         if statements.place is not None and self._advisory:
-            for owner in sorted({(each["country_code"], each["party_id"]) for each in puts}):
+            for owner in sorted({each[:2] for each in puts}):
                 self._lock(("place", *owner))
         if are_absent and len(puts) >= _MANY and statements.copy is not None and may_copy(self._connection):
             self._send_last()
             self._do(statements.copy.execute_many, puts)
         else:
-            self._send_each(statements.put, puts)
-
-    def _send_each(self, statement: Prepared, values: Sequence[Mapping[str, Any]]) -> None:
-        if values:
-            self._write(Asked.of_each(statement, values))
-
-    def _written(self, record: Record) -> dict[str, Any]:
-        """The columns that follow from the document."""
-        document = record.document
-        columns = projection(record)
-        if record.key.kind == Kind.PARTY:
-            document, columns["sealed"] = self._shared.redact(document)
-        elif record.key.kind == Kind.TOKEN:
-            columns["uid_in_lower_case"] = record.key.id.lower()
-        try:
-            text = document.decode()
-        except UnicodeDecodeError as error:
-            raise refused(str(error)) from error
-        columns["received"] = text
-        columns["content_hash"] = record.content_hash if record.key.kind in HASHED else ""
-        return columns
+            self._write(statements.put.asked(puts))
 
     def _record(self, key: Key, row: Any) -> Record:
-        sealed = row.sealed if key.kind == Kind.PARTY else None
-        document = row.received.encode() if sealed is None else self._shared.secrets.open(sealed)
-        return Record(
-            key,
-            document,
-            row.last_updated,
-            row.received_at,
-            None,
-            row.revision,
-            row.sequence,
-            row.missing_since,
-            row.missed,
-            row.correlation_id,
-            *(getattr(row, name) for name in self._shared.objects[key.kind].validity),
-        )
+        return records(self._shared, self._shared.objects[key.kind], (key,), (row,))[0]
 
     def _close_gap(self, place: Prepared, close_gap: Prepared, key: Key, values: Mapping[str, Any]) -> None:
         if self._advisory:
@@ -377,7 +345,8 @@ class SqlTransaction:
         for (name, _), entry in entries.items():
             tables.setdefault(name, []).append(entry)
         for appended in tables.values():
-            self._send_each(self._journal(appended[0].topic).append, [entry_values(entry) for entry in appended])
+            rows = [entry_values(entry) for entry in appended]
+            self._write(Asked.of_each(self._journal(appended[0].topic).append, rows))
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry with this id, or None."""

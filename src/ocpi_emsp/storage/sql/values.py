@@ -8,23 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ocpi_emsp.ports import Entry, Key, Query, Record
+from ocpi_emsp.ports import Entry, Key, Query
 from ocpi_emsp.storage.memory import owned
 from ocpi_emsp.storage.sql.statements import ObjectStatements
-
-
-def beside(statements: ObjectStatements, record: Record) -> dict[str, Any]:
-    """The columns that a put writes also where the document stays as it is."""
-    columns = {
-        "last_updated": record.last_updated,
-        "received_at": record.received_at,
-        "missing_since": record.missing_since,
-        "missed": record.missed,
-        "correlation_id": record.correlation_id,
-    }
-    for name in statements.validity:
-        columns[name] = getattr(record, name)
-    return columns
 
 
 def identity(statements: ObjectStatements, key: Key, prefix: str = "k_") -> dict[str, Any]:
