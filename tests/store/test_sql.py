@@ -92,6 +92,16 @@ def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str)
     assert b"123456789012345678901234567890.123456789" in invoice.received.encode()
 
 
+def test_a_put_writes_every_column() -> None:
+    """But those that the database makes, and the revision and the place, which the statement works out."""
+    store = SqlStore("sqlite://")
+    made = {"sequence", "document", "revision", "place"}
+    for kind, statements in store._shared.objects.items():
+        names = statements.put.names
+        assert sorted(names) == sorted({column.name for column in store.tables.objects[kind].c} - made)
+        assert set(statements.rewrite.names) == {"k_sequence", *names[statements.key_end - 1 :]}
+
+
 def test_a_token_has_its_columns(store: SqlStore, url: str) -> None:
     emsp = offline_emsp(store=store)
     emsp.tokens.put(

@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -35,7 +36,7 @@ _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 _CHECKPOINT_PAGES = 4000
 """Pages in the write-ahead log that a commit moves into the file: 16 MB. With SQLite's own 1000 a PATCH writes nearly
-twice the bytes, and one in a hundred waits for that."""
+twice the bytes, and one in a hundred waits for that. Mostly they are there already (checkpoints.py)."""
 _CACHE_KIB = 8000
 """What a connection may hold of the file. With SQLite's own 2000 a PATCH among 30,000 EVSEs takes a sixth longer."""
 
@@ -149,6 +150,26 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
             raise
     finally:
         cursor.close()
+
+
+def apart(engine: Engine) -> sqlite3.Connection:
+    """A connection to an engine's SQLite file beside its pool, which waits for nothing and makes no file."""
+    (database,), options = engine.dialect.create_connect_args(engine.url)
+    if not options.get("uri"):
+        database, options = f"{Path(str(database)).absolute().as_uri()}?mode=rw", {**options, "uri": True}
+    settings: dict[str, Any] = {**options, "timeout": 0, "isolation_level": None, "check_same_thread": False}
+    connection: sqlite3.Connection = sqlite3.connect(str(database), **settings)
+    return connection
+
+
+def key_file(url: URL) -> Path:
+    """Where the key file is: beside the SQLite file; in the working directory for a server."""
+    if url.drivername.startswith("sqlite") and not is_in_memory(url):
+        file = str(url.database)
+        if file.startswith("file:"):  # a URI, as in sqlite:///file:/srv/emsp.db?mode=ro&uri=true
+            file = unquote(urlsplit(file).path)
+        return Path(f"{file}.key")
+    return Path("ocpi-emsp.key")
 
 
 def describe(engine: Engine) -> str:

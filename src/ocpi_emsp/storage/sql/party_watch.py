@@ -16,14 +16,13 @@ import weakref
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from sqlalchemy import Engine
 
 from ocpi_emsp.ports import Key, Record
 from ocpi_emsp.storage.sql.announcements import Announcements
-from ocpi_emsp.storage.sql.engine import is_in_memory
+from ocpi_emsp.storage.sql.engine import apart, is_in_memory
 from ocpi_emsp.storage.sql.tables import Tables
 
 Read: TypeAlias = Iterable[tuple[Key, Record | None]]
@@ -143,16 +142,7 @@ class _OfFile:
     def _taken(self, idle: deque[sqlite3.Connection]) -> sqlite3.Connection:
         with suppress(IndexError):
             return idle.pop()
-        return self._connected()
-
-    def _connected(self) -> sqlite3.Connection:
-        """A connection as the engine makes them, which waits for nothing and makes no file."""
-        (database,), options = self._engine.dialect.create_connect_args(self._engine.url)
-        if not options.get("uri"):
-            database, options = f"{Path(str(database)).absolute().as_uri()}?mode=rw", {**options, "uri": True}
-        settings: dict[str, Any] = {**options, "timeout": 0, "isolation_level": None, "check_same_thread": False}
-        connection: sqlite3.Connection = sqlite3.connect(str(database), **settings)
-        return connection
+        return apart(self._engine)
 
 
 def _close_here(of_process: dict[int, deque[sqlite3.Connection]]) -> None:

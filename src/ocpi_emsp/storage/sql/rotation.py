@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from time import monotonic, sleep
 from typing import Any, Final
 
 from attrs import frozen
@@ -19,6 +20,8 @@ from ocpi_emsp.storage.secrets import SecretBox, is_current
 
 BATCH: Final = 100
 """Parties of a transaction."""
+_CHECKPOINT_SECONDS: Final = 5.0
+"""How long it is tried."""
 Begin = Callable[[], AbstractContextManager[Connection]]
 
 
@@ -64,5 +67,10 @@ def wipe(connection: Connection) -> None:
 
 
 def checkpoint(connection: Connection) -> None:
-    """SQLite: bring the write-ahead log into the file and empty it, as far as readers let it."""
-    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    """SQLite: bring the write-ahead log into the file and empty it, as far as readers let it.
+
+    Where another connection does the same at the moment, SQLite waits for no one.
+    """
+    until = monotonic() + _CHECKPOINT_SECONDS
+    while connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).scalar_one() and monotonic() < until:
+        sleep(_CHECKPOINT_SECONDS / 100)

@@ -19,7 +19,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from attrs import frozen
@@ -35,6 +34,7 @@ from ocpi_emsp.storage import migrations
 from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Announcements
 from ocpi_emsp.storage.sql.batch import committing
+from ocpi_emsp.storage.sql.checkpoints import checkpoints
 from ocpi_emsp.storage.sql.engine import (
     begin,
     begin_joined,
@@ -43,6 +43,7 @@ from ocpi_emsp.storage.sql.engine import (
     describe,
     is_in_memory,
     isolated,
+    key_file,
     translated,
     usable_url,
 )
@@ -91,10 +92,11 @@ class SqlStore:
         self._snapshots = snapshots
         shape = Shape(engine.dialect, schema, prefix)
         statements = compiled_once(shape) if isinstance(url_or_engine, str | URL) else compiled(shape)
-        self._shared = Shared(statements, shape, secrets or KeyFileBox(_key_file(engine.url)))
+        self._shared = Shared(statements, shape, secrets or KeyFileBox(key_file(engine.url)))
         self._announcements = self._made_announcements()
         self._parties = party_watch(engine, self._shared.tables, self._announcements)
         self._writing = threading.Lock()
+        self._checkpoints = checkpoints(engine, self._writing, is_ours=isinstance(url_or_engine, str | URL))
         self._batches = WeakKeyDictionary[asyncio.AbstractEventLoop, Batches]()
         self._checked = False
         self._host: ContextVar[Connection | AsyncConnection | None] = ContextVar("host", default=None)
@@ -211,7 +213,7 @@ class SqlStore:
 
     def files(self) -> list[Path]:
         """The files of a SQLite database that is not in memory, and the key file, whether they are there or not."""
-        key = _key_file(self._engine.url)
+        key = key_file(self._engine.url)
         on_sqlite = self._engine.dialect.name == "sqlite" and not self._in_memory
         database = str(key).removesuffix(".key")
         return [*(Path(database + end) for end in ("", "-wal", "-shm", "-journal") if on_sqlite), key]
@@ -219,6 +221,7 @@ class SqlStore:
     def close(self) -> None:
         """Close the connections; the next transaction opens new ones. Listeners are no longer notified."""
         self._parties.close()
+        self._checkpoints.close()
         if self._announcements is not None:
             self._announcements.close()
         if self._blocking is not None:
@@ -247,6 +250,8 @@ class SqlStore:
             self._prepare(connection)
             with self._transaction(connection, read_only=read_only, recording=recording) as tx:
                 yield tx
+            if not read_only:
+                self._checkpoints.committed()
 
     def _batches_here(self) -> Batches:
         """Of the running event loop."""
@@ -266,6 +271,7 @@ class SqlStore:
             self._prepare(connection)
             with committing(self._shared, connection, self._parties.committed) as transaction:
                 yield transaction
+            self._checkpoints.committed()
 
     @contextmanager
     def _write_lock(self, read_only: bool) -> Iterator[None]:
@@ -487,13 +493,3 @@ def _engine(given: str | URL | Engine | AsyncEngine, timeout: float) -> tuple[En
     if isinstance(given, AsyncEngine):
         return None, given
     return given if isinstance(given, Engine) else blocking_engine(usable_url(given), timeout), None
-
-
-def _key_file(url: URL) -> Path:
-    """Beside the SQLite file; in the working directory for a server."""
-    if url.drivername.startswith("sqlite") and not is_in_memory(url):
-        file = str(url.database)
-        if file.startswith("file:"):  # a URI, as in sqlite:///file:/srv/emsp.db?mode=ro&uri=true
-            file = unquote(urlsplit(file).path)
-        return Path(f"{file}.key")
-    return Path("ocpi-emsp.key")
