@@ -45,7 +45,7 @@ class Checkpoints(Protocol):
 
 
 def checkpoints(engine: Engine, writing: threading.Lock, *, is_ours: bool) -> Checkpoints:
-    """Those of an engine's file; none for another database. ``writing`` is held by whoever writes in this process."""
+    """Those of an engine's file; none for another database. ``writing`` is held while this process writes."""
     if not is_ours or engine.dialect.name != "sqlite" or is_in_memory(engine.url):
         return _None()
     return _Beside(engine, writing)
@@ -86,7 +86,7 @@ class _Beside:
 
     def _run(self) -> None:
         try:
-            # It may have been moved, or be locked: whoever commits next says so.
+            # It may have been moved, or be locked: the next commit says so.
             with suppress(sqlite3.Error), closing(apart(self._engine)) as connection:
                 if _moved(connection) >= PAUSED_PAGES and self._writing.acquire(timeout=_PAUSE_SECONDS):
                     try:
