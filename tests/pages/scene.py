@@ -76,8 +76,8 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         def aio_client(*_: Any) -> Any:
             return httpx.AsyncClient(mounts={EVERYONE: httpx.ASGITransport(app=cpo.app)}, trust_env=False)
 
-        monkeypatch.setattr("ocpi_emsp.resources.contexts.default_client", client)
-        monkeypatch.setattr("ocpi_emsp.resources.contexts.default_async_client", aio_client)
+        monkeypatch.setattr("ocpi_emsp.transports.httpx.default_client", client)
+        monkeypatch.setattr("ocpi_emsp.transports.httpx.default_async_client", aio_client)
         init = Emsp.__init__
 
         def remembered(self: Emsp, **settings: Any) -> None:

@@ -33,6 +33,7 @@ FOREIGN_OPTIONS: Final = {
     **dict.fromkeys(("--limit-concurrency", "--workers", "--timeout-keep-alive"), "of uvicorn"),
     **dict.fromkeys(("--h11-max-incomplete-event-size", "--no-proxy-headers", "--no-access-log"), "of uvicorn"),
     **dict.fromkeys(("--ocpi-files", "--ocpi-kind", "--ocpi-policy"), "of the pytest plugin"),
+    "--hypothesis-profile": "of Hypothesis",
     **dict.fromkeys(("--no-deps", "--target", "--wheel-dir"), "of pip"),
     "--deploy": "of manage.py check",
 }
