@@ -8,7 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from attrs import define, field, frozen
@@ -202,9 +202,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def worst(findings: Iterable[Finding]) -> Finding | None:
+def worst(findings: Collection[Finding]) -> Finding | None:
     """The first finding of the highest severity, or None."""
-    return max(findings, key=lambda each: each.severity.rank, default=None)
+    severity = max({each.severity for each in findings}, key=lambda each: each.rank, default=None)
+    return next((each for each in findings if each.severity is severity), None)
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from ocpi_emsp.codec import Diagnosis, decode, decode_strict, diagnose, dump, encode, parse
+from ocpi_emsp.codec.strict import decode_struct
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.findings import Severity, pointer
 from ocpi_emsp.testing.payloads import mutations
@@ -22,6 +23,7 @@ def both_lanes(kind: type[Any], data: bytes) -> tuple[Any, Diagnosis[Any]]:
     """What the two lanes make of the bytes, after the law has been asserted."""
     strict, diagnosis = decode_strict(kind, data), diagnose(kind, parse(data), RECEIVED)
     above_note = [finding for finding in diagnosis.findings if finding.severity is not Severity.NOTE]
+    assert has_members_of(decode_struct(kind, data), strict)
     if strict is not None:
         assert above_note == []
         assert strict == diagnosis.value
@@ -31,6 +33,16 @@ def both_lanes(kind: type[Any], data: bytes) -> tuple[Any, Diagnosis[Any]]:
     errors = [finding for finding in above_note if finding.severity is Severity.ERROR]
     assert (diagnosis.value is None) == bool(errors)
     return strict, diagnosis
+
+
+def has_members_of(struct: Any, value: Any) -> bool:
+    """Whether a struct holds what the model holds in whose place it is."""
+    if isinstance(value, tuple):
+        return len(struct) == len(value) and all(map(has_members_of, struct, value))
+    if attrs.has(type(value)):
+        names = [field.name for field in attrs.fields(type(value))]
+        return all(has_members_of(getattr(struct, name), getattr(value, name)) for name in names)
+    return bool(struct == value)
 
 
 @each_kind

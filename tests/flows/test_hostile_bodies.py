@@ -18,7 +18,7 @@ from ocpi_emsp._bridge import BodyThreads
 from ocpi_emsp.check.examples import base
 from ocpi_emsp.codec import moments, repeated, weight
 from ocpi_emsp.flows.inbound import twins
-from ocpi_emsp.flows.locations import connectors, store
+from ocpi_emsp.flows.locations import connectors, pushed
 from ocpi_emsp.flows.serving import bodies
 from ocpi_emsp.models import Cdr, Connector, Credentials, Evse, Location, Session, Tariff
 from ocpi_emsp.settings import BodyLimits, CredentialLimits
@@ -330,7 +330,7 @@ def test_no_step_is_long(cpo: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the pieces: 4000 EVSEs are read in one step of C, which no other thread can interrupt."""
     listed = evses(4000, status="AVAILABLE", directions=[], images=[])
     body = json.dumps(plain(Location) | {"evses": listed, "operator": None}, separators=(",", ":")).encode()
-    decoded = [counting(monkeypatch, store, "_decode"), counting(monkeypatch, repeated, "_has_each_once")]
+    decoded = [counting(monkeypatch, pushed, "_decode"), counting(monkeypatch, repeated, "_has_each_once")]
     assert in_place(cpo.emsp, request(cpo, "PUT", LOCATION, body))["status_code"] == 1000
     for sizes in decoded:
         assert len(body) - 10_000 < sum(sizes) < 2 * len(body)

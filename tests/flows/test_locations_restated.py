@@ -1,5 +1,6 @@
 """What a PUT does with EVSEs that are compared by their bytes is what it does with those that are taken apart."""
 
+import json
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -8,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from flows.support import Peer, at, peer
 from ocpi_emsp.flows.inbound.request import Incoming
-from ocpi_emsp.flows.locations import store
+from ocpi_emsp.flows.locations import pushed
 from ocpi_emsp.testing.cpo import samples
 
 LOCATION = "locations/*/LOC1"
@@ -49,8 +50,38 @@ def test_both_ways_do_the_same(seed: int) -> None:
     one, other = (peer(), Random(seed)), (peer(), Random(seed))
     for _ in range(10):
         with (
-            patch.object(store, "restated", lambda *_: None),
+            patch.object(pushed, "restated", lambda *_: None),
             patch.object(Incoming, "counts_only", lambda *_: False),
         ):
             expected = said(*other)
         assert said(*one) == expected
+
+
+def evse(uid: str, minute: int, status: str) -> dict[str, Any]:
+    """An EVSE that was updated so many minutes after midnight."""
+    return samples.evse(uid, status=status) | {"last_updated": at(minute)}
+
+
+def whole(minute: int, *evses: dict[str, Any]) -> dict[str, Any]:
+    """A location with these EVSEs."""
+    return {**samples.location(), "evses": list(evses), "last_updated": at(minute)}
+
+
+def test_connectors_of_one_id_are_named_in_an_evse_that_is_older_than_stored() -> None:
+    cpo = peer()
+    one = evse("E1", 5, "AVAILABLE")
+    two = one | {"connectors": one["connectors"] * 2}
+    cpo.put(LOCATION, whole(5, two))
+    answer = cpo.put(LOCATION, whole(6, two | {"status": "BLOCKED", "last_updated": at(4)}))
+    assert "2 connectors have the id" in answer.message
+    assert "(1 more)" in answer.message
+
+
+def test_an_older_evse_that_comes_twice_is_stored_beside_as_it_was_received() -> None:
+    cpo = peer()
+    cpo.put(LOCATION, whole(5, evse("E1", 5, "AVAILABLE")))
+    older, newer = evse("E1", 4, "BLOCKED"), evse("E1", 6, "CHARGING")
+    cpo.put(LOCATION, whole(6, older, newer))
+    assert cpo.data(LOCATION)["evses"] == [newer]
+    (rejection,) = cpo.emsp.rejections.list()
+    assert json.loads(rejection.body or b"") == older

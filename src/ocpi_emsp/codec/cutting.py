@@ -85,6 +85,8 @@ def _cut_plain(document: bytes, name: str, known: Sequence[bytes]) -> Cut | None
 
 _COMMA: Final = ord(",")
 _END: Final = ord("]")
+_TAIL: Final = 32
+"""Bytes that an item ends with: its time, in the order of the specification."""
 
 
 def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[int | bytes], int]:
@@ -97,7 +99,7 @@ def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[in
             place += len(item) + 1
             if document[place - 1] == _END:
                 break
-        elif at + 1 < len(known) and (behind := document.find(b"," + known[at + 1], place)) >= 0:
+        elif at + 1 < len(known) and (behind := _next(document, known[at + 1], place)) >= 0:
             between = items(b"[%b]" % document[place:behind])  # it is JSON: the known one behind it is no part of it
             if not between:
                 break
@@ -107,6 +109,12 @@ def _known(document: bytes, place: int, known: Sequence[bytes]) -> tuple[list[in
             break
         at += 1
     return found, place
+
+
+def _next(document: bytes, item: bytes, place: int) -> int:
+    """Where an item of the list begins behind another one; -1 where there is none."""
+    # Its end alone is found faster, and is not there where its time has changed.
+    return -1 if document.find(item[-_TAIL:], place) < 0 else document.find(b"," + item, place)
 
 
 @lru_cache

@@ -10,14 +10,14 @@ Rules of this module:
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
-from ocpi_emsp.models import Evse, Status
+from ocpi_emsp.models import Status
 
 
-class Restated(NamedTuple):
+class Restated(msgspec.Struct, frozen=True, gc=False):
     """How an EVSE differs from what is stored of it, where that is its status and its time at most."""
 
     said: datetime
@@ -26,29 +26,35 @@ class Restated(NamedTuple):
     """Whether both say the same, leaving aside when."""
 
 
+class Said(Protocol):
+    """What is read of a received one by the strict lane: an Evse, or a struct in its place."""
+
+    @property
+    def status(self) -> Status: ...
+    @property
+    def last_updated(self) -> datetime: ...
+
+
 class _Said(msgspec.Struct, gc=False):
-    status: msgspec.Raw
+    status: Status
     last_updated: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 _SAID: Final = msgspec.json.Decoder(_Said)
 _TIME: Final = msgspec.json.Encoder()
 _WRITTEN: Final = {each: b'"%b"' % each.encode() for each in Status}
-_LISTED: Final = frozenset(_WRITTEN.values())
-"""What is not listed may be a spelling of what is."""
 
 
-def restated(stored: bytes, document: bytes, evse: Evse) -> Restated | None:
-    """How a document, which the strict lane read as ``evse``, differs from the stored one; None where by more."""
+def restated(stored: bytes, document: bytes, received: Said) -> Restated | None:
+    """How a document, which the strict lane read as ``received``, differs from the stored one; None where by more."""
     try:
         said = _SAID.decode(stored)
     except msgspec.ValidationError:
         return None
-    old, new = bytes(said.status), _WRITTEN[evse.status]
-    before, now = _TIME.encode(said.last_updated), _TIME.encode(evse.last_updated)
+    old, new = _WRITTEN[said.status], _WRITTEN[received.status]
+    before, now = _TIME.encode(said.last_updated), _TIME.encode(received.last_updated)
     first, last = stored.find(old), stored.rfind(before)
-    if old not in _LISTED or last < first:
+    if not -1 < first < last:
         return None
-    between, after = stored[first + len(old) : last], stored[last + len(before) :]
-    made = b"%b%b%b%b%b" % (stored[:first], new, between, now, after)
-    return Restated(said.last_updated, old == new) if made == document else None
+    made = stored[:first] + new + stored[first + len(old) : last] + now + stored[last + len(before) :]
+    return Restated(said.last_updated, old is new) if made == document else None

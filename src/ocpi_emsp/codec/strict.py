@@ -22,6 +22,7 @@ from attrs import fields_dict
 from msgspec import inspect
 
 from ocpi_emsp.codec.documents import malformed, require_utf8
+from ocpi_emsp.codec.structs import as_structs
 from ocpi_emsp.models import Cdr, Tariff, TariffElement, TariffRestrictions
 
 T = TypeVar("T")
@@ -35,9 +36,19 @@ def decode_strict(kind: type[T], data: bytes) -> T | None:
 
 def decode_part(kind: type[T], data: bytes) -> T | None:
     """:func:`decode_strict` for bytes that are known to be UTF-8."""
-    decoder, is_sound, is_unrestricted = _COMPILED.get(kind) or _compile(kind)
+    value: T | None = _decoded(_COMPILED.get(kind) or _compile(kind), kind, data)
+    return value
+
+
+def decode_struct(kind: type[Any], data: bytes) -> Any:
+    """What :func:`decode_part` accepts, as structs in the place of models (structs.py): to be looked at, not stored."""
+    return _decoded(_STRUCTS.get(kind) or _compile_struct(kind), kind, data)
+
+
+def _decoded(compiled: _Compiled, kind: type[Any], data: bytes) -> Any:
+    decoder, is_sound, is_unrestricted = compiled
     try:
-        value: T = decoder.decode(data)
+        value = decoder.decode(data)
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -99,6 +110,8 @@ class _Compiled(NamedTuple):
 
 
 _COMPILED: dict[type[Any], _Compiled] = {}
+_STRUCTS: dict[type[Any], _Compiled] = {}
+"""The same for structs: they have the attributes of the model."""
 
 
 def _compile(kind: type[Any]) -> _Compiled:
@@ -106,6 +119,12 @@ def _compile(kind: type[Any]) -> _Compiled:
     schema = inspect.type_info(kind)
     compiled = _Compiled(msgspec.json.Decoder(kind), _look(schema, _sound), _look(schema, _unrestricted))
     return _COMPILED.setdefault(kind, compiled)
+
+
+def _compile_struct(kind: type[Any]) -> _Compiled:
+    """What :func:`decode_struct` needs of a model; compiled once."""
+    compiled = _COMPILED.get(kind) or _compile(kind)
+    return _STRUCTS.setdefault(kind, compiled._replace(decoder=msgspec.json.Decoder(as_structs(kind))))
 
 
 def _sound(node: inspect.Type, place: str) -> str | None:

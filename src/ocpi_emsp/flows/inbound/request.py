@@ -25,7 +25,7 @@ from ocpi_emsp.codec.readings import shown
 from ocpi_emsp.codec.repeated import repetitions
 from ocpi_emsp.errors import InvalidObject, NotJson, OcpiError
 from ocpi_emsp.events import Event
-from ocpi_emsp.findings import Finding, Severity, worst_first
+from ocpi_emsp.findings import Finding, Severity, worst, worst_first
 from ocpi_emsp.flows.core.context import Context
 from ocpi_emsp.flows.events.journal import emit
 from ocpi_emsp.flows.parties.party import Caller, Party, matrix_of, policy_of
@@ -304,14 +304,20 @@ class Incoming:
         """The status_message of a success: it names the worst accepted deviation, if any."""
         if not self.deviations:
             return "Success"
-        found = worst_first(self.deviations)
-        if self.request.method == "PATCH":  # what it holds comes before what was stored already
-            held = self.parts
-            found.sort(key=lambda each: each.pointer.partition("/")[2].partition("/")[0] not in held)
-        first, *more = found
-        others = f" ({len(more)} more)" if more else ""
+        first, more = self._first(self.deviations), len(self.deviations) - 1
+        others = f" ({more} more)" if more else ""
         where = f"{first.pointer}: " if first.pointer else ""
         return f"Success, although {where}{first.message} [{first.rule}]{others}"
+
+    def _first(self, deviations: list[Finding]) -> Finding:
+        """The worst of the deviations; of a PATCH what it holds comes before what was stored already."""
+        if self.request.method == "PATCH":
+            held = self.parts
+            deviations = worst_first(deviations)
+            return min(deviations, key=lambda each: each.pointer.partition("/")[2].partition("/")[0] not in held)
+        first = worst(deviations)
+        assert first is not None
+        return first
 
     def rejection(self, route: Route, refusal: OcpiError, entry_id: str) -> Entry:
         """The journal entry that stores what was refused, raw but for secrets, with its findings."""

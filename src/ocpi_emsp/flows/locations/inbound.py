@@ -33,14 +33,10 @@ from ocpi_emsp.flows.inbound.twins import (
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, require_size, updated_at
 from ocpi_emsp.flows.locations.dated import KEYED, dated_changes, dated_evse
 from ocpi_emsp.flows.locations.moves import location_at
+from ocpi_emsp.flows.locations.pushed import Pushed, evse_record, is_unchanged, read, read_strictly
 from ocpi_emsp.flows.locations.read import assemble, joined
 from ocpi_emsp.flows.locations.room import require_evses
 from ocpi_emsp.flows.locations.store import (
-    Pushed,
-    evse_record,
-    is_unchanged,
-    read,
-    read_strictly,
     still_left_out,
     store_connector,
     store_evse,
@@ -94,7 +90,7 @@ def read_ahead(incoming: Incoming) -> None:
     """Read the location that the body holds before its flow."""
     ahead, body = incoming.ahead, incoming.request.body
     assert ahead is not None
-    if ahead.read(Pushed, body, lambda: read_strictly(incoming, ()) or read(incoming, body, is_whole=True)):
+    if ahead.read(Pushed, body, lambda: read_strictly(incoming, None, ()) or read(incoming, body, is_whole=True)):
         ahead.read(repetitions, body, lambda: repetitions(body))
 
 
@@ -105,8 +101,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     stored = await tx.children(key) if old is not None else ()
     body = incoming.request.body
     pushed = None if incoming.ahead is None else incoming.ahead.find(Pushed, body)
-    pushed = pushed or read_strictly(incoming, stored) or read(incoming, body, is_whole=True)
-    incoming.require_id("id", pushed.location.id, key.id)
+    pushed = pushed or read_strictly(incoming, old, stored) or read(incoming, body, is_whole=True)
+    incoming.require_id("id", pushed.id, key.id)
     if incoming.pulled and is_unchanged(pushed, old, stored):
         return Stored(Outcome.UNCHANGED, record=old)
     if pushed.repeats:
@@ -115,7 +111,7 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
         name_members(incoming, body, Location)
     if old is None:
         return await store_new_location(incoming, tx, pushed)
-    return await store_location(incoming, tx, old, stored, pushed, pushed.location.last_updated)
+    return await store_location(incoming, tx, old, stored, pushed, pushed.last_updated)
 
 
 def _may_repeat(incoming: Incoming, old: Record | None, stored: Sequence[Record], pushed: Pushed) -> bool:
@@ -192,8 +188,8 @@ async def patch_location(incoming: Incoming) -> Response:
             changes = as_location_patch(Location, incoming.parts)
             pushed = _patched(incoming, merged(incoming, whole, _merge_location), changes, stored)
             require_evses(incoming, len(stored), len(pushed.evses))
-            incoming.require_id("id", pushed.location.id, key.id)
-            moment = updated_at(incoming, record, changes, pushed.location.last_updated)
+            incoming.require_id("id", pushed.id, key.id)
+            moment = updated_at(incoming, record, changes, pushed.last_updated)
             return incoming.reply(await store_location(incoming, tx, record, stored, pushed, moment, is_whole=False))
     raise UnknownLocation(f"location {shown(key.id)} is not known")
 

@@ -14,8 +14,9 @@ from ocpi_emsp.codec.moments import said_at
 from ocpi_emsp.flows.inbound.moves import hubs_copy, is_the_same, name_other_owner, stays_at_home, tell_moved
 from ocpi_emsp.flows.inbound.request import Incoming
 from ocpi_emsp.flows.inbound.upsert import onward
+from ocpi_emsp.flows.locations.pushed import read
 from ocpi_emsp.flows.locations.read import assemble, joined
-from ocpi_emsp.flows.locations.store import merged, read
+from ocpi_emsp.flows.locations.store import merged
 from ocpi_emsp.ports import Key, Record, Transaction
 
 

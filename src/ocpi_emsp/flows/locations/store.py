@@ -12,20 +12,17 @@ Rules of this module (docs/spec-choices.md rows 4, 15, 18; the shared ones are i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 
 import msgspec
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
-from ocpi_emsp.codec import merge_patch, wire_time
-from ocpi_emsp.codec.cutting import cut
-from ocpi_emsp.codec.moments import EARLIEST, Around, said_at, timed
-from ocpi_emsp.codec.patch import as_items, has_each_once, join, members
+from ocpi_emsp.codec import decode, merge_patch, wire_time
+from ocpi_emsp.codec.moments import EARLIEST, said_at, timed
+from ocpi_emsp.codec.patch import as_items, join, members
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.codec.restated import Restated, restated
-from ocpi_emsp.codec.strict import decode_part
-from ocpi_emsp.errors import InvalidObject
+from ocpi_emsp.codec.restated import Restated
 from ocpi_emsp.events import EvseReceived, EvseRemoved, LocationReceived
 from ocpi_emsp.flows.inbound.request import Incoming, Outcome, Stored
 from ocpi_emsp.flows.inbound.stored import current
@@ -39,138 +36,26 @@ from ocpi_emsp.flows.locations.connectors import (
     placed,
     undated_connectors,
 )
-from ocpi_emsp.flows.locations.dated import dated_evse
 from ocpi_emsp.flows.locations.older import counts_older, name_older, note_older
+from ocpi_emsp.flows.locations.pushed import Pushed, evse_record
 from ocpi_emsp.flows.locations.read import assemble
 from ocpi_emsp.flows.locations.room import require_room_for_evse, room_for_location
 from ocpi_emsp.models import Connector, Evse, Location, Status
-from ocpi_emsp.ports import Key, Kind, Record, Transaction
+from ocpi_emsp.ports import Key, Record, Transaction
 from ocpi_emsp.routes import incoming as incoming_route
 
-_EVSES = tuple[Evse, ...]
-_AT_ONCE = 200
 _PUT_EVSE = incoming_route("locations.put_evse")
 _NULL = msgspec.Raw(b"null")
 _REMOVED = join({"status": msgspec.Raw(b'"REMOVED"')})
-
-
-@frozen
-class Pushed:
-    """A location as received, split: its document without EVSEs, and a record for each EVSE."""
-
-    location: Location
-    shell: bytes
-    evses: list[Record]
-    repeats: bool = False
-    """Whether a member of the location itself is repeated, so that not all of it is in these parts."""
-    restated: Mapping[int, Restated] = {}
-    """By place: the EVSEs that differ from what is stored in their status and their time at most."""
-
-
-def read(incoming: Incoming, document: bytes, *, is_whole: bool = False) -> Pushed:
-    """Take a location apart; what has no time in one that ``is_whole`` has that of what it is in.
-
-    Raises NotJson, InvalidObject with every finding.
-    """
-    location = incoming.accept(Location, document)
-    parts = members(document)
-    repeats = not has_each_once(document, parts)
-    evses = parts.pop("evses", _NULL)
-    documents = [bytes(each) for each in as_items(evses)] if location.evses else []
-    if is_whole:
-        around = Around.of(document)
-        documents = [timed(each, around) for each in documents]
-        documents = [dated_evse(*each) for each in zip(location.evses, documents, strict=True)]
-    pairs = zip(location.evses, documents, strict=True)
-    key = incoming.location_key
-    records = [evse_record(incoming, key, evse, evse_document) for evse, evse_document in pairs]
-    return Pushed(location, join(parts), records, repeats)
-
-
-def read_strictly(incoming: Incoming, stored: Sequence[Record]) -> Pushed | None:
-    """Take apart what the strict lane accepts, or None; an EVSE whose bytes are stored already is not read again."""
-    body = incoming.request.body
-    if incoming.policy.needs_rules:
-        return None
-    try:
-        found = cut(body, "evses", [each.document for each in stored])
-    except InvalidObject:
-        return None
-    shell = join(found.parts)
-    location = decode_part(Location, shell)
-    new = _decoded([each for each in found.items if isinstance(each, bytes)])
-    if location is None or new is None:
-        return None
-    evses, seen = _received(incoming, found.items, new, stored)
-    return Pushed(location, shell, evses, not found.is_plain, seen)
-
-
-def _received(
-    incoming: Incoming, items: Sequence[int | bytes], new: Sequence[Evse], stored: Sequence[Record]
-) -> tuple[list[Record], dict[int, Restated]]:
-    """The records of EVSEs, each as its place among the ``stored`` or in its bytes, those read as ``new``; and by place
-    the ones that differ from what is stored in status and time at most."""
-    evses, seen, unread, location = list[Record](), dict[int, Restated](), iter(new), incoming.location_key
-    known = {each.key.id: each for each in stored} if new else {}
-    now, correlation_id = incoming.now, incoming.correlation_id
-    for place, each in enumerate(items):
-        if not isinstance(each, bytes):
-            evses.append(stored[each])
-            continue
-        evse = next(unread)
-        old = known.get(evse.uid)
-        key = _evse_key(location, evse.uid) if old is None else old.key
-        evses.append(Record(key, each, evse.last_updated, now, evse, correlation_id=correlation_id))
-        differing = None if old is None else restated(old.document, each, evse)
-        if differing is not None:
-            seen[place] = differing
-    return evses, seen
-
-
-def _decoded(documents: Sequence[bytes]) -> list[Evse] | None:
-    """EVSEs by the strict lane, some at a time: a step of thousands would hold the interpreter meanwhile."""
-    found = list[Evse]()
-    for start in range(0, len(documents), _AT_ONCE):
-        some = _decode(b"[" + b",".join(documents[start : start + _AT_ONCE]) + b"]")
-        if some is None:
-            return None
-        found += some
-    return found
-
-
-def _decode(documents: bytes) -> _EVSES | None:
-    return decode_part(_EVSES, documents)
-
-
-def evse_record(
-    incoming: Incoming, location: Key, evse: Evse, document: bytes, moment: datetime | None = None
-) -> Record:
-    """The record of an EVSE as received, changed at ``moment``, or as it says itself."""
-    key, correlation_id = _evse_key(location, evse.uid), incoming.correlation_id
-    return Record(key, document, moment or evse.last_updated, incoming.now, evse, correlation_id=correlation_id)
-
-
-def _evse_key(location: Key, uid: str) -> Key:
-    return Key(Kind.EVSE, location.country_code, location.party_id, uid, location.id)
-
-
-def is_unchanged(pushed: Pushed, old: Record | None, stored: Sequence[Record]) -> bool:
-    """Whether what was received is what is stored, byte for byte."""
-    if old is None or pushed.shell != old.document or pushed.repeats or len(pushed.evses) != len(stored):
-        return False
-    if pushed.location.last_updated > old.last_updated:
-        return False
-    pairs = zip(pushed.evses, stored, strict=True)
-    return all(new is known and known.missing_since is None for new, known in pairs)
 
 
 async def store_new_location(incoming: Incoming, tx: Transaction, pushed: Pushed) -> Stored:
     """Insert a location and its EVSEs: with nothing of it stored, nothing is compared."""
     if len({evse.key.id for evse in pushed.evses}) < len(pushed.evses):
         pushed = await _without_twins(incoming, tx, pushed)
-    evses, key, view = pushed.evses, incoming.location_key, pushed.location
-    latest = max([view.last_updated, *(evse.last_updated for evse in evses)])
-    record = Record(key, pushed.shell, latest, incoming.now, view, correlation_id=incoming.correlation_id)
+    evses, key = pushed.evses, incoming.location_key
+    latest = max([pushed.last_updated, *(evse.last_updated for evse in evses)])
+    record = Record(key, pushed.shell, latest, incoming.now, pushed.view, correlation_id=incoming.correlation_id)
     await room_for_location(incoming, tx, 1 + len(evses), (), (record, *evses), ())
     for place, evse in enumerate(evses):
         if has_twins(evse.view):
@@ -197,14 +82,14 @@ async def store_location(
     known = {evse.key.id: evse for evse in stored}
     listed = {evse.key.id for evse in pushed.evses}
     if len(listed) < len(pushed.evses):
-        pushed = await _without_twins(incoming, tx, pushed)
-    record = Record(key, pushed.shell, moment, incoming.now, pushed.location, correlation_id=correlation_id)
+        pushed = await _without_twins(incoming, tx, pushed.as_received(incoming))
+    record = Record(key, pushed.shell, moment, incoming.now, pushed.view, correlation_id=correlation_id)
     others = [] if known.keys() <= listed else [evse for uid, evse in known.items() if uid not in listed]
     count = len(listed) + len(others) - len(known)
     gone = await room_for_location(incoming, tx, count, (old, *stored), (record, *pushed.evses), others)
     stays = old if is_older(old, record) else None
     evses = _Evses(incoming, tx, known, moment, stays is not None, is_whole)
-    await evses.store(pushed.evses, pushed.restated)
+    await evses.store(pushed)
     if stays is None:
         await evses.remove_others(pushed, listed, old, is_undated(record))
         record = in_order(old, record)
@@ -248,7 +133,7 @@ async def _without_twins(incoming: Incoming, tx: Transaction, pushed: Pushed) ->
             await store_beside(of_evse, tx, _PUT_EVSE, document, rule=EVSES, message=message, clause=Evse.clause)
             lost.add(place)
     evses = [record for place, record in enumerate(pushed.evses) if place not in lost]
-    return evolve(pushed, evses=evses, restated={})
+    return evolve(pushed, evses=evses)
 
 
 @define
@@ -271,22 +156,21 @@ class _Evses:
     changed: list[str] = field(factory=list)
     """One whose content changed, where that matters; the others are not compared."""
 
-    async def store(self, pushed: Sequence[Record], restated: Mapping[int, Restated]) -> None:
-        """Store those that are new, or as new as what is stored of them; ``restated``: what is known of some places."""
+    async def store(self, pushed: Pushed) -> None:
+        """Store those that are new, or as new as what is stored of them."""
         known, latest, put = self.known, self.latest, self.tx.put
         latest.append(self.moment)
         compares = self.incoming.compares(LocationReceived)
-        for place, received in enumerate(pushed):
+        for place, received in enumerate(pushed.evses):
             uid = received.key.id
-            old, seen = known.get(uid), restated.get(place)
+            old = known.get(uid)
             if old is not None and old.document == received.document:
                 latest.append(received.last_updated)
-                continue
-            if old is not None and seen is not None and self._stays(old, received, seen, place):
-                latest.append(old.last_updated)
+                if place in pushed.older:
+                    self._name_older(uid, pushed.older[place].stored, place)
                 continue
             record = received
-            if old is None or not self._is_next(old, received, seen):
+            if old is None or not self._is_next(old, received, pushed.restated.get(place)):
                 record = self._standing(old, received, place)
             latest.append(record.last_updated)
             if old is not None and (old is record or old.document == record.document):
@@ -297,18 +181,9 @@ class _Evses:
             self.written.append(uid)
             await put(record)
 
-    def _stays(self, old: Record, received: Record, seen: Restated, place: int) -> bool:
-        """Whether a stored EVSE stays as it is, since it is newer than the received one, which is named; by no more
-        than what differs, which is no connector."""
-        if self.is_older or old.missing_since is not None:
-            return False
-        if not EARLIEST < received.last_updated < min(seen.said, old.last_updated):
-            return False
-        if has_twins(received.view):
-            name_connectors(self.incoming, received.view, f"/evses/{place}")
-        if not seen.is_same and not counts_older(self.incoming):
-            note_older(self.incoming, received.key.id, seen.said, f"/evses/{place}")
-        return True
+    def _name_older(self, uid: str, stored: Restated, place: int) -> None:
+        if not stored.is_same and not counts_older(self.incoming):
+            note_older(self.incoming, uid, stored.said, f"/evses/{place}")
 
     def _is_next(self, old: Record, received: Record, seen: Restated | None) -> bool:
         """Whether a received EVSE takes the place of the stored one as it is."""
@@ -317,7 +192,7 @@ class _Evses:
     def _standing(self, old: Record | None, received: Record, place: int) -> Record:
         """What stands of an EVSE that is new, or of which some is older than stored, which is named."""
         pointer = f"/evses/{place}"
-        name_connectors(self.incoming, received.view, pointer)
+        name_connectors(self.incoming, received.view or decode(Evse, received.document), pointer)
         record = received if old is None else self._merged(old, received)
         if not self.is_older:  # else the location is named, or is not stored
             name_older(self.incoming, received, record, pointer)
@@ -334,7 +209,7 @@ class _Evses:
         if len(listed) == len(self.known):
             return
         left_out = [record for uid, record in self.known.items() if uid not in listed]
-        moment = max([pushed.location.last_updated, *(said_at(evse.document) for evse in pushed.evses)])
+        moment = max([pushed.last_updated, *_said(pushed)])
         for record in left_out:
             self.latest.append(record.last_updated)
             is_later = record.received_at > location.received_at and said_at(record.document) > moment
@@ -344,6 +219,13 @@ class _Evses:
                 self.known[uid] = removed
                 self.written.append(uid)
                 self.changed.extend([uid] if self.incoming.compares(LocationReceived) else [])
+
+
+def _said(pushed: Pushed) -> Iterator[datetime]:
+    """When each EVSE of a location was updated last, as received."""
+    for place, evse in enumerate(pushed.evses):
+        older = pushed.older.get(place)
+        yield said_at(evse.document) if older is None else older.last_updated
 
 
 async def remove_evses(incoming: Incoming, tx: Transaction, location: Key) -> int:
