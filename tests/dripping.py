@@ -11,7 +11,7 @@ from attrs import define, field
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 200000\r\n"
 APART = 0.01
 """Seconds between two bytes: short enough for a short test, and never a wait that ends."""
-SECONDS = 10.0
+SECONDS = 30.0
 """What anything here may take before it counts as hanging."""
 
 Part = Literal["head", "body"]

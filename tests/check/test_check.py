@@ -63,7 +63,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=20,
 )
-many = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 each_kind = st.sampled_from(KINDS)
 
 

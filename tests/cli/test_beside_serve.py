@@ -29,16 +29,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The database: a file that is not there yet, or a server."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/emsp.db"
-    found: str = request.getfixturevalue("postgres_url")
+    found: str = request.getfixturevalue("postgres_with_schema")
     return found
 
 
 @pytest.fixture
-def server(start: Start, elsewhere: Command, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def server(start: Start, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The public URL of a server on the database; other commands have the same settings."""
     monkeypatch.setenv("OCPI_EMSP_STORE", url)
-    if url.startswith("postgresql"):
-        assert elsewhere("db", "upgrade").status == 0
     running = start("serve", *WHO, "--port", "0", "--audit", "--json")
     public: str = json.loads(running.stdout.readline())["url"]
     monkeypatch.setenv("OCPI_EMSP_URL", public)

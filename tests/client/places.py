@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, SOCK_DGRAM, socket
+from socket import socket
 from typing import Any
 
 import dnslib
@@ -129,6 +129,14 @@ class Names:
         return answer
 
 
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port at which nothing listens, and that nothing else can take meanwhile."""
+    with socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
+
+
 @define
 class NameServer:
     """What a name server was asked, and how to ask it."""
@@ -155,10 +163,7 @@ def name_server(*answers: Sequence[str]) -> Iterator[NameServer]:
                 reply.add_answer(dnslib.RR(request.q.qname, rdata=dnslib.A(address), ttl=0))
             return reply
 
-    with socket(AF_INET, SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    known = NameServer(port)
-    server = DNSServer(Zone(), address="127.0.0.1", port=port, logger=DNSLogger(logf=lambda _: None))
+    server = DNSServer(Zone(), address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None))
+    known = NameServer(server.server.server_address[1])
     with server.server, _serving(server.server):
         yield known

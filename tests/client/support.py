@@ -198,7 +198,7 @@ class Pair:
     def outcome(self, pending: PendingCommand | AsyncPendingCommand) -> CommandResponseType:
         """What became of a command, awaited in its mode."""
         if isinstance(pending, PendingCommand):
-            return pending.result(timeout=10)
+            return pending.result(timeout=60)
 
         async def run() -> CommandResponseType:
             return await pending.result(10)

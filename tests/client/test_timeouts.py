@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from client.places import closed_port
 from client.support import MODES, Mode
 from ocpi_emsp import Limits
 from ocpi_emsp._bridge import run
@@ -190,9 +191,8 @@ def test_a_connection_that_ends_before_the_answer_may_be_made_again(mode: Mode, 
 
 
 def test_a_refused_connection_may_be_tried_again(mode: Mode) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    assert failure(mode, f"http://127.0.0.1:{port}/x").retryable
+    with closed_port() as port:
+        assert failure(mode, f"http://127.0.0.1:{port}/x").retryable
 
 
 def test_a_server_that_does_not_accept_is_left(mode: Mode) -> None:

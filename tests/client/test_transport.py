@@ -8,6 +8,7 @@ import httpx
 import httpx2
 import pytest
 
+from client.places import closed_port
 from client.support import BASE, MODES, Mode
 from ocpi_emsp import Emsp
 from ocpi_emsp._bridge import run
@@ -189,11 +190,8 @@ def test_no_answer_names_method_url_and_reason(mode: Mode, library: Any, name: s
 
 @pytest.mark.usefixtures("library")
 def test_a_refused_connection_fails_without_the_token(mode: Mode) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    request = Request("GET", f"http://127.0.0.1:{port}/x", headers={"authorization": "Token secret"})
-    with pytest.raises(TransportFailed) as caught:
-        send(mode, request)
+    with closed_port() as port, pytest.raises(TransportFailed) as caught:
+        send(mode, Request("GET", f"http://127.0.0.1:{port}/x", headers={"authorization": "Token secret"}))
     assert str(caught.value).startswith(f"GET http://127.0.0.1:{port}/x: cannot connect: ")
     assert "secret" not in str(caught.value)
 

@@ -16,7 +16,7 @@ from ocpi_emsp.testing.strategies import JSON, KINDS, documents
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
 RECEIVED = datetime(2024, 5, 1, tzinfo=UTC)
-few = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def both_lanes(kind: type[Any], data: bytes) -> tuple[Any, Diagnosis[Any]]:

@@ -21,7 +21,7 @@ from scripted_cpo import ScriptedCpo, clients, reply
 
 ACCEPTED, REJECTED, TIMEOUT = CommandResponseType.ACCEPTED, CommandResponseType.REJECTED, CommandResponseType.TIMEOUT
 UNKNOWN_SESSION = CommandResponseType.UNKNOWN_SESSION
-SECONDS = 10.0
+SECONDS = 30.0
 """What any wait here may take before it counts as hanging."""
 PARTY = ("NL", "TNM")
 E1, E2 = "LOC1-E1", "LOC1-E2"

@@ -103,5 +103,5 @@ class LocationMachine(RuleBasedStateMachine):
         assert self.cpo.data(LOCATION)["last_updated"] == self.newest
 
 
-LocationMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+LocationMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestLocation = LocationMachine.TestCase

@@ -186,6 +186,7 @@ HAVE_ALL = {"STOP_SESSION", "UNLOCK_CONNECTOR"}
 """Objects without optional members."""
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("path", PATHS)
 def test_what_may_be_absent_is_null_for_a_partner_that_requires_it(path: str, any_store: Any) -> None:
     case, get = PATHS[path]

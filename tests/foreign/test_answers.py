@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from client.support import MODES, Mode, facing
+from client.support import Mode, facing
 from foreign.cases import cases
-from foreign.test_connecting import HOST, PATHS, each_path, partner
+from foreign.test_connecting import HOST, PATHS, each_path, each_path_in_a_mode, partner
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.wire.excerpt import LONGEST
 from our_emsp import CPO_TOKEN
@@ -33,8 +33,7 @@ def answer(case: Case, request: httpx.Request) -> httpx.Response:
 
 
 @cases("answers")
-@each_path
-@pytest.mark.parametrize("mode", MODES)
+@each_path_in_a_mode
 def test_the_words_are_in_the_exception_and_in_the_log(
     mode: Mode, path: str, case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:

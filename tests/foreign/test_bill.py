@@ -38,6 +38,7 @@ def _is_settled(way: Way, finding: tuple[str, str, str]) -> bool:
     return rule == "last_updated.missing" and not pointer.startswith(("/location/", "/tariffs/"))
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize(("case", "way"), TRIED)
 def test_it_is_stored_and_the_warning_names_it(
     case: dict[str, Any], way: Way, any_store: MemoryStore | SqlStore

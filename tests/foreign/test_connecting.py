@@ -1,6 +1,7 @@
 """Endpoints as they are announced, and redirects, on every call that we make (issue 11, number 13)."""
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any, TypeAlias
 
 import httpx
@@ -82,6 +83,8 @@ PATHS = {
     "credentials POST": Path(registering, "credentials", "", "POST", SAID),
 }
 each_path = pytest.mark.parametrize("path", PATHS)
+each_path_in_a_mode = pytest.mark.parametrize(("path", "mode"), list(zip(PATHS, cycle(MODES), strict=False)))
+"""The modes in turn, for many answers: both share what reads an answer, and tests/client makes each call in both."""
 each_mode = pytest.mark.parametrize("mode", MODES)
 
 
@@ -117,8 +120,7 @@ def asked(cpo: ScriptedCpo, path: Path) -> list[httpx.Request]:
 
 
 @cases("connecting", "endpoint-*")
-@each_path
-@each_mode
+@each_path_in_a_mode
 def test_an_endpoint_is_called_as_announced(mode: Mode, path: str, case: Case) -> None:
     of = PATHS[path]
     cpo, emsp = partner(of, case["input"]["endpoint"])
@@ -130,8 +132,7 @@ def test_an_endpoint_is_called_as_announced(mode: Mode, path: str, case: Case) -
 
 
 @cases("connecting", "redirect-*")
-@each_path
-@each_mode
+@each_path_in_a_mode
 def test_a_redirect_is_followed_within_its_origin_alone(mode: Mode, path: str, case: Case) -> None:
     of, led = PATHS[path], case["input"]["location"]
 

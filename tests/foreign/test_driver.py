@@ -35,6 +35,7 @@ def driver_desk(store: Any, **settings: Any) -> Peer:
 # --- 19: nowhere, and an EVSE by another name -----------------------------------------------------------------------
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "nowhere-*")
 @pytest.mark.parametrize("refuses", [Severity.ERROR, Severity.WARNING, Severity.NOTE])
 @pytest.mark.parametrize("hook", [True, False])
@@ -49,6 +50,7 @@ def test_whatever_says_no_location_asks_without_one(case: Case, any_store: Any, 
     assert (last(cpo.emsp).outcome, last(cpo.emsp).location_id) == ("ALLOWED", "")
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "somewhere-*")
 @pytest.mark.parametrize("refuses", [Severity.ERROR, Severity.NOTE])
 def test_names_that_say_nothing_are_none(case: Case, store: Any, refuses: Severity) -> None:
@@ -87,6 +89,7 @@ def test_a_hook_may_allow_by_uid_what_was_asked_by_another_name(case: Case) -> N
     assert answer.data["location"]["evse_uids"] == case["outcome"]["answered"][:1]
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "no-evse-*")
 def test_a_name_of_no_evse_or_of_several_is_refused(case: Case, any_store: Any) -> None:
     cpo = driver_desk(any_store)
@@ -139,6 +142,7 @@ def test_a_token_that_was_changed_or_is_not_valid_is_found_in_another_case_too(a
 # --- 21: what is wrapped --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "result-*")
 @pytest.mark.parametrize("path", ["result", "acknowledgement"])
 def test_a_result_is_read_in_whatever_it_is_wrapped(case: Case, any_store: Any, path: str) -> None:
@@ -155,6 +159,7 @@ def test_a_result_is_read_in_whatever_it_is_wrapped(case: Case, any_store: Any, 
         assert cpo.push("POST", callback(pending), case["input"]).both == (200, 1000)
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "no-result-*")
 def test_a_wrapping_without_one_result_in_it_is_refused(case: Case, any_store: Any) -> None:
     cpo = known(CommandServer(), store=any_store)

@@ -45,6 +45,7 @@ def test_a_sync_notes_what_a_push_is_answered(note: str, any_store: Any) -> None
 PARTS = json.loads((Path(__file__).parent / "older-parts.json").read_text("utf-8"))["parts"]
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: str(part["name"]))
 def test_an_older_part_is_named_where_it_says_something_else(part: dict[str, Any], how: How, any_store: Any) -> None:

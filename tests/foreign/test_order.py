@@ -13,6 +13,7 @@ from ocpi_emsp.testing.cpo import samples
 from sync.support import synced
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("how", HOW)
 @scripts("order")
 def test_what_the_partner_said_last_is_stored(script: Mapping[str, Any], how: How, store: Any) -> None:

@@ -40,7 +40,7 @@ def has_a_command(tried: Tried) -> None:
     with tried.emsp.partner("NL-TNM").client() as client:
         pending = client.start_session(token=token(), location_id="LOC1", evse_uid="LOC1-E1", force=True)
         assert pending.acknowledgement is CommandResponseType.ACCEPTED
-        assert pending.result(timeout=10) is CommandResponseType.ACCEPTED
+        assert pending.result(timeout=60) is CommandResponseType.ACCEPTED
 
 
 def has_notes_alone(tried: Tried) -> None:

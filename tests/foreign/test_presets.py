@@ -171,7 +171,7 @@ def called_as_theirs(desk: Desk) -> None:
     report = desk.pair.emsp.partner("NL-TNM").sync()
     assert [each.ended.value for each in report.modules] == ["done"] * 5
     with desk.pair.client() as client:
-        assert client.unlock_connector(location_id="LOC1", evse_uid="LOC1-E1", connector_id="1").result(timeout=10)
+        assert client.unlock_connector(location_id="LOC1", evse_uid="LOC1-E1", connector_id="1").result(timeout=60)
 
 
 def compressed_requests(desk: Desk) -> None:

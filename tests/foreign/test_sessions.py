@@ -13,6 +13,7 @@ from ocpi_emsp.events import Event
 from sync.support import synced
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("how", HOW)
 @scripts("sessions")
 def test_a_session_ends_as_the_partner_said_last(script: Mapping[str, Any], how: How, store: Any) -> None:

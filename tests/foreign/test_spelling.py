@@ -28,6 +28,7 @@ def push(pair: Synced, kind: str, document: Any) -> Any:
     return pair.emsp.handle(Request(method, path, headers=headers, body=encode(document)))
 
 
+@pytest.mark.stores_in_turn
 @scripts("spelling")
 def test_two_spellings_of_one_meaning_are_the_same(script: Mapping[str, Any], how: How, store: Any) -> None:
     kind, events = script["kind"], list[Event]()

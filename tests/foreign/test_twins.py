@@ -34,6 +34,7 @@ def kept(pair: Synced) -> list[Any]:
     return [json.loads(each.body) for each in pair.emsp.rejections.list("NL-TNM")]
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("how", HOW)
 @cases("twins", "evses-*")
 def test_of_evses_of_one_uid_the_newest_is_stored(case: Case, how: How, store: Any) -> None:
@@ -133,6 +134,7 @@ def lists(documents: list[Document]) -> Callable[[httpx.Request], httpx.Response
     return lambda _: page(documents, total=len({each["id"] for each in documents}))
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize("module", LISTS)
 @cases("twins", "page-*")
 def test_of_objects_of_one_id_on_a_page_the_newest_is_stored(case: Case, module: str, any_store: Any) -> None:
@@ -283,6 +285,7 @@ DOUBLED = [
 ]
 
 
+@pytest.mark.stores_in_turn
 @pytest.mark.parametrize(("case", "way"), DOUBLED)
 def test_what_an_object_has_twice_is_stored_and_named(case: Case, way: Way, any_store: Any) -> None:
     def double(document: Document) -> None:

@@ -18,7 +18,7 @@ from ocpi_emsp.wire import Request
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
 few = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-some = settings(few, max_examples=40)
+some = settings(few, max_examples=20)
 any_kind = st.sampled_from(KINDS)
 
 

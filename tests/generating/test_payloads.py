@@ -14,7 +14,7 @@ from ocpi_emsp.testing.strategies import KINDS, locations
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
 each_sort = pytest.mark.parametrize("sort", SORTS)
-few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 STRICT, TOLERANT = Policy.strict(), Policy.tolerant()
 
 

@@ -8,6 +8,7 @@ import inspect
 import io
 import os
 import re
+import secrets
 import shlex
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -29,7 +30,7 @@ from pages import curl
 from pages.blocks import Block, Page
 from pages.scene import Scene
 
-SECONDS: Final = 20.0
+SECONDS: Final = 60.0
 """How long a command may take, and a server until it prints what the page says."""
 SERVERS: Final = {"serve", "simulate-cpo", "worker", "uvicorn", "waitress-serve", "background"}
 """Commands that go on until the page ends."""
@@ -204,7 +205,7 @@ def _shell(command: str, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS * 3,
+        timeout=2 * SECONDS,
         check=False,
     )
     return ended.stdout
@@ -237,6 +238,9 @@ def _wait_for(port: int) -> None:
 
 
 def _free_port() -> str:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])
+    """A port below those that the system gives away: nobody takes it before the server of the page does."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return str(port)

@@ -24,7 +24,7 @@ reset; the server gets the request twice, the client the second answer; the answ
 """
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
-SECONDS = 10.0
+SECONDS = 30.0
 """What anything here may take before it counts as hanging."""
 _BUFFER = 65536
 

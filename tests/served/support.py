@@ -33,7 +33,7 @@ from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import make_emsp
 
 BASE = "/ocpi/emsp"
-SECONDS = 10.0
+SECONDS = 30.0
 """What anything here may take before it counts as hanging."""
 TLS = ssl.create_default_context()
 

@@ -78,8 +78,8 @@ def database(
     """A store in a database, empty."""
     monkeypatch.chdir(tmp_path)  # its key lies where it is made
     is_sqlite = request.param == "sqlite"
-    store = SqlStore(f"sqlite:///{tmp_path}/emsp.db" if is_sqlite else request.getfixturevalue("postgres_url"))
-    store.upgrade()
+    schema = request.getfixturevalue("sqlite_with_schema" if is_sqlite else "postgres_with_schema")
+    store = SqlStore(f"sqlite:///{schema}" if is_sqlite else schema)
     yield store
 
     async def dispose(_scope: object, _receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

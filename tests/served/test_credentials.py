@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from client.places import closed_port
 from ocpi_emsp import Emsp, Limits
 from ocpi_emsp.errors import InvalidObject
 from ocpi_emsp.events import PartyRegistered, PartyUpdated
@@ -219,12 +219,6 @@ def test_the_grace_time_is_what_is_set(connect: Connect) -> None:
 # --- a CPO that cannot be used --------------------------------------------------------------------------------------
 
 
-def closed_port() -> str:
-    """The origin of nobody."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
 def fails(caller: Ocpi, partner_store: MemoryStore, cpo: FakeCpo, method: str, code: int, **changes: Any) -> str:
     """The message of a handshake that fails and leaves what was there before."""
     before = parties(partner_store)
@@ -275,7 +269,9 @@ def test_3001_where_the_cpo_is_not_reached(make_emsp: MakeEmsp, ocpi: Ocpi, fake
     """Not reachable, or a URL that the policy forbids; the time-out of the test would tell a URL that was called."""
     store = MemoryStore()
     with_a = invite(ocpi, make_emsp(store=store), fake_cpo)
-    fails(with_a, store, fake_cpo, "POST", 3001, url=url.format(closed=closed_port(), port=urlsplit(fake_cpo.url).port))
+    with closed_port() as closed:
+        places = {"closed": f"http://127.0.0.1:{closed}", "port": urlsplit(fake_cpo.url).port}
+        fails(with_a, store, fake_cpo, "POST", 3001, url=url.format(**places))
     assert works(register(with_a, fake_cpo))
 
 

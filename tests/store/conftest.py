@@ -9,7 +9,6 @@ import pytest
 
 from ocpi_emsp.storage import SqlStore, migrations
 from store.migrating import Database
-from store.sql import created
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,9 +30,9 @@ def url_with_schema(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[SqlStore]:
-    """A store with its schema."""
-    opened = created(url)
+def store(url_with_schema: str) -> Iterator[SqlStore]:
+    """An empty store with its schema."""
+    opened = SqlStore(url_with_schema)
     yield opened
     opened.close()
 

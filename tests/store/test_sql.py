@@ -31,10 +31,14 @@ from ocpi_emsp.testing.contract import LOCATION, record
 from ocpi_emsp.testing.cpo import samples
 from ocpi_emsp.testing.cpo.wire import encode
 from our_emsp import register, token
-from store.sql import created
 from store.sql_rows import push, read, write
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def url(url_with_schema: str) -> str:
+    return url_with_schema
 
 
 def row(store: SqlStore, url: str, kind: str) -> Any:
@@ -238,7 +242,7 @@ def test_the_key_file_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_another_key_is_a_clear_error(url: str) -> None:
-    store = created(url, secrets=FernetBox(FernetBox.new_key()))
+    store = SqlStore(url, secrets=FernetBox(FernetBox.new_key()))
     put(store, party())
     store.close()
     other = SqlStore(url, secrets=FernetBox(FernetBox.new_key()))

@@ -311,7 +311,7 @@ def test_run_prints_one_line_and_ends_cleanly(stop: signal.Signals) -> None:
             assert payload(answer)["status_code"] == 1000
             assert http.get(f"{ready['control_url']}/state").json()["registered"] is False
         process.send_signal(stop)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, errors) == (0, "", "")
 
 
