@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import runpy
 import shlex
@@ -106,6 +108,54 @@ def test_caddy_bounds_requests_as_the_proxy_of_one_machine_does() -> None:
     assert bounds.findall(ours) == bounds.findall(alone) != []
     assert "header_up X-Forwarded-For {remote_host}" in ours
     assert set(re.findall(r"\{\$(\w+)", ours)) <= COMPOSE["services"]["caddy"]["environment"].keys()
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="there is no caddy")
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER.parent], ids=["deploy", "one machine"])
+def test_caddy_takes_its_file_and_forwards_our_paths_alone(folder: Path) -> None:
+    environ = os.environ | {"HOST": "ocpi.example.com", "SERVERS": "localhost:8001 localhost:8002"}
+    adapted = subprocess.run(
+        ["caddy", "adapt", "--config", str(folder / "Caddyfile")],
+        env=environ,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    document = json.loads(adapted.stdout)
+    handled = {name: json.dumps(route) for route in _routes(document) for name in _paths(route)}
+    assert "reverse_proxy" in handled["/ocpi/*"]
+    assert "reverse_proxy" not in handled[""]
+    assert '"status_code": 404' in handled[""]
+
+
+def _routes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The routes of the host, whose names decide what is forwarded."""
+    (server,) = document["apps"]["http"]["servers"].values()
+    routes: list[dict[str, Any]] = server["routes"][0]["handle"][0]["routes"]
+    return routes
+
+
+def _paths(route: dict[str, Any]) -> list[str]:
+    return [path for match in route.get("match", [{"path": [""]}]) for path in match["path"]]
+
+
+@pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("openssl")), reason="there is no nginx, or no openssl")
+def test_nginx_takes_its_file(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ("-subj", "/CN=ocpi.example.com", "-days", "1", "-nodes", "-newkey", "rsa:2048")
+    making = ("openssl", "req", "-x509", *subject, "-keyout", str(key), "-out", str(certificate))
+    subprocess.run(making, capture_output=True, timeout=60, check=True)
+    ours = (FOLDER.parent / "nginx.conf").read_text("utf-8")
+    ours = re.sub(r"/etc/ssl/private/\S+\.key", str(key), re.sub(r"/etc/ssl/\S+\.crt", str(certificate), ours))
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{ours}\n}}\n", "utf-8")
+    tried = subprocess.run(
+        ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stderr
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
