@@ -20,7 +20,7 @@ from attrs import define
 
 from forked import Argument, Forked, forked
 
-SECONDS = 30.0
+SECONDS = 60.0
 """What anything here may take before it counts as hanging."""
 _LONGEST = 4096
 """Bytes of a message: so many are written at once, or not at all."""

@@ -88,13 +88,16 @@ class Outcome:
         for location_id in locations:
             decode(Location, dump(self.get(f"locations/NL/TNM/{location_id}")))
 
-    def check_checkpoint(self) -> int:
-        """Nothing below the checkpoint is missing, and nothing is beyond; the number of objects."""
+    def pulled(self) -> int:
+        """How many objects the checkpoint says are pulled."""
         window = self.read(lambda tx: get_checkpoint(tx, CHECKPOINT)).window
+        return offset_of(window.next) or 0 if window is not None and window.next is not None else 0
+
+    def check_checkpoint(self) -> None:
+        """Nothing below the checkpoint is missing, and nothing is beyond."""
+        count = self.pulled()
         pulled = {record.key.id for record in self.records(Kind.TARIFF) if record.key.id.startswith("PULLED-")}
-        count = offset_of(window.next) or 0 if window is not None and window.next is not None else 0
         assert pulled == {pulled_id(number) for number in range(count)}
-        return count
 
     def _check_worker(self, worker: Worker) -> None:
         sent = _by_object([*worker.accepted, *worker.unknown])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -73,6 +75,8 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
     """A store in a file, in which the partner is registered."""
     made = SqlStore(f"sqlite:///{tmp_path / 'emsp.db'}")
     register(made)
+    with closing(sqlite3.connect(tmp_path / "emsp.db")) as connection:
+        connection.execute("VACUUM")  # migrations leave pages free, in which there would be room on a full disk
     yield made
     made.close()
 

@@ -27,9 +27,10 @@ def test_what_was_answered_survives_every_kill(url: str, host: str, kills: int, 
         trouble = Kills(server, Random(f"{kills}-{host}"), kills)
         workers = Load(server.port, trouble, seed=kills).push()
         until(lambda: not list(outcome.emsp.events.list(limit=1)), "delivering what waits")
+        until(lambda: outcome.pulled() > 0, "pulling a page")
         server.kill()
         answered = sum(len(worker.accepted) for worker in workers)
         unknown = sum(len(worker.unknown) for worker in workers)
         print(f"{answered} pushes were answered, {unknown} were not")
         outcome.check(workers, server.heard())
-        assert outcome.check_checkpoint() > 0
+        outcome.check_checkpoint()

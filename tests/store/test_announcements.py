@@ -61,15 +61,26 @@ def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == NAME]
 
 
-def listening(url: str, wanted: str = "count(*)") -> int:
-    """How many connections to the database listen, or something done to each."""
+def await_listening(url: str, count: int) -> None:
+    """Wait until so many connections to the database listen: the server notices later that a client has closed one."""
+    engine, moment, found = create_engine(url), threading.Event(), -1
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for _ in range(int(SECONDS / 0.05)):
+            found = connection.execute(text(LISTENING.format("count(*)"))).scalar_one()
+            if found == count:
+                break
+            moment.wait(0.05)
+    engine.dispose()
+    assert found == count, f"{found} connections listen"
+
+
+def cut_who_listens(url: str) -> None:
+    """End the one connection that listens, as an outage of the network would."""
+    await_listening(url, 1)
     engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            found: int = connection.execute(text(LISTENING.format(wanted))).scalar_one()
-            return found
-    finally:
-        engine.dispose()
+    with engine.connect() as connection:
+        assert connection.execute(text(LISTENING.format("pg_terminate_backend(pid)"))).scalar_one()
+    engine.dispose()
 
 
 class Warnings(logging.Handler):
@@ -104,14 +115,14 @@ def test_all_listeners_share_a_thread_and_a_connection(
 ) -> None:
     heard = [Heard(), Heard(), Heard()]
     ends = [contract.begun(store, each, other) for each in heard]
-    assert (len(threads()), listening(postgres_with_schema)) == (1, 1)
+    await_listening(postgres_with_schema, 1)
     (thread,) = threads()
     for end in ends:
         assert thread.is_alive()
         end()
     thread.join(SECONDS)
     assert not thread.is_alive()
-    assert listening(postgres_with_schema) == 0
+    await_listening(postgres_with_schema, 0)
     again = Heard()
     contract.begun(store, again, other)
     assert len(threads()) == 1
@@ -188,7 +199,7 @@ def test_a_connection_that_is_cut_is_opened_again_and_said(
     for each in (heard, too):
         each.clear()
     with warned() as warnings:
-        listening(postgres_with_schema, "pg_terminate_backend(pid)")
+        cut_who_listens(postgres_with_schema)
         for each in (heard, too):
             assert each.hears("")
     assert len(warnings.lines) == 1

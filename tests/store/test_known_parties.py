@@ -28,7 +28,7 @@ from postgres import Postgres
 from scripted_cpo import ScriptedCpo, clients
 from store.round_trips import recorded
 from store.support import until_watched
-from store.test_announcements import listening, put, threads, warned
+from store.test_announcements import cut_who_listens, put, threads, warned
 
 SECONDS = 60.0
 """What anything here may take before it counts as hanging."""
@@ -252,7 +252,7 @@ def test_where_the_connection_is_lost_nothing_is_known(
     monkeypatch.setattr(announcements, "_FIRST_PAUSE", SECONDS)
     monkeypatch.setattr(announcements, "_LONGEST_PAUSE", SECONDS)
     with warned() as warnings:
-        listening(url_with_schema, "pg_terminate_backend(pid)")
+        cut_who_listens(url_with_schema)
         assert warnings.came.wait(SECONDS)
     assert here.store.watch_parties() is None
     there.emsp.partner("NL-TNM").unregister(tell=False)
@@ -264,7 +264,7 @@ def test_what_was_missed_meanwhile_is_read_again(here: Served, there: Served, to
     heard = Heard()
     end = here.store.announce(heard)
     with warned():
-        listening(url_with_schema, "pg_terminate_backend(pid)")
+        cut_who_listens(url_with_schema)
         there.emsp.partner("NL-TNM").unregister(tell=False)
         assert heard.hears("")
     end()

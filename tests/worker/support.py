@@ -32,7 +32,7 @@ from ocpi_emsp.testing.cpo import samples
 from our_emsp import make_emsp
 from scripted_cpo import ScriptedCpo, served
 
-SECONDS = 30.0
+SECONDS = 60.0
 """What anything here may take before it counts as hanging."""
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
 LOCATIONS = 3
