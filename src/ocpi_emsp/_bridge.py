@@ -22,7 +22,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -190,8 +190,12 @@ class LiftedStore:
     def __init__(self, store: BlockingStore, lift: Lift) -> None:
         self._store = store
         self._lift = lift
-        other: BlockingStore | None = getattr(store, "for_recording", None)
-        self.recording = None if other is None else LiftedStore(other, lift).transaction
+        self.recording = self._other("for_recording")
+        self.repeatable = self._other("for_repeatable")
+
+    def _other(self, name: str) -> Callable[[], AbstractAsyncContextManager[LiftedTransaction]] | None:
+        other: BlockingStore | None = getattr(self._store, name, None)
+        return None if other is None else LiftedStore(other, self._lift).transaction
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[LiftedTransaction]:

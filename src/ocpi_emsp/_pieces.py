@@ -186,7 +186,15 @@ class _StoreInThreads:
     @property
     def recording(self) -> Callable[[], PieceTransaction] | None:
         """See :func:`ocpi_emsp.ports.recorder`."""
-        other = getattr(self.store, "for_recording", None)
+        return self._other("for_recording")
+
+    @property
+    def repeatable(self) -> Callable[[], PieceTransaction] | None:
+        """See :func:`ocpi_emsp.ports.repeatable`."""
+        return self._other("for_repeatable")
+
+    def _other(self, name: str) -> Callable[[], PieceTransaction] | None:
+        other = getattr(self.store, name, None)
         return None if other is None else _StoreInThreads(other).transaction
 
 

@@ -104,7 +104,7 @@ class Transaction(Protocol):
 class Store(Protocol):
     """A store of objects. The context manager commits at its end and rolls back if the block raises.
 
-    Raises StoreFailed if the store cannot be reached. It may have more methods: :func:`recorder`.
+    Raises StoreFailed if the store cannot be reached. It may have more methods: :func:`recorder`, :func:`repeatable`.
     """
 
     def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
@@ -170,6 +170,19 @@ def recorder(store: Store) -> OpenTransaction | None:
     """
     found: OpenTransaction | None = getattr(store, "recording", None)
     return found
+
+
+def repeatable(store: Store) -> AbstractAsyncContextManager[Transaction]:
+    """Open a transaction whose work is done again where it is lost; by the method ``repeatable`` of a store, where it
+    has one, else by ``transaction``.
+
+    All of it may be lost after its end where the database loses power, with all that was committed after it, but not
+    once a usual transaction wrote something and was committed. What it appended to the journal, and what it wrote with
+    that, is not lost. A BlockingStore has in its place the attribute ``for_repeatable``: a BlockingStore whose
+    transactions are such.
+    """
+    opened: OpenTransaction = getattr(store, "repeatable", None) or store.transaction
+    return opened()
 
 
 def is_of_one_process(tx: Transaction) -> bool:

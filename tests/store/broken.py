@@ -58,6 +58,8 @@ class AlteredStore:
     def recording(self) -> AbstractAsyncContextManager[Any]:
         return self.transaction()
 
+    repeatable = recording
+
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Any]:
         undone = None

@@ -5,7 +5,7 @@ Rules of this module:
 - the good objects of a page are stored although others are bad; a bad one becomes a rejection, which can be replayed
   as the push that it could have been; the same bad object again is the same rejection;
 - a page and the place after it are one transaction; a page of more objects than CHUNK is several, the place comes with
-  the last;
+  the last; only what the place is not lost with has to be on the disk before the next page (pull.py);
 - an object that names its owner (country_code and party_id, as OCPI 2.2 has them) is accepted from no other party; of
   several parties behind one connection, hub_owners.py finds the one that it belongs to, to which a copy of it that was
   stored as the connection's own moves;
@@ -58,7 +58,7 @@ from ocpi_emsp.flows.parties.quota import CONFLICTS, Growth, settle_growth
 from ocpi_emsp.flows.sessions import inbound as sessions
 from ocpi_emsp.flows.sync.report import RejectedObject, Tally
 from ocpi_emsp.flows.tariffs import inbound as tariffs
-from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction, prefetch
+from ocpi_emsp.ports import Entry, Key, Kind, Owner, Record, Transaction, prefetch, repeatable
 from ocpi_emsp.routes import VERSION, Route, incoming as incoming_route
 from ocpi_emsp.wire import Request
 
@@ -189,11 +189,13 @@ async def store_page(
     *,
     place: Key | None,
     ids: Sequence[str] | None = None,
+    is_repeated: bool = False,
 ) -> None:
     """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
 
     ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
     ``ids``: those of the objects, empty for one without, where they were read already.
+    ``is_repeated``: the next sync stores the page again where it, and the place after it, was lost.
     """
     found = ids or [text_at(unwrap(document).document, "id") for document in documents]
     chunks_of_ids = zip(_chunks(documents), _chunks(found), strict=True)
@@ -202,11 +204,11 @@ async def store_page(
     for number, chunk in enumerate(chunks, start=1):
         last = number == len(chunks)
         try:
-            await _store(pull, chunk, url, save, place, last=last)
+            await _store(pull, chunk, url, save, place, last=last, is_repeated=is_repeated)
         except CannotStore:  # one of them; which one shows when each has a transaction of its own
             for each in chunk:
                 await _store_alone(pull, each, url, save, place)
-            await _store(pull, [], url, save, place, last=last)
+            await _store(pull, [], url, save, place, last=last, is_repeated=is_repeated)
 
 
 def _chunks(listed: Sequence[T]) -> list[Sequence[T]]:
@@ -309,9 +311,18 @@ async def _owned(pull: Pull, zoned: Sequence[Zoned], ids: Sequence[str]) -> list
     return found
 
 
-async def _store(pull: Pull, listed: Sequence[_Listed], url: str, save: Save, place: Key | None, *, last: bool) -> None:
-    page = Page(url, pull.context.clock.now())
-    async with pull.context.store.transaction() as tx:
+async def _store(
+    pull: Pull,
+    listed: Sequence[_Listed],
+    url: str,
+    save: Save,
+    place: Key | None,
+    *,
+    last: bool,
+    is_repeated: bool = False,
+) -> None:
+    page, store = Page(url, pull.context.clock.now()), pull.context.store
+    async with repeatable(store) if is_repeated else store.transaction() as tx:
         await _lock(pull, listed, tx, page, place)
         await save(tx, last)
         for each in listed:

@@ -21,7 +21,7 @@ from attrs import define, evolve
 
 from ocpi_emsp import logs
 from ocpi_emsp.codec.readings import shown
-from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused
+from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused, StoreFailed
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.list_trail import IncompleteList, offset_of
@@ -80,6 +80,8 @@ class _Work:
     """What was requested of the module when the window was opened."""
     on_progress: OnProgress
     stop: Stop
+    stored_next: str | None
+    """The ``next`` of the window that was stored last."""
     problem: str = ""
     done: Window | None = None
     """The window as its last page left it."""
@@ -108,6 +110,8 @@ class _Work:
         checkpoint = await get_checkpoint(tx, self.key)
         if checkpoint.window is None or checkpoint.window.run != self.window.run:
             raise TakenOver("another sync of this module began later and took over")
+        if checkpoint.window.next not in (self.window.next, self.stored_next):
+            raise StoreFailed("the database lost pages that it had committed: sync again, which begins with them")
         checkpoint = evolve(checkpoint, given=self.given or checkpoint.given)
         if window is not None:
             await put_checkpoint(tx, self.key, evolve(checkpoint, window=window), now, run)
@@ -184,6 +188,7 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
         requests=resync_requests,
         on_progress=on_progress,
         stop=stop,
+        stored_next=window.next,
     )
 
 
@@ -339,7 +344,10 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
     async def save(tx: Transaction, last: bool) -> None:
         await work.save(tx, following if last else work.window)
 
-    await store_page(work.pull, page.documents, page.url, save, place=work.place, ids=page.ids)
+    # What is lost with its place, as in a power cut, is pulled again; what ends a phase makes all before it durable.
+    is_repeated = work.is_saved and following is not None and following.phase is work.window.phase
+    await store_page(work.pull, page.documents, page.url, save, place=work.place, ids=page.ids, is_repeated=is_repeated)
+    work.stored_next = following.next if following is not None else None
 
 
 async def _can_go_on(work: _Work, error: PartnerRefused) -> bool:

@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from attrs import frozen
 from sqlalchemy import URL, Connection, Engine, Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ocpi_emsp._batches import Batches
-from ocpi_emsp._bridge import LiftedTransaction, in_thread, to_the_end
-from ocpi_emsp._pieces import READERS, InThread, PieceTransaction, Step
+from ocpi_emsp._bridge import in_thread, to_the_end
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.ports import BlockingStore, Key, Kind, Mode, Record, Store
 from ocpi_emsp.storage import migrations
@@ -48,15 +46,24 @@ from ocpi_emsp.storage.sql.engine import (
     usable_url,
 )
 from ocpi_emsp.storage.sql.hosts import awaited_joinable, joinable
+from ocpi_emsp.storage.sql.modes import AsyncSqlStore, BlockingSqlStore
 from ocpi_emsp.storage.sql.party_watch import party_watch
 from ocpi_emsp.storage.sql.prepared import PSYCOPG
 from ocpi_emsp.storage.sql.recording import RecordingTransaction
+from ocpi_emsp.storage.sql.repeatable import Purpose, RepeatableTransaction, make_durable, unsynced
 from ocpi_emsp.storage.sql.rotation import Rotated, checkpoint, rotate, wipe
 from ocpi_emsp.storage.sql.shared import Shape, Shared, compiled, compiled_once
 from ocpi_emsp.storage.sql.tables import PREFIX, Tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
+
+
+_KINDS: Mapping[Purpose, type[SqlTransaction]] = {
+    "any": SqlTransaction,
+    "recording": RecordingTransaction,
+    "repeatable": RepeatableTransaction,
+}
 
 
 class SqlStore:
@@ -121,7 +128,7 @@ class SqlStore:
 
     def for_mode(self, mode: Mode) -> Store | BlockingStore:
         """Return the driver for hosts of this mode. Raises TypeError if an AsyncEngine has to serve a sync host."""
-        return _BlockingSqlStore(self) if mode == "sync" and self._native is None else _AsyncSqlStore(self)
+        return BlockingSqlStore(self) if mode == "sync" and self._native is None else AsyncSqlStore(self)
 
     @contextmanager
     def joined(self, connection: object) -> Iterator[None]:
@@ -238,7 +245,7 @@ class SqlStore:
     # --- blocking -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _blocking_transaction(self, *, read_only: bool, recording: bool = False) -> Iterator[SqlTransaction]:
+    def _blocking_transaction(self, *, read_only: bool, purpose: Purpose = "any") -> Iterator[SqlTransaction]:
         host = self._host.get()
         if isinstance(host, AsyncConnection):
             raise StoreFailed("a sync host cannot join the transaction of an AsyncConnection: pass a Connection")
@@ -248,7 +255,7 @@ class SqlStore:
             return
         with self._write_lock(read_only), self._connected() as connection:
             self._prepare(connection)
-            with self._transaction(connection, read_only=read_only, recording=recording) as tx:
+            with self._transaction(connection, read_only=read_only, purpose=purpose) as tx:
                 yield tx
             if not read_only:
                 self._checkpoints.committed()
@@ -324,11 +331,27 @@ class SqlStore:
 
     @contextmanager
     def _transaction(
-        self, connection: Connection, *, read_only: bool = False, recording: bool = False, joined: bool = False
+        self, connection: Connection, *, read_only: bool = False, purpose: Purpose = "any", joined: bool = False
     ) -> Iterator[SqlTransaction]:
         """A transaction, or in a ``joined`` connection, which is the host's, a savepoint."""
-        engine, begun = connection.engine, True
-        recording = recording and not joined and engine.dialect.name != "sqlite"
+        is_sqlite = connection.dialect.name == "sqlite"
+        if joined or (is_sqlite and purpose == "recording"):
+            purpose = "any"
+        opened = self._begun(connection, read_only=read_only, purpose=purpose, joined=joined)
+        if not is_sqlite or purpose != "repeatable":
+            with opened as tx:
+                yield tx
+            return
+        with unsynced(connection), opened as tx:
+            yield tx
+        if isinstance(tx, RepeatableTransaction) and tx.appends:
+            make_durable(connection)
+
+    @contextmanager
+    def _begun(
+        self, connection: Connection, *, read_only: bool, purpose: Purpose, joined: bool
+    ) -> Iterator[SqlTransaction]:
+        engine, begun, recording = connection.engine, True, purpose == "recording"
         only_reads, snapshots = read_only or recording, self._snapshots and not recording
         with translated(engine):
             if joined:
@@ -340,8 +363,7 @@ class SqlStore:
                 begun = only_reads or not begins_nothing(connection)
                 if begun:
                     begin(connection, read_only=only_reads, snapshots=snapshots)
-        kind = RecordingTransaction if recording else SqlTransaction
-        tx = kind(self._shared, connection, read_only=only_reads, joined=joined, begun=begun)
+        tx = _KINDS[purpose](self._shared, connection, read_only=only_reads, joined=joined, begun=begun)
         try:
             yield tx
             tx.finish()
@@ -375,117 +397,6 @@ class SqlStore:
 
 def _nothing() -> None:
     """Ends what was never begun."""
-
-
-class _BlockingSqlStore:
-    """For sync hosts, and for async ones in worker threads."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self._store = store
-
-    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
-        return self._store._blocking_transaction(read_only=read_only)
-
-    @property
-    def for_recording(self) -> _RecordingSqlStore:
-        """See :func:`ocpi_emsp.ports.recorder`."""
-        return _RecordingSqlStore(self._store)
-
-
-@frozen
-class _RecordingSqlStore:
-    """What reads first, and then records; it writes nothing else."""
-
-    store: SqlStore
-
-    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
-        return self.store._blocking_transaction(read_only=read_only, recording=True)
-
-
-@frozen
-class _AsyncSqlStore:
-    """For async hosts: in threads, which cost less than the bridge; in that where the connection is an async one."""
-
-    store: SqlStore
-
-    def transaction(self, *, read_only: bool = False) -> PieceTransaction:
-        store = self.store
-        if store._native is not None or isinstance(store._host.get(), AsyncConnection):
-            return PieceTransaction(_InGreenlet(store, read_only))
-        if store._host.get() is None and store._engine.dialect.name == "sqlite":
-            reading = InThread(_BlockingSqlStore(store), read_only, READERS)
-            return PieceTransaction(reading if read_only else _InBatch(store))
-        return PieceTransaction(InThread(_BlockingSqlStore(store), read_only))
-
-    def recording(self) -> PieceTransaction:
-        """See :func:`ocpi_emsp.ports.recorder`."""
-        store = self.store
-        if store._host.get() is not None or store._engine.dialect.name == "sqlite":
-            return self.transaction()
-        if store._native is not None:
-            return PieceTransaction(_InGreenlet(store, read_only=False, recording=True))
-        return PieceTransaction(InThread(_RecordingSqlStore(store), read_only=False))
-
-
-@frozen
-class _InBatch:
-    """What is written to SQLite, which has one writer, by what one event loop writes: one commit for all that waits."""
-
-    store: SqlStore
-
-    async def run(self, step: Step) -> None:
-        await self.store._batches_here().run(step)
-
-    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
-        return InThread(_BlockingSqlStore(self.store), read_only=False).apart()
-
-
-@frozen
-class _InGreenlet:
-    """Transactions on the event loop, in SQLAlchemy's bridge."""
-
-    store: SqlStore
-    read_only: bool
-    recording: bool = False
-
-    async def run(self, step: Step) -> None:
-        async with self.store._async_connection() as (connection, joined):
-            await to_the_end(connection.run_sync(self._begun, step, joined))
-
-    def _begun(self, connection: Connection, step: Step, joined: bool) -> None:
-        if not joined:
-            self.store._prepare(connection)
-        step(self._manager(connection, joined))
-
-    def _manager(self, connection: Connection, joined: bool) -> AbstractContextManager[SqlTransaction]:
-        read_only = self.read_only and not joined
-        return self.store._transaction(connection, read_only=read_only, recording=self.recording, joined=joined)
-
-    @asynccontextmanager
-    async def apart(self) -> AsyncIterator[LiftedTransaction]:
-        async with self.store._async_connection() as (connection, joined):
-            lift = _Greenlet(connection)
-            if not joined:
-                await lift(self.store._prepare, _blocking(connection))
-            async with LiftedTransaction(self._manager(_blocking(connection), joined), lift) as tx:
-                yield tx
-
-
-@frozen
-class _Greenlet:
-    """Calls what blocks on a connection in SQLAlchemy's bridge, to its end: its waits are awaited by the event loop."""
-
-    connection: AsyncConnection
-
-    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
-        return await to_the_end(self.connection.run_sync(lambda _: function(*args)))
-
-
-def _blocking(connection: AsyncConnection) -> Connection:
-    """What runs inside the bridge. Raises StoreFailed for a connection that is not open."""
-    if connection.sync_connection is None:
-        raise StoreFailed("the connection is not open")
-    return connection.sync_connection
 
 
 def _engine(given: str | URL | Engine | AsyncEngine, timeout: float) -> tuple[Engine | None, AsyncEngine | None]:

@@ -100,17 +100,19 @@ class SqlTransaction:
             self._write(Asked.of(self._shared.lock, {"number": lock}))
 
     def finish(self) -> None:
-        """Send what is left, and commit with it where that can be; an entry alone is begun and committed by the
-        database itself."""
+        """Send what is left, and commit with it where that can be; an entry alone the database commits by itself."""
         is_alone = not self._begun and len(self._entries) == 1 and not self._pending
         self._begun = self._begun or is_alone
         self._last = [] if self._pipes and not is_alone else None
         self.flush()
-        self._send_last(COMMIT if self._commits and not self.changes_parties else "")
+        self._send_last(self._ending() if self._commits and not self.changes_parties else ())
 
-    def _send_last(self, then: str = "") -> None:
+    def _ending(self) -> Sequence[Asked]:
+        return (Asked(COMMIT),)
+
+    def _send_last(self, then: Sequence[Asked] = ()) -> None:
         if self._last:
-            self._ask([*self._last, *([Asked(then)] if then else [])])
+            self._ask([*self._last, *then])
             self._last = []
 
     # --- records ------------------------------------------------------------------------------------------------

@@ -20,7 +20,21 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ocpi_emsp._bridge import in_place, lift_store
 from ocpi_emsp._pieces import driven, store_in_pieces
-from ocpi_emsp.ports import EVENT, AnyStore, Entry, Key, Kind, Mode, Page, Query, Record, Store, Transaction, recorder
+from ocpi_emsp.ports import (
+    EVENT,
+    AnyStore,
+    Entry,
+    Key,
+    Kind,
+    Mode,
+    Page,
+    Query,
+    Record,
+    Store,
+    Transaction,
+    recorder,
+    repeatable,
+)
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[Transaction], Awaitable[Any]]
@@ -137,6 +151,15 @@ class ContractTools:
 
         self._called(scenario)
         return True
+
+    def repeated(self, store: AnyStore, work: Work) -> None:
+        """Do it in a transaction whose work is done again where it is lost, or in a usual one."""
+
+        async def scenario() -> None:
+            async with repeatable(self.lifted(store)) as tx:
+                await work(tx)
+
+        self._called(scenario)
 
     def _called(self, scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return self.call(self._driven(scenario) if self.mode == "async" and self.in_pieces else scenario)

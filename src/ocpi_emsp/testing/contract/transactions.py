@@ -214,6 +214,26 @@ class TransactionRules(ContractTools):
         assert self.recorded(store, lambda tx: tx.append(evolve(wanted, id="2")))
         assert [each.id for each in self.journal(store, AUTHORIZATION)] == ["1", "2"]
 
+    def test_what_may_be_repeated_is_done_as_a_whole(self, store: AnyStore) -> None:
+        async def work(tx: Transaction) -> None:
+            await prefetch(tx, [session("S1").key, LOCATION], children=True)
+            assert await tx.get(LOCATION) is None
+            await tx.put(record())
+            await tx.put(evse("E1"))
+
+        async def fail(tx: Transaction) -> None:
+            await tx.delete(LOCATION)
+            await tx.append(entry("lost"))
+            raise Undo
+
+        self.repeated(store, work)
+        assert self.got(store) == record()
+        with pytest.raises(Undo):
+            self.repeated(store, fail)
+        assert ids(self.run(store, lambda tx: tx.children(LOCATION))) == ["E1"]
+        self.repeated(store, lambda tx: tx.append(entry("kept")))
+        assert [each.id for each in self.journal(store)] == ["kept"]
+
     # --- several at once ----------------------------------------------------------------------------------------
 
     def test_transactions_that_change_one_record_lose_nothing(self, store: AnyStore) -> None:

@@ -1,0 +1,151 @@
+"""How a store serves hosts of either mode: in place, in worker threads, in SQLAlchemy's bridge.
+
+Rules of this module: a store has one blocking side and one for async hosts; both open the same transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ocpi_emsp._bridge import LiftedTransaction, to_the_end
+from ocpi_emsp._pieces import READERS, InThread, PieceTransaction, Step
+from ocpi_emsp.errors import StoreFailed
+from ocpi_emsp.storage.sql.repeatable import Purpose
+from ocpi_emsp.storage.sql.transaction import SqlTransaction
+
+if TYPE_CHECKING:
+    from ocpi_emsp.storage.sql.store import SqlStore
+
+T = TypeVar("T")
+
+
+class BlockingSqlStore:
+    """For sync hosts, and for async ones in worker threads."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
+        return self._store._blocking_transaction(read_only=read_only)
+
+    @property
+    def for_recording(self) -> _SqlStoreFor:
+        """See :func:`ocpi_emsp.ports.recorder`."""
+        return _SqlStoreFor(self._store, "recording")
+
+    @property
+    def for_repeatable(self) -> _SqlStoreFor:
+        """See :func:`ocpi_emsp.ports.repeatable`."""
+        return _SqlStoreFor(self._store, "repeatable")
+
+
+@frozen
+class _SqlStoreFor:
+    """Transactions for one purpose."""
+
+    store: SqlStore
+    purpose: Purpose
+
+    def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
+        return self.store._blocking_transaction(read_only=read_only, purpose=self.purpose)
+
+
+@frozen
+class AsyncSqlStore:
+    """For async hosts: in threads, which cost less than the bridge; in that where the connection is an async one."""
+
+    store: SqlStore
+
+    def transaction(self, *, read_only: bool = False) -> PieceTransaction:
+        store = self.store
+        if store._native is not None or isinstance(store._host.get(), AsyncConnection):
+            return PieceTransaction(_InGreenlet(store, read_only))
+        if store._host.get() is None and store._engine.dialect.name == "sqlite":
+            reading = InThread(BlockingSqlStore(store), read_only, READERS)
+            return PieceTransaction(reading if read_only else _InBatch(store))
+        return PieceTransaction(InThread(BlockingSqlStore(store), read_only))
+
+    def recording(self) -> PieceTransaction:
+        """See :func:`ocpi_emsp.ports.recorder`."""
+        store = self.store
+        if store._host.get() is not None or store._engine.dialect.name == "sqlite":
+            return self.transaction()
+        if store._native is not None:
+            return PieceTransaction(_InGreenlet(store, read_only=False, purpose="recording"))
+        return PieceTransaction(InThread(_SqlStoreFor(store, "recording"), read_only=False))
+
+    def repeatable(self) -> PieceTransaction:
+        """See :func:`ocpi_emsp.ports.repeatable`; on SQLite what is written shares its commit."""
+        store = self.store
+        if store._host.get() is not None or store._engine.dialect.name == "sqlite":
+            return self.transaction()
+        if store._native is not None:
+            return PieceTransaction(_InGreenlet(store, read_only=False, purpose="repeatable"))
+        return PieceTransaction(InThread(_SqlStoreFor(store, "repeatable"), read_only=False))
+
+
+@frozen
+class _InBatch:
+    """What is written to SQLite, which has one writer, by what one event loop writes: one commit for all that waits."""
+
+    store: SqlStore
+
+    async def run(self, step: Step) -> None:
+        await self.store._batches_here().run(step)
+
+    def apart(self) -> AbstractAsyncContextManager[LiftedTransaction]:
+        return InThread(BlockingSqlStore(self.store), read_only=False).apart()
+
+
+@frozen
+class _InGreenlet:
+    """Transactions on the event loop, in SQLAlchemy's bridge."""
+
+    store: SqlStore
+    read_only: bool
+    purpose: Purpose = "any"
+
+    async def run(self, step: Step) -> None:
+        async with self.store._async_connection() as (connection, joined):
+            await to_the_end(connection.run_sync(self._begun, step, joined))
+
+    def _begun(self, connection: Connection, step: Step, joined: bool) -> None:
+        if not joined:
+            self.store._prepare(connection)
+        step(self._manager(connection, joined))
+
+    def _manager(self, connection: Connection, joined: bool) -> AbstractContextManager[SqlTransaction]:
+        read_only = self.read_only and not joined
+        return self.store._transaction(connection, read_only=read_only, purpose=self.purpose, joined=joined)
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[LiftedTransaction]:
+        async with self.store._async_connection() as (connection, joined):
+            lift = _Greenlet(connection)
+            if not joined:
+                await lift(self.store._prepare, _blocking(connection))
+            async with LiftedTransaction(self._manager(_blocking(connection), joined), lift) as tx:
+                yield tx
+
+
+@frozen
+class _Greenlet:
+    """Calls what blocks on a connection in SQLAlchemy's bridge, to its end: its waits are awaited by the event loop."""
+
+    connection: AsyncConnection
+
+    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+        return await to_the_end(self.connection.run_sync(lambda _: function(*args)))
+
+
+def _blocking(connection: AsyncConnection) -> Connection:
+    """What runs inside the bridge. Raises StoreFailed for a connection that is not open."""
+    if connection.sync_connection is None:
+        raise StoreFailed("the connection is not open")
+    return connection.sync_connection

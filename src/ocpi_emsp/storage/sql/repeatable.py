@@ -1,0 +1,76 @@
+"""Transactions whose work is done again where it is lost; see :func:`ocpi_emsp.ports.repeatable`.
+
+Rules of this module:
+- their commit does not wait for the disk: PostgreSQL sends what was committed there within a second, SQLite with the
+  next usual commit that writes something; either way in order, so what was committed later is never there alone;
+- SQLite: a setting of the connection, which is changed between transactions only, and restored;
+- one that appended to the journal is on the disk at its end: what it appended is delivered then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Literal, TypeAlias
+
+from sqlalchemy import Connection
+
+from ocpi_emsp.ports import Entry
+from ocpi_emsp.storage.sql.engine import translated
+from ocpi_emsp.storage.sql.piped import Asked
+from ocpi_emsp.storage.sql.prepared import say
+from ocpi_emsp.storage.sql.transaction import SqlTransaction
+
+Purpose: TypeAlias = Literal["any", "recording", "repeatable"]
+"""What a transaction is for: :func:`ocpi_emsp.ports.recorder`, :func:`ocpi_emsp.ports.repeatable`."""
+_WITHOUT_WAITING: Final = Asked("SET LOCAL synchronous_commit TO OFF")
+"""PostgreSQL: the commit of this transaction does not wait for the disk."""
+_NORMAL, _FULL = 1, 2
+"""What SQLite calls to wait for the disk when the log is moved into the file, or at each commit, too."""
+
+
+class RepeatableTransaction(SqlTransaction):
+    """Waits for the disk at its end only where it appended to the journal; on PostgreSQL, where it is piped."""
+
+    appends = False
+    """It appended to the journal."""
+
+    def append(self, entry: Entry) -> None:
+        """Add to the journal; it is on the disk at the end."""
+        self.appends = True
+        super().append(entry)
+
+    def _ending(self) -> Sequence[Asked]:
+        return super()._ending() if self.appends else (_WITHOUT_WAITING, *super()._ending())
+
+
+@contextmanager
+def unsynced(connection: Connection) -> Iterator[None]:
+    """SQLite: a transaction inside does not wait for the disk."""
+    with translated(connection.engine):
+        before = _pragma(connection, "synchronous")
+        if before >= _FULL:
+            say(connection, f"PRAGMA synchronous = {_NORMAL}")
+    try:
+        yield
+    finally:
+        if before >= _FULL:
+            with translated(connection.engine):
+                say(connection, f"PRAGMA synchronous = {before}")
+
+
+def make_durable(connection: Connection) -> None:
+    """SQLite: wait until what was committed is on the disk, by a commit that writes a number again."""
+    with translated(connection.engine):
+        say(connection, "BEGIN IMMEDIATE")
+        say(connection, f"PRAGMA user_version = {_pragma(connection, 'user_version')}")
+        say(connection, "COMMIT")
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    cursor = connection.connection.cursor()
+    try:
+        found: int = cursor.execute(f"PRAGMA {name}").fetchone()[0]
+    finally:
+        cursor.close()
+    return found
