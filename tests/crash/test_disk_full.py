@@ -39,7 +39,9 @@ class Disk:
     taken: int = 0
 
     def attach(self, store: SqlStore) -> None:
-        """Be the disk of this store."""
+        """Be the disk of this store, which has no free pages, such as migrations leave."""
+        with store._connected() as connection:
+            connection.exec_driver_sql("VACUUM")
         event.listen(store._engine, "checkout", self._checkout)
 
     def _checkout(self, connection: Any, *_: object) -> None:

@@ -7,28 +7,51 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ocpi_emsp._batches import Batches
 from ocpi_emsp._bridge import LiftedTransaction, to_the_end
 from ocpi_emsp._pieces import READERS, InThread, PieceTransaction, Step
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.storage.sql.repeatable import Purpose
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 
-if TYPE_CHECKING:
-    from ocpi_emsp.storage.sql.store import SqlStore
-
 T = TypeVar("T")
+
+
+class Opening(Protocol):
+    """What opens the transactions of both sides: the store."""
+
+    _host: ContextVar[Connection | AsyncConnection | None]
+    _native: AsyncEngine | None
+
+    @property
+    def _engine(self) -> Engine: ...
+
+    def _batches_here(self) -> Batches: ...
+
+    def _async_connection(self) -> AbstractAsyncContextManager[tuple[AsyncConnection, bool]]: ...
+
+    def _prepare(self, connection: Connection) -> None: ...
+
+    def _blocking_transaction(
+        self, *, read_only: bool, purpose: Purpose = "any"
+    ) -> AbstractContextManager[SqlTransaction]: ...
+
+    def _transaction(
+        self, connection: Connection, *, read_only: bool = False, purpose: Purpose = "any", joined: bool = False
+    ) -> AbstractContextManager[SqlTransaction]: ...
 
 
 class BlockingSqlStore:
     """For sync hosts, and for async ones in worker threads."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: Opening) -> None:
         self._store = store
 
     def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
@@ -49,7 +72,7 @@ class BlockingSqlStore:
 class _SqlStoreFor:
     """Transactions for one purpose."""
 
-    store: SqlStore
+    store: Opening
     purpose: Purpose
 
     def blocking_transaction(self, *, read_only: bool = False) -> AbstractContextManager[SqlTransaction]:
@@ -60,7 +83,7 @@ class _SqlStoreFor:
 class AsyncSqlStore:
     """For async hosts: in threads, which cost less than the bridge; in that where the connection is an async one."""
 
-    store: SqlStore
+    store: Opening
 
     def transaction(self, *, read_only: bool = False) -> PieceTransaction:
         store = self.store
@@ -94,7 +117,7 @@ class AsyncSqlStore:
 class _InBatch:
     """What is written to SQLite, which has one writer, by what one event loop writes: one commit for all that waits."""
 
-    store: SqlStore
+    store: Opening
 
     async def run(self, step: Step) -> None:
         await self.store._batches_here().run(step)
@@ -107,7 +130,7 @@ class _InBatch:
 class _InGreenlet:
     """Transactions on the event loop, in SQLAlchemy's bridge."""
 
-    store: SqlStore
+    store: Opening
     read_only: bool
     purpose: Purpose = "any"
 

@@ -25,6 +25,7 @@ Purpose: TypeAlias = Literal["any", "recording", "repeatable"]
 """What a transaction is for: :func:`ocpi_emsp.ports.recorder`, :func:`ocpi_emsp.ports.repeatable`."""
 _WITHOUT_WAITING: Final = Asked("SET LOCAL synchronous_commit TO OFF")
 """PostgreSQL: the commit of this transaction does not wait for the disk."""
+_SYNCHRONOUS: Final = "ocpi_emsp_synchronous"
 _NORMAL, _FULL = 1, 2
 """What SQLite calls to wait for the disk when the log is moved into the file, or at each commit, too."""
 
@@ -47,8 +48,9 @@ class RepeatableTransaction(SqlTransaction):
 @contextmanager
 def unsynced(connection: Connection) -> Iterator[None]:
     """SQLite: a transaction inside does not wait for the disk."""
+    known = connection.connection.info
     with translated(connection.engine):
-        before = _pragma(connection, "synchronous")
+        before = known[_SYNCHRONOUS] = known.get(_SYNCHRONOUS) or _pragma(connection, "synchronous")
         if before >= _FULL:
             say(connection, f"PRAGMA synchronous = {_NORMAL}")
     try:
