@@ -53,8 +53,6 @@ def restated(stored: bytes, document: bytes, received: Said) -> Restated | None:
         return None
     old, new = _WRITTEN[said.status], _WRITTEN[received.status]
     before, now = _TIME.encode(said.last_updated), _TIME.encode(received.last_updated)
-    first, last = stored.find(old), stored.rfind(before)
-    if not -1 < first < last:
-        return None
-    made = stored[:first] + new + stored[first + len(old) : last] + now + stored[last + len(before) :]
-    return Restated(said.last_updated, old is new) if made == document else None
+    made = stored if old is new else stored.replace(old, new, 1)
+    head, _, tail = made.rpartition(before)
+    return Restated(said.last_updated, old is new) if head + now + tail == document else None

@@ -141,7 +141,10 @@ def _received(
         old = known.get(evse.uid)
         differing = None if old is None else restated(old.document, document, evse)
         if old is not None and differing is not None:
-            if may_stay and evse.last_updated < old.last_updated and _stays(old, evse, differing):
+            is_older = (
+                may_stay and evse.last_updated < old.last_updated and EARLIEST < evse.last_updated < differing.said
+            )
+            if is_older and old.missing_since is None and not has_twins(evse):
                 older[place] = OlderEvse(document, evse.last_updated, differing)
                 evses.append(old)
                 continue
@@ -150,11 +153,6 @@ def _received(
         view = evse if isinstance(evse, Evse) else None
         evses.append(_record(incoming, key, document, evse.last_updated, view))
     return evses, seen, older
-
-
-def _stays(old: Record, received: Any, stored: Restated) -> bool:
-    """Whether a stored EVSE stays as it is, since it is newer than the received one."""
-    return EARLIEST < received.last_updated < stored.said and old.missing_since is None and not has_twins(received)
 
 
 def evse_record(

@@ -166,8 +166,8 @@ class _Evses:
             old = known.get(uid)
             if old is not None and old.document == received.document:
                 latest.append(received.last_updated)
-                if place in pushed.older:
-                    self._name_older(uid, pushed.older[place].stored, place)
+                if place in pushed.older and not pushed.older[place].stored.is_same:
+                    self._name_older(uid, pushed.older[place].stored.said, place)
                 continue
             record = received
             if old is None or not self._is_next(old, received, pushed.restated.get(place)):
@@ -181,9 +181,9 @@ class _Evses:
             self.written.append(uid)
             await put(record)
 
-    def _name_older(self, uid: str, stored: Restated, place: int) -> None:
-        if not stored.is_same and not counts_older(self.incoming):
-            note_older(self.incoming, uid, stored.said, f"/evses/{place}")
+    def _name_older(self, uid: str, said: datetime, place: int) -> None:
+        if not counts_older(self.incoming):
+            note_older(self.incoming, uid, said, f"/evses/{place}")
 
     def _is_next(self, old: Record, received: Record, seen: Restated | None) -> bool:
         """Whether a received EVSE takes the place of the stored one as it is."""
