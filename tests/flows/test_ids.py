@@ -1,5 +1,9 @@
 """Ids travel with what they caused: echoed, stored with the change, sent along."""
 
+import os
+import random
+import signal
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +47,38 @@ def test_ids_are_made_where_none_is_given_and_never_twice() -> None:
     cpo = peer()
     made = [each for _ in range(50) for each in ids_of(cpo, {})]
     assert len(set(made)) == 100
+
+
+def made_ids() -> set[str]:
+    """Ids that are made for a request."""
+    return {*ids_of(peer(), {})}
+
+
+def test_ids_differ_although_a_host_seeds_its_random_numbers() -> None:
+    """Without numbers of our own: both requests have the ids of seed 7."""
+    random.seed(7)
+    one = made_ids()
+    random.seed(7)
+    assert not one & made_ids()
+
+
+def test_a_process_that_is_forked_off_makes_other_ids() -> None:
+    """Without a seed after the fork: both go on with the same numbers."""
+    cpo = peer()
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads are
+        child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os.write(write, ids_of(cpo, {})[0].encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        theirs = pipe.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(theirs) == 24
+    assert theirs not in ids_of(cpo, {})
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a\r\nset-cookie: x", "a\x00", "Zür", "a\x7f", "\u2028"])
