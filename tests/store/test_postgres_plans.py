@@ -13,6 +13,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from ocpi_emsp.ports import BlockingTransaction, Key, Kind
 from ocpi_emsp.storage import SqlStore
+from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT
+from ocpi_emsp.storage.sql.tables import tables
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
 from ocpi_emsp.testing.contract import evse, record
 from postgres import Postgres
@@ -124,6 +126,13 @@ def rows(tx: SqlTransaction) -> int:
 def fill(connection: Connection, owner: str) -> None:
     for statement in FILL.split(";"):
         connection.execute(text(statement), {"owner": owner, "last": THERE - 1})
+
+
+def test_a_new_status_of_an_evse_changes_no_index() -> None:
+    """So PostgreSQL leaves them alone (HOT)."""
+    indexed = {column.name for index in tables.objects[Kind.EVSE].indexes for column in index.columns}
+    assert indexed.isdisjoint({"received", "document", "status", "revision", *BESIDE_THE_DOCUMENT})
+    assert "evse_id" in indexed
 
 
 @pytest.mark.parametrize("known", KNOWN)

@@ -91,7 +91,7 @@ _QUERIED_LATER: Mapping[str, Mapping[str, Any]] = {
 
 _INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     Kind.LOCATION: (("country", "city"), ("latitude", "longitude")),
-    Kind.EVSE: (("status",), ("evse_id",)),
+    Kind.EVSE: (("evse_id",),),  # none of what a new status changes
     Kind.SESSION: (("status",), ("auth_id", "start_datetime")),
     Kind.TARIFF: (("currency",),),
     Kind.CDR: (("auth_id", "start_date_time"), ("start_date_time",), ("location_id", "start_date_time")),

@@ -1,4 +1,4 @@
-"""On PostgreSQL a record is found by its identity alone; EVSEs have no index by receipt any more. Frozen."""
+"""On PostgreSQL a record is found by its identity alone; EVSEs have no index by receipt and status any more. Frozen."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def upgrade(*, op: Operations, names: Names) -> None:
     """Make the indexes by an owner and something else partial: of all rows, but for queries that ask for that.
 
     Until a table is analyzed, and for an owner that is newer than its statistics, PostgreSQL took one of them for a
-    record's identity as well, and read all that the owner has. No query reads EVSEs by their receipt.
+    record's identity as well, and read all that the owner has. No query reads EVSEs by their receipt or status, and
+    without both a new status moves no entry of an index on PostgreSQL (HOT).
     """
     evses = f"{names.prefix}evses"
-    op.drop_index(f"ix_{evses}_owner_received", evses, schema=names.schema)
+    for name in ("owner_received", "status"):
+        op.drop_index(f"ix_{evses}_{name}", evses, schema=names.schema)
     if op.get_context().dialect.name != "postgresql":
         return
     for kind, name, columns in _rivals():
