@@ -108,7 +108,7 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage report
 
 ## bench: measurements as ratios: make bench ARGS="put decode"
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(if $(or $(findstring libraries,$(ARGS)),$(if $(ARGS),,all)),$(FOREIGN:%=.venv-%/.made))
 	$(BIN)/python bench/run.py $(ARGS)
 
 # Ours under uvicorn against an app written by hand, on three stores (8 min); ARGS="--store sqlite --case patch_evse".

@@ -75,7 +75,7 @@ def _readable(data: bytes) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-_TEXT: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "check": True, "timeout": 300}
+_TEXT: dict[str, Any] = {"text": True, "stdout": subprocess.PIPE, "check": True, "timeout": 1800}
 
 
 def _ratio(read: Callable[[bytes], object], data: bytes) -> float:

@@ -3,7 +3,7 @@
 import pytest
 
 from ocpi_emsp.cli.next_steps import next_step
-from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefused, TransportFailed
+from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefused, StoreFailed, TransportFailed
 
 URL = "https://cpo.example.com/versions"
 
@@ -23,6 +23,9 @@ def failed(reason: str) -> TransportFailed:
         (refused(200, 3001), "check that --url is where it answers"),
         (failed("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"), "is it an http:// URL?"),
         (NotRegistered("there is no registration with NL-TNM"), "ocpi-emsp parties list"),
+        (StoreFailed("sqlite:///x.db: attempt to write a readonly database"), "writable for the user of this process"),
+        (StoreFailed("sqlite:////x/y.db: unable to open database file"), "the folder of the file must exist"),
+        (StoreFailed("sqlite:///x.db: disk I/O error"), None),
         (refused(500, 3000), None),
         (failed("[Errno 111] Connection refused"), None),
     ],

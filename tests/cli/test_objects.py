@@ -56,6 +56,23 @@ def test_people_get_a_table_of_what_tells_most(plural: str, cells: list[str], co
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("plural", [*PLURALS, "rejections", "events", "authorizations"])
+def test_the_party_of_a_list_is_an_argument_or_an_option(plural: str, command: Command) -> None:
+    whole = command(plural, "list", "--json")
+    assert command(plural, "list", "nl-tnm", "--json") == command(plural, "list", "--party", "NL-TNM", "--json")
+    assert command(plural, "list", "NL-TNM", "--party", "NL-TNM").status == 0
+    assert whole.out != ""
+    assert command(plural, "list", "DE-ABC", "--json").out == ""
+    both = command(plural, "list", "NL-TNM", "--party", "DE-ABC")
+    assert (both.status, both.err) == (2, "ocpi-emsp: expected one party: PARTY is NL-TNM, --party is DE-ABC\n")
+
+
+def test_a_session_without_a_cost_shows_no_currency(database: str, command: Command) -> None:
+    add(database, Kind.SESSION, ["S2"])
+    assert command("sessions", "list").out.count("EUR") == 1
+
+
+@pytest.mark.usefixtures("database")
 def test_machines_get_the_documents_as_they_are_stored_one_a_line(command: Command) -> None:
     (cdr,) = command("cdrs", "list", "--json").out.splitlines()
     assert filled.BIG.decode() in cdr

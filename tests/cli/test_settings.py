@@ -157,6 +157,9 @@ def test_every_relaxation_has_a_flag_and_none_allows_anything_by_itself() -> Non
         (WHO, {}, "audit = 5", "invalid audit: expected true or false"),
         (WHO, {}, "party_id = 5", "invalid party_id: expected a text in quotes"),
         (WHO, {}, "party_id =", "invalid TOML: "),
+        (WHO, {}, "# us\nname = Be Charge\n", "(at line 2, column 8): name must be a text in quotes"),
+        (WHO, {}, "audit = yes", "(at line 1, column 9): audit must be true or false"),
+        (WHO, {}, "store = postgresql://me:secret@host/x", "column 9): store must be a text in quotes"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(

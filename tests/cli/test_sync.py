@@ -20,6 +20,11 @@ from ocpi_emsp.resources import Partner
 
 NOWHERE = "http://127.0.0.1:1"
 URL = "sqlite:///emsp.db"
+NOT_REGISTERED = (
+    "ocpi-emsp: FR-ABC: there is no registration with FR-ABC\n"
+    "ocpi-emsp: FR-ABC: 'ocpi-emsp parties list' shows who is registered; "
+    "'register' and 'invite' begin with another party\n"
+)
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def test_the_json_of_it_is_one_document(cpos: Cpos, command: Command) -> None:
     ended = command(
         "sync", "DE-ABC", "NL-TNM", "FR-ABC", "--module", "locations", "--module", "tariffs", "--json", *WHO
     )
-    assert (ended.status, ended.err) == (1, "ocpi-emsp: FR-ABC: there is no registration with FR-ABC\n")
+    assert (ended.status, ended.err) == (1, NOT_REGISTERED)
     parties = {each["country_code"]: each for each in json.loads(ended.out)["parties"]}
     assert parties["FR"] == {
         "country_code": "FR",
@@ -92,7 +97,7 @@ def test_a_party_that_is_not_registered_stops_no_other(cpos: Cpos, command: Comm
     know(URL, cpos.url, "NL-TNM")
     cpos.lists["NL-TNM/locations"] = locations(1)
     ended = command("sync", "FR-ABC", "NL-TNM", *WHO)
-    assert (ended.status, ended.err) == (1, "ocpi-emsp: FR-ABC: there is no registration with FR-ABC\n")
+    assert (ended.status, ended.err) == (1, NOT_REGISTERED)
     assert ended.out.endswith("2 parties: 1 done, 1 with rejections or not done\n")
     assert ids(command, "NL-TNM") == {"LOC0"}
 

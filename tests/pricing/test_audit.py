@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from decimal import Decimal, localcontext
@@ -220,6 +223,14 @@ def test_which_zone_counts(
     assert found.assumptions == assumptions
     if expected is None:
         assert (found.verdict, found.low, found.high, codes(found)[0]) == (UNDECIDABLE, THREE, FIVE, "zone.unknown")
+
+
+def test_zones_are_known_where_the_machine_has_none() -> None:
+    """As in a container of Alpine, and on Windows: without tzdata each audit of a local price is undecidable."""
+    code = "from ocpi_emsp.pricing.session.zones import zone_named; print(zone_named('europe/brussels'))"
+    environment = {**os.environ, "PYTHONTZPATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("Europe/Brussels\n", "")
 
 
 def test_a_zone_is_not_looked_for_where_no_price_asks_for_it() -> None:

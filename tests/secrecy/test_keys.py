@@ -37,18 +37,18 @@ def party(number: int, token: str = "a-token-of-theirs") -> Record:
     return Record(party_key("NL", made.party_id), encode(made), NOW, NOW)
 
 
-def put(url: str, box: SecretBox, *records: Record) -> None:
+def put(url: str, box: SecretBox | None, *records: Record) -> None:
     with closing(SqlStore(url, secrets=box)) as store, writing(store) as tx:
         for each in records:
             tx.put(each)
 
 
-def read(url: str, box: SecretBox) -> list[bytes]:
+def read(url: str, box: SecretBox | None) -> list[bytes]:
     with closing(SqlStore(url, secrets=box)) as store, reading(store) as tx:
         return [record.document for number in range(PARTIES) if (record := tx.get(party(number).key)) is not None]
 
 
-def rotated(url: str, box: SecretBox) -> tuple[int, int]:
+def rotated(url: str, box: SecretBox | None) -> tuple[int, int]:
     with closing(SqlStore(url, secrets=box)) as store:
         done = store.rotate_key()
         return done.sealed, done.current
@@ -138,11 +138,37 @@ def test_several_keys_stand_in_the_environment_or_the_key_file(
     again.close()
 
 
+def test_no_second_key_is_made_for_a_database_that_has_one(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be made where a process runs in another directory: what it sealed, no other process could open."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    put(url, None, party(0))
+    made = Path("ocpi-emsp.key") if url.startswith("postgresql") else Path(f"{url.removeprefix('sqlite:///')}.key")
+    key = made.read_text()
+    made.unlink()
+    monkeypatch.chdir(tmp_path / "second")
+    missing = made if made.is_absolute() else Path.cwd() / made
+    with pytest.raises(StoreFailed, match=f"set {VARIABLE} .* or copy its key file to {missing}$"):
+        put(url, None, party(1))
+    with pytest.raises(StoreFailed, match="the key is missing"):
+        read(url, None)
+    with pytest.raises(StoreFailed, match="the key is missing"):
+        rotated(url, None)
+    assert not missing.exists()
+    monkeypatch.setenv(VARIABLE, key.strip())
+    put(url, None, party(1))
+    assert len(read(url, None)) == 2
+
+
 @pytest.mark.parametrize("keys", [",", f"{NEW},short", f"{NEW}{OLD}"], ids=["none", "short", "joined"])
 def test_keys_that_cannot_be_are_refused(keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, keys)
     with pytest.raises(StoreFailed, match=f"invalid key in {VARIABLE}") as refused:
-        put(f"sqlite:///{tmp_path / 'emsp.db'}", None, party(0))  # type: ignore[arg-type] # the default
+        put(f"sqlite:///{tmp_path / 'emsp.db'}", None, party(0))
     assert NEW not in str(refused.value)
 
 

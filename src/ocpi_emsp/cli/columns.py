@@ -63,6 +63,12 @@ def _joined(by: str, *paths: str) -> _Cell:
     return lambda _, document: by.join(filter(None, (_text(document, path) for path in paths)))
 
 
+def _cost(_: Record, document: Any) -> str:
+    """An amount with its currency; a session has none until the CPO says one."""
+    amount = _text(document, "total_cost")
+    return f"{amount} {_text(document, 'currency')}".rstrip() if amount else ""
+
+
 def _modules(_: Record, document: Any) -> str:
     return " ".join(_text(each, "identifier") for each in _items(document, "endpoints"))
 
@@ -103,7 +109,6 @@ def _same(*names: str) -> dict[str, _Cell]:
 _PARTY: dict[str, _Cell] = {"party": _owner}
 _OWN: dict[str, _Cell] = {"party": _owner, "id": _id}
 _UPDATED: dict[str, _Cell] = {"last updated": _updated}
-_COST = _joined(" ", "total_cost", "currency")
 _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
     Kind.PARTY: {
         **_PARTY,
@@ -128,7 +133,7 @@ _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
         **_same("status", "auth_id"),
         "start": "start_datetime",
         "kWh": "kwh",
-        "cost": _COST,
+        "cost": _cost,
         "location": "location/id",
     },
     Kind.CDR: {
@@ -138,7 +143,7 @@ _COLUMNS: Mapping[str, Mapping[str, _Cell]] = {
         "start": "start_date_time",
         "stop": "stop_date_time",
         "kWh": "total_energy",
-        "cost": _COST,
+        "cost": _cost,
     },
     Kind.TARIFF: {**_OWN, "currency": "currency", "elements": _count("elements"), **_UPDATED},
     Kind.TOKEN: {"uid": _id, "type": _parent, **_same("auth_id", "valid", "whitelist", "issuer"), **_UPDATED},

@@ -5,7 +5,7 @@ Rules of this module: a step is said only where the failure names its reason; th
 
 from __future__ import annotations
 
-from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefused, TransportFailed
+from ocpi_emsp.errors import CannotUseApi, NotRegistered, OcpiError, PartnerRefused, StoreFailed, TransportFailed
 
 
 def next_step(failure: OcpiError) -> str | None:
@@ -20,5 +20,9 @@ def next_step(failure: OcpiError) -> str | None:
             return "something answers there without TLS: is it an http:// URL?"
         case NotRegistered():
             return "'ocpi-emsp parties list' shows who is registered; 'register' and 'invite' begin with another party"
+        case StoreFailed() if "readonly database" in reason.message:
+            return "the file and its folder must be writable for the user of this process, and the URL without mode=ro"
+        case StoreFailed() if "unable to open database file" in reason.message:
+            return "the folder of the file must exist, and be writable for the user of this process"
         case _:
             return None

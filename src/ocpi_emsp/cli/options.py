@@ -486,8 +486,3 @@ def group(name: str, summary: str, *actions: click.Command) -> click.Group:
         subcommand_metavar="ACTION ...",
         no_args_is_help=True,
     )
-
-
-def listed(module: str, summary: str, *params: click.Parameter, **constants: str) -> Command:
-    """``list`` of a group."""
-    return command(module, "list", summary, of_party, limit, store, lines, *params, **constants)

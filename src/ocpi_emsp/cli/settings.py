@@ -30,6 +30,7 @@ SWITCHES = ("audit",)
 NAMES = ("url", *_IDENTITY, "url_policy", *LISTS, "store", "retention", *SWITCHES, *_DETAILS)
 """All of them, in the order of the file that ``ocpi-emsp config init`` writes."""
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
+_LINE = re.compile(r"at line (\d+)")
 _DATABASE_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://.*", re.ASCII | re.DOTALL)
 
 
@@ -75,14 +76,16 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
     """The settings in the file; none where there is no file. Raises Usage."""
     import tomllib
 
+    text = ""
     try:
-        settings: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        settings: dict[str, Any] = tomllib.loads(text)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Usage(f"{file}: cannot be read: {reason(error)}") from None
     except ValueError as error:
-        raise Usage(f"{file}: invalid TOML: {error}") from None
+        raise Usage(f"{file}: invalid TOML: {error}{_unquoted(str(error), text)}") from None
     for name, value in settings.items():
         if name not in NAMES:
             raise Usage(f"{file}: unknown setting '{name}': expected one of {', '.join(NAMES)}{_meant(name)}")
@@ -90,6 +93,13 @@ def file_settings(file: Path = FILE) -> dict[str, str]:
         if not isinstance(value, str):
             raise Usage(f"{file}: invalid {name}: expected {_EXPECTED.get(name, 'a text in quotes')}")
     return settings
+
+
+def _unquoted(message: str, text: str) -> str:
+    """What the setting on the line of an error has to be, which most likely lacks its quotes; never its value."""
+    line = _LINE.search(message)
+    name = text.splitlines()[int(line[1]) - 1].partition("=")[0].strip() if line else ""
+    return f": {name} must be {_EXPECTED.get(name, 'a text in quotes')}" if name in NAMES else ""
 
 
 def _meant(name: str) -> str:

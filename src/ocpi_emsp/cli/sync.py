@@ -20,6 +20,7 @@ from attrs import define, field
 
 from ocpi_emsp.cli import INTERRUPTED, output
 from ocpi_emsp.cli.errors import CommandFailed, Outside, Usage
+from ocpi_emsp.cli.next_steps import next_step
 from ocpi_emsp.cli.options import Arguments
 from ocpi_emsp.cli.stores import emsp_of, registered
 from ocpi_emsp.cli.sync_board import Board
@@ -148,6 +149,8 @@ class _Syncs:
     def _print(self, party: PartyId, report: SyncReport | OcpiError, ended: int) -> None:
         if isinstance(report, OcpiError):
             self._fail(ended, f"{'-'.join(party)}: {report.message}")
+            if step := next_step(report):
+                output.say(f"{'-'.join(party)}: {step}")
         self.status = max(self.status, ended)
         if self._arguments.json:
             self._print_json(_as_json(party, report))

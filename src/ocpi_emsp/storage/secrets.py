@@ -2,7 +2,8 @@
 
 Rules of this module (credentials.md 2.1: a token is as good as a password):
 - what is written is sealed (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
-- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use;
+- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use, and never
+  where a database holds what another key sealed: the second key would open nothing;
 - either may hold several keys: all of them open, the first one seals, so that a key can be replaced while servers run;
 - another :class:`SecretBox`, such as one over a vault, can be given instead.
 """
@@ -108,12 +109,29 @@ class KeyFileBox:
         return self._opened().seal(secret)
 
     def open(self, sealed: str) -> bytes:
-        """Return the secret of an encrypted text. Raises StoreFailed if the key differs or the text was altered."""
+        """Return the secret of an encrypted text. Raises StoreFailed if the key is missing or another one, or the text
+        was altered.
+        """
+        self.require_key()
         return self._opened().open(sealed)
 
     def is_current(self, sealed: str) -> bool:
         """Return True if the first key encrypted this text. Raises StoreFailed if there is no usable key."""
+        self.require_key()
         return self._opened().is_current(sealed)
+
+    @property
+    def has_key(self) -> bool:
+        """False if the next secret is sealed with a new key."""
+        return self._box is not None or bool(os.environ.get(VARIABLE)) or self._path.exists()
+
+    def require_key(self) -> None:
+        """Raise StoreFailed if there is no key: for a database that holds what was sealed before."""
+        if not self.has_key:
+            raise StoreFailed(
+                f"the key is missing that encrypted the tokens in the database: set {VARIABLE} as for the process that "
+                f"registered the partners, or copy its key file to {self._path.absolute()}"
+            )
 
     def _opened(self) -> FernetBox:
         if self._box is None:

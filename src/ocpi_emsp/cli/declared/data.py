@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ocpi_emsp.cli import options as o
+from ocpi_emsp.cli.declared.lists import listed
 from ocpi_emsp.cli.options import Argument, command, group, option
 
 
@@ -32,7 +33,7 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
     return group(
         plural,
         f"List or show the {plural} in the store.",
-        o.listed("objects", f"List the {plural} in the store, oldest first.", *listing, kind=plural),
+        listed("objects", f"List the {plural} in the store, oldest first.", *listing, kind=plural),
         command("objects", "show", f"Show one of the {plural} in the store.", *show, kind=plural),
         *changing,
     )
@@ -75,12 +76,12 @@ objects = (
 authorizations = group(
     "authorizations",
     "List the decisions on real-time authorizations.",
-    o.listed("authorizations", "List the decisions on real-time authorizations, oldest first."),
+    listed("authorizations", "List the decisions on real-time authorizations, oldest first."),
 )
 rejections = group(
     "rejections",
     "List, show or replay rejected requests.",
-    o.listed("rejections", "List rejected requests, oldest first."),
+    listed("rejections", "List rejected requests, oldest first."),
     command("rejections", "show", "Show a rejected request, with its findings and its body.", o.an_id, o.store, o.json),
     command(
         "rejections",
@@ -98,7 +99,7 @@ rejections = group(
 events = group(
     "events",
     "List, show or retry events that are not delivered.",
-    o.listed(
+    listed(
         "events",
         "List events that are not delivered yet, oldest first.",
         _TOPIC,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ocpi_emsp.cli import options as o
+from ocpi_emsp.cli.declared.lists import listed
 from ocpi_emsp.cli.given_secrets import token_options
 from ocpi_emsp.cli.options import Argument, command, group, option
 
@@ -201,5 +202,5 @@ commands = group(
         "Show the state of a command, or wait for its result.",
         Argument("uid", "the uid that was printed when the command was sent"),
     ),
-    o.listed("objects", "List the commands that we sent, oldest first.", kind="commands"),
+    listed("objects", "List the commands that we sent, oldest first.", kind="commands"),
 )

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 from attrs import Factory, field, frozen
-from sqlalchemy import Dialect
+from sqlalchemy import Connection, Dialect, select
 
 from ocpi_emsp.codec.patch import join, members
-from ocpi_emsp.ports import AUTHORIZATION, REJECTION, Key
-from ocpi_emsp.storage.secrets import SecretBox
+from ocpi_emsp.ports import AUTHORIZATION, REJECTION, Key, Kind
+from ocpi_emsp.storage.secrets import KeyFileBox, SecretBox
 from ocpi_emsp.storage.sql.announcements import Channels
+from ocpi_emsp.storage.sql.engine import translated
 from ocpi_emsp.storage.sql.locking import LOCK, LOCK_ALL, NOTIFY
 from ocpi_emsp.storage.sql.prepared import Prepared
 from ocpi_emsp.storage.sql.statements import (
@@ -121,10 +122,28 @@ class Shared:
 
     def redact(self, document: bytes) -> tuple[bytes, str | None]:
         """A party's document without the token that we present and its extra headers, and the whole of it sealed."""
-        parts = members(document)
-        token = parts.pop("token", _NULL)
-        profile = members(parts.get("profile", msgspec.Raw(b"{}")))
-        headers = profile.pop("headers", _NULL)
-        if bytes(token) == b"null" and bytes(headers) in (b"null", b"[]"):
-            return document, None
-        return join({**parts, "profile": msgspec.Raw(join(profile))}), self.secrets.seal(document)
+        redacted = _without_secrets(document)
+        return (document, None) if redacted is None else (redacted, self.secrets.seal(document))
+
+    def require_key(self, connection: Connection, parties: Iterable[bytes]) -> None:
+        """Raise StoreFailed where these would be sealed with a new key, and others are there that another one sealed."""
+        box = self.secrets
+        if not isinstance(box, KeyFileBox) or box.has_key or all(_without_secrets(each) is None for each in parties):
+            return
+        table = self.tables.objects[Kind.PARTY]
+        sealed = select(table.c.sequence).where(table.c.sealed.is_not(None)).limit(1)
+        with translated(connection.engine):
+            found = connection.execute(sealed).first()
+        if found is not None:
+            box.require_key()
+
+
+def _without_secrets(party: bytes) -> bytes | None:
+    """The document without the token that we present and its extra headers; None where it has neither."""
+    parts = members(party)
+    token = parts.pop("token", _NULL)
+    profile = members(parts.get("profile", msgspec.Raw(b"{}")))
+    headers = profile.pop("headers", _NULL)
+    if bytes(token) == b"null" and bytes(headers) in (b"null", b"[]"):
+        return None
+    return join({**parts, "profile": msgspec.Raw(join(profile))})

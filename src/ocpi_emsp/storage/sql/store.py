@@ -73,8 +73,8 @@ class SqlStore:
     ``schema`` and ``prefix`` say where the tables are and how their names begin. ``secrets`` encrypts the tokens we
     present (default: the key in OCPI_EMSP_SECRET_KEY, or in a key file beside the SQLite file, or in
     ``ocpi-emsp.key``). Waiting longer than ``lock_timeout`` seconds for a connection or a lock raises StoreFailed.
-    ``auto_upgrade`` upgrades an older schema. With ``snapshots`` all reads of a read-only transaction see one moment
-    (SQLite: always).
+    ``auto_upgrade`` upgrades an older schema, but not in a joined transaction, which is the host's. With ``snapshots``
+    all reads of a read-only transaction see one moment (SQLite: always).
 
     Raises ValueError if the URL is of another database. Its transactions raise StoreFailed and SchemaMismatch.
     """

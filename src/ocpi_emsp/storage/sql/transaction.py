@@ -262,6 +262,8 @@ class SqlTransaction:
         for key, record in pending.items():
             by_kind.setdefault(key.kind, []).append((key, record))
         if not (self._advisory and len(pending) == 2 and self._sent_evse(by_kind)):
+            if Kind.PARTY in by_kind:
+                self._shared.require_key(self._connection, (record.document for _, record in by_kind[Kind.PARTY]))
             for kind in sorted(by_kind, key=_ORDER.__getitem__):
                 self._send(self._shared.objects[kind], by_kind[kind])
         self._locked.sent(pending)
