@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 import ocpi_emsp
-from ocpi_emsp import errors, events, models, ports, resources, settings, storage, wire
+from ocpi_emsp import errors, events, models, ports, resources, scalars, settings, storage, types, wire
 from ocpi_emsp.events import EVENTS, CdrReceived
 from ocpi_emsp.testing import cpo
+from signatures import mentioned
 
 PUBLIC = [
-    ocpi_emsp, models, resources, settings, wire, storage, cpo,
+    ocpi_emsp, models, resources, settings, types, wire, storage, cpo,
     importlib.import_module("ocpi_emsp.check"), importlib.import_module("ocpi_emsp.report"),
     importlib.import_module("ocpi_emsp.pricing"), importlib.import_module("ocpi_emsp.redact"),
 ]  # fmt: skip
@@ -101,6 +102,18 @@ def test_no_name_comes_from_a_private_module() -> None:
         origin = "ocpi_emsp" if is_alias else value.__module__
         assert origin.startswith("ocpi_emsp") or name == "ocpi_emsp.storage.metadata", name
         assert not [part for part in origin.split(".") if part.startswith("_")], name
+
+
+def test_every_type_in_a_public_signature_is_public() -> None:
+    """A backend can annotate what it hands over and what it gets. The simulated CPO has parts of its own."""
+    public = {name.rpartition(".")[2] for name, _ in exported()} | {*dir(ports), *dir(scalars)}
+    theirs = {
+        (name, each)
+        for name, value in exported()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and not name.startswith(cpo.__name__)
+        for each in mentioned(value) - public
+    }
+    assert theirs == set()
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -85,6 +85,7 @@ LAYERS = (
     "adapters",
     "_arguments",
     "emsp",
+    "types",
     "",  # the package itself: the names for users
     "testing",
     "cli",

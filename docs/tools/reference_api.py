@@ -26,6 +26,7 @@ MODULES: Final = {
     "pricing": ("Prices", ("ocpi_emsp.pricing",)),
     "storage": ("Stores", ("ocpi_emsp.storage",)),
     "ports": ("Ports", ("ocpi_emsp.ports",)),
+    "types": ("Types in signatures", ("ocpi_emsp.types",)),
     "wire": ("Requests and responses", ("ocpi_emsp.wire",)),
     "contrib": (
         "Integrations",

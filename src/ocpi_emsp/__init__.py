@@ -99,7 +99,10 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and must not ta
             "encode": "ocpi_emsp.codec",
             "quote": "ocpi_emsp.pricing",
         },
-        modules=("codec", "errors", "events", "models", "ports", "pricing", "report", "resources", "settings", "wire"),
+        modules=(
+            *("codec", "errors", "events", "models", "ports", "pricing"),
+            *("report", "resources", "settings", "types", "wire"),
+        ),
     )
 
 

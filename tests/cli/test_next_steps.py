@@ -24,7 +24,7 @@ def failed(reason: str) -> TransportFailed:
         (failed("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"), "is it an http:// URL?"),
         (NotRegistered("there is no registration with NL-TNM"), "ocpi-emsp parties list"),
         (StoreFailed("sqlite:///x.db: attempt to write a readonly database"), "writable for the user of this process"),
-        (StoreFailed("sqlite:////x/y.db: unable to open database file"), "the folder of the file must exist"),
+        (StoreFailed("sqlite:////x/y.db: unable to open database file"), "in a folder that exists and is writable"),
         (StoreFailed("sqlite:///x.db: disk I/O error"), None),
         (refused(500, 3000), None),
         (failed("[Errno 111] Connection refused"), None),

@@ -62,9 +62,9 @@ def test_the_party_of_a_list_is_an_argument_or_an_option(plural: str, command: C
     assert command(plural, "list", "nl-tnm", "--json") == command(plural, "list", "--party", "NL-TNM", "--json")
     assert command(plural, "list", "NL-TNM", "--party", "NL-TNM").status == 0
     assert whole.out != ""
-    assert command(plural, "list", "DE-ABC", "--json").out == ""
-    both = command(plural, "list", "NL-TNM", "--party", "DE-ABC")
-    assert (both.status, both.err) == (2, "ocpi-emsp: expected one party: PARTY is NL-TNM, --party is DE-ABC\n")
+    assert command(plural, "list", "FR-ABC", "--json").out == ""
+    both = command(plural, "list", "NL-TNM", "--party", "FR-ABC")
+    assert (both.status, both.err) == (2, "ocpi-emsp: expected one party: PARTY is NL-TNM, --party is FR-ABC\n")
 
 
 def test_a_session_without_a_cost_shows_no_currency(database: str, command: Command) -> None:

@@ -1,5 +1,6 @@
 """Real-time authorization: what a hook is asked, and what of its answer a CPO gets (mod_tokens.md 2.2.2, 3.1)."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from ocpi_emsp import Allowed, AuthorizationInfo, AuthorizationRequest, Token
 from ocpi_emsp._bridge import run
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.models import LocationReferences, TokenType, WhitelistType
-from ocpi_emsp.ports import Entry, Key, Kind, Record
+from ocpi_emsp.ports import Entry, Key, Kind, Record, Transaction
 from ocpi_emsp.settings import BodyLimits
 from ocpi_emsp.storage import MemoryStore
 from ocpi_emsp.storage.memory import _MemoryTransaction
@@ -328,7 +329,7 @@ class OpenedStore(MemoryStore):
         self.opened: list[bool] = []
         self.only_reads = False
 
-    def transaction(self, *, read_only: bool = False) -> _MemoryTransaction:
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
         self.opened.append(read_only)
         if self.only_reads and not read_only:
             raise StoreFailed("another process has locked the database")

@@ -49,7 +49,7 @@ class WatchedStore(MemoryStore):
         return end
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:  # type: ignore[override]
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
         looks = read_only and self.listening > 0
         if looks:
             self.at_look()

@@ -23,6 +23,6 @@ def next_step(failure: OcpiError) -> str | None:
         case StoreFailed() if "readonly database" in reason.message:
             return "the file and its folder must be writable for the user of this process, and the URL without mode=ro"
         case StoreFailed() if "unable to open database file" in reason.message:
-            return "the folder of the file must exist, and be writable for the user of this process"
+            return "the URL must name a file, in a folder that exists and is writable for the user of this process"
         case _:
             return None

@@ -10,16 +10,29 @@ from ocpi_emsp.storage.memory import MemoryStore
 
 if TYPE_CHECKING:
     from ocpi_emsp.storage.secrets import FernetBox, RotatingBox, SecretBox
+    from ocpi_emsp.storage.sql.rotation import Rotated
     from ocpi_emsp.storage.sql.store import SqlStore
-    from ocpi_emsp.storage.sql.tables import make_tables, metadata
+    from ocpi_emsp.storage.sql.tables import Tables, make_tables, metadata
 
-__all__ = ["FernetBox", "MemoryStore", "RotatingBox", "SecretBox", "SqlStore", "make_tables", "metadata"]
+__all__ = [
+    "FernetBox",
+    "MemoryStore",
+    "Rotated",
+    "RotatingBox",
+    "SecretBox",
+    "SqlStore",
+    "Tables",
+    "make_tables",
+    "metadata",
+]
 
 _LATE = {
     "FernetBox": "ocpi_emsp.storage.secrets",
+    "Rotated": "ocpi_emsp.storage.sql.rotation",
     "RotatingBox": "ocpi_emsp.storage.secrets",
     "SecretBox": "ocpi_emsp.storage.secrets",
     "SqlStore": "ocpi_emsp.storage.sql.store",
+    "Tables": "ocpi_emsp.storage.sql.tables",
     "make_tables": "ocpi_emsp.storage.sql.tables",
     "metadata": "ocpi_emsp.storage.sql.tables",
 }

@@ -12,11 +12,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from types import TracebackType
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
-from ocpi_emsp.ports import NAMES, PARTY_KINDS, TOPICS, DueQuery, Entry, Key, Kind, Owner, Page, Query, Record, Usage
+from ocpi_emsp.ports import (
+    NAMES,
+    PARTY_KINDS,
+    TOPICS,
+    DueQuery,
+    Entry,
+    Key,
+    Kind,
+    Owner,
+    Page,
+    Query,
+    Record,
+    Transaction,
+    Usage,
+)
 from ocpi_emsp.storage.charges import charge_of
 from ocpi_emsp.storage.listeners import Listener, Listeners
 from ocpi_emsp.storage.memory_journal import Journal
@@ -43,11 +58,11 @@ class MemoryStore:
         self._party_version = object()
         """Another one after each commit that changes a party or a credential."""
 
-    def transaction(self, *, read_only: bool = False) -> _MemoryTransaction:
+    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """A transaction; see :class:`ocpi_emsp.ports.Store`."""
         return _MemoryTransaction(self, read_only)
 
-    def recording(self) -> _MemoryTransaction:
+    def recording(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that reads and appends; see :func:`ocpi_emsp.ports.recorder`."""
         return self.transaction()
 

@@ -126,7 +126,7 @@ class Shared:
         return (document, None) if redacted is None else (redacted, self.secrets.seal(document))
 
     def require_key(self, connection: Connection, parties: Iterable[bytes]) -> None:
-        """Raise StoreFailed where these would be sealed with a new key, and others are there that another one sealed."""
+        """Raise StoreFailed where these would be sealed with a new key, and others are sealed with a missing one."""
         box = self.secrets
         if not isinstance(box, KeyFileBox) or box.has_key or all(_without_secrets(each) is None for each in parties):
             return
