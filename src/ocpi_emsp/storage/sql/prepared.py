@@ -69,8 +69,8 @@ class Prepared:
         self.arranged = _arrange(compiled, dialect)
         self.text = str(compiled)
 
-    def arranger(self, names: Sequence[str]) -> Callable[[Rows], list[Any]]:
-        """What makes of many rows, each with the values of these names, what the driver's cursor takes."""
+    def arranger(self, names: Sequence[str]) -> Callable[[Rows], Iterable[Any]]:
+        """What makes of many rows, each with the values of these names, what the driver's cursor takes, once."""
         return _arrange_many(self._compiled, self._dialect, names)
 
     def execute(self, connection: Connection, values: Mapping[str, Any]) -> int:
@@ -179,7 +179,7 @@ def _arrange(compiled: SQLCompiler, dialect: Dialect) -> Callable[[Mapping[str, 
     return in_order
 
 
-def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str]) -> Callable[[Rows], list[Any]]:
+def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str]) -> Callable[[Rows], Iterable[Any]]:
     """Do as :func:`_arrange`, for many rows with the values of these names: whole columns are put in their order."""
     absent, processes = _binds(compiled, dialect)
     places = {name: place for place, name in enumerate(names)}
@@ -187,14 +187,14 @@ def _arrange_many(compiled: SQLCompiler, dialect: Dialect, names: Sequence[str])
     constants = {name: process(absent[name]) if (process := processes[name]) else absent[name] for name in order}
     wanted = [(places.get(name), processes[name], constants[name]) for name in order]
 
-    def in_order(rows: Rows) -> list[Any]:
+    def in_order(rows: Rows) -> Iterable[Any]:
         columns, arranged = list(zip(*rows, strict=True)), list[Iterable[Any]]()
         for place, process, constant in wanted:
             if place is None:
                 arranged.append(repeat(constant, len(rows)))
             else:
                 arranged.append(columns[place] if process is None else map(process, columns[place]))
-        return list(zip(*arranged, strict=True))
+        return zip(*arranged, strict=True)  # one tuple after the other, none of which stays
 
     if compiled.positional:
         return in_order

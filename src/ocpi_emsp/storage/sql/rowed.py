@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Dialect, Executable
@@ -19,13 +19,13 @@ class Rowed:
     def __init__(self, statement: Executable, dialect: Dialect, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.prepared = Prepared(statement, dialect)
-        self._arranged: Callable[[Rows], list[Any]] | None = None
+        self._arranged: Callable[[Rows], Iterable[Any]] | None = None
 
     def asked(self, rows: Rows) -> Asked:
         """What is to be executed for these rows."""
         if self._arranged is None:
             self._arranged = self.prepared.arranger(self.names)
         values = self._arranged(rows)
-        if len(values) == 1:
-            return Asked(self.prepared.text, values[0], self.prepared)
+        if len(rows) == 1:
+            return Asked(self.prepared.text, next(iter(values)), self.prepared)
         return Asked(self.prepared.text, values, self.prepared, many=True)

@@ -39,6 +39,25 @@ def written(shared: Shared, record: Record) -> tuple[Any, ...]:
     return (text, record.content_hash if kind in HASHED else "", *projection(record), *more)
 
 
+def without_view(record: Record) -> Record:
+    """The same, to be held until it is sent: a typed view has many objects, which the garbage collector looks at."""
+    return Record(
+        record.key,
+        record.document,
+        record.last_updated,
+        record.received_at,
+        None,
+        record.revision,
+        record.sequence,
+        record.missing_since,
+        record.missed,
+        record.correlation_id,
+        record.valid_from,
+        record.first_received_at,
+        record.valid_until,
+    )
+
+
 def records(shared: Shared, statements: ObjectStatements, keys: Iterable[Key], rows: Sequence[Any]) -> list[Record]:
     """The records that rows hold, which have the columns of a record first."""
     if not rows:

@@ -45,7 +45,7 @@ from ocpi_emsp.storage.sql.locked import Locked, location_of
 from ocpi_emsp.storage.sql.piped import Asked, ask, ask_one_by_one, may_pipe
 from ocpi_emsp.storage.sql.prefetching import LOCKED_FIRST, Prefetch
 from ocpi_emsp.storage.sql.prepared import Prepared, say
-from ocpi_emsp.storage.sql.rows import records, written
+from ocpi_emsp.storage.sql.rows import records, without_view, written
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.statements import JournalStatements, ObjectStatements
 from ocpi_emsp.storage.sql.values import entry_of, entry_values, identity, key_of, key_text, page_values
@@ -85,6 +85,8 @@ class SqlTransaction:
         self._last: list[Asked] | None = None
         """At the end: what goes with the COMMIT."""
         self._pending: dict[Key, Record] = {}
+        self._written: dict[Key, tuple[Any, ...]] = {}
+        """The columns that follow from their documents: taken at once, so that no view lives until the flush."""
         self._entries: dict[tuple[str, str], Entry] = {}
         """By the table and the id."""
         self._locked = Locked()
@@ -187,8 +189,11 @@ class SqlTransaction:
         self._require_writable()
         key = owned(record.key)
         self._statements(key)
-        self._pending[key] = record
-        if key.kind == Kind.EVSE and self._locked.record(key) is None:
+        seen = self._locked.record(key)
+        if seen is None or seen.document != record.document:
+            self._written[key] = written(self._shared, record)
+        self._pending[key] = record if record.view is None else without_view(record)
+        if key.kind == Kind.EVSE and seen is None:
             self._locked.extended.add(location_of(key))
 
     def delete(self, key: Key) -> None:
@@ -285,30 +290,34 @@ class SqlTransaction:
         locations, evses = objects[Kind.LOCATION], objects[Kind.EVSE]
         is_touched = seen.document == location.document
         of_location = locations.touch if is_touched else locations.rewrite
-        row = (seen.sequence, *locations.beside(location), *(() if is_touched else written(self._shared, location)))
+        columns = () if is_touched else self._columns(location_key, location)
+        row = (seen.sequence, *locations.beside(location), *columns)
         values = {f"location_{name}": value for name, value in zip(of_location.names, row, strict=True)}
-        row = (old.sequence, *evses.beside(evse), *written(self._shared, evse))
+        row = (old.sequence, *evses.beside(evse), *self._columns(evse_key, evse))
         values |= zip(evses.rewrite.names, row, strict=True)
         self._write(Asked.of(statements.rewrite if is_touched else statements.rewrite_both, values))
         return True
 
     def _send(self, statements: ObjectStatements, put: Iterable[tuple[Key, Record]]) -> None:
         puts, rewrites, touches = list[tuple[Any, ...]](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-        are_absent, shared, identified = statements.copy is not None, self._shared, slice(1, statements.key_end)
+        are_absent, columns, identified = statements.copy is not None, self._columns, slice(1, statements.key_end)
         for key, record in put:
             seen, row = self._locked.record(key), statements.beside(record)
             if seen is None:
                 are_absent = are_absent and self._locked.is_absent(key)
-                puts.append((*key[identified], *row, *written(shared, record)))
+                puts.append((*key[identified], *row, *columns(key, record)))
             elif seen.document == record.document:
                 touches.append((seen.sequence, *row))
             else:
-                rewrites.append((seen.sequence, *row, *written(shared, record)))
+                rewrites.append((seen.sequence, *row, *columns(key, record)))
         if puts:
             self._insert(statements, puts, are_absent=are_absent)
         for statement, rows in ((statements.rewrite, rewrites), (statements.touch, touches)):
             if rows:
                 self._write(statement.asked(rows))
+
+    def _columns(self, key: Key, record: Record) -> tuple[Any, ...]:
+        return self._written.pop(key, None) or written(self._shared, record)
 
     def _insert(self, statements: ObjectStatements, puts: Sequence[tuple[Any, ...]], *, are_absent: bool) -> None:
         """Send new rows; none of them can be there meanwhile where all ``are_absent``."""
