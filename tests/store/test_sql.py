@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import weakref
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,12 +18,12 @@ from sqlalchemy.exc import OperationalError
 from flows.support import at, offline_emsp
 from ocpi_emsp import Policy, SupportMatrix
 from ocpi_emsp._bridge import in_place, in_thread, lift_store, run
-from ocpi_emsp.codec import encode as encode_document
+from ocpi_emsp.codec import decode, encode as encode_document
 from ocpi_emsp.contrib.procrastinate.apps import conninfo
 from ocpi_emsp.errors import StoreFailed
 from ocpi_emsp.flows.commands.states import CommandState, SentCommand
 from ocpi_emsp.flows.parties.party import Party, PartyState, find_party, issue, put_party
-from ocpi_emsp.models import CommandResponseType, CommandType, WhitelistType
+from ocpi_emsp.models import CommandResponseType, CommandType, Evse, WhitelistType
 from ocpi_emsp.ports import Key, Kind, Query, Record, Transaction
 from ocpi_emsp.storage import FernetBox, SqlStore
 from ocpi_emsp.storage.secrets import VARIABLE
@@ -94,6 +95,22 @@ def test_the_columns_for_queries_hold_what_was_pushed(store: SqlStore, url: str)
     assert invoice.start_date_time == datetime.fromisoformat(cdr["start_date_time"])
     assert invoice.stop_date_time == datetime.fromisoformat(cdr["stop_date_time"])
     assert b"123456789012345678901234567890.123456789" in invoice.received.encode()
+
+
+def test_no_view_is_held_until_the_flush() -> None:
+    """A page of a sync has thousands of objects in its views, which the garbage collector would go through."""
+    document = encode(samples.evse("E1"))
+    view = decode(Evse, document)
+    held, key = weakref.ref(view), Key(Kind.EVSE, "NL", "TNM", "E1", LOCATION.id)
+    store = SqlStore("sqlite://")
+    with store._blocking_transaction(read_only=False) as tx:
+        tx.put(record(LOCATION))
+        tx.put(Record(key, document, NOW, NOW, view))
+        del view
+        assert held() is None
+    with store._connected() as connection:
+        evses = store.tables.objects[Kind.EVSE]
+        assert connection.execute(select(evses.c.status, evses.c.id)).all() == [("AVAILABLE", "E1")]
 
 
 def test_a_put_writes_every_column() -> None:
