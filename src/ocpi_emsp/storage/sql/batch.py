@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy import Connection
 
 from ocpi_emsp.errors import StoreFailed
-from ocpi_emsp.storage.sql.engine import begin, translated
+from ocpi_emsp.storage.sql.engine import begin, ended, translated
 from ocpi_emsp.storage.sql.prepared import say
 from ocpi_emsp.storage.sql.shared import Shared
 from ocpi_emsp.storage.sql.transaction import SqlTransaction
@@ -29,20 +29,10 @@ def committing(
     with translated(engine):
         transaction = connection.begin()
         begin(connection, read_only=False)
-    try:
+    with ended(transaction, engine, lambda: parties_changed() if batch.changes_parties else None):
         yield batch.next
         if batch.failed is not None:
             raise batch.failed
-    except BaseException:
-        with translated(engine):
-            transaction.rollback()
-        raise
-    try:
-        with translated(engine):
-            transaction.commit()
-    finally:
-        if batch.changes_parties:  # also where it is not known whether it committed
-            parties_changed()
 
 
 class _Batch:

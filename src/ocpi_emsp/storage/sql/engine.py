@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc as sql, make_url
+from sqlalchemy import URL, Connection, Engine, StaticPool, Transaction, create_engine, event, exc as sql, make_url
 
 from ocpi_emsp.errors import CannotStore, StoreFailed
 from ocpi_emsp.findings import Finding, Severity
@@ -235,6 +235,25 @@ def refused(cause: str) -> CannotStore:
         clause=_CLAUSE,
     )
     return CannotStore("the database rejected the value", findings=(finding,))
+
+
+@contextmanager
+def ended(transaction: Transaction, engine: Engine, parties_changed: Callable[[], None]) -> Iterator[None]:
+    """Commit a transaction at the end of a block that writes in it, or roll it back where the block raises.
+
+    ``parties_changed`` is called also where it is not known whether it committed. Raises StoreFailed, CannotStore.
+    """
+    try:
+        yield
+    except BaseException:
+        with translated(engine):
+            transaction.rollback()
+        raise
+    try:
+        with translated(engine):
+            transaction.commit()
+    finally:
+        parties_changed()
 
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"

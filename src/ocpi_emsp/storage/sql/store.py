@@ -39,6 +39,7 @@ from ocpi_emsp.storage.sql.engine import (
     begins_nothing,
     blocking_engine,
     describe,
+    ended,
     is_in_memory,
     isolated,
     key_file,
@@ -364,19 +365,9 @@ class SqlStore:
                 if begun:
                     begin(connection, read_only=only_reads, snapshots=snapshots)
         tx = _KINDS[purpose](self._shared, connection, read_only=only_reads, joined=joined, begun=begun)
-        try:
+        with ended(transaction, engine, lambda: self._parties.committed() if tx.changes_parties else None):
             yield tx
             tx.finish()
-        except BaseException:
-            with translated(engine):
-                transaction.rollback()
-            raise
-        try:
-            with translated(engine):
-                transaction.commit()
-        finally:
-            if tx.changes_parties:  # also where it is not known whether it committed
-                self._parties.committed()
 
     def _prepare(self, connection: Connection) -> None:
         """Look at the schema, once."""
