@@ -15,6 +15,7 @@ URL = "https://emsp.test/ocpi/emsp"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 CPO_TOKEN = "token-of-the-cpo"
+EVERYTHING = SupportMatrix.full()
 
 
 @define
@@ -38,7 +39,7 @@ def make_emsp(**settings: Any) -> Emsp:
         "name": "Be Charge",
         "url": URL,
         "store": MemoryStore(),
-        "matrix": SupportMatrix.full(),
+        "matrix": EVERYTHING,
     }
     return Emsp(**(values | settings))
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from in_turn import take_in_turn
+
 STORES = ("memory", "sqlite", "postgresql")
 
 
@@ -20,20 +22,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Such a test has dozens of inputs, and its subject is how they are read: what a store makes of a record is that of
     tests/store. Each store still meets every way on which an input arrives.
     """
-    inputs: dict[str, dict[str, int]] = {}
-    left_out = []
-    for item in items:
-        if item.get_closest_marker("stores_in_turn") is None:
-            continue
-        assert isinstance(item, pytest.Function)
-        store = str(item.callspec.params["any_store"])
-        numbers = inputs.setdefault(item.nodeid.partition("[")[0], {})
-        number = numbers.setdefault(item.callspec.id.replace(store, "", 1), len(numbers))
-        if STORES[number % len(STORES)] != store:
-            left_out.append(item)
-    config.hook.pytest_deselected(items=left_out)
-    others = set(left_out)
-    items[:] = [item for item in items if item not in others]
+    take_in_turn(config, items, "stores_in_turn", "any_store", STORES)
 
 
 @pytest.fixture

@@ -177,6 +177,7 @@ def new_session(cpo: Peer, session_id: str, at_id: str = "LOC1", **changes: Any)
     return {**session, **changes}
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "session-*")
 @pytest.mark.parametrize("path", ["pushed", "pulled"])
 def test_a_session_is_linked_by_its_authorization_id(case: Case, any_store: Any, path: str) -> None:
@@ -195,6 +196,7 @@ def test_a_session_is_linked_by_its_authorization_id(case: Case, any_store: Any,
             assert (pending.refresh().session_id == "NEW") is (name == case["outcome"]["linked"]), name
 
 
+@pytest.mark.stores_in_turn
 @cases("driver", "late-*")
 @pytest.mark.parametrize("path", ["PATCH", "PUT", "pulled"])
 def test_a_session_that_gets_its_authorization_id_later_is_linked(case: Case, store: Any, path: str) -> None:

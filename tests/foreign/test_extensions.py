@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -174,8 +175,11 @@ def test_a_file_of_tokens_carries_them(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: Command,  # noqa: F811 # the fixture
+    sqlite_with_schema: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for database in ("ocpi-emsp.db", "again.db"):  # to make both anew takes longer than the rest
+        shutil.copy(sqlite_with_schema, database)
     given = {name.replace("issuer", "ISSUER"): value for name, value in for_kind("token", case).items()}
     document = {**json.loads(encode(token("A"))), **given}
     if form == "envelope":

@@ -10,12 +10,25 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from in_turn import take_in_turn
 from ocpi_emsp import Emsp
 from ocpi_emsp.events import Event
 from ocpi_emsp.storage import MemoryStore
 from scripted_cpo import served
 from served.partner import Connect, FakeCpo, FakeCpos, MakeEmsp, Partner, invite, register
 from served.support import Host, Logs, Ocpi, emsp_at, quick_client, uvicorn_host, waitress_host
+
+SERVERS = ("uvicorn", "waitress")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker."""
+    config.addinivalue_line("markers", "servers_in_turn: each input meets one server, the next input the other one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the other server of each input of a test that takes servers in turn: what is behind them answers."""
+    take_in_turn(config, items, "servers_in_turn", "host", SERVERS)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +45,7 @@ def waitress_running() -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture(params=["uvicorn", "waitress"])
+@pytest.fixture(params=SERVERS)
 def host(request: pytest.FixtureRequest) -> Host:
     """Each of the two servers in turn."""
     running: Host = request.getfixturevalue(f"{request.param}_running")

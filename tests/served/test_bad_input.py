@@ -113,6 +113,7 @@ NOT_JSON = {
 }
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("content", NOT_JSON)
 def test_not_json(stocked: Partner, content: str) -> None:
     for write in WRITES:
@@ -122,6 +123,7 @@ def test_not_json(stocked: Partner, content: str) -> None:
         assert answer.both == (400, 2000), (write, answer.text)
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("content", [b"[]", b"[{}]", b'"LOC1"', b"1", b"-0.5", b"null", b"true"])
 def test_json_that_is_no_object(stocked: Partner, content: bytes) -> None:
     for write in WRITES:

@@ -59,6 +59,7 @@ def errors(answer: Answer) -> dict[str, str]:
 # --- objects --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("write", BODIES)
 def test_a_required_field_is_missing(stocked: Partner, write: str) -> None:
     required = {"put-location": "city", "put-evse": "status", "put-connector": "voltage", "put-session": "kwh"}
@@ -108,6 +109,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("pointer", DEPTHS)
 def test_a_wrong_type_at_depth(stocked: Partner, pointer: str) -> None:
     write, path, value = DEPTHS[pointer]
@@ -133,6 +135,7 @@ def test_a_patch_that_takes_a_required_field_away(stocked: Partner, write: str) 
     assert field in answer.text
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("write", [write for write in WRITES if "/NL/TNM/" in WRITES[write]])
 def test_the_id_in_the_url_differs_from_the_body(stocked: Partner, write: str) -> None:
     member = "uid" if write.endswith("evse") else "id"
@@ -151,6 +154,7 @@ def test_authorize_with_location_references_that_name_no_location(stocked: Partn
 # --- who may write what ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("write", [write for write in WRITES if "/NL/TNM/" in WRITES[write]])
 def test_another_party(stocked: Partner, write: str) -> None:
     before = stocked.objects
@@ -327,6 +331,7 @@ def test_the_window_includes_its_begin_and_excludes_its_end(with_tokens: Partner
 # --- unknown objects, fields and values -----------------------------------------------------------------------------
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize(
     ("module", "ids", "both", "wanted"),
     [

@@ -66,6 +66,7 @@ def is_refused(partner: Partner, case: FromCpo) -> set[str]:
     return answer.allow
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("case", by_row())
 def test_the_published_matrix_is_what_is_served(partner: Partner, case: FromCpo) -> None:
     if supported(case.key):
@@ -88,6 +89,7 @@ def test_the_full_matrix_serves_the_rest_too(connect: Connect, case: FromCpo) ->
     succeeds(connect(matrix=SupportMatrix.full()), case)
 
 
+@pytest.mark.servers_in_turn
 @pytest.mark.parametrize("case", by_row(wanted=True))
 def test_any_row_can_be_switched_off(connect: Connect, case: FromCpo) -> None:
     partner = connect(matrix=SupportMatrix.full())
