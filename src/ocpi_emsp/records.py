@@ -88,7 +88,8 @@ class Record:
     last_updated: datetime
     received_at: datetime
     view: Any = field(default=None, eq=False, repr=False)
-    """The typed view of the document, if the flow has it: a store fills its query columns from it."""
+    """The typed view of the document, or one with its attributes, if the flow has it: a store fills its query columns
+    from it."""
     revision: int = field(default=0, eq=False)
     """The number of puts of the record: 1 for a new one. Set by the store."""
     sequence: int = field(default=0, eq=False)

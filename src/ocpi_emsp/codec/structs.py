@@ -15,6 +15,12 @@ import attrs
 import msgspec
 
 
+def is_read_as(view: object, model: type[Any]) -> bool:
+    """Whether a view is one of a model, or the struct in its place."""
+    is_struct = isinstance(view, msgspec.Struct) and attrs.has(model) and type(view) is _struct(model)
+    return is_struct or isinstance(view, model)
+
+
 def as_structs(hint: Any) -> Any:
     """A type with structs in the place of its models."""
     if isinstance(hint, type) and attrs.has(hint):

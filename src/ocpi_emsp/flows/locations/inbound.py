@@ -31,6 +31,7 @@ from ocpi_emsp.flows.inbound.twins import (
     store_repeated,
 )
 from ocpi_emsp.flows.inbound.upsert import known, request_resync_of, require_size, updated_at
+from ocpi_emsp.flows.locations.apart import apart_of
 from ocpi_emsp.flows.locations.dated import KEYED, dated_changes, dated_evse
 from ocpi_emsp.flows.locations.moves import location_at
 from ocpi_emsp.flows.locations.pushed import Pushed, evse_record, is_unchanged, read, read_strictly
@@ -99,6 +100,8 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     key = incoming.location_key
     old = await location_at(incoming, tx, incoming.request.body)
     stored = await tx.children(key) if old is not None else ()
+    if (found := await _store_apart(incoming, tx, old, stored)) is not None:
+        return found
     body = incoming.request.body
     pushed = None if incoming.ahead is None else incoming.ahead.find(Pushed, body)
     pushed = pushed or read_strictly(incoming, old, stored) or read(incoming, body, is_whole=True)
@@ -112,6 +115,25 @@ async def store(incoming: Incoming, tx: Transaction) -> Stored:
     if old is None:
         return await store_new_location(incoming, tx, pushed)
     return await store_location(incoming, tx, old, stored, pushed, pushed.last_updated)
+
+
+async def _store_apart(
+    incoming: Incoming, tx: Transaction, old: Record | None, stored: Sequence[Record]
+) -> Stored | None:
+    """What becomes of a pulled location that is new, or as it is stored; None where it has to be read as a push is."""
+    apart = apart_of(incoming)
+    if apart is None:
+        return None
+    if old is None:
+        pushed = apart.pushed(incoming)
+        if pushed is None:
+            return None
+        incoming.require_id("id", pushed.id, incoming.location_key.id)
+        return await store_new_location(incoming, tx, pushed)
+    if not apart.is_stored(old, stored):
+        return None
+    incoming.require_id("id", apart.location.id, incoming.location_key.id)
+    return Stored(Outcome.UNCHANGED, record=old)
 
 
 def _may_repeat(incoming: Incoming, old: Record | None, stored: Sequence[Record], pushed: Pushed) -> bool:

@@ -47,8 +47,8 @@ class Pushed:
 
     id: str
     last_updated: datetime
-    view: Location | None
-    """None where its document is stored already."""
+    view: Any
+    """A Location, or a struct in its place; None where its document is stored already."""
     shell: bytes
     evses: list[Record]
     """As received; in the places of ``older`` those that are stored, and stay."""

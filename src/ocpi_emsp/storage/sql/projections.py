@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ocpi_emsp.codec import decode
+from ocpi_emsp.codec.structs import is_read_as
 from ocpi_emsp.errors import OcpiError
 from ocpi_emsp.models import Cdr, Evse, Location, Session, Tariff, Token
 from ocpi_emsp.ports import Kind, Record
@@ -82,7 +83,7 @@ def projection(record: Record) -> Cells:
         return ()
     model, project, names = found
     view = record.view
-    if not isinstance(view, model):
+    if not is_read_as(view, model):
         try:
             is_ours = model in (_Command, _Party, _Audit)
             view = (

@@ -1,0 +1,107 @@
+"""A pulled location, taken apart before it is compared with anything.
+
+Rules of this module:
+- where a sync stores new locations, and its store waits for a disk or a server, this is done where the page was
+  fetched, beside the store of the page before: the processor is free for it; else where the location is stored;
+- of a location whose bytes are those that are stored its own members are checked, and no more of it is read; of one of
+  which nothing is stored all is read, into structs: they are all that is made of it;
+- what is neither, what the strict lane refuses, and what repeats a member, is read as a push is (pushed.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from attrs import define
+
+from ocpi_emsp.codec.patch import has_each_once, items, join, members
+from ocpi_emsp.codec.strict import decode_struct
+from ocpi_emsp.errors import InvalidObject, NotJson
+from ocpi_emsp.flows.inbound.request import Incoming
+from ocpi_emsp.flows.locations.pushed import Pushed, evse_record
+from ocpi_emsp.models import Evse, Location
+from ocpi_emsp.ports import Record
+
+_NULL = msgspec.Raw(b"null")
+_EVSES = tuple[Evse, ...]
+
+
+@define  # one is made for each location
+class Apart:
+    """The document of a location, cut; what the strict lane reads of it is None until it was read, or is refused."""
+
+    document: bytes
+    shell: bytes
+    """Without its EVSEs."""
+    listed: bytes
+    """These, as a list."""
+    evses: list[bytes]
+    location: Any = None
+    """A struct of the location without its EVSEs."""
+    read: Sequence[Any] | None = None
+    """Structs of these, in their order."""
+
+    def is_accepted(self) -> bool:
+        """Whether the strict lane accepts what is no EVSE."""
+        if self.location is None:
+            self.location = _read(Location, self.shell)
+        return self.location is not None
+
+    def are_evses_accepted(self) -> bool:
+        """Whether the strict lane accepts the EVSEs."""
+        if self.read is None:
+            self.read = _read(_EVSES, self.listed) if self.evses else ()
+        return self.read is not None
+
+    def is_stored(self, old: Record, stored: Sequence[Record]) -> bool:
+        """Whether it is accepted, and is what is stored, byte for byte."""
+        if self.shell != old.document or self.evses != [each.document for each in stored]:
+            return False
+        is_listed = all(each.missing_since is None for each in stored)
+        return is_listed and self.is_accepted() and bool(self.location.last_updated <= old.last_updated)
+
+    def pushed(self, incoming: Incoming) -> Pushed | None:
+        """It as a location of which nothing is stored; None where it is not accepted."""
+        if not self.is_accepted() or not self.are_evses_accepted():
+            return None
+        location, key = self.location, incoming.location_key
+        pairs = zip(self.read or (), self.evses, strict=True)
+        records = [evse_record(incoming, key, evse, document) for evse, document in pairs]
+        return Pushed(location.id, location.last_updated, location, self.shell, records)
+
+
+def _read(kind: Any, document: bytes) -> Any:
+    try:
+        return decode_struct(kind, document)
+    except NotJson:
+        return None
+
+
+def cut_apart(document: bytes) -> Apart | None:
+    """A location without and its EVSEs; None for what is none, or repeats a member."""
+    try:
+        parts = members(document)
+        if not has_each_once(document, parts):
+            return None
+        listed = bytes(parts.pop("evses", _NULL))
+        return Apart(document, join(parts), listed, list(map(bytes, items(listed))))
+    except (NotJson, InvalidObject):
+        return None
+
+
+def take_apart(document: bytes) -> Apart | None:
+    """A location cut, and all of it read."""
+    found = cut_apart(document)
+    if found is not None and found.is_accepted():
+        found.are_evses_accepted()
+    return found
+
+
+def apart_of(incoming: Incoming) -> Apart | None:
+    """The location of a pulled body taken apart; None for one that is read otherwise."""
+    body, found = incoming.request.body, incoming.apart
+    if not incoming.pulled or incoming.policy.needs_rules:
+        return None
+    return found if isinstance(found, Apart) and found.document == body else cut_apart(body)
