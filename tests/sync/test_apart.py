@@ -1,0 +1,132 @@
+"""A pulled location that is taken apart, maybe where its page is fetched, is stored as a push of it is."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.support import MODES, Mode
+from ocpi_emsp.codec.strict import decode_struct
+from ocpi_emsp.flows.calls import pagination
+from ocpi_emsp.flows.locations import apart, inbound
+from ocpi_emsp.models import Evse, Location
+from ocpi_emsp.ports import Kind
+from sync.support import OLD, Synced, location, moved, on_sqlite, synced
+from sync.test_ahead import THREAD
+
+EVSES = tuple[Evse, ...]
+
+
+def variants() -> list[dict[str, Any]]:
+    """Locations that the strict lane accepts, refuses, or accepts in part."""
+    listed = [location(number) for number in range(12)]
+    evses = listed[0]["evses"]
+    listed[1]["evses"] = []
+    listed[2]["evses"] = None
+    listed[3]["evses"] = evses[0]
+    del listed[4]["evses"]
+    listed[5]["evses"] = [evses[0], evses[0]]
+    listed[6]["evses"] = [evses[0] | {"status": "Available"}, evses[1]]
+    del listed[7]["coordinates"]
+    listed[8]["name"] = "n" * 300
+    listed[9]["of_ours"] = {"x": [1.50, "é"]}
+    listed[10]["evses"] = [evses[0] | {"connectors": evses[0]["connectors"] * 2}]
+    listed[11]["last_updated"] = "2024-01-01T02:00:00+02:00"
+    return listed
+
+
+def said(pair: Synced) -> Any:
+    """What a first sync, the same again, and one of changes report, and what is stored then."""
+    pair.cpo.lists["locations"] = variants()
+    reports = [pair.pull(), pair.pull(since=OLD)]
+    pair.clock.advance(days=1)
+    for number in (0, 5, 9):
+        pair.cpo.lists["locations"][number]["evses"][0]["status"] = "BLOCKED"
+    pair.cpo.lists["locations"][1] = moved(location(1), pair.clock.now(), name="another")
+    reports.append(pair.pull(since=OLD))
+    names = ("created", "updated", "unchanged", "stale", "rejected", "notes", "rejections")
+    of = [[getattr(report, name) for name in names] for report in reports]
+    return of, [
+        (each.key, each.document, each.last_updated, each.received_at, each.revision)
+        for kind in (Kind.LOCATION, Kind.EVSE)
+        for each in pair.records(kind)
+    ]
+
+
+def test_it_is_stored_and_reported_as_what_is_read_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    with synced() as pair:
+        found = said(pair)
+    monkeypatch.setattr(inbound, "apart_of", lambda _: None)
+    with synced() as expected:
+        assert found == said(expected)
+    assert found[0][0][:1] == [11]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_columns_for_queries_are_filled_from_what_was_read_ahead(sqlite_with_schema: Path, mode: Mode) -> None:
+    with synced() as expected, on_sqlite(sqlite_with_schema) as pair:
+        pair.mode = mode
+        assert said(pair) == said(expected)
+    with closing(sqlite3.connect(sqlite_with_schema)) as connection:
+        columns = "select country, city, latitude, longitude from ocpi_locations where id = 'LOC0'"
+        place = connection.execute(columns).fetchone()
+        statuses = connection.execute("select status, evse_id from ocpi_evses where location_id = 'LOC9'").fetchall()
+    document = location(0)
+    degrees = [float(each) for each in document["coordinates"].values()]
+    assert list(place) == [document["country"], document["city"], *degrees]
+    ids = [each["evse_id"] for each in location(9)["evses"]]
+    assert sorted(statuses) == sorted([("BLOCKED", ids[0]), ("AVAILABLE", ids[1])])
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, str]]:
+    """What is read into structs, and in which thread."""
+    found = list[tuple[Any, str]]()
+
+    def counted(kind: Any, document: bytes) -> Any:
+        found.append((kind, threading.current_thread().name))
+        return decode_struct(kind, document)
+
+    monkeypatch.setattr(apart, "decode_struct", counted)
+    return found
+
+
+def here() -> str:
+    return threading.current_thread().name
+
+
+def test_it_is_read_beside_a_store_that_waits(sqlite_with_schema: Path, decoded: list[tuple[Any, str]]) -> None:
+    with on_sqlite(sqlite_with_schema) as pair:
+        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
+        assert pair.pull().created == 25
+    assert [kind for kind, _ in decoded] == [Location, EVSES] * 25
+    assert [thread for _, thread in decoded] == [here()] * 20 + [THREAD] * 30
+
+
+def test_in_memory_it_is_read_where_it_is_stored(decoded: list[tuple[Any, str]]) -> None:
+    with synced() as pair:
+        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
+        assert pair.pull().created == 25
+    assert decoded == [(Location, here()), (EVSES, here())] * 25
+
+
+def test_no_evse_is_read_of_what_did_not_change(sqlite_with_schema: Path, decoded: list[tuple[Any, str]]) -> None:
+    with on_sqlite(sqlite_with_schema) as pair:
+        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
+        pair.pull()
+        decoded.clear()
+        assert pair.pull(since=OLD).unchanged == 25
+    assert [kind for kind, _ in decoded] == [Location] * 25
+
+
+def test_a_large_page_is_not_read_ahead(
+    sqlite_with_schema: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[tuple[Any, str]]
+) -> None:
+    monkeypatch.setattr(pagination, "_READ_AHEAD", 1000)
+    with on_sqlite(sqlite_with_schema) as pair:
+        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
+        assert pair.pull().created == 25
+    assert decoded == [(Location, here()), (EVSES, here())] * 25
