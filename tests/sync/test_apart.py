@@ -119,7 +119,7 @@ def test_no_evse_is_read_of_what_did_not_change(sqlite_with_schema: Path, decode
         pair.pull()
         decoded.clear()
         assert pair.pull(since=OLD).unchanged == 25
-    assert [kind for kind, _ in decoded] == [Location] * 25
+    assert decoded == [(Location, here())] * 25
 
 
 def test_a_large_page_is_not_read_ahead(

@@ -44,7 +44,7 @@ class Apart:
     """Structs of these, in their order."""
 
     def is_accepted(self) -> bool:
-        """Whether the strict lane accepts what is no EVSE."""
+        """Whether the strict lane accepts all but the EVSEs."""
         if self.location is None:
             self.location = _read(Location, self.shell)
         return self.location is not None

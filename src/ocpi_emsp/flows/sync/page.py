@@ -198,13 +198,9 @@ async def store_page(
 ) -> None:
     """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
 
-    ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
-<<<<<<< HEAD
-    ``ids``: those of the objects, empty for one without, where they were read already.
-    ``is_repeated``: the next sync stores the page again where it, and the place after it, was lost.
-=======
+        ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
     ``ids``: those of the objects, empty for one without, where they were read already; ``read``: what else was.
->>>>>>> c502197 (Take a pulled location apart where its page is fetched)
+    ``is_repeated``: the next sync stores the page again where it, and the place after it, was lost.
     """
     found = ids or [text_at(unwrap(document).document, "id") for document in documents]
     parts = zip(_chunks(documents), _chunks(found), _chunks(read or [None] * len(documents)), strict=True)
