@@ -4,8 +4,9 @@ Rules of this module:
 - a commit that finds 16 MB in the log moves them into the file first (``wal_autocheckpoint``), and all that share it
   wait: measured under load, 52 to 135 ms among commits of 15. So a thread moves what is there several times before, on
   a connection of its own; the commit that comes to that bound then has little left to move;
-- nothing depends on it for what is durable: a commit has its own fsync of the log, and SQLite itself moves nothing into
-  the file that is not durable there. Where the thread fails or is late, commits do it as before;
+- nothing depends on it for what is durable: a commit has its own fsync of the log (but for pages of a sync:
+  repeatable.py), and SQLite itself moves nothing into the file that is not durable there. Where the thread fails or is
+  late, commits do it as before;
 - once there is much in the log, the writers of this process pause for what came meanwhile: the log begins anew only
   when all of it was moved and no one has added to it;
 - one thread of a store at a time, which ends with its work; another process that does the same is passed by;
