@@ -86,7 +86,10 @@ class SqlTransaction:
         """At the end: what goes with the COMMIT."""
         self._pending: dict[Key, Record] = {}
         self._written: dict[Key, tuple[Any, ...]] = {}
-        """The columns that follow from their documents: taken at once, so that no view lives until the flush."""
+        """The columns that follow from their documents: taken at once, so that no view lives until the flush.
+
+        A party has none: to take its columns seals its token, and the flush first looks whether there is a key.
+        """
         self._entries: dict[tuple[str, str], Entry] = {}
         """By the table and the id."""
         self._locked = Locked()
@@ -190,9 +193,12 @@ class SqlTransaction:
         key = owned(record.key)
         self._statements(key)
         seen = self._locked.record(key)
-        if seen is None or seen.document != record.document:
-            self._written[key] = written(self._shared, record)
-        self._pending[key] = record if record.view is None else without_view(record)
+        self._written.pop(key, None)
+        if record.view is not None:
+            if seen is None or seen.document != record.document:
+                self._written[key] = written(self._shared, record)
+            record = without_view(record)
+        self._pending[key] = record
         if key.kind == Kind.EVSE and seen is None:
             self._locked.extended.add(location_of(key))
 
