@@ -1,7 +1,6 @@
-"""A pulled location that is taken apart, maybe where its page is fetched, is stored as a push of it is."""
+"""A pulled location that is taken apart is stored as a push of it is."""
 
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ import pytest
 
 from client.support import MODES, Mode
 from ocpi_emsp.codec.strict import decode_struct
-from ocpi_emsp.flows.calls import pagination
 from ocpi_emsp.flows.locations import apart, inbound
 from ocpi_emsp.models import Evse, Location
 from ocpi_emsp.ports import Kind
 from sync.support import OLD, Synced, location, moved, on_sqlite, synced
-from sync.test_ahead import THREAD
 
 EVSES = tuple[Evse, ...]
 
@@ -66,7 +63,7 @@ def test_it_is_stored_and_reported_as_what_is_read_otherwise(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_columns_for_queries_are_filled_from_what_was_read_ahead(sqlite_with_schema: Path, mode: Mode) -> None:
+def test_columns_for_queries_are_filled_from_structs(sqlite_with_schema: Path, mode: Mode) -> None:
     with synced() as expected, on_sqlite(sqlite_with_schema) as pair:
         pair.mode = mode
         assert said(pair) == said(expected)
@@ -82,51 +79,29 @@ def test_columns_for_queries_are_filled_from_what_was_read_ahead(sqlite_with_sch
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, str]]:
-    """What is read into structs, and in which thread."""
-    found = list[tuple[Any, str]]()
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is read into structs."""
+    found = list[Any]()
 
     def counted(kind: Any, document: bytes) -> Any:
-        found.append((kind, threading.current_thread().name))
+        found.append(kind)
         return decode_struct(kind, document)
 
     monkeypatch.setattr(apart, "decode_struct", counted)
     return found
 
 
-def here() -> str:
-    return threading.current_thread().name
-
-
-def test_it_is_read_beside_a_store_that_waits(sqlite_with_schema: Path, decoded: list[tuple[Any, str]]) -> None:
-    with on_sqlite(sqlite_with_schema) as pair:
-        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
-        assert pair.pull().created == 25
-    assert [kind for kind, _ in decoded] == [Location, EVSES] * 25
-    assert [thread for _, thread in decoded] == [here()] * 20 + [THREAD] * 30
-
-
-def test_in_memory_it_is_read_where_it_is_stored(decoded: list[tuple[Any, str]]) -> None:
+def test_a_new_location_is_read_once(decoded: list[Any]) -> None:
     with synced() as pair:
         pair.cpo.lists["locations"] = [location(number) for number in range(25)]
         assert pair.pull().created == 25
-    assert decoded == [(Location, here()), (EVSES, here())] * 25
+    assert decoded == [Location, EVSES] * 25
 
 
-def test_no_evse_is_read_of_what_did_not_change(sqlite_with_schema: Path, decoded: list[tuple[Any, str]]) -> None:
+def test_no_evse_is_read_of_what_did_not_change(sqlite_with_schema: Path, decoded: list[Any]) -> None:
     with on_sqlite(sqlite_with_schema) as pair:
         pair.cpo.lists["locations"] = [location(number) for number in range(25)]
         pair.pull()
         decoded.clear()
         assert pair.pull(since=OLD).unchanged == 25
-    assert decoded == [(Location, here())] * 25
-
-
-def test_a_large_page_is_not_read_ahead(
-    sqlite_with_schema: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[tuple[Any, str]]
-) -> None:
-    monkeypatch.setattr(pagination, "_READ_AHEAD", 1000)
-    with on_sqlite(sqlite_with_schema) as pair:
-        pair.cpo.lists["locations"] = [location(number) for number in range(25)]
-        assert pair.pull().created == 25
-    assert decoded == [(Location, here()), (EVSES, here())] * 25
+    assert decoded == [Location] * 25

@@ -2,9 +2,8 @@
 
 Rules of this module (transport_and_format.md, pagination):
 - which page comes next, and where a list ends, is in list_trail.py;
-- one page is fetched ahead at the most, and read, while the caller looks at the one before; it fails once that one was
-  given;
-- a page is read away from the event loop, where there is one;
+- one page is fetched ahead at the most, and taken apart, while the caller looks at the one before; it fails once that
+  one was given;
 - no list is endless: the limits on objects and pages end it, and what was listed before is given.
 """
 
@@ -14,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -32,14 +31,8 @@ from ocpi_emsp.wire import Request, Response, http_date, read_count
 
 _BEHIND_THE_END = frozenset({200, 400, 404, 410, 416, 422})
 """HTTP statuses of a refusal that, behind a full page without a link, says that there is no such page."""
-_READ_AHEAD = 1024 * 1024
-"""Bytes of a page up to which its objects are read before they are stored: that takes several times its memory."""
 _NOT_THE_LINK = frozenset({401, 429, 503})
 """HTTP statuses of a refusal that has nothing to do with the URL."""
-
-
-Read: TypeAlias = Callable[[bytes], Any]
-"""Reads an object of a list. It is called in another thread, and asks no store."""
 
 
 @frozen(kw_only=True)
@@ -58,8 +51,6 @@ class ListPage:
     """X-Limit, if the partner sends it."""
     ids: Sequence[str] = ()
     """Of the documents; empty for one without."""
-    read: Sequence[Any] = ()
-    """What was read of each document, where the caller had them read."""
     is_uncounted: bool = False
     """Its X-Total-Count cannot be read."""
     listed: int | None = None
@@ -89,21 +80,19 @@ async def walk(
     listed: int | None = None,
     module: str = "",
     may_begin: Callable[[], bool] = lambda: False,
-    read: Read | None = None,
 ) -> AsyncGenerator[ListPage, None]:
     """The pages of a list, from ``url`` on. Raises PartnerError, UnsafeUrl.
 
     ``total`` and ``listed``: of the page before; without, the objects before ``url`` are counted by its offset.
     ``filters`` are the parameters that every page is asked for; ``module`` is what is listed, for the log;
-    ``may_begin`` is asked for each page whether the next one may be fetched while the caller looks at it; ``read`` is
-    called for each object of a page that was fetched.
+    ``may_begin`` is asked for each page whether the next one may be fetched while the caller looks at it.
     """
     limits = context.limits.http
     before = (offset_of(url) or 0) if listed is None and total is None else listed
     trail = Trail(filters, url, total, before, party.profile.is_hub)
     async with AsyncExitStack() as begun:
         request = outgoing_request("GET", url, party.token or "", party.profile)
-        answer: Callable[[], Awaitable[_Answer]] = partial(_answer, context, request, party, module, read)
+        answer: Callable[[], Awaitable[_Answer]] = partial(_answer, context, request, party, module)
         for left in reversed(range(limits.max_pages)):
             try:
                 page = _page(request, await answer(), trail)
@@ -113,7 +102,7 @@ async def walk(
             too_long = _too_long(limits, left, trail) if page.following is not None else ""
             if page.following is not None and not too_long:
                 request = outgoing_request("GET", page.following, party.token or "", party.profile)
-                answer = partial(_answer, context, request, party, module, read)
+                answer = partial(_answer, context, request, party, module)
                 if may_begin():
                     answer = await begun.enter_async_context(context.begin(answer()))
             yield page
@@ -131,28 +120,21 @@ def _too_long(limits: HttpLimits, left: int, trail: Trail) -> str:
 
 
 class _Answer(NamedTuple):
-    """An answer of the partner, read, and when it was here."""
+    """An answer of the partner, taken apart, and when it was here."""
 
     response: Response
     at: datetime
     data: bytes
     documents: Sequence[msgspec.Raw]
     ids: Sequence[str]
-    read: Sequence[Any]
 
 
-async def _answer(context: Context, request: Request, party: Party, module: str, read: Read | None) -> _Answer:
+async def _answer(context: Context, request: Request, party: Party, module: str) -> _Answer:
     """The answer to a request. Raises PartnerError, UnsafeUrl."""
     response, at = await exchange(context, request, party, module), context.clock.now()
-    return await context.aside(_read, request, response, at, context.limits.http.max_objects_of_page, read)
-
-
-def _read(request: Request, response: Response, at: datetime, most: int, read: Read | None) -> _Answer:
     data = bytes(judge(request, response).data)
-    documents = _documents(request, data, most)
-    is_small = len(data) <= _READ_AHEAD
-    found = [read(bytes(document)) for document in documents] if read is not None and is_small else ()
-    return _Answer(response, at, data, documents, page_ids(data, documents), found)
+    documents = _documents(request, data, context.limits.http.max_objects_of_page)
+    return _Answer(response, at, data, documents, page_ids(data, documents))
 
 
 def _documents(request: Request, data: bytes, most: int) -> Sequence[msgspec.Raw]:
@@ -192,7 +174,6 @@ def _page(request: Request, answer: _Answer, trail: Trail) -> ListPage:
         size=len(response.body),
         limit=limit,
         ids=answer.ids,
-        read=answer.read,
         is_uncounted=is_uncounted,
         listed=trail.listed,
         date=http_date(response.header("date")),

@@ -179,8 +179,6 @@ class Incoming:
     """What of it was stored among the rejections, although it was accepted."""
     ahead: ReadAhead | None = None
     """What of a large body was read before its flow."""
-    apart: Any = None
-    """What was read of a pulled object where its page was fetched, by the flow that stores it; None: nothing."""
     party: Party = field(init=False)
     """Who sent it."""
     owner: Owner = field(init=False)

@@ -1,8 +1,8 @@
 """A pulled location, taken apart before it is compared with anything.
 
 Rules of this module:
-- where a sync stores new locations, and its store waits for a disk or a server, this is done where the page was
-  fetched, beside the store of the page before: the processor is free for it; else where the location is stored;
+- this is done where the location is stored: done where its page was fetched, beside the store of the page before, it
+  made a sync into a database a tenth to a third slower, since both want the interpreter;
 - of a location whose bytes are those that are stored its own members are checked, and no more of it is read; of one of
   which nothing is stored all is read, into structs: they are all that is made of it;
 - what is neither, what the strict lane refuses, and what repeats a member, is read as a push is (pushed.py).
@@ -32,9 +32,8 @@ _EVSES = tuple[Evse, ...]
 class Apart:
     """The document of a location, cut; what the strict lane reads of it is None until it was read, or is refused."""
 
-    document: bytes
     shell: bytes
-    """Without its EVSEs."""
+    """It without its EVSEs."""
     listed: bytes
     """These, as a list."""
     evses: list[bytes]
@@ -86,22 +85,13 @@ def cut_apart(document: bytes) -> Apart | None:
         if not has_each_once(document, parts):
             return None
         listed = bytes(parts.pop("evses", _NULL))
-        return Apart(document, join(parts), listed, list(map(bytes, items(listed))))
+        return Apart(join(parts), listed, list(map(bytes, items(listed))))
     except (NotJson, InvalidObject):
         return None
 
 
-def take_apart(document: bytes) -> Apart | None:
-    """A location cut, and all of it read."""
-    found = cut_apart(document)
-    if found is not None and found.is_accepted():
-        found.are_evses_accepted()
-    return found
-
-
 def apart_of(incoming: Incoming) -> Apart | None:
     """The location of a pulled body taken apart; None for one that is read otherwise."""
-    body, found = incoming.request.body, incoming.apart
     if not incoming.pulled or incoming.policy.needs_rules:
         return None
-    return found if isinstance(found, Apart) and found.document == body else cut_apart(body)
+    return cut_apart(incoming.request.body)

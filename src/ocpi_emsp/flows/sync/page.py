@@ -51,7 +51,6 @@ from ocpi_emsp.flows.inbound.stored import received_key
 from ocpi_emsp.flows.inbound.tariff_versions import versioned_owners
 from ocpi_emsp.flows.inbound.twins import REPEATED
 from ocpi_emsp.flows.locations import inbound as locations
-from ocpi_emsp.flows.locations.apart import Apart, take_apart
 from ocpi_emsp.flows.parties.hub_owners import UNKNOWN_OWNER, Owned, may_write, owner_of, record_owners, said_owner
 from ocpi_emsp.flows.parties.owner_evidence import is_said_of, text_at
 from ocpi_emsp.flows.parties.party import Caller, Party
@@ -83,8 +82,6 @@ class Source:
     parameter: str
     """The parameter of the route that is the object's id; empty where its URL has none."""
     store: Take
-    take_apart: Callable[[bytes], Apart | None] | None = None
-    """What takes a new object apart where its page is fetched."""
 
     @property
     def module(self) -> str:
@@ -95,7 +92,7 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     source.module: source
     for source in (
-        Source(Kind.LOCATION, incoming_route("locations.put_location"), "location_id", locations.store, take_apart),
+        Source(Kind.LOCATION, incoming_route("locations.put_location"), "location_id", locations.store),
         Source(Kind.TARIFF, incoming_route("tariffs.put"), "tariff_id", tariffs.store),
         Source(Kind.SESSION, incoming_route("sessions.put"), "session_id", sessions.store),
         Source(Kind.CDR, incoming_route("cdrs.post"), "", cdrs.store),
@@ -134,8 +131,8 @@ class Pull:
         """The key of one of the module's objects."""
         return received_key(self.source.kind, self.owner, object_id)
 
-    def incoming(self, document: bytes, object_id: str, page: Page, apart: Apart | None = None) -> Incoming:
-        """The object as if it had been pushed; ``apart``: what was read of it already."""
+    def incoming(self, document: bytes, object_id: str, page: Page) -> Incoming:
+        """The object as if it had been pushed."""
         country_code, party_id = self.owner
         params = {"country_code": country_code, "party_id": party_id, self.source.parameter: object_id}
         request = Request(self.source.route.method, "", body=document)
@@ -151,7 +148,6 @@ class Pull:
             fresh=page.fresh,
             versioned=page.versioned,
             pulled=True,
-            apart=apart,
         )
 
     def rejection(self, document: bytes, object_id: str, page: Page, error: Refusal, entry_id: str) -> Entry:
@@ -194,17 +190,16 @@ async def store_page(
     place: Key | None,
     ids: Sequence[str] | None = None,
     is_repeated: bool = False,
-    read: Sequence[Apart | None] = (),
 ) -> None:
     """Store the objects of a page, and ``save`` with the last of them. Raises StoreFailed, and what ``save`` raises.
 
-        ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
-    ``ids``: those of the objects, empty for one without, where they were read already; ``read``: what else was.
+    ``place``: of the record that ``save`` reads, so that it is locked together with the objects, before them.
+    ``ids``: those of the objects, empty for one without, where they were read already.
     ``is_repeated``: the next sync stores the page again where it, and the place after it, was lost.
     """
     found = ids or [text_at(unwrap(document).document, "id") for document in documents]
-    parts = zip(_chunks(documents), _chunks(found), _chunks(read or [None] * len(documents)), strict=True)
-    listed = [each for part in parts for each in await _read(pull, *part)]
+    chunks_of_ids = zip(_chunks(documents), _chunks(found), strict=True)
+    listed = [each for chunk, some in chunks_of_ids for each in await _read(pull, chunk, some)]
     chunks = _chunks(_each_once(pull, listed)) or [[]]
     for number, chunk in enumerate(chunks, start=1):
         last = number == len(chunks)
@@ -231,21 +226,14 @@ class _Listed:
     object_id: str
     """Empty where it has none."""
     key: Key
-    apart: Apart | None
-    """What was read of it where its page was fetched."""
     twins: tuple[_Listed, ...] = ()
     """The other objects of the page with this id, the one that counts least first."""
 
 
-async def _read(
-    pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str], read: Sequence[Apart | None]
-) -> list[_Listed]:
+async def _read(pull: Pull, documents: Sequence[msgspec.Raw], ids: Sequence[str]) -> list[_Listed]:
     """The objects with their zone and owner. What is looked at for the owner is not locked: it may be much."""
     zone = pull.party.profile.time_zone
-    received = [
-        _unwrapped(pull, bytes(document)) if apart is None else apart.document
-        for document, apart in zip(documents, read, strict=True)
-    ]
+    received = [_unwrapped(pull, bytes(document)) for document in documents]
     zoned = [in_zone(document, zone) for document in received]
     if any(each.added for each in zoned):
         note = f"timestamps without a zone designator were read in {zone}"
@@ -258,7 +246,7 @@ async def _read(
     owned = await _owned(pull, zoned, ids) if names_owners else [Owned(pull.owner)] * len(zoned)
     pulls = [pull if each.owner == pull.owner else evolve(pull, of=each.owner) for each in owned]
     keys = [received_key(pull.source.kind, each.owner, found) for each, found in zip(owned, ids, strict=True)]
-    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, keys, read, strict=True)]
+    return [_Listed(*each) for each in zip(pulls, received, zoned, owned, ids, keys, strict=True)]
 
 
 def _unwrapped(pull: Pull, document: bytes) -> bytes:
@@ -450,7 +438,7 @@ async def _take(listed: _Listed, tx: Transaction, page: Page) -> Stored | Reject
 
 def _incoming(listed: _Listed, object_id: str, page: Page) -> Incoming:
     """The object as if it had been pushed, with what deviates in its times and its owner."""
-    incoming = listed.pull.incoming(listed.zoned.document, object_id, page, listed.apart)
+    incoming = listed.pull.incoming(listed.zoned.document, object_id, page)
     if listed.zoned.added:
         time_zone = listed.pull.party.profile.time_zone or ""
         incoming.deviations.append(zone_finding(listed.zoned.added, time_zone))

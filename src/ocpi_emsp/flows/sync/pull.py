@@ -25,11 +25,11 @@ from ocpi_emsp.errors import OcpiError, PartnerError, PartnerRefused, StoreFaile
 from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.calls.call import call, url_of
 from ocpi_emsp.flows.calls.list_trail import IncompleteList, offset_of
-from ocpi_emsp.flows.calls.pagination import ListPage, Read, first_url, walk
+from ocpi_emsp.flows.calls.pagination import ListPage, first_url, walk
 from ocpi_emsp.flows.calls.redirects import same_origin
 from ocpi_emsp.flows.core.context import Context, new_id, whole_second
 from ocpi_emsp.flows.parties import pending_resync as resync
-from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party, policy_of
+from ocpi_emsp.flows.parties.party import PartyState, checkpoint_key, load_party
 from ocpi_emsp.flows.sync import vanished
 from ocpi_emsp.flows.sync.checkpoint import (
     EPOCH,
@@ -42,7 +42,7 @@ from ocpi_emsp.flows.sync.checkpoint import (
 )
 from ocpi_emsp.flows.sync.page import Pull, store_page
 from ocpi_emsp.flows.sync.report import SyncEnded
-from ocpi_emsp.ports import Key, Kind, Transaction, is_of_one_process, prefetch
+from ocpi_emsp.ports import Key, Kind, Transaction, prefetch
 from ocpi_emsp.routes import outgoing
 from ocpi_emsp.wire import PageRequest
 
@@ -86,10 +86,6 @@ class _Work:
     done: Window | None = None
     """The window as its last page left it."""
     tokens: int = 0
-    store_waits: bool = True
-    """Its store waits for a disk or a server: what only takes the processor is done beside it."""
-    finds_new: bool = False
-    """Most objects of the page before were new, so that the next ones will be."""
     given: int | None = None
     """The fullest page so far, where it has fewer objects than were asked for."""
 
@@ -105,15 +101,6 @@ class _Work:
     def may_begin(self) -> bool:
         """Whether the next page may be fetched while this one is stored."""
         return not self.stop()
-
-    def reader(self) -> Read | None:
-        """What reads the objects of a page where it is fetched."""
-        pull = self.pull
-        take_apart = pull.source.take_apart
-        if take_apart is None or not self.store_waits or policy_of(pull.party.profile, pull.context.policy).needs_rules:
-            return None
-        # What did not change is compared by its bytes alone: that takes less time than to hand it to another thread.
-        return lambda document: take_apart(document) if self.finds_new else None
 
     async def save(self, tx: Transaction, window: Window | None) -> None:
         """Save the place in the window, or with None its end. Raises TakenOver."""
@@ -171,7 +158,6 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
     now = whole_second(pull.context.clock.now())
     key = checkpoint_key(*pull.party.owner, pull.source.module)
     async with pull.context.store.transaction() as tx:
-        store_waits = not is_of_one_process(tx)  # else all of it is in memory
         await prefetch(tx, [key])
         checkpoint = await get_checkpoint(tx, key)
         resync_requests = await resync.resync_requests(tx, pull.party.owner, pull.source.module)
@@ -199,8 +185,6 @@ async def _open(pull: Pull, since: datetime | None, full: bool, on_progress: OnP
         is_saved=not leaves_gap,
         continues=continues,
         is_resumed=window.next is not None,
-        store_waits=store_waits,
-        finds_new=window.date_from is None and not window.full,
         requests=resync_requests,
         on_progress=on_progress,
         stop=stop,
@@ -293,7 +277,6 @@ async def _pages(work: _Work) -> bool:
         listed=window.listed,
         module=module,
         may_begin=work.may_begin,
-        read=work.reader(),
     )
     async with aclosing(walked) as pages:
         async for given in pages:
@@ -301,9 +284,7 @@ async def _pages(work: _Work) -> bool:
             following = _after(work, page)
             work.problem = page.problem.message if page.problem else ""
             work.given = max(work.given or 0, _given(work, page) or 0) or None
-            known = tally.counts.get("created", 0)
             await _store(work, page, following)
-            work.finds_new = 2 * (tally.counts.get("created", 0) - known) > len(page.documents)
             work.is_resumed = False
             tally.total = page.total
             tally.add("pages")
@@ -365,16 +346,7 @@ async def _store(work: _Work, page: ListPage, following: Window | None) -> None:
 
     # What is lost with its place, as in a power cut, is pulled again; what ends a phase makes all before it durable.
     is_repeated = work.is_saved and following is not None and following.phase is work.window.phase
-    await store_page(
-        work.pull,
-        page.documents,
-        page.url,
-        save,
-        place=work.place,
-        ids=page.ids,
-        read=page.read,
-        is_repeated=is_repeated,
-    )
+    await store_page(work.pull, page.documents, page.url, save, place=work.place, ids=page.ids, is_repeated=is_repeated)
     work.stored_next = following.next if following is not None else None
 
 
