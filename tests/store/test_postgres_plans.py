@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from ocpi_emsp.ports import BlockingTransaction, Key, Kind
+from ocpi_emsp.ports import BlockingTransaction, Key, Kind, Query
 from ocpi_emsp.storage import SqlStore
 from ocpi_emsp.storage.sql.statements import BESIDE_THE_DOCUMENT
 from ocpi_emsp.storage.sql.tables import tables
@@ -70,6 +70,22 @@ def extended(tx: Any) -> int:
     return 1
 
 
+def listed(tx: Any) -> int:
+    """A page of tokens, with their number."""
+    page = tx.page(Query(kind=Kind.TOKEN, country_code="NL", party_id="TNM", offset=SOME, limit=SOME))
+    assert page.total == THERE
+    return len(page.records)
+
+
+def issued(tx: Any) -> int:
+    """A token that gets the place behind all others."""
+    key = TOKEN._replace(id="new")
+    tx.put(record(key))
+    tx.flush()
+    tx.delete(key)
+    return 1
+
+
 READS: dict[str, tuple[Read, bool, int]] = {
     "many locations": (prefetched, False, 2 * SOME),
     "many locations, not locked": (prefetched, True, 2 * SOME),
@@ -78,6 +94,8 @@ READS: dict[str, tuple[Read, bool, int]] = {
     "a location that is not there": (lambda tx: int(tx.get(NEW) is not None), False, 0),
     "an EVSE that is patched": (patched, False, 1),
     "an EVSE that is new": (extended, False, 1),
+    "a page of tokens": (listed, True, SOME),
+    "a token that is new": (issued, False, 1),
     "a token": (lambda tx: int(tx.get(TOKEN) is not None), True, 1),
 }
 """What reads it, whether it is in a transaction that only reads, and what it finds."""

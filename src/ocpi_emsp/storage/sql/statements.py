@@ -303,10 +303,17 @@ def _put(table: Table, dialect: Dialect, identity: tuple[str, ...], changing: li
 def _next_place(table: Table) -> Any:
     """The place of the next token of an owner: behind all of its tokens."""
     return (
-        select(func.coalesce(func.max(table.c.place) + 1, 0))
+        select(_behind_all(table))
         .where(table.c.country_code == bindparam("country_code"), table.c.party_id == bindparam("party_id"))
+        .where(table.c.place >= 0)
         .scalar_subquery()
     )
+
+
+def _behind_all(table: Table) -> Any:
+    """The place behind those of an owner. It takes a condition on the place: PostgreSQL's index serves no query
+    without, and all rows of the owner would be read."""
+    return func.coalesce(func.max(table.c.place) + 1, 0)
 
 
 def _close_gap(table: Table) -> Executable:
@@ -328,7 +335,7 @@ def _page(statements: ObjectStatements, query: Query) -> tuple[Select[Any], Sele
     records = select(*record_columns(table), *identity).limit(bindparam("limit"))
     if statements.by_place(query):
         records = records.where(*wanted, table.c.place >= bindparam("offset")).order_by(table.c.place)
-        return records, select(func.coalesce(func.max(table.c.place) + 1, 0).label("total")).where(*wanted)
+        return records, select(_behind_all(table).label("total")).where(*wanted, table.c.place >= 0)
     if query.by_start is not None:
         return _by_start(statements, query, records.where(*wanted)), _number(table, wanted)
     wanted.append(table.c.sequence > bindparam("after"))
