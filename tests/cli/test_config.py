@@ -73,6 +73,12 @@ def test_a_server_on_this_machine_writes_the_file_once(monkeypatch: pytest.Monke
     assert (again.url, again.url_policy) == (file["url"], "loopback")
 
 
+def test_a_name_beyond_the_basic_plane_can_be_read_again() -> None:
+    """JSON would write it as two halves, which TOML refuses."""
+    laptop.served(arguments_of("serve", ["--laptop", "--name", "Charge \N{AUTOMOBILE}"]))
+    assert file_settings()["name"] == "Charge \N{AUTOMOBILE}"
+
+
 @pytest.mark.parametrize(("argv", "said"), [(["--port", "0"], "--port other"), (["--store", "memory"], "a database")])
 def test_a_try_that_other_commands_could_not_find(argv: list[str], said: str, command: Command) -> None:
     ended = command("serve", "--laptop", *argv)

@@ -61,4 +61,4 @@ def _here(port: int) -> dict[str, str]:
 
 
 def _text(settings: Mapping[str, Any]) -> str:
-    return _HEAD + "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    return _HEAD + "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items())
