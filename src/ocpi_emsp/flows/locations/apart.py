@@ -30,48 +30,37 @@ _EVSES = tuple[Evse, ...]
 
 @define  # one is made for each location
 class Apart:
-    """The document of a location, cut; what the strict lane reads of it is None until it was read, or is refused."""
+    """The document of a location, cut."""
 
     shell: bytes
     """It without its EVSEs."""
     listed: bytes
     """These, as a list."""
     evses: list[bytes]
-    location: Any = None
-    """A struct of the location without its EVSEs."""
-    read: Sequence[Any] | None = None
-    """Structs of these, in their order."""
 
-    def is_accepted(self) -> bool:
-        """Whether the strict lane accepts all but the EVSEs."""
-        if self.location is None:
-            self.location = _read(Location, self.shell)
-        return self.location is not None
-
-    def are_evses_accepted(self) -> bool:
-        """Whether the strict lane accepts the EVSEs."""
-        if self.read is None:
-            self.read = _read(_EVSES, self.listed) if self.evses else ()
-        return self.read is not None
-
-    def is_stored(self, old: Record, stored: Sequence[Record]) -> bool:
-        """Whether it is accepted, and is what is stored, byte for byte."""
+    def as_stored(self, old: Record, stored: Sequence[Record]) -> Any:
+        """A struct of the location without its EVSEs, where it is accepted, and is what is stored byte for byte."""
         if self.shell != old.document or self.evses != [each.document for each in stored]:
-            return False
-        is_listed = all(each.missing_since is None for each in stored)
-        return is_listed and self.is_accepted() and bool(self.location.last_updated <= old.last_updated)
+            return None
+        if any(each.missing_since is not None for each in stored):
+            return None
+        location = _read(Location, self.shell)
+        return location if location is not None and location.last_updated <= old.last_updated else None
 
     def pushed(self, incoming: Incoming) -> Pushed | None:
         """It as a location of which nothing is stored; None where it is not accepted."""
-        if not self.is_accepted() or not self.are_evses_accepted():
+        location = _read(Location, self.shell)
+        read = _read(_EVSES, self.listed) if self.evses else ()
+        if location is None or read is None:
             return None
-        location, key = self.location, incoming.location_key
-        pairs = zip(self.read or (), self.evses, strict=True)
+        key = incoming.location_key
+        pairs = zip(read, self.evses, strict=True)
         records = [evse_record(incoming, key, evse, document) for evse, document in pairs]
         return Pushed(location.id, location.last_updated, location, self.shell, records)
 
 
 def _read(kind: Any, document: bytes) -> Any:
+    """Structs of what the strict lane accepts, or None."""
     try:
         return decode_struct(kind, document)
     except NotJson:
@@ -79,7 +68,7 @@ def _read(kind: Any, document: bytes) -> Any:
 
 
 def cut_apart(document: bytes) -> Apart | None:
-    """A location without and its EVSEs; None for what is none, or repeats a member."""
+    """A location without its EVSEs, and these; None for what is none, or repeats a member."""
     try:
         parts = members(document)
         if not has_each_once(document, parts):

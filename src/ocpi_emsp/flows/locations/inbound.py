@@ -130,9 +130,10 @@ async def _store_apart(
             return None
         incoming.require_id("id", pushed.id, incoming.location_key.id)
         return await store_new_location(incoming, tx, pushed)
-    if not apart.is_stored(old, stored):
+    location = apart.as_stored(old, stored)
+    if location is None:
         return None
-    incoming.require_id("id", apart.location.id, incoming.location_key.id)
+    incoming.require_id("id", location.id, incoming.location_key.id)
     return Stored(Outcome.UNCHANGED, record=old)
 
 

@@ -96,21 +96,19 @@ class AsyncSqlStore:
 
     def recording(self) -> PieceTransaction:
         """See :func:`ocpi_emsp.ports.recorder`."""
-        store = self.store
-        if store._host.get() is not None or store._engine.dialect.name == "sqlite":
-            return self.transaction()
-        if store._native is not None:
-            return PieceTransaction(_InGreenlet(store, read_only=False, purpose="recording"))
-        return PieceTransaction(InThread(_SqlStoreFor(store, "recording"), read_only=False))
+        return self._for("recording")
 
     def repeatable(self) -> PieceTransaction:
         """See :func:`ocpi_emsp.ports.repeatable`; on SQLite what is written shares its commit."""
+        return self._for("repeatable")
+
+    def _for(self, purpose: Purpose) -> PieceTransaction:
         store = self.store
         if store._host.get() is not None or store._engine.dialect.name == "sqlite":
             return self.transaction()
         if store._native is not None:
-            return PieceTransaction(_InGreenlet(store, read_only=False, purpose="repeatable"))
-        return PieceTransaction(InThread(_SqlStoreFor(store, "repeatable"), read_only=False))
+            return PieceTransaction(_InGreenlet(store, read_only=False, purpose=purpose))
+        return PieceTransaction(InThread(_SqlStoreFor(store, purpose), read_only=False))
 
 
 @frozen

@@ -77,8 +77,9 @@ class Prefetch:
             locked = self.locked.records
             locked.update(dict.fromkeys(keys.values()))
             locked.update(zip(found, records(self.shared, statements, found, rows), strict=True))
-            for deleted in there.difference(key.id for key in found):  # just now, so it is not locked: whoever asks
-                del locked[keys[deleted]]  # for it locks it
+            # Those were deleted just now, so they are not locked: whoever asks for one locks it.
+            for deleted in there.difference(key.id for key in found):
+                del locked[keys[deleted]]
 
         self._add(several.asked(values, ids), take)
 

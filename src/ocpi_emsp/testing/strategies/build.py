@@ -12,7 +12,6 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from ocpi_emsp.check.registry import bare
-from ocpi_emsp.testing.strategies.scalars import scalars
+from ocpi_emsp.testing.strategies.scalars import remembered, scalars
 from ocpi_emsp.testing.strategies.schema import schema
 
 Members: TypeAlias = dict[str, Any]
@@ -35,9 +34,6 @@ Finish: TypeAlias = Callable[[Members], None]
 
 PLANS: dict[type[Any], Plan] = {}
 FINISHES: dict[type[Any], Finish] = {}
-
-remembered = lru_cache(maxsize=4096)
-"""For what builds a strategy of parts that are remembered themselves; the bound is for those of callers."""
 
 MOST_ITEMS = 2
 """Items of a list: two show everything that a list can do, and a CDR stays within what Hypothesis draws."""

@@ -28,9 +28,9 @@ from ocpi_emsp.models import (
     TariffElement,
     TariffRestrictions,
 )
-from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan, remembered
+from ocpi_emsp.testing.strategies.build import Builder, Given, Strategies, plan
 from ocpi_emsp.testing.strategies.plans_locations import used
-from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments, together
+from ocpi_emsp.testing.strategies.scalars import FIRST, LAST, amounts, clock, moments, remembered, together
 
 _BOTH = st.booleans()
 _STEP = 36

@@ -30,6 +30,9 @@ _SECONDS = int((LAST - FIRST).total_seconds())
 
 _ALPHANUMERIC = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+remembered = lru_cache(maxsize=4096)
+"""For what builds a strategy of parts that are remembered themselves; the bound is for those of callers."""
+
 _PARTIES = ("TNM", "BEC", "ABC", "4EV", "E1X")
 
 
@@ -39,7 +42,7 @@ def moments(first: datetime = FIRST, last: datetime = LAST) -> st.SearchStrategy
     return st.integers(0, int((last - first).total_seconds())).map(lambda seconds: first + timedelta(seconds=seconds))
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def together(*parts: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     """One of each, as ``st.tuples`` draws them."""
     return _together(parts)
