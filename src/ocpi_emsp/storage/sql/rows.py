@@ -24,7 +24,7 @@ _FIRST = 1 + len(BESIDE_THE_DOCUMENT)
 
 
 def written(shared: Shared, record: Record) -> tuple[Any, ...]:
-    """The columns that follow from the document, in the order that ``written_columns`` names them. Raises CannotStore."""
+    """The columns that follow from the document, as ``written_columns`` names them. Raises CannotStore."""
     document, kind = record.document, record.key.kind
     more: tuple[Any, ...] = ()
     if kind == Kind.PARTY:
