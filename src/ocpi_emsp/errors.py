@@ -3,7 +3,7 @@
 Rules of this module:
 - an exception carries its reply; nothing sniffs an exception by its text;
 - ``Refusal``: a partner's request that we answer with an error; ``PartnerError``: our request that a partner failed;
-- statuses follow status_codes.md and the status table of docs/architecture.md.
+- statuses follow status_codes.md and the table of docs/reference/answers.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bounded connections over httptools, which is llhttp: it has no bounds of its own, so what it is fed is counted.
+"""Bounded connections over httptools, which is llhttp: without bounds of its own or a pause, so all it is fed counts.
 
 Rules of this module:
 - a head counts twice: as it is parsed, which is exact and sees one that comes in one piece, and as it is fed, which

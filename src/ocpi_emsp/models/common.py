@@ -6,8 +6,9 @@ Rules of the models package:
 - no behaviour and no Python-level validators: the constraints in the annotations are checked at C speed; only what
   Python code itself makes is checked for time zones (:func:`ocpi_emsp.scalars.aware_times`);
 - ``clause`` is the table's place in the specification;
-- a class that has optional fields has no slots: msgspec fills a missing optional field three times faster that way
-  (docs/architecture.md); a class with only required fields has them.
+- a class that has optional fields has no slots: msgspec asks for each missing one with ``hasattr``, which raises and
+  clears an AttributeError on a class with slots (1.3 times the time for a location). A class with only required fields
+  has them (0.8 times the time for a CDR with 50 periods).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One operation of the description for each route, and the answers that all have in common.
 
-Rules of this module (the status table of docs/architecture.md):
+Rules of this module (the table of docs/reference/answers.md):
 - every answer is an envelope; HTTP 200 also carries a refusal (status_code 2xxx, or 3xxx of a registration);
 - the answers to refusals are those of the classes in ``errors.py``: a new one is described without a change here;
 - 400 is for routes with a body, 404 for those that name an object.

@@ -4,6 +4,8 @@ Rules of this module:
 - below a member that OCPI does not know everything is replaced: names, texts, numbers; its own name stays if it reads
   as a name that a program has;
 - in what is no JSON everything is replaced that stands where a value may stand;
+- a document is not parsed and written again: that would lose repeated members, spellings, and what is no JSON;
+- a member is looked up by its name alone, so the kind of document does not matter;
 - bytes that are no text in their encoding are lost, and stay no text.
 """
 

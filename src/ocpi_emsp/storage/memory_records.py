@@ -35,7 +35,12 @@ _FROM_THE_BEGINNING: Final[Mapping[str, tuple[_Time, ...]]] = {Kind.TOKEN: ("las
 
 class Row(msgspec.Struct, eq=False, gc=False):
     """A record in its place, in a form that the garbage collector does not look at: what replaces it takes the same
-    row, so that only what differs is moved."""
+    row, so that only what differs is moved.
+
+    With an object for each record, collections took 23 us of a location in a first sync of 50,000, a fifth of it. A row
+    does not refer to what holds it, so none is lost in a cycle. It has no view: a location with two EVSEs took 9.1 KB
+    with it, and takes 3.7.
+    """
 
     key: PlainKey
     sequence: int

@@ -3,7 +3,9 @@
 Rules of this module:
 - nothing else of this package imports either, and it imports one when the first call needs it: who only serves or
   checks needs neither;
-- both have the same API; what one alone has is not used.
+- both have the same API; what one alone has is not used;
+- httpx2 is preferred: httpx had no release since December 2024, and its issues are closed; httpx2 is its successor, by
+  the same first author. It trusts the authorities of the system (truststore), httpx those of certifi.
 """
 
 from __future__ import annotations

@@ -5,7 +5,15 @@ Rules of this module:
   rebinding) leads nowhere; TLS and its certificate go by the name;
 - one address that the policy forbids refuses all of them: an honest host has none;
 - each new connection resolves and checks anew; one that is kept alive stays where it is;
-- resolving and connecting share the time to connect; no address takes all of it.
+- resolving and connecting share the time to connect; no address takes all of it;
+- neither library lets a backend be given to its transport, so its pool is replaced, by a private name: where that is
+  missing, no transport is made.
+
+Packages that were considered; none serves both libraries and both modes:
+- httpx-secure: httpx and async only; connects once to find the address;
+- drawbridge: httpx only; rewrites the URL, so no connection stays alive;
+- egressweave: httpx and async only, a client for each URL;
+- safehttpx: httpx2 and async only; accepts the first good answer among bad ones, a client for each request.
 """
 
 from __future__ import annotations
@@ -191,7 +199,10 @@ def _is_address(host: str) -> bool:
 
 
 def _interleaved(addresses: Sequence[str]) -> list[str]:
-    """IPv6 and IPv4 in turn, the family of the first one first (RFC 8305 4): one of them may lead nowhere."""
+    """IPv6 and IPv4 in turn, the family of the first one first (RFC 8305 4): one of them may lead nowhere.
+
+    They are tried one after the other. RFC 8305 would try them at once, but the same code serves both modes.
+    """
     first = [each for each in addresses if (":" in each) == (":" in addresses[0])]
     second = [each for each in addresses if each not in first]
     return [each for each in chain.from_iterable(zip_longest(first, second)) if each is not None]

@@ -5,6 +5,10 @@ Rules of this module:
 - a clock that is put back locks nobody out: no time passes, and nothing else;
 - an episode of refusals is news once; it ends with a quiet time;
 - state per address is bounded: the address that failed longest ago is forgotten.
+
+A meter is two numbers, of the GCRA kind. Not used: ``limits`` 5.8, which asks time.time() itself, starts a timer thread
+every 10 ms for its memory, and has no token bucket; ``pyrate-limiter`` 4.5, which stores a timestamp for each request,
+and four million for a weight of 4 MiB. Neither accepts our clock, and neither counts requests in progress.
 """
 
 from __future__ import annotations

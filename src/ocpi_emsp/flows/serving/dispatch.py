@@ -1,6 +1,6 @@
 """Every request from a partner, from bytes to bytes.
 
-Rules of this module (transport_and_format.md, status_codes.md, the status table of docs/architecture.md):
+Rules of this module (transport_and_format.md, status_codes.md, the table of docs/reference/answers.md):
 - every answer is an OCPI envelope; an exception carries its statuses, anything else is our fault: 500 / 3000 with a
   correlation id and no internals;
 - in this order: token and what its party may send, then the body is read to its limit (admission.py), path, method and

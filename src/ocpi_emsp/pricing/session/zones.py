@@ -4,6 +4,7 @@ Rules of this module:
 - the zone is what the CDR's location says, else the stored one, else what the caller gives for the party, else that of
   the country where all its zones had one offset then; what was not said by the CDR is an assumption;
 - a country with several zones gives each of them, no country each whole and half hour from -12 to +14;
+- zones are those of ``zoneinfo``, from the package tzdata on a machine that has none;
 - a name that is no IANA zone is not regarded, and said; one in another case is read.
 """
 

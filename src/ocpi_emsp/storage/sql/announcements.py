@@ -10,7 +10,10 @@ Rules of this module:
   another connection (PgBouncer), LISTEN succeeds and nothing is received;
 - what is known of parties is old after each of their notifications, each commit of this process, when the connection
   ends, and a minute after it was read: that is for what wrote without a notification, such as an earlier version of
-  this library or a person with psql. While nothing shows that the connection lives, nothing is known of them;
+  this library or a person with psql. While nothing shows that the connection lives, nothing is known of them. It shows
+  that by sending LISTEN again, which is answered after the notifications before it;
+- the flush notifies, and no trigger does: a trigger needs a migration, is lost with a table that is made anew, and
+  never existed on tables that a host's own Alembic made;
 - a forked child has no threads of its parent's, and no listeners: it begins anew.
 """
 

@@ -36,7 +36,8 @@ _CLAUSE = "status_codes.md#2xxx-client-errors"
 
 _CHECKPOINT_PAGES = 4000
 """Pages in the write-ahead log that a commit moves into the file: 16 MB. With SQLite's own 1000 a PATCH writes nearly
-twice the bytes, and one in a hundred waits for that. Mostly they are there already (checkpoints.py)."""
+twice the bytes, and one in a hundred waits for that (among 6,000 EVSEs 115 KiB and 24 ms, with 4000 65 KiB and 14 ms).
+With 16,000 less is written, and nothing is faster. Mostly they are there already (checkpoints.py)."""
 _CACHE_KIB = 8000
 """What a connection may hold of the file. With SQLite's own 2000 a PATCH among 30,000 EVSEs takes a sixth longer."""
 

@@ -6,7 +6,8 @@ Rules of this module:
 - the first that fails is what is raised; those behind it are not executed;
 - a driver that has no pipeline, an older libpq, and a host that joined us in pipeline mode get them one by one;
 - it is for transactions of many records: a pipeline takes psycopg 40 us and the server 10 more than two statements of
-  one record, which is a third of them.
+  one record, which is a third of them. To send BEGIN or COMMIT with a neighbour costs more than the statement: 70 us of
+  the client and 40 of the server, against a round trip.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Rules of this module:
 - SQLite takes so many values at once, the last one repeated;
 - PostgreSQL takes an array and looks for one value after the other, in its order: without statistics it would rather
-  read all of an owner's rows than look so often.
+  read all of an owner's rows than look so often. (With ``= ANY`` PostgreSQL 16 and older read them in the order of the
+  key, and a join begins with them. One by one costs 1.5 us a record more than the best plan of ``= ANY``.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Records of several kinds, found by one statement: a round trip each would cost more than finding them.
 
 Rules of this module: nothing is locked, so it is for what only reads, and for SQLite, whose writers lock all of it. An
-outer join that locks would give a record as it was before it waited (architecture.md, "Few statements").
+outer join that locks would give a record as it was before it waited; the read of a PATCH is an inner one, for that.
 """
 
 from __future__ import annotations
