@@ -2,8 +2,8 @@
 
 Rules of this module (credentials.md 2.1: a token is as good as a password):
 - what is written is sealed (Fernet: AES-128-CBC with HMAC-SHA256), so that a copy of the database opens no partner;
-- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use, and never
-  where a database holds what another key sealed: the second key would open nothing;
+- the key comes from OCPI_EMSP_SECRET_KEY, or from a file that only its owner can read, made at the first use, by one
+  process, and never where a database holds what another key sealed: the second key would open nothing;
 - either may hold several keys: all of them open, the first one seals, so that a key can be replaced while servers run;
 - another :class:`SecretBox`, such as one over a vault, can be given instead.
 """
@@ -121,9 +121,14 @@ class KeyFileBox:
         return self._opened().is_current(sealed)
 
     @property
+    def is_given(self) -> bool:
+        """True if the key is in OCPI_EMSP_SECRET_KEY."""
+        return bool(os.environ.get(VARIABLE))
+
+    @property
     def has_key(self) -> bool:
         """False if the next secret is sealed with a new key."""
-        return self._box is not None or bool(os.environ.get(VARIABLE)) or self._path.exists()
+        return self._box is not None or self.is_given or self._path.exists()
 
     def require_key(self) -> None:
         """Raise StoreFailed if there is no key: for a database that holds what was sealed before."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -101,6 +101,8 @@ class Shared:
         channel = f"ocpi_emsp_{hashlib.blake2b(self.name.encode(), digest_size=16).hexdigest()}"
         self.channels = Channels(channel, f"{channel}_parties")
         self.secrets = secrets
+        self._fits = False
+        """The key file opened what is sealed here."""
         self._dialect = shape.dialect
         self._together: dict[tuple[str, ...], Together] = {}
 
@@ -125,17 +127,32 @@ class Shared:
         redacted = _without_secrets(document)
         return (document, None) if redacted is None else (redacted, self.secrets.seal(document))
 
-    def require_key(self, connection: Connection, parties: Iterable[bytes]) -> None:
-        """Raise StoreFailed where these would be sealed with a new key, and others are sealed with a missing one."""
+    def require_key(self, connection: Connection, parties: Iterable[bytes], lock: Callable[[], None]) -> None:
+        """Raise StoreFailed where these would be sealed with a key that does not open what is sealed already.
+
+        A key in OCPI_EMSP_SECRET_KEY is not compared. ``lock`` lets one transaction at a time go on to make a key.
+        """
         box = self.secrets
-        if not isinstance(box, KeyFileBox) or box.has_key or all(_without_secrets(each) is None for each in parties):
+        if not isinstance(box, KeyFileBox) or self._fits or box.is_given:
             return
+        if all(_without_secrets(each) is None for each in parties):
+            return
+        sealed = self._sealed(connection)
+        if sealed is None:
+            lock()
+            sealed = self._sealed(connection)  # by the process that was here before
+        if sealed is not None:
+            box.open(sealed)
+            self._fits = True
+
+    def _sealed(self, connection: Connection) -> str | None:
+        """What is sealed of any party."""
         table = self.tables.objects[Kind.PARTY]
-        sealed = select(table.c.sequence).where(table.c.sealed.is_not(None)).limit(1)
         with translated(connection.engine):
-            found = connection.execute(sealed).first()
-        if found is not None:
-            box.require_key()
+            found: str | None = connection.execute(
+                select(table.c.sealed).where(table.c.sealed.is_not(None)).limit(1)
+            ).scalar()
+        return found
 
 
 def _without_secrets(party: bytes) -> bytes | None:

@@ -274,7 +274,8 @@ class SqlTransaction:
             by_kind.setdefault(key.kind, []).append((key, record))
         if not (self._advisory and len(pending) == 2 and self._sent_evse(by_kind)):
             if Kind.PARTY in by_kind:
-                self._shared.require_key(self._connection, (record.document for _, record in by_kind[Kind.PARTY]))
+                parties = (record.document for _, record in by_kind[Kind.PARTY])
+                self._shared.require_key(self._connection, parties, self._lock_key)
             for kind in sorted(by_kind, key=_ORDER.__getitem__):
                 self._send(self._shared.objects[kind], by_kind[kind])
         self._locked.sent(pending)
@@ -465,6 +466,14 @@ class SqlTransaction:
     def _lock(self, name: Sequence[str]) -> None:
         """Lock a name until the end of the transaction, in this schema."""
         self.begin(self._shared.number(name))
+
+    def _lock_key(self) -> None:
+        """Let one process at a time make a key, until its commit shows the others that there is one.
+
+        On SQLite the transaction has the write lock. Sent at once: what is written may wait for the COMMIT.
+        """
+        if self._advisory:
+            self._ask([Asked.of(self._shared.lock, {"number": self._shared.number(("key",))})])
 
     def _announce(self, uid: str) -> None:
         """Notify at the commit that a command was written, without its id if no message can hold that."""
