@@ -36,6 +36,7 @@ FOREIGN_OPTIONS: Final = {
     "--hypothesis-profile": "of Hypothesis",
     **dict.fromkeys(("--no-deps", "--target", "--wheel-dir"), "of pip"),
     "--deploy": "of manage.py check",
+    "--pool": "of celery worker",
 }
 FOREIGN_NAMES: Final = {
     "AsReceived": "a schema of our OpenAPI document",
