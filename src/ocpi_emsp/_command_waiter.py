@@ -60,7 +60,7 @@ class Waiting:
         if timeout is not None and timeout <= 0:
             raise _nothing(sent, timeout)
         wake_up = self.wake_ups.here()
-        async with wake_up.waiting(key.id, self.mode) as waiter:
+        async with self.wake_ups.waiting(key.id, self.mode) as waiter:
             looked = 0
             while True:
                 waiter.rearm()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio.to_thread
 from attrs import field, frozen
 
-from ocpi_emsp.ports import DeadlinePassed, Mode
+from ocpi_emsp.ports import DeadlinePassed, Mode, ThreadBound
 
 if TYPE_CHECKING:
     import asyncio
@@ -186,15 +186,28 @@ class Deadline:
             task.exception()  # it is looked at, or the event loop would report it
 
 
-def hook_in_time(mode: Mode, hook: Callable[..., Any], deadline: Deadline | None) -> Callable[..., Awaitable[Any]]:
+def hook_in_time(
+    mode: Mode, hook: Callable[..., Any], deadline: Deadline | None, store: object = None
+) -> Callable[..., Awaitable[Any]]:
     """A hook for either host that has to answer before a deadline; it raises DeadlinePassed.
 
     A plain one is called in a thread of its own, an async one in a task of its own, under a sync host in a thread as
-    well; each is left to itself then, and the task is cancelled.
+    well; each is left to itself then, and the task is cancelled. Where the store is bound to the thread of a sync host,
+    the hook is called in place, without a deadline: another thread would wait for the locks of this one.
     """
     if deadline is None:
         return hook_for_sync(hook) if mode == "sync" else hook_for_async(hook)
-    return partial(_sync_in_time if mode == "sync" else _async_in_time, hook, deadline)
+    if mode == "async":
+        return partial(_async_in_time, hook, deadline)
+    in_time = partial(_sync_in_time, hook, deadline)
+    if not isinstance(store, ThreadBound):
+        return in_time
+    in_place, bound = hook_for_sync(hook), store
+
+    async def call(*args: Any) -> Any:
+        return await (in_place(*args) if bound.is_bound_to_thread() else in_time(*args))
+
+    return call
 
 
 async def _async_in_time(hook: Callable[..., Any], deadline: Deadline, *args: Any) -> Any:

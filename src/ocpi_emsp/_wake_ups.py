@@ -13,8 +13,8 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
 
 from ocpi_emsp._bridge import Lift, at_most, in_place, in_thread
 from ocpi_emsp.ports import Announcing, Mode
@@ -28,7 +28,20 @@ _ANNOUNCED_LOOK: Final = 10.0
 """Where the store is known to announce: an announcement may be lost with a connection, and a clock may be set."""
 
 
-class _ThreadWaiter:
+class Waiter(Protocol):
+    """A thread or task that waits; any thread may wake it."""
+
+    def wake(self) -> None:
+        """End the wait, or the next one."""
+
+    def rearm(self) -> None:
+        """Forget the wake-ups so far."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a wake-up, or so many seconds."""
+
+
+class ThreadWaiter:
     """A thread that waits in place."""
 
     def __init__(self) -> None:
@@ -65,12 +78,7 @@ class _TaskWaiter:
             await self._woken.wait()
 
 
-_Waiter: TypeAlias = _ThreadWaiter | _TaskWaiter
-"""What a wake-up reaches; from any thread."""
-_WAITERS: Final[dict[Mode, tuple[Callable[[], _Waiter], Lift]]] = {
-    "sync": (_ThreadWaiter, in_place),
-    "async": (_TaskWaiter, in_thread),
-}
+_LIFTS: Final[dict[Mode, Lift]] = {"sync": in_place, "async": in_thread}
 
 
 class WakeUps:
@@ -79,12 +87,18 @@ class WakeUps:
     def __init__(self, store: object) -> None:
         self._store = store
         self._of_process: dict[int, WakeUp] = {}
+        self.thread_waiter: Callable[[], Waiter] = ThreadWaiter
+        """How a thread waits: that of a test with a simulated CPO answers the CPO meanwhile."""
 
     def here(self) -> WakeUp:
         """The one of this process."""
         pid = os.getpid()
         # setdefault is one step: after a fork, two threads may be the first
         return self._of_process.get(pid) or self._of_process.setdefault(pid, WakeUp(self._store))
+
+    def waiting(self, uid: str, mode: Mode) -> AbstractAsyncContextManager[Waiter]:
+        """See :meth:`WakeUp.waiting`."""
+        return self.here().waiting(uid, mode, self.thread_waiter() if mode == "sync" else _TaskWaiter())
 
     def notify(self, uid: str) -> None:
         """See :meth:`WakeUp.notify`."""
@@ -98,7 +112,7 @@ class WakeUp:
         self._store = store if isinstance(store, Announcing) else None
         self._lock = threading.Lock()  # held for a few lines, never for a call to the store
         self._opening = threading.Lock()
-        self._waiting: dict[str, set[_Waiter]] = {}
+        self._waiting: dict[str, set[Waiter]] = {}
         self._count = 0
         self._end: Callable[[], None] | None = None
         self._is_announced = False
@@ -117,10 +131,9 @@ class WakeUp:
         return max(_ANNOUNCED_LOOK if self._is_announced else alone, self._count / _LOOKS)
 
     @asynccontextmanager
-    async def waiting(self, uid: str, mode: Mode) -> AsyncIterator[_Waiter]:
+    async def waiting(self, uid: str, mode: Mode, waiter: Waiter) -> AsyncIterator[Waiter]:
         """A waiter that is woken from now on, until the end of the block."""
-        make, lift = _WAITERS[mode]
-        waiter = make()
+        lift = _LIFTS[mode]
         is_first = self._join(uid, waiter)
         try:
             if is_first:
@@ -131,7 +144,7 @@ class WakeUp:
             if end is not None:
                 await lift(end)
 
-    def _join(self, uid: str, waiter: _Waiter) -> bool:
+    def _join(self, uid: str, waiter: Waiter) -> bool:
         """True where the store has to be subscribed to."""
         with self._lock:
             self._waiting.setdefault(uid, set()).add(waiter)
@@ -147,7 +160,7 @@ class WakeUp:
             with self._lock:
                 self._end = end
 
-    def _leave(self, uid: str, waiter: _Waiter) -> Callable[[], None] | None:
+    def _leave(self, uid: str, waiter: Waiter) -> Callable[[], None] | None:
         """What ends the subscription, where this was the last that waited."""
         with self._lock:
             self._waiting[uid].remove(waiter)

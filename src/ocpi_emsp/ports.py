@@ -276,6 +276,16 @@ class PartyWatching(Protocol):
         """
 
 
+@runtime_checkable
+class ThreadBound(Protocol):
+    """A store whose transactions may be a part of one that belongs to a thread of the host, as Django's do."""
+
+    def is_bound_to_thread(self) -> bool:
+        """Return True if the calling thread is inside such a transaction: no other thread sees what it wrote, and may
+        wait for its locks.
+        """
+
+
 class Clock(Protocol):
     """Returns the current time, aware, in UTC."""
 

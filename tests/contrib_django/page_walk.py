@@ -82,10 +82,11 @@ class Walk:
         match words:
             case ["python", "manage.py", "runserver"]:
                 self._serve()
-            case ["ocpi-emsp", "simulate-cpo", "--locations", number]:
-                self._simulate(int(number))
-            case ["curl", url]:
-                with urllib.request.urlopen(url, timeout=30) as answer:
+            case ["ocpi-emsp", "simulate-cpo", "--locations", number, "--invitation", file]:
+                self._simulate(int(number), Path(file))
+            case ["curl", *options, url]:
+                method = "POST" if options == ["-X", "POST"] else "GET"
+                with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
                     print(answer.read().decode())
             case ["python", *arguments]:
                 execute_from_command_line(arguments)
@@ -99,21 +100,17 @@ class Walk:
         options: dict[str, Any] = {"sockets": [self._listening], "_quiet": True}
         threading.Thread(target=serve, args=(get_wsgi_application(),), kwargs=options, daemon=True).start()
 
-    def _simulate(self, locations: int) -> None:
+    def _simulate(self, locations: int, file: Path) -> None:
         from ocpi_emsp.testing.cpo import SimulatedCpo
         from ocpi_emsp.testing.cpo.server import serving
 
-        cpo = SimulatedCpo(locations=locations)
+        cpo = SimulatedCpo(locations=locations, sessions_follow_commands=True)
         url = self._until.enter_context(self._portal.wrap_async_context_manager(serving(cpo)))
         self._places[CPO] = url.removeprefix("http://")
         invitation = cpo.invite()
-        Path("token-a.txt").write_text(invitation.token_a)
-        ready = {
-            "versions_url": invitation.versions_url,
-            "token_a": invitation.token_a,
-            "control_url": f"{url}/control",
-        }
-        print(json.dumps(ready))
+        given = {"versions_url": invitation.versions_url, "token_a": invitation.token_a}
+        file.write_text(json.dumps(given))
+        print(json.dumps({**given, "control_url": f"{url}/control"}))
 
 
 def main() -> None:

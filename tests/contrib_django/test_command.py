@@ -92,14 +92,45 @@ class Registered:
     id = "NL-TNM"
 
 
-def test_the_token_may_come_from_stdin(emsp: Emsp, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[tuple[str, str]]()
+@pytest.fixture
+def asked(emsp: Emsp, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What a registration was asked for; no CPO is called."""
+    calls = list[tuple[str, str]]()
 
     def register_one(versions_url: str, *, token_a: str) -> type[Registered]:
-        asked.append((versions_url, token_a))
+        calls.append((versions_url, token_a))
         return Registered
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("token-a\n"))
     monkeypatch.setattr(emsp.parties, "register", register_one)
+    return calls
+
+
+def test_the_token_may_come_from_stdin(asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("token-a\n"))
     assert run("register", "https://cpo.test/versions", "--token-a-file", "-") == "registered with NL-TNM\n"
     assert asked == [("https://cpo.test/versions", "token-a")]
+
+
+def test_an_invitation_may_be_a_file(asked: list[tuple[str, str]], tmp_path: Path) -> None:
+    file = tmp_path / "cpo.json"
+    file.write_text('{"versions_url": "https://cpo.test/versions", "token_a": "token-a", "control_url": "..."}')
+    assert run("register", "--invitation", str(file)) == "registered with NL-TNM\n"
+    assert asked == [("https://cpo.test/versions", "token-a")]
+
+
+@pytest.mark.usefixtures("emsp")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing invitation: give URL and --token-a-file FILE, or --invitation FILE"),
+        (["https://cpo.test/versions"], "Missing invitation"),
+        (["https://cpo.test/versions", "--invitation", "-"], "give no others"),
+        (["--invitation", "-"], 'invalid invitation in -: expected {"versions_url": "https://...", "token_a"'),
+    ],
+)
+def test_what_is_missing_of_an_invitation_is_named(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("[]"))
+    with pytest.raises(CommandError, match=re.escape(message)):
+        run("register", *words)

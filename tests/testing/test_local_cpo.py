@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import anyio
 import pytest
 
 from ocpi_emsp import Emsp
+from ocpi_emsp._wake_ups import ThreadWaiter
 from ocpi_emsp.errors import CannotUseApi
 from ocpi_emsp.events import CdrReceived, CommandLedToSession, Event
-from ocpi_emsp.models import Status
+from ocpi_emsp.models import CommandResponseType, Status
 from ocpi_emsp.testing.clock import START, ManualClock
 from ocpi_emsp.testing.cpo import HandshakeError
 from ocpi_emsp.testing.local_cpo import AsyncLocalCpo, LocalCpo, local_cpo, threads
@@ -119,6 +121,45 @@ def test_a_wsgi_application_runs_in_the_thread_of_the_test() -> None:
         cpo.wait_idle()
         assert len(list(emsp.sessions.list("NL-TNM"))) == 1
     assert used == {threading.get_ident()}
+
+
+def test_the_thread_of_the_test_answers_cpos_while_it_waits_for_a_command() -> None:
+    emsp, used = make_emsp(), set()
+    inner = emsp.wsgi()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        used.add(threading.get_ident())
+        return inner(environ, start_response)
+
+    with local_cpo(locations=1) as cpo, local_cpo(country_code="DE", party_id="ABC") as other:
+        cpo.register_with(emsp, app).push_location("LOC1")
+        other.register_with(emsp, app)
+        with emsp.partner("NL-TNM").client() as client:
+            pending = client.start_session(token=token(), location_id="LOC1", force=True)
+            assert pending.result(timeout=30) == CommandResponseType.ACCEPTED
+            assert pending.session(timeout=30) is not None
+    assert used == {threading.get_ident()}
+    assert emsp._contexts.setup.wake_ups.thread_waiter is ThreadWaiter
+
+
+def test_another_thread_that_waits_answers_no_cpo() -> None:
+    emsp = make_emsp()
+    with local_cpo(locations=1) as cpo, ThreadPoolExecutor(1) as pool:
+        cpo.register_with(emsp, emsp.wsgi()).push_location("LOC1")
+        with emsp.partner("NL-TNM").client() as client:
+            pending = client.start_session(token=token(), location_id="LOC1", force=True)
+            result = pool.submit(pending.result, timeout=30)
+            cpo.wait_idle()
+            assert result.result() == CommandResponseType.ACCEPTED
+
+
+def test_a_wait_without_work_ends_after_its_time() -> None:
+    waiter = threads.CallerThread().waiter()
+    anyio.run(waiter.wait, 0.01)
+    waiter.wake()
+    anyio.run(waiter.wait, 60)
+    waiter.rearm()
+    anyio.run(waiter.wait, 0.01)
 
 
 def test_a_thread_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

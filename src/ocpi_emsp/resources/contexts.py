@@ -165,7 +165,7 @@ class Contexts:
         authorize = None
         if setup.authorize is not None:
             hook, is_pair = setup.authorize
-            authorize = asking(_hooks.hook_in_time(self.mode, hook, setup.deadline), is_pair=is_pair)
+            authorize = asking(_hooks.hook_in_time(self.mode, hook, setup.deadline, setup.store), is_pair=is_pair)
         return Context(
             identity=setup.identity,
             matrix=setup.matrix,

@@ -28,6 +28,16 @@ class PartnerTest(TestCase):
         Driver.objects.update(may_charge=False)
         self.assertEqual(self.cpo.authorize("ADA").data["allowed"], "NOT_ALLOWED")
 
+    def test_a_charge_is_started_stopped_and_billed(self) -> None:
+        self.assertTrue(self.cpo.push_location("LOC1").ok)
+        asked = {"token_uid": "ADA", "cpo": "NL-TNM", "location_id": "LOC1"}
+        started = self.client.post("/start", asked, content_type="application/json").json()
+        self.assertEqual(started["result"], "ACCEPTED")
+        asked = {"cpo": "NL-TNM", "session": started["session"]}
+        self.assertEqual(self.client.post("/stop", asked, content_type="application/json").json()["result"], "ACCEPTED")
+        self.cpo.wait_idle()  # the end of the session, and its CDR
+        self.assertEqual(len(self.client.get("/charges").json()["charges"]), 1)
+
     def test_a_cdr_is_billed(self) -> None:
         self.cpo.change("cdrs", "CDR1", {"auth_id": "ADA"})
         self.assertTrue(self.cpo.post_cdr("CDR1").ok)

@@ -91,6 +91,10 @@ class DjangoStore:
         """See :meth:`SqlStore.is_unchanged`."""
         return not self._is_djangos() and self.sql.is_unchanged(watched, read)
 
+    def is_bound_to_thread(self) -> bool:
+        """See :class:`ports.ThreadBound`: in a ``TestCase``, hooks with a deadline run in its thread."""
+        return self._is_djangos()
+
     def close(self) -> None:
         """Close the connections that are our own."""
         self.sql.close()

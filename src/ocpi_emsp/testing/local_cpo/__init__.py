@@ -64,8 +64,8 @@ class LocalCpo:
         """Register at an eMSP by the credentials handshake; see :meth:`AsyncLocalCpo.register_with`.
 
         The lifespan of an ASGI application runs until the end of the test. A WSGI application is called in the thread
-        that made this CPO, while that thread calls the CPO (:meth:`wait_idle` too) or the eMSP calls it there; a
-        request that waits for 5 seconds gets a thread of its own. Returns this CPO.
+        that made this CPO, while that thread calls the CPO (:meth:`wait_idle` too) or waits for a command, or the eMSP
+        calls the CPO there; a request that waits for 5 seconds gets a thread of its own. Returns this CPO.
         """
         if app is not None and is_asgi(app):
             self._until.enter_context(self._portal.wrap_async_context_manager(lifespan(app)))

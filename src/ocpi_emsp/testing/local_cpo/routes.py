@@ -14,6 +14,7 @@ import anyio.to_thread
 from attrs import define, field, frozen
 
 from ocpi_emsp import Emsp
+from ocpi_emsp._wake_ups import ThreadWaiter
 from ocpi_emsp.testing.applications import is_asgi
 from ocpi_emsp.testing.local_cpo.threads import CallerThread
 from ocpi_emsp.transports.library import AsyncTransport, http
@@ -56,12 +57,15 @@ class Routes:
     def add(self, host: str, route: Route) -> None:
         """Lead requests for a host to a CPO."""
         self._routes[host] = route
+        if route.thread is not None:
+            self.emsp._contexts.setup.wake_ups.thread_waiter = route.thread.waiter
 
     def remove(self, host: str) -> None:
         """End a route; without any, the Emsp has its own clients back."""
         if self._routes.pop(host, None) and not self._routes:
             setup = self.emsp._contexts.setup
             setup.http_client, setup.aio_http_client = self._own
+            setup.wake_ups.thread_waiter = ThreadWaiter
 
     def client(self) -> http.Client:
         """A blocking client."""

@@ -8,6 +8,7 @@ Rules of this module:
 
 from __future__ import annotations
 
+import json
 import queue
 import signal
 import sys
@@ -40,8 +41,12 @@ class Command(BaseCommand):
         invite = commands.add_parser("invite", help="make a token A for a CPO, which is printed this once")
         invite.add_argument("party", help="such as NL-TNM")
         register = commands.add_parser("register", help="register with a CPO that invited this eMSP")
-        register.add_argument("versions_url", metavar="URL", help="its versions URL")
-        register.add_argument("--token-a-file", metavar="FILE", required=True, help="has its token A; - is stdin")
+        register.add_argument("versions_url", metavar="URL", nargs="?", help="its versions URL, with --token-a-file")
+        register.add_argument("--token-a-file", metavar="FILE", help="has its token A; - is stdin")
+        register.add_argument(
+            "--invitation", metavar="FILE", help="JSON with versions_url and token_a, in place of both; - is stdin"
+        )
+        register.add_argument("--sync", action="store_true", help="then pull what it has")
         sync = commands.add_parser("sync", help="pull what changed at CPOs, and push tokens")
         sync.add_argument(
             "parties", metavar="PARTY", nargs="*", help="such as NL-TNM; without any, all registered ones"
@@ -69,13 +74,11 @@ class Command(BaseCommand):
         self._say(f"token A: {invitation.token_a.reveal()}")
 
     def _register(self, given: dict[str, Any]) -> None:
-        file = given["token_a_file"]
-        try:
-            token_a = (sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")).strip()
-        except OSError as error:
-            raise CommandError(f"--token-a-file: cannot read {file}: {error.strerror}") from error
-        party = get_emsp().parties.register(given["versions_url"], token_a=token_a)
+        versions_url, token_a = _invitation(given["versions_url"], given["token_a_file"], given["invitation"])
+        party = get_emsp().parties.register(versions_url, token_a=token_a)
         self._say(f"registered with {party.id}")
+        if given["sync"]:
+            self._sync({"parties": [party.id], "full": False})
 
     def _sync(self, given: dict[str, Any]) -> None:
         emsp = get_emsp()
@@ -94,6 +97,29 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _invitation(versions_url: str | None, token_file: str | None, file: str | None) -> tuple[str, str]:
+    """The versions URL and the token A. Raises CommandError."""
+    if file is None:
+        if versions_url is None or token_file is None:
+            raise CommandError("Missing invitation: give URL and --token-a-file FILE, or --invitation FILE")
+        return versions_url, _read(token_file, "--token-a-file").strip()
+    if versions_url is not None or token_file is not None:
+        raise CommandError("--invitation has the versions URL and the token A: give no others")
+    try:
+        found = json.loads(_read(file, "--invitation"))
+        return str(found["versions_url"]), str(found["token_a"])
+    except (ValueError, TypeError, KeyError) as error:
+        expected = 'expected {"versions_url": "https://...", "token_a": "..."}'
+        raise CommandError(f"--invitation: invalid invitation in {file}: {expected}") from error
+
+
+def _read(file: str, option: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{option}: cannot read {file}: {error.strerror}") from error
 
 
 @contextmanager
