@@ -188,6 +188,24 @@ def test_the_policy_decides(tmp_path: Path, command: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("one.json", LOCATION),
+        ("list.json", [LOCATION, LOCATION]),
+        ("envelope.json", {**ENVELOPE, "data": [LOCATION]}),
+        ("lines.jsonl", lines(LOCATION, LOCATION)),
+        ("unnamed.txt", lines(LOCATION, LOCATION)),
+    ],
+)
+def test_a_byte_order_mark_changes_nothing(name: str, content: Any, tmp_path: Path, command: Command) -> None:
+    path = Path(file(tmp_path, content, name))
+    plain = command("check", str(path), "--no-report")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert command("check", str(path), "--no-report") == plain
+    assert (plain.status, plain.err) == (0, "")
+
+
+@pytest.mark.parametrize(
     "content", ["", "nonsense", "{", '{"id": 1,}', "[1, 2", "\ufeff", b'{"id": "\xff"}', '{"a": NaN}', "[" * 100_000]
 )
 def test_what_is_no_json_is_refused(content: str | bytes, tmp_path: Path, command: Command) -> None:

@@ -229,6 +229,29 @@ def test_a_list_goes_on_page_after_page(database: str, command: Command, monkeyp
     assert command("sessions", "list", "--limit", "0").status == 2
 
 
+def test_a_list_has_what_has_a_status(database: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PAGE", 3)
+    _, *rows = command("evses", "list", "--status", "reserved").out.splitlines()
+    assert [row.split()[2] for row in rows] == ["3257"]
+    assert json.loads(command("evses", "list", "NL-TNM", "--status", "AVAILABLE", "--json").out)["uid"] == "3256"
+    none = command("evses", "list", "--status", "FREE")
+    assert (none.status, none.out, none.err) == (0, "", "ocpi-emsp: there are no evses with the status FREE\n")
+    store = SqlStore(database)
+    with store.for_mode("sync").blocking_transaction() as tx:  # type: ignore[union-attr] # it is one of a URL
+        for number in range(20):
+            document = {"id": f"S{number:02}", "status": "ACTIVE" if number % 5 == 0 else "PENDING"}
+            key = received_key(Kind.SESSION, filled.OWNER, f"S{number:02}")
+            tx.put(filled.record(key, json.dumps(document).encode()))
+    store.close()
+
+    def listed(*argv: str) -> list[str]:
+        lines = command("sessions", "list", "--status", "ACTIVE", "--json", *argv).out.splitlines()
+        return [json.loads(line)["id"] for line in lines]
+
+    assert listed() == ["S00", "S05", "S10", "S15"]
+    assert listed("--limit", "3") == ["S00", "S05", "S10"]
+
+
 @pytest.mark.parametrize(
     "document", [b'{"name": 5, "total_cost": [], "location": "x", "endpoints": {}}', b"[1]", b"[" * 5000 + b"]" * 5000]
 )

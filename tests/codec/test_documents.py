@@ -72,6 +72,21 @@ def test_bytes_that_are_no_json(name: str, door: str) -> None:
     assert caught.value.message
 
 
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "invalid JSON: the document is empty"),
+        (b" \r\n", "invalid JSON: the document is empty"),
+        (b"\n<!DOCTYPE html><html>", "invalid JSON: the document begins with '<', as HTML and XML do"),
+        (b" " * 300 + b"<html>", "invalid JSON: "),
+    ],
+)
+def test_what_is_not_json_at_all_is_named(data: bytes, message: str, door: str) -> None:
+    with pytest.raises(NotJson, match=message):
+        DOORS[door](data)
+
+
 @pytest.mark.parametrize("name", NO_JSON)
 def test_check_reports_bytes_that_are_no_json(name: str) -> None:
     [finding] = check(NO_JSON[name], DisplayText)

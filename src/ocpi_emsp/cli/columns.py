@@ -28,6 +28,11 @@ def cells(record: Record) -> Cells:
     return [_text(document, cell) if isinstance(cell, str) else cell(record, document) for cell in columns]
 
 
+def member(record: Record, path: str) -> str:
+    """The text of a member such as ``status``; empty where the document has no usable one."""
+    return _text(_read(record.document), path)
+
+
 def _read(document: bytes) -> Any:
     try:
         return parse(document)

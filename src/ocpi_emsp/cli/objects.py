@@ -3,6 +3,7 @@
 Rules of this module:
 - a document is printed as it is stored, a location with its EVSEs; on a line of its own, line breaks between its
   members become spaces;
+- a list with ``--status`` has what has that status, read from the documents: no index has it;
 - a tariff ``--at`` a time is printed as it was then, deleted ones too;
 - of a party, no token is printed, nor its hash, nor the value of an extra header that may be a secret;
 - a list is read page by page, each in a transaction of its own, so it blocks no writer.
@@ -10,19 +11,20 @@ Rules of this module:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 from attrs import evolve
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.columns import COLUMNS, cells
+from ocpi_emsp.cli.columns import COLUMNS, cells, member
 from ocpi_emsp.cli.errors import CommandFailed, Usage
 from ocpi_emsp.cli.listing import print_list
 from ocpi_emsp.cli.options import Arguments
-from ocpi_emsp.cli.stores import opened, pages, reading
+from ocpi_emsp.cli.stores import PAGE, opened, pages, reading
 from ocpi_emsp.codec import wire_time
 from ocpi_emsp.codec.patch import items, join, members
 from ocpi_emsp.errors import OcpiError
@@ -64,15 +66,28 @@ def run(arguments: Arguments) -> int:
 def _list(store: SqlStore, arguments: Arguments) -> None:
     kind, owner, at = KINDS[arguments.kind], arguments.party or (None, None), _at(arguments)
 
-    def listed(limit: int, after: int) -> list[Record]:
+    def page(limit: int, after: int) -> list[Record]:
         query = Query(kind=kind, country_code=owner[0], party_id=owner[1], after=after, limit=limit, count=False)
         with reading(store) as tx:
             if at is not None:
                 return _first(tx, queries_at(owner, at, limit, after))
             return [_whole(tx, record) for record in tx.page(query).records]
 
-    nothing = f"there are no {arguments.kind}" if at is None else f"no {arguments.kind} held at {wire_time(at)}"
-    print_list(arguments, listed, COLUMNS[kind], cells, _on_one_line, nothing)
+    if (status := getattr(arguments, "status", None)) is None:
+        nothing = f"there are no {arguments.kind}" if at is None else f"no {arguments.kind} held at {wire_time(at)}"
+        print_list(arguments, page, COLUMNS[kind], cells, _on_one_line, nothing)
+        return
+    nothing = f"there are no {arguments.kind} with the status {status}"
+    print_list(arguments, partial(_with_status, page, status.upper()), COLUMNS[kind], cells, _on_one_line, nothing)
+
+
+def _with_status(page: Callable[[int, int], list[Record]], status: str, limit: int, after: int) -> list[Record]:
+    """As many as ``limit`` that have it, in the order of the pages."""
+    found: list[Record] = []
+    while len(found) < limit and (records := page(PAGE, after)):
+        found += [record for record in records if member(record, "status").upper() == status]
+        after = records[-1].sequence
+    return found[:limit]
 
 
 def _at(arguments: Arguments) -> datetime | None:

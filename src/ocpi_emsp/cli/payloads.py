@@ -10,10 +10,11 @@ Rules of this module:
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -27,6 +28,7 @@ MAX_LINE = 16 * 1024 * 1024
 """Bytes of a line: a page of a list has a few MB; it is cut into its objects without being decoded."""
 MAX_DOCUMENT = 4 * 1024 * 1024
 """Bytes of one object on a line: what the library takes as a request body. Checking takes up to 25 times its size."""
+T = TypeVar("T", bytes, bytes | None)
 _Numbered: TypeAlias = tuple[int, bytes | None]
 """A line with its number, from 1; None where it is too long."""
 
@@ -60,8 +62,9 @@ class Part:
 def read_parts(stream: BinaryIO, name: str, *, cut_envelopes: bool = True) -> Iterator[Part]:
     """The documents of a file, in order. Raises OSError."""
     if name.lower().endswith(LINES):
-        return _of_lines(numbered(stream, 1, MAX_LINE), cut_envelopes)
-    filled = ((number, line) for number, line in enumerate(iter(stream.readline, b""), start=1) if line.strip())
+        return _of_lines(map(_without_mark, numbered(stream, 1, MAX_LINE)), cut_envelopes)
+    lines = map(_without_mark, enumerate(iter(stream.readline, b""), start=1))
+    filled = ((number, line) for number, line in lines if line.strip())
     first, second = next(filled, None), next(filled, None)
     if first is None:
         return cut(Part(b""), cut_envelopes)
@@ -81,6 +84,12 @@ def cut(part: Part, cut_envelopes: bool = True) -> Iterator[Part]:
         return iter(_parts(part, cut_envelopes))
     except NotJson:
         return iter([part])
+
+
+def _without_mark(line: tuple[int, T]) -> tuple[int, T]:
+    """The first line without the byte order mark that editors on Windows write."""
+    number, text = line
+    return (number, text.removeprefix(BOM_UTF8)) if number == 1 and text else line
 
 
 def _padded(lines: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:

@@ -31,6 +31,8 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 GZIP: Final = b"\x1f\x8b"
 """How a body that is compressed with gzip begins."""
+_START: Final = 256
+"""Bytes that are looked at where nothing can be read."""
 _STARTS: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -72,7 +74,7 @@ def parse(data: bytes | str) -> Any:
         RecursionError,
         msgspec.DecodeError,
     ) as error:  # msgspec 0.20
-        raise malformed(error) from None
+        raise malformed(error, data) from None
     return document
 
 
@@ -86,8 +88,14 @@ def longest_number(data: bytes, digits: int) -> int:
 _DIGIT: Final = bytes(48 if 48 <= each <= 57 else 32 for each in range(256))
 
 
-def malformed(error: Exception) -> NotJson:
-    """The NotJson of what a parser raised."""
+def malformed(error: Exception, data: bytes | str | None = None) -> NotJson:
+    """The NotJson of what a parser raised; ``data`` is what it read, where it can say more than the parser does."""
+    if data is not None:
+        start = data[:_START].lstrip()
+        if not start and len(data) <= _START:
+            return NotJson("invalid JSON: the document is empty")
+        if start[:1] in (b"<", "<"):
+            return NotJson("invalid JSON: the document begins with '<', as HTML and XML do")
     match error:
         case RecursionError():
             return NotJson("invalid JSON: nested too deeply")
@@ -127,7 +135,7 @@ def require_json(data: bytes) -> None:
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise malformed(error) from None
+        raise malformed(error, data) from None
 
 
 def dump(document: Any) -> bytes:

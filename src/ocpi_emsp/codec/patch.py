@@ -55,7 +55,7 @@ def _cut(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
     except msgspec.ValidationError:
         require_json(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(error) from None
+        raise malformed(error, data) from None
     raise InvalidObject(f"expected a JSON {what}")
 
 

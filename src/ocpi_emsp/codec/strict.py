@@ -52,7 +52,7 @@ def _decoded(compiled: _Compiled, kind: type[Any], data: bytes) -> Any:
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(error) from None
+        raise malformed(error, data) from None
     if is_sound(value) and (is_unrestricted(value) or _knows_restrictions(kind, data)):
         return value
     return None

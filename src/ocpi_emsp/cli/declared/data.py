@@ -7,6 +7,7 @@ import click
 from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.declared.lists import listed
 from ocpi_emsp.cli.options import Argument, command, group, option
+from ocpi_emsp.models import SessionStatus, Status
 
 
 def _at(what: str) -> click.Parameter:
@@ -30,6 +31,9 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
     if plural == "tariffs":
         show.append(_at("as it was"))
         listing = (_at("those that held"),)
+    if plural in STATUSES:
+        known = ", ".join(STATUSES[plural])
+        listing = (option("--status", f"those that have it: {known}, or one of a partner's own", metavar="STATUS"),)
     return group(
         plural,
         f"List or show the {plural} in the store.",
@@ -39,6 +43,8 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
     )
 
 
+STATUSES = {"evses": [each.value for each in Status], "sessions": [each.value for each in SessionStatus]}
+"""What a list can be asked for."""
 _IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
 _OURS = (
     o.flag("--no-push", "leave the pushing to serve, to a worker, or to push-tokens"),
