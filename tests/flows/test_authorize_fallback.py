@@ -69,6 +69,7 @@ def test_the_fallback_answers_in_the_place_of_nonsense(answer: str, caplog: pyte
     assert decision.reason.startswith("the hook gave no answer: ")
     [record] = caplog.records
     assert record.message.startswith("authorization.failed party=NL-TNM correlation_id=c-1 by=hook error=")
+    assert 'then="the fallback decides"' in record.message
     assert record.exc_info is not None
     assert cpo.token not in caplog.text
     assert list(cpo.emsp.rejections.list()) == []
@@ -119,10 +120,11 @@ def is_our_fault(cpo: Peer, decided_by: str) -> str:
     return decision.reason
 
 
-def test_without_a_fallback_it_is_our_fault() -> None:
+def test_without_a_fallback_it_is_our_fault(caplog: pytest.LogCaptureFixture) -> None:
     cpo = desk(authorize_fallback=None)
     cpo.emsp.authorize(returning(RuntimeError(SECRET)))
     assert is_our_fault(cpo, "hook") == f"the hook gave no answer: RuntimeError: {SECRET}"
+    assert 'then="the CPO gets an error"' in caplog.text
 
 
 @pytest.mark.parametrize("fallback", [None, named("LOC2"), KeyError(SECRET)], ids=["none", "nonsense", "raises"])

@@ -7,7 +7,6 @@ import click
 from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.declared.lists import listed
 from ocpi_emsp.cli.options import Argument, command, group, option
-from ocpi_emsp.models import SessionStatus, Status
 
 
 def _at(what: str) -> click.Parameter:
@@ -32,8 +31,7 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
         show.append(_at("as it was"))
         listing = (_at("those that held"),)
     if plural in STATUSES:
-        known = ", ".join(STATUSES[plural])
-        listing = (option("--status", f"those that have it: {known}, or one of a partner's own", metavar="STATUS"),)
+        listing = (option("--status", f"those that have this status, such as {STATUSES[plural]}", metavar="STATUS"),)
     return group(
         plural,
         f"List or show the {plural} in the store.",
@@ -43,8 +41,8 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
     )
 
 
-STATUSES = {"evses": [each.value for each in Status], "sessions": [each.value for each in SessionStatus]}
-"""What a list can be asked for."""
+STATUSES = {"evses": "AVAILABLE", "sessions": "ACTIVE"}
+"""What is listed by its status, and an example."""
 _IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
 _OURS = (
     o.flag("--no-push", "leave the pushing to serve, to a worker, or to push-tokens"),

@@ -164,6 +164,7 @@ def _report(case: Case, error: Exception, who: str) -> None:
     """Report what the hook or the fallback did instead of answering: in the decision, and in the log."""
     what = str(error) if isinstance(error, DeadlinePassed | Nonsense) else f"{type(error).__name__}: {error}"
     case.because(f"the {who} gave no answer: {what}"[:300])
+    falls_back = who == "hook" and case.incoming.context.authorize_fallback is not None
     logs.error(
         "authorization.failed",
         trace=None if isinstance(error, DeadlinePassed) else error,
@@ -171,6 +172,7 @@ def _report(case: Case, error: Exception, who: str) -> None:
         correlation_id=case.incoming.correlation_id,
         by=who,
         error=what,
+        then="the fallback decides" if falls_back else "the CPO gets an error",
     )
 
 
