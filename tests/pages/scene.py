@@ -29,11 +29,13 @@ from client.support import PortalTransport
 from ocpi_emsp import Emsp, SupportMatrix
 from ocpi_emsp.testing.cpo import SimulatedCpo
 from our_emsp import token as driver_token
+from pages.blocks import ROOT
 
 URL = "https://ocpi.example.com/ocpi/emsp"
 VERSIONS_URL = "https://cpo.example.com/ocpi/cpo/versions"
 TOKEN_A = "their-token-a"
 EVERYONE = "all://*.example.com"
+EXAMPLES = ROOT / "docs" / "examples"
 
 
 @define
@@ -66,6 +68,9 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
+    # A module of a page may have the name of one that another test of this process imported from an example project.
+    for name in [name for name, module in sys.modules.items() if _is_in(EXAMPLES, module)]:
+        monkeypatch.delitem(sys.modules, name)
     with start_blocking_portal() as portal:
         made = Scene(folder, cpo)
         cpo.transport = httpx.ASGITransport(app=made.answer)
@@ -96,7 +101,7 @@ def scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 
 def _is_in(folder: Path, module: ModuleType) -> bool:
-    """Whether it is a file that a page saved."""
+    """Whether it was imported from this folder or one below it."""
     file = getattr(module, "__file__", None)
     return file is not None and Path(file).is_relative_to(folder)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
 
 from pages.blocks import ROOT, Page, pages
 from pages.running import running
-from pages.scene import scene
+from pages.scene import EXAMPLES, scene
 
 ELSEWHERE: Final = {
     "docs/how-to/django.md": "tests/contrib_django/page_walk.py",
@@ -132,3 +134,14 @@ a <object object at ...>
 ```
 """
     _run(a_page(tmp_path, text), tmp_path, monkeypatch)
+
+
+def test_a_page_imports_its_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of an example project, which the tests of that project imported in the same process."""
+    example = ModuleType("charging")
+    example.__file__ = str(EXAMPLES / "django" / "charging" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "charging", example)
+    text = '```python title="charging.py"\nprice = 1\n```\n```python\nfrom charging import price\n```\n'
+    with monkeypatch.context() as patch:
+        _run(a_page(tmp_path, text), tmp_path, patch)
+    assert sys.modules["charging"] is example
