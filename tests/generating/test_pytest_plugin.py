@@ -114,7 +114,8 @@ def test_the_page_of_tests_runs(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     forgotten = "class TestForgotten(BackendContract): ..."
     pytester.makepyfile("\n\n".join([*blocks, forgotten]))
-    chosen = "not TestForgotten and not TestMyBackend or authorize or Connector and valid and not TestForgotten"
+    mine = "TestMyBackend and (Connector and valid or Cdr and payloads)"
+    chosen = f"not TestForgotten and not TestMyBackend or authorize or {mine}"
     result = pytester.runpytest_inprocess("--strict-markers", "-k", chosen, "-p", "no:timeout")
     counts = result.parseoutcomes()
     assert counts.pop("errors") == 1
