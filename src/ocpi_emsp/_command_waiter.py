@@ -83,7 +83,7 @@ class Waiting:
 
 
 def _nothing(sent: SentCommand, timeout: float) -> TimeoutError:
-    return TimeoutError(f"no result of {sent.command} {sent.uid} within {timeout:g} seconds")
+    return TimeoutError(f"no result of {sent.command} {sent.uid} within {timeout:g} s")
 
 
 def _outcome(_: Context, sent: SentCommand) -> tuple[CommandResponseType] | None:

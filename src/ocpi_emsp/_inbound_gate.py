@@ -19,6 +19,7 @@ from attrs import define, field
 
 from ocpi_emsp._bridge import PerLoop, at_most
 from ocpi_emsp.errors import TooManyRequests
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.inbound_limits import InboundGate, PartyUsage, Strangers, Turn
 from ocpi_emsp.flows.core.limits import PartyId
 from ocpi_emsp.flows.core.settings import InboundLimits
@@ -102,7 +103,7 @@ class _Gate:
         return usage
 
     def _no_room(self, party: PartyId, now: float, limits: InboundLimits) -> TooManyRequests:
-        message = f"{limits.large_bodies} of your large requests are being answered"
+        message = f"you have {counted(limits.large_bodies, 'large request')} in progress"
         return self._usage(party).episode.refuse(now, "large_bodies", message, 1.0)
 
 

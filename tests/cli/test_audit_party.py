@@ -122,7 +122,7 @@ def test_a_stored_cdr_that_cannot_be_read_is_an_error(billed: str, command: Comm
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [
-        (("--tariff", "t.json"), 2, "--tariff is for files: a party has its tariffs, locations and profile in the"),
+        (("--tariff", "t.json"), 2, "--tariff is for files: it cannot be combined with a party"),
         (("--time-zone", "UTC"), 2, "--time-zone is for files"),
         (("--set", "step=x"), 2, "--set: invalid reading step 'x'"),
         (("right.json", "--from", "2024-05-01"), 2, "--from and --to select stored CDRs"),

@@ -188,14 +188,14 @@ def test_registering_with_an_invitation_and_pulling(server: str, elsewhere: Comm
 @pytest.mark.parametrize(
     ("argv", "written", "said"),
     [
-        ((), "", "Missing argument 'VERSIONS_URL': give it, or --invitation FILE"),
+        ((), "", "Missing argument 'VERSIONS_URL': set it, or --invitation FILE"),
         (("--invitation", "cpo.json"), "[]", "cpo.json: invalid invitation: expected {"),
         (("--invitation", "cpo.json"), '{"token_a": "a"}', "cpo.json: invalid invitation: expected {"),
         (("--invitation", "cpo.json"), '{"versions_url": "cpo", "token_a": "a"}', "cpo.json: invalid URL 'cpo'"),
         (("--invitation", "cpo.json"), '{"versions_url": "https://a", "token_a": ""}', "cpo.json: invalid token"),
         (("--invitation", "no.json"), "", "no.json: cannot be read"),
-        (("https://a", "--invitation", "cpo.json"), "{}", "--invitation has the versions URL and the token A"),
-        (("--token-a", "a", "--invitation", "cpo.json"), "{}", "--invitation has the versions URL and the token A"),
+        (("https://a", "--invitation", "cpo.json"), "{}", "--invitation has both: it cannot be combined"),
+        (("--token-a", "a", "--invitation", "cpo.json"), "{}", "--invitation has both: it cannot be combined"),
     ],
 )
 def test_an_invitation_that_cannot_be_used(

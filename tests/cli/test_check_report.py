@@ -94,7 +94,7 @@ def test_a_limit_cuts_a_documents_findings(tmp_path: Path, command: Command) -> 
     path = file(tmp_path, {**LOCATION, **{f"x{number}": 1 for number in range(20)}})
     ended = command("check", path, "--limit", "5", "--format", "json")
     assert len(json.loads(ended.out)["files"][0]["findings"]) == 5
-    assert ended.err.endswith(": 15 more findings are not listed\n")
+    assert ended.err.endswith(": 15 more findings not listed\n")
     report = json.loads(command("check", path, "--limit", "5", "--format", "json", "--report").out)
     assert report["findings"] == {"error": 0, "warning": 0, "note": 5, "not_listed": 15}
 

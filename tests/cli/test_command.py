@@ -105,7 +105,7 @@ def test_without_a_wait_what_the_cpo_said_is_printed(control: httpx.Client, comm
     uid = line.split()[1].rstrip(":")
     waited = command("command", "show", "NL-TNM", uid, "--wait", "1", *WHO)
     assert waited.status == 1
-    assert "nothing came within 1 seconds; the command is still open" in waited.err
+    assert "no result within 1 second; the command is still open" in waited.err
 
 
 def test_a_deadline_passes_while_it_is_awaited(control: httpx.Client, command: Command) -> None:

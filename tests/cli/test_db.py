@@ -93,7 +93,7 @@ def test_a_newer_schema_is_not_touched(command: Command) -> None:
 
 @pytest.mark.parametrize("action", ["current", "check"])
 def test_looking_makes_no_file(command: Command, folder: Path, action: str) -> None:
-    said = f"ocpi-emsp: there is no database {FILE}: serve, import and db upgrade make one\n"
+    said = f"ocpi-emsp: there is no database {FILE}: serve, import and db upgrade create it\n"
     assert command("db", action) == Ended(3, "", said)
     assert command("db", action, "--json") == Ended(3, "", said)
     assert list(folder.iterdir()) == []
@@ -121,19 +121,22 @@ def test_the_database_is_the_one_that_the_settings_name(
         ((), "ACTION ..."),
         (("down",), "No such command 'down'"),
         (("check", "--store", "memory"), "invalid --store memory"),
-        (("upgrade", "--store", "sqlite://"), "a SQLite database in memory is gone with its process: name a file"),
-        (("upgrade", "--store", "sqlite+aiosqlite:///:memory:"), "a SQLite database in memory is gone"),
+        (
+            ("upgrade", "--store", "sqlite://"),
+            "invalid store: a SQLite database in memory ends with its process: set a file",
+        ),
+        (("upgrade", "--store", "sqlite+aiosqlite:///:memory:"), "invalid store: a SQLite database in memory ends"),
         (
             ("current", "--store", "mysql://emsp:hunter2@db/emsp"),
-            "one that does is sqlite:///ocpi-emsp.db or postgresql+psycopg://",
+            "for example sqlite:///ocpi-emsp.db or postgresql+psycopg://",
         ),
         (
             ("current", "--store", "postgresql://emsp:p@ss:hunter2@db/emsp"),
-            "this postgresql URL names no database that is known",
+            "invalid store 'postgresql://…': expected a URL of SQLite or PostgreSQL",
         ),
         (
             ("current", "--store", "postgresql://emsp:hunter2@db:port/emsp"),
-            "this postgresql URL names no database that is known",
+            "invalid store 'postgresql://…': expected a URL of SQLite or PostgreSQL",
         ),
     ],
 )

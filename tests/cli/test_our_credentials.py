@@ -159,11 +159,11 @@ def test_what_is_said_is_sent_instead_and_named(world: World) -> None:
     assert ended.status == 0
     narrow = encode(evolve(LOGO, width=9)).decode()
     assert ended.err.splitlines() == [
-        "ocpi-emsp: name is 'Be' now; the party got 'Be Charge' before",
-        "ocpi-emsp: website is absent now; the party got 'https://be.example.com' before",
-        f"ocpi-emsp: logo is {narrow} now; the party got {encode(LOGO).decode()} before",
-        'ocpi-emsp: credentials_extensions is {"vendor_id":8} now; the party got '
-        '{"vendor_id":7,"roles":[{"role":"EMSP"}]} before',
+        "ocpi-emsp: name is now 'Be'; the party last received 'Be Charge'",
+        "ocpi-emsp: website is now absent; the party last received 'https://be.example.com'",
+        f"ocpi-emsp: logo is now {narrow}; the party last received {encode(LOGO).decode()}",
+        'ocpi-emsp: credentials_extensions is now {"vendor_id":8}; the party last received '
+        '{"vendor_id":7,"roles":[{"role":"EMSP"}]}',
     ]
     got = world.got()
     assert got["business_details"] == {"name": "Be", "logo": {**sent["business_details"]["logo"], "width": 9}}
@@ -308,7 +308,7 @@ def test_the_categories_are_those_of_the_specification() -> None:
         (("--logo-thumbnail", "none"), "invalid URL 'none': expected an absolute URL, for example"),
         (("--logo", "https://e.com/logo"), "the type of the logo 'https://e.com/logo' is not in its URL"),
         (("--logo", "https://e.com/logo.jpeg2"), "set --logo-type, for example png"),
-        (("--logo-width", "5"), "--logo-width says more of a logo: set --logo"),
+        (("--logo-width", "5"), "--logo-width needs --logo"),
         (("--logo-width", "wide"), "invalid number 'wide': expected a whole number from 0 to 99999"),
         (("--logo-category", "ART"), "invalid value 'ART': expected CHARGER"),
         (("--logo", "https://e.com/l.png", "--logo-type", "bitmap"), "invalid business_details"),

@@ -113,9 +113,9 @@ def test_a_partner_that_hangs_is_3_after_the_timeout(command: Command) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (("diagnose", "https://cpo.example.com/versions"), "give it as --token"),
+        (("diagnose", "https://cpo.example.com/versions"), "set --token"),
         (("diagnose", "cpo"), "invalid partner 'cpo': expected a versions URL or a party such as NL-TNM"),
-        (("diagnose", "NL-TNM", "--token", "T"), "leave --token out"),
+        (("diagnose", "NL-TNM", "--token", "T"), "--token is for a versions URL"),
         (("diagnose", "https://c/v", "--token", "T", "--timeout", "0"), "expected seconds from 0.05 to 600"),
         (("diagnose", "https://c/v", "--token", "T", "--timeout", "nan"), "expected seconds from 0.05 to 600"),
         (("diagnose", "https://c/v", "--token", "a b"), "printable ASCII"),

@@ -219,10 +219,10 @@ def test_an_event_is_shown(command: Command) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_a_dead_event_is_tried_again(command: Command) -> None:
-    assert command("events", "retry", "dead").out == "dead is tried again\n"
+    assert command("events", "retry", "dead").out == "retrying dead\n"
     assert {event["id"]: event["attempts"] for event in listed(command, "events", "list")} == {"waiting": 0, "dead": 0}
     ended = command("events", "retry", "dead")
     assert (ended.status, ended.out, ended.err) == (1, "", "ocpi-emsp: there is no dead event 'dead'\n")
-    assert command("events", "retry", "--all").out == "0 events are tried again\n"
-    assert command("events", "retry", "--all", "--topic", "relay").out == "1 event is tried again\n"
+    assert command("events", "retry", "--all").out == "retrying 0 events\n"
+    assert command("events", "retry", "--all", "--topic", "relay").out == "retrying 1 event\n"
     assert command("events", "retry").status == 2

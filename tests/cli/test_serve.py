@@ -90,7 +90,20 @@ def test_a_port_in_use_is_3(command: Command, tmp_path: Path, monkeypatch: pytes
         for argv in (("serve", *WHO), ("simulate-cpo",)):
             ended = command(*argv, "--port", port)
             assert ended.status == 3
-            assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.err
+            said = f"cannot listen on 127.0.0.1 port {port}: Address already in use: set another --port"
+            assert said in ended.err
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "host.invalid"])
+def test_a_host_that_is_not_of_this_machine_is_3(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """192.0.2.0/24 and .invalid are reserved: RFC 5737, RFC 6761. Another port would not help."""
+    monkeypatch.chdir(tmp_path)
+    for argv in (("serve", *WHO), ("simulate-cpo",)):
+        ended = command(*argv, "--host", host, "--port", "0")
+        assert ended.status == 3
+        assert re.search(rf"cannot listen on {re.escape(host)} port 0: \w.*: set another --host$", ended.err.strip())
 
 
 def test_what_exists_after_the_start_is_not_looked_at_for_garbage(

@@ -230,7 +230,7 @@ def test_the_file_is_the_one_in_the_working_directory(
     (tmp_path / "ocpi-emsp.toml").write_text('store = "mysql://me:secret@host/x"')
     ended = command("serve", "--country-code", "IT", "--party-id", "BEC", "--name", "B")
     assert ended.status == 2
-    assert "this mysql URL names no database that is known" in ended.err
+    assert "invalid store 'mysql://…': expected a URL of SQLite or PostgreSQL" in ended.err
     assert "secret" not in ended.err
 
 

@@ -82,7 +82,7 @@ def test_a_database_that_cannot_be_used_is_3(name: str, broken: str, command: Co
 def test_a_command_that_only_looks_makes_no_database(name: str, command: Command, folder: Path) -> None:
     ended = command(*COMMANDS[name])
     assert (ended.status, ended.out) == (3, "")
-    assert ended.err == "ocpi-emsp: there is no database ocpi-emsp.db: serve, import and db upgrade make one\n"
+    assert ended.err == "ocpi-emsp: there is no database ocpi-emsp.db: serve, import and db upgrade create it\n"
     assert not list(folder.glob("*.db*"))
 
 
@@ -112,11 +112,14 @@ def test_what_is_refused_makes_no_database(argv: tuple[str, ...], said: str, com
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("sqlite://", "a SQLite database in memory is gone with its process: name a file"),
-        ("sqlite:///:memory:", "a SQLite database in memory is gone"),
-        ("mysql://me:pass-word@host/x", "this mysql URL names no database that is known; one that does is sqlite:///"),
-        ("postgresql://me:pass-word@host:port/x", "this postgresql URL names no database that is known"),
-        ("postgresql://me:pass-word/x", "this postgresql URL names no database that is known"),
+        ("sqlite://", "invalid store: a SQLite database in memory ends with its process: set a file"),
+        ("sqlite:///:memory:", "invalid store: a SQLite database in memory ends"),
+        (
+            "mysql://me:pass-word@host/x",
+            "invalid store 'mysql://…': expected a URL of SQLite or PostgreSQL, for example sqlite:///",
+        ),
+        ("postgresql://me:pass-word@host:port/x", "invalid store 'postgresql://…': expected a URL of"),
+        ("postgresql://me:pass-word/x", "invalid store 'postgresql://…': expected a URL of"),
         (
             "sqlite://pass-word/emsp.db",
             "invalid store 'sqlite://…': expected a third slash, for example sqlite:///emsp.db",

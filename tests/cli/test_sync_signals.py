@@ -95,7 +95,7 @@ def test_a_stopped_sync_prints_its_json(cpos: Cpos, start: Start) -> None:
     hold.go.set()
     out, err = running.communicate(timeout=SECONDS)
     left = "DE-A00, DE-A01, DE-A02, DE-A03, DE-A04 and 2 more"
-    assert (running.returncode, err) == (130, f"ocpi-emsp: stopped before it was the turn of {left}\n")
+    assert (running.returncode, err) == (130, f"ocpi-emsp: stopped before the sync of {left}\n")
     (party,) = json.loads(out)["parties"]
     assert [module["ended"] for module in party["modules"]] == ["stopped"] * 5
 

@@ -50,7 +50,7 @@ def test_a_party_goes_from_module_to_module() -> None:
     clock = Clock()
     board = Board(MODULES, clock)
     board.expect(2)
-    assert board.sum() == "0 of 2 parties, 0 running; 0 objects, 0 rejected"
+    assert board.sum() == "parties: 0 of 2, 0 running; objects: 0, 0 rejected"
     board.begin(NL)
     assert texts(board) == [("NL-TNM", "locations", "no page yet")]
     clock.now += 2
@@ -64,7 +64,7 @@ def test_a_party_goes_from_module_to_module() -> None:
         listed=1500,
         total=5000,
     )
-    assert board.sum() == "0 of 2 parties, 1 running; 1,000 objects, 500/s, 3 rejected"
+    assert board.sum() == "parties: 0 of 2, 1 running; objects: 1,000, 500/s, 3 rejected"
     board.tell(told(NL, objects=4500, total=5000, offset=500, rejected=3, ended=SyncEnded.DONE))
     assert texts(board) == [
         ("NL-TNM", "locations", "done 5,000, 3 rejected"),
@@ -79,10 +79,10 @@ def test_a_party_goes_from_module_to_module() -> None:
     board.begin(DE)
     board.end(NL, failed=True)
     assert texts(board) == [("DE-ABC", "locations", "no page yet")]
-    assert board.sum() == "1 of 2 parties, 1 failed, 1 running; 4,510 objects, 1,128/s, 3 rejected"
+    assert board.sum() == "parties: 1 of 2, 1 failed, 1 running; objects: 4,510, 1,128/s, 3 rejected"
     board.end(DE, failed=False)
     board.expect(1)
-    assert board.sum() == "0 of 1 parties, 0 running; 0 objects, 0 rejected"
+    assert board.sum() == "parties: 0 of 1, 0 running; objects: 0, 0 rejected"
 
 
 @given(running=st.integers(0, 40), over=st.integers(0, 2), height=st.integers(-2, 60))
@@ -114,7 +114,7 @@ def test_it_is_drawn_with_a_bar_for_what_runs(total: int, full: int) -> None:
     assert first.startswith("NL-TNM  locations  \u2501")
     assert first.count("\u2501") == full
     assert first.endswith(f"  5 of {total}")
-    assert last == "0 of 1 parties, 1 running; 5 objects, 0 rejected"
+    assert last == "parties: 0 of 1, 1 running; objects: 5, 0 rejected"
 
 
 def test_without_a_total_the_bar_has_no_end() -> None:
@@ -151,7 +151,7 @@ def test_on_a_terminal_it_is_drawn_and_the_lines_stand_above(cpos: Cpos, monkeyp
     monkeypatch.setattr(sys, "stdout", out)
     assert main(["sync", *WHO]) == 1
     shown = err.getvalue()
-    assert "1 of 1 parties" in shown
+    assert "parties: 1 of 1" in shown
     assert "NL-TNM  locations  done     5 created" in shown
     assert "rejected 'BAD\\x1b[2J'" in shown
     assert "\x1b[2J" not in shown
@@ -165,7 +165,7 @@ def test_stdout_that_is_no_terminal_stays_clean(cpos: Cpos, monkeypatch: pytest.
     monkeypatch.setattr(sys, "stderr", err)
     monkeypatch.setattr(sys, "stdout", out)
     assert main(["sync", "--json", *WHO]) == 1
-    assert "1 of 1 parties" in err.getvalue()
+    assert "parties: 1 of 1" in err.getvalue()
     (party,) = json.loads(out.getvalue())["parties"]
     assert party["modules"][0]["created"] == 5
     assert cpos.asked

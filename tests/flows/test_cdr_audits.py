@@ -338,14 +338,14 @@ def test_of_a_crowded_location_the_nearest_are_looked_at_and_that_is_said(
 ) -> None:
     monkeypatch.setattr(neighbours, "NEIGHBOURS", 4)
     sent(cpo, *(cdr(number, auth_id=f"D{number}") for number in range(5)))
-    said = "more than 100 CDRs at the location lie around it: the nearest were looked at"
+    said = "more than 100 CDRs at the location lie around it: the nearest were compared"
     audit = cpo.emsp.cdrs.audit("NL-TNM", "CDR0")
     assert said in audit.assumptions
     assert "neighbours.limit" not in {reason.code for reason in audit.reasons}
     sent(cpo, *(cdr(number, auth_id="d0") for number in range(5, 10)))
     audit = cpo.emsp.cdrs.audit("NL-TNM", "CDR5")
     (reason,) = [reason for reason in audit.reasons if reason.code == "neighbours.limit"]
-    assert reason.message == "the driver has more than 100 CDRs around this one: the nearest are looked at"
+    assert reason.message == "the driver has more than 100 CDRs around this one: the nearest are compared"
 
 
 def test_what_is_around_the_cdrs_of_a_batch_is_looked_up_once(cpo: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

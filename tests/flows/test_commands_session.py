@@ -87,7 +87,7 @@ def test_a_wait_ends_with_its_timeout_also_after_the_deadline(minutes: int, mode
     made = desk()
     sent = made.start(E1)
     made.pass_time(minutes=minutes)
-    with pytest.raises(TimeoutError, match=r"START_SESSION \S+ within 0 seconds"):
+    with pytest.raises(TimeoutError, match=r"START_SESSION \S+ within 0 s"):
         session(made, mode, sent.uid, 0)
 
 

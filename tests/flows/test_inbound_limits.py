@@ -68,7 +68,7 @@ def test_requests_per_second_with_a_burst(caplog: pytest.LogCaptureFixture) -> N
     assert dict(refused.headers)["retry-after"] == "1"
     envelope = json.loads(refused.body)
     assert envelope["status_code"] == 2000
-    assert envelope["status_message"].startswith("you send more than 2 requests per second: send the request again")
+    assert envelope["status_message"].startswith("your requests exceed 2 per second: send the request again")
     # Said once in an episode, however many are refused; no line for each.
     [line] = lines(caplog, "inbound.limited")
     assert "party=NL-TNM limit=requests_per_second retry_after=1" in line
@@ -424,7 +424,7 @@ def test_a_thread_waits_for_no_place() -> None:
             pass
 
     run(nested(("DE", "ABC")))
-    with pytest.raises(TooManyRequests, match="1 of your large requests"):
+    with pytest.raises(TooManyRequests, match="you have 1 large request in progress"):
         run(nested(("NL", "TNM")))
     run(nested(("DE", "ABC")))
 

@@ -202,7 +202,7 @@ def test_cdrs_that_are_stored_beside_others_have_a_number() -> None:
     assert conflict(cpo, 1).both == (201, 1000)
     answers = [conflict(cpo, cost) for cost in range(2, 12)]
     assert [each.both for each in answers] == [(200, 2001)] * 3 + [FULL] * 7
-    assert "3 CDRs of NL-TNM are stored beside another one of their id" in answers[-1].message
+    assert "3 CDRs of NL-TNM in conflict with another one of the same id" in answers[-1].message
     assert number_of(cpo, Kind.CDR_CONFLICT) == 3
     assert reached(cpo) == [("NL-TNM", "QuotaLimits.cdr_conflicts", 3)]
     assert conflict(cpo, 2).both == (200, 2001), "one that is stored is answered as before"
@@ -214,7 +214,7 @@ def test_events_that_no_process_takes_have_a_size() -> None:
     cpo = peer(listen=False, outbox_events=[SessionReceived], limits=limits(events=20_000))
     answers = [put_session(cpo, 1, number, kwh=number) for number in range(40)]
     assert answers[-1].both == FULL
-    assert "20000 bytes of events of NL-TNM wait (QuotaLimits.events)" in answers[-1].message
+    assert "20000 bytes of events of NL-TNM are pending (QuotaLimits.events)" in answers[-1].message
     assert 5 < [each.code for each in answers].count(1000) < 30
     relay = cpo.emsp.relay(lambda _events: None)
     while relay.once():
@@ -229,7 +229,7 @@ def test_a_hub_brings_a_number_of_parties() -> None:
     cpo.emsp.partner("NL-TNM").set_profile(allowed_parties=["DE-*"])
     answers = [cpo.push("PUT", f"sessions/DE/A{number:02}/S1", session(1)) for number in range(6)]
     assert [each.both for each in answers] == [(201, 1000)] * 3 + [FULL] * 3
-    assert "objects of 3 parties came over the connection of NL-TNM" in answers[-1].message
+    assert "the connection of NL-TNM brings objects of more parties than its limit of 3" in answers[-1].message
     assert cpo.push("PUT", "sessions/DE/A00/S2", session(2)).both == (201, 1000)
     assert reached(cpo) == [("NL-TNM", "QuotaLimits.owners", 3)]
 
@@ -263,7 +263,7 @@ def test_a_sync_rejects_cdrs_that_cannot_be_stored_beside_others_and_goes_on() -
         pair.cpo.lists["cdrs"] = [*(listed_cdr(number, total_cost=99) for number in range(4)), listed_cdr(5)]
         report = pair.pull("cdrs", full=True)
         assert (report.ended.value, report.created, report.rejected) == ("done", 1, 4)
-        assert "2 CDRs of NL-TNM are stored beside another one of their id" in "".join(report.notes)
+        assert "2 CDRs of NL-TNM in conflict with another one of the same id" in "".join(report.notes)
         assert len(pair.ids(Kind.CDR_CONFLICT)) == 2
         assert len(list(pair.emsp.rejections.list())) == 4
         assert len([each for each in found if isinstance(each, QuotaReached)]) == 1

@@ -356,11 +356,11 @@ def test_the_other_side_of_a_pair_may_lie_outside_of_the_period() -> None:
     [
         ({"date_from": datetime(2024, 1, 1)}, "invalid date_from '2024-01-01 00:00:00': expected a time with a zone"),
         ({"date_to": datetime(2024, 1, 1)}, "invalid date_to '2024-01-01 00:00:00': expected a time with a zone"),
-        ({"date_from": NOW, "date_to": NOW}, "date_to has to be after date_from"),
-        ({"completed_for": timedelta(hours=-1)}, "completed_for must not be negative"),
-        ({"kwh_tolerance": Decimal(-1)}, "kwh_tolerance must be"),
-        ({"cost_tolerance": Decimal("NaN")}, "cost_tolerance must be"),
-        ({"limit": -1}, "limit must not be negative"),
+        ({"date_from": NOW, "date_to": NOW}, "expected a time after date_from"),
+        ({"completed_for": timedelta(hours=-1)}, "invalid completed_for '-1 day, 23:00:00': expected 0 or more"),
+        ({"kwh_tolerance": Decimal(-1)}, "invalid kwh_tolerance '-1'"),
+        ({"cost_tolerance": Decimal("NaN")}, "invalid cost_tolerance 'NaN'"),
+        ({"limit": -1}, "invalid limit '-1': expected 0 or more"),
     ],
 )
 def test_what_makes_no_sense_is_refused(asked: dict[str, Any], problem: str) -> None:

@@ -309,7 +309,7 @@ def test_the_command_counts_and_deletes(sqlite_with_schema: Any, capsys: pytest.
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == {"dry_run": False, **dict.fromkeys(PRUNED, 0), "rejections": 4}
     assert main(command[:5]) == 2
-    assert "nothing says what is old: set --retention" in capsys.readouterr().err
+    assert "Missing retention: set --retention" in capsys.readouterr().err
     assert main([*command[:-1], "rejections=soon"]) == 2
     assert "invalid duration 'soon'" in capsys.readouterr().err
     assert main([*command[:-1], "all=30d"]) == 2

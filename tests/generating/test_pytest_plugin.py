@@ -145,7 +145,7 @@ def test_a_mark_that_is_misspelt_fails_the_test(pytester: pytest.Pytester) -> No
     result = pytester.runpytest_inprocess("--strict-markers")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
-        ["*there is no such preset; the presets are plain, *", "*unexpected keyword argument 'location'*"]
+        ["*invalid preset *expected one of plain, *", "*unexpected keyword argument 'location'*"]
     )
 
 

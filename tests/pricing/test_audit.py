@@ -335,7 +335,7 @@ def test_a_dimension_that_no_period_reports(reading: str, members: Any, low: Dec
     assert (found.low, found.high) == (low, high)
     assert ("dimension.missing" in codes(found)) == (low != high)
     if low != high:
-        assert "TIME is reckoned with and without" in found.reasons[0].message
+        assert "TIME is calculated with and without" in found.reasons[0].message
 
 
 # --- volumes that are rounded ---------------------------------------------------------------------------------------

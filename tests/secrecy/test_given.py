@@ -76,7 +76,7 @@ def test_a_token_is_read_from_where_it_is_given(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ((), "Missing option '--token-a': give it, --token-a-file FILE, or OCPI_EMSP_TOKEN_A"),
+        ((), "Missing option '--token-a': set it, --token-a-file FILE, or OCPI_EMSP_TOKEN_A"),
         (("--token-a", "T", "--token-a-file", "token"), "expected one of --token-a and --token-a-file"),
         (("--token-a-file", "none"), "none: cannot be read"),
         (("--token-a-file", "two"), "two: invalid token: expected 1 to 64 printable ASCII characters"),

@@ -160,9 +160,9 @@ def test_a_cpo_fails_from_now_on_and_is_well_again() -> None:
 @pytest.mark.parametrize(
     ("preset", "deviations", "error", "said"),
     [
-        ("nice", {}, ValueError, "the presets are plain, base64"),
-        (None, {"nice": True}, TypeError, "no deviation is called nice; there are accept_credentials_patch"),
-        (None, {"url": "http://other"}, TypeError, "no deviation is called url"),
+        ("nice", {}, ValueError, "expected one of plain, base64"),
+        (None, {"nice": True}, TypeError, "invalid deviation 'nice': expected some of accept_credentials_patch"),
+        (None, {"url": "http://other"}, TypeError, "invalid deviation 'url'"),
         ("loop", {"list_failure": "sad"}, ValueError, "list_failure"),
         ("loop", {"failing_modules": ["tokens"]}, ValueError, "failing_modules"),
         ("loop", {"shrinking": "x"}, TypeError, "not supported"),
@@ -337,7 +337,7 @@ def test_the_control_interface_lets_the_cpo_misbehave() -> None:
         ("push", {"module": "cdrs", "id": "CDR1", "changes": {}}, 400, "a CDR has no changes"),
         ("push", {"module": "tariffs", "id": "TAR1", "evse_uid": "E"}, 400, "of locations only"),
         ("misbehave", {"deviations": {"drip_seconds": -1}}, 400, "drip_seconds"),
-        ("misbehave", {"preset": "nice"}, 400, "the presets are plain"),
+        ("misbehave", {"preset": "nice"}, 400, "expected one of plain"),
         ("misbehave", {"preset": None}, 400, "not a string: preset"),
         ("own", {"module": "tariffs", "document": {}}, 400, "not a string: id"),
         ("restore", {"module": "tariffs", "ids": ["TAR9"]}, 404, "tariffs has no 'TAR9'"),

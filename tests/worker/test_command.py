@@ -58,7 +58,7 @@ def test_a_missing_schema_is_named_with_what_makes_it(postgres_url: str, tmp_pat
     store.close()
     status, said = python(*argv, folder=tmp_path)
     assert status == 3
-    assert "no tables of Procrastinate: `ocpi-emsp worker --upgrade` makes them" in said
+    assert "no tables of Procrastinate: run ocpi-emsp worker --upgrade" in said
     assert "Traceback" not in said
 
 

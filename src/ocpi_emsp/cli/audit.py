@@ -98,7 +98,7 @@ def _require_fitting(arguments: Arguments, targets: _Targets) -> None:
         raise Usage("--from and --to select stored CDRs: they need a party, for example NL-TNM")
     if targets.parties and (arguments.tariffs or arguments.time_zone):
         option = "--tariff" if arguments.tariffs else "--time-zone"
-        raise Usage(f"{option} is for files: a party has its tariffs, locations and profile in the store")
+        raise Usage(f"{option} is for files: it cannot be combined with a party, whose data are in the store")
     usable_readings(arguments.settings)
 
 

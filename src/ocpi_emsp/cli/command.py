@@ -21,6 +21,7 @@ from ocpi_emsp.codec import dump
 from ocpi_emsp.codec.encode import document
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import PartnerError, StoreFailed
+from ocpi_emsp.findings import counted
 from ocpi_emsp.models import CommandResponseType, CommandType, Token, TokenType
 from ocpi_emsp.resources import Client, PendingCommand
 
@@ -96,7 +97,7 @@ def _wait(pending: PendingCommand, seconds: int) -> None:
     try:
         result = pending.result(timeout=seconds)
     except TimeoutError:
-        output.say(f"nothing came within {seconds} seconds; the command is still open")
+        output.say(f"no result within {counted(seconds, 'second')}; the command is still open")
         return
     if result == CommandResponseType.ACCEPTED and pending.command.command == CommandType.START_SESSION:
         with suppress(TimeoutError):

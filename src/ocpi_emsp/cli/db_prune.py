@@ -13,7 +13,7 @@ from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 def run(arguments: Arguments) -> int:
     """Delete, or with ``--dry-run`` count."""
     if arguments.retention is None:
-        raise Usage("nothing says what is old: set --retention, for example --retention rejections=30d,sessions=1000d")
+        raise Usage("Missing retention: set --retention, for example --retention rejections=30d,sessions=1000d")
     with opened(arguments) as store:
         emsp = emsp_of_nobody(store)
         emsp.retention(arguments.retention)

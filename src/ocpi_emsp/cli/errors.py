@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+from typing import ClassVar, Final
+
+_OF_THE_PORT: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 class CommandFailed(Exception):
@@ -32,3 +35,9 @@ def reason(error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):  # a NUL in a name
         return str(error)
     return (error.strerror or type(error).__name__).partition(" (while attempting")[0]
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> Outside:
+    """What a server says that cannot listen: a port is in use or needs more rights, all else is about the host."""
+    option = "--port" if error.errno in _OF_THE_PORT else "--host"
+    return Outside(f"cannot listen on {host} port {port}: {reason(error)}: set another {option}")

@@ -17,6 +17,7 @@ from ocpi_emsp.cli.listing import members, print_list
 from ocpi_emsp.cli.options import Arguments, require_one
 from ocpi_emsp.cli.stores import emsp_of_nobody, opened
 from ocpi_emsp.codec import wire_time
+from ocpi_emsp.findings import counted
 from ocpi_emsp.resources import Events, PendingEvent
 
 _COLUMNS = ("id", "at", "party", "event", "object", "failures", "next try", "last error")
@@ -83,8 +84,8 @@ def _as_json(event: PendingEvent) -> dict[str, Any]:
 def _retry(events: Events, arguments: Arguments) -> None:
     if arguments.all:
         count = events.retry_all(topic=arguments.topic)
-        output.write(f"{count} event{' is' if count == 1 else 's are'} tried again\n")
+        output.write(f"retrying {counted(count, 'event')}\n")
     elif events.retry(arguments.id):
-        output.write_line(f"{arguments.id} is tried again")
+        output.write_line(f"retrying {arguments.id}")
     else:
         raise CommandFailed(f"there is no dead event '{arguments.id}'")

@@ -22,7 +22,7 @@ from ocpi_emsp.ports import NAMES, TOPICS, BlockingTransaction, Entry, Query
 def run(arguments: Arguments) -> int:
     """Write the export."""
     with opened(arguments, snapshot=True) as store, reading(store) as tx:
-        output.say("the export holds secrets: the tokens that open partners; store it where only you can read it")
+        output.say("the export holds secrets: the tokens that partners accept; store it where only you can read it")
         with output.to_file(arguments.output):
             counts = _export(tx)
     output.say(f"exported {summary(counts)}")

@@ -27,7 +27,7 @@ def token_options(name: str, about: str) -> tuple[click.Option, click.Option]:
             show_envvar=True,
             metavar="TOKEN",
         ),
-        option(f"{name}-file", f"a file that holds it, which {name} would show to every user (ps)", metavar="FILE"),
+        option(f"{name}-file", f"a file with it: {name} shows it to every user of this machine (ps)", metavar="FILE"),
     )
 
 
@@ -53,7 +53,7 @@ def required_token(arguments: Arguments, name: str) -> Secret:
     found = token_of(arguments, name)
     if found is None:
         flag = f"--{name.replace('_', '-')}"
-        raise Usage(f"Missing option '{flag}': give it, {flag}-file FILE, or OCPI_EMSP_{name.upper()}")
+        raise Usage(f"Missing option '{flag}': set it, {flag}-file FILE, or OCPI_EMSP_{name.upper()}")
     return found
 
 

@@ -50,7 +50,7 @@ def repeated(arguments: Arguments, sent: SentCredentials | None) -> Arguments:
 def say_what_differs(emsp: Emsp, sent: SentCredentials | None) -> None:
     """Name on stderr what the party gets otherwise than last time."""
     for name, before, now in _differences(emsp, sent) if sent else ():
-        output.say(f"{name} is {_shown(now)} now; the party got {_shown(before)} before")
+        output.say(f"{name} is now {_shown(now)}; the party last received {_shown(before)}")
 
 
 def _differences(emsp: Emsp, sent: SentCredentials) -> Iterator[tuple[str, object, object]]:
@@ -92,7 +92,7 @@ def _logo(arguments: Arguments, sent: Image | None) -> Image | None:
         return None
     if url is None and sent is None:
         if parts:
-            raise Usage(f"--logo-{next(iter(parts))} says more of a logo: set --logo")
+            raise Usage(f"--logo-{next(iter(parts))} needs --logo")
         return None
     if sent is not None and url in (None, sent.url):
         return evolve(sent, **parts)

@@ -57,9 +57,11 @@ def run(arguments: Arguments) -> int:
 def _require_header(line: bytes, path: str) -> None:
     header = read_header(line)
     if header is None:
-        raise Usage(f"{path}: no export of ocpi-emsp: its first line is none of an export")
+        raise Usage(f"{path}: not an export: expected a file that ocpi-emsp export wrote")
     if header.ocpi_emsp_export != VERSION:
-        raise Usage(f"{path}: an export of format {header.ocpi_emsp_export}; this version reads {VERSION}")
+        raise Usage(
+            f"{path}: unknown format {header.ocpi_emsp_export}: expected {VERSION}; use the version that wrote it"
+        )
 
 
 @define
@@ -161,5 +163,5 @@ def _read(line: bytes | None, end: End | None) -> Record | Entry | End:
     if line is None:
         raise BadLine(f"it is longer than {LONGEST} bytes")
     if end is not None:
-        raise BadLine("it stands behind the end of the export")
+        raise BadLine("it follows the end of the export")
     return read_line(line)

@@ -35,7 +35,7 @@ def served(arguments: Arguments) -> Arguments:
     if FILE.exists():
         return arguments
     if arguments.port == 0:
-        raise Usage("--laptop writes down where the server is: give a --port other than 0")
+        raise Usage("--laptop stores the URL of the server: set a --port other than 0")
     if arguments.store == MEMORY:
         raise Usage("--laptop needs a database that other commands see: leave out --store memory")
     who = {name: getattr(arguments, name) or example for name, example in _EMSP.items()}

@@ -328,17 +328,17 @@ def repeated(names: str, about: str, **options: Any) -> click.Option:
 
 def formats(*words: str) -> click.Option:
     """``--format``."""
-    return choice("--format", "how it is printed", *words)
+    return choice("--format", "output format", *words)
 
 
 header = repeated(
     "--header headers",
-    "a header that each call to it has beside ours; @FILE has one on each line",
+    "a header to add to each call to the partner; @FILE has one on each line",
     metavar="NAME=VALUE",
 )
 
 
-hosts = repeated("--host hosts", "a host that its endpoints may lie on beside that of its versions URL", metavar="HOST")
+hosts = repeated("--host hosts", "a host that its endpoints may be on, beside that of its versions URL", metavar="HOST")
 
 
 def headers_of(texts: Sequence[str]) -> dict[str, str] | None:
@@ -375,26 +375,26 @@ def database(about: str) -> Setting:
 store = database("the database, such as postgresql+psycopg://user@host/database")
 keeps = Setting(
     "--retention",
-    "how long things are stored, such as rejections=30d,sessions=1000d; nothing is deleted for its age otherwise",
+    "how long to store things, such as rejections=30d,sessions=1000d; nothing else is deleted because of its age",
     type=retention,
     metavar="WHAT=TIME,...",
 )
-audits = Switch("--audit", "audit each CDR that is stored, store what that says, and emit CdrAudited")
+audits = Switch("--audit", "audit each stored CDR, store the audit, and emit CdrAudited")
 url_policy = Setting(
     "--url-policy",
-    "which URLs of partners are called: https to public addresses; loopback also allows this machine, over http",
+    "URLs of partners that may be called: https to public addresses; loopback also allows http to this machine",
     type=Choice(["https", "loopback"]),
     default="https",
     show_default=True,
 )
-our_url = Setting("--url", "public base of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL")
+our_url = Setting("--url", "public base URL of our paths, such as https://ocpi.example.com/ocpi/emsp", metavar="URL")
 our_name = Setting("--name", "our name, as partners see it", metavar="NAME")
 url_policies = (
     url_policy,
-    Settings("--allow-http", "call this host of a partner over plain http, too", metavar="HOST"),
-    Settings("--allow-network", "call this network, which is not public, too, such as 10.20.0.0/16", metavar="NETWORK"),
-    Settings("--allow-port", "call this port below 1024, too, beside 443", metavar="PORT"),
-    Settings("--allow-host", "call this name of a local network, too, such as cpo.internal", metavar="HOST"),
+    Settings("--allow-http", "also call this host of a partner over plain http", metavar="HOST"),
+    Settings("--allow-network", "also call this network, which is not public, such as 10.20.0.0/16", metavar="NETWORK"),
+    Settings("--allow-port", "also call this port below 1024, beside 443", metavar="PORT"),
+    Settings("--allow-host", "also call this name of a local network, such as cpo.internal", metavar="HOST"),
 )
 """Which URLs of partners are called."""
 identity = (
@@ -406,8 +406,8 @@ identity = (
 )
 pixels = whole(0, 99_999, name="pixels")
 details = (
-    Setting("--website", "our website, in our credentials; none: without", type=web_page, metavar="URL"),
-    Setting("--logo", "our logo, in our credentials; none: without", type=web_page, metavar="URL"),
+    Setting("--website", "our website, in our credentials; none removes it", type=web_page, metavar="URL"),
+    Setting("--logo", "our logo, in our credentials; none removes it", type=web_page, metavar="URL"),
     Setting("--logo-thumbnail", "a small version of the logo", type=image, metavar="URL"),
     Setting(
         "--logo-category",
@@ -417,17 +417,21 @@ details = (
     Setting("--logo-type", "type of the logo, such as png (default: how its URL ends)", metavar="TYPE"),
     Setting("--logo-width", "width of the logo in pixels", type=pixels),
     Setting("--logo-height", "height of the logo in pixels", type=pixels),
-    Setting("--credentials-extensions", "what our credentials have beyond OCPI, such as '{\"x\": 1}'", metavar="JSON"),
+    Setting("--credentials-extensions", "members beyond OCPI in our credentials, such as '{\"x\": 1}'", metavar="JSON"),
 )
 """What partners get in our credentials beside who we are."""
 the_party = Argument("party", "the partner, such as NL-TNM", type=party)
 parties = Argument(
-    "parties", "such as NL-TNM (default: every registered one)", type=party, nargs=-1, metavar="[PARTY]..."
+    "parties",
+    "the partners, such as NL-TNM (default: every registered one)",
+    type=party,
+    nargs=-1,
+    metavar="[PARTY]...",
 )
-of_party = option("--party", "of this party alone, such as NL-TNM", type=party)
-limit = option("--limit", f"how many at most (default: {PERSON_LIMIT}; all with --json)", type=at_least_one)
+of_party = option("--party", "only of this party, such as NL-TNM", type=party)
+limit = option("--limit", f"entries to list, at most (default: {PERSON_LIMIT}; all with --json)", type=at_least_one)
 output = option("--output", "write to this file instead of standard output", metavar="FILE")
-an_id = Argument("id", "of the entry; one that begins with - stands behind --")
+an_id = Argument("id", "id of the entry; put -- before an id that begins with -")
 token_type = choice("--type", "the token's type", "RFID", "OTHER")
 
 
@@ -435,7 +439,7 @@ def listening(default_port: int) -> tuple[click.Option, ...]:
     """Where a server listens."""
     return (
         option("--host", "address to listen on", type=host, default="127.0.0.1"),
-        option("--port", "0 is a free one", type=port, default=default_port),
+        option("--port", "port to listen on; 0 is a free one", type=port, default=default_port),
     )
 
 

@@ -57,8 +57,8 @@ def _diagnose_url(arguments: Arguments) -> Diagnosis:
     token = token_of(arguments, "token")
     if token is None:
         raise Usage(
-            "a versions URL is looked at with a token that the partner gave us: "
-            "give it as --token-file FILE, --token or OCPI_EMSP_TOKEN"
+            "Missing token: a versions URL needs a token that the partner gave us: "
+            "set --token-file FILE, --token or OCPI_EMSP_TOKEN"
         )
     headers = headers_of(arguments.headers)
     with usable_headers():
@@ -78,7 +78,7 @@ def _diagnose_party(arguments: Arguments) -> Diagnosis:
         expected = "a versions URL or a party such as NL-TNM"
         raise Usage(f"invalid partner '{arguments.partner}': expected {expected}") from None
     if arguments.token_file is not None or (arguments.token is not None and source("token") == "--token"):
-        raise Usage("a registered party is looked at with the token that it gave us: leave --token out")
+        raise Usage("--token is for a versions URL: a registered party is called with its stored token")
     with opened(arguments) as store:
         warn_of_readers(store)
         return _quick(arguments, store).partner(codes).diagnose()

@@ -251,7 +251,8 @@ def _entry(line: _EntryLine) -> Entry:
     try:
         read_details(entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadLine(f"its details are those of no {entry.topic}: {type(error).__name__}: {error}") from None
+        said = {KeyError: f": {error.args[0]} is missing", ValueError: f": {error}"}.get(type(error), "")
+        raise BadLine(f"its details are not valid for the topic {entry.topic}{said}") from None
     return entry
 
 

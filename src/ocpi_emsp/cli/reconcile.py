@@ -83,7 +83,9 @@ def _write_table(found: Reconciliation) -> None:
     output.flush()
     for name, listed in found.findings.items():
         if listed.more:
-            output.say(f"{listed.more} more rows '{_FINDINGS[name]}' are not listed: --limit says how many to list")
+            output.say(
+                f"{counted(listed.more, 'more row')} '{_FINDINGS[name]}' not listed: set --limit, or use json or csv"
+            )
 
 
 def _summary(found: Reconciliation) -> Iterator[str]:

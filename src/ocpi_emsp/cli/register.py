@@ -53,10 +53,10 @@ def _invitation(arguments: Arguments) -> tuple[str, Secret]:
     """The versions URL and the token A. Raises Usage."""
     if arguments.invitation is not None:
         if arguments.versions_url is not None or given_on_line("token_a", "token_a_file"):
-            raise Usage("--invitation has the versions URL and the token A: give no others")
+            raise Usage("--invitation has both: it cannot be combined with VERSIONS_URL or a token")
         return _read(arguments.invitation)
     if arguments.versions_url is None:
-        raise Usage("Missing argument 'VERSIONS_URL': give it, or --invitation FILE")
+        raise Usage("Missing argument 'VERSIONS_URL': set it, or --invitation FILE")
     return arguments.versions_url, required_token(arguments, "token_a")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import uvicorn
 
 from ocpi_emsp.cli.connections import Bounded, Config, ConnectionLimits
-from ocpi_emsp.cli.errors import Outside, reason
+from ocpi_emsp.cli.errors import cannot_listen
 
 SHUTDOWN_SECONDS: Final = 5
 """How long a shutdown waits for requests that are being answered."""
@@ -59,11 +59,11 @@ def protocol() -> type[Bounded]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises Outside where the address cannot be had."""
+    """A listening socket. Raises Outside if it cannot listen there."""
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise Outside(f"cannot listen on {host} port {port}: {reason(error)}: choose another one with --port") from None
+        raise cannot_listen(host, port, error) from None
     # asyncio does so only for sockets that name their protocol; without it every answer waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import asdict
 
 from ocpi_emsp.cli import output
-from ocpi_emsp.cli.errors import Outside, Usage, reason
+from ocpi_emsp.cli.errors import Usage, cannot_listen
 from ocpi_emsp.cli.given_secrets import token_of
 from ocpi_emsp.cli.options import Arguments
 
@@ -33,8 +33,7 @@ def run(arguments: Arguments) -> int:
     try:
         server.run(arguments.host, arguments.port, cpo, partial(_announce, arguments.invitation))
     except OSError as error:
-        where = f"{arguments.host} port {arguments.port}"
-        raise Outside(f"cannot listen on {where}: {reason(error)}: choose another one with --port") from None
+        raise cannot_listen(arguments.host, arguments.port, error) from None
     return 0
 
 
@@ -45,7 +44,7 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     try:
         settings = preset("plain" if arguments.preset is None else arguments.preset)
     except ValueError as error:
-        raise Usage(f"--preset {arguments.preset}: {error}") from None
+        raise Usage(f"--preset: {error}") from None
     if arguments.party is not None:
         country_code, party_id = arguments.party
         settings |= {"country_code": country_code, "party_id": party_id}

@@ -53,7 +53,7 @@ class TextSink(Sink):
             self._counts[finding.severity] += 1
             self._print(f"{file}: {place}{finding}")
         if report.more:
-            output.say(f"{file}: {place}{report.more} more findings are not listed")
+            output.say(f"{file}: {place}{counted(report.more, 'more finding')} not listed")
 
     def checked(self, file: str, kind: str | None, ok: bool) -> None:
         counts = ", ".join(counted(self._counts[severity], severity) for severity in reversed(Severity))
@@ -82,7 +82,7 @@ class JsonSink(Sink):
             output.write(f"{',' if self._findings else ''}\n    {json.dumps({**where, **finding.as_json()})}")
             self._findings += 1
         if report.more:
-            output.say(f"{file}: {report.more} more findings are not listed")
+            output.say(f"{file}: {counted(report.more, 'more finding')} not listed")
 
     def checked(self, file: str, kind: str | None, ok: bool) -> None:
         self._open(file)

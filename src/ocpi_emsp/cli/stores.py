@@ -74,14 +74,18 @@ def unopened_store(url: str, *, makes: bool, auto_upgrade: bool = False, snapsho
     except ValueError:  # what it says may repeat the URL, or a part of it that was meant to be the password
         known = f"{DEFAULT_STORE} or postgresql+psycopg://user:password@host:5432/database"
         scheme = url.partition("://")[0]
-        raise Usage(f"this {scheme} URL names no database that is known; one that does is {known}") from None
+        raise Usage(
+            f"invalid store '{scheme}://…': expected a URL of SQLite or PostgreSQL, for example {known}"
+        ) from None
     except ImportError as error:
         raise Usage(f"this database needs {error.name}, which is not installed: pip install 'ocpi-emsp[sql]'") from None
     if is_in_memory(parsed):
-        raise Usage(f"a SQLite database in memory is gone with its process: name a file, such as {DEFAULT_STORE}")
+        raise Usage(
+            f"invalid store: a SQLite database in memory ends with its process: set a file, for example {DEFAULT_STORE}"
+        )
     file = parsed.database or ""
     if parsed.drivername.startswith("sqlite") and not (makes or file.startswith("file:") or Path(file).exists()):
-        raise Outside(f"there is no database {file}: serve, import and db upgrade make one")
+        raise Outside(f"there is no database {file}: serve, import and db upgrade create it")
     return store
 
 

@@ -28,6 +28,7 @@ from ocpi_emsp.cli.sync_lines import SHOWN, lines
 from ocpi_emsp.cli.sync_run import Plan, Runner, Work
 from ocpi_emsp.cli.sync_schedule import PartyId
 from ocpi_emsp.cli.sync_view import view
+from ocpi_emsp.codec import wire_time
 from ocpi_emsp.emsp import Emsp
 from ocpi_emsp.errors import OcpiError, StoreFailed
 from ocpi_emsp.resources import MODULES, SyncReport
@@ -66,13 +67,13 @@ def run(arguments: Arguments) -> int:
 def _plan(arguments: Arguments) -> Plan:
     every = arguments.every
     if every is None and arguments.splay is not None:
-        raise Usage("--splay is a part of the period that --every says")
+        raise Usage("--splay needs --every")
     if arguments.since is not None and arguments.full:
         raise Usage("--since cannot be combined with --full")
     if arguments.since is not None and every is not None:
-        raise Usage("--since is for one run; with --every each run begins where the last one ended")
+        raise Usage("--since cannot be combined with --every: each run continues where the last one ended")
     if arguments.since is not None and arguments.since > datetime.now(UTC):
-        raise Usage(f"--since is {arguments.since.isoformat()}, which is still to come")
+        raise Usage(f"invalid --since '{wire_time(arguments.since)}': expected a time in the past")
     splay = _SPLAY if arguments.splay is None else arguments.splay
     return Plan(parallel=arguments.parallel, every=every, splay=(every or 0.0) * splay)
 
@@ -137,7 +138,7 @@ class _Syncs:
             self.status = max(self.status, CommandFailed.status)
             left = sorted("-".join(party) for party in self.runner.not_begun)
             more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-            output.say(f"stopped before it was the turn of {', '.join(left[:SHOWN])}{more}")
+            output.say(f"stopped before the sync of {', '.join(left[:SHOWN])}{more}")
         if self._arguments.every is not None:
             return
         if self._arguments.json:

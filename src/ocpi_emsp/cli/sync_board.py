@@ -130,5 +130,5 @@ class Board:
             seconds, running = self._clock() - self._began, len(self._running)
             rate = f", {self._objects / seconds:,.0f}/s" if seconds > 0 and running else ""
             failed = f", {self._failed:,} failed" if self._failed else ""
-            parties = f"{self._ended:,} of {self._expected:,} parties{failed}, {running:,} running"
-            return f"{parties}; {self._objects:,} objects{rate}, {self._rejected:,} rejected"
+            parties = f"parties: {self._ended:,} of {self._expected:,}{failed}, {running:,} running"
+            return f"{parties}; objects: {self._objects:,}{rate}, {self._rejected:,} rejected"

@@ -99,9 +99,9 @@ async def _look_at_schema(emsp: Emsp, url: str, *, upgrades: bool) -> None:
     try:
         async with app.open_async():
             if upgrades and await upgrade(app):
-                output.say("made the tables of Procrastinate")
+                output.say("created the tables of Procrastinate")
             if not await app.check_connection_async():
-                raise Outside("the database has no tables of Procrastinate: `ocpi-emsp worker --upgrade` makes them")
+                raise Outside("the database has no tables of Procrastinate: run ocpi-emsp worker --upgrade")
     except (ConnectorException, psycopg.Error) as error:
         cause = str(error.__cause__ or error).partition("\n")[0]
         raise Outside(f"the database cannot be used for jobs: {cause}") from None

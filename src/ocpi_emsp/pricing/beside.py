@@ -34,6 +34,6 @@ def beside(
         found = judge(bare, tariffs=(published,), location=location, readings=audit.readings, time_zone=time_zone)
         around = evolve(around, published=Amounts(found.low, found.high), published_id=published.id)
     if around.at_location_beyond:
-        said = f"more than {around.at_location_beyond} at the location lie around it: the nearest were looked at"
+        said = f"more than {around.at_location_beyond} at the location lie around it: the nearest were compared"
         audit = evolve(audit, assumptions=(*audit.assumptions, said))
     return with_suspicions(audit, cdr, settings, around)

@@ -43,8 +43,8 @@ _REASONS = (
     ReasonCode("step_size.negative", "The step_size of a price that applies is negative."),
     ReasonCode("volume.negative", "A volume is negative."),
     ReasonCode("session.reversed", "The session stops before it starts."),
-    ReasonCode("number.absurd", "A number is too large or too small to reckon with."),
-    ReasonCode("work.limit", "The document has more divisions than are looked at; its bounds are wider."),
+    ReasonCode("number.absurd", "A number is too large or too small to calculate with."),
+    ReasonCode("work.limit", "The document has more divisions than are calculated; its bounds are wider."),
 )
 
 
@@ -56,8 +56,8 @@ _BESIDE = (
     _beside("duplicate", "Another CDR has the same driver, EVSE, start and energy."),
     _beside("session.overlap", "The driver charged at two places, or twice at one, for longer than this.", "60", "s"),
     _beside("connector.shared", "Two drivers charged on one connector at once, for longer than this.", "60", "s"),
-    _beside("neighbours.limit", "The driver has more CDRs or sessions around it than are looked at."),
-    _beside("token.unknown", "The auth_id is that of no token of ours."),
+    _beside("neighbours.limit", "The driver has more CDRs or sessions around this CDR than are compared."),
+    _beside("token.unknown", "No token of ours has this auth_id."),
     _beside("token.blocked", "The token was not valid any more when the session began."),
     _beside(
         "power.exceeded",

@@ -22,7 +22,7 @@ from ocpi_emsp.report.audits import VERDICTS, AuditTally, CurrencySums, is_absur
 
 TITLE = "CDR audit"
 INTRODUCTION = (
-    "Each CDR was reckoned from its charging periods and its tariff as OCPI 2.1.1 defines them. Amounts exclude VAT "
+    "Each CDR was calculated from its charging periods and its tariff as OCPI 2.1.1 defines them. Amounts exclude VAT "
     "unless a reading includes it, times are UTC, and periods, elements and components are counted from 0."
 )
 MOST_DECIMALS = 4

@@ -29,21 +29,21 @@ check = command(
         help="add the findings up by rule, or list them one by one (default: add up for a folder, a HAR file, "
         "several files, markdown and html)",
     ),
-    option("--limit", "findings of one document", type=o.at_least_one, default=1000),
-    option("--party", "who sent them, such as NL-TNM: a report names it", type=o.party),
+    option("--limit", "findings per document, at most", type=o.at_least_one, default=1000),
+    option("--party", "the sender, such as NL-TNM, for the report", type=o.party),
     o.output,
     _REPORTS,
     epilog="In a folder, *.json, *.jsonl, *.ndjson and *.har are read at any depth; other files are named at the "
     "end. JSON lines (*.jsonl, *.ndjson) are read line by line, so a file of any size takes little memory; a line "
     "of more than 16 MiB, or an object of more than 4 MiB on one, is not checked. Any other file is read as a "
-    "whole. Exit status: 0 everything is accepted; 1 something is refused, or could not be checked within a file "
-    "or a folder; 2 a named file cannot be checked, or there was nothing to check.",
+    "whole. Exit status: 0 everything is accepted; 1 something is refused, or a part of a file or folder cannot be "
+    "checked; 2 a named file cannot be checked, or there is nothing to check.",
 )
 
 redact = command(
     "redact",
     "redact",
-    "Replace what identifies in payloads, and keep what deviates.",
+    "Replace identifying values in payloads, and keep their deviations.",
     Argument(
         "paths",
         "a file with JSON or JSON lines, a HAR file (*.har), or a folder with such files; - is standard input",
@@ -60,18 +60,18 @@ redact = command(
     o.repeated("--keep", "a member whose values stay, such as status", metavar="NAME"),
     option(
         "--key-file",
-        "a file with a secret; runs with the same one give equal texts equal stand-ins (default: a random one)",
+        "a file with a secret: with the same one, equal texts get equal stand-ins in every run (default: random)",
         metavar="FILE",
     ),
     epilog="Ids, names, addresses, hosts of URLs, secrets and all other texts have stand-ins of the same length and "
     "characters of the same classes; coordinates stay within their degree. `check` finds the same before and after. "
-    "Exit status: 0 done; 1 something within a file or a folder is left out, and named; 2 a named file cannot be read.",
+    "Exit status: 0 done; 1 a part of a file or folder is left out, and reported; 2 a named file cannot be read.",
 )
 
 
 _READINGS = o.repeated(
     "--set settings",
-    "a reading of OCPI 2.1.1 where it leaves a question open, such as step=per_period (docs/how-to/audit-bills.md)",
+    "how to read a question that OCPI 2.1.1 leaves open, such as step=per_period (docs/how-to/audit-bills.md)",
     metavar="NAME=VALUE",
     shell_complete=o.complete_readings,
 )
@@ -81,7 +81,7 @@ _AUDITS = o.formats("table", "json", "csv", "markdown", "html")
 audit = command(
     "audit",
     "audit",
-    "Reckon what CDRs should cost, and whether their totals are right.",
+    "Calculate what CDRs should cost, and check their totals.",
     Argument(
         "targets",
         "a file with a CDR, a list, an envelope or JSON lines, a HAR file (*.har), or a folder with such files; - is "
@@ -90,48 +90,48 @@ audit = command(
         required=True,
         metavar="FILE|FOLDER|PARTY...",
     ),
-    option("--from date_from", f"of a party: what was last updated since then, {o.TIMES} (default: all)", type=o.time),
-    option("--to date_to", "of a party: what was last updated before then (default: no end)", type=o.time),
+    option("--from date_from", f"of a party: CDRs last updated since this time, {o.TIMES} (default: all)", type=o.time),
+    option("--to date_to", "of a party: CDRs last updated before this time (default: no end)", type=o.time),
     _READINGS,
     o.repeated(
         "--tariff tariffs",
-        "a file with tariffs that CDRs without one of their own are priced by; of one id, the newest before the "
-        "session counts",
+        "a file with tariffs for CDRs that contain none; of several with one id, the newest before the session counts",
         metavar="FILE",
     ),
     _ZONE,
     option(
         "--only",
-        f"show these alone: {', '.join(o.VERDICTS)}, with commas (default: all); the exit status is that of all",
+        f"show only these: {', '.join(o.VERDICTS)}, separated by commas (default: all); the exit status covers all",
         type=o.verdicts,
         metavar="VERDICT,...",
         shell_complete=o.complete_verdicts,
     ),
     option(
         "--limit",
-        f"how many CDRs a table, Markdown or HTML lists, the worst first (default: {o.PERSON_LIMIT}, in Markdown and "
+        f"CDRs in a table, Markdown or HTML, the worst first (default: {o.PERSON_LIMIT}, in Markdown and "
         f"HTML {o.LETTER_LIMIT}); json and csv list all",
         type=o.at_least_one,
     ),
     o.output,
     _AUDITS,
     o.store,
-    epilog="A table of one CDR is its bill. A document of another kind is skipped and named. Exit status: 0 every CDR "
-    "is right; 1 one is wrong or undecidable, or a file or a CDR cannot be read; 2 usage; 3 the database failed.",
+    epilog="For a single CDR, the table is its bill. A document of another kind is skipped and reported. Exit status: "
+    "0 every CDR is right; 1 a CDR is wrong or undecidable, or a file or CDR cannot be read; 2 usage; 3 the database "
+    "failed.",
 )
 quote = command(
     "quote",
     "quote",
     "Quote what a charge would cost, before it starts.",
     Argument("tariff", "a file with a tariff; - is standard input", metavar="TARIFF"),
-    option("--start", f"when it starts, {o.TIMES}; without a zone it is UTC", type=o.time, required=True),
-    option("--kwh", "the energy", type=o.amount, required=True),
-    option("--minutes", "how long it charges", type=o.amount, required=True),
-    option("--parking-minutes", "how long the vehicle stays afterwards", type=o.amount, default="0"),
-    option("--power", "the power in kW while it charges (default: the mean of energy and time)", type=o.amount),
+    option("--start", f"start of the charge, {o.TIMES}; UTC unless it has a zone", type=o.time, required=True),
+    option("--kwh", "energy in kWh", type=o.amount, required=True),
+    option("--minutes", "minutes of charging", type=o.amount, required=True),
+    option("--parking-minutes", "minutes of parking afterwards", type=o.amount, default="0"),
+    option("--power", "power in kW while charging (default: energy by time)", type=o.amount),
     option("--location", "a file with the location, for its time zone and connector", metavar="FILE"),
     _ZONE,
-    option("--tariff-id", "which tariff of a file with several", metavar="ID"),
+    option("--tariff-id", "the tariff to use, of a file with several", metavar="ID"),
     _READINGS,
     o.output,
     o.formats("table", "json", "csv", "markdown", "html"),
@@ -151,21 +151,29 @@ reconcile = command(
     "reconcile",
     "Compare a party's CDRs with its sessions.",
     o.the_party,
-    option("--from date_from", f"what was last updated since then, {o.TIMES} (default: the last 35 days)", type=o.time),
-    option("--to date_to", "what was last updated before then (default: no end)", type=o.time),
-    option("--hours", "a session misses its CDR once it is COMPLETED for so long", type=o.count, default=24),
-    option("--kwh-tolerance", "a difference of so many kWh is none (default: 0.1)", type=o.amount),
-    option("--cost-tolerance", "a difference of so many units of the currency is none (default: 0.01)", type=o.amount),
+    option(
+        "--from date_from",
+        f"CDRs and sessions last updated since this time, {o.TIMES} (default: the last 35 days)",
+        type=o.time,
+    ),
+    option("--to date_to", "CDRs and sessions last updated before this time (default: no end)", type=o.time),
+    option("--hours", "report a session without a CDR this many hours after it is COMPLETED", type=o.count, default=24),
+    option("--kwh-tolerance", "ignore a difference of up to this many kWh (default: 0.1)", type=o.amount),
+    option(
+        "--cost-tolerance",
+        "ignore a difference of up to this many units of the currency (default: 0.01)",
+        type=o.amount,
+    ),
     option(
         "--limit",
-        f"at most so many of each list (default: {o.PERSON_LIMIT}; all with json and csv)",
+        f"rows of each list, at most (default: {o.PERSON_LIMIT}; all with json and csv)",
         type=o.at_least_one,
     ),
     o.formats("table", "json", "csv"),
     o.flag("--json", "short for --format json"),
     o.store,
-    epilog="Reconciling writes nothing. Exit status: 0 every CDR has its session, and nothing is missing or "
-    "differs; 1 something does; 2 usage; 3 the database failed.",
+    epilog="The command writes nothing. Exit status: 0 every CDR has its session, and nothing is missing or "
+    "differs; 1 something is missing or differs; 2 usage; 3 the database failed.",
 )
 
 
@@ -174,15 +182,15 @@ matrix = command(
     "matrix",
     "matrix",
     "Print the support matrix.",
-    o.flag("--full", "everything that the specification has, switched on"),
+    o.flag("--full", "with every row of the specification switched on"),
     o.formats("markdown", "csv", "json"),
 )
 openapi = command(
     "openapi",
     "openapi",
     "Print an OpenAPI 3.1 description of what we serve.",
-    o.flag("--full", "with everything that the specification has, switched on"),
+    o.flag("--full", "with every row of the specification switched on"),
     o.our_url,
     o.our_name,
-    epilog="It is JSON, and what emsp.openapi() returns; docs/reference/openapi.md says how it is meant.",
+    epilog="Prints JSON, the same as emsp.openapi(). docs/reference/openapi.md explains it.",
 )

@@ -20,23 +20,24 @@ def _objects(plural: str, *changing: click.Command) -> click.Group:
     if plural == "parties":
         show.append(o.the_party)
     else:
-        whose = option("--party", "whose it is, such as NL-TNM (default: of any party)", type=o.party)
+        whose = option("--party", "the owner, such as NL-TNM (default: any party)", type=o.party)
         show += [Argument("id", metavar=_IDS.get(plural, "ID")), whose]
     if plural in ("evses", "reservations"):
-        show.append(option("--location", "its location, unless that is in front of its id", metavar="ID"))
+        show.append(option("--location", "the location, unless the id has it", metavar="ID"))
     if plural == "tokens":
         show.append(option("--type", "RFID or OTHER (default: either)", metavar="TYPE"))
     listing: tuple[click.Parameter, ...] = ()
+    shown = {"evses": "EVSEs", "cdrs": "CDRs"}.get(plural, plural)
     if plural == "tariffs":
-        show.append(_at("as it was"))
-        listing = (_at("those that held"),)
+        show.append(_at("the tariff as it was"))
+        listing = (_at("tariffs that were valid"),)
     if plural in STATUSES:
-        listing = (option("--status", f"those that have this status, such as {STATUSES[plural]}", metavar="STATUS"),)
+        listing = (option("--status", f"only of this status, such as {STATUSES[plural]}", metavar="STATUS"),)
     return group(
         plural,
-        f"List or show the {plural} in the store.",
-        listed("objects", f"List the {plural} in the store, oldest first.", *listing, kind=plural),
-        command("objects", "show", f"Show one of the {plural} in the store.", *show, kind=plural),
+        f"List or show the {shown} in the store.",
+        listed("objects", f"List the {shown} in the store, oldest first.", *listing, kind=plural),
+        command("objects", "show", f"Show one of the {shown} in the store.", *show, kind=plural),
         *changing,
     )
 
@@ -45,12 +46,12 @@ STATUSES = {"evses": "AVAILABLE", "sessions": "ACTIVE"}
 """What is listed by its status, and an example."""
 _IDS = {"evses": "LOCATION/UID", "reservations": "LOCATION/ID", "tokens": "UID"}
 _OURS = (
-    o.flag("--no-push", "leave the pushing to serve, to a worker, or to push-tokens"),
+    o.flag("--no-push", "do not push: serve, a worker or push-tokens does"),
     o.store,
     o.json,
     *o.identity,
 )
-_TOPIC = o.choice("--topic", "those for listeners in our processes, or those for a relay to a broker", "event", "relay")
+_TOPIC = o.choice("--topic", "events for listeners in our processes, or for a relay to a broker", "event", "relay")
 
 objects = (
     *map(_objects, ("parties", "locations", "evses", "sessions", "cdrs", "tariffs")),
@@ -62,15 +63,15 @@ objects = (
             "Store tokens of ours, new or changed, and push them to the CPOs.",
             Argument("file", "a token, a list, or JSON lines with one each; - is standard input"),
             *_OURS,
-            epilog="A token that breaks the specification is named and left out, the others are stored. JSON lines are "
-            "read line by line, so a file of any size takes little memory. Exit status: 0 done; 1 a token was left "
+            epilog="A token that breaks the specification is reported and left out; the others are stored. JSON lines "
+            "are read line by line, so a file of any size takes little memory. Exit status: 0 done; 1 a token was left "
             "out, or a CPO refused one; 2 usage; 3 the database or a CPO could not be reached.",
         ),
         command(
             "tokens",
             "invalidate",
-            "Make a token of ours invalid, and push that to the CPOs.",
-            Argument("uid", "one that begins with - stands behind --"),
+            "Make a token of ours invalid, and push the change to the CPOs.",
+            Argument("uid", "uid of the token; put -- before a uid that begins with -"),
             o.token_type,
             *_OURS,
         ),
@@ -91,9 +92,9 @@ rejections = group(
         "rejections",
         "replay",
         "Replay rejected requests under the current policy.",
-        Argument("id", "of a rejection; or --all", required=False),
-        o.flag("--all", "every one, oldest first; with --party those of one party"),
-        option("--party", "whose rejections --all means, such as NL-TNM", type=o.party),
+        Argument("id", "id of a rejection; or --all", required=False),
+        o.flag("--all", "replay every rejection, oldest first; with --party only those of one party"),
+        option("--party", "the party whose rejections --all replays, such as NL-TNM", type=o.party),
         option("--body", "a corrected body instead of the rejected one", metavar="FILE"),
         o.store,
         o.lines,
@@ -107,15 +108,15 @@ events = group(
         "events",
         "List events that are not delivered yet, oldest first.",
         _TOPIC,
-        o.flag("--dead", "those that failed too often, and are not tried any more"),
+        o.flag("--dead", "only events that failed too often and are not retried"),
     ),
     command("events", "show", "Show an event that is not delivered yet.", o.an_id, o.store, o.json),
     command(
         "events",
         "retry",
-        "Try a dead event again.",
-        Argument("id", "of an event; or --all", required=False),
-        o.flag("--all", "every dead one"),
+        "Retry a dead event.",
+        Argument("id", "id of an event; or --all", required=False),
+        o.flag("--all", "retry every dead event"),
         _TOPIC,
         o.store,
     ),

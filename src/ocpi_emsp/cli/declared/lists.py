@@ -12,7 +12,7 @@ from ocpi_emsp.cli import options as o
 from ocpi_emsp.cli.errors import Usage
 from ocpi_emsp.cli.options import Argument, Command, command
 
-_WHOSE = Argument("whose", "of this party alone, such as NL-TNM", type=o.party, required=False, metavar="[PARTY]")
+_WHOSE = Argument("whose", "only of this party, such as NL-TNM", type=o.party, required=False, metavar="[PARTY]")
 
 
 def listed(module: str, summary: str, *params: click.Parameter, **constants: str) -> Command:

@@ -13,16 +13,16 @@ db = group(
         for name, about in (
             ("upgrade", "Create the schema, or bring it up to date."),
             ("current", "Print the revision of the schema, or none."),
-            ("check", "Check that the schema is the one of this version; exit status 1 where it is another."),
-            ("rotate-key", "Seal the partners' tokens anew, with the first of the keys in OCPI_EMSP_SECRET_KEY."),
+            ("check", "Check that the schema is the one of this version; exit status 1 if it differs."),
+            ("rotate-key", "Encrypt the partners' tokens again, with the first key in OCPI_EMSP_SECRET_KEY."),
         )
     ),
     command(
         "db_prune",
         "prune",
-        "Delete what is older than --retention says.",
+        "Delete what is older than --retention.",
         o.keeps,
-        o.flag("--dry-run", "only print how many there are"),
+        o.flag("--dry-run", "only print the counts"),
         o.store,
         o.json,
         epilog="WHAT is rejections, dead_events, authorizations, sessions (those that ended), cdr_conflicts, audits, "
@@ -36,8 +36,7 @@ export = command(
     "Write everything in the store as JSON lines.",
     option("--output", "write to this file, which only you can read", metavar="FILE"),
     o.store,
-    epilog="Everything in the store, as JSON lines; documents are written byte for byte. The tokens that open partners "
-    "are among it, in plain text.",
+    epilog="Documents are written byte for byte. The export has the tokens that partners accept, in plain text.",
 )
 import_ = command(
     "import_store",
@@ -46,8 +45,8 @@ import_ = command(
     Argument("file", "an export; - is standard input", default="-"),
     o.flag("--strict", "stop at the first line that cannot be imported"),
     o.store,
-    epilog="An object that is there already is replaced, so that importing twice gives the same. Exit status: 1 where "
-    "a line cannot be imported, or the file was cut off.",
+    epilog="An existing object is replaced, so importing twice gives the same result. Exit status: 1 if a line cannot "
+    "be imported, or the file was cut off.",
 )
 config = group(
     "config",
@@ -63,7 +62,7 @@ config = group(
 completion = command(
     "completion",
     "completion",
-    "Print the script of shell completion.",
+    "Print the script for shell completion.",
     Argument("shell", "bash, zsh or fish", type=o.Choice(["bash", "zsh", "fish"]), metavar="SHELL"),
     epilog='In bash: eval "$(ocpi-emsp completion bash)".',
 )

@@ -16,14 +16,14 @@ SYNCED = ("locations", "tariffs", "sessions", "cdrs", "tokens")
 
 
 _HANDSHAKE = (
-    o.flag("--base64-token", "it expects tokens in base64, as OCPI 2.2 does"),
+    o.flag("--base64-token", "the CPO expects tokens in base64, as in OCPI 2.2"),
     o.repeated(
         "--require required_modules",
-        f"a module that it has to offer beside credentials: {', '.join(MODULES)}",
+        f"a module that the CPO has to offer beside credentials: {', '.join(MODULES)}",
         type=o.Choice(MODULES, case_sensitive=False),
     ),
-    o.flag("--absent-as-null", "it requires every member: optional ones that are absent are sent to it as null"),
-    option("--extensions", "what our credentials for it alone have beyond OCPI, a JSON object", metavar="JSON"),
+    o.flag("--absent-as-null", "send null for absent optional members: the CPO requires every member"),
+    option("--extensions", "members beyond OCPI in our credentials for this CPO, as a JSON object", metavar="JSON"),
     o.header,
     o.hosts,
     o.store,
@@ -33,14 +33,14 @@ _HANDSHAKE = (
 _REGISTRATION = (o.the_party, o.store, o.json, *o.identity)
 _RENEWAL = (*_REGISTRATION, *o.details)
 _REPEATS = (
-    "What is not said of our identity, website, logo and extensions is sent as the party got it last, from whichever "
+    "Identity, website, logo and extensions that are not set are sent as the party last received them, from any "
     "process."
 )
 
 invite = command(
     "invite",
     "invite",
-    "Make a token A for a CPO that shall register with us.",
+    "Make a token A for a CPO, with which it registers with us.",
     Argument("party", "the CPO, such as NL-TNM", type=o.party),
     option("--expires", "how long the token works, such as 12h or 7d (default: 7d)", type=o.duration),
     *_HANDSHAKE,
@@ -49,10 +49,10 @@ register = command(
     "register",
     "register",
     "Register with a CPO, while our server runs.",
-    Argument("versions_url", "the CPO's versions URL, as it gave it to us", type=o.versions_url, required=False),
-    *token_options("--token-a", "the token that it gave us"),
-    option("--invitation", "a JSON file with its versions_url and token_a, in place of both", metavar="FILE"),
-    o.flag("--sync", "then pull what it has, and push our tokens to it"),
+    Argument("versions_url", "the versions URL that the CPO gave us", type=o.versions_url, required=False),
+    *token_options("--token-a", "the token that the CPO gave us"),
+    option("--invitation", "a JSON file with versions_url and token_a, instead of both", metavar="FILE"),
+    o.flag("--sync", "then pull the CPO's objects, and push our tokens to it"),
     *_HANDSHAKE,
     *o.details,
 )
@@ -62,13 +62,13 @@ party = group(
     command(
         "party",
         "diagnose",
-        "Look at a partner, only reading: what works, and what would not, row by row of the matrix.",
-        Argument("partner", "a versions URL, with --token; or a registered party such as NL-TNM", metavar="URL|PARTY"),
+        "Check what works with a partner and what would fail, row by row of the matrix; only reads.",
+        Argument("partner", "a versions URL, with --token; or a registered party, such as NL-TNM", metavar="URL|PARTY"),
         *token_options("--token", "a token that the partner gave us"),
         o.flag("--base64", "present the token in base64 first (default: raw first, then base64)"),
         o.header,
         o.hosts,
-        option("--timeout", "for one read of an answer", type=o.timeout, default=10.0),
+        option("--timeout", "seconds for one read of an answer", type=o.timeout, default=10.0),
         o.store,
         o.json,
         *o.identity,
@@ -100,7 +100,7 @@ party = group(
     command(
         "party_profile",
         "profile",
-        "Show or change how a party wants to be talked to.",
+        "Show or change the profile of a party: how we read what it sends, and how we call it.",
         o.the_party,
         o.repeated(
             "--set changes",
@@ -109,12 +109,12 @@ party = group(
             "@FILE with headers, or the name of a CSV file (matrix)",
             metavar="NAME=VALUE",
         ),
-        o.repeated("--unset", "a field that goes back to its default", metavar="NAME"),
-        o.flag("--suggest", "say what the profile could be, by what the party was seen to do"),
+        o.repeated("--unset", "a field to reset to its default", metavar="NAME"),
+        o.flag("--suggest", "suggest fields of the profile, from what the party was observed to do"),
         o.store,
         o.json,
         *o.url_policies,
-        epilog="docs/reference/profiles.md says what each field does. A suggestion is never applied by itself.",
+        epilog="docs/reference/profiles.md describes each field. A suggestion is never applied by itself.",
     ),
 )
 sync = command(
@@ -124,22 +124,28 @@ sync = command(
     o.parties,
     o.repeated(
         "--module modules",
-        f"this module alone: {', '.join(SYNCED)} (which are pushed out; default: all)",
+        f"sync only this module: {', '.join(SYNCED)} (tokens are pushed; default: all)",
         type=o.Choice(SYNCED, case_sensitive=False),
     ),
     o.flag("--full", "list everything, and mark what a CPO no longer lists"),
-    option("--since", f"what was last updated since then, {o.TIMES} (default: since the last sync)", type=o.time),
-    option("--every", "repeat for ever, such as every 90m, 4h or 1d; at least 1m", type=o.period),
-    option("--splay", "the part of the period over which the parties' runs are spread (default: 10%)", type=o.percent),
-    option("--parallel", f"how many parties at once, up to {o.MOST_CONNECTIONS}", type=o.connections, default=8),
+    option(
+        "--since", f"pull what was last updated since this time, {o.TIMES} (default: since the last sync)", type=o.time
+    ),
+    option("--every", "repeat at this interval, such as 90m, 4h or 1d; at least 1m", type=o.period),
+    option(
+        "--splay",
+        "the share of the interval over which the runs of the parties are spread (default: 10%)",
+        type=o.percent,
+    ),
+    option("--parallel", f"parties to sync at once, up to {o.MOST_CONNECTIONS}", type=o.connections, default=8),
     o.store,
     o.flag("--json", "print one JSON document on stdout and nothing else; with --every a line for each party and run"),
     *o.identity,
-    epilog="Ctrl-C and SIGTERM stop it after the current page, and what was done is reported; the next sync goes "
-    "on there. A second one ends it at once. With --every the first run begins at once; each further one of a "
-    "party begins within the splay: half of that is fixed for the party, half is chance. Exit status: 0 all is "
-    "done, or a sync with --every was ended by SIGTERM; 1 done, but an object was rejected, a module did not come "
-    "to its end, or a party is not registered; 2 usage; 3 a partner could not be used at all, or the database "
+    epilog="Ctrl-C and SIGTERM stop the sync after the current page, with a report; the next sync continues there. "
+    "A second signal ends it at once. With --every the first run begins at once; each further run of a party begins "
+    "within the splay, half of which is fixed for the party, and half random. Exit status: 0 done, or SIGTERM ended "
+    "a sync with --every; 1 done, but an object was rejected, a module did not complete, or a party is not "
+    "registered; 2 usage; 3 a partner could not be used at all, or the database "
     "failed; 130 stopped by Ctrl-C.",
 )
 
@@ -149,8 +155,8 @@ push_tokens = command(
     "push-tokens",
     "Send our tokens to CPOs: changes, and earlier failures.",
     o.parties,
-    o.flag("--verify", "ask for each token that was sent, and compare"),
-    o.flag("--full", "look at every token, not only at those that changed"),
+    o.flag("--verify", "request each token that was sent, and compare it"),
+    o.flag("--full", "check every token, not only changed ones"),
     o.store,
     o.json,
     *o.identity,
@@ -161,7 +167,7 @@ def _command(name: str, summary: str, *params: click.Parameter) -> click.Command
     """An action of ``command`` that names a partner and may wait."""
     wait = option(
         "--wait",
-        "wait for the result of the charge point, so long at most (default: print the CPO's answer, and end)",
+        "wait at most this long for the result of the charge point (default: print the CPO's answer and exit)",
         type=o.seconds,
     )
     return command("command", name, summary, o.the_party, *params, wait, o.store, o.json, *o.identity)
@@ -172,12 +178,12 @@ _CHARGING = (
     o.token_type,
     option("--location", "the location, as the CPO sent it", metavar="ID", required=True),
     option("--evse", "its EVSE (default: the charge point chooses)", metavar="UID"),
-    option("--authorization-id", "what the authorization is called, in the session and the CDR too", metavar="ID"),
+    option("--authorization-id", "id of the authorization, for the session and the CDR, too", metavar="ID"),
 )
 _SENDING = (
-    o.flag("--force", "send it although a check of the location, EVSE, token or session failed"),
-    option("--timeout", "how long the charge point may take (default: 120)", type=o.seconds),
-    option("--extensions", "what the command has beyond OCPI, a JSON object", metavar="JSON"),
+    o.flag("--force", "send the command although a check of the location, EVSE, token or session failed"),
+    option("--timeout", "seconds that the charge point may take (default: 120)", type=o.seconds),
+    option("--extensions", "members beyond OCPI in the command, as a JSON object", metavar="JSON"),
 )
 commands = group(
     "command",
@@ -185,16 +191,16 @@ commands = group(
     _command("start-session", "Have a CPO start a session for one of our tokens.", *_CHARGING, *_SENDING),
     _command(
         "reserve-now",
-        "Have a CPO keep an EVSE for one of our tokens.",
+        "Have a CPO reserve an EVSE for one of our tokens.",
         *_CHARGING,
-        option("--until", "when the reservation ends", type=o.time, required=True),
-        option("--reservation-id", "of a reservation to replace (default: a new reservation)", type=o.count),
+        option("--until", "the end of the reservation", type=o.time, required=True),
+        option("--reservation-id", "id of a reservation to replace (default: a new reservation)", type=o.count),
         *_SENDING,
     ),
     _command(
         "stop-session",
         "Have a CPO stop one of its sessions.",
-        Argument("session_id", "one that begins with - stands behind --"),
+        Argument("session_id", "id of the session; put -- before an id that begins with -"),
         *_SENDING,
     ),
     _command(

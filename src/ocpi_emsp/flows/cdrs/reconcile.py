@@ -149,12 +149,14 @@ def _is_due(session: SessionSummary, now: datetime, completed_for: timedelta) ->
 
 def _check(completed_for: timedelta, kwh_tolerance: Decimal, cost_tolerance: Decimal, limit: int | None) -> None:
     if completed_for < timedelta(0):
-        raise ValueError(f"completed_for must not be negative: {completed_for}")
+        raise ValueError(
+            f"invalid completed_for '{completed_for}': expected 0 or more, for example timedelta(hours=24)"
+        )
     for name, tolerance in (("kwh_tolerance", kwh_tolerance), ("cost_tolerance", cost_tolerance)):
         if not tolerance.is_finite() or tolerance < 0:
-            raise ValueError(f"{name} must be a number from 0 upwards: {tolerance}")
+            raise ValueError(f"invalid {name} '{tolerance}': expected a number of 0 or more, for example 0.1")
     if limit is not None and limit < 0:
-        raise ValueError(f"limit must not be negative: {limit}")
+        raise ValueError(f"invalid limit '{limit}': expected 0 or more, for example 100")
 
 
 @frozen
@@ -173,7 +175,7 @@ class _Period:
         if date_from is None:
             date_from = moved(date_to or now, -PERIOD)
         if date_to is not None and date_to <= date_from:
-            raise ValueError(f"date_to has to be after date_from: {date_to} is not after {date_from}")
+            raise ValueError(f"invalid date_to '{date_to}': expected a time after date_from, {date_from}")
         return cls(date_from, date_to)
 
     def has(self, each: _Summary | Record) -> bool:

@@ -23,6 +23,7 @@ from typing import Final, Protocol, TypeAlias
 from attrs import define, field
 
 from ocpi_emsp.errors import TooManyRequests
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.limits import PartyId
 from ocpi_emsp.flows.core.settings import InboundLimits
 
@@ -85,7 +86,7 @@ class PartyUsage:
             requests, sent = self.requests - passed * (rate or 0), self.sent - passed * (per_minute or 0) / 60
             self.requests, self.sent = requests if requests > 0 else 0.0, sent if sent > 0 else 0.0
         if most is not None and self.running >= most:
-            message = f"{self.running} of your requests are being answered"
+            message = f"you have {counted(self.running, 'request')} in progress"
             raise self.episode.refuse(now, "concurrent_requests", message, 1.0)
         if per_minute is not None and self.sent >= limits.burst_bytes:
             wait = (self.sent - limits.burst_bytes) * 60 / per_minute
@@ -95,7 +96,7 @@ class PartyUsage:
         if rate is not None:
             over = self.requests + 1 - limits.burst
             if over > _ROUNDING:
-                message = f"you send more than {rate} requests per second"
+                message = f"your requests exceed {rate} per second"
                 raise self.episode.refuse(now, "requests_per_second", message, over / rate)
             self.requests += 1
         self.running += 1

@@ -17,6 +17,7 @@ from typing import Final
 from attrs import define
 
 from ocpi_emsp.errors import QuotaExceeded
+from ocpi_emsp.findings import counted
 from ocpi_emsp.flows.core.context import Context, PartyUsage
 from ocpi_emsp.flows.parties.allowed_parties import owner_named
 from ocpi_emsp.flows.parties.party import Party
@@ -161,7 +162,9 @@ async def require_room_for_event(context: Context, party: Party, tx: Transaction
             await _end(usage, party, tx, EVENTS)
     if usage.events > most:
         raise QuotaExceeded(
-            f"{most} bytes of events of {party} wait ({EVENTS}): this is not stored", quota=EVENTS, limit=most
+            f"{counted(most, 'byte')} of events of {party} are pending ({EVENTS}): this is not stored",
+            quota=EVENTS,
+            limit=most,
         )
 
 
@@ -172,7 +175,7 @@ def require_owners(context: Context, party: Party, owners: int) -> None:
     """Raises QuotaExceeded where objects of too many parties came over a connection."""
     most = context.limits.quotas.owners
     if owners > most:
-        why = f"objects of {most} parties came over the connection of {party}, and it may bring no other ones"
+        why = f"the connection of {party} brings objects of more parties than its limit of {most}"
         raise QuotaExceeded(f"{why} ({OWNERS})", quota=OWNERS, limit=most)
 
 
@@ -180,7 +183,7 @@ def require_conflicts(context: Context, party: Party, conflicts: int) -> None:
     """Raises QuotaExceeded where so many CDRs are stored beside another one that no more may be."""
     most = context.limits.quotas.cdr_conflicts
     if conflicts >= most:
-        why = f"{most} CDRs of {party} are stored beside another one of their id ({CONFLICTS})"
+        why = f"{counted(most, 'CDR')} of {party} in conflict with another one of the same id ({CONFLICTS})"
         raise QuotaExceeded(f"{why}: this is not stored", quota=CONFLICTS, limit=most)
 
 

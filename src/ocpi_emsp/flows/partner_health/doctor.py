@@ -413,7 +413,7 @@ class _Visit:
         if absent:
             notes.append(f"no {' and no '.join(absent)}")
         if count > asked:
-            notes.append(f"{count} objects where {asked} were asked for")
+            notes.append(f"{counted(count, 'object')} where {asked} were asked for")
         if page.total is not None and page.total > count and last_answer.header("link") is None:
             notes.append(f"no Link although {page.total} objects are more than this page's {count}")
         if limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) < asked:
@@ -434,12 +434,12 @@ class _Visit:
         more = f" and {len(found) - _NAMED} more rules" if len(found) > _NAMED else ""
         findings = f"; findings: {', '.join(rules)}{more}" if rules else "; no findings"
         bad = f"; {unusable} of the first {len(looked_at)} are refused" if unusable else ""
-        sentence = f"{len(page.documents)} objects{total}{bad}{findings if looked_at else ''}{slash}"
+        sentence = f"{counted(len(page.documents), 'object')}{total}{bad}{findings if looked_at else ''}{slash}"
         if unusable and unusable == len(looked_at):
             self.seen.tried[module] = Works.NO, f"not one object can be used{findings}"
             self.note(module, _FAILED, sentence)
             return
-        self.seen.tried[module] = Works.YES, f"{len(page.documents)} objects{total} on the first page{bad}"
+        self.seen.tried[module] = Works.YES, f"{counted(len(page.documents), 'object')}{total} on the first page{bad}"
         self.note(module, _WARNING if unusable or slash else _OK, sentence)
 
     def _paging(self) -> None:
@@ -449,7 +449,7 @@ class _Visit:
             return
         if self.limits:
             smallest = min(self.limits.values())
-            why = f"its pages hold {smallest} objects at most, whatever is asked for"
+            why = f"its pages hold at most {counted(smallest, 'object')}, whatever limit is requested"
             self._suggest("page_limit", smallest, why, len(self.limits))
         pages = ", ".join(f"{module} {limit}" for module, limit in self.limits.items())
         said = [f"objects on a page at most: {pages}"] if pages else [f"pages of {self._asked} are given"]

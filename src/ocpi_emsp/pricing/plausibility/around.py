@@ -71,7 +71,7 @@ def _of_neighbours(me: Neighbour, around: Surroundings, settings: Plausibility) 
 def _beyond(around: Surroundings, settings: Plausibility) -> Iterator[Reason]:
     if around.of_driver_beyond and settings.has("neighbours.limit"):
         what = " and ".join(around.of_driver_beyond)
-        message = f"the driver has more than {what} around this one: the nearest are looked at"
+        message = f"the driver has more than {what} around this one: the nearest are compared"
         yield Reason(code="neighbours.limit", pointer="/auth_id", message=message)
 
 
@@ -163,7 +163,7 @@ def _token(me: Neighbour, around: Surroundings, settings: Plausibility) -> Itera
     if around.token is None:
         return
     if not around.token.is_ours and settings.has("token.unknown"):
-        message = f"the auth_id '{me.auth_id}' is that of no token of ours"
+        message = f"no token of ours has the auth_id '{me.auth_id}'"
         yield Reason(code="token.unknown", pointer="/auth_id", message=message)
     since = around.token.blocked_since
     if since is not None and since <= me.start_date_time and settings.has("token.blocked"):

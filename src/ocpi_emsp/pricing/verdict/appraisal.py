@@ -16,6 +16,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from ocpi_emsp.findings import counted
 from ocpi_emsp.pricing.exact import Rational, decimal, moment, rational
 from ocpi_emsp.pricing.readings import Readings
 from ocpi_emsp.pricing.reasons import REASONS
@@ -86,7 +87,7 @@ def appraise(case: Case, readings: Readings) -> Reckoning:
     possible = [case.possible(case.features_of(place), case.metered, readings) for place in range(len(case.candidates))]
     reckonings = sum(len(each.ways) * len(_zones(case, place)) for place, each in enumerate(possible))
     if reckonings > MAX_POSSIBILITIES or reckonings * len(case.metered.periods) > MAX_PERIODS:
-        return undecided(reason("work.limit", more=f"It would be reckoned {reckonings} times."))
+        return undecided(reason("work.limit", more=f"It would be calculated {counted(reckonings, 'time')}."))
     found = [_of_tariff(case, place, each, readings) for place, each in enumerate(possible)]
     names = ids(each.tariff for each in case.candidates)
     return _hull(case.metered, found, lambda: reason("tariff.ambiguous", more=f"They are {names}."))
@@ -104,7 +105,7 @@ def _of_tariff(case: Case, place: int, possible: Possible, readings: Readings) -
 
 def _missing(possible: Possible) -> str:
     names = " and ".join(possible.missing)
-    return f"{names} {'is' if len(possible.missing) == 1 else 'are'} reckoned with and without the totals of the CDR."
+    return f"{names} {'is' if len(possible.missing) == 1 else 'are'} calculated with and without the totals of the CDR."
 
 
 def _against(case: Case, candidate: Candidate, tariff: Features) -> Reason | None:

@@ -120,5 +120,5 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 def preset(name: str) -> dict[str, Any]:
     """The arguments of a preset. Raises `ValueError`, which lists all names, for one that there is not."""
     if name not in PRESETS:
-        raise ValueError(f"there is no such preset; the presets are {', '.join(PRESETS)}")
+        raise ValueError(f"invalid preset '{name}': expected one of {', '.join(PRESETS)}")
     return dict(PRESETS[name])

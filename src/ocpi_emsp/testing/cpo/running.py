@@ -151,7 +151,7 @@ class RunningCpo(EmspCalls):
         settings = (settings_of(preset) if preset is not None else {}) | deviations
         unknown = sorted(settings.keys() - set(DEVIATIONS))
         if unknown:
-            raise TypeError(f"no deviation is called {', '.join(unknown)}; there are {', '.join(DEVIATIONS)}")
+            raise TypeError(f"invalid deviation '{', '.join(unknown)}': expected some of {', '.join(DEVIATIONS)}")
         before = deviations_of(self)
         try:
             self._set(deviations_of(_NONE) | settings)
