@@ -12,6 +12,7 @@ from importlib.metadata import version
 import pytest
 
 from ocpi_emsp import Location, check
+from ocpi_emsp.findings import Severity
 from ocpi_emsp.report import PartnerReport, to_html, to_json, to_markdown, to_text
 from report.support import HOSTILE, finding, hostile
 
@@ -96,6 +97,14 @@ def test_every_form_has_the_party_in_its_title_unless_another_is_given() -> None
         titled = render(simple(), title="Findings")
         assert "Findings" in titled
         assert "NL-TNM" not in titled
+
+
+def test_what_is_no_json_is_counted_among_the_kinds() -> None:
+    report = PartnerReport()
+    report.add("a.json", Location, [])
+    report.add("b.json", None, [finding("json.syntax", "", Severity.ERROR)], b"{")
+    for render in (to_text, to_markdown, to_html):
+        assert "(1 unreadable, 1 Location)" in render(report).replace("\\", "")
 
 
 def test_the_page_links_rules_and_clauses() -> None:

@@ -16,7 +16,7 @@ def title(report: PartnerReport) -> str:
 
 def summary(report: PartnerReport) -> list[str]:
     """Return the number of documents, their results, and the period."""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.documents.items()))
+    kinds = ", ".join(f"{count} {kind.strip('()')}" for kind, count in sorted(report.documents.items()))
     found = ", ".join(counted(report.findings_of(severity), severity) for severity in reversed(Severity))
     lines = [
         f"{counted(report.total, 'document')}{f' ({kinds})' if kinds else ''}: "
