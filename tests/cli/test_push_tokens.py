@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,8 +16,10 @@ from cli.conftest import SECONDS, Command, Start, registering, tokens_of
 from ocpi_emsp.cli import main
 from ocpi_emsp.storage import SqlStore
 from our_emsp import token
+from pages.blocks import ROOT, Page
 
 WHO = ("--country-code", "IT", "--party-id", "BEC", "--name", "Be Charge", "--url-policy", "loopback")
+POSTGRESQL = Page(ROOT / "docs" / "how-to" / "postgresql.md")
 Cpo: TypeAlias = Callable[..., Any]
 
 
@@ -71,6 +75,25 @@ def test_tokens_are_pushed_to_every_registered_party(cpo: Cpo, command: Command)
     assert command("push-tokens", "DE-ABC", "--full", "--verify", *WHO).out == (
         "DE-ABC  0 put, 1 patched, 1 unchanged, 0 failed, 1 verified\n"
     )
+
+
+def test_after_a_restore_cpos_get_the_tokens_that_they_know_a_newer_state_of(cpo: Cpo, command: Command) -> None:
+    """Without the statement of the page the push sends nothing: the backup says that the CPO has what it has."""
+    (statement,) = (each.source for each in POSTGRESQL.blocks() if "DELETE FROM" in each.source)
+    control, _ = cpo("--party", "NL-TNM")
+    store_tokens(token("A"))
+    assert command("push-tokens", *WHO).status == 0
+    with closing(sqlite3.connect("ocpi-emsp.db")) as database, closing(sqlite3.connect("backup.db")) as backup:
+        database.backup(backup)
+    store_tokens(token("A", valid=False))
+    assert command("push-tokens", *WHO).status == 0
+    assert tokens_of(control) == {"A": False}
+    with closing(sqlite3.connect("ocpi-emsp.db")) as database, closing(sqlite3.connect("backup.db")) as backup:
+        backup.backup(database)
+    with closing(sqlite3.connect("ocpi-emsp.db")) as database:
+        database.executescript(statement)
+    assert command("sync", "--full", "--module", "tokens", *WHO).status == 0
+    assert tokens_of(control) == {"A": True}
 
 
 def test_a_party_that_is_gone_fails_and_stops_no_other(cpo: Cpo, command: Command) -> None:
